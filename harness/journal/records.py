@@ -1,0 +1,177 @@
+"""A journal read back: typed lines, in order, with the version of their schema checked.
+
+Pure: text in, records out. A last line that was cut off (the run was killed) is dropped and the journal counts as not closed;
+a broken line anywhere else is an error, for a journal that lies is worse than none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from harness.model.errors import JournalError
+from harness.model.expectations import Frozen
+from harness.model.plan import Plan
+from harness.model.readings import (
+    AlertsSeen,
+    Answer,
+    Body,
+    Closed,
+    Evidence,
+    FaultSeen,
+    Gap,
+    GateSeen,
+    Phase,
+    Reading,
+)
+
+SCHEMA = 1
+READABLE = (1,)
+
+
+class Header(Frozen):
+    """The first line: which run this is, and its whole plan."""
+
+    kind: Literal["header"] = "header"
+    schema_version: int = Field(alias="schema")
+    harness: str
+    started: str = Field(description="wall-clock start, ISO 8601 with zone; for people, never for judging")
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: its number, when it was written on the run's clock, and what it says."""
+
+    n: int
+    t_s: float
+    body: Body
+
+
+_BODY: TypeAdapter[Body] = TypeAdapter(Body)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Journal:
+    """A whole journal. Bodies are found by type, each with its line number."""
+
+    header: Header
+    lines: tuple[Line, ...]
+    cut_off: bool = False
+    _by_type: dict[type[Any], list[tuple[int, Any]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        for line in self.lines:
+            self._by_type.setdefault(type(line.body), []).append((line.n, line.body))
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the run."""
+        return self.header.plan
+
+    def of(self, kind: type[T]) -> list[tuple[int, T]]:
+        """Return (line number, body) of one type, in the order written."""
+        return self._by_type.get(kind, [])
+
+    @property
+    def closed(self) -> Closed | None:
+        """The closing record, None where the run never came to its end."""
+        found = self.of(Closed)
+        return found[-1][1] if found else None
+
+    @property
+    def gate(self) -> tuple[int, GateSeen] | None:
+        """Whether the steady state was met."""
+        found = self.of(GateSeen)
+        return found[-1] if found else None
+
+    def phase_s(self, phase: str) -> float | None:
+        """When a phase began (the last time it did), on the run's clock."""
+        times = [line.t_s for line in self.lines if isinstance(line.body, Phase) and line.body.phase == phase]
+        return times[-1] if times else None
+
+    def fault_stage(self, fault: str, stage: str) -> tuple[int, FaultSeen] | None:
+        """Return the first record of a stage of a fault."""
+        for n, seen in self.of(FaultSeen):
+            if seen.fault == fault and seen.stage == stage:
+                return n, seen
+        return None
+
+    @property
+    def answers(self) -> list[tuple[int, Answer]]:
+        """Answers in the order in which they were due."""
+        return sorted(self.of(Answer), key=lambda pair: pair[1].due_s)
+
+    def readings(self, probe: str) -> list[tuple[int, Reading]]:
+        """Readings of one probe, in the order in which they were asked."""
+        found = [(n, r) for n, r in self.of(Reading) if r.probe == probe]
+        return sorted(found, key=lambda pair: pair[1].asked_s)
+
+    def gaps(self, probe: str) -> list[Gap]:
+        """Stretches in which a probe, `workload` or an alert source was not attempted."""
+        return [g for _, g in self.of(Gap) if g.probe == probe]
+
+    @property
+    def alerts(self) -> list[tuple[int, AlertsSeen]]:
+        """Polls of the alert sources, in the order in which they were asked."""
+        return sorted(self.of(AlertsSeen), key=lambda pair: pair[1].asked_s)
+
+    def evidence(self, check: str) -> tuple[int, Evidence] | None:
+        """The ledger's evidence for one guarantee."""
+        found = [(n, e) for n, e in self.of(Evidence) if e.check == check]
+        return found[-1] if found else None
+
+
+def parse(text: Iterable[str], file: str | None = None) -> Journal:
+    """Read the lines of a journal. Raises JournalError with file and line."""
+    raw = list(text)
+    cut_off = bool(raw) and not raw[-1].endswith("\n")
+    if cut_off:
+        raw = raw[:-1]
+    if not raw:
+        raise JournalError("the journal is empty", file=file, remedy="the run ended before it wrote anything")
+    header = _header(raw[0], file)
+    lines: list[Line] = []
+    for number, written in enumerate(raw[1:], start=2):
+        try:
+            data = json.loads(written)
+            n, t_s = int(data.pop("n")), float(data.pop("t"))
+            lines.append(Line(n, t_s, _BODY.validate_python(data)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise JournalError(f"not a journal line: {_short(error)}", file=file, line=number) from None
+    return Journal(header, tuple(lines), cut_off)
+
+
+def _header(written: str, file: str | None) -> Header:
+    try:
+        data = json.loads(written)
+        version = data["schema"]
+    except (ValueError, KeyError, TypeError):
+        raise JournalError("the first line is not a journal's head", file=file, line=1) from None
+    if version not in READABLE:
+        raise JournalError(
+            f"journal schema {version!r} is not one this version reads",
+            file=file,
+            line=1,
+            remedy=f"it reads schema {', '.join(map(str, READABLE))}",
+        )
+    data.pop("n", None)
+    data.pop("t", None)
+    try:
+        return Header.model_validate(data)
+    except ValidationError as error:
+        raise JournalError(f"the journal's head cannot be read: {_short(error)}", file=file, line=1) from None
+
+
+def _short(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)

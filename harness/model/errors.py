@@ -1,0 +1,83 @@
+"""The error tree of the harness.
+
+HarnessError                what went wrong, where, and what would be right
+├── ScenarioError           a scenario, a setting or an argument that cannot be run       exit 2
+├── StackError              a stack description that cannot be used                       exit 2
+├── JournalError            a journal that cannot be read or written                      exit 2 or 4
+├── BackendError            the stack could not be started, stopped or asked              exit 4
+├── FaultError              a fault could not be put in or taken out                      recorded, run goes on to heal
+└── ProbeError              the harness could not attempt a measurement                   recorded as a gap
+
+Errors of libraries are translated into these at the edge where they arise. What the stack does wrong is never one
+of them: that is a reading.
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """What was wrong, where (file, line, field) and what would be right."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        field: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = file
+        self.line = line
+        self.field = field
+        self.remedy = remedy
+
+    @property
+    def place(self) -> str | None:
+        """`file:line: field`, as far as it is known."""
+        where = self.file or ""
+        if self.line is not None:
+            where = f"{where}:{self.line}" if where else f"line {self.line}"
+        if self.field:
+            where = f"{where}: {self.field}" if where else self.field
+        return where or None
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.message}" if self.place else self.message
+        return f"{text} — {self.remedy}" if self.remedy else text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments do not survive the default pickling, and errors cross process borders.
+        return (_rebuild, (type(self), self.message, self.file, self.line, self.field, self.remedy))
+
+
+def _rebuild(
+    kind: type[HarnessError], message: str, file: str | None, line: int | None, field: str | None, remedy: str | None
+) -> HarnessError:
+    return kind(message, file=file, line=line, field=field, remedy=remedy)
+
+
+class ScenarioError(HarnessError):
+    """A scenario, a setting or an argument that cannot be run as written."""
+
+
+class StackError(HarnessError):
+    """A stack description that cannot be used as written."""
+
+
+class JournalError(HarnessError):
+    """A journal that cannot be read or written."""
+
+
+class BackendError(HarnessError):
+    """The stack could not be started, stopped or asked."""
+
+
+class FaultError(HarnessError):
+    """A fault could not be put in or taken out."""
+
+
+class ProbeError(HarnessError):
+    """The harness itself could not attempt a measurement."""

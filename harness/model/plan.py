@@ -1,0 +1,59 @@
+"""A plan: one scenario made ready for one run, with everything that chance and variables decide already decided.
+
+It is written whole into the head of the journal, so that a stored run can be judged, and a killed one healed, without
+the files that it came from.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from harness.model.expectations import Frozen
+from harness.model.scenario import Scenario
+from harness.model.units import Unit
+
+Twin = Literal["control", "sabotage"]
+
+
+class Sabotage(Frozen):
+    """What a sabotage twin switches off, and which clauses must name it."""
+
+    kind: Literal["alert", "recovery"]
+    name: str
+    breaks: tuple[str, ...]
+    service: str
+    env: dict[str, str]
+
+
+class StackFacts(Frozen):
+    """What the judge and the reader need to know of the stack."""
+
+    name: str
+    services: dict[str, str | None] = Field(default_factory=dict, description="service to node")
+    alerts: tuple[str, ...] = ()
+    probe_units: dict[str, Unit] = Field(default_factory=dict)
+    freshness_s: dict[str, float] = Field(default_factory=dict, description="by feature group, event seconds")
+    integrity: tuple[str, ...] = Field((), description="guarantees whose evidence the stack describes")
+    request_timeout_s: float = 1.0
+
+
+class Plan(Frozen):
+    """One run, decided."""
+
+    run: str = Field(description="the name of the run's folder: scenario, matrix values, twin")
+    scenario: Scenario
+    stack: StackFacts
+    seed: int
+    backend: str = "local"
+    links: tuple[str, ...] = Field((), description="links that go through the fault proxy")
+    twin: Twin | None = None
+    sabotage: Sabotage | None = None
+    file: str | None = None
+    matrix: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def faults_on(self) -> bool:
+        """Whether faults go in: a control goes through the same motions without them."""
+        return self.twin != "control"

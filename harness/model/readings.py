@@ -1,0 +1,212 @@
+"""What a run can observe: the bodies of journal lines.
+
+Every moment is in seconds on the run's own monotonic clock, which starts when its journal is opened. `planned_s` is when
+the harness meant to act, `asked_s` when it did, `answered_s` when the answer was in; the difference between the first
+two is the harness's own lateness. `down` says why the stack gave no answer: that is a reading, not a gap.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from harness.model.expectations import Frozen
+
+
+class Reading(Frozen):
+    """One polled value of a probe."""
+
+    kind: Literal["reading"] = "reading"
+    probe: str
+    planned_s: float
+    asked_s: float
+    answered_s: float
+    value: float | None
+    down: str | None = None
+
+
+class Gap(Frozen):
+    """A stretch in which the harness itself did not attempt a measurement."""
+
+    kind: Literal["gap"] = "gap"
+    probe: str
+    from_s: float
+    to_s: float
+    why: str
+
+
+class Answer(Frozen):
+    """One request of the workload and what became of it.
+
+    `wrong` is None where the score could not be checked against the model's artefact. `ages` are in seconds of active event
+    time, by feature group, from the stamp that the answer carries to the moment at which the request was due.
+    """
+
+    kind: Literal["answer"] = "answer"
+    id: str
+    entity: str | None = None
+    at_event: int
+    due_s: float
+    sent_s: float
+    done_s: float
+    ok: bool
+    error: str | None = None
+    slow: bool = False
+    flagged: str | None = None
+    stale: bool = False
+    wrong: bool | None = False
+    why: str | None = None
+    ages: dict[str, float] = Field(default_factory=dict)
+    stamps: dict[str, int | None] = Field(default_factory=dict)
+    version: int | None = None
+    score: float | None = None
+    outcome: int | None = None
+    outcome_at: int | None = None
+
+
+class Alert(Frozen):
+    """One label set of one alert rule."""
+
+    name: str
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The label set as text, the same however the source orders it."""
+        inner = ",".join(f"{k}={v}" for k, v in sorted(self.labels.items()))
+        return f"{self.name}{{{inner}}}"
+
+    def matches(self, name: str, labels: dict[str, str]) -> bool:
+        """Whether this is that alert, with at least those labels."""
+        return self.name == name and all(self.labels.get(k) == v for k, v in labels.items())
+
+
+class AlertsSeen(Frozen):
+    """One poll of an alert source.
+
+    `evaluations` is the source's own count of passes over its rules (the proof that it was looking), `fired` its count of
+    transitions to firing by alert (its history, so that a short firing between two polls is not missed).
+    """
+
+    kind: Literal["alerts"] = "alerts"
+    source: str
+    planned_s: float
+    asked_s: float
+    answered_s: float
+    firing: tuple[Alert, ...] = ()
+    pending: tuple[Alert, ...] = ()
+    evaluations: float | None = None
+    fired: tuple[tuple[Alert, float], ...] | None = None
+    down: str | None = None
+
+
+FaultStage = Literal["injecting", "injected", "confirmed", "effect", "reverting", "reverted", "failed"]
+
+
+class FaultSeen(Frozen):
+    """A stage of a fault. `lo_s`..`hi_s` encloses the moment; `landed` is what was measured at the seam."""
+
+    kind: Literal["fault"] = "fault"
+    fault: str
+    stage: FaultStage
+    lo_s: float
+    hi_s: float
+    landed: bool | None = None
+    evidence: dict[str, Any] = Field(default_factory=dict)
+
+
+class Hit(Frozen):
+    """Rows that a fault changed: the manifest, as it grows."""
+
+    kind: Literal["hit"] = "hit"
+    fault: str
+    rows: tuple[dict[str, Any], ...]
+
+
+class Undo(Frozen):
+    """How to take a fault out again, as data, written before it goes in."""
+
+    kind: Literal["undo"] = "undo"
+    fault: str
+    fault_kind: str
+    target: dict[str, Any]
+    parameters: dict[str, Any]
+    data: dict[str, Any]
+
+
+class ProcessSeen(Frozen):
+    """A process of the stack that started or ended. `asked` names the fault that did it, or `harness`."""
+
+    kind: Literal["process"] = "process"
+    service: str
+    node: str | None = None
+    what: Literal["started", "exited", "restarted"]
+    at_s: float
+    exit_code: int | None = None
+    signal: int | None = None
+    asked: str | None = None
+
+
+PhaseName = Literal["starting", "gate", "baseline", "fault", "observing", "observed", "healing", "stopping"]
+
+
+class Phase(Frozen):
+    """The run goes on to its next part."""
+
+    kind: Literal["phase"] = "phase"
+    phase: PhaseName
+    detail: str | None = None
+
+
+class GateSeen(Frozen):
+    """Whether the steady state was reached, and if not, why."""
+
+    kind: Literal["gate"] = "gate"
+    met: bool
+    at_s: float
+    why: str | None = None
+    values: dict[str, float | None] = Field(default_factory=dict)
+
+
+class Evidence(Frozen):
+    """What was read from the stack's ledger for one guarantee. `error` says why it could not be read."""
+
+    kind: Literal["integrity"] = "integrity"
+    check: str
+    data: dict[str, Any] = Field(default_factory=dict)
+    error: str | None = None
+
+
+class Note(Frozen):
+    """Something worth telling a reader that no clause depends on."""
+
+    kind: Literal["note"] = "note"
+    text: str
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Closed(Frozen):
+    """The last line of a run that came to its end, or was brought to one."""
+
+    kind: Literal["closed"] = "closed"
+    reason: Literal["completed", "gate", "interrupted", "error"]
+    error: str | None = None
+
+
+Body = Annotated[
+    Reading
+    | Gap
+    | Answer
+    | AlertsSeen
+    | FaultSeen
+    | Hit
+    | Undo
+    | ProcessSeen
+    | Phase
+    | GateSeen
+    | Evidence
+    | Note
+    | Closed,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,117 @@
+"""Bounds held against readings, moment by moment: the one place where "is it good now?" is decided.
+
+The runner uses it to know when the steady state is reached and when it may stop looking; the judge uses it on the whole
+journal. A point is good, bad, or neither (too few samples, a gap, answers that could not be checked).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.model.answers import ANSWER_PROBES, AnswerProbe
+from harness.model.expectations import SHARE_MIN_SAMPLES, Bound
+from harness.model.readings import Answer, Gap, Reading
+from harness.model.units import Unit
+
+STEP_S = 0.1
+MAX_GAP_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A bound at one moment: `lo_s`..`hi_s` encloses the moment, `cites` are the journal lines it rests on."""
+
+    lo_s: float
+    hi_s: float
+    good: bool | None
+    value: float | None
+    cites: tuple[int, ...] = ()
+    why: str | None = None
+
+
+def min_samples(bound: Bound, probe: AnswerProbe | None) -> int:
+    """Return how many samples a window of that bound needs."""
+    if bound.min_samples is not None:
+        return bound.min_samples
+    counted = probe is not None and probe.unit is Unit.COUNT
+    return 1 if probe is None or counted else SHARE_MIN_SAMPLES
+
+
+def window_point(
+    bound: Bound, probe: AnswerProbe, window: Sequence[tuple[int, Answer]], at_s: float, gap: bool = False
+) -> Point:
+    """Judge one window of (journal line, answer), ending at `at_s`."""
+    answers = [a for _, a in window]
+    measured = probe.measure(answers)
+    needed = min_samples(bound, probe)
+    cites = tuple(n for n, _ in window[:1]) + tuple(n for n, _ in window[-1:])
+    if gap:
+        return Point(at_s, at_s, None, measured.hi, cites, "a gap in the workload")
+    if measured.lo is None or measured.hi is None or measured.samples < needed:
+        why = f"{measured.samples} of {needed} samples in the window"
+        return Point(at_s, at_s, None, measured.hi, cites, why)
+    both = {bound.met_by(measured.lo), bound.met_by(measured.hi)}
+    value = bound.worst([measured.lo, measured.hi])
+    if len(both) == 2:
+        return Point(at_s, at_s, None, value, cites, "answers whose score could not be checked decide it")
+    return Point(at_s, at_s, both.pop(), value, cites)
+
+
+def answer_series(
+    bound: Bound,
+    answers: Sequence[tuple[int, Answer]],
+    from_s: float,
+    to_s: float,
+    gaps: Sequence[Gap] = (),
+) -> list[Point]:
+    """Judge sliding windows of answers, one each STEP_S, all lying within `from_s`..`to_s`.
+
+    `answers` are (journal line, answer) in the order of their due times.
+    """
+    probe = ANSWER_PROBES[bound.probe]
+    dues = [a.due_s for _, a in answers]
+    points: list[Point] = []
+    steps = int((to_s - from_s - bound.over) / STEP_S + 1e-6)
+    for k in range(max(0, steps + 1)):
+        at_s = from_s + bound.over + k * STEP_S
+        lo, hi = bisect_right(dues, at_s - bound.over), bisect_right(dues, at_s)
+        gap = any(g.from_s < at_s and g.to_s > at_s - bound.over for g in gaps)
+        points.append(window_point(bound, probe, answers[lo:hi], at_s, gap))
+    return points
+
+
+def reading_series(
+    bound: Bound,
+    readings: Sequence[tuple[int, Reading]],
+    from_s: float,
+    to_s: float,
+    gaps: Sequence[Gap] = (),
+) -> list[Point]:
+    """Judge polled readings one by one. No answer breaches the bound; a stretch without an attempt is neither.
+
+    `readings` are (journal line, reading) in the order in which they were asked.
+    """
+    inside = [(n, r) for n, r in readings if r.asked_s >= from_s and r.answered_s <= to_s]
+    needed = min_samples(bound, None)
+    points: list[Point] = []
+    last_s, first = from_s, True
+    for i, (n, r) in enumerate(inside):
+        # The attempt counts from its end: a probe that hung until its deadline was being attempted all the while.
+        if r.asked_s - last_s > MAX_GAP_S:
+            points.append(Point(last_s, r.asked_s, None, None, (n,), "no attempt to read the probe"))
+        last_s, first = r.answered_s, False
+        if needed > 1:
+            back = sum(1 for _, s in inside[: i + 1] if s.asked_s > r.asked_s - bound.over)
+            if back < needed:
+                points.append(Point(r.asked_s, r.answered_s, None, r.value, (n,), f"{back} of {needed} samples"))
+                continue
+        good = r.value is not None and bound.met_by(r.value)
+        points.append(Point(r.asked_s, r.answered_s, good, r.value, (n,), r.down))
+    if to_s - last_s > MAX_GAP_S or (first and to_s > from_s):
+        points.append(Point(last_s, to_s, None, None, (), "no attempt to read the probe"))
+    for g in gaps:
+        if g.from_s < to_s and g.to_s > from_s:
+            points.append(Point(g.from_s, g.to_s, None, None, (), g.why))
+    return sorted(points, key=lambda p: (p.hi_s, p.lo_s))

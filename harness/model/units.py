@@ -1,0 +1,120 @@
+"""Durations and quantities as people write them: `800ms`, `5s`, `90min event`.
+
+Wall-clock durations and event-time durations are different things and never mix: a bound on an event-time reading must
+say `event`, and a bare duration there is invalid input. Every duration is kept in seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import (
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+SECONDS_PER_UNIT = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)(\s+event)?\s*$")
+_PATTERN = r"^\s*\d+(\.\d+)?\s*(us|ms|s|min|h|d)\s*$"
+_QUANTITY_PATTERN = r"^\s*\d+(\.\d+)?\s*(us|ms|s|min|h|d)(\s+event)?\s*$"
+LONGEST_S = 7 * 86400.0
+
+
+class Unit(StrEnum):
+    """What a probe's number is."""
+
+    RATIO = "ratio"
+    COUNT = "count"
+    WALL = "wall"  # seconds by the wall clock
+    EVENT = "event"  # seconds of event time
+    NUMBER = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A bound as written: a bare number, a wall-clock duration or an event-time duration (both in seconds)."""
+
+    value: float
+    unit: Unit = Unit.NUMBER
+
+    @classmethod
+    def parse(cls, raw: object) -> Quantity:
+        """Read `0.99`, `250ms` or `90min event`. Raises ValueError with what would be right."""
+        if isinstance(raw, Quantity):
+            return raw
+        if isinstance(raw, bool):
+            raise ValueError("a number, or a duration such as 250ms or 90min event, is needed here")
+        if isinstance(raw, int | float):
+            return cls(float(raw))
+        match = _DURATION.match(raw) if isinstance(raw, str) else None
+        if match is None:
+            raise ValueError(f"{raw!r} is neither a number nor a duration such as 250ms or 90min event")
+        seconds = float(match[1]) * SECONDS_PER_UNIT[match[2]]
+        return cls(seconds, Unit.EVENT if match[3] else Unit.WALL)
+
+    def __str__(self) -> str:
+        if self.unit is Unit.EVENT:
+            return f"{format_seconds(self.value)} event"
+        if self.unit is Unit.WALL:
+            return format_seconds(self.value)
+        return f"{self.value:g}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda q: q.value if q.unit is Unit.NUMBER else str(q)
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {
+            "anyOf": [{"type": "number"}, {"type": "string", "pattern": _QUANTITY_PATTERN}],
+            "description": "a number, a wall-clock duration (250ms), or an event-time duration (90min event)",
+        }
+
+
+def parse_wall_s(raw: object) -> float:
+    """Read a wall-clock duration into seconds. Raises ValueError with what would be right."""
+    match = _DURATION.match(raw) if isinstance(raw, str) else None
+    if match is None:
+        raise ValueError(f"{raw!r} is not a duration; write one with its unit, such as 800ms, 5s or 2min")
+    if match[3]:
+        raise ValueError(f"{raw!r} is event time; a wall-clock duration is needed here, such as 5s")
+    seconds = float(match[1]) * SECONDS_PER_UNIT[match[2]]
+    if seconds > LONGEST_S:
+        raise ValueError(f"{raw!r} is longer than a week; no run waits for that")
+    return seconds
+
+
+def _positive(seconds: float) -> float:
+    if seconds <= 0:
+        raise ValueError("a duration longer than zero is needed here")
+    return seconds
+
+
+_SCHEMA = WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": ["800ms", "5s"]})
+
+
+def format_seconds(seconds: float) -> str:
+    """Write seconds with a unit that reads back to the same value."""
+    for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size and (seconds / size).is_integer():
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:.9g}s" if seconds >= 1 or seconds == 0 else f"{seconds * 1e3:.9g}ms"
+
+
+# Written back as text, so that what goes into a journal reads as what was in the file and nothing reads as a bare number.
+_WRITTEN = PlainSerializer(format_seconds, return_type=str)
+WallSeconds = Annotated[float, BeforeValidator(parse_wall_s), _WRITTEN, _SCHEMA]
+PositiveWallSeconds = Annotated[float, BeforeValidator(lambda raw: _positive(parse_wall_s(raw))), _WRITTEN, _SCHEMA]

@@ -1,0 +1,85 @@
+"""What the judge says: three values, the clauses they come from, and the lines of the journal that show it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from harness.model.expectations import Frozen
+
+
+class Value(StrEnum):
+    """The three values of a verdict."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+def merge(values: list[Value]) -> Value:
+    """Merge clauses into one value: fail beats unknown beats pass. Nothing at all is unknown."""
+    for value in (Value.FAIL, Value.UNKNOWN):
+        if value in values:
+            return value
+    return Value.PASS if values else Value.UNKNOWN
+
+
+class ClauseResult(Frozen):
+    """One clause judged. `id` is the clause's own, or names what the judge always checks (`gate`, `harness`, …)."""
+
+    id: str
+    kind: str
+    value: Value
+    reason: str
+    cites: tuple[int, ...] = ()
+    measured: dict[str, Any] = Field(default_factory=dict)
+
+
+class FaultReport(Frozen):
+    """One fault as the journal shows it. Times in seconds on the run's clock; None where it never came."""
+
+    id: str
+    kind: str
+    target: str
+    injected_at_s: float | None
+    confirmed_at_s: float | None
+    reverted_at_s: float | None
+    evidence: dict[str, Any]
+
+
+class Damage(Frozen):
+    """What it cost, counted from the first injection to the end of observation."""
+
+    requests: int = 0
+    failed: int = 0
+    slow: int = 0
+    wrong_before_detection: int = 0
+    wrong_until_recovery: int = 0
+    wrong_after: int = 0
+    flagged: int = 0
+    unverified: int = 0
+    seconds: int = 0
+    rows_hit: int = 0
+    answers_from_hit_rows: int = 0
+    versions_poisoned: tuple[int, ...] = ()
+
+
+class Verdict(Frozen):
+    """The verdict on one run."""
+
+    scenario: str
+    value: Value
+    reasons: tuple[str, ...]
+    clauses: tuple[ClauseResult, ...]
+    faults: tuple[FaultReport, ...] = ()
+    damage: Damage = Damage()
+    twin: str | None = None
+    sabotage: str | None = None
+    caught: bool | None = Field(None, description="for a sabotage twin: the sabotaged thing is among the reasons")
+    known_weakness: str | None = None
+
+    def of_kind(self, kind: str) -> tuple[ClauseResult, ...]:
+        """Return the clauses of one kind."""
+        return tuple(c for c in self.clauses if c.kind == kind)
