@@ -1,0 +1,129 @@
+"""The seam between the harness and whatever runs a stack: local processes, containers, or a stack that runs already.
+
+A backend starts, stops, kills, pauses and inspects; it never judges. Every call has a deadline: something that hangs
+costs bounded time and is a BackendError. Moments are seconds on the system's monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from harness.model.stack import Link, StackDescription
+
+FAULT_PROXY = "harness:proxy"  # the fault proxy's name in process events; no service can be called so
+
+
+@dataclass(frozen=True, slots=True)
+class StackPlan:
+    """One start of one stack, decided: which links run through the fault proxy, and what is set differently."""
+
+    description: StackDescription
+    run_dir: Path
+    links: tuple[Link, ...] = ()
+    environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    start_at: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StackInfo:
+    """A stack that is up: where, as which processes, and how long it took."""
+
+    name: str
+    block: str
+    addresses: Mapping[str, str]
+    pids: Mapping[str, int]
+    supervisor_pid: int
+    ready_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEndpoint:
+    """Where a planned link can be disturbed: a proxy of a Toxiproxy API."""
+
+    name: str
+    proxy_api_url: str
+    proxy_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One service as its supervisor sees it."""
+
+    service: str
+    node: str
+    pid: int | None
+    state: Literal["running", "paused", "exited", "suppressed"]
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEvent:
+    """Something that happened to a service's process. `asked` means that the harness itself asked for it."""
+
+    service: str
+    what: Literal["started", "exited", "killed", "restarted"]
+    at_s: float
+    exit_code: int | None = None
+    signal: int | None = None
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What a job of the stack's own tooling left behind."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """What every backend can do. Names of services that do not exist raise BackendError with the nearest valid name."""
+
+    @property
+    def links(self) -> Mapping[str, LinkEndpoint]:
+        """The planned links of the running stack, by `consumer -> service`."""
+
+    async def start(self, plan: StackPlan) -> StackInfo:
+        """Start the stack and wait until every service is healthy. On failure nothing is left running."""
+
+    async def stop(self) -> None:
+        """Stop the stack. Idempotent and bounded; it may be started again."""
+
+    async def close(self) -> None:
+        """Stop the stack and give up whatever outlives one. Idempotent."""
+
+    def resolve(self, url: str, consumer: str | None = None) -> str:
+        """Turn `http://service:port/…` or `service:port` into a reachable address: direct, or as `consumer` sees it."""
+
+    async def status(self) -> tuple[ServiceStatus, ...]:
+        """Return every service's state, in the order of the description."""
+
+    def events(self) -> AsyncIterator[ProcessEvent]:
+        """Yield every process event of the running stack from its start on, then each as it happens, until it stops."""
+
+    async def kill(self, services: Iterable[str], signal: int = 9, suppress_restart: bool = False) -> None:
+        """Signal all of them at once. After SIGKILL nothing of them is left when this returns."""
+
+    async def restore(self, services: Iterable[str]) -> None:
+        """Lift the suppression and start those that do not run. Idempotent."""
+
+    async def pause(self, services: Iterable[str]) -> None:
+        """Stop the processes where they are (SIGSTOP)."""
+
+    async def resume(self, services: Iterable[str]) -> None:
+        """Let paused processes go on (SIGCONT)."""
+
+    async def process_states(self, services: Iterable[str]) -> Mapping[str, str]:
+        """Measure each service's state letter (R, S, D, T, Z) or `absent`; T only if all of its processes are."""
+
+    async def run_job(self, argv: Iterable[str], timeout_s: float, env: Mapping[str, str] | None = None) -> JobResult:
+        """Run a command of the stack's own tooling, before or while the stack runs."""
+
+    def logs(self, service: str, lines: int) -> list[str]:
+        """Return the service's last log lines."""

@@ -1,0 +1,60 @@
+"""What a fault is: something that acts at a seam, proves that it landed, and takes itself out again.
+
+A fault is one file in `harness/faults/`: a `FaultKind` (its name, its targets, its parameters) whose `make` gives a
+`Fault` bound to the seams of one run. It never judges, and it never asks whether the stack coped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from harness.model.expectations import Frozen
+from harness.model.scenario import FaultStep
+
+
+class NoParameters(Frozen):
+    """For faults that have nothing to set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What was measured at the seam. `landed` is None where the seam could not be measured."""
+
+    landed: bool | None
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+class Fault(Protocol):
+    """One fault of one run. Every call has a deadline set by the runner; all of them may be called again."""
+
+    async def prepare(self) -> dict[str, Any]:
+        """Look at the target and return, as data, all that `revert` needs. Changes nothing. Raises FaultError."""
+
+    async def inject(self) -> None:
+        """Put the fault in. Raises FaultError."""
+
+    async def confirm(self) -> Landing:
+        """Measure the effect at the seam, now. Called until it lands, and again and again until revert."""
+
+    async def revert(self, undo: dict[str, Any]) -> None:
+        """Take the fault out, from the undo data alone. Harmless where it is out already. Raises FaultError."""
+
+    async def absent(self) -> Landing:
+        """Measure, now, that the fault is gone: `landed` False means gone."""
+
+    def manifest(self) -> list[dict[str, Any]]:
+        """Return the rows hit since the last call, for faults that change data: entity, event_time, field, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """An entry of the table of faults."""
+
+    kind: str
+    summary: str
+    targets: tuple[str, ...]
+    parameters: type[Frozen]
+    make: Callable[[FaultStep, Any, int], Fault]
+    """`make(step, seams, seed)`: `seams` gives the handles of this run, see `harness.seams`."""

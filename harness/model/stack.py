@@ -1,0 +1,353 @@
+"""The stack description: what the harness knows of a system under test, read from its compose file.
+
+Compose says which services there are; the `x-harness` fields say what compose cannot: nodes, ports, health, the local
+command, probes, alert sources, and where the evidence of data integrity lies. Pure records:
+`harness.backends.stackfile` reads the file, and both backends and the checks of scenarios use what it gives.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationInfo,
+    model_validator,
+)
+
+from harness.model.nearest import did_you_mean
+from harness.model.units import PositiveWallSeconds, Quantity, Unit
+
+MOST_SERVICES = 100
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class Frozen(BaseModel):
+    """A record that refuses unknown fields and is never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+def _valid_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name; use letters, digits, '_', '.', '-', and begin with no sign")
+    return value
+
+
+def _valid_url(value: str) -> str:
+    if not re.match(r"https?://[^/:\s]+(:\d+)?(/|$)", value):
+        raise ValueError(f"{value!r} is not a URL such as http://service:8080/path")
+    return value
+
+
+def _words(value: object) -> object:
+    if isinstance(value, str):
+        raise ValueError("a list of words is needed here, such as [python, -m, service]")
+    return value
+
+
+def _a_duration(value: Quantity) -> Quantity:
+    if value.unit not in (Unit.WALL, Unit.EVENT):
+        raise ValueError("an age is needed here, such as 5s or 90min event")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_valid_name)]
+Url = Annotated[str, AfterValidator(_valid_url)]
+Command = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The way from one service to another, as `consumer -> service` in scenarios."""
+
+    consumer: str
+    service: str
+
+    @property
+    def name(self) -> str:
+        """The name used in scenarios and reports."""
+        return f"{self.consumer} -> {self.service}"
+
+
+class Health(Frozen):
+    """How to tell that a service is ready, on its port: a GET of `http` answered 200–399, or a connection for `tcp`."""
+
+    http: str | None = None
+    tcp: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Health:
+        if (self.http is not None) == self.tcp:
+            raise ValueError("exactly one of `http: /path` and `tcp: true` is needed")
+        if self.http is not None and not self.http.startswith("/"):
+            raise ValueError(f"{self.http!r} is not a path; begin it with '/'")
+        return self
+
+
+class LocalCommand(Frozen):
+    """How the local backend runs a service."""
+
+    command: Command | None = None
+    environment: dict[str, str] = {}
+    preload: tuple[str, ...] = ()
+
+
+class ServiceFields(Frozen):
+    """The `x-harness` fields of one service."""
+
+    node: Name | None = None
+    roles: tuple[Name, ...] = ()
+    port: Port | None = None
+    health: Health | None = None
+    local: LocalCommand = LocalCommand()
+
+    @model_validator(mode="after")
+    def _health_needs_a_port(self) -> ServiceFields:
+        if self.health is not None and self.port is None:
+            raise ValueError("health is asked for on `port`, which is missing")
+        return self
+
+
+class ServiceSpec(Frozen):
+    """One service: what compose says of it that matters here, and its `x-harness` fields."""
+
+    name: Name
+    index: int
+    node: Name
+    roles: tuple[Name, ...] = ()
+    port: Port | None = None
+    health: Health | None = None
+    environment: dict[str, str] = {}
+    command: tuple[str, ...] | None = None
+    depends_on: dict[str, Condition] = {}
+    restart: str = "no"
+    local: LocalCommand = LocalCommand()
+
+    @property
+    def local_command(self) -> tuple[str, ...] | None:
+        """The argv of the local backend: the local one, else compose's."""
+        return self.local.command or self.command
+
+
+class JsonProbe(Frozen):
+    """A number found in a JSON answer: dots in `path` descend, numbers index lists."""
+
+    url: Url
+    path: str
+    as_: Literal["number", "event_age"] = Field("number", alias="as")
+
+
+class MetricProbe(Frozen):
+    """A number from a page in Prometheus' text format; several matching series are put together by `agg`."""
+
+    url: Url
+    name: str
+    labels: dict[str, str] = {}
+    agg: Literal["sum", "max", "min", "mean"] = "sum"
+
+
+PROBE_KINDS: Mapping[str, type[BaseModel]] = {"json": JsonProbe, "metric": MetricProbe}
+
+
+class ProbeSpec(Frozen):
+    """A probe that the stack declares: its kind, that kind's settings, and the unit of the reading.
+
+    Further kinds come in as `{"probe_kinds": {name: settings class}}` in the validation context.
+    """
+
+    kind: str
+    settings: SerializeAsAny[BaseModel]
+    unit: Unit = Unit.NUMBER
+    summary: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_is_the_key(cls, raw: Any, info: ValidationInfo) -> Any:
+        if not isinstance(raw, dict) or "kind" in raw:
+            return raw
+        kinds = {**PROBE_KINDS, **((info.context or {}).get("probe_kinds") or {})}
+        given = [key for key in raw if key not in ("unit", "summary")]
+        if len(given) != 1:
+            raise ValueError(f"exactly one kind of probe is needed: {', '.join(sorted(kinds))}")
+        kind = str(given[0])
+        if kind not in kinds:
+            raise ValueError(f"unknown kind of probe {kind!r}: {did_you_mean(kind, kinds)}")
+        settings = kinds[kind].model_validate(raw[kind], context=info.context)
+        event_age = isinstance(settings, JsonProbe) and settings.as_ == "event_age"
+        unit = raw.get("unit", Unit.EVENT if event_age else Unit.NUMBER)
+        return {"kind": kind, "settings": settings, "unit": unit, "summary": raw.get("summary", "")}
+
+
+class EventClock(Frozen):
+    """Where the stack tells its event time."""
+
+    url: Url
+
+
+class WorkloadSpec(Frozen):
+    """Where requests go, what makes them, and when an answer is too late."""
+
+    make: Command | None = None
+    url: Url
+    timeout_s: PositiveWallSeconds = Field(1.0, alias="timeout")
+    slow_s: PositiveWallSeconds = Field(0.25, alias="slow")
+
+
+class AlertSource(Frozen):
+    """Where alerts are read; the heartbeat proves that rules are evaluated, the history that none was missed."""
+
+    kind: Literal["prometheus"]
+    url: Url
+    heartbeat: str | None = None
+    history: str | None = None
+
+
+class OffSwitch(Frozen):
+    """The ordinary configuration that switches something off: environment variables of one service."""
+
+    service: Name
+    env: Annotated[dict[str, str], Field(min_length=1)]
+
+
+class Switchable(Frozen):
+    """An alert rule, a recovery or a guard of the stack, and how a sabotage twin switches it off."""
+
+    summary: str = ""
+    off: OffSwitch | None = None
+
+
+class DatasetSpec(Frozen):
+    """Objects under one prefix that a fault may target by name."""
+
+    service: Name
+    bucket: str
+    prefix: str
+    summary: str = ""
+
+
+class KeyspaceSpec(Frozen):
+    """Keys under one prefix of a Redis-protocol store that a fault may target by name."""
+
+    service: Name
+    prefix: str
+    db: Annotated[int, Field(ge=0)] = 0
+    summary: str = ""
+
+
+class StoreSpec(Frozen):
+    """The object store that holds the ledger."""
+
+    service: Name
+    bucket: str
+    access_key: str = ""
+    secret_key: str = ""
+
+
+class ExamplesSpec(Frozen):
+    """Training examples: objects under a prefix, one row an example, told apart by a column."""
+
+    prefix: str
+    id: str = "id"
+
+
+class PrefixSpec(Frozen):
+    """Objects under a prefix."""
+
+    prefix: str
+
+
+class UrlSpec(Frozen):
+    """An address that answers with JSON."""
+
+    url: Url
+
+
+class CheckSpec(Frozen):
+    """A command of the stack's own tooling that prints one JSON line for each thing it checked."""
+
+    command: Command
+
+
+class Integrity(Frozen):
+    """Where the evidence lies that no example was lost, doubled or poisoned and that every model can be traced."""
+
+    store: StoreSpec | None = None
+    examples: ExamplesSpec | None = None
+    quarantine: PrefixSpec | None = None
+    lineage: PrefixSpec | None = None
+    promotions: UrlSpec | None = None
+    checkpoints: CheckSpec | None = None
+    models: PrefixSpec | None = None
+
+
+class StackFields(Frozen):
+    """The `x-harness` fields at the top of the compose file."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    stack: Name | None = None
+    ownership: Literal["owned", "attached"] = "owned"
+    ready_within_s: PositiveWallSeconds = Field(20.0, alias="ready_within")
+    event_clock: EventClock | None = None
+    workload: WorkloadSpec | None = None
+    freshness: dict[str, Annotated[Quantity, AfterValidator(_a_duration)]] = {}
+    probes: dict[Name, ProbeSpec] = {}
+    alert_sources: tuple[AlertSource, ...] = ()
+    alerts: dict[Name, Switchable] = {}
+    recoveries: dict[Name, Switchable] = {}
+    datasets: dict[Name, DatasetSpec] = {}
+    keyspaces: dict[Name, KeyspaceSpec] = {}
+    integrity: Integrity = Integrity()
+    data: CheckSpec | None = Field(None, description="prints the directory that `{data}` stands for")
+
+
+class StackDescription(StackFields):
+    """All that the harness knows of a stack: the fields at the top, and the services by name."""
+
+    name: Name
+    file: str
+    services: dict[str, ServiceSpec]
+
+    @property
+    def nodes(self) -> dict[str, tuple[str, ...]]:
+        """Each node with its services, in the order of the file."""
+        found: dict[str, list[str]] = {}
+        for service in self.services.values():
+            found.setdefault(service.node, []).append(service.name)
+        return {node: tuple(names) for node, names in found.items()}
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Every link that a fault can reach: the consumer's configuration names the other service with its port."""
+        return tuple(
+            Link(consumer.name, service.name)
+            for consumer in self.services.values()
+            for service in self.services.values()
+            if consumer is not service and (service.name, service.port) in self._named_by(consumer)
+        )
+
+    def _named_by(self, consumer: ServiceSpec) -> set[tuple[str, int]]:
+        texts = [*consumer.environment.values(), *consumer.local.environment.values()]
+        texts += [*(consumer.command or ()), *(consumer.local.command or ())]
+        return {found for text in texts for found in references(text, self.services)}
+
+
+def reference_pattern(services: Mapping[str, Any]) -> re.Pattern[str]:
+    """Return the pattern of `service:port` for these services, as a whole word."""
+    names = "|".join(re.escape(name) for name in sorted(services, key=len, reverse=True))
+    return re.compile(rf"(?<![\w.-])({names}):(\d{{1,5}})(?!\d)")
+
+
+def references(text: str, services: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Return every (service, port) that the text names."""
+    return [(m[1], int(m[2])) for m in reference_pattern(services).finditer(text)]
