@@ -1,0 +1,125 @@
+"""Toxiproxy's HTTP API: which path and verb does what to the registry, with its statuses and bodies."""
+
+from collections.abc import Callable
+from typing import Any
+
+from harness.proxy import wire
+from harness.proxy.httpd import PLAIN, Answer, Request
+from harness.proxy.registry import Registry
+from harness.proxy.wire import ApiError
+
+VERSION = "2.12.0"  # the version of Toxiproxy whose API this is; clients look at it
+
+_Call = Callable[[Request, list[str]], Answer]
+
+
+class Api:
+    """Answers requests."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._routes: dict[str, dict[str, _Call]] = {
+            "/reset": {"POST": self._reset},
+            "/proxies": {"GET": self._index, "POST": self._create},
+            "/populate": {"POST": self._populate},
+            "/proxies/*": {"GET": self._show, "POST": self._update, "PATCH": self._update, "DELETE": self._delete},
+            "/proxies/*/toxics": {"GET": self._toxics, "POST": self._add_toxic},
+            "/proxies/*/toxics/*": {
+                "GET": self._show_toxic, "POST": self._change_toxic, "PATCH": self._change_toxic,
+                "DELETE": self._remove_toxic,
+            },
+            "/version": {"GET": self._version},
+        }  # fmt: skip
+
+    def __call__(self, request: Request) -> Answer:
+        names = request.path.split("/")[1:]
+        pattern = "".join("/*" if place in (1, 3) else f"/{name}" for place, name in enumerate(names))
+        verbs = self._routes.get(pattern) if all(names) else None
+        if verbs is None:
+            return Answer(404, b"404 page not found\n", PLAIN, {"X-Content-Type-Options": "nosniff"})
+        call = verbs.get(request.method)
+        if call is None:
+            return Answer(405, b"", PLAIN)
+        if request.headers.get("user-agent", "").startswith("Mozilla/"):
+            return Answer(403, b"User agent not allowed\n", PLAIN, {"X-Content-Type-Options": "nosniff"})
+        try:
+            return call(request, names)
+        except ApiError as error:
+            body = wire.written({"error": error.message, "status": error.status}) + b"\n"
+            return Answer(error.status, body, "application/json")
+
+    # Proxies.
+
+    def _index(self, _request: Request, _names: list[str]) -> Answer:
+        proxies = self.registry.proxies
+        return _json(200, {name: proxies[name].shown() for name in sorted(proxies)})
+
+    def _create(self, request: Request, _names: list[str]) -> Answer:
+        warnings: list[str] = []
+        proxy = self.registry.create(wire.read(request.body), warnings)
+        return _json(201, proxy.shown(), warnings)
+
+    def _populate(self, request: Request, _names: list[str]) -> Answer:
+        warnings: list[str] = []
+        try:
+            proxies, error = self.registry.populate(wire.read(request.body), warnings)
+        except ApiError as failed:
+            proxies, error = None, failed
+        shown: dict[str, Any] = {} if error is None else {"error": error.message, "status": error.status}
+        shown["proxies"] = None if proxies is None else [proxy.shown() for proxy in proxies]
+        return _json(201 if error is None else error.status, shown, warnings)
+
+    def _show(self, _request: Request, names: list[str]) -> Answer:
+        return _json(200, self.registry.get(names[1]).shown())
+
+    def _update(self, request: Request, names: list[str]) -> Answer:
+        proxy, warnings = self.registry.get(names[1]), []  # type: ignore[var-annotated]
+        self.registry.update(proxy, wire.read(request.body), warnings)
+        return _json(200, proxy.shown(), warnings)
+
+    def _delete(self, _request: Request, names: list[str]) -> Answer:
+        self.registry.delete(self.registry.get(names[1]))
+        return Answer(204)
+
+    # Toxics.
+
+    def _toxics(self, _request: Request, names: list[str]) -> Answer:
+        return _json(200, [toxic.shown() for toxic in self.registry.get(names[1]).ordered_toxics()])
+
+    def _add_toxic(self, request: Request, names: list[str]) -> Answer:
+        warnings: list[str] = []
+        toxic = self.registry.add_toxic(self.registry.get(names[1]), wire.read(request.body), warnings)
+        return _json(200, toxic.shown(), warnings)
+
+    def _show_toxic(self, _request: Request, names: list[str]) -> Answer:
+        return _json(200, self.registry.toxic(self.registry.get(names[1]), names[3]).shown())
+
+    def _change_toxic(self, request: Request, names: list[str]) -> Answer:
+        warnings: list[str] = []
+        proxy = self.registry.get(names[1])
+        toxic = self.registry.toxic(proxy, names[3])
+        self.registry.change_toxic(proxy, toxic, wire.read(request.body), warnings)
+        return _json(200, toxic.shown(), warnings)
+
+    def _remove_toxic(self, _request: Request, names: list[str]) -> Answer:
+        proxy = self.registry.get(names[1])
+        self.registry.remove_toxic(proxy, self.registry.toxic(proxy, names[3]))
+        return Answer(204)
+
+    # The server.
+
+    def _reset(self, _request: Request, _names: list[str]) -> Answer:
+        failed = self.registry.reset()
+        if not failed:
+            return Answer(204)
+        why = "; ".join(f"{name}: {reason}" for name, reason in sorted(failed.items()))
+        return _json(500, {"error": f"could not start {why}", "status": 500, "failed": failed})
+
+    def _version(self, _request: Request, _names: list[str]) -> Answer:
+        return Answer(200, f'{{"version": "{VERSION}"}}\n'.encode(), "application/json;charset=utf-8")
+
+
+def _json(status: int, value: dict[str, Any] | list[Any], warnings: list[str] | None = None) -> Answer:
+    if warnings and isinstance(value, dict):
+        value = {**value, "warnings": warnings[:20]}
+    return Answer(status, wire.written(value))

@@ -1,0 +1,57 @@
+"""`harness proxy serve`: the fault proxy as a program. Imports little, so that it is up in a moment."""
+
+import argparse
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+from harness.proxy.server import DEFAULT_PORT, ProxyServer
+from harness.proxy.wire import ApiError
+
+_PR_SET_PDEATHSIG = 1
+
+
+def serve(
+    *, host: str = "127.0.0.1", port: int = DEFAULT_PORT, config: Path | None = None, seed: int | None = None,
+    metrics: bool = False, die_with_parent: bool = False,
+) -> int:  # fmt: skip
+    """Run a fault proxy until SIGINT or SIGTERM; the exit code."""
+    if die_with_parent:
+        _die_with_parent()
+    try:
+        server = ProxyServer(host=host, port=port, seed=seed)
+        if config is not None:
+            server.load(config)
+    except (OSError, ValueError, ApiError) as error:
+        print(f"harness proxy serve: {error}", file=sys.stderr)
+        return 2
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.loop.stop())
+    print(f"harness proxy listening on {server.url}, seed {server.seed}", flush=True)
+    server.serve()
+    return 0
+
+
+def _die_with_parent() -> None:
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent or parent == 1:  # it died before it could be asked for
+            os._exit(0)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="harness proxy", description="A TCP fault proxy with Toxiproxy's API.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("serve", help="run the proxy")
+    command.add_argument("--host", default="127.0.0.1", help="address of the API (default %(default)s)")
+    command.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of the API (default %(default)s)")
+    command.add_argument("--config", type=Path, help="JSON file of proxies, and their toxics, to start with")
+    command.add_argument("--seed", type=int, help="seed of every random choice (default: a random one, printed)")
+    command.add_argument("--metrics", action="store_true", help="serve /metrics")
+    command.add_argument("--die-with-parent", action="store_true", help="end when the parent process ends")
+    given = vars(parser.parse_args(arguments))
+    del given["command"]
+    return serve(**given)

@@ -1,0 +1,316 @@
+"""One client's connection: the dialling of the upstream, two streams, and what an end on one side means for the other.
+
+A half-close stays half a close, a reset stays a reset, and while a toxic silences a stream nothing whatever is done
+to the socket behind it. Dialling never waits.
+"""
+
+import contextlib
+import errno
+import fcntl
+import socket
+import struct
+import termios
+from typing import TYPE_CHECKING
+
+from harness.proxy.address import BadAddress, NotYetKnown, Place
+from harness.proxy.loop import ERROR, HANG_UP, IN, OUT
+from harness.proxy.stream import Stream
+from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, Toxic
+
+if TYPE_CHECKING:
+    from harness.proxy.proxy import Proxy
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
+_LEAVE_AT_MOST_S = 30.0
+
+
+class Side:
+    """One of the two sockets."""
+
+    __slots__ = ("broken", "fd", "mask", "quiet", "sock")
+
+    def __init__(self, sock: socket.socket | None) -> None:
+        self.sock = sock
+        self.fd = -1 if sock is None else sock.fileno()
+        self.mask = -1  # what the loop was asked for; -1: not registered
+        self.broken = False  # the peer has reset it
+        self.quiet = False  # registered for nothing it would still be reported: keep it out of the loop
+
+
+class Connection:
+    """Two sockets and the two streams between them."""
+
+    __slots__ = (
+        "client", "closed", "dialling", "down", "loop", "lost", "ordinal", "pipes", "places", "proxy", "rearm",
+        "server", "up",
+    )  # fmt: skip
+
+    def __init__(self, proxy: "Proxy", sock: socket.socket, ordinal: int) -> None:
+        self.proxy = proxy
+        self.loop = proxy.loop
+        self.pipes = proxy.pipes
+        self.ordinal = ordinal
+        self.client = Side(sock)
+        self.server = Side(None)
+        self.up = Stream(self, UPSTREAM, self.client, self.server)
+        self.down = Stream(self, DOWNSTREAM, self.server, self.client)
+        self.closed = False
+        self.dialling = True
+        self.lost = False  # the upstream could not be reached, and a toxic keeps that from the client
+        self.rearm = True  # what to wait for may have changed
+        self.places: list[Place] = []
+
+    def add(self, toxic: Toxic) -> None:
+        """A toxic may strike this connection."""
+        if not toxic.strikes(self.ordinal):
+            toxic.tally.spared += 1
+            return
+        toxic.tally.chosen += 1
+        stream = self.up if toxic.stream == UPSTREAM else self.down
+        stream.add(toxic.kind(toxic, stream))
+        self.settle()
+
+    def remove(self, toxic: Toxic) -> None:
+        for stream in (self.up, self.down):
+            for stage in stream.stages:
+                if stage.toxic is toxic and not self.closed:
+                    stream.remove(stage)
+        self.settle()
+
+    def change(self, toxic: Toxic) -> None:
+        """The toxic's attributes or toxicity have changed."""
+        for stream in (self.up, self.down):
+            for stage in stream.stages:
+                if stage.toxic is toxic and not self.closed:
+                    if toxic.strikes(self.ordinal):
+                        stage.changed()
+                    else:
+                        stream.remove(stage)
+                    self.settle()
+                    return
+        if not self.closed and toxic.strikes(self.ordinal):
+            self.add(toxic)
+
+    # Dialling.
+
+    def dial(self) -> None:
+        """Find the upstream and connect to it, waiting for neither."""
+        try:
+            self.places = list(self.proxy.resolver.known(self.proxy.upstream))
+        except NotYetKnown as name:
+            self.settle()
+            self.proxy.resolver.ask(name.host, self._dial_again)
+            return
+        except BadAddress:
+            self.places = []
+        self._dial_next(errno.EHOSTUNREACH)
+
+    def _dial_again(self) -> None:
+        if not self.closed:
+            self.dial()
+
+    def _dial_next(self, error: int) -> None:
+        while self.places:
+            family, place = self.places.pop(0)
+            try:
+                sock = socket.socket(family, socket.SOCK_STREAM)
+            except OSError as failed:
+                error = failed.errno or errno.EMFILE
+                continue
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            error = sock.connect_ex(place)
+            if error in (0, errno.EINPROGRESS):
+                self.server.sock, self.server.fd = sock, sock.fileno()
+                if error == 0:
+                    self._dialled()
+                self.settle()
+                return
+            sock.close()
+        self._unreachable(error)
+
+    def _dialled(self) -> None:
+        assert self.server.sock is not None
+        error = self.server.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self._release(self.server)
+            self._dial_next(error)
+            return
+        self.dialling = False
+        self.places = []
+        self.rearm = True
+        with contextlib.suppress(OSError):
+            self.server.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def _unreachable(self, error: int) -> None:
+        self.proxy.dial_failed(error)
+        self.dialling = False
+        if self.up.silenced or self.down.silenced:
+            self.lost = True
+            self.up.deaf = True
+            self.down.ended = True
+            self.settle()
+        else:
+            self.close()
+
+    # Events.
+
+    def on_client(self, mask: int) -> None:
+        if mask & OUT:
+            self.down.write()
+        if mask & ~OUT:
+            if self.up.wants_reading() and not self.dialling:
+                self.up.read()
+            elif mask & (ERROR | HANG_UP):
+                self._failed(self.client, mask)
+        if self.rearm:
+            self.settle()
+
+    def on_server(self, mask: int) -> None:
+        if self.dialling:
+            self._dialled()
+            self.settle()
+            return
+        if mask & OUT:
+            self.up.write()
+        if mask & ~OUT:
+            if self.down.wants_reading():
+                self.down.read()
+            elif mask & (ERROR | HANG_UP):
+                self._failed(self.server, mask)
+        if self.rearm:
+            self.settle()
+
+    def _failed(self, side: Side, mask: int) -> None:
+        """Nothing is read from this side now, yet something has happened to it."""
+        side.quiet = self.rearm = True
+        if self.dialling and side is self.client:
+            self.close()
+        elif mask & ERROR and not side.broken and not self.closed:
+            side.broken = True
+            into = self.down if side is self.client else self.up
+            if not into.deaf:
+                into.discard()
+                into.deaf = True
+                self.target_gone(into)
+
+    # What streams report.
+
+    def stream_finished(self, stream: Stream) -> None:
+        """A stream has passed on its end: so does the socket."""
+        other = self._other(stream)
+        if stream.target.sock is not None:
+            with contextlib.suppress(OSError):
+                stream.target.sock.shutdown(socket.SHUT_WR)
+        if self._untouchable(stream.source):
+            if other.ended:
+                self._watch(stream.source)
+                self._release(stream.target)
+        elif stream.source.broken:
+            self.close(reset=True)
+        elif other.finished:
+            self.close()
+
+    def stream_reset(self, stream: Stream) -> None:
+        """A stream has passed on a reset, or ended towards a target that is gone."""
+        if not self._untouchable(stream.source):
+            self.close(reset=True)
+            return
+        self._watch(stream.source)
+        self._other(stream).ended = True
+        if stream.target.sock is not None:
+            stream.target.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._release(stream.target)
+
+    def target_gone(self, stream: Stream) -> None:
+        """A stream's target takes no bytes any more. If it is still being read, it will say so itself."""
+        stream.target.broken = True
+        other = self._other(stream)
+        if (other.finished and not other.silenced) or (stream.ended and other.ended and not other.stages):
+            self.close(reset=True)
+
+    def hang_up(self, stream: Stream, waited_s: float = 0.0) -> None:
+        """Close both sides as soon as the target has acknowledged all that was sent to it."""
+        if self.closed:
+            return
+        sock = stream.target.sock
+        if sock is None:
+            self.close()
+            return
+        if not waited_s:
+            self.up.ended = self.down.ended = self.rearm = True
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+        left = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+        if not left or stream.target.broken or waited_s > _LEAVE_AT_MOST_S:
+            self.close()
+            return
+        pause_s = min(0.05, 0.0005 + waited_s)
+        self.loop.after(pause_s, lambda: self.hang_up(stream, waited_s + pause_s))
+
+    # Closing, and what to wait for.
+
+    def close(self, *, reset: bool = False) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        for side in (self.client, self.server):
+            if reset and side.sock is not None:
+                with contextlib.suppress(OSError):
+                    side.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._release(side)
+        self.up.close()
+        self.down.close()
+        self.proxy.closed(self)
+
+    def settle(self) -> None:
+        """Tell the loop what this connection now waits for."""
+        if self.closed:
+            return
+        self.rearm = False
+        up, down = self.up, self.down
+        client = (IN if up.wants_reading() and not self.dialling else 0) | (OUT if down.blocked else 0)
+        if client != self.client.mask or self.client.quiet:
+            self._register(self.client, client)
+        if self.dialling:
+            server = OUT
+        else:
+            server = (IN if down.wants_reading() else 0) | (OUT if up.blocked else 0)
+        if server != self.server.mask or self.server.quiet:
+            self._register(self.server, server)
+
+    def _register(self, side: Side, mask: int) -> None:
+        if side.fd < 0:
+            return
+        if side.mask < 0:
+            if mask or not side.quiet:
+                self.loop.register(side.fd, mask, self.on_client if side is self.client else self.on_server)
+                side.mask, side.quiet = mask, False
+        elif not mask and side.quiet:
+            self.loop.unregister(side.fd)
+            side.mask = -1
+        else:
+            self.loop.modify(side.fd, mask)
+            side.mask, side.quiet = mask, False
+
+    def _release(self, side: Side) -> None:
+        if side.mask >= 0:
+            self.loop.unregister(side.fd)
+        if side.sock is not None:
+            side.sock.close()
+        side.sock, side.fd, side.mask = None, -1, -1
+
+    def _other(self, stream: Stream) -> Stream:
+        return self.down if stream is self.up else self.up
+
+    def _untouchable(self, side: Side) -> bool:
+        """A toxic forbids that anything reaches this side."""
+        return self.lost or (self.down if side is self.client else self.up).silenced
+
+    def _watch(self, side: Side) -> None:
+        """A silent side is kept open; ask now and then whether its peer still exists, so that it is not kept for ever."""
+        if side.sock is not None:
+            with contextlib.suppress(OSError):
+                side.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                side.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5)
+                side.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)

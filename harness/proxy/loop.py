@@ -1,0 +1,143 @@
+"""The one thread's event loop: readiness of descriptors, timers, and calls posted from other threads.
+
+A loop of our own, for asyncio wants a transport a socket and its timers are no finer than a millisecond. Readiness is
+level-triggered, so that nothing is ever lost by not reading to the end. epoll where there is one, poll elsewhere.
+"""
+
+import collections
+import contextlib
+import heapq
+import itertools
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+
+IN, OUT = 0x001, 0x004
+ERROR, HANG_UP = 0x008, 0x010
+_FINE_S = 0.002  # below this, wait with select(), which is exact to microseconds; epoll only to milliseconds
+_SELECT_LIMIT = 1024
+
+
+class Timer:
+    """A call due at a moment of the monotonic clock; `cancel` makes it a no-op."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        self.call = None
+
+
+class _Poll:
+    """poll() with the face of epoll."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self.register = self._poll.register
+        self.modify = self._poll.modify
+        self.unregister = self._poll.unregister
+
+    def poll(self, timeout_s: float | None) -> list[tuple[int, int]]:
+        return self._poll.poll(None if timeout_s is None else int(timeout_s * 1000 + 0.999))
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class Loop:
+    """Calls handlers of ready descriptors and due timers until told to stop."""
+
+    def __init__(self) -> None:
+        self.poller = select.epoll() if hasattr(select, "epoll") else _Poll()
+        self.now = time.monotonic
+        self._handlers: dict[int, Callable[[int], None]] = {}
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+        self._posted: collections.deque[Callable[[], None]] = collections.deque()
+        self._running = False
+        self._thread = 0
+        self._wake_r, self._wake_w = os.pipe()
+        for end in (self._wake_r, self._wake_w):
+            os.set_blocking(end, False)
+        self.register(self._wake_r, IN, self._woken)
+        number = self.poller.fileno() if not isinstance(self.poller, _Poll) else _SELECT_LIMIT
+        self._fine = [number] if number < _SELECT_LIMIT else []
+
+    def register(self, fd: int, mask: int, handler: Callable[[int], None]) -> None:
+        self.poller.register(fd, mask)
+        self._handlers[fd] = handler
+
+    def modify(self, fd: int, mask: int) -> None:
+        self.poller.modify(fd, mask)
+
+    def unregister(self, fd: int) -> None:
+        if self._handlers.pop(fd, None) is not None:
+            self.poller.unregister(fd)
+
+    def at(self, when: float, call: Callable[[], None]) -> Timer:
+        timer = Timer(call)
+        heapq.heappush(self._timers, (when, next(self._order), timer))
+        return timer
+
+    def after(self, delay_s: float, call: Callable[[], None]) -> Timer:
+        return self.at(self.now() + delay_s, call)
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Run a call in the loop's thread; may be called from any thread."""
+        self._posted.append(call)
+        with contextlib.suppress(OSError):  # the pipe is full of wake-ups already, or the loop is closed
+            os.write(self._wake_w, b"\0")
+
+    def run(self) -> None:
+        self._running = True
+        self._thread = threading.get_ident()
+        while self._running:
+            for fd, mask in self._wait():
+                handler = self._handlers.get(fd)
+                if handler is not None:  # closed by an earlier handler of the same round
+                    handler(mask)
+            if self._timers:
+                self._run_due()
+
+    def stop(self) -> None:
+        self.post(self._halt)
+
+    def close(self) -> None:
+        self.poller.close()
+        os.close(self._wake_r)
+        os.close(self._wake_w)
+
+    def _halt(self) -> None:
+        self._running = False
+
+    def _woken(self, _mask: int) -> None:
+        os.read(self._wake_r, 4096)
+        while self._posted:
+            self._posted.popleft()()
+
+    def _wait(self) -> list[tuple[int, int]]:
+        timers = self._timers
+        while timers and timers[0][2].call is None:
+            heapq.heappop(timers)
+        if not timers:
+            return self.poller.poll(None)
+        left_s = timers[0][0] - self.now()
+        if left_s <= 0:
+            return self.poller.poll(0)
+        if left_s < _FINE_S and self._fine:
+            if not select.select(self._fine, (), (), left_s)[0]:
+                return []
+            return self.poller.poll(0)
+        # Wake a little early from a long wait; the rest of it is waited for finely.
+        return self.poller.poll(max(left_s - 0.001, 0.001) if self._fine else left_s)
+
+    def _run_due(self) -> None:
+        timers, now = self._timers, self.now()
+        while timers and timers[0][0] <= now:
+            call = heapq.heappop(timers)[2].call
+            if call is not None:
+                call()

@@ -1,0 +1,57 @@
+"""Kernel pipes to splice through, lent only while bytes are on their way.
+
+An idle connection holds no pipe, so 9,000 of them cost 18,000 descriptors and not 36,000. When there is no splice on
+this platform, or no descriptor left, `take` gives None and the bytes go through Python instead.
+"""
+
+import contextlib
+import fcntl
+import os
+
+WANTED_BYTES = 1 << 20
+_SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
+CAN_SPLICE = hasattr(os, "splice")
+
+
+class Pipe:
+    __slots__ = ("r", "size_bytes", "w")
+
+    def __init__(self) -> None:
+        self.r, self.w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.size_bytes = 65536
+        with contextlib.suppress(OSError):  # over the user's limit of pipe memory: the default size will do
+            self.size_bytes = fcntl.fcntl(self.w, _SET_PIPE_SIZE, WANTED_BYTES)
+
+    def close(self) -> None:
+        os.close(self.r)
+        os.close(self.w)
+
+
+class PipePool:
+    """Empty pipes, ready to be lent."""
+
+    def __init__(self, keep: int = 16, *, splice: bool = CAN_SPLICE) -> None:
+        self.splice = splice and CAN_SPLICE
+        self._keep = keep
+        self._idle: list[Pipe] = []
+
+    def take(self) -> Pipe | None:
+        if self._idle:
+            return self._idle.pop()
+        if not self.splice:
+            return None
+        try:
+            return Pipe()
+        except OSError:
+            return None
+
+    def give(self, pipe: Pipe, *, empty: bool) -> None:
+        """Take a pipe back; one with bytes left in it is closed, never lent again."""
+        if empty and len(self._idle) < self._keep:
+            self._idle.append(pipe)
+        else:
+            pipe.close()
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()

@@ -1,0 +1,91 @@
+"""The fault proxy as a whole: loop, registry and API; run in this thread, or in one of its own for tests."""
+
+import contextlib
+import json
+import secrets
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.proxy.address import NotYetKnown, Resolver, split
+from harness.proxy.api import Api
+from harness.proxy.httpd import HttpServer
+from harness.proxy.loop import Loop
+from harness.proxy.pipes import CAN_SPLICE, PipePool
+from harness.proxy.registry import Registry
+from harness.proxy.wire import ApiError
+
+DEFAULT_PORT = 8474
+
+
+class ProxyServer:
+    """A fault proxy. `start` and `stop` run it in a thread; `serve` runs it in the calling thread."""
+
+    def __init__(
+        self, *, host: str = "127.0.0.1", port: int = DEFAULT_PORT, seed: int | None = None, splice: bool = CAN_SPLICE
+    ) -> None:
+        self.seed = secrets.randbits(53) if seed is None else seed
+        self.loop = Loop()
+        self.pipes = PipePool(splice=splice)
+        self.resolver = Resolver(self.loop.now, self.loop.post)
+        self.registry = Registry(self.loop, self.pipes, self.resolver, self.seed)
+        self.http = HttpServer(self.loop, self.resolver, Api(self.registry))
+        shown_host = f"[{host}]" if ":" in host else host
+        self.host, self.port = self.http.listen(self.resolver.known(f"{shown_host}:{port}")[0])
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    def load(self, config: Path) -> None:
+        """Take the proxies of a file in Toxiproxy's form, which may name toxics too."""
+        body = json.loads(config.read_text(encoding="utf-8"))
+        warnings: list[str] = []
+        while True:
+            try:
+                _, error = self.registry.populate(body, warnings)
+            except NotYetKnown as name:
+                self.resolver.look_up(name.host)
+                continue
+            if error is not None:
+                raise error
+            return
+
+    def serve(self) -> None:
+        """Run until `stop` is called from elsewhere."""
+        try:
+            self.loop.run()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self.http.close()
+        self.registry.close()
+        self.resolver.close()
+        self.pipes.close()
+        self.loop.close()
+
+    def start(self) -> "ProxyServer":
+        self._thread = threading.Thread(target=self.serve, name="harness-proxy", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        self.loop.stop()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+
+@contextlib.contextmanager
+def running(*, seed: int | None = None, port: int = 0, splice: bool = CAN_SPLICE) -> Iterator[ProxyServer]:
+    """A fault proxy for the length of a `with` block, on a free port of the loopback."""
+    server = ProxyServer(port=port, seed=seed, splice=splice).start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+__all__ = ["DEFAULT_PORT", "ApiError", "ProxyServer", "running", "split"]

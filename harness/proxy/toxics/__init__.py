@@ -1,0 +1,20 @@
+"""The table of toxics: one file each. To add one, write its file, its line here, and its test."""
+
+from harness.proxy.toxics.bandwidth import Bandwidth
+from harness.proxy.toxics.latency import Latency
+from harness.proxy.toxics.limit_data import LimitData
+from harness.proxy.toxics.reset_peer import ResetPeer
+from harness.proxy.toxics.slicer import Slicer
+from harness.proxy.toxics.slow_close import SlowClose
+from harness.proxy.toxics.stage import Stage
+from harness.proxy.toxics.timeout import Timeout
+
+TOXICS: dict[str, type[Stage]] = {
+    "bandwidth": Bandwidth,
+    "latency": Latency,
+    "limit_data": LimitData,
+    "reset_peer": ResetPeer,
+    "slicer": Slicer,
+    "slow_close": SlowClose,
+    "timeout": Timeout,
+}

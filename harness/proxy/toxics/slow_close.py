@@ -1,0 +1,38 @@
+"""slow_close: the end of the stream is passed on only after `delay` milliseconds. Bytes are not its business."""
+
+from harness.proxy.loop import Timer
+from harness.proxy.toxics.stage import Attribute, Stage
+
+
+class SlowClose(Stage):
+    attributes = (Attribute("delay"),)
+    sees_bytes = False
+
+    __slots__ = ("came", "reset", "timer")
+
+    def start(self) -> None:
+        self.timer: Timer | None = None
+        self.came = 0.0
+        self.reset: bool | None = None  # the end that is held back, if one is
+
+    def end(self, reset: bool) -> None:
+        self.reset = reset
+        self.came = self.stream.loop.now()
+        self.changed()
+
+    def changed(self) -> None:
+        if self.reset is not None:
+            self.stop()
+            self.timer = self.stream.loop.at(self.came + self.toxic.values["delay"] / 1000, self.flush)
+
+    def flush(self) -> None:
+        self.stop()
+        if self.reset is not None:
+            reset, self.reset = self.reset, None
+            self.toxic.tally.delayed(self.stream.loop.now() - self.came, 0)
+            self.next.end(reset)
+
+    def stop(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None

@@ -1,0 +1,46 @@
+"""timeout: nothing passes, and after `timeout` milliseconds the connection is closed; 0 is a black hole, for ever.
+
+Nothing means nothing: neither bytes nor the end of the stream, not even when the other side refuses or dies, for a
+lost node is silent. Removing the toxic closes the connection, since bytes were lost from it.
+"""
+
+from harness.proxy.loop import Timer
+from harness.proxy.toxics.stage import Attribute, Stage
+
+
+class Timeout(Stage):
+    attributes = (Attribute("timeout"),)
+    silences = True
+
+    __slots__ = ("began", "timer")
+
+    def start(self) -> None:
+        self.timer: Timer | None = None
+        self.began = self.stream.loop.now()
+        self.toxic.tally.dropped(self.stream.discard())
+        self.changed()
+
+    def changed(self) -> None:
+        self.stop()
+        if self.toxic.values["timeout"]:
+            self.timer = self.stream.loop.at(self.began + self.toxic.values["timeout"] / 1000, self._close)
+
+    def push(self, offset: int, data: bytes) -> None:
+        self.toxic.tally.dropped(len(data))
+        self.stream.lost(len(data))
+
+    def end(self, reset: bool) -> None:
+        """Swallowed."""
+
+    def flush(self) -> None:
+        self._close()
+
+    def stop(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def _close(self) -> None:
+        self.stop()
+        self.toxic.tally.closed()
+        self.stream.connection.close()

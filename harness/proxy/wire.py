@@ -1,0 +1,85 @@
+"""Reading request bodies as Toxiproxy reads them, and writing answers as it writes them.
+
+Field names match whatever their case, unknown fields are ignored (and reported as warnings), null leaves a default,
+bytes behind the first JSON value do not matter, and an error is `{"error": …, "status": …}`.
+"""
+
+import json
+import re
+from typing import Any
+
+_SPACE = " \t\r\n"
+_DEPTH = 64
+_DECODER = json.JSONDecoder(parse_constant=lambda name: _refuse(f"invalid character {name[0]!r} looking for beginning of value"))
+_KINDS = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
+
+
+class ApiError(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+def bad_body(why: str) -> ApiError:
+    return ApiError(f"bad request body: {why}", 400)
+
+
+def _refuse(why: str) -> Any:
+    raise bad_body(why)
+
+
+def read(body: bytes) -> Any:
+    """The first JSON value of a body."""
+    text = body.decode("utf-8", "replace").lstrip(_SPACE)
+    if not text:
+        raise bad_body("EOF")
+    if re.search(r"[\[{]\s*" * _DEPTH, text):
+        raise bad_body("exceeded max depth")
+    try:
+        return _DECODER.raw_decode(text)[0]
+    except json.JSONDecodeError as error:
+        if error.pos >= len(text.rstrip(_SPACE)):
+            raise bad_body("unexpected EOF") from None
+        raise bad_body(f"invalid character {text[error.pos]!r} looking for beginning of value") from None
+    except (RecursionError, ValueError):
+        raise bad_body("number out of range or nested too deeply") from None
+
+
+def fields(value: Any, known: dict[str, type], what: str, warnings: list[str] | None = None) -> dict[str, Any]:
+    """The known fields of a JSON object, checked for their kind; nulls are left out."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise bad_body(f"json: cannot unmarshal {_kind(value)} into Go value of type {what}")
+    lowered = {name.lower(): name for name in known}
+    found: dict[str, Any] = {}
+    for given, content in value.items():
+        name = given if given in known else lowered.get(given.lower())
+        if name is None:
+            if warnings is not None:
+                warnings.append(f"unknown field {given[:80]!r} ignored")
+        elif content is not None:
+            found[name] = _checked(name, content, known[name], what)
+    return found
+
+
+def _checked(name: str, content: Any, kind: type, what: str) -> Any:
+    right = isinstance(content, kind) or (kind is float and isinstance(content, int))
+    if kind is object or (right and (kind is bool or not isinstance(content, bool))):
+        return content
+    raise bad_body(f"json: cannot unmarshal {_kind(content)} into Go struct field {what}.{name} of type {kind.__name__}")
+
+
+def _kind(value: Any) -> str:
+    return _KINDS.get(type(value), "null")
+
+
+def written(value: Any) -> bytes:
+    """Compact JSON with the signs escaped that Go escapes."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text.encode("utf-8", "replace")
