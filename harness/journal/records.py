@@ -1,7 +1,7 @@
 """A journal read back: typed lines, in order, with the version of their schema checked.
 
-Pure: text in, records out. A last line that was cut off (the run was killed) is dropped and the journal counts as not closed;
-a broken line anywhere else is an error, for a journal that lies is worse than none.
+Pure: text in, records out. A last line that was cut off (the run was killed) is dropped and the journal counts as not
+closed; a broken line anywhere else is an error, for a journal that lies is worse than none.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Probes that are made of the workload's answers: what each one counts, over which answers.
 
-Each gives a value as an interval: answers whose score could not be checked may be wrong or right, and a bound is kept or
-broken only if it is so either way. A request counts in the window in which it was due, answered or not.
+Each gives a value as an interval: answers whose score could not be checked may be wrong or right, and a bound is kept
+or broken only if it is so either way. A request counts in the window in which it was due, answered or not.
 """
 
 from __future__ import annotations

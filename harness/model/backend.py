@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from harness.model.stack import Link, StackDescription
+from harness.model.stack import Link as Link
+from harness.model.stack import StackDescription
 
 FAULT_PROXY = "harness:proxy"  # the fault proxy's name in process events; no service can be called so
 

@@ -1,8 +1,8 @@
 """What a run can observe: the bodies of journal lines.
 
-Every moment is in seconds on the run's own monotonic clock, which starts when its journal is opened. `planned_s` is when
-the harness meant to act, `asked_s` when it did, `answered_s` when the answer was in; the difference between the first
-two is the harness's own lateness. `down` says why the stack gave no answer: that is a reading, not a gap.
+Every moment is in seconds on the run's own monotonic clock, which starts when its journal is opened. `planned_s` is
+when the harness meant to act, `asked_s` when it did, `answered_s` when the answer was in; the difference between the
+first two is the harness's own lateness. `down` says why the stack gave no answer: that is a reading, not a gap.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Gap(Frozen):
 class Answer(Frozen):
     """One request of the workload and what became of it.
 
-    `wrong` is None where the score could not be checked against the model's artefact. `ages` are in seconds of active event
-    time, by feature group, from the stamp that the answer carries to the moment at which the request was due.
+    `wrong` is None where the score could not be checked against the model's artefact. `ages` are in seconds of active
+    event time, by feature group, from the stamp that the answer carries to the moment at which the request was due.
     """
 
     kind: Literal["answer"] = "answer"
@@ -85,8 +85,8 @@ class Alert(Frozen):
 class AlertsSeen(Frozen):
     """One poll of an alert source.
 
-    `evaluations` is the source's own count of passes over its rules (the proof that it was looking), `fired` its count of
-    transitions to firing by alert (its history, so that a short firing between two polls is not missed).
+    `evaluations` is the source's own count of passes over its rules (the proof that it was looking), `fired` its
+    count of transitions to firing by alert (its history, so that a short firing between two polls is not missed).
     """
 
     kind: Literal["alerts"] = "alerts"
@@ -112,6 +112,7 @@ class FaultSeen(Frozen):
     stage: FaultStage
     lo_s: float
     hi_s: float
+    at_event: int | None = None
     landed: bool | None = None
     evidence: dict[str, Any] = Field(default_factory=dict)
 

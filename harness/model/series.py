@@ -111,7 +111,5 @@ def reading_series(
         points.append(Point(r.asked_s, r.answered_s, good, r.value, (n,), r.down))
     if to_s - last_s > MAX_GAP_S or (first and to_s > from_s):
         points.append(Point(last_s, to_s, None, None, (), "no attempt to read the probe"))
-    for g in gaps:
-        if g.from_s < to_s and g.to_s > from_s:
-            points.append(Point(g.from_s, g.to_s, None, None, (), g.why))
+    points.extend(Point(g.from_s, g.to_s, None, None, (), g.why) for g in gaps if g.from_s < to_s and g.to_s > from_s)
     return sorted(points, key=lambda p: (p.hi_s, p.lo_s))

@@ -6,8 +6,10 @@ say `event`, and a bare duration there is invalid input. Every duration is kept 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -26,6 +28,7 @@ _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)(\s+event)?\s*$"
 _PATTERN = r"^\s*\d+(\.\d+)?\s*(us|ms|s|min|h|d)\s*$"
 _QUANTITY_PATTERN = r"^\s*\d+(\.\d+)?\s*(us|ms|s|min|h|d)(\s+event)?\s*$"
 LONGEST_S = 7 * 86400.0
+HIGHEST = 1e15
 
 
 class Unit(StrEnum):
@@ -53,11 +56,15 @@ class Quantity:
         if isinstance(raw, bool):
             raise ValueError("a number, or a duration such as 250ms or 90min event, is needed here")
         if isinstance(raw, int | float):
+            if not abs(raw) < HIGHEST:
+                raise ValueError(f"a number below {HIGHEST:g} is needed here")
             return cls(float(raw))
         match = _DURATION.match(raw) if isinstance(raw, str) else None
         if match is None:
             raise ValueError(f"{raw!r} is neither a number nor a duration such as 250ms or 90min event")
         seconds = float(match[1]) * SECONDS_PER_UNIT[match[2]]
+        if not math.isfinite(seconds):
+            raise ValueError("the number is too large")
         return cls(seconds, Unit.EVENT if match[3] else Unit.WALL)
 
     def __str__(self) -> str:
@@ -65,7 +72,7 @@ class Quantity:
             return f"{format_seconds(self.value)} event"
         if self.unit is Unit.WALL:
             return format_seconds(self.value)
-        return f"{self.value:g}"
+        return repr(self.value).removesuffix(".0")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -109,12 +116,14 @@ _SCHEMA = WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": ["8
 def format_seconds(seconds: float) -> str:
     """Write seconds with a unit that reads back to the same value."""
     for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size and (seconds / size).is_integer():
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:.9g}s" if seconds >= 1 or seconds == 0 else f"{seconds * 1e3:.9g}ms"
+        count = round(seconds / size)
+        if count and count * size == seconds:
+            return f"{count}{unit}"
+    return f"{Decimal(repr(float(seconds))):f}s"
 
 
-# Written back as text, so that what goes into a journal reads as what was in the file and nothing reads as a bare number.
+# Written back as text, so that what goes into a journal reads as what was in the file and nothing reads as a bare
+# number.
 _WRITTEN = PlainSerializer(format_seconds, return_type=str)
 WallSeconds = Annotated[float, BeforeValidator(parse_wall_s), _WRITTEN, _SCHEMA]
 PositiveWallSeconds = Annotated[float, BeforeValidator(lambda raw: _positive(parse_wall_s(raw))), _WRITTEN, _SCHEMA]

@@ -1,0 +1,165 @@
+"""Checkers of bounds: what must stay, and what must come back and hold.
+
+Recovery is the first good reading after the last breach, seen good for `hold` after it. Something that never broke
+did not recover: its clause was not exercised, and nobody may read a pass out of that.
+"""
+
+from __future__ import annotations
+
+from harness.journal.records import Journal
+from harness.judge.facts import Facts, FaultFacts
+from harness.judge.moments import Span, met, span_text
+from harness.model.answers import ANSWER_PROBES
+from harness.model.expectations import Bound, Recovered
+from harness.model.series import Point, answer_series, reading_series
+from harness.model.verdict import ClauseResult, Value
+
+MAX_CITES = 8
+
+
+def series(bound: Bound, journal: Journal, from_s: float, to_s: float) -> list[Point]:
+    """Return the bound held against the journal, moment by moment, between two moments of the run."""
+    if bound.probe in ANSWER_PROBES:
+        return answer_series(bound, journal.answers, from_s, to_s, journal.gaps("workload"))
+    return reading_series(bound, journal.readings(bound.probe), from_s, to_s, journal.gaps(bound.probe))
+
+
+def stays(clause: Bound, facts: Facts) -> ClauseResult:
+    """A bound is kept in every window from the first injection to the end of observation."""
+    points = series(clause, facts.journal, facts.gate_s, facts.end_s)
+    injected = facts.injected
+    since_s = injected.lo if injected is not None else facts.gate_s
+    earlier = [p for p in points if p.good is False and p.hi_s < since_s]
+    during = [p for p in points if p.hi_s >= since_s]
+    broken = [p for p in during if p.good is False]
+    values = [p.value for p in during if p.value is not None and p.good is not None]
+    worst = clause.worst(values) if values else None
+    limit = f"{'at least' if clause.at_least is not None else 'at most'} {clause.limit}"
+    doubt = facts.doubt if facts.journal.plan.faults_on else None
+    if doubt is not None:
+        value, reason, cited = Value.UNKNOWN, f"{clause.probe}: {doubt.doubt}", []
+    elif earlier:
+        value, cited = Value.UNKNOWN, earlier
+        reason = f"{clause.probe} broke its bound at {earlier[0].hi_s:.2f} s, before the fault went in"
+    elif broken:
+        value, cited = Value.FAIL, broken
+        shown = "no answer" if broken[0].value is None else f"{_shown(broken[0].value)}"
+        reason = f"{clause.probe} was {shown} at {broken[0].hi_s:.2f} s ({limit})" + _why(broken[0])
+    elif not during or any(p.good is None for p in during):
+        cited = [p for p in during if p.good is None]
+        where = f" at {cited[0].hi_s:.2f} s: {cited[0].why}" if cited else ": nothing was measured"
+        value, reason = Value.UNKNOWN, f"{clause.probe} could not be judged{where}"
+    else:
+        value, reason, cited = Value.PASS, f"{clause.probe} stayed {limit}, at worst {_shown(worst)}", during[-1:]
+    return ClauseResult(
+        id=clause.id,
+        kind="stays",
+        value=value,
+        reason=reason,
+        cites=_cites(cited),
+        measured={"probe": clause.probe, "limit": limit, "worst": worst, "met": met(value)},
+    )
+
+
+def recovered(clause: Recovered, facts: Facts) -> ClauseResult:
+    """A bound that broke is kept again in time, and held."""
+    fault = facts.faults[clause.fault] if clause.fault else facts.last
+    start = fault.injected if clause.since == "injection" else fault.reverted
+    limit = f"{'at least' if clause.at_least is not None else 'at most'} {clause.limit}"
+    outcome = _recovery(clause, facts, fault, start)
+    return ClauseResult(
+        id=clause.id,
+        kind="recovered",
+        value=outcome.value,
+        reason=f"{clause.probe} ({limit}): {outcome.reason}",
+        cites=(*fault.cites[:1], *_cites(outcome.cited)),
+        measured={
+            "probe": clause.probe,
+            "limit": limit,
+            "within_s": clause.within,
+            "since": clause.since,
+            "after_lo_s": outcome.after.lo if outcome.after else None,
+            "after_s": outcome.after.hi if outcome.after else None,
+            "recovered_at_s": outcome.at_s,
+            "met": met(outcome.value),
+        },
+    )
+
+
+class _Outcome:
+    """How a recovery went."""
+
+    def __init__(
+        self,
+        value: Value,
+        reason: str,
+        cited: list[Point] | None = None,
+        after: Span | None = None,
+        at_s: float | None = None,
+    ) -> None:
+        self.value = value
+        self.reason = reason
+        self.cited = cited or []
+        self.after = after
+        self.at_s = at_s
+
+
+def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | None) -> _Outcome:
+    if fault.doubt is not None:
+        return _Outcome(Value.UNKNOWN, fault.doubt)
+    if fault.injected is None or start is None:
+        return _Outcome(Value.UNKNOWN, "the fault was never seen to be gone")
+    points = series(clause, facts.journal, facts.gate_s, facts.end_s)
+    earlier = [p for p in points if p.good is False and p.hi_s < fault.injected.lo]
+    if earlier:
+        return _Outcome(Value.UNKNOWN, f"broken at {earlier[0].hi_s:.2f} s already, before the fault", earlier)
+    after = [p for p in points if p.hi_s >= fault.injected.lo]
+    breaches = [p for p in after if p.good is False]
+    if not breaches:
+        blind = [p for p in after if p.good is None]
+        if blind or not after:
+            return _Outcome(
+                Value.UNKNOWN, f"could not be judged: {blind[0].why if blind else 'nothing measured'}", blind
+            )
+        return _Outcome(Value.UNKNOWN, "not exercised, it never broke", after[-1:])
+    last = breaches[-1]
+    good = next((p for p in after if p.good and p.lo_s >= last.lo_s and p is not last and p.hi_s >= last.hi_s), None)
+    if good is None:
+        late = Span(last.lo_s, last.hi_s).since(start).lo > clause.within
+        return _Outcome(
+            Value.FAIL if late else Value.UNKNOWN,
+            f"still broken at {last.hi_s:.2f} s, when observation ended" + _why(last),
+            [breaches[0], last],
+        )
+    took = Span(last.lo_s, good.hi_s).since(start)
+    value = took.within(clause.within)
+    cited = [breaches[0], last, good]
+    if value is not Value.FAIL:
+        shaky = [p for p in after if p.good is None and p.hi_s > good.hi_s and p.lo_s < good.hi_s + clause.hold]
+        if facts.end_s < good.hi_s + clause.hold or shaky:
+            why = shaky[0].why if shaky else f"observation ended {facts.end_s - good.hi_s:.2f} s later"
+            return _Outcome(
+                Value.UNKNOWN, f"good again {span_text(took)} on, but not seen to hold: {why}", cited, took, good.hi_s
+            )
+    since = "injection" if clause.since == "injection" else "revert"
+    verb = {
+        Value.PASS: "good again",
+        Value.FAIL: "good again too late,",
+        Value.UNKNOWN: "good again around its deadline,",
+    }
+    text = f"{verb[value]} {span_text(took)} after {since} (within {clause.within:g} s)"
+    return _Outcome(value, text, cited, took, good.hi_s)
+
+
+def _cites(points: list[Point]) -> tuple[int, ...]:
+    """Cite the first few and the last of many."""
+    shown = points if len(points) <= MAX_CITES else [*points[: MAX_CITES - 1], points[-1]]
+    return tuple(dict.fromkeys(n for p in shown for n in p.cites))
+
+
+def _shown(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:.4g}"
+
+
+def _why(point: Point) -> str:
+    return f": {point.why}" if point.why else ""
