@@ -119,6 +119,8 @@ def format_seconds(seconds: float) -> str:
         count = round(seconds / size)
         if count and count * size == seconds:
             return f"{count}{unit}"
+    if seconds == 0:
+        return "0s"
     return f"{Decimal(repr(float(seconds))):f}s"
 
 
