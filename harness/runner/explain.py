@@ -1,0 +1,143 @@
+"""Turns what pydantic finds wrong into errors with file, line, field and the nearest valid name.
+
+Validation is strict and by the names that the file uses, so that `true` is no number and the schema for editors says
+the same as the loader.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from harness.model.errors import ScenarioError
+from harness.model.nearest import did_you_mean
+from harness.runner.source import Place, Source
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_KINDS = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping of names",
+    "model_type": "a mapping of fields",
+    "model_attributes_type": "a mapping of fields",
+    "date_type": "a date such as 2026-12-31",
+    "date_from_datetime_parsing": "a date such as 2026-12-31",
+    "date_from_datetime_inexact": "a date such as 2026-12-31",
+}
+
+
+def read_model(kind: type[Model], raw: Any) -> Model:
+    """Validate values strictly, by the names of the file. Raises ValidationError, which `problems` translates."""
+    return kind.model_validate_json(json.dumps(raw), strict=True, by_alias=True, by_name=False)
+
+
+def problems(
+    error: ValidationError, kind: type[BaseModel], raw: Any, source: Source, base: Place = ()
+) -> list[ScenarioError]:
+    """Return one error a place, in the order of the file."""
+    by_place: dict[Place, list[ErrorDetails]] = {}
+    for found in error.errors(include_url=False):
+        by_place.setdefault(_place(found, raw), []).append(found)
+    result = []
+    for place, found_here in by_place.items():
+        deeper = any(other != place and other[: len(place)] == place for other in by_place)
+        if deeper and place and all(f["type"] != "value_error" for f in found_here):
+            continue  # the other member of a union, or a list that seems empty as all in it is wrong
+        message, remedy = _message(found_here, kind, _value_at(raw, place))
+        result.append(source.problem((*base, *place), message, remedy))
+    return sorted(result, key=lambda problem: problem.line or 0)
+
+
+def _place(found: ErrorDetails, raw: Any) -> Place:
+    """Return the place in the file; pydantic's own has the members of unions in it as well."""
+    place: list[str | int] = []
+    value = raw
+    for index, part in enumerate(found["loc"]):
+        if (isinstance(value, dict) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        ):
+            place.append(part)
+            value = value[part]  # type: ignore[index]
+        elif index == len(found["loc"]) - 1 and found["type"] in ("missing", "extra_forbidden"):
+            place.append(part)
+    return tuple(place)
+
+
+def _value_at(raw: Any, place: Sequence[str | int]) -> Any:
+    for part in place:
+        try:
+            raw = raw[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
+
+
+def _message(found: list[ErrorDetails], kind: type[BaseModel], value: Any) -> tuple[str, str | None]:
+    first = next((f for f in found if f["type"] == "literal_error"), found[0])
+    name = str(first["loc"][-1]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        return f"unknown field {name!r}", did_you_mean(name, _fields_at(kind, first["loc"][:-1]))
+    if first["type"] == "missing":
+        return f"the field {name!r} is missing", None
+    if first["type"] == "literal_error":
+        return f"{_shown(value)} is not valid here", _nearest_literal(str(value), str(first["ctx"]["expected"]))
+    wanted = list(dict.fromkeys(_KINDS[f["type"]] for f in found if f["type"] in _KINDS))
+    if wanted and first["type"] in _KINDS:
+        quotes = "put it in quotes" if wanted == ["a text"] and isinstance(value, bool | int | float) else None
+        return f"{' or '.join(wanted)} is needed here, not {_shown(value)}", quotes
+    if first["type"] == "too_short":
+        return "this is empty", "at least one is needed here"
+    text = str(first["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    message, _, remedy = text.partition("; ")
+    return message[:1].lower() + message[1:], remedy or None
+
+
+def _nearest_literal(value: str, expected: str) -> str:
+    valid = re.findall(r"'([^']*)'", expected)
+    return did_you_mean(value, valid) if valid else f"{expected.lower()} is valid here"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as short as an error message needs it."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if value is None:
+        return "nothing"
+    text = json.dumps(value) if isinstance(value, bool | int | float) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def field_names(kind: type[BaseModel]) -> list[str]:
+    """Return a model's field names as they are written in a file."""
+    return [field.alias or name for name, field in kind.model_fields.items()]
+
+
+def _fields_at(kind: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    models: list[type[BaseModel]] = [kind]
+    for part in loc:
+        fields = [f for m in models for name, f in m.model_fields.items() if part in (name, f.alias)]
+        named = [m for m in models if m.__name__ == part]
+        if fields:
+            models = [m for f in fields for m in _models_in(f.annotation)]
+        elif named:
+            models = named
+    return list(dict.fromkeys(name for m in models for name in field_names(m)))
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

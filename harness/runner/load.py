@@ -1,0 +1,224 @@
+"""From files to scenarios: find them, read them, fill in their variables, and validate them.
+
+Everything wrong with all the files is collected before anything is refused. A loaded scenario remembers where each of
+its fields was written, for the checks that come later.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.backends.yamltree import Tree, read_tree
+from harness.model.errors import ScenarioError, StackError
+from harness.model.nearest import did_you_mean, nearest
+from harness.model.scenario import Scalar, Scenario
+from harness.runner.explain import problems, read_model
+from harness.runner.source import Place, Refused, Source, problems_of
+from harness.runner.variables import VERBATIM, as_text, check_names, combinations, fill
+
+ENDING = ".scenario.yaml"
+LARGEST_NUMBER = 2**63
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One scenario of a file, for one combination of its matrix, with the places where it was written."""
+
+    scenario: Scenario
+    source: Source
+    matrix: dict[str, Scalar]
+
+    @property
+    def name(self) -> str:
+        """The scenario's name, with the values of its matrix: `slow-object-store[latency=1s]`."""
+        values = ",".join(f"{key}={as_text(value)}" for key, value in self.matrix.items())
+        return f"{self.scenario.scenario}[{values}]" if values else self.scenario.scenario
+
+
+def load_all(paths: Sequence[Path], settings: Mapping[str, Scalar] | None = None) -> list[Loaded]:
+    """Load every scenario under these paths. Raises ScenarioError that stands for all that is wrong."""
+    loaded: list[Loaded] = []
+    wrong: list[ScenarioError] = []
+    for path in discover(paths):
+        try:
+            loaded += load_file(path, settings)
+        except ScenarioError as error:
+            wrong += problems_of(error)
+    wrong += _duplicate_names(loaded)
+    if not wrong:
+        wrong += _unknown_settings(loaded, settings or {})
+    if wrong:
+        raise Refused(wrong)
+    return loaded
+
+
+def discover(paths: Sequence[Path]) -> list[Path]:
+    """Find the scenario files: those named, and all that end in `.scenario.yaml` in the folders named."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise ScenarioError("there is no such file or folder", file=str(path), remedy=_similar(path))
+        files = [path] if not path.is_dir() else _in_folder(path)
+        for file in files:
+            found.setdefault(file.resolve(), file)
+    if not found:
+        where = ", ".join(str(path) for path in paths) or "no path"
+        raise ScenarioError(f"no scenario found in {where}", remedy=f"scenario files are named *{ENDING}")
+    return list(found.values())
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise ScenarioError(f"cannot be read: {error.strerror}", file=str(error.filename))
+
+    files = []
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(root) / name for name in names if name.endswith(ENDING)]
+    return sorted(files)
+
+
+def _similar(path: Path) -> str | None:
+    try:
+        beside = [entry.name for entry in path.absolute().parent.iterdir()]
+    except OSError:
+        return None
+    close = nearest(path.name, beside)
+    return f"did you mean {str(path.parent / close)!r}?" if close else None
+
+
+def load_file(path: Path, settings: Mapping[str, Scalar] | None = None) -> list[Loaded]:
+    """Load one file: one scenario for each combination of its matrix. Raises ScenarioError for all that is wrong."""
+    source = Source(_read(path))
+    raw = source.tree.value
+    if raw is None:
+        raise source.problem((), "the file is empty", "see docs/scenarios.md for what a scenario is made of")
+    if not isinstance(raw, dict):
+        raise source.problem((), "a scenario is a mapping of fields", "begin with `schema: 1`")
+    wrong = [*_odd_values(raw, source), *check_names(raw, source)]
+    if wrong:
+        raise Refused(wrong)
+    chosen = dict(settings or {})
+    result, seen = [], {}
+    for matrix in combinations(raw, source, chosen):
+        try:
+            result.append(_one(raw, source, matrix, chosen))
+        except ScenarioError as error:
+            # Runs of one matrix have most of their errors in common.
+            seen.update({str(problem): problem for problem in problems_of(error)})
+    if seen:
+        raise Refused(seen.values())
+    return result
+
+
+def _read(path: Path) -> Tree:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise ScenarioError("this is a folder, not a scenario file", file=str(path))
+        if not stat.S_ISREG(mode):
+            raise ScenarioError("this is not an ordinary file", file=str(path))
+        return read_tree(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ScenarioError(f"cannot be read: {reason}", file=str(path)) from error
+    except StackError as error:
+        raise ScenarioError(
+            error.message, file=error.file, line=error.line, field=error.field, remedy=error.remedy
+        ) from error
+
+
+def _one(raw: dict[str, Any], source: Source, matrix: dict[str, Scalar], settings: Mapping[str, Scalar]) -> Loaded:
+    given = raw.get("vars")
+    own = dict(given) if isinstance(given, dict) else {}
+    own.update({name: value for name, value in settings.items() if name in own})
+    wrong: list[ScenarioError] = []
+    filled = {
+        key: value if key in VERBATIM else fill(value, {**own, **matrix}, source, wrong.append, (key,))
+        for key, value in raw.items()
+    }
+    if own:
+        filled["vars"] = own
+    if wrong:
+        raise Refused(wrong)
+    twice = _duplicate_ids(filled, source)
+    try:
+        scenario = read_model(Scenario, filled)
+    except ValidationError as error:
+        found = problems(error, Scenario, filled, source)
+        # The model says of the whole scenario that an id is used twice; here it is known where.
+        wrong = [problem for problem in found if problem.field is not None or not twice]
+    wrong += twice
+    if wrong:
+        raise Refused(wrong)
+    if scenario.scenario.startswith("."):
+        raise source.problem(("scenario",), f"{scenario.scenario!r} begins with a dot", "begin with a letter or digit")
+    return Loaded(scenario, source, matrix)
+
+
+def _odd_values(value: Any, source: Source, place: Place = ()) -> Iterable[ScenarioError]:
+    """Yield what YAML can say and neither a plan nor a journal can hold."""
+    if isinstance(value, dict):
+        for key, inside in value.items():
+            yield from _odd_values(key, source, place)
+            yield from _odd_values(inside, source, (*place, key))
+    elif isinstance(value, list):
+        for index, inside in enumerate(value):
+            yield from _odd_values(inside, source, (*place, index))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield source.problem(place, f"{value} is not a number to work with", "write an ordinary number")
+    elif isinstance(value, int) and not -LARGEST_NUMBER <= value < LARGEST_NUMBER:
+        yield source.problem(place, "the number is too large", f"the largest is {LARGEST_NUMBER - 1}")
+    elif isinstance(value, str) and not value.isprintable():
+        odd = next(c for c in value if not c.isprintable())
+        if odd not in "\n\t" and ("\ud800" <= odd <= "\udfff" or odd < " "):
+            yield source.problem(place, f"the text holds U+{ord(odd):04X}", "write it without control characters")
+
+
+def _duplicate_ids(raw: Mapping[str, Any], source: Source) -> list[ScenarioError]:
+    expect = raw.get("expect")
+    blocks: list[tuple[Place, Any]] = [((name,), raw.get(name)) for name in ("steady_state", "timeline")]
+    blocks += [(("expect", name), block) for name, block in expect.items()] if isinstance(expect, dict) else []
+    first: dict[str, Place] = {}
+    wrong = []
+    for base, block in blocks:
+        for index, clause in enumerate(block if isinstance(block, list) else ()):
+            clause_id = clause.get("id") if isinstance(clause, dict) else None
+            if not isinstance(clause_id, str):
+                continue
+            place = (*base, index, "id")
+            if clause_id in first:
+                message = f"the id {clause_id!r} is used twice, first on line {source.line(first[clause_id])}"
+                wrong.append(source.problem(place, message, "ids are the keys of history: give each clause its own"))
+            first.setdefault(clause_id, place)
+    return wrong
+
+
+def _duplicate_names(loaded: Sequence[Loaded]) -> list[ScenarioError]:
+    first: dict[str, Source] = {}
+    wrong: dict[str, ScenarioError] = {}
+    for item in loaded:
+        name = item.scenario.scenario
+        other = first.setdefault(name, item.source)
+        if other is not item.source:
+            message = f"the scenario {name!r} is also in {other.file}:{other.line(('scenario',))}"
+            remedy = "names are the keys of history: give each scenario its own"
+            wrong[item.source.file] = item.source.problem(("scenario",), message, remedy)
+    return list(wrong.values())
+
+
+def _unknown_settings(loaded: Sequence[Loaded], settings: Mapping[str, Scalar]) -> list[ScenarioError]:
+    known = {name for item in loaded for name in (*item.scenario.vars, *item.scenario.matrix)}
+    return [
+        ScenarioError(f"no scenario has a variable {name!r}", field="--set", remedy=did_you_mean(name, known))
+        for name in settings
+        if name not in known
+    ]
