@@ -52,7 +52,7 @@ class Control:
         control.pid, control.scratch = int(hello["supervisor"]), Path(hello["scratch"])
         return control
 
-    async def ask(self, what: str, *, within_s: float = ANSWER_WITHIN_S, **arguments: Any) -> Any:
+    async def ask(self, what: str, *, within_s: float | None = None, **arguments: Any) -> Any:
         """Ask for something. Raises BackendError when it fails or is not done in time."""
         self._last += 1
         number = self._last
@@ -60,7 +60,7 @@ class Control:
             raise BackendError("the supervisor of the stack has ended")
         self._answers[number] = asyncio.get_running_loop().create_future()
         self._writer.write(json.dumps({"id": number, "do": what, **arguments}).encode() + b"\n")
-        return await self._answer(number, what, within_s)
+        return await self._answer(number, what, ANSWER_WITHIN_S if within_s is None else within_s)
 
     async def _answer(self, number: int, what: str, within_s: float) -> Any:
         try:

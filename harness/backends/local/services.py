@@ -189,7 +189,7 @@ class Services:
             if one.session in leaders
             or (one.parent == os.getpid() and one.pid not in alive and one.session not in alive)
         }
-        linux.send(strays, signal.SIGKILL)
+        linux.send(linux.family(strays, table), signal.SIGKILL)
 
 
 def kill_descendants() -> None:

@@ -15,7 +15,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         url = urlsplit(self.path)
-        answer = {"path": url.path, "pid": os.getpid(), "argv": sys.argv, "cwd": os.getcwd()}
+        answer = {"path": url.path, "pid": os.getpid(), "argv": sys.argv}
         if url.path == "/environment":
             answer = dict(os.environ)
         elif url.path == "/exit":

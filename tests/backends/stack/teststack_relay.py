@@ -8,7 +8,7 @@ import teststack_echo
 
 
 class Handler(teststack_echo.Handler):
-    def do_GET(self):
+    def do_GET(self):  # noqa: N802
         if self.path != "/ask":
             super().do_GET()
             return

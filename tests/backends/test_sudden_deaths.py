@@ -1,0 +1,136 @@
+"""Whoever dies suddenly, nothing of a stack is left: not the services, not what they started, not its directories."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from watching import below, eventually, marked
+
+from harness.backends.local import control, linux
+from harness.backends.local.backend import LocalBackend
+from harness.backends.local.zygote_handle import Zygote
+from harness.model.backend import StackPlan
+from harness.model.errors import BackendError
+from harness.model.stack import StackDescription
+
+DRIVER = Path(__file__).parent / "stack_driver.py"
+Start = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def driver(marker: str, tmp_path: Path) -> Iterator[Start]:
+    """Start a harness process with a stack of its own."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(socket: str = "own") -> dict[str, Any]:
+        process = subprocess.Popen(
+            [sys.executable, str(DRIVER), marker, str(tmp_path), socket], stdout=subprocess.PIPE, text=True
+        )
+        running.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, "the driver has ended"
+        return {"driver": process.pid, **json.loads(line)}
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def scratch_of_dead() -> set[Path]:
+    base = Path(tempfile.gettempdir()) / f"ml-chaos-{os.getuid()}"
+    return {path for path in base.iterdir() if path.name.startswith("stack-")}
+
+
+def everything(start: dict[str, Any], marker: str) -> set[int]:
+    """Every process of the stack: those forked, and (by their mark) those exec'd."""
+    return {start["supervisor"], *start["pids"], *marked(marker)} - {start["driver"], start["zygote"]}
+
+
+def gone(pids: set[int]) -> bool:
+    return all(linux.process(pid) is None for pid in pids)
+
+
+@pytest.mark.parametrize("victim", ["driver", "zygote", "supervisor"])
+def test_whoever_is_killed_takes_the_stack_along(driver: Start, marker: str, victim: str) -> None:
+    before = scratch_of_dead()
+    started = driver()
+    pids = everything(started, marker)
+    assert len(pids) >= 8, "supervisor, four services, and three that echo started"
+    os.kill(started[victim], signal.SIGKILL)
+    eventually(lambda: gone(pids), f"nothing is left after the {victim} was killed")
+    if victim == "driver":
+        eventually(lambda: not marked(marker), "the zygote ends with its owner")
+    if victim != "supervisor":
+        eventually(lambda: scratch_of_dead() <= before, "the directories are removed")
+
+
+def test_killing_one_user_of_a_shared_zygote_ends_its_stack_alone(driver: Start, marker: str, zygote: Zygote) -> None:
+    one, other = driver(str(zygote.path)), driver(str(zygote.path))
+    os.kill(one["driver"], signal.SIGKILL)
+    eventually(lambda: gone({one["supervisor"], *one["pids"]}), "its stack is gone")
+    assert not gone({other["supervisor"]})
+    assert all(linux.process(pid) is not None for pid in other["pids"])
+    os.kill(other["driver"], signal.SIGKILL)
+    eventually(lambda: below(zygote) == set(), "the zygote has nothing below it")
+
+
+def test_the_death_of_the_owner_ends_the_stacks_of_others(driver: Start, marker: str) -> None:
+    owner = driver()
+    socket = next(p / "socket" for p in owned_scratch() if (p / "socket").exists() and serves(p, owner["zygote"]))
+    other = driver(str(socket))
+    os.kill(owner["driver"], signal.SIGKILL)
+    eventually(lambda: gone({owner["zygote"], other["supervisor"], *other["pids"]}), "all stacks of the zygote end")
+
+
+def owned_scratch() -> list[Path]:
+    base = Path(tempfile.gettempdir()) / f"ml-chaos-{os.getuid()}"
+    return [path for path in base.iterdir() if path.name.startswith("zygote-")]
+
+
+def serves(scratch: Path, pid: int) -> bool:
+    return str(scratch).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+async def test_a_hung_supervisor_costs_bounded_time(
+    description: StackDescription,
+    zygote: Zygote,
+    plan: Callable[..., StackPlan],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backend = LocalBackend(description, zygote)
+    info = await backend.start(plan())
+    monkeypatch.setattr(control, "ANSWER_WITHIN_S", 0.2)
+    monkeypatch.setattr(control, "END_WITHIN_S", 0.2)
+    os.kill(info.supervisor_pid, signal.SIGSTOP)
+    with pytest.raises(BackendError, match=r"did not status within 0\.2 s"):
+        await backend.status()
+    await backend.stop()
+    eventually(lambda: below(zygote) == set(), "nothing is left of it")
+
+
+async def test_a_dead_supervisor_is_an_error_and_ends_the_events(
+    description: StackDescription, zygote: Zygote, plan: Callable[..., StackPlan]
+) -> None:
+    backend = LocalBackend(description, zygote)
+    info = await backend.start(plan())
+    os.kill(info.supervisor_pid, signal.SIGKILL)
+    assert [event.service async for event in backend.events()], "iterating ends"
+    with pytest.raises(BackendError, match="has ended"):
+        await backend.status()
+    await backend.stop()
+    await backend.start(plan())
+    await backend.close()
+    eventually(lambda: below(zygote) == set(), "nothing is left of it")
