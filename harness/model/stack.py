@@ -233,6 +233,8 @@ class DatasetSpec(Frozen):
     service: Name
     bucket: str
     prefix: str
+    entity: str = Field("entity", description="the column that names whom a row is about")
+    stamp: str = Field("event_time", description="the column that holds a row's event time")
     summary: str = ""
 
 
@@ -242,6 +244,7 @@ class KeyspaceSpec(Frozen):
     service: Name
     prefix: str
     db: Annotated[int, Field(ge=0)] = 0
+    stamps: dict[str, str] = Field({}, description="each value field to the field that holds its event time")
     summary: str = ""
 
 

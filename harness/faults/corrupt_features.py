@@ -1,0 +1,74 @@
+"""`features.corrupt`: a seeded share of feature rows is wrong: scaled, nulled, swapped or turned round.
+
+On a key space, each chosen row is changed in the moment after it is written, until revert. On a dataset, chosen rows
+of its Parquet objects are changed in place, those written later too. Which rows is a hash of seed, fault, entity and
+event time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.faults.corrupt_objects import CorruptObjects
+from harness.faults.corruption import Corruption, Values
+from harness.faults.rewriting import Rewriting
+from harness.model.chance import chosen
+from harness.model.fault import FaultKind
+from harness.model.scenario import FaultStep
+from harness.seams import Seams
+from harness.seams.rows import Change, Row
+
+NULL = "nan"
+"""How a null is written into a store that knows only text."""
+
+if TYPE_CHECKING:
+    from harness.seams.keyspace import Keyspace
+
+
+class _Rows:
+    """Decides row by row, from nothing but the seed and what the row is."""
+
+    def __init__(self, keyspace: Keyspace, corruption: Corruption, seed: int, fault: str) -> None:
+        self._keyspace = keyspace
+        self._corruption = corruption
+        self._seed = seed
+        self._fault = fault
+
+    def decide(self, key: str, row: Row) -> Change | None:
+        stamps = self._keyspace.spec.stamps
+        entity = self._keyspace.entity(key)
+        live: Values = {}
+        for field, stamp in stamps.items():
+            if field in row and stamp in row:
+                event_time = int(float(row[stamp]))
+                if chosen(self._corruption.share, self._seed, self._fault, entity, event_time):
+                    live[field] = _number(row[field])
+        changed = self._corruption.corrupt(live)
+        if not changed:
+            return None
+        after = {f: NULL if v is None else repr(v) for f, v in changed.items()}
+        return Change({f: row[f] for f in after}, after)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _make(step: FaultStep, seams: Seams, seed: int) -> Rewriting | CorruptObjects:
+    corruption = Corruption.model_validate(step.parameters)
+    if step.target.dataset is not None:
+        return CorruptObjects(seams, step.target.dataset, corruption, seed, step.id)
+    keyspace = seams.keyspace(str(step.target.keyspace))
+    return Rewriting(keyspace, _Rows(keyspace, corruption, seed, step.id).decide)
+
+
+KIND = FaultKind(
+    kind="features.corrupt",
+    summary="a seeded share of feature rows is scaled, nulled, swapped or has its sign turned",
+    targets=("keyspace", "dataset"),
+    parameters=Corruption,
+    make=_make,
+)

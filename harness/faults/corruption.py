@@ -1,0 +1,48 @@
+"""What can be done to a row's values: scaled, nulled, swapped, turned round.
+
+Pure functions from numbers to numbers; a value that is None stands for null.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from harness.model.expectations import Frozen
+
+Operation = Literal["scale", "null", "swap", "sign"]
+Values = dict[str, float | None]
+
+
+class Corruption(Frozen):
+    """How rows are corrupted, and which share of them."""
+
+    operation: Operation
+    share: float = Field(1.0, gt=0, le=1, description="of rows, chosen by seed, entity and event time")
+    fields: tuple[str, ...] = Field((), description="the fields that are hit; all that carry a stamp unless said")
+    factor: float = Field(60.0, description="for scale; 60 reads minutes as seconds")
+
+    @model_validator(mode="after")
+    def _enough_fields(self) -> Corruption:
+        if self.operation == "swap" and self.fields and len(self.fields) != 2:
+            raise ValueError("swap needs exactly two fields")
+        if self.operation == "swap" and not self.fields:
+            raise ValueError("swap needs to be told its two fields")
+        return self
+
+    def corrupt(self, values: Values) -> Values:
+        """Return the values that differ after corruption."""
+        hit = [f for f in (self.fields or sorted(values)) if f in values]
+        changed: Values = {}
+        if self.operation == "swap":
+            if len(hit) == 2:
+                changed = {hit[0]: values[hit[1]], hit[1]: values[hit[0]]}
+        else:
+            changed = {field: self._one(values[field]) for field in hit}
+        return {field: value for field, value in changed.items() if value != values[field]}
+
+    def _one(self, value: float | None) -> float | None:
+        if value is None or self.operation == "null":
+            return None
+        return -value if self.operation == "sign" else value * self.factor

@@ -1,0 +1,87 @@
+"""What faults on links share: which links a target means, and toxics of ours put on, found and taken off.
+
+A toxic of ours carries the fault's id in its name, so that taking it off never touches anybody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.model.errors import FaultError
+from harness.model.scenario import Target
+from harness.seams import Seams
+
+if TYPE_CHECKING:
+    from harness.seams.link import Link
+
+
+def links_of(target: Target, seams: Seams) -> tuple[str, ...]:
+    """Return the names of the planned links that a target means: itself, or all that lead to a service."""
+    if target.link is not None:
+        return (target.link,)
+    if target.links is not None:
+        return target.links
+    to_service = tuple(name for name in seams.backend.links if name.endswith(f" -> {target.service}"))
+    if not to_service:
+        raise FaultError(f"no planned link leads to {target.service!r}")
+    return to_service
+
+
+@dataclass(frozen=True, slots=True)
+class Toxic:
+    """One toxic of a fault: what it does, on which stream."""
+
+    name: str
+    kind: str
+    stream: str
+    attributes: dict[str, int]
+
+
+class Toxics:
+    """The same toxics on several links."""
+
+    def __init__(self, seams: Seams, links: tuple[str, ...], toxics: tuple[Toxic, ...]) -> None:
+        self.links: list[Link] = [seams.link(name) for name in links]
+        self._toxics = toxics
+
+    async def on(self) -> None:
+        """Put them on all links at once."""
+        await asyncio.gather(
+            *(link.add(t.name, t.kind, t.stream, t.attributes) for link in self.links for t in self._toxics)
+        )
+
+    async def off(self) -> None:
+        """Take them off all links at once; every link is tried, and the first error is raised at the end."""
+        outcomes = await asyncio.gather(
+            *(link.remove(t.name) for link in self.links for t in self._toxics), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def still_on(self) -> list[str]:
+        """Return `link: toxic` for each of ours that is on."""
+        names = {t.name for t in self._toxics}
+        found = await asyncio.gather(*(link.toxics() for link in self.links))
+        return [f"{link.name}: {n}" for link, on in zip(self.links, found, strict=True) for n in on if n in names]
+
+
+async def round_trips(
+    links: list[Link], seams: Seams, timeout_s: float, direct: bool = False
+) -> dict[str, float | None]:
+    """Measure one exchange over each link at once, in seconds; None where no answer came."""
+
+    async def one(link: Link) -> float | None:
+        service = seams.service(link.name.partition(" -> ")[2])
+        path = service.health.http if service.health is not None else None
+        return await link.round_trip_s(path, timeout_s, direct)
+
+    found = await asyncio.gather(*(one(link) for link in links))
+    return {link.name: value for link, value in zip(links, found, strict=True)}
+
+
+def as_milliseconds(times: dict[str, float | None]) -> dict[str, Any]:
+    """Return measured times as evidence."""
+    return {name: None if value is None else round(value * 1e3, 1) for name, value in times.items()}

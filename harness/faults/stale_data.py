@@ -1,0 +1,122 @@
+"""`data.stale`: a producer's output stops, or old output is written again under new stamps.
+
+`mode: stop` freezes the producing service where it is (SIGSTOP): it is there, holds its connections, and puts nothing
+out. `mode: replay` lets it write, and puts the values of the moment of injection under every new stamp: fresh by its
+looks. The first is confirmed by the age really read from the key space, the second by rows read back with a new stamp
+and old values.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from harness.faults.rewriting import Rewriting
+from harness.model.errors import FaultError
+from harness.model.expectations import Frozen
+from harness.model.fault import FaultKind, Landing
+from harness.model.scenario import FaultStep
+from harness.model.units import Quantity, Unit
+from harness.seams import Seams
+from harness.seams.rows import Change, Row
+
+
+class Parameters(Frozen):
+    """How the data goes stale."""
+
+    mode: Literal["stop", "replay"] = "stop"
+    keyspace: str | None = Field(None, description="for stop: where the missing output shows")
+    older_than: Quantity = Field(Quantity(1800, Unit.EVENT), description="for stop: the age that proves it")
+
+    @model_validator(mode="after")
+    def _an_age(self) -> Parameters:
+        if self.older_than.unit is not Unit.EVENT:
+            raise ValueError("older_than is an age in event time, such as 30min event")
+        return self
+
+
+class Stopped:
+    """A producer that puts nothing out."""
+
+    def __init__(self, step: FaultStep, seams: Seams, asked: Parameters) -> None:
+        if step.target.service is None or asked.keyspace is None:
+            raise FaultError("mode stop needs target.service and, to prove it by its age, with.keyspace")
+        self._backend = seams.backend
+        self._seams = seams
+        self._service = seams.service(step.target.service).name
+        self._keyspace = seams.keyspace(asked.keyspace)
+        self._older_s = asked.older_than.value
+
+    async def prepare(self) -> dict[str, Any]:
+        """Which service to let go on."""
+        return {"service": self._service}
+
+    async def inject(self) -> None:
+        """Freeze the producer."""
+        await self._backend.pause([self._service])
+
+    async def confirm(self) -> Landing:
+        """Read the process's state from the kernel and the newest stamps from the key space."""
+        states = await self._backend.process_states([self._service])
+        now_event = self._seams.now_event()
+        assert self._seams.clock is not None
+        youngest: dict[str, float] = {}
+        for key, row in (await self._keyspace.rows()).items():
+            stamps = [float(row[f]) for f in self._keyspace.spec.stamps.values() if f in row]
+            if stamps:
+                youngest[key] = self._seams.clock.age_s(now_event, max(stamps))
+        evidence = {"process": states[self._service], "age_event_s": {k: round(v) for k, v in youngest.items()}}
+        if not youngest:
+            return Landing(None, evidence | {"why": "the key space is empty"})
+        frozen = states[self._service] == "T"
+        return Landing(frozen and min(youngest.values()) >= self._older_s, evidence)
+
+    async def revert(self, undo: dict[str, Any]) -> None:
+        """Let the producer go on."""
+        await self._backend.resume([undo.get("service", self._service)])
+
+    async def absent(self) -> Landing:
+        """The kernel says that the process is not stopped."""
+        states = await self._backend.process_states([self._service])
+        return Landing(states[self._service] == "T", {"process": states[self._service]})
+
+    def manifest(self) -> list[dict[str, Any]]:
+        """Nothing is changed; it only does not come."""
+        return []
+
+
+class _OldValues:
+    """Puts the values that a row had at injection under each new stamp of it."""
+
+    def __init__(self, stamps: dict[str, str]) -> None:
+        self._stamps = stamps
+        self._old: dict[str, Row] = {}
+
+    def remember(self, rows: dict[str, Row]) -> None:
+        self._old = {key: {f: row[f] for f in self._stamps if f in row} for key, row in rows.items()}
+
+    def decide(self, key: str, row: Row) -> Change | None:
+        old = self._old.get(key, {})
+        differing = {field: value for field, value in old.items() if field in row and row[field] != value}
+        return Change({field: row[field] for field in differing}, differing) if differing else None
+
+
+def _make(step: FaultStep, seams: Seams, seed: int) -> Stopped | Rewriting:
+    asked = Parameters.model_validate(step.parameters)
+    if asked.mode == "stop":
+        return Stopped(step, seams, asked)
+    if step.target.keyspace is None:
+        raise FaultError("mode replay needs target.keyspace: it is there that old values are written again")
+    keyspace = seams.keyspace(step.target.keyspace)
+    old = _OldValues(keyspace.spec.stamps)
+    return Rewriting(keyspace, old.decide, before=old.remember)
+
+
+KIND = FaultKind(
+    kind="data.stale",
+    summary="a producer's output stops, or old output comes again under new stamps",
+    targets=("service", "keyspace"),
+    parameters=Parameters,
+    make=_make,
+)

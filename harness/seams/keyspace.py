@@ -1,0 +1,158 @@
+"""A key space of a Redis-protocol store: hashes under one prefix, each a row with its event-time stamps.
+
+A live key is overwritten within milliseconds, so changing it once is no fault. `Rewriter` listens to the store's own
+key-space notifications and changes each new row in the moment after it was written, atomically and only if it still
+is that row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import redis.asyncio as redis
+from redis.exceptions import RedisError
+
+from harness.model.errors import FaultError
+from harness.model.stack import KeyspaceSpec
+from harness.seams.rows import Change, Row
+
+CALL_S = 1.0
+NOTIFY = "notify-keyspace-events"
+_SWAP_ROW = """
+for i = 1, tonumber(ARGV[1]) * 2, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[1 + i]) ~= ARGV[2 + i] then return 0 end
+end
+local from = 2 + tonumber(ARGV[1]) * 2
+if #ARGV >= from then redis.call('HSET', KEYS[1], unpack(ARGV, from)) end
+return 1
+"""
+
+Decide = Callable[[str, Row], Change | None]
+Applied = Callable[[str, Row, Change], None]
+
+
+class Keyspace:
+    """Rows of one key space. Every call has a deadline and raises FaultError."""
+
+    def __init__(self, name: str, spec: KeyspaceSpec, address: str) -> None:
+        self.name = name
+        self.spec = spec
+        host, _, port = address.rpartition(":")
+        self._client = redis.Redis(
+            host=host,
+            port=int(port),
+            db=spec.db,
+            decode_responses=True,
+            socket_timeout=CALL_S,
+            socket_connect_timeout=CALL_S,
+            protocol=2,
+        )
+
+    def entity(self, key: str) -> str:
+        """Return the entity that a key belongs to: what follows the prefix."""
+        return key.removeprefix(self.spec.prefix)
+
+    async def rows(self) -> dict[str, Row]:
+        """Return every row by key."""
+        with _translated(self.name):
+            keys = sorted([key async for key in self._client.scan_iter(match=f"{self.spec.prefix}*", count=500)])
+            async with self._client.pipeline(transaction=False) as pipe:
+                for key in keys:
+                    pipe.hgetall(key)
+                return dict(zip(keys, await pipe.execute(), strict=True))
+
+    async def row(self, key: str) -> Row:
+        """Return one row, empty where the key is not there."""
+        with _translated(self.name):
+            found: Any = await self._client.hgetall(key)
+            return dict(found)
+
+    async def swap(self, key: str, expected: Row, change: Row) -> bool:
+        """Change fields of a row, if and only if the expected fields still are as given."""
+        guard = [item for pair in expected.items() for item in pair]
+        fields = [item for pair in change.items() for item in pair]
+        with _translated(self.name):
+            return bool(await self._client.eval(_SWAP_ROW, 1, key, len(expected), *guard, *fields))
+
+    async def notifications(self) -> str:
+        """Return which key-space notifications the store sends now."""
+        with _translated(self.name):
+            answer = await self._client.config_get(NOTIFY)
+            return str(answer.get(NOTIFY, ""))
+
+    async def notify(self, flags: str) -> None:
+        """Set which key-space notifications the store sends."""
+        with _translated(self.name):
+            await self._client.config_set(NOTIFY, flags)
+
+    def rewriter(self, decide: Decide, applied: Applied) -> Rewriter:
+        """Return a rewriter that changes each row for which `decide` gives a change, and tells which it really
+        changed."""
+        return Rewriter(self, self._client, decide, applied)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        with contextlib.suppress(RedisError, OSError):
+            await self._client.aclose()
+
+
+class Rewriter:
+    """Changes rows as they are written, until stopped."""
+
+    def __init__(self, keyspace: Keyspace, client: redis.Redis, decide: Decide, applied: Applied) -> None:
+        self._keyspace = keyspace
+        self._client = client
+        self._decide = decide
+        self._applied = applied
+        self._task: asyncio.Task[None] | None = None
+        self.error: str | None = None
+        """Why it stopped by itself, None while all is well."""
+
+    async def start(self) -> None:
+        """Listen, then change the rows that are there already. Raises FaultError."""
+        spec = self._keyspace.spec
+        with _translated(self._keyspace.name):
+            pubsub = self._client.pubsub(ignore_subscribe_messages=True)
+            await pubsub.psubscribe(f"__keyspace@{spec.db}__:{spec.prefix}*")
+        self._task = asyncio.create_task(self._listen(pubsub, f"__keyspace@{spec.db}__:"))
+        for key in await self._keyspace.rows():
+            await self._change(key)
+
+    async def stop(self) -> None:
+        """Stop listening. Idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _listen(self, pubsub: redis.client.PubSub, head: str) -> None:
+        try:
+            while True:
+                message = await pubsub.get_message(timeout=CALL_S)
+                if message is not None and message["data"] in ("hset", "hmset"):
+                    await self._change(str(message["channel"]).removeprefix(head))
+        except (RedisError, OSError, FaultError) as error:
+            self.error = f"the key space could not be watched: {error}"
+        finally:
+            with contextlib.suppress(RedisError, OSError):
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    async def _change(self, key: str) -> None:
+        row = await self._keyspace.row(key)
+        change = self._decide(key, row)
+        if change is not None:
+            stamps = {field: row[field] for field in set(self._keyspace.spec.stamps.values()) if field in row}
+            if await self._keyspace.swap(key, {**stamps, **change.before}, change.after):
+                self._applied(key, row, change)
+
+
+@contextlib.contextmanager
+def _translated(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise FaultError(f"the key space {name} did not answer: {error}") from error

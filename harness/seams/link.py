@@ -1,0 +1,125 @@
+"""A link between two services, through the fault proxy that it was planned to go through.
+
+The proxy speaks Toxiproxy's API and is driven by toxiproxy-python. That client keeps its endpoint on a class, knows no
+time-outs, and lets statuses other than 400, 404 and 409 pass as answers; the adapter here mends all three.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from toxiproxy.api import APIConsumer
+from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
+
+from harness.model.backend import LinkEndpoint
+from harness.model.errors import FaultError
+
+CALL_S = 3.0
+T = TypeVar("T")
+
+
+def consumer(api_url: str) -> type[APIConsumer]:
+    """Return toxiproxy-python's client with an endpoint and time-outs of its own."""
+    place = urlsplit(api_url)
+
+    class Consumer(APIConsumer):  # type: ignore[misc]
+        host = place.hostname
+        port = place.port
+
+        @classmethod
+        def get(cls, url: str, params: Any = None, **kwargs: Any) -> Any:
+            return _checked(super().get(url, params=params, timeout=CALL_S, **kwargs))
+
+        @classmethod
+        def post(cls, url: str, data: Any = None, json: Any = None, **kwargs: Any) -> Any:
+            return _checked(super().post(url, data=data, json=json, timeout=CALL_S, **kwargs))
+
+        @classmethod
+        def delete(cls, url: str, **kwargs: Any) -> Any:
+            return _checked(super().delete(url, timeout=CALL_S, **kwargs))
+
+    return Consumer
+
+
+def _checked(response: Any) -> Any:
+    if response.status_code >= 400:
+        raise FaultError(f"the fault proxy answered {response.status_code}: {response.text.strip()}")
+    return response
+
+
+def _translated(call: Callable[[], T]) -> T:
+    import requests
+
+    try:
+        return call()
+    except (InvalidToxic, ProxyExists, NotFound) as error:
+        said = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else error
+        raise FaultError(f"the fault proxy refused: {str(said).strip()}") from error
+    except requests.RequestException as error:
+        raise FaultError(f"the fault proxy did not answer: {error}") from error
+
+
+class Link:
+    """One planned link: its toxics, and where to connect to feel them."""
+
+    def __init__(self, endpoint: LinkEndpoint, through: str, direct: str) -> None:
+        """Take the proxy's endpoint, and `host:port` of the link as its consumer sees it and of the service itself."""
+        self.name = endpoint.name
+        self.through = through
+        self.direct = direct
+        self._path = f"/proxies/{endpoint.proxy_name}/toxics"
+        self._api = consumer(endpoint.proxy_api_url)
+
+    async def toxics(self) -> dict[str, dict[str, Any]]:
+        """Return the toxics on the link, by name. Raises FaultError."""
+        answer = await _in_thread(lambda: self._api.get(self._path).json())
+        return {toxic["name"]: toxic for toxic in answer}
+
+    async def add(self, name: str, kind: str, stream: str, attributes: dict[str, int]) -> None:
+        """Put a toxic on. One of that name that is there already is replaced. Raises FaultError."""
+        await self.remove(name)
+        body = {"name": name, "type": kind, "stream": stream, "toxicity": 1.0, "attributes": attributes}
+        await _in_thread(lambda: self._api.post(self._path, json=body))
+
+    async def remove(self, name: str) -> None:
+        """Take a toxic off; harmless where it is not on. Raises FaultError."""
+        if name in await self.toxics():
+            await _in_thread(lambda: self._api.delete(f"{self._path}/{name}"))
+
+    async def round_trip_s(self, health_path: str | None, timeout_s: float, direct: bool = False) -> float | None:
+        """Measure one small exchange over the link; None where no answer came in time.
+
+        A service that speaks HTTP is asked for its health; any other is sent one inline `PING`, to which servers of the
+        Redis protocol answer.
+        """
+        host, _, port = (self.direct if direct else self.through).rpartition(":")
+        ask = functools.partial(_exchange, host, int(port), health_path, timeout_s)
+        return await asyncio.to_thread(ask)
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    return await asyncio.to_thread(_translated, call)
+
+
+def _exchange(host: str, port: int, health_path: str | None, timeout_s: float) -> float | None:
+    started_s = time.monotonic()
+    request = b"PING\r\n" if health_path is None else _get(host, health_path)
+    try:
+        with socket.create_connection((host, port), timeout=timeout_s) as connection:
+            connection.settimeout(max(0.01, timeout_s - (time.monotonic() - started_s)))
+            connection.sendall(request)
+            if not connection.recv(1):
+                return None
+    except OSError:
+        return None
+    return time.monotonic() - started_s
+
+
+def _get(host: str, path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()

@@ -1,0 +1,118 @@
+"""The handles of one run, made on demand and closed together.
+
+What a handle needs beyond the core (a Redis client, an S3 client) is imported when it is first asked for, and a missing
+package is said by name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from harness.model.backend import Backend
+from harness.model.errors import FaultError
+from harness.model.eventtime import EventClock
+from harness.model.nearest import did_you_mean
+from harness.model.stack import DatasetSpec, KeyspaceSpec, ServiceSpec, StackDescription
+
+if TYPE_CHECKING:
+    from harness.seams.keyspace import Keyspace
+    from harness.seams.link import Link
+    from harness.seams.objects import Objects
+
+
+class Seams:
+    """Handles on a running stack."""
+
+    def __init__(self, backend: Backend, stack: StackDescription, clock: EventClock | None = None) -> None:
+        self.backend = backend
+        self.stack = stack
+        self.clock = clock
+        self._closing: list[Callable[[], Awaitable[None]]] = []
+
+    def service(self, name: str) -> ServiceSpec:
+        """Return a service of the stack. Raises FaultError with the nearest valid name."""
+        try:
+            return self.stack.services[name]
+        except KeyError:
+            raise FaultError(f"no service {name!r}", remedy=did_you_mean(name, self.stack.services)) from None
+
+    def link(self, name: str) -> Link:
+        """Return a planned link."""
+        from harness.seams.link import Link
+
+        try:
+            endpoint = self.backend.links[name]
+        except KeyError:
+            raise FaultError(
+                f"the link {name!r} was not planned before the stack started",
+                remedy=did_you_mean(name, self.backend.links),
+            ) from None
+        consumer, _, service = name.partition(" -> ")
+        port = self.service(service).port
+        return Link(
+            endpoint,
+            through=self.backend.resolve(f"{service}:{port}", consumer=consumer),
+            direct=self.backend.resolve(f"{service}:{port}"),
+        )
+
+    def keyspace(self, name: str) -> Keyspace:
+        """Return a key space that the stack describes; it is closed with the run."""
+        try:
+            from harness.seams.keyspace import Keyspace
+        except ImportError as error:
+            raise _missing("redis", error) from error
+        spec = self.keyspace_spec(name)
+        keyspace = Keyspace(name, spec, self._address(spec.service))
+        self._closing.append(keyspace.close)
+        return keyspace
+
+    def keyspace_spec(self, name: str) -> KeyspaceSpec:
+        """Return the description of a key space. Raises FaultError with the nearest valid name."""
+        try:
+            return self.stack.keyspaces[name]
+        except KeyError:
+            raise FaultError(f"no key space {name!r}", remedy=did_you_mean(name, self.stack.keyspaces)) from None
+
+    def dataset_spec(self, name: str) -> DatasetSpec:
+        """Return the description of a dataset. Raises FaultError with the nearest valid name."""
+        try:
+            return self.stack.datasets[name]
+        except KeyError:
+            raise FaultError(f"no dataset {name!r}", remedy=did_you_mean(name, self.stack.datasets)) from None
+
+    def objects(self, service: str, bucket: str) -> Objects:
+        """Return a bucket of an object store of the stack, with the credentials that the stack declares for it."""
+        try:
+            from harness.seams.objects import Objects
+        except ImportError as error:
+            raise _missing("s3", error) from error
+        store = self.stack.integrity.store
+        known = store is not None and store.service == service
+        return Objects(
+            f"http://{self._address(service)}",
+            bucket,
+            store.access_key if store is not None and known else "",
+            store.secret_key if store is not None and known else "",
+        )
+
+    def now_event(self) -> float:
+        """Return the event time now. Raises FaultError where the stack has no event clock."""
+        if self.clock is None:
+            raise FaultError("the stack tells no event time", remedy="give x-harness.event_clock in its description")
+        return self.clock.event_at(time.time())
+
+    def _address(self, service: str) -> str:
+        return self.backend.resolve(f"{service}:{self.service(service).port}")
+
+    async def close(self) -> None:
+        """Close every handle that holds connections."""
+        while self._closing:
+            await self._closing.pop()()
+
+
+def _missing(extra: str, error: ImportError) -> FaultError:
+    return FaultError(
+        f"this needs the package {error.name}", remedy=f"install it with: pip install 'ml-chaos-harness[{extra}]'"
+    )
