@@ -21,7 +21,7 @@ from harness.model.errors import ScenarioError, StackError
 from harness.model.nearest import did_you_mean, nearest
 from harness.model.scenario import Scalar, Scenario
 from harness.runner.explain import problems, read_model
-from harness.runner.source import Place, Refused, Source, problems_of
+from harness.runner.source import Place, RefusedError, Source, problems_of
 from harness.runner.variables import VERBATIM, as_text, check_names, combinations, fill
 
 ENDING = ".scenario.yaml"
@@ -56,7 +56,7 @@ def load_all(paths: Sequence[Path], settings: Mapping[str, Scalar] | None = None
     if not wrong:
         wrong += _unknown_settings(loaded, settings or {})
     if wrong:
-        raise Refused(wrong)
+        raise RefusedError(wrong)
     return loaded
 
 
@@ -105,7 +105,7 @@ def load_file(path: Path, settings: Mapping[str, Scalar] | None = None) -> list[
         raise source.problem((), "a scenario is a mapping of fields", "begin with `schema: 1`")
     wrong = [*_odd_values(raw, source), *check_names(raw, source)]
     if wrong:
-        raise Refused(wrong)
+        raise RefusedError(wrong)
     chosen = dict(settings or {})
     result, seen = [], {}
     for matrix in combinations(raw, source, chosen):
@@ -115,7 +115,7 @@ def load_file(path: Path, settings: Mapping[str, Scalar] | None = None) -> list[
             # Runs of one matrix have most of their errors in common.
             seen.update({str(problem): problem for problem in problems_of(error)})
     if seen:
-        raise Refused(seen.values())
+        raise RefusedError(seen.values())
     return result
 
 
@@ -148,7 +148,7 @@ def _one(raw: dict[str, Any], source: Source, matrix: dict[str, Scalar], setting
     if own:
         filled["vars"] = own
     if wrong:
-        raise Refused(wrong)
+        raise RefusedError(wrong)
     twice = _duplicate_ids(filled, source)
     try:
         scenario = read_model(Scenario, filled)
@@ -158,7 +158,7 @@ def _one(raw: dict[str, Any], source: Source, matrix: dict[str, Scalar], setting
         wrong = [problem for problem in found if problem.field is not None or not twice]
     wrong += twice
     if wrong:
-        raise Refused(wrong)
+        raise RefusedError(wrong)
     if scenario.scenario.startswith("."):
         raise source.problem(("scenario",), f"{scenario.scenario!r} begins with a dot", "begin with a letter or digit")
     return Loaded(scenario, source, matrix)

@@ -36,7 +36,7 @@ class Source:
         return ScenarioError(message, file=self.file, line=self.line(place), field=field, remedy=remedy)
 
 
-class Refused(ScenarioError):
+class RefusedError(ScenarioError):
     """Everything that is wrong with one or more files, as one error. Its own place is that of the first."""
 
     def __init__(self, problems: Iterable[ScenarioError]) -> None:
@@ -48,9 +48,9 @@ class Refused(ScenarioError):
         return "\n".join(str(problem) for problem in self.problems)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (Refused, (self.problems,))
+        return (RefusedError, (self.problems,))
 
 
 def problems_of(error: ScenarioError) -> tuple[ScenarioError, ...]:
     """Return the single problems that an error stands for."""
-    return error.problems if isinstance(error, Refused) else (error,)
+    return error.problems if isinstance(error, RefusedError) else (error,)

@@ -1,0 +1,108 @@
+"""What may be named in a scenario: faults, and what a stack has of probes, alerts, links, services and evidence.
+
+Our own faults are the table in `harness.faults.table`; other people's come in by the entry-point group
+`harness.faults`, each a `FaultKind` under its own name, and are imported only when they are asked for.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.faults.table import FAULTS
+from harness.model.answers import ANSWER_PROBES
+from harness.model.errors import ScenarioError
+from harness.model.fault import FaultKind
+from harness.model.scenario import Target
+from harness.model.stack import StackDescription
+from harness.model.units import Unit
+
+ENTRY_POINTS = "harness.faults"
+
+
+class Faults(Mapping[str, FaultKind]):
+    """Every kind of fault by name: the table, and what installed packages add to it."""
+
+    def __init__(self, table: Mapping[str, FaultKind] = FAULTS) -> None:
+        self._kinds = dict(table)
+        self._offered = {e.name: e for e in importlib.metadata.entry_points(group=ENTRY_POINTS) if e.name not in table}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._kinds, *self._offered}))
+
+    def __len__(self) -> int:
+        return len({*self._kinds, *self._offered})
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._kinds or kind in self._offered
+
+    def __getitem__(self, kind: str) -> FaultKind:
+        if kind not in self._kinds:
+            self._kinds[kind] = _imported(self._offered[kind])
+        return self._kinds[kind]
+
+
+def _imported(entry: importlib.metadata.EntryPoint) -> FaultKind:
+    try:
+        found = entry.load()
+    except Exception as error:
+        message = f"the fault {entry.name!r} could not be imported from {entry.value!r}: {error}"
+        raise ScenarioError(message, remedy="reinstall the package that offers it") from error
+    if not isinstance(found, FaultKind) or found.kind != entry.name:
+        remedy = f"an entry point of {ENTRY_POINTS!r} is a FaultKind, under the name of its kind"
+        raise ScenarioError(f"{entry.value!r} is not the fault {entry.name!r}", remedy=remedy)
+    return found
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every name that is valid on one stack."""
+
+    stack: StackDescription
+    faults: Mapping[str, FaultKind]
+
+    @cached_property
+    def probe_units(self) -> dict[str, Unit]:
+        """Every probe with the unit of its readings: the workload's own, then those that the stack declares."""
+        own = {name: probe.unit for name, probe in ANSWER_PROBES.items()} if self.stack.workload else {}
+        return own | {name: probe.unit for name, probe in self.stack.probes.items()}
+
+    @cached_property
+    def links(self) -> tuple[str, ...]:
+        """Every link, as it is written in a scenario."""
+        return tuple(link.name for link in self.stack.links)
+
+    @cached_property
+    def integrity(self) -> tuple[str, ...]:
+        """The guarantees for which the stack describes where the evidence lies."""
+        has = self.stack.integrity
+        ledger = has.store is not None and has.examples is not None and has.lineage is not None
+        there = {
+            "examples_exactly_once": ledger,
+            "checkpoints_restorable": has.checkpoints is not None,
+            "promotion_monotonic": has.promotions is not None,
+            "nothing_poisoned": ledger,
+        }
+        return tuple(check for check, described in there.items() if described)
+
+    def of_target(self, kind: str) -> tuple[str, ...]:
+        """Return the names that are valid for one kind of target."""
+        names = {
+            "link": self.links,
+            "links": self.links,
+            "service": tuple(self.stack.services),
+            "node": tuple(self.stack.nodes),
+            "keyspace": tuple(self.stack.keyspaces),
+            "dataset": tuple(self.stack.datasets),
+        }
+        return names[kind]
+
+    def links_of(self, target: Target) -> tuple[str, ...]:
+        """Return the links that a fault on this target disturbs, in the order of the stack."""
+        if target.kind == "node":
+            inside = self.stack.nodes.get(str(target.node), ())
+            return tuple(k.name for k in self.stack.links if k.consumer in inside or k.service in inside)
+        named = target.links or ((target.link,) if target.link else ())
+        return tuple(name for name in self.links if name in named)

@@ -1,0 +1,207 @@
+"""Whether a scenario can run on its stack: every name in it exists there, every bound fits its probe.
+
+What a file says of itself was checked when it was loaded. Here everything it refers to is looked up, and all that is
+wrong is given at once, each with file, line, field and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import ValidationError
+
+from harness.model.answers import ANSWER_PROBES
+from harness.model.errors import ScenarioError
+from harness.model.expectations import INTEGRITY_CHECKS, Bound
+from harness.model.fault import FaultKind
+from harness.model.nearest import did_you_mean
+from harness.model.scenario import FaultStep, Scenario
+from harness.model.units import Unit
+from harness.runner.catalogue import Catalogue
+from harness.runner.explain import problems, read_model
+from harness.runner.load import Loaded
+from harness.runner.source import Place, Source
+from harness.runner.timeline import check_timeline
+
+Problems = Iterator[ScenarioError]
+
+CLAUSES = ("detected", "stays", "recovered", "cleared", "flaps_at_most")
+RESERVED_IDS = (*INTEGRITY_CHECKS, "quiet", "collateral", "ended", "gate", "harness", "death", "judge")
+"""Ids of what the judge says of every run; a clause of that id could not be told from it in history."""
+
+_UNIT_REMEDIES = {
+    Unit.RATIO: "write a share between 0 and 1, such as 0.99",
+    Unit.COUNT: "write a number from 0 on, such as 5",
+    Unit.WALL: "write a wall-clock duration, such as 250ms",
+    Unit.EVENT: "write a duration of event time, such as 90min event",
+    Unit.NUMBER: "write a bare number",
+}
+
+
+def check_all(loaded: Sequence[tuple[Loaded, Catalogue]]) -> list[ScenarioError]:
+    """Return all that is wrong with these scenarios on their stacks; runs of one matrix share their errors."""
+    found = {str(problem): problem for item, catalogue in loaded for problem in check(item, catalogue)}
+    return list(found.values())
+
+
+def check(loaded: Loaded, catalogue: Catalogue) -> list[ScenarioError]:
+    """Return all that is wrong with one scenario on its stack, in the order of the file."""
+    checker = _Checker(loaded.scenario, loaded.source, catalogue)
+    return sorted(checker.problems(), key=lambda problem: problem.line or 0)
+
+
+class _Checker:
+    """Looks up everything that one scenario names."""
+
+    def __init__(self, scenario: Scenario, source: Source, catalogue: Catalogue) -> None:
+        self._scenario = scenario
+        self._source = source
+        self._known = catalogue
+
+    def problems(self) -> Problems:
+        scenario = self._scenario
+        for index, step in enumerate(scenario.timeline):
+            yield from self._step(step, ("timeline", index))
+        yield from self._bounds(("steady_state",), scenario.steady_state)
+        yield from self._expectations()
+        for index, name in enumerate(scenario.may_die):
+            yield from self._named("service", name, self._known.of_target("service"), ("may_die", index))
+        yield from self._sabotage()
+        yield from check_timeline(scenario, self._source, self._known)
+
+    def _named(self, what: str, name: str, valid: Sequence[str], place: Place) -> Problems:
+        if name not in valid:
+            remedy = did_you_mean(name, valid) if valid else f"the stack {self._known.stack.name!r} has none"
+            yield self._source.problem(place, f"unknown {what} {name!r}", remedy)
+
+    def _step(self, step: FaultStep, place: Place) -> Problems:
+        if step.after is not None and step.after.alert is not None:
+            yield from self._alert(step.after.alert, (*place, "after", "alert"))
+        if step.after is not None and step.after.probe is not None:
+            yield from self._bound(step.after.probe, (*place, "after", "probe"))
+        if step.fault not in self._known.faults:
+            remedy = did_you_mean(step.fault, self._known.faults)
+            yield self._source.problem((*place, "fault"), f"unknown fault {step.fault!r}", remedy)
+            return
+        try:
+            kind = self._known.faults[step.fault]
+        except ScenarioError as error:
+            yield self._source.problem((*place, "fault"), error.message, error.remedy)
+            return
+        yield from self._target(step, kind, (*place, "target"))
+        yield from self._parameters(step, kind, (*place, "with"))
+
+    def _target(self, step: FaultStep, kind: FaultKind, place: Place) -> Problems:
+        given = step.target.kind
+        if given not in kind.targets:
+            message = f"{step.fault} does not act on a {given}"
+            yield self._source.problem((*place, given), message, f"it acts on: {', '.join(kind.targets)}")
+            return
+        valid = self._known.of_target(given)
+        value = getattr(step.target, given)
+        if not isinstance(value, tuple):
+            yield from self._named(given, value, valid, (*place, given))
+            return
+        if not value:
+            yield self._source.problem((*place, given), "this is empty", "at least one is needed here")
+        for index, name in enumerate(value):
+            yield from self._named("link", name, valid, (*place, given, index))
+            if name in value[:index]:
+                yield self._source.problem((*place, given, index), f"{name!r} is given twice")
+
+    def _parameters(self, step: FaultStep, kind: FaultKind, place: Place) -> Problems:
+        try:
+            read_model(kind.parameters, step.parameters)
+        except ValidationError as error:
+            yield from problems(error, kind.parameters, step.parameters, self._source, place)
+
+    def _alert(self, name: str, place: Place) -> Problems:
+        yield from self._named("alert", name, tuple(self._known.stack.alerts), place)
+        yield from self._alerts_are_seen(place)
+
+    def _alerts_are_seen(self, place: Place) -> Problems:
+        if not self._known.stack.alert_sources:
+            message = f"no alert can be seen: the stack {self._known.stack.name!r} has no alert source"
+            yield self._source.problem(place, message, "describe x-harness.alert_sources in the stack")
+
+    def _bounds(self, place: Place, bounds: Sequence[Bound]) -> Problems:
+        for index, bound in enumerate(bounds):
+            yield from self._bound(bound, (*place, index))
+
+    def _bound(self, bound: Bound, place: Place) -> Problems:
+        unit = self._known.probe_units.get(bound.probe)
+        if unit is None and bound.probe in ANSWER_PROBES:
+            message = f"the probe {bound.probe!r} measures answers, and the stack has no workload"
+            yield self._source.problem((*place, "probe"), message, "describe x-harness.workload in the stack")
+        elif unit is None:
+            yield from self._named("probe", bound.probe, tuple(self._known.probe_units), (*place, "probe"))
+        elif not _fits(bound, unit):
+            side = "at_least" if bound.at_least is not None else "at_most"
+            message = f"the probe {bound.probe!r} gives {_READINGS[unit]}, and {bound.limit} is not"
+            if unit is Unit.RATIO and bound.limit.unit is Unit.NUMBER:
+                message = f"the probe {bound.probe!r} gives a share, and {bound.limit} is none"
+            yield self._source.problem((*place, side), message, _UNIT_REMEDIES[unit])
+
+    def _expectations(self) -> Problems:
+        expect = self._scenario.expect
+        faults = [step.id for step in self._scenario.timeline]
+        for field in ("detected", "cleared", "flaps_at_most"):
+            for index, clause in enumerate(getattr(expect, field)):
+                yield from self._alert(clause.alert, ("expect", field, index, "alert"))
+        yield from self._bounds(("expect", "stays"), expect.stays)
+        yield from self._bounds(("expect", "recovered"), expect.recovered)
+        for field in CLAUSES:
+            for index, clause in enumerate(getattr(expect, field)):
+                if clause.id in RESERVED_IDS:
+                    message = f"the id {clause.id!r} is that of something which is always judged"
+                    yield self._source.problem(("expect", field, index, "id"), message, "choose another id")
+                fault = getattr(clause, "fault", None)
+                if fault is not None:
+                    yield from self._named("fault id", fault, faults, ("expect", field, index, "fault"))
+        if expect.quiet is not None and not isinstance(expect.quiet, str):
+            for index, name in enumerate(expect.quiet.allow):
+                yield from self._alert(name, ("expect", "quiet", "except", index))
+        if expect.quiet is not None:
+            yield from self._alerts_are_seen(("expect", "quiet"))
+        for index, check_name in enumerate(expect.integrity or ()):
+            if check_name not in self._known.integrity:
+                place = ("expect", "integrity", index)
+                message = f"the stack {self._known.stack.name!r} describes no evidence of {check_name}"
+                yield self._source.problem(
+                    place, message, f"it does of: {', '.join(self._known.integrity) or 'nothing'}"
+                )
+
+    def _sabotage(self) -> Problems:
+        recoveries = self._known.stack.recoveries
+        expect = self._scenario.expect
+        checked = self._known.integrity if expect.integrity is None else expect.integrity
+        clauses = [*(clause.id for clause in expect.clauses), *checked]
+        for name, breaks in self._scenario.sabotage.items():
+            place: Place = ("sabotage", name)
+            if name not in recoveries:
+                yield from self._named("recovery", name, tuple(recoveries), place)
+            elif recoveries[name].off is None:
+                message = f"the stack does not say how {name!r} is switched off"
+                yield self._source.problem(place, message, f"add `off` to x-harness.recoveries.{name}")
+            if not breaks:
+                yield self._source.problem(place, "nothing is said to break", "name the clauses that must then fail")
+            for index, clause in enumerate(breaks):
+                yield from self._named("clause", clause, clauses, (*place, index))
+
+
+_READINGS = {
+    Unit.RATIO: "a share",
+    Unit.COUNT: "a count",
+    Unit.WALL: "wall-clock time",
+    Unit.EVENT: "event time",
+    Unit.NUMBER: "a bare number",
+}
+
+
+def _fits(bound: Bound, unit: Unit) -> bool:
+    limit = bound.limit
+    if unit is Unit.RATIO:
+        return limit.unit is Unit.NUMBER and 0 <= limit.value <= 1
+    if unit is Unit.COUNT:
+        return limit.unit is Unit.NUMBER and limit.value >= 0
+    return limit.unit is unit

@@ -1,0 +1,129 @@
+"""From checked scenarios to plans: one a run, with seed, twin, links and the facts of the stack decided.
+
+The same files, stack and options give the same plans, in the order of the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from harness.model.plan import Plan, Sabotage, StackFacts, Twin
+from harness.model.scenario import Scenario
+from harness.model.stack import OffSwitch, StackDescription
+from harness.runner.catalogue import Catalogue
+from harness.runner.load import Loaded
+from harness.runner.variables import as_text
+
+DEFAULT_SEED = 1
+LONGEST_NAME = 160
+_UNSAFE = re.compile(r"[^\w.=,@~-]+")
+
+
+def make_plans(
+    loaded: Sequence[Loaded],
+    stack: StackDescription,
+    *,
+    seed: int | None = None,
+    twin: Twin | None = None,
+    backend: str = "local",
+) -> list[Plan]:
+    """Return the plans of these scenarios, which are all of one stack: one each, or one for each of its sabotages."""
+    catalogue = Catalogue(stack, {})
+    facts = stack_facts(catalogue)
+    plans: list[Plan] = []
+    for item in loaded:
+        scenario = item.scenario
+        effective = seed if seed is not None else scenario.seed
+        plan = Plan(
+            run=run_name(item),
+            scenario=scenario,
+            stack=facts,
+            seed=DEFAULT_SEED if effective is None else effective,
+            backend=backend,
+            links=_links(scenario, catalogue),
+            file=item.source.file,
+            matrix=item.matrix,
+        )
+        plans += _twins(plan, stack, twin)
+    return plans
+
+
+def _twins(plan: Plan, stack: StackDescription, twin: Twin | None) -> Iterator[Plan]:
+    if twin is None:
+        yield plan
+    elif twin == "control":
+        yield control_of(plan)
+    else:
+        for sabotage in sabotages(plan.scenario, stack):
+            name = f"{plan.run}~sabotage-{sabotage.kind}-{sabotage.name}"
+            yield plan.model_copy(update={"run": name, "twin": "sabotage", "sabotage": sabotage})
+
+
+def control_of(plan: Plan) -> Plan:
+    """Return the same run without its fault."""
+    return plan.model_copy(update={"run": f"{plan.run}~control", "twin": "control"})
+
+
+def run_name(loaded: Loaded) -> str:
+    """Return a name that is safe as a folder's and in a shell: `slow-object-store@latency=1s`."""
+    name = loaded.scenario.scenario
+    if loaded.matrix:
+        values = ",".join(f"{key}={as_text(value)}" for key, value in loaded.matrix.items())
+        safe = _UNSAFE.sub("_", values)
+        name += f"@{safe}" if safe == values else f"@{safe}-{_digest(values)}"
+    # Room is left for the twin's ending: a folder's name has at most 255 bytes.
+    if len(name.encode()) > LONGEST_NAME:
+        name = f"{name.encode()[: LONGEST_NAME - 9].decode(errors='ignore')}-{_digest(name)}"
+    return name
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def sabotages(scenario: Scenario, stack: StackDescription) -> list[Sabotage]:
+    """Return what the sabotage twins of a scenario switch off, one each: its alert rules, then its recoveries."""
+    found = []
+    for alert in dict.fromkeys(clause.alert for clause in scenario.expect.detected):
+        breaks = tuple(clause.id for clause in scenario.expect.detected if clause.alert == alert)
+        off = stack.alerts[alert].off
+        if off is not None:
+            found.append(_sabotage("alert", alert, breaks, off))
+    for recovery, breaks in scenario.sabotage.items():
+        off = stack.recoveries[recovery].off
+        if off is not None:
+            found.append(_sabotage("recovery", recovery, breaks, off))
+    return found
+
+
+def not_sabotaged(scenario: Scenario, stack: StackDescription) -> list[str]:
+    """Return the detected alerts whose rules the stack does not say how to switch off."""
+    alerts = dict.fromkeys(clause.alert for clause in scenario.expect.detected)
+    return [alert for alert in alerts if stack.alerts[alert].off is None]
+
+
+def _sabotage(kind: Literal["alert", "recovery"], name: str, breaks: tuple[str, ...], off: OffSwitch) -> Sabotage:
+    return Sabotage(kind=kind, name=name, breaks=breaks, service=off.service, env=dict(off.env))
+
+
+def _links(scenario: Scenario, catalogue: Catalogue) -> tuple[str, ...]:
+    """Return every link that must run through the fault proxy, in the order of the stack."""
+    disturbed = {name for step in scenario.timeline for name in catalogue.links_of(step.target)}
+    return tuple(name for name in catalogue.links if name in disturbed)
+
+
+def stack_facts(catalogue: Catalogue) -> StackFacts:
+    """Return what the judge and the reader need to know of the stack."""
+    stack = catalogue.stack
+    return StackFacts(
+        name=stack.name,
+        services={service.name: service.node for service in stack.services.values()},
+        alerts=tuple(stack.alerts),
+        probe_units=catalogue.probe_units,
+        freshness_s={group: age.value for group, age in stack.freshness.items()},
+        integrity=catalogue.integrity,
+        request_timeout_s=stack.workload.timeout_s if stack.workload else 1.0,
+    )

@@ -1,0 +1,109 @@
+"""Whether the faults of a timeline can follow one another as written.
+
+A fault that waits for itself never comes, and two faults at once on the same thing would each take the other for its own
+effect. Only what is certain before a run is refused: a fault that waits for an alert may come at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from harness.model.errors import ScenarioError
+from harness.model.nearest import did_you_mean
+from harness.model.scenario import FaultStep, Scenario
+from harness.runner.catalogue import Catalogue
+from harness.runner.source import Place, Source
+
+STAGES = ("injected", "confirmed", "reverted")
+
+
+def check_timeline(scenario: Scenario, source: Source, catalogue: Catalogue) -> Iterator[ScenarioError]:
+    """Yield what is wrong with the order of the faults."""
+    wrong = [problem for index in range(len(scenario.timeline)) for problem in _event(scenario, index, source)]
+    yield from wrong
+    if wrong:
+        return
+    circle = _circle(scenario.timeline)
+    if circle:
+        index = next(i for i, step in enumerate(scenario.timeline) if step.id == circle[0])
+        message = f"the faults wait for one another: {' -> '.join(circle)}"
+        yield source.problem(("timeline", index, "after", "event"), message, "begin with a fault that has `at`")
+        return
+    yield from _overlaps(scenario.timeline, source, catalogue)
+
+
+def waits_for(step: FaultStep) -> tuple[str, str] | None:
+    """Return the fault and the stage of it that a step waits for."""
+    if step.after is None or step.after.event is None:
+        return None
+    fault, _, stage = step.after.event.rpartition(".")
+    return fault, stage
+
+
+def _event(scenario: Scenario, index: int, source: Source) -> Iterator[ScenarioError]:
+    waited = waits_for(scenario.timeline[index])
+    if waited is None:
+        return
+    place: Place = ("timeline", index, "after", "event")
+    ids = [step.id for step in scenario.timeline]
+    fault, stage = waited
+    if fault in ids and stage not in STAGES:
+        yield source.problem(place, f"a fault has no stage {stage!r}", did_you_mean(stage, STAGES))
+    elif fault not in ids:
+        valid = [f"{other}.{s}" for other in ids for s in STAGES]
+        event = f"{fault}.{stage}" if fault else stage
+        yield source.problem(place, f"there is no event {event!r}", did_you_mean(event, valid))
+
+
+def _circle(timeline: Sequence[FaultStep]) -> list[str]:
+    """Return the ids of a circle, with the first again at its end; nothing where there is none."""
+    waits = {step.id: waited[0] for step in timeline if (waited := waits_for(step)) is not None}
+    for start in waits:
+        trail = [start]
+        while trail[-1] in waits:
+            following = waits[trail[-1]]
+            if following in trail:
+                return [*trail[trail.index(following) :], following]
+            trail.append(following)
+    return []
+
+
+def _overlaps(timeline: Sequence[FaultStep], source: Source, catalogue: Catalogue) -> Iterator[ScenarioError]:
+    spans = _spans(timeline)
+    for (i, first), (j, second) in combinations(enumerate(timeline), 2):
+        shared = sorted(_touched(first, catalogue) & _touched(second, catalogue))
+        root, start_s, end_s = spans[first.id]
+        other_root, other_start_s, other_end_s = spans[second.id]
+        if shared and root == other_root and start_s < other_end_s and other_start_s < end_s:
+            late = j if other_start_s >= start_s else i
+            other = timeline[i if late == j else j]
+            message = f"{timeline[late].id!r} overlaps {other.id!r} in time, and both act on {shared[0]}"
+            remedy = f"let it start once the other is out, with `after: {{event: {other.id}.reverted}}`"
+            yield source.problem(("timeline", late), message, remedy)
+
+
+def _spans(timeline: Sequence[FaultStep]) -> dict[str, tuple[str, float, float]]:
+    """Return by whose clock, from when and to when each fault is in: the gate's (""), or a waiting fault's own."""
+    steps = {step.id: step for step in timeline}
+
+    def span(step: FaultStep) -> tuple[str, float, float]:
+        waited = waits_for(step)
+        if step.at is not None:
+            return "", step.at, step.at + step.duration
+        if waited is None:
+            return step.id, 0.0, step.duration
+        root, start_s, end_s = span(steps[waited[0]])
+        begins_s = end_s if waited[1] == "reverted" else start_s
+        return root, begins_s, begins_s + step.duration
+
+    return {step.id: span(step) for step in timeline}
+
+
+def _touched(step: FaultStep, catalogue: Catalogue) -> set[str]:
+    """Return all that a fault acts on, so that a lost node and a slow link of it are seen to be the same thing."""
+    target = step.target
+    links = {f"link {name}" for name in catalogue.links_of(target)}
+    if target.kind == "node":
+        return links | {f"service {name}" for name in catalogue.stack.nodes.get(str(target.node), ())}
+    return links or {str(target)}
