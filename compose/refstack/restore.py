@@ -1,0 +1,40 @@
+"""Tries to restore every checkpoint in the object store and prints a JSON line for each.
+
+Exit status 0 when the store was read, whatever the checkpoints are worth; 1 when it could not be.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from prometheus_client import CollectorRegistry
+
+from refstack.checkpoints import CheckpointError, load
+from refstack.objects import MissingObject, ObjectStore, StoreError
+
+
+def check(store: ObjectStore) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    for key in store.keys("checkpoints/"):
+        try:
+            load(store.get(key))
+        except MissingObject:
+            continue  # removed by the trainer since it was listed
+        except (CheckpointError, StoreError) as error:
+            found.append({"key": key, "ok": False, "error": str(error)})
+        else:
+            found.append({"key": key, "ok": True, "error": None})
+    return found
+
+
+def main() -> None:
+    try:
+        for line in check(ObjectStore(CollectorRegistry())):
+            sys.stdout.write(json.dumps(line) + "\n")
+    except StoreError as error:
+        raise SystemExit(f"the object store cannot be read: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Scores a request with an exported model: onnxruntime on one thread, no scikit-learn.
+
+Used by the servers, by the registry's gate and by the monitor's canary, so that all three agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from refstack.schema import CATEGORIES, INPUTS, NAMES
+
+
+def _dtype(name: str) -> Any:
+    if name in NAMES:
+        return np.object_
+    return np.int64 if name in CATEGORIES else np.float32
+
+
+class Scorer:
+    def __init__(self, model: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._output = [self._session.get_outputs()[1].name]
+
+    def many(self, columns: Mapping[str, Sequence[Any]]) -> NDArray[np.float32]:
+        feed = {name: np.asarray(columns[name], dtype=_dtype(name)).reshape(-1, 1) for name in INPUTS}
+        scores: NDArray[np.float32] = self._session.run(self._output, feed)[0][:, 1]
+        return scores
+
+    def one(self, inputs: Mapping[str, Any]) -> float:
+        return float(self.many({name: [inputs[name]] for name in INPUTS})[0])
