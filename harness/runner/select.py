@@ -20,6 +20,7 @@ from harness.runner.load import Loaded
 from harness.runner.source import RefusedError
 
 Chooser = Callable[[str], bool]
+MOST_WORDS = 200
 
 
 def with_stacks(loaded: Sequence[Loaded], override: str | None = None) -> list[tuple[Loaded, Catalogue]]:
@@ -71,6 +72,8 @@ def parse_expression(text: str) -> Chooser:
     tokens = _TOKEN.findall(text)
     if not tokens:
         return lambda _: True
+    if len(tokens) > MOST_WORDS:
+        raise ScenarioError(f"{len(tokens)} words are too many", field="-k", remedy=f"the most is {MOST_WORDS}")
     chooser, rest = _either(tokens, text)
     if rest:
         raise _unreadable(text, rest[0])

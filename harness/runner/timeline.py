@@ -1,7 +1,7 @@
 """Whether the faults of a timeline can follow one another as written.
 
-A fault that waits for itself never comes, and two faults at once on the same thing would each take the other for its own
-effect. Only what is certain before a run is refused: a fault that waits for an alert may come at any time.
+A fault that waits for itself never comes, and two faults at once on the same thing would each take the other for
+its own effect. Only what is certain before a run is refused: a fault that waits for an alert may come at any time.
 """
 
 from __future__ import annotations

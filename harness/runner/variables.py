@@ -1,7 +1,7 @@
 """Variables of a scenario: `${name}` filled in from `vars`, `matrix` and `--set`; `${secret:NAME}` left as it is.
 
-A text that is nothing but `${name}` keeps the variable's own type. Secrets are read from the environment only by `reveal`,
-at the moment of use, so that neither a plan nor a journal ever holds one.
+A text that is nothing but `${name}` keeps the variable's own type. Secrets are read from the environment only by
+`reveal`, at the moment of use, so that neither a plan nor a journal ever holds one.
 """
 
 from __future__ import annotations
