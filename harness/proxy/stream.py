@@ -7,8 +7,10 @@ window of bytes is held, and then the source is read no more until some have lef
 
 import collections
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from harness.proxy.loop import Timer
 from harness.proxy.pipes import Pipe
 from harness.proxy.toxics.stage import Receiver, Stage
 
@@ -83,7 +85,7 @@ class Stream:
     def push(self, offset: int, data: bytes) -> None:
         """The way out of the stages: towards the target."""
         if self.deaf or self.hanging_up or self.silenced:
-            self.held -= len(data)
+            self.lost(len(data))
             return
         if not self.out and not self.piped and not self.blocked:
             try:
@@ -96,9 +98,9 @@ class Stream:
                 return
             self.held -= size
             self.sent += size
-            if size == len(data):
-                return
-            self._wait([memoryview(data)[size:]])
+            self.connection.rearm = True
+            if size < len(data):
+                self._wait([memoryview(data)[size:]])
             return
         self._wait([data])
 
@@ -113,6 +115,16 @@ class Stream:
             self.connection.stream_finished(self)
         else:
             self._wait([])  # an empty piece is the end
+
+    def at(self, when: float, call: Callable[[], None]) -> Timer:
+        """Call a stage at a moment; what it does may change what the connection waits for."""
+
+        def due() -> None:
+            call()
+            if self.connection.rearm:
+                self.connection.settle()
+
+        return self.loop.at(when, due)
 
     def lost(self, size: int) -> None:
         """A stage dropped bytes that were held."""

@@ -56,7 +56,7 @@ class Bandwidth(Stage):
             if size < len(content):
                 self.held[0] = (came, offset, content[:size])
                 self.held.insert(1, (came, offset + size, content[size:]))
-        self.timer = self.stream.loop.at(max(self.busy_s, came) + size / (rate * 1000), self._due)
+        self.timer = self.stream.at(max(self.busy_s, came) + size / (rate * 1000), self._due)
         self.busy_s = max(self.busy_s, came) + size / (rate * 1000)
 
     def _due(self) -> None:

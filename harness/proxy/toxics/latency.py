@@ -76,7 +76,7 @@ class Latency(Stage):
         if self.timer is None and self.held:
             came, offset, _ = self.held[0]
             self.until = came + self._delay_s(offset)
-            self.timer = self.stream.loop.at(self.until, self._due)
+            self.timer = self.stream.at(self.until, self._due)
 
     def _due(self) -> None:
         self.timer = None

@@ -27,7 +27,7 @@ class ResetPeer(Stage):
     def changed(self) -> None:
         if self.came is not None:
             self.stop()
-            self.timer = self.stream.loop.at(self.came + self.toxic.values["timeout"] / 1000, self.flush)
+            self.timer = self.stream.at(self.came + self.toxic.values["timeout"] / 1000, self.flush)
 
     def flush(self) -> None:
         """Bytes were lost from a stream that was to be reset: removing the toxic does not bring them back."""

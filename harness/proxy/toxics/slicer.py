@@ -67,7 +67,7 @@ class Slicer(Stage):
             self._pass_on(*self.held.popleft())
             self.busy_s = now + self.toxic.values["delay"] / 1e6
         if self.held:
-            self.timer = self.stream.loop.at(self.busy_s, self._due)
+            self.timer = self.stream.at(self.busy_s, self._due)
 
     def _due(self) -> None:
         self.timer = None

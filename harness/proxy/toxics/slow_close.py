@@ -23,7 +23,7 @@ class SlowClose(Stage):
     def changed(self) -> None:
         if self.reset is not None:
             self.stop()
-            self.timer = self.stream.loop.at(self.came + self.toxic.values["delay"] / 1000, self.flush)
+            self.timer = self.stream.at(self.came + self.toxic.values["delay"] / 1000, self.flush)
 
     def flush(self) -> None:
         self.stop()

@@ -23,7 +23,7 @@ class Timeout(Stage):
     def changed(self) -> None:
         self.stop()
         if self.toxic.values["timeout"]:
-            self.timer = self.stream.loop.at(self.began + self.toxic.values["timeout"] / 1000, self._close)
+            self.timer = self.stream.at(self.began + self.toxic.values["timeout"] / 1000, self._close)
 
     def push(self, offset: int, data: bytes) -> None:
         self.toxic.tally.dropped(len(data))

@@ -1,0 +1,161 @@
+"""What is sent through the proxies: bulk bytes, small round trips, idle connections, new connections.
+
+The far end is a process of its own, so that on two cores neither it nor the sender shares an interpreter with the
+other. Nothing here looks at the proxy.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import select
+import socket
+import time
+from collections.abc import Iterator
+
+BULK = 1 << 20
+Place = tuple[str, int]
+_FORK = multiprocessing.get_context("fork")
+
+
+def _sink(listener: socket.socket) -> None:
+    """Throws away what comes: after as many bytes as the first eight say, it sends one back."""
+    poll, left, buffer = select.epoll(), {}, bytearray(BULK)
+    poll.register(listener, select.EPOLLIN)
+    open_: dict[int, socket.socket] = {}
+    while True:
+        for fd, _ in poll.poll():
+            if fd == listener.fileno():
+                sock, _ = listener.accept()
+                open_[sock.fileno()] = sock
+                poll.register(sock, select.EPOLLIN)
+                continue
+            try:
+                if fd not in left:
+                    left[fd] = int.from_bytes(open_[fd].recv(8, socket.MSG_WAITALL), "big")
+                    continue
+                got = open_[fd].recv_into(buffer)
+            except OSError:
+                got = 0
+            left[fd] -= got
+            if not got:
+                poll.unregister(fd)
+                left.pop(fd)
+                open_.pop(fd).close()
+            elif not left[fd]:
+                open_[fd].sendall(b"x")
+
+
+def _echo(listener: socket.socket) -> None:
+    """Sends everything back; accepts as fast as it can."""
+    poll, open_ = select.epoll(), {}
+    poll.register(listener, select.EPOLLIN)
+    while True:
+        for fd, _ in poll.poll():
+            if fd == listener.fileno():
+                sock, _ = listener.accept()
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                open_[sock.fileno()] = sock
+                poll.register(sock, select.EPOLLIN)
+                continue
+            try:
+                data = open_[fd].recv(1 << 16)
+                if data:
+                    open_[fd].sendall(data)
+            except OSError:
+                data = b""
+            if not data:
+                poll.unregister(fd)
+                open_.pop(fd).close()
+
+
+@contextlib.contextmanager
+def far_end(kind: str) -> Iterator[Place]:
+    """An upstream in a process of its own."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    process = _FORK.Process(target=_sink if kind == "sink" else _echo, args=(listener,), daemon=True)
+    process.start()
+    try:
+        yield listener.getsockname()
+    finally:
+        process.kill()
+        process.join()
+        listener.close()
+
+
+def bulk_gb_s(place: Place, connections: int, total_bytes: int) -> float:
+    """Gigabytes a second through so many connections at once, from the first byte to the last one's receipt."""
+    socks = [socket.create_connection(place) for _ in range(connections)]
+    payload, share = memoryview(bytes(BULK)), total_bytes // connections
+    poll, by_fd, left = select.epoll(), {}, {}
+    for sock in socks:
+        sock.sendall(share.to_bytes(8, "big"))
+        sock.setblocking(False)
+        poll.register(sock, select.EPOLLOUT)
+        by_fd[sock.fileno()], left[sock.fileno()] = sock, share
+    began, answered = time.perf_counter(), 0
+    while answered < connections:
+        ready = poll.poll(20)
+        if not ready:
+            raise TimeoutError("no byte moved for 20 s")
+        for fd, _ in ready:
+            if left[fd]:
+                left[fd] -= by_fd[fd].send(payload[: left[fd]])
+                if not left[fd]:
+                    poll.modify(fd, select.EPOLLIN)
+            else:
+                assert by_fd[fd].recv(1) == b"x"
+                poll.unregister(fd)
+                answered += 1
+    took_s = time.perf_counter() - began
+    for sock in socks:
+        sock.close()
+    return total_bytes / took_s / 1e9
+
+
+def round_trips_us(place: Place, count: int, size: int = 200) -> list[float]:
+    """Sorted times of so many round trips, one after the other, in microseconds."""
+    taken: list[float] = []
+    payload = os.urandom(size)
+    with socket.create_connection(place) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(20)
+        for number in range(count + 50):
+            began = time.perf_counter()
+            sock.sendall(payload)
+            got = 0
+            while got < size:
+                got += len(sock.recv(size - got))
+            if number >= 50:
+                taken.append((time.perf_counter() - began) * 1e6)
+    return sorted(taken)
+
+
+def connects_per_s(place: Place, count: int) -> float:
+    """New connections a second, each opened, used for one byte there and back, and closed."""
+    began = time.perf_counter()
+    for _ in range(count):
+        with socket.create_connection(place) as sock:
+            sock.sendall(b"x")
+            sock.recv(1)
+    return count / (time.perf_counter() - began)
+
+
+@contextlib.contextmanager
+def idle(place: Place, count: int) -> Iterator[None]:
+    """So many connections, each used once and then left alone."""
+    socks = []
+    try:
+        for _ in range(count):
+            sock = socket.create_connection(place)
+            socks.append(sock)
+            sock.sendall(b"x")
+            assert sock.recv(1) == b"x"
+        yield
+    finally:
+        for sock in socks:
+            sock.close()
+
+
+def at(ordered: list[float], share: float) -> float:
+    """The value at a share of a sorted list."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
