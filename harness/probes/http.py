@@ -1,0 +1,58 @@
+"""One GET with a deadline, and pages that several probes share: fetched once, read by each."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from harness.probes.polling import DEADLINE_S
+
+
+class NoAnswerError(Exception):
+    """The stack gave no usable answer; the text says why."""
+
+
+async def get(session: aiohttp.ClientSession, url: str, deadline_s: float = DEADLINE_S) -> bytes:
+    """Return the body of a 200 answer. Raises NoAnswerError."""
+    try:
+        async with asyncio.timeout(deadline_s), session.get(url) as response:
+            if response.status != 200:
+                raise NoAnswerError(f"status {response.status}")
+            return await response.read()
+    except TimeoutError:
+        raise NoAnswerError(f"no answer within {deadline_s:g} s") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise NoAnswerError(f"{type(error).__name__}: {error}") from None
+
+
+Series = tuple[str, dict[str, str], float]
+
+
+def metrics(page: bytes, names: frozenset[str]) -> list[Series]:
+    """Return the samples of the named series. Raises NoAnswerError where the page is not in Prometheus' text format."""
+    # Parsing costs far more than finding the few lines that are wanted.
+    wanted = [line for line in page.decode("utf-8", "replace").splitlines() if _name(line) in names]
+    try:
+        families = list(text_string_to_metric_families("\n".join(wanted) + "\n"))
+    except ValueError as error:
+        raise NoAnswerError(f"not in Prometheus' text format: {error}") from None
+    return [(s.name, dict(s.labels), float(s.value)) for family in families for s in family.samples]
+
+
+def _name(line: str) -> str:
+    match = re.match(r"[a-zA-Z_:][\w:]*", line)
+    return match[0] if match else ""
+
+
+def at_path(data: Any, path: str) -> Any:
+    """Return what lies at a dotted path in JSON. Raises NoAnswerError where nothing does."""
+    for step in path.split("."):
+        try:
+            data = data[int(step)] if isinstance(data, list) else data[step]
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise NoAnswerError(f"nothing at {path!r}") from None
+    return data

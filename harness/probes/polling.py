@@ -1,0 +1,53 @@
+"""Polling on a fixed grid of moments: each attempt knows when it was meant, when it began and when it ended.
+
+A poll that takes longer than the grid makes the next one wait for the next free moment, so attempts never pile up. A
+poll has a deadline: a source that hangs costs that long and is a reading, `down`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+EVERY_S = 0.1
+DEADLINE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt, on the run's clock."""
+
+    planned_s: float
+    asked_s: float
+    answered_s: float
+
+
+class Clock:
+    """The run's clock: seconds since its journal was opened."""
+
+    def __init__(self, origin_s: float) -> None:
+        """`origin_s` is the value of time.monotonic() at which the run's clock stood at 0."""
+        self.origin_s = origin_s
+
+    def now_s(self) -> float:
+        """Return seconds on the run's clock."""
+        return time.monotonic() - self.origin_s
+
+
+async def poll(
+    clock: Clock, once: Callable[[float], Awaitable[None]], every_s: float = EVERY_S, offset_s: float = 0.0
+) -> None:
+    """Call `once(planned_s)` on a grid until cancelled. `offset_s` keeps several pollers apart."""
+    start_s = clock.now_s() + offset_s
+    k = 0
+    while True:
+        planned_s = start_s + k * every_s
+        wait_s = planned_s - clock.now_s()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        await once(planned_s)
+        # The next moment of the grid that is still ahead; one that was missed while waiting is not made up for.
+        k = max(k + 1, math.ceil((clock.now_s() - start_s) / every_s - 1e-9))
