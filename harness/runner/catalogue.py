@@ -15,7 +15,7 @@ from harness.faults.table import FAULTS
 from harness.model.answers import ANSWER_PROBES
 from harness.model.errors import ScenarioError
 from harness.model.fault import FaultKind
-from harness.model.scenario import Target
+from harness.model.scenario import FaultStep
 from harness.model.stack import StackDescription
 from harness.model.units import Unit
 
@@ -99,10 +99,19 @@ class Catalogue:
         }
         return names[kind]
 
-    def links_of(self, target: Target) -> tuple[str, ...]:
-        """Return the links that a fault on this target disturbs, in the order of the stack."""
+    def links_of(self, step: FaultStep) -> tuple[str, ...]:
+        """Return the links that a fault disturbs, in the order of the stack.
+
+        A node's are all that touch it; a service's, for a fault that acts on links, all that lead to it.
+        """
+        target = step.target
         if target.kind == "node":
             inside = self.stack.nodes.get(str(target.node), ())
             return tuple(k.name for k in self.stack.links if k.consumer in inside or k.service in inside)
+        if target.kind == "service" and self._acts_on_links(step.fault):
+            return tuple(k.name for k in self.stack.links if k.service == target.service)
         named = target.links or ((target.link,) if target.link else ())
         return tuple(name for name in self.links if name in named)
+
+    def _acts_on_links(self, fault: str) -> bool:
+        return fault in self.faults and "link" in self.faults[fault].targets

@@ -15,7 +15,7 @@ from harness.model.errors import ScenarioError
 from harness.model.expectations import INTEGRITY_CHECKS, Bound
 from harness.model.fault import FaultKind
 from harness.model.nearest import did_you_mean
-from harness.model.scenario import FaultStep, Scenario
+from harness.model.scenario import FaultStep, Scenario, Target
 from harness.model.units import Unit
 from harness.runner.catalogue import Catalogue
 from harness.runner.explain import problems, read_model
@@ -101,6 +101,9 @@ class _Checker:
         value = getattr(step.target, given)
         if not isinstance(value, tuple):
             yield from self._named(given, value, valid, (*place, given))
+            if given == "service" and value in valid and "link" in kind.targets and not self._known.links_of(step):
+                message = f"{step.fault} acts on the links that lead to {value!r}, and none does"
+                yield self._source.problem((*place, given), message, f"links: {', '.join(self._known.links)}")
             return
         if not value:
             yield self._source.problem((*place, given), "this is empty", "at least one is needed here")
@@ -114,6 +117,12 @@ class _Checker:
             read_model(kind.parameters, step.parameters)
         except ValidationError as error:
             yield from problems(error, kind.parameters, step.parameters, self._source, place)
+            return
+        # A parameter that is called like a kind of target names one.
+        for name in kind.parameters.model_fields:
+            value = step.parameters.get(name)
+            if name in Target.model_fields and isinstance(value, str):
+                yield from self._named(name, value, self._known.of_target(name), (*place, name))
 
     def _alert(self, name: str, place: Place) -> Problems:
         yield from self._named("alert", name, tuple(self._known.stack.alerts), place)

@@ -13,7 +13,7 @@ from typing import Literal
 from harness.model.plan import Plan, Sabotage, StackFacts, Twin
 from harness.model.scenario import Scenario
 from harness.model.stack import OffSwitch, StackDescription
-from harness.runner.catalogue import Catalogue
+from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.load import Loaded
 from harness.runner.variables import as_text
 
@@ -31,7 +31,7 @@ def make_plans(
     backend: str = "local",
 ) -> list[Plan]:
     """Return the plans of these scenarios, which are all of one stack: one each, or one for each of its sabotages."""
-    catalogue = Catalogue(stack, {})
+    catalogue = Catalogue(stack, Faults())
     facts = stack_facts(catalogue)
     plans: list[Plan] = []
     for item in loaded:
@@ -111,7 +111,7 @@ def _sabotage(kind: Literal["alert", "recovery"], name: str, breaks: tuple[str, 
 
 def _links(scenario: Scenario, catalogue: Catalogue) -> tuple[str, ...]:
     """Return every link that must run through the fault proxy, in the order of the stack."""
-    disturbed = {name for step in scenario.timeline for name in catalogue.links_of(step.target)}
+    disturbed = {name for step in scenario.timeline for name in catalogue.links_of(step)}
     return tuple(name for name in catalogue.links if name in disturbed)
 
 

@@ -103,7 +103,7 @@ def _spans(timeline: Sequence[FaultStep]) -> dict[str, tuple[str, float, float]]
 def _touched(step: FaultStep, catalogue: Catalogue) -> set[str]:
     """Return all that a fault acts on, so that a lost node and a slow link of it are seen to be the same thing."""
     target = step.target
-    links = {f"link {name}" for name in catalogue.links_of(target)}
+    links = {f"link {name}" for name in catalogue.links_of(step)}
     if target.kind == "node":
         return links | {f"service {name}" for name in catalogue.stack.nodes.get(str(target.node), ())}
     return links or {str(target)}
