@@ -45,6 +45,16 @@ class Loaded:
 
 def load_all(paths: Sequence[Path], settings: Mapping[str, Scalar] | None = None) -> list[Loaded]:
     """Load every scenario under these paths. Raises ScenarioError that stands for all that is wrong."""
+    loaded, wrong = load_each(paths, settings)
+    if wrong:
+        raise RefusedError(wrong)
+    return loaded
+
+
+def load_each(
+    paths: Sequence[Path], settings: Mapping[str, Scalar] | None = None
+) -> tuple[list[Loaded], list[ScenarioError]]:
+    """Load every scenario under these paths; return what could be loaded, and all that is wrong."""
     loaded: list[Loaded] = []
     wrong: list[ScenarioError] = []
     for path in discover(paths):
@@ -55,9 +65,7 @@ def load_all(paths: Sequence[Path], settings: Mapping[str, Scalar] | None = None
     wrong += _duplicate_names(loaded)
     if not wrong:
         wrong += _unknown_settings(loaded, settings or {})
-    if wrong:
-        raise RefusedError(wrong)
-    return loaded
+    return loaded, wrong
 
 
 def discover(paths: Sequence[Path]) -> list[Path]:

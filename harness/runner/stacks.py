@@ -1,0 +1,87 @@
+"""Scenarios together with their stacks: loaded, looked up and checked in one go, so that all errors are shown.
+
+A stack is named in the scenario, as an installed one or by a path seen from the scenario's own folder; `--stack`
+overrides it for all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from harness.backends.stackfile import resolve_stack
+from harness.model.errors import ScenarioError, StackError
+from harness.model.scenario import Scalar
+from harness.model.stack import StackDescription
+from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.check import check_all
+from harness.runner.load import Loaded, load_each
+from harness.runner.source import RefusedError
+
+
+def validated(
+    paths: Sequence[Path], settings: Mapping[str, Scalar] | None = None, stack: str | None = None
+) -> list[tuple[Loaded, Catalogue]]:
+    """Load and check every scenario under these paths. Raises ScenarioError that stands for all that is wrong."""
+    loaded, wrong = load_each(paths, settings)
+    found, unknown = with_stacks(loaded, stack)
+    wrong += [*unknown, *check_all(found)]
+    if wrong:
+        raise RefusedError(sorted(wrong, key=lambda problem: (problem.file or "", problem.line or 0)))
+    return found
+
+
+def with_stacks(
+    loaded: Sequence[Loaded], override: str | None = None
+) -> tuple[list[tuple[Loaded, Catalogue]], list[ScenarioError]]:
+    """Give each scenario the catalogue of its stack; return also what is wrong with the stacks."""
+    faults = Faults()
+    known: dict[str, Catalogue | StackError] = {}
+    found = []
+    wrong: dict[str, ScenarioError] = {}
+    for item in loaded:
+        name = override or _seen_from(item.scenario.stack, Path(item.source.file).parent)
+        if name not in known:
+            known[name] = _catalogue(name, faults)
+        catalogue = known[name]
+        if isinstance(catalogue, Catalogue):
+            found.append((replace(item, scenario=item.scenario.model_copy(update={"stack": name})), catalogue))
+            continue
+        if override is not None or catalogue.file is not None:  # it is not in a scenario that this is to be put right
+            problem = _in_the_stack(catalogue)
+        else:
+            problem = item.source.problem(("stack",), catalogue.message, catalogue.remedy)
+        wrong[str(problem)] = problem
+    return found, list(wrong.values())
+
+
+def _in_the_stack(error: StackError) -> ScenarioError:
+    field = "--stack" if error.file is None else error.field
+    return ScenarioError(error.message, file=error.file, line=error.line, field=field, remedy=error.remedy)
+
+
+def _catalogue(name: str, faults: Faults) -> Catalogue | StackError:
+    try:
+        if _is_path(name) and not Path(name).exists():
+            return StackError(f"there is no stack {name!r}", remedy="a stack is named, or given as its compose file")
+        return Catalogue(resolve_stack(name), faults)
+    except StackError as error:
+        return error
+
+
+def _seen_from(name: str, folder: Path) -> str:
+    return str((folder / name).resolve()) if _is_path(name) else name
+
+
+def _is_path(name: str) -> bool:
+    return os.sep in name or Path(name).suffix in (".yaml", ".yml")
+
+
+def stacks_of(chosen: Sequence[tuple[Loaded, Catalogue]]) -> list[tuple[StackDescription, list[Loaded]]]:
+    """Group scenarios by stack, in the order in which the stacks are first met."""
+    groups: dict[str, tuple[StackDescription, list[Loaded]]] = {}
+    for item, catalogue in chosen:
+        groups.setdefault(item.scenario.stack, (catalogue.stack, []))[1].append(item)
+    return list(groups.values())
