@@ -5,14 +5,19 @@ Used by the servers, by the registry's gate and by the monitor's canary, so that
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from refstack.schema import CATEGORIES, INPUTS, NAMES
+
+# Its telemetry starts a thread on import, which a process forked afterwards would wait for in vain when it exits.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime  # noqa: E402
 
 
 def _dtype(name: str) -> Any:

@@ -84,7 +84,7 @@ class Features:
         limit_s = number("FEATURE_TIMEOUT", 0.1)
         self._client = redis.asyncio.Redis(
             host=host, port=port, decode_responses=True, protocol=2, socket_timeout=limit_s,
-            socket_connect_timeout=limit_s, retry=Retry(NoBackoff(), 0), lib_name=None, lib_version=None,
+            socket_connect_timeout=limit_s, retry=Retry(NoBackoff(), 0), driver_info=None,
         )
         self.clock = WatermarkClock(speed)
         self._failures = 0
