@@ -1,0 +1,202 @@
+"""What other programs read: the fields of `verdict.json` and `suite.json`, and their published JSON Schema.
+
+Times are seconds on the run's monotonic clock; an event that never came is null, never 0. `met` is true, false, or null
+where it could not be told. `python -m harness.report.documents` prints both schemas.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import Field
+
+from harness.model.expectations import Frozen
+from harness.model.verdict import ClauseResult, Damage, FaultReport, Value
+
+SCHEMA: Literal[1] = 1
+
+
+class Detection(Frozen):
+    """An alert that had to fire in time: `after_lo_s`..`after_s` after injection."""
+
+    id: str
+    alert: str
+    within_s: float | None
+    after_lo_s: float | None
+    after_s: float | None
+    met: bool | None
+
+
+class QuietAlert(Frozen):
+    """An alert that had to stay quiet, and how often it fired."""
+
+    alert: str
+    fired: int
+    met: bool | None
+
+
+class Stayed(Frozen):
+    """A bound that must never break, and the worst that was seen of it."""
+
+    id: str
+    probe: str
+    limit: str
+    worst: float | None
+    met: bool | None
+
+
+class Recovery(Frozen):
+    """A bound that had to hold again: `after_lo_s`..`after_s` after revert (or injection)."""
+
+    id: str
+    probe: str
+    within_s: float | None
+    after_lo_s: float | None
+    after_s: float | None
+    met: bool | None
+
+
+class Clearing(Frozen):
+    """An alert that had to be quiet again: `after_lo_s`..`after_s` after revert."""
+
+    id: str
+    alert: str
+    within_s: float | None
+    after_lo_s: float | None
+    after_s: float | None
+    met: bool | None
+
+
+class Guarantee(Frozen):
+    """A guarantee about data, checked against the stack's ledger."""
+
+    id: str
+    met: bool | None
+    reason: str
+
+
+class Estimate(Frozen):
+    """A statistic with its 95 % bootstrap interval; all null where it is not defined."""
+
+    value: float | None
+    lo: float | None
+    hi: float | None
+
+
+class QualityWindow(Frozen):
+    """Quality of the answers to requests that were due in one stretch of the run."""
+
+    window: Literal["before", "during", "after"]
+    from_s: float
+    to_s: float
+    requests: int
+    scored: int = Field(description="answered with a score, and the outcome is known")
+    positives: int
+    log_loss: Estimate
+    auc: Estimate
+    paired: int | None = Field(
+        None, description="scored requests that the control answered too; null without a control"
+    )
+    log_loss_minus_control: Estimate | None = None
+    auc_minus_control: Estimate | None = None
+
+
+class Quality(Frozen):
+    """Reported as damage, never expected: over windows this short both wander with no fault at all."""
+
+    method: str
+    resamples: int
+    windows: tuple[QualityWindow, ...]
+
+
+class KnownWeak(Frozen):
+    """An expected failure, as the scenario declares it, and what the judge says of it."""
+
+    reason: str
+    ticket: str
+    until: str
+    verdict: str | None
+
+
+class RunRecord(Frozen):
+    """One judged run."""
+
+    name: str
+    verdict: Value
+    reasons: tuple[str, ...]
+    faults: tuple[FaultReport, ...] = ()
+    detection: tuple[Detection, ...] = ()
+    quiet: tuple[QuietAlert, ...] = ()
+    stays: tuple[Stayed, ...] = ()
+    recovery: tuple[Recovery, ...] = ()
+    damage: Damage = Damage()
+    twin: str | None = None
+    sabotage: str | None = None
+    caught: bool | None = Field(None, description="for a sabotage twin: the sabotaged thing is among the reasons")
+    cleared: tuple[Clearing, ...] = ()
+    integrity: tuple[Guarantee, ...] = ()
+    quality: Quality | None = None
+    known_weakness: KnownWeak | None = None
+
+
+class SuiteScenario(RunRecord):
+    """One run as the suite lists it."""
+
+    run_dir: str = Field(description="the run's folder, relative to suite.json")
+    error: str | None = Field(None, description="what failed in the harness itself; the verdict is then unknown")
+
+
+class Counts(Frozen):
+    """Runs by verdict."""
+
+    passed: int = Field(0, alias="pass")
+    fail: int = 0
+    unknown: int = 0
+
+
+class SuiteDocument(Frozen):
+    """`suite.json`."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    suite: str
+    backend: str
+    seed: int
+    started: str = Field(description="wall-clock start, ISO 8601 with zone")
+    wall_s: float
+    counts: Counts
+    scenarios: tuple[SuiteScenario, ...]
+    twin: str | None = None
+    errors: int = Field(0, description="how many of the unknown are failures of the harness itself")
+
+
+class RunDocument(RunRecord):
+    """`verdict.json`: the same fields, with every clause, its reason and the journal lines it cites."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    run: str
+    harness: str
+    started: str
+    backend: str
+    seed: int
+    summary: str
+    clauses: tuple[ClauseResult, ...]
+
+
+def to_json(document: RunDocument | SuiteDocument) -> str:
+    """Write a document as it is stored: a number that JSON cannot hold is null."""
+    return document.model_dump_json(indent=2, by_alias=True) + "\n"
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """Return the JSON Schema of each file by its name."""
+    documents: dict[str, type[Frozen]] = {"verdict.json": RunDocument, "suite.json": SuiteDocument}
+    return {
+        name: {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+        | model.model_json_schema(by_alias=True, mode="serialization")
+        for name, model in documents.items()
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(json_schemas(), indent=2))

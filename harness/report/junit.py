@@ -1,0 +1,90 @@
+"""`junit.xml` for CI systems: one test case a run, in a suite of its own so that its numbers can be properties.
+
+Properties stand at the suite because the schema that CI servers validate against knows none in a test case.
+`unknown` is an error of type `unknown`, so that it is never taken for a pass nor for a finding about the stack.
+"""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+from harness.model.verdict import Value
+from harness.report.documents import SuiteDocument, SuiteScenario
+from harness.report.table import outcome
+
+# XML 1.0 has no way at all to write most control characters.
+_UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit_xml(suite: SuiteDocument, times_s: dict[str, float]) -> str:
+    """Return the file's text. `times_s` is how long each run took, by its folder."""
+    fails = [_failed(s) for s in suite.scenarios]
+    root = ET.Element(
+        "testsuites",
+        name=_clean(suite.suite),
+        time=f"{suite.wall_s:.3f}",
+        tests=str(len(suite.scenarios)),
+        failures=str(fails.count("failure")),
+        errors=str(fails.count("error")),
+    )
+    for scenario in suite.scenarios:
+        _add(root, suite, scenario, times_s.get(scenario.run_dir, 0.0))
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _failed(run: SuiteScenario) -> str | None:
+    if run.error is not None or run.verdict is Value.UNKNOWN:
+        return "error"
+    return "failure" if run.verdict is Value.FAIL else None
+
+
+def _add(root: ET.Element, suite: SuiteDocument, run: SuiteScenario, time_s: float) -> None:
+    failed = _failed(run)
+    name = _clean(run.run_dir or run.name)
+    time = f"{time_s:.3f}"
+    element = ET.SubElement(
+        root,
+        "testsuite",
+        name=f"{_clean(suite.suite)}.{name}",
+        tests="1",
+        failures="1" if failed == "failure" else "0",
+        errors="1" if failed == "error" else "0",
+        skipped="0",
+        time=time,
+        timestamp=suite.started[:19],
+    )
+    properties = ET.SubElement(element, "properties")
+    for key, value in _properties(suite, run):
+        ET.SubElement(properties, "property", name=_clean(key), value=_clean(value))
+    case = ET.SubElement(element, "testcase", classname=_clean(suite.suite), name=name, time=time)
+    if failed is not None:
+        kind = "harness" if run.error is not None else str(run.verdict)
+        first = run.reasons[0] if run.reasons else outcome(run)
+        told = ET.SubElement(case, failed, type=kind, message=_clean(first))
+        told.text = _clean("\n".join([*run.reasons, f"report: {run.run_dir}/report.html"]))
+    ET.SubElement(case, "system-out").text = _clean(f"[[ATTACHMENT|{run.run_dir}/report.html]]")
+
+
+def _properties(suite: SuiteDocument, run: SuiteScenario) -> list[tuple[str, str]]:
+    found: list[tuple[str, object]] = [("scenario", run.name), ("seed", suite.seed), ("backend", suite.backend)]
+    found += [("twin", run.twin), ("sabotage", run.sabotage), ("caught", run.caught)]
+    for fault in run.faults:
+        found.append((f"fault.{fault.id}.injected_at_s", fault.injected_at_s))
+        found.append((f"fault.{fault.id}.confirmed_at_s", fault.confirmed_at_s))
+        found.append((f"fault.{fault.id}.reverted_at_s", fault.reverted_at_s))
+    found += [(f"detection.{d.id}.after_s", d.after_s) for d in run.detection]
+    found += [(f"recovery.{r.id}.after_s", r.after_s) for r in run.recovery]
+    found += [(f"damage.{key}", value) for key, value in run.damage if isinstance(value, int)]
+    return [(key, _text(value)) for key, value in found if value is not None]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _clean(text: str) -> str:
+    return _UNWRITABLE.sub("\ufffd", text)

@@ -1,0 +1,57 @@
+"""HTML pages from templates: self-contained, without scripts, under a policy of their own that forbids every request.
+
+Everything that comes from a journal is escaped; only our own drawings are put in as they are, and our own style sheet,
+which the page's policy allows by its digest.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.report import words
+from harness.report.palette import palette_css
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("harness.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(style=Markup(_style()), style_digest=_digest(_style()))  # noqa: S704  (our own text)
+    environment.filters.update(seconds=words.seconds, mark=words.mark, interval=_interval)
+    return environment
+
+
+@cache
+def _style() -> str:
+    written = resources.files("harness.report").joinpath("templates", "report.css").read_text(encoding="utf-8")
+    return palette_css() + written
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _interval(pair: tuple[float | None, float | None]) -> str:
+    return words.between(*pair) or ""
+
+
+def drawing(svg: str) -> Markup:
+    """Mark a drawing of ours as safe to put in as it is: its texts were escaped when it was written as XML."""
+    return Markup(svg)  # noqa: S704
+
+
+def page(template: str, **values: Any) -> str:
+    """Return a page."""
+    return _environment().get_template(template).render(**values)

@@ -1,0 +1,211 @@
+"""The lower part of the picture: requests by what became of them, and each probe's curve against its bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.journal.records import Journal
+from harness.model.answers import ANSWER_PROBES
+from harness.model.expectations import Bound
+from harness.model.series import Point, answer_series, reading_series
+from harness.model.units import Unit
+from harness.report.palette import LIGHT
+from harness.report.spans import OUTCOMES, answers_by_outcome
+from harness.report.svg import Drawing
+from harness.report.words import amount, seconds, unit_of
+
+MOST_PANELS = 10
+MOST_BINS = 150
+OUTCOME_WORDS = {
+    "right": "correct",
+    "slow": "slow",
+    "flagged": "flagged",
+    "unverified": "not checked",
+    "wrong": "silently wrong or stale",
+    "failed": "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One probe: its curve, as the first of its bounds sees it, and all the bounds on it."""
+
+    probe: str
+    unit: Unit
+    bounds: tuple[Bound, ...]
+    points: tuple[Point, ...]
+
+
+def panels(journal: Journal, from_s: float, to_s: float) -> list[Panel]:
+    """Return a panel a probe that a clause uses: what must recover, what must stay, what the gate waits for."""
+    scenario = journal.plan.scenario
+    by_probe: dict[str, list[Bound]] = {}
+    for bound in (*scenario.expect.recovered, *scenario.expect.stays, *scenario.steady_state):
+        by_probe.setdefault(bound.probe, []).append(bound)
+    gate_s = journal.phase_s("gate")
+    start_s = max(from_s, gate_s) if gate_s is not None else from_s
+    return [
+        Panel(
+            probe, unit_of(probe, journal.plan.stack), tuple(bounds), tuple(_points(journal, bounds[0], start_s, to_s))
+        )
+        for probe, bounds in list(by_probe.items())[:MOST_PANELS]
+    ]
+
+
+def _points(journal: Journal, bound: Bound, from_s: float, to_s: float) -> list[Point]:
+    if bound.probe in ANSWER_PROBES:
+        return answer_series(bound, journal.answers, from_s, to_s, journal.gaps("workload"))
+    return reading_series(bound, journal.readings(bound.probe), from_s, to_s, journal.gaps(bound.probe))
+
+
+def draw_requests(axes: Any, drawing: Drawing, journal: Journal) -> None:
+    """Draw requests a second, stacked by outcome."""
+    from matplotlib.patches import Rectangle
+
+    low, high = axes.get_xlim()
+    size_s = max(1.0, math.ceil((high - low) / MOST_BINS))
+    binned: dict[int, list[Any]] = {}
+    for _, answer in journal.answers:
+        binned.setdefault(math.floor(answer.due_s / size_s), []).append(answer)
+    top = max(len(found) for found in binned.values()) / size_s
+    axes.set_ylim(0, top * 1.08)
+    for k, found in sorted(binned.items()):
+        counted = answers_by_outcome(found)
+        y = 0.0
+        for outcome in OUTCOMES:
+            if counted[outcome]:
+                rate = counted[outcome] / size_s
+                axes.add_patch(Rectangle((k * size_s + 0.04, y), size_s - 0.08, rate, facecolor=LIGHT[outcome]))
+                y += rate
+        said = ", ".join(f"{n} {OUTCOME_WORDS[o]}" for o, n in counted.items() if n)
+        cover = Rectangle((k * size_s, 0), size_s, top, facecolor=LIGHT["paper"], alpha=0)
+        drawing.tip(axes.add_patch(cover), f"{k * size_s:g} s to {(k + 1) * size_s:g} s: {said}")
+    axes.set_yticks([0, _round(top)])
+    seen = answers_by_outcome([a for _, a in journal.answers])
+    _side(axes, "requests per second", "by when they were due", "ink")
+    for k, outcome in enumerate(o for o in reversed(OUTCOMES) if seen[o] or o == "right"):
+        y = 0.9 - k * 0.175
+        axes.add_patch(Rectangle((1.012, y - 0.02), 0.012, 0.11, transform=axes.transAxes, clip_on=False,
+                                 facecolor=LIGHT[outcome]))  # fmt: skip
+        words = {"wrong": "silently wrong"}.get(outcome, OUTCOME_WORDS[outcome])
+        axes.text(1.032, y, words, transform=axes.transAxes, fontsize=9.5, color=LIGHT["soft"])
+
+
+def _round(top: float) -> float:
+    step = 10.0 ** math.floor(math.log10(max(top, 1)))
+    return math.floor(top / step) * step
+
+
+def draw_panel(axes: Any, drawing: Drawing, panel: Panel) -> None:
+    """Draw a probe's curve with its bounds; breaches are shaded, stretches that cannot be judged greyed."""
+    for lo_s, hi_s, good, why in _stretches(panel.points):
+        words = "breaches" if good is False else "cannot be judged"
+        tip = f"{panel.probe} {words} {seconds(lo_s)} to {seconds(hi_s)}" + (f": {why}" if why else "")
+        colour = LIGHT["breach" if good is False else "blind"]
+        drawing.tip(axes.axvspan(lo_s, max(hi_s, lo_s + 0.05), facecolor=colour, edgecolor="none"), tip)
+    scale = _Scale.of(panel)
+    low, high, log = scale.low, scale.high, scale.log
+    if log:
+        axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    axes.minorticks_off()
+    axes.set_yticks(
+        _ticks(low, high, log), [amount(t, panel.unit).removesuffix(" event") for t in _ticks(low, high, log)]
+    )
+    for x, y in _runs(panel.points):
+        shown = [min(max(v, low), high) for v in y]
+        axes.plot(x, shown, color=LIGHT["curve"], linewidth=1.6, marker="o" if len(x) == 1 else None, markersize=2.5)
+    for k, bound in enumerate(panel.bounds):
+        if any(b.limit == bound.limit for b in panel.bounds[:k]):
+            continue
+        same = [b for b in panel.bounds if b.limit == bound.limit]
+        _limit(axes, drawing, panel, bound, same)
+    _side(axes, panel.probe, _subtitle(panel), "ink")
+
+
+def _limit(axes: Any, drawing: Drawing, panel: Panel, bound: Bound, same: Sequence[Bound]) -> None:
+    sign = "≥" if bound.at_least is not None else "≤"
+    value = bound.limit.value
+    line = axes.axhline(value, color=LIGHT["bad"], linewidth=1.0, linestyle=(0, (5, 3)))
+    ids = ", ".join(b.id for b in same)
+    text = f"{sign} {amount(value, panel.unit)}"
+    drawing.tip(line, f"bound of {ids}: {panel.probe} {text}")
+    axes.annotate(text, (1.0, value), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+                  fontsize=9.5, color=LIGHT["bad"], va="center", annotation_clip=False)  # fmt: skip
+
+
+def _subtitle(panel: Panel) -> str:
+    ids = ", ".join(b.id for b in panel.bounds)
+    over = f", over {panel.bounds[0].over:g} s" if panel.probe in ANSWER_PROBES else ""
+    return f"{ids}{over}"
+
+
+def _side(axes: Any, title: str, subtitle: str, colour: str) -> None:
+    axes.text(-0.31, 0.72, title, transform=axes.transAxes, fontsize=10.5, fontweight="bold", color=LIGHT[colour])
+    short = subtitle if len(subtitle) <= 32 else subtitle[:31] + "…"
+    axes.text(-0.31, 0.72 - 15 / axes.bbox.height, short, transform=axes.transAxes, fontsize=9.5, color=LIGHT["soft"])
+    axes.axhline(axes.get_ylim()[0], color=LIGHT["line"], linewidth=0.8)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    low: float
+    high: float
+    log: bool
+
+    @classmethod
+    def of(cls, panel: Panel) -> _Scale:
+        """Choose a scale that shows the curve and the bounds: logarithmic for times over several powers of ten."""
+        values = [p.value for p in panel.points if p.value is not None and math.isfinite(p.value)]
+        limits = [b.limit.value for b in panel.bounds]
+        low, high = min(values + limits), max(values + limits)
+        positive = [v for v in values + limits if v > 0]
+        if panel.unit is Unit.WALL and positive and high / min(positive) > 30:
+            return cls(min(positive) / 1.5, high * 1.5, True)
+        if panel.unit is not Unit.RATIO or low > 0.5 * high:
+            room = (high - low) * 0.15 or abs(high) * 0.1 or 1.0
+        else:
+            low, room = 0.0, high * 0.12 or 0.01
+        floor = low - room if low - room > 0 or low < 0 else -room * 0.4
+        return cls(floor if panel.unit is not Unit.RATIO or low > 0 else -room * 0.4, high + room, False)
+
+
+def _ticks(low: float, high: float, log: bool) -> list[float]:
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    locator = LogLocator(numticks=4) if log else MaxNLocator(3, steps=[1, 2, 2.5, 5, 10])
+    return [float(t) for t in locator.tick_values(low, high) if low <= t <= high]
+
+
+def _runs(points: Sequence[Point]) -> list[tuple[list[float], list[float]]]:
+    """Split the curve where it has no value: what was not measured is not drawn."""
+    found: list[tuple[list[float], list[float]]] = []
+    begun = False
+    for p in points:
+        if p.value is None or not math.isfinite(p.value):
+            begun = False
+            continue
+        if not begun:
+            found.append(([], []))
+            begun = True
+        found[-1][0].append(p.hi_s)
+        found[-1][1].append(p.value)
+    return found
+
+
+def _stretches(points: Sequence[Point]) -> list[tuple[float, float, bool | None, str | None]]:
+    """Join neighbours that are not good into stretches, each with the reason of its first point."""
+    found: list[tuple[float, float, bool | None, str | None]] = []
+    before: Point | None = None
+    for p in points:
+        if p.good is not True:
+            if before is not None and before.good is p.good and found:
+                lo_s, hi_s, _, why = found[-1]
+                found[-1] = (lo_s, max(hi_s, p.hi_s), p.good, why)
+            else:
+                found.append((p.lo_s, p.hi_s, p.good, p.why))
+        before = p
+    return found

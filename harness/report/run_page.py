@@ -1,0 +1,213 @@
+"""`report.html`: one run for a person, the verdict and its reasons first."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.journal.records import Journal
+from harness.model.readings import Hit, ProcessSeen
+from harness.model.verdict import ClauseResult, FaultReport, Verdict
+from harness.report.documents import Quality, RunDocument
+from harness.report.excerpt import cited_lines
+from harness.report.fields import met, number
+from harness.report.figure import run_svg
+from harness.report.pages import drawing, page
+from harness.report.spans import alert_lanes
+from harness.report.story import process_text, story
+from harness.report.table import after, damage, landed
+from harness.report.words import NONE, amount, between, count, headline, seconds, unit_of
+
+MOST_CITES = 8
+MOST_PROCESSES = 60
+MOST_EVIDENCE_CHARS = 1500
+_KINDS = {
+    "detected": "detected",
+    "quiet": "quiet",
+    "stays": "stays",
+    "recovered": "recovered",
+    "cleared": "cleared",
+    "integrity": "integrity",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseRow:
+    """A clause as the table shows it."""
+
+    id: str
+    kind: str
+    value: str
+    wanted: str
+    seen: str
+    seen_detail: str
+    reason: str
+    cites: tuple[int, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One of the few numbers that stand at the top."""
+
+    name: str
+    value: str
+    detail: str
+
+
+def run_html(run_dir: Path, journal: Journal, verdict: Verdict, document: RunDocument) -> str:
+    """Return the page of a run."""
+    excerpt = cited_lines(journal, verdict)
+    events, left_out = story(journal, verdict)
+    processes = [seen for _, seen in journal.of(ProcessSeen)]
+    return page(
+        "run.html.j2",
+        run=document,
+        scenario=journal.plan.scenario,
+        plan=journal.plan,
+        headline=headline(verdict),
+        ended=_ended(journal),
+        figures=_figures(document),
+        plot=drawing(run_svg(journal, verdict)),
+        clauses=[_row(c, journal, {line.n for line in excerpt}) for c in _ordered(verdict)],
+        faults=[
+            (f, _evidence(f), sum(len(h.rows) for _, h in journal.of(Hit) if h.fault == f.id)) for f in verdict.faults
+        ],
+        alerts=alert_lanes(journal),
+        damage=_damage_rows(verdict),
+        quality=quality_rows(document.quality),
+        processes=[(seen.at_s, process_text(seen)) for seen in processes[:MOST_PROCESSES]],
+        processes_left=max(0, len(processes) - MOST_PROCESSES),
+        events=events,
+        events_left=left_out,
+        excerpt=excerpt,
+        logs=_logs(run_dir),
+    )
+
+
+def _ended(journal: Journal) -> str | None:
+    closed = journal.closed
+    if closed is None:
+        return "The journal has no end: the run was killed. What was written until then is shown."
+    if closed.reason == "completed":
+        return None
+    words = {
+        "interrupted": "The run was interrupted.",
+        "gate": "The run ended at the gate: the steady state was not reached, so no fault was put in.",
+        "error": "The harness itself failed.",
+    }[closed.reason]
+    return f"{words} {closed.error}" if closed.error else words
+
+
+def _figures(run: RunDocument) -> list[Figure]:
+    limits = [d.within_s for d in run.detection if d.within_s is not None]
+    back = [r.within_s for r in run.recovery if r.within_s is not None]
+    cost = run.damage
+    return [
+        Figure("fault landed?", landed(run.faults, run.twin), ", ".join(f"{f.kind} on {f.target}" for f in run.faults)),
+        Figure("detected after", after(run.detection), _allowed(limits)),
+        Figure("recovered after", after(run.recovery), _allowed(back)),
+        Figure("damage", damage(cost), f"{cost.wrong_before_detection} silently wrong before detection"
+               if cost.wrong_before_detection else ""),
+    ]  # fmt: skip
+
+
+def _allowed(limits: list[float]) -> str:
+    return f"{seconds(max(limits))} allowed" if limits else "not asked for"
+
+
+def _ordered(verdict: Verdict) -> list[ClauseResult]:
+    order = {"fail": 0, "unknown": 1, "pass": 2}
+    return sorted(verdict.clauses, key=lambda c: order[c.value])
+
+
+def _row(clause: ClauseResult, journal: Journal, shown: set[int]) -> ClauseRow:
+    measured = clause.measured
+    limit_s = number(clause, "within_s")
+    within = f" within {seconds(limit_s)}" if limit_s is not None else ""
+    subject = str(measured.get("alert") or measured.get("probe") or "")
+    limit = f" {measured['limit']}" if "limit" in measured else ""
+    seen, detail = _seen(clause, journal)
+    cites = tuple(n for n in clause.cites if n in shown)
+    return ClauseRow(
+        id=clause.id,
+        kind=_KINDS.get(clause.kind, clause.kind),
+        value=clause.value,
+        wanted=f"{subject}{limit}{within}",
+        seen=seen,
+        seen_detail=detail,
+        reason=clause.reason,
+        cites=cites[:MOST_CITES],
+        more=max(0, len(clause.cites) - MOST_CITES),
+    )
+
+
+def _seen(clause: ClauseResult, journal: Journal) -> tuple[str, str]:
+    """Return what was measured of a clause, and the interval it is known to."""
+    if "after_s" in clause.measured:
+        after_s, lo_s = number(clause, "after_s"), number(clause, "after_lo_s")
+        return (f"after {seconds(after_s)}" if after_s is not None else NONE), between(lo_s, after_s) or ""
+    if "worst" in clause.measured:
+        unit = unit_of(str(clause.measured.get("probe", "")), journal.plan.stack)
+        return f"worst {amount(number(clause, 'worst'), unit)}", ""
+    fired = [a for a in clause.measured.get("alerts", ()) if a.get("fired")]
+    if "alerts" in clause.measured:
+        return ", ".join(f"{a['alert']} {a['fired']}×" for a in fired) or "none fired", ""
+    return ("", "") if met(clause) is not None else (NONE, "")
+
+
+def _evidence(fault: FaultReport) -> str:
+    text = json.dumps(fault.evidence, indent=2, ensure_ascii=False, default=str)
+    return text if len(text) <= MOST_EVIDENCE_CHARS else text[:MOST_EVIDENCE_CHARS] + "\n… shortened; see the journal"
+
+
+def _damage_rows(verdict: Verdict) -> list[tuple[str, str]]:
+    cost = verdict.damage
+    rows = [
+        ("requests due from injection to the end", f"{cost.requests:,}"),
+        ("silently wrong or stale, before detection", f"{cost.wrong_before_detection:,}"),
+        ("silently wrong or stale, from detection to recovery", f"{cost.wrong_until_recovery:,}"),
+        ("silently wrong or stale, after recovery", f"{cost.wrong_after:,}"),
+        ("failed: not answered in time", f"{cost.failed:,}"),
+        ("slow", f"{cost.slow:,}"),
+        ("flagged: the answer says that a fallback was taken", f"{cost.flagged:,}"),
+        ("score could not be checked", f"{cost.unverified:,}"),
+        ("seconds with any damage", f"{cost.seconds:,}"),
+    ]
+    if cost.rows_hit:
+        versions = ", ".join(map(str, cost.versions_poisoned)) or "none"
+        rows += [
+            ("rows that the fault changed", f"{cost.rows_hit:,}"),
+            ("answers from those rows", count(cost.answers_from_hit_rows, "answer")),
+            ("model versions that learned from them", versions),
+        ]
+    return rows
+
+
+def quality_rows(quality: Quality | None) -> list[dict[str, Any]]:
+    """Return the rows of the table of quality."""
+    if quality is None:
+        return []
+    return [
+        {
+            "window": w.window,
+            "stretch": f"{seconds(w.from_s)} to {seconds(w.to_s)}",
+            "scored": f"{w.scored:,} of {w.requests:,}",
+            "positives": f"{w.positives:,}",
+            "cells": [_estimate(e) for e in (w.log_loss, w.log_loss_minus_control, w.auc, w.auc_minus_control)],
+        }
+        for w in quality.windows
+    ]
+
+
+def _estimate(estimate: Any) -> tuple[str, str]:
+    if estimate is None or estimate.value is None:
+        return NONE, ""
+    return f"{estimate.value:.3f}", f"{estimate.lo:.3f} to {estimate.hi:.3f}"
+
+
+def _logs(run_dir: Path) -> list[str]:
+    logs = run_dir / "logs"
+    return sorted(f.name for f in logs.iterdir() if f.is_file()) if logs.is_dir() else []

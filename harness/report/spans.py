@@ -1,0 +1,207 @@
+"""What the timeline shows, read out of a journal: phases, faults, alerts and the four moments that matter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.journal.records import Journal
+from harness.judge.alert_history import episodes
+from harness.model.expectations import Cleared, Detected, Flaps
+from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Phase
+from harness.model.scenario import FaultStep
+from harness.model.verdict import Verdict
+from harness.report.fields import number
+
+MOST_LANES = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """From here to there, and what it was."""
+
+    from_s: float
+    to_s: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaultLane:
+    """One fault: `stretches` are going in, in (confirmed), going out, or `planned` where it was never put in."""
+
+    id: str
+    label: str
+    stretches: tuple[Stretch, ...]
+    failed_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertLane:
+    """One label set of one alert; `expected` where the scenario demands or allows it."""
+
+    label: str
+    expected: bool
+    pending: tuple[Stretch, ...]
+    firing: tuple[Stretch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A moment that matters."""
+
+    at_s: float
+    what: str
+
+
+def extent(journal: Journal) -> tuple[float, float]:
+    """Return the stretch of the run worth drawing: from the gate (or the start) to the end of observation."""
+    end_s = journal.lines[-1].t_s if journal.lines else 0.0
+    observed_s = journal.phase_s("observed") or journal.phase_s("stopping")
+    start_s = journal.phase_s("gate")
+    from_s = max(0.0, start_s - 0.5) if start_s is not None else 0.0
+    to_s = observed_s + 0.5 if observed_s is not None else end_s
+    return from_s, max(to_s, from_s + 1.0)
+
+
+def phases(journal: Journal) -> list[Stretch]:
+    """Return the phases in order, each until the next one."""
+    begun = [(line.t_s, line.body.phase) for line in journal.lines if isinstance(line.body, Phase)]
+    end_s = journal.lines[-1].t_s if journal.lines else 0.0
+    ends = [t for t, _ in begun[1:]] + [end_s]
+    return [Stretch(t, e, phase) for (t, phase), e in zip(begun, ends, strict=True) if e > t]
+
+
+def fault_lanes(journal: Journal) -> list[FaultLane]:
+    """Return a lane a fault of the timeline."""
+    end_s = extent(journal)[1]
+    return [_fault_lane(journal, step, end_s) for step in journal.plan.scenario.timeline]
+
+
+def _fault_lane(journal: Journal, step: FaultStep, end_s: float) -> FaultLane:
+    stages: dict[str, FaultSeen] = {}
+    for _, seen in journal.of(FaultSeen):
+        if seen.fault == step.id:
+            stages.setdefault(seen.stage, seen)
+    begun = stages.get("injecting") or stages.get("injected")
+    label = f"{step.fault} · {step.target}"
+    failed_s = stages["failed"].hi_s if "failed" in stages else None
+    if begun is None:
+        gate = journal.gate
+        if gate is None or not gate[1].met or step.at is None:
+            return FaultLane(step.id, label, (), failed_s)
+        start_s = gate[1].at_s + step.at
+        return FaultLane(step.id, label, (Stretch(start_s, start_s + step.duration, "planned"),), failed_s)
+    reverting_s = stages["reverting"].lo_s if "reverting" in stages else None
+    reverted_s = stages["reverted"].hi_s if "reverted" in stages else None
+    out_s = reverting_s if reverting_s is not None else reverted_s if reverted_s is not None else end_s
+    in_s = min(stages["confirmed"].hi_s, out_s) if "confirmed" in stages else out_s
+    found = [Stretch(begun.lo_s, in_s, "unconfirmed")]
+    if in_s < out_s:
+        found.append(Stretch(in_s, out_s, "confirmed"))
+    if reverting_s is not None:
+        found.append(Stretch(reverting_s, reverted_s if reverted_s is not None else end_s, "reverting"))
+    return FaultLane(step.id, label, tuple(found), failed_s)
+
+
+def alert_lanes(journal: Journal) -> list[AlertLane]:
+    """Return a lane an alert that was pending or firing, expected ones first; those that never came are empty."""
+    expect = journal.plan.scenario.expect
+    wanted: list[Detected | Cleared | Flaps] = [*expect.detected, *expect.cleared, *expect.flaps_at_most]
+    allowed = set(expect.quiet_but or ())
+    polls = journal.alerts
+    end_s = extent(journal)[1]
+    firing: dict[str, list[Stretch]] = {}
+    seen: dict[str, Alert] = {}
+    for episode in episodes(polls):
+        to_s = episode.end.hi if episode.end is not None else end_s
+        key = episode.alert.key
+        seen.setdefault(key, episode.alert)
+        firing.setdefault(key, []).append(Stretch(episode.start.hi, max(to_s, episode.start.hi), "firing"))
+    pending = _pending(polls, seen, end_s)
+    lanes = [
+        AlertLane(
+            label=_label(alert),
+            expected=alert.name in allowed or any(alert.matches(w.alert, w.labels) for w in wanted),
+            pending=tuple(pending.get(key, ())),
+            firing=tuple(firing.get(key, ())),
+        )
+        for key, alert in seen.items()
+    ]
+    for want in wanted:
+        alert = Alert(name=want.alert, labels=want.labels)
+        if not any(a.matches(want.alert, want.labels) for a in seen.values()):
+            seen[f"never {alert.key}"] = alert
+            lanes.append(AlertLane(_label(alert), True, (), ()))
+    return sorted(lanes, key=lambda lane: (not lane.expected, not lane.firing, _first(lane)))
+
+
+def _first(lane: AlertLane) -> float:
+    return min((s.from_s for s in (*lane.firing, *lane.pending)), default=math.inf)
+
+
+def _pending(polls: Sequence[tuple[int, AlertsSeen]], seen: dict[str, Alert], end_s: float) -> dict[str, list[Stretch]]:
+    """Return when each label set was pending, and add those that were never more than that to `seen`."""
+    found: dict[str, list[Stretch]] = {}
+    open_since: dict[str, tuple[str, float]] = {}
+    for _, poll in polls:
+        if poll.down is not None:
+            continue
+        now = {a.key: a for a in poll.pending}
+        for key in [k for k, (source, _) in open_since.items() if source == poll.source and k not in now]:
+            found.setdefault(key, []).append(Stretch(open_since.pop(key)[1], poll.answered_s, "pending"))
+        for key, alert in now.items():
+            seen.setdefault(key, alert)
+            open_since.setdefault(key, (poll.source, poll.answered_s))
+    for key, (_, since_s) in open_since.items():
+        found.setdefault(key, []).append(Stretch(since_s, max(since_s, end_s), "pending"))
+    return found
+
+
+def _label(alert: Alert) -> str:
+    values = [value for key, value in sorted(alert.labels.items()) if key not in ("severity", "alertname")]
+    return f"{alert.name} · {', '.join(values)}" if values else alert.name
+
+
+def markers(verdict: Verdict) -> list[Marker]:
+    """Return injection, detection, revert and recovery, as far as they came."""
+    injected = [f.injected_at_s for f in verdict.faults if f.injected_at_s is not None]
+    reverted = [f.reverted_at_s for f in verdict.faults if f.reverted_at_s is not None]
+    detected = [t for c in verdict.of_kind("detected") if (t := number(c, "detected_at_s")) is not None]
+    clauses = verdict.of_kind("recovered")
+    recovered = [t for c in clauses if (t := number(c, "recovered_at_s")) is not None]
+    found = []
+    if injected:
+        found.append(Marker(min(injected), "injected"))
+    if detected:
+        found.append(Marker(min(detected), "detected"))
+    if reverted:
+        found.append(Marker(max(reverted), "reverted"))
+    # Recovered only when everything is: the last of them, and only if none is still missing.
+    if recovered and len(recovered) == len(clauses):
+        found.append(Marker(max(recovered), "recovered"))
+    return sorted(found, key=lambda m: m.at_s)
+
+
+def answers_by_outcome(answers: Sequence[Answer]) -> dict[str, int]:
+    """Count answers by what became of them; each counts once, as the worst that it was."""
+    found = dict.fromkeys(OUTCOMES, 0)
+    for answer in answers:
+        found[outcome_of(answer)] += 1
+    return found
+
+
+OUTCOMES = ("right", "slow", "flagged", "unverified", "wrong", "failed")
+
+
+def outcome_of(answer: Answer) -> str:
+    """Return the one outcome an answer counts as."""
+    if not answer.ok:
+        return "failed"
+    if answer.flagged is not None:
+        return "flagged"
+    if answer.stale or answer.wrong:
+        return "wrong"
+    if answer.wrong is None:
+        return "unverified"
+    return "slow" if answer.slow else "right"

@@ -1,0 +1,88 @@
+"""What happened, in order and in words: the timeline for those who read rather than look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.journal.records import Journal
+from harness.model.readings import Closed, FaultSeen, Gap, GateSeen, Note, Phase, ProcessSeen
+from harness.model.verdict import Verdict
+from harness.report.spans import alert_lanes, markers
+from harness.report.words import seconds
+
+MOST_EVENTS = 120
+_STAGES = {
+    "injecting": "is being put in",
+    "injected": "is in",
+    "confirmed": "is confirmed at its seam",
+    "reverting": "is being taken out",
+    "reverted": "is out, measured at its seam",
+    "failed": "could not be handled",
+}
+_SHOWN_PHASES = {"gate": "waiting for the steady state", "observed": "observation ends", "healing": "healing"}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened."""
+
+    at_s: float
+    kind: str
+    text: str
+
+
+def story(journal: Journal, verdict: Verdict) -> tuple[list[Event], int]:
+    """Return what happened in order, and how many events were left out at the end."""
+    found = _of_lines(journal) + _of_alerts(journal)
+    for marker in markers(verdict):
+        if marker.what in ("detected", "recovered"):
+            found.append(Event(marker.at_s, marker.what, f"{marker.what}, as the judge finds it"))
+    found.sort(key=lambda e: e.at_s)
+    return found[:MOST_EVENTS], max(0, len(found) - MOST_EVENTS)
+
+
+def _of_lines(journal: Journal) -> list[Event]:
+    found = []
+    for line in journal.lines:
+        match line.body:
+            case Phase(phase=phase, detail=detail) if phase in _SHOWN_PHASES:
+                found.append(Event(line.t_s, "phase", _SHOWN_PHASES[phase] + (f": {detail}" if detail else "")))
+            case GateSeen(met=met, at_s=at_s, why=why):
+                text = (
+                    "the steady state is reached" if met else f"the steady state is not reached: {why or 'no reason'}"
+                )
+                found.append(Event(at_s, "gate", text))
+            case FaultSeen(fault=fault, stage=stage, hi_s=hi_s, evidence=evidence) if stage in _STAGES:
+                why = f": {evidence['error']}" if stage == "failed" and "error" in evidence else ""
+                found.append(Event(hi_s, "fault", f"{fault} {_STAGES[stage]}{why}"))
+            case ProcessSeen() as seen:
+                found.append(Event(seen.at_s, "process", process_text(seen)))
+            case Gap(probe=probe, from_s=from_s, to_s=to_s, why=why):
+                text = f"{probe} was not measured for {seconds(to_s - from_s)}: {why}"
+                found.append(Event(from_s, "gap", text))
+            case Note(text=text):
+                found.append(Event(line.t_s, "note", text))
+            case Closed(reason=reason, error=error):
+                found.append(Event(line.t_s, "closed", f"the run ends: {reason}" + (f", {error}" if error else "")))
+            case _:
+                pass
+    return found
+
+
+def process_text(seen: ProcessSeen) -> str:
+    """Say what became of a process, and whether anyone asked for it."""
+    how = ""
+    if seen.what == "exited":
+        how = f" by signal {seen.signal}" if seen.signal is not None else f" with code {seen.exit_code}"
+    asked = f", asked by {seen.asked}" if seen.asked else ", not asked" if seen.what == "exited" else ""
+    return f"{seen.service} {seen.what}{how}{asked}"
+
+
+def _of_alerts(journal: Journal) -> list[Event]:
+    found = []
+    for lane in alert_lanes(journal):
+        expected = "expected" if lane.expected else "not expected"
+        for stretch in lane.firing:
+            found.append(Event(stretch.from_s, "alert", f"{lane.label} fires ({expected})"))
+            found.append(Event(stretch.to_s, "alert", f"{lane.label} no longer fires"))
+    return found

@@ -1,0 +1,88 @@
+"""The table of a suite, a row a run, in words: the same on the terminal, in summary.md and in index.html."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.model.verdict import Damage, FaultReport
+from harness.report.documents import Detection, Recovery, SuiteScenario
+from harness.report.words import NEVER, NONE, count, seconds
+
+COLUMNS = ("scenario", "fault", "landed?", "detected after", "recovered after", "damage", "verdict")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run in words."""
+
+    scenario: str
+    fault: str
+    landed: str
+    detected: str
+    recovered: str
+    damage: str
+    verdict: str
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The words in the order of COLUMNS."""
+        return (self.scenario, self.fault, self.landed, self.detected, self.recovered, self.damage, self.verdict)
+
+
+def row(run: SuiteScenario) -> Row:
+    """Return the table's row for a run."""
+    return Row(
+        scenario=run.name,
+        fault=", ".join(f"{f.kind} on {f.target}" for f in run.faults) or NONE,
+        landed=landed(run.faults, run.twin),
+        detected=after(run.detection),
+        recovered=after(run.recovery),
+        damage=damage(run.damage),
+        verdict=outcome(run),
+    )
+
+
+def outcome(run: SuiteScenario) -> str:
+    """Return the verdict, with what a twin or a failure of the harness adds to it."""
+    if run.error is not None:
+        return f"{run.verdict} (harness error)"
+    if run.twin == "sabotage":
+        return f"{run.verdict} ({'caught' if run.caught else 'not caught'})"
+    return f"{run.verdict} (control)" if run.twin == "control" else str(run.verdict)
+
+
+def landed(faults: tuple[FaultReport, ...], twin: str | None) -> str:
+    """Say whether the faults proved that they landed."""
+    if twin == "control":
+        return "not put in"
+    if not faults or all(f.injected_at_s is None for f in faults):
+        return "not put in" if faults else NONE
+    confirmed = sum(f.confirmed_at_s is not None for f in faults)
+    if confirmed == len(faults):
+        return "yes"
+    return "no" if confirmed == 0 else f"{confirmed} of {len(faults)}"
+
+
+def after(timed: tuple[Detection, ...] | tuple[Recovery, ...]) -> str:
+    """Say how long the slowest of them took; `never` where one never came."""
+    if not timed:
+        return NONE
+    times = [t.after_s for t in timed if t.after_s is not None]
+    if len(times) == len(timed):
+        return seconds(max(times))
+    return NEVER if any(t.met is False for t in timed if t.after_s is None) else "unknown"
+
+
+def damage(cost: Damage) -> str:
+    """Say what it cost, the worst first."""
+    wrong = cost.wrong_before_detection + cost.wrong_until_recovery + cost.wrong_after
+    parts = [
+        count(wrong, "silently wrong answer") if wrong else "",
+        f"{cost.failed:,} failed" if cost.failed else "",
+        f"{cost.flagged:,} flagged" if cost.flagged else "",
+        f"{cost.slow:,} slow" if cost.slow else "",
+    ]
+    said = ", ".join(p for p in parts if p)
+    if not said:
+        return "none seen" if cost.requests else NONE
+    return f"{said} of {cost.requests:,}"

@@ -1,0 +1,87 @@
+"""Numbers and verdicts in words, the same in every report: seconds, values with their unit, met or not."""
+
+from __future__ import annotations
+
+import math
+
+from harness.model.answers import ANSWER_PROBES
+from harness.model.plan import StackFacts
+from harness.model.units import Unit
+from harness.model.verdict import Value, Verdict
+
+NEVER = "never"
+NONE = "–"
+
+
+def seconds(value_s: float | None, never: str = NONE) -> str:
+    """Write seconds with the digits that matter."""
+    if value_s is None or not math.isfinite(value_s):
+        return never
+    if abs(value_s) < 10:
+        return f"{value_s:.2f} s"
+    return f"{value_s:.1f} s" if abs(value_s) < 100 else f"{value_s:.0f} s"
+
+
+def between(lo_s: float | None, hi_s: float | None) -> str | None:
+    """Write the interval that encloses a moment, where it says more than its end."""
+    if lo_s is None or hi_s is None or not math.isfinite(lo_s) or hi_s - lo_s < 0.01:
+        return None
+    return f"between {seconds(lo_s)} and {seconds(hi_s)}"
+
+
+def unit_of(probe: str, stack: StackFacts) -> Unit:
+    """Return what a probe's number is."""
+    if probe in ANSWER_PROBES:
+        return ANSWER_PROBES[probe].unit
+    return stack.probe_units.get(probe, Unit.NUMBER)
+
+
+def amount(value: float | None, unit: Unit) -> str:
+    """Write a probe's number with its unit."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    if unit is Unit.RATIO:
+        return f"{value * 100:.3g} %" if 0 < abs(value) < 0.995 else f"{value * 100:.4g} %"
+    if unit is Unit.EVENT:
+        return f"{_span(value)} event"
+    if unit is Unit.WALL:
+        return _span(value)
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
+
+
+def _span(value_s: float) -> str:
+    size = abs(value_s)
+    if size >= 5400:
+        return f"{value_s / 3600:.3g} h"
+    if size >= 120:
+        return f"{value_s / 60:.3g} min"
+    return f"{value_s:.3g} s" if size >= 1 or size == 0 else f"{value_s * 1e3:.3g} ms"
+
+
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """Write `1 answer`, `2 answers`."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def mark(met: bool | None) -> str:
+    """Write whether something was met."""
+    return {True: "met", False: "not met", None: "unknown"}[met]
+
+
+def headline(verdict: Verdict) -> str:
+    """Say in one sentence what the verdict means."""
+    if verdict.twin == "sabotage":
+        if verdict.caught:
+            return f"The harness caught the sabotage: {verdict.sabotage} was switched off, and the verdict says so."
+        return f"{verdict.sabotage} was switched off, and no reason of the verdict says so."
+    if verdict.twin == "control":
+        return {
+            Value.PASS: "Without the fault nothing alarmed and nothing broke, as it should be.",
+            Value.FAIL: "Something alarmed or broke although no fault was put in.",
+            Value.UNKNOWN: "No fault was put in, and what was seen does not decide.",
+        }[verdict.value]
+    return {
+        Value.PASS: "The stack noticed the fault and recovered from it as the scenario demands.",
+        Value.FAIL: "The stack did not do all that the scenario demands.",
+        Value.UNKNOWN: "The run does not decide: it is no proof of anything, good or bad.",
+    }[verdict.value]

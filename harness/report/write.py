@@ -1,0 +1,114 @@
+"""The files themselves: written whole or not at all, so that a reader never finds half of one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.journal.records import Journal
+from harness.model.errors import HarnessError
+from harness.model.verdict import Value, Verdict
+from harness.report.documents import SCHEMA, Counts, RunDocument, SuiteDocument, SuiteScenario, to_json
+from harness.report.fields import run_document, suite_scenario, unjudged
+from harness.report.junit import junit_xml
+from harness.report.quality import quality
+from harness.report.run_page import run_html
+from harness.report.suite_page import suite_html
+from harness.report.summary import summary_md
+from harness.report.thumbnail import thumbnail_svg
+
+
+@dataclass(frozen=True)
+class JudgedRun:
+    """One run of a suite. `error` says what failed in the harness itself; then there may be no journal and no verdict.
+
+    `document` is what `write_run` returned; without it the fields are made anew, without a comparison with a control.
+    """
+
+    run_dir: Path
+    journal: Journal | None
+    verdict: Verdict | None
+    error: str | None = None
+    document: RunDocument | None = None
+
+
+@dataclass(frozen=True)
+class SuiteInfo:
+    """A suite that has come to its end."""
+
+    name: str
+    backend: str
+    seed: int
+    started: str
+    wall_s: float
+    runs: list[JudgedRun]
+    twin: str | None = None
+
+
+def write_run(run_dir: Path, journal: Journal, verdict: Verdict, control: Journal | None = None) -> RunDocument:
+    """Write a run's `verdict.json` and `report.html`. Raises HarnessError where the disk does not take them."""
+    document = run_document(journal, verdict, quality(journal, verdict, control))
+    _write(run_dir / "verdict.json", to_json(document))
+    _write(run_dir / "report.html", run_html(run_dir, journal, verdict, document))
+    return document
+
+
+def write_suite(out_dir: Path, suite: SuiteInfo) -> SuiteDocument:
+    """Write `suite.json`, `junit.xml`, `summary.md` and `index.html` of a suite whose runs are written."""
+    scenarios = [_scenario(out_dir, run, suite.twin) for run in suite.runs]
+    document = SuiteDocument(
+        schema=SCHEMA,
+        suite=suite.name,
+        backend=suite.backend,
+        seed=suite.seed,
+        started=suite.started,
+        wall_s=round(suite.wall_s, 3),
+        counts=Counts(**{v.value: sum(s.verdict is v for s in scenarios) for v in Value}),
+        scenarios=tuple(scenarios),
+        twin=suite.twin,
+        errors=sum(s.error is not None for s in scenarios),
+    )
+    folders = [s.run_dir for s in scenarios]
+    times_s = {
+        f: r.journal.lines[-1].t_s for f, r in zip(folders, suite.runs, strict=True) if r.journal and r.journal.lines
+    }
+    pictures = {
+        f: thumbnail_svg(r.journal, r.verdict)
+        for f, r in zip(folders, suite.runs, strict=True)
+        if r.journal is not None and r.verdict is not None
+    }
+    reports = {f for f in folders if (out_dir / f / "report.html").is_file()}
+    _write(out_dir / "suite.json", to_json(document))
+    _write(out_dir / "junit.xml", junit_xml(document, times_s))
+    _write(out_dir / "summary.md", summary_md(document))
+    _write(out_dir / "index.html", suite_html(document, pictures, reports))
+    return document
+
+
+def _scenario(out_dir: Path, run: JudgedRun, twin: str | None) -> SuiteScenario:
+    folder = Path(os.path.relpath(run.run_dir, out_dir)).as_posix()
+    if run.journal is None or run.verdict is None:
+        name = run.journal.plan.scenario.scenario if run.journal is not None else run.run_dir.name
+        return unjudged(name, folder, run.error, twin)
+    document = run.document or run_document(run.journal, run.verdict, quality(run.journal, run.verdict))
+    scenario = suite_scenario(document, folder, run.error)
+    if run.error is not None and scenario.verdict is Value.PASS:
+        # A run that the harness did not bring to its end proves nothing.
+        return scenario.model_copy(update={"verdict": Value.UNKNOWN, "reasons": (run.error, *scenario.reasons)})
+    return scenario
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text, encoding="utf-8", errors="replace")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise HarnessError(
+            f"the report cannot be written: {error.strerror or error}",
+            file=str(path),
+            remedy="choose a place that can be written and has room with --reports",
+        ) from error
