@@ -1,0 +1,17 @@
+"""The command line: `harness`, one of the two front doors.
+
+Commands are imported when they are called, so that `harness --help` is there at once. Whatever happens ends in one clear
+message on stderr and in one of the exit codes of `harness.cli.endings`; never in a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    from harness.cli.app import app
+    from harness.cli.endings import guarded
+
+    return guarded(app, arguments)

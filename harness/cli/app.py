@@ -1,0 +1,74 @@
+"""The table of commands. Each is imported when it is called, and only then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+
+import click
+
+from harness import __version__
+from harness.model.nearest import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a command lives, and what it does, in a line."""
+
+    where: str
+    summary: str
+
+
+COMMANDS: Mapping[str, Entry] = {
+    "run": Entry("harness.cli.run:run", "Run scenarios, judge them and write the report."),
+    "check": Entry("harness.cli.check:check", "Validate scenarios without running anything."),
+    "list": Entry("harness.cli.listing:listing", "List scenarios, faults, probes or alerts."),
+    "judge": Entry("harness.cli.judge:judge", "Judge a stored run again."),
+    "report": Entry("harness.cli.report:report", "Judge the runs of a folder again and write its report anew."),
+    "up": Entry("harness.cli.manual:up", "Start a stack and keep it running."),
+    "down": Entry("harness.cli.manual:down", "Stop stacks that `harness up` started."),
+    "heal": Entry("harness.cli.manual:heal", "Take out what killed runs left in."),
+    "schema": Entry("harness.cli.schema:schema", "Print the JSON Schema of scenario files."),
+    "proxy": Entry("harness.cli.proxy:proxy", "The fault proxy as a program."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name, and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, name = entry.where.partition(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, and name the nearest one where there is none."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no such command {args[0]!r}: {did_you_mean(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table without importing what it points to."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="harness")
+def app() -> None:
+    """Chaos and fault-injection tests for machine-learning systems.
+
+    Exit codes: 0 pass, 1 fail, 2 invalid input, 3 unknown, 4 the harness itself failed, 130 interrupted.
+    """

@@ -1,0 +1,64 @@
+"""How a command ends: the exit codes, and every error as one clear message.
+
+An error that nobody foresaw is the harness's own failure: its traceback goes into a file, for whoever mends it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from harness.model.errors import HarnessError, JournalError, ScenarioError, StackError
+
+PASS, FAIL, INVALID, UNKNOWN, BROKEN, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+
+class UnreadableError(JournalError):
+    """A journal that was given to be read and cannot be: invalid input, not a failure of ours."""
+
+
+def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> int:
+    """Call a command; turn everything that it raises into a message and an exit code."""
+    try:
+        result = command.main(args=arguments, prog_name="harness", standalone_mode=False)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return INVALID
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted")
+        return INTERRUPTED
+    except (ScenarioError, StackError, UnreadableError) as error:
+        say(str(error))
+        return INVALID
+    except HarnessError as error:
+        say(str(error))
+        return BROKEN
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        say(f"the harness itself failed: {type(error).__name__}: {_one_line(error)}{_kept_traceback(error)}")
+        return BROKEN
+    return result if isinstance(result, int) else PASS
+
+
+def say(message: str) -> None:
+    """Write a message for people, apart from what a command gives out."""
+    click.echo(message, err=True)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def _kept_traceback(error: Exception) -> str:
+    try:
+        handle, path = tempfile.mkstemp(prefix="harness-failure-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            traceback.print_exception(error, file=file)
+    except OSError:
+        return ""
+    return f" (traceback: {path})"

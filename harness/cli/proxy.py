@@ -1,0 +1,17 @@
+"""`harness proxy`: the fault proxy, which stands alone and reads its own arguments."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def proxy(arguments: tuple[str, ...]) -> int:
+    """The fault proxy as a program."""
+    from harness.proxy.command import main
+
+    try:
+        return main(list(arguments))
+    except SystemExit as end:  # how its argument parser ends
+        return end.code if isinstance(end.code, int) else 0

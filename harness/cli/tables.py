@@ -1,0 +1,34 @@
+"""Tables of text: aligned columns for pipes and logs, a drawn table for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+STYLES: Mapping[str, str] = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return aligned columns; the last is as wide as it needs to be."""
+    lines = [tuple(columns), *(tuple(" ".join(cell.split()) or "-" for cell in row) for row in rows)]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Draw a table on a terminal, or write aligned columns elsewhere. The last column is a verdict."""
+    import sys
+
+    if not sys.stdout.isatty():
+        print(plain_table(columns, rows))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns)
+    for row in rows:
+        *cells, verdict = row
+        table.add_row(*(Text(cell) for cell in cells), Text(verdict, STYLES.get(verdict.partition(" ")[0], "")))
+    Console().print(table)
