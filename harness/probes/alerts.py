@@ -27,7 +27,7 @@ class PrometheusAlerts:
         source: AlertSource,
         url: str,
         clock: Clock,
-        record: Callable[[AlertsSeen], None],
+        record: Callable[[AlertsSeen], object],
     ) -> None:
         self._session = session
         self._source = source

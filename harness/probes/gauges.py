@@ -31,7 +31,7 @@ class Gauges:
         probes: dict[str, ProbeSpec],
         clock: Clock,
         age_of: Callable[[float], float] | None,
-        record: Callable[[Reading], None],
+        record: Callable[[Reading], object],
     ) -> None:
         """`age_of` turns an event time into an age by the stack's event clock, None where it has none."""
         self._session = session

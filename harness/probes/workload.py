@@ -20,7 +20,8 @@ from harness.model.stack import WorkloadSpec
 from harness.probes.verify import MalformedError, Verifier
 from harness.probes.workload_file import Request, Workload
 
-Record = Callable[[Answer | Gap], None]
+Record = Callable[[Answer | Gap], object]
+FOREVER_S = 1e9
 
 
 class Sender:
@@ -46,8 +47,7 @@ class Sender:
         self._origin_s = origin_s
         # The event clock is told in unix time; one offset, taken once, keeps the sending on the monotonic clock.
         self._unix_to_run = -time.time() + time.monotonic() - origin_s
-        self._open: set[asyncio.Task[None]] = set()
-        self.sent = 0
+        self._open: dict[asyncio.Task[None], float] = {}
 
     async def run(self) -> None:
         """Send until the workload ends or the task is cancelled; a workload that ends is a gap."""
@@ -68,11 +68,17 @@ class Sender:
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
             task = asyncio.create_task(self._one(session, request, due_s))
-            self._open.add(task)
-            task.add_done_callback(self._open.discard)
-            self.sent += 1
+            self._open[task] = due_s
+            task.add_done_callback(self._close)
         ended_s = self._now_s()
-        self._record(Gap(probe="workload", from_s=ended_s, to_s=1e9, why="the workload had come to its end"))
+        self._record(Gap(probe="workload", from_s=ended_s, to_s=FOREVER_S, why="the workload had come to its end"))
+
+    def _close(self, task: asyncio.Task[None]) -> None:
+        self._open.pop(task, None)
+
+    def settled_s(self) -> float:
+        """Return until when, on the run's clock, every request that was due has its answer."""
+        return min(self._open.values(), default=self._now_s() + 1e-6) - 1e-6
 
     async def _finish(self) -> None:
         """Wait for the answers that are still due, for as long as they may take."""

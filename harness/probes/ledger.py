@@ -1,0 +1,151 @@
+"""What a stack's own ledger says after a run: examples by partition, lineage of versions, promotions, restorable
+checkpoints.
+
+Facts only, read directly from the stores and never through a faulted link; the judge draws the conclusions. A part that
+cannot be read says why, and the clauses that rest on it become unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+
+from harness.model.errors import BackendError, FaultError
+from harness.model.readings import Evidence
+from harness.model.stack import Integrity
+from harness.probes.http import NoAnswerError, get
+from harness.probes.workload_file import Workload
+from harness.seams import Seams
+
+PART_S = 10.0
+STAMP_ENDING = "__t"
+HitRow = tuple[str, int, str]
+"""Entity, event time and field of a row that a fault changed."""
+
+
+class Ledger:
+    """Reads the ledger of one run."""
+
+    def __init__(self, seams: Seams, workload: Workload | None, hits: set[HitRow]) -> None:
+        self._seams = seams
+        self._spec: Integrity = seams.stack.integrity
+        self._workload = workload
+        self._hits = hits
+        self._history: list[dict[str, Any]] = []
+
+    async def read(self) -> list[Evidence]:
+        """Return the evidence of every part that the stack describes."""
+        parts: list[tuple[str, Callable[[], Awaitable[dict[str, Any]]]]] = []
+        if self._spec.promotions is not None:
+            parts.append(("promotions", self._promotions))
+        if self._spec.store is not None and self._spec.lineage is not None:
+            parts.append(("lineage", self._lineage))
+        if self._spec.store is not None and self._spec.examples is not None:
+            parts.append(("examples", self._examples))
+        if self._spec.checkpoints is not None:
+            parts.append(("checkpoints", self._checkpoints))
+        return [await self._part(name, read) for name, read in parts]
+
+    async def _part(self, name: str, read: Callable[[], Awaitable[dict[str, Any]]]) -> Evidence:
+        try:
+            async with asyncio.timeout(PART_S):
+                return Evidence(check=name, data=await read())
+        except TimeoutError:
+            return Evidence(check=name, error=f"it could not be read within {PART_S:g} s")
+        except (FaultError, BackendError, NoAnswerError) as error:
+            return Evidence(check=name, error=str(error))
+        except (ValueError, KeyError, TypeError) as error:
+            return Evidence(check=name, error=f"not of the documented form: {type(error).__name__}: {error}")
+
+    async def _promotions(self) -> dict[str, Any]:
+        assert self._spec.promotions is not None
+        async with aiohttp.ClientSession() as session:
+            page = await get(session, self._seams.backend.resolve(self._spec.promotions.url))
+        fields = ("seq", "version", "digest", "action", "at_event", "reason")
+        self._history = [{f: entry.get(f) for f in fields} for entry in json.loads(page)]
+        return {"history": self._history}
+
+    async def _lineage(self) -> dict[str, Any]:
+        assert self._spec.lineage is not None
+        store = self._store()
+        promoted = {e["version"] for e in self._history if e["action"] in ("promote", "rollback")}
+        versions = []
+        for stored in await store.list(self._spec.lineage.prefix):
+            said = json.loads(await store.get(stored.key))
+            versions.append(
+                {f: said[f] for f in ("version", "digest", "parent", "trained_until")}
+                | {"promoted": said["version"] in promoted, "trained_on": said["trained_on"]}
+            )
+        keys = {part["key"] for version in versions for part in version["trained_on"]}
+        now = dict(zip(sorted(keys), await asyncio.gather(*(store.get(k) for k in sorted(keys))), strict=True))
+        poisoned = {}
+        for key, data in now.items():
+            found = await asyncio.to_thread(self._poisoned, data) if self._hits else []
+            if found:
+                poisoned[key] = found
+        for version in versions:
+            for part in version["trained_on"]:
+                part["digest_now"] = f"sha256:{hashlib.sha256(now[part['key']]).hexdigest()}"
+        return {"versions": sorted(versions, key=lambda v: v["version"]), "poisoned": poisoned}
+
+    def _poisoned(self, data: bytes) -> list[str]:
+        """Return the ids of examples that still hold a value that a fault had put there."""
+        assert self._spec.examples is not None
+        found = []
+        for row in _rows(data):
+            entity = str(row.get("entity"))
+            for name, spec in (self._workload.features if self._workload else {}).items():
+                stamp = row.get(spec.group + STAMP_ENDING)
+                if stamp is None or (entity, int(stamp), name) not in self._hits:
+                    continue
+                assert self._workload is not None
+                true = (self._workload.truth.as_of(entity, spec.group, int(stamp)) or {}).get(name)
+                if row.get(name) is None or true is None or abs(row[name] - true) > spec.atol + spec.rtol * abs(true):
+                    found.append(str(row[self._spec.examples.id]))
+                    break
+        return found
+
+    async def _examples(self) -> dict[str, Any]:
+        assert self._spec.examples is not None
+        training, settled = await self._ids(self._spec.examples.prefix)
+        quarantined: dict[str, list[str]] = {}
+        if self._spec.quarantine is not None:
+            quarantined, settled_too = await self._ids(self._spec.quarantine.prefix)
+            settled = max((s for s in (settled, settled_too) if s is not None), default=None)
+        return {"training": training, "quarantine": quarantined, "settled_until": settled}
+
+    async def _ids(self, prefix: str) -> tuple[dict[str, list[str]], int | None]:
+        assert self._spec.examples is not None
+        store = self._store()
+        keys = [stored.key for stored in await store.list(prefix)]
+        pages = await asyncio.gather(*(store.get(key) for key in keys))
+        found: dict[str, list[str]] = {}
+        settled: int | None = None
+        for key, data in zip(keys, pages, strict=True):
+            rows = await asyncio.to_thread(_rows, data)
+            found[key] = [str(row[self._spec.examples.id]) for row in rows]
+            matured = [int(row["matured_at"]) for row in rows if row.get("matured_at") is not None]
+            settled = max((m for m in (settled, *matured) if m is not None), default=None)
+        return found, settled
+
+    async def _checkpoints(self) -> dict[str, Any]:
+        assert self._spec.checkpoints is not None
+        done = await self._seams.backend.run_job(self._spec.checkpoints.command, PART_S - 1.0)
+        if done.exit_code != 0:
+            raise FaultError(f"the restore check exited with {done.exit_code}: {done.stderr.strip()[-300:]}")
+        return {"checkpoints": [json.loads(line) for line in done.stdout.splitlines() if line.strip()]}
+
+    def _store(self) -> Any:
+        assert self._spec.store is not None
+        return self._seams.objects(self._spec.store.service, self._spec.store.bucket)
+
+
+def _rows(data: bytes) -> list[dict[str, Any]]:
+    from harness.seams.parquet import ParquetRows
+
+    return ParquetRows().read(data)

@@ -1,0 +1,43 @@
+"""Which backend runs a plan, and what the runs of a suite share of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.backends.local.backend import LocalBackend, start_zygote
+from harness.backends.local.zygote_handle import Zygote
+from harness.model.backend import Backend
+from harness.model.errors import ScenarioError
+from harness.model.nearest import did_you_mean
+from harness.model.stack import StackDescription
+
+BACKENDS = ("local",)
+
+
+class Shared:
+    """What the runs of one stack have in common: for local processes, the zygote that they are all forked from."""
+
+    def __init__(self, stack: StackDescription, backend: str) -> None:
+        check_backend(backend)
+        self._zygote = start_zygote(stack)
+
+    @property
+    def token(self) -> str:
+        """What a worker process needs to use it."""
+        return str(self._zygote.path)
+
+    def close(self) -> None:
+        """Give it up. Idempotent."""
+        self._zygote.close()
+
+
+def backend_for(stack: StackDescription, name: str, token: str | None = None) -> Backend:
+    """Return a backend, on what is shared where there is a token of it. Raises ScenarioError."""
+    check_backend(name)
+    return LocalBackend(stack, Zygote.connect(Path(token)) if token is not None else None)
+
+
+def check_backend(name: str) -> None:
+    """Raise ScenarioError for a backend that there is not."""
+    if name not in BACKENDS:
+        raise ScenarioError(f"there is no backend {name!r}", remedy=did_you_mean(name, BACKENDS))

@@ -1,0 +1,157 @@
+"""One fault through its life: undo written, injected, confirmed again and again, reverted, seen to be gone.
+
+Every step has a deadline. What goes wrong is written down and the run goes on to heal; the judge then knows that
+nothing can rest on this fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from harness.journal.writer import JournalWriter
+from harness.model.errors import FaultError, HarnessError
+from harness.model.fault import Fault, Landing
+from harness.model.readings import FaultSeen, FaultStage, Hit, Undo
+from harness.model.scenario import FaultStep
+
+PREPARE_S = 5.0
+INJECT_S = 5.0
+CONFIRM_S = 8.0
+REVERT_S = 5.0
+ABSENT_S = 5.0
+CONFIRM_EVERY_S = 0.5
+ABSENT_EVERY_S = 0.02
+T = TypeVar("T")
+
+
+class Driver:
+    """Drives one fault of one run."""
+
+    def __init__(
+        self,
+        step: FaultStep,
+        fault: Fault,
+        journal: JournalWriter,
+        now_event: Callable[[], int | None],
+        hit: Callable[[tuple[str, int, str]], None],
+        look: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`look` polls the alert sources once, now; `hit` is told of every row that was changed."""
+        self._step = step
+        self._fault = fault
+        self._journal = journal
+        self._now_event = now_event
+        self._on_hit = hit
+        self._look = look
+        self._undo: dict[str, Any] | None = None
+        self.reverted = False
+        self.reverted_at_s: float | None = None
+
+    async def prepare(self) -> None:
+        """Write down how to take the fault out, before it goes in. Raises FaultError."""
+        undo = await _within(PREPARE_S, "preparing", self._fault.prepare())
+        step = self._step
+        self._journal.write(
+            Undo(
+                fault=step.id,
+                fault_kind=step.fault,
+                target=step.target.model_dump(exclude_none=True),
+                parameters=step.parameters,
+                data=undo,
+            )
+        )
+        self._undo = undo
+
+    async def run(self) -> None:
+        """Inject, confirm until the fault's time is over, revert. Never raises HarnessError: it is written down."""
+        try:
+            await self._look()
+            lo_s = self._journal.now_s()
+            self._say("injecting", lo_s)
+            await _within(INJECT_S, "injecting", self._fault.inject())
+            self._say("injected", lo_s)
+            try:
+                async with asyncio.timeout(max(0.0, lo_s + self._step.duration - self._journal.now_s())):
+                    await self._confirm()
+            except TimeoutError:
+                pass
+        except HarnessError as error:
+            self._failed("inject", error)
+        await self.revert()
+
+    async def _confirm(self) -> None:
+        confirmed = False
+        while True:
+            began_s = self._journal.now_s()
+            try:
+                landing = await _within(CONFIRM_S, "confirming", self._fault.confirm())
+            except HarnessError as error:
+                landing = Landing(None, {"error": str(error)})
+            self._manifest()
+            stage: FaultStage = "confirmed" if landing.landed and not confirmed else "effect"
+            confirmed = confirmed or stage == "confirmed"
+            self._say(stage, began_s, landing)
+            pause_s = CONFIRM_EVERY_S if confirmed else 0.05
+            await asyncio.sleep(max(0.0, began_s + pause_s - self._journal.now_s()))
+
+    async def revert(self) -> None:
+        """Take the fault out and wait until it is measured to be gone. May be called again."""
+        if self.reverted or self._undo is None:
+            return
+        lo_s = self._journal.now_s()
+        self._say("reverting", lo_s)
+        try:
+            await _within(REVERT_S, "reverting", self._fault.revert(self._undo))
+            landing = await self._gone(lo_s)
+        except HarnessError as error:
+            self._failed("revert", error)
+            return
+        finally:
+            self._manifest()
+        self.reverted = True
+        self.reverted_at_s = self._journal.now_s()
+        self._say("reverted", lo_s, landing)
+
+    async def _gone(self, since_s: float) -> Landing:
+        while True:
+            landing = await _within(ABSENT_S, "looking whether it is gone", self._fault.absent())
+            if landing.landed is False:
+                return landing
+            if self._journal.now_s() > since_s + REVERT_S + ABSENT_S:
+                raise FaultError(f"still there after its revert: {landing.evidence}")
+            await asyncio.sleep(ABSENT_EVERY_S)
+
+    def _manifest(self) -> None:
+        rows = self._fault.manifest()
+        if rows:
+            self._journal.write(Hit(fault=self._step.id, rows=tuple(rows)))
+            for row in rows:
+                self._on_hit((str(row.get("entity")), int(row["event_time"]), str(row["field"])))
+
+    def _say(self, stage: FaultStage, lo_s: float, landing: Landing | None = None) -> None:
+        self._journal.write(
+            FaultSeen(
+                fault=self._step.id,
+                stage=stage,
+                lo_s=lo_s,
+                hi_s=self._journal.now_s(),
+                at_event=self._now_event(),
+                landed=landing.landed if landing is not None else None,
+                evidence=landing.evidence if landing is not None else {},
+            )
+        )
+
+    def _failed(self, doing: str, error: HarnessError) -> None:
+        at_s = self._journal.now_s()
+        evidence = {"doing": doing, "error": str(error)}
+        self._journal.write(FaultSeen(fault=self._step.id, stage="failed", lo_s=at_s, hi_s=at_s, evidence=evidence))
+
+
+async def _within(limit_s: float, doing: str, call: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(limit_s):
+            return await call
+    except TimeoutError:
+        raise FaultError(f"{doing} took longer than {limit_s:g} s") from None

@@ -1,0 +1,68 @@
+"""The steady-state gate: no fault goes in before the stack is seen to be well, and the detectors to be awake and quiet.
+
+It waits for all of it at one moment, up to the scenario's `gate_timeout`, and says what was missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from harness.model.expectations import Bound
+from harness.model.plan import Plan
+from harness.model.readings import GateSeen
+from harness.model.stack import StackDescription
+from harness.model.units import Quantity
+from harness.probes.polling import Clock
+from harness.runner.live import Live
+
+EVERY_S = 0.05
+# Whatever else a scenario asks for: something answers, and what it answers is right and fresh.
+SANE = (
+    Bound(id="gate-answers", probe="availability", at_least=Quantity(0.9), over=1.0, min_samples=5),
+    Bound(id="gate-right", probe="silent_wrong_answers", at_most=Quantity(0.0), over=1.0, min_samples=5),
+)
+
+
+async def wait_for_steady_state(
+    plan: Plan, stack: StackDescription, live: Live, clock: Clock, settled_s: Callable[[], float]
+) -> GateSeen:
+    """Wait until every condition holds at once. `settled_s` tells until when all answers are in."""
+    deadline_s = clock.now_s() + plan.scenario.gate_timeout
+    sane = SANE if stack.workload is not None else ()
+    bounds = (*sane, *plan.scenario.steady_state)
+    while True:
+        now_s = clock.now_s()
+        values: dict[str, float | None] = {}
+        missing = _quiet(plan, stack, live)
+        for bound in bounds:
+            point = live.point(bound, settled_s())
+            values[bound.id] = point.value
+            if point.good is not True:
+                missing.append(_said(bound, point.value, point.why))
+        if not missing:
+            return GateSeen(met=True, at_s=now_s, values=values)
+        if now_s > deadline_s:
+            return GateSeen(met=False, at_s=now_s, why="; ".join(missing), values=values)
+        await asyncio.sleep(EVERY_S)
+
+
+def _quiet(plan: Plan, stack: StackDescription, live: Live) -> list[str]:
+    missing = []
+    for source in stack.alert_sources:
+        seen = live.alerts.get(source.url)
+        if seen is None or seen.down is not None:
+            missing.append(f"the alert source {source.url} does not answer" + (f" ({seen.down})" if seen else ""))
+        elif source.heartbeat is not None and not live.beating(source.url):
+            missing.append(f"nothing shows that {source.url} evaluates its rules")
+    for clause in plan.scenario.expect.detected:
+        firing = live.firing(clause.alert, clause.labels, pending=True)
+        if firing:
+            missing.append(f"{firing[0].key}, which the fault is to raise, is pending or firing already")
+    return missing
+
+
+def _said(bound: Bound, value: float | None, why: str | None) -> str:
+    side = "at least" if bound.at_least is not None else "at most"
+    shown = "nothing" if value is None else f"{value:.4g}"
+    return f"{bound.probe} is {shown}, not {side} {bound.limit}" + (f" ({why})" if why else "")

@@ -1,0 +1,72 @@
+"""The journal of a run as it grows, for those who must decide while it runs: the gate, triggers, and when to stop
+looking.
+
+It decides nothing that a verdict rests on; the judge reads the whole journal again with the same bounds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from harness.model.answers import ANSWER_PROBES
+from harness.model.expectations import Bound
+from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, Reading
+from harness.model.series import Point, window_point
+
+KEPT_S = 30.0
+
+
+class Live:
+    """The last half minute of a run."""
+
+    def __init__(self) -> None:
+        self._answers: deque[tuple[int, Answer]] = deque()
+        self.readings: dict[str, tuple[int, Reading]] = {}
+        self.alerts: dict[str, AlertsSeen] = {}
+        self._first_beat: dict[str, float] = {}
+        self._beating: set[str] = set()
+        self.stages: dict[tuple[str, str], float] = {}
+        self.hits: set[tuple[str, int, str]] = set()
+
+    def note(self, n: int, _at_s: float, body: Body) -> None:
+        """Take in one line of the journal."""
+        if isinstance(body, Answer):
+            self._answers.append((n, body))
+            while self._answers and self._answers[0][1].due_s < body.due_s - KEPT_S:
+                self._answers.popleft()
+        elif isinstance(body, Reading):
+            self.readings[body.probe] = (n, body)
+        elif isinstance(body, AlertsSeen):
+            self.alerts[body.source] = body
+            if body.evaluations is not None:
+                first = self._first_beat.setdefault(body.source, body.evaluations)
+                if body.evaluations != first:
+                    self._beating.add(body.source)
+        elif isinstance(body, FaultSeen):
+            self.stages.setdefault((body.fault, body.stage), body.hi_s)
+
+    def point(self, bound: Bound, settled_s: float) -> Point:
+        """Hold a bound against what is known now. Answers count up to `settled_s`, until which all of them are in."""
+        probe = ANSWER_PROBES.get(bound.probe)
+        if probe is not None:
+            window = [(n, a) for n, a in self._answers if settled_s - bound.over < a.due_s <= settled_s]
+            return window_point(bound, probe, window, settled_s)
+        found = self.readings.get(bound.probe)
+        if found is None:
+            return Point(settled_s, settled_s, None, None, (), "not read yet")
+        n, reading = found
+        good = reading.value is not None and bound.met_by(reading.value)
+        return Point(reading.asked_s, reading.answered_s, good, reading.value, (n,), reading.down)
+
+    def firing(self, name: str, labels: dict[str, str], pending: bool = False) -> list[Alert]:
+        """Return the label sets of an alert that fire now; with `pending`, those about to as well."""
+        return [
+            alert
+            for seen in self.alerts.values()
+            for alert in (*seen.firing, *(seen.pending if pending else ()))
+            if alert.matches(name, labels)
+        ]
+
+    def beating(self, source: str) -> bool:
+        """Whether a source has been seen to evaluate its rules."""
+        return source in self._beating

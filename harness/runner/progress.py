@@ -1,0 +1,23 @@
+"""What a run says of itself while it goes on, for whoever watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+What = Literal["phase", "fault", "alert", "note", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One thing that happened in one run, on that run's clock."""
+
+    run: str
+    at_s: float
+    what: What
+    text: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+OnProgress = Callable[[Progress], None]

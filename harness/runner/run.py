@@ -1,0 +1,263 @@
+"""One run, as a straight line.
+
+plan → open journal → start stack → steady-state gate → (undo, inject, confirm, observe, revert) for each fault →
+observe recovery → heal all → read the ledger → stop stack → close journal. What happens is in the journal; nobody
+judges here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import aiohttp
+
+from harness.journal.writer import JournalWriter
+from harness.model.backend import Backend, Link, StackPlan
+from harness.model.errors import BackendError, HarnessError, ProbeError
+from harness.model.eventtime import EventClock
+from harness.model.fault import Fault
+from harness.model.plan import Plan
+from harness.model.readings import AlertsSeen, Body, Closed, FaultSeen, GateSeen, Note, Phase, PhaseName
+from harness.model.scenario import FaultStep
+from harness.model.stack import StackDescription
+from harness.probes.http import NoAnswerError, get
+from harness.probes.ledger import Ledger
+from harness.probes.workload_file import Workload
+from harness.runner.catalogue import Faults
+from harness.runner.faulting import Driver
+from harness.runner.gate import wait_for_steady_state
+from harness.runner.live import Live
+from harness.runner.progress import OnProgress, Progress, What
+from harness.runner.settling import Settling
+from harness.runner.triggers import wait_for_start
+from harness.runner.watching import Watchers
+from harness.runner.workloads import workload_for
+from harness.seams import Seams
+
+TICK_S = 0.1
+STOP_S = 10.0
+HEAL_S = 15.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What became of one run. Its journal is in `run_dir`; `error` is why it did not come to its end."""
+
+    plan: Plan
+    run_dir: Path
+    error: HarnessError | None = None
+    interrupted: bool = False
+
+
+class Run:
+    """One run on one backend."""
+
+    def __init__(
+        self, plan: Plan, stack: StackDescription, backend: Backend, run_dir: Path, on_progress: OnProgress
+    ) -> None:
+        self.plan = plan
+        self._stack = stack
+        self._backend = backend
+        self._run_dir = run_dir
+        self._on_progress = on_progress
+        self._live = Live()
+        self._journal = JournalWriter(run_dir / "journal.jsonl", plan, self._written)
+        self._drivers: dict[str, Driver] = {}
+        self._shown: frozenset[str] = frozenset()
+
+    async def go(self) -> RunOutcome:
+        """Do the whole line. Never raises HarnessError; cancellation heals, stops, and is raised on."""
+        closed, error = Closed(reason="error"), None
+        try:
+            met = await self._on_a_stack()
+            closed = Closed(reason="completed" if met else "gate")
+        except HarnessError as failure:
+            closed, error = Closed(reason="error", error=str(failure)), failure
+        except asyncio.CancelledError:
+            closed = Closed(reason="interrupted")
+            raise
+        finally:
+            self._journal.write(closed)
+            self._journal.close()
+        return RunOutcome(self.plan, self._run_dir, error)
+
+    async def _on_a_stack(self) -> bool:
+        self._phase("starting")
+        try:
+            workload = await workload_for(self.plan, self._stack, self._backend, self._run_dir.parent)
+            info = await self._backend.start(self._stack_plan())
+            self._journal.write(Note(text="the stack is up", data={"ready_s": round(info.ready_s, 3)}))
+            return await self._watched(workload)
+        finally:
+            self._phase("stopping")
+            await _shielded(self._backend.stop(), STOP_S)
+
+    def _stack_plan(self) -> StackPlan:
+        sabotage = self.plan.sabotage
+        return StackPlan(
+            description=self._stack,
+            run_dir=self._run_dir,
+            links=tuple(Link(*name.split(" -> ")) for name in self.plan.links),
+            environment={sabotage.service: sabotage.env} if sabotage is not None else {},
+            start_at=self.plan.scenario.start_at,
+            seed=self.plan.seed,
+        )
+
+    async def _watched(self, workload: Workload | None) -> bool:
+        clock = await self._event_clock()
+        seams = Seams(self._backend, self._stack, clock)
+        watchers = Watchers(self.plan, self._stack, self._backend, self._journal)
+        try:
+            watchers.start(seams, workload)
+            self._phase("gate")
+            gate = await self._guarded(
+                watchers,
+                wait_for_steady_state(self.plan, self._stack, self._live, watchers.clock, watchers.settled_s),
+            )
+            self._journal.write(gate)
+            if not gate.met:
+                return False
+            await self._guarded(watchers, self._faults_and_recovery(gate, seams, watchers))
+            await watchers.stop_workload()
+            for evidence in await Ledger(seams, workload, self._live.hits).read():
+                self._journal.write(evidence)
+            return True
+        finally:
+            await _shielded(self._heal(), HEAL_S)
+            await _shielded(watchers.stop(), STOP_S)
+            await _shielded(seams.close(), STOP_S)
+
+    async def _faults_and_recovery(self, gate: GateSeen, seams: Seams, watchers: Watchers) -> None:
+        self._phase("baseline")
+        settling = Settling(self.plan, self._live)
+        faults = asyncio.create_task(self._timeline(gate, seams, watchers))
+        try:
+            while not faults.done():
+                settling.tick(watchers.settled_s())
+                await asyncio.wait([faults], timeout=TICK_S)
+            faults.result()
+        finally:
+            faults.cancel()
+            await asyncio.wait([faults])
+        reverted = [d.reverted_at_s for d in self._drivers.values() if d.reverted_at_s is not None]
+        last_revert_s = max(reverted, default=self._journal.now_s())
+        self._phase("observing")
+        while True:
+            settling.tick(watchers.settled_s())
+            if settling.settled(self._journal.now_s(), last_revert_s):
+                break
+            await asyncio.sleep(TICK_S)
+        self._phase("observed")
+
+    async def _timeline(self, gate: GateSeen, seams: Seams, watchers: Watchers) -> None:
+        async with asyncio.TaskGroup() as group:
+            for step in self.plan.scenario.timeline:
+                group.create_task(self._step(step, gate, seams, watchers))
+
+    async def _step(self, step: FaultStep, gate: GateSeen, seams: Seams, watchers: Watchers) -> None:
+        driver = None
+        if self.plan.faults_on:
+            driver = Driver(
+                step,
+                self._make(step, seams),
+                self._journal,
+                lambda: int(seams.now_event()) if seams.clock is not None else None,
+                self._live.hits.add,
+                watchers.look,
+            )
+            self._drivers[step.id] = driver
+            await driver.prepare()
+        why = await wait_for_start(step, gate.at_s, self._live, self._journal, watchers.settled_s)
+        if why is not None:
+            self._journal.write(_failed(step, self._journal.now_s(), why))
+            return
+        self._phase("fault", step.id)
+        if driver is None:
+            await asyncio.sleep(step.duration)
+        else:
+            await driver.run()
+
+    def _make(self, step: FaultStep, seams: Seams) -> Fault:
+        return Faults()[step.fault].make(step, seams, self.plan.seed)
+
+    async def _guarded(self, watchers: Watchers, work: Awaitable[T]) -> T:
+        """Do some work, and stop it as soon as a watcher has failed: what it would see could not be relied on."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                await asyncio.wait([task], timeout=TICK_S)
+                watchers.check()
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _heal(self) -> None:
+        if any(not driver.reverted for driver in self._drivers.values()):
+            self._phase("healing")
+        for driver in self._drivers.values():
+            await driver.revert()
+
+    async def _event_clock(self) -> EventClock | None:
+        if self._stack.event_clock is None:
+            return None
+        try:
+            async with aiohttp.ClientSession() as session:
+                page = await get(session, self._backend.resolve(self._stack.event_clock.url))
+            return EventClock.from_json(json.loads(page))
+        except (NoAnswerError, ValueError, KeyError, TypeError) as error:
+            raise ProbeError(f"the stack's event clock cannot be read: {error}") from error
+
+    def _phase(self, phase: PhaseName, detail: str | None = None) -> None:
+        self._journal.write(Phase(phase=phase, detail=detail))
+
+    def _written(self, n: int, at_s: float, body: Body) -> None:
+        self._live.note(n, at_s, body)
+        if isinstance(body, Phase):
+            self._tell(at_s, "phase", body.phase + (f" {body.detail}" if body.detail else ""))
+        elif isinstance(body, FaultSeen) and body.stage != "effect":
+            self._tell(at_s, "fault", f"{body.fault} {body.stage}", {"fault": body.fault, "stage": body.stage})
+        elif isinstance(body, AlertsSeen):
+            firing = frozenset(a.key for a in body.firing)
+            for key in sorted(firing - self._shown):
+                self._tell(at_s, "alert", f"{key} fires", {"alert": key, "firing": True})
+            for key in sorted(self._shown - firing) if body.down is None else ():
+                self._tell(at_s, "alert", f"{key} is quiet", {"alert": key, "firing": False})
+            if body.down is None:
+                self._shown = firing
+        elif isinstance(body, GateSeen) and not body.met:
+            self._tell(at_s, "note", f"the steady state was not met: {body.why}")
+
+    def _tell(self, at_s: float, what: What, text: str, data: dict[str, object] | None = None) -> None:
+        self._on_progress(Progress(self.plan.run, at_s, what, text, data or {}))
+
+
+def _failed(step: FaultStep, at_s: float, why: str) -> FaultSeen:
+    return FaultSeen(
+        fault=step.id, stage="failed", lo_s=at_s, hi_s=at_s, evidence={"doing": "waiting to start", "error": why}
+    )
+
+
+async def _shielded(work: Awaitable[None], limit_s: float) -> None:
+    """Finish some work even if the run is being cancelled, within a limit."""
+    task = asyncio.ensure_future(work)
+    deadline_s = time.monotonic() + limit_s
+    cancelled = False
+    while not task.done() and time.monotonic() < deadline_s:
+        try:
+            await asyncio.wait([task], timeout=deadline_s - time.monotonic())
+        except asyncio.CancelledError:
+            cancelled = True
+    if not task.done():
+        task.cancel()
+        raise BackendError(f"cleaning up took longer than {limit_s:g} s")
+    if cancelled:
+        raise asyncio.CancelledError
+    task.result()

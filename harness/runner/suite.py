@@ -1,0 +1,182 @@
+"""A suite: plans run side by side by worker processes, with one zygote for all of them.
+
+Ctrl-C closes the workers' inputs: each heals its run, stops its stack and closes its journal; a second Ctrl-C kills
+them, and with them their stacks. What a worker that died leaves behind is a journal that was never closed, which the
+judge calls unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.backends.stackfile import resolve_stack
+from harness.model import errors
+from harness.model.errors import BackendError, HarnessError
+from harness.model.plan import Plan
+from harness.runner.backends import Shared
+from harness.runner.progress import OnProgress, Progress
+from harness.runner.run import RunOutcome
+from harness.runner.worker import LINE_LIMIT
+
+
+@dataclass(frozen=True)
+class SuiteRequest:
+    """What to run, where its folder is, and how many side by side."""
+
+    name: str
+    plans: tuple[Plan, ...]
+    out_dir: Path
+    jobs: int = 2
+    stacks: dict[str, str] = field(default_factory=dict)
+    """Stack name to the file that describes it, where it is not to be found by its name."""
+
+
+def run_suite(request: SuiteRequest, on_progress: OnProgress) -> list[RunOutcome]:
+    """Run all plans and return their outcomes in the order of the plans. Blocks; Ctrl-C ends it in good order."""
+    return asyncio.run(_Suite(request, on_progress).go())
+
+
+class _Suite:
+    def __init__(self, request: SuiteRequest, on_progress: OnProgress) -> None:
+        self._request = request
+        self._on_progress = on_progress
+        self._waiting = deque(enumerate(request.plans))
+        self._outcomes: dict[int, RunOutcome] = {}
+        self._workers: set[asyncio.subprocess.Process] = set()
+        self._stopping = False
+        self._shared: dict[str, asyncio.Task[Shared]] = {}
+
+    async def go(self) -> list[RunOutcome]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        jobs = max(1, min(self._request.jobs, len(self._request.plans)))
+        try:
+            await asyncio.gather(*(self._slot(k) for k in range(jobs)))
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            for task in self._shared.values():
+                if task.done() and task.exception() is None:
+                    await asyncio.to_thread(task.result().close)
+        return [self._outcomes[i] for i in sorted(self._outcomes)]
+
+    def _stop(self) -> None:
+        again, self._stopping = self._stopping, True
+        for worker in self._workers:
+            if again:
+                worker.kill()
+            elif worker.stdin is not None:
+                worker.stdin.close()
+
+    async def _slot(self, number: int) -> None:
+        """Give one worker one plan after the other; a worker that died is replaced for the next plan."""
+        worker: asyncio.subprocess.Process | None = None
+        try:
+            while self._waiting and not self._stopping:
+                index, plan = self._waiting.popleft()
+                if worker is None or worker.returncode is not None:
+                    worker = await self._start_worker(number)
+                self._outcomes[index] = await self._one(worker, plan)
+        finally:
+            if worker is not None:
+                await self._end_worker(worker)
+            while self._stopping and self._waiting:
+                index, plan = self._waiting.popleft()
+                self._outcomes[index] = RunOutcome(plan, self._run_dir(plan), interrupted=True)
+
+    async def _one(self, worker: asyncio.subprocess.Process, plan: Plan) -> RunOutcome:
+        run_dir = self._run_dir(plan)
+        stack = self._request.stacks.get(plan.scenario.stack, plan.scenario.stack)
+        try:
+            shared = await self._share(stack, plan.backend)
+        except HarnessError as error:
+            return RunOutcome(plan, run_dir, error)
+        if self._stopping:
+            return RunOutcome(plan, run_dir, interrupted=True)
+        task = {
+            "plan": plan.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+            "run_dir": str(run_dir),
+            "stack": stack,
+            "token": shared.token,
+        }
+        assert worker.stdin is not None
+        try:
+            worker.stdin.write(json.dumps(task).encode() + b"\n")
+            await worker.stdin.drain()
+            said = await self._listen(worker)
+        except (OSError, ValueError) as error:
+            said = {"interrupted": False, "error": {"kind": "BackendError", "message": f"the run's process: {error}"}}
+        outcome = RunOutcome(plan, run_dir, _error(said["error"]), bool(said["interrupted"]))
+        self._on_progress(Progress(plan.run, 0.0, "done", _told(outcome), {"run_dir": str(run_dir)}))
+        return outcome
+
+    async def _listen(self, worker: asyncio.subprocess.Process) -> dict[str, Any]:
+        assert worker.stdout is not None
+        while line := await worker.stdout.readline():
+            said = json.loads(line)
+            if "outcome" in said:
+                outcome: dict[str, Any] = said["outcome"]
+                return outcome
+            self._on_progress(Progress(**said["progress"]))
+        code = await worker.wait()
+        return {
+            "interrupted": self._stopping,
+            "error": {"kind": "BackendError", "message": f"the run's process ended with {code}"},
+        }
+
+    async def _share(self, stack: str, backend: str) -> Shared:
+        """Start what all runs of a stack share, once, whoever asks first."""
+        if stack not in self._shared:
+            description = await asyncio.to_thread(resolve_stack, stack)
+            if stack not in self._shared:
+                self._shared[stack] = asyncio.create_task(asyncio.to_thread(Shared, description, backend))
+        return await asyncio.shield(self._shared[stack])
+
+    async def _start_worker(self, number: int) -> asyncio.subprocess.Process:
+        self._request.out_dir.mkdir(parents=True, exist_ok=True)
+        with (self._request.out_dir / f"worker-{number + 1}.log").open("ab") as log:
+            worker = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-m",
+                "harness.runner.worker",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                limit=LINE_LIMIT,
+                # Ctrl-C in the terminal is for the suite, which then stops its workers in good order.
+                start_new_session=True,
+            )
+        self._workers.add(worker)
+        return worker
+
+    async def _end_worker(self, worker: asyncio.subprocess.Process) -> None:
+        if worker.stdin is not None:
+            worker.stdin.close()
+        await worker.wait()
+        self._workers.discard(worker)
+
+    def _run_dir(self, plan: Plan) -> Path:
+        return self._request.out_dir / plan.run
+
+
+def _error(plain: dict[str, Any] | None) -> HarnessError | None:
+    if plain is None:
+        return None
+    kind = getattr(errors, str(plain.pop("kind")), BackendError)
+    error: HarnessError = kind(plain.pop("message"), **plain)
+    return error
+
+
+def _told(outcome: RunOutcome) -> str:
+    if outcome.interrupted:
+        return "interrupted"
+    return f"ended: {outcome.error}" if outcome.error is not None else "ended"

@@ -1,0 +1,156 @@
+"""Everything that looks at a running stack: the workload, the polled probes, the alert sources, the process events.
+
+Each runs as a task of its own and writes what it sees into the journal. A watcher that ends by itself is a fault of the
+harness, not of the stack, and is raised to the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+
+import aiohttp
+
+from harness.journal.writer import JournalWriter
+from harness.model.backend import FAULT_PROXY, Backend
+from harness.model.errors import BackendError, ProbeError
+from harness.model.eventtime import EventClock
+from harness.model.plan import Plan
+from harness.model.readings import ProcessSeen
+from harness.model.stack import ProbeSpec, StackDescription
+from harness.probes.alerts import PrometheusAlerts
+from harness.probes.artefacts import Artefacts
+from harness.probes.gauges import Gauges
+from harness.probes.polling import Clock, poll
+from harness.probes.verify import Verifier
+from harness.probes.workload import Sender
+from harness.probes.workload_file import Workload
+from harness.seams import Seams
+
+
+class Watchers:
+    """The watchers of one run."""
+
+    def __init__(self, plan: Plan, stack: StackDescription, backend: Backend, journal: JournalWriter) -> None:
+        self._plan = plan
+        self._stack = stack
+        self._backend = backend
+        self._journal = journal
+        self.clock = Clock(time.monotonic() - journal.now_s())
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._sources: list[PrometheusAlerts] = []
+        self._sender: Sender | None = None
+
+    def start(self, seams: Seams, workload: Workload | None) -> None:
+        """Start all of them."""
+        self._tasks["process events"] = asyncio.create_task(self._processes())
+        self._start_alerts()
+        self._start_gauges(seams.clock)
+        if workload is not None and self._stack.workload is not None and seams.clock is not None:
+            self._start_workload(seams, workload, seams.clock)
+
+    def _start_alerts(self) -> None:
+        for k, source in enumerate(self._stack.alert_sources):
+            url = self._backend.resolve(source.url)
+            watcher = PrometheusAlerts(self._session, source, url, self.clock, self._journal.write)
+            self._sources.append(watcher)
+            name = f"alert source {source.url}"
+            self._tasks[name] = asyncio.create_task(poll(self.clock, watcher.once, offset_s=0.01 * k))
+
+    def _start_gauges(self, events: EventClock | None) -> None:
+        pages: dict[str, dict[str, ProbeSpec]] = defaultdict(dict)
+        for name, spec in self._stack.probes.items():
+            pages[str(getattr(spec.settings, "url", ""))][name] = spec
+
+        def age_of(stamp: float) -> float:
+            assert events is not None
+            return events.age_s(events.event_at(time.time()), stamp)
+
+        for k, (url, probes) in enumerate(pages.items(), start=1):
+            gauges = Gauges(
+                self._session,
+                self._backend.resolve(url),
+                probes,
+                self.clock,
+                age_of if events is not None else None,
+                self._journal.write,
+            )
+            # Spread over the grid, so that not everything is asked in the same millisecond.
+            offset_s = 0.1 * k / (len(pages) + 1)
+            self._tasks[f"probes of {url}"] = asyncio.create_task(poll(self.clock, gauges.once, offset_s=offset_s))
+
+    def _start_workload(self, seams: Seams, workload: Workload, events: EventClock) -> None:
+        spec, integrity = self._stack.workload, self._stack.integrity
+        assert spec is not None
+        artefacts = None
+        if integrity.store is not None and integrity.models is not None:
+            objects = seams.objects(integrity.store.service, integrity.store.bucket)
+            artefacts = Artefacts(objects, integrity.models.prefix)
+        self._sender = Sender(
+            workload,
+            spec,
+            self._backend.resolve(spec.url),
+            events,
+            Verifier(workload, events, self._plan.stack.freshness_s, artefacts),
+            self._journal.write,
+            self.clock.origin_s,
+        )
+        self._tasks["workload"] = asyncio.create_task(self._sender.run())
+
+    async def look(self) -> None:
+        """Poll every alert source once more, now."""
+        now_s = self.clock.now_s()
+        await asyncio.gather(*(source.once(now_s) for source in self._sources))
+
+    def settled_s(self) -> float:
+        """Return until when every request that was due has its answer."""
+        now_s = self.clock.now_s()
+        return now_s if self._sender is None else min(now_s, self._sender.settled_s())
+
+    def check(self) -> None:
+        """Raise what made a watcher end by itself."""
+        for name, task in self._tasks.items():
+            if task.done() and not task.cancelled():
+                error = task.exception()
+                if isinstance(error, BackendError):
+                    raise error
+                if error is not None:
+                    raise ProbeError(f"the watcher of {name} failed: {type(error).__name__}: {error}") from error
+
+    async def stop_workload(self) -> None:
+        """Send nothing more and wait for the answers that are still due."""
+        await self._end("workload")
+
+    async def stop(self) -> None:
+        """Stop all of them. Idempotent."""
+        for name in list(self._tasks):
+            await self._end(name)
+        await self._session.close()
+
+    async def _end(self, name: str) -> None:
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # looked at, so that asyncio does not report it a second time
+
+    async def _processes(self) -> None:
+        async for event in self._backend.events():
+            if event.service == FAULT_PROXY:
+                if event.what in ("exited", "killed") and not event.asked:
+                    raise BackendError("the fault proxy died: links can no longer be trusted")
+                continue
+            self._journal.write(
+                ProcessSeen(
+                    service=event.service,
+                    node=self._stack.services[event.service].node,
+                    what="exited" if event.what == "killed" else event.what,
+                    at_s=self._journal.at_s(event.at_s),
+                    exit_code=event.exit_code,
+                    signal=event.signal,
+                    asked="harness" if event.asked else None,
+                )
+            )

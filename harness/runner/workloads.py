@@ -1,0 +1,46 @@
+"""The workload of a run: made once by the stack's own tooling for a start and a length, and shared by the runs of a
+suite."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from harness.model.backend import Backend
+from harness.model.errors import BackendError
+from harness.model.plan import Plan
+from harness.model.stack import StackDescription
+from harness.probes.workload_file import Workload, read_workload
+
+MAKE_S = 30.0
+HOURS = 120
+"""Active event hours that a workload covers: at an hour a second, two minutes of a run."""
+
+
+async def workload_for(plan: Plan, stack: StackDescription, backend: Backend, suite_dir: Path) -> Workload | None:
+    """Return the workload of a run, made if it is not there. None for a stack without one. Raises BackendError."""
+    if stack.workload is None or stack.workload.make is None:
+        return None
+    start = plan.scenario.start_at or ""
+    path = suite_dir / "workloads" / f"{stack.name}-{start.replace(':', '') or 'default'}-{HOURS}h.jsonl"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        await _make(stack, backend, start, path)
+    return await asyncio.to_thread(read_workload, path)
+
+
+async def _make(stack: StackDescription, backend: Backend, start: str, path: Path) -> None:
+    assert stack.workload is not None
+    assert stack.workload.make is not None
+    # Runs side by side may make the same one at once: each makes its own, and the last rename wins with the same bytes.
+    part = path.with_suffix(f".{os.getpid()}.part")
+    filled = [
+        word.replace("{start}", start).replace("{hours}", str(HOURS)).replace("{out}", str(part.absolute()))
+        for word in stack.workload.make
+    ]
+    done = await backend.run_job(filled, MAKE_S)
+    if done.exit_code != 0:
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise BackendError(f"the stack's workload could not be made ({' '.join(filled[:3])}): {said}")
+    part.rename(path)
