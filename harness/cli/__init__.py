@@ -1,7 +1,7 @@
 """The command line: `harness`, one of the two front doors.
 
-Commands are imported when they are called, so that `harness --help` is there at once. Whatever happens ends in one clear
-message on stderr and in one of the exit codes of `harness.cli.endings`; never in a traceback.
+Commands are imported when they are called, so that `harness --help` is there at once. Whatever happens ends in one
+clear message on stderr and in one of the exit codes of `harness.cli.endings`; never in a traceback.
 """
 
 from __future__ import annotations

@@ -91,7 +91,8 @@ def _message(found: list[ErrorDetails], kind: type[BaseModel], value: Any) -> tu
     if first["type"] == "missing":
         return f"the field {name!r} is missing", None
     if first["type"] == "literal_error":
-        return f"{_shown(value)} is not valid here", _nearest_literal(str(value), str(first["ctx"]["expected"]))
+        written = "null" if value is None else str(value)
+        return f"{_shown(value)} is not valid here", _nearest_literal(written, str(first["ctx"]["expected"]))
     wanted = list(dict.fromkeys(_KINDS[f["type"]] for f in found if f["type"] in _KINDS))
     if wanted and first["type"] in _KINDS:
         quotes = "put it in quotes" if wanted == ["a text"] and isinstance(value, bool | int | float) else None

@@ -1,7 +1,7 @@
 """The JSON Schema (2020-12) of scenario files, made from the models that read them, so that editors complete them.
 
-What a fault takes in `with`, and which targets it has, depends on its kind: an `if`/`then` for each. Wherever a value may
-come from a variable, a text with `${…}` is right too.
+What a fault takes in `with`, and which targets it has, depends on its kind: an `if`/`then` for each. Wherever a value
+may come from a variable, a text with `${…}` is right too.
 """
 
 from __future__ import annotations
@@ -143,5 +143,5 @@ def _or_variable(schema: Any) -> Any:
 
 
 def _beside(schema: Schema, options: list[Schema]) -> Schema:
-    told = {key: schema[key] for key in ("description", "default", "examples") if key in schema}
+    told: Schema = {key: schema[key] for key in ("description", "default", "examples") if key in schema}
     return {**told, "anyOf": [*options, VARIABLE]}

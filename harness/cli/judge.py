@@ -1,0 +1,41 @@
+"""`harness judge`: judge a stored run again, with the same result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.options import json_option
+
+if TYPE_CHECKING:
+    from harness.model.verdict import Verdict
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--control", type=click.Path(path_type=Path), help="The same run without the fault, to judge the pair.")
+@json_option
+def judge(run: Path, control: Path | None, as_json: bool) -> int:
+    """Judge a stored run again, from its journal alone; changes nothing."""
+    from harness.cli.folders import read_journal, run_folder
+    from harness.cli.suite import verdict_code
+    from harness.judge import judge as judge_journal
+
+    journal = read_journal(run_folder(run))
+    beside = read_journal(run_folder(control)) if control is not None else None
+    verdict = judge_journal(journal, beside)
+    click.echo(verdict.model_dump_json(indent=2) if as_json else "\n".join(_lines(verdict)))
+    return verdict_code(verdict)
+
+
+def _lines(verdict: Verdict) -> list[str]:
+    caught = "" if verdict.caught is None else " (caught)" if verdict.caught else " (not caught)"
+    twin = f" [{verdict.twin}]" if verdict.twin else ""
+    lines = [f"{verdict.scenario}{twin}: {verdict.value}{caught}"]
+    width = max((len(clause.id) for clause in verdict.clauses), default=0)
+    for clause in verdict.clauses:
+        cites = f"  (journal lines {', '.join(map(str, clause.cites))})" if clause.cites else ""
+        lines.append(f"  {clause.value:7}  {clause.id.ljust(width)}  {clause.reason}{cites}")
+    return lines

@@ -1,0 +1,70 @@
+"""`harness up`, `down` and `heal`: a stack by hand, and putting right what a killed run left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.endings import FAIL, PASS, say
+from harness.model.errors import ScenarioError
+from harness.model.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from harness.model.stack import StackDescription
+
+
+@click.command()
+@click.argument("stack", default="reference")
+@click.option("--link", "links", multiple=True, metavar="'A -> B'", help="Run this link through the fault proxy.")
+@click.option("--all-links", is_flag=True, help="Run every link through the fault proxy.")
+def up(stack: str, links: tuple[str, ...], all_links: bool) -> int:
+    """Start a stack and keep it running until Ctrl-C or `harness down`."""
+    from harness.backends.stackfile import resolve_stack
+    from harness.cli.progress import progress
+    from harness.runner.manual import up as start
+
+    description = resolve_stack(stack)
+    with progress([description.name], "text") as shown:
+        start(description, _links(description, links, all_links), shown)
+    return PASS
+
+
+def _links(stack: StackDescription, asked: tuple[str, ...], all_links: bool) -> tuple[str, ...]:
+    known = tuple(link.name for link in stack.links)
+    for name in asked:
+        if name not in known:
+            raise ScenarioError(f"unknown link {name!r}", field="--link", remedy=did_you_mean(name, known))
+    return known if all_links else tuple(name for name in known if name in asked)
+
+
+@click.command()
+@click.option("--all", "every", is_flag=True, help="Stop every stack of yours on this machine, runs included.")
+def down(every: bool) -> int:
+    """Stop stacks that `harness up` started."""
+    from harness.runner.manual import down as stop
+
+    stopped = stop(every)
+    click.echo(f"{stopped} stack{'s' if stopped != 1 else ''} stopped")
+    return PASS
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+def heal(paths: tuple[Path, ...]) -> int:
+    """Take out, from the journals alone, the faults that killed runs left in."""
+    from harness.cli.folders import JOURNAL, run_folder
+    from harness.runner.manual import heal as take_out
+
+    given = paths or (Path("reports"),)
+    runs = [found.parent for path in given for found in sorted(path.glob(f"**/{JOURNAL}"))]
+    runs += [run_folder(path) for path in given if path.name == JOURNAL]
+    if not runs:
+        where = ", ".join(str(path) for path in given)
+        raise ScenarioError(f"no run found in {where}", remedy=f"give folders in which there are runs ({JOURNAL})")
+    left = take_out(runs)
+    for text in left:
+        say(text)
+    click.echo(f"{len(runs)} run{'s' if len(runs) != 1 else ''} looked at, {len(left)} left to heal by hand")
+    return FAIL if left else PASS

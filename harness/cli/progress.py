@@ -1,0 +1,93 @@
+"""What is seen while runs go on: a live table on a terminal, plain lines elsewhere, JSON lines for programs.
+
+Progress goes to stderr, so that stdout is the result alone; with --json it goes to stdout, one object a line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from harness.runner.progress import Progress
+
+
+class Shown(Protocol):
+    """Takes each step of progress as it happens."""
+
+    def __call__(self, step: Progress, /) -> None: ...
+
+
+@contextmanager
+def progress(runs: Sequence[str], mode: Literal["json", "text"]) -> Iterator[Shown]:
+    """Show progress in the way that fits what is on the other end."""
+    if mode == "json":
+        yield _json_lines
+    elif not sys.stderr.isatty():
+        yield _plain_lines(runs)
+    else:
+        with _live(runs) as shown:
+            yield shown
+
+
+def _json_lines(step: Progress) -> None:
+    data = {"kind": "progress", "run": step.run, "at_s": round(step.at_s, 3), "what": step.what, "text": step.text}
+    with suppress(OSError):  # a reader that went away must not end the run
+        print(json.dumps({**data, "data": step.data}, default=str), flush=True)
+
+
+def _plain_lines(runs: Sequence[str]) -> Shown:
+    width = max((len(run) for run in runs), default=0)
+
+    def shown(step: Progress) -> None:
+        text = " ".join(step.text.split())
+        with suppress(OSError):
+            print(f"{step.at_s:7.2f} s  {step.run.ljust(width)}  {step.what:5}  {text}", file=sys.stderr, flush=True)
+
+    return shown
+
+
+@contextmanager
+def _live(runs: Sequence[str]) -> Iterator[Shown]:
+    from rich.console import Console
+    from rich.live import Live
+
+    table = LiveTable(runs)
+    with Live(get_renderable=table.render, console=Console(stderr=True), refresh_per_second=8):
+        yield table
+
+
+class LiveTable:
+    """The state of every run, as a table to be drawn anew many times a second."""
+
+    COLUMNS = ("run", "time", "phase", "fault", "alerts")
+
+    def __init__(self, runs: Sequence[str]) -> None:
+        self._rows: dict[str, dict[str, Any]] = {run: {"phase": "waiting"} for run in runs}
+        self._alerts: dict[str, list[str]] = {run: [] for run in runs}
+
+    def __call__(self, step: Progress, /) -> None:
+        """Take in one step."""
+        row = self._rows.setdefault(step.run, {})
+        row["time"] = f"{step.at_s:.1f} s"
+        if step.what == "alert":
+            seen = self._alerts.setdefault(step.run, [])
+            seen.append(step.text)
+            row["alerts"] = ", ".join(dict.fromkeys(seen[-6:]))
+        else:
+            row["phase" if step.what in ("phase", "done", "note") else "fault"] = step.text
+
+    def render(self) -> Table:
+        """Return the table as it stands."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*self.COLUMNS, expand=True)
+        for run, row in self._rows.items():
+            table.add_row(Text(run), *(Text(str(row.get(column, ""))) for column in self.COLUMNS[1:]))
+        return table

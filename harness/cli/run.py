@@ -1,0 +1,180 @@
+"""`harness run`: from paths to an exit code.
+
+load → check → plan → (print the plan) or run → judge → report → exit code
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from harness.cli.options import given_or_usual, json_option, paths_argument, set_option, stack_option
+
+if TYPE_CHECKING:
+    from harness.model.plan import Plan, Twin
+
+DEFAULT_NAME = "latest"
+
+
+@click.command()
+@paths_argument
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    metavar="DIR",
+    help="Where reports are written, a folder a suite.",
+)
+@click.option("--name", default=DEFAULT_NAME, show_default=True, metavar="SUITE", help="The suite's folder in there.")
+@click.option("--seed", type=int, help="Seed of every random choice; else the scenario's own, else 1.")
+@click.option(
+    "--twin",
+    type=click.Choice(["control", "sabotage"]),
+    help="Run the twins instead: without the fault, or with each alert rule or recovery switched off in turn.",
+)
+@click.option("--paired", is_flag=True, help="Run each scenario's control too, and judge the pair.")
+@click.option("-k", "expression", default="", metavar="EXPR", help="Only runs whose name matches, as pytest's -k does.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only scenarios with one of these tags.")
+@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Runs side by side.")
+@click.option("--backend", default="local", show_default=True, help="What runs the stack.")
+@stack_option
+@set_option
+@click.option("--dry-run", is_flag=True, help="Print the plan and run nothing.")
+@json_option
+def run(
+    paths: tuple[Path, ...], reports: Path, name: str, seed: int | None, twin: Twin | None, paired: bool,
+    expression: str, tags: tuple[str, ...], jobs: int, backend: str, stack: str | None, settings: tuple[str, ...],
+    dry_run: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Run scenarios, judge them and write the report."""
+    if paired and twin is not None:
+        raise click.UsageError("--paired runs the controls itself; leave --twin out")
+    _check_backend(backend)
+    folder = _suite_folder(reports, name)
+    plans = _planned(paths, settings, stack, expression, tags, seed, twin, backend)
+    if paired:
+        plans = _with_controls(plans)
+    if dry_run:
+        _print_plans(plans, as_json)
+        return 0
+    from harness.cli.suite import run_and_report
+
+    mode: Literal["json", "text"] = "json" if as_json else "text"
+    return run_and_report(name, plans, folder, jobs, twin, mode)
+
+
+def _check_backend(backend: str) -> None:
+    from harness.model.nearest import did_you_mean
+
+    known = ("local",)
+    if backend not in known:
+        raise click.UsageError(f"unknown backend {backend!r}: {did_you_mean(backend, known)}")
+
+
+def _suite_folder(reports: Path, name: str) -> Path:
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise click.UsageError(f"--name is the name of a folder, and {name!r} is none")
+    return reports / name
+
+
+def _planned(
+    paths: tuple[Path, ...], settings: tuple[str, ...], stack: str | None, expression: str, tags: Sequence[str],
+    seed: int | None, twin: Twin | None, backend: str,
+) -> list[Plan]:  # fmt: skip
+    from harness.cli.endings import say
+    from harness.model.errors import ScenarioError
+    from harness.runner.plan import make_plans, not_sabotaged
+    from harness.runner.select import parse_expression
+    from harness.runner.stacks import stacks_of, validated
+    from harness.runner.variables import parse_settings
+
+    chosen = parse_expression(expression)
+    found = validated(given_or_usual(paths), parse_settings(settings), stack)
+    known_tags = {tag for item, _ in found for tag in item.scenario.tags}
+    found = [pair for pair in found if not tags or set(tags) & set(pair[0].scenario.tags)]
+    plans = []
+    for description, group in stacks_of(found):
+        made = make_plans(group, description, seed=seed, twin=twin, backend=backend)
+        plans += [plan for plan in made if chosen(plan.run)]
+        if twin == "sabotage":
+            for item in group:
+                for alert in not_sabotaged(item.scenario, description):
+                    say(f"{item.name}: the stack does not say how to switch off {alert}, so that has no twin")
+    if not plans:
+        asked = " ".join([*(f"--tag {tag}" for tag in tags), *([f"-k {expression!r}"] if expression else [])])
+        remedy = f"tags: {', '.join(sorted(known_tags)) or 'none'}; see `harness list scenarios` for names"
+        raise ScenarioError(f"nothing is left to run{f' with {asked}' if asked else ''}", remedy=remedy)
+    return plans
+
+
+def _with_controls(plans: Sequence[Plan]) -> list[Plan]:
+    from harness.runner.plan import control_of
+
+    return [twin for plan in plans for twin in (plan, control_of(plan))]
+
+
+def _print_plans(plans: Sequence[Plan], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([plan.model_dump(mode="json", by_alias=True) for plan in plans], indent=2))
+        return
+    click.echo("\n\n".join("\n".join(_plan_lines(plan)) for plan in plans))
+    click.echo(f"\n{len(plans)} run{'s' if len(plans) != 1 else ''}; nothing was started.")
+
+
+def _plan_lines(plan: Plan) -> list[str]:
+    from harness.model.units import format_seconds
+
+    scenario = plan.scenario
+    rows: list[tuple[str, str]] = [
+        ("stack", f"{plan.stack.name} ({plan.backend})"),
+        ("seed", str(plan.seed)),
+        ("start at", scenario.start_at or "the stack's own start"),
+        ("proxied", ", ".join(plan.links) or "no link"),
+    ]
+    if plan.sabotage is not None:
+        env = ", ".join(f"{name}={value}" for name, value in plan.sabotage.env.items())
+        must_fail = ", ".join(plan.sabotage.breaks)
+        rows.append(("sabotage", f"{plan.sabotage.name} off ({plan.sabotage.service}: {env}); must fail: {must_fail}"))
+    rows += [("gate", f"{b.id}: {b.probe} {_limit(b)}") for b in scenario.steady_state]
+    for step in scenario.timeline:
+        when = f"at {format_seconds(step.at)}" if step.at is not None else f"after {_after(step.after)}"
+        with_ = "".join(f", {name} {value}" for name, value in step.parameters.items())
+        off = " (left out: control)" if not plan.faults_on else ""
+        what = f"{when} for {format_seconds(step.duration)}: {step.fault} on {step.target}{with_}{off}"
+        rows.append(("fault", f"{step.id}: {what}"))
+    rows += [(kind, text) for kind, text in _expected(plan)]
+    width = max(len(name) for name, _ in rows)
+    return [plan.run, *(f"  {name.ljust(width)}  {text}" for name, text in rows)]
+
+
+def _expected(plan: Plan) -> list[tuple[str, str]]:
+    from harness.model.units import format_seconds
+
+    expect = plan.scenario.expect
+    rows = [("detected", f"{c.id}: {c.alert} within {format_seconds(c.within)}") for c in expect.detected]
+    if expect.quiet_but is not None:
+        rows.append(("quiet", f"every alert but {', '.join(expect.quiet_but) or 'none'}"))
+    rows += [("stays", f"{c.id}: {c.probe} {_limit(c)}") for c in expect.stays]
+    rows += [
+        ("recovered", f"{c.id}: {c.probe} {_limit(c)} within {format_seconds(c.within)} of {c.since}")
+        for c in expect.recovered
+    ]
+    rows += [("cleared", f"{c.id}: {c.alert} within {format_seconds(c.within)}") for c in expect.cleared]
+    rows += [("flaps", f"{c.id}: {c.alert} fires at most {c.at_most} times") for c in expect.flaps_at_most]
+    checks = plan.stack.integrity if expect.integrity is None else expect.integrity
+    return [*rows, ("integrity", ", ".join(checks) or "nothing")]
+
+
+def _limit(bound: Any) -> str:
+    return f"{'at least' if bound.at_least is not None else 'at most'} {bound.limit}"
+
+
+def _after(after: Any) -> str:
+    if after.probe is not None:
+        return f"{after.probe.probe} {_limit(after.probe)}"
+    return str(after.event or f"alert {after.alert}")
