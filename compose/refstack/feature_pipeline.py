@@ -15,7 +15,16 @@ from prometheus_client import Counter, Gauge
 from refstack.eventtime import SLOT_S, active, event_at, hour_end, hour_of, iso
 from refstack.objects import ObjectStore
 from refstack.online import (
-    EVENTS, PARTITIONED, POSITION, WATERMARK, Entry, OnlineError, StreamReader, connect, features_key, slot_of_id,
+    EVENTS,
+    PARTITIONED,
+    POSITION,
+    WATERMARK,
+    Entry,
+    OnlineError,
+    StreamReader,
+    connect,
+    features_key,
+    slot_of_id,
 )
 from refstack.partitions import FEATURE_ROWS, Row, encode
 from refstack.partitions import features_key as partition_key
@@ -117,7 +126,8 @@ class Pipeline:
             try:
                 pipe = self._client.pipeline(transaction=True)
                 for entity, found in current.items():
-                    pipe.hset(features_key(entity), mapping=online_fields(found))
+                    fields: Any = online_fields(found)
+                    pipe.hset(features_key(entity), mapping=fields)
                 pipe.set(WATERMARK, watermark)
                 pipe.set(POSITION, watermark)
                 pipe.execute()

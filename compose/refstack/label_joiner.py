@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 
 import redis
 from prometheus_client import Gauge
@@ -17,7 +18,15 @@ from refstack.joining import Guard, Hour, Joiner
 from refstack.objects import ObjectStore, StoreError
 from refstack.online import EVENTS, SERVED, OnlineError, StreamReader, connect
 from refstack.partitions import (
-    QUARANTINE_ROWS, TRAINING_ROWS, PartitionError, Row, decode, encode, hour_of_key, quarantine_key, training_key,
+    QUARANTINE_ROWS,
+    TRAINING_ROWS,
+    PartitionError,
+    Row,
+    decode,
+    encode,
+    hour_of_key,
+    quarantine_key,
+    training_key,
 )
 from refstack.schema import GROUPS, stamp_field
 from refstack.service import Service, setting, switch
@@ -76,7 +85,7 @@ class LabelJoiner:
         counts = self.joiner.counts
         for name in ("pairs", "quarantined", "flagged", "cancelled", "doubled"):
             gauge = Gauge(f"joiner_{name}", f"Answers {name} since the start", registry=self._service.metrics)
-            gauge.set_function(lambda name=name: getattr(counts, name))
+            gauge.set_function(partial(getattr, counts, name))
         for name, get in (
             ("joiner_backlog", lambda: self.joiner.backlog),
             ("joiner_watermark", lambda: self._view.watermark),

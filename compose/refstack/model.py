@@ -47,7 +47,7 @@ def mix(parts: Sequence[tuple[Weights, int]]) -> Weights:
     return Weights(tuple(float(v) for v in np.asarray(coef)), float(intercept))
 
 
-def table(columns: Mapping[str, Sequence[Any]]) -> NDArray[np.object_]:
+def table(columns: Mapping[str, Any]) -> NDArray[np.object_]:
     """Columns by name to the array that the preprocessing takes."""
     rows = len(columns[INPUTS[0]])
     out = np.empty((rows, len(INPUTS)), dtype=object)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 
 import numpy as np
 from prometheus_client import Counter, Gauge
@@ -71,10 +72,10 @@ class Monitor:
         store = ObjectStore(service.metrics)
         for name, where in scraped.items():
             target = self.world.targets[name]
-            service.thread(lambda t=target, w=where: scrape(service, self.world, t, w), f"scrape {name}")
+            service.thread(partial(scrape, service, self.world, target, where), f"scrape {name}")
         for name, where in knocked.items():
             target = self.world.targets[name]
-            service.thread(lambda t=target, w=where: knock(service, t, w), f"knock {name}")
+            service.thread(partial(knock, service, target, where), f"knock {name}")
         service.thread(OnlineWatch(service, self.world, self._view).run, "online")
         service.thread(PartitionWatch(service, self.world, self._view, store).run, "partitions")
         service.thread(Canary(service, self.world, store, address("GATEWAY")).run, "canary")
@@ -97,7 +98,7 @@ class Monitor:
         lag.set_function(self.lag_s)
         ages = Gauge("monitor_feature_age_seconds", "Active event seconds", ["group"], registry=metrics)
         for group in GROUPS:
-            ages.labels(group).set_function(lambda group=group: self.age_s(group))
+            ages.labels(group).set_function(partial(self.age_s, group))
 
     def age_s(self, group: str) -> float:
         now, stamps = self.world.clock.now(), self.world.stamps.get(group)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import botocore.session
@@ -118,7 +119,7 @@ class ObjectStore:
         found: list[str] = []
         token: str | None = None
         while True:
-            answer = self._timed("list", prefix, lambda token=token: page(token))
+            answer = self._timed("list", prefix, partial(page, token))
             found.extend(str(item["Key"]) for item in answer.get("Contents", ()))
             token = answer.get("NextContinuationToken")
             if not token:

@@ -52,7 +52,8 @@ class StreamReader:
 
     def read(self, count: int = 2000, block_ms: int = 50) -> dict[str, list[Entry]]:
         """New entries of each stream, and the positions moved past them."""
-        answer: Any = self._client.xread(dict(self.positions), count=count, block=block_ms)
+        positions: Any = dict(self.positions)
+        answer: Any = self._client.xread(positions, count=count, block=block_ms)
         found: dict[str, list[Entry]] = {}
         for stream, entries in answer or ():
             if entries:

@@ -17,7 +17,7 @@ from refstack.schema import CATEGORIES, INPUTS, NAMES
 # Its telemetry starts a thread on import, which a process forked afterwards would wait for in vain when it exits.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-import onnxruntime  # noqa: E402
+import onnxruntime
 
 
 def _dtype(name: str) -> Any:

@@ -68,7 +68,7 @@ class Service:
         self.stop = threading.Event()
         self.ready: Callable[[], bool] = lambda: True
         self.routes: dict[tuple[str, str], Route] = {}
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         logging.basicConfig(
             stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
@@ -147,10 +147,10 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
                     status, value = 400, {"error": f"{method} {path}: {type(error).__name__}: {error}"}
             self._reply(status, json.dumps(value).encode(), "application/json")
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self._dispatch("GET")
 
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             self._dispatch("POST")
 
         def log_message(self, *_: object) -> None:

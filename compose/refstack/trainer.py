@@ -259,7 +259,8 @@ class Trainer:
 def main() -> None:
     service = Service("trainer")
     trainer = Trainer(service, ObjectStore(service.metrics))
-    for path, route in (("/lease", trainer.desk.lease), ("/renew", trainer.desk.renew), ("/result", trainer.desk.result)):
+    desk = trainer.desk
+    for path, route in (("/lease", desk.lease), ("/renew", desk.renew), ("/result", desk.result)):
         service.routes[("POST", path)] = route
     service.serve()
     trainer.run()

@@ -24,7 +24,8 @@ from refstack.world import EventClock, Target, World, parse_metrics
 
 SCRAPE_S, SCRAPE_TIMEOUT_S = 0.35, 0.25
 LOOK_S = 0.1
-QUARANTINE_MS = 2000
+QUARANTINE_MS = 1500
+CALM_S = 1.0
 AHEAD_S = 1800
 CANARY_S = 0.5
 PARTITIONS_S = 1.0
@@ -73,6 +74,7 @@ class OnlineWatch:
         self._target = world.targets["online-store"]
         self._reader = StreamReader(self._client, {EVENTS: "0"})
         self._verified: dict[str, int] = {}
+        self._bad_s: dict[str, float] = {}
 
     def run(self) -> None:
         while not self._service.stop.is_set():
@@ -124,8 +126,11 @@ class OnlineWatch:
         return agrees(group, values, true)
 
     def _mitigate(self, entity: str, fields: Mapping[str, str], bad: bool) -> None:
-        """Tells the servers to stay with what was verified, for a little while."""
+        """Tells the servers to stay with what was verified before the first bad look, for a little while."""
+        now_s = time.monotonic()
         if bad:
+            self._bad_s[entity] = now_s
+        if now_s - self._bad_s.get(entity, -CALM_S) < CALM_S:
             self._client.set(quarantine_key(entity), self._verified.get(entity, 0), px=QUARANTINE_MS)
         elif fields:
             try:
