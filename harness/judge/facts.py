@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.journal.records import Journal
 from harness.judge.moments import Span
-from harness.model.readings import FaultSeen
+from harness.model.readings import FaultSeen, Phase
 from harness.model.scenario import Scenario
 
 # A fault is measured again and again while it is in; a longer silence than this and nobody knows that it still was.
@@ -65,6 +65,11 @@ class Facts:
         return max(found, key=lambda s: s.hi) if found and len(found) == len(spans) else None
 
     @property
+    def gone(self) -> bool:
+        """Whether every fault that went in was measured to be out again."""
+        return all(f.injected is None or f.reverted is not None for f in self.faults.values())
+
+    @property
     def doubt(self) -> FaultFacts | None:
         """A fault on which nothing can rest, if there is one."""
         return next((f for f in self.faults.values() if f.doubt is not None), None)
@@ -74,13 +79,21 @@ def gather(journal: Journal) -> Facts:
     """Read the facts of a run out of its journal."""
     gate = journal.gate
     last_s = journal.lines[-1].t_s if journal.lines else 0.0
-    observed_s = journal.phase_s("observed")
     return Facts(
         journal=journal,
         faults={step.id: _fault(journal, step.id) for step in journal.plan.scenario.timeline},
         gate_s=gate[1].at_s if gate is not None else 0.0,
-        end_s=observed_s if observed_s is not None else last_s,
+        end_s=min(_ends_s(journal), default=last_s),
     )
+
+
+def _ends_s(journal: Journal) -> list[float]:
+    """Return when looking ended: an interrupted run heals and stops its stack, and no clause may be held to that."""
+    return [
+        line.t_s
+        for line in journal.lines
+        if isinstance(line.body, Phase) and line.body.phase in ("observed", "healing", "stopping")
+    ]
 
 
 def _fault(journal: Journal, fault: str) -> FaultFacts:
@@ -94,38 +107,47 @@ def _fault(journal: Journal, fault: str) -> FaultFacts:
         injected=_span(injected),
         confirmed_s=confirmed[1].hi_s if confirmed is not None else None,
         reverted=_span(reverted),
-        doubt=_doubt(journal, fault, injected, confirmed, reverted, failed),
+        doubt=_doubt(journal, fault),
         cites=cites,
     )
 
 
-Stage = tuple[int, FaultSeen] | None
-
-
-def _doubt(
-    journal: Journal, fault: str, injected: Stage, confirmed: Stage, reverted: Stage, failed: Stage
-) -> str | None:
+def _doubt(journal: Journal, fault: str) -> str | None:
+    """Return why nothing can rest on a fault: it was not handled, not put in, or not measured from there to revert."""
+    failed = journal.fault_stage(fault, "failed")
     if failed is not None:
         return f"the fault could not be handled: {failed[1].evidence.get('error', 'no reason given')}"
-    if injected is None:
+    if journal.fault_stage(fault, "injected") is None:
         return "the fault was never injected"
-    if confirmed is None:
+    confirmed = journal.fault_stage(fault, "confirmed")
+    if confirmed is None or confirmed[1].landed is False:
         return "the fault was injected but never confirmed at its seam"
-    until_s = reverted[1].lo_s if reverted is not None else None
-    seen_s = confirmed[1].hi_s
-    for _, effect in journal.of(FaultSeen):
-        if effect.fault != fault or effect.stage != "effect" or (until_s is not None and effect.lo_s >= until_s):
+    reverted = journal.fault_stage(fault, "reverted")
+    if reverted is not None and reverted[1].landed:
+        return "the fault was taken out, but measured at its seam still"
+    return _lapse(journal, fault, confirmed[1])
+
+
+def _lapse(journal: Journal, fault: str, confirmed: FaultSeen) -> str | None:
+    """Return when it was no longer known to be in, between its confirmation and the start of its revert."""
+    out = journal.fault_stage(fault, "reverting") or journal.fault_stage(fault, "reverted")
+    until_s = out[1].lo_s if out is not None else min(_ends_s(journal), default=journal.lines[-1].t_s)
+    seen_s = confirmed.hi_s
+    effects = [e for _, e in journal.of(FaultSeen) if e.fault == fault and e.stage == "effect"]
+    for effect in sorted(effects, key=lambda e: e.lo_s):
+        # What was measured before it landed, or while it was being taken out, says nothing of the time between.
+        if effect.hi_s <= confirmed.hi_s or effect.hi_s > until_s:
             continue
         if effect.landed is False:
             return f"the fault was no longer measured at its seam at {effect.hi_s:.2f} s"
         if effect.landed:
             if effect.lo_s - seen_s > EFFECT_SILENCE_S:
                 return f"nobody measured the fault from {seen_s:.2f} s to {effect.lo_s:.2f} s"
-            seen_s = effect.hi_s
-    if until_s is not None and until_s - seen_s > EFFECT_SILENCE_S:
-        return f"nobody measured the fault from {seen_s:.2f} s until it was taken out at {until_s:.2f} s"
+            seen_s = max(seen_s, effect.hi_s)
+    if until_s - seen_s > EFFECT_SILENCE_S:
+        return f"nobody measured the fault from {seen_s:.2f} s to {until_s:.2f} s, while it was to be in"
     return None
 
 
-def _span(stage: Stage) -> Span | None:
+def _span(stage: tuple[int, FaultSeen] | None) -> Span | None:
     return Span(stage[1].lo_s, stage[1].hi_s) if stage is not None else None
