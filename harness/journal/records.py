@@ -6,12 +6,13 @@ closed; a broken line anywhere else is an error, for a journal that lies is wors
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from harness.model.errors import JournalError
 from harness.model.expectations import Frozen
@@ -39,8 +40,16 @@ class Header(Frozen):
     kind: Literal["header"] = "header"
     schema_version: int = Field(alias="schema")
     harness: str
-    started: str = Field(description="wall-clock start, ISO 8601 with zone; for people, never for judging")
+    started: str = Field(
+        description="wall-clock start, ISO 8601 with zone; for people, and for the date of a known weakness"
+    )
     plan: Plan
+
+    @field_validator("started")
+    @classmethod
+    def _iso_moment(cls, value: str) -> str:
+        dt.datetime.fromisoformat(value)
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,11 @@ class Journal:
         return [g for _, g in self.of(Gap) if g.probe == probe]
 
     @property
+    def all_gaps(self) -> list[Gap]:
+        """Every stretch in which something was not attempted."""
+        return [g for _, g in self.of(Gap)]
+
+    @property
     def alerts(self) -> list[tuple[int, AlertsSeen]]:
         """Polls of the alert sources, in the order in which they were asked."""
         return sorted(self.of(AlertsSeen), key=lambda pair: pair[1].asked_s)
@@ -141,10 +155,10 @@ def parse(text: Iterable[str], file: str | None = None) -> Journal:
     lines: list[Line] = []
     for number, written in enumerate(raw[1:], start=2):
         try:
-            data = json.loads(written)
+            data = json.loads(written, parse_constant=_no_number)
             n, t_s = int(data.pop("n")), float(data.pop("t"))
             lines.append(Line(n, t_s, _BODY.validate_python(data)))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise JournalError(f"not a journal line: {_short(error)}", file=file, line=number) from None
     return Journal(header, tuple(lines), cut_off)
 
@@ -153,7 +167,7 @@ def _header(written: str, file: str | None) -> Header:
     try:
         data = json.loads(written)
         version = data["schema"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise JournalError("the first line is not a journal's head", file=file, line=1) from None
     if version not in READABLE:
         raise JournalError(
@@ -168,6 +182,10 @@ def _header(written: str, file: str | None) -> Header:
         return Header.model_validate(data)
     except ValidationError as error:
         raise JournalError(f"the journal's head cannot be read: {_short(error)}", file=file, line=1) from None
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number that a journal holds")
 
 
 def _short(error: Exception) -> str:

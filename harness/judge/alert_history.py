@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from harness.judge.moments import Span
-from harness.model.readings import Alert, AlertsSeen
+from harness.model.readings import Alert, AlertsSeen, Gap
 
 Poll = tuple[int, AlertsSeen]
 
@@ -25,7 +24,19 @@ class Episode:
     end: Span | None
     cites: tuple[int, ...]
     counted: bool = False
-    """Known from the source's counters only."""
+    """Known from the source's counters only, whose labels may be fewer than the alert's."""
+    source: str = ""
+
+    def is_of(self, name: str, labels: dict[str, str]) -> bool | None:
+        """Whether this is that alert, with at least those labels; None where its source does not count by them."""
+        if self.alert.matches(name, labels):
+            return True
+        known = {k: v for k, v in labels.items() if k in self.alert.labels}
+        return None if self.counted and self.alert.matches(name, known) else False
+
+    def covers(self, alert: Alert) -> bool:
+        """Whether this may be a firing of exactly that label set."""
+        return alert.matches(self.alert.name, self.alert.labels) if self.counted else alert.key == self.alert.key
 
 
 def episodes(polls: Sequence[Poll]) -> list[Episode]:
@@ -53,82 +64,116 @@ def _seen(key: str, alert: Alert, polls: Sequence[Poll]) -> list[Episode]:
             start, begun_n = Span(lo_s, poll.answered_s), n
         elif not firing and start is not None:
             assert last is not None
-            found.append(Episode(alert, start, Span(last[1].asked_s, poll.answered_s), (begun_n, n)))
+            found.append(
+                Episode(alert, start, Span(last[1].asked_s, poll.answered_s), (begun_n, n), source=poll.source)
+            )
             start = None
         if not firing:
             absent_s = poll.asked_s
         last = (n, poll)
     if start is not None:
-        found.append(Episode(alert, start, None, (begun_n,)))
+        found.append(Episode(alert, start, None, (begun_n,), source=polls[-1][1].source))
     return found
 
 
 def _counted(polls: Sequence[Poll]) -> list[Episode]:
-    counted = [(n, p) for n, p in polls if p.fired is not None]
+    """Return the firings that no poll saw but that the source counted, each somewhere between two polls."""
     found: list[Episode] = []
-    for alert in {a.key: a for _, p in counted for a, _ in p.fired or ()}.values():
-        excess = _excess(alert, counted)
+    for alert in {a.key: a for _, p in polls for a, _ in p.fired or ()}.values():
+        read, excess = _excess(alert, polls)
         hidden = 0
         for k in range(1, len(excess)):
             # Counters and alerts are two requests of one poll, so one may run ahead of the other: only an excess that
             # the next poll still shows was a firing that no poll saw.
             lasting = min(excess[k : k + 2])
-            (n_before, before), (n, poll) = counted[k - 1], counted[k]
+            (n_before, before), (n, poll) = read[k - 1], read[k]
             moment = Span(before.asked_s, poll.answered_s)
-            found.extend(Episode(alert, moment, moment, (n_before, n), True) for _ in range(hidden, lasting))
+            found += [Episode(alert, moment, moment, (n_before, n), True, poll.source)] * max(0, lasting - hidden)
             hidden = max(hidden, lasting)
     return found
 
 
-def _excess(alert: Alert, polls: Sequence[Poll]) -> list[int]:
-    """Return, by poll, how many more firings the counter has counted than polls have seen begin."""
-    excess = [0]
-    for (_, before), (_, after) in pairwise(polls):
-        was, count = _count(alert, before), _count(alert, after)
-        rose = count - was if count >= was else count  # a smaller count: the source started anew
-        excess.append(excess[-1] + round(rose) - _starts(alert, before, after))
-    return excess
+def _excess(alert: Alert, polls: Sequence[Poll]) -> tuple[list[Poll], list[int]]:
+    """Return the polls that read the counters, and by each how many more firings were counted than seen to begin."""
+    read: list[Poll] = []
+    excess: list[int] = []
+    firing: set[str] = set()
+    begun = settled = 0
+    for poll in polls:
+        now = {a.key for a in poll[1].firing if a.matches(alert.name, alert.labels)}
+        begun += len(now - firing)
+        firing = now
+        if poll[1].fired is None:
+            continue
+        count = _count(alert, poll[1])
+        if not excess:
+            excess.append(0)
+        else:
+            was, more = _count(alert, read[-1][1]), excess[-1]
+            if count < was:
+                # The source started anew: what it had not counted by then it never will, and this must not hide a
+                # later firing.
+                was, more = 0.0, max(more, settled)
+            excess.append(more + round(count - was) - begun)
+            settled = max(settled, min(excess[-2:]))
+        begun = 0
+        read.append(poll)
+    return read, excess
 
 
 def _count(alert: Alert, poll: AlertsSeen) -> float:
     return next((count for a, count in poll.fired or () if a.key == alert.key), 0.0)
 
 
-def _starts(counter: Alert, before: AlertsSeen, after: AlertsSeen) -> int:
-    was = {a.key for a in before.firing}
-    return sum(a.matches(counter.name, counter.labels) and a.key not in was for a in after.firing)
-
-
 def silences(polls: Sequence[Poll], from_s: float, to_s: float, longest_s: float) -> list[Span]:
     """Return the stretches, longer than allowed, in which nothing shows that the rules were being evaluated."""
     found: list[Span] = []
-    for source in sorted({p.source for _, p in polls}):
+    for _, own in _by_source(polls, from_s, to_s):
         advanced_s, count = from_s, None
-        for _, poll in polls:
-            if poll.source != source or poll.evaluations is None or poll.answered_s < from_s or poll.asked_s > to_s:
+        for poll in own:
+            if poll.evaluations is None or poll.evaluations == count:
                 continue
-            if count is None or poll.evaluations != count:
-                # The first sight of the counter proves no pass of its own, but the gate has seen the source alive
-                # just before.
-                if poll.asked_s - advanced_s > longest_s:
-                    found.append(Span(advanced_s, poll.asked_s))
-                advanced_s, count = poll.answered_s, poll.evaluations
-        if to_s - advanced_s > longest_s:
+            # The first sight of the counter proves no pass of its own, but the gate has seen the source alive just
+            # before.
+            if poll.asked_s - advanced_s > longest_s:
+                found.append(Span(advanced_s, poll.asked_s))
+            advanced_s, count = poll.answered_s, poll.evaluations
+        if to_s - advanced_s > longest_s or count is None:
             found.append(Span(advanced_s, to_s))
     return found if polls else [Span(from_s, to_s)]
 
 
-def unpolled(polls: Sequence[Poll], from_s: float, to_s: float, longest_s: float) -> list[Span]:
-    """Return the stretches, longer than allowed, in which no poll was even attempted."""
-    found: list[Span] = []
-    for source in sorted({p.source for _, p in polls}) or [""]:
+def unpolled(
+    polls: Sequence[Poll],
+    from_s: float,
+    to_s: float,
+    longest_s: float,
+    gaps: Sequence[Gap] = (),
+    answered: bool = False,
+) -> list[Span]:
+    """Return the stretches, longer than allowed, in which no poll of a source was attempted (or `answered`).
+
+    A gap that the harness admits counts however short it is.
+    """
+    sources = {p.source for _, p in polls}
+    found = [Span(g.from_s, g.to_s) for g in gaps if g.probe in sources and g.from_s < to_s and g.to_s > from_s]
+    for _, own in _by_source(polls, from_s, to_s) or [("", [])]:
         last_s = from_s
-        for _, poll in polls:
-            if poll.source != source or poll.answered_s < from_s or poll.asked_s > to_s:
+        for poll in own:
+            if answered and poll.down is not None:
                 continue
             if poll.asked_s - last_s > longest_s:
                 found.append(Span(last_s, poll.asked_s))
             last_s = max(last_s, poll.answered_s)
         if to_s - last_s > longest_s:
             found.append(Span(last_s, to_s))
-    return found
+    return sorted(found, key=lambda s: (s.lo, s.hi))
+
+
+def _by_source(polls: Sequence[Poll], from_s: float, to_s: float) -> list[tuple[str, list[AlertsSeen]]]:
+    """Return the polls of each source that touch a stretch; a source that has none there is still listed."""
+    found: dict[str, list[AlertsSeen]] = {source: [] for source in sorted({p.source for _, p in polls})}
+    for _, poll in polls:
+        if poll.answered_s >= from_s and poll.asked_s <= to_s:
+            found[poll.source].append(poll)
+    return list(found.items())

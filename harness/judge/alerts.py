@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from harness.judge.alert_history import Poll, episodes, silences, unpolled
+from harness.judge.alert_history import Episode, Poll, episodes, silences, unpolled
 from harness.judge.facts import Facts
 from harness.judge.moments import Span, met, span_text
 from harness.model.expectations import Cleared, Detected, Flaps
-from harness.model.readings import Alert
 from harness.model.verdict import ClauseResult, Value
 
 # The runner polls once more right before it injects. An episode whose last absence lies further back than this may
@@ -43,34 +42,61 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
         return say(
             Value.UNKNOWN, f"{name}: no poll of the alerts shows that it was quiet before injection", fault.cites
         )
-    busy = {a.key for a in (*before[1].firing, *before[1].pending)}
-    matching = [
-        e
-        for e in episodes(polls)
-        if e.alert.matches(clause.alert, clause.labels) and e.start.hi > fault.injected.lo and e.start.lo <= facts.end_s
-    ]
-    fresh = [e for e in matching if not _was_busy(e.alert, busy)]
-    if fresh:
-        first = fresh[0]
-        cites = (*fault.cites[:1], *first.cites)
-        if first.start.lo < fault.injected.lo - AT_INJECTION_S:
-            return say(Value.UNKNOWN, f"{name} may have been firing before the fault went in", cites)
-        after = first.start.since(fault.injected)
-        value = after.within(clause.within)
-        verb = {Value.PASS: "fired", Value.FAIL: "fired too late,", Value.UNKNOWN: "fired around its deadline,"}[value]
-        return say(
-            value,
-            f"{name} {verb} {span_text(after)} after injection (within {clause.within:g} s)",
-            cites,
-            after_lo_s=after.lo,
-            after_s=after.hi,
-            detected_at_s=first.start.hi,
-        )
-    if matching:
-        return say(
-            Value.UNKNOWN, f"{name} fired, but was pending or firing already when the fault went in", (before[0],)
-        )
-    return _never(clause, facts, fault.injected, say, polls, name)
+    busy = [a for _, poll in before for a in (*poll.firing, *poll.pending)]
+    later = [e for e in episodes(polls) if e.start.hi > fault.injected.lo and e.start.lo <= facts.end_s]
+    matching = [e for e in later if e.is_of(clause.alert, clause.labels)]
+    fresh = [e for e in matching if not any(e.covers(a) for a in busy)]
+    doubted = [e for e in fresh if e.start.lo < fault.injected.lo - AT_INJECTION_S]
+    sure = [e for e in fresh if e not in doubted]
+    # Where several label sets or sources fired, the first of them counts; which one it was may be unknown too.
+    first = Span(min(e.start.lo for e in sure), min(e.start.hi for e in sure)) if sure else None
+    after = first.since(fault.injected) if first is not None else None
+    value = after.within(clause.within) if after is not None else Value.FAIL
+    if value is Value.FAIL:
+        unclear = _already(clause, before) or _unclear(clause, facts, fault.injected, later, matching, doubted)
+        if unclear is not None:
+            return say(Value.UNKNOWN, f"{name} {unclear[0]}", (*fault.cites[:1], *unclear[1]))
+    if first is None or after is None:
+        return _never(clause, facts, fault.injected, say, polls, name)
+    verb = {Value.PASS: "fired", Value.FAIL: "fired too late,", Value.UNKNOWN: "fired around its deadline,"}[value]
+    return say(
+        value,
+        f"{name} {verb} {span_text(after)} after injection (within {clause.within:g} s)",
+        (*fault.cites[:1], *sure[0].cites),
+        after_lo_s=after.lo,
+        after_s=after.hi,
+        detected_at_s=first.hi,
+    )
+
+
+def _already(clause: Detected, before: Sequence[Poll]) -> tuple[str, tuple[int, ...]] | None:
+    firing = [n for n, poll in before if any(a.matches(clause.alert, clause.labels) for a in poll.firing)]
+    return ("was firing already when the fault went in", tuple(firing)) if firing else None
+
+
+def _unclear(
+    clause: Detected,
+    facts: Facts,
+    injected: Span,
+    later: Sequence[Episode],
+    matching: Sequence[Episode],
+    doubted: Sequence[Episode],
+) -> tuple[str, tuple[int, ...]] | None:
+    """Return why an alert that was not seen to fire in time may have fired all the same, and the lines that show it."""
+    deadline_s = injected.hi + clause.within
+    if doubted:
+        return "may have been firing before the fault went in", doubted[0].cites
+    busy = [e for e in matching if e.start.lo <= deadline_s]
+    if busy:
+        return "fired, but may have been pending or firing already when the fault went in", busy[0].cites
+    perhaps = [e for e in later if e.is_of(clause.alert, clause.labels) is None and e.start.lo <= deadline_s]
+    if perhaps:
+        return "may have fired: its source counted a firing, but not by all of these labels", perhaps[0].cites
+    journal = facts.journal
+    missed = unpolled(journal.alerts, injected.lo, min(deadline_s, facts.end_s), MAX_POLL_GAP_S, journal.all_gaps)
+    if missed:
+        return f"was not looked for: the alerts were not polled from {missed[0].lo:.2f} to {missed[0].hi:.2f} s", ()
+    return None
 
 
 def _never(
@@ -80,9 +106,8 @@ def _never(
     cites = tuple(n for n, _ in polls[-1:])
     if facts.end_s < deadline_s:
         return say(Value.UNKNOWN, f"{name} had not fired when observation ended, before its deadline", cites)
-    missed = unpolled(polls, injected.lo, deadline_s, MAX_POLL_GAP_S)
-    if missed:
-        return say(Value.UNKNOWN, f"{name}: the alerts were not polled from {missed[0].lo:.2f} to {missed[0].hi:.2f} s")
+    if not _looked(polls, deadline_s):
+        return say(Value.UNKNOWN, f"{name} had not fired at the last poll, and none came after its deadline", cites)
     during = [p for _, p in polls if injected.hi <= p.asked_s <= deadline_s]
     if during and all(p.down is not None for p in during):
         return say(Value.FAIL, f"{name} was not seen: the alert source gave no answer ({during[-1].down})", cites)
@@ -92,11 +117,9 @@ def _never(
 def quiet(facts: Facts, allowed: Sequence[str]) -> ClauseResult:
     """No alert fires but those allowed, and the rules were being evaluated all the while."""
     polls = facts.journal.alerts
-    loud = [
-        e
-        for e in episodes(polls)
-        if e.alert.name not in allowed and e.start.hi > facts.gate_s and e.start.lo <= facts.end_s
-    ]
+    others = [e for e in episodes(polls) if e.alert.name not in allowed and e.start.lo <= facts.end_s]
+    loud = [e for e in others if e.start.hi > facts.gate_s]
+    already = [e for e in others if e not in loud and (e.end is None or e.end.lo > facts.gate_s)]
     names = dict.fromkeys((*facts.journal.plan.stack.alerts, *(e.alert.name for e in loud)))
     counts = {name: sum(e.alert.name == name for e in loud) for name in names if name not in allowed}
     measured = {"alerts": [{"alert": a, "fired": n, "met": n == 0} for a, n in counts.items()]}
@@ -122,7 +145,10 @@ def quiet(facts: Facts, allowed: Sequence[str]) -> ClauseResult:
             + (f" (and {len(loud) - 1} more)" if len(loud) > 1 else ""),
             [n for e in loud for n in e.cites],
         )
-    missed = unpolled(polls, facts.gate_s, facts.end_s, MAX_POLL_GAP_S)
+    if already:
+        still = f"quiet: {already[0].alert.key} was firing already when the steady state was reached"
+        return say(Value.UNKNOWN, still, already[0].cites)
+    missed = unpolled(polls, facts.gate_s, facts.end_s, MAX_POLL_GAP_S, facts.journal.all_gaps)
     if missed:
         return say(Value.UNKNOWN, f"quiet: the alerts were not polled from {missed[0].lo:.2f} to {missed[0].hi:.2f} s")
     silent = silences(polls, facts.gate_s, facts.end_s, MAX_RULE_SILENCE_S)
@@ -158,11 +184,8 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
     if fault.doubt is not None or fault.injected is None or fault.reverted is None:
         return say(Value.UNKNOWN, f"{name}: {fault.doubt or 'the fault was never seen to be gone'}", fault.cites)
     polls = facts.journal.alerts
-    fired = [
-        e
-        for e in episodes(polls)
-        if e.alert.matches(clause.alert, clause.labels) and e.start.hi > fault.injected.lo and e.start.lo <= facts.end_s
-    ]
+    later = [e for e in episodes(polls) if e.start.hi > fault.injected.lo and e.start.lo <= facts.end_s]
+    fired = [e for e in later if e.is_of(clause.alert, clause.labels)]
     if not fired:
         return say(Value.UNKNOWN, f"not exercised: {name} never fired", fault.cites)
     cites = [n for e in fired for n in e.cites]
@@ -176,6 +199,10 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
     last = Span(max(e.lo for e in ends), max(e.hi for e in ends))
     after = last.since(fault.reverted)
     value = after.within(clause.within)
+    unseen = unpolled(polls, last.hi, facts.end_s, MAX_POLL_GAP_S, facts.journal.all_gaps, answered=True)
+    if unseen and value is Value.PASS:
+        blind = f"nothing shows it quiet from {unseen[0].lo:.2f} to {unseen[0].hi:.2f} s"
+        return say(Value.UNKNOWN, f"{name} cleared, but {blind}", cites, after_lo_s=after.lo, after_s=after.hi)
     return say(
         value,
         f"{name} cleared {span_text(after)} after revert (within {clause.within:g} s)",
@@ -188,17 +215,20 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
 def flaps(clause: Flaps, facts: Facts) -> ClauseResult:
     """An alert starts firing no more often than said."""
     polls = facts.journal.alerts
-    starts = [e for e in episodes(polls) if e.alert.matches(clause.alert, clause.labels) and e.start.hi > facts.gate_s]
-    # Each label set is an alert of its own: two replicas that fire once each do not flap.
-    most = max((sum(o.alert.key == e.alert.key for o in starts) for e in starts), default=0)
-    missed = unpolled(polls, facts.gate_s, facts.end_s, MAX_POLL_GAP_S)
+    during = [e for e in episodes(polls) if e.start.hi > facts.gate_s and e.start.lo <= facts.end_s]
+    starts = [e for e in during if e.is_of(clause.alert, clause.labels) is not False]
+    sure, most = _most_starts(starts)
+    missed = unpolled(polls, facts.gate_s, facts.end_s, MAX_POLL_GAP_S, facts.journal.all_gaps, answered=True)
     doubt = facts.doubt
     if doubt is not None and facts.journal.plan.faults_on:
         value, reason = Value.UNKNOWN, f"{clause.alert}: {doubt.doubt}"
+    elif sure > clause.at_most:
+        value, reason = Value.FAIL, f"{clause.alert} started firing {sure} times (at most {clause.at_most})"
     elif most > clause.at_most:
-        value, reason = Value.FAIL, f"{clause.alert} started firing {most} times (at most {clause.at_most})"
+        value = Value.UNKNOWN
+        reason = f"{clause.alert} started firing {sure} to {most} times (at most {clause.at_most})"
     elif missed:
-        value, reason = Value.UNKNOWN, f"{clause.alert}: the alerts were not polled at {missed[0].lo:.2f} s"
+        value, reason = Value.UNKNOWN, f"{clause.alert}: nothing was seen of the alerts at {missed[0].lo:.2f} s"
     else:
         value, reason = Value.PASS, f"{clause.alert} started firing {most} times (at most {clause.at_most})"
     return ClauseResult(
@@ -207,22 +237,42 @@ def flaps(clause: Flaps, facts: Facts) -> ClauseResult:
         value=value,
         reason=reason,
         cites=tuple(n for e in starts for n in e.cites),
-        measured={"alert": clause.alert, "starts": most, "at_most": clause.at_most, "met": met(value)},
+        measured={"alert": clause.alert, "starts": sure, "at_most": clause.at_most, "met": met(value)},
     )
+
+
+def _most_starts(starts: Sequence[Episode]) -> tuple[int, int]:
+    """Return how often one label set started at least and at most: a counter may count several of them together.
+
+    Each label set is an alert of its own: two replicas that fire once each do not flap.
+    """
+    seen = {e.alert.key: e.alert for e in starts if not e.counted}
+    hidden = [e for e in starts if e.counted]
+    sure, most = 0, 0
+    for alert in {e.alert.key: e.alert for e in starts}.values():
+        own = sum(e.alert.key == alert.key for e in starts)
+        shared = [e for e in hidden if e.alert.key != alert.key and e.covers(alert)]
+        # Where a counter covers only one label set that was ever seen, it is that one which it counts.
+        alone = [e for e in shared if sum(e.covers(other) for other in seen.values()) == 1]
+        sure, most = max(sure, own + len(alone)), max(most, own + len(shared))
+    return sure, most
 
 
 def _name(alert: str, labels: dict[str, str]) -> str:
     return alert if not labels else alert + "{" + ", ".join(f"{k}={v}" for k, v in sorted(labels.items())) + "}"
 
 
-def _at_injection(polls: Sequence[Poll], injected: Span) -> Poll | None:
-    earlier = [(n, p) for n, p in polls if p.answered_s <= injected.lo and p.down is None]
-    return earlier[-1] if earlier and injected.lo - earlier[-1][1].asked_s <= AT_INJECTION_S else None
-
-
-def _was_busy(alert: Alert, busy: set[str]) -> bool:
-    return alert.key in busy
+def _at_injection(polls: Sequence[Poll], injected: Span) -> list[Poll] | None:
+    """Return each source's last answer right before injection, None where one of them has none."""
+    found: dict[str, Poll | None] = {p.source: None for _, p in polls}
+    for n, poll in polls:
+        if poll.down is None and poll.answered_s <= injected.lo and injected.lo - poll.asked_s <= AT_INJECTION_S:
+            found[poll.source] = (n, poll)
+    shown = [poll for poll in found.values() if poll is not None]
+    return shown if shown and len(shown) == len(found) else None
 
 
 def _looked(polls: Sequence[Poll], at_s: float) -> bool:
-    return any(p.asked_s >= at_s for _, p in polls)
+    """Whether every source was asked, answer or not, at that moment or later."""
+    sources = {p.source for _, p in polls}
+    return bool(sources) and sources == {p.source for _, p in polls if p.asked_s >= at_s}
