@@ -28,7 +28,8 @@ def stays(clause: Bound, facts: Facts) -> ClauseResult:
     """A bound is kept in every window from the first injection to the end of observation."""
     points = series(clause, facts.journal, facts.gate_s, facts.end_s)
     injected = facts.injected
-    since_s = injected.lo if injected is not None else facts.gate_s
+    # A control has no fault to wait for: it is held to its bounds from the gate on.
+    since_s = injected.lo if injected is not None and facts.journal.plan.faults_on else facts.gate_s
     earlier = [p for p in points if p.good is False and p.hi_s < since_s]
     during = [p for p in points if p.hi_s >= since_s]
     broken = [p for p in during if p.good is False]
@@ -41,6 +42,9 @@ def stays(clause: Bound, facts: Facts) -> ClauseResult:
     elif earlier:
         value, cited = Value.UNKNOWN, earlier
         reason = f"{clause.probe} broke its bound at {earlier[0].hi_s:.2f} s, before the fault went in"
+    elif broken and _not_told_apart(points, broken, since_s):
+        value, cited = Value.UNKNOWN, broken
+        reason = f"{clause.probe} broke its bound around injection, and was not seen to keep it before"
     elif broken:
         value, cited = Value.FAIL, broken
         shown = "no answer" if broken[0].value is None else f"{_shown(broken[0].value)}"
@@ -122,6 +126,10 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
                 Value.UNKNOWN, f"could not be judged: {blind[0].why if blind else 'nothing measured'}", blind
             )
         return _Outcome(Value.UNKNOWN, "not exercised, it never broke", after[-1:])
+    if _not_told_apart(points, breaches, fault.injected.lo):
+        return _Outcome(
+            Value.UNKNOWN, "not exercised: it broke around injection, and was not seen good before", breaches
+        )
     last = breaches[-1]
     good = next((p for p in after if p.good and p.lo_s >= last.lo_s and p is not last and p.hi_s >= last.hi_s), None)
     if good is None:
@@ -135,7 +143,8 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
     value = took.within(clause.within)
     cited = [breaches[0], last, good]
     if value is not Value.FAIL:
-        shaky = [p for p in after if p.good is None and p.hi_s > good.hi_s and p.lo_s < good.hi_s + clause.hold]
+        # A breach that nobody saw may lie in any blind stretch after it, and then it is that one which counts.
+        shaky = [p for p in after if p.good is None and p.hi_s > good.hi_s]
         if facts.end_s < good.hi_s + clause.hold or shaky:
             why = shaky[0].why if shaky else f"observation ended {facts.end_s - good.hi_s:.2f} s later"
             return _Outcome(
@@ -149,6 +158,13 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
     }
     text = f"{verb[value]} {span_text(took)} after {since} (within {clause.within:g} s)"
     return _Outcome(value, text, cited, took, good.hi_s)
+
+
+def _not_told_apart(points: list[Point], broken: list[Point], injected_s: float) -> bool:
+    """Whether it may have broken before the fault: it was never seen good, and no bad window begins after injection."""
+    seen_good = any(p.good and p.hi_s < injected_s for p in points)
+    clear = any((p.lo_s if p.since_s is None else p.since_s) >= injected_s for p in broken)
+    return not seen_good and not clear
 
 
 def _cites(points: list[Point]) -> tuple[int, ...]:

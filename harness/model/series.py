@@ -29,6 +29,8 @@ class Point:
     value: float | None
     cites: tuple[int, ...] = ()
     why: str | None = None
+    since_s: float | None = None
+    """Where the window begins that it is about; None where it is about no more than the moment."""
 
 
 def min_samples(bound: Bound, probe: AnswerProbe | None) -> int:
@@ -48,15 +50,17 @@ def window_point(
     needed = min_samples(bound, probe)
     cites = tuple(n for n, _ in window[:1]) + tuple(n for n, _ in window[-1:])
     if gap:
-        return Point(at_s, at_s, None, measured.hi, cites, "a gap in the workload")
+        return Point(at_s, at_s, None, measured.hi, cites, "a gap in the workload", at_s - bound.over)
     if measured.lo is None or measured.hi is None or measured.samples < needed:
         why = f"{measured.samples} of {needed} samples in the window"
-        return Point(at_s, at_s, None, measured.hi, cites, why)
+        return Point(at_s, at_s, None, measured.hi, cites, why, at_s - bound.over)
     both = {bound.met_by(measured.lo), bound.met_by(measured.hi)}
     value = bound.worst([measured.lo, measured.hi])
     if len(both) == 2:
-        return Point(at_s, at_s, None, value, cites, "answers whose score could not be checked decide it")
-    return Point(at_s, at_s, both.pop(), value, cites)
+        return Point(
+            at_s, at_s, None, value, cites, "answers whose score could not be checked decide it", at_s - bound.over
+        )
+    return Point(at_s, at_s, both.pop(), value, cites, None, at_s - bound.over)
 
 
 def answer_series(
@@ -94,7 +98,7 @@ def reading_series(
     `readings` are (journal line, reading) in the order in which they were asked.
     """
     inside = [(n, r) for n, r in readings if r.asked_s >= from_s and r.answered_s <= to_s]
-    needed = min_samples(bound, None)
+    needed, asked = min_samples(bound, None), [r.asked_s for _, r in inside]
     points: list[Point] = []
     last_s, first = from_s, True
     for i, (n, r) in enumerate(inside):
@@ -103,7 +107,7 @@ def reading_series(
             points.append(Point(last_s, r.asked_s, None, None, (n,), "no attempt to read the probe"))
         last_s, first = r.answered_s, False
         if needed > 1:
-            back = sum(1 for _, s in inside[: i + 1] if s.asked_s > r.asked_s - bound.over)
+            back = i + 1 - bisect_right(asked, r.asked_s - bound.over, hi=i + 1)
             if back < needed:
                 points.append(Point(r.asked_s, r.answered_s, None, r.value, (n,), f"{back} of {needed} samples"))
                 continue
