@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.judge.facts import Facts
-from harness.judge.moments import met
-from harness.model.readings import Answer, Hit
+from harness.judge.moments import Span, met
+from harness.model.readings import Answer, Hit, Reading
 from harness.model.verdict import ClauseResult, Value
 
 # An example is written when both its answer and its outcome are known; an answer comes at most one time-out after it
@@ -69,7 +69,7 @@ def _examples(facts: Facts, data: dict[str, Any]) -> tuple[Value, str]:
     doubled = sorted(i for i, n in counts.items() if n > 1)
     if doubled:
         return Value.FAIL, f"{len(doubled)} examples are there more than once, such as {doubled[0]}"
-    relearned = _relearned(data["lineage"]["versions"])
+    relearned = _relearned(data["lineage"])
     if relearned:
         return Value.FAIL, relearned
     expected = [a for _, a in facts.journal.answers if _must_be_there(a, settled_event)]
@@ -93,27 +93,51 @@ def _must_be_there(answer: Answer, settled_event: float | None) -> bool:
     return max(answer.outcome_at, answer.at_event) + SETTLING_EVENT_S <= settled_event
 
 
-def _relearned(versions: list[dict[str, Any]]) -> str | None:
-    learned: dict[str, int] = {}
-    for version in versions:
+def _relearned(lineage: dict[str, Any]) -> str | None:
+    versions = {v["version"]: v for v in lineage["versions"]}
+    for version in versions.values():
         if not version.get("promoted"):
             continue
-        for part in version["trained_on"]:
-            if part["key"] in learned:
-                return f"versions {learned[part['key']]} and {version['version']} both learned {part['key']}"
-            if part.get("digest_now") not in (None, part["digest"]):
-                return f"{part['key']} was changed after version {version['version']} had learned it"
-            learned[part["key"]] = version["version"]
+        learned: dict[str, int] = {}
+        for ancestor in ancestry(version["version"], lineage["versions"]):
+            for part in versions[ancestor]["trained_on"]:
+                key = part["key"]
+                if key in learned:
+                    return f"versions {ancestor} and {learned[key]} both learned {key}"
+                learned[key] = ancestor
+                # What still holds a value that the fault put there is the business of `nothing_poisoned`.
+                poisoned = lineage.get("poisoned", {}).get(key)
+                if part.get("digest_now") not in (None, part["digest"]) and not poisoned:
+                    return f"{key} was changed after version {ancestor} had learned it"
     return None
 
 
+def ancestry(version: int, versions: list[dict[str, Any]]) -> list[int]:
+    """Return a version and all that it grew out of: each goes on from its parent's weights.
+
+    Where parents are not told, every older promoted version is taken for one.
+    """
+    by_number = {v["version"]: v for v in versions}
+    found: list[int] = []
+    at: int | None = version
+    while at is not None and at in by_number and at not in found:
+        found.append(at)
+        if "parent" in by_number[at]:
+            at = by_number[at]["parent"]
+        else:
+            older = [v["version"] for v in versions if v.get("promoted") and v["version"] < at]
+            at = max(older, default=None)
+    return found
+
+
 def _skipped(partitions: dict[str, list[str]], versions: list[dict[str, Any]]) -> str | None:
-    promoted = [v for v in versions if v.get("promoted") and v["trained_on"]]
+    promoted = [v["version"] for v in versions if v.get("promoted") and v["trained_on"]]
     if not promoted:
         return None
-    learned = {part["key"] for v in promoted for part in v["trained_on"]}
+    chain = ancestry(max(promoted), versions)
+    learned = {part["key"] for v in versions if v["version"] in chain for part in v["trained_on"]}
     newest = max(learned)
-    lost = [key for key, ids in partitions.items() if ids and key < newest and key not in learned]
+    lost = [key for key, ids in sorted(partitions.items()) if ids and key < newest and key not in learned]
     return f"{lost[0]} was never learned, though newer partitions were" if lost else None
 
 
@@ -138,13 +162,13 @@ def _promotions(facts: Facts, data: dict[str, Any]) -> tuple[Value, str]:
             current = entry["version"]
     rolled_back = {e["version"] for e in data["promotions"]["history"] if e["action"] == "rollback"}
     seen: float | None = None
-    for _, reading in facts.journal.readings("promoted_version"):
+    for n, reading in facts.journal.readings("promoted_version"):
         if reading.value is None:
             continue
         if seen is not None and reading.value < seen and int(reading.value) not in rolled_back:
             return (
                 Value.FAIL,
-                f"the promoted version went from {seen:g} to {reading.value:g} at {reading.answered_s:.2f} s",
+                f"line {n}: the promoted version went from {seen:g} to {reading.value:g} at {reading.answered_s:.2f} s",
             )
         seen = reading.value
     if current is None and seen is None:
@@ -159,14 +183,13 @@ def _poison(facts: Facts, data: dict[str, Any]) -> tuple[Value, str]:
     if reverted is None and facts.journal.plan.faults_on:
         return Value.UNKNOWN, "the fault was never seen to be gone"
     since_s = reverted.hi if reverted is not None else 0.0
+    promoted = {v["version"] for v in data["lineage"]["versions"] if v.get("promoted")}
     after, unsure = [], []
     for version in poisoned:
-        first = first_promoted_s(facts, version)
-        if first is None:
-            continue
-        if first[0] > since_s:
+        times = promotion_spans(facts, version, version in promoted)
+        if any(t.lo > since_s for t in times):
             after.append(version)
-        elif first[1] > since_s:
+        elif any(t.hi > since_s for t in times) or (not times and version in promoted):
             unsure.append(version)
     if after:
         return Value.FAIL, f"version {after[0]} learned from rows that the fault had hit and was promoted after revert"
@@ -178,20 +201,38 @@ def _poison(facts: Facts, data: dict[str, Any]) -> tuple[Value, str]:
 
 
 def versions_poisoned(lineage: dict[str, Any]) -> list[int]:
-    """Return the versions that learned from a partition with hit rows in it."""
+    """Return the versions that learned from a partition with hit rows in it, themselves or through their parents."""
     hit = {key for key, ids in lineage.get("poisoned", {}).items() if ids}
-    return [v["version"] for v in lineage["versions"] if any(part["key"] in hit for part in v["trained_on"])]
+    own = {v["version"] for v in lineage["versions"] if any(part["key"] in hit for part in v["trained_on"])}
+    parents = {v["version"]: v.get("parent") for v in lineage["versions"]}
+    found = []
+    for version in parents:
+        at, seen = version, set()
+        while at in parents and at not in own and at not in seen:
+            seen.add(at)
+            at = parents[at]
+        if at in own:
+            found.append(version)
+    return found
 
 
-def first_promoted_s(facts: Facts, version: int) -> tuple[float, float] | None:
-    """Return the interval in which a version became the promoted one, None if it never was seen to be."""
-    before_s = 0.0
+def promotion_spans(facts: Facts, version: int, promoted: bool) -> list[Span]:
+    """Return the moments at which a version became the promoted one, each between two readings of the pointer.
+
+    One that the ledger calls promoted and no reading shows came and went where the pointer stepped over it.
+    """
+    found: list[Span] = []
+    before: Reading | None = None
     for _, reading in facts.journal.readings("promoted_version"):
-        if reading.value == version:
-            return before_s, reading.answered_s
-        if reading.value is not None:
-            before_s = reading.asked_s
-    return None
+        if reading.value is None:
+            continue
+        lo_s = before.asked_s if before is not None else float("-inf")
+        was = before.value if before is not None and before.value is not None else reading.value
+        became = reading.value == version and (before is None or was != version)
+        if became or (promoted and not found and was < version < reading.value):
+            found.append(Span(lo_s, reading.answered_s))
+        before = reading
+    return found
 
 
 def _promoted_after(facts: Facts, since_s: float) -> bool:
