@@ -7,9 +7,9 @@ from harness.journal.records import Journal
 from harness.judge.alert_history import episodes
 from harness.judge.alerts import quiet
 from harness.judge.bounds import series, stays
-from harness.judge.facts import Facts
+from harness.judge.facts import Facts, gather
 from harness.judge.moments import met
-from harness.model.expectations import Recovered
+from harness.model.expectations import Detected, Recovered
 from harness.model.verdict import ClauseResult, Value
 
 
@@ -46,15 +46,27 @@ def _unbroken(clause: Recovered, facts: Facts) -> ClauseResult:
     )
 
 
-def void(clause: ClauseResult, control: Journal) -> ClauseResult:
+def belongs(journal: Journal, control: Journal) -> bool:
+    """Whether a control is that run's own: same scenario, same seed, same stretch of data, and no fault in it."""
+    run, other = journal.plan, control.plan
+    same = (run.scenario.scenario, run.seed, run.scenario.start_at, run.matrix, run.stack.name)
+    return other.twin == "control" and same == (
+        other.scenario.scenario,
+        other.seed,
+        other.scenario.start_at,
+        other.matrix,
+        other.stack.name,
+    )
+
+
+def void(clause: ClauseResult, expected: Detected, control: Journal) -> ClauseResult:
     """Take back the pass of a detection whose alert fired in the control too: it tells nothing about the fault."""
-    if clause.kind != "detected" or clause.value is not Value.PASS:
+    if clause.value is not Value.PASS:
         return clause
-    expected = next(d for d in control.plan.scenario.expect.detected if d.id == clause.id)
-    gate = control.gate
-    since_s = gate[1].at_s if gate is not None else 0.0
+    since_s = gather(control).gate_s
     for episode in episodes(control.alerts):
-        if episode.alert.matches(expected.alert, expected.labels) and episode.start.hi > since_s:
+        over = episode.end is not None and episode.end.hi <= since_s
+        if episode.is_of(expected.alert, expected.labels) is not False and not over:
             at_s = f"{episode.start.hi:.2f} s"
             reason = f"{expected.alert} fired in the control too, at {at_s}: it does not tell the fault apart"
             return clause.model_copy(

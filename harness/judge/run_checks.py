@@ -6,6 +6,7 @@ from __future__ import annotations
 from harness.journal.records import Journal
 from harness.judge.facts import Facts
 from harness.model.answers import quantile
+from harness.model.backend import FAULT_PROXY
 from harness.model.readings import AlertsSeen, Answer, ProcessSeen, Reading
 from harness.model.verdict import ClauseResult, Value
 
@@ -22,12 +23,17 @@ def foundations(facts: Facts) -> list[ClauseResult]:
     return [f for f in found if f is not None]
 
 
-def ending(journal: Journal) -> ClauseResult | None:
+def ending(facts: Facts) -> ClauseResult | None:
     """Return why the run did not come to its proper end, None if it did."""
+    journal = facts.journal
     closed = journal.closed
-    if closed is None:
+    if closed is None or journal.cut_off:
         return _result("ended", Value.UNKNOWN, "the run was cut off: its journal was never closed")
-    if closed.reason in ("completed", "gate"):
+    if closed.reason == "completed":
+        if facts.gone or not journal.plan.faults_on:
+            return None
+        return _result("ended", Value.UNKNOWN, "the run ended, but a fault was never seen to be gone")
+    if closed.reason == "gate" and journal.gate is not None and not journal.gate[1].met:
         return None
     why = f"the run ended early: {closed.reason}" + (f" ({closed.error})" if closed.error else "")
     return _result("ended", Value.UNKNOWN, why)
@@ -43,12 +49,16 @@ def _gate(journal: Journal) -> ClauseResult | None:
 
 
 def lateness_s(journal: Journal, from_s: float, to_s: float) -> tuple[float, int] | None:
-    """Return the 99th percentile of the harness's own lateness in sending and polling, and over how many."""
-    late: list[float] = [a.sent_s - a.due_s for _, a in journal.of(Answer) if from_s <= a.due_s <= to_s]
-    polls: list[Reading | AlertsSeen] = [r for _, r in journal.of(Reading)]
-    polls.extend(r for _, r in journal.of(AlertsSeen))
-    late.extend(r.asked_s - r.planned_s for r in polls if from_s <= r.planned_s <= to_s)
-    return (quantile(late, 0.99), len(late)) if late else None
+    """Return the 99th percentile of the harness's own lateness, in sending or in polling, and over how many.
+
+    The worse of the two: a thousand requests sent on time do not make up for alerts that were read late.
+    """
+    sent = [a.sent_s - a.due_s for _, a in journal.of(Answer) if from_s <= a.due_s <= to_s]
+    seen: list[Reading | AlertsSeen] = [r for _, r in journal.of(Reading)]
+    seen.extend(r for _, r in journal.of(AlertsSeen))
+    polled = [r.asked_s - r.planned_s for r in seen if from_s <= r.planned_s <= to_s]
+    found = [(quantile(late, 0.99), len(late)) for late in (sent, polled) if late]
+    return max(found) if found else None
 
 
 def _lateness(facts: Facts) -> ClauseResult | None:
@@ -64,7 +74,11 @@ def _deaths(facts: Facts) -> list[tuple[int, ProcessSeen]]:
     return [
         (n, seen)
         for n, seen in facts.journal.of(ProcessSeen)
-        if seen.what == "exited" and seen.asked is None and seen.at_s <= facts.end_s
+        if seen.what == "exited"
+        and seen.asked is None
+        and seen.at_s <= facts.end_s
+        # What does its work while the stack starts, and ends well, was not killed by anything.
+        and not (seen.exit_code == 0 and seen.at_s <= facts.gate_s)
     ]
 
 
@@ -81,11 +95,19 @@ def _early_death(facts: Facts) -> ClauseResult | None:
 
 def collateral(facts: Facts) -> ClauseResult:
     """No process dies that the fault did not kill itself, but those that may."""
-    injected = facts.injected
-    since_s = injected.lo if injected is not None else facts.gate_s
-    may_die = facts.scenario.may_die
-    died = [(n, d) for n, d in _deaths(facts) if d.at_s >= since_s and d.service not in may_die]
-    if died:
+    injected, faults_on = facts.injected, facts.journal.plan.faults_on
+    since_s = injected.lo if injected is not None and faults_on else facts.gate_s
+    excused = (*facts.scenario.may_die, FAULT_PROXY)
+    deaths = [(n, d) for n, d in _deaths(facts) if d.at_s >= since_s]
+    died = [(n, d) for n, d in deaths if d.service not in excused]
+    proxy = [(n, d) for n, d in deaths if d.service == FAULT_PROXY]
+    doubt = facts.doubt if faults_on else None
+    if doubt is not None:
+        value, reason = Value.UNKNOWN, f"collateral: {doubt.doubt}"
+    elif proxy and not died:
+        value, reason = Value.UNKNOWN, f"the harness's own fault proxy died at {proxy[0][1].at_s:.2f} s"
+        died = proxy
+    elif died:
         _, first = died[0]
         how = f"signal {first.signal}" if first.signal else f"exit code {first.exit_code}"
         value, reason = (

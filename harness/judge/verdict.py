@@ -29,7 +29,7 @@ def judge(journal: Journal, control: Journal | None = None) -> Verdict:
 def _judge(journal: Journal, control: Journal | None) -> Verdict:
     facts = gather(journal)
     unsound = foundations(facts)
-    end = ending(journal)
+    end = ending(facts)
     if unsound:
         # Nothing can be read out of a run whose ground is not sound: neither a pass nor a fail.
         clauses = [*unsound, *([end] if end else [])]
@@ -45,8 +45,11 @@ def _judge(journal: Journal, control: Journal | None) -> Verdict:
 def _expectations(facts: Facts, control: Journal | None) -> list[ClauseResult]:
     expect = facts.scenario.expect
     found = [detected(clause, facts) for clause in expect.detected]
-    if control is not None:
-        found = [controls.void(clause, control) for clause in found]
+    if control is not None and controls.belongs(facts.journal, control):
+        found = [controls.void(clause, spec, control) for clause, spec in zip(found, expect.detected, strict=True)]
+    elif control is not None:
+        reason = f"the control {control.plan.run!r} is not this run's: another scenario, seed or stretch of data"
+        found.append(ClauseResult(id="control", kind="run", value=Value.UNKNOWN, reason=reason))
     if expect.quiet_but is not None:
         found.append(quiet(facts, expect.quiet_but))
     found.extend(stays(clause, facts) for clause in expect.stays)
@@ -68,7 +71,8 @@ def _verdict(
     reasons = [c.reason for c in clauses if c.value is value] if value is not Value.PASS else []
     weakness = plan.scenario.known_weakness if plan.twin is None else None
     if weakness is not None:
-        value, reasons = _expected_to_fail(journal, value, reasons)
+        ended = all(c.id != "ended" for c in clauses)
+        value, reasons = _expected_to_fail(journal, value, reasons, ended)
     sabotage = plan.sabotage
     failed = {c.id for c in clauses if c.value is Value.FAIL}
     return Verdict(
@@ -80,23 +84,26 @@ def _verdict(
         damage=damage,
         twin=plan.twin,
         sabotage=f"{sabotage.kind} {sabotage.name}" if sabotage is not None else None,
-        caught=set(sabotage.breaks) <= failed if sabotage is not None else None,
+        caught=bool(sabotage.breaks) and set(sabotage.breaks) <= failed if sabotage is not None else None,
         known_weakness=f"{weakness.reason} ({weakness.ticket})" if weakness is not None else None,
     )
 
 
-def _expected_to_fail(journal: Journal, value: Value, reasons: list[str]) -> tuple[Value, list[str]]:
+def _expected_to_fail(journal: Journal, value: Value, reasons: list[str], ended: bool) -> tuple[Value, list[str]]:
     """Turn the verdict of a known weakness round, strictly: passing, or the date passing, fails it."""
     weakness = journal.plan.scenario.known_weakness
     assert weakness is not None
     started = dt.datetime.fromisoformat(journal.header.started).date()
     known = f"known weakness until {weakness.until}: {weakness.reason} ({weakness.ticket})"
+    if started > weakness.until:
+        return Value.FAIL, [f"{known} — that date has passed", *reasons]
     if value is Value.UNKNOWN:
         return value, reasons
     if value is Value.PASS:
         return Value.FAIL, [f"{known} — but it passed; take the mark away"]
-    if started > weakness.until:
-        return Value.FAIL, [f"{known} — that date has passed", *reasons]
+    if not ended:
+        # Not even an expected failure is a pass of a run that did not come to its end.
+        return Value.UNKNOWN, [f"failed as expected, {known}, but the run did not come to its end", *reasons]
     return Value.PASS, [f"failed as expected, {known}", *reasons]
 
 
