@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.endings import UnreadableError
+from harness.journal.files import NAME as JOURNAL
+from harness.journal.files import read
 from harness.model.errors import JournalError, ScenarioError
 
 if TYPE_CHECKING:
     from harness.journal.records import Journal
 
-JOURNAL = "journal.jsonl"
 _OWN_FILES = ("suite.json", "junit.xml", "summary.md", "index.html")
 
 
@@ -29,8 +30,8 @@ def clear(folder: Path) -> None:
             _refuse_unhealed(run)
         for run in runs:
             shutil.rmtree(run)
-        for name in _OWN_FILES:
-            (folder / name).unlink(missing_ok=True)
+        for file in [folder / name for name in _OWN_FILES] + sorted(folder.glob("worker-*.log")):
+            file.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ScenarioError(
@@ -41,8 +42,6 @@ def clear(folder: Path) -> None:
 
 
 def _refuse_unhealed(run: Path) -> None:
-    from harness.journal.files import read
-
     try:
         journal = read(run / JOURNAL)
     except JournalError:
@@ -67,8 +66,6 @@ def run_folder(path: Path) -> Path:
 
 def read_journal(run: Path) -> Journal:
     """Read the journal of a run that was given by the user. Raises UnreadableError."""
-    from harness.journal.files import read
-
     try:
         return read(run / JOURNAL)
     except JournalError as error:

@@ -54,7 +54,8 @@ def down(every: bool) -> int:
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 def heal(paths: tuple[Path, ...]) -> int:
     """Take out, from the journals alone, the faults that killed runs left in."""
-    from harness.cli.folders import JOURNAL, run_folder
+    from harness.cli.folders import run_folder
+    from harness.journal.files import NAME as JOURNAL
     from harness.runner.manual import heal as take_out
 
     given = paths or (Path("reports"),)

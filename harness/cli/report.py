@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @json_option
 def report(folder: Path, as_json: bool) -> int:
     """Judge the runs of a folder again and write its report anew."""
-    from harness.cli.folders import JOURNAL, read_journal
+    from harness.cli.folders import read_journal
     from harness.cli.suite import exit_code, show
+    from harness.journal.files import NAME as JOURNAL
     from harness.report import SuiteInfo, write_suite
 
     runs = sorted(found.parent for found in folder.glob(f"*/{JOURNAL}"))

@@ -54,7 +54,9 @@ def run(
     """Run scenarios, judge them and write the report."""
     if paired and twin is not None:
         raise click.UsageError("--paired runs the controls itself; leave --twin out")
-    _check_backend(backend)
+    from harness.runner.backends import check_backend
+
+    check_backend(backend)
     folder = _suite_folder(reports, name)
     plans = _planned(paths, settings, stack, expression, tags, seed, twin, backend)
     if paired:
@@ -66,14 +68,6 @@ def run(
 
     mode: Literal["json", "text"] = "json" if as_json else "text"
     return run_and_report(name, plans, folder, jobs, twin, mode)
-
-
-def _check_backend(backend: str) -> None:
-    from harness.model.nearest import did_you_mean
-
-    known = ("local",)
-    if backend not in known:
-        raise click.UsageError(f"unknown backend {backend!r}: {did_you_mean(backend, known)}")
 
 
 def _suite_folder(reports: Path, name: str) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from harness.cli.endings import BROKEN, FAIL, INTERRUPTED, PASS, UNKNOWN, say
-from harness.cli.folders import JOURNAL, clear
+from harness.cli.folders import clear
 from harness.cli.progress import progress
 from harness.cli.tables import show_table
 from harness.model.errors import HarnessError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.model.plan import Plan, Twin
     from harness.report import JudgedRun
     from harness.report.documents import SuiteDocument
-    from harness.runner.suite import RunOutcome
+    from harness.runner.run import RunOutcome
 
 Mode = Literal["json", "text"]
 
@@ -74,8 +74,10 @@ def judged(outcomes: Sequence[RunOutcome]) -> list[JudgedRun]:
 def _journal(outcome: RunOutcome) -> tuple[Journal | None, HarnessError | None]:
     from harness.journal.files import read
 
+    if outcome.interrupted and not outcome.run_dir.exists():
+        return None, HarnessError("interrupted before it began")
     try:
-        return read(outcome.run_dir / JOURNAL), None
+        return read(outcome.run_dir), None
     except HarnessError as error:
         return None, error
 
