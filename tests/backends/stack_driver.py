@@ -24,8 +24,10 @@ async def main() -> None:
     settings = {name: {MARKER: marker} for name in description.services}
     info = await backend.start(StackPlan(description, Path(run_dir), description.links, settings))
     await get(backend, "http://echo:17101/children")
-    own = backend._zygote.pid if backend._zygote else None
-    print(json.dumps({"zygote": own, "supervisor": info.supervisor_pid, "pids": list(info.pids.values())}), flush=True)
+    print(
+        json.dumps({"zygote": backend.zygote_pid, "supervisor": info.supervisor_pid, "pids": list(info.pids.values())}),
+        flush=True,
+    )
     await asyncio.Event().wait()
 
 

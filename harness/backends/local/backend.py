@@ -88,7 +88,15 @@ class LocalBackend:
             ready_s=time.monotonic() - began_s,
         )
 
+    @property
+    def zygote_pid(self) -> int | None:
+        """The zygote's process, if it was started here."""
+        return self._zygote.pid if self._zygote else None
+
     async def _ready_zygote(self) -> Zygote:
+        if self._owns_zygote and self._zygote is not None and self._zygote.ended:
+            self._zygote.close()
+            self._zygote = None
         if self._zygote is None:
             starting = asyncio.ensure_future(asyncio.to_thread(start_zygote, self._description))
             try:

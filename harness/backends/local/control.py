@@ -56,10 +56,11 @@ class Control:
         """Ask for something. Raises BackendError when it fails or is not done in time."""
         self._last += 1
         number = self._last
-        if self._listening.done():
-            raise BackendError("the supervisor of the stack has ended")
         self._answers[number] = asyncio.get_running_loop().create_future()
-        self._writer.write(json.dumps({"id": number, "do": what, **arguments}).encode() + b"\n")
+        if self._listening.done():
+            self._answers[number].set_result(None)
+        else:
+            self._writer.write(json.dumps({"id": number, "do": what, **arguments}).encode() + b"\n")
         return await self._answer(number, what, ANSWER_WITHIN_S if within_s is None else within_s)
 
     async def _answer(self, number: int, what: str, within_s: float) -> Any:
@@ -70,6 +71,8 @@ class Control:
             raise BackendError(f"the supervisor of the stack did not {what} within {within_s:g} s") from error
         finally:
             self._answers.pop(number, None)
+        if message is None:
+            raise BackendError("the supervisor of the stack has ended", remedy="was it, or its zygote, killed?")
         if "error" in message:
             raise BackendError(f"the supervisor of the stack could not {message['error']}")
         return message["ok"]
@@ -88,7 +91,7 @@ class Control:
             self._on_event(None)
             for waiting in self._answers.values():
                 if not waiting.done():
-                    waiting.set_result({"error": "answer: it has ended"})
+                    waiting.set_result(None)
 
     async def close(self) -> None:
         """End the stack by closing the connection, and see that the supervisor has ended."""

@@ -54,8 +54,11 @@ class Become(BaseException):
 def spawn(spec: ProcessSpec, keep: set[int]) -> int:
     """Fork. Returns the child's pid; in the child, raises Become."""
     parent = os.getpid()
+    # Until the child has dropped the supervisor's handlers, a signal meant for it must wait, not be swallowed by them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         return pid
     try:
         os.setsid()

@@ -58,7 +58,7 @@ class Zygote:
                         wake.recv(65536)
                         self._reap()
                     elif key.fileobj is self._listener:
-                        self._accept()
+                        self.accept()
                     else:
                         self._ending = True
         self._end()
@@ -66,14 +66,14 @@ class Zygote:
     def _asked_to_end(self, *_: Any) -> None:
         self._ending = True
 
-    def _accept(self) -> None:
+    def accept(self) -> None:
+        """Fork a supervisor for one caller of this user."""
         try:
             control, _ = self._listener.accept()
         except OSError:
             return
         with control:
-            credentials = control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-            if struct.unpack("3i", credentials)[1] != os.getuid():
+            if peer_uid(control) != os.getuid():
                 return
             zygote = os.getpid()
             pid = os.fork()
@@ -105,6 +105,12 @@ class Zygote:
             self._reap()
             time.sleep(0.002)
         kill_descendants()
+
+
+def peer_uid(control: socket.socket) -> int:
+    """Return the user behind a connection, as the kernel knows it."""
+    credentials = control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
 
 
 def _preload(modules: list[str], search: list[str]) -> None:

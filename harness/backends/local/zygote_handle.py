@@ -110,6 +110,11 @@ class Zygote:
         """The zygote's process, if it is owned here."""
         return self._process.pid if self._process else None
 
+    @property
+    def ended(self) -> bool:
+        """Whether an owned zygote has ended, for whatever reason."""
+        return self._process is not None and self._process.poll() is not None
+
     def close(self) -> None:
         """End an owned zygote and everything below it. Idempotent."""
         process, self._process = self._process, None
