@@ -16,7 +16,7 @@ Place = tuple[int, Any]  # address family, socket address
 _KEEP_S = 5.0
 
 
-class BadAddress(ValueError):
+class AddressError(ValueError):
     """An address that cannot be one; the message is worded as Toxiproxy words it."""
 
 
@@ -26,34 +26,34 @@ def split(address: str) -> tuple[str, str]:
         return "", "0"
     host, colon, port = address.rpartition(":")
     if not colon:
-        raise BadAddress(f"address {address}: missing port in address")
+        raise AddressError(f"address {address}: missing port in address")
     if host.startswith("[") and host.endswith("]"):
         return host[1:-1], port
     if ":" in host:
-        raise BadAddress(f"address {address}: too many colons in address")
+        raise AddressError(f"address {address}: too many colons in address")
     return host, port
 
 
-def port_number(address: str, port: str) -> int:
+def port_number(port: str) -> int:
     if not port:
         return 0
     if port.isascii() and port.isdigit():
         if int(port) > 65535:
-            raise BadAddress(f"address {port}: invalid port")
+            raise AddressError(f"address {port}: invalid port")
         return int(port)
     with contextlib.suppress(OSError):
         return socket.getservbyname(port, "tcp")
-    raise BadAddress(f"lookup tcp/{port}: unknown port")
+    raise AddressError(f"lookup tcp/{port}: unknown port")
 
 
 def numeric(host: str, port: int) -> list[Place] | None:
     """The places of a host that need no looking up; None when it is a name."""
+    if not host and socket.has_dualstack_ipv6():
+        return [(socket.AF_INET6, ("::", port))]
     if not host:
-        return (
-            [(socket.AF_INET6, ("::", port))] if socket.has_dualstack_ipv6() else [(socket.AF_INET, ("0.0.0.0", port))]
-        )  # noqa: S104
+        return [(socket.AF_INET, ("0.0.0.0", port))]  # noqa: S104 - what an empty host means
     if host == "localhost":
-        return [(socket.AF_INET, ("127.0.0.1", port))]
+        return [(socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET6, ("::1", port))]
     try:
         version = ipaddress.ip_address(host.partition("%")[0]).version
     except ValueError:
@@ -88,9 +88,9 @@ class Resolver:
         self._threads: list[threading.Thread] = []
 
     def known(self, address: str) -> list[Place]:
-        """Where an address is; NotYetKnown when it has to be asked for first, BadAddress when it is nowhere."""
+        """Where an address is; NotYetKnown when it has to be asked for first, AddressError when it is nowhere."""
         host, port_text = split(address)
-        port = port_number(address, port_text)
+        port = port_number(port_text)
         places = numeric(host, port)
         if places is not None:
             return places
@@ -98,7 +98,7 @@ class Resolver:
         if self._now() >= until:
             raise NotYetKnown(host)
         if isinstance(answer, str):
-            raise BadAddress(answer)
+            raise AddressError(answer)
         return [(family, (place[0], port, *place[2:])) for family, place in answer]
 
     def ask(self, host: str, then: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ import struct
 import termios
 from typing import TYPE_CHECKING
 
-from harness.proxy.address import BadAddress, NotYetKnown, Place
+from harness.proxy.address import AddressError, NotYetKnown, Place
 from harness.proxy.loop import ERROR, HANG_UP, IN, OUT
 from harness.proxy.stream import Stream
 from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, Toxic
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.proxy.proxy import Proxy
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
-_LEAVE_AT_MOST_S = 30.0
+_CLOSE_WITHIN_S, _RESET_WITHIN_S = 30.0, 1.0  # how long unread bytes may keep a close, and a reset, waiting
 
 
 class Side:
@@ -101,7 +101,7 @@ class Connection:
             self.settle()
             self.proxy.resolver.ask(name.host, self._dial_again)
             return
-        except BadAddress:
+        except AddressError:
             self.places = []
         self._dial_next(errno.EHOSTUNREACH)
 
@@ -136,6 +136,10 @@ class Connection:
             self._release(self.server)
             self._dial_next(error)
             return
+        try:
+            self.server.sock.getpeername()
+        except OSError:
+            return  # not yet: the event was meant for an earlier socket of the same number
         self.dialling = False
         self.places = []
         self.rearm = True
@@ -184,15 +188,10 @@ class Connection:
     def _failed(self, side: Side, mask: int) -> None:
         """Nothing is read from this side now, yet something has happened to it."""
         side.quiet = self.rearm = True
-        if self.dialling and side is self.client:
+        if self.dialling:
             self.close()
-        elif mask & ERROR and not side.broken and not self.closed:
-            side.broken = True
-            into = self.down if side is self.client else self.up
-            if not into.deaf:
-                into.discard()
-                into.deaf = True
-                self.target_gone(into)
+        elif mask & ERROR and not side.broken:
+            self.side_gone(side)
 
     # What streams report.
 
@@ -202,51 +201,61 @@ class Connection:
         if stream.target.sock is not None:
             with contextlib.suppress(OSError):
                 stream.target.sock.shutdown(socket.SHUT_WR)
-        if self._untouchable(stream.source):
-            if other.ended:
-                self._watch(stream.source)
-                self._release(stream.target)
-        elif stream.source.broken:
-            self.close(reset=True)
+        if stream.source.broken:
+            self.hang_up(stream, reset=True)
         elif other.finished:
             self.close()
+        elif other.ended and self._untouchable(stream.source):
+            self._hold(stream.source, stream.target)
 
     def stream_reset(self, stream: Stream) -> None:
         """A stream has passed on a reset, or ended towards a target that is gone."""
-        if not self._untouchable(stream.source):
-            self.close(reset=True)
+        if self._untouchable(stream.source) and not stream.source.broken:
+            self._other(stream).ended = True
+            self._hold(stream.source, stream.target)
+        else:
+            self.hang_up(stream, reset=True)
+
+    def stream_ended(self, stream: Stream) -> None:
+        """A stream's source has ended, and its stages know."""
+        if self.closed:
             return
-        self._watch(stream.source)
-        self._other(stream).ended = True
-        if stream.target.sock is not None:
-            stream.target.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._release(stream.target)
+        if stream.source.broken:
+            self.side_gone(stream.source)
+        elif stream.silenced and self._other(stream).finished:
+            self._hold(stream.target, stream.source)
 
-    def target_gone(self, stream: Stream) -> None:
-        """A stream's target takes no bytes any more. If it is still being read, it will say so itself."""
-        stream.target.broken = True
-        other = self._other(stream)
-        if (other.finished and not other.silenced) or (stream.ended and other.ended and not other.stages):
-            self.close(reset=True)
+    def side_gone(self, side: Side) -> None:
+        """A side was reset. What it had sent before is still read; then its own stream says so to the other side."""
+        side.broken = True
+        into, outof = (self.down, self.up) if side is self.client else (self.up, self.down)
+        into.discard()
+        into.deaf = True
+        if outof.ended and not self.closed:
+            if outof.finished and not outof.silenced:
+                self.hang_up(outof, reset=True)
+            else:
+                self._release(side)
 
-    def hang_up(self, stream: Stream, waited_s: float = 0.0) -> None:
+    def hang_up(self, stream: Stream, waited_s: float = 0.0, *, reset: bool = False) -> None:
         """Close both sides as soon as the target has acknowledged all that was sent to it."""
         if self.closed:
             return
         sock = stream.target.sock
         if sock is None:
-            self.close()
+            self.close(reset=reset)
             return
         if not waited_s:
             self.up.ended = self.down.ended = self.rearm = True
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_WR)
+            if not reset:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_WR)
         left = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
-        if not left or stream.target.broken or waited_s > _LEAVE_AT_MOST_S:
-            self.close()
+        if not left or stream.target.broken or waited_s > (_RESET_WITHIN_S if reset else _CLOSE_WITHIN_S):
+            self.close(reset=reset)
             return
         pause_s = min(0.05, 0.0005 + waited_s)
-        self.loop.after(pause_s, lambda: self.hang_up(stream, waited_s + pause_s))
+        self.loop.after(pause_s, lambda: self.hang_up(stream, waited_s + pause_s, reset=reset))
 
     # Closing, and what to wait for.
 
@@ -299,6 +308,8 @@ class Connection:
         if side.sock is not None:
             side.sock.close()
         side.sock, side.fd, side.mask = None, -1, -1
+        if self.client.fd < 0 and self.server.fd < 0 and not self.dialling:
+            self.close()
 
     def _other(self, stream: Stream) -> Stream:
         return self.down if stream is self.up else self.up
@@ -307,10 +318,12 @@ class Connection:
         """A toxic forbids that anything reaches this side."""
         return self.lost or (self.down if side is self.client else self.up).silenced
 
-    def _watch(self, side: Side) -> None:
-        """A silent side is kept open; ask now and then whether its peer still exists, so that it is not kept for ever."""
-        if side.sock is not None:
+    def _hold(self, silent: Side, done: Side) -> None:
+        """One side is done with and the other must hear nothing: keep it open, and ask its peer now and then whether
+        it still exists, so that it is not kept for ever."""
+        if silent.sock is not None:
             with contextlib.suppress(OSError):
-                side.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                side.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5)
-                side.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+                silent.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                silent.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5)
+                silent.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+        self._release(done)

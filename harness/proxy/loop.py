@@ -10,7 +10,6 @@ import heapq
 import itertools
 import os
 import select
-import threading
 import time
 from collections.abc import Callable
 
@@ -59,7 +58,6 @@ class Loop:
         self._order = itertools.count()
         self._posted: collections.deque[Callable[[], None]] = collections.deque()
         self._running = False
-        self._thread = 0
         self._wake_r, self._wake_w = os.pipe()
         for end in (self._wake_r, self._wake_w):
             os.set_blocking(end, False)
@@ -94,7 +92,6 @@ class Loop:
 
     def run(self) -> None:
         self._running = True
-        self._thread = threading.get_ident()
         while self._running:
             for fd, mask in self._wait():
                 handler = self._handlers.get(fd)

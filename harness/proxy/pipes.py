@@ -28,12 +28,13 @@ class Pipe:
 
 
 class PipePool:
-    """Empty pipes, ready to be lent."""
+    """Empty pipes, ready to be lent. `hot` is used without being lent, as long as each use leaves it empty."""
 
     def __init__(self, keep: int = 16, *, splice: bool = CAN_SPLICE) -> None:
         self.splice = splice and CAN_SPLICE
         self._keep = keep
         self._idle: list[Pipe] = []
+        self.hot = self.take()
 
     def take(self) -> Pipe | None:
         if self._idle:
@@ -52,6 +53,13 @@ class PipePool:
         else:
             pipe.close()
 
+    def keep_hot(self) -> Pipe | None:
+        """The hot pipe was left with bytes in it and is now lent: heat another."""
+        self.hot = self.take()
+        return self.hot
+
     def close(self) -> None:
+        if self.hot is not None:
+            self.hot.close()
         while self._idle:
             self._idle.pop().close()

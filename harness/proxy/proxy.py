@@ -16,7 +16,7 @@ _ACCEPT_AT_ONCE = 32
 _OUT_OF_DESCRIPTORS_S = 0.05
 
 
-class CannotListen(Exception):  # noqa: N818 - the sentence is the message
+class ListenError(Exception):
     """The address cannot be listened on; worded as Toxiproxy words it."""
 
 
@@ -57,7 +57,7 @@ class Proxy:
     # Being up and down.
 
     def start(self, places: list[Place]) -> None:
-        """Listen at the first of the places; CannotListen when that is refused."""
+        """Listen at the first of the places; ListenError when that is refused."""
         family, place = places[0]
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -73,7 +73,7 @@ class Proxy:
         except OSError as error:
             sock.close()
             why = os.strerror(error.errno or 0).lower()
-            raise CannotListen(f"listen tcp {shown(place)}: bind: {why}") from None
+            raise ListenError(f"listen tcp {shown(place)}: bind: {why}") from None
         self._listener = sock
         self.listen = shown(sock.getsockname())
         self.enabled = True

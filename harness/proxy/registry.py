@@ -3,14 +3,14 @@
 from typing import Any
 
 from harness.proxy import wire
-from harness.proxy.address import BadAddress, NotYetKnown, Resolver, shown
+from harness.proxy.address import AddressError, NotYetKnown, Resolver, shown
 from harness.proxy.chance import Chance
 from harness.proxy.loop import Loop
 from harness.proxy.pipes import PipePool
-from harness.proxy.proxy import CannotListen, Proxy
+from harness.proxy.proxy import ListenError, Proxy
 from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, Toxic
 from harness.proxy.toxics import TOXICS
-from harness.proxy.toxics.stage import BadValue, Stage
+from harness.proxy.toxics.stage import ValueRefusedError, Stage
 from harness.proxy.wire import ApiError, bad_body
 
 _PROXY_FIELDS: dict[str, type] = {
@@ -173,20 +173,20 @@ class Registry:
     def _start(self, proxy: Proxy) -> None:
         try:
             proxy.start(self._resolved(proxy.listen))
-        except CannotListen as error:
+        except ListenError as error:
             raise ApiError(str(error), 500) from None
 
     def _resolved(self, address: str) -> list[Any]:
         try:
             return self.resolver.known(address)
-        except BadAddress as error:
+        except AddressError as error:
             raise ApiError(f"listen tcp: {error}", 500) from None
 
     def _known_or_broken(self, address: str) -> None:
         """Make sure that a name has been looked up; whether it is anywhere does not matter yet."""
         try:
             self.resolver.known(address)
-        except BadAddress:
+        except AddressError:
             return
 
     def _differs(self, proxy: Proxy, listen: str, upstream: str) -> bool:
@@ -196,7 +196,7 @@ class Registry:
             return False
         try:
             return shown(self.resolver.known(listen)[0][1]) != proxy.listen
-        except BadAddress as error:
+        except AddressError as error:
             raise ApiError(str(error), 500) from None
 
 
@@ -211,7 +211,7 @@ def _values(kind: type[Stage], given: Any, current: dict[str, Any], warnings: li
             if attribute.name in found:
                 values[attribute.name] = attribute.read(attribute.name, found[attribute.name])
         kind.check(values)
-    except BadValue as error:
+    except ValueRefusedError as error:
         raise bad_body(str(error)) from None
     return values
 

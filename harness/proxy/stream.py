@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.proxy.loop import Timer
 from harness.proxy.pipes import Pipe
-from harness.proxy.toxics.stage import Receiver, Stage
+from harness.proxy.toxics.stage import End, Receiver, Stage
 
 if TYPE_CHECKING:
     from harness.proxy.connection import Connection, Side
@@ -21,7 +21,7 @@ CHUNK_BYTES = 1 << 17
 WINDOW_BYTES = 1 << 18
 _SPLICE = 0x3  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK
 _MORE_BYTES = 1 << 14  # after fewer than that, the source is taken to be empty for now
-_ROUNDS = 4  # so many turns before the other connections have theirs
+_ROUNDS = range(4)  # so many turns before the other connections have theirs
 
 
 class Stream:
@@ -64,7 +64,7 @@ class Stream:
         """The source may have bytes, or have ended."""
         if self.ended:
             return
-        for _ in range(_ROUNDS):
+        for _ in _ROUNDS:
             if self.piped or self.held >= self.window:
                 return
             size = self._read_chunk() if self.sight or self.held or self.deaf else self._splice()
@@ -104,17 +104,18 @@ class Stream:
             return
         self._wait([data])
 
-    def end(self, reset: bool) -> None:
+    def end(self, how: End) -> None:
+        """The way out of the stages, for the end."""
         if self.finished or self.hanging_up or self.silenced:
             return
-        if reset or self.deaf:
+        self.hanging_up = how is End.CLOSE
+        if how is End.RESET or self.deaf:
             self.finished = True
             self.connection.stream_reset(self)
-        elif not self.out and not self.piped:
-            self.finished = True
-            self.connection.stream_finished(self)
+        elif self.out or self.piped:
+            self._wait([b""])  # an empty piece is the end
         else:
-            self._wait([])  # an empty piece is the end
+            self._sent_all()
 
     def at(self, when: float, call: Callable[[], None]) -> Timer:
         """Call a stage at a moment; what it does may change what the connection waits for."""
@@ -140,12 +141,6 @@ class Stream:
         self._return_pipe()
         self.connection.rearm = True
         return size
-
-    def close_when_sent(self) -> None:
-        if not self.out and not self.piped:
-            self.connection.hang_up(self)
-        self.hanging_up = True
-        self.connection.rearm = True
 
     # Stages.
 
@@ -186,7 +181,10 @@ class Stream:
     def _source_ended(self, reset: bool) -> None:
         self.ended = True
         self.connection.rearm = True
-        self._head().end(reset or self.source.broken)
+        if reset:
+            self.source.broken = True
+        self._head().end(End.RESET if self.source.broken else End.DONE)
+        self.connection.stream_ended(self)
 
     def _read_chunk(self) -> int:
         try:
@@ -215,24 +213,34 @@ class Stream:
         return self
 
     def _splice(self) -> int:
-        pipe = self.pipe = self.connection.pipes.take()
+        """Once from the source through the hot pipe to the target: the shortest way, taken by nearly all bytes."""
+        pool = self.connection.pipes
+        pipe = pool.hot or pool.keep_hot()
         if pipe is None:
             return self._read_chunk()
         try:
-            size = os.splice(self.source.fd, pipe.w, pipe.size_bytes, flags=_SPLICE)
+            size = os.splice(self.source.fd, pipe.w, pipe.size_bytes, None, None, _SPLICE)
+            if size:
+                self.offset += size
+                self.piped = size
+                sent = os.splice(pipe.r, self.target.fd, size, None, None, _SPLICE)
+                self.sent += sent
+                if sent == size:
+                    self.piped = 0
+                    return size
+                self.piped -= sent
         except BlockingIOError:
-            self._return_pipe()
-            return 0
+            if not self.piped:
+                return 0
         except OSError:
-            self._return_pipe()
-            self._source_ended(reset=True)
-            return 0
-        if not size:
-            self._return_pipe()
+            if not self.piped:
+                self._source_ended(reset=True)
+                return 0
+        if not self.piped:
             self._source_ended(reset=False)
             return 0
-        self.offset += size
-        self.piped = size
+        self.pipe = pipe
+        pool.keep_hot()
         self._empty_pipe()
         return size
 
@@ -240,7 +248,7 @@ class Stream:
         assert self.pipe is not None
         while self.piped:
             try:
-                size = os.splice(self.pipe.r, self.target.fd, self.piped, flags=_SPLICE)
+                size = os.splice(self.pipe.r, self.target.fd, self.piped, None, None, _SPLICE)
             except BlockingIOError:
                 self.blocked = self.connection.rearm = True
                 return
@@ -250,8 +258,6 @@ class Stream:
             self.piped -= size
             self.sent += size
         self._return_pipe()
-        if self.hanging_up and not self.out:
-            self.connection.hang_up(self)
 
     def _empty_out(self) -> None:
         out = self.out
@@ -259,7 +265,7 @@ class Stream:
             piece = out[0]
             if not piece:
                 self.out = None
-                self.end(reset=False)
+                self._sent_all()
                 return
             try:
                 size = os.write(self.target.fd, piece)
@@ -276,20 +282,24 @@ class Stream:
             else:
                 out[0] = memoryview(piece)[size:]
         self.out = None
+
+    def _sent_all(self) -> None:
+        """What was written last was the end."""
         if self.hanging_up:
             self.connection.hang_up(self)
+        else:
+            self.finished = True
+            self.connection.stream_finished(self)
 
     def _wait(self, pieces: list[bytes | memoryview]) -> None:
         if self.out is None:
             self.out = collections.deque()
-        self.out.extend(pieces or [b""])
+        self.out.extend(pieces)
         self.blocked = self.connection.rearm = True
 
     def _target_gone(self) -> None:
         """The target refused bytes: from now on they are thrown away, and its own stream will say why."""
-        self.discard()
-        self.deaf = True
-        self.connection.target_gone(self)
+        self.connection.side_gone(self.target)
 
     def _return_pipe(self) -> None:
         if self.pipe is not None:

@@ -3,18 +3,22 @@
 from typing import Any
 
 
+FLIPS_KEPT = 1000
+
+
 class Tally:
     """Counts of one toxic over all its connections."""
 
     __slots__ = (
-        "bytes_changed", "bytes_delayed", "bytes_dropped", "bytes_passed", "chosen", "closes", "delay_count",
-        "delay_max_s", "delay_min_s", "delay_sum_s", "resets", "spared", "touched",
+        "bits_flipped", "bytes_delayed", "bytes_dropped", "bytes_passed", "chosen", "closes", "delay_count",
+        "delay_max_s", "delay_min_s", "delay_sum_s", "flips", "resets", "spared", "touched",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.chosen = self.spared = self.touched = 0
-        self.bytes_passed = self.bytes_delayed = self.bytes_dropped = self.bytes_changed = 0
+        self.bytes_passed = self.bytes_delayed = self.bytes_dropped = self.bits_flipped = 0
         self.closes = self.resets = 0
+        self.flips: list[tuple[int, int, int]] = []  # the first: connection, offset, bit
         self.delay_count = 0
         self.delay_sum_s = self.delay_max_s = 0.0
         self.delay_min_s: float | None = None
@@ -34,8 +38,10 @@ class Tally:
     def passed(self, size: int) -> None:
         self.bytes_passed += size
 
-    def changed(self, size: int) -> None:
-        self.bytes_changed += size
+    def flipped(self, ordinal: int, offset: int, bit: int) -> None:
+        self.bits_flipped += 1
+        if len(self.flips) < FLIPS_KEPT:
+            self.flips.append((ordinal, offset, bit))
 
     def closed(self) -> None:
         self.closes += 1
@@ -52,7 +58,8 @@ class Tally:
             "bytes_passed": self.bytes_passed,
             "bytes_delayed": self.bytes_delayed,
             "bytes_dropped": self.bytes_dropped,
-            "bytes_changed": self.bytes_changed,
+            "bits_flipped": self.bits_flipped,
+            "flips": self.flips,
             "closes": self.closes,
             "resets": self.resets,
             "delays": self.delay_count,

@@ -1,6 +1,7 @@
-"""limit_data: the connection is closed after `bytes` bytes have passed in this stream, counted from the toxic's coming."""
+"""limit_data: the connection is closed after `bytes` bytes have passed in this stream, counted from the toxic's
+coming. The bytes before that arrive."""
 
-from harness.proxy.toxics.stage import Attribute, Stage
+from harness.proxy.toxics.stage import Attribute, End, Stage
 
 
 class LimitData(Stage):
@@ -23,9 +24,10 @@ class LimitData(Stage):
             self.next.push(offset, data[:left])
         if len(data) >= left and not self.over:
             self.over = True
+            self.touch()
             self.toxic.tally.closed()
-            self.stream.close_when_sent()
+            self.next.end(End.CLOSE)
 
-    def end(self, reset: bool) -> None:
+    def end(self, how: End) -> None:
         if not self.over:
-            self.next.end(reset)
+            self.next.end(how)

@@ -4,7 +4,7 @@ What came is dropped. Both sides are reset.
 """
 
 from harness.proxy.loop import Timer
-from harness.proxy.toxics.stage import Attribute, Stage
+from harness.proxy.toxics.stage import Attribute, End, Stage
 
 
 class ResetPeer(Stage):
@@ -16,12 +16,12 @@ class ResetPeer(Stage):
         self.timer: Timer | None = None
         self.came: float | None = None
 
-    def push(self, offset: int, data: bytes) -> None:
+    def push(self, _offset: int, data: bytes) -> None:
         self.toxic.tally.dropped(len(data))
         self.stream.lost(len(data))
         self._arm()
 
-    def end(self, reset: bool) -> None:
+    def end(self, _how: End) -> None:
         self._arm()
 
     def changed(self) -> None:
@@ -43,5 +43,6 @@ class ResetPeer(Stage):
 
     def _arm(self) -> None:
         if self.came is None:
+            self.touch()
             self.came = self.stream.loop.now()
             self.changed()

@@ -1,36 +1,37 @@
 """slow_close: the end of the stream is passed on only after `delay` milliseconds. Bytes are not its business."""
 
 from harness.proxy.loop import Timer
-from harness.proxy.toxics.stage import Attribute, Stage
+from harness.proxy.toxics.stage import Attribute, End, Stage
 
 
 class SlowClose(Stage):
     attributes = (Attribute("delay"),)
     sees_bytes = False
 
-    __slots__ = ("came", "reset", "timer")
+    __slots__ = ("came", "how", "timer")
 
     def start(self) -> None:
         self.timer: Timer | None = None
         self.came = 0.0
-        self.reset: bool | None = None  # the end that is held back, if one is
+        self.how: End | None = None  # the end that is held back, if one is
 
-    def end(self, reset: bool) -> None:
-        self.reset = reset
+    def end(self, how: End) -> None:
+        self.touch()
+        self.how = how
         self.came = self.stream.loop.now()
         self.changed()
 
     def changed(self) -> None:
-        if self.reset is not None:
+        if self.how is not None:
             self.stop()
             self.timer = self.stream.at(self.came + self.toxic.values["delay"] / 1000, self.flush)
 
     def flush(self) -> None:
         self.stop()
-        if self.reset is not None:
-            reset, self.reset = self.reset, None
+        if self.how is not None:
+            how, self.how = self.how, None
             self.toxic.tally.delayed(self.stream.loop.now() - self.came, 0)
-            self.next.end(reset)
+            self.next.end(how)
 
     def stop(self) -> None:
         if self.timer is not None:

@@ -5,7 +5,7 @@ lost node is silent. Removing the toxic closes the connection, since bytes were 
 """
 
 from harness.proxy.loop import Timer
-from harness.proxy.toxics.stage import Attribute, Stage
+from harness.proxy.toxics.stage import Attribute, End, Stage
 
 
 class Timeout(Stage):
@@ -17,6 +17,7 @@ class Timeout(Stage):
     def start(self) -> None:
         self.timer: Timer | None = None
         self.began = self.stream.loop.now()
+        self.touch()
         self.toxic.tally.dropped(self.stream.discard())
         self.changed()
 
@@ -25,11 +26,11 @@ class Timeout(Stage):
         if self.toxic.values["timeout"]:
             self.timer = self.stream.at(self.began + self.toxic.values["timeout"] / 1000, self._close)
 
-    def push(self, offset: int, data: bytes) -> None:
+    def push(self, _offset: int, data: bytes) -> None:
         self.toxic.tally.dropped(len(data))
         self.stream.lost(len(data))
 
-    def end(self, reset: bool) -> None:
+    def end(self, _how: End) -> None:
         """Swallowed."""
 
     def flush(self) -> None:
