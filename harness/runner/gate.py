@@ -12,15 +12,14 @@ from harness.model.expectations import Bound
 from harness.model.plan import Plan
 from harness.model.readings import GateSeen
 from harness.model.stack import StackDescription
-from harness.model.units import Quantity
 from harness.probes.polling import Clock
 from harness.runner.live import Live
 
 EVERY_S = 0.05
 # Whatever else a scenario asks for: something answers, and what it answers is right and fresh.
-SANE = (
-    Bound(id="gate-answers", probe="availability", at_least=Quantity(0.9), over=1.0, min_samples=5),
-    Bound(id="gate-right", probe="silent_wrong_answers", at_most=Quantity(0.0), over=1.0, min_samples=5),
+SANE = tuple(
+    Bound.model_validate({"id": f"gate-{probe}", "probe": probe, "over": "1s", "min_samples": 5} | limit)
+    for probe, limit in (("availability", {"at_least": 0.9}), ("silent_wrong_answers", {"at_most": 0}))
 )
 
 

@@ -43,6 +43,7 @@ from harness.seams import Seams
 TICK_S = 0.1
 STOP_S = 10.0
 HEAL_S = 15.0
+CLOCK_EVERY_S = 0.03
 T = TypeVar("T")
 
 
@@ -208,12 +209,16 @@ class Run:
     async def _event_clock(self) -> EventClock | None:
         if self._stack.event_clock is None:
             return None
-        try:
-            async with aiohttp.ClientSession() as session:
-                page = await get(session, self._backend.resolve(self._stack.event_clock.url))
-            return EventClock.from_json(json.loads(page))
-        except (NoAnswerError, ValueError, KeyError, TypeError) as error:
-            raise ProbeError(f"the stack's event clock cannot be read: {error}") from error
+        url = self._backend.resolve(self._stack.event_clock.url)
+        deadline_s = self._journal.now_s() + self._stack.ready_within_s
+        async with aiohttp.ClientSession() as session:
+            while True:
+                try:
+                    return EventClock.from_json(json.loads(await get(session, url)))
+                except (NoAnswerError, ValueError, KeyError, TypeError) as error:
+                    if self._journal.now_s() > deadline_s:
+                        raise ProbeError(f"the stack's event clock cannot be read: {error}") from error
+                await asyncio.sleep(CLOCK_EVERY_S)
 
     def _phase(self, phase: PhaseName, detail: str | None = None) -> None:
         self._journal.write(Phase(phase=phase, detail=detail))

@@ -95,8 +95,8 @@ class Link:
     async def round_trip_s(self, health_path: str | None, timeout_s: float, direct: bool = False) -> float | None:
         """Measure one small exchange over the link; None where no answer came in time.
 
-        A service that speaks HTTP is asked for its health; any other is sent one inline `PING`, to which servers of the
-        Redis protocol answer.
+        What is sent is a GET of HTTP/1.0, for a service's health where it has a page for it. Servers of the Redis protocol
+        read that as a command of theirs with too many arguments, and answer it too.
         """
         host, _, port = (self.direct if direct else self.through).rpartition(":")
         ask = functools.partial(_exchange, host, int(port), health_path, timeout_s)
@@ -109,7 +109,7 @@ async def _in_thread(call: Callable[[], T]) -> T:
 
 def _exchange(host: str, port: int, health_path: str | None, timeout_s: float) -> float | None:
     started_s = time.monotonic()
-    request = b"PING\r\n" if health_path is None else _get(host, health_path)
+    request = f"GET {health_path or '/'} HTTP/1.0\r\n\r\n".encode()
     try:
         with socket.create_connection((host, port), timeout=timeout_s) as connection:
             connection.settimeout(max(0.01, timeout_s - (time.monotonic() - started_s)))
@@ -119,7 +119,3 @@ def _exchange(host: str, port: int, health_path: str | None, timeout_s: float) -
     except OSError:
         return None
     return time.monotonic() - started_s
-
-
-def _get(host: str, path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
