@@ -24,8 +24,17 @@ LAYOUT = 5
 CANCELLED = -32_768
 """Stands in ``flight_delay`` for a flight that never left."""
 ARRAYS = (
-    "flight_sched", "flight_number", "flight_carrier", "flight_origin", "flight_dest", "flight_distance",
-    "flight_delay", "departure_at", "departure_flight", "weather_at", "weather_values",
+    "flight_sched",
+    "flight_number",
+    "flight_carrier",
+    "flight_origin",
+    "flight_dest",
+    "flight_distance",
+    "flight_delay",
+    "departure_at",
+    "departure_flight",
+    "weather_at",
+    "weather_values",
 )
 
 
@@ -73,7 +82,10 @@ class Dataset:
         stamp = iso(sched)
         return Flight(
             id=f"{stamp[:10]}-{carrier}-{number}-{origin}-{stamp[11:13]}{stamp[14:16]}",
-            sched=sched, carrier=carrier, number=number, origin=origin,
+            sched=sched,
+            carrier=carrier,
+            number=number,
+            origin=origin,
             dest=str(self.meta["dests"][self["flight_dest"][index]]),
             distance=int(self["flight_distance"][index]),
             delay_min=None if delay == CANCELLED else delay,

@@ -148,9 +148,14 @@ def example(served: Served, departed: Departed) -> Row:
     """One row of a training partition."""
     features = served["features"]
     row: Row = {
-        "id": served["id"], "label": int(departed.delay_min >= LATE_MIN), "matured_at": departed.at,
-        "entity": served["origin"], "carrier": served["carrier"], "distance": float(served["distance"]),
-        "hour": int(served["hour"]), "weekday": int(served["weekday"]),
+        "id": served["id"],
+        "label": int(departed.delay_min >= LATE_MIN),
+        "matured_at": departed.at,
+        "entity": served["origin"],
+        "carrier": served["carrier"],
+        "distance": float(served["distance"]),
+        "hour": int(served["hour"]),
+        "weekday": int(served["weekday"]),
         "model_version": int(served["version"]),
     }
     row.update({name: features[name]["value"] for name in FEATURES})

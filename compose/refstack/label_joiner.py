@@ -99,8 +99,9 @@ class LabelJoiner:
         self.joiner.recover(written_hours(self._store).items())
         self.written_until = event_at(self.joiner.first_hour * HOUR_S)
         self.recovered = True
-        self._service.log.info("recovered: %d ids, open hour %s", len(self.joiner.committed),
-                               hour_name(self.joiner.first_hour))
+        self._service.log.info(
+            "recovered: %d ids, open hour %s", len(self.joiner.committed), hour_name(self.joiner.first_hour)
+        )
 
     def step(self) -> None:
         """Takes one consistent cut of both streams, answers first: an outcome never overtakes its answer."""
@@ -123,8 +124,12 @@ class LabelJoiner:
         if closed.quarantine:
             data = encode(closed.quarantine, QUARANTINE_ROWS)
             self._uploads.put(quarantine_key(closed.hour), data, lambda: None)
-            self._service.log.warning("%d rows of %s kept out of training: %s", len(closed.quarantine),
-                                      hour_name(closed.hour), closed.quarantine[0]["reason"])
+            self._service.log.warning(
+                "%d rows of %s kept out of training: %s",
+                len(closed.quarantine),
+                hour_name(closed.hour),
+                closed.quarantine[0]["reason"],
+            )
 
         def done() -> None:
             self.written_until = hour_end(closed.hour)
@@ -132,8 +137,12 @@ class LabelJoiner:
         self._uploads.put(training_key(closed.hour), encode(closed.training, TRAINING_ROWS), done)
 
     def status(self, _: object) -> tuple[int, object]:
-        return 200, {"joined_until": self.written_until, "backlog": self.joiner.backlog,
-                     "watermark": self._view.watermark, **asdict(self.joiner.counts)}
+        return 200, {
+            "joined_until": self.written_until,
+            "backlog": self.joiner.backlog,
+            "watermark": self._view.watermark,
+            **asdict(self.joiner.counts),
+        }
 
     def run(self) -> None:
         troubled = False

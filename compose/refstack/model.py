@@ -80,9 +80,7 @@ def weights_of(fitted: Any) -> Weights:
     return Weights(tuple(float(v) for v in fitted.coef_[0]), float(fitted.intercept_[0]))
 
 
-def learn(
-    preprocessing: Any, weights: Weights, columns: Mapping[str, Sequence[Any]], labels: Sequence[int]
-) -> Weights:
+def learn(preprocessing: Any, weights: Weights, columns: Mapping[str, Sequence[Any]], labels: Sequence[int]) -> Weights:
     """One pass over one shard from the given weights."""
     encoded = np.asarray(preprocessing.transform(table(columns)), dtype=np.float64)
     fitted = classifier(weights, encoded.shape[1])

@@ -45,8 +45,12 @@ class Drift:
     def __init__(self, service: Service) -> None:
         golden = json.loads((default_dir() / "golden.json").read_text())["columns"][DELAY]
         self._mean, self._std = float(np.mean(golden)), float(np.std(golden))
-        self._gauge = Gauge("monitor_drift_score", "Standardised shift of the mean", ["feature"], registry=service.metrics)
-        self._suspected = Gauge("monitor_drift_suspected", "Whether it is above 1", ["feature"], registry=service.metrics)
+        self._gauge = Gauge(
+            "monitor_drift_score", "Standardised shift of the mean", ["feature"], registry=service.metrics
+        )
+        self._suspected = Gauge(
+            "monitor_drift_suspected", "Whether it is above 1", ["feature"], registry=service.metrics
+        )
         self._window: list[float] = []
 
     def see(self, view: SourceView) -> None:
@@ -84,15 +88,21 @@ class Monitor:
     def _export(self) -> None:
         metrics, targets = self._service.metrics, self.world.targets
         self._passes = Counter("monitor_rule_evaluations", "Passes over all rules", registry=metrics)
-        self._fired = Counter("monitor_alerts_fired", "Alerts that began to fire", ["alertname", "service"], registry=metrics)
+        self._fired = Counter(
+            "monitor_alerts_fired", "Alerts that began to fire", ["alertname", "service"], registry=metrics
+        )
 
         def up(prefix: str) -> int:
-            return sum(t.seen_s is not None and t.failed_since_s is None for n, t in targets.items() if n.startswith(prefix))
+            return sum(
+                t.seen_s is not None and t.failed_since_s is None for n, t in targets.items() if n.startswith(prefix)
+            )
 
         Gauge("monitor_replicas_up", "Model servers that answer", registry=metrics).set_function(lambda: up("server-"))
         Gauge("monitor_workers_up", "Workers that answer", registry=metrics).set_function(lambda: up("worker-"))
         Gauge("monitor_services_up", "Services that answer", registry=metrics).set_function(lambda: up(""))
-        skewed = Gauge("monitor_skewed_features", "Airports times groups whose online values are wrong", registry=metrics)
+        skewed = Gauge(
+            "monitor_skewed_features", "Airports times groups whose online values are wrong", registry=metrics
+        )
         skewed.set_function(lambda: len(self.world.skewed))
         lag = Gauge("monitor_pipeline_lag_seconds", "Active event seconds behind the clock", registry=metrics)
         lag.set_function(self.lag_s)

@@ -18,11 +18,27 @@ def main() -> None:
     root = Path(setting("STATE_DIR", ".")) / "buckets"
     (root / setting("S3_BUCKET", "ml")).mkdir(parents=True, exist_ok=True)
     listen = f"{setting('BIND', '127.0.0.1')}:{int(number('PORT', 9000))}"
-    os.execv(binary, [  # noqa: S606
-        binary, "serve", "s3", str(root), "--addr", listen, "--config", "", "--log-level", "CRITICAL",
-        "--auth-key", f"{setting('S3_ACCESS_KEY')},{setting('S3_SECRET_KEY')}",
-        "--vfs-cache-mode", "off", "--poll-interval", "0",
-    ])
+    os.execv(  # noqa: S606
+        binary,
+        [
+            binary,
+            "serve",
+            "s3",
+            str(root),
+            "--addr",
+            listen,
+            "--config",
+            "",
+            "--log-level",
+            "CRITICAL",
+            "--auth-key",
+            f"{setting('S3_ACCESS_KEY')},{setting('S3_SECRET_KEY')}",
+            "--vfs-cache-mode",
+            "off",
+            "--poll-interval",
+            "0",
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -54,8 +54,11 @@ class ObjectStore:
         self._under_way: dict[int, float] = {}
         self._numbers = itertools.count()
         self._seconds = Histogram(
-            "object_store_request_seconds", "Latency of requests to the object store", ["op"],
-            buckets=BUCKETS_S, registry=metrics,
+            "object_store_request_seconds",
+            "Latency of requests to the object store",
+            ["op"],
+            buckets=BUCKETS_S,
+            registry=metrics,
         )
         self._errors = Counter("object_store_errors_total", "Failed requests", ["op"], registry=metrics)
         oldest = Gauge("object_store_oldest_request_seconds", "Age of the oldest one under way", registry=metrics)
@@ -63,12 +66,19 @@ class ObjectStore:
         session = botocore.session.Session()
         session.register_component("data_loader", _LOADER)
         self._client: Any = session.create_client(
-            "s3", region_name="us-east-1", endpoint_url=setting("S3_ENDPOINT"),
-            aws_access_key_id=setting("S3_ACCESS_KEY"), aws_secret_access_key=setting("S3_SECRET_KEY"),
+            "s3",
+            region_name="us-east-1",
+            endpoint_url=setting("S3_ENDPOINT"),
+            aws_access_key_id=setting("S3_ACCESS_KEY"),
+            aws_secret_access_key=setting("S3_SECRET_KEY"),
             config=Config(
-                connect_timeout=number("S3_CONNECT_TIMEOUT", 0.3), read_timeout=number("S3_READ_TIMEOUT", 0.5),
-                retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, max_pool_connections=8,
-                request_checksum_calculation="when_required", response_checksum_validation="when_required",
+                connect_timeout=number("S3_CONNECT_TIMEOUT", 0.3),
+                read_timeout=number("S3_READ_TIMEOUT", 0.5),
+                retries={"total_max_attempts": 1},
+                s3={"addressing_style": "path"},
+                max_pool_connections=8,
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
             ),
         )
 

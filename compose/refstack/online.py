@@ -35,8 +35,14 @@ def connect(timeout_s: float | None = None) -> redis.Redis:
     host, port = address("ONLINE_STORE")
     limit_s = number("ONLINE_TIMEOUT", 0.4) if timeout_s is None else timeout_s
     return redis.Redis(
-        host=host, port=port, decode_responses=True, protocol=2, retry=Retry(NoBackoff(), 0),
-        socket_timeout=limit_s, socket_connect_timeout=min(limit_s, 0.3), driver_info=None,
+        host=host,
+        port=port,
+        decode_responses=True,
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=limit_s,
+        socket_connect_timeout=min(limit_s, 0.3),
+        driver_info=None,
     )
 
 

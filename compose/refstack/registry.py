@@ -53,8 +53,14 @@ class Registry:
         model = (self._root / "model-1.onnx").read_bytes()
         weights = json.loads((self._root / "weights-1.json").read_text())
         first = Version(1, digest_of(model), None, self._start, 0)
-        lineage = {"version": 1, "digest": first.digest, "parent": None, "trained_on": [],
-                   "trained_until": self._start, "examples": 0}
+        lineage = {
+            "version": 1,
+            "digest": first.digest,
+            "parent": None,
+            "trained_on": [],
+            "trained_until": self._start,
+            "examples": 0,
+        }
         self._store.put(model_key(first.digest), model)
         self._store.put("lineage/1.json", json.dumps(lineage).encode())
         self._store.put(version_key(1), dump({"version": 1, "weights": weights}))
@@ -76,8 +82,13 @@ class Registry:
             self.state = new
 
     def register(self, body: Mapping[str, Any]) -> Answer:
-        offered = Version(int(body["version"]), str(body["digest"]), body.get("parent"),
-                          int(body["trained_until"]), int(body["examples"]))
+        offered = Version(
+            int(body["version"]),
+            str(body["digest"]),
+            body.get("parent"),
+            int(body["trained_until"]),
+            int(body["examples"]),
+        )
         with self._lock:
             if self.state is None:
                 return 503, {"error": "starting"}

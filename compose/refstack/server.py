@@ -83,8 +83,14 @@ class Features:
         host, port = address("ONLINE_STORE")
         limit_s = number("FEATURE_TIMEOUT", 0.1)
         self._client = redis.asyncio.Redis(
-            host=host, port=port, decode_responses=True, protocol=2, socket_timeout=limit_s,
-            socket_connect_timeout=limit_s, retry=Retry(NoBackoff(), 0), driver_info=None,
+            host=host,
+            port=port,
+            decode_responses=True,
+            protocol=2,
+            socket_timeout=limit_s,
+            socket_connect_timeout=limit_s,
+            retry=Retry(NoBackoff(), 0),
+            driver_info=None,
         )
         self.clock = WatermarkClock(speed)
         self._failures = 0
@@ -131,8 +137,12 @@ class Server:
         metrics = service.metrics
         self._answers = Counter("server_answers_total", "Answers by flag", ["fallback"], registry=metrics)
         self._problems = Counter("server_feature_problems_total", "Unusable reads", ["problem"], registry=metrics)
-        self._seconds = Histogram("server_predict_seconds", "Time to answer", registry=metrics,
-                                  buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0))
+        self._seconds = Histogram(
+            "server_predict_seconds",
+            "Time to answer",
+            registry=metrics,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
+        )
 
     async def predict(self, request: Request) -> Response:
         began = time.monotonic()
@@ -157,16 +167,29 @@ class Server:
         score = scorer.one(inputs)
         features = described(chosen)
         if problem != "store" and not body.get("synthetic"):
-            logged = {"id": request_id, "scheduled": scheduled, "version": version, "fallback": chosen.fallback,
-                      "features": features, **given}
+            logged = {
+                "id": request_id,
+                "scheduled": scheduled,
+                "version": version,
+                "fallback": chosen.fallback,
+                "features": features,
+                **given,
+            }
             if not await self._features.log(logged) and chosen.fallback is None:
                 chosen = replace(chosen, fallback="last_good")
         self._answers.labels(chosen.fallback or "none").inc()
         self._seconds.observe(time.monotonic() - began)
-        return JSONResponse({
-            "id": request_id, "score": score, "model": {"version": version, "digest": digest}, "inputs": inputs,
-            "features": features, "fallback": chosen.fallback, "served_by": self._service.name,
-        })
+        return JSONResponse(
+            {
+                "id": request_id,
+                "score": score,
+                "model": {"version": version, "digest": digest},
+                "inputs": inputs,
+                "features": features,
+                "fallback": chosen.fallback,
+                "served_by": self._service.name,
+            }
+        )
 
     async def healthz(self, _: Request) -> Response:
         good = self._models.current is not None
@@ -176,11 +199,13 @@ class Server:
         return Response(generate_latest(self._service.metrics), media_type="text/plain; version=0.0.4")
 
     def app(self) -> Starlette:
-        return Starlette(routes=[
-            Route("/predict", self.predict, methods=["POST"]),
-            Route("/healthz", self.healthz),
-            Route("/metrics", self.metrics),
-        ])
+        return Starlette(
+            routes=[
+                Route("/predict", self.predict, methods=["POST"]),
+                Route("/healthz", self.healthz),
+                Route("/metrics", self.metrics),
+            ]
+        )
 
 
 def main() -> None:
@@ -189,9 +214,17 @@ def main() -> None:
     service.thread(models.run, "models")
     server = Server(service, models, Features(number("SPEED", 3600.0)))
     uvicorn.run(
-        server.app(), host=setting("BIND", "0.0.0.0"), port=int(number("PORT", 8000)), loop="uvloop",  # noqa: S104
-        http="httptools", ws="none", lifespan="off", access_log=False, log_level="warning",
-        timeout_graceful_shutdown=1, backlog=256,
+        server.app(),
+        host=setting("BIND", "0.0.0.0"),  # noqa: S104
+        port=int(number("PORT", 8000)),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+        backlog=256,
     )
 
 

@@ -71,9 +71,7 @@ class Chooser:
     def __init__(self) -> None:
         self._kept: dict[str, deque[Snapshot]] = {entity: deque(maxlen=KEPT) for entity in ENTITIES}
 
-    def choose(
-        self, entity: str, read: Snapshot | None, good_until: int | None, now_event: int
-    ) -> Chosen:
+    def choose(self, entity: str, read: Snapshot | None, good_until: int | None, now_event: int) -> Chosen:
         """``good_until``: set while the entity is in quarantine; stamps up to it were verified."""
         kept = self._kept.get(entity)
         if kept is None:
@@ -95,6 +93,4 @@ class Chooser:
 
 def described(chosen: Chosen) -> dict[str, dict[str, float | int | None]]:
     """The answer's `features`: each value with the event time that it carries."""
-    return {
-        name: {"value": chosen.values[name], "event_time": chosen.stamps[GROUP_OF[name]]} for name in FEATURES
-    }
+    return {name: {"value": chosen.values[name], "event_time": chosen.stamps[GROUP_OF[name]]} for name in FEATURES}

@@ -29,8 +29,11 @@ class Departed:
 
 def departure_entry(departed: Departed) -> dict[str, str]:
     return {
-        "kind": "departure", "id": departed.id, "origin": departed.origin,
-        "at": str(departed.at), "delay": str(departed.delay_min),
+        "kind": "departure",
+        "id": departed.id,
+        "origin": departed.origin,
+        "at": str(departed.at),
+        "delay": str(departed.delay_min),
     }
 
 

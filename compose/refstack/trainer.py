@@ -60,8 +60,12 @@ class Desk:
                 self.seen[worker] = time.monotonic()
                 lease = self.table.acquire(worker, time.monotonic()) if self.job else None
                 if lease is not None and self.job is not None:
-                    return 200, {"shard": lease.shard, "token": lease.token, "version": self.job.version,
-                                 "weights": self.job.base.as_json()}
+                    return 200, {
+                        "shard": lease.shard,
+                        "token": lease.token,
+                        "version": self.job.version,
+                        "weights": self.job.base.as_json(),
+                    }
                 left_s = until - time.monotonic()
                 if left_s <= 0:
                     return 200, {"shard": None}
@@ -161,8 +165,9 @@ class Trainer:
                 if finished:
                     break
                 if time.monotonic() - began > self._timeout_s:
-                    raise JobError(f"version {job.version}: {len(job.keys) - step} shards not done "
-                                   f"after {self._timeout_s:g} s")
+                    raise JobError(
+                        f"version {job.version}: {len(job.keys) - step} shards not done after {self._timeout_s:g} s"
+                    )
                 if self._service.stop.is_set():
                     return
         finally:
@@ -173,8 +178,18 @@ class Trainer:
     def _checkpoint(self, job: Job, shards: Mapping[str, Any], step: int) -> None:
         key = job_key(job.version, step)
         parts = {shard: part for shard, part in shards.items() if "weights" in part}
-        self._store.put(key, dump({"version": job.version, "parent": job.parent, "keys": list(job.keys),
-                                   "weights": job.base.as_json(), "shards": parts}))
+        self._store.put(
+            key,
+            dump(
+                {
+                    "version": job.version,
+                    "parent": job.parent,
+                    "keys": list(job.keys),
+                    "weights": job.base.as_json(),
+                    "shards": parts,
+                }
+            ),
+        )
         self._leftovers.setdefault(job.version, []).append(key)
 
     def _resumed(self, job: Job) -> dict[str, Any]:
@@ -207,15 +222,31 @@ class Trainer:
         trained_on = [{"key": key, "digest": part["digest"], "rows": part["rows"]} for key, part in good.items()]
         self._store.put(model.model_key(digest), data)
         self._store.put(version_key(job.version), dump({"version": job.version, "weights": weights.as_json()}))
-        self._store.put(f"lineage/{job.version}.json", json.dumps({
-            "version": job.version, "digest": digest, "parent": job.parent, "trained_on": trained_on,
-            "trained_until": until, "examples": examples,
-        }).encode())
+        self._store.put(
+            f"lineage/{job.version}.json",
+            json.dumps(
+                {
+                    "version": job.version,
+                    "digest": digest,
+                    "parent": job.parent,
+                    "trained_on": trained_on,
+                    "trained_until": until,
+                    "examples": examples,
+                }
+            ).encode(),
+        )
         self._lineage.pop(job.version, None)
-        outcome = self._registry.call("POST", "/register", {
-            "version": job.version, "digest": digest, "parent": job.parent, "trained_until": until,
-            "examples": examples,
-        })
+        outcome = self._registry.call(
+            "POST",
+            "/register",
+            {
+                "version": job.version,
+                "digest": digest,
+                "parent": job.parent,
+                "trained_until": until,
+                "examples": examples,
+            },
+        )
         self._jobs.labels("promoted" if outcome["promoted"] else "refused").inc()
         if outcome["promoted"]:
             self._weights = {job.version: weights}

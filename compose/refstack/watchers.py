@@ -110,7 +110,11 @@ class OnlineWatch:
         world.ever_complete = world.ever_complete or all(complete.values())
 
     def _right(
-        self, entity: str, group: str, fields: Mapping[str, str], values: dict[str, float | None],
+        self,
+        entity: str,
+        group: str,
+        fields: Mapping[str, str],
+        values: dict[str, float | None],
         stamps: dict[str, dict[str, int]],
     ) -> bool:
         try:
@@ -216,10 +220,21 @@ class Canary:
 
     def _ask(self) -> bool:
         self._count += 1
-        answer: dict[str, Any] = self._peer.call("POST", "/predict", {
-            "id": f"canary-{self._count}", "origin": ENTITIES[self._count % len(ENTITIES)], "dest": "LAX",
-            "carrier": "UA", "distance": 2454, "hour": 12, "weekday": 2, "scheduled": 0, "synthetic": True,
-        })
+        answer: dict[str, Any] = self._peer.call(
+            "POST",
+            "/predict",
+            {
+                "id": f"canary-{self._count}",
+                "origin": ENTITIES[self._count % len(ENTITIES)],
+                "dest": "LAX",
+                "carrier": "UA",
+                "distance": 2454,
+                "hour": 12,
+                "weekday": 2,
+                "scheduled": 0,
+                "synthetic": True,
+            },
+        )
         digest, score = str(answer["model"]["digest"]), answer["score"]
         if self._scorer is None or self._scorer[0] != digest:
             data = self._store.get(model_key(digest))

@@ -54,11 +54,16 @@ def requests(data: Dataset, start: int, end: int) -> list[dict[str, Any]]:
         if not start <= at < end:
             continue
         left = flight.delay_min is not None
-        found.append({
-            "kind": "request", "id": flight.id, "at": at, "body": body_of(flight),
-            "outcome": int(flight.delay_min >= LATE_MIN) if flight.delay_min is not None else None,
-            "outcome_at": flight.sched + 60 * (flight.delay_min or 0) if left else None,
-        })
+        found.append(
+            {
+                "kind": "request",
+                "id": flight.id,
+                "at": at,
+                "body": body_of(flight),
+                "outcome": int(flight.delay_min >= LATE_MIN) if flight.delay_min is not None else None,
+                "outcome_at": flight.sched + 60 * (flight.delay_min or 0) if left else None,
+            }
+        )
     found.sort(key=lambda line: (line["at"], line["id"]))
     return found
 
@@ -92,7 +97,11 @@ def write(data: Dataset, start: int, hours: int, out: Path) -> int:
     end = event_at(active(start) + hours * HOUR_S)
     sent = requests(data, start, end)
     header = {
-        "kind": "workload", "schema": 1, "stack": "reference", "start": start, "end": end,
+        "kind": "workload",
+        "schema": 1,
+        "stack": "reference",
+        "start": start,
+        "end": end,
         "entity_field": "origin",
         "features": {name: {"group": group, **SKEW} for name, group in GROUP_OF.items()},
     }
