@@ -69,6 +69,8 @@ def parse_tree(text: str, file: str) -> Tree:
         node = yaml.compose(text)
     except RecursionError:
         raise StackError(f"values are nested more than {DEEPEST} deep", file=file) from None
+    except (ValueError, OverflowError) as error:  # escapes of characters that do not exist
+        raise StackError(f"this is not YAML: {error}", file=file) from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
@@ -88,12 +90,11 @@ class _Reader:
         self._tree = tree
         self._constructor = yaml.constructor
         self._values = 0
+        self._merging: list[Node] = []
 
     def read(self, node: Node, path: Path_) -> Any:
         self._tree.lines.setdefault(path, node.start_mark.line + 1)
-        self._values += 1
-        if self._values > MOST_VALUES:
-            raise self._error(node, f"aliases unfold into more than {MOST_VALUES} values")
+        self._count(node)
         if len(path) > DEEPEST:
             raise self._error(node, f"values are nested more than {DEEPEST} deep")
         if isinstance(node, MappingNode):
@@ -106,6 +107,11 @@ class _Reader:
             except ValueError:
                 return node.value
         return node.value
+
+    def _count(self, node: Node) -> None:
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise self._error(node, f"aliases unfold into more than {MOST_VALUES} values")
 
     def _mapping(self, node: MappingNode, path: Path_) -> dict[str, Any]:
         own: dict[str, Any] = {}
@@ -130,12 +136,17 @@ class _Reader:
         for source in sources:
             if not isinstance(source, MappingNode):
                 raise self._error(source, "only mappings can be merged with <<", path)
-            if len(path) > DEEPEST:
+            self._count(source)
+            if any(source is outer for outer in self._merging):
+                raise self._error(source, "a mapping is merged into itself", path)
+            if len(self._merging) >= DEEPEST:
                 raise self._error(source, f"values are nested more than {DEEPEST} deep")
+            self._merging.append(source)
             lines = dict(self._tree.lines)
             for name, value in self._mapping(source, path).items():
                 result.setdefault(name, value)
             self._tree.lines.update(lines)
+            self._merging.pop()
         return result
 
     def _error(self, node: Node, message: str, path: Path_ = ()) -> StackError:
