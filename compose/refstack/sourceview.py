@@ -83,11 +83,11 @@ class SourceView:
 
     def truth(self, entity: str, group: str, stamp: int) -> Values | None:
         """The group's values as of a stamp, or None where this view cannot know."""
-        if entity not in self._departures or not self.complete(stamp):
+        if entity not in self._departures:
             return None
-        if group == DELAY:
-            return {DELAY: self._departures[entity].mean_delay(stamp)}
-        return self._weather[entity].get(stamp)
+        if group == WEATHER:
+            return self._weather[entity].get(stamp)
+        return {DELAY: self._departures[entity].mean_delay(stamp)} if self.complete(stamp) else None
 
     def current(self, entity: str) -> dict[str, tuple[int, Values]] | None:
         """All groups of an entity as of the watermark, each with its stamp."""

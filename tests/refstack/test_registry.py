@@ -1,0 +1,99 @@
+"""The gate on real artefacts, and the promotion pointer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from refstack import model
+from refstack.gate import Golden, refuse
+from refstack.model import Weights, digest_of
+from refstack.promotions import PromotionError, Promotions, Version
+
+BOUND = 0.6
+
+
+@pytest.fixture(scope="module")
+def golden(root: Path) -> Golden:
+    return Golden.load(root)
+
+
+@pytest.fixture(scope="module")
+def weights(root: Path) -> Weights:
+    return Weights.from_json(json.loads((root / "weights-1.json").read_text()))
+
+
+def exported(root: Path, weights: Weights) -> bytes:
+    return model.export(model.load_preprocessing(root), weights)
+
+
+def test_the_bootstrap_model_passes(root: Path, golden: Golden) -> None:
+    data = (root / "model-1.onnx").read_bytes()
+    assert refuse(data, digest_of(data), golden, BOUND) is None
+
+
+def test_an_altered_artefact_is_refused(root: Path, golden: Golden) -> None:
+    data = (root / "model-1.onnx").read_bytes()
+    assert "digest" in str(refuse(data[:-1] + b"x", digest_of(data), golden, BOUND))
+    torn = data[: len(data) // 2]
+    assert "does not score" in str(refuse(torn, digest_of(torn), golden, BOUND))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda w: replace(w, coef=(float("nan"),) * len(w.coef)), "not finite"),
+        (lambda w: replace(w, coef=(0.0,) * len(w.coef)), "constant"),
+        (lambda w: replace(w, coef=tuple(-value for value in w.coef)), "log loss"),
+        (lambda w: replace(w, intercept=w.intercept + 4), "log loss"),
+    ],
+)
+def test_bad_weights_are_refused(root: Path, golden: Golden, weights: Weights, change, reason: str) -> None:
+    data = exported(root, change(weights))
+    assert reason in str(refuse(data, digest_of(data), golden, BOUND))
+
+
+def version(number: int, parent: int | None) -> Version:
+    return Version(number, f"sha256:{number}", parent, number * 3600, 10)
+
+
+def test_promotion_rejection_rollback_and_history() -> None:
+    state = Promotions()
+    assert state.decide(version(1, None), None, 0)
+    assert state.decide(version(2, 1), None, 10)
+    assert not state.decide(version(3, 2), "too bad", 20)
+    assert state.pointer()["version"] == 2
+    assert state.next_version == 4
+    assert not state.decide(version(4, 1), None, 25)  # made from what is not promoted any more
+    assert state.rollback(None, 30, "looks wrong").version == 1
+    assert [(item["seq"], item["version"], item["action"]) for item in state.history] == [
+        (1, 1, "promote"), (2, 2, "promote"), (3, 3, "reject"), (4, 4, "reject"), (5, 1, "rollback"),
+    ]
+    assert state.pointer()["promoted_at"] == 30
+    with pytest.raises(PromotionError, match="no version"):
+        state.rollback(None, 40, None)
+    assert Promotions.load(state.dump()) == state
+
+
+def test_offering_the_same_version_twice_changes_nothing() -> None:
+    state = Promotions()
+    state.decide(version(1, None), None, 0)
+    assert state.decide(version(1, None), "whatever", 5)
+    assert state.seq == 1
+    with pytest.raises(PromotionError):
+        state.decide(replace(version(1, None), digest="sha256:other"), None, 5)
+
+
+def test_shards_are_mixed_by_their_sizes() -> None:
+    mixed = model.mix([(Weights((0.0, 4.0), 1.0), 1), (Weights((4.0, 0.0), 5.0), 3)])
+    assert mixed == Weights((3.0, 1.0), 4.0)
+
+
+def test_learning_from_real_rows_moves_the_weights_and_keeps_them_finite(root: Path, weights: Weights) -> None:
+    golden = json.loads((root / "golden.json").read_text())
+    columns = {name: values[:100] for name, values in golden["columns"].items()}
+    learned = model.learn(model.load_preprocessing(root), weights, columns, golden["labels"][:100])
+    assert learned != weights
+    assert Weights.from_json(learned.as_json()) == learned
