@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from harness.proxy import wire
+from harness.proxy import entries, metrics, wire
 from harness.proxy.httpd import PLAIN, Answer, Request
 from harness.proxy.registry import Registry
 from harness.proxy.wire import ApiError
@@ -16,7 +16,7 @@ _Call = Callable[[Request, list[str]], Answer]
 class Api:
     """Answers requests."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, *, with_metrics: bool = False) -> None:
         self.registry = registry
         self._routes: dict[str, dict[str, _Call]] = {
             "/reset": {"POST": self._reset},
@@ -29,7 +29,15 @@ class Api:
                 "DELETE": self._remove_toxic,
             },
             "/version": {"GET": self._version},
+            "/journal": {"GET": self._journal},
+            "/leases": {"GET": self._leases, "POST": self._create_lease},
+            "/leases/*": {
+                "GET": self._show_lease, "POST": self._renew_lease, "PATCH": self._renew_lease,
+                "DELETE": self._end_lease,
+            },
         }  # fmt: skip
+        if with_metrics:
+            self._routes["/metrics"] = {"GET": self._metrics}
 
     def __call__(self, request: Request) -> Answer:
         names = request.path.split("/")[1:]
@@ -73,7 +81,8 @@ class Api:
         return _json(200, self.registry.get(names[1]).shown())
 
     def _update(self, request: Request, names: list[str]) -> Answer:
-        proxy, warnings = self.registry.get(names[1]), []  # type: ignore[var-annotated]
+        warnings: list[str] = []
+        proxy = self.registry.get(names[1])
         self.registry.update(proxy, wire.read(request.body), warnings)
         return _json(200, proxy.shown(), warnings)
 
@@ -119,7 +128,44 @@ class Api:
         return Answer(200, f'{{"version": "{VERSION}"}}\n'.encode(), "application/json;charset=utf-8")
 
 
+    def _journal(self, request: Request, _names: list[str]) -> Answer:
+        name, _, number = request.query.partition("=")
+        since = int(number) if name == "since" and number.isascii() and number[:18].isdigit() else 0
+        return _json(200, self.registry.journal.shown(self.registry, since))
+
+    def _metrics(self, _request: Request, _names: list[str]) -> Answer:
+        return Answer(200, metrics.text(self.registry).encode("utf-8", "replace"), metrics.CONTENT_TYPE)
+
+    # Leases.
+
+    def _leases(self, _request: Request, _names: list[str]) -> Answer:
+        leases = self.registry.leases
+        return _json(200, {name: leases.shown(lease) for name, lease in sorted(leases.leases.items())})
+
+    def _create_lease(self, request: Request, _names: list[str]) -> Answer:
+        warnings: list[str] = []
+        leases = self.registry.leases
+        lease = leases.create(*entries.lease(wire.read(request.body), warnings))
+        return _json(201, leases.shown(lease), warnings)
+
+    def _show_lease(self, _request: Request, names: list[str]) -> Answer:
+        leases = self.registry.leases
+        return _json(200, leases.shown(leases.get(names[1])))
+
+    def _renew_lease(self, request: Request, names: list[str]) -> Answer:
+        warnings: list[str] = []
+        leases = self.registry.leases
+        lease = leases.get(names[1])
+        leases.renew(lease, entries.lease(wire.read(request.body or b"null"), warnings)[1])
+        return _json(200, leases.shown(lease), warnings)
+
+    def _end_lease(self, _request: Request, names: list[str]) -> Answer:
+        leases = self.registry.leases
+        leases.end(leases.get(names[1]), "asked")
+        return Answer(204)
+
+
 def _json(status: int, value: dict[str, Any] | list[Any], warnings: list[str] | None = None) -> Answer:
     if warnings and isinstance(value, dict):
-        value = {**value, "warnings": warnings[:20]}
+        value = {**value, "warnings": warnings}
     return Answer(status, wire.written(value))

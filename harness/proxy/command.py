@@ -21,7 +21,7 @@ def serve(
     if die_with_parent:
         _die_with_parent()
     try:
-        server = ProxyServer(host=host, port=port, seed=seed)
+        server = ProxyServer(host=host, port=port, seed=seed, metrics=metrics)
         if config is not None:
             server.load(config)
     except (OSError, ValueError, ApiError) as error:

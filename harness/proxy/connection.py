@@ -281,10 +281,7 @@ class Connection:
         client = (IN if up.wants_reading() and not self.dialling else 0) | (OUT if down.blocked else 0)
         if client != self.client.mask or self.client.quiet:
             self._register(self.client, client)
-        if self.dialling:
-            server = OUT
-        else:
-            server = (IN if down.wants_reading() else 0) | (OUT if up.blocked else 0)
+        server = (IN if down.wants_reading() and not self.dialling else 0) | (OUT if up.blocked or self.dialling else 0)
         if server != self.server.mask or self.server.quiet:
             self._register(self.server, server)
 

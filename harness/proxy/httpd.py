@@ -44,7 +44,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class _Broken(Exception):
+class _BrokenError(Exception):
     """The request cannot be read; answered, and the connection closed."""
 
     def __init__(self, status: int) -> None:
@@ -104,7 +104,7 @@ class _Client:
         while self.got and not (self.waiting or self.last or self.out):
             try:
                 request = self._request()
-            except _Broken as broken:
+            except _BrokenError as broken:
                 self.last = True
                 text = f"{broken.status} {_REASONS[broken.status]}".encode()
                 self._answer(Answer(broken.status, text, PLAIN), head=False)
@@ -158,10 +158,10 @@ class _Client:
         stop = self.got.find(b"\r\n\r\n")
         if stop < 0:
             if len(self.got) > HEAD_BYTES:
-                raise _Broken(431)
+                raise _BrokenError(431)
             return None
         if stop > HEAD_BYTES:
-            raise _Broken(431)
+            raise _BrokenError(431)
         request, close = _head(bytes(self.got[:stop]))
         length, body = self._body(stop + 4, request.headers)
         if length < 0:
@@ -181,10 +181,10 @@ class _Client:
             return _chunks(self.got, start)
         text = headers.get("content-length", "0")
         if not (text.isascii() and text.isdigit()):
-            raise _Broken(400)
+            raise _BrokenError(400)
         length = int(text[:12])
         if length > BODY_BYTES:
-            raise _Broken(413)
+            raise _BrokenError(413)
         if len(self.got) < start + length:
             return -1, b""
         return length, bytes(self.got[start : start + length])
@@ -238,12 +238,12 @@ def _head(raw: bytes) -> tuple[Request, bool]:
     first, *lines = raw.lstrip(b"\r\n").split(b"\r\n")
     match = _REQUEST.match(first)
     if match is None:
-        raise _Broken(400)
+        raise _BrokenError(400)
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.decode("latin-1").partition(":")
         if not colon or not name or name != name.strip():
-            raise _Broken(400)
+            raise _BrokenError(400)
         headers[name.lower()] = value.strip()
     target = match[2].decode("latin-1")
     if "://" in target:
@@ -265,14 +265,14 @@ def _chunks(got: bytearray, start: int) -> tuple[int, bytes]:
         stop = got.find(b"\r\n", place, place + 64)
         if stop < 0:
             if len(got) - place > 64:
-                raise _Broken(400)
+                raise _BrokenError(400)
             return -1, b""
         try:
             size = int(bytes(got[place:stop]).partition(b";")[0], 16)
         except ValueError:
-            raise _Broken(400) from None
+            raise _BrokenError(400) from None
         if size < 0 or len(body) + size > BODY_BYTES:
-            raise _Broken(413 if size > 0 else 400)
+            raise _BrokenError(413 if size > 0 else 400)
         place = stop + 2 + size + 2
         if size == 0:
             last = got.find(b"\r\n", stop + 2)

@@ -3,13 +3,16 @@
 import errno
 import os
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.proxy.address import Place, Resolver, shown
 from harness.proxy.connection import Connection
 from harness.proxy.loop import IN, Loop
 from harness.proxy.pipes import PipePool
 from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, Toxic
+
+if TYPE_CHECKING:
+    from harness.proxy.leases import Claim
 
 _BACKLOG = 4096
 _ACCEPT_AT_ONCE = 32
@@ -36,16 +39,20 @@ class Proxy:
         self.accepted = 0
         self.dials_failed = 0
         self.past_bytes = {UPSTREAM: [0, 0], DOWNSTREAM: [0, 0]}  # received and sent by connections that are closed
+        self.claim: Claim | None = None
+        self.down_claim: Claim | None = None
         self._listener: socket.socket | None = None
 
     def shown(self) -> dict[str, Any]:
-        return {
+        shown = {
             "name": self.name,
             "listen": self.listen,
             "upstream": self.upstream,
             "enabled": self.enabled,
             "toxics": [toxic.shown() for toxic in self.ordered_toxics()],
         }
+        claim = self.claim if self.enabled else self.down_claim or self.claim
+        return shown if claim is None else {**shown, **claim.shown()}
 
     def ordered_toxics(self) -> list[Toxic]:
         """Upstream first, then downstream; in each, in the order in which they came and in which they act."""

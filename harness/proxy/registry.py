@@ -2,23 +2,18 @@
 
 from typing import Any
 
-from harness.proxy import wire
-from harness.proxy.address import AddressError, NotYetKnown, Resolver, shown
-from harness.proxy.chance import Chance
+from harness.proxy import entries
+from harness.proxy.address import AddressError, NotYetKnown, Place, Resolver, shown
+from harness.proxy.entries import Term
+from harness.proxy.journal import Journal
+from harness.proxy.leases import Claim, Leases
 from harness.proxy.loop import Loop
 from harness.proxy.pipes import PipePool
 from harness.proxy.proxy import ListenError, Proxy
-from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, Toxic
-from harness.proxy.toxics import TOXICS
-from harness.proxy.toxics.stage import ValueRefusedError, Stage
-from harness.proxy.wire import ApiError, bad_body
+from harness.proxy.toxic import Toxic
+from harness.proxy.wire import ApiError
 
-_PROXY_FIELDS: dict[str, type] = {
-    "name": str, "listen": str, "upstream": str, "enabled": bool, "toxics": object,
-}  # fmt: skip
-_TOXIC_FIELDS: dict[str, type] = {
-    "name": str, "type": str, "stream": str, "toxicity": float, "attributes": object,
-}  # fmt: skip
+_TRY_AGAIN_S = 0.5
 
 
 class Registry:
@@ -30,6 +25,10 @@ class Registry:
         self.resolver = resolver
         self.seed = seed
         self.proxies: dict[str, Proxy] = {}
+        self.journal = Journal(seed)
+        self.leases = Leases(loop, self.journal.note)
+
+    # Proxies.
 
     def get(self, name: str) -> Proxy:
         if name not in self.proxies:
@@ -37,70 +36,78 @@ class Registry:
         return self.proxies[name]
 
     def create(self, body: Any, warnings: list[str]) -> Proxy:
-        given = wire.fields(body, _PROXY_FIELDS, "Proxy", warnings)
-        for name in ("name", "upstream"):
-            if not given.get(name):
-                raise ApiError(f"missing required field: {name}", 400)
+        given = entries.whole_proxy(body, warnings)
         if given["name"] in self.proxies:
             raise ApiError("proxy already exists", 409)
-        enabled = given.get("enabled", True)
-        if enabled:
-            self._resolved(given.get("listen", ""))
-        proxy = self._new(given, warnings)
-        if enabled:
-            self._start(proxy)
-        self.proxies[proxy.name] = proxy
-        return proxy
+        return self._make(given, warnings)
 
     def update(self, proxy: Proxy, body: Any, warnings: list[str]) -> None:
-        given = wire.fields(body, _PROXY_FIELDS, "Proxy", warnings)
+        given = entries.proxy(body, warnings)
+        given.pop("toxics", None)  # clients send back what they were shown
         listen, upstream = given.get("listen", proxy.listen), given.get("upstream", proxy.upstream)
         enabled = given.get("enabled", proxy.enabled)
-        if self._differs(proxy, listen, upstream):
+        term = self._term(given)
+        differs = self._differs(proxy, listen, upstream)
+        places = self._resolved(listen) if enabled and (differs or not proxy.enabled) else []
+        if differs:
             proxy.stop()
             proxy.listen, proxy.upstream = listen, upstream
+            self.journal.note("proxy_changed", proxy=proxy.name, listen=listen, upstream=upstream)
         if enabled and not proxy.enabled:
-            self._start(proxy)
+            self._start(proxy, places)
         elif proxy.enabled and not enabled:
             proxy.stop()
+            self.journal.note("proxy_down", proxy=proxy.name)
+        if proxy.enabled and proxy.down_claim is not None:
+            proxy.down_claim.drop()
+            proxy.down_claim = None
+        if term is not None:
+            self._claim_proxy(proxy, term)
 
-    def delete(self, proxy: Proxy) -> None:
+    def delete(self, proxy: Proxy, why: str = "asked") -> None:
+        for toxic in list(proxy.toxics):
+            self.remove_toxic(proxy, toxic, f"proxy deleted: {why}")
         proxy.stop()
+        for claim in (proxy.claim, proxy.down_claim):
+            if claim is not None:
+                claim.drop()
         del self.proxies[proxy.name]
+        self.journal.note("proxy_deleted", proxy=proxy.name, why=why)
 
     def populate(self, body: Any, warnings: list[str]) -> tuple[list[Proxy] | None, ApiError | None]:
-        """The proxies that stand afterwards, and what stopped the rest; None when nothing was begun."""
-        if body is not None and not isinstance(body, list):
-            raise bad_body("json: cannot unmarshal object into Go value of type []Proxy")
-        entries = [wire.fields(entry, _PROXY_FIELDS, "Proxy", warnings) for entry in body or []]
-        for number, given in enumerate(entries, 1):
-            for name in ("name", "upstream"):
-                if not given.get(name):
-                    raise ApiError(f"missing required field: {name} at proxy {number}", 400)
-        for given in entries:  # names are looked up before anything is changed
-            self._known_or_broken(given.get("listen", ""))
+        """The proxies that stand afterwards, and what stopped the rest; None when there are none."""
+        wanted = entries.populated(body, warnings)
+        for given in wanted:  # names are looked up before anything is changed
+            self._look_up(given.get("listen", ""))
         proxies: list[Proxy] = []
-        for given in entries:
+        for given in wanted:
+            existing = self.proxies.get(given["name"])
             try:
-                proxies.append(self._add_or_replace(given, warnings))
+                if existing is not None and not self._differs(existing, given.get("listen", ""), given["upstream"]):
+                    proxies.append(existing)
+                else:
+                    proxies.append(self._make(given, warnings, existing))
             except ApiError as error:
-                return proxies, error
+                return proxies or None, error
         return proxies or None, None
 
     def reset(self) -> dict[str, str]:
         """Enable all and remove all toxics; what could not be done, by proxy."""
         failed: dict[str, str] = {}
         for proxy in self.proxies.values():
-            self._known_or_broken(proxy.listen)
+            self._look_up(proxy.listen)
         for proxy in self.proxies.values():
             for toxic in list(proxy.toxics):
-                proxy.remove(toxic)
-            if not proxy.enabled:
-                try:
-                    self._start(proxy)
-                except ApiError as error:
-                    failed[proxy.name] = error.message
+                self.remove_toxic(proxy, toxic, "reset")
+            try:
+                self._bring_up(proxy)
+            except ApiError as error:
+                failed[proxy.name] = error.message
         return failed
+
+    def close(self) -> None:
+        for proxy in self.proxies.values():
+            proxy.stop()
 
     # Toxics.
 
@@ -111,78 +118,123 @@ class Registry:
         return toxic
 
     def add_toxic(self, proxy: Proxy, body: Any, warnings: list[str]) -> Toxic:
-        toxic = self._new_toxic(proxy, body, warnings)
+        taken = {toxic.name for toxic in proxy.toxics}
+        toxic, term = entries.toxic(body, proxy.name, taken, self.seed, warnings)
+        if term is not None:
+            self._claim_toxic(proxy, toxic, term)
         proxy.add(toxic)
+        self.journal.toxic_added(proxy.name, toxic)
         return toxic
 
     def change_toxic(self, proxy: Proxy, toxic: Toxic, body: Any, warnings: list[str]) -> None:
-        given = wire.fields(body, _TOXIC_FIELDS, "ToxicWrapper", warnings)
-        values = _values(toxic.kind, given.get("attributes"), toxic.values, warnings)
-        toxic.values = values
-        toxic.toxicity = _toxicity(given.get("toxicity", toxic.toxicity), warnings)
+        values, toxicity, term = entries.change(toxic, body, warnings)
+        if term is not None:
+            self._claim_toxic(proxy, toxic, term)
+        toxic.values, toxic.toxicity = values, toxicity
         proxy.change(toxic)
+        self.journal.note("toxic_changed", proxy=proxy.name, **toxic.shown())
 
-    def remove_toxic(self, proxy: Proxy, toxic: Toxic) -> None:
+    def remove_toxic(self, proxy: Proxy, toxic: Toxic, why: str = "asked") -> None:
+        if toxic.claim is not None:
+            toxic.claim.drop()
         proxy.remove(toxic)
+        self.journal.toxic_removed(proxy.name, toxic, why)
 
-    def close(self) -> None:
-        for proxy in self.proxies.values():
-            proxy.stop()
+    # Claims.
+
+    def _term(self, given: dict[str, Any]) -> Term | None:
+        """The term a body asks for; its lease must exist before anything is changed."""
+        term = entries.term(given)
+        if term is not None and term.lease:
+            self.leases.get(term.lease)
+        return term
+
+    def _claim_toxic(self, proxy: Proxy, toxic: Toxic, term: Term) -> None:
+        claim = Claim(self.leases, term, f"{proxy.name}/{toxic.name}", lambda why: self.remove_toxic(proxy, toxic, why))
+        if toxic.claim is not None:
+            toxic.claim.drop()
+        toxic.claim = claim
+
+    def _claim_proxy(self, proxy: Proxy, term: Term) -> None:
+        """Of a proxy that is up it is the proxy that lasts so long; of one that is down, its being down."""
+        if proxy.enabled:
+            claim = Claim(self.leases, term, proxy.name, lambda why: self.delete(proxy, why))
+            if proxy.claim is not None:
+                proxy.claim.drop()
+            proxy.claim = claim
+        else:
+            claim = Claim(self.leases, term, f"{proxy.name} down", lambda why: self._up_again(proxy, why))
+            if proxy.down_claim is not None:
+                proxy.down_claim.drop()
+            proxy.down_claim = claim
+
+    def _up_again(self, proxy: Proxy, why: str) -> None:
+        """A down has run out. If its address is taken just now, keep trying: it must not stay down."""
+        proxy.down_claim = None
+        if self.proxies.get(proxy.name) is not proxy or proxy.enabled:
+            return
+        try:
+            self._bring_up(proxy)
+        except NotYetKnown as name:
+            self.resolver.ask(name.host, lambda: self._up_again(proxy, why))
+        except ApiError as error:
+            self.journal.note("proxy_still_down", proxy=proxy.name, why=str(error))
+            self.loop.after(_TRY_AGAIN_S, lambda: self._up_again(proxy, why))
 
     # Steps of the above.
 
-    def _new(self, given: dict[str, Any], warnings: list[str]) -> Proxy:
-        proxy = Proxy(given["name"], given.get("listen", ""), given["upstream"], self.loop, self.pipes, self.resolver)
-        toxics = given.get("toxics") or []
-        if not isinstance(toxics, list):
-            raise bad_body("json: cannot unmarshal value into Go struct field Proxy.toxics of type []Toxic")
-        for entry in toxics:
-            proxy.add(self._new_toxic(proxy, entry, warnings))
-        return proxy
-
-    def _new_toxic(self, proxy: Proxy, body: Any, warnings: list[str]) -> Toxic:
-        given = wire.fields(body, _TOXIC_FIELDS, "ToxicWrapper", warnings)
-        stream = given.get("stream", DOWNSTREAM).lower()
-        if stream not in (UPSTREAM, DOWNSTREAM):
-            raise ApiError("stream was invalid, can be either upstream or downstream", 400)
-        type_ = given.get("type", "")
-        if type_ not in TOXICS:
-            raise ApiError("invalid toxic type", 400)
-        name = given.get("name") or f"{type_}_{stream}"
-        if proxy.toxic(name) is not None:
-            raise ApiError("toxic already exists", 409)
-        kind = TOXICS[type_]
-        defaults = {attribute.name: attribute.default for attribute in kind.attributes}
-        values = _values(kind, given.get("attributes"), defaults, warnings)
-        toxicity = _toxicity(given.get("toxicity", 1.0), warnings)
-        return Toxic(name, kind, type_, stream, toxicity, values, Chance(self.seed, proxy.name, name))
-
-    def _add_or_replace(self, given: dict[str, Any], warnings: list[str]) -> Proxy:
-        existing = self.proxies.get(given["name"])
-        if existing is not None:
-            if not self._differs(existing, given.get("listen", ""), given["upstream"]):
-                return existing
-        proxy = self._new(given, warnings)
-        if existing is not None:
-            existing.stop()
-        if given.get("enabled", True):
-            self._start(proxy)
+    def _make(self, given: dict[str, Any], warnings: list[str], replaced: Proxy | None = None) -> Proxy:
+        term = self._term(given)
+        enabled = given.get("enabled", True)
+        listen = given.get("listen", "")
+        places = self._resolved(listen) if enabled else []
+        proxy = Proxy(given["name"], listen, given["upstream"], self.loop, self.pipes, self.resolver)
+        taken: set[str] = set()
+        toxics = []
+        for entry in given.get("toxics", []):
+            toxic, toxic_term = entries.toxic(entry, proxy.name, taken, self.seed, warnings)
+            if toxic_term is not None and toxic_term.lease:
+                self.leases.get(toxic_term.lease)
+            taken.add(toxic.name)
+            toxics.append((toxic, toxic_term))
+        if replaced is not None:
+            replaced.stop()
+        if enabled:
+            self._start(proxy, places)
+        if replaced is not None:
+            self.delete(replaced, "replaced")
         self.proxies[proxy.name] = proxy
+        self.journal.note("proxy_created", proxy=proxy.name, listen=proxy.listen, upstream=proxy.upstream)
+        for toxic, toxic_term in toxics:
+            if toxic_term is not None:
+                self._claim_toxic(proxy, toxic, toxic_term)
+            proxy.add(toxic)
+            self.journal.toxic_added(proxy.name, toxic)
+        if term is not None:
+            proxy.claim = Claim(self.leases, term, proxy.name, lambda why: self.delete(proxy, why))
         return proxy
 
-    def _start(self, proxy: Proxy) -> None:
+    def _bring_up(self, proxy: Proxy) -> None:
+        if not proxy.enabled:
+            self._start(proxy, self._resolved(proxy.listen))
+        if proxy.down_claim is not None:
+            proxy.down_claim.drop()
+            proxy.down_claim = None
+
+    def _start(self, proxy: Proxy, places: list[Place]) -> None:
         try:
-            proxy.start(self._resolved(proxy.listen))
+            proxy.start(places)
         except ListenError as error:
             raise ApiError(str(error), 500) from None
+        self.journal.note("proxy_up", proxy=proxy.name, listen=proxy.listen)
 
-    def _resolved(self, address: str) -> list[Any]:
+    def _resolved(self, address: str) -> list[Place]:
         try:
             return self.resolver.known(address)
         except AddressError as error:
             raise ApiError(f"listen tcp: {error}", 500) from None
 
-    def _known_or_broken(self, address: str) -> None:
+    def _look_up(self, address: str) -> None:
         """Make sure that a name has been looked up; whether it is anywhere does not matter yet."""
         try:
             self.resolver.known(address)
@@ -190,36 +242,9 @@ class Registry:
             return
 
     def _differs(self, proxy: Proxy, listen: str, upstream: str) -> bool:
-        if upstream != proxy.upstream:
-            return True
         if listen == proxy.listen:
-            return False
+            return upstream != proxy.upstream
         try:
-            return shown(self.resolver.known(listen)[0][1]) != proxy.listen
+            return shown(self.resolver.known(listen)[0][1]) != proxy.listen or upstream != proxy.upstream
         except AddressError as error:
             raise ApiError(str(error), 500) from None
-
-
-def _values(kind: type[Stage], given: Any, current: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
-    known: dict[str, type] = {attribute.name: object for attribute in kind.attributes}
-    strange: list[str] = []
-    found = wire.fields(given, known, "attributes", strange)
-    warnings.extend(text.replace("unknown field", "unknown attribute", 1) for text in strange)
-    values = dict(current)
-    try:
-        for attribute in kind.attributes:
-            if attribute.name in found:
-                values[attribute.name] = attribute.read(attribute.name, found[attribute.name])
-        kind.check(values)
-    except ValueRefusedError as error:
-        raise bad_body(str(error)) from None
-    return values
-
-
-def _toxicity(value: float, warnings: list[str]) -> float:
-    if not 0 <= value <= 1:
-        warnings.append(f"toxicity {value:g} is outside 0 to 1")
-    return value
-
-
-__all__ = ["NotYetKnown", "Registry"]

@@ -7,13 +7,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.proxy.address import NotYetKnown, Resolver, split
+from harness.proxy.address import NotYetKnown, Resolver
 from harness.proxy.api import Api
 from harness.proxy.httpd import HttpServer
 from harness.proxy.loop import Loop
 from harness.proxy.pipes import CAN_SPLICE, PipePool
 from harness.proxy.registry import Registry
-from harness.proxy.wire import ApiError
 
 DEFAULT_PORT = 8474
 
@@ -22,14 +21,20 @@ class ProxyServer:
     """A fault proxy. `start` and `stop` run it in a thread; `serve` runs it in the calling thread."""
 
     def __init__(
-        self, *, host: str = "127.0.0.1", port: int = DEFAULT_PORT, seed: int | None = None, splice: bool = CAN_SPLICE
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_PORT,
+        seed: int | None = None,
+        metrics: bool = False,
+        splice: bool = CAN_SPLICE,
     ) -> None:
         self.seed = secrets.randbits(53) if seed is None else seed
         self.loop = Loop()
         self.pipes = PipePool(splice=splice)
         self.resolver = Resolver(self.loop.now, self.loop.post)
         self.registry = Registry(self.loop, self.pipes, self.resolver, self.seed)
-        self.http = HttpServer(self.loop, self.resolver, Api(self.registry))
+        self.http = HttpServer(self.loop, self.resolver, Api(self.registry, with_metrics=metrics))
         shown_host = f"[{host}]" if ":" in host else host
         self.host, self.port = self.http.listen(self.resolver.known(f"{shown_host}:{port}")[0])
         self._thread: threading.Thread | None = None
@@ -79,13 +84,13 @@ class ProxyServer:
 
 
 @contextlib.contextmanager
-def running(*, seed: int | None = None, port: int = 0, splice: bool = CAN_SPLICE) -> Iterator[ProxyServer]:
+def running(
+    *, seed: int | None = None, port: int = 0, metrics: bool = False, splice: bool = CAN_SPLICE
+) -> Iterator[ProxyServer]:
     """A fault proxy for the length of a `with` block, on a free port of the loopback."""
-    server = ProxyServer(port=port, seed=seed, splice=splice).start()
+    server = ProxyServer(port=port, seed=seed, metrics=metrics, splice=splice).start()
     try:
         yield server
     finally:
         server.stop()
 
-
-__all__ = ["DEFAULT_PORT", "ApiError", "ProxyServer", "running", "split"]

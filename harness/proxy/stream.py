@@ -82,7 +82,7 @@ class Stream:
 
     # What the stages ask.
 
-    def push(self, offset: int, data: bytes) -> None:
+    def push(self, _offset: int, data: bytes) -> None:
         """The way out of the stages: towards the target."""
         if self.deaf or self.hanging_up or self.silenced:
             self.lost(len(data))

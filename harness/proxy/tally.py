@@ -2,7 +2,6 @@
 
 from typing import Any
 
-
 FLIPS_KEPT = 1000
 
 

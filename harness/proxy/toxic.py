@@ -5,11 +5,14 @@ keeps those that were struck and adds others.
 """
 
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.proxy.chance import Chance
 from harness.proxy.tally import Tally
 from harness.proxy.toxics.stage import Stage
+
+if TYPE_CHECKING:
+    from harness.proxy.leases import Claim
 
 UPSTREAM, DOWNSTREAM = "upstream", "downstream"
 
@@ -17,7 +20,7 @@ UPSTREAM, DOWNSTREAM = "upstream", "downstream"
 class Toxic:
     """One entry of a proxy's list of toxics."""
 
-    __slots__ = ("chance", "kind", "name", "stream", "tally", "toxicity", "type", "values")
+    __slots__ = ("chance", "claim", "kind", "name", "stream", "tally", "toxicity", "type", "values")
 
     def __init__(
         self,
@@ -37,18 +40,20 @@ class Toxic:
         self.values = values
         self.chance = chance
         self.tally = Tally()
+        self.claim: Claim | None = None
 
     def strikes(self, ordinal: int) -> bool:
         return self.toxicity >= 1 or self.chance.unit(ordinal) < self.toxicity
 
     def shown(self) -> dict[str, Any]:
-        return {
+        shown = {
             "attributes": dict(self.values),
             "name": self.name,
             "type": self.type,
             "stream": self.stream,
             "toxicity": _single(self.toxicity),
         }
+        return shown if self.claim is None else {**shown, **self.claim.shown()}
 
 
 def _single(value: float) -> float:

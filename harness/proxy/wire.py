@@ -10,7 +10,7 @@ from typing import Any
 
 _SPACE = " \t\r\n"
 _DEPTH = 64
-_DECODER = json.JSONDecoder(parse_constant=lambda name: _refuse(f"invalid character {name[0]!r} looking for beginning of value"))
+WARNINGS = 20
 _KINDS = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
 
 
@@ -27,8 +27,12 @@ def bad_body(why: str) -> ApiError:
     return ApiError(f"bad request body: {why}", 400)
 
 
-def _refuse(why: str) -> Any:
-    raise bad_body(why)
+def _refuse(name: str) -> Any:
+    """NaN and Infinity, which Python's reader would take."""
+    raise bad_body(f"invalid character {name[0]!r} looking for beginning of value")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def read(body: bytes) -> Any:
@@ -48,8 +52,10 @@ def read(body: bytes) -> Any:
         raise bad_body("number out of range or nested too deeply") from None
 
 
-def fields(value: Any, known: dict[str, type], what: str, warnings: list[str] | None = None) -> dict[str, Any]:
-    """The known fields of a JSON object, checked for their kind; nulls are left out."""
+def fields(
+    value: Any, known: dict[str, type], what: str, warnings: list[str], silent: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The known fields of a JSON object, checked for their kind; nulls are left out, the rest is warned of."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -59,7 +65,7 @@ def fields(value: Any, known: dict[str, type], what: str, warnings: list[str] | 
     for given, content in value.items():
         name = given if given in known else lowered.get(given.lower())
         if name is None:
-            if warnings is not None:
+            if given not in silent and len(warnings) < WARNINGS:
                 warnings.append(f"unknown field {given[:80]!r} ignored")
         elif content is not None:
             found[name] = _checked(name, content, known[name], what)
@@ -70,7 +76,8 @@ def _checked(name: str, content: Any, kind: type, what: str) -> Any:
     right = isinstance(content, kind) or (kind is float and isinstance(content, int))
     if kind is object or (right and (kind is bool or not isinstance(content, bool))):
         return content
-    raise bad_body(f"json: cannot unmarshal {_kind(content)} into Go struct field {what}.{name} of type {kind.__name__}")
+    where = f"Go struct field {what}.{name} of type {kind.__name__}"
+    raise bad_body(f"json: cannot unmarshal {_kind(content)} into {where}")
 
 
 def _kind(value: Any) -> str:

@@ -8,7 +8,7 @@ import math
 import random
 from typing import Any
 
-from harness.proxy.toxics.stage import Attribute, ValueRefusedError, Stage, share, whole
+from harness.proxy.toxics.stage import Attribute, Stage, ValueRefusedError, share, whole
 
 BLOCK_BYTES = 4096
 OFFSETS = 1000

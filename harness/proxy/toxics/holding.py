@@ -3,6 +3,7 @@
 Order is kept whatever the moments are, and the end of the stream queues like bytes do.
 """
 
+import abc
 import collections
 
 from harness.proxy.loop import Timer
@@ -19,9 +20,9 @@ class HoldingStage(Stage):
         self.held: collections.deque[tuple[float, int, bytes | End]] = collections.deque()
         self.timer: Timer | None = None
 
+    @abc.abstractmethod
     def leaves_at(self, came: float, offset: int, content: bytes | End) -> float | None:
         """When the head may leave; None: not as things stand. It may cut the head in two."""
-        raise TypeError(f"{type(self).__name__} must say when its bytes leave")
 
     def gone(self, due: float, now: float) -> None:
         """The head has left."""

@@ -7,7 +7,7 @@ and do not depend on how the bytes came.
 from typing import Any
 
 from harness.proxy.toxics.holding import HoldingStage
-from harness.proxy.toxics.stage import Attribute, ValueRefusedError, End, whole
+from harness.proxy.toxics.stage import Attribute, End, ValueRefusedError, whole
 
 
 class Slicer(HoldingStage):
