@@ -92,11 +92,11 @@ def _message(found: list[ErrorDetails], kind: type[BaseModel], value: Any) -> tu
         return f"the field {name!r} is missing", None
     if first["type"] == "literal_error":
         written = "null" if value is None else str(value)
-        return f"{_shown(value)} is not valid here", _nearest_literal(written, str(first["ctx"]["expected"]))
+        return f"{shown(value)} is not valid here", _nearest_literal(written, str(first["ctx"]["expected"]))
     wanted = list(dict.fromkeys(_KINDS[f["type"]] for f in found if f["type"] in _KINDS))
     if wanted and first["type"] in _KINDS:
         quotes = "put it in quotes" if wanted == ["a text"] and isinstance(value, bool | int | float) else None
-        return f"{' or '.join(wanted)} is needed here, not {_shown(value)}", quotes
+        return f"{' or '.join(wanted)} is needed here, not {shown(value)}", quotes
     if first["type"] == "too_short":
         return "this is empty", "at least one is needed here"
     text = str(first["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
@@ -109,7 +109,7 @@ def _nearest_literal(value: str, expected: str) -> str:
     return did_you_mean(value, valid) if valid else f"{expected.lower()} is valid here"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """Return a value as short as an error message needs it."""
     if isinstance(value, dict):
         return "a mapping"

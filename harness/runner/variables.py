@@ -15,6 +15,7 @@ from typing import Any
 from harness.model.errors import ScenarioError
 from harness.model.nearest import did_you_mean
 from harness.model.scenario import Scalar
+from harness.runner.explain import shown
 from harness.runner.source import Place, Source
 
 MOST_RUNS = 200
@@ -65,10 +66,10 @@ def _scalar(text: str) -> Scalar:
 
 
 def combinations(raw: Mapping[str, Any], source: Source, settings: Mapping[str, Scalar]) -> Iterator[dict[str, Scalar]]:
-    """Yield the values of `matrix` for each run: one empty combination where there is no matrix."""
+    """Yield the values of `matrix`, which `check_names` found good, for each run; none of them where there is none."""
     matrix = raw.get("matrix")
-    if not isinstance(matrix, dict) or not all(isinstance(v, list) for v in matrix.values()):
-        yield {}  # nothing, or something of the wrong type, which validation reports
+    if not matrix:
+        yield {}
         return
     count = 1
     for name, values in matrix.items():
@@ -99,7 +100,12 @@ def check_names(raw: Mapping[str, Any], source: Source) -> list[ScenarioError]:
     found = []
     for field in ("vars", "matrix"):
         block = raw.get(field)
-        for name, value in block.items() if isinstance(block, dict) else ():
+        if block is not None and not isinstance(block, dict):
+            found.append(source.problem((field,), f"a mapping of names is needed here, not {shown(block)}"))
+            continue
+        for name, value in (block or {}).items():
+            if field == "matrix" and not isinstance(value, list):
+                found.append(source.problem((field, name), f"a list is needed here, not {shown(value)}"))
             if not _NAME.fullmatch(name):
                 remedy = "use letters, digits, '_' and '-', and begin with a letter"
                 found.append(source.problem((field, name), f"{name!r} is not a name of a variable", remedy))
