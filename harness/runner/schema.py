@@ -7,7 +7,7 @@ may come from a variable, a text with `${…}` is right too.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.model.expectations import Frozen
@@ -26,12 +26,13 @@ Schema = dict[str, Any]
 
 def scenario_schema(faults: Mapping[str, FaultKind]) -> Schema:
     """Return the schema of a scenario file in which these faults may be used."""
+    kinds = [faults[name] for name in sorted(faults)]
     made = _tidied(Scenario.model_json_schema(by_alias=True, mode="validation"))
     definitions: Schema = made.pop("$defs")
     properties: Schema = made.pop("properties")
     step = definitions[FaultStep.__name__]
-    step["properties"]["fault"] = _fault_names(faults)
-    step["allOf"] = [_one_of("at", "after"), *(_when(kind) for kind in faults.values())]
+    step["properties"]["fault"] = _fault_names(kinds)
+    step["allOf"] = [_one_of("at", "after"), *map(_when, kinds)]
     definitions[Target.__name__] |= {"minProperties": 1, "maxProperties": 1}
     for model in ("Bound", "Recovered"):
         definitions[model]["allOf"] = [_one_of("at_least", "at_most")]
@@ -83,8 +84,8 @@ def _as_written(default: Any, schema: Schema) -> Any:
     return format_seconds(default) if is_duration and isinstance(default, int | float) else default
 
 
-def _fault_names(faults: Mapping[str, FaultKind]) -> Schema:
-    choices = [{"const": kind.kind, "description": kind.summary} for kind in faults.values()]
+def _fault_names(kinds: Sequence[FaultKind]) -> Schema:
+    choices = [{"const": kind.kind, "description": kind.summary} for kind in kinds]
     return {"description": "the kind of fault; `harness list faults` tells them", "oneOf": choices}
 
 

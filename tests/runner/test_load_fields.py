@@ -14,7 +14,7 @@ from scenario_files import GOOD, changed, line_of, load_problems, loaded
         ("owner: ml-platform", "ownr: ml-platform", "ownr", "unknown field 'ownr'", "did you mean 'owner'?"),
         ("at: 5s", "att: 5s", "timeline.0.att", "unknown field 'att'", "did you mean 'at'?"),
         ("for: 12s", "duration: 12s", "timeline.0.duration", "unknown field 'duration'", "valid here: "),
-        ("quiet: others", "quiet: {exept: []}", "expect.quiet.exept", "unknown field 'exept'", "did you mean 'except'?"),
+        ("quiet: others", "quiet: {exept: []}", "expect.quiet.exept", "unknown field 'exept'", "'except'?"),
         ("quiet: others", "quiet: other", "expect.quiet", "'other' is not valid here", "did you mean 'others'?"),
         ("  recovered:", "  recoverd:", "expect.recoverd", "unknown field 'recoverd'", "did you mean 'recovered'?"),
         ("seed: 7", "seed: seven", "seed", "a whole number is needed here, not 'seven'", ""),
@@ -105,7 +105,7 @@ def test_a_variable_that_is_none(tmp_path: Path, new: str, message: str, remedy:
         ("matrix: {latency: []}", "matrix.latency", "no values"),
         ("matrix: {latency: [1s, 1s]}", "matrix.latency.1", "given twice"),
         ("matrix: {latency: 1s}", "matrix.latency", "a list is needed"),
-        ("matrix: {latency: [1s, 2s], b: [%s]}" % ", ".join(map(str, range(150))), "matrix", "300 runs"),
+        (f"matrix: {{latency: [1s, 2s], b: {list(range(150))}}}", "matrix", "300 runs"),
     ],
 )
 def test_variables_that_cannot_be(tmp_path: Path, new: str, field: str, message: str) -> None:

@@ -156,29 +156,42 @@ def test_no_bytes_raise_anything_but_a_scenario_error(tmp_path: Path, content: b
         load_file(path)
 
 
-_PIECES = st.sampled_from(
-    ["a", "null", "~", "1", "-1", "1e999", "0x1F", "'", '"', "${", "${latency}", "${x}", "[", "]", "{", "}", "&a", "*a"]
-    + [
-        "<<",
-        ": ",
-        "? ",
-        "- ",
-        "!!int",
-        "!x",
-        "|",
-        ">",
-        "%",
-        "@",
-        "\t",
-        "\n",
-        "\\",
-        "2013-06-14",
-        "5s",
-        ".nan",
-        "#",
-        ",",
-    ]
-)
+_WORDS = [
+    "a",
+    "null",
+    "~",
+    "1",
+    "-1",
+    "1e999",
+    "0x1F",
+    "'",
+    '"',
+    "${",
+    "${latency}",
+    "${x}",
+    "[",
+    "]",
+    "{",
+    "}",
+    "&a",
+    "*a",
+    "<<",
+    "?",
+    "-",
+    "!!int",
+    "!x",
+    "|",
+    ">",
+    "%",
+    "@",
+    "\\",
+    "5s",
+    ".nan",
+    "#",
+    ",",
+    ":",
+]
+_PIECES = st.sampled_from([*_WORDS, ": ", "- ", "\t", "\n", "2013-06-14"])
 _LINES = [number for number, line in enumerate(GOOD.splitlines()) if line.strip()]
 
 
