@@ -32,6 +32,11 @@ def remove_scratch(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
+def scratch_folders(kind: str) -> list[Path]:
+    """Return the private directories of one kind that there are now."""
+    return sorted(_base().glob(f"{kind}-*"))
+
+
 def sweep_scratch() -> None:
     """Remove the directories whose makers have died."""
     for path in _base().iterdir():
