@@ -72,6 +72,8 @@ class Service:
         logging.basicConfig(
             stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
+        # A peer that has gone away is an error of that call, never the end of the process.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, self._leave)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from refstack.dataset import Dataset, default_dir
 from refstack.objects import MissingObject, StoreError
 from refstack.prepare import prepare

@@ -3,11 +3,17 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from refstack.checkpoints import CheckpointError, dump, load
 from refstack.restore import check
 
 WEIGHTS = {"coef": [0.5, -1.0], "intercept": 0.1}
-BODY = {"version": 3, "parent": 2, "weights": WEIGHTS, "shards": {"training/x.parquet": {"weights": WEIGHTS, "rows": 5}}}
+BODY = {
+    "version": 3,
+    "parent": 2,
+    "weights": WEIGHTS,
+    "shards": {"training/x": {"weights": WEIGHTS, "rows": 5}},
+}
 
 
 def test_what_was_written_is_restored() -> None:

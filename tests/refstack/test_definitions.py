@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from refstack import eventtime as et
 from refstack.dataset import Dataset
 from refstack.definitions import EMPTY_MIN, WINDOW_S, Departures, mean_delays

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from refstack import eventtime as et
 
 EVENTS = st.integers(et.parse("2013-01-01T00:00"), et.parse("2013-12-31T23:59"))

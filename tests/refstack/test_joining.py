@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from refstack import eventtime as et
 from refstack.joining import NEVER_S, Hour, Joiner, example
 from refstack.schema import FEATURES
@@ -18,8 +19,15 @@ FIRST = et.hour_of(START)
 
 def served(key: str, at: int, scheduled: int, fallback: str | None = None) -> dict:
     return {
-        "id": key, "scheduled": scheduled, "version": 1, "fallback": fallback, "origin": "JFK", "carrier": "UA",
-        "distance": 500.0, "hour": 20, "weekday": 4,
+        "id": key,
+        "scheduled": scheduled,
+        "version": 1,
+        "fallback": fallback,
+        "origin": "JFK",
+        "carrier": "UA",
+        "distance": 500.0,
+        "hour": 20,
+        "weekday": 4,
         "features": {name: {"value": 1.0, "event_time": at} for name in FEATURES},
     }
 

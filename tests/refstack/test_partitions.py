@@ -5,11 +5,20 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+
 from refstack.eventtime import hour_of, parse
 from refstack.label_joiner import guard_of, written_hours
 from refstack.partitions import (
-    FEATURE_ROWS, QUARANTINE_ROWS, TRAINING_ROWS, PartitionError, decode, encode, features_key, hour_of_key,
-    quarantine_key, training_key,
+    FEATURE_ROWS,
+    QUARANTINE_ROWS,
+    TRAINING_ROWS,
+    PartitionError,
+    decode,
+    encode,
+    features_key,
+    hour_of_key,
+    quarantine_key,
+    training_key,
 )
 from refstack.schema import DEFAULTS, DELAY, GROUPS, WEATHER, stamp_field
 from refstack.sourceview import SourceView
@@ -20,8 +29,18 @@ HOUR = hour_of(parse("2013-06-14T07:00"))
 
 def row(key: str, **changes: object) -> dict[str, object]:
     return {
-        "id": key, "label": 1, "matured_at": 5, "entity": "JFK", "carrier": "UA", "distance": 100.0, "hour": 7,
-        "weekday": 4, **DEFAULTS, **{stamp_field(group): 4 for group in GROUPS}, "model_version": 1, **changes,
+        "id": key,
+        "label": 1,
+        "matured_at": 5,
+        "entity": "JFK",
+        "carrier": "UA",
+        "distance": 100.0,
+        "hour": 7,
+        "weekday": 4,
+        **DEFAULTS,
+        **{stamp_field(group): 4 for group in GROUPS},
+        "model_version": 1,
+        **changes,
     }
 
 
@@ -42,7 +61,9 @@ def test_changed_partitions_are_refused(how: str) -> None:
     table = pq.read_table(io.BytesIO(data))
     if how == "value":
         values = table.column(DELAY).to_pylist()
-        table = table.set_column(table.schema.get_field_index(DELAY), table.schema.field(DELAY), [[values[0] * 60, 1.0]])
+        table = table.set_column(
+            table.schema.get_field_index(DELAY), table.schema.field(DELAY), [[values[0] * 60, 1.0]]
+        )
     elif how == "dropped row":
         table = table.slice(0, 1)
     elif how == "dropped column":

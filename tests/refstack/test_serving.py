@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from refstack import eventtime as et
 from refstack.feature_pipeline import online_fields, skip_backlog
 from refstack.schema import DEFAULTS, DELAY, FEATURES, FRESH_S, GROUPS, WEATHER
@@ -55,7 +56,7 @@ def test_quarantine_keeps_to_what_was_verified() -> None:
 
 
 def test_what_the_pipeline_writes_is_what_a_server_reads() -> None:
-    current = {DELAY: (NOON, {DELAY: 12.345678901234567}), WEATHER: (NOON - 900, {n: 1.25 for n in GROUPS[WEATHER]})}
+    current = {DELAY: (NOON, {DELAY: 12.345678901234567}), WEATHER: (NOON - 900, dict.fromkeys(GROUPS[WEATHER], 1.25))}
     read, problem = parse(online_fields(current))
     assert problem is None
     assert read is not None

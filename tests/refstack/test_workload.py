@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from refstack import eventtime as et
 from refstack.dataset import CANCELLED, Dataset
 from refstack.schema import FEATURES
@@ -47,8 +48,10 @@ def test_outcomes_are_those_of_the_source(data: Dataset, tmp_path: Path) -> None
     out = tmp_path / "workload.jsonl"
     write(data, et.parse("2013-02-08T10:00"), 10, out)
     requests = [line for line in lines_of(out) if line["kind"] == "request"]
-    flights = {data.flight(i).id: data.flight(i) for i in range(*data.between(
-        "flight_sched", et.parse("2013-02-08T00:00"), et.parse("2013-02-10T00:00")))}
+    flights = {
+        data.flight(i).id: data.flight(i)
+        for i in range(*data.between("flight_sched", et.parse("2013-02-08T00:00"), et.parse("2013-02-10T00:00")))
+    }
     never = 0
     for line in requests:
         delay = flights[line["id"]].delay_min
@@ -59,8 +62,10 @@ def test_outcomes_are_those_of_the_source(data: Dataset, tmp_path: Path) -> None
 
 def test_all_flights_have_ids_of_their_own_and_8255_never_left(data: Dataset) -> None:
     assert int((data["flight_delay"] == CANCELLED).sum()) == 8255
-    keys = zip(*(data[name].tolist() for name in ("flight_sched", "flight_carrier", "flight_number", "flight_origin")),
-               strict=True)
+    keys = zip(
+        *(data[name].tolist() for name in ("flight_sched", "flight_carrier", "flight_number", "flight_origin")),
+        strict=True,
+    )
     assert len(set(keys)) == len(data["flight_sched"]) == 336_776
 
 
