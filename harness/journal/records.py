@@ -61,6 +61,11 @@ class Line:
     body: Body
 
 
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number that a journal holds")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_number)
 _BODY: TypeAdapter[Body] = TypeAdapter(Body)
 T = TypeVar("T")
 
@@ -155,7 +160,7 @@ def parse(text: Iterable[str], file: str | None = None) -> Journal:
     lines: list[Line] = []
     for number, written in enumerate(raw[1:], start=2):
         try:
-            data = json.loads(written, parse_constant=_no_number)
+            data = _JSON.decode(written)
             n, t_s = int(data.pop("n")), float(data.pop("t"))
             lines.append(Line(n, t_s, _BODY.validate_python(data)))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -182,10 +187,6 @@ def _header(written: str, file: str | None) -> Header:
         return Header.model_validate(data)
     except ValidationError as error:
         raise JournalError(f"the journal's head cannot be read: {_short(error)}", file=file, line=1) from None
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number that a journal holds")
 
 
 def _short(error: Exception) -> str:

@@ -1,0 +1,285 @@
+"""Integrity: nothing lost, doubled or poisoned, nothing older promoted, everything restorable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from journals import Run
+
+from harness.model.verdict import ClauseResult
+
+HOUR = 3600
+EXAMPLES, CHECKPOINTS, PROMOTIONS, POISON = (
+    "examples_exactly_once",
+    "checkpoints_restorable",
+    "promotion_monotonic",
+    "nothing_poisoned",
+)
+
+
+def run_of(check: str, **how: Any) -> Run:
+    fault = how.pop("fault", {})
+    return Run(guarantees=[check], **how).gate().fault(**fault).end()
+
+
+def version(number: int, *keys: str, parent: int | None = None, promoted: bool = True, **more: Any) -> dict[str, Any]:
+    parts = [{"key": key, "digest": f"sha256:{key}", "rows": 1, **more} for key in keys]
+    return {"version": number, "parent": parent, "promoted": promoted, "trained_on": parts}
+
+
+# examples
+
+
+def served(run: Run, name: str, outcome_at: int | None = 10, **changes: Any) -> Run:
+    body = {"id": name, "at_event": 0, "due_s": 6.0, "sent_s": 6.0, "done_s": 6.1, "ok": True, "outcome_at": outcome_at}
+    return run.add(6.1, "answer", **(body | changes))
+
+
+def examples(
+    training: dict[str, list[str]], *versions: dict[str, Any], settled: int | None = 9 * HOUR, **more: Any
+) -> Run:
+    run = run_of(EXAMPLES).evidence("examples", training=training, settled_until=settled, **more)
+    return run.evidence("lineage", versions=list(versions), poisoned={})
+
+
+def test_every_example_once_passes() -> None:
+    run = served(served(examples({"t1": ["a"]}, version(1, "t1"), quarantine={"q1": ["b"]}), "a"), "b")
+    found = run.clause(EXAMPLES)
+    assert found.value == "pass"
+    assert len(found.cites) == 2
+
+
+def test_a_lost_example_fails() -> None:
+    found = served(served(examples({"t1": ["a"]}), "a"), "b").clause(EXAMPLES)
+    assert found.value == "fail"
+    assert "such as b" in found.reason
+
+
+def test_a_doubled_example_fails() -> None:
+    assert served(examples({"t1": ["a"], "t2": ["a"]}), "a").clause(EXAMPLES).value == "fail"
+    assert served(examples({"t1": ["a"]}, quarantine={"q": ["a"]}), "a").clause(EXAMPLES).value == "fail"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"ok": False}, {"flagged": "stale"}, {"outcome_at": None}, {"outcome_at": 8 * HOUR}, {"at_event": 8 * HOUR}],
+)
+def test_what_need_not_be_there_is_not_missed(changes: dict[str, Any]) -> None:
+    found = served(examples({"t1": []}), "a", **changes).clause(EXAMPLES)
+    assert found.value == "unknown"
+    assert "not exercised" in found.reason
+
+
+def test_nothing_settled_is_not_exercised() -> None:
+    assert served(examples({}, settled=None), "a").clause(EXAMPLES).value == "unknown"
+
+
+def test_a_partition_learned_twice_fails() -> None:
+    run = served(examples({"t1": ["a"]}, version(1, "t1"), version(2, "t1", parent=1)), "a")
+    assert "both learned t1" in run.clause(EXAMPLES).reason
+
+
+def test_a_rolled_back_version_s_partitions_may_be_learned_again() -> None:
+    branch = (version(1, "t1"), version(2, "t2", parent=1), version(3, "t2", "t3", parent=1))
+    found = served(examples({"t1": ["a"], "t2": ["b"], "t3": ["c"]}, *branch), "a").clause(EXAMPLES)
+    assert found.value == "pass"
+
+
+def test_a_candidate_that_was_not_promoted_has_learned_nothing() -> None:
+    both = (version(1, "t1", promoted=False), version(2, "t1"))
+    assert served(examples({"t1": ["a"]}, *both), "a").clause(EXAMPLES).value == "pass"
+
+
+def test_a_partition_skipped_by_the_chain_that_serves_fails() -> None:
+    parts = {"t1": ["a"], "t2": ["b"], "t3": ["c"]}
+    found = served(examples(parts, version(1, "t1"), version(3, "t3", parent=1)), "a").clause(EXAMPLES)
+    assert "t2 was never learned" in found.reason
+    rolled_back = (version(1, "t1"), version(2, "t2", parent=1), version(3, "t3", parent=1))
+    assert served(examples(parts, *rolled_back), "a").clause(EXAMPLES).value == "fail"
+
+
+def test_lineage_without_parents_is_one_chain() -> None:
+    def bare(number: int, key: str) -> dict[str, Any]:
+        return {k: v for k, v in version(number, key).items() if k != "parent"}
+
+    found = served(examples({"t1": ["a"]}, bare(1, "t1"), bare(2, "t1")), "a").clause(EXAMPLES)
+    assert found.value == "fail"
+
+
+def test_a_partition_changed_after_it_was_learned_fails() -> None:
+    run = served(examples({"t1": ["a"]}, version(1, "t1", digest_now="sha256:other")), "a")
+    assert "changed after" in run.clause(EXAMPLES).reason
+    same = served(examples({"t1": ["a"]}, version(1, "t1", digest_now="sha256:t1")), "a")
+    assert same.clause(EXAMPLES).value == "pass"
+
+
+@pytest.mark.parametrize("part", ["examples", "lineage"])
+def test_unreadable_evidence_is_unknown(part: str) -> None:
+    run = served(examples({"t1": ["a"]}), "a").evidence(part, error="timed out")
+    found = run.clause(EXAMPLES)
+    assert found.value == "unknown"
+    assert "timed out" in found.reason
+
+
+def test_evidence_that_was_never_read_is_unknown() -> None:
+    for check in (EXAMPLES, CHECKPOINTS, PROMOTIONS, POISON):
+        assert "never read" in run_of(check).clause(check).reason
+
+
+def test_a_fault_in_doubt_makes_guarantees_unknown() -> None:
+    run = run_of(CHECKPOINTS, fault={"confirmed": None}).evidence(
+        "checkpoints", checkpoints=[{"key": "c", "ok": False}]
+    )
+    assert run.clause(CHECKPOINTS).value == "unknown"
+
+
+def test_only_the_guarantees_that_are_asked_for_are_checked() -> None:
+    run = Run({"integrity": []}, guarantees=[POISON]).gate().fault().end()
+    assert {c.id for c in run.judged().clauses} == {"collateral"}
+
+
+# checkpoints
+
+
+def checkpoints(*ok: bool) -> ClauseResult:
+    found = [{"key": f"c{k}", "ok": good, "error": None if good else "truncated"} for k, good in enumerate(ok)]
+    return run_of(CHECKPOINTS).evidence("checkpoints", checkpoints=found).clause(CHECKPOINTS)
+
+
+def test_checkpoints_must_all_be_restored() -> None:
+    assert checkpoints(True, True).value == "pass"
+    assert checkpoints(True, False).reason == "checkpoints_restorable: c1 cannot be restored: truncated"
+    assert checkpoints(True, False).value == "fail"
+    assert checkpoints().value == "unknown"
+
+
+# promotions
+
+
+def promotions(
+    *history: tuple[str, int], served: Callable[[float], float | None] | float | None = None
+) -> ClauseResult:
+    run = run_of(PROMOTIONS)
+    entries = [{"seq": k, "action": action, "version": v} for k, (action, v) in enumerate(history)]
+    run.evidence("promotions", history=entries[::-1])
+    if served is not None:
+        run.readings("promoted_version", served)
+    return run.clause(PROMOTIONS)
+
+
+def test_promotions_only_go_forward() -> None:
+    assert promotions(("promote", 1), ("reject", 2), ("promote", 3)).value == "pass"
+    assert promotions(("promote", 3), ("promote", 2)).value == "fail"
+
+
+def test_a_roll_back_may_go_back() -> None:
+    assert promotions(("promote", 3), ("rollback", 2), ("promote", 4)).value == "pass"
+    rolled = promotions(("promote", 3), ("rollback", 2), served=lambda t: 3.0 if t < 9 else 2.0)
+    assert rolled.value == "pass"
+
+
+def test_a_pointer_seen_to_go_back_fails_whatever_the_history_says() -> None:
+    found = promotions(("promote", 2), ("promote", 3), served=lambda t: 3.0 if t < 9 else None if t < 10 else 2.0)
+    assert found.value == "fail"
+    assert "from 3 to 2" in found.reason
+
+
+def test_nothing_promoted_was_not_exercised() -> None:
+    assert promotions().value == "unknown"
+
+
+# poison
+
+
+def poison(
+    *versions: dict[str, Any],
+    pointer: Callable[[float], float | None],
+    hit: dict[str, list[str]] | None = None,
+    rows: int = 1,
+    **how: Any,
+) -> ClauseResult:
+    run = run_of(POISON, **how).readings("promoted_version", pointer)
+    if rows:
+        run.hit(6.0, *({"entity": "JFK", "event_time": k, "field": "temp"} for k in range(rows)))
+    return run.evidence("lineage", versions=list(versions), poisoned=hit or {}).clause(POISON)
+
+
+def steps(*at: tuple[float, float]) -> Callable[[float], float]:
+    """Return a pointer that goes to a version at a time."""
+    return lambda t_s: max((t, v) for t, v in at if t <= t_s)[1]
+
+
+CHAIN = (version(1, "t1"), version(2, "t2", parent=1), version(3, "t3", parent=2))
+
+
+def test_clean_versions_after_revert_pass() -> None:
+    assert poison(*CHAIN, pointer=steps((0, 1), (8, 2), (14, 3))).value == "pass"
+
+
+def test_a_poisoned_version_promoted_after_revert_fails() -> None:
+    found = poison(*CHAIN, pointer=steps((0, 1), (8, 2), (14, 3)), hit={"t3": ["a"]})
+    assert found.value == "fail"
+    assert "version 3" in found.reason
+
+
+def test_poison_is_inherited_from_a_parent() -> None:
+    pointer = steps((0, 1), (8, 2), (14, 3))
+    assert poison(*CHAIN, pointer=pointer, hit={"t2": ["a"]}).value == "fail"
+    branched = (*CHAIN[:2], version(3, "t3", parent=1))
+    assert poison(*branched, pointer=pointer, hit={"t2": ["a"]}).value == "pass"
+
+
+def test_poison_promoted_and_gone_before_revert_passes() -> None:
+    branched = (*CHAIN[:2], version(3, "t3", parent=1))
+    assert poison(*branched, pointer=steps((0, 1), (6, 2), (8, 1), (14, 3)), hit={"t2": ["a"]}).value == "pass"
+
+
+def test_a_roll_back_onto_a_poisoned_version_fails() -> None:
+    branched = (*CHAIN[:2], version(3, "t3", parent=1))
+    assert poison(*branched, pointer=steps((0, 1), (6, 2), (8, 3), (14, 2)), hit={"t2": ["a"]}).value == "fail"
+
+
+def test_a_poisoned_version_between_two_readings_fails() -> None:
+    last = version(4, "t4", parent=2)
+    found = poison(*CHAIN, last, pointer=steps((0, 1), (8, 2), (14, 4)), hit={"t3": ["a"]})
+    assert found.value == "fail"
+    rejected = (*CHAIN[:2], version(3, "t3", parent=2, promoted=False), last)
+    assert poison(*rejected, pointer=steps((0, 1), (8, 2), (14, 4)), hit={"t3": ["a"]}).value == "pass"
+
+
+def test_a_poisoned_version_that_was_promoted_unseen_is_unknown() -> None:
+    assert poison(*CHAIN, pointer=steps((0, 1), (14, 2)), hit={"t3": ["a"]}).value == "unknown"
+
+
+def test_a_poisoned_version_promoted_around_revert_is_unknown() -> None:
+    found = poison(*CHAIN, pointer=steps((0, 1), (8, 2), (12.0, 3)), hit={"t3": ["a"]})
+    assert found.value == "unknown"
+    assert "around revert" in found.reason
+
+
+def test_no_promotion_after_revert_was_not_exercised() -> None:
+    assert poison(*CHAIN, pointer=steps((0, 1), (8, 2))).value == "unknown"
+    unread = poison(*CHAIN, pointer=lambda t: None)
+    assert unread.value == "unknown"
+
+
+def test_a_fault_that_hit_no_row_poisons_nothing() -> None:
+    assert poison(*CHAIN, pointer=lambda t: 1.0, rows=0).value == "pass"
+
+
+def test_a_repaired_row_is_no_poison() -> None:
+    assert poison(*CHAIN, pointer=steps((0, 1), (14, 3)), hit={"t3": []}).value == "pass"
+
+
+def test_poison_needs_the_fault_to_be_seen_gone() -> None:
+    found = poison(*CHAIN, pointer=steps((0, 1), (14, 3)), fault={"reverted": None})
+    assert found.value == "unknown"
+    assert "gone" in found.reason
+
+
+def test_a_control_has_nothing_to_poison() -> None:
+    run = Run(guarantees=[POISON], twin="control").gate().readings("promoted_version", 1.0).alerts().end()
+    run.evidence("lineage", versions=list(CHAIN), poisoned={})
+    assert run.clause(POISON).value == "pass"

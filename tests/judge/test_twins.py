@@ -1,0 +1,209 @@
+"""Twins and marks: the control, the sabotage, the known weakness; and what a run cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from journals import ALL, SLOW, Run, good_run, lag
+
+WEAK = {"known_weakness": {"reason": "no retry", "ticket": "ML-7", "until": "2026-07-01"}}
+
+
+def control(*alerts: tuple[str, float, float], lag_broken: tuple[float, float] = (0.0, 0.0), **plan: Any) -> Run:
+    run = Run(ALL, twin="control", **plan).gate().alerts(*alerts).answers()
+    return run.readings("lag", lag(lag_broken)).end()
+
+
+# control
+
+
+def test_a_silent_control_passes() -> None:
+    verdict = control().judged()
+    assert verdict.value == "pass"
+    assert {c.kind for c in verdict.clauses} == {"quiet", "stays", "unbroken", "collateral"}
+
+
+def test_a_control_fails_when_any_alert_fires_even_an_expected_one() -> None:
+    assert control((SLOW, 8.0, 9.0)).judged().value == "fail"
+
+
+def test_a_control_fails_when_what_should_recover_ever_broke() -> None:
+    verdict = control(lag_broken=(8.0, 8.2)).judged()
+    assert verdict.value == "fail"
+    assert "without any fault" in verdict.reasons[0]
+
+
+def test_a_control_fails_when_what_must_stay_did_not() -> None:
+    run = Run(ALL, twin="control").gate().alerts().readings("lag", 1.0)
+    assert run.answers((3.0, 4.0, {"ok": False})).end().judged().value == "fail"
+
+
+def test_a_control_that_goes_through_the_motions_is_held_to_all_of_it() -> None:
+    # Where the moments of the fault are marked, what comes before them counts too.
+    marks = {"landed": False, "effects": []}
+    broken = Run(ALL, twin="control").gate().fault(**marks).alerts().readings("lag", 1.0)
+    assert broken.answers((2.0, 3.0, {"ok": False})).end().judged().value == "fail"
+    assert control().fault(**marks).dies("server", 3.0).judged().value == "fail"
+    assert control().fault(**marks).judged().value == "pass"
+
+
+def test_a_control_fails_on_a_death() -> None:
+    assert control().dies("server", 8.0).judged().value == "fail"
+
+
+def test_a_control_that_could_not_be_read_is_unknown() -> None:
+    run = Run(ALL, twin="control").gate().alerts().answers().readings("lag", 1.0, skip=[(7.0, 9.0)]).end()
+    assert run.judged().value == "unknown"
+    assert Run(ALL, twin="control").gate().alerts().answers().end().judged().value == "unknown"
+
+
+def test_a_detection_met_in_the_control_voids_the_pass() -> None:
+    verdict = good_run().judged(control((SLOW, 8.0, 9.0)))
+    assert verdict.value == "unknown"
+    assert "in the control too" in verdict.reasons[0]
+    assert verdict.of_kind("detected")[0].measured["met"] is None
+
+
+def test_an_alert_that_fires_all_along_in_the_control_voids_it_too() -> None:
+    assert good_run().judged(control((SLOW, 0.0, 40.0))).value == "unknown"
+
+
+def test_other_alerts_in_the_control_void_nothing() -> None:
+    assert good_run().judged(control(("Stale", 8.0, 9.0))).value == "pass"
+    assert good_run().judged(control((SLOW, 0.5, 0.8))).value == "pass"
+
+
+def test_a_control_does_not_save_a_failure() -> None:
+    late = Run({"detected": ALL["detected"]}).gate().fault().alerts().end()
+    assert late.judged(control((SLOW, 8.0, 9.0))).value == "fail"
+
+
+@pytest.mark.parametrize("other", [{"seed": 8}, {"start_at": "2013-06-15T06:00"}])
+def test_another_run_s_control_is_none(other: dict[str, Any]) -> None:
+    verdict = good_run().judged(control(**other))
+    assert verdict.value == "unknown"
+    assert "not this run's" in verdict.reasons[0]
+    assert good_run().judged(good_run()).value == "unknown"
+
+
+# sabotage
+
+
+def sabotaged(*breaks: str, alerts: bool = False) -> Run:
+    off = {"kind": "alert", "name": SLOW, "breaks": list(breaks), "service": "monitor", "env": {"RULES_OFF": SLOW}}
+    run = Run({"detected": ALL["detected"]}, twin="sabotage", sabotage=off).gate().fault()
+    return run.alerts(*([(SLOW, 7.0, 9.0)] if alerts else [])).end()
+
+
+def test_a_sabotage_is_caught_when_its_clause_is_among_the_reasons() -> None:
+    verdict = sabotaged("seen").judged()
+    assert (verdict.value, verdict.caught, verdict.sabotage) == ("fail", True, "alert Slow")
+    assert any(SLOW in reason for reason in verdict.reasons)
+
+
+def test_a_sabotage_that_nothing_noticed_is_not_caught() -> None:
+    verdict = sabotaged("seen", alerts=True).judged()
+    assert (verdict.value, verdict.caught) == ("pass", False)
+
+
+def test_a_sabotage_is_not_caught_by_another_failure_or_by_an_unknown() -> None:
+    assert sabotaged("seen", alerts=True).dies("server", 8.0).judged().caught is False
+    assert sabotaged("seen", "more").judged().caught is False
+    assert sabotaged().judged().caught is False
+
+
+def test_what_is_no_sabotage_is_neither() -> None:
+    assert good_run().judged().caught is None
+
+
+# known weakness
+
+
+def weak(died: bool = True, **plan: Any) -> Run:
+    run = good_run(**WEAK, **plan)
+    return run.dies("server", 8.0) if died else run
+
+
+def test_a_known_weakness_that_fails_is_a_pass() -> None:
+    verdict = weak().judged()
+    assert (verdict.value, verdict.known_weakness) == ("pass", "no retry (ML-7)")
+    assert "failed as expected" in verdict.reasons[0]
+    assert "collateral" in verdict.reasons[1]
+
+
+def test_a_known_weakness_that_passes_fails() -> None:
+    verdict = weak(died=False).judged()
+    assert verdict.value == "fail"
+    assert "but it passed" in verdict.reasons[0]
+
+
+def test_a_known_weakness_whose_date_has_passed_fails() -> None:
+    verdict = weak(started="2026-07-02T00:00:00+00:00").judged()
+    assert verdict.value == "fail"
+    assert "date has passed" in verdict.reasons[0]
+    assert weak(started="2026-07-01T23:00:00+00:00").judged().value == "pass"
+
+
+def test_a_known_weakness_that_could_not_be_judged_is_unknown() -> None:
+    assert Run(ALL, **WEAK).gate(met=False).end(closed="gate").judged().value == "unknown"
+
+
+def test_a_known_weakness_is_no_pass_of_a_run_that_was_cut_off() -> None:
+    run = weak()
+    run.lines = [line for line in run.lines if line[1]["kind"] != "closed"]
+    verdict = run.judged()
+    assert verdict.value == "unknown"
+    assert "did not come to its end" in verdict.reasons[0]
+
+
+def test_twins_of_a_known_weakness_are_judged_as_they_are() -> None:
+    assert control(**WEAK).judged().value == "pass"
+
+
+# damage
+
+WRONG = {"wrong": True}
+
+
+def cost(*bad: tuple[float, float, dict[str, Any]]) -> Run:
+    run = good_run()
+    run.lines = [line for line in run.lines if line[1]["kind"] != "answer"]
+    return run.answers(*bad, rate=10)
+
+
+def test_damage_is_counted_before_detection_until_recovery_and_after() -> None:
+    # Detected at 7.01 s, recovered at 14.01 s.
+    run = cost((6.0, 7.0, WRONG), (9.0, 11.0, WRONG), (20.0, 20.5, WRONG))
+    damage = run.judged().damage
+    assert (damage.wrong_before_detection, damage.wrong_until_recovery, damage.wrong_after) == (10, 20, 5)
+    assert damage.seconds == 4
+    assert damage.requests == 201
+
+
+def test_flagged_answers_are_another_thing_than_silent_ones() -> None:
+    damage = cost((9.0, 11.0, WRONG | {"flagged": "default"}), (12.0, 13.0, {"wrong": None})).judged().damage
+    assert (damage.flagged, damage.wrong_until_recovery, damage.unverified) == (20, 0, 10)
+
+
+def test_failed_and_slow_requests_are_counted_from_injection() -> None:
+    damage = cost((2.0, 3.0, {"ok": False}), (9.0, 10.0, {"ok": False}), (10.0, 11.0, {"slow": True})).judged().damage
+    assert (damage.failed, damage.slow) == (10, 10)
+
+
+def test_without_detection_all_wrong_answers_came_before_it() -> None:
+    run = Run(ALL).gate().fault().alerts().answers((9.0, 11.0, WRONG), rate=10).readings("lag", 1.0).end()
+    damage = run.judged().damage
+    assert (damage.wrong_before_detection, damage.wrong_until_recovery, damage.wrong_after) == (20, 0, 0)
+
+
+def test_a_run_without_injection_cost_nothing() -> None:
+    assert Run(ALL).gate().alerts().answers().end().judged().damage.requests == 0
+
+
+def test_data_damage_is_traced_from_rows_to_versions_and_answers() -> None:
+    run = cost((9.0, 9.5, {"entity": "JFK", "stamps": {"weather": 3600, "delay": None}}))
+    run.hit(6.0, {"entity": "JFK", "event_time": 3600}, {"entity": "LGA", "event_time": 3600})
+    parts = [{"version": 1, "trained_on": [{"key": "t1"}]}, {"version": 2, "parent": 1, "trained_on": []}]
+    damage = run.evidence("lineage", versions=parts, poisoned={"t1": ["a"]}).judged().damage
+    assert (damage.rows_hit, damage.answers_from_hit_rows, damage.versions_poisoned) == (2, 5, (1, 2))
