@@ -111,12 +111,11 @@ class Quality(Frozen):
 
 
 class KnownWeak(Frozen):
-    """An expected failure, as the scenario declares it, and what the judge says of it."""
+    """An expected failure, as the scenario declares it."""
 
     reason: str
     ticket: str
     until: str
-    verdict: str | None
 
 
 class RunRecord(Frozen):

@@ -89,7 +89,6 @@ def _record(journal: Journal, verdict: Verdict, quality: Quality | None) -> dict
             reason=weakness.reason,
             ticket=weakness.ticket,
             until=weakness.until.isoformat(),
-            verdict=verdict.known_weakness,
         ),
     }
 

@@ -20,7 +20,7 @@ from harness.report.words import seconds
 
 WIDTH = 960.0
 LEFT, RIGHT = 212.0, 104.0
-LANE, REQUESTS, PANEL, SPACE, AXIS = 23.0, 92.0, 70.0, 20.0, 38.0
+LANE, REQUESTS, PANEL, SPACE, AXIS = 23.0, 92.0, 70.0, 20.0, 10.0
 LABEL_ROW = 15.0
 
 
@@ -102,16 +102,14 @@ def _axis(page: Page) -> None:
 
 
 def _rows(moments: Sequence[Marker], from_s: float, to_s: float) -> list[tuple[int, Marker]]:
-    """Give each marker's label the lowest row in which it does not run into another one."""
+    """Give each marker's label a row, from the right: above every later marker whose line it would run across."""
     points_per_s = (WIDTH - LEFT - RIGHT) / (to_s - from_s)
-    ends: list[float] = []
-    placed = []
-    for moment in moments:
-        x = (moment.at_s - from_s) * points_per_s
-        row = next((i for i, end in enumerate(ends) if x >= end), len(ends))
-        ends[row : row + 1] = [x + 6.2 * len(_label(moment)) + 8]
+    placed: list[tuple[int, Marker]] = []
+    for moment in reversed(moments):
+        ends_s = moment.at_s + (6.4 * len(_label(moment)) + 8) / points_per_s
+        row = max((r + 1 for r, later in placed if later.at_s < ends_s), default=0)
         placed.append((row, moment))
-    return placed
+    return placed[::-1]
 
 
 def _label(moment: Marker) -> str:

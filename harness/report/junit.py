@@ -1,28 +1,25 @@
 """`junit.xml` for CI systems: one test case a run, in a suite of its own so that its numbers can be properties.
 
 Properties stand at the suite because the schema that CI servers validate against knows none in a test case.
-`unknown` is an error of type `unknown`, so that it is never taken for a pass nor for a finding about the stack.
+`unknown` is an error of type `unknown`, so that it is never taken for a pass nor for a finding about the stack. A
+sabotage twin passes when it fails for what was switched off.
 """
 
 from __future__ import annotations
 
-import re
 from xml.etree import ElementTree as ET
 
-from harness.model.verdict import Value
 from harness.report.documents import SuiteDocument, SuiteScenario
-from harness.report.table import outcome
-
-# XML 1.0 has no way at all to write most control characters.
-_UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from harness.report.table import outcome, standing
+from harness.report.words import writable
 
 
 def junit_xml(suite: SuiteDocument, times_s: dict[str, float]) -> str:
     """Return the file's text. `times_s` is how long each run took, by its folder."""
-    fails = [_failed(s) for s in suite.scenarios]
+    fails = [standing(s) for s in suite.scenarios]
     root = ET.Element(
         "testsuites",
-        name=_clean(suite.suite),
+        name=writable(suite.suite),
         time=f"{suite.wall_s:.3f}",
         tests=str(len(suite.scenarios)),
         failures=str(fails.count("failure")),
@@ -34,20 +31,14 @@ def junit_xml(suite: SuiteDocument, times_s: dict[str, float]) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _failed(run: SuiteScenario) -> str | None:
-    if run.error is not None or run.verdict is Value.UNKNOWN:
-        return "error"
-    return "failure" if run.verdict is Value.FAIL else None
-
-
 def _add(root: ET.Element, suite: SuiteDocument, run: SuiteScenario, time_s: float) -> None:
-    failed = _failed(run)
-    name = _clean(run.run_dir or run.name)
+    failed = standing(run)
+    name = writable(run.run_dir or run.name)
     time = f"{time_s:.3f}"
     element = ET.SubElement(
         root,
         "testsuite",
-        name=f"{_clean(suite.suite)}.{name}",
+        name=f"{writable(suite.suite)}.{name}",
         tests="1",
         failures="1" if failed == "failure" else "0",
         errors="1" if failed == "error" else "0",
@@ -57,14 +48,16 @@ def _add(root: ET.Element, suite: SuiteDocument, run: SuiteScenario, time_s: flo
     )
     properties = ET.SubElement(element, "properties")
     for key, value in _properties(suite, run):
-        ET.SubElement(properties, "property", name=_clean(key), value=_clean(value))
-    case = ET.SubElement(element, "testcase", classname=_clean(suite.suite), name=name, time=time)
-    if failed is not None:
-        kind = "harness" if run.error is not None else str(run.verdict)
-        first = run.reasons[0] if run.reasons else outcome(run)
-        told = ET.SubElement(case, failed, type=kind, message=_clean(first))
-        told.text = _clean("\n".join([*run.reasons, f"report: {run.run_dir}/report.html"]))
-    ET.SubElement(case, "system-out").text = _clean(f"[[ATTACHMENT|{run.run_dir}/report.html]]")
+        ET.SubElement(properties, "property", name=writable(key), value=writable(value))
+    case = ET.SubElement(element, "testcase", classname=writable(suite.suite), name=name, time=time)
+    if failed != "good":
+        kind = "harness" if run.error is not None else "not caught" if run.twin == "sabotage" else str(run.verdict)
+        first = run.error or (run.reasons[0] if run.reasons else outcome(run))
+        told = ET.SubElement(case, failed, type=kind, message=writable(first))
+        told.text = writable("\n".join(run.reasons) or first)
+    elif run.reasons:
+        ET.SubElement(case, "system-out").text = writable("\n".join(run.reasons))
+    ET.SubElement(case, "system-out").text = writable(f"report: {run.run_dir}/report.html")
 
 
 def _properties(suite: SuiteDocument, run: SuiteScenario) -> list[tuple[str, str]]:
@@ -84,7 +77,3 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _clean(text: str) -> str:
-    return _UNWRITABLE.sub("\ufffd", text)

@@ -10,7 +10,7 @@ from typing import Any
 from harness.journal.records import Journal
 from harness.model.answers import ANSWER_PROBES
 from harness.model.expectations import Bound
-from harness.model.series import Point, answer_series, reading_series
+from harness.model.series import STEP_S, Point, answer_series, reading_series
 from harness.model.units import Unit
 from harness.report.palette import LIGHT
 from harness.report.spans import OUTCOMES, answers_by_outcome
@@ -45,14 +45,24 @@ def panels(journal: Journal, from_s: float, to_s: float) -> list[Panel]:
     by_probe: dict[str, list[Bound]] = {}
     for bound in (*scenario.expect.recovered, *scenario.expect.stays, *scenario.steady_state):
         by_probe.setdefault(bound.probe, []).append(bound)
-    gate_s = journal.phase_s("gate")
-    start_s = max(from_s, gate_s) if gate_s is not None else from_s
+    start_s, end_s = _looked(journal, from_s, to_s)
     return [
         Panel(
-            probe, unit_of(probe, journal.plan.stack), tuple(bounds), tuple(_points(journal, bounds[0], start_s, to_s))
+            probe, unit_of(probe, journal.plan.stack), tuple(bounds), tuple(_points(journal, bounds[0], start_s, end_s))
         )
         for probe, bounds in list(by_probe.items())[:MOST_PANELS]
     ]
+
+
+def _looked(journal: Journal, from_s: float, to_s: float) -> tuple[float, float]:
+    """Return where the curves begin and end: windows fall where the judge's do, which counts them from the gate."""
+    begun_s = journal.phase_s("gate")
+    start_s = max(from_s, begun_s) if begun_s is not None else from_s
+    if journal.gate is not None and journal.gate[1].met:
+        gate_s = journal.gate[1].at_s
+        start_s = gate_s - math.floor((gate_s - start_s) / STEP_S) * STEP_S
+    observed_s = journal.phase_s("observed")
+    return start_s, min(to_s, observed_s) if observed_s is not None else to_s
 
 
 def _points(journal: Journal, bound: Bound, from_s: float, to_s: float) -> list[Point]:
@@ -112,9 +122,8 @@ def draw_panel(axes: Any, drawing: Drawing, panel: Panel) -> None:
         axes.set_yscale("log")
     axes.set_ylim(low, high)
     axes.minorticks_off()
-    axes.set_yticks(
-        _ticks(low, high, log), [amount(t, panel.unit).removesuffix(" event") for t in _ticks(low, high, log)]
-    )
+    ticks = _ticks(low, high, log, panel.unit)
+    axes.set_yticks(ticks, [amount(t, panel.unit).removesuffix(" event") for t in ticks])
     for x, y in _runs(panel.points):
         shown = [min(max(v, low), high) for v in y]
         axes.plot(x, shown, color=LIGHT["curve"], linewidth=1.6, marker="o" if len(x) == 1 else None, markersize=2.5)
@@ -173,11 +182,17 @@ class _Scale:
         return cls(floor if panel.unit is not Unit.RATIO or low > 0 else -room * 0.4, high + room, False)
 
 
-def _ticks(low: float, high: float, log: bool) -> list[float]:
+def _ticks(low: float, high: float, log: bool, unit: Unit) -> list[float]:
     from matplotlib.ticker import LogLocator, MaxNLocator
 
-    locator = LogLocator(numticks=4) if log else MaxNLocator(3, steps=[1, 2, 2.5, 5, 10])
-    return [float(t) for t in locator.tick_values(low, high) if low <= t <= high]
+    if log:
+        return [float(t) for t in LogLocator(numticks=4).tick_values(low, high) if low <= t <= high]
+    size = 1.0
+    if unit in (Unit.EVENT, Unit.WALL):
+        # Round numbers of the unit in which they are written.
+        size = next((s for s in (3600.0, 60.0, 1.0) if high >= 1.5 * s), 1e-3)
+    found = MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]).tick_values(low / size, high / size)
+    return [float(t) * size for t in found if low <= t * size <= high and (t >= 0 or low < -0.5 * high)]
 
 
 def _runs(points: Sequence[Point]) -> list[tuple[list[float], list[float]]]:
@@ -202,7 +217,7 @@ def _stretches(points: Sequence[Point]) -> list[tuple[float, float, bool | None,
     before: Point | None = None
     for p in points:
         if p.good is not True:
-            if before is not None and before.good is p.good and found:
+            if before is not None and before.good is p.good and (before.why is None) == (p.why is None):
                 lo_s, hi_s, _, why = found[-1]
                 found[-1] = (lo_s, max(hi_s, p.hi_s), p.good, why)
             else:

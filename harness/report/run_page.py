@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.journal.records import Journal
 from harness.model.readings import Hit, ProcessSeen
-from harness.model.verdict import ClauseResult, FaultReport, Verdict
+from harness.model.verdict import ClauseResult, FaultReport, Value, Verdict
 from harness.report.documents import Quality, RunDocument
 from harness.report.excerpt import cited_lines
 from harness.report.fields import met, number
@@ -17,19 +17,16 @@ from harness.report.figure import run_svg
 from harness.report.pages import drawing, page
 from harness.report.spans import alert_lanes
 from harness.report.story import process_text, story
-from harness.report.table import after, damage, landed
+from harness.report.table import after, damage, damage_parts, landed
 from harness.report.words import NONE, amount, between, count, headline, seconds, unit_of
 
 MOST_CITES = 8
 MOST_PROCESSES = 60
 MOST_EVIDENCE_CHARS = 1500
-_KINDS = {
-    "detected": "detected",
-    "quiet": "quiet",
-    "stays": "stays",
-    "recovered": "recovered",
-    "cleared": "cleared",
-    "integrity": "integrity",
+_WANTED = {
+    "quiet": "no other alert fires",
+    "collateral": "no process dies but by the fault",
+    "integrity": "the guarantee holds",
 }
 
 
@@ -68,6 +65,7 @@ def run_html(run_dir: Path, journal: Journal, verdict: Verdict, document: RunDoc
         scenario=journal.plan.scenario,
         plan=journal.plan,
         headline=headline(verdict),
+        reasons=_reasons(verdict),
         ended=_ended(journal),
         figures=_figures(document),
         plot=drawing(run_svg(journal, verdict)),
@@ -85,6 +83,14 @@ def run_html(run_dir: Path, journal: Journal, verdict: Verdict, document: RunDoc
         excerpt=excerpt,
         logs=_logs(run_dir),
     )
+
+
+def _reasons(verdict: Verdict) -> tuple[str, ...]:
+    """Return the reasons; a pass that gives none rests on its clauses."""
+    if verdict.reasons or not verdict.clauses or verdict.value is not Value.PASS:
+        return verdict.reasons
+    met_count = count(len(verdict.clauses), "clause")
+    return (f"all of {met_count} met: " + ", ".join(c.id for c in verdict.clauses),)
 
 
 def _ended(journal: Journal) -> str | None:
@@ -105,13 +111,17 @@ def _figures(run: RunDocument) -> list[Figure]:
     limits = [d.within_s for d in run.detection if d.within_s is not None]
     back = [r.within_s for r in run.recovery if r.within_s is not None]
     cost = run.damage
+    parts = damage_parts(cost)
+    details = [*parts[1:], f"of {count(cost.requests, 'request')}"] if parts else []
+    if cost.wrong_before_detection:
+        details.append(f"{cost.wrong_before_detection:,} silently wrong before detection")
+    faults = ", ".join(f"{f.kind} on {f.target}" for f in run.faults)
     return [
-        Figure("fault landed?", landed(run.faults, run.twin), ", ".join(f"{f.kind} on {f.target}" for f in run.faults)),
+        Figure("fault landed?", landed(run.faults, run.twin), faults),
         Figure("detected after", after(run.detection), _allowed(limits)),
         Figure("recovered after", after(run.recovery), _allowed(back)),
-        Figure("damage", damage(cost), f"{cost.wrong_before_detection} silently wrong before detection"
-               if cost.wrong_before_detection else ""),
-    ]  # fmt: skip
+        Figure("damage", parts[0] if parts else damage(cost), ", ".join(details)),
+    ]
 
 
 def _allowed(limits: list[float]) -> str:
@@ -127,13 +137,13 @@ def _row(clause: ClauseResult, journal: Journal, shown: set[int]) -> ClauseRow:
     measured = clause.measured
     limit_s = number(clause, "within_s")
     within = f" within {seconds(limit_s)}" if limit_s is not None else ""
-    subject = str(measured.get("alert") or measured.get("probe") or "")
+    subject = str(measured.get("alert") or measured.get("probe") or _WANTED.get(clause.kind, ""))
     limit = f" {measured['limit']}" if "limit" in measured else ""
     seen, detail = _seen(clause, journal)
     cites = tuple(n for n in clause.cites if n in shown)
     return ClauseRow(
         id=clause.id,
-        kind=_KINDS.get(clause.kind, clause.kind),
+        kind=clause.kind,
         value=clause.value,
         wanted=f"{subject}{limit}{within}",
         seen=seen,

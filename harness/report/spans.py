@@ -68,7 +68,7 @@ def phases(journal: Journal) -> list[Stretch]:
     """Return the phases in order, each until the next one."""
     begun = [(line.t_s, line.body.phase) for line in journal.lines if isinstance(line.body, Phase)]
     end_s = journal.lines[-1].t_s if journal.lines else 0.0
-    ends = [t for t, _ in begun[1:]] + [end_s]
+    ends = [*(t for t, _ in begun), end_s][1:]
     return [Stretch(t, e, phase) for (t, phase), e in zip(begun, ends, strict=True) if e > t]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from harness.journal.records import Journal
@@ -43,6 +44,8 @@ def story(journal: Journal, verdict: Verdict) -> tuple[list[Event], int]:
 
 def _of_lines(journal: Journal) -> list[Event]:
     found = []
+    # Every service starts; that is news only once the stack was up.
+    up_s = journal.phase_s("gate") or math.inf
     for line in journal.lines:
         match line.body:
             case Phase(phase=phase, detail=detail) if phase in _SHOWN_PHASES:
@@ -55,7 +58,7 @@ def _of_lines(journal: Journal) -> list[Event]:
             case FaultSeen(fault=fault, stage=stage, hi_s=hi_s, evidence=evidence) if stage in _STAGES:
                 why = f": {evidence['error']}" if stage == "failed" and "error" in evidence else ""
                 found.append(Event(hi_s, "fault", f"{fault} {_STAGES[stage]}{why}"))
-            case ProcessSeen() as seen:
+            case ProcessSeen() as seen if seen.what != "started" or seen.at_s > up_s:
                 found.append(Event(seen.at_s, "process", process_text(seen)))
             case Gap(probe=probe, from_s=from_s, to_s=to_s, why=why):
                 text = f"{probe} was not measured for {seconds(to_s - from_s)}: {why}"

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from harness.report.documents import SuiteDocument
 from harness.report.pages import drawing, page
-from harness.report.table import row
+from harness.report.table import row, standing
 
 
 def suite_html(suite: SuiteDocument, pictures: Mapping[str, str], reports: set[str]) -> str:
@@ -23,6 +23,6 @@ def suite_html(suite: SuiteDocument, pictures: Mapping[str, str], reports: set[s
         )
         for run in suite.scenarios
     ]
-    counts = suite.counts
-    worst = "fail" if counts.fail else "unknown" if counts.unknown or not suite.scenarios else "pass"
+    standings = {standing(run) for run in suite.scenarios}
+    worst = "fail" if "failure" in standings else "unknown" if standings != {"good"} else "pass"
     return page("index.html.j2", suite=suite, runs=runs, worst=worst)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
-from harness.model.verdict import Value
 from harness.report.documents import SuiteDocument
-from harness.report.table import COLUMNS, row
+from harness.report.table import COLUMNS, row, standing
 from harness.report.words import seconds
 
-_SIGNS = {Value.PASS: "✅", Value.FAIL: "❌", Value.UNKNOWN: "❔"}
+_SIGNS = {"good": "✅", "failure": "❌", "error": "❔"}
 
 
 def summary_md(suite: SuiteDocument) -> str:
@@ -26,11 +25,11 @@ def summary_md(suite: SuiteDocument) -> str:
     ]
     for run in suite.scenarios:
         cells = [_plain(cell) for cell in row(run).cells]
-        cells[-1] = f"{_SIGNS[run.verdict]} {cells[-1]}"
+        cells[-1] = f"{_SIGNS[standing(run)]} {cells[-1]}"
         lines.append("| " + " | ".join(cells) + " |")
     for run in suite.scenarios:
-        if run.verdict is not Value.PASS:
-            lines += ["", f"**{_plain(run.name)}: {run.verdict}**", ""]
+        if standing(run) != "good":
+            lines += ["", f"**{_plain(row(run).scenario)}: {run.verdict}**", ""]
             lines += [f"- {_plain(reason)}" for reason in run.reasons] or ["- no reason given"]
     return "\n".join(lines) + "\n"
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import io
 import re
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from harness.report.palette import NAME_OF
+from harness.report.words import writable
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -22,12 +25,16 @@ _DEFAULTS = {("stroke-linejoin", "miter"), ("opacity", "1"), ("fill-opacity", "1
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
 
 
-def settings(salt: str) -> AbstractContextManager[None]:
-    """Return matplotlib's settings while a figure is made: the same ids each time, and a `$` in a name is a `$`."""
+@contextmanager
+def settings(salt: str) -> Iterator[None]:
+    """Set matplotlib up while a figure is made: the same ids each time, and a `$` in a name is a `$`."""
     import matplotlib
 
     chosen: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": salt, "text.parse_math": False}
-    return matplotlib.rc_context(chosen)
+    with matplotlib.rc_context(chosen), warnings.catch_warnings():
+        # Text is drawn by the reader's fonts; that the one it is measured with lacks a sign does not matter.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 @dataclass
@@ -49,7 +56,7 @@ class Drawing:
         written = io.StringIO()
         with settings(self.salt):
             figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
-        root = ET.fromstring(written.getvalue())  # noqa: S314  (our own output of a moment ago)
+        root = ET.fromstring(writable(written.getvalue()))  # noqa: S314  (our own output of a moment ago)
         return self._finish(root, title, description)
 
     def _finish(self, root: ET.Element, title: str, description: str) -> str:
@@ -64,7 +71,12 @@ class Drawing:
             self._element(element, used)
         width, height = (root.attrib.pop(k, "0").removesuffix("pt") for k in ("width", "height"))
         root.attrib.update(
-            {"class": "plot", "role": "img", "aria-label": f"{title}. {description}", "stroke-linejoin": "round"}
+            {
+                "class": "plot",
+                "role": "img",
+                "aria-label": writable(f"{title}. {description}"),
+                "stroke-linejoin": "round",
+            }
         )
         root.attrib.update({"width": width, "height": height, "font-family": "system-ui, sans-serif"})
         ET.register_namespace("", _SVG[1:-1])
@@ -75,7 +87,7 @@ class Drawing:
         gid = element.get("id", "")
         if gid in self.titles:
             tooltip = ET.Element(f"{_SVG}title")
-            tooltip.text = self.titles[gid]
+            tooltip.text = writable(self.titles[gid])
             element.insert(0, tooltip)
         if gid and gid not in used:
             del element.attrib["id"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
 
-from harness.model.verdict import Damage, FaultReport
+from harness.model.verdict import Damage, FaultReport, Value
 from harness.report.documents import Detection, Recovery, SuiteScenario
 from harness.report.words import NEVER, NONE, count, seconds
 
@@ -32,7 +34,7 @@ class Row:
 def row(run: SuiteScenario) -> Row:
     """Return the table's row for a run."""
     return Row(
-        scenario=run.name,
+        scenario=PurePosixPath(run.run_dir).name or run.name,
         fault=", ".join(f"{f.kind} on {f.target}" for f in run.faults) or NONE,
         landed=landed(run.faults, run.twin),
         detected=after(run.detection),
@@ -40,6 +42,18 @@ def row(run: SuiteScenario) -> Row:
         damage=damage(run.damage),
         verdict=outcome(run),
     )
+
+
+Standing = Literal["good", "failure", "error"]
+
+
+def standing(run: SuiteScenario) -> Standing:
+    """Return how a run counts in CI: a sabotage twin is right to fail, and wrong where nobody named what was off."""
+    if run.error is not None or run.verdict is Value.UNKNOWN:
+        return "error"
+    if run.twin == "sabotage":
+        return "good" if run.verdict is Value.FAIL and run.caught else "failure"
+    return "failure" if run.verdict is Value.FAIL else "good"
 
 
 def outcome(run: SuiteScenario) -> str:
@@ -75,6 +89,14 @@ def after(timed: tuple[Detection, ...] | tuple[Recovery, ...]) -> str:
 
 def damage(cost: Damage) -> str:
     """Say what it cost, the worst first."""
+    said = ", ".join(damage_parts(cost))
+    if not said:
+        return "none seen" if cost.requests else NONE
+    return f"{said} of {count(cost.requests, 'request')}"
+
+
+def damage_parts(cost: Damage) -> list[str]:
+    """Return each kind of damage that there was, the worst first."""
     wrong = cost.wrong_before_detection + cost.wrong_until_recovery + cost.wrong_after
     parts = [
         count(wrong, "silently wrong answer") if wrong else "",
@@ -82,7 +104,4 @@ def damage(cost: Damage) -> str:
         f"{cost.flagged:,} flagged" if cost.flagged else "",
         f"{cost.slow:,} slow" if cost.slow else "",
     ]
-    said = ", ".join(p for p in parts if p)
-    if not said:
-        return "none seen" if cost.requests else NONE
-    return f"{said} of {cost.requests:,}"
+    return [p for p in parts if p]

@@ -14,6 +14,9 @@ from harness.report.words import seconds
 WIDTH, HEIGHT = 960.0, 44.0
 
 
+_BAD = ("wrong", "failed")
+
+
 def thumbnail_svg(journal: Journal, verdict: Verdict) -> str:
     """Return the strip as one `<svg>` element."""
     from_s, to_s = extent(journal)
@@ -34,9 +37,9 @@ def thumbnail_svg(journal: Journal, verdict: Verdict) -> str:
         ET.SubElement(rect, "title").text = tip
 
     bar(from_s, to_s, 0, HEIGHT, "card", f"{seconds(from_s)} to {seconds(to_s)}")
-    bad = {math.floor(a.due_s) for _, a in journal.answers if outcome_of(a) in ("wrong", "failed")}
-    for second in sorted(bad):
-        bar(second, second + 1, 0, HEIGHT, "breach", f"{second} s: silently wrong, stale or failed answers")
+    for first, last in _joined({math.floor(a.due_s) for _, a in journal.answers if outcome_of(a) in _BAD}):
+        tip = f"{first} s to {last} s: silently wrong, stale or failed answers"
+        bar(first, last, 0, HEIGHT, "breach", tip)
     for lane in fault_lanes(journal):
         for s in lane.stretches:
             if s.what != "planned":
@@ -47,4 +50,21 @@ def thumbnail_svg(journal: Journal, verdict: Verdict) -> str:
             colour = "alert" if alert.expected else "stray"
             tip = f"{alert.label} fires {seconds(s.from_s)} to {seconds(s.to_s)}"
             bar(s.from_s, s.to_s, 26 if alert.expected else 32, 10, colour, tip)
+    for moment in moments:
+        if moment.what in ("detected", "recovered"):
+            at = x(moment.at_s)
+            line = ET.SubElement(root, "path", {"d": f"M{at:.1f} 0V{HEIGHT:g}", "stroke": LIGHT["marker"]})
+            line.attrib.update({"class": "s-marker", "stroke-width": "2", "stroke-dasharray": "4 3"})
+            ET.SubElement(line, "title").text = f"{moment.what} {seconds(moment.at_s)}"
     return ET.tostring(root, encoding="unicode")
+
+
+def _joined(found: set[int]) -> list[tuple[int, int]]:
+    """Join seconds that follow one another into stretches."""
+    stretches: list[tuple[int, int]] = []
+    for second in sorted(found):
+        if stretches and stretches[-1][1] == second:
+            stretches[-1] = (stretches[-1][0], second + 1)
+        else:
+            stretches.append((second, second + 1))
+    return stretches

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 
 from harness.model.answers import ANSWER_PROBES
 from harness.model.plan import StackFacts
 from harness.model.units import Unit
 from harness.model.verdict import Value, Verdict
 
+# XML 1.0 has no way at all to write most control characters.
+_UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 NEVER = "never"
 NONE = "–"
 
@@ -63,6 +66,11 @@ def count(number: int, singular: str, plural: str | None = None) -> str:
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
+def writable(text: str) -> str:
+    """Replace what XML cannot hold: names and messages of a stack may hold anything."""
+    return _UNWRITABLE.sub("\ufffd", text)
+
+
 def mark(met: bool | None) -> str:
     """Write whether something was met."""
     return {True: "met", False: "not met", None: "unknown"}[met]
@@ -80,6 +88,10 @@ def headline(verdict: Verdict) -> str:
             Value.FAIL: "Something alarmed or broke although no fault was put in.",
             Value.UNKNOWN: "No fault was put in, and what was seen does not decide.",
         }[verdict.value]
+    if verdict.known_weakness is not None and verdict.value is not Value.UNKNOWN:
+        if verdict.value is Value.PASS:
+            return "The stack failed as it is known to: a weakness that the scenario declares."
+        return "A known weakness that did not fail, or whose date has passed, fails the run."
     return {
         Value.PASS: "The stack noticed the fault and recovered from it as the scenario demands.",
         Value.FAIL: "The stack did not do all that the scenario demands.",

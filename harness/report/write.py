@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def write_suite(out_dir: Path, suite: SuiteInfo) -> SuiteDocument:
         for f, r in zip(folders, suite.runs, strict=True)
         if r.journal is not None and r.verdict is not None
     }
-    reports = {f for f in folders if (out_dir / f / "report.html").is_file()}
+    reports = {f for f, r in zip(folders, suite.runs, strict=True) if (r.run_dir / "report.html").is_file()}
     _write(out_dir / "suite.json", to_json(document))
     _write(out_dir / "junit.xml", junit_xml(document, times_s))
     _write(out_dir / "summary.md", summary_md(document))
@@ -106,7 +107,8 @@ def _write(path: Path, text: str) -> None:
         beside.write_text(text, encoding="utf-8", errors="replace")
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         raise HarnessError(
             f"the report cannot be written: {error.strerror or error}",
             file=str(path),

@@ -55,11 +55,12 @@ SCENARIO: dict[str, Any] = {
         "detected": [{"id": "seen", "alert": "FeaturesStale", "labels": {"service": "pipeline"}, "within": "6s"}],
         "quiet": "others",
         "stays": [
-            {"id": "serving", "probe": "availability", "at_least": 0.99, "over": "2s"},
-            {"id": "right", "probe": "silent_wrong_answers", "at_most": 0.35, "over": "5s"},
+            {"id": "serving", "probe": "availability", "at_least": 0.95, "over": "2s"},
+            {"id": "right", "probe": "wrong_answers", "at_most": 0.02},
         ],
         "recovered": [
             {"id": "fresh-again", "probe": "feature_age_p99", "at_most": "90min event", "within": "15s"},
+            {"id": "silent", "probe": "silent_wrong_answers", "at_most": 0.05, "within": "15s"},
             {"id": "caught-up", "probe": "training_lag", "at_most": "8h event", "within": "15s"},
         ],
         "cleared": [{"id": "quiet-again", "alert": "FeaturesStale", "within": "10s"}],
@@ -67,6 +68,7 @@ SCENARIO: dict[str, Any] = {
 }
 STALE = Alert(name="FeaturesStale", labels={"service": "pipeline", "severity": "page"})
 STRAY = Alert(name="ScoreDrift", labels={"service": "server-1"})
+HOSTILE = "<script>alert('x')</script><img src=http://evil.test/x> | $5 & `more` \x07"
 GATE_S, END_S = 4.2, 34.0
 
 
@@ -96,7 +98,6 @@ def plan(twin: str | None = None, sabotage: Sabotage | None = None, **scenario: 
             alerts=("FeaturesStale", "ScoreDrift"),
             probe_units={"training_lag": Unit.EVENT},
             freshness_s={"dep_delay_2h": 5400.0},
-            integrity=("examples_exactly_once",),
         ),
         seed=7,
         twin=twin,
@@ -105,8 +106,8 @@ def plan(twin: str | None = None, sabotage: Sabotage | None = None, **scenario: 
     )
 
 
-def answers(tape: Tape, from_s: float, to_s: float, stale_from: float, stale_to: float, per_s: int = 50) -> None:
-    """Fifty requests a second; features age from `stale_from`, and their answers are stale, wrong, then flagged."""
+def answers(tape: Tape, from_s: float, to_s: float, stale_from: float, stale_to: float, per_s: int = 60) -> None:
+    """Sixty requests a second; features age from `stale_from`, and their answers are stale, wrong, then flagged."""
     for k in range(int((to_s - from_s) * per_s)):
         due_s = from_s + k / per_s
         noise = math.sin(k * 12.9898) * 43758.5453 % 1.0
@@ -114,8 +115,8 @@ def answers(tape: Tape, from_s: float, to_s: float, stale_from: float, stale_to:
         age = 1200 + 900 * noise + aged_s * 3600
         stale = age > 5400
         flagged = "stale" if stale and aged_s > 6.5 and k % 3 else None
-        failed = 0 < aged_s and k % 97 == 0
-        done_s = due_s + 0.012 + 0.05 * noise**4 + (0.3 if k % 211 == 0 else 0.0)
+        failed = aged_s > 0 and k % 97 == 0
+        done_s = due_s + 0.012 + 0.05 * noise**4 + (0.3 if k % 211 == 0 and aged_s else 0.0)
         outcome = int(noise * 7919 % 1.0 < 0.22)
         score = min(0.97, max(0.03, 0.2 + 0.35 * outcome * (0.2 if stale else 1) + 0.3 * (noise - 0.5)))
         tape.at(
@@ -203,57 +204,78 @@ def _base(stale_to: float = 23.4) -> Tape:
     phases(tape, (END_S, "observed"), (END_S + 0.02, "healing"), (END_S + 0.1, "stopping"))
     tape.at(GATE_S, GateSeen(met=True, at_s=GATE_S, values={"up": 1.0, "fast": 0.07}))
     stages(tape, "quiet-pipeline", (9.2, "injecting"), (9.3, "injected"), (10.9, "confirmed"), evidence=EVIDENCE)
-    stages(tape, "quiet-pipeline", (12.9, "effect"), (21.2, "reverting"), (21.5, "reverted"))
+    for second in range(11, 21):
+        body = FaultSeen(fault="quiet-pipeline", stage="effect", lo_s=second, hi_s=second + 0.1, landed=True)
+        tape.at(second + 0.1, body)
+    stages(tape, "quiet-pipeline", (21.2, "reverting"), (21.5, "reverted"))
     answers(tape, 1.6, END_S, 9.3, stale_to)
     readings(tape, 1.6, END_S, 9.3, 21.5, down=True)
     tape.at(35.0, Closed(reason="completed"))
     return tape
 
 
-def _clause(id_: str, kind: str, value: Value, reason: str, cites: tuple[int, ...] = (), **measured: Any) -> ClauseResult:
+def _clause(
+    id_: str, kind: str, value: Value, reason: str, cites: tuple[int, ...] = (), **measured: Any
+) -> ClauseResult:
     return ClauseResult(id=id_, kind=kind, value=value, reason=reason, cites=cites, measured=measured)
+
+
+def _timed(within_s: float, lo_s: float | None, after_s: float | None, met: bool | None, **more: Any) -> dict[str, Any]:
+    return {"within_s": within_s, "after_lo_s": lo_s, "after_s": after_s, "met": met} | more
+
+
+def _verdict(value: Value, clauses: tuple[ClauseResult, ...], **more: Any) -> Verdict:
+    reasons = tuple(c.reason for c in clauses if c.value is value and value is not Value.PASS)
+    given = {"scenario": "stale-features", "value": value, "clauses": clauses, "reasons": reasons} | more
+    return Verdict.model_validate(given)
 
 
 FAULT = FaultReport(
     id="quiet-pipeline",
     kind="data.stale",
     target="keyspace online-features",
-    injected_at_s=9.3,
+    injected_at_s=9.26,
     confirmed_at_s=10.9,
     reverted_at_s=21.5,
     evidence=EVIDENCE,
 )
-HARM = Damage(requests=1235, failed=7, slow=3, wrong_before_detection=52, wrong_until_recovery=241, flagged=242, seconds=14)
+NOT_PUT_IN = FAULT.model_copy(
+    update={"injected_at_s": None, "confirmed_at_s": None, "reverted_at_s": None, "evidence": {}}
+)
+HARM = Damage(
+    requests=1482,
+    failed=7,
+    slow=3,
+    wrong_before_detection=52,
+    wrong_until_recovery=241,
+    flagged=242,
+    seconds=14,
+)
 
 
 def passing() -> tuple[Journal, Verdict]:
+    """Detected and recovered in time."""
     tape = _base()
     polls(tape, 1.6, END_S, {"stale": (STALE, 10.6, 11.8, 25.0)})
     journal = tape.journal(plan())
     some = tuple(n for n, _ in journal.alerts[100:104])
+    seen = _timed(6.0, 2.41, 2.51, True, alert="FeaturesStale", detected_at_s=11.81)
+    fresh = _timed(15.0, 4.8, 4.9, True, probe="feature_age_p99", limit="at most 90min event", recovered_at_s=26.4)
+    caught_up = _timed(15.0, 2.5, 2.6, True, probe="training_lag", limit="at most 8h event", recovered_at_s=24.1)
+    cleared = _timed(10.0, 3.4, 3.51, True, alert="FeaturesStale")
+    quiet = {"alerts": [{"alert": "ScoreDrift", "fired": 0, "met": True}]}
+    serving = {"probe": "availability", "limit": "at least 0.95", "worst": 0.975, "met": True}
+    ok = Value.PASS
     clauses = (
-        _clause("gate", "gate", Value.PASS, "the steady state was reached after 2.60 s", some[:1]),
-        _clause("seen", "detected", Value.PASS, "FeaturesStale fired 2.41–2.51 s after injection, within 6 s", some,
-                alert="FeaturesStale", within_s=6.0, after_lo_s=2.41, after_s=2.51, met=True, detected_at_s=11.81),
-        _clause("quiet", "quiet", Value.PASS, "no other alert fired", some[:2],
-                alerts=[{"alert": "ScoreDrift", "fired": 0, "met": True}]),
-        _clause("serving", "stays", Value.PASS, "never below 99 %", (), probe="availability", limit="≥ 0.99",
-                worst=0.99, met=True),
-        _clause("right", "stays", Value.PASS, "never above 0.35", (), probe="silent_wrong_answers", limit="≤ 0.35",
-                worst=0.333, met=True),
-        _clause("fresh-again", "recovered", Value.PASS, "good 1.90 s after revert and held for 3 s", some[1:],
-                probe="feature_age_p99", limit="≤ 90min event", within_s=15.0, after_lo_s=1.8, after_s=1.9, met=True,
-                recovered_at_s=23.4),
-        _clause("caught-up", "recovered", Value.PASS, "good 2.60 s after revert and held for 3 s", (),
-                probe="training_lag", limit="≤ 8h event", within_s=15.0, after_lo_s=2.5, after_s=2.6, met=True,
-                recovered_at_s=24.1),
-        _clause("quiet-again", "cleared", Value.PASS, "quiet 3.51 s after revert", (), alert="FeaturesStale",
-                within_s=10.0, after_lo_s=3.4, after_s=3.51, met=True),
-        _clause("examples_exactly_once", "integrity", Value.PASS, "1,148 examples, each exactly once"),
-    )  # fmt: skip
-    reasons = ("every clause was met",)
-    return journal, Verdict(scenario="stale-features", value=Value.PASS, reasons=reasons, clauses=clauses, faults=(FAULT,),
-                            damage=HARM)  # fmt: skip
+        _clause("seen", "detected", ok, "FeaturesStale fired 2.41–2.51 s after injection (within 6 s)", some, **seen),
+        _clause("quiet", "quiet", ok, "no other alert fired", some[:2], **quiet),
+        _clause("serving", "stays", ok, "availability stayed at least 0.95, at worst 0.975", (), **serving),
+        _clause("fresh-again", "recovered", ok, "good again 4.80–4.90 s after revert", some[1:], **fresh),
+        _clause("caught-up", "recovered", ok, "good again 2.50–2.60 s after revert", (), **caught_up),
+        _clause("quiet-again", "cleared", ok, "cleared 3.40–3.51 s after revert", (), **cleared),
+        _clause("examples_exactly_once", "integrity", ok, "1,148 examples, each exactly once", (), check="examples"),
+    )
+    return journal, _verdict(Value.PASS, clauses, faults=(FAULT,), damage=HARM)
 
 
 def failing() -> tuple[Journal, Verdict]:
@@ -262,61 +284,61 @@ def failing() -> tuple[Journal, Verdict]:
     polls(tape, 1.6, END_S, {"stray": (STRAY, 14.0, 15.2, 19.0), "stale": (STALE, 16.4, 17.6, 99.0)})
     tape.at(18.0, ProcessSeen(service="server-2", node="c", what="exited", at_s=18.0, signal=11))
     tape.at(18.4, ProcessSeen(service="server-2", node="c", what="restarted", at_s=18.4))
-    tape.at(11.0, Hit(fault="quiet-pipeline", rows=({"key": "<img src=x onerror=alert(1)>"}, {"key": "EWR"})))
-    journal = tape.journal(plan(known_weakness={"reason": "no back-pressure", "ticket": "ML-17", "until": "2099-01-01"}))
+    tape.at(11.0, Hit(fault="quiet-pipeline", rows=({"key": HOSTILE}, {"key": "EWR"})))
+    journal = tape.journal(
+        plan(known_weakness={"reason": "no back-pressure", "ticket": "ML-17", "until": "2099-01-01"})
+    )
     late = tuple(n for n, _ in journal.alerts[155:160])
     died = tuple(n for n, p in journal.of(ProcessSeen) if p.what == "exited")
+    hit = tuple(n for n, _ in journal.of(Hit))
+    seen = _timed(6.0, 8.21, 8.31, False, alert="FeaturesStale", detected_at_s=17.61)
+    fresh = _timed(15.0, None, None, False, probe="feature_age_p99", limit="at most 90min event", recovered_at_s=None)
+    quiet = {"alerts": [{"alert": "ScoreDrift", "fired": 1, "met": False}]}
+    serving = {"probe": "availability", "limit": "at least 0.95", "worst": None, "met": None}
+    bad = Value.FAIL
     clauses = (
-        _clause("seen", "detected", Value.FAIL, "FeaturesStale fired 8.21–8.31 s after injection, later than 6 s", late,
-                alert="FeaturesStale", within_s=6.0, after_lo_s=8.21, after_s=8.31, met=False, detected_at_s=17.61),
-        _clause("quiet", "quiet", Value.FAIL, "ScoreDrift fired", late[:1],
-                alerts=[{"alert": "ScoreDrift", "fired": 1, "met": False}]),
-        _clause("serving", "stays", Value.UNKNOWN, "a gap in the workload", (), probe="availability",
-                limit="≥ 0.99", worst=None, met=None),
-        _clause("fresh-again", "recovered", Value.FAIL, "still broken when observation ended", late, probe="feature_age_p99",
-                limit="≤ 90min event", within_s=15.0, after_lo_s=None, after_s=None, met=False, recovered_at_s=None),
-        _clause("collateral", "collateral", Value.FAIL, "server-2 died by signal 11, and no fault did that", died),
-    )  # fmt: skip
-    reasons = tuple(c.reason for c in clauses if c.value is Value.FAIL) + ("<script>alert('x')</script> | $5 & more",)
-    harm = HARM.model_copy(update={"wrong_after": 310, "rows_hit": 2, "answers_from_hit_rows": 40, "versions_poisoned": (12,)})
-    return journal, Verdict(scenario="stale-features", value=Value.FAIL, reasons=reasons, clauses=clauses, faults=(FAULT,),
-                            damage=harm, known_weakness="failed as expected")  # fmt: skip
+        _clause("seen", "detected", bad, "FeaturesStale fired too late, 8.21–8.31 s after injection", late, **seen),
+        _clause("quiet", "quiet", bad, "ScoreDrift fired", late[:1], **quiet),
+        _clause("serving", "stays", Value.UNKNOWN, "a gap in the workload", (), **serving),
+        _clause("fresh-again", "recovered", bad, "still broken when observation ended", late, **fresh),
+        _clause("collateral", "collateral", bad, "server-2 died by signal 11, and no fault did that", died),
+        _clause("nothing_poisoned", "integrity", bad, f"version 12 learned from {HOSTILE}", hit, met=False),
+    )
+    harm = HARM.model_copy(update={"wrong_after": 310, "rows_hit": 2, "answers_from_hit_rows": 40})
+    harm = harm.model_copy(update={"versions_poisoned": (12,)})
+    return journal, _verdict(bad, clauses, faults=(FAULT,), damage=harm, known_weakness="no back-pressure (ML-17)")
 
 
 def unknown() -> tuple[Journal, Verdict]:
     """The fault went in and was never confirmed."""
-    tape = Tape()
-    phases(tape, (0.0, "starting"), (1.6, "gate"), (GATE_S, "baseline"), (9.2, "fault"), (21.2, "observing"))
-    phases(tape, (END_S, "observed"))
-    tape.at(GATE_S, GateSeen(met=True, at_s=GATE_S))
+    tape = _quiet_run()
     stages(tape, "quiet-pipeline", (9.2, "injecting"), (9.3, "injected"), (21.2, "reverting"), (21.5, "reverted"))
-    answers(tape, 1.6, END_S, 99.0, 99.0)
-    polls(tape, 1.6, END_S, {})
-    tape.at(35.0, Closed(reason="completed"))
     fault = FAULT.model_copy(update={"confirmed_at_s": None, "evidence": {}})
+    seen = _timed(6.0, None, None, None, alert="FeaturesStale", detected_at_s=None)
     why = "the fault was injected but never confirmed at its seam"
-    clause = _clause("seen", "detected", Value.UNKNOWN, why, (3,), alert="FeaturesStale", within_s=6.0, after_lo_s=None,
-                     after_s=None, met=None, detected_at_s=None)  # fmt: skip
-    return tape.journal(plan()), Verdict(scenario="stale-features", value=Value.UNKNOWN, reasons=(why,), clauses=(clause,),
-                                         faults=(fault,), damage=Damage(requests=1235))  # fmt: skip
+    clause = _clause("seen", "detected", Value.UNKNOWN, why, (3,), **seen)
+    return tape.journal(plan()), _verdict(Value.UNKNOWN, (clause,), faults=(fault,), damage=Damage(requests=1482))
 
 
 def control() -> tuple[Journal, Verdict]:
     """The same run without the fault."""
+    tape = _quiet_run()
+    readings(tape, 1.6, END_S, 99.0, 99.0)
+    quiet = {"alerts": [{"alert": "FeaturesStale", "fired": 0, "met": True}]}
+    clause = _clause("quiet", "quiet", Value.PASS, "no alert fired", (1,), **quiet)
+    verdict = _verdict(Value.PASS, (clause,), faults=(NOT_PUT_IN,), damage=Damage(), twin="control")
+    return tape.journal(plan("control")), verdict
+
+
+def _quiet_run() -> Tape:
     tape = Tape()
     phases(tape, (0.0, "starting"), (1.6, "gate"), (GATE_S, "baseline"), (9.2, "fault"), (21.2, "observing"))
     phases(tape, (END_S, "observed"))
     tape.at(GATE_S, GateSeen(met=True, at_s=GATE_S))
     answers(tape, 1.6, END_S, 99.0, 99.0)
-    readings(tape, 1.6, END_S, 99.0, 99.0)
     polls(tape, 1.6, END_S, {})
     tape.at(35.0, Closed(reason="completed"))
-    clause = _clause("quiet", "quiet", Value.PASS, "no alert fired", (1,),
-                     alerts=[{"alert": "FeaturesStale", "fired": 0, "met": True}])  # fmt: skip
-    fault = FAULT.model_copy(update={"injected_at_s": None, "confirmed_at_s": None, "reverted_at_s": None, "evidence": {}})
-    return tape.journal(plan("control")), Verdict(
-        scenario="stale-features", value=Value.PASS, reasons=("nothing alarmed and nothing broke",), clauses=(clause,),
-        faults=(fault,), damage=Damage(requests=1235), twin="control")  # fmt: skip
+    return tape
 
 
 def sabotaged() -> tuple[Journal, Verdict]:
@@ -324,12 +346,10 @@ def sabotaged() -> tuple[Journal, Verdict]:
     tape = _base()
     polls(tape, 1.6, END_S, {})
     what = Sabotage(kind="alert", name="FeaturesStale", breaks=("seen",), service="monitor", env={"RULES_OFF": "x"})
-    reason = "FeaturesStale never fired, and observation went on for 24.70 s"
-    clause = _clause("seen", "detected", Value.FAIL, reason, (1,), alert="FeaturesStale", within_s=6.0, after_lo_s=None,
-                     after_s=None, met=False, detected_at_s=None)  # fmt: skip
-    return tape.journal(plan("sabotage", what)), Verdict(
-        scenario="stale-features", value=Value.FAIL, reasons=(reason,), clauses=(clause,), faults=(FAULT,), damage=HARM,
-        twin="sabotage", sabotage="FeaturesStale", caught=True)  # fmt: skip
+    seen = _timed(6.0, None, None, False, alert="FeaturesStale", detected_at_s=None)
+    clause = _clause("seen", "detected", Value.FAIL, "FeaturesStale never fired", (1,), **seen)
+    told = {"twin": "sabotage", "sabotage": "alert FeaturesStale", "caught": True}
+    return tape.journal(plan("sabotage", what)), _verdict(Value.FAIL, (clause,), faults=(FAULT,), damage=HARM, **told)
 
 
 def interrupted() -> tuple[Journal, Verdict]:
@@ -337,15 +357,15 @@ def interrupted() -> tuple[Journal, Verdict]:
     journal, _ = passing()
     head = journal.header.model_dump(mode="json", by_alias=True)
     lines = [json.dumps({"n": 0, "t": 0.0, **head})]
-    for line in journal.lines:
-        if line.t_s < 15.0:
-            lines.append(json.dumps({"n": line.n, "t": line.t_s, **line.body.model_dump(mode="json")}))
+    lines += [
+        json.dumps({"n": line.n, "t": line.t_s, **line.body.model_dump(mode="json")})
+        for line in journal.lines
+        if line.t_s < 15.0
+    ]
     text = [written + "\n" for written in lines] + ['{"n": 9999, "t": 15.0, "ki']
     fault = FAULT.model_copy(update={"reverted_at_s": None})
-    why = "the run was interrupted"
-    clause = _clause("harness", "harness", Value.UNKNOWN, why)
-    return parse(text), Verdict(scenario="stale-features", value=Value.UNKNOWN, reasons=(why,), clauses=(clause,),
-                                faults=(fault,), damage=Damage(requests=280))  # fmt: skip
+    clause = _clause("ended", "run", Value.UNKNOWN, "the run was cut off: its journal was never closed")
+    return parse(text), _verdict(Value.UNKNOWN, (clause,), faults=(fault,), damage=Damage(requests=280))
 
 
 def never_started() -> tuple[Journal, Verdict]:
@@ -353,9 +373,8 @@ def never_started() -> tuple[Journal, Verdict]:
     tape = Tape()
     phases(tape, (0.0, "starting"))
     tape.at(3.0, Closed(reason="error", error="server-1 did not become healthy within 20 s"))
-    why = "server-1 did not become healthy within 20 s"
-    clause = _clause("harness", "harness", Value.UNKNOWN, why, (2,))
-    return tape.journal(plan()), Verdict(scenario="stale-features", value=Value.UNKNOWN, reasons=(why,), clauses=(clause,))
+    clause = _clause("gate", "run", Value.UNKNOWN, "the steady state was never judged", (2,))
+    return tape.journal(plan()), _verdict(Value.UNKNOWN, (clause,), faults=(NOT_PUT_IN,))
 
 
 def no_answers() -> tuple[Journal, Verdict]:
@@ -365,9 +384,8 @@ def no_answers() -> tuple[Journal, Verdict]:
     polls(tape, 1.6, 5.0, {})
     tape.at(5.0, GateSeen(met=False, at_s=5.0, why="up: 0 of 100 samples in the window"))
     tape.at(5.1, Closed(reason="gate"))
-    why = "the steady state was not reached: up: 0 of 100 samples in the window"
-    clause = _clause("gate", "gate", Value.UNKNOWN, why, (36,))
-    return tape.journal(plan()), Verdict(scenario="stale-features", value=Value.UNKNOWN, reasons=(why,), clauses=(clause,))
+    why = "the steady state was not met: up: 0 of 100 samples in the window"
+    return tape.journal(plan()), _verdict(Value.UNKNOWN, (_clause("gate", "run", Value.UNKNOWN, why, (36,)),))
 
 
 ALL = {

@@ -1,0 +1,139 @@
+"""Drawings: what is shown of a run, and that they follow the page's colours without a style of their own."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+from made_runs import ALL, END_S, HOSTILE, Tape, failing, interrupted, passing, plan, polls, sabotaged, unknown
+
+from harness.model.readings import Alert, AlertsSeen
+from harness.report.figure import run_svg
+from harness.report.lanes import lane_rows
+from harness.report.palette import LIGHT
+from harness.report.panels import panels
+from harness.report.spans import MOST_LANES, alert_lanes, extent, fault_lanes, markers
+from harness.report.thumbnail import thumbnail_svg
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def titles(svg: str) -> list[str]:
+    return [t.text or "" for t in ET.fromstring(svg).iter(f"{SVG}title")]
+
+
+def texts(svg: str) -> list[str]:
+    return ["".join(t.itertext()) for t in ET.fromstring(svg).iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_run_can_be_drawn_without_styles(name: str) -> None:
+    svg = run_svg(*ALL[name]())
+    assert "style=" not in svg
+    assert "<style" not in svg
+    colours = set(re.findall(r"#[0-9a-f]{6}", svg))
+    assert colours <= set(LIGHT.values())
+    ET.fromstring(thumbnail_svg(*ALL[name]()))
+
+
+def test_colours_are_classes_too() -> None:
+    for element in ET.fromstring(run_svg(*passing())).iter():
+        for kind, short in (("fill", "f"), ("stroke", "s")):
+            if element.get(kind, "none").startswith("#"):
+                assert any(c.startswith(f"{short}-") for c in element.get("class", "").split())
+
+
+def test_the_moments_that_matter_are_named() -> None:
+    said = texts(run_svg(*passing()))
+    assert [t for t in said if re.match("injected|detected|reverted|recovered", t)] == [
+        "injected 9.26 s",
+        "detected 11.8 s",
+        "reverted 21.5 s",
+        "recovered 26.4 s",
+    ]
+
+
+def test_recovery_is_marked_only_when_all_recovered() -> None:
+    assert [m.what for m in markers(failing()[1])] == ["injected", "detected", "reverted"]
+    assert [m.what for m in markers(interrupted()[1])] == ["injected"]
+
+
+def test_the_fault_lane_shows_what_is_proven() -> None:
+    def stretches(made: str) -> list[str]:
+        return [s.what for s in fault_lanes(ALL[made]()[0])[0].stretches]
+
+    assert stretches("pass") == ["unconfirmed", "confirmed", "reverting"]
+    assert stretches("unknown") == ["unconfirmed", "reverting"]
+    assert stretches("interrupted") == ["unconfirmed", "confirmed"]
+    assert stretches("control") == ["planned"]
+    assert stretches("never-started") == []
+
+
+def test_alerts_that_are_expected_come_first_and_strays_are_told_apart() -> None:
+    lanes = alert_lanes(failing()[0])
+    assert [(lane.label, lane.expected) for lane in lanes] == [
+        ("FeaturesStale · pipeline", True),
+        ("ScoreDrift · server-1", False),
+    ]
+    assert lanes[1].pending[0].from_s == pytest.approx(14.01, abs=0.11)
+    assert lanes[1].firing[0].to_s == pytest.approx(19.01, abs=0.11)
+
+
+def test_an_expected_alert_that_never_fired_has_an_empty_lane() -> None:
+    rows = [row for row in lane_rows(sabotaged()[0]) if row.kind == "expected"]
+    assert [(row.label, row.bars, row.note) for row in rows] == [("FeaturesStale · pipeline", (), "never fired")]
+
+
+def test_a_firing_that_no_poll_saw_is_still_drawn() -> None:
+    tape = Tape()
+    blip = Alert(name="Blip")
+    for k in range(40):
+        fired = ((blip, 1.0 if k >= 20 else 0.0),)
+        poll = {"source": "m", "planned_s": k / 10, "asked_s": k / 10, "answered_s": k / 10, "fired": fired}
+        tape.at(k / 10, AlertsSeen.model_validate(poll))
+    journal = tape.journal(plan())
+    lane = next(lane for lane in alert_lanes(journal) if lane.label == "Blip")
+    assert len(lane.firing) == 1
+    assert any(t.startswith("Blip: firing") for t in titles(run_svg(journal, unknown()[1])))
+
+
+def test_too_many_alerts_are_counted_instead_of_drawn() -> None:
+    tape = Tape()
+    polls(tape, 1.0, 5.0, {str(k): (Alert(name=f"A{k}"), 1.5, 2.0, 3.0) for k in range(30)})
+    rows = lane_rows(tape.journal(plan()))
+    alerts = [row for row in rows if row.kind in ("expected", "not expected")]
+    assert len(alerts) == MOST_LANES
+    assert rows[-1].label == f"and {30 + 1 - MOST_LANES} more alerts"
+
+
+def test_names_may_hold_anything() -> None:
+    tape = Tape()
+    odd = Alert(name=f"数据 $x^2$ \x07 {HOSTILE}", labels={"service": "\ud800"})
+    polls(tape, 1.0, 5.0, {"odd": (odd, 1.5, 2.0, 3.0)})
+    svg = run_svg(tape.journal(plan()), unknown()[1])
+    assert any(t.startswith("数据 $x^2$ \ufffd <script>") for t in titles(svg))
+
+
+def test_each_probe_of_a_clause_has_one_panel_with_all_its_bounds() -> None:
+    journal, _ = passing()
+    shown = panels(journal, *extent(journal))
+    assert [p.probe for p in shown] == [
+        "feature_age_p99",
+        "silent_wrong_answers",
+        "training_lag",
+        "availability",
+        "wrong_answers",
+        "latency_p99",
+    ]
+    assert [b.id for b in shown[3].bounds] == ["serving", "up"]
+    assert any(p.good is False for p in shown[0].points)
+    assert shown[0].points[-1].good is True
+    assert shown[0].points[-1].hi_s <= END_S
+
+
+def test_breaches_and_blind_stretches_have_tooltips() -> None:
+    said = titles(run_svg(*passing()))
+    assert any(t.startswith("feature_age_p99 breaches") for t in said)
+    assert any("timed out after 500 ms" in t for t in said)
+    assert any(re.match(r"9 s to 10 s: \d+ correct", t) for t in said)
