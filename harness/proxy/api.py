@@ -44,17 +44,16 @@ class Api:
         pattern = "".join("/*" if place in (1, 3) else f"/{name}" for place, name in enumerate(names))
         verbs = self._routes.get(pattern) if all(names) else None
         if verbs is None:
-            return Answer(404, b"404 page not found\n", PLAIN, {"X-Content-Type-Options": "nosniff"})
+            return _plain(404, b"404 page not found\n")
         call = verbs.get(request.method)
         if call is None:
-            return Answer(405, b"", PLAIN)
+            return Answer(405, content_type="")
         if request.headers.get("user-agent", "").startswith("Mozilla/"):
-            return Answer(403, b"User agent not allowed\n", PLAIN, {"X-Content-Type-Options": "nosniff"})
+            return _plain(403, b"User agent not allowed\n")
         try:
             return call(request, names)
         except ApiError as error:
-            body = wire.written({"error": error.message, "status": error.status}) + b"\n"
-            return Answer(error.status, body, "application/json")
+            return _plain(error.status, wire.written({"error": error.message, "status": error.status}) + b"\n")
 
     # Proxies.
 
@@ -163,6 +162,11 @@ class Api:
         leases = self.registry.leases
         leases.end(leases.get(names[1]), "asked")
         return Answer(204)
+
+
+def _plain(status: int, body: bytes) -> Answer:
+    """An error: Toxiproxy sends its JSON as plain text."""
+    return Answer(status, body, PLAIN, {"X-Content-Type-Options": "nosniff"})
 
 
 def _json(status: int, value: dict[str, Any] | list[Any], warnings: list[str] | None = None) -> Answer:

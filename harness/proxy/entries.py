@@ -16,7 +16,8 @@ from harness.proxy.wire import ApiError, bad_body
 _CLAIM: dict[str, type] = {"ttl": int, "lease": str}
 _PROXY: dict[str, type] = {"name": str, "listen": str, "upstream": str, "enabled": bool, "toxics": list, **_CLAIM}
 _TOXIC: dict[str, type] = {"name": str, "type": str, "stream": str, "toxicity": float, "attributes": object, **_CLAIM}
-_SHOWN = ("expires_in", "warnings")  # fields of our answers that a client may send back: nothing to warn of
+# Fields of answers, ours and Toxiproxy's, that a client may send back: nothing to warn of.
+_SHOWN = ("expires_in", "warnings", "Logger")
 _DAY_MS = 86_400_000
 
 

@@ -132,7 +132,8 @@ class _Client:
         lines = [f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}"]
         lines += [f"{name}: {value}" for name, value in answer.headers.items()]
         if answer.status != 204:
-            lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(answer.body)}"]
+            lines += [f"Content-Type: {answer.content_type}"] * bool(answer.content_type)
+            lines.append(f"Content-Length: {len(answer.body)}")
         if self.last:
             lines.append("Connection: close")
         self.out += "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")

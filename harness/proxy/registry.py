@@ -242,7 +242,7 @@ class Registry:
             return
 
     def _differs(self, proxy: Proxy, listen: str, upstream: str) -> bool:
-        if listen == proxy.listen:
+        if listen == proxy.listen and proxy.enabled:
             return upstream != proxy.upstream
         try:
             return shown(self.resolver.known(listen)[0][1]) != proxy.listen or upstream != proxy.upstream

@@ -11,6 +11,8 @@ from typing import Any
 _SPACE = " \t\r\n"
 _DEPTH = 64
 WARNINGS = 20
+_GO = {str: "string", bool: "bool", int: "int64", float: "float32", list: "[]toxics.Toxic"}  # Go's names, in errors
+_GO_VALUES = {"Proxy": "toxiproxy.Proxy", "ToxicWrapper": "toxics.ToxicWrapper"}
 _KINDS = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
 
 
@@ -59,7 +61,7 @@ def fields(
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise bad_body(f"json: cannot unmarshal {_kind(value)} into Go value of type {what}")
+        raise bad_body(f"json: cannot unmarshal {_kind(value)} into Go value of type {_GO_VALUES.get(what, what)}")
     lowered = {name.lower(): name for name in known}
     found: dict[str, Any] = {}
     for given, content in value.items():
@@ -76,7 +78,7 @@ def _checked(name: str, content: Any, kind: type, what: str) -> Any:
     right = isinstance(content, kind) or (kind is float and isinstance(content, int))
     if kind is object or (right and (kind is bool or not isinstance(content, bool))):
         return content
-    where = f"Go struct field {what}.{name} of type {kind.__name__}"
+    where = f"Go struct field {what}.{name} of type {_GO.get(kind, kind.__name__)}"
     raise bad_body(f"json: cannot unmarshal {_kind(content)} into {where}")
 
 
