@@ -102,7 +102,7 @@ class Pipeline:
             self._partitions = self._begin()
         entries = self._reader.read().get(EVENTS, [])
         if not entries:
-            self._live = True
+            self._live = self._view.watermark > 0
             return
         if self._live:
             kept = skip_backlog(entries, self._max_backlog_s)
