@@ -22,12 +22,10 @@ if TYPE_CHECKING:
 def up(stack: str, links: tuple[str, ...], all_links: bool) -> int:
     """Start a stack and keep it running until Ctrl-C or `harness down`."""
     from harness.backends.stackfile import resolve_stack
-    from harness.cli.progress import progress
     from harness.runner.manual import up as start
 
     description = resolve_stack(stack)
-    with progress([description.name], "text") as shown:
-        start(description, _links(description, links, all_links), shown)
+    start(description, _links(description, links, all_links), lambda step: click.echo(step.text))
     return PASS
 
 

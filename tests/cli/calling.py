@@ -1,0 +1,58 @@
+"""What a call of the command line gives, and a runner that only pretends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.journal.writer import JournalWriter
+from harness.model.errors import HarnessError
+from harness.model.readings import Closed
+from harness.runner.progress import OnProgress, Progress
+from harness.runner.run import RunOutcome
+from harness.runner.suite import SuiteRequest
+
+DATA = Path(__file__).parents[1] / "runner" / "data"
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a call of the command line gave."""
+
+    code: int
+    out: str
+    err: str
+
+
+Harness = Callable[..., Called]
+
+
+@dataclass
+class Runner:
+    """Stands in for the runner: keeps what it was asked, and leaves a journal a run."""
+
+    requests: list[SuiteRequest] = field(default_factory=list)
+    error: HarnessError | None = None
+    interrupt_after: int | None = None
+    crash: BaseException | None = None
+
+    def __call__(self, request: SuiteRequest, on_progress: OnProgress) -> list[RunOutcome]:
+        self.requests.append(request)
+        if self.crash is not None:
+            raise self.crash
+        return [self._one(number, request, on_progress) for number in range(len(request.plans))]
+
+    def _one(self, number: int, request: SuiteRequest, on_progress: OnProgress) -> RunOutcome:
+        plan = request.plans[number]
+        run_dir = request.out_dir / plan.run
+        if self.interrupt_after is not None and number >= self.interrupt_after:
+            return RunOutcome(plan, run_dir, None, True)
+        on_progress(Progress(plan.run, 0.5, "phase", "gate"))
+        on_progress(Progress(plan.run, 1.0, "fault", "slow injected", {"fault": "slow"}))
+        on_progress(Progress(plan.run, 2.0, "alert", "ObjectStoreSlow[x]\nfiring"))
+        journal = JournalWriter(run_dir / "journal.jsonl", plan)
+        journal.write(Closed(reason="completed"))
+        journal.close()
+        on_progress(Progress(plan.run, 3.0, "done", "ended"))
+        return RunOutcome(plan, run_dir, self.error, False)

@@ -1,0 +1,45 @@
+"""The command line called in this process, with or without a runner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from calling import DATA, Called, Harness, Runner
+
+import harness.runner.suite
+from harness.cli import main
+
+
+@pytest.fixture
+def harness_(capfd: pytest.CaptureFixture[str]) -> Harness:
+    """Call the command line."""
+
+    def call(*arguments: str | Path) -> Called:
+        code = main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in out + err
+        return Called(code, out, err)
+
+    return call
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """Put the pretended runner in the place of the real one."""
+    pretended = Runner()
+    monkeypatch.setattr(harness.runner.suite, "run_suite", pretended)
+    return pretended
+
+
+@pytest.fixture
+def good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with one good scenario and its stack, which is made the working directory."""
+    stack = (DATA / "stack.compose.yaml").read_text("utf-8")
+    (tmp_path / "stack.compose.yaml").write_text(stack, "utf-8")
+    scenario = (DATA / "good.scenario.yaml").read_text("utf-8")
+    (tmp_path / "scenarios").mkdir()
+    text = scenario.replace("stack: small", "stack: ../stack.compose.yaml")
+    (tmp_path / "scenarios" / "good.scenario.yaml").write_text(text, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

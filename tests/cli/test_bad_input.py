@@ -1,0 +1,142 @@
+"""Bad input: exit 2, one clear message with file, line, field and the nearest valid name, and nothing started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from calling import Harness, Runner
+
+TARGET = "target: {link: trainer -> object-store}"
+
+
+def steps(*whens: str) -> str:
+    return "timeline:\n" + "".join(
+        f"  - {{id: {name}, {when}, fault: network.latency, {TARGET}, with: {{latency: 1s}}, for: 5s}}\n"
+        for name, when in zip("abc", whens, strict=False)
+    )
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize(
+    ("old", "new", "line", "field", "said"),
+    [
+        ("owner:", "ownr:", 5, "ownr", ["unknown field 'ownr'", "did you mean 'owner'?"]),
+        ("seed: 7", "seed: x", 10, "seed", ["a whole number is needed here, not 'x'"]),
+        ("for: 12s", "for: 12", 19, "timeline.0.for", ["12 is not a duration", "800ms"]),
+        ("probe: training_lag", "probe: traning_lag", 27, "expect.recovered.0.probe",
+         ["unknown probe 'traning_lag'", "did you mean 'training_lag'?"]),
+        ("fault: network.latency", "fault: network.lag", 16, "timeline.0.fault",
+         ["unknown fault 'network.lag'", "did you mean 'network.latency'?"]),
+        ("id: seen, alert: ObjectStoreSlow", "id: seen, alert: ObjectStoreSlo", 22, "expect.detected.0.alert",
+         ["unknown alert 'ObjectStoreSlo'", "did you mean 'ObjectStoreSlow'?"]),
+        ("link: trainer -> object-store", "link: trainer -> object-stor", 17, "timeline.0.target.link",
+         ["unknown link 'trainer -> object-stor'", "did you mean 'trainer -> object-store'?"]),
+        ("stack: ../stack.compose.yaml", "stack: referense", 7, "stack",
+         ["unknown stack 'referense'", "did you mean 'reference'?"]),
+        ("timeline:\n", steps("after: {event: b.reverted}", "after: {event: a.reverted}"), 14,
+         "timeline.0.after.event", ["the faults wait for one another: a -> b -> a"]),
+        ("timeline:\n", steps("at: 1s", "at: 3s"), 15, "timeline.1",
+         ["'b' overlaps 'a' in time", "link trainer -> object-store", "a.reverted"]),
+        ("id: serving", "id: seen", 25, "expect.stays.0.id", ["the id 'seen' is used twice, first on line 22"]),
+        ("at_most: 8h event", "at_most: 8h", 27, "expect.recovered.0.at_most", ["event time", "90min event"]),
+    ],
+)  # fmt: skip
+def test_a_wrong_scenario(
+    good: Path, harness_: Harness, runner: Runner, command: str, old: str, new: str, line: int, field: str,
+    said: list[str],
+) -> None:  # fmt: skip
+    path = good / "scenarios" / "good.scenario.yaml"
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1
+    if old == "timeline:\n":
+        text = text[: text.index(old)] + new + text[text.index("expect:") :]
+    else:
+        text = text.replace(old, new)
+    path.write_text(text, "utf-8")
+    result = harness_(command)
+    assert result.code == 2
+    assert f"scenarios/good.scenario.yaml:{line}: {field}: " in result.err
+    for part in said:
+        assert part in result.err
+    assert len(result.err.splitlines()) == 1
+    assert result.out == ""
+    assert runner.requests == []
+    assert not (good / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a: [", "this is not YAML"),
+        (b"", "the file is empty"),
+        (b"\xff\xfe\xff", "UTF-8"),
+        (b"a: " + b"[" * 100 + b"]" * 100, "nested more than 40 deep"),
+        (b"a: 1 #" + b"x" * (1 << 20), "bytes long"),
+        (b"a: 1\na: 2\n", "'a' is given twice"),
+    ],
+)
+def test_a_file_that_is_no_scenario(good: Path, harness_: Harness, runner: Runner, content: bytes, said: str) -> None:
+    (good / "scenarios" / "odd.scenario.yaml").write_bytes(content)
+    result = harness_("run")
+    assert result.code == 2
+    assert "scenarios/odd.scenario.yaml" in result.err
+    assert said in result.err
+    assert runner.requests == []
+
+
+def test_duplicate_scenario_names(good: Path, harness_: Harness, runner: Runner) -> None:
+    path = good / "scenarios" / "good.scenario.yaml"
+    (good / "scenarios" / "same.scenario.yaml").write_bytes(path.read_bytes())
+    result = harness_("run")
+    assert result.code == 2
+    assert "scenarios/same.scenario.yaml:2: scenario: " in result.err
+    assert "is also in scenarios/good.scenario.yaml:2" in result.err
+    assert runner.requests == []
+
+
+def test_an_unreadable_file(good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", denied)
+    result = harness_("run")
+    assert result.code == 2
+    assert result.err == "scenarios/good.scenario.yaml: cannot be read: Permission denied\n"
+    assert runner.requests == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "nowhere"], "there is no such file or folder"),
+        (["run", "scenarios/god.scenario.yaml"], "did you mean 'scenarios/good.scenario.yaml'?"),
+        (["run", "--tag", "demoo"], "nothing is left to run with --tag demoo — tags: demo, nightly"),
+        (["run", "-k", "nothing"], "nothing is left to run with -k 'nothing'"),
+        (["run", "-k", "a and"], "cannot be understood"),
+        (["run", "--set", "latncy=1s"], "did you mean 'latency'?"),
+        (["run", "--set", "latency"], "write --set name=value"),
+        (["run", "--stack", "referense"], "--stack: unknown stack 'referense'"),
+        (["run", "--backend", "locl"], "did you mean 'local'?"),
+        (["run", "--twin", "evil"], "'control', 'sabotage'"),
+        (["run", "--twin", "control", "--paired"], "leave --twin out"),
+        (["run", "--name", "../up"], "--name"),
+        (["run", "-j", "0"], "-j"),
+        (["run", "--seed", "x"], "--seed"),
+        (["run", "--jsn"], "--json"),
+        (["rnu"], "did you mean 'run'?"),
+        (["list", "probes", "--stack", "referense"], "did you mean 'reference'?"),
+        (["list", "prbes"], "prbes"),
+        (["judge", "nowhere"], "this is not a run"),
+        (["report", "nowhere"], "there is no run in this folder"),
+        (["heal", "nowhere"], "no run found"),
+        (["up", "stack.compose.yaml", "--link", "trainer -> object-stor"], "did you mean 'trainer -> object-store'?"),
+        (["proxy", "serve", "--nope"], "--nope"),
+    ],
+)
+def test_wrong_arguments(good: Path, harness_: Harness, runner: Runner, arguments: list[str], said: str) -> None:
+    result = harness_(*arguments)
+    assert result.code == 2
+    assert said in result.err
+    assert result.out == ""
+    assert runner.requests == []

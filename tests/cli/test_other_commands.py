@@ -1,0 +1,140 @@
+"""check, list, judge, report, schema, up, down, heal, proxy; and how soon the command line is there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from calling import Harness, Runner
+
+import harness.runner.manual
+from harness.cli.app import COMMANDS
+from harness.faults.table import FAULTS
+from harness.model.errors import BackendError
+from harness.runner.progress import OnProgress, Progress
+
+
+def test_check_says_what_is_valid(good: Path, harness_: Harness) -> None:
+    assert harness_("check").out == "1 scenario: valid\n"
+    result = harness_("check", "scenarios", "--json")
+    assert json.loads(result.out) == {"valid": True, "runs": ["slow-store"], "problems": []}
+
+
+def test_check_gives_problems_as_json(good: Path, harness_: Harness) -> None:
+    path = good / "scenarios/good.scenario.yaml"
+    path.write_text(path.read_text("utf-8").replace("owner:", "ownr:"), "utf-8")
+    result = harness_("check", "--json")
+    assert result.code == 2
+    (problem,) = json.loads(result.out)["problems"]
+    assert (problem["line"], problem["field"], problem["remedy"]) == (5, "ownr", "did you mean 'owner'?")
+
+
+def test_lists(good: Path, harness_: Harness) -> None:
+    stack = ("--stack", "stack.compose.yaml")
+    assert [row["name"] for row in json.loads(harness_("list", "scenarios", "--json").out)] == ["slow-store"]
+    assert {row["fault"] for row in json.loads(harness_("list", "faults", "--json").out)} >= set(FAULTS)
+    probes = {row["probe"]: row for row in json.loads(harness_("list", "probes", *stack, "--json").out)}
+    assert probes["availability"]["of"] == "answers"
+    assert (probes["training_lag"]["unit"], probes["training_lag"]["of"]) == ("event", "small")
+    alerts = {row["alert"]: row["sabotage"] for row in json.loads(harness_("list", "alerts", *stack, "--json").out)}
+    assert alerts == {"ObjectStoreSlow": True, "FeaturesStale": True, "ServiceDown": False}
+
+
+def test_lists_for_people_are_aligned(good: Path, harness_: Harness) -> None:
+    head, *rows = harness_("list", "probes", "--stack", "stack.compose.yaml").out.splitlines()
+    column = head.index("unit")
+    assert all(row[column - 1] == " " and row[column] != " " for row in rows)
+    assert "nightly, demo" in harness_("list", "scenarios").out
+
+
+def test_judging_again_and_reporting_again(good: Path, harness_: Harness, runner: Runner) -> None:
+    code = harness_("run").code
+    first = harness_("judge", "reports/latest/slow-store", "--json")
+    again = harness_("judge", "reports/latest/slow-store/journal.jsonl", "--json")
+    assert first.out == again.out
+    assert first.code == code == 3
+    assert json.loads(first.out)["value"] == "unknown"
+    assert "unknown" in harness_("judge", "reports/latest/slow-store").out.splitlines()[0]
+    suite = good / "reports/latest/suite.json"
+    before = suite.read_text("utf-8")
+    suite.write_text(before.replace('"unknown"', '"pass"'), "utf-8")
+    assert harness_("report", "reports/latest").code == 3
+    assert suite.read_text("utf-8") == before
+
+
+def test_a_journal_that_cannot_be_read(good: Path, harness_: Harness, runner: Runner) -> None:
+    harness_("run")
+    journal = good / "reports/latest/slow-store/journal.jsonl"
+    journal.write_text(journal.read_text("utf-8") + "nonsense\n", "utf-8")
+    result = harness_("judge", "reports/latest/slow-store")
+    assert result.code == 2
+    assert "journal.jsonl:3: not a journal line" in result.err
+
+
+def test_the_schema_is_printed(harness_: Harness) -> None:
+    published = Path(__file__).parents[2] / "schema/scenario.schema.json"
+    assert json.loads(harness_("schema").out)["properties"] == json.loads(published.read_text("utf-8"))["properties"]
+
+
+def test_up_runs_the_links_that_are_asked_for(good: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, tuple[str, ...]]] = []
+
+    def up(stack: object, links: tuple[str, ...], on_progress: OnProgress) -> None:
+        seen.append((getattr(stack, "name", ""), links))
+        on_progress(Progress("small", 0.0, "note", "up in 1.0 s"))
+
+    monkeypatch.setattr(harness.runner.manual, "up", up)
+    assert harness_("up", "stack.compose.yaml", "--link", "server -> online").out == "up in 1.0 s\n"
+    harness_("up", "stack.compose.yaml", "--all-links")
+    every = ("trainer -> object-store", "server -> object-store", "server -> online")
+    assert seen == [("small", ("server -> online",)), ("small", every)]
+
+
+def test_a_stack_that_does_not_come_up(good: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    def up(*_: object) -> None:
+        raise BackendError("server will not start", remedy="see its log")
+
+    monkeypatch.setattr(harness.runner.manual, "up", up)
+    result = harness_("up", "stack.compose.yaml")
+    assert (result.code, result.err) == (4, "server will not start — see its log\n")
+
+
+def test_down_and_heal(good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness.runner.manual, "down", lambda every: 2 if every else 1)
+    assert harness_("down").out == "1 stack stopped\n"
+    assert harness_("down", "--all").out == "2 stacks stopped\n"
+    harness_("run")
+    assert harness_("heal").out == "1 run looked at, 0 left to heal by hand\n"
+    monkeypatch.setattr(harness.runner.manual, "heal", lambda runs: [f"{runs[0]}: no"])
+    result = harness_("heal", "reports/latest/slow-store")
+    assert (result.code, result.err) == (1, "reports/latest/slow-store: no\n")
+
+
+def test_the_proxy_reads_its_own_arguments(harness_: Harness) -> None:
+    result = harness_("proxy", "serve", "--help")
+    assert result.code == 0
+    assert "--config" in result.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(harness_: Harness, command: str) -> None:
+    result = harness_(command, "--help")
+    assert result.code == 0
+    assert "harness" in result.out
+
+
+def test_help_imports_no_more_than_it_needs() -> None:
+    heavy = "pydantic", "rich", "ruamel", "aiohttp", "matplotlib", "jinja2", "asyncio"
+    code = (
+        f"import sys; from harness.cli import main; main(['--help']); print([m for m in {heavy} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "Exit codes: 0 pass" in done.stdout
+
+
+def test_version(harness_: Harness) -> None:
+    assert harness_("--version").out.startswith("harness, version ")

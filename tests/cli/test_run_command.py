@@ -1,0 +1,204 @@
+"""`harness run`: plans, progress, the table, the report and the exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from calling import Harness, Runner
+
+import harness.judge
+from harness.journal.records import Journal
+from harness.model.errors import BackendError
+from harness.model.verdict import Value, Verdict
+
+Judged = Callable[[Journal, Journal | None], Verdict]
+
+
+def judged_as(monkeypatch: pytest.MonkeyPatch, value: Value, caught: bool | None = None) -> list[tuple[str, bool]]:
+    """Let every run be judged so; return which runs were judged, and whether against a control."""
+    seen: list[tuple[str, bool]] = []
+
+    def judge(journal: Journal, control: Journal | None = None) -> Verdict:
+        seen.append((journal.plan.run, control is not None))
+        plan = journal.plan
+        off = plan.sabotage.name if plan.sabotage else None
+        return Verdict(
+            scenario=plan.scenario.scenario, value=value, reasons=() if value is Value.PASS else ("because",),
+            clauses=(), twin=plan.twin, sabotage=off, caught=caught,
+        )  # fmt: skip
+
+    monkeypatch.setattr(harness.judge, "judge", judge)
+    return seen
+
+
+@pytest.mark.parametrize(("value", "code"), [(Value.PASS, 0), (Value.FAIL, 1), (Value.UNKNOWN, 3)])
+def test_the_exit_code_is_the_verdict(
+    good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch, value: Value, code: int
+) -> None:
+    judged_as(monkeypatch, value)
+    result = harness_("run", "--name", "suite", "-j", "3")
+    assert result.code == code
+    (request,) = runner.requests
+    assert (request.name, request.jobs, request.out_dir) == ("suite", 3, Path("reports/suite"))
+    assert "scenario" in result.out.splitlines()[0]
+    assert "landed?" in result.out.splitlines()[0]
+    assert "report: reports/suite/index.html" in result.out.splitlines()[-1]
+    assert ("slow-store: because" in result.out) is (value is not Value.PASS)
+    for name in ("suite.json", "junit.xml", "index.html", "slow-store/verdict.json", "slow-store/report.html"):
+        assert (good / "reports" / "suite" / name).is_file()
+    counts = json.loads((good / "reports/suite/suite.json").read_text("utf-8"))["counts"]
+    assert counts[value.value] == 1
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(
+    good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged_as(monkeypatch, Value.PASS)
+    lines = harness_("run").err.splitlines()
+    assert [line.split()[3] for line in lines] == ["phase", "fault", "alert", "done"]
+    assert "ObjectStoreSlow[x] firing" in lines[2]
+
+
+def test_json_is_all_there_is_on_stdout(
+    good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged_as(monkeypatch, Value.FAIL)
+    result = harness_("run", "--json")
+    said = [json.loads(line) for line in result.out.splitlines()]
+    assert [line["kind"] for line in said] == ["progress"] * 4 + ["suite"]
+    assert said[-1]["counts"] == {"pass": 0, "fail": 1, "unknown": 0}
+    assert said[-1]["report"] == "reports/latest/index.html"
+    assert result.err == ""
+
+
+def test_a_failure_of_the_harness_is_exit_4_and_in_the_report(
+    good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged_as(monkeypatch, Value.PASS)
+    runner.error = BackendError("server will not start; its last lines: no such file")
+    result = harness_("run")
+    assert result.code == 4
+    assert "server will not start" in result.out
+    assert "server will not start" in (good / "reports/latest/suite.json").read_text("utf-8")
+
+
+def test_an_interruption_still_writes_the_report(
+    good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged_as(monkeypatch, Value.PASS)
+    runner.interrupt_after = 1
+    result = harness_("run", "--paired")
+    assert result.code == 130
+    assert "interrupted" in result.err
+    suite = json.loads((good / "reports/latest/suite.json").read_text("utf-8"))
+    assert [s["verdict"] for s in suite["scenarios"]] == ["pass", "unknown"]
+    assert "interrupted before it began" in suite["scenarios"][1]["error"]
+
+
+def test_ctrl_c_anywhere_else(good: Path, harness_: Harness, runner: Runner) -> None:
+    runner.crash = KeyboardInterrupt()
+    result = harness_("run")
+    assert result.code == 130
+    assert result.err.strip() == "interrupted"
+
+
+def test_what_nobody_foresaw_is_exit_4_one_line_and_a_traceback_in_a_file(
+    good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    runner.crash = ZeroDivisionError("a\nb")
+    result = harness_("run")
+    assert result.code == 4
+    assert result.err.startswith("the harness itself failed: ZeroDivisionError: a b (traceback: ")
+    assert len(result.err.splitlines()) == 1
+    kept = Path(result.err.rstrip().removesuffix(")").rpartition("traceback: ")[2])
+    assert "ZeroDivisionError" in kept.read_text("utf-8")
+
+
+def test_a_suite_gives_way_to_the_next_of_its_name(
+    good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged_as(monkeypatch, Value.PASS)
+    assert harness_("run", "--paired").code == 0
+    (good / "reports/latest/mine.txt").write_text("keep", "utf-8")
+    assert harness_("run").code == 0
+    left = sorted(path.name for path in (good / "reports/latest").iterdir())
+    assert "slow-store~control" not in left
+    assert {"mine.txt", "slow-store", "suite.json"} <= set(left)
+
+
+def test_a_place_that_cannot_be_written(good: Path, harness_: Harness, runner: Runner) -> None:
+    (good / "reports").write_text("a file", "utf-8")
+    result = harness_("run")
+    assert result.code == 2
+    assert "--reports" in result.err
+    assert runner.requests == []
+
+
+def test_the_control_twin(good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = judged_as(monkeypatch, Value.PASS)
+    assert harness_("run", "--twin", "control").code == 0
+    assert seen == [("slow-store~control", False)]
+
+
+def test_paired_runs_are_judged_against_their_control(
+    good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = judged_as(monkeypatch, Value.PASS)
+    assert harness_("run", "--paired").code == 0
+    assert [plan.run for plan in runner.requests[0].plans] == ["slow-store", "slow-store~control"]
+    assert seen[0] == ("slow-store", True)
+
+
+@pytest.mark.parametrize(
+    ("value", "caught", "code"),
+    [(Value.FAIL, True, 0), (Value.FAIL, False, 1), (Value.PASS, False, 1), (Value.UNKNOWN, False, 3)],
+)
+def test_sabotage_passes_when_it_is_caught(
+    good: Path,
+    harness_: Harness,
+    runner: Runner,
+    monkeypatch: pytest.MonkeyPatch,
+    value: Value,
+    caught: bool,
+    code: int,
+) -> None:
+    judged_as(monkeypatch, value, caught)
+    result = harness_("run", "--twin", "sabotage", "-k", "recovery")
+    assert result.code == code
+    assert [plan.run for plan in runner.requests[0].plans] == ["slow-store~sabotage-recovery-retries"]
+
+
+def test_options_reach_the_plan(good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged_as(monkeypatch, Value.PASS)
+    assert harness_("run", "--seed", "11", "--set", "latency=2s", "--tag", "demo").code == 0
+    (plan,) = runner.requests[0].plans
+    assert (plan.seed, plan.scenario.timeline[0].parameters["latency"]) == (11, "2s")
+    assert plan.scenario.stack == str(good / "stack.compose.yaml")
+
+
+def test_a_dry_run_prints_the_plan_and_starts_nothing(good: Path, harness_: Harness, runner: Runner) -> None:
+    result = harness_("run", "--dry-run", "--twin", "sabotage")
+    assert result.code == 0
+    for part in (
+        "slow-store~sabotage-alert-ObjectStoreSlow",
+        "trainer -> object-store",
+        "slow: at 5s for 12s: network.latency on link trainer -> object-store, latency 800ms, jitter 100ms",
+        "seen: ObjectStoreSlow within 6s",
+        "caught-up: training_lag at most 8h event within 15s of revert",
+        "ObjectStoreSlow off (server: RULES_OFF=ObjectStoreSlow); must fail: seen",
+        "2 runs; nothing was started.",
+    ):
+        assert part in result.out
+    assert runner.requests == []
+    assert not (good / "reports").exists()
+
+
+def test_a_dry_run_in_json_is_the_same_each_time(good: Path, harness_: Harness) -> None:
+    first, again = harness_("run", "--dry-run", "--json"), harness_("run", "--dry-run", "--json")
+    assert first.out == again.out
+    (plan,) = json.loads(first.out)
+    assert (plan["run"], plan["seed"]) == ("slow-store", 7)
