@@ -22,7 +22,15 @@ from harness.backends.stackchecks import check_names
 from harness.backends.yamltree import Tree, read_tree
 from harness.model.errors import StackError
 from harness.model.nearest import did_you_mean
-from harness.model.stack import MOST_SERVICES, ServiceFields, ServiceSpec, StackDescription, StackFields
+from harness.model.stack import (
+    MOST_SERVICES,
+    PROBE_KINDS,
+    ProbeSpec,
+    ServiceFields,
+    ServiceSpec,
+    StackDescription,
+    StackFields,
+)
 
 ENTRY_POINTS = "harness.stacks"
 EXTENSION = "x-harness"
@@ -79,6 +87,7 @@ class _StackReader:
         self._tree = tree
         self._variables = variables
         self._context = {"probe_kinds": probe_kinds}
+        self._probe_kinds = {**PROBE_KINDS, **probe_kinds}
 
     def description(self, path: Path) -> StackDescription:
         top = self._tree.value
@@ -132,9 +141,11 @@ class _StackReader:
         filled = self._filled(path, raw)
         if filled is None:
             return None
+        if isinstance(filled, list) and not any(isinstance(word, dict | list) for word in filled):
+            return tuple(_text(word) for word in filled)
         try:
-            return tuple(shlex.split(filled)) if isinstance(filled, str) else tuple(_text(word) for word in filled)
-        except (TypeError, ValueError) as error:
+            return tuple(shlex.split(filled))
+        except (AttributeError, ValueError) as error:
             raise self._tree.error(path, "a text or a list of words is needed here") from error
 
     def _depends_on(self, path: Sequence[str], raw: Any) -> dict[str, str]:
@@ -183,10 +194,11 @@ class _StackReader:
 
     def _translated(self, kind: type[BaseModel], path: Sequence[str], error: ValidationError) -> StackError:
         """Turn the first of pydantic's findings into one of ours."""
-        first = error.errors()[0]
-        where = (*path, *first["loc"])
+        # A mistyped name is often missing as well; the name that is there says more than the one that is not.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        where: tuple[str | int, ...] = tuple(part for part in (*path, *first["loc"]) if part != "[key]")
         if first["type"] == "extra_forbidden":
-            valid = field_names(_model_at(kind, first["loc"][:-1]))
+            valid = field_names(self._model_at(kind, first["loc"][:-1]))
             return self._tree.error(where, f"unknown field {str(where[-1])!r}", did_you_mean(str(where[-1]), valid))
         if first["type"] == "missing":
             return self._tree.error(where, f"the field {str(where[-1])!r} is missing")
@@ -196,21 +208,22 @@ class _StackReader:
             return self._tree.error(where, f"{first['input']!r} is not valid here", remedy)
         return self._tree.error(where, message[:1].lower() + message[1:])
 
+    def _model_at(self, kind: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:
+        """Return the model that stands at this place inside another."""
+        current: type[BaseModel] | None = kind
+        for part in loc:
+            fields = current.model_fields if current else {}
+            field = next((f for name, f in fields.items() if part in (name, f.alias)), None)
+            if field is not None:
+                current = next(iter(_models_in(field.annotation)), None)
+            elif current is ProbeSpec and part in self._probe_kinds:
+                current = self._probe_kinds[str(part)]
+        return current
+
 
 def field_names(kind: type[BaseModel] | None) -> list[str]:
     """Return a model's field names as they are written in the file."""
     return [field.alias or name for name, field in kind.model_fields.items()] if kind else []
-
-
-def _model_at(kind: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:
-    """Return the model that stands at this place inside another."""
-    current: type[BaseModel] | None = kind
-    for part in loc:
-        fields = current.model_fields if current else {}
-        field = next((f for name, f in fields.items() if part in (name, f.alias)), None)
-        if field is not None:
-            current = next(iter(_models_in(field.annotation)), None)
-    return current
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -14,10 +14,11 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.scanner import Scanner
 
 from harness.model.errors import StackError
 
-LARGEST_BYTES = 512 * 1024
+LARGEST_BYTES = 256 * 1024
 DEEPEST = 40
 MOST_VALUES = 50_000
 _TYPED = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")}
@@ -65,8 +66,12 @@ def read_tree(path: Path) -> Tree:
 def parse_tree(text: str, file: str) -> Tree:
     """Read YAML text. Raises StackError."""
     yaml = YAML(typ="safe", pure=True)
+    yaml.Scanner = _BoundedScanner
+    tree = Tree(file)
     try:
         node = yaml.compose(text)
+        if node is not None:
+            tree.value = _Reader(tree, yaml).read(node, ())
     except RecursionError:
         raise StackError(f"values are nested more than {DEEPEST} deep", file=file) from None
     except (ValueError, OverflowError) as error:  # escapes of characters that do not exist
@@ -77,10 +82,16 @@ def parse_tree(text: str, file: str) -> Tree:
         raise StackError(f"this is not YAML: {error.problem or error.context}", file=file, line=line) from error
     except YAMLError as error:
         raise StackError(f"this is not YAML: {str(error).splitlines()[0]}", file=file) from error
-    tree = Tree(file)
-    if node is not None:
-        tree.value = _Reader(tree, yaml).read(node, ())
     return tree
+
+
+class _BoundedScanner(Scanner):
+    """Stops at once at brackets that are too deep; the scanner's cost grows with the square of their depth."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803
+        if self.flow_level > DEEPEST:
+            raise RecursionError
+        super().fetch_flow_collection_start(TokenClass, to_push)
 
 
 class _Reader:

@@ -19,9 +19,11 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializeAsAny,
+    ValidationError,
     ValidationInfo,
     model_validator,
 )
+from pydantic_core import InitErrorDetails
 
 from harness.model.nearest import did_you_mean
 from harness.model.units import PositiveWallSeconds, Quantity, Unit
@@ -160,6 +162,18 @@ class MetricProbe(Frozen):
 PROBE_KINDS: Mapping[str, type[BaseModel]] = {"json": JsonProbe, "metric": MetricProbe}
 
 
+def _settings(model: type[BaseModel], kind: str, raw: Any, context: Any) -> BaseModel:
+    """Validate the settings of one kind; what is wrong is said to be wrong under that kind's name."""
+    try:
+        return model.model_validate(raw, context=context)
+    except ValidationError as error:
+        inside = [
+            InitErrorDetails(type=e["type"], loc=(kind, *e["loc"]), input=e["input"], ctx=e.get("ctx", {}))
+            for e in error.errors()
+        ]
+        raise ValidationError.from_exception_data(kind, inside) from error
+
+
 class ProbeSpec(Frozen):
     """A probe that the stack declares: its kind, that kind's settings, and the unit of the reading.
 
@@ -183,7 +197,7 @@ class ProbeSpec(Frozen):
         kind = str(given[0])
         if kind not in kinds:
             raise ValueError(f"unknown kind of probe {kind!r}: {did_you_mean(kind, kinds)}")
-        settings = kinds[kind].model_validate(raw[kind], context=info.context)
+        settings = _settings(kinds[kind], kind, raw[kind], info.context)
         event_age = isinstance(settings, JsonProbe) and settings.as_ == "event_age"
         unit = raw.get("unit", Unit.EVENT if event_age else Unit.NUMBER)
         return {"kind": kind, "settings": settings, "unit": unit, "summary": raw.get("summary", "")}

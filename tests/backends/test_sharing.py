@@ -101,10 +101,15 @@ def test_another_user_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
         assert caller.recv(1) == b"", "the connection is closed"
 
 
-def test_directories_of_the_dead_are_swept_and_those_of_the_living_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+@pytest.fixture
+def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files; its path is short, for a socket must fit into it."""
+    path = tmp_path_factory.mktemp("t")
+    monkeypatch.setattr(tempfile, "tempdir", str(path))
+    return path
+
+
+def test_directories_of_the_dead_are_swept_and_those_of_the_living_kept(temporary: Path) -> None:
     dead, dead_lock = scratch.make_scratch("stack")
     alive, alive_lock = scratch.make_scratch("stack")
     os.close(dead_lock)
@@ -119,10 +124,17 @@ def test_directories_of_the_dead_are_swept_and_those_of_the_living_kept(
     os.close(alive_lock)
 
 
-def test_a_base_directory_that_others_can_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    base = tmp_path / f"ml-chaos-{os.getuid()}"
+def test_a_base_directory_that_others_can_write_is_refused(temporary: Path) -> None:
+    base = temporary / f"ml-chaos-{os.getuid()}"
     base.mkdir()
     base.chmod(0o777)
     with pytest.raises(BackendError, match="not a private directory"):
         Zygote.start()
+
+
+def test_a_folder_too_deep_for_a_socket_is_passed_over(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary / ("x" * 80)))
+    path, lock = scratch.make_scratch("stack")
+    assert str(path).startswith("/tmp/")
+    scratch.remove_scratch(path)
+    os.close(lock)

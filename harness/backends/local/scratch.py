@@ -16,7 +16,7 @@ from pathlib import Path
 
 _LOCK = "lock"
 _SETTLED_S = 10.0  # younger directories may be about to be locked
-_LONGEST_PATH = 60  # a unix socket's path has room for 107 bytes in all
+_LONGEST_PATH = 60  # of the folder around them: a unix socket's path has room for 107 bytes in all
 
 
 def make_scratch(kind: str) -> tuple[Path, int]:

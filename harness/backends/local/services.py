@@ -80,6 +80,8 @@ class Services:
         roots = {service.pid for service in chosen if service.pid is not None}
         if number == signal.SIGKILL:
             self._kill(roots)
+        elif number == signal.SIGSTOP:
+            _pause(roots)
         else:
             linux.send(linux.family(roots, linux.processes()) if tree else roots, number)
 
@@ -203,6 +205,20 @@ def kill_descendants() -> None:
                 pass
         except ChildProcessError:
             return
+        time.sleep(0.001)
+
+
+def _pause(roots: set[int]) -> None:
+    """Stop these processes and all that they started, and see that they have stopped, which takes a moment."""
+    deadline = time.monotonic() + KILL_WITHIN_S
+    while True:
+        table = linux.processes()
+        running = {pid for pid in linux.family(roots, table) if table[pid].state not in "TtZ"}
+        if not running:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"processes {sorted(running)} do not stop")
+        linux.send(running, signal.SIGSTOP)
         time.sleep(0.001)
 
 
