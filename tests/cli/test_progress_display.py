@@ -1,0 +1,78 @@
+"""The live table and the table of results, as a terminal shows them."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from rich.console import Console
+
+from harness.cli.progress import LiveTable, progress
+from harness.cli.tables import plain_table, show_table
+from harness.runner.progress import Progress
+
+
+class Terminal(io.StringIO):
+    """A text stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Gone(io.StringIO):
+    """A stream whose reader went away."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def drawn(table: LiveTable) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(table.render())
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+def test_the_live_table_shows_phase_fault_and_alerts() -> None:
+    table = LiveTable(["one", "two"])
+    assert drawn(table).count("waiting") == 2
+    table(Progress("one", 1.25, "phase", "observing"))
+    table(Progress("one", 2.0, "fault", "slow: confirmed [x]"))
+    for text in ("A firing", "A firing", "B firing"):
+        table(Progress("one", 3.0, "alert", text))
+    shown = drawn(table)
+    for part in ("observing", "slow: confirmed [x]", "A firing, B firing", "3.0 s", "waiting"):
+        assert part in shown
+
+
+def test_a_terminal_gets_the_live_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress(["one"], "text") as shown:
+        shown(Progress("one", 1.0, "phase", "gate"))
+    assert "phase" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["json", "text"])
+def test_a_reader_that_went_away_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    monkeypatch.setattr(sys, "stdout", Gone())
+    monkeypatch.setattr(sys, "stderr", Gone())
+    with progress(["one"], "json" if mode == "json" else "text") as shown:
+        shown(Progress("one", 1.0, "phase", "gate"))
+
+
+def test_results_are_drawn_on_a_terminal_and_aligned_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_table(("run", "verdict"), [("one", "pass"), ("longer\nname", "fail (control)")])
+    assert capsys.readouterr().out == "run          verdict\none          pass\nlonger name  fail (control)\n"
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    show_table(("run", "verdict"), [("[red]one", "pass")])
+    assert "[red]one" in terminal.getvalue()
+
+
+def test_an_empty_cell_is_a_dash() -> None:
+    assert plain_table(("a", "b"), [("", "x")]) == "a  b\n-  x"
