@@ -29,12 +29,8 @@ DAMAGE = {"requests", "failed", "wrong_before_detection", "wrong_until_recovery"
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    out = tmp_path_factory.mktemp("suite")
-    runs = [JudgedRun(out / name, *make()) for name, make in ALL.items()]
-    runs.append(JudgedRun(out / "no-journal", None, None, "the port is taken"))
-    write_suite(out, SuiteInfo("nightly", "local", 7, "2026-01-05T03:00:00.000+00:00", 71.25, runs))
-    read: dict[str, Any] = json.loads((out / "suite.json").read_text(encoding="utf-8"))
+def suite(made_suite: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((made_suite / "suite.json").read_text(encoding="utf-8"))
     return read
 
 

@@ -46,12 +46,8 @@ def keeps_the_rules(element: ET.Element) -> None:
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> ET.Element:
-    out = tmp_path_factory.mktemp("suite")
-    runs = [JudgedRun(out / name, *make()) for name, make in ALL.items()]
-    runs.append(JudgedRun(out / "no-journal", None, None, "the port is taken"))
-    write_suite(out, SuiteInfo("nightly", "local", 7, "2026-01-05T03:00:00.000+00:00", 71.25, runs))
-    return ET.fromstring((out / "junit.xml").read_text(encoding="utf-8"))
+def root(made_suite: Path) -> ET.Element:
+    return ET.fromstring((made_suite / "junit.xml").read_text(encoding="utf-8"))
 
 
 def of(root: ET.Element, name: str) -> ET.Element:

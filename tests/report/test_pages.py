@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from made_runs import ALL, control, passing
+from made_runs import ALL, passing
 
 from harness.journal.records import Journal
 from harness.model.verdict import ClauseResult, Value
-from harness.report import JudgedRun, SuiteInfo, write_run, write_suite
+from harness.report import write_run
 from harness.report.excerpt import MOST_LINES
 
 PAGES = [f"{name}/report.html" for name in ALL] + ["index.html"]
@@ -52,18 +52,8 @@ def read(html: str) -> Reader:
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("suite")
-    runs = []
-    for name, make in ALL.items():
-        journal, verdict = make()
-        (folder / name / "logs").mkdir(parents=True)
-        (folder / name / "logs" / 'odd "name" #1.log').write_text("x")
-        against = control()[0] if name in ("pass", "fail") else None
-        document = write_run(folder / name, journal, verdict, against)
-        runs.append(JudgedRun(folder / name, journal, verdict, None, document))
-    write_suite(folder, SuiteInfo("nightly", "local", 7, "2026-01-05T03:00:00.000+00:00", 71.25, runs))
-    return folder
+def out(made_suite: Path) -> Path:
+    return made_suite
 
 
 @pytest.mark.parametrize("page", PAGES)
