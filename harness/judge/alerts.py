@@ -46,7 +46,7 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
     later = [e for e in episodes(polls) if e.start.hi > fault.injected.lo and e.start.lo <= facts.end_s]
     matching = [e for e in later if e.is_of(clause.alert, clause.labels)]
     fresh = [e for e in matching if not any(e.covers(a) for a in busy)]
-    doubted = [e for e in fresh if e.start.lo < fault.injected.lo - AT_INJECTION_S]
+    doubted = [e for e in fresh if _may_precede(e, facts, fault.injected)]
     sure = [e for e in fresh if e not in doubted]
     # Where several label sets or sources fired, the first of them counts; which one it was may be unknown too.
     first = Span(min(e.start.lo for e in sure), min(e.start.hi for e in sure)) if sure else None
@@ -189,6 +189,8 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
     if not fired:
         return say(Value.UNKNOWN, f"not exercised: {name} never fired", fault.cites)
     cites = [n for e in fired for n in e.cites]
+    if all(_may_precede(e, facts, fault.injected) for e in fired):
+        return say(Value.UNKNOWN, f"not exercised: {name} may have fired before the fault went in only", cites)
     still = [e for e in fired if e.end is None or e.end.lo >= facts.end_s]
     deadline_s = fault.reverted.hi + clause.within
     if still:
@@ -270,6 +272,13 @@ def _at_injection(polls: Sequence[Poll], injected: Span) -> list[Poll] | None:
             found[poll.source] = (n, poll)
     shown = [poll for poll in found.values() if poll is not None]
     return shown if shown and len(shown) == len(found) else None
+
+
+def _may_precede(episode: Episode, facts: Facts, injected: Span) -> bool:
+    """Whether a firing may have begun before the fault: nobody looked right before, or the harness admits a gap."""
+    lo_s = episode.start.lo
+    gaps = [g for g in facts.journal.gaps(episode.source) if g.from_s < injected.lo and g.to_s > lo_s]
+    return lo_s < injected.lo - AT_INJECTION_S or bool(gaps)
 
 
 def _looked(polls: Sequence[Poll], at_s: float) -> bool:

@@ -33,6 +33,8 @@ def stays(clause: Bound, facts: Facts) -> ClauseResult:
     earlier = [p for p in points if p.good is False and p.hi_s < since_s]
     during = [p for p in points if p.hi_s >= since_s]
     broken = [p for p in during if p.good is False]
+    # A gap before the fault counts too: what broke in it was not broken by the fault.
+    blind = [p for p in points if p.gap or (p.good is None and p.hi_s >= since_s)]
     values = [p.value for p in during if p.value is not None and p.good is not None]
     worst = clause.worst(values) if values else None
     limit = f"{'at least' if clause.at_least is not None else 'at most'} {clause.limit}"
@@ -49,8 +51,8 @@ def stays(clause: Bound, facts: Facts) -> ClauseResult:
         value, cited = Value.FAIL, broken
         shown = "no answer" if broken[0].value is None else f"{_shown(broken[0].value)}"
         reason = f"{clause.probe} was {shown} at {broken[0].hi_s:.2f} s ({limit})" + _why(broken[0])
-    elif not during or any(p.good is None for p in during):
-        cited = [p for p in during if p.good is None]
+    elif not during or blind:
+        cited = blind
         where = f" at {cited[0].hi_s:.2f} s: {cited[0].why}" if cited else ": nothing was measured"
         value, reason = Value.UNKNOWN, f"{clause.probe} could not be judged{where}"
     else:
@@ -119,6 +121,9 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
         return _Outcome(Value.UNKNOWN, f"broken at {earlier[0].hi_s:.2f} s already, before the fault", earlier)
     after = [p for p in points if p.hi_s >= fault.injected.lo]
     breaches = [p for p in after if p.good is False]
+    blind = [p for p in points if p.gap and p.lo_s < fault.injected.lo]
+    if blind and breaches:
+        return _Outcome(Value.UNKNOWN, f"may have been broken before the fault: {blind[0].why}", blind)
     if not breaches:
         blind = [p for p in after if p.good is None]
         if blind or not after:

@@ -31,6 +31,8 @@ class Point:
     why: str | None = None
     since_s: float | None = None
     """Where the window begins that it is about; None where it is about no more than the moment."""
+    gap: bool = False
+    """Nothing was attempted: whatever happened then, nobody looked."""
 
 
 def min_samples(bound: Bound, probe: AnswerProbe | None) -> int:
@@ -50,7 +52,7 @@ def window_point(
     needed = min_samples(bound, probe)
     cites = tuple(n for n, _ in window[:1]) + tuple(n for n, _ in window[-1:])
     if gap:
-        return Point(at_s, at_s, None, measured.hi, cites, "a gap in the workload", at_s - bound.over)
+        return Point(at_s, at_s, None, measured.hi, cites, "a gap in the workload", at_s - bound.over, True)
     if measured.lo is None or measured.hi is None or measured.samples < needed:
         why = f"{measured.samples} of {needed} samples in the window"
         return Point(at_s, at_s, None, measured.hi, cites, why, at_s - bound.over)
@@ -98,22 +100,24 @@ def reading_series(
     `readings` are (journal line, reading) in the order in which they were asked.
     """
     inside = [(n, r) for n, r in readings if r.asked_s >= from_s and r.answered_s <= to_s]
-    needed, asked = min_samples(bound, None), [r.asked_s for _, r in inside]
+    needed, asked = min_samples(bound, None), [r.asked_s for _, r in readings]
     points: list[Point] = []
     last_s, first = from_s, True
-    for i, (n, r) in enumerate(inside):
+    for n, r in inside:
         # The attempt counts from its end: a probe that hung until its deadline was being attempted all the while.
         if r.asked_s - last_s > MAX_GAP_S:
-            points.append(Point(last_s, r.asked_s, None, None, (n,), "no attempt to read the probe"))
+            points.append(Point(last_s, r.asked_s, None, None, (n,), "no attempt to read the probe", gap=True))
         last_s, first = r.answered_s, False
         if needed > 1:
-            back = i + 1 - bisect_right(asked, r.asked_s - bound.over, hi=i + 1)
+            back = bisect_right(asked, r.asked_s) - bisect_right(asked, r.asked_s - bound.over)
             if back < needed:
                 points.append(Point(r.asked_s, r.answered_s, None, r.value, (n,), f"{back} of {needed} samples"))
                 continue
         good = r.value is not None and bound.met_by(r.value)
         points.append(Point(r.asked_s, r.answered_s, good, r.value, (n,), r.down))
     if to_s - last_s > MAX_GAP_S or (first and to_s > from_s):
-        points.append(Point(last_s, to_s, None, None, (), "no attempt to read the probe"))
-    points.extend(Point(g.from_s, g.to_s, None, None, (), g.why) for g in gaps if g.from_s < to_s and g.to_s > from_s)
+        points.append(Point(last_s, to_s, None, None, (), "no attempt to read the probe", gap=True))
+    points.extend(
+        Point(g.from_s, g.to_s, None, None, (), g.why, gap=True) for g in gaps if g.from_s < to_s and g.to_s > from_s
+    )
     return sorted(points, key=lambda p: (p.hi_s, p.lo_s))
