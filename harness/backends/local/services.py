@@ -74,7 +74,9 @@ class Services:
         chosen = [self._all[name] for name in names]
         now_s = time.monotonic()
         for service in chosen:
-            service.asked_signal, service.asked_s = number, now_s
+            # Who is only stopped or let go on was not asked to end: if it does, that is news.
+            if number not in (signal.SIGSTOP, signal.SIGCONT):
+                service.asked_signal, service.asked_s = number, now_s
             if suppress:
                 service.suppressed, service.due_s = True, None
         roots = {service.pid for service in chosen if service.pid is not None}

@@ -103,6 +103,7 @@ def _redirect(spec: ProcessSpec) -> None:
 def _run_module(spec: ProcessSpec) -> None:
     """Be `python -m module`."""
     gc.enable()
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as every interpreter does when it starts
     # Lines must be in the log when the process is killed, so nothing is held back in a buffer.
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
