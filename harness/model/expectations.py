@@ -36,7 +36,7 @@ class Bound(Frozen):
     """One side of a limit on a probe, over a window of time."""
 
     id: Id
-    probe: str
+    probe: str = Field(description="what is measured; `harness list probes` tells them")
     at_least: Quantity | None = None
     at_most: Quantity | None = None
     over: PositiveWallSeconds = Field(OVER_S, description="the window in which the bound is judged")
@@ -72,7 +72,7 @@ class Bound(Frozen):
 class Recovered(Bound):
     """A bound that the fault breaks and that must be kept again, in time, and stay kept."""
 
-    within: PositiveWallSeconds
+    within: PositiveWallSeconds = Field(description="the time in which it must be kept again")
     hold: PositiveWallSeconds = Field(HOLD_S, description="how long it must be seen good after it recovered")
     since: Literal["revert", "injection"] = Field(
         "revert",

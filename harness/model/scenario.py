@@ -20,10 +20,10 @@ SCHEMA = 1
 class After(Frozen):
     """A moment in the run instead of a time: when an alert fires, a bound holds, or another fault gets somewhere."""
 
-    alert: str | None = None
-    probe: Bound | None = None
+    alert: str | None = Field(None, description="when this alert fires")
+    probe: Bound | None = Field(None, description="when this bound holds")
     event: str | None = Field(None, description="<fault id>.injected, .confirmed or .reverted")
-    timeout: PositiveWallSeconds = 10.0
+    timeout: PositiveWallSeconds = Field(10.0, description="how long that is waited for")
 
     @model_validator(mode="after")
     def _one_trigger(self) -> After:
@@ -36,9 +36,9 @@ class Target(Frozen):
     """What a fault acts on. Exactly one field is given."""
 
     link: str | None = Field(None, description="consumer -> service")
-    links: tuple[str, ...] | None = None
-    service: str | None = None
-    node: str | None = None
+    links: tuple[str, ...] | None = Field(None, description="several links at once")
+    service: str | None = Field(None, description="one service; for faults on links, every link that leads to it")
+    node: str | None = Field(None, description="every service of a node, and the links that touch them")
     keyspace: str | None = Field(None, description="a key space that the stack describes")
     dataset: str | None = Field(None, description="a prefix of objects that the stack describes")
 
@@ -63,11 +63,11 @@ class FaultStep(Frozen):
 
     id: Id
     at: WallSeconds | None = Field(None, description="time after the steady-state gate")
-    after: After | None = None
-    fault: str
+    after: After | None = Field(None, description="a moment in the run instead of a time")
+    fault: str = Field(description="the kind of fault; `harness list faults` tells them")
     target: Target
-    parameters: dict[str, Any] = Field(default_factory=dict, alias="with")
-    duration: PositiveWallSeconds = Field(alias="for")
+    parameters: dict[str, Any] = Field(default_factory=dict, alias="with", description="what the fault takes")
+    duration: PositiveWallSeconds = Field(alias="for", description="how long the fault stays in")
 
     @model_validator(mode="after")
     def _one_start(self) -> FaultStep:
@@ -90,21 +90,23 @@ Scalar = str | int | float | bool
 class Scenario(Frozen):
     """One scenario file after reading, with its variables filled in."""
 
-    schema_version: Literal[1] = Field(alias="schema")
-    scenario: Id
-    summary: Annotated[str, Field(min_length=1)]
-    covers: tuple[str, ...] = ()
-    owner: str | None = None
-    tags: tuple[str, ...] = ()
-    runbook: str | None = None
-    stack: str
-    vars: dict[str, Scalar] = Field(default_factory=dict)
-    matrix: dict[str, tuple[Scalar, ...]] = Field(default_factory=dict)
+    schema_version: Literal[1] = Field(alias="schema", description="the version of this format")
+    scenario: Id = Field(description="the scenario's name, the key of its history")
+    summary: Annotated[str, Field(min_length=1)] = Field(description="what happens, in a sentence")
+    covers: tuple[str, ...] = Field((), description="the failure modes that this is a test of")
+    owner: str | None = Field(None, description="the team to ask")
+    tags: tuple[str, ...] = Field((), description="words to choose scenarios by, with --tag")
+    runbook: str | None = Field(None, description="where to look when this happens in earnest")
+    stack: str = Field(description="an installed stack's name, or a compose file seen from this one")
+    vars: dict[str, Scalar] = Field(default_factory=dict, description="values for ${name} anywhere below")
+    matrix: dict[str, tuple[Scalar, ...]] = Field(
+        default_factory=dict, description="variables with several values: a run for every combination"
+    )
     start_at: str | None = Field(None, description="event time at which the run starts, such as 2013-06-14T06:00")
-    seed: int | None = None
-    gate_timeout: PositiveWallSeconds = 20.0
-    steady_state: tuple[Bound, ...] = ()
-    timeline: Annotated[tuple[FaultStep, ...], Field(min_length=1)]
+    seed: int | None = Field(None, description="the seed of every random choice; 1 unless said here or with --seed")
+    gate_timeout: PositiveWallSeconds = Field(20.0, description="how long the steady state is waited for")
+    steady_state: tuple[Bound, ...] = Field((), description="what must hold before the first fault goes in")
+    timeline: Annotated[tuple[FaultStep, ...], Field(min_length=1)] = Field(description="the faults")
     expect: Expect
     may_die: tuple[str, ...] = Field((), description="services that may die without failing the run")
     observe: WallSeconds = Field(0.0, description="the least time that is observed after the last revert")
@@ -112,7 +114,7 @@ class Scenario(Frozen):
         default_factory=dict,
         description="recoveries of the stack that its sabotage twins switch off, and the clauses that must then fail",
     )
-    known_weakness: KnownWeakness | None = None
+    known_weakness: KnownWeakness | None = Field(None, description="an expected failure, strictly")
 
     @field_validator("start_at", mode="before")
     @classmethod
