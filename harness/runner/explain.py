@@ -97,8 +97,8 @@ def _message(found: list[ErrorDetails], kind: type[BaseModel], value: Any) -> tu
     if wanted and first["type"] in _KINDS:
         quotes = "put it in quotes" if wanted == ["a text"] and isinstance(value, bool | int | float) else None
         return f"{' or '.join(wanted)} is needed here, not {shown(value)}", quotes
-    if first["type"] == "too_short":
-        return "this is empty", "at least one is needed here"
+    if first["type"] in ("too_short", "string_too_short"):
+        return "this is empty", "something is needed here"
     text = str(first["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message, _, remedy = text.partition("; ")
     return message[:1].lower() + message[1:], remedy or None

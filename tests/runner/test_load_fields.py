@@ -25,6 +25,7 @@ from scenario_files import GOOD, changed, line_of, load_problems, loaded
         ("tags: [nightly, demo]", "tags: [[a]]", "tags.0", "a text is needed here, not a list", ""),
         ("may_die: [server]", "may_die: {a: b}", "may_die", "a list is needed here, not a mapping", ""),
         ("vars: {latency: 800ms, share: 0.5}", "vars: {latency: [1]}", "vars.latency", "a text or", ""),
+        ("summary: The object store answers late.", 'summary: ""', "summary", "this is empty", ""),
         ("schema: 1", "schema: 2", "schema", "2 is not valid here", "1 is valid here"),
         ("scenario: slow-store", "scenario: slow/store", "scenario", "'slow/store' is not an id", "use letters"),
         ("scenario: slow-store", "scenario: ..", "scenario", "begins with a dot", "begin with a letter"),

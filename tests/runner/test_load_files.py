@@ -203,7 +203,7 @@ _VALUES = st.recursive(
 _FIELDS = ["schema", "scenario", "vars", "matrix", "timeline", "expect", "steady_state", "sabotage", "start_at", "seed"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(_FIELDS), _VALUES)
 def test_no_value_of_a_field_raises_anything_but_a_scenario_error(tmp_path: Path, field: str, value: object) -> None:
     from ruamel.yaml import YAML
