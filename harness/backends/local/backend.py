@@ -21,7 +21,7 @@ from harness.backends.local.addresses import Addresses
 from harness.backends.local.control import Control
 from harness.backends.local.events import EventLog
 from harness.backends.local.jobs import run_job
-from harness.backends.local.layout import base_environment, log_path, process_spec, tail
+from harness.backends.local.layout import base_environment, log_path, process_spec, tail, without_env
 from harness.backends.local.links import create_proxies, link_endpoints, proxy_command
 from harness.backends.local.preflight import check_plan, check_ports, prepare_directories
 from harness.backends.local.spawn import ProcessSpec
@@ -238,8 +238,8 @@ class LocalBackend:
 
     async def run_job(self, argv: Iterable[str], timeout_s: float, env: Mapping[str, str] | None = None) -> JobResult:
         """Run a command of the stack's own tooling, before or while the stack runs."""
-        words = list(argv)
-        settings = dict(env or {})
+        given, words = without_env(list(argv))
+        settings = {**(env or {}), **given}
         if self._addresses is not None:
             words = [self._addresses.rewrite(word) for word in words]
             settings = {key: self._addresses.rewrite(value) for key, value in settings.items()}

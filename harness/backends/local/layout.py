@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -47,6 +48,16 @@ def located(argv: tuple[str, ...], home: Path) -> list[str]:
     """Return the command with a relative path to its program made absolute, from the folder of the stack's file."""
     program = argv[0]
     return [str(home / program) if os.sep in program else program, *argv[1:]]
+
+
+def without_env(argv: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Split `env NAME=value … command` into settings and command, so that the command can be forked all the same."""
+    if not argv or argv[0] != "env":
+        return {}, argv
+    count = next((i for i, word in enumerate(argv[1:]) if not re.match(r"[A-Za-z_]\w*=", word)), len(argv) - 1)
+    if count + 1 == len(argv) or argv[count + 1].startswith("-"):
+        return {}, argv
+    return dict(word.split("=", 1) for word in argv[1 : count + 1]), argv[count + 1 :]
 
 
 def missing_program(argv: tuple[str, ...], home: Path) -> str | None:
