@@ -40,7 +40,7 @@ def test_the_tail_of_a_log(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"".join(b"line %d\n" % n for n in range(1000)) + b"\xff broken")
     assert tail(path, 2) == ["line 999", "� broken"]
-    assert tail(path, 5, most_bytes=12) == ["99", "� broken"]
+    assert tail(path, 5, most_bytes=12) == ["999", "� broken"]
     assert tail(path, 0) == []
     assert tail(tmp_path / "missing", 5) == []
 
