@@ -1,0 +1,472 @@
+"""The API contract, on both arms: every verb, its status, its body, its defaults and its errors.
+
+Where ours differs from Toxiproxy on purpose, the test says so by `arm.ours` and gives the reason beside it.
+"""
+
+import json
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from proxy_arms import Arm, Upstream, connect, receive, until
+
+SLOW = {"attributes": {"latency": 5, "jitter": 2}, "name": "slow", "type": "latency", "stream": "upstream", "toxicity": 0.3}
+
+
+def shown(answer: dict[str, Any]) -> dict[str, Any]:
+    """A proxy as it is shown, without the empty `Logger` that Toxiproxy shows by accident."""
+    return {name: value for name, value in answer.items() if name != "Logger"}
+
+
+def error(arm: Arm, verb: str, path: str, body: Any = None) -> tuple[int, str]:
+    answer = arm.call(verb, path, body)
+    assert answer.content_type == "text/plain; charset=utf-8"
+    assert answer.json["status"] == answer.status
+    assert answer.text.endswith("\n")
+    return answer.status, answer.json["error"]
+
+
+def test_version(arm: Arm) -> None:
+    answer = arm.call("GET", "/version")
+    assert (answer.status, list(answer.json)) == (200, ["version"])
+    assert answer.content_type == "application/json;charset=utf-8"
+    if arm.ours:  # Toxiproxy that was built by `go install` calls itself "git"
+        assert answer.json["version"] == "2.12.0"
+
+
+def test_making_and_showing_a_proxy(arm: Arm, quiet: Upstream) -> None:
+    answer = arm.call("POST", "/proxies", {"name": "p", "listen": "127.0.0.1:0", "upstream": quiet.address})
+    assert (answer.status, answer.content_type) == (201, "application/json")
+    proxy = shown(answer.json)
+    assert list(proxy) == ["name", "listen", "upstream", "enabled", "toxics"]
+    assert proxy["listen"].startswith("127.0.0.1:")
+    assert not proxy["listen"].endswith(":0"), "the port that was chosen is told"
+    assert {**proxy, "listen": ""} == {
+        "name": "p", "listen": "", "upstream": quiet.address, "enabled": True, "toxics": [],
+    }  # fmt: skip
+    assert shown(arm.call("GET", "/proxies/p").json) == proxy
+    everything = arm.call("GET", "/proxies").json
+    assert {name: shown(one) for name, one in everything.items()} == {"p": proxy}
+
+
+def test_a_proxy_made_disabled_does_not_listen_and_is_not_checked(arm: Arm) -> None:
+    answer = arm.call("POST", "/proxies", {"name": "p", "listen": "no port", "upstream": "x", "enabled": False})
+    assert answer.status == 201
+    assert shown(answer.json) == {"name": "p", "listen": "no port", "upstream": "x", "enabled": False, "toxics": []}
+
+
+@pytest.mark.parametrize(
+    ("listen", "start"), [("127.0.0.1:0", "127.0.0.1:"), ("localhost:0", "127.0.0.1:"), (":0", "[::]:"), ("", "[::]:")]
+)
+def test_where_a_proxy_listens(arm: Arm, quiet: Upstream, listen: str, start: str) -> None:
+    answer = arm.call("POST", "/proxies", {"name": "p", "listen": listen, "upstream": quiet.address})
+    assert answer.json["listen"].startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("", (400, "bad request body: EOF")),
+        ("{", (400, "bad request body: unexpected EOF")),
+        ("hello", (400, "bad request body: invalid character 'h' looking for beginning of value")),
+        ("[]", (400, "bad request body: json: cannot unmarshal array into Go value of type toxiproxy.Proxy")),
+        ("null", (400, "missing required field: name")),
+        ({}, (400, "missing required field: name")),
+        ({"name": "p"}, (400, "missing required field: upstream")),
+        ({"name": "", "upstream": "u"}, (400, "missing required field: name")),
+        (
+            {"name": "p", "upstream": "u", "enabled": "yes"},
+            (400, "bad request body: json: cannot unmarshal string into Go struct field Proxy.enabled of type bool"),
+        ),
+        (
+            {"name": 5, "upstream": "u"},
+            (400, "bad request body: json: cannot unmarshal number into Go struct field Proxy.name of type string"),
+        ),
+        (
+            {"name": "p", "upstream": "u", "listen": "nonsense"},
+            (500, "listen tcp: address nonsense: missing port in address"),
+        ),
+        ({"name": "p", "upstream": "u", "listen": "127.0.0.1:99999"}, (500, "listen tcp: address 99999: invalid port")),
+    ],
+)
+def test_what_is_no_proxy(arm: Arm, body: Any, expected: tuple[int, str]) -> None:
+    assert error(arm, "POST", "/proxies", body) == expected
+    assert arm.call("GET", "/proxies").json == {}
+
+
+def test_a_name_twice_and_a_port_twice(arm: Arm, quiet: Upstream) -> None:
+    _, port = arm.make(quiet)
+    assert error(arm, "POST", "/proxies", {"name": "p", "upstream": "u"}) == (409, "proxy already exists")
+    taken = f"127.0.0.1:{port}"
+    problem = f"listen tcp {taken}: bind: address already in use"
+    assert error(arm, "POST", "/proxies", {"name": "q", "upstream": "u", "listen": taken}) == (500, problem)
+    assert list(arm.call("GET", "/proxies").json) == ["p"]
+
+
+def test_field_names_in_any_case_nulls_and_what_follows_the_body(arm: Arm) -> None:
+    body = '{"NAME": "p", "Upstream": "u", "listen": null, "ENABLED": false} and more'
+    answer = arm.call("POST", "/proxies", body)
+    assert answer.status == 201
+    assert shown(answer.json)["enabled"] is False
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "expected"),
+    [
+        ("GET", "/proxies/no", (404, "proxy not found")),
+        ("PATCH", "/proxies/no", (404, "proxy not found")),
+        ("POST", "/proxies/no", (404, "proxy not found")),
+        ("DELETE", "/proxies/no", (404, "proxy not found")),
+        ("GET", "/proxies/no/toxics", (404, "proxy not found")),
+        ("POST", "/proxies/no/toxics", (404, "proxy not found")),
+        ("GET", "/proxies/p/toxics/no", (404, "toxic not found")),
+        ("PATCH", "/proxies/p/toxics/no", (404, "toxic not found")),
+        ("POST", "/proxies/p/toxics/no", (404, "toxic not found")),
+        ("DELETE", "/proxies/p/toxics/no", (404, "toxic not found")),
+        ("DELETE", "/proxies/no/toxics/no", (404, "proxy not found")),
+    ],
+)
+def test_what_is_not_there(arm: Arm, quiet: Upstream, verb: str, path: str, expected: tuple[int, str]) -> None:
+    arm.make(quiet)
+    assert error(arm, verb, path, {} if verb != "GET" else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "status", "text"),
+    [
+        ("GET", "/", 404, "404 page not found\n"),
+        ("GET", "/nope", 404, "404 page not found\n"),
+        ("GET", "/proxies/", 404, "404 page not found\n"),
+        ("PUT", "/proxies", 405, ""),
+        ("HEAD", "/proxies", 405, ""),
+        ("GET", "/reset", 405, ""),
+        ("GET", "/populate", 405, ""),
+        ("DELETE", "/version", 405, ""),
+    ],
+)
+def test_paths_and_verbs_that_are_none(arm: Arm, verb: str, path: str, status: int, text: str) -> None:
+    answer = arm.call(verb, path)
+    assert (answer.status, answer.text) == (status, text)
+
+
+def test_browsers_are_refused(arm: Arm) -> None:
+    answer = arm.call("GET", "/proxies", None, **{"User-Agent": "Mozilla/5.0 (X11)"})
+    assert (answer.status, answer.text) == (403, "User agent not allowed\n")
+
+
+@pytest.mark.parametrize("verb", ["PATCH", "POST"])
+def test_down_and_up_again(arm: Arm, upstream: Callable[..., Upstream], verb: str) -> None:
+    place = arm.make(upstream())
+    with connect(place) as open_before:
+        open_before.sendall(b"x")
+        assert receive(open_before, 1) == b"x"
+        answer = arm.call(verb, "/proxies/p", {"enabled": False})
+        assert (answer.status, answer.json["enabled"]) == (200, False)
+        assert receive(open_before, 1) == b"", "connections are closed"
+    with pytest.raises(ConnectionRefusedError):
+        connect(place)
+    assert arm.call(verb, "/proxies/p", {"enabled": True}).json["enabled"] is True
+    with connect(place) as sock:
+        sock.sendall(b"y")
+        assert receive(sock, 1) == b"y"
+
+
+def test_changing_the_upstream_drops_connections_and_keeps_toxics(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+    place = arm.make(upstream())
+    arm.poison("latency")
+    other = upstream(lambda sock: sock.sendall(b"other"))
+    with connect(place) as sock:
+        sock.sendall(b"x")
+        assert receive(sock, 1) == b"x"
+        answer = arm.call("PATCH", "/proxies/p", {"upstream": other.address})
+        assert shown(answer.json)["upstream"] == other.address
+        assert [toxic["name"] for toxic in answer.json["toxics"]] == ["latency_downstream"]
+        assert receive(sock, 1) == b""
+    with connect(place) as sock:
+        assert receive(sock, 5) == b"other"
+
+
+def test_changing_nothing_keeps_connections(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+    place = arm.make(upstream())
+    with connect(place) as sock:
+        sock.sendall(b"x")
+        assert receive(sock, 1) == b"x"
+        assert arm.call("PATCH", "/proxies/p", {"name": "renamed", "enabled": True}).json["name"] == "p"
+        sock.sendall(b"y")
+        assert receive(sock, 1) == b"y"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("", (400, "bad request body: EOF")),
+        ({"listen": "nonsense"}, (500, "address nonsense: missing port in address")),
+    ],
+)
+def test_changes_that_are_none(arm: Arm, quiet: Upstream, body: Any, expected: tuple[int, str]) -> None:
+    arm.make(quiet)
+    assert error(arm, "PATCH", "/proxies/p", body) == expected
+    assert arm.call("GET", "/proxies/p").json["enabled"] is True
+
+
+def test_moving_to_a_taken_port_leaves_the_proxy_down(arm: Arm, quiet: Upstream) -> None:
+    arm.make(quiet)
+    status, problem = error(arm, "PATCH", "/proxies/p", {"listen": quiet.address})
+    assert (status, problem) == (500, f"listen tcp {quiet.address}: bind: address already in use")
+    now = arm.call("GET", "/proxies/p").json
+    assert (now["enabled"], now["listen"]) == (False, quiet.address)
+
+
+def test_deleting_a_proxy_closes_all_of_it(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+    place = arm.make(upstream())
+    with connect(place) as sock:
+        sock.sendall(b"x")
+        assert receive(sock, 1) == b"x"
+        answer = arm.call("DELETE", "/proxies/p")
+        assert (answer.status, answer.text) == (204, "")
+        assert receive(sock, 1) == b""
+    with pytest.raises(ConnectionRefusedError):
+        connect(place)
+
+
+def test_toxics_are_made_shown_changed_and_removed(arm: Arm, quiet: Upstream) -> None:
+    arm.make(quiet)
+    made = arm.call("POST", "/proxies/p/toxics", SLOW)
+    assert (made.status, made.content_type, made.json) == (200, "application/json", SLOW)
+    assert list(made.json) == ["attributes", "name", "type", "stream", "toxicity"]
+    assert arm.call("GET", "/proxies/p/toxics/slow").json == SLOW
+    assert arm.call("GET", "/proxies/p").json["toxics"] == [SLOW]
+    changed = arm.call("PATCH", "/proxies/p/toxics/slow", {"attributes": {"jitter": 9}})
+    assert changed.json == {**SLOW, "attributes": {"latency": 5, "jitter": 9}}, "the rest stays as it is"
+    changed = arm.call("POST", "/proxies/p/toxics/slow", {"toxicity": 1, "name": "n", "stream": "downstream"})
+    assert changed.json == {**SLOW, "attributes": {"latency": 5, "jitter": 9}, "toxicity": 1}, "name and stream are fixed"
+    answer = arm.call("DELETE", "/proxies/p/toxics/slow")
+    assert (answer.status, answer.text) == (204, "")
+    assert arm.call("GET", "/proxies/p/toxics").json == []
+
+
+@pytest.mark.parametrize(
+    ("type_", "defaults"),
+    [
+        ("latency", {"latency": 0, "jitter": 0}),
+        ("bandwidth", {"rate": 0}),
+        ("slow_close", {"delay": 0}),
+        ("timeout", {"timeout": 0}),
+        ("reset_peer", {"timeout": 0}),
+        ("limit_data", {"bytes": 0}),
+    ],
+)
+def test_defaults_of_toxics(arm: Arm, quiet: Upstream, type_: str, defaults: dict[str, int]) -> None:
+    arm.make(quiet)
+    made = arm.call("POST", "/proxies/p/toxics", {"type": type_}).json
+    assert made == {
+        "attributes": defaults, "name": f"{type_}_downstream", "type": type_, "stream": "downstream", "toxicity": 1,
+    }  # fmt: skip
+
+
+def test_the_slicer_has_no_size_of_its_own(arm: Arm, quiet: Upstream) -> None:
+    arm.make(quiet)
+    answer = arm.call("POST", "/proxies/p/toxics", {"type": "slicer"})
+    # Toxiproxy takes an average size of 0, and dies of a stack overflow at the first bytes.
+    assert answer.status == (400 if arm.ours else 200)
+
+
+def test_toxics_are_listed_upstream_first_and_in_order(arm: Arm, quiet: Upstream) -> None:
+    arm.make(quiet)
+    for name, stream in (("a", "downstream"), ("b", "upstream"), ("c", "downstream"), ("d", "upstream")):
+        arm.call("POST", "/proxies/p/toxics", {"type": "latency", "name": name, "stream": stream})
+    assert [toxic["name"] for toxic in arm.call("GET", "/proxies/p/toxics").json] == ["b", "d", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("", (400, "bad request body: EOF")),
+        ({}, (400, "invalid toxic type")),
+        ({"type": "nope"}, (400, "invalid toxic type")),
+        ({"type": "latency", "stream": "up"}, (400, "stream was invalid, can be either upstream or downstream")),
+        (
+            {"type": "latency", "toxicity": "x"},
+            (400, "bad request body: json: cannot unmarshal string into Go struct field ToxicWrapper.toxicity of type float32"),
+        ),
+    ],
+)
+def test_what_is_no_toxic(arm: Arm, quiet: Upstream, body: Any, expected: tuple[int, str]) -> None:
+    arm.make(quiet)
+    assert error(arm, "POST", "/proxies/p/toxics", body) == expected
+
+
+@pytest.mark.parametrize("value", ["x", 1.5, [], True, {}])
+@pytest.mark.parametrize("verb", ["POST", "PATCH"])
+def test_attributes_of_the_wrong_kind(arm: Arm, quiet: Upstream, verb: str, value: Any) -> None:
+    arm.make(quiet)
+    arm.poison("timeout", timeout=7)
+    path = "/proxies/p/toxics" + ("/timeout_downstream" if verb == "PATCH" else "")
+    status, problem = error(arm, verb, path, {"type": "timeout", "name": "t", "attributes": {"timeout": value}})
+    assert status == 400
+    assert problem.startswith("bad request body: ")  # ours goes on to say what would be right
+    assert [toxic["attributes"] for toxic in arm.call("GET", "/proxies/p/toxics").json] == [{"timeout": 7}]
+
+
+def test_a_toxic_twice(arm: Arm, quiet: Upstream) -> None:
+    arm.make(quiet)
+    arm.poison("latency")
+    assert error(arm, "POST", "/proxies/p/toxics", {"type": "latency"}) == (409, "toxic already exists")
+
+
+@pytest.mark.parametrize(
+    ("type_", "attributes"),
+    [
+        ("latency", {"latency": -1}),
+        ("slicer", {"average_size": 0}),
+        ("slicer", {"average_size": -5}),
+        ("slicer", {"average_size": 10, "size_variation": 10}),
+        ("bandwidth", {"rate": -1}),
+        ("limit_data", {"bytes": -1}),
+        ("timeout", {"timeout": -1}),
+    ],
+)
+def test_sizes_that_cannot_be(arm: Arm, quiet: Upstream, type_: str, attributes: dict[str, int]) -> None:
+    arm.make(quiet)
+    answer = arm.call("POST", "/proxies/p/toxics", {"type": type_, "attributes": attributes})
+    # Toxiproxy takes them all: a slicer of 0 or a negative rate then crash the server when bytes come.
+    assert answer.status == (400 if arm.ours else 200)
+
+
+def test_an_unknown_attribute_is_reported(arm: Arm, quiet: Upstream) -> None:
+    arm.make(quiet)
+    body = {"type": "latency", "attributes": {"latncy": 100}, "ttxicity": 0.5}
+    answer = arm.call("POST", "/proxies/p/toxics", body)
+    assert answer.status == 200, "old clients go on as before"
+    # Toxiproxy takes a mistyped attribute as zero without a word.
+    warnings = ["unknown field 'ttxicity' ignored", "unknown attribute 'latncy' ignored"] if arm.ours else None
+    assert answer.json.get("warnings") == warnings
+
+
+def test_toxicity_is_shown_in_single_precision(arm: Arm, quiet: Upstream) -> None:
+    arm.make(quiet)
+    for number, value in enumerate((0.1, 0.123456789, 1, 0, 0.5, 1e-7)):
+        name = f"t{number}"
+        made = arm.call("POST", "/proxies/p/toxics", {"type": "latency", "name": name, "toxicity": value}).json
+        assert made["toxicity"] == (0.12345679 if number == 1 else value)
+
+
+def test_signs_are_escaped_as_go_escapes_them(arm: Arm, quiet: Upstream) -> None:
+    arm.make(quiet)
+    answer = arm.call("POST", "/proxies/p/toxics", {"type": "latency", "name": "<é&\u2028>"})
+    assert '"name":"\\u003cé\\u0026\\u2028\\u003e"' in answer.text
+
+
+def test_populate_makes_keeps_and_replaces(arm: Arm, quiet: Upstream) -> None:
+    place = arm.make(quiet, "kept")
+    arm.poison("latency", proxy="kept")
+    arm.make(quiet, "replaced")
+    arm.poison("latency", proxy="replaced")
+    body = [
+        {"name": "kept", "listen": f"127.0.0.1:{place[1]}", "upstream": quiet.address, "enabled": False},
+        {"name": "replaced", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1"},
+        {"name": "made", "listen": "127.0.0.1:0", "upstream": quiet.address},
+        {"name": "off", "listen": "127.0.0.1:0", "upstream": quiet.address, "enabled": False},
+    ]
+    answer = arm.call("POST", "/populate", body)
+    assert (answer.status, answer.content_type, list(answer.json)) == (201, "application/json", ["proxies"])
+    found = {proxy["name"]: proxy for proxy in answer.json["proxies"]}
+    assert list(found) == ["kept", "replaced", "made", "off"]
+    assert [len(proxy["toxics"]) for proxy in found.values()] == [1, 0, 0, 0]
+    assert [proxy["enabled"] for proxy in found.values()] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "problem"),
+    [
+        ("", 400, "bad request body: EOF"),
+        ("{}", 400, "bad request body: json: cannot unmarshal object into Go value of type []"),
+        ([{"name": "p", "upstream": "u"}, {}], 400, "missing required field: name at proxy 2"),
+        ([{"name": "p", "upstream": "u"}, {"name": "q"}], 400, "missing required field: upstream at proxy 2"),
+    ],
+)
+def test_populate_checks_before_it_begins(arm: Arm, body: Any, status: int, problem: str) -> None:
+    answer = arm.call("POST", "/populate", body)
+    assert (answer.status, answer.json["status"], answer.json["proxies"]) == (status, status, None)
+    assert answer.json["error"].startswith(problem)
+    assert list(answer.json) == ["error", "status", "proxies"]
+    assert arm.call("GET", "/proxies").json == {}
+
+
+def test_populate_stops_at_a_failure_and_tells_how_far_it_came(arm: Arm, quiet: Upstream) -> None:
+    body = [
+        {"name": "a", "listen": "127.0.0.1:0", "upstream": "u"},
+        {"name": "b", "listen": quiet.address, "upstream": "u"},
+        {"name": "c", "listen": "127.0.0.1:0", "upstream": "u"},
+    ]
+    answer = arm.call("POST", "/populate", body)
+    assert (answer.status, answer.json["status"]) == (500, 500)
+    assert [proxy["name"] for proxy in answer.json["proxies"]] == ["a"]
+    assert list(arm.call("GET", "/proxies").json) == ["a"]
+
+
+def test_populating_nothing(arm: Arm) -> None:
+    for body in ("[]", "null"):
+        answer = arm.call("POST", "/populate", body)
+        assert (answer.status, answer.text) == (201, '{"proxies":null}')
+
+
+def test_reset_enables_all_and_removes_all_toxics(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+    place = arm.make(upstream())
+    arm.make(upstream(), "q", enabled=False)
+    arm.poison("latency", latency=100000)
+    arm.poison("timeout", "upstream")
+    answer = arm.call("POST", "/reset")
+    assert (answer.status, answer.text) == (204, "")
+    proxies = arm.call("GET", "/proxies").json.values()
+    assert [(proxy["enabled"], proxy["toxics"]) for proxy in proxies] == [(True, []), (True, [])]
+    with connect(place) as sock:
+        sock.sendall(b"x")
+        assert receive(sock, 1) == b"x"
+
+
+def test_reset_does_all_it_can_and_says_what_it_could_not(arm: Arm, quiet: Upstream) -> None:
+    for name in "abc":
+        arm.make(quiet, name, enabled=False)
+        arm.poison("latency", proxy=name)
+    arm.call("POST", "/proxies/b", {"listen": quiet.address})
+    answer = arm.call("POST", "/reset")
+    problem = f"listen tcp {quiet.address}: bind: address already in use"
+    assert (answer.status, answer.json["status"]) == (500, 500)
+    assert problem in answer.json["error"]
+    proxies = arm.call("GET", "/proxies").json.values()
+    if arm.ours:  # Toxiproxy stops at the first that will not start, in no particular order
+        assert answer.json["failed"] == {"b": problem}
+        assert [(proxy["enabled"], proxy["toxics"]) for proxy in proxies] == [(True, []), (False, []), (True, [])]
+
+
+def test_metrics_count_bytes(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+    place = arm.make(upstream())
+    with connect(place) as sock:
+        sock.sendall(b"12345")
+        assert receive(sock, 5) == b"12345"
+        sock.shutdown(socket.SHUT_WR)
+        assert receive(sock, 1) == b""
+
+    def counted() -> bool:
+        lines = arm.call("GET", "/metrics").text.splitlines()
+        where = f'listener="127.0.0.1:{place[1]}",proxy="p"'
+        wanted = [
+            f'toxiproxy_proxy_{what}_bytes_total{{direction="{way}",{where}'
+            for what in ("received", "sent")
+            for way in ("upstream", "downstream")
+        ]
+        return all(any(line.startswith(start) and line.endswith(" 5") for line in lines) for start in wanted)
+
+    until(counted)
+
+
+def test_our_additions_are_not_seen_by_plain_clients(mine: Arm, quiet: Upstream) -> None:
+    mine.make(quiet)
+    made = mine.poison("latency", latency=1)
+    assert list(made) == ["attributes", "name", "type", "stream", "toxicity"]
+    text = mine.call("GET", "/proxies/p").text
+    for word in ("ttl", "lease", "expires_in", "warnings"):
+        assert word not in text
+    assert json.loads(text)["toxics"] == [made]
