@@ -1,0 +1,54 @@
+"""The users' page of scenario files: every field is on it, and its example is a good scenario."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from harness.model.expectations import INTEGRITY_CHECKS, Bound, Cleared, Detected, Expect, Flaps, Quiet, Recovered
+from harness.model.scenario import After, FaultStep, KnownWeakness, Scenario, Target
+from harness.model.units import format_seconds
+from harness.runner.explain import field_names
+from harness.runner.load import load_file
+
+PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text("utf-8")
+MODELS = (Scenario, FaultStep, Target, After, KnownWeakness, Expect, Quiet, Bound, Recovered, Detected, Cleared, Flaps)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_field_is_on_the_page(model: type[BaseModel]) -> None:
+    spelt = "".join(re.findall(r"`[^`]*`", PAGE))
+    missing = [name for name in field_names(model) if not re.search(rf"\b{name}\b", spelt)]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("model", "field"),
+    [(Scenario, "gate_timeout"), (Scenario, "observe"), (After, "timeout"), (Bound, "over"), (Recovered, "hold")],
+)
+def test_defaults_are_those_of_the_models(model: type[BaseModel], field: str) -> None:
+    default = format_seconds(model.model_fields[field].default)
+    assert re.search(rf"^\| `{field}` \| duration \| `{default}` \|", PAGE, re.MULTILINE)
+
+
+def test_every_guarantee_is_on_the_page() -> None:
+    assert all(f"`{check}`" in PAGE for check in INTEGRITY_CHECKS)
+
+
+def test_the_example_is_a_good_scenario(tmp_path: Path) -> None:
+    example = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert example is not None
+    path = tmp_path / "example.scenario.yaml"
+    path.write_text(example[1], "utf-8")
+    (item,) = load_file(path)
+    assert item.name == "slow-object-store"
+
+
+def test_links_inside_the_page_lead_somewhere() -> None:
+    headings = {
+        re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", PAGE, re.M)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= headings
