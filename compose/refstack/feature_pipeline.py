@@ -174,6 +174,7 @@ def main() -> None:
     pipeline = Pipeline(service, client, uploads)
     service.serve()
     pipeline.run()
+    service.leave()
 
 
 if __name__ == "__main__":

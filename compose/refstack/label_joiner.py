@@ -168,6 +168,7 @@ def main() -> None:
     service.routes[("GET", "/status")] = worker.status
     service.serve()
     worker.run()
+    service.leave()
 
 
 if __name__ == "__main__":

@@ -143,6 +143,7 @@ def main() -> None:
     service.routes[("GET", "/api/v1/alerts")] = monitor.answer
     service.serve()
     monitor.run()
+    service.leave()
 
 
 if __name__ == "__main__":

@@ -154,6 +154,7 @@ def main() -> None:
             told = True
             service.stop.wait(0.02)
     service.stop.wait()
+    service.leave()
 
 
 if __name__ == "__main__":

@@ -158,6 +158,7 @@ def main() -> None:
     service.routes[("GET", "/clock")] = replayer.answer_clock
     service.serve()
     replayer.run()
+    service.leave()
 
 
 if __name__ == "__main__":

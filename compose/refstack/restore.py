@@ -5,7 +5,9 @@ Exit status 0 when the store was read, whatever the checkpoints are worth; 1 whe
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import sys
 
 from prometheus_client import CollectorRegistry
@@ -29,6 +31,11 @@ def check(store: ObjectStore) -> list[dict[str, object]]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m refstack.restore", description=__doc__)
+    for name in ("endpoint", "access-key", "secret-key"):
+        setting = f"S3_{name.upper().replace('-', '_')}"
+        parser.add_argument(f"--{name}", dest=setting, help=f"instead of the environment's {setting}")
+    os.environ.update({name: value for name, value in vars(parser.parse_args()).items() if value})
     try:
         for line in check(ObjectStore(CollectorRegistry())):
             sys.stdout.write(json.dumps(line) + "\n")

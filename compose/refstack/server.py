@@ -226,6 +226,7 @@ def main() -> None:
         timeout_graceful_shutdown=1,
         backlog=256,
     )
+    service.leave()
 
 
 if __name__ == "__main__":

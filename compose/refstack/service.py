@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, genera
 
 Answer = tuple[int, Any]
 Route = Callable[[Mapping[str, Any]], Answer]
-LEAVE_WITHIN_S = 0.3
+LEAVE_WITHIN_S = 0.1
 
 
 class SettingError(Exception):
@@ -75,11 +75,16 @@ class Service:
         # A peer that has gone away is an error of that call, never the end of the process.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         for sign in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sign, self._leave)
+            signal.signal(sign, self._asked_to_leave)
 
-    def _leave(self, *_: object) -> None:
+    def leave(self) -> None:
+        """Ends the process, without the half second that the interpreter would take to put everything away."""
+        sys.stderr.flush()
+        os._exit(0)
+
+    def _asked_to_leave(self, *_: object) -> None:
         self.stop.set()
-        timer = threading.Timer(LEAVE_WITHIN_S, os._exit, (0,))
+        timer = threading.Timer(LEAVE_WITHIN_S, self.leave)
         timer.daemon = True
         timer.start()
 

@@ -137,6 +137,8 @@ class Trainer:
         version, parent = int(pointer["next_version"]), int(pointer["version"])
         learned = self._chain(parent)
         new = [key for key in self._store.keys("training/") if key not in learned]
+        # Those that were no good the last time come last, or they would crowd out the others in the end.
+        new.sort(key=lambda key: (key in self._corrupt, key))
         if sum(key not in self._corrupt for key in new) < self._every:
             return False
         self._run(Job(version, parent, self._weights_of(parent), tuple(new[:MOST_SHARDS])))
@@ -295,6 +297,7 @@ def main() -> None:
         service.routes[("POST", path)] = route
     service.serve()
     trainer.run()
+    service.leave()
 
 
 if __name__ == "__main__":

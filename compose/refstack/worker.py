@@ -87,6 +87,7 @@ def main() -> None:
     worker = Worker(service, ObjectStore(service.metrics))
     service.serve()
     worker.run()
+    service.leave()
 
 
 if __name__ == "__main__":
