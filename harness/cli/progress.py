@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -69,16 +69,17 @@ class LiveTable:
 
     def __init__(self, runs: Sequence[str]) -> None:
         self._rows: dict[str, dict[str, Any]] = {run: {"phase": "waiting"} for run in runs}
-        self._alerts: dict[str, list[str]] = {run: [] for run in runs}
+        self._alerts: dict[str, dict[str, bool]] = {}
 
     def __call__(self, step: Progress, /) -> None:
         """Take in one step."""
         row = self._rows.setdefault(step.run, {})
-        row["time"] = f"{step.at_s:.1f} s"
+        if step.at_s > 0:
+            row["time"] = f"{step.at_s:.1f} s"
         if step.what == "alert":
-            seen = self._alerts.setdefault(step.run, [])
-            seen.append(step.text)
-            row["alerts"] = ", ".join(dict.fromkeys(seen[-6:]))
+            alerts = self._alerts.setdefault(step.run, {})
+            alerts[str(step.data.get("alert", step.text))] = bool(step.data.get("firing", True))
+            row["alerts"] = _alerts_in_short(alerts)
         else:
             row["phase" if step.what in ("phase", "done", "note") else "fault"] = step.text
 
@@ -91,3 +92,14 @@ class LiveTable:
         for run, row in self._rows.items():
             table.add_row(Text(run), *(Text(str(row.get(column, ""))) for column in self.COLUMNS[1:]))
         return table
+
+
+def _alerts_in_short(alerts: Mapping[str, bool]) -> str:
+    """Return the alerts by name, with how many of their label sets fire; in brackets those that fire no more."""
+    counts: dict[str, int] = {}
+    for key, firing in alerts.items():
+        name = key.partition("{")[0]
+        counts[name] = counts.get(name, 0) + firing
+    return ", ".join(
+        f"({name})" if not count else name if count == 1 else f"{name} ×{count}" for name, count in counts.items()
+    )

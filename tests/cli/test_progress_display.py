@@ -40,10 +40,11 @@ def test_the_live_table_shows_phase_fault_and_alerts() -> None:
     assert drawn(table).count("waiting") == 2
     table(Progress("one", 1.25, "phase", "observing"))
     table(Progress("one", 2.0, "fault", "slow: confirmed [x]"))
-    for text in ("A firing", "A firing", "B firing"):
-        table(Progress("one", 3.0, "alert", text))
+    for key, firing in (("A{s=1}", True), ("A{s=2}", True), ("B{}", True), ("C{}", True), ("B{}", False)):
+        table(Progress("one", 3.0, "alert", key, {"alert": key, "firing": firing}))
+    table(Progress("one", 0.0, "done", "ended"))
     shown = drawn(table)
-    for part in ("observing", "slow: confirmed [x]", "A firing, B firing", "3.0 s", "waiting"):
+    for part in ("ended", "slow: confirmed [x]", "A ×2, (B), C", "3.0 s", "waiting"):
         assert part in shown
 
 
