@@ -12,8 +12,9 @@ from typing import Any
 from harness.journal.records import Journal
 from harness.model.verdict import Verdict
 from harness.report.lanes import draw_lanes, lane_rows
+from harness.report.outcomes import draw_requests
 from harness.report.palette import LIGHT
-from harness.report.panels import Panel, draw_panel, draw_requests, panels
+from harness.report.panels import Panel, draw_panel, panels
 from harness.report.spans import Marker, extent, markers
 from harness.report.svg import Drawing, settings
 from harness.report.words import seconds

@@ -12,7 +12,7 @@ from harness.report.spans import MOST_LANES, AlertLane, FaultLane, Stretch, aler
 from harness.report.svg import Drawing
 from harness.report.words import seconds
 
-LABEL_CHARS = 34
+LABEL_CHARS = 31
 _PHASES = {"gate": "phase-gate", "baseline": "phase-baseline", "fault": "phase-fault", "observing": "phase-observing"}
 _FAULT = {
     "unconfirmed": ("fault-tint", "put in, not yet confirmed at its seam"),
@@ -74,7 +74,7 @@ def _alert(lane: AlertLane) -> LaneRow:
         for stretches, colour in ((lane.pending, light), (lane.firing, solid))
         for s in stretches
     ]
-    note = "" if lane.firing else "never fired"
+    note = "" if lane.firing else "never fired" if lane.expected else "pending only"
     return LaneRow(lane.label, "expected" if lane.expected else "not expected", tuple(bars), note)
 
 
@@ -100,10 +100,9 @@ def _label(axes: Any, drawing: Drawing, k: int, row: LaneRow) -> None:
     label = axes.text(-0.29, k + 0.68, text, transform=where, fontsize=10.5, color=LIGHT["ink"])
     drawing.tip(label, f"{row.label} ({row.kind})" if row.kind != "phase" else row.label)
     said = row.note or (row.kind if row.kind == "not expected" else "")
+    calm = row.kind in ("phase", "more") or said == "pending only"
     if said:
-        axes.text(
-            1.01, k + 0.68, said, transform=where, fontsize=9.5, color=LIGHT["bad" if row.kind != "phase" else "soft"]
-        )
+        axes.text(1.01, k + 0.68, said, transform=where, fontsize=9.5, color=LIGHT["soft" if calm else "bad"])
 
 
 def _bar(axes: Any, drawing: Drawing, k: int, bar: Bar) -> None:

@@ -1,4 +1,4 @@
-"""The lower part of the picture: requests by what became of them, and each probe's curve against its bounds."""
+"""The lower part of the picture: each probe's curve against its bounds."""
 
 from __future__ import annotations
 
@@ -12,21 +12,12 @@ from harness.model.answers import ANSWER_PROBES
 from harness.model.expectations import Bound
 from harness.model.series import STEP_S, Point, answer_series, reading_series
 from harness.model.units import Unit
+from harness.report.outcomes import side_title
 from harness.report.palette import LIGHT
-from harness.report.spans import OUTCOMES, answers_by_outcome
 from harness.report.svg import Drawing
 from harness.report.words import amount, seconds, unit_of
 
 MOST_PANELS = 10
-MOST_BINS = 150
-OUTCOME_WORDS = {
-    "right": "correct",
-    "slow": "slow",
-    "flagged": "flagged",
-    "unverified": "not checked",
-    "wrong": "silently wrong or stale",
-    "failed": "failed",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,44 +62,6 @@ def _points(journal: Journal, bound: Bound, from_s: float, to_s: float) -> list[
     return reading_series(bound, journal.readings(bound.probe), from_s, to_s, journal.gaps(bound.probe))
 
 
-def draw_requests(axes: Any, drawing: Drawing, journal: Journal) -> None:
-    """Draw requests a second, stacked by outcome."""
-    from matplotlib.patches import Rectangle
-
-    low, high = axes.get_xlim()
-    size_s = max(1.0, math.ceil((high - low) / MOST_BINS))
-    binned: dict[int, list[Any]] = {}
-    for _, answer in journal.answers:
-        binned.setdefault(math.floor(answer.due_s / size_s), []).append(answer)
-    top = max(len(found) for found in binned.values()) / size_s
-    axes.set_ylim(0, top * 1.08)
-    for k, found in sorted(binned.items()):
-        counted = answers_by_outcome(found)
-        y = 0.0
-        for outcome in OUTCOMES:
-            if counted[outcome]:
-                rate = counted[outcome] / size_s
-                axes.add_patch(Rectangle((k * size_s + 0.04, y), size_s - 0.08, rate, facecolor=LIGHT[outcome]))
-                y += rate
-        said = ", ".join(f"{n} {OUTCOME_WORDS[o]}" for o, n in counted.items() if n)
-        cover = Rectangle((k * size_s, 0), size_s, top, facecolor=LIGHT["paper"], alpha=0)
-        drawing.tip(axes.add_patch(cover), f"{k * size_s:g} s to {(k + 1) * size_s:g} s: {said}")
-    axes.set_yticks([0, _round(top)])
-    seen = answers_by_outcome([a for _, a in journal.answers])
-    _side(axes, "requests per second", "by when they were due", "ink")
-    for k, outcome in enumerate(o for o in reversed(OUTCOMES) if seen[o] or o == "right"):
-        y = 0.9 - k * 0.175
-        axes.add_patch(Rectangle((1.012, y - 0.02), 0.012, 0.11, transform=axes.transAxes, clip_on=False,
-                                 facecolor=LIGHT[outcome]))  # fmt: skip
-        words = {"wrong": "silently wrong"}.get(outcome, OUTCOME_WORDS[outcome])
-        axes.text(1.032, y, words, transform=axes.transAxes, fontsize=9.5, color=LIGHT["soft"])
-
-
-def _round(top: float) -> float:
-    step = 10.0 ** math.floor(math.log10(max(top, 1)))
-    return math.floor(top / step) * step
-
-
 def draw_panel(axes: Any, drawing: Drawing, panel: Panel) -> None:
     """Draw a probe's curve with its bounds; breaches are shaded, stretches that cannot be judged greyed."""
     for lo_s, hi_s, good, why in _stretches(panel.points):
@@ -127,36 +80,34 @@ def draw_panel(axes: Any, drawing: Drawing, panel: Panel) -> None:
     for x, y in _runs(panel.points):
         shown = [min(max(v, low), high) for v in y]
         axes.plot(x, shown, color=LIGHT["curve"], linewidth=1.6, marker="o" if len(x) == 1 else None, markersize=2.5)
-    for k, bound in enumerate(panel.bounds):
-        if any(b.limit == bound.limit for b in panel.bounds[:k]):
+    _limits(axes, drawing, panel)
+    side_title(axes, panel.probe, _subtitle(panel))
+
+
+def _limits(axes: Any, drawing: Drawing, panel: Panel) -> None:
+    """Draw each limit once, named beside the panel; those too close to be told apart share one label."""
+    labels: list[tuple[float, list[str]]] = []
+    for bound in sorted(panel.bounds, key=lambda b: -b.limit.value):
+        text = f"{'≥' if bound.at_least is not None else '≤'} {amount(bound.limit.value, panel.unit)}"
+        line = axes.axhline(bound.limit.value, color=LIGHT["bad"], linewidth=1.0, linestyle=(0, (5, 3)))
+        drawing.tip(line, f"bound of {bound.id}: {panel.probe} {text}")
+        y = axes.transData.transform((0, bound.limit.value))[1]
+        if labels and labels[-1][0] - y < 11:
+            if text not in labels[-1][1]:
+                labels[-1][1].append(text)
             continue
-        same = [b for b in panel.bounds if b.limit == bound.limit]
-        _limit(axes, drawing, panel, bound, same)
-    _side(axes, panel.probe, _subtitle(panel), "ink")
-
-
-def _limit(axes: Any, drawing: Drawing, panel: Panel, bound: Bound, same: Sequence[Bound]) -> None:
-    sign = "≥" if bound.at_least is not None else "≤"
-    value = bound.limit.value
-    line = axes.axhline(value, color=LIGHT["bad"], linewidth=1.0, linestyle=(0, (5, 3)))
-    ids = ", ".join(b.id for b in same)
-    text = f"{sign} {amount(value, panel.unit)}"
-    drawing.tip(line, f"bound of {ids}: {panel.probe} {text}")
-    axes.annotate(text, (1.0, value), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-                  fontsize=9.5, color=LIGHT["bad"], va="center", annotation_clip=False)  # fmt: skip
+        labels.append((y, [text]))
+    for y, shown in labels:
+        text = ", ".join(t.removesuffix(" event") for t in shown[:-1]) + (", " if shown[1:] else "") + shown[-1]
+        at = axes.transAxes.inverted().transform((0, y))[1]
+        axes.annotate(text, (1.0, at), (6, 0), xycoords="axes fraction", textcoords="offset points",
+                      fontsize=9.5, color=LIGHT["bad"], va="center", annotation_clip=False)  # fmt: skip
 
 
 def _subtitle(panel: Panel) -> str:
     ids = ", ".join(b.id for b in panel.bounds)
     over = f", over {panel.bounds[0].over:g} s" if panel.probe in ANSWER_PROBES else ""
     return f"{ids}{over}"
-
-
-def _side(axes: Any, title: str, subtitle: str, colour: str) -> None:
-    axes.text(-0.31, 0.72, title, transform=axes.transAxes, fontsize=10.5, fontweight="bold", color=LIGHT[colour])
-    short = subtitle if len(subtitle) <= 32 else subtitle[:31] + "…"
-    axes.text(-0.31, 0.72 - 15 / axes.bbox.height, short, transform=axes.transAxes, fontsize=9.5, color=LIGHT["soft"])
-    axes.axhline(axes.get_ylim()[0], color=LIGHT["line"], linewidth=0.8)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.journal.records import Journal
+from harness.model.expectations import Expect
 from harness.model.readings import Hit, ProcessSeen
 from harness.model.verdict import ClauseResult, FaultReport, Value, Verdict
-from harness.report.documents import Quality, RunDocument
+from harness.report.documents import Detection, Recovery, RunDocument
 from harness.report.excerpt import cited_lines
 from harness.report.fields import met, number
 from harness.report.figure import run_svg
 from harness.report.pages import drawing, page
+from harness.report.run_tables import damage_rows, quality_rows
 from harness.report.spans import alert_lanes
 from harness.report.story import process_text, story
 from harness.report.table import after, damage, damage_parts, landed
@@ -65,16 +68,17 @@ def run_html(run_dir: Path, journal: Journal, verdict: Verdict, document: RunDoc
         scenario=journal.plan.scenario,
         plan=journal.plan,
         headline=headline(verdict),
+        tone="pass" if verdict.twin == "sabotage" and verdict.caught else verdict.value,
         reasons=_reasons(verdict),
         ended=_ended(journal),
-        figures=_figures(document),
+        figures=_figures(document, journal.plan.scenario.expect),
         plot=drawing(run_svg(journal, verdict)),
         clauses=[_row(c, journal, {line.n for line in excerpt}) for c in _ordered(verdict)],
         faults=[
             (f, _evidence(f), sum(len(h.rows) for _, h in journal.of(Hit) if h.fault == f.id)) for f in verdict.faults
         ],
         alerts=alert_lanes(journal),
-        damage=_damage_rows(verdict),
+        damage=damage_rows(verdict.damage),
         quality=quality_rows(document.quality),
         processes=[(seen.at_s, process_text(seen)) for seen in processes[:MOST_PROCESSES]],
         processes_left=max(0, len(processes) - MOST_PROCESSES),
@@ -107,9 +111,7 @@ def _ended(journal: Journal) -> str | None:
     return f"{words} {closed.error}" if closed.error else words
 
 
-def _figures(run: RunDocument) -> list[Figure]:
-    limits = [d.within_s for d in run.detection if d.within_s is not None]
-    back = [r.within_s for r in run.recovery if r.within_s is not None]
+def _figures(run: RunDocument, expect: Expect) -> list[Figure]:
     cost = run.damage
     parts = damage_parts(cost)
     details = [*parts[1:], f"of {count(cost.requests, 'request')}"] if parts else []
@@ -118,14 +120,18 @@ def _figures(run: RunDocument) -> list[Figure]:
     faults = ", ".join(f"{f.kind} on {f.target}" for f in run.faults)
     return [
         Figure("fault landed?", landed(run.faults, run.twin), faults),
-        Figure("detected after", after(run.detection), _allowed(limits)),
-        Figure("recovered after", after(run.recovery), _allowed(back)),
+        Figure("detected after", after(run.detection), _slowest(run.detection, bool(expect.detected))),
+        Figure("recovered after", after(run.recovery), _slowest(run.recovery, bool(expect.recovered))),
         Figure("damage", parts[0] if parts else damage(cost), ", ".join(details)),
     ]
 
 
-def _allowed(limits: list[float]) -> str:
-    return f"{seconds(max(limits))} allowed" if limits else "not asked for"
+def _slowest(timed: Sequence[Detection | Recovery], wanted: bool) -> str:
+    """Name the clause that the time at the top is of, and what it was allowed."""
+    if not timed:
+        return "not judged" if wanted else "not asked for"
+    slowest = max(timed, key=lambda t: math.inf if t.after_s is None else t.after_s)
+    return f"{slowest.id}: {seconds(slowest.within_s)} allowed"
 
 
 def _ordered(verdict: Verdict) -> list[ClauseResult]:
@@ -171,51 +177,6 @@ def _seen(clause: ClauseResult, journal: Journal) -> tuple[str, str]:
 def _evidence(fault: FaultReport) -> str:
     text = json.dumps(fault.evidence, indent=2, ensure_ascii=False, default=str)
     return text if len(text) <= MOST_EVIDENCE_CHARS else text[:MOST_EVIDENCE_CHARS] + "\n… shortened; see the journal"
-
-
-def _damage_rows(verdict: Verdict) -> list[tuple[str, str]]:
-    cost = verdict.damage
-    rows = [
-        ("requests due from injection to the end", f"{cost.requests:,}"),
-        ("silently wrong or stale, before detection", f"{cost.wrong_before_detection:,}"),
-        ("silently wrong or stale, from detection to recovery", f"{cost.wrong_until_recovery:,}"),
-        ("silently wrong or stale, after recovery", f"{cost.wrong_after:,}"),
-        ("failed: not answered in time", f"{cost.failed:,}"),
-        ("slow", f"{cost.slow:,}"),
-        ("flagged: the answer says that a fallback was taken", f"{cost.flagged:,}"),
-        ("score could not be checked", f"{cost.unverified:,}"),
-        ("seconds with any damage", f"{cost.seconds:,}"),
-    ]
-    if cost.rows_hit:
-        versions = ", ".join(map(str, cost.versions_poisoned)) or "none"
-        rows += [
-            ("rows that the fault changed", f"{cost.rows_hit:,}"),
-            ("answers from those rows", count(cost.answers_from_hit_rows, "answer")),
-            ("model versions that learned from them", versions),
-        ]
-    return rows
-
-
-def quality_rows(quality: Quality | None) -> list[dict[str, Any]]:
-    """Return the rows of the table of quality."""
-    if quality is None:
-        return []
-    return [
-        {
-            "window": w.window,
-            "stretch": f"{seconds(w.from_s)} to {seconds(w.to_s)}",
-            "scored": f"{w.scored:,} of {w.requests:,}",
-            "positives": f"{w.positives:,}",
-            "cells": [_estimate(e) for e in (w.log_loss, w.log_loss_minus_control, w.auc, w.auc_minus_control)],
-        }
-        for w in quality.windows
-    ]
-
-
-def _estimate(estimate: Any) -> tuple[str, str]:
-    if estimate is None or estimate.value is None:
-        return NONE, ""
-    return f"{estimate.value:.3f}", f"{estimate.lo:.3f} to {estimate.hi:.3f}"
 
 
 def _logs(run_dir: Path) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.journal.records import Journal
 from harness.judge.alert_history import episodes
 from harness.model.expectations import Cleared, Detected, Flaps
-from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Phase
+from harness.model.readings import Alert, AlertsSeen, FaultSeen, Phase
 from harness.model.scenario import FaultStep
 from harness.model.verdict import Verdict
 from harness.report.fields import number
@@ -159,8 +159,8 @@ def _pending(polls: Sequence[tuple[int, AlertsSeen]], seen: dict[str, Alert], en
 
 
 def _label(alert: Alert) -> str:
-    values = [value for key, value in sorted(alert.labels.items()) if key not in ("severity", "alertname")]
-    return f"{alert.name} · {', '.join(values)}" if values else alert.name
+    shown = {value: None for key, value in sorted(alert.labels.items()) if key not in ("severity", "alertname")}
+    return f"{alert.name} · {', '.join(shown)}" if shown else alert.name
 
 
 def markers(verdict: Verdict) -> list[Marker]:
@@ -181,27 +181,3 @@ def markers(verdict: Verdict) -> list[Marker]:
     if recovered and len(recovered) == len(clauses):
         found.append(Marker(max(recovered), "recovered"))
     return sorted(found, key=lambda m: m.at_s)
-
-
-def answers_by_outcome(answers: Sequence[Answer]) -> dict[str, int]:
-    """Count answers by what became of them; each counts once, as the worst that it was."""
-    found = dict.fromkeys(OUTCOMES, 0)
-    for answer in answers:
-        found[outcome_of(answer)] += 1
-    return found
-
-
-OUTCOMES = ("right", "slow", "flagged", "unverified", "wrong", "failed")
-
-
-def outcome_of(answer: Answer) -> str:
-    """Return the one outcome an answer counts as."""
-    if not answer.ok:
-        return "failed"
-    if answer.flagged is not None:
-        return "flagged"
-    if answer.stale or answer.wrong:
-        return "wrong"
-    if answer.wrong is None:
-        return "unverified"
-    return "slow" if answer.slow else "right"

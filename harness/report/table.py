@@ -60,7 +60,7 @@ def outcome(run: SuiteScenario) -> str:
     """Return the verdict, with what a twin or a failure of the harness adds to it."""
     if run.error is not None:
         return f"{run.verdict} (harness error)"
-    if run.twin == "sabotage":
+    if run.twin == "sabotage" and run.verdict is not Value.UNKNOWN:
         return f"{run.verdict} ({'caught' if run.caught else 'not caught'})"
     return f"{run.verdict} (control)" if run.twin == "control" else str(run.verdict)
 

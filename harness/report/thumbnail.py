@@ -7,8 +7,9 @@ from xml.etree import ElementTree as ET
 
 from harness.journal.records import Journal
 from harness.model.verdict import Verdict
+from harness.report.outcomes import outcome_of
 from harness.report.palette import LIGHT
-from harness.report.spans import alert_lanes, extent, fault_lanes, markers, outcome_of
+from harness.report.spans import alert_lanes, extent, fault_lanes, markers
 from harness.report.words import seconds
 
 WIDTH, HEIGHT = 960.0, 44.0

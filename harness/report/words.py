@@ -78,7 +78,7 @@ def mark(met: bool | None) -> str:
 
 def headline(verdict: Verdict) -> str:
     """Say in one sentence what the verdict means."""
-    if verdict.twin == "sabotage":
+    if verdict.twin == "sabotage" and verdict.value is not Value.UNKNOWN:
         if verdict.caught:
             return f"The harness caught the sabotage: {verdict.sabotage} was switched off, and the verdict says so."
         return f"{verdict.sabotage} was switched off, and no reason of the verdict says so."
