@@ -246,3 +246,9 @@ def good_run(expect: Mapping[str, Any] | None = None, **plan: Any) -> Run:
     """Return a run in which all goes as it should: detected after 2 s, recovered and cleared 2 s after revert."""
     run = Run(ALL if expect is None else expect, **plan).gate().fault()
     return run.alerts((SLOW, 7.0, 14.0)).answers().readings("lag", BROKEN).end()
+
+
+POISONED: dict[str, Any] = {
+    "versions": [{"version": 2, "parent": 1, "promoted": True, "trained_on": [{"key": "t2", "digest": "sha256:t2"}]}],
+    "poisoned": {"t2": ["a"]},
+}
