@@ -168,7 +168,7 @@ def test_a_changed_partition_is_left_out_and_taken_when_it_is_right_again(store,
     store.put(keys[1], right)
     later = [partition(store, n) for n in range(3, 6)]
     assert round_with_worker(trainer, store)
-    assert [item["key"] for item in lineage(store, 3)["trained_on"]] == [keys[1], *later]
+    assert [item["key"] for item in lineage(store, 3)["trained_on"]] == [*later, keys[1]]
 
 
 def test_a_restarted_trainer_goes_on_from_the_newest_checkpoint_that_restores(store, registry, make) -> None:
