@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,23 @@ Start = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def driver(marker: str, tmp_path: Path) -> Iterator[Start]:
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder for temporary files of the drivers alone; its path is short, for a socket must fit into it."""
+    return tmp_path_factory.mktemp("t")
+
+
+@pytest.fixture
+def driver(marker: str, tmp_path: Path, temporary: Path) -> Iterator[Start]:
     """Start a harness process with a stack of its own."""
+    environment = {**os.environ, "TMPDIR": str(temporary)}
     running: list[subprocess.Popen[str]] = []
 
     def start(socket: str = "own") -> dict[str, Any]:
         process = subprocess.Popen(
-            [sys.executable, str(DRIVER), marker, str(tmp_path), socket], stdout=subprocess.PIPE, text=True
+            [sys.executable, str(DRIVER), marker, str(tmp_path), socket],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
         running.append(process)
         assert process.stdout is not None
@@ -49,9 +58,8 @@ def driver(marker: str, tmp_path: Path) -> Iterator[Start]:
         process.stdout.close()
 
 
-def scratch_of_dead() -> set[Path]:
-    base = Path(tempfile.gettempdir()) / f"ml-chaos-{os.getuid()}"
-    return {path for path in base.iterdir() if path.name.startswith("stack-")}
+def scratch(temporary: Path, kind: str) -> list[Path]:
+    return list(temporary.glob(f"ml-chaos-{os.getuid()}/{kind}-*"))
 
 
 def everything(start: dict[str, Any], marker: str) -> set[int]:
@@ -65,8 +73,7 @@ def gone(pids: set[int]) -> bool:
 
 
 @pytest.mark.parametrize("victim", ["driver", "zygote", "supervisor"])
-def test_whoever_is_killed_takes_the_stack_along(driver: Start, marker: str, victim: str) -> None:
-    before = scratch_of_dead()
+def test_whoever_is_killed_takes_the_stack_along(driver: Start, marker: str, temporary: Path, victim: str) -> None:
     started = driver()
     pids = everything(started, marker)
     assert len(pids) >= 8, "supervisor, four services, and three that echo started"
@@ -75,7 +82,7 @@ def test_whoever_is_killed_takes_the_stack_along(driver: Start, marker: str, vic
     if victim == "driver":
         eventually(lambda: not marked(marker), "the zygote ends with its owner")
     if victim != "supervisor":
-        eventually(lambda: scratch_of_dead() <= before, "the directories are removed")
+        eventually(lambda: not scratch(temporary, "stack"), "the directories are removed")
 
 
 def test_killing_one_user_of_a_shared_zygote_ends_its_stack_alone(driver: Start, marker: str, zygote: Zygote) -> None:
@@ -88,21 +95,12 @@ def test_killing_one_user_of_a_shared_zygote_ends_its_stack_alone(driver: Start,
     eventually(lambda: below(zygote) == set(), "the zygote has nothing below it")
 
 
-def test_the_death_of_the_owner_ends_the_stacks_of_others(driver: Start, marker: str) -> None:
+def test_the_death_of_the_owner_ends_the_stacks_of_others(driver: Start, marker: str, temporary: Path) -> None:
     owner = driver()
-    socket = next(p / "socket" for p in owned_scratch() if (p / "socket").exists() and serves(p, owner["zygote"]))
-    other = driver(str(socket))
+    (folder,) = scratch(temporary, "zygote")
+    other = driver(str(folder / "socket"))
     os.kill(owner["driver"], signal.SIGKILL)
     eventually(lambda: gone({owner["zygote"], other["supervisor"], *other["pids"]}), "all stacks of the zygote end")
-
-
-def owned_scratch() -> list[Path]:
-    base = Path(tempfile.gettempdir()) / f"ml-chaos-{os.getuid()}"
-    return [path for path in base.iterdir() if path.name.startswith("zygote-")]
-
-
-def serves(scratch: Path, pid: int) -> bool:
-    return str(scratch).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 async def test_a_hung_supervisor_costs_bounded_time(
