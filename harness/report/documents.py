@@ -198,4 +198,4 @@ def json_schemas() -> dict[str, dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(json_schemas(), indent=2))
+    print(json.dumps(json_schemas(), indent=1))

@@ -29,7 +29,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(style=Markup(_style()), style_digest=_digest(_style()))  # noqa: S704  (our own text)
-    environment.filters.update(seconds=words.seconds, mark=words.mark, interval=_interval)
+    environment.filters.update(seconds=words.seconds)
     return environment
 
 
@@ -41,10 +41,6 @@ def _style() -> str:
 
 def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _interval(pair: tuple[float | None, float | None]) -> str:
-    return words.between(*pair) or ""
 
 
 def drawing(svg: str) -> Markup:

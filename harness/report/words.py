@@ -71,11 +71,6 @@ def writable(text: str) -> str:
     return _UNWRITABLE.sub("\ufffd", text)
 
 
-def mark(met: bool | None) -> str:
-    """Write whether something was met."""
-    return {True: "met", False: "not met", None: "unknown"}[met]
-
-
 def headline(verdict: Verdict) -> str:
     """Say in one sentence what the verdict means."""
     if verdict.twin == "sabotage" and verdict.value is not Value.UNKNOWN:
