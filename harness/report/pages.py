@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.report import words
-from harness.report.palette import palette_css
+from harness.report.palette import LIGHT, palette_css
 
 
 @cache
@@ -28,7 +28,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(style=Markup(_style()), style_digest=_digest(_style()))  # noqa: S704  (our own text)
+    environment.globals.update(style=Markup(_style()), style_digest=_digest(_style()), light=LIGHT)  # noqa: S704  (our own text)
     environment.filters.update(seconds=words.seconds)
     return environment
 

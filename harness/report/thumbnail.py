@@ -22,7 +22,8 @@ def thumbnail_svg(journal: Journal, verdict: Verdict) -> str:
     """Return the strip as one `<svg>` element."""
     from_s, to_s = extent(journal)
     root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {WIDTH:g} {HEIGHT:g}",
-                              "class": "thumb", "role": "img", "preserveAspectRatio": "none"})  # fmt: skip
+                              "width": "100%", "height": "44", "class": "thumb", "role": "img",
+                              "preserveAspectRatio": "none"})  # fmt: skip
     moments = markers(verdict)
     said = ", ".join(f"{m.what} {seconds(m.at_s)}" for m in moments) or "no fault was injected"
     root.set("aria-label", f"Timeline of {journal.plan.run}: {said}")
