@@ -19,7 +19,6 @@ import struct
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from harness.backends.local import linux
@@ -151,8 +150,7 @@ def _main() -> Callable[[], None] | None:
         _report(report, error=f"{type(error).__name__}: {error}", missing=missing)
         return None
     keep = linux.descriptors() - own - {0, 1, 2}
-    threads = len(list(Path("/proc/self/task").iterdir()))
-    _report(report, preload_s=time.monotonic() - began_s, threads=threads)
+    _report(report, preload_s=time.monotonic() - began_s)
     try:
         Zygote(listener, owner, keep).serve()
     except Become as become:
