@@ -30,7 +30,7 @@ def count(facts: Facts, clauses: list[ClauseResult]) -> Damage:
         wrong_after=sum(a.due_s >= recovered_s for a in silent),
         flagged=sum(a.flagged is not None for a in answers),
         unverified=sum(a.wrong is None and a.ok for a in answers),
-        seconds=len({int(a.due_s - injected.lo) for a in answers if not a.ok or silent_wrong(a)}),
+        seconds=len({int(a.due_s - injected.lo + 1e-6) for a in answers if not a.ok or silent_wrong(a)}),
         rows_hit=sum(len(h.rows) for _, h in facts.journal.of(Hit)),
         answers_from_hit_rows=sum(any((str(a.entity), t) in hit for t in a.stamps.values()) for a in answers),
         versions_poisoned=tuple(poisoned),

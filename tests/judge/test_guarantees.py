@@ -283,3 +283,9 @@ def test_a_control_has_nothing_to_poison() -> None:
     run = Run(guarantees=[POISON], twin="control").gate().readings("promoted_version", 1.0).alerts().end()
     run.evidence("lineage", versions=list(CHAIN), poisoned={})
     assert run.clause(POISON).value == "pass"
+
+
+def test_a_pointer_that_does_not_answer_for_a_while_is_read_on_afterwards() -> None:
+    silent = steps((0, 1), (8, 2), (14, 3))
+    found = poison(*CHAIN, pointer=lambda t: None if 9 < t < 13 else silent(t), hit={"t3": ["a"]})
+    assert found.value == "fail"
