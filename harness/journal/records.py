@@ -27,6 +27,7 @@ from harness.model.readings import (
     Gap,
     GateSeen,
     Phase,
+    Planned,
     Reading,
 )
 
@@ -87,8 +88,9 @@ class Journal:
 
     @property
     def plan(self) -> Plan:
-        """The plan of the run."""
-        return self.header.plan
+        """The plan of the run: the last that was written, for some become whole only as they go."""
+        grown = self.of(Planned)
+        return grown[-1][1].plan if grown else self.header.plan
 
     def of(self, kind: type[T]) -> list[tuple[int, T]]:
         """Return (line number, body) of one type, in the order written."""

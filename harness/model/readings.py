@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from harness.model.expectations import Frozen
+from harness.model.plan import Plan
 
 
 class Reading(Frozen):
@@ -179,6 +180,13 @@ class Evidence(Frozen):
     error: str | None = None
 
 
+class Planned(Frozen):
+    """The whole plan as it has become, for a run whose faults and expectations are only known as it goes."""
+
+    kind: Literal["planned"] = "planned"
+    plan: Plan
+
+
 class Note(Frozen):
     """Something worth telling a reader that no clause depends on."""
 
@@ -207,6 +215,7 @@ Body = Annotated[
     | Phase
     | GateSeen
     | Evidence
+    | Planned
     | Note
     | Closed,
     Field(discriminator="kind"),
