@@ -1,0 +1,163 @@
+"""Faults that are gone by themselves when nobody cares for them any more, and plain ones that stay."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from proxy_arms import Arm, Upstream, connect, receive, until
+
+OWNER = """
+import json, sys, time, urllib.request
+url, ttl_ms = sys.argv[1], int(sys.argv[2])
+def call(verb, path, body=None):
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), method=verb)
+    urllib.request.urlopen(request, timeout=20).read()
+call("POST", "/leases", {"name": "run", "ttl": ttl_ms})
+call("POST", "/proxies/p/toxics", {"type": "latency", "attributes": {"latency": 60000}, "lease": "run"})
+call("PATCH", "/proxies/q", {"enabled": False, "lease": "run"})
+call("POST", "/proxies", {"name": "r", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1", "lease": "run"})
+print("ready", flush=True)
+while True:
+    time.sleep(ttl_ms / 4000)
+    call("PATCH", "/leases/run")
+"""
+
+
+def _toxics(arm: Arm, proxy: str = "p") -> list[str]:
+    return [toxic["name"] for toxic in arm.call("GET", f"/proxies/{proxy}/toxics").json]
+
+
+def _events(arm: Arm, event: str) -> list[dict[str, object]]:
+    return [entry for entry in arm.journal()["events"] if entry["event"] == event]
+
+
+def test_an_owner_killed_with_sigkill_takes_its_faults_along(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+    echo = upstream()
+    mine.make(echo)
+    mine.make(echo, "q")
+    mine.poison("latency", "upstream", latency=1)  # a plain client's
+    ttl_ms = 800
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, mine.url, str(ttl_ms)], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    try:
+        assert owner.stdout.readline() == "ready\n"
+        began_s = mine.journal()["now_s"]
+        until(lambda: mine.journal()["now_s"] > began_s + 2 * ttl_ms / 1000)
+        assert _toxics(mine) == ["latency_upstream", "latency_downstream"], "renewed in time, it stays"
+        assert mine.call("GET", "/proxies/q").json["enabled"] is False
+    finally:
+        owner.send_signal(signal.SIGKILL)
+        killed_s = mine.journal()["now_s"]
+        owner.wait()
+        owner.stdout.close()
+    until(lambda: mine.call("GET", "/leases/run").status == 404)
+    assert _toxics(mine) == ["latency_upstream"], "a plain client's toxic stays"
+    assert mine.call("GET", "/proxies/q").json["enabled"] is True
+    assert mine.call("GET", "/proxies/r").status == 404
+    ended_s = [entry["at_s"] for entry in _events(mine, "lease_ended") if entry["lease"] == "run"][-1]
+    assert ended_s - killed_s <= ttl_ms / 1000 + 0.05, "within the ttl, by the proxy's own clock"
+
+
+def test_a_toxic_with_a_ttl_goes_by_itself(mine: Arm, quiet: Upstream) -> None:
+    mine.make(quiet)
+    body = {"type": "latency", "ttl": 150}
+    made = mine.call("POST", "/proxies/p/toxics", body).json
+    assert made["ttl"] == 150
+    assert 0 < made["expires_in"] <= 150
+    until(lambda: _toxics(mine) == [])
+    past = [entry for entry in mine.journal()["toxics"] if entry["removed_because"] == "ttl ran out"][-1]
+    assert past["removed_s"] - past["added_s"] >= 0.149
+
+
+def test_a_ttl_is_renewed_by_a_change(mine: Arm, quiet: Upstream) -> None:
+    mine.make(quiet)
+    mine.call("POST", "/proxies/p/toxics", {"type": "latency", "ttl": 200})
+    renewed = mine.call("PATCH", "/proxies/p/toxics/latency_downstream", {"ttl": 60_000}).json
+    assert renewed["ttl"] == 60_000
+    now_s = mine.journal()["now_s"]
+    until(lambda: mine.journal()["now_s"] > now_s + 0.3)
+    assert _toxics(mine) == ["latency_downstream"]
+
+
+def test_a_proxy_with_a_ttl(mine: Arm, quiet: Upstream) -> None:
+    mine.make(quiet, ttl=100)
+    until(lambda: mine.call("GET", "/proxies/p").status == 404)
+
+
+def test_a_down_with_a_ttl_comes_up_again(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+    place = mine.make(upstream())
+    down = mine.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 100}).json
+    assert (down["enabled"], down["ttl"]) == (False, 100)
+    up = until(lambda: (now := mine.call("GET", "/proxies/p").json)["enabled"] and now)
+    assert "ttl" not in up
+    with connect(place) as sock:
+        sock.sendall(b"x")
+        assert receive(sock, 1) == b"x"
+
+
+def test_up_by_hand_ends_the_ttl_of_a_down(mine: Arm, quiet: Upstream) -> None:
+    mine.make(quiet)
+    mine.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 60_000})
+    assert "ttl" not in mine.call("PATCH", "/proxies/p", {"enabled": True}).json
+    assert mine.call("PATCH", "/proxies/p", {"enabled": False}).json["enabled"] is False
+    mine.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 50})
+    assert until(lambda: mine.call("GET", "/proxies/p").json["enabled"])
+
+
+def test_a_down_whose_port_was_taken_is_tried_again(mine: Arm, quiet: Upstream) -> None:
+    host, port = mine.make(quiet)
+    mine.call("PATCH", "/proxies/p", {"enabled": False})
+    with socket.create_server((host, port)):
+        mine.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 20})
+        until(lambda: _events(mine, "proxy_still_down"))
+    assert until(lambda: mine.call("GET", "/proxies/p").json["enabled"])
+
+
+def test_leases_are_made_shown_renewed_and_ended(mine: Arm, quiet: Upstream) -> None:
+    mine.make(quiet)
+    made = mine.call("POST", "/leases", {"name": "mine", "ttl": 60_000})
+    assert made.status == 201
+    assert (made.json["name"], made.json["ttl"], made.json["holds"]) == ("mine", 60_000, [])
+    assert mine.call("POST", "/leases", {"name": "mine", "ttl": 1}).status == 409
+    made_toxic = mine.call("POST", "/proxies/p/toxics", {"type": "latency", "lease": "mine"}).json
+    assert made_toxic["lease"] == "mine"
+    assert mine.call("GET", "/leases").json["mine"]["holds"] == ["p/latency_downstream"]
+    assert mine.call("PATCH", "/leases/mine", {"ttl": 90_000}).json["ttl"] == 90_000
+    assert mine.call("POST", "/leases/mine").json["ttl"] == 90_000
+    assert mine.call("DELETE", "/leases/mine").status == 204
+    assert _toxics(mine) == []
+    assert mine.call("PATCH", "/leases/mine").json == {"error": "lease not found", "status": 404}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/leases", {"ttl": 5}, 400),
+        ("/leases", {"name": "x"}, 400),
+        ("/leases", {"name": "x", "ttl": 0}, 400),
+        ("/leases", {"name": "x", "ttl": "soon"}, 400),
+        ("/proxies/p/toxics", {"type": "latency", "ttl": -1}, 400),
+        ("/proxies/p/toxics", {"type": "latency", "ttl": 5, "lease": "x"}, 400),
+        ("/proxies/p/toxics", {"type": "latency", "lease": "nobody's"}, 404),
+        ("/proxies", {"name": "x", "upstream": "u", "lease": "nobody's"}, 404),
+    ],
+)
+def test_terms_that_cannot_be(mine: Arm, quiet: Upstream, path: str, body: dict[str, object], status: int) -> None:
+    mine.make(quiet)
+    assert mine.call("POST", path, body).status == status
+    assert _toxics(mine) == []
+    assert list(mine.call("GET", "/proxies").json) == ["p"]
+
+
+def test_what_was_removed_by_hand_is_no_more_on_the_lease(mine: Arm, quiet: Upstream) -> None:
+    mine.make(quiet)
+    mine.call("POST", "/leases", {"name": "l", "ttl": 60_000})
+    mine.call("POST", "/proxies/p/toxics", {"type": "latency", "lease": "l"})
+    mine.cure("latency_downstream")
+    assert mine.call("GET", "/leases/l").json["holds"] == []
+    mine.poison("latency")
+    mine.call("DELETE", "/leases/l")
+    assert _toxics(mine) == ["latency_downstream"], "one of the same name that came later is not its"
