@@ -118,7 +118,8 @@ def quiet(facts: Facts, allowed: Sequence[str]) -> ClauseResult:
     """No alert fires but those allowed, and the rules were being evaluated all the while."""
     polls = facts.journal.alerts
     others = [e for e in episodes(polls) if e.alert.name not in allowed and e.start.lo <= facts.end_s]
-    loud = [e for e in others if e.start.hi > facts.gate_s]
+    gate = Span(facts.gate_s, facts.gate_s)
+    loud = [e for e in others if e.start.hi > facts.gate_s and not _may_precede(e, facts, gate)]
     already = [e for e in others if e not in loud and (e.end is None or e.end.lo > facts.gate_s)]
     names = dict.fromkeys((*facts.journal.plan.stack.alerts, *(e.alert.name for e in loud)))
     counts = {name: sum(e.alert.name == name for e in loud) for name in names if name not in allowed}
@@ -146,7 +147,7 @@ def quiet(facts: Facts, allowed: Sequence[str]) -> ClauseResult:
             [n for e in loud for n in e.cites],
         )
     if already:
-        still = f"quiet: {already[0].alert.key} was firing already when the steady state was reached"
+        still = f"quiet: {already[0].alert.key} may have been firing already when the steady state was reached"
         return say(Value.UNKNOWN, still, already[0].cites)
     missed = unpolled(polls, facts.gate_s, facts.end_s, MAX_POLL_GAP_S, facts.journal.all_gaps)
     if missed:
@@ -191,6 +192,10 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
     cites = [n for e in fired for n in e.cites]
     if all(_may_precede(e, facts, fault.injected) for e in fired):
         return say(Value.UNKNOWN, f"not exercised: {name} may have fired before the fault went in only", cites)
+    limit_s = fault.reverted.lo + clause.within
+    late_ones = [e for e in fired if e.end is None or e.end.hi > limit_s]
+    if late_ones and all(_may_precede(e, facts, fault.injected) for e in late_ones):
+        return say(Value.UNKNOWN, f"{name} cleared late, but may have fired before the fault went in", cites)
     still = [e for e in fired if e.end is None or e.end.lo >= facts.end_s]
     deadline_s = fault.reverted.hi + clause.within
     if still:
@@ -219,7 +224,9 @@ def flaps(clause: Flaps, facts: Facts) -> ClauseResult:
     polls = facts.journal.alerts
     during = [e for e in episodes(polls) if e.start.hi > facts.gate_s and e.start.lo <= facts.end_s]
     starts = [e for e in during if e.is_of(clause.alert, clause.labels) is not False]
-    sure, most = _most_starts(starts)
+    gate = Span(facts.gate_s, facts.gate_s)
+    sure = _most_starts([e for e in starts if not _may_precede(e, facts, gate)])[0]
+    most = _most_starts(starts)[1]
     missed = unpolled(polls, facts.gate_s, facts.end_s, MAX_POLL_GAP_S, facts.journal.all_gaps, answered=True)
     doubt = facts.doubt
     if doubt is not None and facts.journal.plan.faults_on:

@@ -201,3 +201,17 @@ def test_flaps_unseen_are_unknown(polls: dict[str, Any]) -> None:
 
 def test_flaps_after_observation_do_not_count() -> None:
     assert flapping((SLOW, 25.2, 25.3), at_most=0).clause("flaps").value == "pass"
+
+
+def test_a_late_clearing_of_what_may_have_fired_before_the_fault_is_unknown() -> None:
+    run = clearing(("Slow{r=1}", 2.0, 20.0), ("Slow{r=2}", 7.0, 9.0), skip=[(1.5, 5.0)]).gap("monitor", 1.5, 5.0)
+    assert run.clause("clear").value == "unknown"
+    only = clearing((SLOW, 2.0, 9.0), skip=[(1.5, 5.0)])
+    assert "not exercised" in only.clause("clear").reason
+
+
+def test_what_may_have_begun_before_the_gate_is_no_sure_firing() -> None:
+    early = {"skip": [(0.6, 1.0)], "from_s": 0.5}
+    assert quiet(("Stale", 0.7, 4.0), **early).gap("monitor", 0.6, 1.0).clause("quiet").value == "unknown"
+    run = flapping((SLOW, 0.7, 4.0), (SLOW, 6.0, 7.0), at_most=1, **early).gap("monitor", 0.6, 1.0)
+    assert run.clause("flaps").value == "unknown"
