@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import redis.asyncio as redis
-from redis.exceptions import RedisError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
 
 from harness.model.errors import FaultError
 from harness.model.stack import KeyspaceSpec
@@ -49,6 +51,8 @@ class Keyspace:
             socket_timeout=CALL_S,
             socket_connect_timeout=CALL_S,
             protocol=2,
+            # Left to itself the client tries ten times more; a store that hangs is to cost one deadline.
+            retry=Retry(NoBackoff(), 0),
         )
 
     def entity(self, key: str) -> str:
@@ -62,12 +66,17 @@ class Keyspace:
             async with self._client.pipeline(transaction=False) as pipe:
                 for key in keys:
                     pipe.hgetall(key)
-                return dict(zip(keys, await pipe.execute(), strict=True))
+                found = await pipe.execute(raise_on_error=False)
+            # A key of another type is no row.
+            return {key: row for key, row in zip(keys, found, strict=True) if isinstance(row, dict)}
 
     async def row(self, key: str) -> Row:
         """Return one row, empty where the key is not there."""
         with _translated(self.name):
-            found: Any = await self._client.hgetall(key)
+            try:
+                found: Any = await self._client.hgetall(key)
+            except ResponseError:
+                return {}  # a key of another type is no row
             return dict(found)
 
     async def swap(self, key: str, expected: Row, change: Row) -> bool:
@@ -108,6 +117,8 @@ class Rewriter:
         self._decide = decide
         self._applied = applied
         self._task: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._stopped = False
         self.error: str | None = None
         """Why it stopped by itself, None while all is well."""
 
@@ -122,12 +133,14 @@ class Rewriter:
             await self._change(key)
 
     async def stop(self) -> None:
-        """Stop listening. Idempotent."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        """Stop listening, after the change at hand: one that is half known could not be taken back. Idempotent."""
+        async with self._one_at_a_time:
+            self._stopped = True
+            task, self._task = self._task, None
+            if task is not None:
+                task.cancel()
+        if task is not None:
+            await asyncio.wait([task])
 
     async def _listen(self, pubsub: redis.client.PubSub, head: str) -> None:
         try:
@@ -137,17 +150,37 @@ class Rewriter:
                     await self._change(str(message["channel"]).removeprefix(head))
         except (RedisError, OSError, FaultError) as error:
             self.error = f"the key space could not be watched: {error}"
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            self.error = f"a row could not be read: {type(error).__name__}: {error}"
         finally:
             with contextlib.suppress(RedisError, OSError):
                 await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     async def _change(self, key: str) -> None:
-        row = await self._keyspace.row(key)
-        change = self._decide(key, row)
-        if change is not None:
-            stamps = {field: row[field] for field in set(self._keyspace.spec.stamps.values()) if field in row}
-            if await self._keyspace.swap(key, {**stamps, **change.before}, change.after):
-                self._applied(key, row, change)
+        # Shielded and one after the other: a change that went in is always noted, and noted before the store's
+        # notification of it is looked at.
+        changing = asyncio.ensure_future(self._change_one(key))
+        try:
+            await asyncio.shield(changing)
+        finally:
+            if not changing.done():
+                changing.add_done_callback(_looked_at)
+
+    async def _change_one(self, key: str) -> None:
+        async with self._one_at_a_time:
+            if self._stopped:
+                return
+            row = await self._keyspace.row(key)
+            change = self._decide(key, row)
+            if change is not None:
+                stamps = {field: row[field] for field in set(self._keyspace.spec.stamps.values()) if field in row}
+                if await self._keyspace.swap(key, {**stamps, **change.before}, change.after):
+                    self._applied(key, row, change)
+
+
+def _looked_at(task: asyncio.Future[None]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 @contextlib.contextmanager
