@@ -7,13 +7,16 @@ event time.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from harness.faults.corrupt_objects import CorruptObjects
 from harness.faults.corruption import Corruption, Values
 from harness.faults.rewriting import Rewriting
 from harness.model.chance import chosen
+from harness.model.errors import FaultError
 from harness.model.fault import FaultKind
+from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 from harness.seams.rows import Change, Row
@@ -39,8 +42,9 @@ class _Rows:
         entity = self._keyspace.entity(key)
         live: Values = {}
         for field, stamp in stamps.items():
-            if field in row and stamp in row:
-                event_time = int(float(row[stamp]))
+            at = _number(row[stamp]) if field in row and stamp in row else None
+            if at is not None:
+                event_time = int(at)
                 if chosen(self._corruption.share, self._seed, self._fault, entity, event_time):
                     live[field] = _number(row[field])
         changed = self._corruption.corrupt(live)
@@ -52,16 +56,22 @@ class _Rows:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> Rewriting | CorruptObjects:
     corruption = Corruption.model_validate(step.parameters)
     if step.target.dataset is not None:
         return CorruptObjects(seams, step.target.dataset, corruption, seed, step.id)
-    keyspace = seams.keyspace(str(step.target.keyspace))
+    name = str(step.target.keyspace)
+    stamped = seams.keyspace_spec(name).stamps
+    for field in corruption.fields:
+        if field not in stamped:
+            raise FaultError(f"no field {field!r} in the key space {name}", remedy=did_you_mean(field, stamped))
+    keyspace = seams.keyspace(name)
     return Rewriting(keyspace, _Rows(keyspace, corruption, seed, step.id).decide)
 
 

@@ -5,6 +5,7 @@ Pure functions from numbers to numbers; a value that is None stands for null.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -21,7 +22,7 @@ class Corruption(Frozen):
     operation: Operation
     share: float = Field(1.0, gt=0, le=1, description="of rows, chosen by seed, entity and event time")
     fields: tuple[str, ...] = Field((), description="the fields that are hit; all that carry a stamp unless said")
-    factor: float = Field(60.0, description="for scale; 60 reads minutes as seconds")
+    factor: float = Field(60.0, allow_inf_nan=False, description="for scale; 60 reads minutes as seconds")
 
     @model_validator(mode="after")
     def _enough_fields(self) -> Corruption:
@@ -29,6 +30,10 @@ class Corruption(Frozen):
             raise ValueError("swap needs exactly two fields")
         if self.operation == "swap" and not self.fields:
             raise ValueError("swap needs to be told its two fields")
+        if len(set(self.fields)) != len(self.fields):
+            raise ValueError("a field is named twice")
+        if self.operation == "scale" and self.factor == 1:
+            raise ValueError("a factor of 1 changes nothing")
         return self
 
     def corrupt(self, values: Values) -> Values:
@@ -45,4 +50,5 @@ class Corruption(Frozen):
     def _one(self, value: float | None) -> float | None:
         if value is None or self.operation == "null":
             return None
-        return -value if self.operation == "sign" else value * self.factor
+        changed = -value if self.operation == "sign" else value * self.factor
+        return changed if math.isfinite(changed) else value

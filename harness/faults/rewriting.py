@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.model.fault import Landing
@@ -19,9 +20,20 @@ LOOK_S = 1.0
 """How long `confirm` looks for a changed row: rows that chance spared come and go in between."""
 NOTIFY = "notify-keyspace-events"
 FLAGS = "Kh"
+ALL_CLASSES = "g$lshzxetd"
+"""What the store's short form `A` stands for."""
 
 if TYPE_CHECKING:
     from harness.seams.keyspace import Keyspace
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """The last change of one field: under which stamp, from what to what."""
+
+    stamp: str
+    before: str
+    after: str
 
 
 class Rewriting:
@@ -34,10 +46,12 @@ class Rewriting:
         before: Callable[[dict[str, Row]], None] | None = None,
     ) -> None:
         self._keyspace = keyspace
+        self._stamp_of = keyspace.spec.stamps
         self._decide = decide
         self._before = before
         self._rewriter = keyspace.rewriter(self._wanted, self._hit)
-        self._last: dict[str, tuple[Row, Change]] = {}
+        self._last: dict[str, dict[str, _Changed]] = {}
+        self._listed: set[tuple[str, str, str]] = set()
         self._manifest: list[dict[str, Any]] = []
         self._rows_hit = 0
 
@@ -49,32 +63,41 @@ class Rewriting:
         """Begin to change rows: those that are there, and each new one."""
         if self._before is not None:
             self._before(await self._keyspace.rows())
-        flags = await self._keyspace.notifications()
+        flags = (await self._keyspace.notifications()).replace("A", ALL_CLASSES)
         await self._keyspace.notify("".join(sorted(set(flags) | set(FLAGS))))
         await self._rewriter.start()
 
     def _wanted(self, key: str, row: Row) -> Change | None:
-        stamps = self._stamps(row)
-        if not stamps or (key in self._last and self._last[key][0] == stamps):
-            return None  # not a row, or our own write coming back
-        return self._decide(key, row)
+        """Decide on the fields that are not as we changed them: our own writes come back, and so do fields that a
+        producer left alone when it wrote others."""
+        ours = {f for f in self._last.get(key, {}) if self._still(key, f, row)}
+        rest = {f: v for f, v in row.items() if f not in ours}
+        return self._decide(key, rest) if any(f in rest for f in self._stamp_of) else None
+
+    def _still(self, key: str, field: str, row: Row) -> bool:
+        changed = self._last[key][field]
+        return row.get(self._stamp_of[field]) == changed.stamp and row.get(field) == changed.after
 
     def _hit(self, key: str, row: Row, change: Change) -> None:
-        self._last[key] = (self._stamps(row), change)
-        self._rows_hit += 1
+        last = self._last.setdefault(key, {})
+        new = []
+        for field, value in change.after.items():
+            stamp = row[self._stamp_of[field]]
+            last[field] = _Changed(stamp, change.before[field], value)
+            if (key, field, stamp) not in self._listed:  # the same row written once more is the same row
+                self._listed.add((key, field, stamp))
+                new.append((field, stamp, value))
+        self._rows_hit += bool(new)
         self._manifest.extend(
             {
                 "entity": self._keyspace.entity(key),
-                "event_time": int(float(row[self._keyspace.spec.stamps[field]])),
+                "event_time": int(float(stamp)),
                 "field": field,
                 "before": change.before[field],
                 "after": value,
             }
-            for field, value in change.after.items()
+            for field, stamp, value in new
         )
-
-    def _stamps(self, row: Row) -> Row:
-        return {f: row[f] for f in sorted(set(self._keyspace.spec.stamps.values())) if f in row}
 
     async def confirm(self) -> Landing:
         """Read rows back until one is found as it was changed."""
@@ -82,10 +105,12 @@ class Rewriting:
         while True:
             if self._rewriter.error is not None:
                 return Landing(False, {"why": self._rewriter.error, "rows_hit": self._rows_hit})
-            for key, (stamps, change) in list(self._last.items()):
+            for key, fields in list(self._last.items()):
                 row = await self._keyspace.row(key)
-                if self._stamps(row) == stamps and all(row.get(f) == v for f, v in change.after.items()):
-                    read_back = {"key": key, "before": change.before, "read_back": change.after}
+                found = {f: changed for f, changed in fields.items() if self._still(key, f, row)}
+                if found:
+                    before = {f: changed.before for f, changed in found.items()}
+                    read_back = {"key": key, "before": before, "read_back": {f: row[f] for f in found}}
                     return Landing(True, {"rows_hit": self._rows_hit, **read_back})
             if time.monotonic() > deadline_s:
                 return Landing(False, {"why": "no changed row was read back", "rows_hit": self._rows_hit})
@@ -97,16 +122,16 @@ class Rewriting:
         flags = undo.get(NOTIFY)
         if flags is not None:
             await self._keyspace.notify(flags)
-        for key, (stamps, change) in self._last.items():
-            await self._keyspace.swap(key, {**stamps, **change.after}, change.before)
+        for key, fields in self._last.items():
+            # Field by field: a field whose row has been written again meanwhile does not keep others from repair.
+            for field, changed in fields.items():
+                ours = {self._stamp_of[field]: changed.stamp, field: changed.after}
+                await self._keyspace.swap(key, ours, {field: changed.before})
 
     async def absent(self) -> Landing:
         """No row in the store is one that was changed."""
-        left = []
-        for key, row in (await self._keyspace.rows()).items():
-            known = self._last.get(key)
-            if known is not None and all(row.get(f) == v for f, v in (known[0] | known[1].after).items()):
-                left.append(key)
+        rows = await self._keyspace.rows()
+        left = [k for k, row in rows.items() if any(self._still(k, f, row) for f in self._last.get(k, ()))]
         return Landing(bool(left), {"changed_rows_left": left, "rows_hit": self._rows_hit})
 
     def manifest(self) -> list[dict[str, Any]]:

@@ -63,9 +63,12 @@ class Stopped:
         assert self._seams.clock is not None
         youngest: dict[str, float] = {}
         for key, row in (await self._keyspace.rows()).items():
-            stamps = [float(row[f]) for f in self._keyspace.spec.stamps.values() if f in row]
-            if stamps:
-                youngest[key] = self._seams.clock.age_s(now_event, max(stamps))
+            try:
+                stamps = [float(row[f]) for f in self._keyspace.spec.stamps.values() if f in row]
+                if stamps:
+                    youngest[key] = self._seams.clock.age_s(now_event, max(stamps))
+            except ValueError:
+                return Landing(None, {"why": f"{key} carries a stamp that is no event time"})
         evidence = {"process": states[self._service], "age_event_s": {k: round(v) for k, v in youngest.items()}}
         if not youngest:
             return Landing(None, evidence | {"why": "the key space is empty"})
@@ -97,8 +100,8 @@ class _OldValues:
         self._old = {key: {f: row[f] for f in self._stamps if f in row} for key, row in rows.items()}
 
     def decide(self, key: str, row: Row) -> Change | None:
-        old = self._old.get(key, {})
-        differing = {field: value for field, value in old.items() if field in row and row[field] != value}
+        old = {f: v for f, v in self._old.get(key, {}).items() if f in row and self._stamps[f] in row}
+        differing = {field: value for field, value in old.items() if row[field] != value}
         return Change({field: row[field] for field in differing}, differing) if differing else None
 
 
