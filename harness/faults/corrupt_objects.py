@@ -7,8 +7,8 @@ the fault ends; then every object that still is as it was changed is put back, b
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
+import math
 from typing import Any
 
 from harness.faults.corruption import Corruption
@@ -16,6 +16,7 @@ from harness.model.chance import chosen
 from harness.model.errors import FaultError
 from harness.model.fault import Landing
 from harness.seams import Seams
+from harness.seams.stored import NoObjectError, Stored
 
 LIST_EVERY_S = 0.1
 
@@ -34,7 +35,10 @@ class CorruptObjects:
         self._fault = fault
         self._task: asyncio.Task[None] | None = None
         self._error: str | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._stopped = False
         self._seen: dict[str, str] = {}
+        self._unreadable: dict[str, str] = {}
         self._originals: dict[str, tuple[bytes, str]] = {}
         self._manifest: list[dict[str, Any]] = []
         self._rows_hit = 0
@@ -45,7 +49,10 @@ class CorruptObjects:
 
     async def inject(self) -> None:
         """Change what is there, and go on with what comes."""
+        self._stopped = False
         await self._sweep()
+        if self._unreadable and not self._seen:
+            raise FaultError(f"no object under {self._spec.prefix!r} holds Parquet rows: {min(self._unreadable)}")
         self._task = asyncio.create_task(self._go_on())
 
     async def _go_on(self) -> None:
@@ -58,60 +65,84 @@ class CorruptObjects:
 
     async def _sweep(self) -> None:
         for stored in await self._objects.list(self._spec.prefix):
-            if self._seen.get(stored.key) != stored.etag:
-                await self._change(stored.key)
-        # Our own writes show up with new tags; they are not news.
-        self._seen = {o.key: o.etag for o in await self._objects.list(self._spec.prefix)}
+            if self._seen.get(stored.key) != stored.etag and self._unreadable.get(stored.key) != stored.etag:
+                # Shielded: a change that went in is always noted, so that it can be taken back.
+                changing = asyncio.ensure_future(self._change(stored))
+                try:
+                    await asyncio.shield(changing)
+                finally:
+                    changing.add_done_callback(_looked_at)
 
-    async def _change(self, key: str) -> None:
-        data = await self._objects.get(key)
-        if key in self._originals and _digest(data) == self._originals[key][1]:
-            return
-        rows = self._codec.read(data)
+    async def _change(self, stored: Stored) -> None:
+        async with self._one_at_a_time:
+            if self._stopped:
+                return
+            try:
+                data = await self._objects.get(stored.key)
+            except NoObjectError:
+                return
+            # Our own writes show up with new tags; they are not news.
+            if stored.key not in self._originals or _digest(data) != self._originals[stored.key][1]:
+                try:
+                    written, hits = await asyncio.to_thread(self._corrupted, stored.key, data)
+                except FaultError:
+                    self._unreadable[stored.key] = stored.etag  # perhaps not whole yet: it will have another tag then
+                    return
+                if hits:
+                    # Kept before it is written: a write whose answer was lost must be taken back too.
+                    self._originals[stored.key] = (data, _digest(written))
+                    await self._objects.put(stored.key, written)
+                    self._manifest.extend(hits)
+                    self._rows_hit += len({(h["entity"], h["event_time"]) for h in hits})
+            self._seen[stored.key] = stored.etag
+
+    def _corrupted(self, key: str, data: bytes) -> tuple[bytes, list[dict[str, Any]]]:
         changed, hits = [], []
-        for row in rows:
+        for row in self._codec.read(data):
             entity, event_time = row.get(self._spec.entity), row.get(self._spec.stamp)
             after = {}
             if chosen(self._corruption.share, self._seed, self._fault, entity, event_time):
-                numbers = {f: v for f, v in row.items() if isinstance(v, float)}
-                after = self._corruption.corrupt({**numbers})
+                after = self._corruption.corrupt({f: v for f, v in row.items() if _number(v)})
             for field, value in after.items():
                 hits.append(
                     {"object": key, "entity": entity, "event_time": event_time, "field": field}
                     | {"before": row[field], "after": value}
                 )
             changed.append(row | after)
-        if hits:
-            written = self._codec.rewrite(data, changed)
-            await self._objects.put(key, written)
-            self._originals[key] = (data, _digest(written))
-            self._manifest.extend(hits)
-            self._rows_hit += len({(h["entity"], h["event_time"]) for h in hits})
+        return (self._codec.rewrite(data, changed) if hits else data), hits
 
     async def confirm(self) -> Landing:
         """Read one changed object back."""
         if self._error is not None:
             return Landing(False, {"why": self._error, "rows_hit": self._rows_hit})
-        for key, (_, digest) in reversed(self._originals.items()):
-            if _digest(await self._objects.get(key)) == digest:
+        for key in reversed(list(self._originals)):
+            if await self._as_changed(key):
                 return Landing(True, {"rows_hit": self._rows_hit, "objects": len(self._originals), "read_back": key})
         return Landing(False, {"why": "no changed object was read back", "rows_hit": self._rows_hit})
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Stop, and put back every object that still is as it was changed."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
-        for key, (data, digest) in self._originals.items():
-            if _digest(await self._objects.get(key)) == digest:
+        async with self._one_at_a_time:
+            self._stopped = True
+            task, self._task = self._task, None
+            if task is not None:
+                task.cancel()
+        if task is not None:
+            await asyncio.wait([task])
+        for key, (data, _) in self._originals.items():
+            if await self._as_changed(key):
                 await self._objects.put(key, data)
 
     async def absent(self) -> Landing:
         """No object is as it was changed."""
-        left = [key for key, (_, digest) in self._originals.items() if _digest(await self._objects.get(key)) == digest]
+        left = [key for key in self._originals if await self._as_changed(key)]
         return Landing(bool(left), {"changed_objects_left": left, "rows_hit": self._rows_hit})
+
+    async def _as_changed(self, key: str) -> bool:
+        try:
+            return _digest(await self._objects.get(key)) == self._originals[key][1]
+        except NoObjectError:
+            return False
 
     def manifest(self) -> list[dict[str, Any]]:
         """Return the rows changed since the last call."""
@@ -119,5 +150,14 @@ class CorruptObjects:
         return taken
 
 
+def _number(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
+
+
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _looked_at(task: asyncio.Future[None]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -8,27 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from harness.model.errors import FaultError
+from harness.seams.stored import NoObjectError, Stored
 
 CALL_S = 2.0
+THREADS = 32
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One object as a listing shows it."""
-
-    key: str
-    etag: str
-    size: int
 
 
 class Objects:
@@ -36,21 +30,17 @@ class Objects:
 
     def __init__(self, url: str, bucket: str, access_key: str = "", secret_key: str = "") -> None:
         self.bucket = bucket
-        self._client: Any = boto3.client(
-            "s3",
-            endpoint_url=url,
-            region_name="us-east-1",
-            aws_access_key_id=access_key or "none",
-            aws_secret_access_key=secret_key or "none",
-            config=Config(
-                connect_timeout=CALL_S,
-                read_timeout=CALL_S,
-                retries={"total_max_attempts": 1},
-                s3={"addressing_style": "path"},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+        self._access = url, access_key or "none", secret_key or "none"
+        self._making = threading.Lock()
+        self._made: Any = None
+
+    @property
+    def _client(self) -> Any:
+        """The client, made in the thread of the first call: that takes long enough to hold up everything else."""
+        with self._making:
+            if self._made is None:
+                self._made = _client(*self._access)
+            return self._made
 
     async def list(self, prefix: str) -> builtins.list[Stored]:
         """Return all objects whose keys begin with the prefix, by key."""
@@ -73,5 +63,28 @@ class Objects:
     async def _call(self, call: Callable[[], T]) -> T:
         try:
             return await asyncio.to_thread(call)
-        except (BotoCoreError, ClientError, OSError) as error:
-            raise FaultError(f"the object store did not do as asked: {error}") from error
+        except (BotoCoreError, ClientError, HTTPError, OSError) as error:
+            code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
+            kind = NoObjectError if code in ("NoSuchKey", "404") else FaultError
+            raise kind(f"the object store did not do as asked: {error}") from error
+
+
+def _client(url: str, access_key: str, secret_key: str) -> Any:
+    # A session of its own: the library's default one may not be used by several threads.
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=Config(
+            connect_timeout=CALL_S,
+            read_timeout=CALL_S,
+            retries={"total_max_attempts": 1},
+            max_pool_connections=THREADS,
+            proxies={},  # the environment's proxies are not for a stack's own addresses
+            s3={"addressing_style": "path"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )

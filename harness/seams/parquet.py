@@ -22,9 +22,22 @@ class ParquetRows:
             raise FaultError(f"not a Parquet object: {error}") from error
         return rows
 
+    def columns(self, data: bytes, names: tuple[str, ...]) -> dict[str, list[Any]]:
+        """Return some columns, as far as they are there. Raises FaultError where the bytes are no Parquet."""
+        try:
+            file = pq.ParquetFile(io.BytesIO(data))
+            there = [name for name in names if name in file.schema_arrow.names]
+            found: dict[str, list[Any]] = file.read(columns=there, use_threads=False).to_pydict()
+        except (pa.ArrowException, OSError) as error:
+            raise FaultError(f"not a Parquet object: {error}") from error
+        return found
+
     def rewrite(self, data: bytes, rows: list[dict[str, Any]]) -> bytes:
-        """Return an object with these rows and the schema and metadata of the original."""
-        schema = pq.read_schema(io.BytesIO(data))
+        """Return an object with these rows and the schema and metadata of the original. Raises FaultError."""
         sink = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
+        try:
+            schema = pq.read_schema(io.BytesIO(data))
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
+        except (pa.ArrowException, OSError) as error:
+            raise FaultError(f"the rows do not fit the object's schema: {error}") from error
         return sink.getvalue()

@@ -6,6 +6,8 @@ package is said by name.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -15,6 +17,8 @@ from harness.model.errors import FaultError
 from harness.model.eventtime import EventClock
 from harness.model.nearest import did_you_mean
 from harness.model.stack import DatasetSpec, KeyspaceSpec, ServiceSpec, StackDescription
+
+CLOSE_S = 1.0
 
 if TYPE_CHECKING:
     from harness.seams.keyspace import Keyspace
@@ -30,6 +34,7 @@ class Seams:
         self.stack = stack
         self.clock = clock
         self._closing: list[Callable[[], Awaitable[None]]] = []
+        self._objects: dict[tuple[str, str], Objects] = {}
 
     def service(self, name: str) -> ServiceSpec:
         """Return a service of the stack. Raises FaultError with the nearest valid name."""
@@ -88,14 +93,16 @@ class Seams:
             from harness.seams.objects import Objects
         except ImportError as error:
             raise _missing("s3", error) from error
-        store = self.stack.integrity.store
-        known = store is not None and store.service == service
-        return Objects(
-            f"http://{self._address(service)}",
-            bucket,
-            store.access_key if store is not None and known else "",
-            store.secret_key if store is not None and known else "",
-        )
+        if (service, bucket) not in self._objects:
+            store = self.stack.integrity.store
+            known = store is not None and store.service == service
+            self._objects[service, bucket] = Objects(
+                f"http://{self._address(service)}",
+                bucket,
+                store.access_key if store is not None and known else "",
+                store.secret_key if store is not None and known else "",
+            )
+        return self._objects[service, bucket]
 
     def now_event(self) -> float:
         """Return the event time now. Raises FaultError where the stack has no event clock."""
@@ -107,9 +114,11 @@ class Seams:
         return self.backend.resolve(f"{service}:{self.service(service).port}")
 
     async def close(self) -> None:
-        """Close every handle that holds connections."""
+        """Close every handle that holds connections; one that does not close in time is left."""
         while self._closing:
-            await self._closing.pop()()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._closing.pop()()
 
 
 def _missing(extra: str, error: ImportError) -> FaultError:
