@@ -6,8 +6,9 @@ A toxic of ours carries the fault's id in its name, so that taking it off never 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.model.errors import FaultError
 from harness.model.scenario import Target
@@ -16,16 +17,18 @@ from harness.seams import Seams
 if TYPE_CHECKING:
     from harness.seams.link import Link
 
+T = TypeVar("T")
+
 
 def links_of(target: Target, seams: Seams) -> tuple[str, ...]:
     """Return the names of the planned links that a target means: itself, or all that lead to a service."""
     if target.link is not None:
         return (target.link,)
-    if target.links is not None:
+    if target.links:
         return target.links
     to_service = tuple(name for name in seams.backend.links if name.endswith(f" -> {target.service}"))
     if not to_service:
-        raise FaultError(f"no planned link leads to {target.service!r}")
+        raise FaultError(f"no planned link is meant by the target {target}")
     return to_service
 
 
@@ -47,25 +50,32 @@ class Toxics:
         self._toxics = toxics
 
     async def on(self) -> None:
-        """Put them on all links at once."""
-        await asyncio.gather(
-            *(link.add(t.name, t.kind, t.stream, t.attributes) for link in self.links for t in self._toxics)
-        )
+        """Put them on all links at once; every link is tried, and the first error is raised at the end."""
+        await _all([link.add(t.name, t.kind, t.stream, t.attributes) for link in self.links for t in self._toxics])
 
     async def off(self) -> None:
         """Take them off all links at once; every link is tried, and the first error is raised at the end."""
-        outcomes = await asyncio.gather(
-            *(link.remove(t.name) for link in self.links for t in self._toxics), return_exceptions=True
-        )
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        await _all([link.remove(t.name) for link in self.links for t in self._toxics])
+
+    async def missing(self) -> list[str]:
+        """Return `link: toxic` for each of ours that is not on, though it should be."""
+        on = set(await self.still_on())
+        return [name for link in self.links for t in self._toxics if (name := f"{link.name}: {t.name}") not in on]
 
     async def still_on(self) -> list[str]:
         """Return `link: toxic` for each of ours that is on."""
         names = {t.name for t in self._toxics}
-        found = await asyncio.gather(*(link.toxics() for link in self.links))
+        found = await _all([link.toxics() for link in self.links])
         return [f"{link.name}: {n}" for link, on in zip(self.links, found, strict=True) for n in on if n in names]
+
+
+async def _all(calls: Sequence[Awaitable[T]]) -> list[T]:
+    """Let every call come to its end before the first error is raised: none is left to act afterwards."""
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
 
 
 async def round_trips(

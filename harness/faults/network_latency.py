@@ -5,9 +5,9 @@ Confirmed by timing a small exchange over each link and directly beside it: the 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.faults.links import Toxic, Toxics, as_milliseconds, links_of, round_trips
 from harness.model.expectations import Frozen
@@ -16,15 +16,23 @@ from harness.model.scenario import FaultStep
 from harness.model.units import PositiveWallSeconds, WallSeconds
 from harness.seams import Seams
 
+LONGEST_S = 6.0
+"""How long an answer over the link is waited for: less than `confirm` may take."""
 NEARLY = 0.8
 """Share of the asked latency that must be measured: timers and scheduling take a little either way."""
 
 
-class Parameters(Frozen):
-    """How much later."""
+class Lateness(Frozen):
+    """How much later. The toxics count in whole milliseconds."""
 
-    latency: PositiveWallSeconds
-    jitter: WallSeconds = Field(0.0, description="uniform, either way")
+    latency: Annotated[PositiveWallSeconds, Field(ge=0.001, le=60.0)]
+    jitter: WallSeconds = Field(0.0, description="uniform, either way; less than the latency")
+
+    @model_validator(mode="after")
+    def _some_is_left(self) -> Self:
+        if self.jitter > 0 and self.jitter >= self.latency:
+            raise ValueError("a jitter as large as the latency leaves nothing that could be measured; make it smaller")
+        return self
 
 
 class NetworkLatency:
@@ -44,8 +52,11 @@ class NetworkLatency:
         await self._toxics.on()
 
     async def confirm(self) -> Landing:
-        """Time an exchange over each link and beside it."""
-        timeout_s = 4 * self._least_s + 1.0
+        """Ask the proxy for the toxics, and time an exchange over each link and beside it."""
+        timeout_s = min(4 * self._least_s + 1.0, LONGEST_S)
+        missing = await self._toxics.missing()
+        if missing:
+            return Landing(False, {"why": "toxics are not on", "toxics_missing": missing})
         direct = await round_trips(self._toxics.links, self._seams, timeout_s, direct=True)
         through = await round_trips(self._toxics.links, self._seams, timeout_s)
         evidence = {
@@ -58,8 +69,8 @@ class NetworkLatency:
             slowed = through[name]
             if beside is None:
                 return Landing(None, evidence | {"why": f"{name}: the service itself does not answer"})
-            # No answer within several times the latency: the link is at least that slow.
-            added.append((timeout_s if slowed is None else slowed) - beside >= NEARLY * self._least_s)
+            # No answer within as long as can be waited: the link is at least that slow.
+            added.append(slowed is None or slowed - beside >= NEARLY * self._least_s)
         return Landing(all(added), evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
@@ -77,7 +88,7 @@ class NetworkLatency:
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> NetworkLatency:
-    asked = Parameters.model_validate(step.parameters)
+    asked = Lateness.model_validate(step.parameters)
     attributes = {"latency": round(asked.latency * 1e3), "jitter": round(asked.jitter * 1e3)}
     toxic = Toxic(f"harness-{step.id}", "latency", "downstream", attributes)
     return NetworkLatency(seams, links_of(step.target, seams), (toxic,), max(0.0, asked.latency - asked.jitter))
@@ -87,6 +98,6 @@ KIND = FaultKind(
     kind="network.latency",
     summary="answers over links come later",
     targets=("link", "links", "service"),
-    parameters=Parameters,
+    parameters=Lateness,
     make=_make,
 )

@@ -52,7 +52,10 @@ class NodeLoss:
         answers = await round_trips(to_node, self._seams, SILENCE_S)
         spoke = [name for name, time_s in answers.items() if time_s is not None]
         gone = all(state == "absent" for state in states.values())
-        return Landing(gone and not spoke, {"processes": states, "silent_links": sorted(answers), "spoke": spoke})
+        # A link that is not silenced says nothing either while its service is gone: it refuses.
+        missing = await self._toxics.missing()
+        evidence = {"processes": states, "silent_links": sorted(answers), "spoke": spoke, "toxics_missing": missing}
+        return Landing(gone and not spoke and not missing, evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Let the links speak and start what was on the node."""

@@ -10,19 +10,15 @@ from typing import Annotated
 from pydantic import Field
 
 from harness.faults.links import Toxic, links_of
-from harness.faults.network_latency import NetworkLatency
-from harness.model.expectations import Frozen
+from harness.faults.network_latency import Lateness, NetworkLatency
 from harness.model.fault import FaultKind
 from harness.model.scenario import FaultStep
-from harness.model.units import PositiveWallSeconds, WallSeconds
 from harness.seams import Seams
 
 
-class Parameters(Frozen):
+class Parameters(Lateness):
     """How slow."""
 
-    latency: PositiveWallSeconds
-    jitter: WallSeconds = Field(0.0, description="uniform, either way")
     bandwidth_kb_s: Annotated[int, Field(ge=1)] | None = Field(None, description="kilobytes a second, each way")
 
 

@@ -7,8 +7,6 @@ time-outs, and lets statuses other than 400, 404 and 409 pass as answers; the ad
 from __future__ import annotations
 
 import asyncio
-import functools
-import socket
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -21,6 +19,8 @@ from harness.model.backend import LinkEndpoint
 from harness.model.errors import FaultError
 
 CALL_S = 3.0
+NO_PROXIES = {"http": None, "https": None, "all": None}
+"""The environment's HTTP proxies are not for the fault proxy, wherever it listens."""
 T = TypeVar("T")
 
 
@@ -34,15 +34,15 @@ def consumer(api_url: str) -> type[APIConsumer]:
 
         @classmethod
         def get(cls, url: str, params: Any = None, **kwargs: Any) -> Any:
-            return _checked(super().get(url, params=params, timeout=CALL_S, **kwargs))
+            return _checked(super().get(url, params=params, timeout=CALL_S, proxies=NO_PROXIES, **kwargs))
 
         @classmethod
         def post(cls, url: str, data: Any = None, json: Any = None, **kwargs: Any) -> Any:
-            return _checked(super().post(url, data=data, json=json, timeout=CALL_S, **kwargs))
+            return _checked(super().post(url, data=data, json=json, timeout=CALL_S, proxies=NO_PROXIES, **kwargs))
 
         @classmethod
         def delete(cls, url: str, **kwargs: Any) -> Any:
-            return _checked(super().delete(url, timeout=CALL_S, **kwargs))
+            return _checked(super().delete(url, timeout=CALL_S, proxies=NO_PROXIES, **kwargs))
 
     return Consumer
 
@@ -79,7 +79,10 @@ class Link:
     async def toxics(self) -> dict[str, dict[str, Any]]:
         """Return the toxics on the link, by name. Raises FaultError."""
         answer = await _in_thread(lambda: self._api.get(self._path).json())
-        return {toxic["name"]: toxic for toxic in answer}
+        try:
+            return {toxic["name"]: toxic for toxic in answer}
+        except (KeyError, TypeError):
+            raise FaultError("the fault proxy's list of toxics is not of Toxiproxy's form") from None
 
     async def add(self, name: str, kind: str, stream: str, attributes: dict[str, int]) -> None:
         """Put a toxic on. One of that name that is there already is replaced. Raises FaultError."""
@@ -89,33 +92,39 @@ class Link:
 
     async def remove(self, name: str) -> None:
         """Take a toxic off; harmless where it is not on. Raises FaultError."""
-        if name in await self.toxics():
+        if name not in await self.toxics():
+            return
+        try:
             await _in_thread(lambda: self._api.delete(f"{self._path}/{name}"))
+        except FaultError:
+            if name in await self.toxics():  # else somebody else has taken it off in this very moment
+                raise
 
     async def round_trip_s(self, health_path: str | None, timeout_s: float, direct: bool = False) -> float | None:
         """Measure one small exchange over the link; None where no answer came in time.
 
-        What is sent is a GET of HTTP/1.0, for a service's health where it has a page for it. Servers of the Redis protocol
-        read that as a command of theirs with too many arguments, and answer it too.
+        What is sent is a GET of HTTP/1.0, for a service's health where it has a page for it. Servers of the Redis
+        protocol read that as a command of theirs with too many arguments, and answer it too.
         """
         host, _, port = (self.direct if direct else self.through).rpartition(":")
-        ask = functools.partial(_exchange, host, int(port), health_path, timeout_s)
-        return await asyncio.to_thread(ask)
+        started_s = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout_s):
+                if not await _exchange(host, int(port), f"GET {health_path or '/'} HTTP/1.0\r\n\r\n".encode()):
+                    return None
+        except (OSError, TimeoutError):
+            return None
+        return time.monotonic() - started_s
 
 
 async def _in_thread(call: Callable[[], T]) -> T:
     return await asyncio.to_thread(_translated, call)
 
 
-def _exchange(host: str, port: int, health_path: str | None, timeout_s: float) -> float | None:
-    started_s = time.monotonic()
-    request = f"GET {health_path or '/'} HTTP/1.0\r\n\r\n".encode()
+async def _exchange(host: str, port: int, request: bytes) -> bool:
+    reader, writer = await asyncio.open_connection(host, port)
     try:
-        with socket.create_connection((host, port), timeout=timeout_s) as connection:
-            connection.settimeout(max(0.01, timeout_s - (time.monotonic() - started_s)))
-            connection.sendall(request)
-            if not connection.recv(1):
-                return None
-    except OSError:
-        return None
-    return time.monotonic() - started_s
+        writer.write(request)
+        return bool(await reader.read(1))
+    finally:
+        writer.transport.abort()
