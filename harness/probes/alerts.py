@@ -6,7 +6,7 @@ The form is Prometheus': `/api/v1/alerts`, and counters on `/metrics`. Both are 
 from __future__ import annotations
 
 import asyncio
-import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +14,7 @@ import aiohttp
 
 from harness.model.readings import Alert, AlertsSeen
 from harness.model.stack import AlertSource
-from harness.probes.http import NoAnswerError, get, metrics
+from harness.probes.http import NoAnswerError, get, metrics, read_json
 from harness.probes.polling import Clock
 
 
@@ -60,25 +60,29 @@ class PrometheusAlerts:
 
     def _history(self, page: bytes) -> dict[str, Any]:
         found = metrics(page, self._counters)
+        if not all(math.isfinite(value) for *_, value in found):
+            raise NoAnswerError("a counter that is no number")
         seen: dict[str, Any] = {}
         beats = [value for name, _, value in found if name == self._source.heartbeat]
         if beats:
             seen["evaluations"] = sum(beats)
         if self._source.history is not None:
             seen["fired"] = tuple(
-                (_alert(labels), value) for name, labels, value in found if name == self._source.history
+                (_alert(labels), value)
+                for name, labels, value in found
+                if name == self._source.history and "alertname" in labels
             )
         return seen
 
 
 def _alerts(page: bytes) -> dict[str, Any]:
     try:
-        listed = json.loads(page)["data"]["alerts"]
+        listed = read_json(page)["data"]["alerts"]
         by_state: dict[str, list[Alert]] = {"firing": [], "pending": []}
         for item in listed:
             if item["state"] in by_state:
                 by_state[item["state"]].append(_alert(item["labels"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NoAnswerError(f"not Prometheus' form of alerts: {type(error).__name__} {error}") from None
     return {state: tuple(alerts) for state, alerts in by_state.items()}
 

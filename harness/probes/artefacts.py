@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 FETCH_S = 5.0
+AGAIN_S = 0.5
+"""How long an artefact that could not be read is not asked for again: every answer of that version would."""
 
 
 class DigestError(ProbeError):
@@ -40,10 +44,13 @@ class Artefact:
         self._output = self._session.get_outputs()[-1].name
 
     def score(self, inputs: dict[str, Any]) -> float:
-        """Return the probability of class 1. Raises KeyError where an input is missing, ValueError where one is no
-        number."""
+        """Return the probability of class 1. Raises KeyError where an input is missing, ValueError where one does not
+        fit."""
         feed = {name: _tensor(inputs[name], kind) for name, kind in self._inputs.items()}
-        (found,) = self._session.run([self._output], feed)
+        try:
+            (found,) = self._session.run([self._output], feed)
+        except Exception as error:  # the runtime's own errors have no common base
+            raise ValueError(str(error)) from error
         if isinstance(found, list):  # a ZipMap: one mapping from class to probability a row
             return float(found[0][1])
         return float(np.asarray(found).reshape(1, -1)[0, -1])
@@ -53,7 +60,10 @@ def _tensor(value: Any, kind: str) -> Any:
     if "string" in kind:
         return np.array([[str(value)]])
     dtype = np.int64 if "int64" in kind else np.float64 if "double" in kind else np.float32
-    return np.array([[np.nan if value is None else value]], dtype=dtype)
+    try:
+        return np.array([[np.nan if value is None else value]], dtype=dtype)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
 
 
 class Artefacts:
@@ -64,6 +74,7 @@ class Artefacts:
         self._prefix = prefix
         self._ready: dict[str, Artefact] = {}
         self._pending: dict[str, asyncio.Task[Artefact]] = {}
+        self._failed: dict[str, tuple[float, ProbeError]] = {}
 
     def ready(self, digest: str) -> Artefact | None:
         """Return the artefact if it is here already."""
@@ -73,16 +84,22 @@ class Artefacts:
         """Return the artefact, fetching it where it is not here. Raises ProbeError; a later call tries again."""
         if digest in self._ready:
             return self._ready[digest]
+        tried_s, error = self._failed.get(digest, (-math.inf, None))
+        if error is not None and time.monotonic() < tried_s + AGAIN_S:
+            raise type(error)(error.message)
         if digest not in self._pending:
-            self._pending[digest] = asyncio.create_task(self._load(digest))
-        task = self._pending[digest]
+            task = self._pending[digest] = asyncio.create_task(self._load(digest))
+            task.add_done_callback(lambda done: self._loaded(digest, done))
         try:
-            return await asyncio.wait_for(asyncio.shield(task), FETCH_S)
+            return await asyncio.wait_for(asyncio.shield(self._pending[digest]), FETCH_S)
         except TimeoutError:
             raise ProbeError(f"the artefact {digest} did not come within {FETCH_S:g} s") from None
-        finally:
-            if task.done():
-                self._pending.pop(digest, None)
+
+    def _loaded(self, digest: str, task: asyncio.Task[Artefact]) -> None:
+        self._pending.pop(digest, None)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ProbeError):
+            self._failed[digest] = time.monotonic(), error
 
     async def _load(self, digest: str) -> Artefact:
         key = f"{self._prefix}{digest.removeprefix('sha256:')}.onnx"

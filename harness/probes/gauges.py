@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 
@@ -10,7 +9,7 @@ import aiohttp
 
 from harness.model.readings import Reading
 from harness.model.stack import JsonProbe, MetricProbe, ProbeSpec
-from harness.probes.http import NoAnswerError, at_path, get, metrics
+from harness.probes.http import NoAnswerError, at_path, get, metrics, read_json
 from harness.probes.polling import Clock
 
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {
@@ -87,8 +86,8 @@ class Gauges:
 
     def _json(self, settings: JsonProbe, page: bytes) -> float:
         try:
-            value = float(at_path(json.loads(page), settings.path))
-        except (ValueError, TypeError):
+            value = float(at_path(read_json(page), settings.path))
+        except (ValueError, TypeError, OverflowError):
             raise NoAnswerError(f"no number at {settings.path!r}") from None
         if not math.isfinite(value):
             raise NoAnswerError(f"{settings.path} is {value}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import Any
 
@@ -10,6 +11,8 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.probes.polling import DEADLINE_S
+
+LONGEST_BYTES = 16 * 2**20
 
 
 class NoAnswerError(Exception):
@@ -22,11 +25,34 @@ async def get(session: aiohttp.ClientSession, url: str, deadline_s: float = DEAD
         async with asyncio.timeout(deadline_s), session.get(url) as response:
             if response.status != 200:
                 raise NoAnswerError(f"status {response.status}")
-            return await response.read()
+            return await read_body(response)
     except TimeoutError:
         raise NoAnswerError(f"no answer within {deadline_s:g} s") from None
-    except (aiohttp.ClientError, OSError) as error:
+    except (aiohttp.ClientError, OSError, ValueError) as error:
         raise NoAnswerError(f"{type(error).__name__}: {error}") from None
+
+
+async def read_body(response: aiohttp.ClientResponse) -> bytes:
+    """Return the whole body, of a bounded length. Raises ValueError where it is longer."""
+    parts, length = [], 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        length += len(part)
+        if length > LONGEST_BYTES:
+            raise ValueError(f"an answer of more than {LONGEST_BYTES} bytes")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def read_json(page: bytes) -> Any:
+    """Return what a page says in JSON. Raises ValueError, for numbers that JSON does not know too."""
+    try:
+        return json.loads(page, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 Series = tuple[str, dict[str, str], float]
@@ -38,7 +64,7 @@ def metrics(page: bytes, names: frozenset[str]) -> list[Series]:
     wanted = [line for line in page.decode("utf-8", "replace").splitlines() if _name(line) in names]
     try:
         families = list(text_string_to_metric_families("\n".join(wanted) + "\n"))
-    except ValueError as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise NoAnswerError(f"not in Prometheus' text format: {error}") from None
     return [(s.name, dict(s.labels), float(s.value)) for family in families for s in family.samples]
 

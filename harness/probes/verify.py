@@ -45,11 +45,16 @@ class Verifier:
     async def check(self, request: Request, answer: dict[str, Any]) -> Checked:
         """Check one answer. Raises MalformedError where it is not of the documented form."""
         try:
-            features = {n: (f["value"], f["event_time"]) for n, f in answer["features"].items()}
-            score, inputs = float(answer["score"]), dict(answer.get("inputs") or {})
-            digest = str(answer["model"]["digest"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return await self._check(request, answer)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise MalformedError(f"{type(error).__name__}: {error}") from error
+
+    async def _check(self, request: Request, answer: dict[str, Any]) -> Checked:
+        features = {n: (f["value"], f["event_time"]) for n, f in answer["features"].items()}
+        score, inputs = float(answer["score"]), dict(answer.get("inputs") or {})
+        digest = str(answer["model"]["digest"])
+        if not math.isfinite(score):
+            raise ValueError(f"the score is {score}")
         stamps = self._stamps(features)
         ages = {g: self._clock.age_s(request.at_event, t) for g, t in stamps.items() if t is not None}
         stale = any(age > self._freshness_s.get(group, math.inf) for group, age in ages.items())
@@ -105,7 +110,7 @@ def _score_differs(artefact: Artefact, inputs: dict[str, Any], score: float) -> 
         expected = artefact.score(inputs)
     except (KeyError, ValueError, TypeError) as error:
         return True, f"the model cannot take the answer's inputs: {error}"
-    if not math.isfinite(score) or abs(score - expected) > TOLERANCE:
+    if not abs(score - expected) <= TOLERANCE:
         return True, f"the score is {score:.5g}, but the model gives {expected:.5g} for these inputs"
     return False, None
 

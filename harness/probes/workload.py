@@ -7,7 +7,7 @@ Every answer becomes a record, checked for being right and fresh; one that does 
 from __future__ import annotations
 
 import asyncio
-import json
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,11 +17,14 @@ import aiohttp
 from harness.model.eventtime import EventClock
 from harness.model.readings import Answer, Gap
 from harness.model.stack import WorkloadSpec
-from harness.probes.verify import MalformedError, Verifier
+from harness.probes.http import read_body, read_json
+from harness.probes.verify import Checked, MalformedError, Verifier
 from harness.probes.workload_file import Request, Workload
 
 Record = Callable[[Answer | Gap], object]
 FOREVER_S = 1e9
+CHECK_S = 6.0
+"""How long an answer may be checked: reading its model's artefact takes most of it."""
 
 
 class Sender:
@@ -48,10 +51,13 @@ class Sender:
         # The event clock is told in unix time; one offset, taken once, keeps the sending on the monotonic clock.
         self._unix_to_run = -time.time() + time.monotonic() - origin_s
         self._open: dict[asyncio.Task[None], float] = {}
+        self._next_due_s = math.inf
+        self._error: BaseException | None = None
 
     async def run(self) -> None:
         """Send until the workload ends or the task is cancelled; a workload that ends is a gap."""
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+        # Shorter than servers keep idle connections: one that closes as a request goes out would look like a failure.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
         async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
             try:
                 await self._send_all(session)
@@ -64,26 +70,39 @@ class Sender:
             due_s = self._clock.unix_of(request.at_event) + self._unix_to_run
             if due_s < first_s:
                 continue
+            self._next_due_s = due_s
             wait_s = due_s - self._now_s()
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
+            if self._error is not None:
+                raise self._error
             task = asyncio.create_task(self._one(session, request, due_s))
             self._open[task] = due_s
             task.add_done_callback(self._close)
+        self._next_due_s = math.inf
         ended_s = self._now_s()
         self._record(Gap(probe="workload", from_s=ended_s, to_s=FOREVER_S, why="the workload had come to its end"))
 
     def _close(self, task: asyncio.Task[None]) -> None:
         self._open.pop(task, None)
+        if not task.cancelled() and task.exception() is not None:
+            self._error = task.exception()
 
     def settled_s(self) -> float:
         """Return until when, on the run's clock, every request that was due has its answer."""
-        return min(self._open.values(), default=self._now_s() + 1e-6) - 1e-6
+        return min(self._next_due_s, self._now_s(), *self._open.values()) - 1e-6
 
     async def _finish(self) -> None:
         """Wait for the answers that are still due, for as long as they may take."""
         if self._open:
-            await asyncio.wait(set(self._open), timeout=self._spec.timeout_s + 1.0)
+            await asyncio.wait(set(self._open), timeout=self._spec.timeout_s + CHECK_S)
+        left = set(self._open)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+        if self._error is not None:
+            raise self._error
 
     def _now_s(self) -> float:
         return time.monotonic() - self._origin_s
@@ -102,22 +121,27 @@ class Sender:
         limit_s = max(0.001, self._spec.timeout_s - (sent_s - due_s))
         try:
             async with asyncio.timeout(limit_s), session.post(self._url, json=request.body) as response:
-                body = await response.read()
+                body = await read_body(response)
                 status = response.status
         except TimeoutError:
             self._failed(outcome, f"no answer within {self._spec.timeout_s:g} s")
             return
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             self._failed(outcome, f"{type(error).__name__}: {error}")
             return
+        except asyncio.CancelledError:
+            self._failed(outcome, "the run ended before the answer came")
+            raise
         done_s = self._now_s()
         if status != 200:
             self._failed(outcome, f"status {status}", done_s)
             return
         try:
-            self._record(await self._checked(outcome, request, json.loads(body), done_s))
+            answer = await self._checked(outcome, request, read_json(body), done_s)
         except (MalformedError, ValueError) as error:
             self._failed(outcome, f"not an answer of the documented form: {error}", done_s)
+        else:
+            self._record(answer)
 
     def _failed(self, outcome: dict[str, Any], why: str, done_s: float | None = None) -> None:
         done_s = self._now_s() if done_s is None else done_s
@@ -125,7 +149,11 @@ class Sender:
         self._record(Answer(**outcome, done_s=done_s, ok=False, error=why, slow=slow))
 
     async def _checked(self, outcome: dict[str, Any], request: Request, said: dict[str, Any], done_s: float) -> Answer:
-        checked = await self._verifier.check(request, said)
+        try:
+            async with asyncio.timeout(CHECK_S):
+                checked = await self._verifier.check(request, said)
+        except TimeoutError:
+            checked = Checked(None, "there was no time to check it", False, {}, {})
         return Answer(
             **outcome,
             done_s=done_s,
