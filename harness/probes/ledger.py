@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 
-from harness.model.errors import BackendError, FaultError
+from harness.model.errors import FaultError, HarnessError
 from harness.model.readings import Evidence
 from harness.model.stack import Integrity
-from harness.probes.http import NoAnswerError, get
+from harness.probes.http import NoAnswerError, get, read_json
 from harness.probes.workload_file import Workload
 from harness.seams import Seams
 
@@ -36,20 +35,21 @@ class Ledger:
         self._spec: Integrity = seams.stack.integrity
         self._workload = workload
         self._hits = hits
-        self._history: list[dict[str, Any]] = []
+        self._asked: asyncio.Future[list[dict[str, Any]]] | None = None
+        self._objects: dict[str, asyncio.Future[bytes]] = {}
 
     async def read(self) -> list[Evidence]:
-        """Return the evidence of every part that the stack describes."""
+        """Return the evidence of every part that the stack describes. All are read at once."""
         parts: list[tuple[str, Callable[[], Awaitable[dict[str, Any]]]]] = []
+        if self._spec.checkpoints is not None:
+            parts.append(("checkpoints", self._checkpoints))
         if self._spec.promotions is not None:
             parts.append(("promotions", self._promotions))
         if self._spec.store is not None and self._spec.lineage is not None:
             parts.append(("lineage", self._lineage))
         if self._spec.store is not None and self._spec.examples is not None:
             parts.append(("examples", self._examples))
-        if self._spec.checkpoints is not None:
-            parts.append(("checkpoints", self._checkpoints))
-        return [await self._part(name, read) for name, read in parts]
+        return list(await asyncio.gather(*(self._part(name, read) for name, read in parts)))
 
     async def _part(self, name: str, read: Callable[[], Awaitable[dict[str, Any]]]) -> Evidence:
         try:
@@ -57,32 +57,42 @@ class Ledger:
                 return Evidence(check=name, data=await read())
         except TimeoutError:
             return Evidence(check=name, error=f"it could not be read within {PART_S:g} s")
-        except (FaultError, BackendError, NoAnswerError) as error:
+        except (HarnessError, NoAnswerError) as error:
             return Evidence(check=name, error=str(error))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             return Evidence(check=name, error=f"not of the documented form: {type(error).__name__}: {error}")
 
     async def _promotions(self) -> dict[str, Any]:
+        fields = ("seq", "version", "digest", "action", "at_event", "reason")
+        return {"history": [{f: entry.get(f) for f in fields} for entry in await self._history()]}
+
+    async def _history(self) -> list[dict[str, Any]]:
+        """Fetch the promotions once, for both parts that need them."""
+        if self._asked is None:
+            self._asked = asyncio.ensure_future(self._fetch_history())
+        return await asyncio.shield(self._asked)
+
+    async def _fetch_history(self) -> list[dict[str, Any]]:
         assert self._spec.promotions is not None
         async with aiohttp.ClientSession() as session:
             page = await get(session, self._seams.backend.resolve(self._spec.promotions.url))
-        fields = ("seq", "version", "digest", "action", "at_event", "reason")
-        self._history = [{f: entry.get(f) for f in fields} for entry in json.loads(page)]
-        return {"history": self._history}
+        return list(read_json(page))
 
     async def _lineage(self) -> dict[str, Any]:
         assert self._spec.lineage is not None
         store = self._store()
-        promoted = {e["version"] for e in self._history if e["action"] in ("promote", "rollback")}
+        history = await self._history() if self._spec.promotions is not None else []
+        promoted = {e["version"] for e in history if e["action"] in ("promote", "rollback")}
         versions = []
-        for stored in await store.list(self._spec.lineage.prefix):
-            said = json.loads(await store.get(stored.key))
+        stored = await store.list(self._spec.lineage.prefix)
+        for page in await asyncio.gather(*(store.get(one.key) for one in stored)):
+            said = read_json(page)
             versions.append(
                 {f: said[f] for f in ("version", "digest", "parent", "trained_until")}
                 | {"promoted": said["version"] in promoted, "trained_on": said["trained_on"]}
             )
         keys = {part["key"] for version in versions for part in version["trained_on"]}
-        now = dict(zip(sorted(keys), await asyncio.gather(*(store.get(k) for k in sorted(keys))), strict=True))
+        now = dict(zip(sorted(keys), await asyncio.gather(*(self._object(k) for k in sorted(keys))), strict=True))
         poisoned = {}
         for key, data in now.items():
             found = await asyncio.to_thread(self._poisoned, data) if self._hits else []
@@ -112,25 +122,24 @@ class Ledger:
 
     async def _examples(self) -> dict[str, Any]:
         assert self._spec.examples is not None
-        training, settled = await self._ids(self._spec.examples.prefix)
-        quarantined: dict[str, list[str]] = {}
-        if self._spec.quarantine is not None:
-            quarantined, settled_too = await self._ids(self._spec.quarantine.prefix)
-            settled = max((s for s in (settled, settled_too) if s is not None), default=None)
-        return {"training": training, "quarantine": quarantined, "settled_until": settled}
+        beside = self._spec.quarantine
+        prefixes = [self._spec.examples.prefix, *([beside.prefix] if beside is not None else [])]
+        found = await asyncio.gather(*(self._ids(prefix) for prefix in prefixes))
+        settled = max((s for _, s in found if s is not None), default=None)
+        quarantined = found[1][0] if beside is not None else {}
+        return {"training": found[0][0], "quarantine": quarantined, "settled_until": settled}
 
     async def _ids(self, prefix: str) -> tuple[dict[str, list[str]], int | None]:
         assert self._spec.examples is not None
         store = self._store()
         keys = [stored.key for stored in await store.list(prefix)]
-        pages = await asyncio.gather(*(store.get(key) for key in keys))
+        pages = await asyncio.gather(*(self._object(key) for key in keys))
         found: dict[str, list[str]] = {}
         settled: int | None = None
         for key, data in zip(keys, pages, strict=True):
-            rows = await asyncio.to_thread(_rows, data)
-            found[key] = [str(row[self._spec.examples.id]) for row in rows]
-            matured = [int(row["matured_at"]) for row in rows if row.get("matured_at") is not None]
-            settled = max((m for m in (settled, *matured) if m is not None), default=None)
+            ids, matured = await asyncio.to_thread(_ids_of, data, self._spec.examples.id)
+            found[key] = ids
+            settled = max((m for m in (settled, matured) if m is not None), default=None)
         return found, settled
 
     async def _checkpoints(self) -> dict[str, Any]:
@@ -138,11 +147,28 @@ class Ledger:
         done = await self._seams.backend.run_job(self._spec.checkpoints.command, PART_S - 1.0)
         if done.exit_code != 0:
             raise FaultError(f"the restore check exited with {done.exit_code}: {done.stderr.strip()[-300:]}")
-        return {"checkpoints": [json.loads(line) for line in done.stdout.splitlines() if line.strip()]}
+        return {"checkpoints": [read_json(line.encode()) for line in done.stdout.splitlines() if line.strip()]}
+
+    async def _object(self, key: str) -> bytes:
+        """Fetch an object once, for all parts that need it."""
+        if key not in self._objects:
+            self._objects[key] = asyncio.ensure_future(self._store().get(key))
+        return await asyncio.shield(self._objects[key])
 
     def _store(self) -> Any:
         assert self._spec.store is not None
         return self._seams.objects(self._spec.store.service, self._spec.store.bucket)
+
+
+def _ids_of(data: bytes, column: str) -> tuple[list[str], int | None]:
+    """Return the ids in an object and the last moment at which one of its rows matured."""
+    from harness.seams.parquet import ParquetRows
+
+    columns = ParquetRows().columns(data, (column, "matured_at"))
+    if column not in columns:
+        raise KeyError(column)
+    matured = [int(moment) for moment in columns.get("matured_at", ()) if moment is not None]
+    return [str(one) for one in columns[column]], max(matured, default=None)
 
 
 def _rows(data: bytes) -> list[dict[str, Any]]:
