@@ -7,11 +7,12 @@ nothing can rest on this fault.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from harness.journal.writer import JournalWriter
-from harness.model.errors import FaultError, HarnessError
+from harness.model.errors import FaultError, HarnessError, JournalError
 from harness.model.fault import Fault, Landing
 from harness.model.readings import FaultSeen, FaultStage, Hit, Undo
 from harness.model.scenario import FaultStep
@@ -46,11 +47,27 @@ class Driver:
         self._on_hit = hit
         self._look = look
         self._undo: dict[str, Any] | None = None
+        self._begun = False
         self.reverted = False
         self.reverted_at_s: float | None = None
 
-    async def prepare(self) -> None:
-        """Write down how to take the fault out, before it goes in. Raises FaultError."""
+    @property
+    def needs_revert(self) -> bool:
+        """Whether the fault may be in."""
+        return self._begun and not self.reverted
+
+    async def prepare(self) -> bool:
+        """Write down how to take the fault out, before it goes in. Returns whether that was possible."""
+        try:
+            await self._prepare()
+        except JournalError:
+            raise
+        except HarnessError as error:
+            self._failed("prepare", error)
+            return False
+        return True
+
+    async def _prepare(self) -> None:
         undo = await _within(PREPARE_S, "preparing", self._fault.prepare())
         step = self._step
         self._journal.write(
@@ -70,20 +87,23 @@ class Driver:
             await self._look()
             lo_s = self._journal.now_s()
             self._say("injecting", lo_s)
+            self._begun = True
             await _within(INJECT_S, "injecting", self._fault.inject())
             self._say("injected", lo_s)
             try:
-                async with asyncio.timeout(max(0.0, lo_s + self._step.duration - self._journal.now_s())):
-                    await self._confirm()
+                until_s = lo_s + self._step.duration
+                async with asyncio.timeout(max(0.0, until_s - self._journal.now_s())):
+                    await self._confirm(until_s)
             except TimeoutError:
                 pass
         except HarnessError as error:
             self._failed("inject", error)
         await self.revert()
 
-    async def _confirm(self) -> None:
+    async def _confirm(self, until_s: float) -> None:
         confirmed = False
-        while True:
+        # The time-out around this cancels once; should a library swallow that, the clock still ends the fault.
+        while self._journal.now_s() < until_s:
             began_s = self._journal.now_s()
             try:
                 landing = await _within(CONFIRM_S, "confirming", self._fault.confirm())
@@ -98,20 +118,21 @@ class Driver:
 
     async def revert(self) -> None:
         """Take the fault out and wait until it is measured to be gone. May be called again."""
-        if self.reverted or self._undo is None:
+        if not self.needs_revert or self._undo is None:
             return
         lo_s = self._journal.now_s()
-        self._say("reverting", lo_s)
+        with contextlib.suppress(JournalError):  # a disk that is full must not keep the fault in
+            self._say("reverting", lo_s)
         try:
             await _within(REVERT_S, "reverting", self._fault.revert(self._undo))
             landing = await self._gone(lo_s)
         except HarnessError as error:
+            self._manifest()
             self._failed("revert", error)
             return
-        finally:
-            self._manifest()
         self.reverted = True
         self.reverted_at_s = self._journal.now_s()
+        self._manifest()
         self._say("reverted", lo_s, landing)
 
     async def _gone(self, since_s: float) -> Landing:
@@ -128,7 +149,8 @@ class Driver:
         if rows:
             self._journal.write(Hit(fault=self._step.id, rows=tuple(rows)))
             for row in rows:
-                self._on_hit((str(row.get("entity")), int(row["event_time"]), str(row["field"])))
+                with contextlib.suppress(KeyError, TypeError, ValueError):  # a row that is not told apart by event time
+                    self._on_hit((str(row.get("entity")), int(row["event_time"]), str(row["field"])))
 
     def _say(self, stage: FaultStage, lo_s: float, landing: Landing | None = None) -> None:
         self._journal.write(
@@ -155,3 +177,7 @@ async def _within(limit_s: float, doing: str, call: Awaitable[T]) -> T:
             return await call
     except TimeoutError:
         raise FaultError(f"{doing} took longer than {limit_s:g} s") from None
+    except HarnessError:
+        raise
+    except Exception as error:  # a mistake in a fault, perhaps in somebody else's: the run must be able to heal
+        raise FaultError(f"{doing} failed: {type(error).__name__}: {error}") from error

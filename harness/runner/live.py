@@ -6,7 +6,8 @@ It decides nothing that a verdict rests on; the judge reads the whole journal ag
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right, insort
+from operator import itemgetter
 
 from harness.model.answers import ANSWER_PROBES
 from harness.model.expectations import Bound
@@ -14,15 +15,19 @@ from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, R
 from harness.model.series import Point, window_point
 
 KEPT_S = 30.0
+TRIM_EVERY = 512
+_DUE = itemgetter(0)
 
 
 class Live:
     """The last half minute of a run."""
 
     def __init__(self) -> None:
-        self._answers: deque[tuple[int, Answer]] = deque()
+        self._answers: list[tuple[float, int, Answer]] = []
+        self._trim_at = TRIM_EVERY
         self.readings: dict[str, tuple[int, Reading]] = {}
         self.alerts: dict[str, AlertsSeen] = {}
+        self._answered: dict[str, AlertsSeen] = {}
         self._first_beat: dict[str, float] = {}
         self._beating: set[str] = set()
         self.stages: dict[tuple[str, str], float] = {}
@@ -31,13 +36,16 @@ class Live:
     def note(self, n: int, _at_s: float, body: Body) -> None:
         """Take in one line of the journal."""
         if isinstance(body, Answer):
-            self._answers.append((n, body))
-            while self._answers and self._answers[0][1].due_s < body.due_s - KEPT_S:
-                self._answers.popleft()
+            insort(self._answers, (body.due_s, n, body), key=_DUE)
+            if len(self._answers) > self._trim_at:
+                del self._answers[: bisect_right(self._answers, body.due_s - KEPT_S, key=_DUE)]
+                self._trim_at = len(self._answers) + TRIM_EVERY
         elif isinstance(body, Reading):
             self.readings[body.probe] = (n, body)
         elif isinstance(body, AlertsSeen):
             self.alerts[body.source] = body
+            if body.down is None:
+                self._answered[body.source] = body
             if body.evaluations is not None:
                 first = self._first_beat.setdefault(body.source, body.evaluations)
                 if body.evaluations != first:
@@ -49,8 +57,9 @@ class Live:
         """Hold a bound against what is known now. Answers count up to `settled_s`, until which all of them are in."""
         probe = ANSWER_PROBES.get(bound.probe)
         if probe is not None:
-            window = [(n, a) for n, a in self._answers if settled_s - bound.over < a.due_s <= settled_s]
-            return window_point(bound, probe, window, settled_s)
+            first = bisect_right(self._answers, settled_s - bound.over, key=_DUE)
+            last = bisect_right(self._answers, settled_s, key=_DUE)
+            return window_point(bound, probe, [(n, a) for _, n, a in self._answers[first:last]], settled_s)
         found = self.readings.get(bound.probe)
         if found is None:
             return Point(settled_s, settled_s, None, None, (), "not read yet")
@@ -59,10 +68,13 @@ class Live:
         return Point(reading.asked_s, reading.answered_s, good, reading.value, (n,), reading.down)
 
     def firing(self, name: str, labels: dict[str, str], pending: bool = False) -> list[Alert]:
-        """Return the label sets of an alert that fire now; with `pending`, those about to as well."""
+        """Return the label sets of an alert that fire now; with `pending`, those about to as well.
+
+        A source that does not answer counts with what it said last: silence is not quiet.
+        """
         return [
             alert
-            for seen in self.alerts.values()
+            for seen in self._answered.values()
             for alert in (*seen.firing, *(seen.pending if pending else ()))
             if alert.matches(name, labels)
         ]

@@ -8,18 +8,18 @@ judges here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 
 from harness.journal.writer import JournalWriter
 from harness.model.backend import Backend, Link, StackPlan
-from harness.model.errors import BackendError, HarnessError, ProbeError
+from harness.model.errors import BackendError, HarnessError, JournalError, ProbeError
 from harness.model.eventtime import EventClock
 from harness.model.fault import Fault
 from harness.model.plan import Plan
@@ -75,19 +75,30 @@ class Run:
 
     async def go(self) -> RunOutcome:
         """Do the whole line. Never raises HarnessError; cancellation heals, stops, and is raised on."""
-        closed, error = Closed(reason="error"), None
+        error: HarnessError | None = None
         try:
             met = await self._on_a_stack()
             closed = Closed(reason="completed" if met else "gate")
         except HarnessError as failure:
             closed, error = Closed(reason="error", error=str(failure)), failure
         except asyncio.CancelledError:
-            closed = Closed(reason="interrupted")
+            self._close(Closed(reason="interrupted"))
             raise
-        finally:
+        except BaseException as failure:
+            self._close(Closed(reason="error", error=f"{type(failure).__name__}: {failure}"))
+            raise
+        return RunOutcome(self.plan, self._run_dir, self._close(closed) or error)
+
+    def _close(self, closed: Closed) -> JournalError | None:
+        """Write the last line. Returns what the disk had against it."""
+        try:
             self._journal.write(closed)
             self._journal.close()
-        return RunOutcome(self.plan, self._run_dir, error)
+        except JournalError as error:
+            return error
+        except OSError as error:
+            return JournalError(f"the journal cannot be written: {error.strerror}", file=str(self._journal.path))
+        return None
 
     async def _on_a_stack(self) -> bool:
         self._phase("starting")
@@ -97,8 +108,13 @@ class Run:
             self._journal.write(Note(text="the stack is up", data={"ready_s": round(info.ready_s, 3)}))
             return await self._watched(workload)
         finally:
+            await _shielded(self._stop_stack())
+
+    async def _stop_stack(self) -> None:
+        try:
             self._phase("stopping")
-            await _shielded(self._backend.stop(), STOP_S)
+        finally:
+            await _bounded("stopping the stack", self._backend.stop(), STOP_S)
 
     def _stack_plan(self) -> StackPlan:
         sabotage = self.plan.sabotage
@@ -131,9 +147,17 @@ class Run:
                 self._journal.write(evidence)
             return True
         finally:
-            await _shielded(self._heal(), HEAL_S)
-            await _shielded(watchers.stop(), STOP_S)
-            await _shielded(seams.close(), STOP_S)
+            await _shielded(self._put_right(watchers, seams))
+
+    async def _put_right(self, watchers: Watchers, seams: Seams) -> None:
+        """Heal, then stop looking. Each part is done whatever becomes of the one before, and none takes for ever."""
+        try:
+            await _bounded("healing", self._heal(), HEAL_S)
+        finally:
+            try:
+                await _bounded("stopping the watchers", watchers.stop(), STOP_S)
+            finally:
+                await seams.close()
 
     async def _faults_and_recovery(self, gate: GateSeen, seams: Seams, watchers: Watchers) -> None:
         self._phase("baseline")
@@ -145,8 +169,7 @@ class Run:
                 await asyncio.wait([faults], timeout=TICK_S)
             faults.result()
         finally:
-            faults.cancel()
-            await asyncio.wait([faults])
+            await _ended(faults)
         reverted = [d.reverted_at_s for d in self._drivers.values() if d.reverted_at_s is not None]
         last_revert_s = max(reverted, default=self._journal.now_s())
         self._phase("observing")
@@ -158,26 +181,22 @@ class Run:
         self._phase("observed")
 
     async def _timeline(self, gate: GateSeen, seams: Seams, watchers: Watchers) -> None:
-        async with asyncio.TaskGroup() as group:
-            for step in self.plan.scenario.timeline:
-                group.create_task(self._step(step, gate, seams, watchers))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in self.plan.scenario.timeline:
+                    group.create_task(self._step(step, gate, seams, watchers))
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
 
     async def _step(self, step: FaultStep, gate: GateSeen, seams: Seams, watchers: Watchers) -> None:
         driver = None
         if self.plan.faults_on:
-            driver = Driver(
-                step,
-                self._make(step, seams),
-                self._journal,
-                lambda: int(seams.now_event()) if seams.clock is not None else None,
-                self._live.hits.add,
-                watchers.look,
-            )
-            self._drivers[step.id] = driver
-            await driver.prepare()
+            driver = await self._driver(step, seams, watchers)
+            if driver is None:
+                return
         why = await wait_for_start(step, gate.at_s, self._live, self._journal, watchers.settled_s)
         if why is not None:
-            self._journal.write(_failed(step, self._journal.now_s(), why))
+            self._journal.write(_failed(step, self._journal.now_s(), "waiting to start", why))
             return
         self._phase("fault", step.id)
         if driver is None:
@@ -185,8 +204,23 @@ class Run:
         else:
             await driver.run()
 
-    def _make(self, step: FaultStep, seams: Seams) -> Fault:
-        return Faults()[step.fault].make(step, seams, self.plan.seed)
+    async def _driver(self, step: FaultStep, seams: Seams, watchers: Watchers) -> Driver | None:
+        """Make a fault ready to go in; None, and written down, where it cannot be."""
+        try:
+            fault: Fault = Faults()[step.fault].make(step, seams, self.plan.seed)
+        except HarnessError as error:
+            self._journal.write(_failed(step, self._journal.now_s(), "prepare", str(error)))
+            return None
+        driver = Driver(
+            step,
+            fault,
+            self._journal,
+            lambda: int(seams.now_event()) if seams.clock is not None else None,
+            self._live.hits.add,
+            watchers.look,
+        )
+        self._drivers[step.id] = driver
+        return driver if await driver.prepare() else None
 
     async def _guarded(self, watchers: Watchers, work: Awaitable[T]) -> T:
         """Do some work, and stop it as soon as a watcher has failed: what it would see could not be relied on."""
@@ -197,14 +231,18 @@ class Run:
                 watchers.check()
             return task.result()
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            await _ended(task)
 
     async def _heal(self) -> None:
-        if any(not driver.reverted for driver in self._drivers.values()):
-            self._phase("healing")
-        for driver in self._drivers.values():
-            await driver.revert()
+        left = [driver for driver in self._drivers.values() if driver.needs_revert]
+        if left:
+            with contextlib.suppress(JournalError):  # a disk that is full must not keep a fault in
+                self._phase("healing")
+        # All at once: one that hangs must not keep the others in.
+        outcomes = await asyncio.gather(*(driver.revert() for driver in left), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def _event_clock(self) -> EventClock | None:
         if self._stack.event_clock is None:
@@ -244,25 +282,38 @@ class Run:
         self._on_progress(Progress(self.plan.run, at_s, what, text, data or {}))
 
 
-def _failed(step: FaultStep, at_s: float, why: str) -> FaultSeen:
-    return FaultSeen(
-        fault=step.id, stage="failed", lo_s=at_s, hi_s=at_s, evidence={"doing": "waiting to start", "error": why}
-    )
+def _failed(step: FaultStep, at_s: float, doing: str, why: str) -> FaultSeen:
+    return FaultSeen(fault=step.id, stage="failed", lo_s=at_s, hi_s=at_s, evidence={"doing": doing, "error": why})
 
 
-async def _shielded(work: Awaitable[None], limit_s: float) -> None:
-    """Finish some work even if the run is being cancelled, within a limit."""
+async def _ended(task: asyncio.Future[Any]) -> None:
+    """Cancel a task and wait until it has ended, however often this is cancelled itself."""
+    task.cancel()
+    try:
+        await _shielded(asyncio.wait([task]))
+    finally:
+        if task.done() and not task.cancelled():
+            task.exception()  # looked at; whoever waited for it has raised it already
+
+
+async def _bounded(doing: str, work: Awaitable[None], limit_s: float) -> None:
+    try:
+        async with asyncio.timeout(limit_s):
+            await work
+    except TimeoutError:
+        raise BackendError(f"{doing} took longer than {limit_s:g} s") from None
+
+
+async def _shielded(work: Awaitable[Any]) -> None:
+    """Finish some work, which must have limits of its own, even if the run is being cancelled meanwhile."""
     task = asyncio.ensure_future(work)
-    deadline_s = time.monotonic() + limit_s
     cancelled = False
-    while not task.done() and time.monotonic() < deadline_s:
+    while not task.done():
         try:
-            await asyncio.wait([task], timeout=deadline_s - time.monotonic())
+            await asyncio.wait([task])
         except asyncio.CancelledError:
             cancelled = True
-    if not task.done():
-        task.cancel()
-        raise BackendError(f"cleaning up took longer than {limit_s:g} s")
     if cancelled:
+        task.cancelled() or task.exception()
         raise asyncio.CancelledError
     task.result()

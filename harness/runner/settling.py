@@ -62,6 +62,8 @@ class Settling:
         """Whether nothing that is expected needs the run to go on."""
         if now_s < last_revert_s + max(self._plan.scenario.observe, LEAST_S):
             return False
+        if any(stage == "failed" for _, stage in self._live.stages):
+            return True  # nothing can rest on this run any more
         if self._plan.twin == "control":
             return now_s >= last_revert_s + max(self._plan.scenario.observe, 3.0)
         expect = self._plan.scenario.expect

@@ -14,7 +14,7 @@ import aiohttp
 
 from harness.journal.writer import JournalWriter
 from harness.model.backend import FAULT_PROXY, Backend
-from harness.model.errors import BackendError, ProbeError
+from harness.model.errors import BackendError, HarnessError, ProbeError
 from harness.model.eventtime import EventClock
 from harness.model.plan import Plan
 from harness.model.readings import ProcessSeen
@@ -114,7 +114,7 @@ class Watchers:
         for name, task in self._tasks.items():
             if task.done() and not task.cancelled():
                 error = task.exception()
-                if isinstance(error, BackendError):
+                if isinstance(error, HarnessError):
                     raise error
                 if error is not None:
                     raise ProbeError(f"the watcher of {name} failed: {type(error).__name__}: {error}") from error

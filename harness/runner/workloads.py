@@ -24,9 +24,13 @@ async def workload_for(plan: Plan, stack: StackDescription, backend: Backend, su
         return None
     start = plan.scenario.start_at or ""
     path = suite_dir / "workloads" / f"{stack.name}-{start.replace(':', '') or 'default'}-{HOURS}h.jsonl"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        await _make(stack, backend, start, path)
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            await _make(stack, backend, start, path)
+    except OSError as error:
+        message = f"the workload cannot be written: {error.strerror}"
+        raise BackendError(message, file=str(path), remedy="choose a place with room for it with --reports") from error
     return await asyncio.to_thread(read_workload, path)
 
 
@@ -43,4 +47,6 @@ async def _make(stack: StackDescription, backend: Backend, start: str, path: Pat
     if done.exit_code != 0:
         said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise BackendError(f"the stack's workload could not be made ({' '.join(filled[:3])}): {said}")
+    if not part.exists():
+        raise BackendError(f"the stack's workload was not written where it was asked for ({' '.join(filled[:3])})")
     part.rename(path)
