@@ -25,6 +25,9 @@ from harness.runner.progress import OnProgress, Progress
 from harness.runner.run import RunOutcome
 from harness.runner.worker import LINE_LIMIT
 
+END_S = 45.0
+"""How long a worker may take to heal and stop; then it is killed, and its stack dies with it."""
+
 
 @dataclass(frozen=True)
 class SuiteRequest:
@@ -59,22 +62,34 @@ class _Suite:
             loop.add_signal_handler(number, self._stop)
         jobs = max(1, min(self._request.jobs, len(self._request.plans)))
         try:
-            await asyncio.gather(*(self._slot(k) for k in range(jobs)))
+            async with asyncio.TaskGroup() as slots:
+                for k in range(jobs):
+                    slots.create_task(self._slot(k))
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
             for task in self._shared.values():
-                if task.done() and task.exception() is None:
+                await asyncio.wait([task])
+                if not task.cancelled() and task.exception() is None:
                     await asyncio.to_thread(task.result().close)
         return [self._outcomes[i] for i in sorted(self._outcomes)]
 
     def _stop(self) -> None:
         again, self._stopping = self._stopping, True
         for worker in self._workers:
-            if again:
+            if again and worker.returncode is None:
                 worker.kill()
             elif worker.stdin is not None:
                 worker.stdin.close()
+        if not again:
+            asyncio.get_running_loop().call_later(END_S, self._kill_all)
+
+    def _kill_all(self) -> None:
+        for worker in self._workers:
+            if worker.returncode is None:
+                worker.kill()
 
     async def _slot(self, number: int) -> None:
         """Give one worker one plan after the other; a worker that died is replaced for the next plan."""
@@ -82,9 +97,12 @@ class _Suite:
         try:
             while self._waiting and not self._stopping:
                 index, plan = self._waiting.popleft()
-                if worker is None or worker.returncode is not None:
-                    worker = await self._start_worker(number)
-                self._outcomes[index] = await self._one(worker, plan)
+                try:
+                    if worker is None or worker.returncode is not None:
+                        worker = await self._start_worker(number)
+                    self._outcomes[index] = await self._one(worker, plan)
+                except HarnessError as error:
+                    self._outcomes[index] = RunOutcome(plan, self._run_dir(plan), error)
         finally:
             if worker is not None:
                 await self._end_worker(worker)
@@ -112,7 +130,9 @@ class _Suite:
             worker.stdin.write(json.dumps(task).encode() + b"\n")
             await worker.stdin.drain()
             said = await self._listen(worker)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            worker.kill()  # what it says cannot be relied on any more
+            await worker.wait()
             said = {"interrupted": False, "error": {"kind": "BackendError", "message": f"the run's process: {error}"}}
         outcome = RunOutcome(plan, run_dir, _error(said["error"]), bool(said["interrupted"]))
         self._on_progress(Progress(plan.run, 0.0, "done", _told(outcome), {"run_dir": str(run_dir)}))
@@ -127,9 +147,10 @@ class _Suite:
                 return outcome
             self._on_progress(Progress(**said["progress"]))
         code = await worker.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         return {
             "interrupted": self._stopping,
-            "error": {"kind": "BackendError", "message": f"the run's process ended with {code}"},
+            "error": {"kind": "BackendError", "message": f"the run's process {how} before the run was over"},
         }
 
     async def _share(self, stack: str, backend: str) -> Shared:
@@ -141,27 +162,37 @@ class _Suite:
         return await asyncio.shield(self._shared[stack])
 
     async def _start_worker(self, number: int) -> asyncio.subprocess.Process:
-        self._request.out_dir.mkdir(parents=True, exist_ok=True)
-        with (self._request.out_dir / f"worker-{number + 1}.log").open("ab") as log:
-            worker = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
-                "harness.runner.worker",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                limit=LINE_LIMIT,
-                # Ctrl-C in the terminal is for the suite, which then stops its workers in good order.
-                start_new_session=True,
-            )
+        path = self._request.out_dir / f"worker-{number + 1}.log"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as log:
+                worker = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "harness.runner.worker",
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=log,
+                    limit=LINE_LIMIT,
+                    # Ctrl-C in the terminal is for the suite, which then stops its workers in good order.
+                    start_new_session=True,
+                )
+        except OSError as error:
+            message = f"the process of a run could not be started: {error.strerror}"
+            raise BackendError(message, file=str(path)) from error
         self._workers.add(worker)
         return worker
 
     async def _end_worker(self, worker: asyncio.subprocess.Process) -> None:
         if worker.stdin is not None:
             worker.stdin.close()
-        await worker.wait()
+        try:
+            async with asyncio.timeout(END_S):
+                await worker.wait()
+        except TimeoutError:
+            worker.kill()
+            await worker.wait()
         self._workers.discard(worker)
 
     def _run_dir(self, plan: Plan) -> Path:

@@ -7,14 +7,19 @@ its owner is gone or wants it to stop: the run at hand is healed and stopped, th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import importlib
 import json
+import logging
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 from harness.backends.stackfile import resolve_stack
-from harness.model.errors import HarnessError
+from harness.model.errors import BackendError, HarnessError
 from harness.model.plan import Plan
 from harness.model.stack import StackDescription
 from harness.runner.backends import backend_for
@@ -22,22 +27,15 @@ from harness.runner.progress import Progress
 from harness.runner.run import Run, RunOutcome
 
 LINE_LIMIT = 16 * 2**20
-
-
-def _send(kind: str, data: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps({kind: data}) + "\n")
-    sys.stdout.flush()
-
-
-def _tell(progress: Progress) -> None:
-    fields = ("run", "at_s", "what", "text", "data")
-    _send("progress", {f: getattr(progress, f) for f in fields})
+THREADS = 32
+INTERRUPTED: dict[str, Any] = {"interrupted": True, "error": None}
 
 
 class Worker:
     """Takes tasks until there are no more."""
 
-    def __init__(self) -> None:
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
         self._stacks: dict[str, StackDescription] = {}
 
     async def serve(self, lines: asyncio.StreamReader) -> None:
@@ -52,7 +50,8 @@ class Worker:
             await asyncio.wait([following, task], return_when=asyncio.FIRST_COMPLETED)
             if not task.done() and not following.result():
                 task.cancel()
-            _send("outcome", await task)
+            await asyncio.wait([task])
+            self._send("outcome", INTERRUPTED if task.cancelled() else task.result())
             gc.collect()
             line = await following
 
@@ -66,13 +65,29 @@ class Worker:
         except HarnessError as failure:
             error = failure
         except asyncio.CancelledError:
-            return {"interrupted": True, "error": None}
+            return INTERRUPTED
+        except Exception as failure:  # a mistake of the harness: said in one line, and told in full in the log
+            logging.getLogger(__name__).exception("the run failed")
+            error = BackendError(
+                f"the harness itself failed: {type(failure).__name__}: {failure}",
+                remedy="what led there is in the worker's log beside the runs",
+            )
         return {"interrupted": False, "error": _plain(error)}
+
+    def _send(self, kind: str, data: dict[str, Any]) -> None:
+        # Whoever listened may be gone; the run must be healed and stopped all the same.
+        with contextlib.suppress(OSError, ValueError):
+            self._out.write(json.dumps({kind: data}) + "\n")
+            self._out.flush()
+
+    def _tell(self, progress: Progress) -> None:
+        fields = ("run", "at_s", "what", "text", "data")
+        self._send("progress", {f: getattr(progress, f) for f in fields})
 
     async def _run(self, plan: Plan, stack: StackDescription, run_dir: Path, token: str) -> RunOutcome:
         backend = backend_for(stack, plan.backend, token)
         try:
-            return await Run(plan, stack, backend, run_dir, _tell).go()
+            return await Run(plan, stack, backend, run_dir, self._tell).go()
         finally:
             await backend.close()
 
@@ -89,12 +104,40 @@ def _plain(error: HarnessError | None) -> dict[str, Any] | None:
     return {"kind": type(error).__name__} | {f: getattr(error, f) for f in fields}
 
 
-async def main() -> None:
+async def main(out: TextIO) -> None:
     """Serve tasks from standard input."""
+    loop = asyncio.get_running_loop()
+    # More than there are cores: these threads only wait, for stores and proxies that are slow on purpose.
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="waiting")
+    loop.set_default_executor(threads)
+    warming = loop.run_in_executor(None, _warm_up)
     lines = asyncio.StreamReader(limit=LINE_LIMIT)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    await Worker().serve(lines)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    await warming
+    await Worker(out).serve(lines)
+    threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _warm_up() -> None:
+    """Import what the runs will need, before any of them: in the middle of one it would make the harness late."""
+    for module in ("boto3", "redis.asyncio", "pyarrow.parquet", "onnxruntime", "requests"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+
+
+def _own_stdout() -> TextIO:
+    """Take standard output for what the suite is told; what others print goes to the log."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return out
+
+
+def _leave() -> NoReturn:
+    """End now: a thread that hangs in a call must not keep the process."""
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(_own_stdout()))
+    _leave()
