@@ -75,7 +75,9 @@ def bulk(arms: list[Arm], size: Size) -> list[Line]:
 
             direct = statistics.median(loads.bulk_gb_s(sink, connections, size.bulk_bytes) for _ in range(3))
             got = _medians(arms, size.rounds, through)
-            lines.append(_line(f"pass-through, {connections} connection{'s'[: connections > 1]}", "GB/s", got, "≥ 2", direct))
+            lines.append(
+                _line(f"pass-through, {connections} connection{'s'[: connections > 1]}", "GB/s", got, "≥ 2", direct)
+            )
         got = {name: statistics.median(values) for name, values in cpu.items()}
         lines.append(_line("CPU a gigabyte", "s", got, "≤ 0.5"))
 
@@ -105,7 +107,9 @@ def trips(arms: list[Arm], size: Size) -> list[Line]:
         for share in (0.5, 0.99):
             median = {name: statistics.median(values[share]) for name, values in taken.items()}
             got = {arm.name: median[arm.name] - median["direct"] for arm in arms}
-            lines.append(_line(f"added round trip of 200 bytes, p{share * 100:.0f}", "µs", got, "≤ 0.5", median["direct"]))
+            lines.append(
+                _line(f"added round trip of 200 bytes, p{share * 100:.0f}", "µs", got, "≤ 0.5", median["direct"])
+            )
 
         def late(arm: Arm) -> float:
             with arm.proxy(echo, type="latency", attributes={"latency": 50}) as place:
@@ -135,7 +139,10 @@ def idle(size: Size) -> list[Line]:
                         threads[name] = arm.threads()
             line = _line(f"memory a connection, {count} idle", "KiB", got, "≤ 0.1")
             lines.append(line)
-            print(f"  threads with {count} idle connections: theirs {threads['theirs']}, ours {threads['ours']}", file=sys.stderr)
+            print(
+                f"  threads with {count} idle connections: theirs {threads['theirs']}, ours {threads['ours']}",
+                file=sys.stderr,
+            )
     return lines
 
 
@@ -143,7 +150,18 @@ def table(lines: list[Line]) -> str:
     rows = [("measure", "unit", "direct", "Toxiproxy 2.12", "ours", "ratio", "to reach", "")]
     for line in lines:
         direct = "" if line.direct is None else f"{line.direct:.2f}"
-        rows.append((line.measure, line.unit, direct, f"{line.theirs:.2f}", f"{line.ours:.2f}", f"{line.ratio:.2f}", line.bound, "yes" if line.met else "NO"))
+        rows.append(
+            (
+                line.measure,
+                line.unit,
+                direct,
+                f"{line.theirs:.2f}",
+                f"{line.ours:.2f}",
+                f"{line.ratio:.2f}",
+                line.bound,
+                "yes" if line.met else "NO",
+            )
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     out = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
     out.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")

@@ -37,7 +37,9 @@ class Arm:
     @contextlib.contextmanager
     def proxy(self, upstream: tuple[str, int], **toxic: Any) -> Iterator[tuple[str, int]]:
         """The address of a proxy before an upstream, for the length of a `with` block."""
-        made = self.call("POST", "/proxies", {"name": "bench", "listen": "127.0.0.1:0", "upstream": f"{upstream[0]}:{upstream[1]}"})
+        made = self.call(
+            "POST", "/proxies", {"name": "bench", "listen": "127.0.0.1:0", "upstream": f"{upstream[0]}:{upstream[1]}"}
+        )
         try:
             if toxic:
                 self.call("POST", "/proxies/bench/toxics", toxic)

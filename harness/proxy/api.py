@@ -126,7 +126,6 @@ class Api:
     def _version(self, _request: Request, _names: list[str]) -> Answer:
         return Answer(200, f'{{"version": "{VERSION}"}}\n'.encode(), "application/json;charset=utf-8")
 
-
     def _journal(self, request: Request, _names: list[str]) -> Answer:
         name, _, number = request.query.partition("=")
         since = int(number) if name == "since" and number.isascii() and number[:18].isdigit() else 0

@@ -3,6 +3,7 @@
 import argparse
 import ctypes
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ def serve(
     """Run a fault proxy until SIGINT or SIGTERM; the exit code."""
     if die_with_parent:
         _die_with_parent()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     try:
         server = ProxyServer(host=host, port=port, seed=seed, metrics=metrics)
         if config is not None:

@@ -52,7 +52,7 @@ class _BrokenError(Exception):
         self.status = status
 
 
-class _Client:
+class Client:
     """One connection to the API."""
 
     def __init__(self, server: "HttpServer", sock: socket.socket) -> None:
@@ -198,7 +198,7 @@ class HttpServer:
         self.loop = loop
         self.resolver = resolver
         self.handler = handler
-        self.clients: set[_Client] = set()
+        self.clients: set[Client] = set()
         self.sock: socket.socket | None = None
 
     def listen(self, place: Place) -> tuple[str, int]:
@@ -225,13 +225,16 @@ class HttpServer:
         assert self.sock is not None
         try:
             sock, _ = self.sock.accept()
+        except BlockingIOError:
+            return
         except OSError:
+            self.loop.rest(self.sock.fileno(), IN, self._accept, 0.05)
             return
         if len(self.clients) >= CONNECTIONS:
             sock.close()
             return
         sock.setblocking(False)
-        self.clients.add(_Client(self, sock))
+        self.clients.add(Client(self, sock))
 
 
 def _head(raw: bytes) -> tuple[Request, bool]:

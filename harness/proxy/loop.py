@@ -11,6 +11,7 @@ import itertools
 import os
 import select
 import time
+import traceback
 from collections.abc import Callable
 
 IN, OUT = 0x001, 0x004
@@ -54,10 +55,12 @@ class Loop:
         self.poller = select.epoll() if hasattr(select, "epoll") else _Poll()
         self.now = time.monotonic
         self._handlers: dict[int, Callable[[int], None]] = {}
+        self._resting: dict[int, Timer] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._posted: collections.deque[Callable[[], None]] = collections.deque()
         self._running = False
+        self.contain: Callable[[Callable[..., None] | None], None] = lambda _: None  # what to do when a handler failed
         self._wake_r, self._wake_w = os.pipe()
         for end in (self._wake_r, self._wake_w):
             os.set_blocking(end, False)
@@ -66,6 +69,7 @@ class Loop:
         self._fine = [number] if number < _SELECT_LIMIT else []
 
     def register(self, fd: int, mask: int, handler: Callable[[int], None]) -> None:
+        self._resting.pop(fd, None)
         self.poller.register(fd, mask)
         self._handlers[fd] = handler
 
@@ -73,8 +77,18 @@ class Loop:
         self.poller.modify(fd, mask)
 
     def unregister(self, fd: int) -> None:
+        self._resting.pop(fd, None)
         if self._handlers.pop(fd, None) is not None:
             self.poller.unregister(fd)
+
+    def rest(self, fd: int, mask: int, handler: Callable[[int], None], for_s: float) -> None:
+        """Hear nothing of a descriptor for a while: it is ready, and nothing can be done about it now."""
+        self.unregister(fd)
+        resting = self._resting[fd] = self.after(for_s, lambda: self._rested(fd, mask, handler, resting))
+
+    def _rested(self, fd: int, mask: int, handler: Callable[[int], None], timer: Timer) -> None:
+        if self._resting.get(fd) is timer:  # and was not unregistered, or even closed, in the meantime
+            self.register(fd, mask, handler)
 
     def at(self, when: float, call: Callable[[], None]) -> Timer:
         timer = Timer(call)
@@ -93,12 +107,18 @@ class Loop:
     def run(self) -> None:
         self._running = True
         while self._running:
-            for fd, mask in self._wait():
-                handler = self._handlers.get(fd)
-                if handler is not None:  # closed by an earlier handler of the same round
-                    handler(mask)
-            if self._timers:
-                self._run_due()
+            handler: Callable[..., None] | None = None
+            try:
+                for fd, mask in self._wait():
+                    handler = self._handlers.get(fd)
+                    if handler is not None:  # closed by an earlier handler of the same round
+                        handler(mask)
+                handler = None
+                if self._timers:
+                    self._run_due()
+            except Exception:  # noqa: BLE001 - a defect met on one connection must not take all others along
+                traceback.print_exc()
+                self.contain(handler)
 
     def stop(self) -> None:
         self.post(self._halt)

@@ -7,7 +7,9 @@ this platform, or no descriptor left, `take` gives None and the bytes go through
 import contextlib
 import fcntl
 import os
+import resource
 
+_KEPT_FOR_THE_API = 64  # descriptors, so that a fault can be taken off whatever it brought about
 WANTED_BYTES = 1 << 20
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
 CAN_SPLICE = hasattr(os, "splice")
@@ -35,6 +37,7 @@ class PipePool:
         self._keep = keep
         self._idle: list[Pipe] = []
         self.hot = self.take()
+        self.descriptors = max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _KEPT_FOR_THE_API)
 
     def take(self) -> Pipe | None:
         if self._idle:

@@ -142,9 +142,12 @@ class Proxy:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    self._rest()
+                if error.errno != errno.ECONNABORTED:  # out of descriptors or memory
+                    self.loop.rest(self._listener.fileno(), IN, self._accept, _OUT_OF_DESCRIPTORS_S)
                 return
+            if sock.fileno() >= self.pipes.descriptors:
+                sock.close()  # the last few are kept for the API
+                continue
             sock.setblocking(False)
             self.accepted += 1
             connection = Connection(self, sock, self.accepted)
@@ -153,15 +156,3 @@ class Proxy:
                 connection.add(toxic)
             if not connection.closed:
                 connection.dial()
-
-    def _rest(self) -> None:
-        """Out of descriptors: do not spin on a queue that cannot be served, but look again soon."""
-        listener = self._listener
-        assert listener is not None
-        self.loop.unregister(listener.fileno())
-
-        def again() -> None:
-            if self._listener is listener:
-                self.loop.register(listener.fileno(), IN, self._accept)
-
-        self.loop.after(_OUT_OF_DESCRIPTORS_S, again)

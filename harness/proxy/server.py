@@ -4,12 +4,13 @@ import contextlib
 import json
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.proxy.address import NotYetKnown, Resolver
 from harness.proxy.api import Api
-from harness.proxy.httpd import HttpServer
+from harness.proxy.connection import Connection
+from harness.proxy.httpd import Client, HttpServer
 from harness.proxy.loop import Loop
 from harness.proxy.pipes import CAN_SPLICE, PipePool
 from harness.proxy.registry import Registry
@@ -37,6 +38,7 @@ class ProxyServer:
         self.http = HttpServer(self.loop, self.resolver, Api(self.registry, with_metrics=metrics))
         shown_host = f"[{host}]" if ":" in host else host
         self.host, self.port = self.http.listen(self.resolver.known(f"{shown_host}:{port}")[0])
+        self.loop.contain = _contain
         self._thread: threading.Thread | None = None
 
     @property
@@ -83,6 +85,13 @@ class ProxyServer:
             self._thread = None
 
 
+def _contain(handler: Callable[..., None] | None) -> None:
+    """A handler failed: close what it belongs to, a client's connection or one to the API, and go on."""
+    owner = getattr(handler, "__self__", None)
+    if isinstance(owner, Connection | Client):
+        owner.close()
+
+
 @contextlib.contextmanager
 def running(
     *, seed: int | None = None, port: int = 0, metrics: bool = False, splice: bool = CAN_SPLICE
@@ -93,4 +102,3 @@ def running(
         yield server
     finally:
         server.stop()
-

@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from proxy_arms import Arm, Upstream, connect, receive, until
 
-SLOW = {"attributes": {"latency": 5, "jitter": 2}, "name": "slow", "type": "latency", "stream": "upstream", "toxicity": 0.3}
+SLOW = {
+    "attributes": {"latency": 5, "jitter": 2},
+    "name": "slow",
+    "type": "latency",
+    "stream": "upstream",
+    "toxicity": 0.3,
+}
 
 
 def shown(answer: dict[str, Any]) -> dict[str, Any]:
@@ -240,7 +246,9 @@ def test_toxics_are_made_shown_changed_and_removed(arm: Arm, quiet: Upstream) ->
     changed = arm.call("PATCH", "/proxies/p/toxics/slow", {"attributes": {"jitter": 9}})
     assert changed.json == {**SLOW, "attributes": {"latency": 5, "jitter": 9}}, "the rest stays as it is"
     changed = arm.call("POST", "/proxies/p/toxics/slow", {"toxicity": 1, "name": "n", "stream": "downstream"})
-    assert changed.json == {**SLOW, "attributes": {"latency": 5, "jitter": 9}, "toxicity": 1}, "name and stream are fixed"
+    assert changed.json == {**SLOW, "attributes": {"latency": 5, "jitter": 9}, "toxicity": 1}, (
+        "name and stream are fixed"
+    )
     answer = arm.call("DELETE", "/proxies/p/toxics/slow")
     assert (answer.status, answer.text) == (204, "")
     assert arm.call("GET", "/proxies/p/toxics").json == []
@@ -288,7 +296,11 @@ def test_toxics_are_listed_upstream_first_and_in_order(arm: Arm, quiet: Upstream
         ({"type": "latency", "stream": "up"}, (400, "stream was invalid, can be either upstream or downstream")),
         (
             {"type": "latency", "toxicity": "x"},
-            (400, "bad request body: json: cannot unmarshal string into Go struct field ToxicWrapper.toxicity of type float32"),
+            (
+                400,
+                "bad request body: json: cannot unmarshal string into Go struct field "
+                "ToxicWrapper.toxicity of type float32",
+            ),
         ),
     ],
 )

@@ -1,8 +1,7 @@
-"""Byte-exactness: random payloads, chunkings, toxics, changes and removals; what must arrive arrives, in order, both ways.
+"""Byte-exactness: random payloads, chunkings, toxics, changes, removals.
 
-None of the toxics here means to lose a byte, so each side must receive exactly what the other sent, and its end.
-Among others it is in the order of toxics, in the moments of their coming and going, and in half-closes that a proxy
-gets this wrong.
+None of the toxics here means to lose a byte, so each side must receive exactly what the other sent, in order, and its
+end. It is in the order of toxics, the moments of their coming and going, and half-closes that a proxy gets this wrong.
 """
 
 import random
@@ -19,10 +18,17 @@ SIZES = st.integers(0, 400_000)
 CHUNKS = st.lists(st.integers(1, 70_000), max_size=6).map(lambda sizes: [*sizes, 30_000])
 STREAMS = st.sampled_from(["upstream", "downstream"])
 HARMLESS = st.one_of(
-    st.builds(lambda latency, jitter: ("latency", {"latency": latency, "jitter": jitter}), st.integers(0, 8), st.integers(0, 8)),
+    st.builds(
+        lambda latency, jitter: ("latency", {"latency": latency, "jitter": jitter}),
+        st.integers(0, 8),
+        st.integers(0, 8),
+    ),
     st.builds(lambda rate: ("bandwidth", {"rate": rate}), st.integers(20_000, 1_000_000)),
     st.builds(
-        lambda average, share: ("slicer", {"average_size": average, "size_variation": int(average * share), "delay": 0}),
+        lambda average, share: (
+            "slicer",
+            {"average_size": average, "size_variation": int(average * share), "delay": 0},
+        ),
         st.integers(800, 50_000),
         st.floats(0, 0.99),
     ),
@@ -139,7 +145,9 @@ def test_every_byte_arrives_in_order_both_ways(
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(size=st.integers(1, 300_000), limit=st.integers(0, 300_000), chunks=CHUNKS, behind=st.lists(HARMLESS, max_size=2))
+@given(
+    size=st.integers(1, 300_000), limit=st.integers(0, 300_000), chunks=CHUNKS, behind=st.lists(HARMLESS, max_size=2)
+)
 def test_a_limit_lets_exactly_so_many_bytes_through(
     still: Any, size: int, limit: int, chunks: list[int], behind: list[Any]
 ) -> None:

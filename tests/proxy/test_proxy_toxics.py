@@ -210,7 +210,9 @@ def test_limit_data_waits_for_the_toxics_behind_it(mine: Arm, upstream: Callable
         assert receive_all(sock) == bytes(range(100))
 
 
-def test_limit_data_delivers_what_it_lets_through_to_a_slow_reader(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_limit_data_delivers_what_it_lets_through_to_a_slow_reader(
+    mine: Arm, upstream: Callable[..., Upstream]
+) -> None:
     size = 3_000_000
     place = mine.make(upstream(lambda sock: sock.sendall(bytes(2 * size))))
     mine.poison("limit_data", bytes=size)

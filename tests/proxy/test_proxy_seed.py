@@ -1,0 +1,228 @@
+"""The same seed gives the same choices, however the bytes came; another seed gives others."""
+
+import itertools
+import random
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from proxy_arms import Arm, Upstream, connect, leave, receive, receive_all
+
+from harness.proxy.chance import Chance
+from harness.proxy.server import running
+from harness.proxy.toxics.bandwidth import Bandwidth
+from harness.proxy.toxics.corrupt import Corrupt
+from harness.proxy.toxics.latency import Latency
+from harness.proxy.toxics.packet_loss import PacketLoss
+from harness.proxy.toxics.slicer import Slicer
+from harness.proxy.toxics.stage import Stage
+
+PAYLOAD = bytes(range(256)) * 300
+
+
+class Stand:
+    """A stream that is none: it has an ordinal, a clock that stands still, and remembers what leaves."""
+
+    def __init__(self, kind: type[Stage], values: dict[str, Any], seed: int, ordinal: int) -> None:
+        self.ordinal = ordinal
+        self.out: list[tuple[int, bytes]] = []
+        self.lost_bytes = 0
+        self.offset = 0
+        self.closed = False
+        self.connection = self.loop = self.tally = self
+        self.bits: list[tuple[int, int, int]] = []
+        self.touched = 0
+        self.toxic = self
+        self.values = values
+        self.chance = Chance(seed, "p", "t")
+        self.stage = kind(self, self)  # type: ignore[arg-type]
+        self.stage.start()
+
+    def now(self) -> float:
+        return 0.0
+
+    def at(self, when: float, call: Any) -> Any:
+        return self
+
+    def cancel(self) -> None:
+        pass
+
+    def push(self, offset: int, data: bytes) -> None:
+        self.out.append((offset, data))
+
+    def lost(self, size: int) -> None:
+        self.lost_bytes += size
+
+    def dropped(self, size: int) -> None:
+        pass
+
+    def passed(self, size: int) -> None:
+        pass
+
+    def delayed(self, delay_s: float, size: int) -> None:
+        pass
+
+    def flipped(self, ordinal: int, offset: int, bit: int) -> None:
+        self.bits.append((ordinal, offset, bit))
+
+    def feed(self, payload: bytes, cuts: list[int]) -> None:
+        edges = [0, *sorted(cut for cut in set(cuts) if 0 < cut < len(payload)), len(payload)]
+        for start, stop in itertools.pairwise(edges):
+            self.stage.push(start, payload[start:stop])
+        self.stage.flush()
+
+    def bytes_out(self) -> dict[int, int]:
+        return {offset + number: byte for offset, data in self.out for number, byte in enumerate(data)}
+
+
+CUTS = st.lists(st.integers(1, 20_000), max_size=40)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (Corrupt, {"rate": 0.01, "offsets": [3, 4096, 5000]}),
+        (Corrupt, {"rate": 1.0, "offsets": []}),
+        (PacketLoss, {"loss_rate": 0.3, "correlation": 0.0}),
+        (PacketLoss, {"loss_rate": 0.1, "correlation": 0.8}),
+    ],
+)
+@given(cuts=CUTS)
+def test_what_is_flipped_or_lost_does_not_hang_on_chunking(
+    kind: type[Stage], values: dict[str, Any], cuts: list[int]
+) -> None:
+    payload = PAYLOAD[:20_000]
+    whole, chunked = Stand(kind, values, 5, 1), Stand(kind, values, 5, 1)
+    whole.feed(payload, [])
+    chunked.feed(payload, cuts)
+    assert chunked.bytes_out() == whole.bytes_out()
+    assert chunked.bits == whole.bits
+
+
+@given(cuts=CUTS, average=st.integers(1, 3000), share=st.floats(0, 0.999))
+def test_cuts_of_the_slicer_are_places_in_the_stream(cuts: list[int], average: int, share: float) -> None:
+    values = {"average_size": average, "size_variation": int(average * share), "delay": 0}
+    payload = PAYLOAD[:20_000]
+    whole, chunked = Stand(Slicer, values, 5, 1), Stand(Slicer, values, 5, 1)
+    whole.feed(payload, [])
+    chunked.feed(payload, cuts)
+    starts = {offset for offset, _ in whole.out}
+    assert {offset for offset, _ in chunked.out} == starts | {cut for cut in cuts if cut < len(payload)}
+    sizes = [len(data) for _, data in whole.out][1:-1]
+    assert all(abs(size - average) <= values["size_variation"] + 1 for size in sizes)
+
+
+@given(cuts=CUTS, jitter=st.integers(1, 500))
+def test_jitter_does_not_hang_on_chunking(cuts: list[int], jitter: int) -> None:
+    """For bytes that came at the same moment, the moment at which each leaves is the same however they were cut."""
+
+    def leaving(cuts: list[int]) -> dict[int, float]:
+        stand = Stand(Latency, {"latency": 100, "jitter": jitter}, 5, 1)
+        moments: dict[int, float] = {}
+        edges = [0, *sorted(cut for cut in set(cuts) if cut < 20_000), 20_000]
+        for start, stop in itertools.pairwise(edges):
+            stand.stage.push(start, PAYLOAD[start:stop])
+        latest = 0.0
+        for came, offset, data in stand.stage.held:  # type: ignore[attr-defined]
+            latest = max(latest, stand.stage.leaves_at(came, offset, data))  # type: ignore[attr-defined]
+            moments.update(dict.fromkeys(range(offset, offset + len(data)), latest))
+        return moments
+
+    assert leaving(cuts) == leaving([])
+
+
+def test_loss_and_corruption_come_at_the_rates_asked_for() -> None:
+    payload = bytes(1_000_000)
+    corrupt = Stand(Corrupt, {"rate": 0.01, "offsets": []}, 1, 1)
+    corrupt.feed(payload, [])
+    assert 0.009 < len(corrupt.bits) / len(payload) < 0.011
+    assert {bit for _, _, bit in corrupt.bits} == set(range(8))
+    loss = Stand(PacketLoss, {"loss_rate": 0.2, "correlation": 0.0}, 1, 1)
+    loss.feed(payload, [])
+    assert 0.14 < loss.lost_bytes / len(payload) < 0.26
+    bursts = Stand(PacketLoss, {"loss_rate": 0.2, "correlation": 0.6}, 1, 1)
+    bursts.feed(payload, [])
+    assert 0.4 < bursts.lost_bytes / len(payload) < 0.6  # 0.2 / (1 - 0.6)
+    assert len(bursts.out) < len(loss.out), "the same share, in longer runs"
+
+
+def test_bandwidth_asks_for_the_time_that_the_rate_says() -> None:
+    stand = Stand(Bandwidth, {"rate": 100}, 1, 1)
+    stand.stage.push(0, bytes(25_000))
+    due = []
+    while stand.stage.held:  # type: ignore[attr-defined]
+        head = stand.stage.held[0]  # type: ignore[attr-defined]
+        due.append(stand.stage.leaves_at(*head))  # type: ignore[attr-defined]
+        stand.stage.held.popleft()  # type: ignore[attr-defined]
+        stand.stage.gone(due[-1], 0.0)  # type: ignore[attr-defined]
+    assert due == pytest.approx([0.1, 0.2, 0.25])
+
+
+def test_a_choice_is_a_number_of_its_own() -> None:
+    one = Chance(1, "proxy", "toxic")
+    assert one.unit(1) == Chance(1, "proxy", "toxic").unit(1)
+    others = [Chance(2, "proxy", "toxic"), Chance(1, "prox", "ytoxic"), Chance(1, "proxy", "other")]
+    assert len({chance.unit(1) for chance in [one, *others]} | {one.unit(2), one.unit(1, 1)}) == 6
+    units = [one.unit(ordinal) for ordinal in range(2000)]
+    assert all(0 <= unit < 1 for unit in units)
+    assert 0.45 < sum(units) / len(units) < 0.55
+
+
+def _struck(seed: int, upstream: Upstream, splice: bool) -> list[bool]:
+    """Which of 24 connections a toxic of toxicity 0.5 strikes."""
+    with running(seed=seed, splice=splice) as server:
+        arm = Arm("ours", server.host, server.port)
+        place = arm.make(upstream)
+        arm.call("POST", "/proxies/p/toxics", {"type": "limit_data", "toxicity": 0.5, "attributes": {"bytes": 1}})
+        got = []
+        for _ in range(24):
+            with connect(place) as sock:
+                sock.sendall(b"ab")
+                sock.shutdown(socket.SHUT_WR)
+                got.append(receive_all(sock) == b"a")
+        return got
+
+
+def test_the_same_seed_strikes_the_same_connections(upstream: Callable[..., Upstream]) -> None:
+    echo = upstream()
+    first = _struck(11, echo, splice=True)
+    assert first == _struck(11, echo, splice=True) == _struck(11, echo, splice=False)
+    assert first != _struck(12, echo, splice=True)
+    assert set(first) == {True, False}
+
+
+def _corrupted(seed: int, upstream: Upstream, chunk: int) -> tuple[bytes, list[list[int]]]:
+    with running(seed=seed) as server:
+        arm = Arm("ours", server.host, server.port)
+        place = arm.make(upstream)
+        arm.poison("corrupt", rate=0.001, offsets=[0, 77])
+        with connect(place) as sock:
+            upstream.arrived.acquire()
+            for start in range(0, len(PAYLOAD), chunk):
+                upstream.accepted[-1].sendall(PAYLOAD[start : start + chunk])
+            got = receive(sock, len(PAYLOAD))
+        flips: list[list[int]] = arm.did("corrupt_downstream")["flips"]
+        return got, flips
+
+
+def test_the_same_seed_flips_the_same_bits(upstream: Callable[..., Upstream]) -> None:
+    quiet = upstream(leave)
+    got, flips = _corrupted(3, quiet, 9000)
+    assert (got, flips) == _corrupted(3, quiet, 777)
+    assert got != _corrupted(4, quiet, 9000)[0]
+    assert {0, 77} <= {offset for _, offset, _ in flips}
+    mended = bytearray(got)
+    for ordinal, offset, bit in flips:
+        assert ordinal == 1
+        mended[offset] ^= 1 << bit
+    assert bytes(mended) == PAYLOAD, "the journal names every flip, and there is no other"
+
+
+def test_a_greater_toxicity_keeps_those_that_were_struck() -> None:
+    chance = Chance(random.Random(0).randrange(1 << 50), "p", "t")
+    few = {ordinal for ordinal in range(500) if chance.unit(ordinal) < 0.3}
+    many = {ordinal for ordinal in range(500) if chance.unit(ordinal) < 0.6}
+    assert few < many
