@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from harness.model.expectations import Cleared, Detected, Recovered
 from harness.model.plan import Plan
+from harness.model.series import Point
 from harness.runner.live import Live
 
 MARGIN_S = 0.5
@@ -17,7 +18,7 @@ LEAST_S = 1.0
 
 
 @dataclass
-class _Recovery:
+class Recovery:
     """A recovery as it goes: broken yet, and good since when."""
 
     clause: Recovered
@@ -25,7 +26,11 @@ class _Recovery:
     good_since_s: float | None = None
 
     def tick(self, live: Live, settled_s: float) -> None:
-        point = live.point(self.clause, settled_s)
+        """Take in how it stands now."""
+        self.take(live.point(self.clause, settled_s))
+
+    def take(self, point: Point) -> None:
+        """Take in how it stood at one moment; moments come in their order."""
         if point.good is False:
             self.broke, self.good_since_s = True, None
         elif point.good is None:
@@ -34,6 +39,7 @@ class _Recovery:
             self.good_since_s = point.hi_s
 
     def content(self, now_s: float, start_s: float) -> bool:
+        """Whether it has come back and held, or its time is over."""
         held = self.good_since_s is not None and now_s >= self.good_since_s + self.clause.hold + MARGIN_S
         over = now_s >= start_s + self.clause.within + self.clause.hold + MARGIN_S
         return held or over
@@ -46,7 +52,7 @@ class Settling:
         self._plan = plan
         self._live = live
         expect = plan.scenario.expect
-        self._recoveries = [_Recovery(clause) for clause in expect.recovered]
+        self._recoveries = [Recovery(clause) for clause in expect.recovered]
         self._seen: set[str] = set()
         self._first, self._last = plan.scenario.timeline[0].id, plan.scenario.timeline[-1].id
 

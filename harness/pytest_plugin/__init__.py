@@ -1,0 +1,119 @@
+"""The pytest front door: `*.scenario.yaml` files as test items, and the `chaos` fixture for tests written by hand.
+
+It is loaded in every pytest run of every project where the package is installed, so this module imports nothing but
+pytest, and no hook imports more than it needs before a scenario or a `chaos` test is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.pytest_plugin.session_end import SessionEnd
+
+if TYPE_CHECKING:
+    from harness.pytest_plugin.chaos import Chaos
+
+ENDING = ".scenario.yaml"
+STACK_MARK = (
+    "stack(name, *, start_at=None, seed=None, steady_state=(), links=None, may_die=(), integrity=None, "
+    "gate_timeout='20s'): the stack that the `chaos` fixture of this test runs, and how it is started"
+)
+CHAOS_KEY: pytest.StashKey[Chaos] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options, each with an ini setting of the same name."""
+    group = parser.getgroup("harness", "chaos harness")
+    settings: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+        ("reports", "DIR", "where runs are reported (default: reports/pytest)", {}),
+        ("seed", "N", "seed of every random choice; else the scenario's own, else 1", {"type": int}),
+        ("twin", "TWIN", "run the control or the sabotage twins instead", {"choices": ("control", "sabotage")}),
+        ("backend", "NAME", "what runs the stack (default: local)", {}),
+    )
+    for name, metavar, text, more in settings:
+        group.addoption(f"--harness-{name}", dest=f"harness_{name}", metavar=metavar, default=None, help=text, **more)
+        parser.addini(f"harness_{name}", text, type="string", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker, and stand by for what a session leaves behind; check the settings where there are some."""
+    config.addinivalue_line("markers", STACK_MARK)
+    config.pluginmanager.register(SessionEnd(config), "harness-session-end")
+    names = ("harness_seed", "harness_twin", "harness_backend")
+    if any(config.getoption(name) is not None or config.getini(name) for name in names):
+        from harness.pytest_plugin.settings import read_settings
+
+        read_settings(config)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a scenario file."""
+    if not file_path.name.endswith(ENDING):
+        return None
+    from harness.pytest_plugin.collecting import ScenarioFile
+
+    collector: pytest.Collector = ScenarioFile.from_parent(parent, path=file_path)
+    return collector
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests written by hand out of a sabotage run: what they expect is not known before they run."""
+    with_chaos = [item for item in items if "chaos" in getattr(item, "fixturenames", ())]
+    if not with_chaos:
+        return
+    from harness.pytest_plugin.settings import read_settings
+
+    if read_settings(config).twin == "sabotage":
+        config.hook.pytest_deselected(items=with_chaos)
+        items[:] = [item for item in items if item not in with_chaos]
+
+
+@pytest.fixture
+def chaos(request: pytest.FixtureRequest) -> Iterator[Chaos]:
+    """Inject faults into the stack of `@pytest.mark.stack(...)`, and expect what must come of it."""
+    from harness.pytest_plugin.chaos_tests import chaos_for
+
+    found = chaos_for(request.node)
+    request.node.stash[CHAOS_KEY] = found
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Reach the verdict on a test's run when the test function returns."""
+    found = pyfuncitem.stash.get(CHAOS_KEY, None)
+    if found is None:
+        return (yield)
+    from harness.pytest_plugin.chaos_tests import judged
+
+    with judged(pyfuncitem, found):
+        result = yield
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Mark what is the harness's own failure, so that it counts as an error and not as a finding."""
+    report = yield
+    if call.excinfo is not None and CHAOS_KEY in item.stash:
+        from harness.pytest_plugin.chaos_tests import is_harness_error
+
+        if is_harness_error(item, call.excinfo.value):
+            report.harness_error = True  # type: ignore[attr-defined]
+    return report
+
+
+def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
+    """Count a failure of the harness itself as an error."""
+    if report.when == "call" and report.failed and getattr(report, "harness_error", False):
+        return "error", "E", "ERROR"
+    return None

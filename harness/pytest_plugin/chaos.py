@@ -1,0 +1,229 @@
+"""The `chaos` fixture: the Python form of a scenario, for tests written by hand.
+
+It is the same machine as a scenario file underneath: the same run, the same journal, the same judge. What a test
+expects is written down as it goes, and the verdict is reached over the whole journal when the test function returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from harness.model.backend import Backend
+from harness.model.errors import HarnessError, ScenarioError
+from harness.model.expectations import Cleared, Detected, Recovered
+from harness.model.scenario import FaultStep
+from harness.model.units import parse_wall_s
+from harness.pytest_plugin.bench import Bench, Finished, calm_memory, line_of
+from harness.runner.catalogue import Catalogue
+from harness.runner.draft import LONGEST_FAULT_S, Clause, Draft
+from harness.runner.open_run import CONFIRM_WITHIN_S, OpenRun
+from harness.runner.session import Session
+
+UP_S = 150.0
+"""Beyond the stack's own limits: preparing its data and its workload, and importing what it is forked from."""
+FAULT_S = 45.0
+SLACK_S = 5.0
+T = TypeVar("T")
+
+
+class Chaos:
+    """What a test does to its stack, and what it expects of it."""
+
+    def __init__(self, bench: Bench, draft: Draft, catalogue: Catalogue, links: Sequence[str] | str | None) -> None:
+        self._bench = bench
+        self._draft = draft
+        self._catalogue = catalogue
+        self._links = links
+        self._session: Session | None = None
+        self._run_dir: Path | None = None
+        self._finished: Finished | None = None
+        self._told: list[str] = []
+        self._left = ExitStack()
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder with the run's journal and report."""
+        if self._run_dir is None:
+            self._run_dir = self._bench.folders.claim(self._draft.plan.run)
+        return self._run_dir
+
+    @property
+    def used(self) -> bool:
+        """Whether a stack was started."""
+        return self._session is not None
+
+    def start(self) -> None:
+        """Start the stack and wait for its steady state; the first call that needs the stack does this too."""
+        __tracebackhide__ = True
+        if self._session is not None:
+            return
+        self._draft.plan_links(self._links)
+        plan, stack, run_dir = self._draft.plan, self._catalogue.stack, self.run_dir
+        # Made here, not on the session's thread: what it shares with other runs belongs to the process.
+        backend = self._bench.backend(stack, plan.backend)
+
+        def make() -> tuple[OpenRun, Backend]:
+            return OpenRun(plan, stack, backend, run_dir, lambda step: self._told.append(line_of(step))), backend
+
+        self._left.enter_context(calm_memory())
+        self._session = Session(make)
+        self._session.start(UP_S + stack.ready_within_s + plan.scenario.gate_timeout)
+
+    @contextmanager
+    def fault(
+        self, kind: str, *, link: str | None = None, links: Sequence[str] | None = None, service: str | None = None,
+        node: str | None = None, keyspace: str | None = None, dataset: str | None = None, id: str | None = None,  # noqa: A002
+        **parameters: Any,
+    ) -> Iterator[str]:  # fmt: skip
+        """Put a fault in until the `with` block ends, and wait on entry until it is confirmed. Gives its id."""
+        __tracebackhide__ = True
+        target = {
+            "link": link,
+            "links": None if links is None else list(links),
+            "service": service,
+            "node": node,
+            "keyspace": keyspace,
+            "dataset": dataset,
+        }
+        step = self._enter(kind, target, parameters, id)
+        try:
+            yield step.id
+        finally:
+            self._leave(step)
+
+    def _enter(self, kind: str, target: Mapping[str, Any], parameters: Mapping[str, Any], id_: str | None) -> FaultStep:
+        __tracebackhide__ = True
+        step = self._draft.fault(kind, target, parameters, id_, planned=self.used)
+        self.start()
+        plan = self._draft.plan
+        self._call(lambda run: run.enter(step, plan), FAULT_S + CONFIRM_WITHIN_S)
+        return step
+
+    def _leave(self, step: FaultStep) -> None:
+        __tracebackhide__ = True
+        self._draft.ended(step.id)
+        if self._finished is None and self._session is not None:
+            plan = self._draft.plan
+            self._call(lambda run: run.leave(step.id, plan), FAULT_S)
+
+    def expect_alert(
+        self, name: str, *, within: str, labels: Mapping[str, str] | None = None, fault: str | None = None,
+        id: str | None = None,  # noqa: A002
+    ) -> None:  # fmt: skip
+        """Expect an alert to fire in time after the fault's injection, and wait until it does or its time is over."""
+        __tracebackhide__ = True
+        raw = {"alert": name, "within": within, "labels": _plain(labels), "fault": fault, "id": id}
+        self._expect("expect_alert", "detected", raw, name)
+
+    def expect_cleared(
+        self, name: str, *, within: str, labels: Mapping[str, str] | None = None, fault: str | None = None,
+        id: str | None = None,  # noqa: A002
+    ) -> None:  # fmt: skip
+        """Expect an alert to be quiet in time after the fault's revert; after the `with`, wait for it."""
+        __tracebackhide__ = True
+        raw = {"alert": name, "within": within, "labels": _plain(labels), "fault": fault, "id": id}
+        self._expect("expect_cleared", "cleared", raw, name)
+
+    def expect_stays(
+        self, probe: str, *, at_least: float | str | None = None, at_most: float | str | None = None,
+        over: str | None = None, min_samples: int | None = None, id: str | None = None,  # noqa: A002
+    ) -> None:  # fmt: skip
+        """Expect a bound to be kept in every window from the first injection to the end."""
+        __tracebackhide__ = True
+        raw = {"probe": probe, "at_least": at_least, "at_most": at_most, "over": over}
+        self._expect("expect_stays", "stays", {**raw, "min_samples": min_samples, "id": id}, probe)
+
+    def expect_recovered(
+        self, probe: str, *, within: str, at_least: float | str | None = None, at_most: float | str | None = None,
+        hold: str | None = None, since: Literal["revert", "injection"] | None = None, over: str | None = None,
+        min_samples: int | None = None, fault: str | None = None, id: str | None = None,  # noqa: A002
+    ) -> None:  # fmt: skip
+        """Expect a bound that the fault breaks to be kept again, in time, and to hold; wait for it where it can be."""
+        __tracebackhide__ = True
+        raw = {"probe": probe, "at_least": at_least, "at_most": at_most, "within": within, "hold": hold}
+        raw |= {"from": since, "over": over, "min_samples": min_samples, "fault": fault, "id": id}
+        self._expect("expect_recovered", "recovered", raw, probe)
+
+    def expect_quiet(self, except_: Sequence[str] = ()) -> None:
+        """Expect that no alert fires but those expected and those named here."""
+        __tracebackhide__ = True
+        self._draft.quiet([except_] if isinstance(except_, str) else list(except_))
+        self._grown(None)
+
+    def _expect(self, method: str, field: str, raw: Mapping[str, Any], about: str) -> None:
+        __tracebackhide__ = True
+        clause = self._draft.expect(method, field, raw, about)
+        self._grown(clause)
+        if isinstance(clause, Detected | Cleared | Recovered) and self.used:
+            hold_s = clause.hold if isinstance(clause, Recovered) else 0.0
+            self._call(lambda run: run.wait_for(clause), clause.within + hold_s + LONGEST_FAULT_S)
+
+    def _grown(self, clause: Clause | None) -> None:
+        __tracebackhide__ = True
+        if self.used:
+            plan = self._draft.plan
+            self._call(lambda run: run.expect(clause, plan), SLACK_S)
+
+    def probe(self, name: str) -> float | None:
+        """Return what a probe gives now; None where it gives nothing, or does not answer."""
+        __tracebackhide__ = True
+        known = self._draft.probe(name)
+        self.start()
+        return self._call(lambda run: run.current(known), SLACK_S)
+
+    def observe(self, seconds: float | str) -> None:
+        """Let the run go on for a while: `3.5` or `"3500ms"`."""
+        __tracebackhide__ = True
+        try:
+            length_s = float(seconds) if isinstance(seconds, int | float) else parse_wall_s(seconds)
+        except ValueError as error:
+            raise ScenarioError(str(error), file="chaos.observe", field="seconds") from None
+        self.start()
+        self._call(lambda run: run.pause(length_s), length_s + SLACK_S)
+
+    sleep = observe
+
+    def _call(self, work: Callable[[OpenRun], Coroutine[Any, Any, T]], limit_s: float) -> T:
+        __tracebackhide__ = True
+        if self._finished is not None:
+            raise ScenarioError("the run is over: its verdict is reached when the test function returns")
+        assert self._session is not None
+        return self._session.call(work, limit_s)
+
+    def conclude(self) -> Finished | None:
+        """Let the run come to its end and judge it. None where there was none."""
+        return self._end(lambda session: session.finish().error)
+
+    def fail(self, error: BaseException) -> Finished | None:
+        """Heal and stop, for the test itself has failed; what the run shows until there is still reported."""
+        if isinstance(error, KeyboardInterrupt):
+            return self._end(lambda session: session.interrupt().error)
+        what = f"the test ended early: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return self._end(lambda session: session.finish(failure=what).error)
+
+    def _end(self, how: Callable[[Session], HarnessError | None]) -> Finished | None:
+        if self._session is None or self._finished is not None:
+            return self._finished
+        try:
+            error = how(self._session)
+        except HarnessError as failure:
+            error = failure
+        self._left.close()
+        self._finished = self._bench.finish(self._draft.plan, self.run_dir, error)
+        self._finished.told = self._told
+        return self._finished
+
+    def close(self) -> None:
+        """Stop whatever still runs. Idempotent."""
+        if self._session is not None and self._finished is None:
+            try:
+                self._session.interrupt()
+            finally:
+                self._left.close()
+
+
+def _plain(labels: Mapping[str, str] | None) -> dict[str, str] | None:
+    return None if labels is None else dict(labels)

@@ -1,0 +1,222 @@
+"""A scenario that grows: the Python form, whose faults and expectations become known only as a test goes on.
+
+Each of them is held against the same models and the same checks as a file, at the call that names it, so that a wrong
+name is an error there and then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from harness.backends.yamltree import Tree
+from harness.model.errors import ScenarioError
+from harness.model.expectations import Bound, Cleared, Detected, Expect, Quiet, Recovered
+from harness.model.nearest import did_you_mean
+from harness.model.plan import Plan, Twin
+from harness.model.scenario import FaultStep, Scenario
+from harness.runner.catalogue import Catalogue
+from harness.runner.check import check
+from harness.runner.explain import problems, read_model
+from harness.runner.load import Loaded
+from harness.runner.plan import DEFAULT_SEED, stack_facts
+from harness.runner.source import Source
+
+LONGEST_FAULT_S = 600.0
+"""A fault that a test leaves in is taken out after this long, whatever the test does."""
+TO_COME = "to-come"
+_CLAUSES: dict[str, type[BaseModel]] = {
+    "detected": Detected,
+    "stays": Bound,
+    "recovered": Recovered,
+    "cleared": Cleared,
+}
+Clause = Detected | Bound | Recovered | Cleared
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Source):
+    """A call instead of a file: what is wrong is said of an argument."""
+
+    def problem(self, place: Sequence[str | int], message: str, remedy: str | None = None) -> ScenarioError:
+        """Return the error that names the argument."""
+        names = [str(part) for part in place if isinstance(part, str)]
+        field = names[-1] if names and names[-1] not in ("timeline", "expect", *_CLAUSES) else None
+        return ScenarioError(message, file=self.file, field=field, remedy=remedy)
+
+
+def call(name: str) -> Call:
+    """Return the source of what is said in a call."""
+    return Call(Tree(name))
+
+
+class Draft:
+    """The plan of a run, as far as it is known."""
+
+    def __init__(
+        self, run: str, settings: Mapping[str, Any], catalogue: Catalogue, *,
+        seed: int | None = None, twin: Twin | None = None, backend: str = "local", file: str | None = None,
+    ) -> None:  # fmt: skip
+        """`settings` are fields of a scenario file. Raises ScenarioError."""
+        self._catalogue = catalogue
+        source = call("@pytest.mark.stack")
+        raw = {"schema": 1, "timeline": [_to_come(catalogue)], "expect": {}, **settings}
+        scenario = _read(Scenario, raw, source)
+        chosen = seed if seed is not None else scenario.seed
+        self._plan = Plan(
+            run=run if twin is None else f"{run}~{twin}",
+            scenario=scenario,
+            stack=stack_facts(catalogue),
+            seed=DEFAULT_SEED if chosen is None else chosen,
+            backend=backend,
+            links=(),
+            twin=twin,
+            file=file,
+        )
+        self.steps: list[FaultStep] = []
+        self._open: list[str] = []
+        self._check(self._plan, source)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it is known now."""
+        if not self.steps:
+            return self._plan
+        return self._with(timeline=tuple(self.steps))
+
+    def plan_links(self, wanted: Sequence[str] | str | None) -> None:
+        """Decide which links run through the fault proxy, before the stack starts. Raises ScenarioError."""
+        known = self._catalogue.links
+        if wanted == "all" or (wanted is None and not self.steps):
+            wanted = known
+        elif isinstance(wanted, str):
+            wanted = [wanted]
+        for name in wanted or ():
+            if name not in known:
+                problem = f"unknown link {name!r}"
+                raise call("@pytest.mark.stack").problem(("links",), problem, did_you_mean(name, known))
+        disturbed = {name for step in self.steps for name in self._catalogue.links_of(step)} | set(wanted or ())
+        links = tuple(name for name in known if name in disturbed)
+        self._plan = self._plan.model_copy(update={"links": links})
+
+    def fault(
+        self, kind: str, target: Mapping[str, Any], parameters: Mapping[str, Any], id_: str | None, *, planned: bool
+    ) -> FaultStep:
+        """Add a fault. `planned` says that the links are decided already. Raises ScenarioError."""
+        source = call("chaos.fault")
+        given = {name: value for name, value in target.items() if value is not None}
+        raw = {
+            "id": self._id(id_, kind),
+            "at": "0s",
+            "fault": kind,
+            "target": given,
+            "with": dict(parameters),
+            "for": f"{LONGEST_FAULT_S:g}s",
+        }
+        step = _read(FaultStep, raw, source)
+        self._check(self._with(timeline=self._laid_out(step)), source)
+        missing = [name for name in self._catalogue.links_of(step) if name not in self._plan.links]
+        if planned and missing:
+            remedy = f"plan it before the stack starts: @pytest.mark.stack(…, links=[{missing[0]!r}]) or links='all'"
+            raise source.problem(("link",), f"the link {missing[0]!r} does not run through the fault proxy", remedy)
+        self.steps.append(step)
+        self._open.append(step.id)
+        return step
+
+    def ended(self, fault: str) -> None:
+        """Note that a fault is out again."""
+        if fault in self._open:
+            self._open.remove(fault)
+
+    def expect(self, method: str, field: str, raw: Mapping[str, Any], about: str) -> Clause:
+        """Add a clause. Raises ScenarioError."""
+        source = call(f"chaos.{method}")
+        given = {name: value for name, value in raw.items() if value is not None}
+        given["id"] = self._id(given.get("id"), f"{about}-{field}")
+        if field != "stays":
+            given["fault"] = self._fault_of(given.get("fault"), source)
+        clause = _read(_CLAUSES[field], given, source)
+        before = getattr(self._plan.scenario.expect, field)
+        self._expect({field: (*before, clause)}, source)
+        assert isinstance(clause, Clause)
+        return clause
+
+    def quiet(self, allowed: Sequence[str]) -> None:
+        """Expect that no alert fires but those expected and those named. Raises ScenarioError."""
+        source = call("chaos.expect_quiet")
+        self._expect({"quiet": _read(Quiet, {"others": True, "except": list(allowed)}, source)}, source)
+
+    def probe(self, name: str) -> str:
+        """Return the name of a probe. Raises ScenarioError where there is none."""
+        if name not in self._catalogue.probe_units:
+            remedy = did_you_mean(name, self._catalogue.probe_units)
+            raise call("chaos.probe").problem((), f"unknown probe {name!r}", remedy)
+        return name
+
+    def _expect(self, update: dict[str, Any], source: Source) -> None:
+        expect: Expect = self._plan.scenario.expect.model_copy(update=update)
+        plan = self._with(expect=expect)
+        timeline = self._laid_out() or self._plan.scenario.timeline
+        self._check(plan.model_copy(update={"scenario": _copy(plan.scenario, timeline=timeline)}), source)
+        self._plan = plan
+
+    def _check(self, plan: Plan, source: Source) -> None:
+        wrong = check(Loaded(plan.scenario, source, {}), self._catalogue)
+        # What stands in for the first fault is in no table.
+        wrong = [problem for problem in wrong if TO_COME not in problem.message]
+        if wrong:
+            raise wrong[0]
+
+    def _laid_out(self, new: FaultStep | None = None) -> tuple[FaultStep, ...]:
+        """Return the faults with those that are in now side by side with the new one, and the others before them."""
+        steps = [*self.steps, new] if new is not None else self.steps
+        now = {*self._open, *([new.id] if new is not None else [])}
+        return tuple(
+            step.model_copy(update={"at": LONGEST_FAULT_S * (len(steps) if step.id in now else k)})
+            for k, step in enumerate(steps)
+        )
+
+    def _fault_of(self, named: str | None, source: Source) -> str:
+        if named is not None:
+            return named
+        if not self.steps:
+            raise source.problem((), "there is no fault yet", "call it inside or after `with chaos.fault(…)`")
+        return self._open[-1] if self._open else self.steps[-1].id
+
+    def _id(self, given: str | None, usual: str) -> str:
+        scenario = self.plan.scenario
+        taken = {c.id for c in (*scenario.steady_state, *self.steps, *scenario.expect.clauses)}
+        if given is not None:
+            if given in taken:
+                raise ScenarioError(f"the id {given!r} is used twice", field="id", remedy="give each its own")
+            return given
+        k = 1
+        while (name := usual if k == 1 else f"{usual}-{k}") in taken:
+            k += 1
+        return name
+
+    def _with(self, **update: Any) -> Plan:
+        return self._plan.model_copy(update={"scenario": _copy(self._plan.scenario, **update)})
+
+
+def _copy(scenario: Scenario, **update: Any) -> Scenario:
+    return scenario.model_copy(update=update)
+
+
+def _read(kind: type[Model], raw: Mapping[str, Any], source: Source) -> Model:
+    try:
+        return read_model(kind, dict(raw))
+    except ValidationError as error:
+        raise problems(error, kind, dict(raw), source)[0] from None
+    except (TypeError, ValueError) as error:
+        raise source.problem((), f"a value cannot be written into a plan: {error}", "use numbers and texts") from None
+
+
+def _to_come(catalogue: Catalogue) -> dict[str, Any]:
+    """Return what stands in a plan for a first fault that is not known yet."""
+    service = next(iter(catalogue.stack.services))
+    return {"id": TO_COME, "at": "0s", "fault": TO_COME, "target": {"service": service}, "for": "1s"}
