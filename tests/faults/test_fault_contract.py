@@ -1,0 +1,165 @@
+"""What every kind of fault in the table keeps to: one suite, over all of them, on real servers."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import redis.asyncio as redis
+from landings import NOW_EVENT, lands
+from pydantic import ValidationError
+from real_servers import FakeBackend, proxies
+
+from harness.faults.table import FAULTS
+from harness.model.fault import Fault
+from harness.seams import Seams
+
+Make = Callable[..., Fault]
+ALL_ROWS = {"operation": "scale", "factor": 60}
+CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "latency": ("network.latency", {"link": "trainer -> object-store"}, {"latency": "60ms", "jitter": "10ms"}),
+    "slow": ("storage.slow", {"service": "object-store"}, {"latency": "60ms", "bandwidth_kb_s": 500}),
+    "slow-links": ("storage.slow", {"links": ["server -> online-store"]}, {"latency": "60ms"}),
+    "stopped": ("data.stale", {"service": "pipeline"}, {"keyspace": "features", "older_than": "30min event"}),
+    "replayed": ("data.stale", {"keyspace": "features"}, {"mode": "replay"}),
+    "rows": ("features.corrupt", {"keyspace": "features"}, ALL_ROWS),
+    "objects": ("features.corrupt", {"dataset": "rows"}, ALL_ROWS),
+    "node": ("node.loss", {"node": "b"}, {}),
+}
+
+
+def test_every_kind_of_the_table_is_here() -> None:
+    assert {kind for kind, _, _ in CASES.values()} == set(FAULTS)
+
+
+@pytest.fixture
+async def world(online: redis.Redis, bucket: Any, backend: FakeBackend, proxy_url: str) -> Any:
+    """Rows that are two hours old, an object, and a way to see all that a fault could have changed."""
+    for name, delay in (("JFK", "12.5"), ("LGA", "3"), ("EWR", "-4.25")):
+        stamp = str(NOW_EVENT - 7200)
+        await online.hset(f"f:{name}", mapping={"delay": delay, "delay_t": stamp, "temp": "70", "weather_t": stamp})
+    table = pa.table({"entity": ["JFK", "LGA"], "event_time": [1, 2], "delay": [10.0, 20.0]})
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    bucket.put_object(Bucket="ml", Key="rows/1.parquet", Body=sink.getvalue())
+
+    async def look() -> dict[str, Any]:
+        return {
+            "rows": {key: await online.hgetall(key) for key in sorted(await online.keys("f:*"))},
+            "notify": await online.config_get("notify-keyspace-events"),
+            "object": bucket.get_object(Bucket="ml", Key="rows/1.parquet")["Body"].read(),
+            "toxics": proxies(proxy_url),
+            "states": dict(backend.states),
+        }
+
+    return look
+
+
+async def write_news(online: redis.Redis) -> None:
+    stamp = str(NOW_EVENT - 3600)
+    await online.hset("f:JFK", mapping={"delay": "99.5", "delay_t": stamp})
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_a_fault_goes_in_is_seen_and_goes_out_again(
+    case: str, make: Make, world: Any, online: redis.Redis
+) -> None:
+    before = await world()
+    fault = make(*CASES[case])
+    undo = await fault.prepare()
+    assert await world() == before, "preparing changes nothing"
+    assert json.loads(json.dumps(undo)) == undo
+
+    assert not (await fault.confirm()).landed, "it is not there before it is put in"
+    await fault.inject()
+    if case == "replayed":
+        await write_news(online)
+    landing = await lands(fault)
+    json.dumps(landing.evidence, allow_nan=False)
+    assert (await fault.absent()).landed is True
+    json.dumps(fault.manifest(), allow_nan=False)
+    assert fault.manifest() == [], "each row is told once"
+
+    await fault.revert(undo)
+    assert (await fault.absent()).landed is False
+    after = await world()
+    if case == "replayed":
+        assert after["rows"]["f:JFK"]["delay"] == "99.5"
+        after["rows"] = before["rows"]
+    assert after == before
+    await fault.revert(undo)
+    assert (await fault.absent()).landed is False
+    assert not (await fault.confirm()).landed
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_taking_out_what_is_not_in_is_harmless(case: str, make: Make, world: Any) -> None:
+    before = await world()
+    fault = make(*CASES[case])
+    await fault.revert(await fault.prepare())
+    assert await world() == before
+    assert (await fault.absent()).landed is False
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_it_can_be_put_in_and_taken_out_again(case: str, make: Make, world: Any) -> None:
+    before = await world()
+    fault = make(*CASES[case])
+    undo = await fault.prepare()
+    await fault.inject()
+    await fault.revert(undo)
+    assert await world() == before
+
+
+NONSENSE: list[tuple[str, dict[str, Any]]] = [
+    ("network.latency", {}),
+    ("network.latency", {"latency": "0s"}),
+    ("network.latency", {"latency": 800}),
+    ("network.latency", {"latency": "500us"}),
+    ("network.latency", {"latency": "2min"}),
+    ("network.latency", {"latency": "100ms", "jitter": "100ms"}),
+    ("network.latency", {"latency": "100ms", "loss": 1}),
+    ("storage.slow", {"latency": "100ms", "bandwidth_kb_s": 0}),
+    ("storage.slow", {"latency": "100ms", "jitter": "1s"}),
+    ("data.stale", {"mode": "melt"}),
+    ("data.stale", {"older_than": "30min"}),
+    ("features.corrupt", {}),
+    ("features.corrupt", {"operation": "scale", "share": 0}),
+    ("features.corrupt", {"operation": "scale", "share": 1.5}),
+    ("features.corrupt", {"operation": "scale", "share": float("nan")}),
+    ("features.corrupt", {"operation": "scale", "factor": 1}),
+    ("features.corrupt", {"operation": "scale", "factor": float("inf")}),
+    ("features.corrupt", {"operation": "swap"}),
+    ("features.corrupt", {"operation": "swap", "fields": ["a"]}),
+    ("features.corrupt", {"operation": "swap", "fields": ["a", "a"]}),
+    ("node.loss", {"harder": True}),
+]
+
+
+@pytest.mark.parametrize(("kind", "parameters"), NONSENSE)
+def test_parameters_that_make_no_sense_are_refused(kind: str, parameters: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        FAULTS[kind].parameters.model_validate(parameters)
+
+
+async def test_names_that_do_not_exist_are_said_with_the_nearest(seams: Seams, make: Make) -> None:
+    from harness.model.errors import FaultError
+
+    wrong: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+        ("network.latency", {"link": "trainer -> object-stor"}, {"latency": "1s"}, "trainer -> object-store"),
+        ("node.loss", {"node": "bb"}, {}, "'b'"),
+        ("features.corrupt", {"keyspace": "feature"}, ALL_ROWS, "features"),
+        ("features.corrupt", {"keyspace": "features"}, ALL_ROWS | {"fields": ["delai"]}, "delay"),
+        ("features.corrupt", {"dataset": "row"}, ALL_ROWS, "rows"),
+        ("data.stale", {"service": "pipelin"}, {"keyspace": "features"}, "pipeline"),
+        ("storage.slow", {"service": "server"}, {"latency": "1s"}, "server"),
+    ]
+    for kind, target, parameters, nearest in wrong:
+        with pytest.raises(FaultError) as caught:
+            make(kind, target, parameters)
+        assert nearest in str(caught.value)

@@ -1,0 +1,189 @@
+"""Faults on links and processes: what is undone behind their backs is noticed, a broken proxy costs bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis.asyncio as redis
+from landings import NOW_EVENT, lands
+from real_servers import FakeBackend, add_toxic, clear_toxics, toxics
+
+from harness.model.backend import LinkEndpoint
+from harness.model.errors import BackendError, FaultError
+from harness.model.fault import Fault
+
+Make = Callable[..., Fault]
+LINK = {"link": "trainer -> object-store"}
+
+
+async def test_the_latency_measured_is_the_latency_added(make: Make) -> None:
+    fault = make("network.latency", LINK, {"latency": "150ms"})
+    undo = await fault.prepare()
+    await fault.inject()
+    landing = await lands(fault)
+    assert 120 <= landing.evidence["through_ms"]["trainer -> object-store"] < 1000
+    assert landing.evidence["direct_ms"]["trainer -> object-store"] < 120
+    await fault.revert(undo)
+
+
+@pytest.mark.parametrize("latency", ["1ms", "100ms"])
+async def test_a_toxic_taken_off_behind_its_back_is_noticed(latency: str, make: Make, proxy_url: str) -> None:
+    fault = make("network.latency", LINK, {"latency": latency})
+    undo = await fault.prepare()
+    await fault.inject()
+    clear_toxics(proxy_url, "objects")
+    assert (await fault.confirm()).landed is False
+    await fault.revert(undo)
+    assert (await fault.absent()).landed is False
+
+
+async def test_toxics_of_others_are_never_touched(make: Make, proxy_url: str) -> None:
+    theirs: dict[str, object] = {"name": "theirs", "type": "latency", "attributes": {"latency": 1}}
+    add_toxic(proxy_url, "objects", theirs)
+    fault = make("storage.slow", LINK, {"latency": "50ms", "bandwidth_kb_s": 100})
+    undo = await fault.prepare()
+    await fault.inject()
+    await lands(fault)
+    await fault.revert(undo)
+    assert toxics(proxy_url, "objects") == ["theirs"]
+
+
+async def test_a_service_that_does_not_answer_proves_nothing(make: Make, backend: FakeBackend) -> None:
+    backend.addresses["object-store"] = "127.0.0.1:1"
+    fault = make("network.latency", LINK, {"latency": "50ms"})
+    undo = await fault.prepare()
+    await fault.inject()
+    landing = await fault.confirm()
+    assert landing.landed is None
+    assert "itself does not answer" in landing.evidence["why"]
+    await fault.revert(undo)
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(500, "out of order")
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(params=["dead", "hung", "answering 500", "not Toxiproxy"])
+def broken(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a fault proxy that is of no use."""
+    if request.param == "dead":
+        yield "http://127.0.0.1:1"
+    elif request.param == "hung":
+        with socket.create_server(("127.0.0.1", 0)) as hung:
+            yield f"http://127.0.0.1:{hung.getsockname()[1]}"
+    else:
+
+        class Other(Refusing):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b'{"a": 1}')
+
+            do_POST = do_GET  # noqa: N815
+
+        handler = Refusing if request.param == "answering 500" else Other
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            yield f"http://127.0.0.1:{server.server_port}"
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("kind", ["network.latency", "storage.slow", "node.loss"])
+async def test_a_broken_proxy_is_an_error_in_bounded_time(
+    kind: str, broken: str, make: Make, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.seams.link.CALL_S", 0.3)
+    fault = make(
+        kind,
+        {"node": "b"} if kind == "node.loss" else {"link": "server -> online-store"},
+        {} if kind == "node.loss" else {"latency": "50ms"},
+    )
+    backend.endpoints = {}
+    fault = remade(make, kind, backend, broken)
+    undo = await fault.prepare()
+    for step in (fault.inject, fault.confirm, lambda: fault.revert(undo), fault.absent):
+        began = time.monotonic()
+        with pytest.raises(FaultError, match="fault proxy"):
+            await step()
+        assert time.monotonic() - began < 2
+
+
+def remade(make: Make, kind: str, backend: FakeBackend, url: str) -> Fault:
+    backend.endpoints["server -> online-store"] = LinkEndpoint("server -> online-store", url, "online")
+    target = {"node": "b"} if kind == "node.loss" else {"link": "server -> online-store"}
+    return make(kind, target, {} if kind == "node.loss" else {"latency": "50ms"})
+
+
+async def test_a_lost_node_is_gone_and_silent(make: Make, backend: FakeBackend) -> None:
+    fault = make("node.loss", {"node": "b"})
+    undo = await fault.prepare()
+    await fault.inject()
+    assert backend.states["server"] == backend.states["pipeline"] == "absent"
+    assert backend.states["trainer"] == "S"
+    assert (await fault.confirm()).landed
+    backend.states["pipeline"] = "S"
+    assert (await fault.confirm()).landed is False, "one of its processes is back"
+    await fault.revert(undo)
+    assert (await fault.absent()).landed is False
+
+
+async def test_a_lost_node_whose_links_speak_again_is_noticed(make: Make, proxy_url: str) -> None:
+    fault = make("node.loss", {"node": "a"})
+    undo = await fault.prepare()
+    await fault.inject()
+    assert (await fault.confirm()).landed
+    clear_toxics(proxy_url, "online", "objects")
+    landing = await fault.confirm()
+    assert landing.landed is False
+    assert landing.evidence["toxics_missing"]
+    await fault.revert(undo)
+
+
+async def test_processes_are_brought_back_even_if_the_proxy_is_gone(make: Make, backend: FakeBackend) -> None:
+    fault = remade(make, "node.loss", backend, "http://127.0.0.1:1")
+    await backend.kill(["server", "pipeline"])
+    with pytest.raises(FaultError):
+        await fault.revert({"services": ["server", "pipeline"]})
+    assert backend.states["server"] == "S"
+
+
+async def test_a_producer_that_goes_on_behind_its_back_is_noticed(
+    make: Make, backend: FakeBackend, online: redis.Redis
+) -> None:
+    old, new = str(NOW_EVENT - 7200), str(NOW_EVENT - 60)
+    await online.hset("f:JFK", mapping={"delay": "1", "delay_t": old})
+    fault = make("data.stale", {"service": "pipeline"}, {"keyspace": "features", "older_than": "30min event"})
+    undo = await fault.prepare()
+    await fault.inject()
+    assert (await fault.confirm()).landed
+    await online.hset("f:JFK", mapping={"delay": "2", "delay_t": new})
+    assert (await fault.confirm()).landed is False, "frozen, but what it would write is fresh"
+    await online.hset("f:JFK", mapping={"delay": "1", "delay_t": old})
+    await backend.resume(["pipeline"])
+    assert (await fault.confirm()).landed is False, "old, but not frozen"
+    await online.flushall()
+    assert (await fault.confirm()).landed is None, "nothing to read an age from"
+    await fault.revert(undo)
+
+
+async def test_a_backend_that_does_not_answer_is_an_error(make: Make, backend: FakeBackend) -> None:
+    fault = make("data.stale", {"service": "pipeline"}, {"keyspace": "features"})
+    backend.down = True
+    with pytest.raises(BackendError):
+        await fault.inject()
+    await asyncio.sleep(0)

