@@ -1,6 +1,7 @@
 """`harness proxy serve`: the fault proxy as a program. Imports little, so that it is up in a moment."""
 
 import argparse
+import contextlib
 import ctypes
 import os
 import resource
@@ -22,7 +23,8 @@ def serve(
     if die_with_parent:
         _die_with_parent()
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    with contextlib.suppress(OSError, ValueError):  # as many as may be
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     try:
         server = ProxyServer(host=host, port=port, seed=seed, metrics=metrics)
         if config is not None:

@@ -250,7 +250,7 @@ class Connection:
             if not reset:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_WR)
-        left = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+        left = _unacknowledged_bytes(sock)
         if not left or stream.target.broken or waited_s > (_RESET_WITHIN_S if reset else _CLOSE_WITHIN_S):
             self.close(reset=reset)
             return
@@ -321,6 +321,16 @@ class Connection:
         if silent.sock is not None:
             with contextlib.suppress(OSError):
                 silent.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                silent.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5)
-                silent.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+                for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
+                    if hasattr(socket, option):
+                        silent.sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), 5)
         self._release(done)
+
+
+def _unacknowledged_bytes(sock: socket.socket) -> int:
+    """What the peer's kernel has not acknowledged yet; 0 where that cannot be asked."""
+    try:
+        left: int = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+    except OSError:
+        return 0
+    return left

@@ -51,8 +51,8 @@ class _Poll:
 class Loop:
     """Calls handlers of ready descriptors and due timers until told to stop."""
 
-    def __init__(self) -> None:
-        self.poller = select.epoll() if hasattr(select, "epoll") else _Poll()
+    def __init__(self, *, portable: bool = False) -> None:
+        self.poller = select.epoll() if hasattr(select, "epoll") and not portable else _Poll()
         self.now = time.monotonic
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._resting: dict[int, Timer] = {}
@@ -134,7 +134,11 @@ class Loop:
     def _woken(self, _mask: int) -> None:
         os.read(self._wake_r, 4096)
         while self._posted:
-            self._posted.popleft()()
+            call = self._posted.popleft()
+            try:
+                call()
+            except Exception:  # noqa: BLE001 - the others that were posted are still to be called
+                traceback.print_exc()
 
     def _wait(self) -> list[tuple[int, int]]:
         timers = self._timers

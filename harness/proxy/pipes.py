@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import resource
+import sys
 
 _KEPT_FOR_THE_API = 64  # descriptors, so that a fault can be taken off whatever it brought about
 WANTED_BYTES = 1 << 20
@@ -32,12 +33,13 @@ class Pipe:
 class PipePool:
     """Empty pipes, ready to be lent. `hot` is used without being lent, as long as each use leaves it empty."""
 
-    def __init__(self, keep: int = 16, *, splice: bool = CAN_SPLICE) -> None:
-        self.splice = splice and CAN_SPLICE
+    def __init__(self, keep: int = 16, *, portable: bool = False) -> None:
+        self.splice = CAN_SPLICE and not portable
         self._keep = keep
         self._idle: list[Pipe] = []
         self.hot = self.take()
-        self.descriptors = max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _KEPT_FOR_THE_API)
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self.descriptors = sys.maxsize if limit == resource.RLIM_INFINITY else max(64, limit - _KEPT_FOR_THE_API)
 
     def take(self) -> Pipe | None:
         if self._idle:

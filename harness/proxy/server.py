@@ -12,14 +12,17 @@ from harness.proxy.api import Api
 from harness.proxy.connection import Connection
 from harness.proxy.httpd import Client, HttpServer
 from harness.proxy.loop import Loop
-from harness.proxy.pipes import CAN_SPLICE, PipePool
+from harness.proxy.pipes import PipePool
 from harness.proxy.registry import Registry
 
 DEFAULT_PORT = 8474
 
 
 class ProxyServer:
-    """A fault proxy. `start` and `stop` run it in a thread; `serve` runs it in the calling thread."""
+    """A fault proxy; `portable` has it use nothing that only Linux has.
+
+    `start` and `stop` run it in a thread; `serve` runs it in the calling thread.
+    """
 
     def __init__(
         self,
@@ -28,11 +31,11 @@ class ProxyServer:
         port: int = DEFAULT_PORT,
         seed: int | None = None,
         metrics: bool = False,
-        splice: bool = CAN_SPLICE,
+        portable: bool = False,
     ) -> None:
         self.seed = secrets.randbits(53) if seed is None else seed
-        self.loop = Loop()
-        self.pipes = PipePool(splice=splice)
+        self.loop = Loop(portable=portable)
+        self.pipes = PipePool(portable=portable)
         self.resolver = Resolver(self.loop.now, self.loop.post)
         self.registry = Registry(self.loop, self.pipes, self.resolver, self.seed)
         self.http = HttpServer(self.loop, self.resolver, Api(self.registry, with_metrics=metrics))
@@ -94,10 +97,10 @@ def _contain(handler: Callable[..., None] | None) -> None:
 
 @contextlib.contextmanager
 def running(
-    *, seed: int | None = None, port: int = 0, metrics: bool = False, splice: bool = CAN_SPLICE
+    *, seed: int | None = None, port: int = 0, metrics: bool = False, portable: bool = False
 ) -> Iterator[ProxyServer]:
     """A fault proxy for the length of a `with` block, on a free port of the loopback."""
-    server = ProxyServer(port=port, seed=seed, metrics=metrics, splice=splice).start()
+    server = ProxyServer(port=port, seed=seed, metrics=metrics, portable=portable).start()
     try:
         yield server
     finally:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from harness.proxy.loop import Timer
 from harness.proxy.pipes import Pipe
-from harness.proxy.toxics.stage import End, Receiver, Stage
+from harness.proxy.toxics.stage import Data, End, Receiver, Stage
 
 if TYPE_CHECKING:
     from harness.proxy.connection import Connection, Side
 
-CHUNK_BYTES = 1 << 17
+CHUNK_BYTES = 1 << 16
 WINDOW_BYTES = 1 << 18
 _SPLICE = 0x3  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK
 _MORE_BYTES = 1 << 14  # after fewer than that, the source is taken to be empty for now
@@ -46,7 +46,7 @@ class Stream:
         self.window = WINDOW_BYTES
         self.sight = False  # some stage needs to see the bytes
         self.silenced = False  # some stage forbids that anything reaches the target
-        self.out: collections.deque[bytes | memoryview] | None = None
+        self.out: collections.deque[Data] | None = None
         self.pipe: Pipe | None = None
         self.piped = 0  # bytes in the pipe
         self.blocked = False  # the target takes no more for now
@@ -82,7 +82,7 @@ class Stream:
 
     # What the stages ask.
 
-    def push(self, _offset: int, data: bytes) -> None:
+    def push(self, _offset: int, data: Data) -> None:
         """The way out of the stages: towards the target."""
         if self.deaf or self.hanging_up or self.silenced:
             self.lost(len(data))
@@ -121,7 +121,11 @@ class Stream:
         """Call a stage at a moment; what it does may change what the connection waits for."""
 
         def due() -> None:
-            call()
+            try:
+                call()
+            except Exception:
+                self.connection.close()
+                raise
             if self.connection.rearm:
                 self.connection.settle()
 
@@ -291,7 +295,7 @@ class Stream:
             self.finished = True
             self.connection.stream_finished(self)
 
-    def _wait(self, pieces: list[bytes | memoryview]) -> None:
+    def _wait(self, pieces: list[Data]) -> None:
         if self.out is None:
             self.out = collections.deque()
         self.out.extend(pieces)

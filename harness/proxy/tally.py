@@ -2,7 +2,7 @@
 
 from typing import Any
 
-FLIPS_KEPT = 1000
+FLIPS_KEPT = 256
 
 
 class Tally:

@@ -75,7 +75,7 @@ def _clean(arm: Arm) -> Arm:
 
 @pytest.fixture(params=["ours", "portable", "theirs"])
 def arm(request: pytest.FixtureRequest, _arms: Callable[[str], Arm]) -> Iterator[Arm]:
-    """A fault proxy without proxies: ours, ours without splice, and Toxiproxy's."""
+    """A fault proxy without proxies: ours, ours without epoll and splice, and Toxiproxy's."""
     yield (running := _clean(_arms(request.param)))
     _clean(running)
 

@@ -174,7 +174,7 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
-def silent(sock: socket.socket, for_s: float = 0.15) -> bool:
+def silent(sock: socket.socket, for_s: float = 0.08) -> bool:
     """Whether nothing at all arrives for a while: a wait for something not to happen, so it must be a wait."""
     sock.settimeout(for_s)
     try:
@@ -215,9 +215,9 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def arm_running(name: str) -> Iterator[Arm]:
-    """An arm that is up: `ours`, `portable` (ours without splice) or `theirs`."""
+    """An arm that is up: `ours`, `portable` (ours without epoll and splice) or `theirs`."""
     if name != "theirs":
-        with running(seed=7, metrics=True, splice=name == "ours") as server:
+        with running(seed=7, metrics=True, portable=name == "portable") as server:
             yield Arm(name, server.host, server.port)
         return
     server_path = found("TOXIPROXY_SERVER", "toxiproxy-server")

@@ -39,7 +39,7 @@ def test_an_owner_killed_with_sigkill_takes_its_faults_along(mine: Arm, upstream
     mine.make(echo)
     mine.make(echo, "q")
     mine.poison("latency", "upstream", latency=1)  # a plain client's
-    ttl_ms = 800
+    ttl_ms = 400
     owner = subprocess.Popen([sys.executable, "-c", OWNER, mine.url, str(ttl_ms)], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     try:

@@ -5,7 +5,7 @@ and leaves at the end of that. Time in which nothing was sent is not saved up.
 """
 
 from harness.proxy.toxics.holding import HoldingStage
-from harness.proxy.toxics.stage import Attribute, End
+from harness.proxy.toxics.stage import Attribute, Data, End
 
 PIECE_S = 0.1
 
@@ -23,7 +23,7 @@ class Bandwidth(HoldingStage):
         self.free_at = self.stream.loop.now()
         super().changed()
 
-    def leaves_at(self, came: float, offset: int, content: bytes | End) -> float | None:
+    def leaves_at(self, came: float, _offset: int, content: Data | End) -> float | None:
         bytes_per_s: int = self.toxic.values["rate"] * 1000
         if not bytes_per_s:
             return None
@@ -31,9 +31,7 @@ class Bandwidth(HoldingStage):
         if isinstance(content, End):
             return begins
         size = min(len(content), max(1, int(bytes_per_s * PIECE_S)))
-        if size < len(content):
-            self.held[0] = (came, offset, content[:size])
-            self.held.insert(1, (came, offset + size, content[size:]))
+        self.cut_head(size)
         return begins + size / bytes_per_s
 
     def gone(self, due: float, _now: float) -> None:

@@ -8,7 +8,7 @@ import math
 import random
 from typing import Any
 
-from harness.proxy.toxics.stage import Attribute, Stage, ValueRefusedError, share, whole
+from harness.proxy.toxics.stage import Attribute, Data, Stage, ValueRefusedError, share, whole
 
 BLOCK_BYTES = 4096
 OFFSETS = 1000
@@ -29,7 +29,7 @@ class Corrupt(Stage):
         self.block = self.hits_rate = -1.0
         self.hits: list[tuple[int, int]] = []
 
-    def push(self, offset: int, data: bytes) -> None:
+    def push(self, offset: int, data: Data) -> None:
         flips = self._flips(offset, offset + len(data))
         if flips:
             self.touch()

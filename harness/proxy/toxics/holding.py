@@ -7,7 +7,9 @@ import abc
 import collections
 
 from harness.proxy.loop import Timer
-from harness.proxy.toxics.stage import End, Stage
+from harness.proxy.toxics.stage import Data, End, Stage
+
+AT_ONCE = 256  # entries that leave in one go
 
 
 class HoldingStage(Stage):
@@ -17,17 +19,17 @@ class HoldingStage(Stage):
 
     def start(self) -> None:
         # (when it came, offset, bytes); in place of bytes may be the end of the stream.
-        self.held: collections.deque[tuple[float, int, bytes | End]] = collections.deque()
+        self.held: collections.deque[tuple[float, int, Data | End]] = collections.deque()
         self.timer: Timer | None = None
 
     @abc.abstractmethod
-    def leaves_at(self, came: float, offset: int, content: bytes | End) -> float | None:
+    def leaves_at(self, came: float, offset: int, content: Data | End) -> float | None:
         """When the head may leave; None: not as things stand. It may cut the head in two."""
 
     def gone(self, due: float, now: float) -> None:
         """The head has left."""
 
-    def push(self, offset: int, data: bytes) -> None:
+    def push(self, offset: int, data: Data) -> None:
         self.touch()
         self.held.append((self.stream.loop.now(), offset, data))
         if self.timer is None:
@@ -57,7 +59,9 @@ class HoldingStage(Stage):
         """Let go of what is due, and come back for the rest."""
         self.timer = None
         now = self.stream.loop.now()
-        while self.held and not self.stream.connection.closed:
+        for _ in range(AT_ONCE):
+            if not self.held or self.stream.connection.closed:
+                return
             due = self.leaves_at(*self.held[0])
             if due is None:
                 return
@@ -69,8 +73,18 @@ class HoldingStage(Stage):
             entry = self.held.popleft()
             self.gone(due, now)
             self._pass_on(*entry, now)
+        self.timer = self.stream.at(now, self.go)  # others have their turn first
 
-    def _pass_on(self, came: float, offset: int, content: bytes | End, now: float) -> None:
+    def cut_head(self, size: int) -> None:
+        """Make two entries of the first, which is longer than that, without copying it."""
+        came, offset, content = self.held[0]
+        if isinstance(content, End) or len(content) <= size:
+            return
+        whole = memoryview(content)
+        self.held[0] = (came, offset, whole[:size])
+        self.held.insert(1, (came, offset + size, whole[size:]))
+
+    def _pass_on(self, came: float, offset: int, content: Data | End, now: float) -> None:
         if isinstance(content, End):
             self.next.end(content)
             return

@@ -5,25 +5,25 @@ bytes alike however they were chunked. As in TCP, a later block never overtakes 
 """
 
 from harness.proxy.toxics.holding import HoldingStage
-from harness.proxy.toxics.stage import Attribute, End
+from harness.proxy.toxics.stage import Attribute, Data, End
 
 BLOCK_BYTES = 256
 
 
 class Latency(HoldingStage):
     attributes = (Attribute("latency"), Attribute("jitter"))
-    window_bytes = 32 << 20
+    window_bytes = 48 << 20
 
     __slots__ = ()
 
-    def push(self, offset: int, data: bytes) -> None:
+    def push(self, offset: int, data: Data) -> None:
         if not self.toxic.values["jitter"]:
             super().push(offset, data)
             return
         for start, piece in self._pieces(offset, data):
             super().push(start, piece)
 
-    def leaves_at(self, came: float, offset: int, _content: bytes | End) -> float:
+    def leaves_at(self, came: float, offset: int, _content: Data | End) -> float:
         return came + self._delay_s(offset)
 
     def _delay_s(self, offset: int) -> float:
@@ -33,7 +33,7 @@ class Latency(HoldingStage):
             delay_ms += jitter_ms * self.toxic.chance.draw(self.stream.ordinal, offset // BLOCK_BYTES)
         return max(0.0, delay_ms / 1000)
 
-    def _pieces(self, offset: int, data: bytes) -> list[tuple[int, bytes]]:
+    def _pieces(self, offset: int, data: Data) -> list[tuple[int, Data]]:
         """Cut where a block has a longer delay than all before it; the rest waits for those before it anyway."""
         cuts, longest, place = [offset], self._delay_s(offset), offset // BLOCK_BYTES * BLOCK_BYTES + BLOCK_BYTES
         while place < offset + len(data):

@@ -1,7 +1,7 @@
 """limit_data: the connection is closed after `bytes` bytes have passed in this stream, counted from the toxic's
 coming. The bytes before that arrive."""
 
-from harness.proxy.toxics.stage import Attribute, End, Stage
+from harness.proxy.toxics.stage import Attribute, Data, End, Stage
 
 
 class LimitData(Stage):
@@ -13,7 +13,7 @@ class LimitData(Stage):
         self.passed_bytes = 0
         self.over = False
 
-    def push(self, offset: int, data: bytes) -> None:
+    def push(self, offset: int, data: Data) -> None:
         left = 0 if self.over else max(0, self.toxic.values["bytes"] - self.passed_bytes)
         if len(data) > left:
             self.toxic.tally.dropped(len(data) - left)

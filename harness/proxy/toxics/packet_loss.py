@@ -4,7 +4,7 @@ After a lost segment the next is lost with probability `loss_rate` + `correlatio
 arrives has holes, as in Toxiproxy, which loses whole chunks. Fates are a function of the seed and the place.
 """
 
-from harness.proxy.toxics.stage import Attribute, Stage, share
+from harness.proxy.toxics.stage import Attribute, Data, Stage, share
 
 SEGMENT_BYTES = 1460
 
@@ -14,7 +14,7 @@ class PacketLoss(Stage):
 
     __slots__ = ()
 
-    def push(self, offset: int, data: bytes) -> None:
+    def push(self, offset: int, data: Data) -> None:
         start, stop = offset, offset + len(data)
         while start < stop:
             until = min(stop, (start // SEGMENT_BYTES + 1) * SEGMENT_BYTES)

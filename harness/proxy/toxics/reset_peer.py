@@ -4,7 +4,7 @@ What came is dropped. Both sides are reset.
 """
 
 from harness.proxy.loop import Timer
-from harness.proxy.toxics.stage import Attribute, End, Stage
+from harness.proxy.toxics.stage import Attribute, Data, End, Stage
 
 
 class ResetPeer(Stage):
@@ -16,7 +16,7 @@ class ResetPeer(Stage):
         self.timer: Timer | None = None
         self.came: float | None = None
 
-    def push(self, _offset: int, data: bytes) -> None:
+    def push(self, _offset: int, data: Data) -> None:
         self.toxic.tally.dropped(len(data))
         self.stream.lost(len(data))
         self._arm()

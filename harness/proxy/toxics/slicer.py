@@ -7,7 +7,7 @@ and do not depend on how the bytes came.
 from typing import Any
 
 from harness.proxy.toxics.holding import HoldingStage
-from harness.proxy.toxics.stage import Attribute, End, ValueRefusedError, whole
+from harness.proxy.toxics.stage import Attribute, Data, End, ValueRefusedError, whole
 
 
 class Slicer(HoldingStage):
@@ -26,14 +26,8 @@ class Slicer(HoldingStage):
         super().start()
         self.free_at = 0.0  # before then, no slice may leave
 
-    def push(self, offset: int, data: bytes) -> None:
-        start = offset
-        while start < offset + len(data):
-            stop = min(self._cut_after(start), offset + len(data))
-            super().push(start, data[start - offset : stop - offset])
-            start = stop
-
-    def leaves_at(self, _came: float, _offset: int, _content: bytes | End) -> float:
+    def leaves_at(self, _came: float, offset: int, _content: Data | End) -> float:
+        self.cut_head(self._cut_after(offset) - offset)
         return self.free_at
 
     def gone(self, _due: float, now: float) -> None:

@@ -23,10 +23,13 @@ class End(enum.Enum):
     CLOSE = enum.auto()
 
 
+Data = bytes | memoryview
+
+
 class Receiver(Protocol):
     """What stands behind a stage: another stage, or the stream's exit."""
 
-    def push(self, offset: int, data: bytes) -> None: ...
+    def push(self, offset: int, data: Data) -> None: ...
 
     def end(self, how: End) -> None: ...
 
@@ -106,7 +109,7 @@ class Stage:
     def changed(self) -> None:
         """The toxic's attributes have changed."""
 
-    def push(self, offset: int, data: bytes) -> None:
+    def push(self, offset: int, data: Data) -> None:
         self.next.push(offset, data)
 
     def end(self, how: End) -> None:

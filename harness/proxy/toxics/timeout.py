@@ -5,7 +5,7 @@ lost node is silent. Removing the toxic closes the connection, since bytes were 
 """
 
 from harness.proxy.loop import Timer
-from harness.proxy.toxics.stage import Attribute, End, Stage
+from harness.proxy.toxics.stage import Attribute, Data, End, Stage
 
 
 class Timeout(Stage):
@@ -26,7 +26,7 @@ class Timeout(Stage):
         if self.toxic.values["timeout"]:
             self.timer = self.stream.at(self.began + self.toxic.values["timeout"] / 1000, self._close)
 
-    def push(self, _offset: int, data: bytes) -> None:
+    def push(self, _offset: int, data: Data) -> None:
         self.toxic.tally.dropped(len(data))
         self.stream.lost(len(data))
 
