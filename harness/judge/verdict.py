@@ -64,11 +64,26 @@ def _integrity(plan: Plan) -> tuple[str, ...]:
     return plan.stack.integrity if wanted is None else wanted
 
 
+def _reasons(clauses: list[ClauseResult], value: Value, facts: Facts | None) -> list[str]:
+    """Return why the verdict is not a pass. One doubt about a fault, on which many clauses rest, is said once."""
+    if value is Value.PASS:
+        return []
+    reasons = [c.reason for c in clauses if c.value is value]
+    doubted = facts.doubt if facts is not None else None
+    if doubted is None:
+        return reasons
+    resting = [r for r in reasons if str(doubted.doubt) in r]
+    if len(resting) < 2:
+        return reasons
+    said = f"{doubted.id}: {doubted.doubt} ({len(resting)} expectations rest on it)"
+    return [said, *(r for r in reasons if r not in resting)]
+
+
 def _verdict(
     journal: Journal, clauses: list[ClauseResult], damage: Damage, value: Value, facts: Facts | None = None
 ) -> Verdict:
     plan = journal.plan
-    reasons = [c.reason for c in clauses if c.value is value] if value is not Value.PASS else []
+    reasons = _reasons(clauses, value, facts)
     weakness = plan.scenario.known_weakness if plan.twin is None else None
     if weakness is not None:
         ended = all(c.id != "ended" for c in clauses)

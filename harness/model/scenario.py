@@ -55,7 +55,13 @@ class Target(Frozen):
 
     def __str__(self) -> str:
         value = getattr(self, self.kind)
-        return f"{self.kind} {', '.join(value) if isinstance(value, tuple) else value}"
+        if not isinstance(value, tuple):
+            return f"{self.kind} {value}"
+        by_service: dict[str, list[str]] = {}
+        for link in value:
+            consumer, _, service = link.partition(" -> ")
+            by_service.setdefault(service, []).append(consumer)
+        return f"{self.kind} " + "; ".join(f"{', '.join(who)} -> {service}" for service, who in by_service.items())
 
 
 class FaultStep(Frozen):
