@@ -92,6 +92,9 @@ def truth(data: Dataset, start: int, end: int) -> Iterator[dict[str, Any]]:
     return ({"kind": "truth", **line} for _, line in lines)
 
 
+USUAL_START = "2013-06-14T06:00"  # as compose.yaml has it where START_AT is not set
+
+
 def write(data: Dataset, start: int, hours: int, out: Path) -> int:
     """Writes the file and returns the number of requests."""
     end = event_at(active(start) + hours * HOUR_S)
@@ -115,11 +118,11 @@ def write(data: Dataset, start: int, hours: int, out: Path) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m refstack.workload", description=__doc__)
-    parser.add_argument("--start", required=True, help="event time, ISO, New York local")
+    parser.add_argument("--start", required=True, help="event time, ISO, New York local; empty for the usual one")
     parser.add_argument("--hours", required=True, type=int, help="active event hours")
     parser.add_argument("--out", required=True, type=Path)
     given = parser.parse_args()
-    start = parse(given.start)
+    start = parse(given.start or USUAL_START)
     if event_at(active(start)) != start:
         parser.error(f"--start {given.start} lies in the night that the event clock skips (23:00-05:00)")
     if hour_of(start) >= hour_of(parse("2013-12-31T00:00")) - given.hours:
