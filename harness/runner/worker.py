@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import importlib
 import json
 import logging
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -25,9 +23,9 @@ from harness.model.stack import StackDescription
 from harness.runner.backends import backend_for
 from harness.runner.progress import Progress
 from harness.runner.run import Run, RunOutcome
+from harness.runner.warming import waiting_threads, warm_up
 
 LINE_LIMIT = 16 * 2**20
-THREADS = 32
 INTERRUPTED: dict[str, Any] = {"interrupted": True, "error": None}
 
 
@@ -107,22 +105,14 @@ def _plain(error: HarnessError | None) -> dict[str, Any] | None:
 async def main(out: TextIO) -> None:
     """Serve tasks from standard input."""
     loop = asyncio.get_running_loop()
-    # More than there are cores: these threads only wait, for stores and proxies that are slow on purpose.
-    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="waiting")
+    threads = waiting_threads()
     loop.set_default_executor(threads)
-    warming = loop.run_in_executor(None, _warm_up)
+    warming = loop.run_in_executor(None, warm_up)
     lines = asyncio.StreamReader(limit=LINE_LIMIT)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     await warming
     await Worker(out).serve(lines)
     threads.shutdown(wait=False, cancel_futures=True)
-
-
-def _warm_up() -> None:
-    """Import what the runs will need, before any of them: in the middle of one it would make the harness late."""
-    for module in ("boto3", "redis.asyncio", "pyarrow.parquet", "onnxruntime", "requests"):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(module)
 
 
 def _own_stdout() -> TextIO:
