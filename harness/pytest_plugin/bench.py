@@ -29,6 +29,7 @@ from harness.pytest_plugin.settings import Settings, read_settings
 from harness.runner.backends import Shared, backend_for
 from harness.runner.progress import Progress
 from harness.runner.run import Run
+from harness.runner.warming import waiting_threads, warm_up
 
 BENCH_KEY: pytest.StashKey[Bench] = pytest.StashKey()
 
@@ -68,6 +69,7 @@ class Bench:
         return finished
 
     async def _run(self, plan: Plan, stack: StackDescription, run_dir: Path, told: list[str]) -> HarnessError | None:
+        asyncio.get_running_loop().set_default_executor(waiting_threads())
         backend = self.backend(stack, plan.backend)
         try:
             outcome = await Run(plan, stack, backend, run_dir, lambda step: told.append(line_of(step))).go()
@@ -78,6 +80,7 @@ class Bench:
     def backend(self, stack: StackDescription, name: str) -> Backend:
         """Return a backend for one run. Raises HarnessError."""
         key = (stack.file, name)
+        warm_up()
         if key not in self._shared:
             self._shared[key] = Shared(stack, name)
         return backend_for(stack, name, self._shared[key].token)

@@ -6,10 +6,11 @@ expects is written down as it goes, and the verdict is reached over the whole jo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+import functools
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from harness.model.backend import Backend
 from harness.model.errors import HarnessError, ScenarioError
@@ -27,6 +28,21 @@ UP_S = 150.0
 FAULT_S = 45.0
 SLACK_S = 5.0
 T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def plainly(method: Callable[P, T]) -> Callable[P, T]:
+    """Let an error of the harness be seen at the line of the test that called it, without what lies beneath."""
+
+    @functools.wraps(method)
+    def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        __tracebackhide__ = True
+        try:
+            return method(*args, **kwargs)
+        except HarnessError as error:
+            raise error.with_traceback(None) from None
+
+    return called
 
 
 class Chaos:
@@ -55,9 +71,9 @@ class Chaos:
         """Whether a stack was started."""
         return self._session is not None
 
+    @plainly
     def start(self) -> None:
         """Start the stack and wait for its steady state; the first call that needs the stack does this too."""
-        __tracebackhide__ = True
         if self._session is not None:
             return
         self._draft.plan_links(self._links)
@@ -72,14 +88,12 @@ class Chaos:
         self._session = Session(make)
         self._session.start(UP_S + stack.ready_within_s + plan.scenario.gate_timeout)
 
-    @contextmanager
     def fault(
         self, kind: str, *, link: str | None = None, links: Sequence[str] | None = None, service: str | None = None,
         node: str | None = None, keyspace: str | None = None, dataset: str | None = None, id: str | None = None,  # noqa: A002
         **parameters: Any,
-    ) -> Iterator[str]:  # fmt: skip
+    ) -> AbstractContextManager[str]:  # fmt: skip
         """Put a fault in until the `with` block ends, and wait on entry until it is confirmed. Gives its id."""
-        __tracebackhide__ = True
         target = {
             "link": link,
             "links": None if links is None else list(links),
@@ -88,73 +102,66 @@ class Chaos:
             "keyspace": keyspace,
             "dataset": dataset,
         }
-        step = self._enter(kind, target, parameters, id)
-        try:
-            yield step.id
-        finally:
-            self._leave(step)
+        return _Held(self, lambda: self._draft.fault(kind, target, parameters, id, planned=self.used))
 
-    def _enter(self, kind: str, target: Mapping[str, Any], parameters: Mapping[str, Any], id_: str | None) -> FaultStep:
-        __tracebackhide__ = True
-        step = self._draft.fault(kind, target, parameters, id_, planned=self.used)
+    def _enter(self, add: Callable[[], FaultStep]) -> FaultStep:
+        step = add()
         self.start()
         plan = self._draft.plan
         self._call(lambda run: run.enter(step, plan), FAULT_S + CONFIRM_WITHIN_S)
         return step
 
     def _leave(self, step: FaultStep) -> None:
-        __tracebackhide__ = True
         self._draft.ended(step.id)
         if self._finished is None and self._session is not None:
             plan = self._draft.plan
             self._call(lambda run: run.leave(step.id, plan), FAULT_S)
 
+    @plainly
     def expect_alert(
         self, name: str, *, within: str, labels: Mapping[str, str] | None = None, fault: str | None = None,
         id: str | None = None,  # noqa: A002
     ) -> None:  # fmt: skip
         """Expect an alert to fire in time after the fault's injection, and wait until it does or its time is over."""
-        __tracebackhide__ = True
         raw = {"alert": name, "within": within, "labels": _plain(labels), "fault": fault, "id": id}
         self._expect("expect_alert", "detected", raw, name)
 
+    @plainly
     def expect_cleared(
         self, name: str, *, within: str, labels: Mapping[str, str] | None = None, fault: str | None = None,
         id: str | None = None,  # noqa: A002
     ) -> None:  # fmt: skip
         """Expect an alert to be quiet in time after the fault's revert; after the `with`, wait for it."""
-        __tracebackhide__ = True
         raw = {"alert": name, "within": within, "labels": _plain(labels), "fault": fault, "id": id}
         self._expect("expect_cleared", "cleared", raw, name)
 
+    @plainly
     def expect_stays(
         self, probe: str, *, at_least: float | str | None = None, at_most: float | str | None = None,
         over: str | None = None, min_samples: int | None = None, id: str | None = None,  # noqa: A002
     ) -> None:  # fmt: skip
         """Expect a bound to be kept in every window from the first injection to the end."""
-        __tracebackhide__ = True
         raw = {"probe": probe, "at_least": at_least, "at_most": at_most, "over": over}
         self._expect("expect_stays", "stays", {**raw, "min_samples": min_samples, "id": id}, probe)
 
+    @plainly
     def expect_recovered(
         self, probe: str, *, within: str, at_least: float | str | None = None, at_most: float | str | None = None,
         hold: str | None = None, since: Literal["revert", "injection"] | None = None, over: str | None = None,
         min_samples: int | None = None, fault: str | None = None, id: str | None = None,  # noqa: A002
     ) -> None:  # fmt: skip
         """Expect a bound that the fault breaks to be kept again, in time, and to hold; wait for it where it can be."""
-        __tracebackhide__ = True
         raw = {"probe": probe, "at_least": at_least, "at_most": at_most, "within": within, "hold": hold}
         raw |= {"from": since, "over": over, "min_samples": min_samples, "fault": fault, "id": id}
         self._expect("expect_recovered", "recovered", raw, probe)
 
+    @plainly
     def expect_quiet(self, except_: Sequence[str] = ()) -> None:
         """Expect that no alert fires but those expected and those named here."""
-        __tracebackhide__ = True
         self._draft.quiet([except_] if isinstance(except_, str) else list(except_))
         self._grown(None)
 
     def _expect(self, method: str, field: str, raw: Mapping[str, Any], about: str) -> None:
-        __tracebackhide__ = True
         clause = self._draft.expect(method, field, raw, about)
         self._grown(clause)
         if isinstance(clause, Detected | Cleared | Recovered) and self.used:
@@ -162,21 +169,20 @@ class Chaos:
             self._call(lambda run: run.wait_for(clause), clause.within + hold_s + LONGEST_FAULT_S)
 
     def _grown(self, clause: Clause | None) -> None:
-        __tracebackhide__ = True
         if self.used:
             plan = self._draft.plan
             self._call(lambda run: run.expect(clause, plan), SLACK_S)
 
+    @plainly
     def probe(self, name: str) -> float | None:
         """Return what a probe gives now; None where it gives nothing, or does not answer."""
-        __tracebackhide__ = True
         known = self._draft.probe(name)
         self.start()
         return self._call(lambda run: run.current(known), SLACK_S)
 
+    @plainly
     def observe(self, seconds: float | str) -> None:
         """Let the run go on for a while: `3.5` or `"3500ms"`."""
-        __tracebackhide__ = True
         try:
             length_s = float(seconds) if isinstance(seconds, int | float) else parse_wall_s(seconds)
         except ValueError as error:
@@ -187,7 +193,6 @@ class Chaos:
     sleep = observe
 
     def _call(self, work: Callable[[OpenRun], Coroutine[Any, Any, T]], limit_s: float) -> T:
-        __tracebackhide__ = True
         if self._finished is not None:
             raise ScenarioError("the run is over: its verdict is reached when the test function returns")
         assert self._session is not None
@@ -223,6 +228,25 @@ class Chaos:
                 self._session.interrupt()
             finally:
                 self._left.close()
+
+
+class _Held(AbstractContextManager[str]):
+    """A fault as a scope: in on entry, out at exit."""
+
+    def __init__(self, chaos: Chaos, add: Callable[[], FaultStep]) -> None:
+        self._chaos = chaos
+        self._add = add
+        self._step: FaultStep | None = None
+
+    @plainly
+    def __enter__(self) -> str:
+        self._step = self._chaos._enter(self._add)
+        return self._step.id
+
+    @plainly
+    def __exit__(self, *_: object) -> None:
+        if self._step is not None:
+            self._chaos._leave(self._step)
 
 
 def _plain(labels: Mapping[str, str] | None) -> dict[str, str] | None:

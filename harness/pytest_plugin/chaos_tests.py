@@ -49,8 +49,10 @@ def chaos_for(item: pytest.Function) -> Chaos:
         )
         draft.plan_links(links if links is not None else ())
     except HarnessError as error:
-        pytest.fail(str(error), pytrace=False)
-    return Chaos(bench, draft, catalogue, links)
+        refused = str(error)
+    else:
+        return Chaos(bench, draft, catalogue, links)
+    pytest.fail(refused, pytrace=False)
 
 
 def _marked(item: pytest.Function) -> tuple[str, dict[str, Any]]:

@@ -23,7 +23,7 @@ from harness.runner.check import check
 from harness.runner.explain import problems, read_model
 from harness.runner.load import Loaded
 from harness.runner.plan import DEFAULT_SEED, stack_facts
-from harness.runner.source import Source
+from harness.runner.source import RefusedError, Source
 
 LONGEST_FAULT_S = 600.0
 """A fault that a test leaves in is taken out after this long, whatever the test does."""
@@ -169,7 +169,7 @@ class Draft:
         # What stands in for the first fault is in no table.
         wrong = [problem for problem in wrong if TO_COME not in problem.message]
         if wrong:
-            raise wrong[0]
+            raise _all(wrong)
 
     def _laid_out(self, new: FaultStep | None = None) -> tuple[FaultStep, ...]:
         """Return the faults with those that are in now side by side with the new one, and the others before them."""
@@ -211,9 +211,13 @@ def _read(kind: type[Model], raw: Mapping[str, Any], source: Source) -> Model:
     try:
         return read_model(kind, dict(raw))
     except ValidationError as error:
-        raise problems(error, kind, dict(raw), source)[0] from None
+        raise _all(problems(error, kind, dict(raw), source)) from None
     except (TypeError, ValueError) as error:
         raise source.problem((), f"a value cannot be written into a plan: {error}", "use numbers and texts") from None
+
+
+def _all(wrong: Sequence[ScenarioError]) -> ScenarioError:
+    return wrong[0] if len(wrong) == 1 else RefusedError(wrong)
 
 
 def _to_come(catalogue: Catalogue) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from harness.model.backend import Backend
 from harness.model.errors import BackendError, HarnessError
 from harness.runner.open_run import OpenRun
 from harness.runner.run import RunOutcome
+from harness.runner.warming import waiting_threads
 
 T = TypeVar("T")
 BEGIN_S = 30.0
@@ -107,6 +108,7 @@ class Session:
             self._begun.set()
 
     async def _main(self) -> None:
+        asyncio.get_running_loop().set_default_executor(waiting_threads())
         run, backend = self._make()
         self._run, self._release = run, asyncio.Event()
         self._going = asyncio.create_task(self._go(run))
