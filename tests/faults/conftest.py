@@ -36,6 +36,11 @@ from harness.seams import Seams
 LINKS = ("server -> online-store", "trainer -> object-store")
 
 
+@pytest.fixture(autouse=True)
+def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.faults.rewriting.LOOK_S", 0.2)
+
+
 @pytest.fixture(scope="session")
 def valkey_address() -> Iterator[str]:
     with valkey() as address:

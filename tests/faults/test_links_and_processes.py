@@ -107,7 +107,7 @@ def broken(request: pytest.FixtureRequest) -> Iterator[str]:
 async def test_a_broken_proxy_is_an_error_in_bounded_time(
     kind: str, broken: str, make: Make, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.seams.link.CALL_S", 0.3)
+    monkeypatch.setattr("harness.seams.link.CALL_S", 0.15)
     fault = make(
         kind,
         {"node": "b"} if kind == "node.loss" else {"link": "server -> online-store"},

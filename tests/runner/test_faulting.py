@@ -1,0 +1,178 @@
+"""The driver of one fault: whatever fails or hangs on the way is written down, costs bounded time, and is healed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_runs import ScriptedFault, plan_of
+
+from harness.journal.files import read
+from harness.journal.writer import JournalWriter
+from harness.model.errors import BackendError, FaultError, JournalError
+from harness.model.fault import Landing
+from harness.model.readings import Body, FaultSeen, Hit, Undo
+from harness.runner import faulting
+from harness.runner.faulting import Driver
+
+
+@pytest.fixture(autouse=True)
+def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PREPARE_S", "INJECT_S", "CONFIRM_S", "REVERT_S", "ABSENT_S"):
+        monkeypatch.setattr(faulting, name, 0.05)
+
+
+class Bench:
+    """A driver with its fault and its journal."""
+
+    def __init__(self, folder: Path, **script: Any) -> None:
+        plan = plan_of("0s", "0.2s")
+        self.fault = ScriptedFault(**script)
+        self.looks = 0
+        self.hits: set[tuple[str, int, str]] = set()
+        self.journal = JournalWriter(folder / "journal.jsonl", plan)
+        self.driver = Driver(plan.scenario.timeline[0], self.fault, self.journal, lambda: 7, self.hits.add, self._look)
+
+    async def _look(self) -> None:
+        self.looks += 1
+
+    def bodies(self, *kinds: type[Body]) -> list[Any]:
+        return [line.body for line in read(self.journal.path).lines if isinstance(line.body, kinds)]
+
+    def stages(self) -> list[str]:
+        """Return the stages, those that come again once."""
+        told = [seen.stage for seen in self.bodies(FaultSeen)]
+        return [s for k, s in enumerate(told) if k == 0 or told[k - 1] != s]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Any]:
+    made: list[Bench] = []
+
+    def make(**script: Any) -> Bench:
+        made.append(Bench(tmp_path, **script))
+        return made[0]
+
+    yield make
+    for one in made:
+        one.journal.close()
+
+
+async def test_a_fault_that_does_as_it_should(bench: Any) -> None:
+    it = bench(rows=[{"entity": "JFK", "event_time": 5, "field": "delay", "before": 1, "after": 2}])
+    assert await it.driver.prepare()
+    assert it.bodies(Undo)[0].data == {"put": "back"}
+    await it.driver.run()
+    assert it.stages() == ["injecting", "injected", "confirmed", "reverting", "reverted"]
+    assert it.fault.calls[:2] == ["prepare", "inject"]
+    assert it.looks == 1, "the alert sources are read just before"
+    assert it.hits == {("JFK", 5, "delay")}
+    assert it.bodies(Hit)[0].rows[0]["after"] == 2
+    assert not it.fault.on
+    await it.driver.revert()
+    assert it.fault.calls.count("revert") == 1
+
+
+@pytest.mark.parametrize("error", [FaultError("no"), BackendError("gone"), KeyError("a mistake"), None])
+async def test_preparing_fails(bench: Any, error: Exception | None) -> None:
+    it = bench(prepare=error)
+    assert await it.driver.prepare() is False
+    assert it.stages() == ["failed"]
+    assert it.bodies(FaultSeen)[0].evidence["doing"] == "prepare"
+    await it.driver.revert()
+    assert it.fault.calls == ["prepare"], "what never went in is not taken out"
+
+
+@pytest.mark.parametrize("error", [FaultError("no"), BackendError("gone"), ZeroDivisionError(), None])
+async def test_injecting_fails_or_hangs_and_is_reverted(bench: Any, error: Exception | None) -> None:
+    it = bench(inject=error)
+    await it.driver.prepare()
+    await it.driver.run()
+    assert it.stages() == ["injecting", "failed", "reverting", "reverted"]
+    assert "revert" in it.fault.calls
+
+
+@pytest.mark.parametrize("error", [FaultError("no"), ValueError("odd"), None])
+async def test_confirming_fails_or_hangs_and_goes_on(bench: Any, error: Exception | None) -> None:
+    it = bench(confirm=error)
+    await it.driver.prepare()
+    await it.driver.run()
+    assert it.stages() == ["injecting", "injected", "effect", "reverting", "reverted"]
+    effects = [seen for seen in it.bodies(FaultSeen) if seen.stage == "effect"]
+    assert effects
+    assert all(seen.landed is None and "error" in seen.evidence for seen in effects)
+
+
+async def test_an_effect_that_comes_late_is_confirmed_when_it_does(bench: Any) -> None:
+    it = bench(landings=[Landing(False), Landing(None), Landing(True, {"seen": 1}), Landing(False)])
+    await it.driver.prepare()
+    await it.driver.run()
+    told = [(seen.stage, seen.landed) for seen in it.bodies(FaultSeen) if seen.stage in ("effect", "confirmed")]
+    assert told[:3] == [("effect", False), ("effect", None), ("confirmed", True)]
+
+
+@pytest.mark.parametrize("error", [FaultError("no"), OSError("odd"), None])
+async def test_reverting_fails_or_hangs_and_can_be_tried_again(bench: Any, error: Exception | None) -> None:
+    it = bench(revert=error)
+    await it.driver.prepare()
+    began = time.monotonic()
+    await it.driver.run()
+    assert time.monotonic() - began < 2
+    assert it.stages()[-1] == "failed"
+    assert it.driver.needs_revert
+    it.fault.script["revert"] = "fine"
+    await it.driver.revert()
+    assert it.stages()[-2:] == ["reverting", "reverted"]
+    assert not it.fault.on
+
+
+async def test_a_fault_that_is_never_seen_to_be_gone(bench: Any) -> None:
+    it = bench(absent=Landing(True, {"left": 1}))
+    await it.driver.prepare()
+    await it.driver.run()
+    failed = it.bodies(FaultSeen)[-1]
+    assert failed.stage == "failed"
+    assert "still there" in failed.evidence["error"]
+    assert it.driver.needs_revert
+
+
+async def test_cancelled_anywhere_it_can_still_be_taken_out(bench: Any) -> None:
+    it = bench()
+    await it.driver.prepare()
+    running = asyncio.create_task(it.driver.run())
+    await it.fault.went_in.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    assert it.driver.needs_revert
+    await it.driver.revert()
+    assert not it.fault.on
+
+
+async def test_a_full_disk_does_not_keep_the_fault_in(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    it = bench()
+    await it.driver.prepare()
+    running = asyncio.create_task(it.driver.run())
+    await it.fault.went_in.wait()
+    running.cancel()
+    await asyncio.wait([running])
+
+    def full(*_: object) -> int:
+        raise JournalError("the journal cannot be written: No space left on device")
+
+    monkeypatch.setattr(it.journal, "write", full)
+    with pytest.raises(JournalError):
+        await it.driver.revert()
+    assert not it.fault.on
+    assert not it.driver.needs_revert
+
+
+async def test_rows_without_an_event_time_are_told_and_not_traced(bench: Any) -> None:
+    it = bench(rows=[{"object": "a", "entity": None, "event_time": None, "field": "x"}, {"object": "b"}])
+    await it.driver.prepare()
+    await it.driver.run()
+    assert len(it.bodies(Hit)[0].rows) == 2
+    assert it.hits == set()
