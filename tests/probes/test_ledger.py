@@ -1,0 +1,139 @@
+"""The ledger of a run, read from objects made by hand: facts as they are, and a reason where they cannot be read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from aiohttp import web
+from servers import START, serving, workload
+
+from harness.model.backend import JobResult
+from harness.model.readings import Evidence
+from harness.model.stack import CheckSpec, ExamplesSpec, Integrity, PrefixSpec, StoreSpec, UrlSpec
+from harness.probes.ledger import Ledger
+from harness.seams.stored import NoObjectError, Stored
+
+HISTORY = [{"seq": 1, "version": 1, "digest": "d1", "action": "promote", "at_event": 5, "reason": None, "more": 1}]
+SPEC = Integrity(
+    store=StoreSpec(service="store", bucket="ml"), examples=ExamplesSpec(prefix="training/"),
+    quarantine=PrefixSpec(prefix="quarantine/"), lineage=PrefixSpec(prefix="lineage/"),
+    promotions=UrlSpec(url="http://registry:1/history"), checkpoints=CheckSpec(command=("restore",)),
+)  # fmt: skip
+
+
+def examples(*rows: tuple[str, float, int, int]) -> bytes:
+    columns = ("id", "delay", "delay__t", "matured_at")
+    table = pa.table(
+        {name: [row[k] for row in rows] for k, name in enumerate(columns)} | {"entity": ["JFK"] * len(rows)}
+    )
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+class Stack:
+    """Stands for seams, backend and store at once."""
+
+    def __init__(self, url: str, objects: dict[str, bytes], job: JobResult) -> None:
+        self.stack = type("Description", (), {"integrity": SPEC})
+        self.backend = self
+        self._url, self._objects, self._job = url, objects, job
+        self.gets: list[str] = []
+
+    def resolve(self, _: str) -> str:
+        return self._url
+
+    async def run_job(self, *_: Any) -> JobResult:
+        return self._job
+
+    def objects(self, *_: str) -> Stack:
+        return self
+
+    async def list(self, prefix: str) -> list[Stored]:
+        return [Stored(key, "", len(data)) for key, data in sorted(self._objects.items()) if key.startswith(prefix)]
+
+    async def get(self, key: str) -> bytes:
+        self.gets.append(key)
+        if key not in self._objects:
+            raise NoObjectError(f"no object {key}")
+        return self._objects[key]
+
+
+PARTS = {
+    "training/1.parquet": examples(("a", 2.0, START - 60, 100), ("b", 120.0, START - 60, 200)),
+    "training/2.parquet": examples(("c", 1.0, START - 7200, 300)),
+    "quarantine/1.parquet": examples(("d", 120.0, START - 60, 400)),
+}
+LINEAGE = {
+    "version": 1, "digest": "d1", "parent": None, "trained_until": 50, "examples": 2,
+    "trained_on": [{"key": "training/1.parquet", "digest": "sha256:x", "rows": 2}],
+}  # fmt: skip
+RESTORED = JobResult(0, '{"key": "checkpoints/1", "ok": true, "error": null}\n', "")
+
+
+async def read(
+    objects: dict[str, bytes], hits: set[tuple[str, int, str]] | None = None, job: JobResult = RESTORED,
+    history: str | None = None,
+) -> tuple[dict[str, Evidence], Stack]:  # fmt: skip
+    async def promotions(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=json.dumps(HISTORY) if history is None else history)
+
+    async with serving(promotions) as url:
+        stack = Stack(url, objects, job)
+        found = await Ledger(stack, workload(1), hits or set()).read()  # type: ignore[arg-type]
+    return {evidence.check: evidence for evidence in found}, stack
+
+
+async def test_everything_that_is_there() -> None:
+    objects = PARTS | {"lineage/1.json": json.dumps(LINEAGE).encode()}
+    found, stack = await read(objects, {("JFK", START - 60, "delay")})
+    assert all(evidence.error is None for evidence in found.values()), found
+    told = found["examples"].data
+    assert told["training"] == {"training/1.parquet": ["a", "b"], "training/2.parquet": ["c"]}
+    assert told["quarantine"] == {"quarantine/1.parquet": ["d"]}
+    assert told["settled_until"] == 400
+    (version,) = found["lineage"].data["versions"]
+    assert version["promoted"] is True
+    assert version["trained_on"][0]["digest_now"] == (
+        f"sha256:{hashlib.sha256(PARTS['training/1.parquet']).hexdigest()}"
+    )
+    assert found["lineage"].data["poisoned"] == {"training/1.parquet": ["b"]}, (
+        "a was repaired, and only b still is wrong"
+    )
+    assert found["promotions"].data["history"] == [{k: v for k, v in HISTORY[0].items() if k != "more"}]
+    assert found["checkpoints"].data["checkpoints"][0]["ok"] is True
+    assert len(stack.gets) == len(set(stack.gets)), "each object is read once"
+
+
+@pytest.mark.parametrize(
+    ("objects", "broken"),
+    [
+        ({"lineage/1.json": json.dumps(LINEAGE).encode()}, {"lineage"}),  # its partition is gone
+        (PARTS | {"lineage/1.json": b"{"}, {"lineage"}),
+        (PARTS | {"lineage/1.json": b"[]"}, {"lineage"}),
+        (PARTS | {"training/3.parquet": b"not rows"}, {"examples"}),
+        (PARTS | {"training/3.parquet": PARTS["training/1.parquet"][:-20]}, {"examples"}),
+    ],
+)
+async def test_what_cannot_be_read_says_why_and_keeps_nothing_else_back(
+    objects: dict[str, bytes], broken: set[str]
+) -> None:
+    found, _ = await read(objects)
+    assert {check for check, evidence in found.items() if evidence.error} == broken
+
+
+async def test_a_restore_check_and_a_registry_that_do_not_do_as_asked() -> None:
+    found, _ = await read({}, job=JobResult(3, "", "Traceback\nno such bucket"), history='{"not": "a list"}')
+    assert "exited with 3" in (found["checkpoints"].error or "")
+    assert "no such bucket" in (found["checkpoints"].error or "")
+    assert "documented form" in (found["promotions"].error or "")
+    assert found["examples"].error is None
+    found, _ = await read({}, job=JobResult(0, "not json\n", ""), history="<html>")
+    assert found["checkpoints"].error
+    assert found["promotions"].error

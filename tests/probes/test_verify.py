@@ -1,0 +1,156 @@
+"""Is an answer right? Checked against the truth as of its stamps, and against the model that it names."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+from servers import START, event_clock, workload
+
+from harness.model.errors import FaultError
+from harness.probes.artefacts import Artefacts
+from harness.probes.verify import Checked, MalformedError, Verifier
+from harness.seams.stored import NoObjectError
+
+
+@pytest.fixture(scope="session")
+def model() -> bytes:
+    """A model with two named inputs of shape [1, 1], as ONNX."""
+    import pandas as pd
+    from skl2onnx import to_onnx
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    frame = pd.DataFrame({"delay": [0.0, 1.0, 2.0, 3.0], "temp": [1.0, 0.0, 1.0, 0.0]}, dtype=np.float32)
+    steps = make_pipeline(make_column_transformer(("passthrough", ["delay", "temp"])), LogisticRegression())
+    fitted = steps.fit(frame, [0, 0, 1, 1])
+    made = to_onnx(fitted, frame[:1], options={"zipmap": False})
+    return bytes(made.SerializeToString())
+
+
+class Store:
+    """Objects in memory."""
+
+    def __init__(self, **objects: bytes) -> None:
+        self.objects = objects
+        self.error: Exception | None = None
+        self.asked = 0
+
+    async def get(self, key: str) -> bytes:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        return self.objects[key]
+
+
+def store_of(data: bytes, digest: str | None = None) -> tuple[Store, str]:
+    digest = digest or hashlib.sha256(data).hexdigest()
+    store = Store()
+    store.objects[f"models/{digest}.onnx"] = data
+    return store, f"sha256:{digest}"
+
+
+def answer(digest: str = "sha256:0", score: float = 0.5, value: Any = 2.0, at: Any = -60, **inputs: Any) -> Any:
+    stamp = START + at if isinstance(at, int) else at
+    return {
+        "score": score, "model": {"digest": digest}, "inputs": inputs,
+        "features": {"delay": {"value": value, "event_time": stamp}},
+    }  # fmt: skip
+
+
+async def check(said: Any, store: Any = None) -> Checked:
+    work = workload(1)
+    artefacts = Artefacts(store, "models/") if store is not None else None
+    verifier = Verifier(work, event_clock(), {"delay": 5400.0}, artefacts)
+    return await verifier.check(work.requests[0], said)
+
+
+@pytest.mark.parametrize(
+    ("value", "at", "wrong", "stale"),
+    [
+        (2.0, -60, False, False),
+        (2.0, -3600, False, False),  # the step holds from its own moment on
+        (1.0, -3601, False, False),  # true as of its stamp, and young enough
+        (1.0, -7000, False, True),  # true as of its stamp, and old: stale, not wrong
+        (2.0, -7000, True, True),
+        (1.0, -60, True, False),
+        (None, -60, True, False),
+        (2.0 + 1e-7, -60, False, False),
+        (2.1, -60, True, False),
+        (1.0, -7201, True, True),  # earlier than anything known
+        (float("nan"), -60, True, False),
+        ("2.0", -60, True, False),
+    ],
+)
+async def test_truth_table(value: Any, at: int, wrong: bool, stale: bool) -> None:
+    found = await check(answer(value=value, at=at))
+    assert (found.wrong, found.stale) == (wrong, stale), found.why
+
+
+async def test_what_an_answer_lacks() -> None:
+    assert "carries no event time" in ((await check(answer(at=None))).why or "")
+    said = answer()
+    del said["features"]["delay"]
+    assert "delay is missing" in ((await check(said)).why or "")
+    for gone in ("score", "model", "features"):
+        with pytest.raises(MalformedError):
+            await check({k: v for k, v in answer().items() if k != gone})
+
+
+async def test_inputs_that_are_not_the_features() -> None:
+    assert "went into the model as 7" in ((await check(answer(delay=7.0))).why or "")
+
+
+async def test_the_score_is_computed_again(model: bytes) -> None:
+    store, digest = store_of(model)
+    inputs = {"delay": 2.0, "temp": 1.0}
+    verdict = await check(answer(digest, score=0.0, **inputs), store)
+    assert verdict.wrong is True
+    expected = float((verdict.why or "").partition("gives ")[2].split()[0])
+    assert 0.4 < expected < 0.9
+    assert (await check(answer(digest, score=expected + 4e-5, **inputs), store)).wrong is False
+    assert (await check(answer(digest, score=expected + 2e-4, **inputs), store)).wrong is True
+
+
+@pytest.mark.parametrize("inputs", [{}, {"delay": 2.0}, {"delay": 2.0, "temp": "warm"}, {"delay": 2.0, "temp": [1, 2]}])
+async def test_inputs_that_the_model_cannot_take(model: bytes, inputs: dict[str, Any]) -> None:
+    store, digest = store_of(model)
+    found = await check(answer(digest, **inputs), store)
+    assert found.wrong is True
+    assert "cannot take" in (found.why or "")
+
+
+async def test_an_artefact_that_cannot_be_read_leaves_it_open() -> None:
+    store, digest = store_of(b"x")
+    for error in (NoObjectError("no such key"), FaultError("timed out")):
+        store.error = error
+        found = await check(answer(digest, delay=2.0), store)
+        assert found.wrong is None
+        assert "cannot be read" in (found.why or "")
+
+
+async def test_bytes_that_are_not_of_the_digest_are_wrong(model: bytes) -> None:
+    store, digest = store_of(model, "0" * 64)
+    assert (await check(answer(digest), store)).wrong is True
+    store, digest = store_of(b"not a model")
+    found = await check(answer(digest), store)
+    assert found.wrong is True
+    assert "is no model" in (found.why or "")
+
+
+async def test_an_artefact_is_fetched_once_and_a_missing_one_not_for_every_answer(model: bytes) -> None:
+    store, digest = store_of(model)
+    artefacts = Artefacts(store, "models/")  # type: ignore[arg-type]
+    await asyncio.gather(*(artefacts.fetch(digest) for _ in range(5)))
+    assert store.asked == 1
+    assert artefacts.ready(digest) is not None
+    store.error = NoObjectError("no such key")
+    for _ in range(20):
+        with pytest.raises(Exception, match="cannot be read"):
+            await artefacts.fetch("sha256:missing")
+    assert store.asked == 2
