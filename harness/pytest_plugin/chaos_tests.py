@@ -116,14 +116,20 @@ def judged(item: pytest.Function, chaos: Chaos) -> Iterator[None]:
     else:
         finished = chaos.conclude()
     _note(item, finished)
+    reason = _reason(item, finished)
+    if reason is not None:
+        raise pytest.fail.Exception(reason, pytrace=False) from None
+
+
+def _reason(item: pytest.Function, finished: Finished | None) -> str | None:
+    """Return why a test does not pass, None where it does."""
     if finished is None:
-        pytest.fail(f"{item.name}: UNKNOWN: the test put no fault in, so nothing was shown", pytrace=False)
+        return f"{item.name}: UNKNOWN: the test put no fault in, so nothing was shown"
     if finished.error is not None:
         item.stash[HARNESS_ERROR_KEY] = True
-        pytest.fail(error_text(finished), pytrace=False)
+        return error_text(finished)
     assert finished.verdict is not None
-    if not passes(finished.verdict):
-        pytest.fail(verdict_text(finished), pytrace=False)
+    return None if passes(finished.verdict) else verdict_text(finished)
 
 
 def _note(item: pytest.Function, finished: Finished | None) -> None:

@@ -1,0 +1,40 @@
+"""A project of its own for pytest to run in, as a user has it: only the package is installed."""
+
+from __future__ import annotations
+
+import pytest
+from projects import Run
+
+INI = """
+[pytest]
+addopts = -p no:cacheprovider --strict-markers --strict-config
+filterwarnings = error
+asyncio_default_fixture_loop_scope = function
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "stack_run: starts the reference stack, and takes some twenty seconds")
+    if not config.pluginmanager.has_plugin("pytester"):
+        config.pluginmanager.import_plugin("pytester")
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """An empty project in which every warning is an error."""
+    pytester.makeini(INI)
+    return pytester
+
+
+@pytest.fixture
+def run(project: pytest.Pytester) -> Run:
+    """Run pytest in the project. A machine that was too busy to keep up says so, and is given another chance."""
+
+    def runs(*arguments: str) -> pytest.RunResult:
+        for _ in range(3):
+            result = project.runpytest_subprocess(*arguments, timeout=170)
+            if "harness late" not in result.stdout.str():
+                break
+        return result
+
+    return runs

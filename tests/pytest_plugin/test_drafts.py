@@ -1,0 +1,81 @@
+"""A plan that grows call by call is the plan that a file would have given."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.backends.stackfile import resolve_stack
+from harness.model.errors import ScenarioError
+from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.draft import TO_COME, Draft
+
+SLOW = {"link": "trainer -> object-store"}
+SLOW_WORKER = {"link": "worker-1 -> object-store"}
+LATENCY = {"latency": "800ms"}
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return Catalogue(resolve_stack("reference"), Faults())
+
+
+@pytest.fixture
+def draft(catalogue: Catalogue) -> Draft:
+    settings = {"scenario": "made", "summary": "Made as it goes.", "stack": "reference", "seed": 7}
+    return Draft("made", settings, catalogue)
+
+
+def test_a_plan_can_be_written_before_anything_is_known(draft: Draft) -> None:
+    assert draft.plan.seed == 7
+    assert [step.id for step in draft.plan.scenario.timeline] == [TO_COME]
+    again = type(draft.plan).model_validate_json(draft.plan.model_dump_json(by_alias=True))
+    assert again == draft.plan
+
+
+def test_ids_are_made_of_what_is_named_and_never_come_twice(draft: Draft) -> None:
+    first = draft.fault("network.latency", SLOW, LATENCY, None, planned=False)
+    draft.ended(first.id)
+    second = draft.fault("network.latency", SLOW, LATENCY, None, planned=False)
+    assert [first.id, second.id] == ["network.latency", "network.latency-2"]
+    raw = {"alert": "ObjectStoreSlow", "within": "6s"}
+    ids = [draft.expect("expect_alert", "detected", raw, "ObjectStoreSlow").id for _ in range(2)]
+    assert ids == ["ObjectStoreSlow-detected", "ObjectStoreSlow-detected-2"]
+
+
+def test_a_clause_belongs_to_the_fault_that_is_in_or_else_to_the_last(draft: Draft) -> None:
+    outer = draft.fault("network.latency", SLOW, LATENCY, "outer", planned=False)
+    inner = draft.fault("network.latency", SLOW_WORKER, LATENCY, "inner", planned=False)
+    raw = {"alert": "ObjectStoreSlow", "within": "6s"}
+
+    def belongs() -> object:
+        draft.expect("expect_alert", "detected", raw, "ObjectStoreSlow")
+        return draft.plan.scenario.expect.detected[-1].fault
+
+    assert belongs() == "inner"
+    draft.ended(inner.id)
+    assert belongs() == "outer"
+    draft.ended(outer.id)
+    assert belongs() == "inner"
+
+
+def test_two_faults_at_once_on_one_thing_are_refused(draft: Draft) -> None:
+    draft.fault("network.latency", SLOW, LATENCY, "one", planned=False)
+    with pytest.raises(ScenarioError, match=r"chaos\.fault: 'two' overlaps 'one' in time"):
+        draft.fault("network.latency", SLOW, LATENCY, "two", planned=False)
+
+
+def test_links_are_those_of_the_first_fault_those_named_or_all(draft: Draft, catalogue: Catalogue) -> None:
+    draft.plan_links(None)
+    assert draft.plan.links == catalogue.links
+    draft.fault("network.latency", SLOW, LATENCY, None, planned=False)
+    draft.plan_links(None)
+    assert draft.plan.links == ("trainer -> object-store",)
+    draft.plan_links(["gateway -> server-1"])
+    assert draft.plan.links == ("gateway -> server-1", "trainer -> object-store")
+    with pytest.raises(ScenarioError, match=r"does not run through the fault proxy — plan it .*worker-1 -> object"):
+        draft.fault("network.latency", SLOW_WORKER, LATENCY, None, planned=True)
+
+
+def test_what_json_cannot_say_is_refused(draft: Draft) -> None:
+    with pytest.raises(ScenarioError, match=r"chaos\.fault: a value cannot be written into a plan"):
+        draft.fault("network.latency", SLOW, {"latency": object()}, None, planned=False)
