@@ -80,7 +80,7 @@ class Monitor:
         for name, where in knocked.items():
             target = self.world.targets[name]
             service.thread(partial(knock, service, target, where), f"knock {name}")
-        service.thread(OnlineWatch(service, self.world, self._view).run, "online")
+        service.thread(OnlineWatch(service, self.world, self._view, setting("QUARANTINE", "on") != "off").run, "online")
         service.thread(PartitionWatch(service, self.world, self._view, store).run, "partitions")
         service.thread(Canary(service, self.world, store, address("GATEWAY")).run, "canary")
         self._export()

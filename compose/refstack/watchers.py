@@ -68,8 +68,9 @@ def knock(service: Service, target: Target, address: tuple[str, int]) -> None:
 class OnlineWatch:
     """Compares what is online with what the source events give at the stamps carried."""
 
-    def __init__(self, service: Service, world: World, view: SourceView) -> None:
+    def __init__(self, service: Service, world: World, view: SourceView, quarantine: bool) -> None:
         self._service, self._world, self._view = service, world, view
+        self._quarantine = quarantine
         self._client = connect(0.25)
         self._target = world.targets["online-store"]
         self._reader = StreamReader(self._client, {EVENTS: "0"})
@@ -103,7 +104,8 @@ class OnlineWatch:
             wide |= bad
             wrong = {group for group in GROUPS if not self._right(entity, group, fields, values, stamps)}
             skewed |= {(group, entity) for group in wrong}
-            self._mitigate(entity, fields, bool(bad or wrong))
+            if self._quarantine:
+                self._mitigate(entity, fields, bool(bad or wrong))
         world = self._world
         world.stamps = {group: of for group, of in stamps.items() if of}
         world.complete, world.out_of_range, world.skewed = complete, frozenset(wide), frozenset(skewed)
