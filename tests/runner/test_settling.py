@@ -1,0 +1,210 @@
+"""What a run decides while it goes: whether the gate is open, when a fault is due, and when to stop looking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_runs import plan_of, small_description
+
+from harness.journal.writer import JournalWriter
+from harness.model.expectations import Bound
+from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Reading
+from harness.model.scenario import FaultStep
+from harness.runner.gate import wait_for_steady_state
+from harness.runner.live import KEPT_S, Live
+from harness.runner.settling import Settling
+from harness.runner.triggers import wait_for_start
+
+SOURCE = "http://server:18001"
+BROKEN = Alert(name="Broken", labels={"service": "x"})
+
+
+class Frozen:
+    """A clock that goes on a little each time it is read."""
+
+    def __init__(self, at_s: float = 10.0, step_s: float = 0.1) -> None:
+        self.at_s, self._step_s = at_s, step_s
+
+    def now_s(self) -> float:
+        self.at_s += self._step_s
+        return self.at_s
+
+
+def answers(live: Live, to_s: float, count: int = 40, ok: bool = True, **fields: Any) -> None:
+    for k in range(count):
+        due_s = to_s - 0.02 * k
+        one = Answer(id=f"r{due_s}", at_event=0, due_s=due_s, sent_s=due_s, done_s=due_s, ok=ok, **fields)
+        live.note(k, due_s, one)
+
+
+def alerts(live: Live, *firing: Alert, beats: float | None = 1.0, down: str | None = None, **more: Any) -> None:
+    seen = AlertsSeen(
+        source=SOURCE, planned_s=0, asked_s=0, answered_s=0, firing=firing, evaluations=beats, down=down, **more
+    )
+    live.note(0, 0.0, seen)
+
+
+def well() -> Live:
+    live = Live()
+    answers(live, 10.0)
+    alerts(live, beats=1)
+    alerts(live, beats=2)
+    return live
+
+
+async def gate_of(live: Live, **expect: Any) -> Any:
+    plan = plan_of("0s", "1s", gate_timeout="100ms", expect=expect)
+    clock: Any = Frozen()
+    return await wait_for_steady_state(plan, small_description(), live, clock, lambda: 10.0)
+
+
+async def test_a_stack_that_is_well_opens_the_gate() -> None:
+    seen = await gate_of(well(), detected=[{"id": "seen", "alert": "Broken", "within": "1s"}])
+    assert seen.met
+    assert seen.values["up"] == 1.0
+
+
+SEEN = [{"id": "seen", "alert": "Broken", "labels": {"service": "x"}, "within": "1s"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda live: answers(live, 10.0, 40, ok=False), "availability is 0.5, not at least 0.9"),
+        (lambda live: answers(live, 10.0, 2, wrong=True), "silent_wrong_answers is 0.0"),
+        (lambda live: alerts(live, BROKEN, beats=3), "Broken{service=x}, which the fault is to raise"),
+        (lambda live: alerts(live, beats=3, pending=(BROKEN,)), "is pending or firing already"),
+        (lambda live: alerts(live, down="refused"), "does not answer (refused)"),
+    ],
+)
+async def test_each_thing_that_is_not_well_is_said(change: Any, why: str) -> None:
+    live = well()
+    change(live)
+    seen = await gate_of(live, detected=SEEN)
+    assert not seen.met
+    assert why in seen.why
+
+
+async def test_nothing_seen_at_all() -> None:
+    live = Live()
+    seen = await gate_of(live)
+    assert "does not answer" in seen.why
+    assert "availability is nothing" in seen.why
+    answers(live, 10.0)
+    alerts(live, beats=1)
+    assert "nothing shows that" in (await gate_of(live)).why, "one beat proves no evaluation"
+
+
+async def test_other_label_sets_of_an_expected_alert_do_not_hold_up_the_gate() -> None:
+    live = well()
+    alerts(live, Alert(name="Broken", labels={"service": "y"}), beats=3)
+    assert (await gate_of(live, detected=SEEN)).met
+
+
+def stage(live: Live, name: str, at_s: float) -> None:
+    live.note(0, at_s, FaultSeen.model_validate({"fault": "it", "stage": name, "lo_s": at_s, "hi_s": at_s}))
+
+
+def settling(live: Live, twin: Any = None, **changes: Any) -> Settling:
+    return Settling(plan_of("0s", "1s", twin=twin, **changes), live)
+
+
+def test_a_detection_is_waited_for_until_it_is_there_or_over() -> None:
+    live = Live()
+    it = settling(live, expect={"detected": [{"id": "seen", "alert": "Broken", "within": "8s"}]})
+    stage(live, "injected", 1.0)
+    it.tick(2.0)
+    assert not it.settled(5.0, 2.0)
+    assert it.settled(9.6, 2.0), "its time is over"
+    alerts(live, BROKEN)
+    it.tick(5.0)
+    assert it.settled(5.0, 2.0)
+
+
+def test_a_source_that_is_down_is_not_quiet() -> None:
+    live = Live()
+    it = settling(live, expect={"cleared": [{"id": "quiet", "alert": "Broken", "within": "20s"}]})
+    stage(live, "reverted", 2.0)
+    alerts(live, BROKEN)
+    it.tick(3.0)
+    alerts(live, down="refused")
+    assert not it.settled(5.0, 2.0)
+    alerts(live)
+    assert it.settled(5.0, 2.0)
+    assert settling(live, expect={}).settled(3.1, 2.0)
+    assert not settling(live, expect={}, observe="5s").settled(3.1, 2.0)
+
+
+def test_a_recovery_must_break_recover_and_hold() -> None:
+    live = Live()
+    bound = {"id": "back", "probe": "availability", "at_least": 0.9, "over": "1s", "min_samples": 5}
+    it = settling(live, expect={"recovered": [bound | {"within": "20s", "hold": "2s"}]})
+    stage(live, "reverted", 10.0)
+    answers(live, 10.0)
+    it.tick(10.0)
+    assert not it.settled(11.5, 10.0), "it never broke yet"
+    answers(live, 12.0, ok=False)
+    it.tick(12.0)
+    answers(live, 14.0, 60)
+    it.tick(14.0)
+    assert not it.settled(15.0, 10.0), "it does not hold yet"
+    assert it.settled(16.6, 10.0)
+    broken = settling(live, expect={"recovered": [bound | {"within": "20s", "hold": "2s"}]})
+    assert broken.settled(32.6, 10.0), "its time is over"
+
+
+def test_nothing_is_waited_for_once_a_fault_has_failed() -> None:
+    live = Live()
+    it = settling(live, expect={"detected": [{"id": "seen", "alert": "Broken", "within": "60s"}]})
+    stage(live, "injected", 1.0)
+    stage(live, "failed", 1.5)
+    assert it.settled(3.0, 1.5)
+
+
+def test_what_is_kept_is_bounded_and_sorted_by_when_it_was_due() -> None:
+    live = Live()
+    for k in range(20_000):
+        due_s = k * 0.02
+        live.note(k, due_s, Answer(id=str(k), at_event=0, due_s=due_s, sent_s=due_s, done_s=due_s, ok=True))
+    assert len(live._answers) < (KEPT_S / 0.02) + 1200
+    bound = Bound.model_validate({"id": "n", "probe": "failed_requests", "at_most": 0, "over": "1s"})
+    late = Answer(id="late", at_event=0, due_s=399.5, sent_s=0, done_s=0, ok=False)
+    live.note(20_001, 400.0, late)
+    assert live.point(bound, 399.98).value == 1.0
+    assert live.point(bound, 399.4).value == 0.0
+
+
+async def started(live: Live, tmp_path: Path, **start: Any) -> str | None:
+    step = FaultStep.model_validate(
+        {"id": "next", "fault": "test.fault", "target": {"service": "server"}, "for": "1s", **start}
+    )
+    journal = JournalWriter(tmp_path / "journal.jsonl", plan_of("0s", "1s"))
+    try:
+        return await wait_for_start(step, journal.now_s(), live, journal, lambda: 10.0)
+    finally:
+        journal.close()
+
+
+async def test_triggers(tmp_path: Path) -> None:
+    live = Live()
+    answers(live, 10.0)
+    alerts(live, BROKEN)
+    stage(live, "reverted", 1.0)
+    bound = {"id": "b", "probe": "availability", "at_least": 0.9, "over": "1s", "min_samples": 5}
+    for n, after in enumerate(({"alert": "Broken"}, {"probe": bound}, {"event": "it.reverted"})):
+        assert await started(live, tmp_path / str(n), after=after) is None
+    assert await started(live, tmp_path / "at", at="10ms") is None
+    for n, after in enumerate(({"alert": "Other"}, {"probe": bound | {"probe": "lag"}}, {"event": "it.confirmed"})):
+        why = await started(live, tmp_path / f"no{n}", after=after | {"timeout": "50ms"})
+        assert why == "what it waits for did not happen within 0.05 s"
+
+
+def test_polled_probes_are_held_against_their_bounds() -> None:
+    live = Live()
+    bound = Bound.model_validate({"id": "b", "probe": "lag", "at_most": 5})
+    assert live.point(bound, 1.0).good is None
+    for value, good in ((3.0, True), (7.0, False), (None, False)):
+        live.note(1, 1.0, Reading(probe="lag", planned_s=1, asked_s=1, answered_s=1, value=value))
+        assert live.point(bound, 1.0).good is good
