@@ -61,7 +61,9 @@ Series = tuple[str, dict[str, str], float]
 def metrics(page: bytes, names: frozenset[str]) -> list[Series]:
     """Return the samples of the named series. Raises NoAnswerError where the page is not in Prometheus' text format."""
     # Parsing costs far more than finding the few lines that are wanted.
-    wanted = [line for line in page.decode("utf-8", "replace").splitlines() if _name(line) in names]
+    heads = tuple(names)
+    lines = page.decode("utf-8", "replace").splitlines()
+    wanted = [line for line in lines if line.startswith(heads) and _name(line) in names]
     try:
         families = list(text_string_to_metric_families("\n".join(wanted) + "\n"))
     except (ValueError, LookupError, TypeError) as error:
