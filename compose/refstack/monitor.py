@@ -19,7 +19,7 @@ from refstack.eventtime import age
 from refstack.objects import ObjectStore
 from refstack.rules import RULES, Alerts
 from refstack.schema import DELAY, ENTITIES, GROUPS
-from refstack.service import Service, SettingError, address, number, setting
+from refstack.service import Service, SettingError, address, number, setting, switch
 from refstack.sourceview import SourceView
 from refstack.watchers import Canary, OnlineWatch, PartitionWatch, knock, scrape
 from refstack.world import Target, World
@@ -80,7 +80,7 @@ class Monitor:
         for name, where in knocked.items():
             target = self.world.targets[name]
             service.thread(partial(knock, service, target, where), f"knock {name}")
-        service.thread(OnlineWatch(service, self.world, self._view, setting("QUARANTINE", "on") != "off").run, "online")
+        service.thread(OnlineWatch(service, self.world, self._view, switch("QUARANTINE")).run, "online")
         service.thread(PartitionWatch(service, self.world, self._view, store).run, "partitions")
         service.thread(Canary(service, self.world, store, address("GATEWAY")).run, "canary")
         self._export()
