@@ -1,0 +1,71 @@
+"""The scenarios in `scenarios/` on the real stack: they pass, their controls are silent, their sabotages are noticed.
+
+Each suite is run once, by the command that a user would give, and looked at in its `suite.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEMO = {"stale-data", "corrupted-features", "slow-storage", "node-loss"}
+pytestmark = [pytest.mark.stack_run, pytest.mark.timeout(600)]
+
+
+def suite(tmp_path: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    """Run scenarios side by side and return the exit code and the suite's document."""
+    command = [str(Path(sys.executable).parent / "harness"), "run", str(ROOT / "scenarios"), "--reports", str(tmp_path)]
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        [*command, "--name", "suite", *options], capture_output=True, text=True, env=environment, timeout=580
+    )
+    file = tmp_path / "suite" / "suite.json"
+    assert file.is_file(), done.stderr[-2000:]
+    return done.returncode, json.loads(file.read_text())
+
+
+def test_the_four_faults_are_noticed_and_recovered_from(tmp_path: Path) -> None:
+    code, found = suite(tmp_path, "--tag", "demo")
+    by_name = {s["name"]: s for s in found["scenarios"]}
+    assert set(by_name) == DEMO
+    assert {name: (s["verdict"], s["reasons"]) for name, s in by_name.items()} == {n: ("pass", []) for n in DEMO}
+    assert code == 0
+    for scenario in by_name.values():
+        for fault in scenario["faults"]:
+            assert fault["injected_at_s"] < fault["confirmed_at_s"] < fault["reverted_at_s"]
+            assert fault["evidence"]
+        assert all(d["met"] and d["after_s"] is not None for d in scenario["detection"])
+        assert scenario["detection"]
+        assert all(r["met"] and r["after_s"] is not None for r in scenario["recovery"])
+        assert scenario["recovery"]
+    assert by_name["corrupted-features"]["damage"]["rows_hit"] > 0
+    assert by_name["stale-data"]["damage"]["flagged"] > 0
+
+
+def test_controls_are_silent(tmp_path: Path) -> None:
+    code, found = suite(tmp_path, "--twin", "control")
+    assert {s["name"]: (s["verdict"], s["reasons"]) for s in found["scenarios"]} == {
+        s["name"]: ("pass", []) for s in found["scenarios"]
+    }
+    assert DEMO <= {s["name"] for s in found["scenarios"]}
+    assert not [q for s in found["scenarios"] for q in s["quiet"] if q["fired"]]
+    assert code == 0
+
+
+def test_every_sabotage_is_named_among_the_reasons(tmp_path: Path) -> None:
+    code, found = suite(tmp_path, "--twin", "sabotage")
+    told = {f"{s['name']}: {s['sabotage']}": (s["verdict"], s["caught"], s["reasons"]) for s in found["scenarios"]}
+    assert {name: (verdict, caught) for name, (verdict, caught, _) in told.items()} == {
+        name: ("fail", True) for name in told
+    }, told
+    for name in DEMO:
+        kinds = {s["sabotage"].split()[0] for s in found["scenarios"] if s["name"] == name}
+        assert kinds == {"alert", "recovery"}
+    assert code == 0
