@@ -119,32 +119,48 @@ def journal(run_dir: Path) -> str:
         return ""
 
 
-@pytest.fixture
-def started(project: pytest.Pytester) -> Iterator[subprocess.Popen[bytes]]:
-    """A session whose only run goes on for long."""
-    write(project, "long.scenario.yaml", short_scenario("long", lasts="60s"))
+LONG = """
+import pytest
+
+
+@pytest.mark.stack("reference", start_at="2013-06-14T06:00")
+def test_long(chaos):
+    with chaos.fault("network.latency", link="trainer -> object-store", latency="800ms"):
+        chaos.observe("60s")
+"""
+
+
+@pytest.fixture(params=["long", "test_long"])
+def started(request: pytest.FixtureRequest, project: pytest.Pytester) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
+    """A session whose only run, of a file or by hand, goes on for long; and the folder of that run."""
+    if request.param == "long":
+        write(project, "long.scenario.yaml", short_scenario("long", lasts="60s"))
+    else:
+        write(project, "test_long.py", LONG)
     with (project.path / "said").open("wb") as said:
         process = subprocess.Popen([sys.executable, "-m", "pytest"], stdout=said, stderr=said, cwd=project.path)
         try:
-            yield process
+            yield project.path / "reports/pytest" / request.param, process
         finally:
             process.kill()
             process.wait()
 
 
-def test_ctrl_c_heals_stops_and_reports(project: pytest.Pytester, started: subprocess.Popen[bytes]) -> None:
-    run_dir = project.path / "reports/pytest/long"
+def test_ctrl_c_heals_stops_and_reports(
+    project: pytest.Pytester, started: tuple[Path, subprocess.Popen[bytes]]
+) -> None:
+    run_dir, process = started
     deadline_s = time.monotonic() + 90
     while '"stage":"confirmed"' not in journal(run_dir):
         assert time.monotonic() < deadline_s
-        assert started.poll() is None, (project.path / "said").read_text()
+        assert process.poll() is None, (project.path / "said").read_text()
         time.sleep(0.05)
-    below = psutil.Process(started.pid).children(recursive=True)
+    below = psutil.Process(process.pid).children(recursive=True)
     assert len(below) > 10
-    started.send_signal(signal.SIGINT)
-    assert started.wait(60) == pytest.ExitCode.INTERRUPTED
-    assert not [process for process in psutil.wait_procs(below, timeout=10)[1] if process.is_running()]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == pytest.ExitCode.INTERRUPTED, (project.path / "said").read_text()
+    assert not psutil.wait_procs(below, timeout=10)[1]
     told = journal(run_dir)
     assert '"stage":"reverted"' in told
     assert json.loads(told.splitlines()[-1])["reason"] == "interrupted"
-    assert suite(project)["long"]["verdict"] == "unknown"
+    assert suite(project)[run_dir.name]["verdict"] == "unknown"
