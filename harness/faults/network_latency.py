@@ -23,10 +23,11 @@ NEARLY = 0.8
 
 
 class Lateness(Frozen):
-    """How much later. The toxics count in whole milliseconds."""
+    """How much later."""
 
+    # The toxics count in whole milliseconds.
     latency: Annotated[PositiveWallSeconds, Field(ge=0.001, le=60.0)]
-    jitter: WallSeconds = Field(0.0, description="uniform, either way; less than the latency")
+    jitter: WallSeconds = Field(0.0, description="uniform, either way")
 
     @model_validator(mode="after")
     def _some_is_left(self) -> Self:
