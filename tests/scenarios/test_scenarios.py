@@ -54,7 +54,7 @@ def test_controls_are_silent(tmp_path: Path) -> None:
     assert {s["name"]: (s["verdict"], s["reasons"]) for s in found["scenarios"]} == {
         s["name"]: ("pass", []) for s in found["scenarios"]
     }
-    assert DEMO <= {s["name"] for s in found["scenarios"]}
+    assert {s["name"] for s in found["scenarios"]} >= DEMO
     assert not [q for s in found["scenarios"] for q in s["quiet"] if q["fired"]]
     assert code == 0
 
@@ -62,9 +62,9 @@ def test_controls_are_silent(tmp_path: Path) -> None:
 def test_every_sabotage_is_named_among_the_reasons(tmp_path: Path) -> None:
     code, found = suite(tmp_path, "--twin", "sabotage")
     told = {f"{s['name']}: {s['sabotage']}": (s["verdict"], s["caught"], s["reasons"]) for s in found["scenarios"]}
-    assert {name: (verdict, caught) for name, (verdict, caught, _) in told.items()} == {
-        name: ("fail", True) for name in told
-    }, told
+    assert {name: (verdict, caught) for name, (verdict, caught, _) in told.items()} == dict.fromkeys(
+        told, ("fail", True)
+    ), told
     for name in DEMO:
         kinds = {s["sabotage"].split()[0] for s in found["scenarios"] if s["name"] == name}
         assert kinds == {"alert", "recovery"}
