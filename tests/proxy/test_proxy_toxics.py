@@ -353,21 +353,38 @@ def test_bytes_before_a_reset_arrive(mine: Arm, upstream: Callable[..., Upstream
 
 
 def test_removing_a_toxic_whose_reader_reads_nothing_does_not_hang(arm: Arm, upstream: Callable[..., Upstream]) -> None:
-    place = arm.make(upstream(lambda sock: sock.sendall(bytes(64 << 20))))
+    data = bytes(range(251)) * 100_000
+    place = arm.make(upstream(lambda sock: sock.sendall(data)))
     arm.poison("latency", latency=1)
     with connect(place) as sock:
-        assert receive(sock, 1) == b"\0"
+        assert receive(sock, 1) == data[:1]
         answer: list[int] = []
-        asked = threading.Thread(
-            target=lambda: answer.append(arm.call("DELETE", "/proxies/p/toxics/latency_downstream").status)
-        )
+
+        def remove() -> None:
+            answer.append(arm.call("DELETE", "/proxies/p/toxics/latency_downstream").status)
+
+        asked = threading.Thread(target=remove)
         asked.start()
         if not arm.ours:  # Toxiproxy's removal waits for the reader: its issue 558
             assert receive(sock, 8 << 20)
         asked.join(20)
         assert answer == [204]
         if arm.ours:
-            assert len(receive(sock, (64 << 20) - 1)) == (64 << 20) - 1
+            assert receive(sock, len(data) - 1) == data[1:], "what was held is in its place before what is spliced after it"
+
+
+def test_a_toxic_in_a_row_that_was_removed_does_nothing_more(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+    place = mine.make(upstream())
+    for name in ("first", "second", "third"):
+        mine.call("POST", "/proxies/p/toxics", {"type": "latency", "name": name, "attributes": {"latency": 1}})
+    with connect(place) as sock:
+        ping_s(sock)
+        for gone, left in (("second", ["first", "third"]), ("first", ["third"]), ("third", [])):
+            mine.cure(gone)
+            before = {name: mine.did(name)["delays"] for name in ("first", "second", "third")}
+            ping_s(sock)
+            after = {name: mine.did(name)["delays"] for name in ("first", "second", "third")}
+            assert [name for name in after if after[name] > before[name]] == left
 
 
 def test_packet_loss_and_corruption_are_ours_for_now(arm: Arm, quiet: Upstream) -> None:
