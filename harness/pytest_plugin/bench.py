@@ -1,7 +1,7 @@
 """What the runs of one pytest process share: the settings, the folder, the stacks, and one zygote a stack.
 
-Made when the first run needs it and closed at the end of the session. Every run is judged and reported as soon as it
-has ended, so that a session that is broken off leaves whole reports of what it did.
+Made when the first run needs it and closed at the end of the session. Every run is judged as soon as it has ended, and
+reported too unless other runs go on beside it.
 """
 
 from __future__ import annotations
@@ -49,8 +49,10 @@ class Finished:
 class Bench:
     """Runs plans in this process, one after the other."""
 
-    def __init__(self, settings: Settings, session: str) -> None:
+    def __init__(self, settings: Settings, session: str, *, alone: bool) -> None:
+        """`alone` says that no other process of this session has runs."""
         self.settings = settings
+        self._alone = alone
         self.folders = RunFolders(settings.reports, session)
         self._shared: dict[tuple[str, str], Shared] = {}
 
@@ -86,14 +88,18 @@ class Bench:
         return backend_for(stack, name, self._shared[key].token)
 
     def finish(self, plan: Plan, run_dir: Path, error: HarnessError | None) -> Finished:
-        """Judge a run that has ended and write its report."""
+        """Judge a run that has ended and write its report.
+
+        Drawing takes seconds of a core: beside other runs it would make those late, so it is left to the session's end.
+        """
         from harness.report import write_run
 
         finished = Finished(plan, run_dir, error=error)
         try:
             finished.journal = read(run_dir)
             finished.verdict = judge(finished.journal)
-            write_run(run_dir, finished.journal, finished.verdict)
+            if self._alone:
+                write_run(run_dir, finished.journal, finished.verdict)
         except HarnessError as failure:
             finished.error = error or failure
         return finished
@@ -108,7 +114,9 @@ class Bench:
 def bench_of(config: pytest.Config) -> Bench:
     """Return the bench of this process, made if there is none."""
     if BENCH_KEY not in config.stash:
-        config.stash[BENCH_KEY] = Bench(read_settings(config), session_of(config))
+        config.stash[BENCH_KEY] = Bench(
+            read_settings(config), session_of(config), alone=not hasattr(config, "workerinput")
+        )
         config.add_cleanup(config.stash[BENCH_KEY].close)
     return config.stash[BENCH_KEY]
 

@@ -1,7 +1,7 @@
 """What a session leaves behind: one suite over all of its runs, wherever they ran, and a line at pytest's end.
 
-Under pytest-xdist the workers run, judge and report; the controller, which runs nothing, judges the folders again (the
-judge is a pure function of the journal, so this gives the same) and writes the suite.
+Under pytest-xdist the workers run and judge; the controller, which runs nothing, judges the folders again (the judge is
+a pure function of the journal, so this gives the same), draws the reports of the runs and writes the suite.
 """
 
 from __future__ import annotations
@@ -100,14 +100,16 @@ class SessionEnd:
         from harness.journal.files import read
         from harness.judge import judge
         from harness.model.errors import JournalError
-        from harness.report import JudgedRun
+        from harness.report import JudgedRun, write_run
 
         error = self._errors.get(run_dir)
         try:
             journal = read(run_dir)
         except JournalError as unreadable:
             return JudgedRun(run_dir, None, None, error or str(unreadable))
-        return JudgedRun(run_dir, journal, judge(journal), error)
+        verdict = judge(journal)
+        written = (run_dir / "report.html").exists()
+        return JudgedRun(run_dir, journal, verdict, error, None if written else write_run(run_dir, journal, verdict))
 
     def _tell(self, document: SuiteDocument, reports: Path) -> None:
         from harness.pytest_plugin.telling import shown_path

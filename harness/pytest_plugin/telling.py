@@ -152,4 +152,6 @@ def last_logs(finished: Finished) -> list[str]:
 def _places(finished: Finished) -> list[str]:
     journal, report = finished.run_dir / "journal.jsonl", finished.run_dir / "report.html"
     found = [("journal", journal), ("report", report), ("logs", finished.run_dir / "logs")]
-    return [f"  {what:8} {shown_path(path)}" for what, path in found if path.exists()]
+    # The report may be drawn only at the end of the session.
+    there = finished.journal is not None
+    return [f"  {what:8} {shown_path(path)}" for what, path in found if path.exists() or (there and what == "report")]

@@ -89,6 +89,7 @@ def test_files_pass_fail_or_do_not_know_side_by_side(project: pytest.Pytester, r
         "late": "fail",
         "unsteady": "unknown",
     }
+    assert all((project.path / "out" / name / "report.html").stat().st_size > 1000 for name in runs)
     assert runs["good"]["faults"][0]["confirmed_at_s"] is not None
     assert "harness_verdict" in (project.path / "junit.xml").read_text("utf-8")
 
