@@ -33,10 +33,11 @@ def main() -> int:
     """Print what is stored."""
     path = options_parser("render").parse_args().out / FILE
     try:
-        print(rendered(load(path)))
+        data = load(path)
     except (OSError, CannotMeasureError) as error:
         print(f"nothing to show: {error}", file=sys.stderr)
         return 2
+    print(rendered(data))
     return 0
 
 
