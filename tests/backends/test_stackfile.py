@@ -251,7 +251,8 @@ def test_resolve_by_path_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_reference_stack_is_found_by_its_name() -> None:
     # In a process of its own: other tests import the stack.
-    asked = "import sys; from harness.backends.stackfile import resolve_stack as r; print(r('reference').name, *sys.modules)"
+    found = "from harness.backends.stackfile import resolve_stack; name = resolve_stack('reference').name"
+    asked = f"import sys; {found}; print(name, *sys.modules)"
     name, *modules = subprocess.run(
         [sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=60
     ).stdout.split()

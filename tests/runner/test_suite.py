@@ -124,7 +124,7 @@ def test_a_suite_that_is_killed_takes_its_stacks_with_it(drive: Callable[..., Dr
     suite.process.communicate()
     suite.nothing_left()
     assert suite.closed("run-0").reason == "interrupted"
-    # The stack dies while its run is being healed: either the fault came out first, or it is written that it went with it.
+    # The stack dies while its run is being healed: the fault came out first, or it is written that it went with it.
     journal = read(suite.folder / "run-0")
     failed = journal.fault_stage("lost", "failed")
     assert journal.fault_stage("lost", "reverted") or (failed and "the stack has ended" in failed[1].evidence["error"])
