@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from proxy_arms import BIN, ROOT, Arm, Upstream, arm_running, echo, found, leave
 
+HERE = Path(__file__).parent
 _CLIENTS = {
     "node": ROOT / "tests/proxy/clients/node/node_modules/toxiproxy-node-client",
     "go": BIN / "go-client",
@@ -34,6 +36,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     missing = _missing()
     kept, left_out = [], []
     for item in items:
+        if not item.path.is_relative_to(HERE):
+            kept.append(item)
+            continue
         arm = getattr(item, "callspec", None) and item.callspec.params.get("arm")  # type: ignore[attr-defined]
         needs = {mark.args[0] for mark in item.iter_markers("needs")} | ({"theirs"} if arm == "theirs" else set())
         (left_out if needs & missing else kept).append(item)

@@ -113,6 +113,12 @@ time.sleep(600)
     os.close(watched)
 
 
+def test_it_does_not_begin_when_its_parent_is_another_than_it_was_told() -> None:
+    command = [sys.executable, "-m", "harness.proxy", "serve", "--port", "0", "--die-with-parent", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_it_starts_light() -> None:
     heavy = ("asyncio", "aiohttp", "pydantic", "numpy", "http", "email", "click", "harness.model")
     code = f"import sys, harness.proxy.command; print([name for name in {heavy!r} if name in sys.modules])"

@@ -21,7 +21,7 @@ call("PATCH", "/proxies/q", {"enabled": False, "lease": "run"})
 call("POST", "/proxies", {"name": "r", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1", "lease": "run"})
 print("ready", flush=True)
 while True:
-    time.sleep(ttl_ms / 4000)
+    time.sleep(ttl_ms / 8000)
     call("PATCH", "/leases/run")
 """
 
@@ -39,13 +39,13 @@ def test_an_owner_killed_with_sigkill_takes_its_faults_along(mine: Arm, upstream
     mine.make(echo)
     mine.make(echo, "q")
     mine.poison("latency", "upstream", latency=1)  # a plain client's
-    ttl_ms = 400
+    ttl_ms = 1000
     owner = subprocess.Popen([sys.executable, "-c", OWNER, mine.url, str(ttl_ms)], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     try:
         assert owner.stdout.readline() == "ready\n"
         began_s = mine.journal()["now_s"]
-        until(lambda: mine.journal()["now_s"] > began_s + 2 * ttl_ms / 1000)
+        until(lambda: mine.journal()["now_s"] > began_s + 1.2 * ttl_ms / 1000)
         assert _toxics(mine) == ["latency_upstream", "latency_downstream"], "renewed in time, it stays"
         assert mine.call("GET", "/proxies/q").json["enabled"] is False
     finally:
@@ -58,7 +58,7 @@ def test_an_owner_killed_with_sigkill_takes_its_faults_along(mine: Arm, upstream
     assert mine.call("GET", "/proxies/q").json["enabled"] is True
     assert mine.call("GET", "/proxies/r").status == 404
     ended_s = [entry["at_s"] for entry in _events(mine, "lease_ended") if entry["lease"] == "run"][-1]
-    assert ended_s - killed_s <= ttl_ms / 1000 + 0.05, "within the ttl, by the proxy's own clock"
+    assert ended_s - killed_s <= ttl_ms / 1000 + 0.5, "within the ttl, by the proxy's own clock"
 
 
 def test_a_toxic_with_a_ttl_goes_by_itself(mine: Arm, quiet: Upstream) -> None:
@@ -74,11 +74,11 @@ def test_a_toxic_with_a_ttl_goes_by_itself(mine: Arm, quiet: Upstream) -> None:
 
 def test_a_ttl_is_renewed_by_a_change(mine: Arm, quiet: Upstream) -> None:
     mine.make(quiet)
-    mine.call("POST", "/proxies/p/toxics", {"type": "latency", "ttl": 200})
+    mine.call("POST", "/proxies/p/toxics", {"type": "latency", "ttl": 400})
     renewed = mine.call("PATCH", "/proxies/p/toxics/latency_downstream", {"ttl": 60_000}).json
     assert renewed["ttl"] == 60_000
     now_s = mine.journal()["now_s"]
-    until(lambda: mine.journal()["now_s"] > now_s + 0.3)
+    until(lambda: mine.journal()["now_s"] > now_s + 0.5)
     assert _toxics(mine) == ["latency_downstream"]
 
 
