@@ -1,0 +1,116 @@
+"""How `harness run` ends on a real, tiny stack that cannot start, or when Ctrl-C comes in the middle of a fault."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+TINY = Path(__file__).parents[1] / "runner" / "tiny"
+HARNESS = str(Path(sys.executable).parent / "harness")
+SCENARIO = """
+schema: 1
+scenario: lost
+summary: A bystander is lost.
+stack: stack/compose.yaml
+timeline:
+  - {id: gone, at: 100ms, fault: node.loss, target: {node: b}, for: 20s}
+expect:
+  stays:
+    - {id: serving, probe: availability, at_least: 0.9, min_samples: 5}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    shutil.copytree(TINY, tmp_path / "stack", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "lost.scenario.yaml").write_text(SCENARIO)
+    return tmp_path
+
+
+@pytest.fixture
+def run(project: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        command = [HARNESS, "run", "lost.scenario.yaml", "-j", "1"]
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, cwd=project, stdout=pipe, stderr=pipe, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def change(project: Path, old: str, new: str) -> None:
+    file = project / "stack" / "compose.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in out + err
+    return process.returncode, out + err
+
+
+def test_a_service_that_does_not_start_is_exit_4_with_its_last_words(
+    project: Path, run: Callable[..., subprocess.Popen[str]]
+) -> None:
+    change(
+        project,
+        'command: [python, -m, tiny_server, "{address}", "{port}"]',
+        'command: [sh, -c, "echo no model here; exit 3"]',
+    )
+    code, said = ended(run())
+    assert code == 4
+    assert "server" in said
+    assert "no model here" in said
+
+
+def test_a_program_that_is_missing_is_exit_4_and_named(
+    project: Path, run: Callable[..., subprocess.Popen[str]]
+) -> None:
+    change(project, 'command: [python, -m, tiny_server, "{address}", "{port}"]', "command: [tiny-model-server]")
+    code, said = ended(run())
+    assert code == 4
+    assert "tiny-model-server" in said
+
+
+def test_a_port_that_is_taken_is_exit_4_and_named(project: Path, run: Callable[..., subprocess.Popen[str]]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        change(project, "port: 18002", f"port: {port}")
+        code, said = ended(run())
+    assert code == 4
+    assert port in said
+
+
+def test_ctrl_c_reverts_stops_and_reports(project: Path, run: Callable[..., subprocess.Popen[str]]) -> None:
+    process = run()
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "gone confirmed" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    code, _ = ended(process)
+    assert code == 130
+    folder = project / "reports" / "latest"
+    lines = [json.loads(line) for line in (folder / "lost" / "journal.jsonl").read_text().splitlines()]
+    assert [line["stage"] for line in lines if line.get("kind") == "fault"][-1] == "reverted"
+    assert lines[-1]["reason"] == "interrupted"
+    assert json.loads((folder / "suite.json").read_text())["counts"]["pass"] == 0
+    assert (folder / "index.html").is_file()
