@@ -5,14 +5,13 @@ to the socket behind it. Dialling never waits.
 """
 
 import contextlib
-import errno
 import fcntl
 import socket
 import struct
 import termios
 from typing import TYPE_CHECKING
 
-from harness.proxy.address import AddressError, NotYetKnown, Place
+from harness.proxy.dial import Dial
 from harness.proxy.loop import ERROR, HANG_UP, IN, OUT
 from harness.proxy.stream import Stream
 from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, Toxic
@@ -41,7 +40,7 @@ class Connection:
     """Two sockets and the two streams between them."""
 
     __slots__ = (
-        "client", "closed", "dialling", "down", "loop", "lost", "ordinal", "pipes", "places", "proxy", "rearm",
+        "client", "closed", "dialling", "down", "loop", "lost", "ordinal", "pipes", "proxy", "rearm",
         "server", "up",
     )  # fmt: skip
 
@@ -55,10 +54,9 @@ class Connection:
         self.up = Stream(self, UPSTREAM, self.client, self.server)
         self.down = Stream(self, DOWNSTREAM, self.server, self.client)
         self.closed = False
-        self.dialling = True
+        self.dialling: Dial | None = Dial(self)
         self.lost = False  # the upstream could not be reached, and a toxic keeps that from the client
         self.rearm = True  # what to wait for may have changed
-        self.places: list[Place] = []
 
     def add(self, toxic: Toxic) -> None:
         """A toxic may strike this connection."""
@@ -94,61 +92,18 @@ class Connection:
     # Dialling.
 
     def dial(self) -> None:
-        """Find the upstream and connect to it, waiting for neither."""
-        try:
-            self.places = list(self.proxy.resolver.known(self.proxy.upstream))
-        except NotYetKnown as name:
-            self.settle()
-            self.proxy.resolver.ask(name.host, self._dial_again)
-            return
-        except AddressError:
-            self.places = []
-        self._dial_next(errno.EHOSTUNREACH)
+        if self.dialling is not None:
+            self.dialling.start()
 
-    def _dial_again(self) -> None:
-        if not self.closed:
-            self.dial()
-
-    def _dial_next(self, error: int) -> None:
-        while self.places:
-            family, place = self.places.pop(0)
-            try:
-                sock = socket.socket(family, socket.SOCK_STREAM)
-            except OSError as failed:
-                error = failed.errno or errno.EMFILE
-                continue
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            error = sock.connect_ex(place)
-            if error in (0, errno.EINPROGRESS):
-                self.server.sock, self.server.fd = sock, sock.fileno()
-                if error == 0:
-                    self._dialled()
-                self.settle()
-                return
-            sock.close()
-        self._unreachable(error)
-
-    def _dialled(self) -> None:
-        assert self.server.sock is not None
-        error = self.server.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error:
-            self._release(self.server)
-            self._dial_next(error)
-            return
-        try:
-            self.server.sock.getpeername()
-        except OSError:
-            return  # not yet: the event was meant for an earlier socket of the same number
-        self.dialling = False
-        self.places = []
+    def dialled(self) -> None:
+        """The upstream has accepted."""
+        self.dialling = None
         self.rearm = True
-        with contextlib.suppress(OSError):
-            self.server.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
-    def _unreachable(self, error: int) -> None:
-        self.proxy.dial_failed(error)
-        self.dialling = False
+    def unreachable(self) -> None:
+        """The upstream has not accepted; whether the client is told depends on the toxics."""
+        self.proxy.dials_failed += 1
+        self.dialling = None
         if self.up.silenced or self.down.silenced:
             self.lost = True
             self.up.deaf = True
@@ -171,8 +126,8 @@ class Connection:
             self.settle()
 
     def on_server(self, mask: int) -> None:
-        if self.dialling:
-            self._dialled()
+        if self.dialling is not None:
+            self.dialling.answered()
             self.settle()
             return
         if mask & OUT:
@@ -235,7 +190,7 @@ class Connection:
             if outof.finished and not outof.silenced:
                 self.hang_up(outof, reset=True)
             else:
-                self._release(side)
+                self.release(side)
 
     def hang_up(self, stream: Stream, waited_s: float = 0.0, *, reset: bool = False) -> None:
         """Close both sides as soon as the target has acknowledged all that was sent to it."""
@@ -267,7 +222,7 @@ class Connection:
             if reset and side.sock is not None:
                 with contextlib.suppress(OSError):
                     side.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self._release(side)
+            self.release(side)
         self.up.close()
         self.down.close()
         self.proxy.closed(self)
@@ -299,7 +254,7 @@ class Connection:
             self.loop.modify(side.fd, mask)
             side.mask, side.quiet = mask, False
 
-    def _release(self, side: Side) -> None:
+    def release(self, side: Side) -> None:
         if side.mask >= 0:
             self.loop.unregister(side.fd)
         if side.sock is not None:
@@ -324,7 +279,7 @@ class Connection:
                 for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
                     if hasattr(socket, option):
                         silent.sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), 5)
-        self._release(done)
+        self.release(done)
 
 
 def _unacknowledged_bytes(sock: socket.socket) -> int:

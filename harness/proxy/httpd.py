@@ -18,6 +18,7 @@ HEAD_BYTES = 1 << 16
 BODY_BYTES = 4 << 20
 CONNECTIONS = 512
 IDLE_S = 60.0
+LEAVE_S = 2.0
 _REASONS = {
     200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 403: "Forbidden", 404: "Not Found",
     405: "Method Not Allowed", 409: "Conflict", 413: "Request Entity Too Large", 417: "Expectation Failed",
@@ -64,6 +65,7 @@ class Client:
         self.continued = False
         self.waiting = False  # for a name that is being looked up
         self.last = False  # close when all is sent
+        self.leaving = False  # all is sent: waiting for the client to close
         self.mask = IN
         self.idle: Timer | None = None
         server.loop.register(self.fd, IN, self._ready)
@@ -84,12 +86,23 @@ class Client:
             self.idle.cancel()
         self.idle = self.server.loop.after(IDLE_S, self.close)
 
+    def _leave(self) -> None:
+        """All is said. Were the socket closed now, with bytes unread, a reset would destroy the answer on its way."""
+        self.leaving = True
+        self.got.clear()
+        self.sock.shutdown(socket.SHUT_WR)
+        if self.idle is not None:
+            self.idle.cancel()
+        self.idle = self.server.loop.after(LEAVE_S, self.close)
+
     def _ready(self, mask: int) -> None:
         try:
             if mask & ~OUT and not self.out:
                 data = self.sock.recv(1 << 16)
                 if not data:
                     self.close()
+                    return
+                if self.leaving:
                     return
                 self.got += data
                 self._rest()
@@ -146,9 +159,8 @@ class Client:
                 del self.out[: self.sock.send(self.out)]
                 if not self.out:
                     self._serve()
-        if self.last and not self.out:
-            self.close()
-            return
+        if self.last and not (self.out or self.waiting or self.leaving):
+            self._leave()
         mask = OUT if self.out else 0 if self.waiting else IN
         if mask != self.mask:
             self.server.loop.modify(self.fd, mask)

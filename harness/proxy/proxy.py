@@ -130,9 +130,6 @@ class Proxy:
             sent += stream.sent
         return received, sent
 
-    def dial_failed(self, _error: int) -> None:
-        self.dials_failed += 1
-
     def _accept(self, _mask: int) -> None:
         for _ in range(_ACCEPT_AT_ONCE):
             if self._listener is None:

@@ -93,6 +93,13 @@ def mine(request: pytest.FixtureRequest, _arms: Callable[[str], Arm]) -> Iterato
 
 
 @pytest.fixture
+def ours(_arms: Callable[[str], Arm]) -> Iterator[Arm]:
+    """Ours, for what has nothing to do with how bytes are moved."""
+    yield (running := _clean(_arms("ours")))
+    _clean(running)
+
+
+@pytest.fixture
 def upstream() -> Iterator[Callable[..., Upstream]]:
     """Makes upstreams that are closed at the end."""
     made: list[Upstream] = []

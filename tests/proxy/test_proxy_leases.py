@@ -34,102 +34,102 @@ def _events(arm: Arm, event: str) -> list[dict[str, object]]:
     return [entry for entry in arm.journal()["events"] if entry["event"] == event]
 
 
-def test_an_owner_killed_with_sigkill_takes_its_faults_along(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_an_owner_killed_with_sigkill_takes_its_faults_along(ours: Arm, upstream: Callable[..., Upstream]) -> None:
     echo = upstream()
-    mine.make(echo)
-    mine.make(echo, "q")
-    mine.poison("latency", "upstream", latency=1)  # a plain client's
+    ours.make(echo)
+    ours.make(echo, "q")
+    ours.poison("latency", "upstream", latency=1)  # a plain client's
     ttl_ms = 1000
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, mine.url, str(ttl_ms)], stdout=subprocess.PIPE, text=True)
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, ours.url, str(ttl_ms)], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     try:
         assert owner.stdout.readline() == "ready\n"
-        began_s = mine.journal()["now_s"]
-        until(lambda: mine.journal()["now_s"] > began_s + 1.2 * ttl_ms / 1000)
-        assert _toxics(mine) == ["latency_upstream", "latency_downstream"], "renewed in time, it stays"
-        assert mine.call("GET", "/proxies/q").json["enabled"] is False
+        began_s = ours.journal()["now_s"]
+        until(lambda: ours.journal()["now_s"] > began_s + 1.2 * ttl_ms / 1000)
+        assert _toxics(ours) == ["latency_upstream", "latency_downstream"], "renewed in time, it stays"
+        assert ours.call("GET", "/proxies/q").json["enabled"] is False
     finally:
         owner.send_signal(signal.SIGKILL)
-        killed_s = mine.journal()["now_s"]
+        killed_s = ours.journal()["now_s"]
         owner.wait()
         owner.stdout.close()
-    until(lambda: mine.call("GET", "/leases/run").status == 404)
-    assert _toxics(mine) == ["latency_upstream"], "a plain client's toxic stays"
-    assert mine.call("GET", "/proxies/q").json["enabled"] is True
-    assert mine.call("GET", "/proxies/r").status == 404
-    ended_s = [entry["at_s"] for entry in _events(mine, "lease_ended") if entry["lease"] == "run"][-1]
+    until(lambda: ours.call("GET", "/leases/run").status == 404)
+    assert _toxics(ours) == ["latency_upstream"], "a plain client's toxic stays"
+    assert ours.call("GET", "/proxies/q").json["enabled"] is True
+    assert ours.call("GET", "/proxies/r").status == 404
+    ended_s = [entry["at_s"] for entry in _events(ours, "lease_ended") if entry["lease"] == "run"][-1]
     assert ended_s - killed_s <= ttl_ms / 1000 + 0.5, "within the ttl, by the proxy's own clock"
 
 
-def test_a_toxic_with_a_ttl_goes_by_itself(mine: Arm, quiet: Upstream) -> None:
-    mine.make(quiet)
+def test_a_toxic_with_a_ttl_goes_by_itself(ours: Arm, quiet: Upstream) -> None:
+    ours.make(quiet)
     body = {"type": "latency", "ttl": 150}
-    made = mine.call("POST", "/proxies/p/toxics", body).json
+    made = ours.call("POST", "/proxies/p/toxics", body).json
     assert made["ttl"] == 150
     assert 0 < made["expires_in"] <= 150
-    until(lambda: _toxics(mine) == [])
-    past = [entry for entry in mine.journal()["toxics"] if entry["removed_because"] == "ttl ran out"][-1]
+    until(lambda: _toxics(ours) == [])
+    past = [entry for entry in ours.journal()["toxics"] if entry["removed_because"] == "ttl ran out"][-1]
     assert past["removed_s"] - past["added_s"] >= 0.149
 
 
-def test_a_ttl_is_renewed_by_a_change(mine: Arm, quiet: Upstream) -> None:
-    mine.make(quiet)
-    mine.call("POST", "/proxies/p/toxics", {"type": "latency", "ttl": 400})
-    renewed = mine.call("PATCH", "/proxies/p/toxics/latency_downstream", {"ttl": 60_000}).json
+def test_a_ttl_is_renewed_by_a_change(ours: Arm, quiet: Upstream) -> None:
+    ours.make(quiet)
+    ours.call("POST", "/proxies/p/toxics", {"type": "latency", "ttl": 400})
+    renewed = ours.call("PATCH", "/proxies/p/toxics/latency_downstream", {"ttl": 60_000}).json
     assert renewed["ttl"] == 60_000
-    now_s = mine.journal()["now_s"]
-    until(lambda: mine.journal()["now_s"] > now_s + 0.5)
-    assert _toxics(mine) == ["latency_downstream"]
+    now_s = ours.journal()["now_s"]
+    until(lambda: ours.journal()["now_s"] > now_s + 0.5)
+    assert _toxics(ours) == ["latency_downstream"]
 
 
-def test_a_proxy_with_a_ttl(mine: Arm, quiet: Upstream) -> None:
-    mine.make(quiet, ttl=100)
-    until(lambda: mine.call("GET", "/proxies/p").status == 404)
+def test_a_proxy_with_a_ttl(ours: Arm, quiet: Upstream) -> None:
+    ours.make(quiet, ttl=100)
+    until(lambda: ours.call("GET", "/proxies/p").status == 404)
 
 
-def test_a_down_with_a_ttl_comes_up_again(mine: Arm, upstream: Callable[..., Upstream]) -> None:
-    place = mine.make(upstream())
-    down = mine.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 100}).json
+def test_a_down_with_a_ttl_comes_up_again(ours: Arm, upstream: Callable[..., Upstream]) -> None:
+    place = ours.make(upstream())
+    down = ours.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 100}).json
     assert (down["enabled"], down["ttl"]) == (False, 100)
-    up = until(lambda: (now := mine.call("GET", "/proxies/p").json)["enabled"] and now)
+    up = until(lambda: (now := ours.call("GET", "/proxies/p").json)["enabled"] and now)
     assert "ttl" not in up
     with connect(place) as sock:
         sock.sendall(b"x")
         assert receive(sock, 1) == b"x"
 
 
-def test_up_by_hand_ends_the_ttl_of_a_down(mine: Arm, quiet: Upstream) -> None:
-    mine.make(quiet)
-    mine.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 60_000})
-    assert "ttl" not in mine.call("PATCH", "/proxies/p", {"enabled": True}).json
-    assert mine.call("PATCH", "/proxies/p", {"enabled": False}).json["enabled"] is False
-    mine.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 50})
-    assert until(lambda: mine.call("GET", "/proxies/p").json["enabled"])
+def test_up_by_hand_ends_the_ttl_of_a_down(ours: Arm, quiet: Upstream) -> None:
+    ours.make(quiet)
+    ours.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 60_000})
+    assert "ttl" not in ours.call("PATCH", "/proxies/p", {"enabled": True}).json
+    assert ours.call("PATCH", "/proxies/p", {"enabled": False}).json["enabled"] is False
+    ours.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 50})
+    assert until(lambda: ours.call("GET", "/proxies/p").json["enabled"])
 
 
-def test_a_down_whose_port_was_taken_is_tried_again(mine: Arm, quiet: Upstream) -> None:
-    host, port = mine.make(quiet)
-    mine.call("PATCH", "/proxies/p", {"enabled": False})
+def test_a_down_whose_port_was_taken_is_tried_again(ours: Arm, quiet: Upstream) -> None:
+    host, port = ours.make(quiet)
+    ours.call("PATCH", "/proxies/p", {"enabled": False})
     with socket.create_server((host, port)):
-        mine.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 20})
-        until(lambda: _events(mine, "proxy_still_down"))
-    assert until(lambda: mine.call("GET", "/proxies/p").json["enabled"])
+        ours.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 20})
+        until(lambda: _events(ours, "proxy_still_down"))
+    assert until(lambda: ours.call("GET", "/proxies/p").json["enabled"])
 
 
-def test_leases_are_made_shown_renewed_and_ended(mine: Arm, quiet: Upstream) -> None:
-    mine.make(quiet)
-    made = mine.call("POST", "/leases", {"name": "mine", "ttl": 60_000})
+def test_leases_are_made_shown_renewed_and_ended(ours: Arm, quiet: Upstream) -> None:
+    ours.make(quiet)
+    made = ours.call("POST", "/leases", {"name": "mine", "ttl": 60_000})
     assert made.status == 201
     assert (made.json["name"], made.json["ttl"], made.json["holds"]) == ("mine", 60_000, [])
-    assert mine.call("POST", "/leases", {"name": "mine", "ttl": 1}).status == 409
-    made_toxic = mine.call("POST", "/proxies/p/toxics", {"type": "latency", "lease": "mine"}).json
+    assert ours.call("POST", "/leases", {"name": "mine", "ttl": 1}).status == 409
+    made_toxic = ours.call("POST", "/proxies/p/toxics", {"type": "latency", "lease": "mine"}).json
     assert made_toxic["lease"] == "mine"
-    assert mine.call("GET", "/leases").json["mine"]["holds"] == ["p/latency_downstream"]
-    assert mine.call("PATCH", "/leases/mine", {"ttl": 90_000}).json["ttl"] == 90_000
-    assert mine.call("POST", "/leases/mine").json["ttl"] == 90_000
-    assert mine.call("DELETE", "/leases/mine").status == 204
-    assert _toxics(mine) == []
-    assert mine.call("PATCH", "/leases/mine").json == {"error": "lease not found", "status": 404}
+    assert ours.call("GET", "/leases").json["mine"]["holds"] == ["p/latency_downstream"]
+    assert ours.call("PATCH", "/leases/mine", {"ttl": 90_000}).json["ttl"] == 90_000
+    assert ours.call("POST", "/leases/mine").json["ttl"] == 90_000
+    assert ours.call("DELETE", "/leases/mine").status == 204
+    assert _toxics(ours) == []
+    assert ours.call("PATCH", "/leases/mine").json == {"error": "lease not found", "status": 404}
 
 
 @pytest.mark.parametrize(
@@ -145,19 +145,19 @@ def test_leases_are_made_shown_renewed_and_ended(mine: Arm, quiet: Upstream) -> 
         ("/proxies", {"name": "x", "upstream": "u", "lease": "nobody's"}, 404),
     ],
 )
-def test_terms_that_cannot_be(mine: Arm, quiet: Upstream, path: str, body: dict[str, object], status: int) -> None:
-    mine.make(quiet)
-    assert mine.call("POST", path, body).status == status
-    assert _toxics(mine) == []
-    assert list(mine.call("GET", "/proxies").json) == ["p"]
+def test_terms_that_cannot_be(ours: Arm, quiet: Upstream, path: str, body: dict[str, object], status: int) -> None:
+    ours.make(quiet)
+    assert ours.call("POST", path, body).status == status
+    assert _toxics(ours) == []
+    assert list(ours.call("GET", "/proxies").json) == ["p"]
 
 
-def test_what_was_removed_by_hand_is_no_more_on_the_lease(mine: Arm, quiet: Upstream) -> None:
-    mine.make(quiet)
-    mine.call("POST", "/leases", {"name": "l", "ttl": 60_000})
-    mine.call("POST", "/proxies/p/toxics", {"type": "latency", "lease": "l"})
-    mine.cure("latency_downstream")
-    assert mine.call("GET", "/leases/l").json["holds"] == []
-    mine.poison("latency")
-    mine.call("DELETE", "/leases/l")
-    assert _toxics(mine) == ["latency_downstream"], "one of the same name that came later is not its"
+def test_what_was_removed_by_hand_is_no_more_on_the_lease(ours: Arm, quiet: Upstream) -> None:
+    ours.make(quiet)
+    ours.call("POST", "/leases", {"name": "l", "ttl": 60_000})
+    ours.call("POST", "/proxies/p/toxics", {"type": "latency", "lease": "l"})
+    ours.cure("latency_downstream")
+    assert ours.call("GET", "/leases/l").json["holds"] == []
+    ours.poison("latency")
+    ours.call("DELETE", "/leases/l")
+    assert _toxics(ours) == ["latency_downstream"], "one of the same name that came later is not its"
