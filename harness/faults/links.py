@@ -6,9 +6,10 @@ A toxic of ours carries the fault's id in its name, so that taking it off never 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from harness.model.errors import FaultError
 from harness.model.scenario import Target
@@ -16,8 +17,6 @@ from harness.seams import Seams
 
 if TYPE_CHECKING:
     from harness.seams.link import Link
-
-T = TypeVar("T")
 
 
 def links_of(target: Target, seams: Seams) -> tuple[str, ...]:
@@ -50,12 +49,14 @@ class Toxics:
         self._toxics = toxics
 
     async def on(self) -> None:
-        """Put them on all links at once; every link is tried, and the first error is raised at the end."""
-        await _all([link.add(t.name, t.kind, t.stream, t.attributes) for link in self.links for t in self._toxics])
+        """Put them on all links; every link is tried, and the first error is raised at the end."""
+        await _each([
+            partial(link.add_now, t.name, t.kind, t.stream, t.attributes) for link in self.links for t in self._toxics
+        ])  # fmt: skip
 
     async def off(self) -> None:
-        """Take them off all links at once; every link is tried, and the first error is raised at the end."""
-        await _all([link.remove(t.name) for link in self.links for t in self._toxics])
+        """Take them off all links; every link is tried, and the first error is raised at the end."""
+        await _each([partial(link.remove_now, t.name) for link in self.links for t in self._toxics])
 
     async def missing(self) -> list[str]:
         """Return `link: toxic` for each of ours that is not on, though it should be."""
@@ -64,18 +65,31 @@ class Toxics:
 
     async def still_on(self) -> list[str]:
         """Return `link: toxic` for each of ours that is on."""
+        if not self.links:
+            return []
         names = {t.name for t in self._toxics}
-        found = await _all([link.toxics() for link in self.links])
-        return [f"{link.name}: {n}" for link, on in zip(self.links, found, strict=True) for n in on if n in names]
+        found = await asyncio.to_thread(self.links[0].toxics_everywhere_now)
+        return [f"{link.name}: {n}" for link in self.links for n in found.get(link.proxy_name, ()) if n in names]
 
 
-async def _all(calls: Sequence[Awaitable[T]]) -> list[T]:
-    """Let every call come to its end before the first error is raised: none is left to act afterwards."""
-    outcomes = await asyncio.gather(*calls, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+async def _each(calls: Sequence[Callable[[], None]]) -> None:
+    """Make every call, one after the other in one thread, before the first error is raised.
+
+    A thread for each would be no quicker: they would take turns with one another, and the run's own clock would wait.
+    """
+
+    def make() -> FaultError | None:
+        first = None
+        for call in calls:
+            try:
+                call()
+            except FaultError as error:
+                first = first or error
+        return first
+
+    error = await asyncio.to_thread(make)
+    if error is not None:
+        raise error
 
 
 async def round_trips(

@@ -19,6 +19,7 @@ from harness.model.backend import LinkEndpoint
 from harness.model.errors import FaultError
 
 CALL_S = 3.0
+NO_CONTENT = 204
 NO_PROXIES = {"http": None, "https": None, "all": None}
 """The environment's HTTP proxies are not for the fault proxy, wherever it listens."""
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class Link:
         self.name = endpoint.name
         self.through = through
         self.direct = direct
+        self.proxy_name = endpoint.proxy_name
         self._path = f"/proxies/{endpoint.proxy_name}/toxics"
         self._api = consumer(endpoint.proxy_api_url)
 
@@ -84,21 +86,50 @@ class Link:
         except (KeyError, TypeError):
             raise FaultError("the fault proxy's list of toxics is not of Toxiproxy's form") from None
 
+    def toxics_everywhere_now(self) -> dict[str, list[str]]:
+        """Return the names of the toxics on every link of this proxy server, by proxy. Blocks. Raises FaultError."""
+        answer = _translated(lambda: self._api.get("/proxies").json())
+        try:
+            return {name: [toxic["name"] for toxic in proxy["toxics"]] for name, proxy in answer.items()}
+        except (KeyError, TypeError, AttributeError):
+            raise FaultError("the fault proxy's list of proxies is not of Toxiproxy's form") from None
+
     async def add(self, name: str, kind: str, stream: str, attributes: dict[str, int]) -> None:
         """Put a toxic on. One of that name that is there already is replaced. Raises FaultError."""
-        await self.remove(name)
+        await asyncio.to_thread(self.add_now, name, kind, stream, attributes)
+
+    def add_now(self, name: str, kind: str, stream: str, attributes: dict[str, int]) -> None:
+        """The same, blocking."""
         body = {"name": name, "type": kind, "stream": stream, "toxicity": 1.0, "attributes": attributes}
-        await _in_thread(lambda: self._api.post(self._path, json=body))
+
+        def post() -> Any:
+            try:
+                return self._api.post(self._path, json=body).json()
+            except ProxyExists:
+                self._api.delete(f"{self._path}/{name}")
+                return self._api.post(self._path, json=body).json()
+
+        made = _translated(post)
+        if not isinstance(made, dict) or made.get("name") != name:
+            raise FaultError("the fault proxy's answer to a new toxic is not of Toxiproxy's form")
 
     async def remove(self, name: str) -> None:
         """Take a toxic off; harmless where it is not on. Raises FaultError."""
-        if name not in await self.toxics():
-            return
-        try:
-            await _in_thread(lambda: self._api.delete(f"{self._path}/{name}"))
-        except FaultError:
-            if name in await self.toxics():  # else somebody else has taken it off in this very moment
-                raise
+        await asyncio.to_thread(self.remove_now, name)
+
+    def remove_now(self, name: str) -> None:
+        """The same, blocking."""
+
+        def delete() -> int:
+            try:
+                return int(self._api.delete(f"{self._path}/{name}").status_code)
+            except NotFound as error:
+                if b"toxic" not in error.args[0]:
+                    raise  # the proxy itself is not there
+                return NO_CONTENT
+
+        if _translated(delete) != NO_CONTENT:
+            raise FaultError("the fault proxy's answer to a removal is not of Toxiproxy's form")
 
     async def round_trip_s(self, health_path: str | None, timeout_s: float, direct: bool = False) -> float | None:
         """Measure one small exchange over the link; None where no answer came in time.
