@@ -34,6 +34,7 @@ class ProcessSpec:
     errors: str | None = None
     search: list[str] = field(default_factory=list)
     restart: str = "no"
+    nice: int = 0
 
     @property
     def module(self) -> str | None:
@@ -62,6 +63,7 @@ def spawn(spec: ProcessSpec, keep: set[int]) -> int:
         return pid
     try:
         os.setsid()
+        os.nice(spec.nice)
         linux.die_with_parent(parent)
         linux.set_name(spec.name)
         reset_signals()
