@@ -31,7 +31,7 @@ def serve(
     with contextlib.suppress(OSError, ValueError):  # as many as may be
         resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     try:
-        server = ProxyServer(host=host, port=port, seed=seed, metrics=metrics)
+        server = ProxyServer(host=host, port=port, seed=seed, metrics=metrics, eager=True)
         if config is not None:
             server.load(config)
     except (OSError, ValueError, ApiError) as error:

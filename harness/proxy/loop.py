@@ -18,6 +18,11 @@ IN, OUT = 0x001, 0x004
 ERROR, HANG_UP = 0x008, 0x010
 _FINE_S = 0.002  # below this, wait with select(), which is exact to microseconds; epoll only to milliseconds
 _SELECT_LIMIT = 1024
+# Going to sleep and being woken costs more than a short wait. While answers keep coming within _SHORT_S, look for the
+# next one a few times before going to sleep, giving way to whoever else wants the processor; a few long waits end that.
+_SHORT_S = 0.00015
+_LOOKS = range(64)
+_HOPES = 8
 
 
 class Timer:
@@ -51,7 +56,9 @@ class _Poll:
 class Loop:
     """Calls handlers of ready descriptors and due timers until told to stop."""
 
-    def __init__(self, *, portable: bool = False) -> None:
+    def __init__(self, *, portable: bool = False, eager: bool = False) -> None:
+        self._eager = eager and hasattr(os, "sched_yield")
+        self._hopes = 0
         self.poller = select.epoll() if hasattr(select, "epoll") and not portable else _Poll()
         self.now = time.monotonic
         self._handlers: dict[int, Callable[[int], None]] = {}
@@ -144,17 +151,35 @@ class Loop:
         timers = self._timers
         while timers and timers[0][2].call is None:
             heapq.heappop(timers)
-        if not timers:
-            return self.poller.poll(None)
-        left_s = timers[0][0] - self.now()
-        if left_s <= 0:
+        left_s = timers[0][0] - self.now() if timers else None
+        if left_s is not None and left_s <= 0:
             return self.poller.poll(0)
+        if self._hopes and (left_s is None or left_s > _FINE_S):
+            for _ in _LOOKS:
+                ready = self.poller.poll(0)
+                if ready:
+                    return ready
+                os.sched_yield()
+        if left_s is None:
+            return self._sleep(None)
         if left_s < _FINE_S and self._fine:
             if not select.select(self._fine, (), (), left_s)[0]:
                 return []
             return self.poller.poll(0)
         # Wake a little early from a long wait; the rest of it is waited for finely.
-        return self.poller.poll(max(left_s - 0.001, 0.001) if self._fine else left_s)
+        return self._sleep(max(left_s - 0.001, 0.001) if self._fine else left_s)
+
+    def _sleep(self, for_s: float | None) -> list[tuple[int, int]]:
+        """Wait; and if it was in vain to go to sleep, hope that it will be so the next times."""
+        if not self._eager:
+            return self.poller.poll(for_s)
+        began = self.now()
+        ready = self.poller.poll(for_s)
+        if self.now() - began < _SHORT_S:
+            self._hopes = min(self._hopes + 2, _HOPES)
+        elif self._hopes:
+            self._hopes -= 1
+        return ready
 
     def _run_due(self) -> None:
         timers, now = self._timers, self.now()

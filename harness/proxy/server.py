@@ -19,7 +19,7 @@ DEFAULT_PORT = 8474
 
 
 class ProxyServer:
-    """A fault proxy; `portable` has it use nothing that only Linux has.
+    """A fault proxy; `portable` has it use nothing that only Linux has, `eager` be quicker.
 
     `start` and `stop` run it in a thread; `serve` runs it in the calling thread.
     """
@@ -32,9 +32,10 @@ class ProxyServer:
         seed: int | None = None,
         metrics: bool = False,
         portable: bool = False,
+        eager: bool = False,
     ) -> None:
         self.seed = secrets.randbits(53) if seed is None else seed
-        self.loop = Loop(portable=portable)
+        self.loop = Loop(portable=portable, eager=eager)
         self.pipes = PipePool(portable=portable)
         self.resolver = Resolver(self.loop.now, self.loop.post)
         self.registry = Registry(self.loop, self.pipes, self.resolver, self.seed)
