@@ -15,8 +15,6 @@ from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
 from harness.model.stack import ServiceSpec
 
-# On a machine that is short of processors, whoever measures must not wait for what is measured.
-NICE = 5
 _TAKEN_OVER = ("HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME", "PYTHONPATH")
 
 
@@ -91,7 +89,7 @@ def process_spec(
         env=base_environment() | {key: addresses.rewrite(value, service.name) for key, value in environment.items()},
         directory=str(directory),
         log=str(log_path(plan.run_dir, service.name)),
-        nice=NICE,
+        yields=True,
         search=[str(home)],
         restart=service.restart,
     )

@@ -184,14 +184,14 @@ class Services:
             time.sleep(0.001)
 
     def _kill_left_behind(self, leaders: set[int]) -> None:
-        """Kill what a dead service left: its session, and what left that session and has come to us as an orphan."""
+        """Kill what a dead service left: its process group, and what left that and has come to us as an orphan."""
         table = linux.processes()
         alive = {one.pid for one in self._all.values() if one.pid is not None}
         strays = {
             one.pid
             for one in table.values()
-            if one.session in leaders
-            or (one.parent == os.getpid() and one.pid not in alive and one.session not in alive)
+            if one.group in leaders
+            or (one.parent == os.getpid() and one.pid not in alive and one.group not in alive)
         }
         linux.send(linux.family(strays, table), signal.SIGKILL)
 

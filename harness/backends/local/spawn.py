@@ -34,7 +34,7 @@ class ProcessSpec:
     errors: str | None = None
     search: list[str] = field(default_factory=list)
     restart: str = "no"
-    nice: int = 0
+    yields: bool = False
 
     @property
     def module(self) -> str | None:
@@ -62,8 +62,13 @@ def spawn(spec: ProcessSpec, keep: set[int]) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         return pid
     try:
-        os.setsid()
-        os.nice(spec.nice)
+        if spec.yields:
+            # In the session of its supervisor, for a scheduler that groups by session must not take every service of a
+            # stack for an equal of the one harness process that measures them all.
+            os.setpgid(0, 0)
+            os.nice(linux.YIELDING)
+        else:
+            os.setsid()
         linux.die_with_parent(parent)
         linux.set_name(spec.name)
         reset_signals()

@@ -146,6 +146,7 @@ class Supervisor:
 
 def supervise(control: socket.socket, keep: set[int], zygote: int) -> None:
     """Be the supervisor behind this connection, in a fork of the zygote."""
+    linux.own_session()
     linux.die_with_parent(zygote, signal.SIGTERM)  # not SIGKILL: what the services started must be ended too
     try:
         supervisor = Supervisor(control, keep)
