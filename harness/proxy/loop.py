@@ -22,7 +22,8 @@ _SELECT_LIMIT = 1024
 # next one a few times before going to sleep, giving way to whoever else wants the processor; a few long waits end that.
 _SHORT_S = 0.00015
 _LOOKS = range(64)
-_HOPES = 8
+_LONG_S = 0.0005
+_HOPES, _DESPAIR = 8, -200
 
 
 class Timer:
@@ -154,12 +155,10 @@ class Loop:
         left_s = timers[0][0] - self.now() if timers else None
         if left_s is not None and left_s <= 0:
             return self.poller.poll(0)
-        if self._hopes and (left_s is None or left_s > _FINE_S):
-            for _ in _LOOKS:
-                ready = self.poller.poll(0)
-                if ready:
-                    return ready
-                os.sched_yield()
+        if self._hopes > 0 and (left_s is None or left_s > _FINE_S):
+            ready = self._look()
+            if ready:
+                return ready
         if left_s is None:
             return self._sleep(None)
         if left_s < _FINE_S and self._fine:
@@ -169,6 +168,18 @@ class Loop:
         # Wake a little early from a long wait; the rest of it is waited for finely.
         return self._sleep(max(left_s - 0.001, 0.001) if self._fine else left_s)
 
+    def _look(self) -> list[tuple[int, int]]:
+        """Look a few times; when others used the processor for long in between, not again for a good while."""
+        began = self.now()
+        for _ in _LOOKS:
+            ready = self.poller.poll(0)
+            if ready:
+                break
+            os.sched_yield()
+        if self.now() - began > _LONG_S:
+            self._hopes = _DESPAIR
+        return ready
+
     def _sleep(self, for_s: float | None) -> list[tuple[int, int]]:
         """Wait; and if it was in vain to go to sleep, hope that it will be so the next times."""
         if not self._eager:
@@ -177,7 +188,7 @@ class Loop:
         ready = self.poller.poll(for_s)
         if self.now() - began < _SHORT_S:
             self._hopes = min(self._hopes + 2, _HOPES)
-        elif self._hopes:
+        elif self._hopes > 0:
             self._hopes -= 1
         return ready
 
