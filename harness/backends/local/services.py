@@ -190,8 +190,7 @@ class Services:
         strays = {
             one.pid
             for one in table.values()
-            if one.group in leaders
-            or (one.parent == os.getpid() and one.pid not in alive and one.group not in alive)
+            if one.group in leaders or (one.parent == os.getpid() and one.pid not in alive and one.group not in alive)
         }
         linux.send(linux.family(strays, table), signal.SIGKILL)
 
