@@ -12,7 +12,7 @@ import termios
 from typing import TYPE_CHECKING
 
 from harness.proxy.dial import Dial
-from harness.proxy.loop import ERROR, HANG_UP, IN, OUT
+from harness.proxy.loop import ERROR, HANG_UP, IN, OUT, Loop
 from harness.proxy.stream import Stream
 from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, Toxic
 
@@ -46,7 +46,7 @@ class Connection:
 
     def __init__(self, proxy: "Proxy", sock: socket.socket, ordinal: int) -> None:
         self.proxy = proxy
-        self.loop = proxy.loop
+        self.loop: Loop = proxy.loop
         self.pipes = proxy.pipes
         self.ordinal = ordinal
         self.client = Side(sock)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.proxy.loop import Timer
+from harness.proxy.loop import Loop, Timer
 from harness.proxy.pipes import Pipe
 from harness.proxy.toxics.stage import Data, End, Receiver, Stage
 
@@ -37,7 +37,7 @@ class Stream:
         self.direction = direction
         self.source = source
         self.target = target
-        self.loop = connection.loop
+        self.loop: Loop = connection.loop
         self.ordinal = connection.ordinal
         self.stages: tuple[Stage, ...] = ()
         self.offset = 0  # bytes read from the source so far
