@@ -69,3 +69,10 @@ def test_every_sabotage_is_named_among_the_reasons(tmp_path: Path) -> None:
         kinds = {s["sabotage"].split()[0] for s in found["scenarios"] if s["name"] == name}
         assert kinds == {"alert", "recovery"}
     assert code == 0
+
+
+def test_every_scenario_file_is_a_test() -> None:
+    asked = [sys.executable, "-m", "pytest", "scenarios", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    files = {str(file.relative_to(ROOT)) for file in (ROOT / "scenarios").rglob("*.scenario.yaml")}
+    assert {line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line} == files
