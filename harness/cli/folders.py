@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.cli.endings import UnreadableError
 from harness.journal.files import NAME as JOURNAL
-from harness.journal.files import read
+from harness.journal.files import read, unhealed
 from harness.model.errors import JournalError, ScenarioError
 
 if TYPE_CHECKING:
@@ -42,12 +42,7 @@ def clear(folder: Path) -> None:
 
 
 def _refuse_unhealed(run: Path) -> None:
-    try:
-        journal = read(run / JOURNAL)
-    except JournalError:
-        return  # nothing in it can be healed
-    # A local stack and all that was done to it died with its runner.
-    if journal.closed is None and journal.plan.backend != "local":
+    if unhealed(run):
         raise ScenarioError(
             "this run was cut off and may have left its fault in",
             file=str(run),

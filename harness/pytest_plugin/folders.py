@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.journal.files import NAME as JOURNAL
-from harness.journal.files import read
-from harness.model.errors import HarnessError, JournalError
+from harness.journal.files import unhealed
+from harness.model.errors import HarnessError
 from harness.pytest_plugin.session_end import SESSION_FILE
 
 _OWN_FILES = ("suite.json", "junit.xml", "summary.md", "index.html")
@@ -84,12 +84,7 @@ def _clear(root: Path) -> None:
 
 
 def _refuse_unhealed(run: Path) -> None:
-    try:
-        journal = read(run / JOURNAL)
-    except JournalError:
-        return  # nothing in it can be healed
-    # A local stack and all that was done to it died with its runner.
-    if journal.closed is None and journal.plan.backend != "local":
+    if unhealed(run):
         raise HarnessError(
             "this run was cut off and may have left its fault in",
             file=str(run),
