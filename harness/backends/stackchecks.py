@@ -77,9 +77,11 @@ def _urls(value: Any, path: Sequence[str | int]) -> Iterator[tuple[Sequence[str 
 def _check_conditions(description: StackDescription, tree: Tree) -> None:
     for service in description.services.values():
         for name, condition in service.depends_on.items():
-            if condition == "service_healthy" and description.services[name].health is None:
+            other = description.services[name]
+            if condition == "service_healthy" and other.health is None and not other.healthcheck:
                 path = ("services", service.name, "depends_on", name)
-                raise tree.error(path, f"{name!r} has no health to wait for", "add x-harness.health to it")
+                remedy = "add a healthcheck, or x-harness.health, to it"
+                raise tree.error(path, f"{name!r} has no health to wait for", remedy)
 
 
 def _check_circles(description: StackDescription, tree: Tree) -> None:

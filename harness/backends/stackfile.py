@@ -115,6 +115,13 @@ class _StackReader:
             "name": name,
             "index": index,
             "node": own.node or name,
+            "ports": container_ports(
+                own, {key: self._filled((*path, key), body.get(key)) for key in ("ports", "expose")}
+            ),
+            "image": self._filled((*path, "image"), body.get("image")),
+            "build": "build" in body,
+            "healthcheck": _checks_health(body.get("healthcheck")),
+            "networks": tuple(body.get("networks") or ("default",)),
             "environment": self._environment((*path, "environment"), body.get("environment")),
             "command": self._command((*path, "command"), body.get("command")),
             "depends_on": self._depends_on((*path, "depends_on"), body.get("depends_on")),
@@ -230,6 +237,18 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
+
+
+def container_ports(own: ServiceFields, body: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the ports inside the container: ours, the published, the exposed. Ranges are not known."""
+    published = [p.get("target") if isinstance(p, dict) else str(p).rpartition(":")[2] for p in body.get("ports") or []]
+    texts = [str(text).partition("/")[0] for text in (*published, *(body.get("expose") or []))]
+    known = [own.port, *own.ports, *(int(text) for text in texts if text.isdigit())]
+    return tuple(dict.fromkeys(port for port in known if port is not None and 0 < port < 65536))
+
+
+def _checks_health(raw: Any) -> bool:
+    return isinstance(raw, dict) and not raw.get("disable") and raw.get("test") not in ("NONE", ["NONE"])
 
 
 def _text(value: Any) -> str:

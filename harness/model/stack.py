@@ -111,6 +111,7 @@ class ServiceFields(Frozen):
     node: Name | None = None
     roles: tuple[Name, ...] = ()
     port: Port | None = None
+    ports: tuple[Port, ...] = Field((), description="further ports, besides `port` and those that compose names")
     health: Health | None = None
     local: LocalCommand = LocalCommand()
 
@@ -129,7 +130,12 @@ class ServiceSpec(Frozen):
     node: Name
     roles: tuple[Name, ...] = ()
     port: Port | None = None
+    ports: tuple[Port, ...] = Field((), description="every port inside the container that is known, the main one first")
     health: Health | None = None
+    image: str | None = None
+    build: bool = Field(False, description="whether compose can build its image")
+    healthcheck: bool = Field(False, description="whether compose itself checks its health")
+    networks: tuple[str, ...] = ("default",)
     environment: dict[str, str] = {}
     command: tuple[str, ...] | None = None
     depends_on: dict[str, Condition] = {}
@@ -308,13 +314,22 @@ class Integrity(Frozen):
     models: PrefixSpec | None = None
 
 
+class ComposeFields(Frozen):
+    """What the compose backend alone needs to know."""
+
+    ready_within_s: PositiveWallSeconds = Field(120.0, alias="ready_within", description="for images that are there")
+    project: Name | None = Field(None, description="the compose project of an attached stack")
+
+
 class StackFields(Frozen):
     """The `x-harness` fields at the top of the compose file."""
 
     schema_version: Literal[1] = Field(alias="schema")
     stack: Name | None = None
+    more_links: tuple[str, ...] = Field((), alias="links", description="links that no service's configuration shows")
     ownership: Literal["owned", "attached"] = "owned"
     ready_within_s: PositiveWallSeconds = Field(20.0, alias="ready_within")
+    compose: ComposeFields = ComposeFields()
     event_clock: EventClock | None = None
     workload: WorkloadSpec | None = None
     freshness: dict[str, Annotated[Quantity, AfterValidator(_a_duration)]] = {}
@@ -345,13 +360,16 @@ class StackDescription(StackFields):
 
     @property
     def links(self) -> tuple[Link, ...]:
-        """Every link that a fault can reach: the consumer's configuration names the other service with its port."""
-        return tuple(
-            Link(consumer.name, service.name)
-            for consumer in self.services.values()
-            for service in self.services.values()
-            if consumer is not service and (service.name, service.port) in self._named_by(consumer)
-        )
+        """Every link that a fault can reach: declared, or the consumer's configuration names the other's port."""
+        found = []
+        for consumer in self.services.values():
+            named = self._named_by(consumer)
+            for service in self.services.values():
+                declared = f"{consumer.name} -> {service.name}" in self.more_links
+                reached = any((service.name, port) in named for port in (service.port, *service.ports))
+                if consumer is not service and (declared or reached):
+                    found.append(Link(consumer.name, service.name))
+        return tuple(found)
 
     def _named_by(self, consumer: ServiceSpec) -> set[tuple[str, int]]:
         texts = [*consumer.environment.values(), *consumer.local.environment.values()]

@@ -34,7 +34,8 @@ COPY site /usr/local/lib/python3.11/dist-packages
 COPY bin /usr/local/bin
 COPY refstack /app/refstack
 COPY data /data/refstack
-ENV OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONUNBUFFERED=1 PYTHONPATH=/app REFSTACK_DATA=/data/refstack STATE_DIR=/state
+ENV OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONUNBUFFERED=1
+ENV PYTHONPATH=/app REFSTACK_DATA=/data/refstack STATE_DIR=/state
 RUN mkdir -p /state /etc/caddy
 WORKDIR /app
 CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]

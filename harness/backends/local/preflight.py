@@ -37,6 +37,10 @@ def check_plan(plan: StackPlan) -> None:
             what = f"the link {link.name!r} is in nobody's configuration, so nothing would run through it"
             raise BackendError(what, remedy=did_you_mean(link.name, possible))
     for service in description.services.values():
+        for name, condition in service.depends_on.items():
+            if condition == "service_healthy" and description.services[name].health is None:
+                remedy = f"the local backend cannot run compose's health checks; add x-harness.health to {name!r}"
+                raise BackendError(f"{service.name!r} waits for {name!r} to be healthy", remedy=remedy)
         command = service.local_command
         if command is None:
             remedy = f"add services.{service.name}.x-harness.local.command to {description.file}"
