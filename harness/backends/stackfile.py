@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from harness.backends.composefile import read_compose
 from harness.backends.interpolation import interpolate
 from harness.backends.stackchecks import check_names
 from harness.backends.yamltree import Tree, read_tree
@@ -70,14 +71,39 @@ def load_stack(
     variables: Mapping[str, str] | None = None,
     probe_kinds: Mapping[str, type[BaseModel]] | None = None,
 ) -> StackDescription:
-    """Read a stack description. `variables` are what `${NAME}` may name: the environment unless given."""
-    tree = read_tree(path)
+    """Read a stack description, and the compose files that it says it is laid over.
+
+    `variables` are what `${NAME}` may name: unless given, the environment and the `.env` beside the first file.
+    """
+    files = [*_base_files(path), path]
+    composed = read_compose(files, variables)
+    tree = composed.tree
     if not isinstance(tree.value, dict):
         raise tree.error((), "a compose file with services is needed", "see docs/stack-description.md")
-    reader = _StackReader(tree, os.environ if variables is None else variables, dict(probe_kinds or {}))
-    description = reader.description(path)
+    description = _StackReader(tree, composed.variables, dict(probe_kinds or {})).description(path, files)
     check_names(description, tree)
     return description
+
+
+def _base_files(path: Path) -> list[Path]:
+    """Return the files that an override with `x-harness.base` is laid over, in order. Raises StackError."""
+    tree = read_tree(path)
+    own = tree.value.get(EXTENSION) if isinstance(tree.value, dict) else None
+    names = own.get("base") if isinstance(own, dict) else None
+    if names is None:
+        return []
+    place = (EXTENSION, "base")
+    if not isinstance(names, list) or not names:
+        raise tree.error(place, "a list of compose files is needed here, such as [compose.yaml]")
+    found = [path.parent / str(name) for name in names]
+    for index, file in enumerate(found):
+        if not file.is_file():
+            raise tree.error(
+                (*place, index), f"there is no file {str(file)!r}", "paths are seen from this file's folder"
+            )
+        if file.resolve() == path.resolve():
+            raise tree.error((*place, index), "this file cannot be laid over itself")
+    return found
 
 
 class _StackReader:
@@ -89,7 +115,7 @@ class _StackReader:
         self._context = {"probe_kinds": probe_kinds}
         self._probe_kinds = {**PROBE_KINDS, **probe_kinds}
 
-    def description(self, path: Path) -> StackDescription:
+    def description(self, path: Path, files: Sequence[Path]) -> StackDescription:
         top = self._tree.value
         if EXTENSION not in top:
             raise self._tree.error((), f"there is no {EXTENSION!r} at the top", "it describes the stack to the harness")
@@ -98,13 +124,22 @@ class _StackReader:
         if not raw:
             raise self._tree.error(("services",), "there are no services")
         # Services behind a compose profile are optional extras, which `docker compose up` leaves out as well.
-        chosen = [name for name, body in raw.items() if not (isinstance(body, dict) and body.get("profiles"))]
+        on = set(fields.profiles)
+        chosen = [
+            n for n, b in raw.items() if not isinstance(b, dict) or not b.get("profiles") or on & {*b["profiles"]}
+        ]
         if len(chosen) > MOST_SERVICES:
             raise self._tree.error(("services",), f"{len(chosen)} services are too many; the most is {MOST_SERVICES}")
         services = {name: self._service(index, name, raw[name]) for index, name in enumerate(chosen)}
         name = fields.stack or str(self._filled(("name",), top.get("name")) or path.absolute().parent.name)
         # All of it has been validated above, each part with its own place in the file.
-        return StackDescription.model_construct(**dict(fields), name=name, file=str(path.absolute()), services=services)
+        return StackDescription.model_construct(
+            **dict(fields),
+            name=name,
+            file=str(path.absolute()),
+            files=tuple(str(file.absolute()) for file in files),
+            services=services,
+        )
 
     def _service(self, index: int, name: str, raw: Any) -> ServiceSpec:
         path = ("services", name)

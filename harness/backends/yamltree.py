@@ -22,6 +22,7 @@ LARGEST_BYTES = 256 * 1024
 DEEPEST = 40
 MOST_VALUES = 50_000
 _TYPED = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")}
+TAGS = ("!reset", "!override")  # compose's own: whether a value is left out, or put in the place of another one
 _MERGE = "tag:yaml.org,2002:merge"
 
 Path_ = tuple[str | int, ...]
@@ -29,23 +30,35 @@ Path_ = tuple[str | int, ...]
 
 @dataclass(slots=True)
 class Tree:
-    """Plain values, and the line where each was written."""
+    """Plain values, and the line where each was written.
+
+    `files` names the file of each place that was written in another one than `file`, where files were put together.
+    """
 
     file: str
     value: Any = None
     lines: dict[Path_, int] = field(default_factory=dict)
+    files: dict[Path_, str] = field(default_factory=dict)
+    tags: dict[Path_, str] = field(default_factory=dict)
 
     def line(self, path: Sequence[str | int]) -> int | None:
         """Return the line of the value at this path, or of the nearest value around it."""
-        at = tuple(path)
-        while at and at not in self.lines:
-            at = at[:-1]
-        return self.lines.get(at)
+        return self.lines.get(self._known(path))
+
+    def file_of(self, path: Sequence[str | int]) -> str:
+        """Return the file in which the value at this path was written, or the nearest value around it."""
+        return self.files.get(self._known(path), self.file)
 
     def error(self, path: Sequence[str | int], message: str, remedy: str | None = None) -> StackError:
         """Return the error that names this place."""
         where = ".".join(str(part) for part in path) or None
-        return StackError(message, file=self.file, line=self.line(path), field=where, remedy=remedy)
+        return StackError(message, file=self.file_of(path), line=self.line(path), field=where, remedy=remedy)
+
+    def _known(self, path: Sequence[str | int]) -> Path_:
+        at = tuple(path)
+        while at and at not in self.lines:
+            at = at[:-1]
+        return at
 
 
 def read_tree(path: Path) -> Tree:
@@ -105,6 +118,8 @@ class _Reader:
 
     def read(self, node: Node, path: Path_) -> Any:
         self._tree.lines.setdefault(path, node.start_mark.line + 1)
+        if str(node.tag) in TAGS:
+            self._tree.tags[path] = str(node.tag)
         self._count(node)
         if len(path) > DEEPEST:
             raise self._error(node, f"values are nested more than {DEEPEST} deep")

@@ -326,6 +326,8 @@ class StackFields(Frozen):
 
     schema_version: Literal[1] = Field(alias="schema")
     stack: Name | None = None
+    base: tuple[str, ...] = Field((), description="the compose files that this one is laid over, seen from its folder")
+    profiles: tuple[Name, ...] = Field((), description="compose profiles that are switched on")
     more_links: tuple[str, ...] = Field((), alias="links", description="links that no service's configuration shows")
     ownership: Literal["owned", "attached"] = "owned"
     ready_within_s: PositiveWallSeconds = Field(20.0, alias="ready_within")
@@ -348,6 +350,9 @@ class StackDescription(StackFields):
 
     name: Name
     file: str
+    files: tuple[str, ...] = Field(
+        (), description="every file for compose's -f, in order"
+    )
     services: dict[str, ServiceSpec]
 
     @property
