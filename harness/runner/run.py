@@ -41,7 +41,7 @@ from harness.runner.workloads import workload_for
 from harness.seams import Seams
 
 TICK_S = 0.1
-STOP_S = 10.0
+STOP_S = 30.0
 HEAL_S = 15.0
 CLOCK_EVERY_S = 0.03
 T = TypeVar("T")

@@ -16,10 +16,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from harness.backends.events import EventLog
 from harness.backends.local import linux
 from harness.backends.local.addresses import Addresses
 from harness.backends.local.control import Control
-from harness.backends.local.events import EventLog
 from harness.backends.local.jobs import run_job
 from harness.backends.local.layout import base_environment, log_path, process_spec, tail, without_env
 from harness.backends.local.links import create_proxies, link_endpoints, proxy_command

@@ -11,8 +11,8 @@ import json
 import time
 from collections.abc import Mapping
 
+from harness.backends.asking import request
 from harness.backends.local.addresses import PROXY_PORT, Addresses
-from harness.backends.local.loopback import request
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError
 from harness.model.stack import Link, StackDescription

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 
+from harness.backends.asking import port_is_taken
 from harness.backends.local.addresses import MOST_LINKS, Addresses
 from harness.backends.local.layout import missing_program
-from harness.backends.local.loopback import port_is_taken
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
 from harness.model.nearest import did_you_mean
