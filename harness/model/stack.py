@@ -12,48 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializeAsAny,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
-from pydantic_core import InitErrorDetails
+from pydantic import AfterValidator, Field, model_validator
 
-from harness.model.nearest import did_you_mean
+from harness.model.alertsources import AlertSource as AlertSource
+from harness.model.fields import Command, Frozen, Name, Port, Url
+from harness.model.probekinds import PROBE_KINDS as PROBE_KINDS
+from harness.model.probekinds import JsonProbe as JsonProbe
+from harness.model.probekinds import MetricProbe as MetricProbe
+from harness.model.probekinds import ProbeSpec as ProbeSpec
 from harness.model.units import PositiveWallSeconds, Quantity, Unit
+from harness.model.workload import WorkloadSpec as WorkloadSpec
 
 MOST_SERVICES = 100
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-
-
-class Frozen(BaseModel):
-    """A record that refuses unknown fields and is never changed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-def _valid_name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is not a name; use letters, digits, '_', '.', '-', and begin with no sign")
-    return value
-
-
-def _valid_url(value: str) -> str:
-    if not re.match(r"https?://[^/:\s]+(:\d+)?(/|$)", value):
-        raise ValueError(f"{value!r} is not a URL such as http://service:8080/path")
-    return value
-
-
-def _words(value: object) -> object:
-    if isinstance(value, str):
-        raise ValueError("a list of words is needed here, such as [python, -m, service]")
-    return value
 
 
 def _a_duration(value: Quantity) -> Quantity:
@@ -62,10 +32,6 @@ def _a_duration(value: Quantity) -> Quantity:
     return value
 
 
-Name = Annotated[str, AfterValidator(_valid_name)]
-Url = Annotated[str, AfterValidator(_valid_url)]
-Command = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 
 
@@ -101,7 +67,7 @@ class LocalCommand(Frozen):
     """How the local backend runs a service."""
 
     command: Command | None = None
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = Field(default_factory=dict)
     preload: tuple[str, ...] = ()
 
 
@@ -136,9 +102,9 @@ class ServiceSpec(Frozen):
     build: bool = Field(False, description="whether compose can build its image")
     healthcheck: bool = Field(False, description="whether compose itself checks its health")
     networks: tuple[str, ...] = ("default",)
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = Field(default_factory=dict)
     command: tuple[str, ...] | None = None
-    depends_on: dict[str, Condition] = {}
+    depends_on: dict[str, Condition] = Field(default_factory=dict)
     restart: str = "no"
     local: LocalCommand = LocalCommand()
 
@@ -148,89 +114,10 @@ class ServiceSpec(Frozen):
         return self.local.command or self.command
 
 
-class JsonProbe(Frozen):
-    """A number found in a JSON answer: dots in `path` descend, numbers index lists."""
-
-    url: Url
-    path: str
-    as_: Literal["number", "event_age"] = Field("number", alias="as")
-
-
-class MetricProbe(Frozen):
-    """A number from a page in Prometheus' text format; several matching series are put together by `agg`."""
-
-    url: Url
-    name: str
-    labels: dict[str, str] = {}
-    agg: Literal["sum", "max", "min", "mean"] = "sum"
-
-
-PROBE_KINDS: Mapping[str, type[BaseModel]] = {"json": JsonProbe, "metric": MetricProbe}
-
-
-def _settings(model: type[BaseModel], kind: str, raw: Any, context: Any) -> BaseModel:
-    """Validate the settings of one kind; what is wrong is said to be wrong under that kind's name."""
-    try:
-        return model.model_validate(raw, context=context)
-    except ValidationError as error:
-        inside = [
-            InitErrorDetails(type=e["type"], loc=(kind, *e["loc"]), input=e["input"], ctx=e.get("ctx", {}))
-            for e in error.errors()
-        ]
-        raise ValidationError.from_exception_data(kind, inside) from error
-
-
-class ProbeSpec(Frozen):
-    """A probe that the stack declares: its kind, that kind's settings, and the unit of the reading.
-
-    Further kinds come in as `{"probe_kinds": {name: settings class}}` in the validation context.
-    """
-
-    kind: str
-    settings: SerializeAsAny[BaseModel]
-    unit: Unit = Unit.NUMBER
-    summary: str = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _kind_is_the_key(cls, raw: Any, info: ValidationInfo) -> Any:
-        if not isinstance(raw, dict) or "kind" in raw:
-            return raw
-        kinds = {**PROBE_KINDS, **((info.context or {}).get("probe_kinds") or {})}
-        given = [key for key in raw if key not in ("unit", "summary")]
-        if len(given) != 1:
-            raise ValueError(f"exactly one kind of probe is needed: {', '.join(sorted(kinds))}")
-        kind = str(given[0])
-        if kind not in kinds:
-            raise ValueError(f"unknown kind of probe {kind!r}: {did_you_mean(kind, kinds)}")
-        settings = _settings(kinds[kind], kind, raw[kind], info.context)
-        event_age = isinstance(settings, JsonProbe) and settings.as_ == "event_age"
-        unit = raw.get("unit", Unit.EVENT if event_age else Unit.NUMBER)
-        return {"kind": kind, "settings": settings, "unit": unit, "summary": raw.get("summary", "")}
-
-
 class EventClock(Frozen):
     """Where the stack tells its event time."""
 
     url: Url
-
-
-class WorkloadSpec(Frozen):
-    """Where requests go, what makes them, and when an answer is too late."""
-
-    make: Command | None = None
-    url: Url
-    timeout_s: PositiveWallSeconds = Field(1.0, alias="timeout")
-    slow_s: PositiveWallSeconds = Field(0.25, alias="slow")
-
-
-class AlertSource(Frozen):
-    """Where alerts are read; the heartbeat proves that rules are evaluated, the history that none was missed."""
-
-    kind: Literal["prometheus"]
-    url: Url
-    heartbeat: str | None = None
-    history: str | None = None
 
 
 class OffSwitch(Frozen):
@@ -334,13 +221,13 @@ class StackFields(Frozen):
     compose: ComposeFields = ComposeFields()
     event_clock: EventClock | None = None
     workload: WorkloadSpec | None = None
-    freshness: dict[str, Annotated[Quantity, AfterValidator(_a_duration)]] = {}
-    probes: dict[Name, ProbeSpec] = {}
+    freshness: dict[str, Annotated[Quantity, AfterValidator(_a_duration)]] = Field(default_factory=dict)
+    probes: dict[Name, ProbeSpec] = Field(default_factory=dict)
     alert_sources: tuple[AlertSource, ...] = ()
-    alerts: dict[Name, Switchable] = {}
-    recoveries: dict[Name, Switchable] = {}
-    datasets: dict[Name, DatasetSpec] = {}
-    keyspaces: dict[Name, KeyspaceSpec] = {}
+    alerts: dict[Name, Switchable] = Field(default_factory=dict)
+    recoveries: dict[Name, Switchable] = Field(default_factory=dict)
+    datasets: dict[Name, DatasetSpec] = Field(default_factory=dict)
+    keyspaces: dict[Name, KeyspaceSpec] = Field(default_factory=dict)
     integrity: Integrity = Integrity()
     data: CheckSpec | None = Field(None, description="prints the directory that `{data}` stands for")
 
@@ -358,7 +245,7 @@ class StackDescription(StackFields):
     @property
     def nodes(self) -> dict[str, tuple[str, ...]]:
         """Each node with its services, in the order of the file."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[str]] = Field(default_factory=dict)
         for service in self.services.values():
             found.setdefault(service.node, []).append(service.name)
         return {node: tuple(names) for node, names in found.items()}

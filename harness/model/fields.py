@@ -1,0 +1,44 @@
+"""The types that fields of a stack description share: names, addresses, commands, ports.
+
+Each refuses what cannot be meant, in words that say what would be right.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_HTTP_URL = re.compile(r"https?://([^/@\s]*@)?[^/:@\s]+(:\d+)?(/|\?|$)")
+
+
+class Frozen(BaseModel):
+    """A record that refuses unknown fields and is never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+def _valid_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name; use letters, digits, '_', '.', '-', and begin with no sign")
+    return value
+
+
+def _valid_url(value: str) -> str:
+    if not _HTTP_URL.match(value):
+        raise ValueError(f"{value!r} is not a URL such as http://service:8080/path")
+    return value
+
+
+def _words(value: object) -> object:
+    if isinstance(value, str):
+        raise ValueError("a list of words is needed here, such as [python, -m, service]")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_valid_name)]
+Url = Annotated[str, AfterValidator(_valid_url)]
+Command = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)]
+Port = Annotated[int, Field(ge=1, le=65535)]
