@@ -237,15 +237,13 @@ class StackDescription(StackFields):
 
     name: Name
     file: str
-    files: tuple[str, ...] = Field(
-        (), description="every file for compose's -f, in order"
-    )
+    files: tuple[str, ...] = Field((), description="every file for compose's -f, in order")
     services: dict[str, ServiceSpec]
 
     @property
     def nodes(self) -> dict[str, tuple[str, ...]]:
         """Each node with its services, in the order of the file."""
-        found: dict[str, list[str]] = Field(default_factory=dict)
+        found: dict[str, list[str]] = {}
         for service in self.services.values():
             found.setdefault(service.node, []).append(service.name)
         return {node: tuple(names) for node, names in found.items()}
