@@ -68,10 +68,10 @@ def faults(as_json: bool) -> None:
 @json_option
 def probes(stack: str, as_json: bool) -> None:
     """List the probes: those of the workload's answers, and those that the stack declares."""
-    from harness.model.answers import ANSWER_PROBES
+    from harness.runner.catalogue import Catalogue, Faults
 
     description = _stack(stack)
-    own = ANSWER_PROBES.values() if description.workload is not None else ()
+    own = Catalogue(description, Faults()).answer_probes.values()
     rows = [{"probe": p.name, "unit": p.unit.value, "of": "answers", "summary": p.summary} for p in own]
     rows += [
         {"probe": name, "unit": p.unit.value, "of": description.name, "summary": p.summary}

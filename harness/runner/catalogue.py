@@ -12,14 +12,19 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from harness.faults.table import FAULTS
-from harness.model.answers import ANSWER_PROBES
-from harness.model.errors import ScenarioError
+from harness.model.answers import ANSWER_PROBES, AnswerProbe
+from harness.model.errors import ProbeError, ScenarioError, StackError
 from harness.model.fault import FaultKind
 from harness.model.scenario import FaultStep
 from harness.model.stack import StackDescription
 from harness.model.units import Unit
+from harness.runner.workloads import requests_of
 
 ENTRY_POINTS = "harness.faults"
+OF_EVERY_ANSWER = ("availability", "failed_requests", "slow_answers", "latency_p50", "latency_p99")
+OF_EXPECTED = ("wrong_answers", "silent_wrong_answers")
+OF_FLAGGED = ("flagged_answers",)
+"""What a file of requests makes measurable: always, where it says what is expected, where it says what a flag is."""
 
 
 class Faults(Mapping[str, FaultKind]):
@@ -64,9 +69,26 @@ class Catalogue:
     faults: Mapping[str, FaultKind]
 
     @cached_property
+    def answer_probes(self) -> dict[str, AnswerProbe]:
+        """The probes of answers that the workload makes measurable. Raises StackError for a bad file of requests."""
+        spec = self.stack.workload
+        if spec is None:
+            return {}
+        if spec.requests is None:
+            return dict(ANSWER_PROBES)
+        try:
+            expects = requests_of(self.stack).expects
+        except ProbeError as error:
+            raise StackError(
+                error.message, file=error.file, line=error.line, field=error.field, remedy=error.remedy
+            ) from error
+        names = [*OF_EVERY_ANSWER, *(OF_EXPECTED if expects else ()), *(OF_FLAGGED if spec.flagged else ())]
+        return {name: probe for name, probe in ANSWER_PROBES.items() if name in names}
+
+    @cached_property
     def probe_units(self) -> dict[str, Unit]:
         """Every probe with the unit of its readings: the workload's own, then those that the stack declares."""
-        own = {name: probe.unit for name, probe in ANSWER_PROBES.items()} if self.stack.workload else {}
+        own = {name: probe.unit for name, probe in self.answer_probes.items()}
         return own | {name: probe.unit for name, probe in self.stack.probes.items()}
 
     @cached_property
@@ -93,6 +115,7 @@ class Catalogue:
             "link": self.links,
             "links": self.links,
             "service": tuple(self.stack.services),
+            "services": tuple(self.stack.services),
             "node": tuple(self.stack.nodes),
             "keyspace": tuple(self.stack.keyspaces),
             "dataset": tuple(self.stack.datasets),

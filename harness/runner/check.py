@@ -16,8 +16,9 @@ from harness.model.expectations import INTEGRITY_CHECKS, Bound
 from harness.model.fault import FaultKind
 from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep, Scenario, Target
+from harness.model.series import min_samples
 from harness.model.units import Unit
-from harness.runner.catalogue import Catalogue
+from harness.runner.catalogue import OF_EXPECTED, OF_FLAGGED, Catalogue
 from harness.runner.explain import problems, read_model
 from harness.runner.load import Loaded
 from harness.runner.source import Place, Source
@@ -140,8 +141,7 @@ class _Checker:
     def _bound(self, bound: Bound, place: Place) -> Problems:
         unit = self._known.probe_units.get(bound.probe)
         if unit is None and bound.probe in ANSWER_PROBES:
-            message = f"the probe {bound.probe!r} measures answers, and the stack has no workload"
-            yield self._source.problem((*place, "probe"), message, "describe x-harness.workload in the stack")
+            yield self._source.problem((*place, "probe"), *self._not_measured(bound.probe))
         elif unit is None:
             yield from self._named("probe", bound.probe, tuple(self._known.probe_units), (*place, "probe"))
         elif not _fits(bound, unit):
@@ -150,6 +150,35 @@ class _Checker:
             if unit is Unit.RATIO and bound.limit.unit is Unit.NUMBER:
                 message = f"the probe {bound.probe!r} gives a share, and {bound.limit} is none"
             yield self._source.problem((*place, side), message, _UNIT_REMEDIES[unit])
+        else:
+            yield from self._told(bound, place)
+
+    def _not_measured(self, probe: str) -> tuple[str, str]:
+        """Return why a probe of answers gives nothing on this stack, and the remedy."""
+        if self._known.stack.workload is None:
+            message = f"the probe {probe!r} measures answers, and the stack has no workload"
+            return message, "describe x-harness.workload in the stack"
+        if probe in OF_EXPECTED:
+            message = f"the probe {probe!r} tells right from wrong, and no request says what is expected"
+            return message, "write `expect` in every line of the file of requests"
+        if probe in OF_FLAGGED:
+            message = f"the probe {probe!r} needs to know where an answer says that it is a fallback"
+            return message, "give x-harness.workload.flagged in the stack"
+        message = f"the probe {probe!r} is about features with event times, and a file of requests knows none"
+        return message, "declare a probe of that age in x-harness.probes"
+
+    def _told(self, bound: Bound, place: Place) -> Problems:
+        """Refuse what could never be told, however well the stack behaves: too few samples for the window."""
+        spec = self._known.stack.workload
+        probe = ANSWER_PROBES.get(bound.probe)
+        if probe is None or spec is None or spec.rate is None:
+            return
+        needed, there = min_samples(bound, probe), spec.rate * bound.over
+        if there < needed:
+            message = f"at {spec.rate:g} requests a second a window of {bound.over:g} s holds {there:.3g} answers, "
+            message += f"and {needed} are needed: it could never be judged"
+            remedy = f"write min_samples: {max(1, int(there * 0.8))}, a longer `over`, or send more"
+            yield self._source.problem((*place, "over"), message, remedy)
 
     def _expectations(self) -> Problems:
         expect = self._scenario.expect

@@ -66,9 +66,11 @@ def _catalogue(name: str, faults: Faults) -> Catalogue | StackError:
     try:
         if _is_path(name) and not Path(name).exists():
             return StackError(f"there is no stack {name!r}", remedy="a stack is named, or given as its compose file")
-        return Catalogue(resolve_stack(name), faults)
+        found = Catalogue(resolve_stack(name), faults)
+        _ = found.answer_probes  # a file of requests that cannot be read is met here
     except StackError as error:
         return error
+    return found
 
 
 def _seen_from(name: str, folder: Path) -> str:

@@ -1,13 +1,12 @@
 """Variables of a scenario: `${name}` filled in from `vars`, `matrix` and `--set`; `${secret:NAME}` left as it is.
 
 A text that is nothing but `${name}` keeps the variable's own type. Secrets are read from the environment only by
-`reveal`, at the moment of use, so that neither a plan nor a journal ever holds one.
+`harness.model.secrets.reveal`, at the moment of use, so that neither a plan nor a journal ever holds one.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -27,21 +26,6 @@ _NAME = re.compile(r"[A-Za-z_][\w-]*")
 _SECRET = re.compile(r"secret:([A-Za-z_]\w*)")
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?")
 _SPELLING = "write ${name} for a variable and ${secret:NAME} for a secret of the environment"
-
-
-def reveal(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """Put the secrets into a text, for use at once; never into a plan, a journal or a message."""
-    values = os.environ if environment is None else environment
-
-    def found(match: re.Match[str]) -> str:
-        secret = _SECRET.fullmatch(match[1])
-        if secret is None:
-            return match[0]
-        if secret[1] not in values:
-            raise ScenarioError(f"the secret {secret[1]!r} is not in the environment", remedy=f"export {secret[1]}=…")
-        return values[secret[1]]
-
-    return _REFERENCE.sub(found, text)
 
 
 def parse_settings(given: Mapping[str, str] | tuple[str, ...]) -> dict[str, Scalar]:

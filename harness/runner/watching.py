@@ -18,11 +18,14 @@ from harness.model.errors import BackendError, HarnessError, ProbeError
 from harness.model.eventtime import EventClock
 from harness.model.plan import Plan
 from harness.model.readings import ProcessSeen
+from harness.model.secrets import reveal
 from harness.model.stack import ProbeSpec, StackDescription
 from harness.probes.alerts import PrometheusAlerts
 from harness.probes.artefacts import Artefacts
 from harness.probes.gauges import Gauges
 from harness.probes.polling import Clock, poll
+from harness.probes.request_file import RequestFile
+from harness.probes.request_sender import RequestSender
 from harness.probes.verify import Verifier
 from harness.probes.workload import Sender
 from harness.probes.workload_file import Workload
@@ -41,14 +44,16 @@ class Watchers:
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._sources: list[PrometheusAlerts] = []
-        self._sender: Sender | None = None
+        self._sender: Sender | RequestSender | None = None
 
-    def start(self, seams: Seams, workload: Workload | None) -> None:
+    def start(self, seams: Seams, workload: Workload | RequestFile | None) -> None:
         """Start all of them."""
         self._tasks["process events"] = asyncio.create_task(self._processes())
         self._start_alerts()
         self._start_gauges(seams.clock)
-        if workload is not None and self._stack.workload is not None and seams.clock is not None:
+        if isinstance(workload, RequestFile):
+            self._start_requests(workload)
+        elif workload is not None and seams.clock is not None:
             self._start_workload(seams, workload, seams.clock)
 
     def _start_alerts(self) -> None:
@@ -94,6 +99,19 @@ class Watchers:
             self._backend.resolve(spec.url),
             events,
             Verifier(workload, events, self._plan.stack.freshness_s, artefacts),
+            self._journal.write,
+            self.clock.origin_s,
+        )
+        self._tasks["workload"] = asyncio.create_task(self._sender.run())
+
+    def _start_requests(self, file: RequestFile) -> None:
+        spec = self._stack.workload
+        assert spec is not None
+        self._sender = RequestSender(
+            file,
+            spec,
+            reveal(self._backend.resolve(spec.url)),
+            {name: reveal(value) for name, value in spec.headers.items()},
             self._journal.write,
             self.clock.origin_s,
         )

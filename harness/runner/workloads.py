@@ -1,5 +1,5 @@
-"""The workload of a run: made once by the stack's own tooling for a start and a length, and shared by the runs of a
-suite."""
+"""The workload of a run: read from a file of requests, or made once by the stack's own tooling for a start and a length
+and shared by the runs of a suite."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from harness.model.backend import Backend
 from harness.model.errors import BackendError
 from harness.model.plan import Plan
 from harness.model.stack import StackDescription
+from harness.probes.request_file import RequestFile, read_requests
 from harness.probes.workload_file import Workload, read_workload
 
 MAKE_S = 30.0
@@ -18,10 +19,17 @@ HOURS = 120
 """Active event hours that a workload covers: at an hour a second, two minutes of a run."""
 
 
-async def workload_for(plan: Plan, stack: StackDescription, backend: Backend, suite_dir: Path) -> Workload | None:
-    """Return the workload of a run, made if it is not there. None for a stack without one. Raises BackendError."""
-    if stack.workload is None or stack.workload.make is None:
+async def workload_for(
+    plan: Plan, stack: StackDescription, backend: Backend, suite_dir: Path
+) -> Workload | RequestFile | None:
+    """Return the workload of a run, made if it is not there. None for a stack without one.
+
+    Raises BackendError, and ProbeError for a file that cannot be read.
+    """
+    if stack.workload is None:
         return None
+    if stack.workload.requests is not None:
+        return await asyncio.to_thread(requests_of, stack)
     start = plan.scenario.start_at or ""
     path = suite_dir / "workloads" / f"{stack.name}-{start.replace(':', '') or 'default'}-{HOURS}h.jsonl"
     try:
@@ -32,6 +40,14 @@ async def workload_for(plan: Plan, stack: StackDescription, backend: Backend, su
         message = f"the workload cannot be written: {error.strerror}"
         raise BackendError(message, file=str(path), remedy="choose a place with room for it with --reports") from error
     return await asyncio.to_thread(read_workload, path)
+
+
+def requests_of(stack: StackDescription) -> RequestFile:
+    """Read the file of requests of a stack that has one. Raises ProbeError with file and line."""
+    spec = stack.workload
+    assert spec is not None
+    assert spec.requests is not None
+    return read_requests(Path(stack.file).parent / spec.requests, spec.rate, spec.repeat)
 
 
 async def _make(stack: StackDescription, backend: Backend, start: str, path: Path) -> None:

@@ -44,7 +44,7 @@ async def send(url: str, count: int = 10, in_time: str = "300ms", slow: str = "5
 
 def sender_of(url: str, told: list[Any], count: int = 10, in_time: str = "300ms", slow: str = "50ms") -> Sender:
     clock, work = event_clock(), workload(count)
-    spec = WorkloadSpec(url="http://server/predict", timeout=in_time, slow=slow)
+    spec = WorkloadSpec(make=("make",), url="http://server/predict", timeout=in_time, slow=slow)
     verifier = Verifier(work, clock, {"delay": 1800.0}, None)
     return Sender(work, spec, f"{url}/predict", clock, verifier, told.append, time.monotonic())
 

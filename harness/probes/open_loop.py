@@ -1,0 +1,106 @@
+"""Requests sent open loop: each at its own time, whatever becomes of those before it.
+
+Arrivals never wait for answers, so overload is not hidden; latency counts from the moment at which a request was due.
+What is sent, and what a right answer is, is said by those who build on this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import aiohttp
+
+from harness.model.readings import Answer, Gap
+
+Record = Callable[[Answer | Gap], object]
+FOREVER_S = 1e9
+CHECK_S = 6.0
+"""How long an answer may be checked: reading its model's artefact takes most of it."""
+Item = TypeVar("Item")
+
+
+class OpenLoop(Generic[Item]):
+    """Sends one workload and tells what became of every request that was due."""
+
+    def __init__(self, timeout_s: float, slow_s: float, record: Record, origin_s: float) -> None:
+        """`origin_s` is the value of time.monotonic() at which the run's clock stood at 0."""
+        self._timeout_s = timeout_s
+        self._slow_s = slow_s
+        self._record = record
+        self._origin_s = origin_s
+        self._open: dict[asyncio.Task[None], float] = {}
+        self._next_due_s = math.inf
+        self._error: BaseException | None = None
+
+    def _schedule(self) -> Iterator[tuple[float, Item]]:
+        """Yield what is to be sent and when it is due, on the run's clock, in order."""
+        raise NotImplementedError
+
+    async def _one(self, session: aiohttp.ClientSession, request: Item, due_s: float) -> None:
+        """Send one request and record exactly one answer."""
+        raise NotImplementedError
+
+    async def run(self) -> None:
+        """Send until the workload ends or the task is cancelled; a workload that ends is a gap."""
+        # Shorter than servers keep idle connections: one that closes as a request goes out would look like a failure.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+        async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
+            try:
+                await self._send_all(session)
+            finally:
+                await self._finish()
+
+    async def _send_all(self, session: aiohttp.ClientSession) -> None:
+        first_s = self._now_s()
+        for due_s, request in self._schedule():
+            if due_s < first_s:
+                continue
+            self._next_due_s = due_s
+            wait_s = due_s - self._now_s()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            if self._error is not None:
+                raise self._error
+            task = asyncio.create_task(self._one(session, request, due_s))
+            self._open[task] = due_s
+            task.add_done_callback(self._close)
+        self._next_due_s = math.inf
+        ended_s = self._now_s()
+        self._record(Gap(probe="workload", from_s=ended_s, to_s=FOREVER_S, why="the workload had come to its end"))
+
+    def _close(self, task: asyncio.Task[None]) -> None:
+        self._open.pop(task, None)
+        if not task.cancelled() and task.exception() is not None:
+            self._error = task.exception()
+
+    def settled_s(self) -> float:
+        """Return until when, on the run's clock, every request that was due has its answer."""
+        return min(self._next_due_s, self._now_s(), *self._open.values()) - 1e-6
+
+    async def _finish(self) -> None:
+        """Wait for the answers that are still due, for as long as they may take."""
+        if self._open:
+            await asyncio.wait(set(self._open), timeout=self._timeout_s + CHECK_S)
+        left = set(self._open)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+        if self._error is not None:
+            raise self._error
+
+    def _now_s(self) -> float:
+        return time.monotonic() - self._origin_s
+
+    def _limit_s(self, sent_s: float, due_s: float) -> float:
+        """Return how long a request that was sent now may still take."""
+        return max(0.001, self._timeout_s - (sent_s - due_s))
+
+    def _failed(self, outcome: dict[str, Any], why: str, done_s: float | None = None) -> None:
+        done_s = self._now_s() if done_s is None else done_s
+        slow = done_s - outcome["due_s"] > self._slow_s
+        self._record(Answer(**outcome, done_s=done_s, ok=False, error=why, slow=slow))
