@@ -16,6 +16,9 @@ MODULES = (
     "stale_data",
     "corrupt_features",
     "node_loss",
+    "container_kill",
+    "container_stop",
+    "container_pause",
 )
 
 

@@ -58,3 +58,7 @@ class FaultKind:
     parameters: type[Frozen]
     make: Callable[[FaultStep, Any, int], Fault]
     """`make(step, seams, seed)`: `seams` gives the handles of this run, see `harness.seams`."""
+    call_limit_s: float | None = None
+    """How long one call of it may take; the runner's own limits where it is None or below them."""
+    in_containers: bool = False
+    """Whether it can be put in only where the stack runs in containers."""

@@ -38,6 +38,7 @@ class Target(Frozen):
     link: str | None = Field(None, description="consumer -> service")
     links: tuple[str, ...] | None = Field(None, description="several links at once")
     service: str | None = Field(None, description="one service; for faults on links, every link that leads to it")
+    services: tuple[str, ...] | None = Field(None, description="several services at once")
     node: str | None = Field(None, description="every service of a node, and the links that touch them")
     keyspace: str | None = Field(None, description="a key space that the stack describes")
     dataset: str | None = Field(None, description="a prefix of objects that the stack describes")
@@ -57,6 +58,8 @@ class Target(Frozen):
         value = getattr(self, self.kind)
         if not isinstance(value, tuple):
             return f"{self.kind} {value}"
+        if self.services is not None:
+            return f"{self.kind} {', '.join(value)}"
         by_service: dict[str, list[str]] = {}
         for link in value:
             consumer, _, service = link.partition(" -> ")

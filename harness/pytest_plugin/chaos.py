@@ -90,7 +90,8 @@ class Chaos:
 
     def fault(
         self, kind: str, *, link: str | None = None, links: Sequence[str] | None = None, service: str | None = None,
-        node: str | None = None, keyspace: str | None = None, dataset: str | None = None, id: str | None = None,  # noqa: A002
+        services: Sequence[str] | None = None, node: str | None = None, keyspace: str | None = None,
+        dataset: str | None = None, id: str | None = None,  # noqa: A002
         **parameters: Any,
     ) -> AbstractContextManager[str]:  # fmt: skip
         """Put a fault in until the `with` block ends, and wait on entry until it is confirmed. Gives its id."""
@@ -98,6 +99,7 @@ class Chaos:
             "link": link,
             "links": None if links is None else list(links),
             "service": service,
+            "services": None if services is None else list(services),
             "node": node,
             "keyspace": keyspace,
             "dataset": dataset,

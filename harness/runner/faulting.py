@@ -38,14 +38,19 @@ class Driver:
         now_event: Callable[[], int | None],
         hit: Callable[[tuple[str, int, str]], None],
         look: Callable[[], Awaitable[None]],
+        call_limit_s: float | None = None,
     ) -> None:
-        """`look` polls the alert sources once, now; `hit` is told of every row that was changed."""
+        """`look` polls the alert sources once, now; `hit` is told of every row that was changed.
+
+        A fault of a kind that takes its time has a `call_limit_s` of its own for each call.
+        """
         self._step = step
         self._fault = fault
         self._journal = journal
         self._now_event = now_event
         self._on_hit = hit
         self._look = look
+        self._call_limit_s = call_limit_s or 0.0
         self._undo: dict[str, Any] | None = None
         self._begun = False
         self.reverted = False
@@ -68,7 +73,7 @@ class Driver:
         return True
 
     async def _prepare(self) -> None:
-        undo = await _within(PREPARE_S, "preparing", self._fault.prepare())
+        undo = await _within(self._limit_s(PREPARE_S), "preparing", self._fault.prepare())
         step = self._step
         self._journal.write(
             Undo(
@@ -88,7 +93,7 @@ class Driver:
             lo_s = self._journal.now_s()
             self._say("injecting", lo_s)
             self._begun = True
-            await _within(INJECT_S, "injecting", self._fault.inject())
+            await _within(self._limit_s(INJECT_S), "injecting", self._fault.inject())
             self._say("injected", lo_s)
             try:
                 until_s = lo_s + self._step.duration
@@ -106,7 +111,7 @@ class Driver:
         while self._journal.now_s() < until_s:
             began_s = self._journal.now_s()
             try:
-                landing = await _within(CONFIRM_S, "confirming", self._fault.confirm())
+                landing = await _within(self._limit_s(CONFIRM_S), "confirming", self._fault.confirm())
             except HarnessError as error:
                 landing = Landing(None, {"error": str(error)})
             self._manifest()
@@ -124,7 +129,7 @@ class Driver:
         with contextlib.suppress(JournalError):  # a disk that is full must not keep the fault in
             self._say("reverting", lo_s)
         try:
-            await _within(REVERT_S, "reverting", self._fault.revert(self._undo))
+            await _within(self._limit_s(REVERT_S), "reverting", self._fault.revert(self._undo))
             landing = await self._gone(lo_s)
         except HarnessError as error:
             self._manifest()
@@ -137,12 +142,15 @@ class Driver:
 
     async def _gone(self, since_s: float) -> Landing:
         while True:
-            landing = await _within(ABSENT_S, "looking whether it is gone", self._fault.absent())
+            landing = await _within(self._limit_s(ABSENT_S), "looking whether it is gone", self._fault.absent())
             if landing.landed is False:
                 return landing
-            if self._journal.now_s() > since_s + REVERT_S + ABSENT_S:
+            if self._journal.now_s() > since_s + self._limit_s(REVERT_S) + ABSENT_S:
                 raise FaultError(f"still there after its revert: {landing.evidence}")
             await asyncio.sleep(ABSENT_EVERY_S)
+
+    def _limit_s(self, usual_s: float) -> float:
+        return max(usual_s, self._call_limit_s)
 
     def _manifest(self) -> None:
         rows = self._fault.manifest()

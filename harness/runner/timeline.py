@@ -106,4 +106,6 @@ def _touched(step: FaultStep, catalogue: Catalogue) -> set[str]:
     links = {f"link {name}" for name in catalogue.links_of(step)}
     if target.kind == "node":
         return links | {f"service {name}" for name in catalogue.stack.nodes.get(str(target.node), ())}
+    if target.services is not None:
+        return {f"service {name}" for name in target.services}
     return links or {str(target)}

@@ -13,12 +13,14 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from harness.model.backend import Backend
+from harness.model.containers import Containers
 from harness.model.errors import FaultError
 from harness.model.eventtime import EventClock
 from harness.model.nearest import did_you_mean
 from harness.model.stack import DatasetSpec, KeyspaceSpec, ServiceSpec, StackDescription
 
 CLOSE_S = 1.0
+_IN_CONTAINERS = "run it with --backend compose"
 
 if TYPE_CHECKING:
     from harness.seams.keyspace import Keyspace
@@ -103,6 +105,13 @@ class Seams:
                 store.secret_key if store is not None and known else "",
             )
         return self._objects[service, bucket]
+
+    def containers(self) -> Containers:
+        """Return the stack's containers. Raises FaultError where it has none."""
+        found = getattr(self.backend, "containers", None)
+        if not isinstance(found, Containers):
+            raise FaultError("this fault acts on containers, and the stack does not run in any", remedy=_IN_CONTAINERS)
+        return found
 
     def now_event(self) -> float:
         """Return the event time now. Raises FaultError where the stack has no event clock."""

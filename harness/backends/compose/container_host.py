@@ -1,0 +1,153 @@
+"""Where the tasks of `container_agent` are run: as root beside the harness, or in a helper container.
+
+The first is quick and needs no image; it is right only where the engine's processes are this machine's, which the
+kernel's own table tells. The helper sees the processes of the engine's machine, carries the run's labels, and is
+removed whatever becomes of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.backends.compose import container_agent
+from harness.backends.compose.container_calls import engine_call
+from harness.model.errors import FaultError
+
+if TYPE_CHECKING:
+    import docker
+
+TOOLS_IMAGE = "nicolaka/netshoot:v0.13"
+LOCAL_S = 15.0
+HELPER_S = 45.0
+PULL_S = 120.0
+AGENT = Path(container_agent.__file__)
+
+
+def tools_image() -> str:
+    """Return the image of helper containers: it needs python3 and, for partitions, iptables."""
+    return os.environ.get("HARNESS_TOOLS_IMAGE", TOOLS_IMAGE)
+
+
+class EngineHost:
+    """Root on the engine's machine."""
+
+    def __init__(self, client: docker.DockerClient, labels: Mapping[str, str]) -> None:
+        self._client = client
+        self._labels = dict(labels)
+        self.helper_always = False
+
+    def beside_us(self, pid: int, container: str) -> bool:
+        """Whether a process of the engine is a process here, and we are root."""
+        return not self.helper_always and os.geteuid() == 0 and pid > 0 and container_agent.belongs(pid, container)
+
+    async def ready(self, pid: int, container: str) -> None:
+        """See to it that tasks can be run for a container. Raises FaultError with what is missing."""
+        if not self.beside_us(pid, container):
+            await self._image()
+
+    async def ask(self, task: str, pid: int, container: str, **arguments: Any) -> dict[str, Any]:
+        """Run a task. Raises FaultError."""
+        request = json.dumps({"task": task, "pid": pid, "container": container, **arguments})
+        if self.beside_us(pid, container):
+            found = await self._here(task, request)
+        else:
+            found = await self._in_helper(task, request)
+        if "error" in found:
+            raise FaultError(found["error"], remedy=found.get("remedy") or None)
+        return found
+
+    async def ask_of_volume(self, task: str, volume: str) -> dict[str, Any]:
+        """Run a task on a volume, in a helper that sees nothing else."""
+        request = json.dumps({"task": task, "pid": 0, "container": "", "path": "/lost/_data"})
+        found = await self._in_helper(task, request, volume)
+        if "error" in found:
+            raise FaultError(found["error"], remedy=found.get("remedy") or None)
+        return found
+
+    async def _here(self, task: str, request: str) -> dict[str, Any]:
+        command = (sys.executable, "-I", "-S", str(AGENT), request)
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+        try:
+            async with asyncio.timeout(LOCAL_S):
+                out, err = await process.communicate()
+        except TimeoutError:
+            raise FaultError(f"the task {task!r} took longer than {LOCAL_S:g} s") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return _read(task, out, err)
+
+    async def _image(self) -> str:
+        import docker.errors
+
+        image = tools_image()
+        try:
+            await engine_call("looking for the tools image", self._client.images.get, image)
+        except docker.errors.ImageNotFound:
+            remedy = "pull it by hand, or name an image that has python3 and iptables by HARNESS_TOOLS_IMAGE"
+            try:
+                await engine_call("pulling the tools image", self._client.images.pull, image, within_s=PULL_S)
+            except docker.errors.NotFound:
+                raise FaultError(f"there is no image {image!r} for helper containers", remedy=remedy) from None
+            except FaultError as error:
+                raise FaultError(f"no image for helper containers: {error.message}", remedy=remedy) from None
+        return image
+
+    async def _in_helper(self, task: str, request: str, volume: str | None = None) -> dict[str, Any]:
+        image = await self._image()
+        return await engine_call(
+            f"the task {task!r} in a helper container", self._helper, image, task, request, volume, within_s=HELPER_S
+        )
+
+    def _helper(self, image: str, task: str, request: str, volume: str | None) -> dict[str, Any]:
+        import docker.errors
+
+        api = self._client.api
+        if volume is None:
+            host = api.create_host_config(
+                privileged=True,
+                pid_mode="host",
+                network_mode="none",
+                cgroupns="host",
+                binds={"/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"}},
+            )
+        else:
+            host = api.create_host_config(network_mode="none", binds={volume: {"bind": "/lost/_data", "mode": "rw"}})
+        made = api.create_container(
+            image,
+            command=["-c", AGENT.read_text("utf-8"), request],
+            entrypoint=["python3"],
+            user="0",
+            labels=self._labels,
+            host_config=host,
+        )["Id"]
+        try:
+            api.start(made)
+            api.wait(made, timeout=int(HELPER_S))
+            out = api.logs(made, stdout=True, stderr=False)
+            err = api.logs(made, stdout=False, stderr=True)
+        except docker.errors.APIError as error:
+            if "executable file not found" in str(error):
+                remedy = "name an image that has python3 and iptables by HARNESS_TOOLS_IMAGE"
+                raise FaultError(f"the image {image!r} has no python3", remedy=remedy) from None
+            raise
+        finally:
+            api.remove_container(made, v=True, force=True)
+        return _read(task, out, err)
+
+
+def _read(task: str, out: bytes, err: bytes) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(out)
+    except ValueError:
+        said = err.decode("utf-8", "replace").strip().splitlines()
+        raise FaultError(f"the task {task!r} gave no answer: {said[-1] if said else 'it said nothing'}") from None
+    return found

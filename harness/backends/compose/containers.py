@@ -1,0 +1,270 @@
+"""The containers of one compose project, for faults: found by their labels, started, stopped and asked.
+
+What the engine itself can do is here; what only root on its machine can do is in `container_host`, networks and
+replacement in their own modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from signal import Signals
+from typing import TYPE_CHECKING, Any
+
+from harness.backends.compose.container_calls import engine_call
+from harness.backends.compose.container_host import EngineHost
+from harness.backends.compose.container_networks import connect, disconnect, networks_of
+from harness.backends.compose.container_replacing import Replacing
+from harness.backends.compose.labels import ONE_OFF, PROJECT, RUN, SERVICE
+from harness.model.backend import JobResult
+from harness.model.containers import KEPT_SUFFIX, ContainerState, Mount, Replacement
+from harness.model.errors import FaultError
+from harness.model.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    import docker
+
+NOT_FOUND = 127
+HARMLESS = ("STOP", "CONT", "CHLD", "URG", "WINCH", "HUP", "USR1", "USR2")
+"""Signals that a main process survives, for from without its namespace only those with a handler reach it."""
+
+
+class EngineContainers:
+    """The handle of `harness.model.containers.Containers` on a Docker engine."""
+
+    def __init__(self, client: docker.DockerClient, project: str, labels: Mapping[str, str]) -> None:
+        """`labels` are put on every container made here; `ml-chaos-harness.run` must be one of them."""
+        self._client = client
+        self._project = project
+        self._labels = dict(labels)
+        self.host = EngineHost(client, self._labels)
+        self._replacing = Replacing(client, self._labels)
+        self.on_end: Callable[[Iterable[str]], object] = lambda _: None
+        """Told of the services whose next end is the harness's own doing, before it is done."""
+        self.on_own: Callable[[str, bool], object] = lambda _service, _on: None
+        """Told of a service whose every end, from now on or no more, is the harness's own doing."""
+
+    def expect_ends(self, service: str, on: bool) -> None:
+        """Say that every end of a service is the harness's own doing, from now on or no more."""
+        self.on_own(service, on)
+
+    async def inspect(self, service: str) -> dict[str, Any]:
+        """Return all that the engine tells of a service's container. Raises FaultError where it has none."""
+        return await engine_call(f"looking for the container of {service!r}", self._inspect, service)
+
+    def _inspect(self, service: str) -> dict[str, Any]:
+        import docker.errors
+
+        labels = [f"{PROJECT}={self._project}"]
+        rows = self._client.api.containers(all=True, filters={"label": labels})
+        rows = [row for row in rows if row["Labels"].get(ONE_OFF, "False") != "True"]
+        rows = [row for row in rows if not row["Names"][0].endswith(KEPT_SUFFIX)]
+        found = [row["Id"] for row in rows if row["Labels"].get(SERVICE) == service]
+        if not found:
+            known = sorted({row["Labels"].get(SERVICE, "") for row in rows})
+            message = f"the service {service!r} has no container in the project {self._project!r}"
+            raise FaultError(message, remedy=did_you_mean(service, known))
+        if len(found) > 1:
+            message = f"the service {service!r} has {len(found)} containers; faults act on one"
+            raise FaultError(message, remedy=f"scale it to one, or name {service} as several services")
+        try:
+            return dict(self._client.api.inspect_container(found[0]))
+        except docker.errors.NotFound:
+            raise FaultError(f"the container of {service!r} is being replaced by somebody") from None
+
+    async def state(self, service: str) -> ContainerState:
+        """Ask the engine for a service's container."""
+        told = await self.inspect(service)
+        state = told["State"]
+        return ContainerState(
+            service=service,
+            container=told["Id"],
+            name=told["Name"].lstrip("/"),
+            image=told["Image"],
+            status=state["Status"],
+            pid=state["Pid"] if state["Running"] and not state["Restarting"] else 0,
+            exit_code=state["ExitCode"],
+            oom_killed=state["OOMKilled"],
+            restarts=told["RestartCount"],
+            started_at=state["StartedAt"],
+            finished_at=state["FinishedAt"],
+            restart_policy=told["HostConfig"]["RestartPolicy"]["Name"] or "no",
+        )
+
+    async def crash(self, service: str, signal: int) -> None:
+        """Signal the main process from the engine machine's own process namespace."""
+        state = await self.running(service)
+        if Signals(signal).name.removeprefix("SIG") not in HARMLESS:
+            self.on_end([service])
+        if self.host.beside_us(state.pid, state.container):
+            _signal(state.pid, state.container, signal)
+        else:
+            await self.host.ask("signal", state.pid, state.container, number=signal)
+
+    async def running(self, service: str) -> ContainerState:
+        """Return the state of a container that runs. Raises FaultError."""
+        state = await self.state(service)
+        if not state.pid:
+            remedy = "let the fault begin when it runs"
+            raise FaultError(f"the container of {service!r} does not run: it is {state.status}", remedy=remedy)
+        return state
+
+    async def kill(self, service: str, signal: int) -> None:
+        """Have the engine signal the main process."""
+        state = await self.running(service)
+        if Signals(signal).name.removeprefix("SIG") not in HARMLESS:
+            self.on_end([service])
+        await self._call(f"signalling {service!r}", self._client.api.kill, state.container, signal)
+
+    async def stop(self, service: str, grace_s: float) -> None:
+        """Have the engine stop it."""
+        state = await self.state(service)
+        self.on_end([service])
+        await self._call(f"stopping {service!r}", self._client.api.stop, state.container, round(grace_s))
+
+    async def start(self, service: str) -> None:
+        """Start it where it does not run."""
+        state = await self.state(service)
+        if state.status == "restarting":  # it waits for the engine's back-off, which a stop ends
+            self.on_end([service])
+            await self._call(f"stopping {service!r}", self._client.api.stop, state.container, 0)
+        if state.status not in ("running", "paused"):
+            await self._call(f"starting {service!r}", self._client.api.start, state.container)
+
+    async def pause(self, service: str) -> None:
+        """Freeze all its processes."""
+        state = await self.state(service)
+        if state.status != "paused":
+            await self._call(f"pausing {service!r}", self._client.api.pause, state.container)
+
+    async def unpause(self, service: str) -> None:
+        """Let them go on."""
+        state = await self.state(service)
+        if state.status == "paused":
+            await self._call(f"letting {service!r} go on", self._client.api.unpause, state.container)
+
+    async def ask(self, service: str, task: str, **arguments: Any) -> dict[str, Any]:
+        """Have a task done by the kernel of the engine's machine."""
+        state = await (self.state(service) if task == "oom_log" else self.running(service))
+        if task == "fill_memory":
+            self.on_end([service])
+        return await self.host.ask(task, state.pid, state.container, **arguments)
+
+    async def run(self, service: str, argv: Sequence[str], timeout_s: float) -> JobResult:
+        """Run a command in the container."""
+        state = await self.running(service)
+
+        def execute() -> JobResult:
+            import docker.errors
+
+            api = self._client.api
+            try:
+                made = api.exec_create(state.container, list(argv), stdout=True, stderr=True)["Id"]
+                out, err = api.exec_start(made, demux=True)
+            except docker.errors.APIError as error:
+                if "executable file not found" in str(error):
+                    return JobResult(NOT_FOUND, "", str(error))
+                raise
+            code = api.exec_inspect(made)["ExitCode"]
+            texts = [(part or b"").decode("utf-8", "replace") for part in (out, err)]
+            return JobResult(code, *texts)
+
+        return await engine_call(f"running {argv[0]!r} in {service!r}", execute, within_s=timeout_s)
+
+    async def read_file(self, service: str, path: str) -> bytes | None:
+        """Return a file of the container as it is; None where there is none."""
+        state = await self.state(service)
+        return await engine_call(f"reading {path} of {service!r}", self._replacing.read, state.container, path)
+
+    async def mounts(self, service: str) -> tuple[Mount, ...]:
+        """Return what is declared to be mounted."""
+        told = await self.inspect(service)
+        found = [
+            Mount(m["Type"], m.get("Name") or m.get("Source", ""), m["Destination"], not m.get("RW", True))
+            for m in told["Mounts"]
+        ]
+        for target, options in (told["HostConfig"].get("Tmpfs") or {}).items():
+            found.append(Mount("tmpfs", "", target, "ro" in options.split(",")))
+        return tuple({mount.target: mount for mount in found}.values())
+
+    async def networks(self, service: str) -> dict[str, dict[str, Any]]:
+        """Return its networks by name."""
+        return networks_of(await self.inspect(service))
+
+    async def disconnect(self, service: str, network: str) -> None:
+        """Take it off a network."""
+        told = await self.inspect(service)
+        if network in told["NetworkSettings"]["Networks"]:
+            found = networks_of(told)[network]["id"] or network
+            await self._call(
+                f"taking {service!r} off the network {network!r}", disconnect, self._client, told["Id"], found
+            )
+
+    async def connect(self, service: str, network: str, endpoint: Mapping[str, Any]) -> None:
+        """Put it on a network as it was."""
+        told = await self.inspect(service)
+        if network not in told["NetworkSettings"]["Networks"]:
+            doing = f"putting {service!r} on the network {network!r}"
+            await self._call(doing, connect, self._client, told["Id"], network, endpoint)
+
+    async def plan_replacement(self, service: str, change: Replacement) -> dict[str, Any]:
+        """Return what `put_back` needs."""
+        told = await self.inspect(service)
+        return await engine_call(f"planning for {service!r}", self._replacing.plan, service, told, change)
+
+    async def replace(self, service: str, change: Replacement, undo: Mapping[str, Any]) -> None:
+        """Stop and keep the container, and start one in its place that differs by the change."""
+        self.on_own(service, True)
+        await engine_call(f"replacing {service!r}", self._replacing.replace, undo, change, within_s=60.0)
+
+    async def put_back(self, undo: Mapping[str, Any]) -> None:
+        """Remove what stands in and put the kept container back."""
+        await engine_call(f"putting {undo.get('name')!r} back", self._replacing.put_back, undo, within_s=60.0)
+        self.on_own(str(undo.get("service")), False)
+
+    async def replaced(self, undo: Mapping[str, Any]) -> bool:
+        """Whether another container stands in."""
+        return await engine_call(f"looking for {undo.get('name')!r}", self._replacing.replaced, undo)
+
+    async def owned_volumes(self, services: Sequence[str]) -> dict[str, str]:
+        """Return the named volumes of some services that belong to this run."""
+        names: dict[str, str] = {}
+        for service in services:
+            for mount in await self.mounts(service):
+                if mount.kind == "volume":
+                    found = await self._call("looking at a volume", self._client.api.inspect_volume, mount.source)
+                    if (found.get("Labels") or {}).get(RUN) != self._labels.get(RUN):
+                        message = f"the volume {mount.source!r} of {service!r} is not of this run"
+                        raise FaultError(message, remedy="only what the harness itself made may be lost")
+                    names[mount.source] = str(found["Mountpoint"])
+        return names
+
+    async def empty_volume(self, volume: str) -> None:
+        """Remove all that is in a volume of this run."""
+        await self._volume("empty", volume)
+
+    async def volume_entries(self, volume: str) -> int:
+        """Return how many entries a volume of this run has at its top."""
+        return int((await self._volume("entries", volume))["entries"])
+
+    async def _volume(self, task: str, volume: str) -> dict[str, Any]:
+        found = await self._call("looking at a volume", self._client.api.inspect_volume, volume)
+        if (found.get("Labels") or {}).get(RUN) != self._labels.get(RUN):
+            raise FaultError(f"the volume {volume!r} is not of this run", remedy="it is left alone")
+        return await self.host.ask_of_volume(task, volume)
+
+    async def _call(self, doing: str, call: Any, *arguments: object) -> Any:
+        import docker.errors
+
+        try:
+            return await engine_call(doing, call, *arguments)
+        except docker.errors.NotFound as error:
+            raise FaultError(f"{doing}: {error.explanation}", remedy="it was removed while the fault was in") from None
+
+
+def _signal(pid: int, container: str, number: int) -> None:
+    from harness.backends.compose.container_agent import TaskError, send_signal
+
+    try:
+        send_signal(pid, container, number)
+    except (OSError, TaskError) as error:
+        raise FaultError(f"the container's main process could not be signalled: {error}") from None

@@ -1,0 +1,131 @@
+"""`container.kill`: a signal to the main process of one container or of several.
+
+With `restart: engine` it comes from outside, as a crash does, and the engine's restart policy applies; `docker kill`
+would suppress it, and so it is what `restart: none` uses. Confirmed by the engine: the container ended or has been
+started anew since. A signal that is survived is confirmed by the kernel, which tells what a process catches.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
+from harness.model.containers import ContainerState
+from harness.model.errors import FaultError
+from harness.model.expectations import Frozen
+from harness.model.fault import FaultKind, Landing
+from harness.model.nearest import did_you_mean
+from harness.model.scenario import FaultStep
+from harness.seams import Seams
+
+NAMES = [s.name.removeprefix("SIG") for s in signal.Signals]
+
+
+def _number(value: object) -> object:
+    text = str(value).upper().removeprefix("SIG")
+    if text.isdigit() and 0 < int(text) < signal.NSIG:
+        return int(text)
+    if text not in NAMES:
+        raise ValueError(f"{value!r} is no signal: {did_you_mean(text, NAMES)}")
+    return int(signal.Signals[f"SIG{text}"])
+
+
+Signal = Annotated[int, BeforeValidator(_number), WithJsonSchema({"type": ["string", "integer"]})]
+
+
+class Parameters(Frozen):
+    """How it dies."""
+
+    signal: Signal = int(signal.SIGKILL)
+    restart: Literal["engine", "none"] = "engine"
+
+
+class ContainerKill(ContainerFault):
+    """A signal to main processes."""
+
+    def __init__(self, step: FaultStep, seams: Seams) -> None:
+        super().__init__(step, seams)
+        self._asked = Parameters.model_validate(step.parameters)
+        self._before: dict[str, ContainerState] = {}
+
+    async def prepare(self) -> dict[str, Any]:
+        """Which of them to start again."""
+        await self.all_running()
+        return {"services": list(self.services)}
+
+    async def inject(self) -> None:
+        """Signal them all at once."""
+        before = await self.each(self.containers.state)
+        call = self.containers.crash if self._asked.restart == "engine" else self.containers.kill
+        await self.each(lambda name: call(name, self._asked.signal))
+        self._before = before
+
+    async def confirm(self) -> Landing:
+        """Ask the engine whether they ended since, and the kernel about those that live."""
+        if not self._before:
+            return Landing(False, {"why": "not put in"})
+        now = await self.each(self.containers.state)
+        evidence: dict[str, Any] = {
+            name: {"status": s.status, "exit_code": s.exit_code, "restarts": s.restarts, "started": s.started_at}
+            for name, s in now.items()
+        }
+        hit = []
+        for name, state in now.items():
+            ended = state.started_at != self._before[name].started_at or not state.pid
+            if ended and self._asked.restart == "none":
+                hit.append(not state.pid)
+            elif ended:
+                hit.append(True)
+            else:
+                hit.append(await self._survives(name, evidence[name]))
+        return Landing(all(hit), {"signal": signal.Signals(self._asked.signal).name, **evidence})
+
+    async def _survives(self, name: str, evidence: dict[str, Any]) -> bool:
+        """Ask the kernel what a process that lives has made of the signal."""
+        try:
+            told = await self.containers.ask(name, "process", names=[])
+        except FaultError as error:  # it ended between two questions: the next look will see it
+            evidence["why"] = error.message
+            return False
+        caught = self._asked.signal in told["catches"]
+        evidence |= {"process": told["state"], "catches_it": caught}
+        if self._asked.signal == signal.SIGSTOP:
+            return told["state"] in ("T", "t")
+        return caught
+
+    async def revert(self, undo: dict[str, Any]) -> None:
+        """Start what does not run, and let go on what was stopped."""
+        self._before = {}
+        services = undo.get("services", self.services)
+        if self._asked.signal == signal.SIGSTOP:
+            for name, status in (await self.statuses(services)).items():
+                if status == "running":
+                    await self.containers.crash(name, signal.SIGCONT)
+        await self.each(self.containers.start, services)
+
+    async def absent(self) -> Landing:
+        """Every container runs, and none is stopped."""
+        states = await self.statuses()
+        down = [name for name, status in states.items() if status != "running"]
+        if not down and self._asked.signal == signal.SIGSTOP:
+            told = await self.each(lambda name: self.containers.ask(name, "process", names=[]))
+            down = [name for name, found in told.items() if found["state"] in ("T", "t")]
+        return Landing(bool(down), {"containers": states})
+
+
+def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerKill:
+    return ContainerKill(step, seams)
+
+
+KIND = FaultKind(
+    kind="container.kill",
+    summary="the main process of a container gets a signal, as in a crash, or for good",
+    targets=ONE_OR_MORE,
+    parameters=Parameters,
+    make=_make,
+    call_limit_s=CALL_LIMIT_S,
+    in_containers=True,
+)

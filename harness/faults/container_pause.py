@@ -1,0 +1,62 @@
+"""`container.pause`: every process of a container is frozen; its connections stay open and say nothing.
+
+Confirmed by the kernel: the control group is frozen. What was paused before is refused, so that it stays as it was.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
+from harness.model.fault import FaultKind, Landing, NoParameters
+from harness.model.scenario import FaultStep
+from harness.seams import Seams
+
+
+class ContainerPause(ContainerFault):
+    """Containers that are frozen."""
+
+    async def prepare(self) -> dict[str, Any]:
+        """Which of them to let go on."""
+        await self.all_running()
+        return {"services": list(self.services)}
+
+    async def inject(self) -> None:
+        """Freeze them all at once."""
+        await self.each(self.containers.pause)
+
+    async def confirm(self) -> Landing:
+        """Ask the kernel whether their control groups are frozen."""
+        states = await self.statuses()
+        if not all(status == "paused" for status in states.values()):
+            return Landing(False, {"containers": states})
+        frozen = await self._frozen()
+        return Landing(all(frozen.values()), {"containers": states, "frozen": frozen})
+
+    async def _frozen(self) -> dict[str, bool]:
+        told = await self.each(lambda name: self.containers.ask(name, "frozen"))
+        return {name: bool(found["frozen"]) for name, found in told.items()}
+
+    async def revert(self, undo: dict[str, Any]) -> None:
+        """Let them go on."""
+        await self.each(self.containers.unpause, undo.get("services", self.services))
+
+    async def absent(self) -> Landing:
+        """None is frozen."""
+        states = await self.statuses()
+        return Landing(any(status == "paused" for status in states.values()), {"containers": states})
+
+
+def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerPause:
+    return ContainerPause(step, seams)
+
+
+KIND = FaultKind(
+    kind="container.pause",
+    summary="every process of a container is frozen",
+    targets=ONE_OR_MORE,
+    parameters=NoParameters,
+    make=_make,
+    call_limit_s=CALL_LIMIT_S,
+    in_containers=True,
+)

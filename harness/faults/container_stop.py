@@ -1,0 +1,70 @@
+"""`container.stop`: the engine stops a container as an operator would: its stop signal, and SIGKILL after the grace.
+
+The engine does not restart what it was told to stop. Confirmed by the engine: the container has ended.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
+from harness.model.expectations import Frozen
+from harness.model.fault import FaultKind, Landing
+from harness.model.scenario import FaultStep
+from harness.model.units import WallSeconds
+from harness.seams import Seams
+
+
+class Parameters(Frozen):
+    """How gently."""
+
+    grace: WallSeconds = Field(10.0, le=60.0, description="time to end by itself, before SIGKILL")
+
+
+class ContainerStop(ContainerFault):
+    """Containers that are stopped."""
+
+    def __init__(self, step: FaultStep, seams: Seams) -> None:
+        super().__init__(step, seams)
+        self._grace_s = Parameters.model_validate(step.parameters).grace
+
+    async def prepare(self) -> dict[str, Any]:
+        """Which of them to start again."""
+        await self.all_running()
+        return {"services": list(self.services)}
+
+    async def inject(self) -> None:
+        """Stop them all at once."""
+        await self.each(lambda name: self.containers.stop(name, self._grace_s))
+
+    async def confirm(self) -> Landing:
+        """Ask the engine whether they have ended."""
+        states = await self.each(self.containers.state)
+        evidence = {name: {"status": s.status, "exit_code": s.exit_code} for name, s in states.items()}
+        return Landing(all(s.status == "exited" for s in states.values()), evidence)
+
+    async def revert(self, undo: dict[str, Any]) -> None:
+        """Start those that do not run."""
+        await self.each(self.containers.start, undo.get("services", self.services))
+
+    async def absent(self) -> Landing:
+        """Every container runs."""
+        states = await self.statuses()
+        return Landing(any(status != "running" for status in states.values()), {"containers": states})
+
+
+def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerStop:
+    return ContainerStop(step, seams)
+
+
+KIND = FaultKind(
+    kind="container.stop",
+    summary="a container is stopped in an orderly way",
+    targets=ONE_OR_MORE,
+    parameters=Parameters,
+    make=_make,
+    call_limit_s=CALL_LIMIT_S,
+    in_containers=True,
+)

@@ -1,0 +1,86 @@
+"""What faults on containers share: which services a target means, sizes, and what they all do alike.
+
+None of them changes data by rows, so none has a manifest. Their calls go to a container engine and may start things,
+so they take longer than others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from harness.model.containers import Containers
+from harness.model.errors import FaultError
+from harness.model.nearest import did_you_mean
+from harness.model.scenario import FaultStep
+from harness.seams import Seams
+
+CALL_LIMIT_S = 75.0
+"""How long one call may take: a stop with its grace, or a helper container on a machine that is busy."""
+ONE_OR_MORE = ("service", "services", "node")
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|kB|KB|KiB|MB|MiB|GB|GiB)\s*")
+_UNITS = {"B": 1, "kB": 10**3, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
+T = TypeVar("T")
+
+
+def _size(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool) and value == 0:
+        return 0
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f"{value!r} is no size; write a number with its unit, such as 64MiB or 1GB")
+    return round(float(found[1]) * _UNITS[found[2]])
+
+
+Size = Annotated[
+    int, BeforeValidator(_size), WithJsonSchema({"type": "string", "pattern": _SIZE.pattern.replace(r"\s*", "")})
+]
+"""Bytes, written with a unit."""
+
+
+def services_of(step: FaultStep, seams: Seams) -> tuple[str, ...]:
+    """Return the services that a target means. Raises FaultError with the nearest valid name."""
+    target = step.target
+    if target.node is not None:
+        if target.node not in seams.stack.nodes:
+            raise FaultError(f"no node {target.node!r}", remedy=did_you_mean(target.node, seams.stack.nodes))
+        return tuple(seams.stack.nodes[target.node])
+    named = target.services or ((target.service,) if target.service is not None else ())
+    return tuple(seams.service(name).name for name in named)
+
+
+class ContainerFault:
+    """A fault on the containers of some services."""
+
+    def __init__(self, step: FaultStep, seams: Seams) -> None:
+        self.services = services_of(step, seams)
+        self.containers: Containers = seams.containers()
+        self.tag = f"harness-{step.id}"
+
+    async def each(self, call: Callable[[str], Awaitable[T]], services: Sequence[str] | None = None) -> dict[str, T]:
+        """Make a call for every service at once; all are waited for before the first error is raised."""
+        names = self.services if services is None else services
+        found = await asyncio.gather(*(call(name) for name in names), return_exceptions=True)
+        for outcome in found:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return {name: value for name, value in zip(names, found, strict=True) if not isinstance(value, BaseException)}
+
+    async def statuses(self, services: Sequence[str] | None = None) -> dict[str, str]:
+        """Ask the engine what each container does."""
+        return {name: state.status for name, state in (await self.each(self.containers.state, services)).items()}
+
+    async def all_running(self) -> None:
+        """Raise FaultError where one of them does not run."""
+        for name, status in (await self.statuses()).items():
+            if status != "running":
+                message = f"the container of {name!r} is {status} and not running"
+                raise FaultError(message, remedy="let the fault begin when it runs: see steady_state")
+
+    def manifest(self) -> list[dict[str, Any]]:
+        """Nothing here changes rows."""
+        return []

@@ -1,0 +1,119 @@
+"""A small compose project for the faults that only containers have, and what an engine says of it that must stay.
+
+Three services that do next to nothing: what is tested is what the faults do to their containers.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from images import base_image
+
+from harness.backends.compose.labels import PROJECT, RUN, SERVICE
+from harness.model.stack import ServiceSpec, StackDescription
+
+SERVICES = ("worker", "store", "web")
+_IDLE = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(0)); time.sleep(3600)"
+_COMPOSE = """\
+version: "2.4"
+x-base: &base
+  image: {image}
+  init: false
+  stop_grace_period: 1s
+  labels: {{{run}: {project}}}
+services:
+  worker:
+    <<: *base
+    command: [python3, -c, "{idle}"]
+    restart: always
+    environment: {{MODE: fast, TOKEN: abc}}
+    mem_limit: 96m
+    networks: {{back: {{aliases: [labourer]}}}}
+  store:
+    <<: *base
+    command: [python3, -c, "{idle}"]
+    environment: {{MODE: fast}}
+    volumes: ["data:/data", "{settings}:/etc/settings.conf:ro"]
+    tmpfs: ["/scratch:size=4m"]
+    networks: {{back: {{ipv4_address: {store_address}}}, front: }}
+  web:
+    <<: *base
+    command: [python3, -c, "{idle}"]
+    networks: [front, back]
+networks:
+  back:
+    labels: {{{run}: {project}}}
+    ipam: {{config: [{{subnet: {subnet}}}]}}
+  front:
+    labels: {{{run}: {project}}}
+volumes:
+  data:
+    labels: {{{run}: {project}}}
+"""
+
+
+@contextmanager
+def small_project(folder: Path, octet: int) -> Iterator[str]:
+    """Bring the project up and down again; gives its name. `octet` makes its subnet its own."""
+    project = f"harness-faults-{uuid.uuid4().hex[:8]}"
+    settings = folder / "settings.conf"
+    settings.write_text("rate = 5\n", encoding="utf-8")
+    file = folder / "compose.yaml"
+    subnet = f"172.30.{octet}.0/24"
+    text = _COMPOSE.format(
+        image=base_image(), run=RUN, project=project, idle=_IDLE, settings=settings, subnet=subnet,
+        store_address=f"172.30.{octet}.9",
+    )  # fmt: skip
+    file.write_text(text, encoding="utf-8")
+    compose = ["docker-compose", "-p", project, "-f", str(file)]
+    try:
+        subprocess.run([*compose, "up", "-d"], check=True, capture_output=True, text=True, timeout=120)
+        yield project
+    finally:
+        subprocess.run([*compose, "down", "-v", "-t", "1"], check=True, capture_output=True, timeout=120)
+
+
+def description() -> StackDescription:
+    """Return the project as the harness describes a stack; two services share a node."""
+    nodes = {"worker": "a", "store": "b", "web": "b"}
+    services = {name: ServiceSpec(name=name, index=i, node=nodes[name]) for i, name in enumerate(SERVICES)}
+    return StackDescription(schema=1, name="faults", file="compose.yaml", services=services)
+
+
+_VOLATILE = {"SandboxID", "SandboxKey", "EndpointID", "Gateway", "IPAddress", "IPPrefixLen", "MacAddress", "Ports",
+             "GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPv6Gateway", "LinkLocalIPv6Address", "HairpinMode",
+             "LinkLocalIPv6PrefixLen", "SecondaryIPAddresses", "SecondaryIPv6Addresses", "Bridge"}  # fmt: skip
+
+
+def stable(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what an inspection must say again after a revert: all but moments, numbers of processes, and leases."""
+    state = told["State"]
+    networks = told["NetworkSettings"]["Networks"]
+    return {
+        "id": told["Id"],
+        "name": told["Name"],
+        "image": told["Image"],
+        "config": told["Config"],
+        "host": {**told["HostConfig"], "OomScoreAdj": 0},
+        "mounts": sorted(told["Mounts"], key=lambda mount: str(mount["Destination"])),
+        "state": {key: state[key] for key in ("Status", "Running", "Paused", "Restarting")},
+        "networks": {
+            name: {key: value for key, value in endpoint.items() if key not in _VOLATILE}
+            | {"Aliases": sorted(endpoint["Aliases"] or ())}
+            for name, endpoint in networks.items()
+        },
+    }
+
+
+def containers_of(client: Any, project: str) -> list[dict[str, Any]]:
+    """Return what the engine tells of every container that carries the project's or the run's label."""
+    found: dict[str, dict[str, Any]] = {}
+    for label in (f"{PROJECT}={project}", f"{RUN}={project}"):
+        for row in client.api.containers(all=True, filters={"label": label}):
+            found[row["Id"]] = client.api.inspect_container(row["Id"])
+    return sorted(found.values(), key=lambda told: str(told["Config"]["Labels"].get(SERVICE)))
