@@ -207,7 +207,8 @@ class Run:
     async def _driver(self, step: FaultStep, seams: Seams, watchers: Watchers) -> Driver | None:
         """Make a fault ready to go in; None, and written down, where it cannot be."""
         try:
-            fault: Fault = Faults()[step.fault].make(step, seams, self.plan.seed)
+            kind = Faults()[step.fault]
+            fault: Fault = kind.make(step, seams, self.plan.seed)
         except HarnessError as error:
             self._journal.write(_failed(step, self._journal.now_s(), "prepare", str(error)))
             return None
@@ -218,6 +219,7 @@ class Run:
             lambda: int(seams.now_event()) if seams.clock is not None else None,
             self._live.hits.add,
             watchers.look,
+            kind.call_limit_s,
         )
         self._drivers[step.id] = driver
         return driver if await driver.prepare() else None
