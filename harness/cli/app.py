@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, Entry] = {
     "run": Entry("harness.cli.run:run", "Run scenarios, judge them and write the report."),
     "check": Entry("harness.cli.check:check", "Validate scenarios without running anything."),
     "init": Entry("harness.cli.init:init", "Describe a compose project to the harness, with first scenarios."),
+    "doctor": Entry("harness.cli.doctor:doctor", "Say what works of a stack that runs, and what is missing."),
     "list": Entry("harness.cli.listing:listing", "List scenarios, faults, probes or alerts."),
     "judge": Entry("harness.cli.judge:judge", "Judge a stored run again."),
     "report": Entry("harness.cli.report:report", "Judge the runs of a folder again and write its report anew."),

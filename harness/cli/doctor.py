@@ -1,0 +1,77 @@
+"""`harness doctor`: what of a stack's description works, asked of the stack while it runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.endings import FAIL, PASS
+from harness.cli.options import json_option
+from harness.cli.tables import plain_table
+
+if TYPE_CHECKING:
+    from harness.runner.doctor.findings import Finding
+
+
+@click.command()
+@click.argument("stack")
+@click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--backend", default="local", show_default=True, help="What the stack runs on: local or compose.")
+@click.option("--attach", metavar="PROJECT", help="Examine this compose project, which runs already.")
+@click.option("--start", is_flag=True, help="Start the stack for this, with every link through a proxy, and stop it.")
+@click.option("--watch", default="3s", show_default=True, help="How long probes and alert sources are looked at.")
+@json_option
+def doctor(
+    stack: str,
+    scenarios: tuple[Path, ...],
+    backend: str,
+    attach: str | None,
+    start: bool,
+    watch: str,
+    as_json: bool,
+) -> int:
+    """Say what works of STACK while it runs, and what is missing for SCENARIOS.
+
+    Exit codes: 0 all works, 1 something does not, 2 invalid input, 4 the engine or the stack cannot be reached.
+    """
+    from harness.backends.stackfile import resolve_stack
+    from harness.runner.doctor.doctor import Visit, examine
+    from harness.runner.doctor.findings import all_well
+
+    description = resolve_stack(stack)
+    found = examine(Visit(description, backend, attach, start, _seconds(watch), scenarios))
+    well = all_well(found)
+    if as_json:
+        click.echo(json.dumps({"works": well, "findings": [finding.as_data() for finding in found]}, indent=2))
+    else:
+        _show(found)
+    return PASS if well else FAIL
+
+
+def _seconds(text: str) -> float:
+    from pydantic import TypeAdapter, ValidationError
+
+    from harness.model.errors import ScenarioError
+    from harness.model.units import PositiveWallSeconds
+
+    try:
+        return TypeAdapter(PositiveWallSeconds).validate_python(text)
+    except ValidationError as error:
+        message = f"{text!r} is not a duration"
+        raise ScenarioError(message, field="--watch", remedy="write one such as 5s or 1min") from error
+
+
+def _show(found: list[Finding]) -> None:
+    click.echo(plain_table(("", "what", "name", "says"), [[f.state, f.area, f.name, f.says] for f in found]))
+    helped = [finding for finding in found if finding.remedy and finding.state != "ok"]
+    if helped:
+        click.echo("\nwhat helps:")
+    for finding in helped:
+        click.echo(f"  {finding.area} {finding.name}: {finding.remedy}")
+    wrong = sum(finding.state == "wrong" for finding in found)
+    notes = sum(finding.state == "note" for finding in found)
+    verdict = "all works" if not wrong else f"{wrong} of {len(found)} do not work"
+    click.echo(f"\n{verdict}" + (f", {notes} to note" if notes else ""))

@@ -1,0 +1,101 @@
+"""Looking at a running stack for a few seconds with the same watchers as a run has, and keeping what they saw."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from harness.journal.writer import JournalWriter
+from harness.model.backend import Backend
+from harness.model.eventtime import EventClock
+from harness.model.plan import Plan
+from harness.model.readings import AlertsSeen, Body, Reading
+from harness.model.scenario import Scenario
+from harness.model.stack import StackDescription
+from harness.probes.http import NoAnswerError, get
+from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.plan import DEFAULT_SEED, stack_facts
+from harness.runner.watching import Watchers
+from harness.seams import Seams
+
+EVERY_S = 0.05
+
+
+@dataclass
+class Observed:
+    """All that was read in the time, in its order."""
+
+    readings: dict[str, list[Reading]] = field(default_factory=dict)
+    alerts: dict[str, list[AlertsSeen]] = field(default_factory=dict)
+    clock: EventClock | None = None
+    clock_error: str | None = None
+
+    def take(self, _n: int, _at_s: float, body: Body) -> None:
+        """Keep one line of the journal."""
+        if isinstance(body, Reading):
+            self.readings.setdefault(body.probe, []).append(body)
+        elif isinstance(body, AlertsSeen):
+            self.alerts.setdefault(body.source, []).append(body)
+
+
+async def observe(stack: StackDescription, backend: Backend, for_s: float, settle_s: float) -> Observed:
+    """Read every probe and alert source of a running stack for some seconds. Raises HarnessError.
+
+    Its event clock, which the ages of others are taken by, is waited for up to `settle_s`.
+    """
+    seen = Observed()
+    seen.clock, seen.clock_error = await _event_clock(stack, backend, settle_s)
+    with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
+        plan = _plan(stack)
+        journal = JournalWriter(Path(folder) / "journal.jsonl", plan, seen.take)
+        seams = Seams(backend, stack, seen.clock)
+        watchers = Watchers(plan, stack, backend, journal)
+        try:
+            watchers.start(seams, None)
+            await asyncio.sleep(for_s)
+            watchers.check()
+        finally:
+            await watchers.stop()
+            await seams.close()
+            journal.close()
+    return seen
+
+
+async def _event_clock(
+    stack: StackDescription, backend: Backend, settle_s: float
+) -> tuple[EventClock | None, str | None]:
+    if stack.event_clock is None:
+        return None, None
+    url, deadline_s = backend.resolve(stack.event_clock.url), time.monotonic() + settle_s
+    async with aiohttp.ClientSession() as session:
+        while True:
+            try:
+                return EventClock.from_json(json.loads(await get(session, url))), None
+            except NoAnswerError as error:
+                why = str(error)
+            except (ValueError, KeyError, TypeError) as error:
+                why = f"not of the documented form: {type(error).__name__}: {error}"
+            if time.monotonic() > deadline_s:
+                return None, why
+            await asyncio.sleep(EVERY_S)
+
+
+def _plan(stack: StackDescription) -> Plan:
+    """A plan under which nothing is done: watchers belong to a run, and a run to a plan."""
+    nothing = {
+        "schema": 1,
+        "scenario": "doctor",
+        "summary": "Nothing is broken; what can be read is read.",
+        "stack": stack.name,
+        "timeline": [{"id": "nothing", "at": "0s", "fault": "none", "target": {"service": "none"}, "for": "1s"}],
+        "expect": {},
+    }
+    facts = stack_facts(Catalogue(stack, Faults()))
+    scenario = Scenario.model_validate(nothing)
+    return Plan(run="doctor", scenario=scenario, stack=facts, seed=DEFAULT_SEED, twin="control", links=())
