@@ -99,7 +99,7 @@ class _Reader:
         self.project(paths, inside, trail)
         included, self._all.tree = self._all.tree, before
         if own:
-            included.value = _filled_in(included, included.value, {**own, **self._all.variables})
+            included.value = filled_in(included, included.value, {**own, **self._all.variables})
         result = self._all.tree
         if result.value is None:
             result.value = graft(result, (), included, (), included.value)
@@ -219,12 +219,12 @@ def _fold_env_files(composed: Composed) -> None:
             body["environment"] = {**found, **(own or {})}
 
 
-def _filled_in(tree: Tree, value: Any, variables: Mapping[str, str], at: Path_ = ()) -> Any:
+def filled_in(tree: Tree, value: Any, variables: Mapping[str, str], at: Path_ = ()) -> Any:
     """Fill in variables for good; what remains holds none."""
     if isinstance(value, dict):
-        return {key: _filled_in(tree, inside, variables, (*at, key)) for key, inside in value.items()}
+        return {key: filled_in(tree, inside, variables, (*at, key)) for key, inside in value.items()}
     if isinstance(value, list):
-        return [_filled_in(tree, inside, variables, (*at, k)) for k, inside in enumerate(value)]
+        return [filled_in(tree, inside, variables, (*at, k)) for k, inside in enumerate(value)]
     if not isinstance(value, str) or "$" not in value:
         return value
     try:

@@ -14,6 +14,7 @@ class EventLog:
     def __init__(self) -> None:
         self._events: list[ProcessEvent] = []
         self._ended = False
+        self._failure: Exception | None = None
         self._changed = asyncio.Event()
 
     def add(self, event: ProcessEvent) -> None:
@@ -26,6 +27,11 @@ class EventLog:
         self._ended = True
         self._wake()
 
+    def fail(self, error: Exception) -> None:
+        """End the log because events may be missing: whoever follows it is told so by this error."""
+        self._failure = error
+        self.end()
+
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
@@ -37,6 +43,8 @@ class EventLog:
             while seen < len(self._events):
                 yield self._events[seen]
                 seen += 1
+            if self._failure is not None:
+                raise self._failure
             if self._ended:
                 return
             await self._changed.wait()

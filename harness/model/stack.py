@@ -16,9 +16,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from harness.model.alertsources import AlertSource as AlertSource
 from harness.model.fields import Command, Frozen, Name, Port, Url
+from harness.model.httpprobes import JsonProbe as JsonProbe
+from harness.model.httpprobes import MetricProbe as MetricProbe
 from harness.model.probekinds import PROBE_KINDS as PROBE_KINDS
-from harness.model.probekinds import JsonProbe as JsonProbe
-from harness.model.probekinds import MetricProbe as MetricProbe
 from harness.model.probekinds import ProbeSpec as ProbeSpec
 from harness.model.units import PositiveWallSeconds, Quantity, Unit
 from harness.model.workload import WorkloadSpec as WorkloadSpec
@@ -204,8 +204,10 @@ class Integrity(Frozen):
 class ComposeFields(Frozen):
     """What the compose backend alone needs to know."""
 
-    ready_within_s: PositiveWallSeconds = Field(120.0, alias="ready_within", description="for images that are there")
-    project: Name | None = Field(None, description="the compose project of an attached stack")
+    ready_within_s: Annotated[PositiveWallSeconds, Field(alias="ready_within")] = 120.0
+    """For images that are there already."""
+    project: Name | None = None
+    """The compose project of an attached stack."""
 
 
 class StackFields(Frozen):

@@ -11,29 +11,47 @@ from harness.model.errors import ScenarioError
 from harness.model.nearest import did_you_mean
 from harness.model.stack import StackDescription
 
-BACKENDS = ("local",)
+BACKENDS = ("local", "compose")
 
 
 class Shared:
-    """What the runs of one stack have in common: for local processes, the zygote that they are all forked from."""
+    """What the runs of one stack have in common.
+
+    For local processes, the zygote that they are all forked from; for containers, the images, which are had once.
+    """
 
     def __init__(self, stack: StackDescription, backend: str) -> None:
         check_backend(backend)
-        self._zygote = start_zygote(stack)
+        self._zygote: Zygote | None = None
+        if backend == "local":
+            self._zygote = start_zygote(stack)
+        elif stack.ownership == "owned":
+            from harness.backends.compose.images import have_images
+
+            have_images(stack)
 
     @property
     def token(self) -> str:
         """What a worker process needs to use it."""
-        return str(self._zygote.path)
+        return str(self._zygote.path) if self._zygote is not None else ""
 
     def close(self) -> None:
         """Give it up. Idempotent."""
-        self._zygote.close()
+        if self._zygote is not None:
+            self._zygote.close()
 
 
 def backend_for(stack: StackDescription, name: str, token: str | None = None) -> Backend:
     """Return a backend, on what is shared where there is a token of it. Raises ScenarioError."""
     check_backend(name)
+    if name == "compose":
+        if stack.ownership == "attached":
+            from harness.backends.compose.attached import AttachedBackend
+
+            return AttachedBackend(stack)
+        from harness.backends.compose.backend import ComposeBackend
+
+        return ComposeBackend(stack)
     return LocalBackend(stack, Zygote.connect(Path(token)) if token is not None else None)
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from watching import MARKER, below, eventually, marked
 
+from harness.backends.compose.backend import ComposeBackend
+from harness.backends.compose.engine import connect
+from harness.backends.compose.leftovers import runs
 from harness.backends.local.backend import LocalBackend, start_zygote
 from harness.backends.local.zygote_handle import Zygote
 from harness.backends.stackfile import load_stack
@@ -24,8 +27,8 @@ def description() -> StackDescription:
 
 
 @pytest.fixture
-def marker(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A mark on every process that the test starts; none may be left when it ends."""
+def marker(zygote: Zygote, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A mark on every process that the test starts, but on the zygote; none may be left when it ends."""
     value = uuid.uuid4().hex
     monkeypatch.setenv(MARKER, value)
     yield value
@@ -40,15 +43,43 @@ def zygote(description: StackDescription) -> Iterator[Zygote]:
     started.close()
 
 
-@pytest.fixture(params=["local"])
-async def backend(
-    request: pytest.FixtureRequest, description: StackDescription, zygote: Zygote, marker: str
-) -> AsyncIterator[Backend]:
+@pytest.fixture(params=["local", pytest.param("compose", marks=pytest.mark.docker)])
+async def backend(request: pytest.FixtureRequest, marker: str) -> AsyncIterator[Backend]:
     """A backend of each kind."""
-    made = {"local": lambda: LocalBackend(description, zygote)}[request.param]()
+    make: Callable[[], Backend] = request.getfixturevalue(f"{request.param}_backend")
+    made = make()
     yield made
     await made.close()
+
+
+@pytest.fixture
+def local_backend(description: StackDescription, zygote: Zygote) -> Iterator[Callable[[], Backend]]:
+    """Makes a local backend, of which nothing may be left."""
+    yield lambda: LocalBackend(description, zygote)
     eventually(lambda: below(zygote) == set(), "nothing is left below the zygote")
+
+
+@pytest.fixture
+def compose_backend(compose_description: StackDescription) -> Iterator[Callable[[], Backend]]:
+    """Makes a compose backend, of which nothing may be left on the engine."""
+    engine = connect()
+    before = set(runs(engine.client))
+    yield lambda: ComposeBackend(compose_description)
+    left = set(runs(engine.client)) - before
+    engine.close()
+    assert not left
+
+
+@pytest.fixture(scope="session")
+def compose_description() -> Iterator[StackDescription]:
+    """The test stack, with images that can be had here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(STACK.parents[2] / "containers"))
+        from images import base_image
+
+        for name in ("TESTSTACK_IMAGE", "HARNESS_PROXY_IMAGE", "HARNESS_TOOLS_IMAGE"):
+            patch.setenv(name, base_image())
+        yield load_stack(STACK)
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import psutil
 from harness.backends.asking import port_is_taken
 from harness.backends.local.addresses import MOST_LINKS, Addresses
 from harness.backends.local.layout import missing_program
+from harness.backends.plans import check_links, check_settings
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
-from harness.model.nearest import did_you_mean
 
 LEAST_FREE_BYTES = 64 * 1024 * 1024
 
@@ -24,18 +24,10 @@ def check_plan(plan: StackPlan) -> None:
     if description.ownership != "owned":
         remedy = "the local backend starts what it owns; set x-harness.ownership to owned"
         raise BackendError(f"the stack {description.name!r} is attached, not owned", remedy=remedy)
-    for name in plan.environment:
-        if name not in description.services:
-            raise BackendError(
-                f"settings for unknown service {name!r}", remedy=did_you_mean(name, description.services)
-            )
+    check_settings(plan)
     if len(plan.links) > MOST_LINKS:
         raise BackendError(f"{len(plan.links)} links are too many; the most is {MOST_LINKS}")
-    possible = {link.name for link in description.links}
-    for link in plan.links:
-        if link.name not in possible:
-            what = f"the link {link.name!r} is in nobody's configuration, so nothing would run through it"
-            raise BackendError(what, remedy=did_you_mean(link.name, possible))
+    check_links(plan)
     for service in description.services.values():
         for name, condition in service.depends_on.items():
             if condition == "service_healthy" and description.services[name].health is None:

@@ -1,0 +1,127 @@
+"""An attached stack: one that somebody else started, and that is left exactly as it was found.
+
+Nothing is started, stopped or removed. Faults that are put in are taken out by themselves; links can be disturbed where
+the stack was brought up with proxies (`harness up --links all`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+from harness.backends.compose import proxies
+from harness.backends.compose.backend import ComposeBackend
+from harness.backends.compose.containers import EngineContainers
+from harness.backends.compose.containers_of import Seen, containers_of
+from harness.backends.compose.engine import Engine
+from harness.backends.compose.follow import EventStream
+from harness.backends.compose.labels import LINKS, run_labels
+from harness.backends.compose.layout import API_PORT, Layout, ProxyBox
+from harness.backends.compose.places import Places
+from harness.backends.compose.startup import Readiness
+from harness.backends.plans import check_links, check_settings
+from harness.model.backend import StackInfo, StackPlan
+from harness.model.errors import BackendError
+from harness.model.stack import Link, StackDescription
+
+
+class AttachedBackend(ComposeBackend):
+    """Looks at, and acts on, a project that runs already."""
+
+    def __init__(self, description: StackDescription, project: str | None = None) -> None:
+        super().__init__(description)
+        self._attached = project or description.compose.project or description.name.lower()
+
+    async def start(self, plan: StackPlan) -> StackInfo:
+        """Find the project and wait until it is healthy. Raises BackendError."""
+        if self._project is not None:
+            raise BackendError("the stack runs already", remedy="stop it first")
+        began_s = time.monotonic()
+        check_settings(plan)
+        check_links(plan)
+        if plan.environment:
+            what = f"other settings for {', '.join(plan.environment)} would mean to start it anew"
+            raise BackendError(
+                what, remedy="a stack that is only attached has no sabotage twins; own it, or leave them out"
+            )
+        self._run_dir = plan.run_dir
+        (plan.run_dir / "logs").mkdir(parents=True, exist_ok=True)
+        engine = await self._connected()
+        found = await asyncio.to_thread(containers_of, engine.client, self._attached)
+        if not found:
+            known = await asyncio.to_thread(_projects, engine)
+            remedy = f"projects that run there: {', '.join(known) or 'none'}; set x-harness.compose.project"
+            raise BackendError(f"no containers of the compose project {self._attached!r}", remedy=remedy)
+        try:
+            await self._look_on(engine, plan, found)
+        except BaseException:
+            await self.stop()
+            raise
+        assert self._places is not None
+        return StackInfo(
+            name=self._description.name,
+            block="",
+            addresses={n: self._places.host(n) for n in self._description.services if self._places.known(n)},
+            pids=await self._pids({one.service: one for one in found}),
+            supervisor_pid=0,
+            ready_s=time.monotonic() - began_s,
+        )
+
+    async def _look_on(self, engine: Engine, plan: StackPlan, found: list[Seen]) -> None:
+        project = self._project = self._attached
+        layout = _layout(project, found, plan.links)
+        self._places = Places(self._description, layout, engine)
+        api = {box.name: self._places.place(box.name, API_PORT) for box in layout.boxes}
+        self._links = {
+            name: end for name, end in proxies.endpoints(layout, api).items() if name in {k.name for k in plan.links}
+        }
+        self._events = EventStream(engine.client, project, self._on_event, self._on_lost)
+        self._containers = EngineContainers(
+            engine.client, project, run_labels(f"{project}-attached", self._description.name)
+        )
+        self._containers.on_end, self._containers.on_own = self._events.expect_end, self._events.own
+        await asyncio.to_thread(self._events.start, time.time())
+        self._readiness = Readiness(self._description, lambda: containers_of(engine.client, project), self._tail)
+        try:
+            await self._readiness.wait(self._places.health_place, self._description.compose.ready_within_s)
+        finally:
+            self._readiness = None
+
+    async def stop(self) -> None:
+        """Look no more. The stack goes on. Idempotent."""
+        project, engine = self._project, self._engine
+        if project is None or engine is None:
+            return
+        self._project = None
+        await asyncio.to_thread(self._collect, engine, project)
+        if self._events is not None:
+            self._events.stop()
+        self._events = self._places = self._containers = None
+        self._suppressed, self._links = set(), {}
+        self._log.end()
+        self._log = type(self._log)()
+
+
+def _projects(engine: Engine) -> list[str]:
+    label = "com.docker.compose.project"
+    return sorted({one["Labels"][label] for one in engine.client.api.containers(filters={"label": label})})
+
+
+def _layout(project: str, found: list[Seen], wanted: tuple[Link, ...]) -> Layout:
+    """Return where everything is. Raises BackendError for a link that no proxy of the stack leads."""
+    addresses = {(one.service, network): at for one in found for network, at in one.addresses.items()}
+    published = {(one.service, inside): outside for one in found for inside, outside in one.ports.items()}
+    boxes = []
+    for one in found:
+        names: dict[str, Any] = json.loads(one.labels.get(LINKS, "{}"))
+        if names:
+            links = tuple(Link(*name.split(" -> ")) for name in names)
+            boxes.append(ProxyBox(one.service, links, tuple(one.addresses)))
+    led = {link for box in boxes for link in box.links}
+    for link in wanted:
+        if link not in led:
+            remedy = "bring the stack up with `harness up --backend compose --links all`"
+            raise BackendError(f"the link {link.name!r} of the attached stack has no proxy in it", remedy=remedy)
+    return Layout(project, {}, addresses, tuple(boxes), published)

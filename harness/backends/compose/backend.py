@@ -1,0 +1,419 @@
+"""The compose backend: a stack as containers of a Docker engine.
+
+It puts the parts together: the engine, the layout and the compose file of one run, the start, the events, the logs.
+Whatever fails on the way, nothing of the run is left on the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import secrets
+import signal as signals
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from harness.backends.compose import layout as layouts
+from harness.backends.compose import project as projects
+from harness.backends.compose import proxies
+from harness.backends.compose.containers import EngineContainers
+from harness.backends.compose.containers_of import Seen, containers_of
+from harness.backends.compose.engine import Engine, connect
+from harness.backends.compose.follow import EventStream
+from harness.backends.compose.labels import run_labels
+from harness.backends.compose.layout import Layout
+from harness.backends.compose.leftovers import remove_run
+from harness.backends.compose.logs import tail, write_logs
+from harness.backends.compose.places import Places
+from harness.backends.compose.startup import Readiness, Trouble, compose_up
+from harness.backends.events import EventLog
+from harness.backends.jobs import run_job
+from harness.backends.plans import check_links, check_settings
+from harness.model.backend import (
+    FAULT_PROXY,
+    JobResult,
+    LinkEndpoint,
+    ProcessEvent,
+    ServiceStatus,
+    StackInfo,
+    StackPlan,
+)
+from harness.model.errors import BackendError
+from harness.model.nearest import did_you_mean
+from harness.model.stack import StackDescription
+
+TRIES = 5
+GONE_WITHIN_S = 10.0
+POLL_S = 0.02
+FILE = "compose.run.yaml"
+CONTAINER_STATES: dict[str, Literal["running", "paused", "exited"]] = {"running": "running", "paused": "paused"}
+
+
+class ComposeBackend:
+    """Runs one stack at a time, as a project of its own."""
+
+    def __init__(self, description: StackDescription, *, keep: bool = False) -> None:
+        """`keep`: the stack is to outlive this process, with the ports that its own file publishes."""
+        self._description = description
+        self._keep = keep
+        self._engine: Engine | None = None
+        self._project: str | None = None
+        self._places: Places | None = None
+        self._events: EventStream | None = None
+        self._log = EventLog()
+        self._readiness: Readiness | None = None
+        self._containers: EngineContainers | None = None
+        self._suppressed: set[str] = set()
+        self._links: dict[str, LinkEndpoint] = {}
+        self._run_dir: Path | None = None
+
+    # Starting and stopping.
+
+    async def start(self, plan: StackPlan) -> StackInfo:
+        """Start the stack and wait until every service is healthy. On failure nothing of it is left on the engine."""
+        if self._project is not None:
+            raise BackendError("the stack runs already", remedy="stop it first")
+        began_s = time.monotonic()
+        check_settings(plan)
+        check_links(plan)
+        self._run_dir = plan.run_dir
+        try:
+            (plan.run_dir / "logs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BackendError(f"the run's folder cannot be made: {error.strerror}", file=str(plan.run_dir)) from error
+        engine = await self._connected()
+        document, folder = await asyncio.to_thread(projects.composed, self._description)
+        for attempt in range(1, TRIES + 1):
+            try:
+                await self._bring_up(engine, plan, document, folder)
+                break
+            except Trouble as trouble:
+                await self.stop()
+                if attempt == TRIES:
+                    raise BackendError(f"addresses or ports are taken, {TRIES} times: {trouble}") from None
+            except BaseException:
+                await self._stop_whatever_happens()
+                raise
+        seen = {one.service: one for one in await self._seen()}
+        pids = await self._pids(seen)
+        return StackInfo(
+            name=self._description.name,
+            block=", ".join(self._places.layout.subnets.values()) if self._places else "",
+            addresses={name: self._host(name) for name in self._description.services},
+            pids=pids,
+            supervisor_pid=0,
+            ready_s=time.monotonic() - began_s,
+        )
+
+    async def _connected(self) -> Engine:
+        if self._engine is None:
+            self._engine = await asyncio.to_thread(connect)
+        return self._engine
+
+    async def _bring_up(self, engine: Engine, plan: StackPlan, document: dict[str, Any], folder: Path) -> None:
+        layout = await asyncio.to_thread(self._laid_out, engine, plan, document)
+        project = self._project = layout.project
+        labels = run_labels(project, self._description.name, kept=self._keep)
+        self._places = Places(self._description, layout, engine)
+        self._events = EventStream(engine.client, project, self._on_event, self._on_lost)
+        self._containers = EngineContainers(engine.client, project, labels)
+        self._containers.on_end, self._containers.on_own = self._events.expect_end, self._events.own
+        file = self._write(plan, document, layout, labels, engine)
+        await asyncio.to_thread(self._events.start, time.time())
+        self._readiness = Readiness(self._description, lambda: containers_of(engine.client, project), self._tail)
+        within_s = self._description.compose.ready_within_s
+        try:
+            if layout.boxes:
+                await self._open_links(engine, layout, str(file), str(folder), within_s)
+            up = engine.run_compose(project, str(file), ["up", "-d", "--no-build"], within_s, str(folder))
+            try:
+                await compose_up(up, within_s)
+            except BackendError as error:
+                raise await self._explained(error) from None
+            await self._readiness.wait(self._places.health_place, within_s)
+        finally:
+            self._readiness = None
+
+    def _laid_out(self, engine: Engine, plan: StackPlan, document: dict[str, Any]) -> Layout:
+        """Choose everything's place. Blocks."""
+        chance = random.SystemRandom()
+        own, foreign = projects.own_networks(document)
+        boxes = layouts.boxes_for(self._description, plan.links)
+        taken = [
+            str(config["Subnet"])
+            for network in engine.client.api.networks()
+            for config in (network.get("IPAM") or {}).get("Config") or []
+            if config.get("Subnet")
+        ]
+        subnets = dict(zip(own, layouts.free_blocks(len(own), taken, chance), strict=True))
+        services = document["services"]
+        if len(services) > layouts.MOST_SERVICES:
+            raise BackendError(f"{len(services)} services are too many; the most is {layouts.MOST_SERVICES}")
+        pinned = {n: projects.networks_of(body) for n, body in services.items() if projects.has_address(body)}
+        addresses = layouts.fixed_addresses(self._description, pinned, boxes, subnets, foreign)
+        published = {}
+        if not engine.reached_directly:
+            wanted = [(n, port) for n, s in self._description.services.items() for port in s.ports]
+            for box in boxes:
+                ports = {port for link in box.links for port in self._description.services[link.service].ports}
+                wanted += [(box.name, port) for port in (layouts.API_PORT, *sorted(ports))]
+            published = layouts.host_ports(wanted, chance)
+        project = layouts.project_name(self._description.name, random.Random(secrets.randbits(64)))
+        return Layout(project, subnets, addresses, boxes, published)
+
+    def _write(
+        self, plan: StackPlan, document: dict[str, Any], layout: Layout, labels: Mapping[str, str], engine: Engine
+    ) -> Path:
+        run_file = projects.RunFile(document, plan, layout, labels, self._keep, engine.loopback)
+        whole = run_file.document(lambda box: proxies.proxy_service(box, plan.seed))
+        file = plan.run_dir / FILE
+        # JSON is YAML too, and leaves no doubt about what is a text. What is secret stays readable to its owner only.
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(whole, indent=1), encoding="utf-8")
+        return file.absolute()
+
+    async def _open_links(self, engine: Engine, layout: Layout, file: str, folder: str, within_s: float) -> None:
+        """Start the proxies and make the links, before any consumer starts."""
+        names = [box.name for box in layout.boxes]
+        create = engine.run_compose(layout.project, file, ["up", "--no-start", "--no-build", *names], within_s, folder)
+        await compose_up(create, within_s)
+        archive = proxies.program() if proxies.proxy_kind() == "harness" else None
+
+        def begin(one: Seen) -> None:
+            if archive is not None:
+                engine.client.api.put_archive(one.id, "/", archive)
+            engine.client.api.start(one.id)
+
+        boxes = [one for one in await self._seen() if one.service in names]
+        await asyncio.gather(*(asyncio.to_thread(begin, one) for one in boxes))
+        assert self._places is not None
+        api = {name: self._places.place(name, layouts.API_PORT) for name in names}
+        await proxies.make_links(self._description, layout, api)
+        self._links = proxies.endpoints(layout, api)
+
+    async def _explained(self, error: BackendError) -> BackendError:
+        """Add the last log lines of the first service that did not come up to compose's own words."""
+        for one in await self._seen():
+            bad = one.state in ("exited", "dead", "restarting") and one.exit_code not in (0, None)
+            if one.service in self._description.services and (bad or one.health == "unhealthy"):
+                how = f"exited with code {one.exit_code}" if bad else "is unhealthy by its own health check"
+                lines = await asyncio.to_thread(self._tail, one.service, 20)
+                said = "\n".join(lines) or "it wrote no log"
+                return BackendError(f"the service {one.service!r} {how}; its last log lines:\n{said}")
+        return error
+
+    async def _stop_whatever_happens(self) -> None:
+        """Take the run off the engine, however often this is cancelled meanwhile."""
+        stopping = asyncio.ensure_future(self.stop())
+        while not stopping.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(stopping)
+        stopping.result()
+
+    async def stop(self) -> None:
+        """Collect the logs, stop the stack and take it off the engine. Idempotent."""
+        project, engine = self._project, self._engine
+        if project is None or engine is None:
+            return
+        self._project = None
+        if self._events is not None:
+            self._events.expect_end(self._description.services)
+        try:
+            await asyncio.to_thread(remove_run, engine.client, project, lambda: self._collect(engine, project))
+        finally:
+            if self._events is not None:
+                self._events.stop()
+            self._events = self._places = self._containers = None
+            self._suppressed, self._links = set(), {}
+            self._log.end()
+            self._log = EventLog()
+
+    def leave(self) -> str:
+        """Let the stack run on after this process. Returns its project."""
+        project, self._project = self._project, None
+        if project is None:
+            raise BackendError("the stack does not run")
+        if self._events is not None:
+            self._events.stop()
+        return project
+
+    async def close(self) -> None:
+        """Stop the stack and close the connections to the engine. Idempotent."""
+        await self.stop()
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await asyncio.to_thread(engine.close)
+
+    async def __aenter__(self) -> ComposeBackend:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # What faults and probes ask.
+
+    @property
+    def containers(self) -> EngineContainers:
+        """The containers of the running stack, for faults that only containers have."""
+        self._running()
+        assert self._containers is not None
+        return self._containers
+
+    @property
+    def project(self) -> str:
+        """The compose project of the running stack."""
+        return self._running()
+
+    @property
+    def links(self) -> Mapping[str, LinkEndpoint]:
+        """The planned links of the running stack, by `consumer -> service`."""
+        return dict(self._links)
+
+    def resolve(self, url: str, consumer: str | None = None) -> str:
+        """Turn `http://service:port/…` or `service:port` into a reachable address: direct, or as `consumer` sees it."""
+        host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
+        if host not in {name.lower() for name in self._description.services} and (
+            "." in host or ":" in host or host == "localhost"
+        ):
+            return url
+        if self._project is None or self._places is None:
+            raise BackendError(f"{url!r} cannot be resolved: the stack does not run")
+        return self._places.resolve(url, consumer)
+
+    async def status(self) -> tuple[ServiceStatus, ...]:
+        """Return every service's state, in the order of the description."""
+        self._running()
+        seen = {one.service: one for one in await self._seen()}
+        told = await asyncio.gather(*(self._inspected(seen[n]) for n in self._description.services if n in seen))
+        return tuple(self._status(one, about) for one, about in told)
+
+    async def _inspected(self, seen: Seen) -> tuple[Seen, dict[str, Any]]:
+        engine = await self._connected()
+        return seen, await asyncio.to_thread(engine.client.api.inspect_container, seen.id)
+
+    def _status(self, seen: Seen, about: dict[str, Any]) -> ServiceStatus:
+        state = CONTAINER_STATES.get(seen.state, "exited")
+        down = state == "exited" and seen.service in self._suppressed
+        pid = about["State"]["Pid"] or None
+        node = self._description.services[seen.service].node
+        return ServiceStatus(seen.service, node, pid, "suppressed" if down else state, about["RestartCount"])
+
+    def events(self) -> AsyncIterator[ProcessEvent]:
+        """Yield every process event of the running stack (or of the next one) from its start, until it stops."""
+        return self._log.follow()
+
+    async def kill(
+        self, services: Iterable[str], signal: int = signals.SIGKILL, suppress_restart: bool = False
+    ) -> None:
+        """Signal all of them at once. After SIGKILL nothing of them is left when this returns."""
+        names = self._names(services)
+        containers = self.containers
+        before = {name: await containers.state(name) for name in names}
+        alive = [name for name in names if before[name].pid]
+        assert self._events is not None
+        self._events.expect_end(alive)
+        if suppress_restart:
+            self._suppressed.update(names)
+        # The engine does not restart what it was itself asked to kill; a crash comes from outside of it.
+        act = containers.kill if suppress_restart else containers.crash
+        await asyncio.gather(*(act(name, int(signal)) for name in alive))
+        if signal == signals.SIGKILL:
+            await asyncio.gather(*(self._gone(name, before[name].started_at) for name in alive))
+
+    async def _gone(self, name: str, started_at: str) -> None:
+        deadline_s = time.monotonic() + GONE_WITHIN_S
+        while True:
+            state = await self.containers.state(name)
+            if not state.pid or state.started_at != started_at:
+                return
+            if time.monotonic() > deadline_s:
+                raise BackendError(f"{name!r} was killed, and still runs after {GONE_WITHIN_S:g} s")
+            await asyncio.sleep(POLL_S)
+
+    async def restore(self, services: Iterable[str]) -> None:
+        """Lift the suppression and start those that do not run. Idempotent."""
+        names = self._names(services)
+        self._suppressed.difference_update(names)
+        await asyncio.gather(*(self.containers.start(name) for name in names))
+
+    async def pause(self, services: Iterable[str]) -> None:
+        """Freeze all their processes."""
+        await asyncio.gather(*(self.containers.pause(name) for name in self._names(services)))
+
+    async def resume(self, services: Iterable[str]) -> None:
+        """Let what is frozen go on."""
+        await asyncio.gather(*(self.containers.unpause(name) for name in self._names(services)))
+
+    async def process_states(self, services: Iterable[str]) -> Mapping[str, str]:
+        """Ask the engine for each: `absent`, `T` where it is frozen, else `S`."""
+        names = self._names(services)
+        states = await asyncio.gather(*(self.containers.state(name) for name in names))
+        letters = ("T" if one.status == "paused" else "S" if one.pid else "absent" for one in states)
+        return dict(zip(names, letters, strict=True))
+
+    async def run_job(self, argv: Iterable[str], timeout_s: float, env: Mapping[str, str] | None = None) -> JobResult:
+        """Run a command of the stack's own tooling here, beside the harness, before or while the stack runs."""
+        words, settings = list(argv), dict(env or {})
+        if self._places is not None:
+            words = [self._places.rewrite(word) for word in words]
+            settings = {key: self._places.rewrite(value) for key, value in settings.items()}
+        return await run_job(words, settings, Path(self._description.file).parent, timeout_s)
+
+    def logs(self, service: str, lines: int) -> list[str]:
+        """Return the service's last log lines, of the running stack or of the last one."""
+        self._names([service])
+        return self._tail(service, lines)
+
+    # Its own business.
+
+    def _tail(self, service: str, lines: int) -> list[str]:
+        if self._project is not None and self._engine is not None:
+            return tail(self._engine.client, self._project, service, lines)
+        if self._run_dir is None or lines <= 0:
+            return []
+        path = self._run_dir / "logs" / f"{service}.log"
+        return path.read_text("utf-8", "replace").splitlines()[-lines:] if path.exists() else []
+
+    def _collect(self, engine: Engine, project: str) -> None:
+        if self._run_dir is not None:
+            write_logs(engine.client, project, self._run_dir / "logs")
+
+    def _host(self, service: str) -> str:
+        assert self._places is not None
+        return self._places.host(service)
+
+    async def _pids(self, seen: Mapping[str, Seen]) -> dict[str, int]:
+        told = await asyncio.gather(*(self._inspected(seen[n]) for n in self._description.services if n in seen))
+        return {one.service: about["State"]["Pid"] for one, about in told if about["State"]["Pid"]}
+
+    async def _seen(self) -> list[Seen]:
+        engine, project = await self._connected(), self._project
+        return await asyncio.to_thread(containers_of, engine.client, project) if project is not None else []
+
+    def _names(self, services: Iterable[str]) -> list[str]:
+        names = list(services)
+        for name in names:
+            if name not in self._description.services:
+                raise BackendError(f"unknown service {name!r}", remedy=did_you_mean(name, self._description.services))
+        return names
+
+    def _running(self) -> str:
+        if self._project is None:
+            raise BackendError("the stack does not run")
+        return self._project
+
+    def _on_event(self, event: ProcessEvent) -> None:
+        if event.service not in self._description.services:
+            event = ProcessEvent(FAULT_PROXY, event.what, event.at_s, event.exit_code, event.signal, event.asked)
+        if self._readiness is not None:
+            self._readiness.note(event)
+        self._log.add(event)
+
+    def _on_lost(self, why: str) -> None:
+        """The engine went away in mid-run: whoever follows the events is told by an error, not by their end."""
+        self._log.fail(BackendError(why, remedy="look at the engine's log; the run says nothing about the stack"))

@@ -1,0 +1,163 @@
+"""One Docker engine: where it is, its client, the compose command for it, and how its containers can be reached.
+
+`DOCKER_HOST` and contexts are honoured as the docker command does. What is missing is said with what to do about it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from harness.model.errors import BackendError
+
+if TYPE_CHECKING:
+    import docker
+
+OLDEST_API = (1, 40)
+"""Engine 19.03: the first whose network and health fields are those that are read here."""
+CALL_S = 60.0
+REACH = "HARNESS_ENGINE_REACH"
+_SMALL_POOL = 64
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that answers."""
+
+    client: docker.DockerClient
+    compose: tuple[str, ...]
+    environment: dict[str, str]
+    version: str
+    reached_directly: bool
+    """Whether addresses of containers can be connected to from here; else ports are published."""
+    host: str
+    """Where published ports are."""
+    loopback: bool
+    """Whether published ports need be open on the loopback only."""
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        self.client.close()
+
+    def run_compose(
+        self, project: str, file: str, words: Sequence[str], within_s: float, folder: str
+    ) -> subprocess.Popen[str]:
+        """Start a compose command on a file whose relative paths are seen from a folder. Its output is one text."""
+        argv = [*self.compose, "-p", project, "-f", file, "--project-directory", folder, *words]
+        limit = str(int(within_s) + 10)
+        quiet = {"COMPOSE_PROGRESS": "plain", "DOCKER_CLI_HINTS": "false", "COMPOSE_HTTP_TIMEOUT": limit}
+        return subprocess.Popen(
+            argv,
+            env={**os.environ, **self.environment, **quiet},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+
+def connect() -> Engine:
+    """Connect to the engine that the docker command would use. Blocks. Raises BackendError."""
+    try:
+        import docker
+        import docker.errors
+    except ImportError as error:
+        remedy = "install it with: pip install 'ml-chaos-harness[docker]'"
+        raise BackendError(f"the compose backend needs the package {error.name}", remedy=remedy) from error
+    base_url, tls = _where()
+    try:
+        # One connection for each call that may go on at once; the default of 10 makes the rest wait in line.
+        client = docker.DockerClient(base_url=base_url, tls=tls, timeout=int(CALL_S), max_pool_size=_SMALL_POOL)
+        about = client.version()
+        told = client.info()
+    except (docker.errors.DockerException, OSError, ValueError) as error:
+        raise _unreachable(base_url, error) from error
+    api = tuple(int(part) for part in str(about["ApiVersion"]).split("."))
+    if api < OLDEST_API:
+        client.close()
+        message = f"the Docker engine {about['Version']} speaks API {about['ApiVersion']}, which is too old"
+        raise BackendError(message, remedy="update it to 19.03 (API 1.40) or later")
+    try:
+        compose = _compose_command()
+    except BackendError:
+        client.close()
+        raise
+    scheme = urlsplit(base_url).scheme
+    near = scheme in ("unix", "npipe")
+    return Engine(
+        client=client,
+        compose=compose,
+        environment={} if tls else {"DOCKER_HOST": base_url},
+        version=str(about["Version"]),
+        reached_directly=_reached_directly(near, told),
+        host="127.0.0.1" if near else urlsplit(base_url).hostname or "127.0.0.1",
+        loopback=near,
+    )
+
+
+def _where() -> tuple[str, Any]:
+    """Return the engine's address and its TLS configuration: of DOCKER_HOST, else of the context in use."""
+    from docker.tls import TLSConfig
+    from docker.utils import kwargs_from_env
+
+    if os.environ.get("DOCKER_HOST"):
+        return os.environ["DOCKER_HOST"], kwargs_from_env().get("tls", False)
+    from docker.context import ContextAPI
+
+    try:
+        context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
+    except Exception as error:
+        raise BackendError(f"the docker context cannot be read: {error}", remedy="see `docker context ls`") from error
+    if not context:
+        name = os.environ.get("DOCKER_CONTEXT", "")
+        raise BackendError(f"there is no docker context {name!r}", remedy="see `docker context ls`")
+    tls: Any = context.TLSConfig
+    return str(context.Host or "unix:///var/run/docker.sock"), tls if isinstance(tls, TLSConfig) else False
+
+
+def _reached_directly(near: bool, told: dict[str, Any]) -> bool:
+    asked = os.environ.get(REACH)
+    if asked in ("direct", "published"):
+        return asked == "direct"
+    if asked:
+        raise BackendError(f"{REACH} is {asked!r}", remedy="direct and published are right")
+    virtual = "Docker Desktop" in str(told.get("OperatingSystem")) or any(
+        "rootless" in option for option in told.get("SecurityOptions") or []
+    )
+    return near and sys.platform == "linux" and not virtual
+
+
+def _compose_command() -> tuple[str, ...]:
+    """Return the compose command: version 2 where there is one, else 1.29."""
+    for words in (("docker", "compose"), ("docker-compose",)):
+        if shutil.which(words[0]) is None:
+            continue
+        try:
+            told = subprocess.run(
+                [*words, "version", "--short"], capture_output=True, text=True, timeout=20, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        version = told.stdout.strip().removeprefix("v")
+        if told.returncode == 0 and version and (version[0] in "23456789" or version.startswith("1.29")):
+            return words
+    remedy = "install Docker Compose v2 (the package docker-compose-plugin), or docker-compose 1.29"
+    raise BackendError("there is no docker compose command", remedy=remedy)
+
+
+def _unreachable(base_url: str, error: Exception) -> BackendError:
+    text = str(error)
+    if "Permission denied" in text or "PermissionError" in text:
+        remedy = "add yourself to the group docker (`sudo usermod -aG docker $USER`, then log in again), or use sudo"
+        return BackendError(f"no permission to talk to the Docker engine at {base_url}", remedy=remedy)
+    remedy = "start it (`sudo systemctl start docker`), set DOCKER_HOST to where it is, or use --backend local"
+    reason = text.splitlines()[0][:200] if text else type(error).__name__
+    return BackendError(f"no Docker engine answers at {base_url}: {reason}", remedy=remedy)

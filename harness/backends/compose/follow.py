@@ -1,0 +1,97 @@
+"""The engine's events of one project, as process events: what started, ended, was killed, and whether it was asked for.
+
+A thread reads the engine's stream and hands each event to the loop. The engine does not say who asked for a kill; the
+harness knows what it asked for itself, and says so before it asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from harness.backends.compose.labels import ONE_OFF, PROJECT, SERVICE
+from harness.model.backend import ProcessEvent
+
+FATAL = 128
+
+
+class EventStream:
+    """Follows one project's containers until stopped."""
+
+    def __init__(
+        self, client: Any, project: str, tell: Callable[[ProcessEvent], None], lost: Callable[[str], None]
+    ) -> None:
+        """`tell` gets every event, in the loop; `lost` is called once where the engine's stream breaks off."""
+        self._client = client
+        self._project = project
+        self._tell = tell
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._ending: set[str] = set()
+        self._ours: set[str] = set()
+        self._ended: dict[str, bool] = {}
+        self._stopping = False
+        self._stream: Any = None
+        self._thread = threading.Thread(target=self._follow, name="docker-events", daemon=True)
+
+    def start(self, since_s: float) -> None:
+        """Begin with what happened after a moment of the wall clock."""
+        self._stream = self._client.events(
+            decode=True, since=int(since_s), filters={"label": f"{PROJECT}={self._project}", "type": "container"}
+        )
+        self._thread.start()
+
+    def expect_end(self, services: Iterable[str]) -> None:
+        """The next end of each of these is the harness's own doing."""
+        self._ending.update(services)
+
+    def own(self, service: str, on: bool) -> None:
+        """From now on, or no more, every end of this one is the harness's own doing."""
+        (self._ours.add if on else self._ours.discard)(service)
+
+    def stop(self) -> None:
+        """Stop following. Idempotent."""
+        self._stopping = True
+        if self._stream is not None:
+            with contextlib.suppress(Exception):
+                self._stream.close()
+
+    def _follow(self) -> None:
+        why = "the engine's stream of events ended"
+        try:
+            for raw in self._stream:
+                at_s = time.monotonic()
+                if self._stopping:
+                    return
+                self._post(self._take, raw, at_s)
+        except Exception as error:  # noqa: BLE001 - a daemon that goes away breaks the stream in many ways
+            why = f"the engine's stream of events broke off: {type(error).__name__}"
+        if not self._stopping:
+            self._post(self._lost, why)
+
+    def _post(self, call: Callable[..., None], *arguments: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _take(self, raw: dict[str, Any], at_s: float) -> None:
+        attributes = (raw.get("Actor") or {}).get("Attributes") or {}
+        service = attributes.get(SERVICE)
+        if service is None or attributes.get(ONE_OFF) == "True":
+            return
+        action = str(raw.get("Action"))
+        if action == "die":
+            code = int(attributes.get("exitCode") or 0)
+            signal = code - FATAL if FATAL < code < FATAL + 65 else None
+            asked = service in self._ours or service in self._ending
+            self._ending.discard(service)
+            self._ended[service] = asked
+            what: Literal["killed", "exited"] = "killed" if signal is not None else "exited"
+            self._tell(ProcessEvent(service, what, at_s, None if signal is not None else code, signal, asked))
+        elif action == "start":
+            # A start that follows an end which nobody asked for is the engine's own restart.
+            asked = self._ended.pop(service, True)
+            self._tell(ProcessEvent(service, "started" if asked else "restarted", at_s, asked=asked))

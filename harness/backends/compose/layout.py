@@ -1,0 +1,138 @@
+"""Where everything of one run is to be: its project, subnets, fixed addresses, proxies of its links, published ports.
+
+Decided before anything starts, so that a consumer can be told at its start where its links lead, and a container that
+is started again is where it was. Addresses are taken from 10.200.0.0/13, from blocks that no network there uses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.model.errors import BackendError
+from harness.model.stack import Link, StackDescription
+
+POOL = ipaddress.ip_network("10.200.0.0/13")
+BLOCK_BITS = 23
+FIRST_SERVICE, FIRST_PROXY = 10, 200
+MOST_SERVICES, MOST_PROXIES = FIRST_PROXY - FIRST_SERVICE, 50
+API_PORT = 18474
+FIRST_HOST_PORT, LAST_HOST_PORT = 20000, 31999
+
+
+@dataclass(frozen=True)
+class ProxyBox:
+    """One container with a fault proxy: the links that run through it, no two on the same port."""
+
+    name: str
+    links: tuple[Link, ...]
+    networks: tuple[str, ...]
+    """Networks that it is on: for each link one that its consumer and its service share."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One run's places."""
+
+    project: str
+    subnets: Mapping[str, str]
+    """Each network of the run with its block, for those that are the run's own."""
+    addresses: Mapping[tuple[str, str], str]
+    """The fixed address of each (service or proxy box, network)."""
+    boxes: tuple[ProxyBox, ...] = ()
+    published: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """Port on the engine's host for each (service or proxy box, port), where containers are not reached directly."""
+
+    def box_of(self, link: Link) -> ProxyBox | None:
+        """Return the box that a link runs through."""
+        return next((box for box in self.boxes if link in box.links), None)
+
+
+def project_name(stack: str, chance: random.Random) -> str:
+    """Return a name for a compose project that no other run has."""
+    plain = re.sub(r"[^a-z0-9]+", "-", stack.lower()).strip("-") or "stack"
+    return f"mlch-{plain[:30]}-{chance.getrandbits(40):010x}"
+
+
+def boxes_for(description: StackDescription, links: Sequence[Link]) -> tuple[ProxyBox, ...]:
+    """Put the links into as few boxes as their ports allow. Raises BackendError for a link that cannot be led so."""
+    boxes: list[tuple[list[Link], set[int], set[str]]] = []
+    for link in links:
+        service, consumer = description.services[link.service], description.services[link.consumer]
+        shared = [name for name in service.networks if name in consumer.networks]
+        if not shared:
+            remedy = "put both on one network of the compose file; network_mode host has no links"
+            raise BackendError(f"the link {link.name!r}: the services share no network", remedy=remedy)
+        if not service.ports:
+            remedy = f"add x-harness.port to {link.service!r}"
+            raise BackendError(f"the link {link.name!r}: no port of {link.service!r} is known", remedy=remedy)
+        if API_PORT in service.ports:
+            raise BackendError(f"the link {link.name!r}: port {API_PORT} is that of the fault proxy's own API")
+        box = next((one for one in boxes if not one[1] & set(service.ports)), None)
+        if box is None:
+            box = ([], set(), set())
+            boxes.append(box)
+        box[0].append(link)
+        box[1].update(service.ports)
+        box[2].add(shared[0])
+    if len(boxes) > MOST_PROXIES:
+        raise BackendError(f"{len(links)} links need {len(boxes)} proxies, and {MOST_PROXIES} is the most")
+    return tuple(
+        ProxyBox(f"harness-proxy-{k}", tuple(inside), tuple(sorted(networks)))
+        for k, (inside, _, networks) in enumerate(boxes, start=1)
+    )
+
+
+def free_blocks(count: int, taken: Sequence[str], chance: random.Random) -> list[str]:
+    """Choose so many blocks that overlap with none that is taken. Raises BackendError where there is no room."""
+    used = [ipaddress.ip_network(text, strict=False) for text in taken if ":" not in text]
+    free = [block for block in POOL.subnets(new_prefix=BLOCK_BITS) if not any(block.overlaps(u) for u in used)]
+    if len(free) < count:
+        raise BackendError(
+            f"no {count} free address blocks in {POOL}", remedy="remove networks with `harness down --all`"
+        )
+    return [str(block) for block in chance.sample(free, count)]
+
+
+def fixed_addresses(
+    description: StackDescription,
+    pinned: Mapping[str, Sequence[str]],
+    boxes: Sequence[ProxyBox],
+    own: Mapping[str, str],
+    foreign: Mapping[str, str],
+) -> dict[tuple[str, str], str]:
+    """Give every service and box an address on each of its networks.
+
+    `pinned`: the networks of each service that may have a fixed address. `own`: the blocks that were chosen here, which
+    are known to be free; in a `foreign` one, which the stack itself chose, only boxes are placed, from its end.
+    """
+    found = {}
+    for name, networks in pinned.items():
+        for network in networks:
+            if network in own:
+                found[name, network] = _at(own[network], FIRST_SERVICE + description.services[name].index)
+    for k, box in enumerate(boxes):
+        for network in box.networks:
+            if network in own:
+                found[box.name, network] = _at(own[network], FIRST_PROXY + k)
+            elif network in foreign:
+                found[box.name, network] = _at(foreign[network], -3 - k)
+    return found
+
+
+def _at(block: str, place: int) -> str:
+    return str(ipaddress.ip_network(block, strict=False)[place])
+
+
+def for_the_rest(block: str) -> str:
+    """Return the half of a block from which the engine itself may give addresses."""
+    return str(list(ipaddress.ip_network(block).subnets())[1])
+
+
+def host_ports(wanted: Sequence[tuple[str, int]], chance: random.Random) -> dict[tuple[str, int], int]:
+    """Choose a port on the engine's host for each (container, port)."""
+    chosen = chance.sample(range(FIRST_HOST_PORT, LAST_HOST_PORT + 1), len(wanted))
+    return dict(zip(wanted, chosen, strict=True))

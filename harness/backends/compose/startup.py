@@ -1,0 +1,144 @@
+"""The start of a stack of containers: the compose command brings it up, then every service must become healthy.
+
+Where it does not come up, the error says what to do and carries the service's last log lines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from harness.backends.asking import healthy
+from harness.backends.compose.containers_of import Seen
+from harness.model.backend import ProcessEvent
+from harness.model.errors import BackendError
+from harness.model.stack import StackDescription
+
+POLL_S = 0.1
+MOST_EXITS = 3
+LOG_LINES = 20
+Tail = Callable[[str, int], list[str]]
+
+OVERLAP = re.compile(r"[Pp]ool overlaps|overlaps with other one|invalid pool request")
+PORT_TAKEN = re.compile(r"port is already allocated|address already in use|bind for .* failed", re.IGNORECASE)
+_TROUBLES = {
+    r"no space left on device": (
+        "the engine's disk is full",
+        "`docker system df` shows what takes the room; `docker system prune` frees what is unused",
+    ),
+    r"permission denied(?s:.*)docker\.sock|permission denied while trying to connect": (
+        "no permission to talk to the Docker engine",
+        "add yourself to the group docker, or use sudo",
+    ),
+    r"pull access denied|manifest unknown|No such image|failed to resolve reference|repository does not exist": (
+        "an image cannot be had",
+        "pull or build it first, or name another one by the variable in the compose file",
+    ),
+    r"Cannot connect to the Docker daemon|connection refused|Connection aborted": (
+        "the Docker engine does not answer any more",
+        "look at its log: `journalctl -u docker`",
+    ),
+}
+
+
+class Trouble(Exception):  # noqa: N818 - it says what may be tried again
+    """Something that another choice of addresses or ports may mend."""
+
+
+async def compose_up(command: subprocess.Popen[str], within_s: float) -> str:
+    """Wait for a compose command and return its output. Raises Trouble, or BackendError with what to do."""
+    try:
+        async with asyncio.timeout(within_s):
+            output, _ = await asyncio.to_thread(command.communicate)
+    except TimeoutError:
+        raise BackendError(f"docker compose did not come to its end within {within_s:g} s") from None
+    finally:
+        end_group(command)
+    if command.returncode == 0:
+        return output
+    if OVERLAP.search(output) or PORT_TAKEN.search(output):
+        raise Trouble(output)
+    for pattern, (what, remedy) in _TROUBLES.items():
+        if re.search(pattern, output, re.IGNORECASE):
+            raise BackendError(f"{what}: {_last(output)}", remedy=remedy)
+    raise BackendError(f"docker compose failed with {command.returncode}\n{_last(output, 8)}")
+
+
+def end_group(command: subprocess.Popen[str]) -> None:
+    """Kill a command and what it started, where it still runs."""
+    if command.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(command.pid, signal.SIGKILL)
+        command.wait()
+
+
+def _last(output: str, lines: int = 2) -> str:
+    said = [line.strip() for line in output.splitlines() if line.strip()]
+    return "\n".join(said[-lines:]) if said else "it said nothing"
+
+
+class Readiness:
+    """Waits until every service of a stack is ready, or one gives up."""
+
+    def __init__(self, description: StackDescription, seen: Callable[[], Sequence[Seen]], tail: Tail) -> None:
+        """`seen` asks the engine for the containers, and blocks; `tail` gives a service's last log lines."""
+        self._description = description
+        self._seen = seen
+        self._tail = tail
+        self._exits: Counter[str] = Counter()
+        self._ready: set[str] = set()
+
+    def note(self, event: ProcessEvent) -> None:
+        """Take notice of a container that ended while the stack starts."""
+        if event.what in ("exited", "killed") and not event.asked:
+            self._exits[event.service] += 1
+
+    async def wait(self, address: Callable[[str], tuple[str, int] | None], within_s: float) -> None:
+        """Return when all are ready. Raises BackendError with the last log lines of the one that is not."""
+        deadline_s = time.monotonic() + within_s
+        while True:
+            containers = {one.service: one for one in await asyncio.to_thread(self._seen)}
+            checks = [self._is_ready(name, containers.get(name), address) for name in self._description.services]
+            states = dict(zip(self._description.services, await asyncio.gather(*checks), strict=True))
+            if all(states.values()):
+                return
+            if time.monotonic() > deadline_s:
+                late = next(name for name, ready in states.items() if not ready)
+                what = f"did not become healthy within {within_s:g} s"
+                raise await self._error(late, what)
+            await asyncio.sleep(POLL_S)
+
+    async def _is_ready(self, name: str, seen: Seen | None, address: Callable[[str], tuple[str, int] | None]) -> bool:
+        if name in self._ready:
+            return True
+        if seen is None:
+            raise await self._error(name, "has no container")
+        service = self._description.services[name]
+        if seen.state in ("exited", "dead"):
+            if seen.exit_code == 0 and service.restart in ("no", "on-failure"):
+                self._ready.add(name)
+                return True
+            raise await self._error(name, f"exited with code {seen.exit_code} while the stack started")
+        if self._exits[name] >= MOST_EXITS:
+            raise await self._error(name, f"ended {self._exits[name]} times while the stack started")
+        if seen.health == "unhealthy":
+            raise await self._error(name, "is unhealthy by its own health check")
+        if seen.state != "running" or seen.health == "starting":
+            return False
+        place = address(name)
+        if service.health is not None and place is not None and not await healthy(service.health, *place):
+            return False
+        self._ready.add(name)
+        return True
+
+    async def _error(self, name: str, what: str) -> BackendError:
+        lines = await asyncio.to_thread(self._tail, name, LOG_LINES)
+        said = "\n".join(lines) if lines else "it wrote no log"
+        return BackendError(f"the service {name!r} {what}; its last log lines:\n{said}")
