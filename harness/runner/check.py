@@ -109,7 +109,7 @@ class _Checker:
         if not value:
             yield self._source.problem((*place, given), "this is empty", "at least one is needed here")
         for index, name in enumerate(value):
-            yield from self._named("link", name, valid, (*place, given, index))
+            yield from self._named(given.removesuffix("s"), name, valid, (*place, given, index))
             if name in value[:index]:
                 yield self._source.problem((*place, given, index), f"{name!r} is given twice")
 
