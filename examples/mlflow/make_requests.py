@@ -1,6 +1,6 @@
 """Writes requests to the model with the answers that are right: `python make_requests.py > requests.jsonl`.
 
-Only deliveries are asked about that are plainly late or plainly in time, so that every well-trained model says the same.
+Only deliveries that are plainly late or plainly in time are asked about: on them every well-trained model agrees.
 """
 
 from __future__ import annotations

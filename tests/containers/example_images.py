@@ -19,7 +19,17 @@ ENTRYPOINT = Path(__file__).with_name("postgres-entrypoint.sh")
 SERVERS = ("postgresql", "prometheus", "prometheus-alertmanager")
 VARIABLES = ("POSTGRES_IMAGE", "RCLONE_IMAGE", "PROMETHEUS_IMAGE", "ALERTMANAGER_IMAGE")
 # What mlflow asks for and none of the services imports: drawing, and the tracking server's pages.
-UNUSED = ("matplotlib", "mpl_toolkits", "fontTools", "PIL", "pillow.libs", "kiwisolver", "contourpy", "mlflow/server/js", "bin")
+UNUSED = (
+    "matplotlib",
+    "mpl_toolkits",
+    "fontTools",
+    "PIL",
+    "pillow.libs",
+    "kiwisolver",
+    "contourpy",
+    "mlflow/server/js",
+    "bin",
+)
 _PACKAGES = """\
 FROM {base}
 COPY site /usr/local/lib/python3.11/dist-packages
@@ -60,7 +70,8 @@ def packages_image() -> str:
     """Return the tag of an image with the packages that the services need; built where it is missing."""
     base = base_image()
     requirements = EXAMPLE / "requirements.txt"
-    tag = f"harness-test/example-packages:{_digest(base, requirements.read_bytes(), _PACKAGES, _COMMAND, *_COMMANDS, *UNUSED)}"
+    digest = _digest(base, requirements.read_bytes(), _PACKAGES, _COMMAND, *_COMMANDS, *UNUSED)
+    tag = f"harness-test/example-packages:{digest}"
     if not present(tag):
         with tempfile.TemporaryDirectory() as folder:
             context = Path(folder)

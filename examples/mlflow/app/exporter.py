@@ -8,6 +8,7 @@ import time
 
 import requests
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from prometheus_client import Gauge, start_http_server
 
 MLFLOW = os.environ["MLFLOW_TRACKING_URI"]
@@ -41,7 +42,7 @@ def main() -> None:
             champion = registry.get_model_version_by_alias(MODEL, ALIAS)
             VERSION.set(float(champion.version))
             SINCE.set(champion.creation_timestamp / 1000)
-        except Exception as error:
+        except MlflowException as error:
             log.warning("the champion is not known: %s", error)
         time.sleep(EVERY_S)
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp import web
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
 MODEL = os.environ.get("MODEL_NAME", "late-delivery")
@@ -79,7 +80,7 @@ class Front:
                 champion = await asyncio.to_thread(registry.get_model_version_by_alias, MODEL, ALIAS)
                 if self.server is None or champion.version != self.server.version:
                     await self.move_to(str(champion.version))
-            except Exception as error:
+            except (MlflowException, RuntimeError, OSError) as error:
                 log.warning("no new champion: %s", error)
             if self.server is not None and self.server.process.poll() is not None:
                 log.error("the model's process has ended")
@@ -156,13 +157,15 @@ async def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     front, ended = Front(), asyncio.Event()
     app = web.Application(client_max_size=16 * 1024**2)
-    app.add_routes([web.post("/invocations", front.score), web.get("/ping", front.ping), web.get("/metrics", front.metrics)])
+    app.add_routes(
+        [web.post("/invocations", front.score), web.get("/ping", front.ping), web.get("/metrics", front.metrics)]
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as front.session:
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, "0.0.0.0", 8080).start()
+        await web.TCPSite(runner, port=8080).start()
         following = asyncio.create_task(front.follow())
         await ended.wait()
         following.cancel()

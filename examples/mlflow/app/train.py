@@ -33,7 +33,9 @@ REJECTED = Counter("retraining_rejected_total", "Models that were not good enoug
 LAST_SUCCESS = Gauge("retraining_last_success_timestamp_seconds", "When a retraining last succeeded")
 ACCURACY = Gauge("retraining_accuracy", "Accuracy of the last trained model on the rows held out")
 ROWS = Gauge("retraining_rows", "Rows that the last model was trained on")
-DURATION = Histogram("retraining_duration_seconds", "How long a retraining took", buckets=(0.5, 1, 2, 5, 10, 30, 60, 300))
+DURATION = Histogram(
+    "retraining_duration_seconds", "How long a retraining took", buckets=(0.5, 1, 2, 5, 10, 30, 60, 300)
+)
 
 
 @DURATION.time()
