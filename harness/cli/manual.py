@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("stack", default="reference")
 @click.option("--link", "links", multiple=True, metavar="'A -> B'", help="Run this link through the fault proxy.")
-@click.option("--all-links", is_flag=True, help="Run every link through the fault proxy.")
-def up(stack: str, links: tuple[str, ...], all_links: bool) -> int:
-    """Start a stack and keep it running until Ctrl-C or `harness down`."""
+@click.option("--links", "every", type=click.Choice(["all"]), help="Run every link through the fault proxy.")
+@click.option("--backend", default="local", show_default=True, help="What runs the stack: local or compose.")
+def up(stack: str, links: tuple[str, ...], every: str | None, backend: str) -> int:
+    """Start a stack and keep it running: until Ctrl-C or `harness down`; containers until `harness down`."""
     from harness.backends.stackfile import resolve_stack
+    from harness.runner.backends import check_backend
     from harness.runner.manual import up as start
 
+    check_backend(backend)
     description = resolve_stack(stack)
-    start(description, _links(description, links, all_links), lambda step: click.echo(step.text))
+    start(description, _links(description, links, every == "all"), backend, lambda step: click.echo(step.text))
     return PASS
 
 
@@ -38,7 +41,7 @@ def _links(stack: StackDescription, asked: tuple[str, ...], all_links: bool) -> 
 
 
 @click.command()
-@click.option("--all", "every", is_flag=True, help="Stop every stack of yours on this machine, runs included.")
+@click.option("--all", "every", is_flag=True, help="Stop every stack of yours, runs and leftovers included.")
 def down(every: bool) -> int:
     """Stop stacks that `harness up` started."""
     from harness.runner.manual import down as stop
@@ -54,7 +57,7 @@ def heal(paths: tuple[Path, ...]) -> int:
     """Take out, from the journals alone, the faults that killed runs left in."""
     from harness.cli.folders import run_folder
     from harness.journal.files import NAME as JOURNAL
-    from harness.runner.manual import heal as take_out
+    from harness.runner.healing import heal as take_out
 
     given = paths or (Path("reports"),)
     runs = [found.parent for path in given for found in sorted(path.glob(f"**/{JOURNAL}"))]

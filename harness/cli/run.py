@@ -6,6 +6,7 @@ load → check → plan → (print the plan) or run → judge → report → exi
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,21 +42,30 @@ DEFAULT_NAME = "latest"
 @click.option("-k", "expression", default="", metavar="EXPR", help="Only runs whose name matches, as pytest's -k does.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only scenarios with one of these tags.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Runs side by side.")
-@click.option("--backend", default="local", show_default=True, help="What runs the stack.")
+@click.option("--backend", help="What runs the stack: local, which is the default, or compose.")
+@click.option(
+    "--attach", metavar="PROJECT", help="Run on this compose project, which runs already, and leave it as it is."
+)
 @stack_option
 @set_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and run nothing.")
 @json_option
 def run(
     paths: tuple[Path, ...], reports: Path, name: str, seed: int | None, twin: Twin | None, paired: bool,
-    expression: str, tags: tuple[str, ...], jobs: int, backend: str, stack: str | None, settings: tuple[str, ...],
-    dry_run: bool, as_json: bool,
+    expression: str, tags: tuple[str, ...], jobs: int, backend: str | None, attach: str | None, stack: str | None,
+    settings: tuple[str, ...], dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Run scenarios, judge them and write the report."""
     if paired and twin is not None:
         raise click.UsageError("--paired runs the controls itself; leave --twin out")
-    from harness.runner.backends import check_backend
+    from harness.runner.backends import ATTACH, check_backend
 
+    if attach is not None:
+        if backend == "local":
+            raise click.UsageError("--attach is for containers; leave --backend local out")
+        # In the environment, so that the runs' own processes know it too. Runs on one stack cannot be side by side.
+        os.environ[ATTACH], jobs = attach, 1
+    backend = backend or ("compose" if attach else "local")
     check_backend(backend)
     folder = _suite_folder(reports, name)
     plans = _planned(paths, settings, stack, expression, tags, seed, twin, backend)

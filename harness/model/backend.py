@@ -39,6 +39,10 @@ class StackInfo:
     pids: Mapping[str, int]
     supervisor_pid: int
     ready_s: float
+    project: str | None = None
+    """The compose project, for a stack of containers."""
+    owned: bool = True
+    """Whether it was started here, rather than found running."""
 
 
 @dataclass(frozen=True, slots=True)

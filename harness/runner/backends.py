@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from harness.backends.local.backend import LocalBackend, start_zygote
@@ -12,6 +13,8 @@ from harness.model.nearest import did_you_mean
 from harness.model.stack import StackDescription
 
 BACKENDS = ("local", "compose")
+ATTACH = "HARNESS_ATTACH"
+"""Names the compose project of a running stack that every run of this process is to be attached to."""
 
 
 class Shared:
@@ -25,7 +28,7 @@ class Shared:
         self._zygote: Zygote | None = None
         if backend == "local":
             self._zygote = start_zygote(stack)
-        elif stack.ownership == "owned":
+        elif stack.ownership == "owned" and not os.environ.get(ATTACH):
             from harness.backends.compose.images import have_images
 
             have_images(stack)
@@ -45,10 +48,11 @@ def backend_for(stack: StackDescription, name: str, token: str | None = None) ->
     """Return a backend, on what is shared where there is a token of it. Raises ScenarioError."""
     check_backend(name)
     if name == "compose":
-        if stack.ownership == "attached":
+        project = os.environ.get(ATTACH)
+        if project or stack.ownership == "attached":
             from harness.backends.compose.attached import AttachedBackend
 
-            return AttachedBackend(stack)
+            return AttachedBackend(stack, project)
         from harness.backends.compose.backend import ComposeBackend
 
         return ComposeBackend(stack)

@@ -1,7 +1,8 @@
-"""A stack by hand: `up` keeps one running, `down` stops those, `heal` takes out what killed runs left in.
+"""A stack by hand: `up` keeps one running, `down` stops those.
 
-A stack that is up belongs to the process that started it and dies with it, so `down` only has to end that process. It
-is found by a note in a private directory that the process keeps locked.
+A local stack that is up belongs to the process that started it and dies with it, so `down` only has to end that
+process; it is found by a note in a private directory that the process keeps locked. A stack of containers outlives its
+process, and is found by its labels.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +21,8 @@ import psutil
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.owners import zygotes
 from harness.backends.local.scratch import make_scratch, remove_scratch, scratch_folders, sweep_scratch
-from harness.journal.files import read
 from harness.model.backend import Link, StackPlan
-from harness.model.errors import BackendError, JournalError
+from harness.model.errors import BackendError
 from harness.model.stack import StackDescription
 from harness.runner.progress import OnProgress, Progress
 
@@ -29,10 +30,38 @@ NOTE = "up.json"
 END_WITHIN_S = 10.0
 
 
-def up(stack: StackDescription, links: Sequence[str], on_progress: OnProgress) -> None:
-    """Start a stack and keep it until Ctrl-C, SIGTERM or `down`. Raises BackendError where it does not start."""
+def up(stack: StackDescription, links: Sequence[str], backend: str, on_progress: OnProgress) -> None:
+    """Start a stack and keep it: a local one until Ctrl-C, SIGTERM or `down`, containers until `down`.
+
+    Raises BackendError where it does not start.
+    """
+    if backend == "compose":
+        asyncio.run(_up_in_containers(stack, links, on_progress))
+        return
     with _noted(stack.name) as folder:
         asyncio.run(_up(stack, links, folder, on_progress))
+
+
+async def _up_in_containers(stack: StackDescription, links: Sequence[str], on_progress: OnProgress) -> None:
+    from harness.backends.compose.backend import ComposeBackend
+    from harness.backends.compose.images import have_images
+
+    def tell(text: str) -> None:
+        on_progress(Progress(stack.name, 0.0, "note", text))
+
+    await asyncio.to_thread(have_images, stack, links=bool(links))
+    planned = tuple(Link(*name.split(" -> ")) for name in links)
+    with tempfile.TemporaryDirectory() as folder:
+        async with ComposeBackend(stack, keep=True) as backend:
+            info = await backend.start(StackPlan(stack, Path(folder), planned))
+            tell(f"up in {info.ready_s:.1f} s, as the compose project {backend.project}")
+            for service, spec in stack.services.items():
+                where = backend.resolve(f"{service}:{spec.port}") if spec.port else info.addresses[service]
+                tell(f"{service}: {where}")
+            for name, endpoint in backend.links.items():
+                tell(f"{name}: proxy {endpoint.proxy_name!r} at {endpoint.proxy_api_url}")
+            tell(f"run scenarios on it with --attach {backend.project}; `harness down` takes it away")
+            backend.leave()
 
 
 async def _up(stack: StackDescription, links: Sequence[str], folder: Path, on_progress: OnProgress) -> None:
@@ -84,6 +113,43 @@ def _noted(stack: str) -> Iterator[Path]:
 
 def down(every: bool) -> int:
     """Stop every stack that `up` keeps; with `every`, all stacks of this user, those of runs too. Returns how many."""
+    return _down_here(every) + _down_in_containers(every)
+
+
+def _down_in_containers(every: bool) -> int:
+    """Take stacks off the engine, if there is one. Raises BackendError for what could not be removed."""
+    try:
+        from harness.backends.compose.engine import client
+        from harness.backends.compose.leftovers import abandoned, kept, remove_run, runs
+
+        engine = client()
+    except BackendError:  # no engine answers, so nothing runs on it
+        return 0
+    try:
+        found = [run for run, owner in runs(engine).items() if every or kept(owner) or abandoned(owner)]
+        for run in found:
+            remove_run(engine, run)
+    finally:
+        engine.close()
+    return len(found)
+
+
+def down_abandoned() -> int:
+    """Take off the engine what runs left there whose processes are gone. Returns how many."""
+    from harness.backends.compose.engine import client
+    from harness.backends.compose.leftovers import abandoned, remove_run, runs
+
+    engine = client()
+    try:
+        found = [run for run, owner in runs(engine).items() if abandoned(owner)]
+        for run in found:
+            remove_run(engine, run)
+    finally:
+        engine.close()
+    return len(found)
+
+
+def _down_here(every: bool) -> int:
     found = [process for note in scratch_folders("up") if (process := _owner(note / NOTE)) is not None]
     if every:
         mine = {p.pid for p in found}
@@ -104,20 +170,3 @@ def _owner(note: Path) -> psutil.Process | None:
         return process if abs(process.create_time() - float(said["created"])) < 1e-3 else None
     except (OSError, ValueError, KeyError, psutil.Error):
         return None
-
-
-def heal(runs: Sequence[Path]) -> list[str]:
-    """Take out what runs that were cut off left in, from their journals alone. Returns what could not be.
-
-    A local stack dies with its run and takes every fault with it, so that there is nothing left to take out.
-    """
-    left = []
-    for run in runs:
-        try:
-            journal = read(run)
-        except JournalError as error:
-            left.append(f"{run}: {error}")
-            continue
-        if journal.closed is None and journal.plan.backend != "local":
-            left.append(f"{run}: its stack ran on the backend {journal.plan.backend!r}, which is not installed")
-    return left

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from harness.journal.writer import JournalWriter
-from harness.model.backend import Backend, Link, StackPlan
+from harness.model.backend import Backend, Link, StackInfo, StackPlan
 from harness.model.errors import BackendError, HarnessError, JournalError, ProbeError
 from harness.model.eventtime import EventClock
 from harness.model.fault import Fault
@@ -28,6 +28,7 @@ from harness.model.scenario import FaultStep
 from harness.model.stack import StackDescription
 from harness.probes.http import NoAnswerError, get
 from harness.probes.ledger import Ledger
+from harness.probes.request_file import RequestFile
 from harness.probes.workload_file import Workload
 from harness.runner.catalogue import Faults
 from harness.runner.faulting import Driver
@@ -105,7 +106,7 @@ class Run:
         try:
             workload = await workload_for(self.plan, self._stack, self._backend, self._run_dir.parent)
             info = await self._backend.start(self._stack_plan())
-            self._journal.write(Note(text="the stack is up", data={"ready_s": round(info.ready_s, 3)}))
+            self._journal.write(Note(text="the stack is up", data=_told(info)))
             return await self._watched(workload)
         finally:
             await _shielded(self._stop_stack())
@@ -127,7 +128,7 @@ class Run:
             seed=self.plan.seed,
         )
 
-    async def _watched(self, workload: Workload | None) -> bool:
+    async def _watched(self, workload: Workload | RequestFile | None) -> bool:
         clock = await self._event_clock()
         seams = Seams(self._backend, self._stack, clock)
         watchers = Watchers(self.plan, self._stack, self._backend, self._journal)
@@ -143,7 +144,8 @@ class Run:
                 return False
             await self._guarded(watchers, self._faults_and_recovery(gate, seams, watchers))
             await watchers.stop_workload()
-            for evidence in await Ledger(seams, workload, self._live.hits).read():
+            truth = workload if isinstance(workload, Workload) else None
+            for evidence in await Ledger(seams, truth, self._live.hits).read():
                 self._journal.write(evidence)
             return True
         finally:
@@ -282,6 +284,12 @@ class Run:
 
     def _tell(self, at_s: float, what: What, text: str, data: dict[str, object] | None = None) -> None:
         self._on_progress(Progress(self.plan.run, at_s, what, text, data or {}))
+
+
+def _told(info: StackInfo) -> dict[str, object]:
+    """What a killed run's journal must tell of its stack, for it to be put right."""
+    told: dict[str, object] = {"ready_s": round(info.ready_s, 3)}
+    return told | ({"project": info.project, "owned": info.owned} if info.project is not None else {})
 
 
 def _failed(step: FaultStep, at_s: float, doing: str, why: str) -> FaultSeen:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from calling import Harness, Runner
 
+import harness.runner.healing
 import harness.runner.manual
 from harness.cli.app import COMMANDS
 from harness.faults.table import FAULTS
@@ -82,13 +83,13 @@ def test_the_schema_is_printed(harness_: Harness) -> None:
 def test_up_runs_the_links_that_are_asked_for(good: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, tuple[str, ...]]] = []
 
-    def up(stack: object, links: tuple[str, ...], on_progress: OnProgress) -> None:
+    def up(stack: object, links: tuple[str, ...], backend: str, on_progress: OnProgress) -> None:
         seen.append((getattr(stack, "name", ""), links))
         on_progress(Progress("small", 0.0, "note", "up in 1.0 s"))
 
     monkeypatch.setattr(harness.runner.manual, "up", up)
     assert harness_("up", "stack.compose.yaml", "--link", "server -> online").out == "up in 1.0 s\n"
-    harness_("up", "stack.compose.yaml", "--all-links")
+    harness_("up", "stack.compose.yaml", "--links", "all")
     every = ("trainer -> object-store", "server -> object-store", "server -> online")
     assert seen == [("small", ("server -> online",)), ("small", every)]
 
@@ -108,7 +109,7 @@ def test_down_and_heal(good: Path, harness_: Harness, runner: Runner, monkeypatc
     assert harness_("down", "--all").out == "2 stacks stopped\n"
     harness_("run")
     assert harness_("heal").out == "1 run looked at, 0 left to heal by hand\n"
-    monkeypatch.setattr(harness.runner.manual, "heal", lambda runs: [f"{runs[0]}: no"])
+    monkeypatch.setattr(harness.runner.healing, "heal", lambda runs: [f"{runs[0]}: no"])
     result = harness_("heal", "reports/latest/slow-store")
     assert (result.code, result.err) == (1, "reports/latest/slow-store: no\n")
 

@@ -36,6 +36,19 @@ class AttachedBackend(ComposeBackend):
 
     async def start(self, plan: StackPlan) -> StackInfo:
         """Find the project and wait until it is healthy. Raises BackendError."""
+        if plan.start_at is not None:
+            what = f"a stack that runs already cannot be started at {plan.start_at}"
+            raise BackendError(what, remedy="leave start_at out of the scenario, or let the harness own the stack")
+        found = await self.find(plan)
+        try:
+            await self._healthy()
+        except BaseException:
+            await self.stop()
+            raise
+        return found
+
+    async def find(self, plan: StackPlan) -> StackInfo:
+        """Find the project, in whatever state it is. Raises BackendError."""
         if self._project is not None:
             raise BackendError("the stack runs already", remedy="stop it first")
         began_s = time.monotonic()
@@ -67,6 +80,8 @@ class AttachedBackend(ComposeBackend):
             pids=await self._pids({one.service: one for one in found}),
             supervisor_pid=0,
             ready_s=time.monotonic() - began_s,
+            project=self._project,
+            owned=False,
         )
 
     async def _look_on(self, engine: Engine, plan: StackPlan, found: list[Seen]) -> None:
@@ -83,6 +98,10 @@ class AttachedBackend(ComposeBackend):
         )
         self._containers.on_end, self._containers.on_own = self._events.expect_end, self._events.own
         await asyncio.to_thread(self._events.start, time.time())
+
+    async def _healthy(self) -> None:
+        assert self._places is not None
+        engine, project = await self._connected(), self._attached
         self._readiness = Readiness(self._description, lambda: containers_of(engine.client, project), self._tail)
         try:
             await self._readiness.wait(self._places.health_place, self._description.compose.ready_within_s)

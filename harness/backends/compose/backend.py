@@ -15,7 +15,7 @@ import signal as signals
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from harness.backends.compose import layout as layouts
@@ -108,6 +108,7 @@ class ComposeBackend:
             pids=pids,
             supervisor_pid=0,
             ready_s=time.monotonic() - began_s,
+            project=self._project,
         )
 
     async def _connected(self) -> Engine:
@@ -249,7 +250,7 @@ class ComposeBackend:
         if engine is not None:
             await asyncio.to_thread(engine.close)
 
-    async def __aenter__(self) -> ComposeBackend:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

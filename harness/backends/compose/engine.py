@@ -24,6 +24,7 @@ OLDEST_API = (1, 40)
 CALL_S = 60.0
 REACH = "HARNESS_ENGINE_REACH"
 _SMALL_POOL = 64
+_NEAR = ("unix", "npipe")
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,34 @@ class Engine:
         )
 
 
+def client() -> docker.DockerClient:
+    """Return a client of the engine that the docker command would use. Blocks. Raises BackendError."""
+    return _connected()[0]
+
+
 def connect() -> Engine:
-    """Connect to the engine that the docker command would use. Blocks. Raises BackendError."""
+    """Connect to that engine, and find the compose command for it. Blocks. Raises BackendError."""
+    client, base_url, tls, about, told = _connected()
+    try:
+        compose = _compose_command()
+        direct = _reached_directly(urlsplit(base_url).scheme in _NEAR, told)
+    except BackendError:
+        client.close()
+        raise
+    near = urlsplit(base_url).scheme in _NEAR
+    return Engine(
+        client=client,
+        compose=compose,
+        environment={} if tls else {"DOCKER_HOST": base_url},
+        version=str(about["Version"]),
+        reached_directly=direct,
+        host="127.0.0.1" if near else urlsplit(base_url).hostname or "127.0.0.1",
+        loopback=near,
+    )
+
+
+def _connected() -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[str, Any]]:
+    """Return a client, the engine's address, its TLS, and what it says of its version and of itself."""
     try:
         import docker
         import docker.errors
@@ -85,22 +112,7 @@ def connect() -> Engine:
         client.close()
         message = f"the Docker engine {about['Version']} speaks API {about['ApiVersion']}, which is too old"
         raise BackendError(message, remedy="update it to 19.03 (API 1.40) or later")
-    try:
-        compose = _compose_command()
-    except BackendError:
-        client.close()
-        raise
-    scheme = urlsplit(base_url).scheme
-    near = scheme in ("unix", "npipe")
-    return Engine(
-        client=client,
-        compose=compose,
-        environment={} if tls else {"DOCKER_HOST": base_url},
-        version=str(about["Version"]),
-        reached_directly=_reached_directly(near, told),
-        host="127.0.0.1" if near else urlsplit(base_url).hostname or "127.0.0.1",
-        loopback=near,
-    )
+    return client, base_url, tls, about, told
 
 
 def _where() -> tuple[str, Any]:

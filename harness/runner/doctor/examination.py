@@ -147,7 +147,7 @@ async def _link(name: str, stack: StackDescription, backend: Backend, seams: Sea
     if name not in backend.links:
         told = "runs directly; a run that disturbs it puts a proxy in, at its start"
         if stack.ownership == "attached":
-            remedy = "start the stack with `harness up --all-links`, or have the harness own it"
+            remedy = "start the stack with `harness up --links all`, or have the harness own it"
             return Finding("link", name, "note", "runs directly, and an attached stack is not started anew", remedy)
         return Finding("link", name, "note", told)
     try:

@@ -1,0 +1,105 @@
+"""Putting right what runs that were cut off left behind, from their journals alone.
+
+A local stack dies with its run and takes every fault with it. A stack of containers that the run owned is taken off the
+engine. In a stack that was only attached the faults are taken out one by one, each from its own undo, and every one is
+tried whatever becomes of the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.backends.stackfile import resolve_stack
+from harness.journal.files import read
+from harness.journal.records import Journal
+from harness.model.backend import Link, StackPlan
+from harness.model.errors import HarnessError
+from harness.model.readings import FaultSeen, Note, Undo
+from harness.model.scenario import FaultStep
+from harness.runner.catalogue import Faults
+from harness.seams import Seams
+
+PROJECT = "project"
+OWNED = "owned"
+REVERT_S = 60.0
+
+
+def heal(runs: Sequence[Path]) -> list[str]:
+    """Put right what these runs left behind. Returns what could not be."""
+    left = []
+    for run in runs:
+        try:
+            journal = read(run)
+            if journal.closed is None:
+                left += [f"{run}: {text}" for text in _heal(journal)]
+        except HarnessError as error:
+            left.append(f"{run}: {error}")
+    return left
+
+
+def _heal(journal: Journal) -> list[str]:
+    if journal.plan.backend == "local":
+        return []
+    told = [note.data for _, note in journal.of(Note) if PROJECT in note.data]
+    if not told:  # it was cut off before its stack was up; the labels tell what there may be
+        from harness.runner.manual import down_abandoned
+
+        down_abandoned()
+        return []
+    project = str(told[-1][PROJECT])
+    if told[-1][OWNED]:
+        from harness.backends.compose.engine import client
+        from harness.backends.compose.leftovers import remove_run
+
+        engine = client()
+        try:
+            remove_run(engine, project)
+        finally:
+            engine.close()
+        return []
+    return asyncio.run(_take_out(journal, project))
+
+
+async def _take_out(journal: Journal, project: str) -> list[str]:
+    """Take every fault that may be in out of an attached stack. Returns what could not be."""
+    from harness.backends.compose.attached import AttachedBackend
+
+    reverted = {seen.fault for _, seen in journal.of(FaultSeen) if seen.stage == "reverted"}
+    undos = [undo for _, undo in journal.of(Undo) if undo.fault not in reverted]
+    if not undos:
+        return []
+    stack = resolve_stack(journal.plan.scenario.stack)
+    planned = tuple(Link(*name.split(" -> ")) for name in journal.plan.links)
+    left = []
+    with tempfile.TemporaryDirectory() as folder:
+        async with AttachedBackend(stack, project) as backend:
+            # A stack that is ill because of the fault must be found all the same.
+            await backend.find(StackPlan(stack, Path(folder), planned))
+            seams = Seams(backend, stack)
+            try:
+                for undo in reversed(undos):
+                    problem = await _revert(undo, journal, seams)
+                    if problem is not None:
+                        left.append(problem)
+            finally:
+                await seams.close()
+    return left
+
+
+async def _revert(undo: Undo, journal: Journal, seams: Seams) -> str | None:
+    step = next((s for s in journal.plan.scenario.timeline if s.id == undo.fault), None)
+    if step is None:
+        return f"the fault {undo.fault!r} is in no plan of its own journal"
+    try:
+        fault = Faults()[undo.fault_kind].make(FaultStep.model_validate(step), seams, journal.plan.seed)
+        async with asyncio.timeout(REVERT_S):
+            await fault.revert(undo.data)
+            landing = await fault.absent()
+    except TimeoutError:
+        return f"the fault {undo.fault!r} could not be taken out within {REVERT_S:g} s"
+    except HarnessError as error:
+        return f"the fault {undo.fault!r}: {error}"
+    return None if landing.landed is False else f"the fault {undo.fault!r} is still there: {landing.evidence}"
