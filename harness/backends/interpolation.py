@@ -13,14 +13,19 @@ _TOKEN = re.compile(r"\$(?:(?P<escaped>\$)|(?P<named>[A-Za-z_]\w*)|\{(?P<braced>
 _OPERATOR = re.compile(r":?[-+?]")
 
 
-def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """Fill in the variables. Raises ValueError with what would be right."""
+def interpolate(text: str, variables: Mapping[str, str], keep: re.Pattern[str] | None = None) -> str:
+    """Fill in the variables; what matches `keep` stays as it is. Raises ValueError with what would be right."""
     parts: list[str] = []
     at = 0
     while True:
         dollar = text.find("$", at)
         if dollar < 0:
             return "".join([*parts, text[at:]])
+        kept = keep.match(text, dollar) if keep is not None else None
+        if kept is not None:
+            parts.append(text[at : kept.end()])
+            at = kept.end()
+            continue
         token = _TOKEN.match(text, dollar)
         if token is None:
             raise ValueError(

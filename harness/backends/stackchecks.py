@@ -28,6 +28,7 @@ def check_names(description: StackDescription, tree: Tree) -> None:
     for path, name in _service_names(description):
         if name not in services:
             raise tree.error(path, f"unknown service {name!r}", did_you_mean(name, services))
+    _check_event_times(description, tree)
     _check_conditions(description, tree)
     _check_circles(description, tree)
     _check_placeholders(description, tree)
@@ -47,14 +48,26 @@ def _service_names(description: StackDescription) -> Iterator[tuple[Sequence[str
             yield (_TOP, field, key, "service"), item.service
     if description.integrity.store is not None:
         yield (_TOP, "integrity", "store", "service"), description.integrity.store.service
-    for path, url in _urls(description, (_TOP,)):
-        host = urlsplit(url).hostname or ""
-        if "." not in host and ":" not in host and host != "localhost":
+    for path, url in _texts_called("url", description, (_TOP,)):
+        host = host_of(url)
+        if host is not None and "." not in host and ":" not in host and host != "localhost":
             yield path, host
+    for name, probe in description.probes.items():
+        yield from _texts_called("service", probe, (_TOP, "probes", name))
 
 
-def _urls(value: Any, path: Sequence[str | int]) -> Iterator[tuple[Sequence[str | int], str]]:
-    """Yield every URL in the fields, with its place in the file."""
+def host_of(url: str) -> str | None:
+    """Return the host that a URL names; None for one that is a secret, or that names a file."""
+    if url.startswith(("${secret:", "sqlite")):
+        return None
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _texts_called(wanted: str, value: Any, path: Sequence[str | int]) -> Iterator[tuple[Sequence[str | int], str]]:
+    """Yield every text in a field of that name, with its place in the file."""
     if isinstance(value, BaseModel):
         probe_kind = getattr(value, "kind", None) if hasattr(value, "settings") else None
         for name, field in type(value).model_fields.items():
@@ -62,16 +75,26 @@ def _urls(value: Any, path: Sequence[str | int]) -> Iterator[tuple[Sequence[str 
                 continue
             inside = getattr(value, name)
             key = str(probe_kind) if probe_kind and name == "settings" else field.alias or name
-            if name == "url" and isinstance(inside, str):
+            if name == wanted and isinstance(inside, str):
                 yield (*path, key), inside
             else:
-                yield from _urls(inside, (*path, key))
+                yield from _texts_called(wanted, inside, (*path, key))
     elif isinstance(value, dict):
         for key, inside in value.items():
-            yield from _urls(inside, (*path, str(key)))
+            yield from _texts_called(wanted, inside, (*path, str(key)))
     elif isinstance(value, tuple):
         for index, inside in enumerate(value):
-            yield from _urls(inside, (*path, index))
+            yield from _texts_called(wanted, inside, (*path, index))
+
+
+def _check_event_times(description: StackDescription, tree: Tree) -> None:
+    """Refuse an age by event time of a stack that tells none: it would never be read."""
+    for name, probe in description.probes.items():
+        for field in ("as_", "read"):
+            if description.event_clock is None and getattr(probe.settings, field, None) == "event_age":
+                path = (_TOP, "probes", name, probe.kind, field.rstrip("_"))
+                remedy = "describe x-harness.event_clock, or take the age by the wall clock: age"
+                raise tree.error(path, "the stack tells no event time to take an age by", remedy)
 
 
 def _check_conditions(description: StackDescription, tree: Tree) -> None:

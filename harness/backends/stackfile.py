@@ -11,6 +11,7 @@ import importlib.util
 import os
 import re
 import shlex
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from harness.backends.composefile import read_compose
 from harness.backends.interpolation import interpolate
+from harness.backends.offered import OfferedSettings
 from harness.backends.stackchecks import check_names
 from harness.backends.yamltree import Tree, read_tree
 from harness.model.errors import StackError
@@ -36,6 +38,7 @@ from harness.model.stack import (
 ENTRY_POINTS = "harness.stacks"
 EXTENSION = "x-harness"
 _CONDITIONS = ("service_started", "service_healthy", "service_completed_successfully")
+_SECRET = re.compile(r"\$\{secret:[A-Za-z_]\w*\}")
 _RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -45,12 +48,12 @@ def resolve_stack(name_or_path: str) -> StackDescription:
     """Load a stack by path, or by a name that an installed package offers as entry point `harness.stacks`."""
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or os.sep in name_or_path or path.is_file():
-        return load_stack(path)
+        return load_stack(path, probe_kinds=OfferedSettings())
     offered = {entry.name: entry.value for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}
     if name_or_path not in offered:
         remedy = f"{did_you_mean(name_or_path, offered)} A path to a compose file is right too"
         raise StackError(f"unknown stack {name_or_path!r}", field="stack", remedy=remedy)
-    return load_stack(_offered_file(name_or_path, offered[name_or_path]))
+    return load_stack(_offered_file(name_or_path, offered[name_or_path]), probe_kinds=OfferedSettings())
 
 
 def _offered_file(name: str, value: str) -> Path:
@@ -80,7 +83,7 @@ def load_stack(
     tree = composed.tree
     if not isinstance(tree.value, dict):
         raise tree.error((), "a compose file with services is needed", "see docs/stack-description.md")
-    description = _StackReader(tree, composed.variables, dict(probe_kinds or {})).description(path, files)
+    description = _StackReader(tree, composed.variables, probe_kinds or {}).description(path, files)
     check_names(description, tree)
     return description
 
@@ -113,7 +116,7 @@ class _StackReader:
         self._tree = tree
         self._variables = variables
         self._context = {"probe_kinds": probe_kinds}
-        self._probe_kinds = {**PROBE_KINDS, **probe_kinds}
+        self._probe_kinds = ChainMap(dict(PROBE_KINDS), probe_kinds)  # type: ignore[arg-type]
 
     def description(self, path: Path, files: Sequence[Path]) -> StackDescription:
         top = self._tree.value
@@ -223,7 +226,8 @@ class _StackReader:
         if not isinstance(raw, str) or "$" not in raw:
             return raw
         try:
-            return interpolate(raw, self._variables)
+            # Secrets are filled in at the moment of use, and only by us: compose itself knows none in a text.
+            return interpolate(raw, self._variables, keep=_SECRET if EXTENSION in path else None)
         except ValueError as error:
             raise self._tree.error(path, str(error)) from error
 
@@ -298,9 +302,9 @@ def _texts(raw: Any) -> Any:
         return raw
     found: dict[str, Any] = {}
     for key, value in raw.items():
-        if key in ("command", "make") and isinstance(value, list):
+        if key in ("command", "make", "argv") and isinstance(value, list):
             found[key] = [_text(word) for word in value]
-        elif key in ("env", "environment", "labels") and isinstance(value, dict):
+        elif key in ("env", "environment", "labels", "headers") and isinstance(value, dict):
             found[key] = {
                 name: _text(word) if not isinstance(word, dict | list) else word for name, word in value.items()
             }

@@ -1,39 +1,47 @@
-"""Kinds of polled probes: the settings that each takes in a stack description.
+"""A probe that a stack declares: one kind with its settings, how often it is read, and the unit of its reading.
 
 Settings only; what reads by them is in `harness.probes`. Kinds of other packages come in by the validation context.
 """
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
-from harness.model.fields import Frozen, Url
+from harness.model.errors import HarnessError
+from harness.model.fields import Frozen
+from harness.model.hostprobes import CommandProbe, ContainerProbe, FileProbe, LogProbe
+from harness.model.httpprobes import AirflowProbe, HttpProbe, JsonProbe, MetricProbe, MlflowProbe, PromqlProbe
 from harness.model.nearest import did_you_mean
-from harness.model.units import Unit
+from harness.model.storeprobes import FeastProbe, RedisProbe, S3Probe, SqlProbe
+from harness.model.units import PositiveWallSeconds, Unit
 
-
-class JsonProbe(Frozen):
-    """A number found in a JSON answer: dots in `path` descend, numbers index lists."""
-
-    url: Url
-    path: str
-    as_: Literal["number", "event_age"] = Field("number", alias="as")
-
-
-class MetricProbe(Frozen):
-    """A number from a page in Prometheus' text format; several matching series are put together by `agg`."""
-
-    url: Url
-    name: str
-    labels: dict[str, str] = Field(default_factory=dict)
-    agg: Literal["sum", "max", "min", "mean"] = "sum"
-
-
-PROBE_KINDS: Mapping[str, type[BaseModel]] = {"json": JsonProbe, "metric": MetricProbe}
+PROBE_KINDS: Mapping[str, type[BaseModel]] = {
+    "json": JsonProbe,
+    "metric": MetricProbe,
+    "http": HttpProbe,
+    "promql": PromqlProbe,
+    "log": LogProbe,
+    "redis": RedisProbe,
+    "s3": S3Probe,
+    "sql": SqlProbe,
+    "file": FileProbe,
+    "command": CommandProbe,
+    "container": ContainerProbe,
+    "mlflow": MlflowProbe,
+    "feast": FeastProbe,
+    "airflow": AirflowProbe,
+}
+BESIDE = ("unit", "summary", "every", "timeout")
+"""What a probe may have beside its kind."""
+USUAL_EVERY_S = 1.0
+USUAL_DEADLINE_S = 1.0
+SHORTEST_EVERY_S = 0.1
+LONGEST_EVERY_S = 600.0
 
 
 def _settings(model: type[BaseModel], kind: str, raw: Any, context: Any) -> BaseModel:
@@ -49,7 +57,7 @@ def _settings(model: type[BaseModel], kind: str, raw: Any, context: Any) -> Base
 
 
 class ProbeSpec(Frozen):
-    """A probe that the stack declares: its kind, that kind's settings, and the unit of the reading.
+    """A probe that the stack declares.
 
     Further kinds come in as `{"probe_kinds": {name: settings class}}` in the validation context.
     """
@@ -58,20 +66,44 @@ class ProbeSpec(Frozen):
     settings: SerializeAsAny[BaseModel]
     unit: Unit = Unit.NUMBER
     summary: str = ""
+    every: PositiveWallSeconds | None = Field(None, description="how often it is read, unless as its kind usually is")
+    timeout: PositiveWallSeconds | None = Field(None, description="how long an answer may take")
 
     @model_validator(mode="before")
     @classmethod
     def _kind_is_the_key(cls, raw: Any, info: ValidationInfo) -> Any:
         if not isinstance(raw, dict) or "kind" in raw:
             return raw
-        kinds = {**PROBE_KINDS, **((info.context or {}).get("probe_kinds") or {})}
-        given = [key for key in raw if key not in ("unit", "summary")]
+        kinds = ChainMap(dict(PROBE_KINDS), (info.context or {}).get("probe_kinds") or {})
+        given = [key for key in raw if key not in BESIDE]
         if len(given) != 1:
             raise ValueError(f"exactly one kind of probe is needed: {', '.join(sorted(kinds))}")
         kind = str(given[0])
         if kind not in kinds:
             raise ValueError(f"unknown kind of probe {kind!r}: {did_you_mean(kind, kinds)}")
-        settings = _settings(kinds[kind], kind, raw[kind], info.context)
-        event_age = isinstance(settings, JsonProbe) and settings.as_ == "event_age"
-        unit = raw.get("unit", Unit.EVENT if event_age else Unit.NUMBER)
-        return {"kind": kind, "settings": settings, "unit": unit, "summary": raw.get("summary", "")}
+        try:
+            model = kinds[kind]
+        except HarnessError as error:  # of a package that offers it, and cannot be imported
+            raise ValueError(str(error)) from error
+        settings = _settings(model, kind, raw[kind], info.context)
+        beside = {key: raw[key] for key in BESIDE if key in raw}
+        return {"kind": kind, "settings": settings, "unit": getattr(settings, "usual_unit", Unit.NUMBER)} | beside
+
+    @field_validator("every")
+    @classmethod
+    def _readable(cls, every: float | None) -> float | None:
+        if every is not None and not SHORTEST_EVERY_S <= every <= LONGEST_EVERY_S:
+            raise ValueError(f"a probe is read every {SHORTEST_EVERY_S:g} to {LONGEST_EVERY_S:g} s")
+        return every
+
+    @property
+    def every_s(self) -> float:
+        """Seconds from one reading to the next."""
+        return self.every if self.every is not None else float(getattr(self.settings, "EVERY_S", USUAL_EVERY_S))
+
+    @property
+    def deadline_s(self) -> float:
+        """Seconds after which no answer is one."""
+        return (
+            self.timeout if self.timeout is not None else float(getattr(self.settings, "DEADLINE_S", USUAL_DEADLINE_S))
+        )

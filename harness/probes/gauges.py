@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import aiohttp
 
 from harness.model.readings import Reading
+from harness.model.secrets import hide
 from harness.model.stack import JsonProbe, MetricProbe, ProbeSpec
+from harness.model.stamps import unix_of
 from harness.probes.http import NoAnswerError, at_path, get, metrics, read_json
 from harness.probes.polling import Clock
 
@@ -31,8 +35,12 @@ class Gauges:
         clock: Clock,
         age_of: Callable[[float], float] | None,
         record: Callable[[Reading], object],
+        headers: Mapping[str, str] | None = None,
+        deadline_s: float | None = None,
     ) -> None:
         """`age_of` turns an event time into an age by the stack's event clock, None where it has none."""
+        self._headers = dict(headers or {})
+        self._deadline_s = deadline_s
         self._session = session
         self._url = url
         self._probes = probes
@@ -45,7 +53,8 @@ class Gauges:
         asked_s = self._clock.now_s()
         page, down = b"", None
         try:
-            page = await get(self._session, self._url)
+            limit = () if self._deadline_s is None else (self._deadline_s,)
+            page = await get(self._session, self._url, *limit, headers=self._headers)
         except NoAnswerError as error:
             down = str(error)
         answered_s = self._clock.now_s()
@@ -63,7 +72,7 @@ class Gauges:
                     asked_s=asked_s,
                     answered_s=answered_s,
                     value=value,
-                    down=why,
+                    down=hide(why) if why is not None else None,
                 )
             )
 
@@ -86,13 +95,24 @@ class Gauges:
 
     def _json(self, settings: JsonProbe, page: bytes) -> float:
         try:
-            value = float(at_path(read_json(page), settings.path))
-        except (ValueError, TypeError, OverflowError):
+            found = at_path(read_json(page), settings.path)
+        except ValueError:
             raise NoAnswerError(f"no number at {settings.path!r}") from None
-        if not math.isfinite(value):
-            raise NoAnswerError(f"{settings.path} is {value}")
-        if settings.as_ == "event_age":
-            if self._age_of is None:
-                raise NoAnswerError("the stack tells no event time to take an age by")
-            return self._age_of(value)
-        return value
+        return number_at(found, settings.path, settings.as_, self._age_of)
+
+
+def number_at(found: Any, path: str, how: str, event_age: Callable[[float], float] | None) -> float:
+    """Return what was found as a number, or as the age that it tells. Raises NoAnswerError."""
+    try:
+        value = float(found) if how == "number" else unix_of(found)
+    except (ValueError, TypeError, OverflowError):
+        raise NoAnswerError(f"no {'number' if how == 'number' else 'time stamp'} at {path!r}") from None
+    if not math.isfinite(value):
+        raise NoAnswerError(f"{path} is {value}")
+    if how == "age":
+        return time.time() - value
+    if how == "event_age":
+        if event_age is None:
+            raise NoAnswerError("the stack tells no event time to take an age by")
+        return event_age(value)
+    return value

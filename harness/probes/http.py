@@ -1,35 +1,78 @@
-"""One GET with a deadline, and pages that several probes share: fetched once, read by each."""
+"""Requests with a deadline, and pages that several probes share: fetched once, read by each."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness.model import jsonpath
+from harness.model.httpprobes import HttpAccess
+from harness.model.secrets import reveal
 from harness.probes.polling import DEADLINE_S
+from harness.probes.reader import NoAnswerError as NoAnswerError
 
 LONGEST_BYTES = 16 * 2**20
 
 
-class NoAnswerError(Exception):
-    """The stack gave no usable answer; the text says why."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
-async def get(session: aiohttp.ClientSession, url: str, deadline_s: float = DEADLINE_S) -> bytes:
+async def get(
+    session: aiohttp.ClientSession,
+    url: str,
+    deadline_s: float = DEADLINE_S,
+    *,
+    headers: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+) -> bytes:
     """Return the body of a 200 answer. Raises NoAnswerError."""
+    said = await ask(session, "GET", url, deadline_s, headers, allow_redirects=True, params=params)
+    if said.status != 200:
+        raise NoAnswerError(f"status {said.status}")
+    return said.body
+
+
+async def ask(
+    session: aiohttp.ClientSession,
+    method: str,
+    url: str,
+    deadline_s: float,
+    headers: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Said:
+    """Return what is answered to one request, whatever its status. Raises NoAnswerError."""
     try:
-        async with asyncio.timeout(deadline_s), session.get(url) as response:
-            if response.status != 200:
-                raise NoAnswerError(f"status {response.status}")
-            return await read_body(response)
+        async with asyncio.timeout(deadline_s), session.request(method, url, headers=headers, **more) as response:
+            return Said(response.status, response.headers, await read_body(response))
     except TimeoutError:
         raise NoAnswerError(f"no answer within {deadline_s:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise NoAnswerError(f"{type(error).__name__}: {error}") from None
+
+
+def access_headers(access: HttpAccess) -> dict[str, str]:
+    """Return the headers that let a request in, with their secrets. Raises ScenarioError for one that is not there."""
+    found = {name: reveal(value) for name, value in access.headers.items()}
+    if access.token is not None:
+        found["Authorization"] = f"Bearer {reveal(access.token)}"
+    elif access.username is not None:
+        pair = f"{reveal(access.username)}:{reveal(access.password or '')}"
+        found["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return found
 
 
 async def read_body(response: aiohttp.ClientResponse) -> bytes:
@@ -78,9 +121,7 @@ def _name(line: str) -> str:
 
 def at_path(data: Any, path: str) -> Any:
     """Return what lies at a dotted path in JSON. Raises NoAnswerError where nothing does."""
-    for step in path.split("."):
-        try:
-            data = data[int(step)] if isinstance(data, list) else data[step]
-        except (KeyError, IndexError, ValueError, TypeError):
-            raise NoAnswerError(f"nothing at {path!r}") from None
-    return data
+    try:
+        return jsonpath.at_path(data, path)
+    except jsonpath.NothingThereError as error:
+        raise NoAnswerError(str(error)) from None

@@ -17,10 +17,10 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 
 from harness.model.errors import ProbeError
+from harness.model.expected import Expected
 from harness.model.fields import Frozen
 from harness.model.nearest import did_you_mean
 from harness.model.workload import Method
-from harness.probes.expected import Expected
 
 LARGEST_BYTES = 256 * 2**20
 

@@ -7,11 +7,12 @@ harness, not of the stack, and is raised to the run.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections import defaultdict
 
 import aiohttp
 
+from harness.backends.offered import OfferedKinds
 from harness.journal.writer import JournalWriter
 from harness.model.backend import FAULT_PROXY, Backend
 from harness.model.errors import BackendError, HarnessError, ProbeError
@@ -19,17 +20,19 @@ from harness.model.eventtime import EventClock
 from harness.model.plan import Plan
 from harness.model.readings import ProcessSeen
 from harness.model.secrets import reveal
-from harness.model.stack import ProbeSpec, StackDescription
+from harness.model.stack import StackDescription
 from harness.probes.alerts import PrometheusAlerts
 from harness.probes.artefacts import Artefacts
-from harness.probes.gauges import Gauges
-from harness.probes.polling import Clock, poll
+from harness.probes.polled import Poller, pollers
+from harness.probes.polling import EVERY_S, Clock, poll
 from harness.probes.request_file import RequestFile
 from harness.probes.request_sender import RequestSender
 from harness.probes.verify import Verifier
 from harness.probes.workload import Sender
 from harness.probes.workload_file import Workload
 from harness.seams import Seams
+
+CLOSE_S = 1.0
 
 
 class Watchers:
@@ -44,13 +47,14 @@ class Watchers:
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._sources: list[PrometheusAlerts] = []
+        self._pollers: list[Poller] = []
         self._sender: Sender | RequestSender | None = None
 
     def start(self, seams: Seams, workload: Workload | RequestFile | None) -> None:
         """Start all of them."""
         self._tasks["process events"] = asyncio.create_task(self._processes())
         self._start_alerts()
-        self._start_gauges(seams.clock)
+        self._start_polling(seams.clock)
         if isinstance(workload, RequestFile):
             self._start_requests(workload)
         elif workload is not None and seams.clock is not None:
@@ -64,27 +68,15 @@ class Watchers:
             name = f"alert source {source.url}"
             self._tasks[name] = asyncio.create_task(poll(self.clock, watcher.once, offset_s=0.01 * k))
 
-    def _start_gauges(self, events: EventClock | None) -> None:
-        pages: dict[str, dict[str, ProbeSpec]] = defaultdict(dict)
-        for name, spec in self._stack.probes.items():
-            pages[str(getattr(spec.settings, "url", ""))][name] = spec
-
-        def age_of(stamp: float) -> float:
-            assert events is not None
-            return events.age_s(events.event_at(time.time()), stamp)
-
-        for k, (url, probes) in enumerate(pages.items(), start=1):
-            gauges = Gauges(
-                self._session,
-                self._backend.resolve(url),
-                probes,
-                self.clock,
-                age_of if events is not None else None,
-                self._journal.write,
-            )
+    def _start_polling(self, events: EventClock | None) -> None:
+        self._pollers = pollers(
+            self._stack, self._backend, self._session, self.clock, self._journal.write, events, OfferedKinds()
+        )
+        for k, poller in enumerate(self._pollers, start=1):
             # Spread over the grid, so that not everything is asked in the same millisecond.
-            offset_s = 0.1 * k / (len(pages) + 1)
-            self._tasks[f"probes of {url}"] = asyncio.create_task(poll(self.clock, gauges.once, offset_s=offset_s))
+            offset_s = EVERY_S * k / (len(self._pollers) + 1)
+            polling = poll(self.clock, poller.once, poller.every_s, offset_s)
+            self._tasks[f"probes of {poller.name}"] = asyncio.create_task(polling)
 
     def _start_workload(self, seams: Seams, workload: Workload, events: EventClock) -> None:
         spec, integrity = self._stack.workload, self._stack.integrity
@@ -145,6 +137,10 @@ class Watchers:
         """Stop all of them. Idempotent."""
         for name in list(self._tasks):
             await self._end(name)
+        for poller in self._pollers:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await poller.close()
         await self._session.close()
 
     async def _end(self, name: str) -> None:

@@ -212,13 +212,14 @@ def test_short_forms_of_compose(tmp_path: Path) -> None:
 
 
 def test_further_kinds_of_probes(tmp_path: Path) -> None:
-    class SqlProbe(BaseModel):
+    class Ask(BaseModel):
         query: str
 
-    text = SMALL.replace("schema: 1", "schema: 1, probes: {rows: {sql: {query: select 1}, unit: count}}")
-    stack = load_stack(write(tmp_path, text), variables={}, probe_kinds={"sql": SqlProbe})
-    assert stack.probes["rows"].kind == "sql"
-    assert stack.probes["rows"].settings == SqlProbe(query="select 1")
+    text = SMALL.replace("schema: 1", "schema: 1, probes: {rows: {oracle: {query: x}, unit: count, every: 2s}}")
+    stack = load_stack(write(tmp_path, text), variables={}, probe_kinds={"oracle": Ask})
+    assert stack.probes["rows"].kind == "oracle"
+    assert stack.probes["rows"].settings == Ask(query="x")
+    assert stack.probes["rows"].every_s == 2.0
 
 
 def test_resolve_by_path_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

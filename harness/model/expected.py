@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from harness.model.fields import Frozen
+from harness.model.jsonpath import NothingThereError, at_path
 from harness.model.nearest import did_you_mean
-from harness.probes.http import NoAnswerError, at_path
 
 _WAYS = {
     "approx": {"approx", "atol", "rtol"},
@@ -76,7 +76,7 @@ class Expected(Frozen):
         for path, wanted in self.values.items():
             try:
                 found = at_path(said, path)
-            except NoAnswerError as error:
+            except NothingThereError as error:
                 return str(error)
             if not matches(found, wanted):
                 return f"{path} is {_short(found)}, not {_short(wanted)}"

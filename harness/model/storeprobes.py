@@ -1,0 +1,157 @@
+"""Settings of the probes that look into stores: Redis, Feast's online store in it, S3, a database."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from harness.model.fields import Frozen, Name, Url
+from harness.model.httpprobes import Stamped, Text
+from harness.model.units import Unit
+
+_REDIS_URL = re.compile(r"rediss?://([^/\s]*@)?[^/:@\s]+(:\d+)?(/\d+)?/?|\$\{secret:\w+\}")
+_SQL_URL = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://\S*|\$\{secret:\w+\}")
+_READS = re.compile(r"\s*\(*\s*(select|with|values|show|table)\b", re.IGNORECASE)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_UNITS = {"count": Unit.COUNT, "length": Unit.COUNT, "age": Unit.WALL, "event_age": Unit.EVENT}
+
+
+def _redis_url(value: str) -> str:
+    if not _REDIS_URL.fullmatch(value):
+        raise ValueError(f"{value!r} is not a URL such as redis://:${{secret:PASSWORD}}@online:6379/0")
+    return value
+
+
+def _sql_url(value: str) -> str:
+    if not _SQL_URL.fullmatch(value):
+        raise ValueError(f"{value!r} is not a URL such as postgresql://user:${{secret:PASSWORD}}@db:5432/name")
+    return value
+
+
+def _reads_only(value: str) -> str:
+    if not _READS.match(value):
+        raise ValueError("a probe only reads: begin the query with SELECT or WITH")
+    if ";" in value.rstrip().rstrip(";"):
+        raise ValueError("one statement is needed, not several")
+    return value
+
+
+class RedisAccess(Frozen):
+    """A store of the Redis protocol: a service of the stack by name, or a URL with user, password and database."""
+
+    service: Name | None = None
+    url: Annotated[str, AfterValidator(_redis_url)] | None = None
+    db: Annotated[int, Field(ge=0)] = 0
+    username: str | None = None
+    password: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> RedisAccess:
+        if (self.service is None) == (self.url is None):
+            raise ValueError("exactly one of `service` and `url` is needed")
+        if self.url is not None and (self.username is not None or self.password is not None or self.db):
+            raise ValueError("a `url` holds user, password and database itself: redis://user:password@host:6379/0")
+        return self
+
+
+class RedisProbe(RedisAccess):
+    """A key's value or age, the number of entries in it, or the number of keys that match a pattern.
+
+    `field` is a field of a hash. Of several keys, `agg` makes one number: the oldest is `max`.
+    """
+
+    EVERY_S: ClassVar[float] = 0.5
+
+    key: Text | None = None
+    keys: Text | None = None
+    field: Text | None = None
+    read: Literal["value", "age", "event_age", "length", "count"] = "value"
+    agg: Literal["sum", "max", "min", "mean"] = "max"
+
+    @model_validator(mode="after")
+    def _fits(self) -> RedisProbe:
+        if (self.key is None) == (self.keys is None):
+            raise ValueError("exactly one of `key` and `keys` (a pattern such as features:*) is needed")
+        if self.read == "count" and self.keys is None:
+            raise ValueError("`read: count` counts the keys of a pattern: give `keys`")
+        if self.read in ("count", "length") and self.field is not None:
+            raise ValueError(f"`read: {self.read}` looks at whole keys: leave `field` out")
+        return self
+
+    @property
+    def usual_unit(self) -> Unit:
+        """What the reading is, unless the stack says otherwise."""
+        return _UNITS.get(self.read, Unit.NUMBER)
+
+
+class FeastProbe(RedisAccess):
+    """The age of a feature view's rows in Feast's online store, by the event time that Feast keeps in each row."""
+
+    EVERY_S: ClassVar[float] = 1.0
+    DEADLINE_S: ClassVar[float] = 3.0
+
+    project: Text
+    view: Text
+    read: Literal["age", "event_age", "count"] = "age"
+    agg: Literal["max", "min", "mean"] = "max"
+
+    @property
+    def usual_unit(self) -> Unit:
+        """What the reading is, unless the stack says otherwise."""
+        return _UNITS[self.read]
+
+
+class S3Probe(Frozen):
+    """Objects of a bucket: their age, number, size, whether they changed since the run began, or one's digest."""
+
+    EVERY_S: ClassVar[float] = 1.0
+    DEADLINE_S: ClassVar[float] = 3.0
+
+    service: Name | None = None
+    url: Url | None = None
+    bucket: Text
+    key: Text | None = None
+    prefix: str | None = None
+    region: str = "us-east-1"
+    access_key: str = ""
+    secret_key: str = ""
+    read: Literal["age", "count", "bytes", "changed", "equal"] = "age"
+    of: Literal["newest", "oldest"] = "newest"
+    digest: str | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> S3Probe:
+        if (self.service is None) == (self.url is None):
+            raise ValueError("exactly one of `service` and `url` is needed")
+        if (self.key is None) == (self.prefix is None):
+            raise ValueError("exactly one of `key` and `prefix` is needed")
+        if (self.read == "equal") != (self.digest is not None):
+            raise ValueError("`digest` is what an object must have, and goes with `read: equal`")
+        if self.digest is not None and not _DIGEST.fullmatch(self.digest):
+            raise ValueError("a digest is written sha256: and 64 hexadecimal digits in small letters")
+        if self.read == "equal" and self.key is None:
+            raise ValueError("`read: equal` is about one object: give `key`")
+        return self
+
+    @property
+    def usual_unit(self) -> Unit:
+        """What the reading is, unless the stack says otherwise."""
+        return _UNITS.get(self.read, Unit.NUMBER)
+
+
+class SqlProbe(Frozen):
+    """The first column of the first row of a query, by a URL as SQLAlchemy takes it; its host may be a service."""
+
+    EVERY_S: ClassVar[float] = 1.0
+    DEADLINE_S: ClassVar[float] = 5.0
+
+    url: Annotated[str, AfterValidator(_sql_url)]
+    query: Annotated[str, AfterValidator(_reads_only)]
+    as_: Stamped = Field("number", alias="as")
+
+    @property
+    def usual_unit(self) -> Unit:
+        """What the reading is, unless the stack says otherwise."""
+        return _UNITS.get(self.as_, Unit.NUMBER)

@@ -1,0 +1,135 @@
+"""Probes of a database: a query that gives one number, or a moment whose age is taken.
+
+By SQLAlchemy, so that any database with a driver will do. One connection is kept, nothing is ever committed, and where
+the database knows read-only transactions and limits of a statement's time, both are set.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any
+
+from harness.model.errors import ProbeError
+from harness.model.secrets import reveal
+from harness.model.storeprobes import SqlProbe
+from harness.probes.own_thread import OwnThread
+from harness.probes.reader import Around, NoAnswerError
+from harness.probes.redis_store import missing
+
+_DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+"""Which driver is taken where the URL names none: the one that the extra `sql` installs."""
+
+
+class SqlReader:
+    """Reads an `sql` probe."""
+
+    def __init__(self, settings: SqlProbe, around: Around) -> None:
+        self._settings = settings
+        self._around = around
+        self._engine = _engine(settings, around)
+        self._connection: Any = None
+        self._thread = OwnThread("sql probe")
+
+    async def read(self) -> float:
+        """Return what the query gives now."""
+        return self._number(await self._thread.call(self._first))
+
+    def _first(self) -> Any:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            try:
+                row = self._connection.exec_driver_sql(self._settings.query).first()
+            finally:
+                self._connection.rollback()
+        except SQLAlchemyError as error:
+            self._drop()
+            # What the driver said, without the statement and the link that SQLAlchemy adds.
+            said = str(getattr(error, "orig", None) or error).strip().splitlines()
+            raise NoAnswerError(f"{type(error).__name__}: {said[0] if said else 'no reason given'}") from None
+        except Exception:  # a driver's own error, perhaps with a broken connection behind it
+            self._drop()
+            raise
+        if row is None:
+            raise NoAnswerError("the query gives no row")
+        return row[0]
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+    def _number(self, value: Any) -> float:
+        if value is None:
+            raise NoAnswerError("the query gives NULL")
+        if self._settings.as_ != "number":
+            return self._around.age(value, self._settings.as_)
+        if not isinstance(value, bool | int | float | Decimal | str):
+            raise NoAnswerError(f"the query gives a {type(value).__name__}, which is no number")
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            raise NoAnswerError(f"the query gives {str(value)[:60]!r}, which is no number") from None
+        if not math.isfinite(number):
+            raise NoAnswerError(f"the query gives {number}")
+        return number
+
+    async def close(self) -> None:
+        """Close the connection, unless a call still hangs in it."""
+        try:
+            await self._thread.call(self._close)
+        except NoAnswerError:
+            return
+
+    def _close(self) -> None:
+        self._drop()
+        self._engine.dispose()
+
+
+def _engine(settings: SqlProbe, around: Around) -> Any:
+    try:
+        from sqlalchemy import create_engine
+        from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+        from sqlalchemy.pool import NullPool
+    except ImportError as error:
+        raise missing("sql", error) from error
+    try:
+        url = _url(settings.url, around)
+        return create_engine(
+            url,
+            poolclass=NullPool,
+            connect_args=_limits(url.get_backend_name(), around.deadline_s),
+            execution_options={"postgresql_readonly": True} if url.get_backend_name() == "postgresql" else {},
+        )
+    except (ArgumentError, NoSuchModuleError) as error:
+        remedy = "write a URL such as postgresql://user:password@db:5432/name, and install its driver"
+        raise ProbeError(f"the database's URL cannot be used: {str(error).splitlines()[0]}", remedy=remedy) from None
+    except ImportError as error:
+        raise missing("sql", error) from error
+
+
+def _url(text: str, around: Around) -> Any:
+    """Return the URL with its service's address and its secrets. Parts are told apart before secrets go in."""
+    from sqlalchemy import make_url
+
+    url = make_url(reveal(text) if text.startswith("${secret:") else text)
+    changed: dict[str, Any] = {"drivername": _DRIVERS.get(url.drivername, url.drivername)}
+    service = around.service_of(url.host)
+    if service is not None:
+        changed["host"], changed["port"] = around.place(service, url.port)
+    changed["username"] = reveal(url.username) if url.username else url.username
+    changed["password"] = reveal(str(url.password)) if url.password else url.password
+    if url.drivername.startswith("sqlite") and url.database and url.database != ":memory:":
+        changed["database"] = str(around.folder / url.database)
+    return url.set(**changed)
+
+
+def _limits(database: str, deadline_s: float) -> dict[str, Any]:
+    if database == "postgresql":
+        wait_s = max(2, math.ceil(deadline_s))  # less than two seconds are taken as two by the library itself
+        return {"connect_timeout": wait_s, "options": f"-c statement_timeout={int(deadline_s * 1000)}"}
+    return {"timeout": deadline_s} if database == "sqlite" else {}

@@ -1,0 +1,104 @@
+"""What reads a probe: one call gives one number, or says why there is none.
+
+Whatever the stack does is a reading. `Around` is what a reader may use of the run that it reads for. A package of its
+own offers a `ProbeKind` under the entry-point group `harness.probes`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import aiohttp
+from pydantic import BaseModel
+
+from harness.model.backend import Backend
+from harness.model.errors import ProbeError
+from harness.model.stack import StackDescription
+from harness.model.stamps import unix_of
+
+
+class NoAnswerError(Exception):
+    """The stack gave no usable answer; the text says why."""
+
+
+class Reader(Protocol):
+    """Reads one probe of one run."""
+
+    async def read(self) -> float:
+        """Return the number, now. Raises NoAnswerError; the caller sets the deadline, by cancelling."""
+
+    async def close(self) -> None:
+        """Give up connections. Idempotent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a reader may use: where the services are, how old a stamp is, and how long one answer may take."""
+
+    backend: Backend
+    stack: StackDescription
+    session: aiohttp.ClientSession
+    deadline_s: float
+    event_age: Callable[[float], float] | None = None
+    """Turns an event time into an age by the stack's event clock; None where it has none."""
+
+    @property
+    def folder(self) -> Path:
+        """The compose file's folder, from which relative paths are seen."""
+        return Path(self.stack.file).parent
+
+    def reachable(self, url: str) -> str:
+        """Return a URL of HTTP with its service, if it names one, replaced by where that is. Raises BackendError."""
+        parts = urlsplit(url)
+        service = self.service_of(parts.hostname)
+        if service is None:
+            return url
+        port = parts.port or self.stack.services[service].port or (443 if parts.scheme == "https" else 80)
+        head, _, _host = parts.netloc.rpartition("@")
+        place = self.backend.resolve(f"{service}:{port}")
+        return parts._replace(netloc=f"{head}@{place}" if head else place).geturl()
+
+    def place(self, service: str, port: int | None = None) -> tuple[str, int]:
+        """Return host and port of a service: on that port, or on its own. Raises ProbeError, BackendError."""
+        chosen = port or self.stack.services[service].port
+        if chosen is None:
+            raise ProbeError(f"the service {service!r} has no port to ask on", remedy="give x-harness.port of it")
+        host, _, found = self.backend.resolve(f"{service}:{chosen}").rpartition(":")
+        return host.strip("[]"), int(found)
+
+    def service_of(self, host: str | None) -> str | None:
+        """Return the service that a host names, None for any other host."""
+        # Hosts of URLs come in small letters.
+        return {name.lower(): name for name in self.stack.services}.get((host or "").lower())
+
+    def age(self, stamp: Any, how: str) -> float:
+        """Return the age in seconds that a stamp tells: by the wall clock, or for `event_age` by the event clock.
+
+        Raises NoAnswerError where it is no stamp, or there is no event clock.
+        """
+        try:
+            unix = unix_of(stamp)
+        except ValueError as error:
+            raise NoAnswerError(str(error)) from None
+        if how != "event_age":
+            return time.time() - unix
+        if self.event_age is None:
+            raise NoAnswerError("the stack tells no event time to take an age by")
+        return self.event_age(unix)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeKind:
+    """A kind of probe that another package brings in, under its own name."""
+
+    kind: str
+    summary: str
+    settings: type[BaseModel]
+    """Its fields are checked as the stack is read. May have `EVERY_S`, `DEADLINE_S` and `usual_unit`."""
+    make: Callable[[Any, Around], Reader]
+    """`make(settings, around)` binds it to one run. Raises ProbeError where that cannot be."""
