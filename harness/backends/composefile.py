@@ -44,7 +44,7 @@ def read_compose(paths: Sequence[Path], variables: Mapping[str, str] | None = No
     if variables is None and (folder / ".env").is_file():
         given = {**read_env(folder / ".env", given), **given}
     composed = Composed(Tree(str(paths[-1])), folder, given)
-    _Reader(composed).project(paths, folder, ())
+    _Reader(composed).project(paths, paths[0].parent, ())
     _fold_env_files(composed)
     return composed
 
@@ -183,7 +183,7 @@ def _seen_from(folder: Path, path: Any) -> str:
     if text.startswith(("/", "~", *_REMOTE)) or "$" in text.split("/", 1)[0]:
         return text
     tail = text.partition(":")
-    return os.path.normpath(folder / tail[0]) + tail[1] + tail[2]
+    return os.path.normpath(folder.absolute() / tail[0]) + tail[1] + tail[2]
 
 
 def _fold_env_files(composed: Composed) -> None:
@@ -220,7 +220,9 @@ def _fold_env_files(composed: Composed) -> None:
 
 
 def filled_in(tree: Tree, value: Any, variables: Mapping[str, str], at: Path_ = ()) -> Any:
-    """Fill in variables for good; what remains holds none."""
+    """Fill in variables for good; what remains holds none. Our own fields are no business of compose's."""
+    if at[-1:] == ("x-harness",):
+        return value
     if isinstance(value, dict):
         return {key: filled_in(tree, inside, variables, (*at, key)) for key, inside in value.items()}
     if isinstance(value, list):

@@ -46,7 +46,12 @@ def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_
     for file in written:
         click.echo(f"  {file}")
     stack, scenarios = written[0], target / "scenarios"
-    click.echo(f"\nnext: read {stack}, then\n  harness check {scenarios}\n  harness doctor {stack} {scenarios}")
+    click.echo(f"\nnext: read {stack}, then")
+    if len(written) > 1:
+        click.echo(f"  harness check {scenarios}")
+    click.echo(
+        f"  harness doctor {stack}{f' {scenarios}' if len(written) > 1 else ''} --backend compose --attach PROJECT"
+    )
     return PASS
 
 
@@ -58,7 +63,7 @@ def _row(service: Found) -> list[str]:
         health = how.get("http", "tcp") + ("" if service.health.sure else " ?")
     port = "" if service.port is None else f"{service.port.value}" + ("" if service.port.sure else " ?")
     if service.job:
-        port = health = "(ends by itself)"
+        port, health = "", "ends by itself"
     return [service.name, kind, port, health, ", ".join(service.links)]
 
 
@@ -85,6 +90,8 @@ def _notes(found: Discovery) -> list[str]:
     ]
     if not any(service.links for service in found.services.values()):
         notes.append("no service was seen to talk to another one, so that there is no link to disturb")
+    if len(found.files) == 1:
+        notes.append("no scenario was written: nothing was found that the harness knows how to break and to watch")
     if not found.rules:
         notes.append("no alert rule was found: scenarios can say what recovers, not what was noticed")
     return notes

@@ -46,7 +46,8 @@ def seen(project: Project) -> list[Seen]:
             where = f"{key} ({project.place(path)})"
             for name, port in _named(text, key, body, pattern):
                 service = names[name]
-                plain = name == service and re.search(rf"(?<![\w.-]){re.escape(name)}:{port}(?!\d)", text) is not None
+                spelt = re.search(rf"(?<![\w.-]){re.escape(name)}:{port}(?!\d)", text) is not None
+                plain = spelt and name == service and key != "entrypoint"
                 found.append(Seen(consumer, service, port, where, plain))
         for file in config_files(body, project.folder):
             form = form_of(file)

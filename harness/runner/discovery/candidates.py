@@ -1,18 +1,17 @@
 """Probes that may be had of the services that were found, by kind; each is to be tried by `harness doctor`.
 
-Only what can be asked without writing anything, and without a password that the files do not hold. A candidate says
-which bound would be good of it, so that starting scenarios can use it.
+Only what can be asked without writing anything. A candidate says which bound would be good of it, where one can be
+told, so that first scenarios can use it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
-from harness.model.probekinds import ProbeSpec
+from harness.runner.discovery.compose_project import Project
 from harness.runner.discovery.guesses import Found
 
 
@@ -25,75 +24,47 @@ class Candidate:
     service: str
     why: str
     good: Mapping[str, Any] = field(default_factory=dict)
-    means: str = "up"
-    """`up`, `age` or `count`: what scenarios can use it for."""
+    ages: bool = False
+    """Whether it tells how old something is."""
+    sure: bool = False
 
 
-def candidates(services: Mapping[str, Found]) -> list[Candidate]:
-    """Return the probes that may be had, in the order of the services; each fits the description's form."""
+def candidates(project: Project, services: Mapping[str, Found]) -> list[Candidate]:
+    """Return the probes that may be had, in the order of the services."""
+    from harness.runner.discovery.store_candidates import of_store
+    from harness.runner.discovery.tool_candidates import of_tool
+
     found: dict[str, Candidate] = {}
     for service in services.values():
-        if service.port is None:
+        if service.job:
             continue
-        for candidate in (*_up(service), *_of_kind(service)):
-            if _fits(candidate.spec):
-                found.setdefault(candidate.name, candidate)
+        for candidate in (*_up(service), *of_tool(project, service), *of_store(project, service, services)):
+            found.setdefault(candidate.name, candidate)
     return list(found.values())
-
-
-def _fits(spec: Mapping[str, Any]) -> bool:
-    try:
-        ProbeSpec.model_validate(dict(spec))
-    except ValidationError:
-        return False
-    return True
 
 
 def name_of(service: str, ending: str) -> str:
     """Return a probe's name: the service's, and what is measured."""
-    return f"{service.replace('-', '_')}_{ending}"
+    return f"{re.sub(r'[^A-Za-z0-9]+', '_', service).strip('_')}_{ending}"
 
 
 def _up(service: Found) -> Iterator[Candidate]:
-    """An HTTP answer of the service's health path."""
-    health = service.health.value if service.health is not None else {}
-    path = health.get("http")
-    if path is None:
-        return
-    url = f"http://{service.address}{path}"
-    why = service.health.why if service.health is not None else ""
-    yield Candidate(
-        name_of(service.name, "up"),
-        {"http": {"url": url}, "unit": "ratio", "summary": f"Whether {service.name} answers on {path}"},
-        service.name,
-        why,
-        {"at_least": 1},
-    )
-
-
-def _of_kind(service: Found) -> Iterator[Candidate]:
-    base = f"http://{service.address}"
-    if service.kind.name == "prometheus":
-        yield Candidate(
-            "targets_up",
-            {
-                "json": {"url": f"{base}/api/v1/query?query=min(up)", "path": "data.result.0.value.1"},
-                "summary": "1 while every target of Prometheus answers its scrapes",
-            },
-            service.name,
-            "Prometheus keeps `up` for each of its targets",
-            {"at_least": 1},
-        )
-    elif service.kind.name == "mlflow":
-        url = f"{base}/api/2.0/mlflow/registered-models/search"
-        yield Candidate(
-            name_of(service.name, "model_version"),
-            {
-                "json": {"url": url, "path": "registered_models.0.latest_versions.0.version"},
-                "summary": "The newest version of the first registered model",
-            },
-            service.name,
-            "the registry's own API; with several models, name yours",
-            {},
-            "count",
-        )
+    """Whether it answers on its health path; else what its own health check says; else whether it runs."""
+    health = service.health
+    path = health.value.get("http") if health is not None else None
+    up: Mapping[str, Any] = {"at_least": 1}
+    if health is not None and path is not None:
+        spec = {"http": {"url": f"http://{service.address}{path}"}, "summary": f"1 while {service.name} answers {path}"}
+        yield Candidate(name_of(service.name, "up"), spec, service.name, health.why, up, sure=health.sure)
+        if service.kind.what in ("serving", "gateway"):
+            spec = {"http": {"url": f"http://{service.address}{path}", "read": "latency"}}
+            why = "how long that answer takes; better is a request of your own: `method`, `body`"
+            yield Candidate(name_of(service.name, "latency"), spec, service.name, why)
+    elif service.checks_itself:
+        spec = {"container": {"service": service.name, "read": "healthy"}}
+        why = "what compose's own health check of it says; in containers only"
+        yield Candidate(name_of(service.name, "healthy"), spec, service.name, why, up, sure=True)
+    else:
+        spec = {"container": {"service": service.name, "read": "up"}}
+        why = "whether its container runs, which is little; in containers only"
+        yield Candidate(name_of(service.name, "runs"), spec, service.name, why, up, sure=True)

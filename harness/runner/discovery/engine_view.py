@@ -51,6 +51,7 @@ def engine_view(files: Sequence[Path], folder: Path) -> EngineView:
         return EngineView(name, None, f"no answer within {WITHIN_S:g} s")
     if done.returncode != 0:
         said = " ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
+        said = said.partition(" You might be seeing this error")[0]  # 1.29's advice, which is seldom to the point
         return EngineView(name, None, said[:300] or f"exit code {done.returncode}")
     try:
         tree = parse_tree(done.stdout, f"{name} config")

@@ -73,8 +73,10 @@ def guess_all(project: Project) -> dict[str, Found]:
     places = seen(project)
     ends = _one_offs(project)
     found = {name: _service(project, name, body, places, name in ends) for name, body in project.services.items()}
-    for one in places:
-        found[one.consumer].links.setdefault(one.service, []).append(one)
+    for name in found:
+        for one in places:
+            if one.service == name:
+                found[one.consumer].links.setdefault(name, []).append(one)
     return found
 
 
@@ -91,6 +93,8 @@ def _one_offs(project: Project) -> set[str]:
 
 def _service(project: Project, name: str, body: Mapping[str, Any], places: list[Seen], ends: bool) -> Found:
     built = read_dockerfile(project.folder, body.get("build"))
+    if body.get("command") or body.get("entrypoint"):  # another program than the one that the image was made for
+        built = Built(image=built.image, environment=built.environment)
     words = _words(body, built)
     image = str(body.get("image") or "")
     kind, why = kind_of(words, image, name)
@@ -160,7 +164,8 @@ def _port(
         where = next(one.where for one in places if one.service == name and one.port == port)
         return Guess(port, f"others know it by this one: {where}", sure=True)
     if checked[0] is not None:
-        return Guess(checked[0], f"its health check asks there ({project.place((*at, 'healthcheck'))})", sure=True)
+        where = project.place((*at, "healthcheck")) if _checks(body) else "in its Dockerfile"
+        return Guess(checked[0], f"its health check asks there ({where})", sure=True)
     if listed:
         more = f", one of {len(listed)}" if len(listed) > 1 else ""
         return Guess(listed[0], f"compose names it{more} ({project.place((*at, 'ports'))})", sure=len(listed) == 1)
@@ -176,7 +181,7 @@ def _health(found: Found, checked: tuple[int | None, str | None], project: Proje
         return None
     port, path = checked
     if path is not None and port == found.port.value:
-        where = project.place(("services", name, "healthcheck"))
+        where = project.place(("services", name, "healthcheck")) if found.checks_itself else "in its Dockerfile"
         return Guess({"http": path}, f"its own health check asks this ({where})", sure=True)
     if found.kind.name == "tf-serving":
         model = found.environment.get("MODEL_NAME", "model")

@@ -17,6 +17,7 @@ from harness.runner.discovery.mounted import Rule, Timing
 
 MOST_OF_A_KIND = 4
 MOST_ALERTS = 8
+TARGETS_UP = "targets_up"
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _lost_stores(ground: Ground) -> Iterator[Starter]:
 
 
 def _crashes(ground: Ground) -> Iterator[Starter]:
-    for service in _in_order(ground, "serving", "gateway", "tracking", "training"):
+    for service in _in_order(ground, "serving", "gateway", "tracking", "training", "pipeline"):
         if "container.kill" not in ground.faults:
             continue
         restarts = service.restart not in ("no", "")
@@ -136,9 +137,10 @@ def _pauses(ground: Ground) -> Iterator[Starter]:
 
 def _stale(ground: Ground) -> Iterator[Starter]:
     for probe in ground.probes:
-        if probe.means != "age" or "container.pause" not in ground.faults:
+        if not probe.ages or "container.pause" not in ground.faults:
             continue
-        writers = [name for name in ground.consumers(probe.service) if ground.services[name].kind.what != "watch"]
+        users = [ground.services[name] for name in ground.consumers(probe.service)]
+        writers = [user.name for user in users if user.kind.what != "watch" and not user.job]
         if not writers:
             continue
         writer = next((n for n in writers if ground.services[n].kind.what in ("pipeline", "other")), writers[0])
@@ -149,7 +151,10 @@ def _stale(ground: Ground) -> Iterator[Starter]:
             ("data", "freshness"),
             ground.services[probe.service],
             {"fault": "container.pause", "target": {"service": writer}},
-            [f"whether {writer} is who writes it", f"the age of {probe.name} that is too old"],
+            [
+                f"whether {writer} is who writes it",
+                f"the age that is too old, as a bound of {probe.name} under `recovered`",
+            ],
             breaks=False,
         )
 
@@ -169,8 +174,10 @@ def _starter(
     heals_itself: bool = False,
 ) -> Starter:
     """Put a scenario together: what is up before, what must stay, what must come back, which alerts there are."""
-    bounded = [probe for probe in ground.probes if probe.good]
-    own = [probe for probe in bounded if breaks and _is_about(probe, service, ground)]
+    bounded = _bounded(ground)
+    about = [probe for probe in bounded if breaks and _is_about(probe, service, ground)]
+    # Between two scrapes a crash that is soon over goes unseen; nothing can be said of it either way.
+    own = [probe for probe in about if not (heals_itself and probe.name == TARGETS_UP)]
     last_s = max([20, *(_rounded(_detect_s(ground, rule)) for rule in ground.rules)])
     return Starter(
         name=name,
@@ -179,7 +186,7 @@ def _starter(
         step={"id": name, "at": "5s", **fault, "for": f"{last_s}s"},
         edit=edit,
         steady=[_bound(probe, "before") for probe in bounded],
-        stays=[_bound(probe, "stays") for probe in bounded if probe not in own],
+        stays=[_bound(probe, "stays") for probe in bounded if probe not in about],
         recovered=[
             _bound(probe, "again") | {"within": "60s"} | ({"from": "injection"} if heals_itself else {})
             for probe in own
@@ -190,19 +197,25 @@ def _starter(
     )
 
 
+def _bounded(ground: Ground) -> list[Candidate]:
+    """Return the probes that have a bound; of a service's, those that its engine answers only where there is no other.
+
+    What an engine says of health is late by its interval and retries, so that much can come and go unseen.
+    """
+    good = [probe for probe in ground.probes if probe.good]
+    asked = {probe.service for probe in good if "container" not in probe.spec}
+    return [probe for probe in good if "container" not in probe.spec or probe.service not in asked]
+
+
 def _is_about(probe: Candidate, service: Found, ground: Ground) -> bool:
     """Whether a probe must break while the service is gone: its own, and the one over all that Prometheus scrapes."""
-    scraped = probe.name == "targets_up" and service.name in ground.services[probe.service].links
-    return probe.service == service.name or scraped
+    if probe.name == TARGETS_UP:
+        return service.name == probe.service or service.name in ground.services[probe.service].links
+    return probe.service == service.name
 
 
 def _bound(probe: Candidate, ending: str) -> dict[str, Any]:
-    return {"id": f"{probe.name}-{ending}", "probe": probe.name, **probe.good, **_window(probe)}
-
-
-def _window(probe: Candidate) -> dict[str, Any]:
-    """Shares need a number of samples that a polled probe has in its window."""
-    return {"over": "3s", "min_samples": 10} if probe.spec.get("unit") == "ratio" else {"over": "3s"}
+    return {"id": f"{probe.name}-{ending}", "probe": probe.name, **probe.good}
 
 
 def _clause(ground: Ground, rule: Rule) -> dict[str, Any]:

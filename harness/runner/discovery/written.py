@@ -43,7 +43,7 @@ class Discovery:
 def discover(project: Project, out: Path, faults: Mapping[str, FaultKind]) -> Discovery:
     """Find out what there is, and write down, as text, what is made of it."""
     services = guess_all(project)
-    probes = candidates(services)
+    probes = candidates(project, services)
     rules, pace = _rules(project, services)
     text = _render("stack.yaml.j2", **_stack(project, out, services, probes, rules))
     ground = Ground(services, _nodes(services), _links(services), probes, rules, pace, faults)
@@ -93,13 +93,14 @@ def _stack(
     return {
         "mark": MARK,
         "own": STACK_FILE,
-        "scenarios": SCENARIOS,
         "project": project.composed.variables.get("COMPOSE_PROJECT_NAME") or name,
         "stack": name,
         "base": base,
         "profiles": profiles,
         "links": _declared(services),
-        "probes": [_probe(candidate, services) for candidate in probes],
+        "probes": [
+            {"name": probe.name, "spec": probe.spec, "why": comment(probe.why), "sure": probe.sure} for probe in probes
+        ],
         "sources": _sources(services),
         "alerts": [_alert(rule) for rule in rules],
         "serving": next((found for found in services.values() if found.kind.what == "serving"), None),
@@ -126,12 +127,6 @@ def _nodes(services: Mapping[str, Found]) -> dict[str, list[str]]:
     for found in services.values():
         nodes.setdefault(str(found.node.value) if found.node else found.name, []).append(found.name)
     return nodes
-
-
-def _probe(candidate: Candidate, services: Mapping[str, Found]) -> dict[str, Any]:
-    health = services[candidate.service].health
-    sure = candidate.means == "up" and health is not None and health.sure
-    return {"name": candidate.name, "spec": candidate.spec, "why": comment(candidate.why), "sure": sure}
 
 
 def _sources(services: Mapping[str, Found]) -> list[tuple[dict[str, Any], str]]:

@@ -1,0 +1,39 @@
+"""The one program of the doctor's stack: health, numbers, alerts in Prometheus' form, and a counter of evaluations."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+BEGAN_S = time.monotonic()
+FIRING = {"state": "firing", "labels": {"alertname": "Late", "service": "web"}}
+RULES = {"groups": [{"rules": [{"type": "alerting", "name": "Late"}, {"type": "recording", "name": "x"}]}]}
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == "/metrics":
+            beats = int((time.monotonic() - BEGAN_S) * 100)
+            self._say(f"rounds_total {beats}\nstill_total 7\nrows 12\n".encode())
+        elif self.path == "/api/v1/alerts":
+            self._say(json.dumps({"data": {"alerts": [FIRING]}}).encode())
+        elif self.path == "/api/v1/rules":
+            self._say(json.dumps({"data": RULES}).encode())
+        else:
+            self._say(json.dumps({"age": 3.5, "name": "web"}).encode())
+
+    def _say(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()

@@ -1,0 +1,181 @@
+"""`harness doctor`: everything looked at on a stack that really runs, what does not work, and what helps."""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from calling import Called, Harness
+
+import harness.runner.doctor.ground
+
+STACK = Path(__file__).parent / "doctor_stack"
+SCENARIO = """\
+schema: 1
+scenario: {name}
+summary: The store answers late.
+stack: ../compose.yaml
+timeline:
+  - id: slow
+    at: 1s
+    fault: {fault}
+    target: {target}
+    with: {settings}
+    for: 5s
+expect: {expect}
+"""
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Path:
+    """Return a copy of the stack, to be changed."""
+    return Path(shutil.copytree(STACK, tmp_path / "clinic", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def changed(clinic: Path, old: str, new: str) -> None:
+    path = clinic / "compose.yaml"
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def found(called: Called) -> dict[str, dict[str, Any]]:
+    return {f"{one['area']} {one['name']}": one for one in json.loads(called.out)["findings"]}
+
+
+def scenario(clinic: Path, name: str, **fields: str) -> None:
+    usual = {
+        "fault": "network.latency", "target": "{link: web -> store}", "settings": "{latency: 100ms}",
+        "expect": "{stays: [{id: young, probe: age, at_most: 10s}]}",
+    }  # fmt: skip
+    folder = clinic / "scenarios"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.scenario.yaml").write_text(SCENARIO.format(**usual | fields | {"name": name}))
+
+
+def test_a_stack_in_which_all_works(clinic: Path, harness_: Harness) -> None:
+    scenario(clinic, "slow")
+    result = harness_("doctor", clinic / "compose.yaml", clinic / "scenarios", "--start", "--watch", "1s")
+    assert (result.code, result.err) == (0, "")
+    head, *rows = result.out.splitlines()
+    assert head.split() == ["what", "name", "says"]
+    said = {tuple(row.split()[:2]): row for row in rows if row}
+    assert "ok" in said["ok", "stack"]
+    table = "\n".join(" ".join(row.split()) for row in rows)
+    for part in (
+        "probe age 3.5 s (in",
+        "probe rows 12 (in",
+        "alerts http://web:18001 1 firing: Late; rules are being evaluated",
+        "alerts declared alerts 1 of 1 are rules of a source",
+        "link web -> store runs through the proxy:",
+        "scenario slow nothing is missing",
+    ):
+        assert part in table
+    assert rows[-1] == "all works"
+
+
+def test_what_does_not_work_is_said_with_what_helps(clinic: Path, harness_: Harness) -> None:
+    changed(clinic, "path: age", "path: name")
+    changed(clinic, "name: rows", "name: columns")
+    changed(clinic, "heartbeat: rounds_total", "heartbeat: still_total")
+    changed(clinic, "alerts: {Late: {}}", "alerts: {Late: {}, Lost: {}}")
+    scenario(clinic, "rests-on-age")
+    scenario(clinic, "rests-on-alerts", expect="{detected: [{id: seen, alert: Lost, within: 5s}]}")
+    scenario(clinic, "rests-on-nothing", expect="{}")
+    scenario(clinic, "no-such-link", target="{link: web -> stoer}")
+    result = harness_("doctor", clinic / "compose.yaml", clinic / "scenarios", "--start", "--watch", "1s", "--json")
+    assert result.code == 1
+    seen = found(result)
+    assert json.loads(result.out)["works"] is False
+    wrong = {name: one["says"] for name, one in seen.items() if one["state"] == "wrong"}
+    assert wrong.pop("scenario no-such-link").count("did you mean 'web -> store'?") == 1
+    assert wrong == {
+        "probe age": "no number at 'name'",
+        "probe rows": "no series columns with these labels",
+        "alerts http://web:18001": "1 firing: Late; no rule was evaluated meanwhile",
+        "alerts Lost": "no source has a rule of that name",
+        "scenario rests-on-age": "probe age: no number at 'name'",
+        "scenario rests-on-alerts": "alert Lost: no source has a rule of that name; alert source http://web:18001: "
+        "1 firing: Late; no rule was evaluated meanwhile",
+    }
+    assert seen["scenario rests-on-nothing"]["state"] == "note"
+    assert all(seen[name]["remedy"] for name in wrong if not name.startswith("scenario"))
+    plain = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "1s")
+    assert plain.code == 1
+    assert "what helps:\n  probe age: is the address right" in plain.out
+    assert "do not work" in plain.out.splitlines()[-1]
+
+
+def test_a_source_without_a_heartbeat_is_noted(clinic: Path, harness_: Harness) -> None:
+    changed(clinic, ", heartbeat: rounds_total", "")
+    result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
+    assert result.code == 0
+    assert found(result)["alerts http://web:18001"]["state"] == "note"
+
+
+def test_a_source_that_does_not_answer(clinic: Path, harness_: Harness) -> None:
+    changed(clinic, 'url: "http://web:18001", heartbeat', 'url: "http://store:18003", heartbeat')
+    result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
+    assert result.code == 1
+    assert found(result)["alerts http://store:18003"]["state"] == "wrong"
+
+
+def test_a_stack_that_does_not_start(clinic: Path, harness_: Harness) -> None:
+    path = clinic / "compose.yaml"
+    path.write_text(path.read_text().replace("[python, -m, doctor_stack_server", "[no-such-program"))
+    result = harness_("doctor", path, "--start")
+    assert result.code == 4
+    assert "needs 'no-such-program', which is not there" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "there is no running stack to examine — have it started with --start"),
+        (("--attach", "shop"), "--attach: there is nothing to attach to on the local backend"),
+        (("--start", "--attach", "shop"), "--start: a stack is either started or attached to"),
+        (("--start", "--backend", "podman"), "there is no backend 'podman'"),
+        (("--start", "--watch", "long"), "--watch: 'long' is not a duration — write one such as 5s or 1min"),
+        (("--backend", "compose"), "name the compose project that runs with --attach"),
+    ],
+)
+def test_what_cannot_be_asked(clinic: Path, harness_: Harness, arguments: tuple[str, ...], said: str) -> None:
+    result = harness_("doctor", clinic / "compose.yaml", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert said in result.err
+
+
+def test_a_stack_that_there_is_not(harness_: Harness) -> None:
+    assert harness_("doctor", "gone.yaml", "--start").code == 2
+    assert harness_("doctor", "refrence", "--start").code == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # docker-py leaves its socket open
+def test_an_engine_that_cannot_be_reached(clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{clinic}/no.sock")
+    result = harness_("doctor", clinic / "compose.yaml", "--backend", "compose", "--attach", "shop")
+    assert (result.code, result.out) == (4, "")
+    assert "no Docker engine answers at unix://" in result.err
+    assert "DOCKER_HOST" in result.err
+    gc.collect()
+
+
+def test_leftovers_of_earlier_runs_are_told(clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness.runner.doctor.ground, "zygotes", lambda: iter([object()]))
+    result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
+    assert result.code == 0
+    assert found(result)["ground other stacks"]["state"] == "note"
+
+
+def test_a_disk_that_is_full(clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: Path) -> Any:
+        return shutil._ntuple_diskusage(10**9, 10**9, 1000)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(shutil, "disk_usage", full)
+    result = harness_("doctor", clinic / "compose.yaml", "--start")
+    assert result.code == 4, "the backend refuses to start then, with the same finding"
+    assert "full" in result.err

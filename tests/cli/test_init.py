@@ -1,0 +1,121 @@
+"""`harness init`: what it prints, what it writes where, and the files that it leaves alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from calling import Harness
+
+COMPOSE = """\
+services:
+  store: {image: "redis:7", volumes: ["data:/data"]}
+  web: {image: web, command: uvicorn app:app --port 8000, environment: {STORE: "store:6379"}, restart: always}
+volumes: {data: {}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with a compose file, which is made the working directory."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "compose.yaml").write_text(COMPOSE)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_was_found_is_shown_with_what_is_uncertain(project: Path, harness_: Harness) -> None:
+    result = harness_("init", "--no-engine")
+    assert result.code == 0
+    head, store, web, *_ = result.out.splitlines()
+    assert head.split() == ["service", "kind", "port", "health", "links"]
+    assert store.split() == ["store", "redis", "6379", "tcp", "?", "-"]
+    assert web.split() == ["web", "uvicorn", "8000", "tcp", "?", "store"]
+    assert "note: no alert rule was found" in result.out
+    assert "harness doctor compose.harness.yaml scenarios" in result.out
+    assert "scenarios/slow-store.scenario.yaml" in files(project)
+    assert harness_("check").code == 0
+
+
+def test_nothing_is_written_over(project: Path, harness_: Harness) -> None:
+    (project / "scenarios").mkdir()
+    mine = project / "scenarios" / "slow-store.scenario.yaml"
+    mine.write_text("# mine\n")
+    for force in ((), ("--force",)):
+        result = harness_("init", "--no-engine", *force)
+        assert result.code == 2
+        assert "scenarios/slow-store.scenario.yaml: there is a file already" in result.err
+        assert "left alone" in result.err
+        assert "--out" in result.err
+    assert mine.read_text() == "# mine\n"
+    assert files(project) == ["compose.yaml", "scenarios/slow-store.scenario.yaml"], "nothing at all is written then"
+
+
+def test_what_init_wrote_is_written_anew_only_when_asked(project: Path, harness_: Harness) -> None:
+    assert harness_("init", "--no-engine").code == 0
+    stack = project / "compose.harness.yaml"
+    first = stack.read_text()
+    stack.write_text(first + "# edited\n")
+    result = harness_("init", "--no-engine")
+    assert result.code == 2
+    assert "--force" in result.err
+    assert stack.read_text().endswith("# edited\n")
+    assert harness_("init", "--no-engine", "--force").code == 0
+    assert stack.read_text() == first
+
+
+def test_a_link_to_a_file_of_somebody_else_is_not_followed(project: Path, harness_: Harness, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.yaml"
+    elsewhere.write_text("# Written by `harness init`\n")
+    (project / "compose.harness.yaml").symlink_to(elsewhere)
+    assert harness_("init", "--no-engine", "--force").code == 2
+    assert elsewhere.read_text() == "# Written by `harness init`\n"
+
+
+def test_another_folder_for_what_is_written(project: Path, harness_: Harness) -> None:
+    assert harness_("init", "--no-engine", "--out", "chaos").code == 0
+    assert "base: [../compose.yaml]" in (project / "chaos" / "compose.harness.yaml").read_text()
+    assert harness_("check", "chaos").code == 0
+
+
+def test_a_project_elsewhere_and_files_by_name(project: Path, harness_: Harness) -> None:
+    (project / "more.yaml").write_text("services: {web: {environment: {MODE: slow}}}\n")
+    assert harness_("init", "--no-engine", "-f", "compose.yaml", "-f", "more.yaml").code == 0
+    assert "base: [compose.yaml, more.yaml]" in (project / "compose.harness.yaml").read_text()
+
+
+def test_a_folder_is_given(project: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.parent)
+    assert harness_("init", "shop", "--no-engine").code == 0
+    assert (project / "compose.harness.yaml").is_file()
+    assert harness_("check", "shop").code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("services: {a: [\n", "this is not YAML"),
+        ("services: {a: {image: x}, a: {image: y}}\n", "'a' is given twice"),
+        ("name: x\n", "there are no services"),
+    ],
+)
+def test_a_compose_file_that_cannot_be_read(project: Path, harness_: Harness, text: str, said: str) -> None:
+    (project / "compose.yaml").write_text(text)
+    result = harness_("init", "--no-engine")
+    assert result.code == 2
+    assert said in result.err
+    assert "compose.yaml" in result.err
+    assert files(project) == ["compose.yaml"]
+
+
+def test_no_compose_file(tmp_path: Path, harness_: Harness) -> None:
+    result = harness_("init", tmp_path)
+    assert result.code == 2
+    assert "there is no compose file in this folder — one is named compose.yaml" in result.err
+    assert harness_("init", tmp_path / "gone").code == 2
+    assert harness_("init", tmp_path, "-f", tmp_path / "gone.yaml").code == 2

@@ -1,0 +1,4 @@
+from airflow import DAG
+
+with DAG("retrain_daily", schedule="@daily") as dag:
+    pass
