@@ -1,0 +1,41 @@
+"""The small stack of four services, on a Docker engine, with images that can be had here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from images import base_image
+
+from harness.backends.compose.engine import client
+from harness.backends.compose.leftovers import remove_run, runs
+from harness.backends.stackfile import load_stack
+from harness.model.stack import StackDescription
+
+STACK = Path(__file__).resolve().parents[1] / "backends" / "stack" / "compose.yaml"
+
+
+@pytest.fixture
+def small_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TESTSTACK_IMAGE", "HARNESS_PROXY_IMAGE", "HARNESS_TOOLS_IMAGE"):
+        monkeypatch.setenv(name, base_image())
+
+
+@pytest.fixture
+def small(small_images: None) -> StackDescription:
+    """The description of the small stack."""
+    return load_stack(STACK)
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """Nothing of the test is left on the engine; what is, is taken off, and is a failure."""
+    engine = client()
+    before = set(runs(engine))
+    yield
+    left = set(runs(engine)) - before
+    for run in left:
+        remove_run(engine, run)
+    engine.close()
+    assert not left

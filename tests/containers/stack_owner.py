@@ -1,0 +1,30 @@
+"""A process that owns a running stack of containers: it says so, and holds it until its input ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from harness.backends.compose.backend import ComposeBackend
+from harness.backends.stackfile import load_stack
+from harness.model.backend import StackPlan
+from harness.model.stack import Link
+
+
+async def main(file: Path, run_dir: Path) -> None:
+    description = load_stack(file)
+    async with ComposeBackend(description) as backend:
+        await backend.start(StackPlan(description, run_dir, (Link("relay", "echo"),)))
+        told = {
+            "project": backend.project,
+            "echo": backend.resolve("echo:17101"),
+            "relay": backend.resolve("relay:17102"),
+        }
+        print(json.dumps(told), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,105 @@
+"""Runs side by side on one engine: none touches another, what a killed one leaves is found, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import STACK
+from images import base_image
+
+from harness.backends.asking import request
+from harness.backends.compose.engine import client
+from harness.backends.compose.labels import RUN
+from harness.backends.compose.leftovers import runs
+
+pytestmark = pytest.mark.docker
+OWNER = Path(__file__).with_name("stack_owner.py")
+HARNESS = Path(sys.executable).with_name("harness")
+COUNT = 4
+
+
+class Owner:
+    """One of the processes, with what it said of its stack."""
+
+    def __init__(self, folder: Path) -> None:
+        pipe = subprocess.PIPE
+        command = [sys.executable, str(OWNER), str(STACK), str(folder)]
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self.told: dict[str, str] = {}
+
+    def ready(self) -> None:
+        assert self.process.stdout is not None
+        self.told = json.loads(self.process.stdout.readline())
+
+    def end(self) -> None:
+        self.process.communicate(timeout=60)
+
+
+@pytest.fixture
+def bystander() -> Iterator[dict[str, Any]]:
+    """A container, a network and a volume that are nobody's business, and what the engine says of them."""
+    engine = client()
+    volume = engine.volumes.create("harness-test-bystander")
+    network = engine.networks.create("harness-test-bystander")
+    container = engine.containers.run(
+        base_image(), ["sleep", "1000"], detach=True, network=network.name, volumes={volume.name: {"bind": "/kept"}}
+    )
+    yield {"container": container, "network": network, "volume": volume}
+    container.remove(force=True)
+    network.remove()
+    volume.remove()
+    engine.close()
+
+
+def seen(bystander: dict[str, Any]) -> dict[str, Any]:
+    for one in bystander.values():
+        one.reload()
+    return {name: one.attrs for name, one in bystander.items()}
+
+
+def labelled(run: str) -> int:
+    engine = client()
+    mine = {"label": f"{RUN}={run}"}
+    found = len(engine.api.containers(all=True, filters=mine)) + len(engine.api.networks(filters=mine))
+    found += len(engine.api.volumes(filters=mine).get("Volumes") or [])
+    engine.close()
+    return found
+
+
+async def test_four_runs_one_killed(tmp_path: Path, small_images: None, bystander: dict[str, Any]) -> None:
+    before = seen(bystander)
+    owners = [Owner(tmp_path / str(k)) for k in range(COUNT)]
+    for owner in owners:
+        owner.ready()
+    assert len({owner.told["project"] for owner in owners}) == COUNT
+    killed, *others = owners
+    killed.process.send_signal(signal.SIGKILL)
+    killed.process.communicate()
+    for owner in others:
+        for place, path in ((owner.told["echo"], "/healthz"), (owner.told["relay"], "/ask")):
+            host, _, port = place.rpartition(":")
+            assert (await request("GET", host, int(port), path))[0] == 200
+
+    assert labelled(killed.told["project"])
+    subprocess.run([HARNESS, "down"], check=True, capture_output=True)
+    assert not labelled(killed.told["project"]), "its owner is gone, so it was taken off"
+    assert all(labelled(owner.told["project"]) for owner in others), "theirs are alive, so they were left alone"
+
+    os.kill(others[0].process.pid, signal.SIGKILL)
+    others[0].process.communicate()
+    others[1].end()
+    assert not labelled(others[1].told["project"])
+    subprocess.run([HARNESS, "down", "--all"], check=True, capture_output=True)
+    engine = client()
+    assert runs(engine) == {}, "not one container, network or volume with the label"
+    engine.close()
+    others[2].process.communicate(timeout=60)
+    assert seen(bystander) == before
