@@ -14,6 +14,7 @@ from harness.model.errors import ScenarioError
 from harness.model.stack import ComposeFields, StackDescription
 from harness.runner.backends import backend_for, check_backend
 from harness.runner.doctor import examination
+from harness.runner.doctor.attaching import attach
 from harness.runner.doctor.findings import Finding
 from harness.runner.doctor.ground import ground
 from harness.runner.doctor.observing import observe
@@ -77,10 +78,12 @@ async def _on_the_stack(visit: Visit, stack: StackDescription) -> list[Finding]:
 async def _running(visit: Visit, stack: StackDescription) -> AsyncIterator[tuple[Backend, list[Finding]]]:
     backend = backend_for(stack, visit.backend)
     with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
-        links = stack.links if visit.start else ()
+        plan = StackPlan(stack, Path(folder), stack.links)
         try:
-            info = await backend.start(StackPlan(stack, Path(folder), links))
-            told = f"up in {info.ready_s:.1f} s" if visit.start else f"attached to {stack.compose.project or info.name}"
+            if visit.start:
+                told = f"up in {(await backend.start(plan)).ready_s:.1f} s"
+            else:
+                told = f"attached to the project {(await attach(backend, stack, plan)).project}"
             yield backend, [Finding("stack", stack.name, "ok", told)]
         finally:
             await backend.close()

@@ -60,7 +60,9 @@ def probes(stack: StackDescription, observed: Observed) -> Iterator[Finding]:
     for name, spec in stack.probes.items():
         readings = observed.readings.get(name, [])
         good = [reading for reading in readings if reading.value is not None]
-        if good:
+        if name in observed.errors:
+            yield Finding("probe", name, "wrong", f"cannot be asked: {observed.errors[name]}")
+        elif good:
             missed = len(readings) - len(good)
             told = _value(good[-1], spec.unit) + (f"; no answer {missed} of {len(readings)} times" if missed else "")
             yield Finding("probe", name, "wrong" if missed and readings[-1].value is None else "ok", told)
@@ -84,6 +86,9 @@ async def alert_sources(stack: StackDescription, backend: Backend, observed: Obs
     known: set[str] | None = set()
     for source in stack.alert_sources:
         seen = observed.alerts.get(source.url, [])
+        if source.url in observed.errors:
+            found.append(Finding("alerts", source.url, "wrong", f"cannot be asked: {observed.errors[source.url]}"))
+            continue
         found.append(_source(source, seen))
         rules = await _rule_names(source, backend)
         known = None if rules is None or known is None else known | rules

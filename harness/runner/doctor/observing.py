@@ -13,6 +13,7 @@ import aiohttp
 
 from harness.journal.writer import JournalWriter
 from harness.model.backend import Backend
+from harness.model.errors import HarnessError
 from harness.model.eventtime import EventClock
 from harness.model.plan import Plan
 from harness.model.readings import AlertsSeen, Body, Reading
@@ -33,6 +34,8 @@ class Observed:
 
     readings: dict[str, list[Reading]] = field(default_factory=dict)
     alerts: dict[str, list[AlertsSeen]] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    """Why a probe or a source could not be asked at all."""
     clock: EventClock | None = None
     clock_error: str | None = None
 
@@ -45,24 +48,38 @@ class Observed:
 
 
 async def observe(stack: StackDescription, backend: Backend, for_s: float, settle_s: float) -> Observed:
-    """Read every probe and alert source of a running stack for some seconds. Raises HarnessError.
+    """Read every probe and alert source of a running stack for some seconds.
 
-    Its event clock, which the ages of others are taken by, is waited for up to `settle_s`.
+    Each has a watcher of its own, so that one which cannot even be asked keeps no other from being read. The event
+    clock, which ages are taken by, is waited for up to `settle_s`.
     """
     seen = Observed()
     seen.clock, seen.clock_error = await _event_clock(stack, backend, settle_s)
     with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
         plan = _plan(stack)
         journal = JournalWriter(Path(folder) / "journal.jsonl", plan, seen.take)
-        seams = Seams(backend, stack, seen.clock)
-        watchers = Watchers(plan, stack, backend, journal)
+        parts: dict[str, StackDescription] = {}
+        for name, spec in stack.probes.items():
+            parts[name] = stack.model_copy(update={"probes": {name: spec}, "alert_sources": ()})
+        for source in stack.alert_sources:
+            parts[source.url] = stack.model_copy(update={"probes": {}, "alert_sources": (source,)})
+
+        async def watch(name: str, part: StackDescription) -> None:
+            seams = Seams(backend, part, seen.clock)
+            watchers = Watchers(plan, part, backend, journal)
+            try:
+                watchers.start(seams, None)
+                await asyncio.sleep(for_s)
+                watchers.check()
+            except HarnessError as error:
+                seen.errors[name] = str(error)
+            finally:
+                await watchers.stop()
+                await seams.close()
+
         try:
-            watchers.start(seams, None)
-            await asyncio.sleep(for_s)
-            watchers.check()
+            await asyncio.gather(*(watch(name, part) for name, part in parts.items()))
         finally:
-            await watchers.stop()
-            await seams.close()
             journal.close()
     return seen
 
@@ -72,7 +89,11 @@ async def _event_clock(
 ) -> tuple[EventClock | None, str | None]:
     if stack.event_clock is None:
         return None, None
-    url, deadline_s = backend.resolve(stack.event_clock.url), time.monotonic() + settle_s
+    try:
+        url = backend.resolve(stack.event_clock.url)
+    except HarnessError as error:
+        return None, str(error)
+    deadline_s = time.monotonic() + settle_s
     async with aiohttp.ClientSession() as session:
         while True:
             try:

@@ -1,0 +1,139 @@
+"""From a compose file that knows nothing of the harness to a doctor's visit: started for it, and attached to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from images import base_image
+
+from harness.backends.compose.labels import STACK as STACK_LABEL
+
+pytestmark = pytest.mark.docker
+
+PROGRAM = Path(__file__).parents[1] / "cli" / "doctor_stack" / "doctor_stack_server.py"
+COMPOSE = """\
+version: "3.8"
+x-service: &service
+  image: ${CLINIC_IMAGE}
+  volumes: ["./program.py:/program.py:ro"]
+  restart: always
+  stop_grace_period: 1s
+services:
+  store:
+    <<: *service
+    command: [python3, /program.py, 0.0.0.0, "18002"]
+    expose: ["18002"]
+    healthcheck: {test: [CMD, wget, -q, -O, /dev/null, "http://127.0.0.1:18002/"], interval: 1s, retries: 30}
+  serving:
+    <<: *service
+    command: [python3, /program.py, 0.0.0.0, "18001"]
+    environment: {STORE: "http://store:18002", PORT: "18001"}
+    healthcheck: {test: [CMD, wget, -q, -O, /dev/null, "http://127.0.0.1:18001/ping"], interval: 1s, retries: 30}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder of a team's compose file, with what `harness init` made of it."""
+    folder = tmp_path / f"clinic{uuid.uuid4().hex[:6]}"
+    folder.mkdir()
+    (folder / "compose.yaml").write_text(COMPOSE)
+    shutil.copy(PROGRAM, folder / "program.py")
+    for name in ("CLINIC_IMAGE", "HARNESS_PROXY_IMAGE", "HARNESS_TOOLS_IMAGE"):
+        monkeypatch.setenv(name, base_image())
+    code, out = harness(folder, "init")
+    assert code == 0, out
+    code, out = harness(folder, "check")
+    assert code == 0, out
+    return folder
+
+
+def harness(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Call the command line in a folder; return its exit code and what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from harness.cli import main; raise SystemExit(main())", *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=150, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout or done.stderr
+
+
+def visit(folder: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    options = ("--backend", "compose", "--watch", "2s", "--json")
+    code, out = harness(folder, "doctor", "compose.harness.yaml", "scenarios", *options, *arguments)
+    assert code in (0, 1), out
+    return code, {f"{one['area']} {one['name']}": one for one in json.loads(out)["findings"]}
+
+
+def test_a_stack_that_is_started_for_the_visit(project: Path) -> None:
+    code, found = visit(project, "--start")
+    wrong = {name: one["says"] for name, one in found.items() if one["state"] == "wrong" and one["area"] != "ground"}
+    assert wrong == {}
+    assert found["link serving -> store"]["says"].startswith("runs through the proxy")
+    assert found["probe serving_up"]["says"].startswith("1 ")
+    assert found["scenario crashed-serving"]["says"] == "nothing is missing"
+    assert found["ground engine"]["state"] == "ok"
+    assert code == (1 if any(one["state"] == "wrong" for one in found.values()) else 0)
+    assert left_of(project) == []
+
+
+@pytest.fixture
+def running(project: Path) -> Iterator[Path]:
+    """The team's own stack, brought up by their own command; nothing of the harness is in it."""
+    compose = ["docker-compose", "-p", project.name, "-f", "compose.yaml"]
+    call = {"cwd": project, "capture_output": True, "text": True, "timeout": 120, "env": dict(os.environ)}
+    try:
+        subprocess.run([*compose, "up", "-d"], check=True, **call)  # type: ignore[call-overload]
+        yield project
+    finally:
+        subprocess.run([*compose, "down", "-v", "-t", "1"], check=False, **call)  # type: ignore[call-overload]
+
+
+def left_of(project: Path) -> list[str]:
+    """Return the containers, networks and volumes that the harness left on the engine for this stack."""
+    mine = ["--filter", f"label={STACK_LABEL}={project.name}", "-q"]
+    asked = (["docker", "ps", "-a", *mine], ["docker", "network", "ls", *mine], ["docker", "volume", "ls", *mine])
+    told = [subprocess.run(words, capture_output=True, text=True, check=True).stdout for words in asked]
+    return " ".join(told).split()
+
+
+def containers(project: Path) -> list[tuple[str, str]]:
+    """Return every container of the project with the moment at which it was started."""
+    told = subprocess.run(
+        ["docker", "ps", "-aq", "--no-trunc", "--filter", f"label=com.docker.compose.project={project.name}"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    inspected = json.loads(
+        subprocess.run(["docker", "inspect", *told], capture_output=True, text=True, check=True).stdout
+    )
+    return sorted((one["Id"], one["State"]["StartedAt"]) for one in inspected)
+
+
+def test_a_stack_that_runs_is_examined_and_left_as_it_was(running: Path) -> None:
+    before = containers(running)
+    _, found = visit(running, "--attach", running.name)
+    assert containers(running) == before
+    assert found[f"stack {running.name}"]["says"] == f"attached to the project {running.name}"
+    assert found["service serving"]["state"] == "ok"
+    assert found["link serving -> store"]["state"] == "note"
+    subprocess.run(["docker", "stop", "-t", "1", f"{running.name}_store_1"], check=True, capture_output=True)
+    code, found = visit(running, "--attach", running.name)
+    assert code == 1
+    assert (found["service store"]["state"], found["service serving"]["state"]) == ("wrong", "ok")
+    assert found["probe store_up"]["state"] == "wrong"
+    assert "probe store_up" in found["scenario crashed-serving"]["says"]
+    assert left_of(project) == []
+
+
+def test_a_project_that_does_not_run(project: Path) -> None:
+    code, out = harness(project, "doctor", "compose.harness.yaml", "--backend", "compose", "--attach", "nobody")
+    assert code == 4
+    assert "no containers of the compose project 'nobody'" in out
