@@ -70,9 +70,8 @@ class CommandReader:
 
     async def read(self) -> float:
         """Return the number in the last line of output, or whether the command ended well."""
-        # A little less than the deadline, so that it is said what took so long.
         try:
-            done = await run(self._argv, self._around.deadline_s * 0.95, self._around.folder)
+            done = await run(self._argv, self._around.deadline_s, self._around.folder)
         except FaultError as error:
             raise NoAnswerError(error.message) from None
         if self._settings.read == "success":

@@ -22,10 +22,11 @@ from harness.model.stack import JsonProbe, MetricProbe, ProbeSpec, StackDescript
 from harness.probes.gauges import Gauges
 from harness.probes.http import access_headers
 from harness.probes.polling import Clock
-from harness.probes.reader import Around, NoAnswerError, ProbeKind, Reader
+from harness.probes.reader import Around, NoAnswerError, ProbeKind, Reader, Statuses
 from harness.probes.table import reader_for
 
 LONGEST_REASON = 300
+GRACE_S = 0.1
 Record = Callable[[Reading], object]
 
 
@@ -70,7 +71,8 @@ class Single:
 
     async def _read(self) -> tuple[float | None, str | None]:
         try:
-            async with asyncio.timeout(self._deadline_s):
+            # A reader may keep the deadline itself, and then knows best what that means.
+            async with asyncio.timeout(self._deadline_s + GRACE_S):
                 value = await self._reader.read()
         except TimeoutError:
             return None, f"no answer within {self._deadline_s:g} s"
@@ -155,10 +157,11 @@ def pollers(
         gauges = Gauges(session, url, probes, clock, age_of, record, headers, spec.deadline_s)
         found.append(Page(spec.settings.url, spec.every_s, gauges))
     states: dict[float, list[Single]] = {}
+    shared = Statuses(backend)
     for name, spec in stack.probes.items():
         if isinstance(spec.settings, JsonProbe | MetricProbe):
             continue
-        around = Around(backend, stack, session, spec.deadline_s, age_of)
+        around = Around(backend, stack, session, spec.deadline_s, age_of, shared)
         single = Single(name, spec, reader_for(spec, around, kinds), clock, record)
         if spec.kind == "container":
             states.setdefault(spec.every_s, []).append(single)

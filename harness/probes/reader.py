@@ -6,6 +6,7 @@ own offers a `ProbeKind` under the entry-point group `harness.probes`.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic import BaseModel
 
-from harness.model.backend import Backend
+from harness.model.backend import Backend, ServiceStatus
 from harness.model.errors import ProbeError
 from harness.model.stack import StackDescription
 from harness.model.stamps import unix_of
@@ -36,6 +37,22 @@ class Reader(Protocol):
         """Give up connections. Idempotent."""
 
 
+class Statuses:
+    """The states of the services: those who ask while an answer is on its way share it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._asked: asyncio.Task[tuple[ServiceStatus, ...]] | None = None
+
+    async def get(self) -> tuple[ServiceStatus, ...]:
+        """Return every service's state. Raises BackendError."""
+        if self._asked is None or self._asked.done():
+            self._asked = asyncio.ensure_future(self._backend.status())
+            # Looked at, whoever still waits for it.
+            self._asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(self._asked)
+
+
 @dataclass(frozen=True, slots=True)
 class Around:
     """What a reader may use: where the services are, how old a stamp is, and how long one answer may take."""
@@ -46,11 +63,17 @@ class Around:
     deadline_s: float
     event_age: Callable[[float], float] | None = None
     """Turns an event time into an age by the stack's event clock; None where it has none."""
+    shared: Statuses | None = None
+    """Asks for the services' states once for all who ask at the same moment."""
 
     @property
     def folder(self) -> Path:
         """The compose file's folder, from which relative paths are seen."""
         return Path(self.stack.file).parent
+
+    async def statuses(self) -> tuple[ServiceStatus, ...]:
+        """Return every service's state. Raises BackendError."""
+        return await (self.shared.get() if self.shared is not None else self.backend.status())
 
     def reachable(self, url: str) -> str:
         """Return a URL of HTTP with its service, if it names one, replaced by where that is. Raises BackendError."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 from harness.model.backend import Backend, ServiceStatus
 from harness.model.errors import HarnessError
@@ -19,7 +18,7 @@ class ContainerReader:
 
     def __init__(self, settings: ContainerProbe, around: Around) -> None:
         self._settings = settings
-        self._backend = around.backend
+        self._around = around
 
     async def read(self) -> float:
         """Return whether the service runs or is healthy, as 1 or 0, or how often it was restarted."""
@@ -40,25 +39,13 @@ class ContainerReader:
 
     async def _status(self) -> ServiceStatus | None:
         try:
-            found = await _all_at_once(self._backend)
+            found = await self._around.statuses()
         except HarnessError as error:
             raise NoAnswerError(error.message) from None
         return next((one for one in found if one.service == self._settings.service), None)
 
     async def close(self) -> None:
         """Nothing of its own is open."""
-
-
-_asked: WeakKeyDictionary[Backend, asyncio.Task[tuple[ServiceStatus, ...]]] = WeakKeyDictionary()
-
-
-async def _all_at_once(backend: Backend) -> tuple[ServiceStatus, ...]:
-    """Return every service's state. Those who ask while an answer is on its way share it."""
-    task = _asked.get(backend)
-    if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
-        task = _asked[backend] = asyncio.ensure_future(backend.status())
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # looked at, whoever still waits
-    return await asyncio.shield(task)
 
 
 class LogReader:
