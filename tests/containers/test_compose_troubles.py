@@ -73,6 +73,7 @@ def test_an_engine_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_compose_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    engine._compose_command.cache_clear()
     with pytest.raises(BackendError, match=r"no docker compose command.*docker-compose-plugin"):
         engine.connect()
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -147,20 +148,18 @@ def _reached_directly(near: bool, told: dict[str, Any]) -> bool:
     return near and sys.platform == "linux" and not virtual
 
 
+@functools.cache
 def _compose_command() -> tuple[str, ...]:
-    """Return the compose command: version 2 where there is one, else 1.29."""
-    for words in (("docker", "compose"), ("docker-compose",)):
-        if shutil.which(words[0]) is None:
-            continue
+    """Return the compose command: the plugin of docker where there is one, else docker-compose (1.29, or 2 by itself)."""
+    if shutil.which("docker") is not None:
         try:
-            told = subprocess.run(
-                [*words, "version", "--short"], capture_output=True, text=True, timeout=20, check=False
-            )
+            asked = subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=20, check=False)
         except (OSError, subprocess.TimeoutExpired):
-            continue
-        version = told.stdout.strip().removeprefix("v")
-        if told.returncode == 0 and version and (version[0] in "23456789" or version.startswith("1.29")):
-            return words
+            asked = None
+        if asked is not None and asked.returncode == 0:
+            return ("docker", "compose")
+    if shutil.which("docker-compose") is not None:  # to ask it for its version would take it a third of a second
+        return ("docker-compose",)
     remedy = "install Docker Compose v2 (the package docker-compose-plugin), or docker-compose 1.29"
     raise BackendError("there is no docker compose command", remedy=remedy)
 
