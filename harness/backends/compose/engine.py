@@ -150,7 +150,7 @@ def _reached_directly(near: bool, told: dict[str, Any]) -> bool:
 
 @functools.cache
 def _compose_command() -> tuple[str, ...]:
-    """Return the compose command: the plugin of docker where there is one, else docker-compose (1.29, or 2 by itself)."""
+    """Return the compose command: docker's plugin where there is one, else docker-compose (1.29, or 2 by itself)."""
     if shutil.which("docker") is not None:
         try:
             asked = subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=20, check=False)
