@@ -72,7 +72,7 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> Rewriting | CorruptObject
         if field not in stamped:
             raise FaultError(f"no field {field!r} in the key space {name}", remedy=did_you_mean(field, stamped))
     keyspace = seams.keyspace(name)
-    return Rewriting(keyspace, _Rows(keyspace, corruption, seed, step.id).decide)
+    return Rewriting(keyspace, _Rows(keyspace, corruption, seed, step.id).decide, kept=seams.kept(step.id))
 
 
 KIND = FaultKind(

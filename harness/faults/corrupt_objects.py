@@ -1,7 +1,7 @@
 """Rows of a dataset's Parquet objects, changed in place: those that are there, and each that is written while it lasts.
 
 Object stores tell nobody of new objects, so the prefix is listed over and over. What each object was is kept until
-the fault ends; then every object that still is as it was changed is put back, byte for byte.
+the fault ends, on disk too; then every object that still is as it was changed is put back, byte for byte.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+from pathlib import Path
 from typing import Any
 
 from harness.faults.corruption import Corruption
@@ -16,6 +17,7 @@ from harness.model.chance import chosen
 from harness.model.errors import FaultError
 from harness.model.fault import Landing
 from harness.seams import Seams
+from harness.seams.kept import Kept
 from harness.seams.stored import NoObjectError, Stored
 
 LIST_EVERY_S = 0.1
@@ -40,12 +42,14 @@ class CorruptObjects:
         self._seen: dict[str, str] = {}
         self._unreadable: dict[str, str] = {}
         self._originals: dict[str, tuple[bytes, str]] = {}
+        self._kept = seams.kept(fault)
         self._manifest: list[dict[str, Any]] = []
         self._rows_hit = 0
 
     async def prepare(self) -> dict[str, Any]:
         """Which objects are there now; what they are is kept once they are changed."""
-        return {"objects": [o.key for o in await self._objects.list(self._spec.prefix)]}
+        kept = {"kept": str(self._kept.folder)} if self._kept is not None else {}
+        return {"objects": [o.key for o in await self._objects.list(self._spec.prefix)], **kept}
 
     async def inject(self) -> None:
         """Change what is there, and go on with what comes."""
@@ -91,6 +95,8 @@ class CorruptObjects:
                 if hits:
                     # Kept before it is written: a write whose answer was lost must be taken back too.
                     self._originals[stored.key] = (data, _digest(written))
+                    if self._kept is not None:
+                        await asyncio.to_thread(self._kept.keep_object, stored.key, data, _digest(written))
                     await self._objects.put(stored.key, written)
                     self._manifest.extend(hits)
                     self._rows_hit += len({(h["entity"], h["event_time"]) for h in hits})
@@ -129,6 +135,9 @@ class CorruptObjects:
                 task.cancel()
         if task is not None:
             await asyncio.wait([task])
+        if not self._originals and "kept" in undo:  # the process that changed them is gone
+            for key, data, digest in Kept(Path(undo["kept"])).objects():
+                self._originals[key] = (data, digest)
         for key, (data, _) in self._originals.items():
             if await self._as_changed(key):
                 await self._objects.put(key, data)

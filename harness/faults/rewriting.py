@@ -11,9 +11,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.model.fault import Landing
+from harness.seams.kept import Kept
 from harness.seams.rows import Change, Row
 
 LOOK_S = 1.0
@@ -44,7 +46,9 @@ class Rewriting:
         keyspace: Keyspace,
         decide: Callable[[str, Row], Change | None],
         before: Callable[[dict[str, Row]], None] | None = None,
+        kept: Kept | None = None,
     ) -> None:
+        self._kept = kept
         self._keyspace = keyspace
         self._stamp_of = keyspace.spec.stamps
         self._decide = decide
@@ -57,7 +61,8 @@ class Rewriting:
 
     async def prepare(self) -> dict[str, Any]:
         """What the store notified before."""
-        return {NOTIFY: await self._keyspace.notifications()}
+        kept = {"kept": str(self._kept.folder)} if self._kept is not None else {}
+        return {NOTIFY: await self._keyspace.notifications(), **kept}
 
     async def inject(self) -> None:
         """Begin to change rows: those that are there, and each new one."""
@@ -72,7 +77,11 @@ class Rewriting:
         producer left alone when it wrote others."""
         ours = {f for f in self._last.get(key, {}) if self._still(key, f, row)}
         rest = {f: v for f, v in row.items() if f not in ours}
-        return self._decide(key, rest) if any(f in rest for f in self._stamp_of) else None
+        change = self._decide(key, rest) if any(f in rest for f in self._stamp_of) else None
+        if change is not None and self._kept is not None:  # before it is made, for whoever may have to put it back
+            stamps = {field: row[self._stamp_of[field]] for field in change.after}
+            self._kept.keep_lines([{"key": key, "stamps": stamps, "before": change.before, "after": change.after}])
+        return change
 
     def _still(self, key: str, field: str, row: Row) -> bool:
         changed = self._last[key][field]
@@ -122,6 +131,11 @@ class Rewriting:
         flags = undo.get(NOTIFY)
         if flags is not None:
             await self._keyspace.notify(flags)
+        if not self._last and "kept" in undo:  # the process that changed them is gone
+            for line in Kept(Path(undo["kept"])).lines():
+                last = self._last.setdefault(line["key"], {})
+                for field, value in line["after"].items():
+                    last[field] = _Changed(line["stamps"][field], line["before"][field], value)
         for key, fields in self._last.items():
             # Field by field: a field whose row has been written again meanwhile does not keep others from repair.
             for field, changed in fields.items():

@@ -113,7 +113,7 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> Stopped | Rewriting:
         raise FaultError("mode replay needs target.keyspace: it is there that old values are written again")
     keyspace = seams.keyspace(step.target.keyspace)
     old = _OldValues(keyspace.spec.stamps)
-    return Rewriting(keyspace, old.decide, before=old.remember)
+    return Rewriting(keyspace, old.decide, before=old.remember, kept=seams.kept(step.id))
 
 
 KIND = FaultKind(

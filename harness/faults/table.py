@@ -19,6 +19,17 @@ MODULES = (
     "container_kill",
     "container_stop",
     "container_pause",
+    "restart_loop",
+    "container_oom",
+    "container_cpu",
+    "disk_full",
+    "volume_read_only",
+    "network_disconnect",
+    "network_partition",
+    "container_image",
+    "container_environment",
+    "container_file",
+    "clock_skew",
 )
 
 

@@ -5,6 +5,7 @@ Three services that do next to nothing: what is tested is what the faults do to 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -12,13 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fault_cases import PREVIOUS
 from images import base_image
 
 from harness.backends.compose.labels import PROJECT, RUN, SERVICE
 from harness.model.stack import ServiceSpec, StackDescription
 
 SERVICES = ("worker", "store", "web")
-_IDLE = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(0)); time.sleep(3600)"
+_IDLE = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); signal.pause()"
 _COMPOSE = """\
 version: "2.4"
 x-base: &base
@@ -70,6 +72,9 @@ def small_project(folder: Path, octet: int) -> Iterator[str]:
         store_address=f"172.30.{octet}.9",
     )  # fmt: skip
     file.write_text(text, encoding="utf-8")
+    dockerfile = f"FROM {base_image()}\nENV MODEL_VERSION=1\n"
+    subprocess.run(["docker", "build", "-q", "-t", PREVIOUS, "-"], input=dockerfile, text=True, check=True,
+                   capture_output=True, env={**os.environ, "DOCKER_BUILDKIT": "0"})  # fmt: skip
     compose = ["docker-compose", "-p", project, "-f", str(file)]
     try:
         subprocess.run([*compose, "up", "-d"], check=True, capture_output=True, text=True, timeout=120)

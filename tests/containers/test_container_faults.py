@@ -7,7 +7,7 @@ the engine tells of every container what it told before.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -65,8 +65,8 @@ def make(containers: EngineContainers) -> Make:
 
 
 @pytest.fixture
-async def look(client: Any, project: str) -> AsyncIterator[Callable[[], list[dict[str, Any]]]]:
-    yield lambda: [stable(told) for told in containers_of(client, project)]
+def look(client: Any, project: str) -> Callable[[], list[dict[str, Any]]]:
+    return lambda: [stable(told) for told in containers_of(client, project)]
 
 
 def test_every_kind_that_needs_containers_is_here() -> None:

@@ -239,7 +239,11 @@ def limit_memory(pid: int, limit: int) -> Answer:
 
 
 def fill_memory(pid: int, within_s: float) -> Answer:
-    """Fill the container's memory until the kernel kills one of its processes; the filler itself is exempt."""
+    """Fill the container's memory until the kernel kills one of its processes.
+
+    The kernel takes the one that it finds worst. The filler would be that, and to exempt it takes a capability that
+    root may lack; so the others are made worse meanwhile, all alike.
+    """
     folder, version = group(pid, "memory")
     now, spare = memory(pid), _available()
     if now["limit"] < 0 or now["limit"] - now["used"] > 0.8 * spare:
@@ -254,12 +258,31 @@ def fill_memory(pid: int, within_s: float) -> Answer:
         except OSError:
             return True
 
+    scores = {one: score for one in _members(folder) if (score := _worse(one)) is not None}
     child = _joined(folder, _allocate)
     try:
         _until(killed, within_s)
     finally:
         _ended(child)
+        for one, score in scores.items():
+            with contextlib.suppress(OSError):
+                Path(f"/proc/{one}/oom_score_adj").write_text(str(score))
     return {"ended": killed()}
+
+
+def _members(folder: Path) -> list[int]:
+    return [int(one) for one in (folder / "cgroup.procs").read_text().split()]
+
+
+def _worse(pid: int) -> int | None:
+    """Let the kernel prefer a process when memory runs out; return its score before, None where it has ended."""
+    place = Path(f"/proc/{pid}/oom_score_adj")
+    try:
+        before = int(place.read_text())
+        place.write_text(str(min(1000, before + 1000)))
+    except OSError:
+        return None
+    return before
 
 
 def _available() -> int:
@@ -271,7 +294,7 @@ def _available() -> int:
 
 def belongs_here(pid: int, folder: Path) -> bool:
     """Whether a process is in a control group now."""
-    return str(pid) in (folder / "cgroup.procs").read_text().split()
+    return pid in _members(folder)
 
 
 def _joined(folder: Path, work: Any) -> int:
@@ -280,8 +303,6 @@ def _joined(folder: Path, work: Any) -> int:
         return child
     try:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it must not outlive this program
-        if work is _allocate:
-            Path("/proc/self/oom_score_adj").write_text("-1000")
         (folder / "cgroup.procs").write_text(str(os.getpid()))
         work()
     finally:
@@ -296,7 +317,7 @@ def _spin() -> None:
 def _allocate() -> None:
     taken = []
     while True:
-        chunk = mmap.mmap(-1, 1 << 22)
+        chunk = mmap.mmap(-1, 1 << 22, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         for offset in range(0, 1 << 22, mmap.PAGESIZE):
             chunk[offset] = 1
         taken.append(chunk)

@@ -80,7 +80,8 @@ class Replacing:
         if told["State"]["Paused"]:
             api.unpause(original)
         # Kept containers must not come back by themselves, not even when the engine is started anew.
-        api.update_container(original, restart_policy={"Name": "no", "MaximumRetryCount": 0})
+        if undo["restart"]["Name"] not in ("", "no"):  # the two say the same, and the first could not be set again
+            api.update_container(original, restart_policy={"Name": "no", "MaximumRetryCount": 0})
         api.stop(original, timeout=GRACE_S)
         if not told["Name"].endswith(KEPT_SUFFIX):
             api.rename(original, name + KEPT_SUFFIX)
@@ -105,6 +106,8 @@ class Replacing:
         environment = {k: v for k, v in environment.items() if k not in change.unset_environment}
         environment |= change.set_environment
         config["Env"] = [f"{name}={value}" for name, value in environment.items()]
+        # Compose notes each mount here too, where the engine takes it for a volume without a name.
+        config["Volumes"] = {path: {} for path in config.get("Volumes") or () if path not in change.files}
         config["Labels"] = {**(config.get("Labels") or {}), **self._labels, STANDS_FOR: told["Id"]}
         host = dict(told["HostConfig"]) | {"RestartPolicy": undo["restart"]}
         host |= _mounts(told, change)

@@ -1,0 +1,126 @@
+"""`clock.skew`: a service is started anew with a clock that is ahead or behind.
+
+A container shares its machine's wall clock, and Linux has no namespace for that one; so the clock is changed where the
+process asks for it, by libfaketime, from its image or brought along. Confirmed inside: the main process has the library
+loaded, and a program in the container reads the time that was asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from harness.faults.container_targets import CALL_LIMIT_S
+from harness.faults.stand_in import StandIn
+from harness.model.containers import ContainerState, Replacement
+from harness.model.errors import FaultError
+from harness.model.expectations import Frozen
+from harness.model.fault import FaultKind, Landing
+from harness.model.scenario import FaultStep
+from harness.model.units import format_seconds, parse_wall_s
+from harness.seams import Seams
+
+FOLDERS = (
+    "/usr/lib/x86_64-linux-gnu/faketime",
+    "/usr/lib/aarch64-linux-gnu/faketime",
+    "/usr/lib/faketime",
+    "/usr/lib64/faketime",
+    "/usr/local/lib/faketime",
+)
+LIBRARIES = tuple(f"{folder}/{name}" for folder in FOLDERS for name in ("libfaketimeMT.so.1", "libfaketime.so.1"))
+BROUGHT = "/harness-libfaketime.so"
+CLOCKS = (("date", "+%s"), ("python3", "-c", "import time; print(time.time())"))
+NEARLY_S = 2.0
+"""A program's start and whole seconds lie between two readings."""
+RUN_S = 10.0
+
+
+def _signed_s(raw: str) -> str:
+    parse_wall_s(re.sub(r"^\s*[+-]", "", raw))
+    return raw
+
+
+class Parameters(Frozen):
+    """How far off."""
+
+    offset: Annotated[str, AfterValidator(_signed_s)] = Field(
+        description="ahead, such as 2h, or behind, such as -30min"
+    )
+    library: str | None = Field(None, description="libfaketime on the harness's machine, for images without it")
+
+
+class ClockSkew(StandIn):
+    """A service whose clock is off."""
+
+    def __init__(self, step: FaultStep, seams: Seams) -> None:
+        super().__init__(step, seams)
+        self._asked = Parameters.model_validate(step.parameters)
+        text = self._asked.offset.strip()
+        self._offset_s = parse_wall_s(text.lstrip("+-")) * (-1 if text.startswith("-") else 1)
+
+    async def change(self) -> Replacement:
+        """Start it with the library before all others."""
+        files: dict[str, bytes] = {}
+        if self._asked.library is not None:
+            try:
+                files[BROUGHT] = await asyncio.to_thread(Path(self._asked.library).read_bytes)
+            except OSError as error:
+                raise FaultError(f"with.library: {self._asked.library}: {error.strerror}") from None
+            library = BROUGHT
+        else:
+            library = await self._found()
+        told = await self.containers.ask(self.service, "process", names=["LD_PRELOAD"])
+        others = told["environment"]["LD_PRELOAD"]
+        environment = {
+            "LD_PRELOAD": f"{library}:{others}" if others else library,
+            "FAKETIME": f"{self._offset_s:+.3f}",
+            # Time-outs and intervals go on as they are: only the calendar is wrong.
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+        return Replacement(set_environment=environment, files=files)
+
+    async def _found(self) -> str:
+        for path in LIBRARIES:
+            if await self.containers.read_file(self.service, path) is not None:
+                return path
+        message = f"the image of {self.service!r} has no libfaketime, and the kernel has no wall clock per container"
+        raise FaultError(message, remedy="install libfaketime in the image, or bring one along: with.library")
+
+    async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Landing:
+        """Read the clock inside and the engine's, and whether the service itself has the library."""
+        told = await self.containers.ask(self.service, "process", names=[], maps="faketime")
+        evidence: dict[str, Any] = {"offset": format_seconds(abs(self._offset_s)), "loaded": told["maps"]}
+        if not told["maps"]:
+            return Landing(
+                False, evidence | {"why": "the main process has not loaded it: perhaps it is linked statically"}
+            )
+        for argv in CLOCKS:
+            before_s = (await self.containers.ask(self.service, "clock"))["at_s"]
+            done = await self.containers.run(self.service, argv, RUN_S)
+            after_s = (await self.containers.ask(self.service, "clock"))["at_s"]
+            if done.exit_code == 0:
+                read_s = float(done.stdout.strip())
+                evidence["ahead_s"] = round(read_s - before_s, 1)
+                early_s, late_s = before_s + self._offset_s - NEARLY_S, after_s + self._offset_s + NEARLY_S
+                return Landing(early_s <= read_s <= late_s, evidence)
+        return Landing(None, evidence | {"why": "the image has no program that tells the time"})
+
+
+def _make(step: FaultStep, seams: Seams, seed: int) -> ClockSkew:
+    return ClockSkew(step, seams)
+
+
+KIND = FaultKind(
+    kind="clock.skew",
+    summary="a service is started anew with a clock that is ahead or behind",
+    targets=("service",),
+    parameters=Parameters,
+    make=_make,
+    call_limit_s=CALL_LIMIT_S,
+    in_containers=True,
+)

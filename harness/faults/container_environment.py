@@ -1,0 +1,70 @@
+"""`container.environment`: a service is started anew with other environment variables.
+
+Confirmed by the kernel: the variables that the main process was started with. Values are no evidence, for they may be
+secrets: only names are told.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from harness.faults.container_targets import CALL_LIMIT_S
+from harness.faults.stand_in import StandIn
+from harness.model.containers import ContainerState, Replacement
+from harness.model.expectations import Frozen
+from harness.model.fault import FaultKind, Landing
+from harness.model.scenario import FaultStep
+from harness.seams import Seams
+
+
+class Parameters(Frozen):
+    """Which variables."""
+
+    set: dict[str, str] = Field(default_factory=dict, description="variables and their values")
+    unset: tuple[str, ...] = Field((), description="variables that are taken away")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.set and not self.unset:
+            raise ValueError("name a variable to set or to unset")
+        both = {*self.set} & {*self.unset}
+        if both:
+            raise ValueError(f"{min(both)!r} is both set and unset")
+        return self
+
+
+class ContainerEnvironment(StandIn):
+    """A service with other variables."""
+
+    def __init__(self, step: FaultStep, seams: Seams) -> None:
+        super().__init__(step, seams)
+        self._asked = Parameters.model_validate(step.parameters)
+
+    async def change(self) -> Replacement:
+        """Other variables."""
+        return Replacement(set_environment=self._asked.set, unset_environment=self._asked.unset)
+
+    async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Landing:
+        """Ask the kernel for the variables."""
+        names = [*self._asked.set, *self._asked.unset]
+        told = await self.containers.ask(self.service, "process", names=names)
+        wanted = {**self._asked.set, **dict.fromkeys(self._asked.unset)}
+        as_wanted = {name: told["environment"][name] == value for name, value in wanted.items()}
+        return Landing(all(as_wanted.values()), {"as_wanted": as_wanted})
+
+
+def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerEnvironment:
+    return ContainerEnvironment(step, seams)
+
+
+KIND = FaultKind(
+    kind="container.environment",
+    summary="a service is started anew with other environment variables",
+    targets=("service",),
+    parameters=Parameters,
+    make=_make,
+    call_limit_s=CALL_LIMIT_S,
+    in_containers=True,
+)

@@ -1,0 +1,111 @@
+"""`container.oom`: a container's memory is filled inside its limit until the kernel kills one of its processes.
+
+A filler joins the container's control group, and the kernel is made to prefer the container's own processes: what it
+picks is the largest of them. A container without a limit gets one for as long as that takes. Confirmed by the kernel's
+counter of such kills, its log, or the engine's `OOMKilled`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault, Size
+from harness.model.containers import ContainerState
+from harness.model.errors import FaultError
+from harness.model.expectations import Frozen
+from harness.model.fault import FaultKind, Landing
+from harness.model.scenario import FaultStep
+from harness.seams import Seams
+
+WITHIN_S = 10.0
+
+
+class Parameters(Frozen):
+    """Inside which limit."""
+
+    limit: Size | None = Field(None, description="a limit for as long as it takes; the container's own unless said")
+
+
+class ContainerOom(ContainerFault):
+    """A container that runs out of memory."""
+
+    def __init__(self, step: FaultStep, seams: Seams) -> None:
+        super().__init__(step, seams)
+        self._service = self.services[0]
+        self._limit = Parameters.model_validate(step.parameters).limit
+        self._before: tuple[ContainerState, int, int] | None = None
+
+    async def prepare(self) -> dict[str, Any]:
+        """What its limit was."""
+        await self.all_running()
+        told = await self.containers.ask(self._service, "memory")
+        if self._limit is None and told["limit"] < 0:
+            message = f"the container of {self._service!r} has no memory limit that could be reached"
+            raise FaultError(message, remedy="give `mem_limit` in its compose file, or with.limit")
+        return {"service": self._service, "limit": told["limit"]}
+
+    async def inject(self) -> None:
+        """Fill its memory until the kernel kills."""
+        own = await self.containers.ask(self._service, "memory")
+        state = await self.containers.state(self._service)
+        kills = (await self.containers.ask(self._service, "oom_log"))["kills"]
+        if self._limit is not None:
+            told = await self.containers.ask(self._service, "limit_memory", limit=self._limit)
+            if "refused" in told:
+                message = (
+                    f"the kernel refuses a limit of {self._limit} bytes ({told['refused']}): {own['used']} are used"
+                )
+                raise FaultError(message, remedy="give a limit above what is used")
+        self._before = (state, own["kills"], kills)
+        await self.containers.ask(self._service, "fill_memory", within_s=WITHIN_S)
+
+    async def confirm(self) -> Landing:
+        """Ask the engine and the kernel for the kill."""
+        if self._before is None:
+            return Landing(False, {"why": "not put in"})
+        state, kills, logged = self._before
+        now = await self.containers.state(self._service)
+        log = await self.containers.ask(self._service, "oom_log")
+        evidence: dict[str, Any] = {
+            "status": now.status,
+            "oom_killed": now.oom_killed,
+            "exit_code": now.exit_code,
+            "kernel_log": log["last"] if log["kills"] > logged else None,
+        }
+        hit = log["kills"] > logged or (now.oom_killed and now.finished_at != state.finished_at)
+        if now.started_at == state.started_at and now.pid:
+            counted = (await self.containers.ask(self._service, "memory"))["kills"] - kills
+            evidence["kernel_count"] = counted
+            hit = hit or counted > 0
+        return Landing(hit, evidence)
+
+    async def revert(self, undo: dict[str, Any]) -> None:
+        """Give it the limit that it had, and start it where it does not run."""
+        self._before = None
+        service = undo["service"]
+        await self.containers.start(service)
+        told = await self.containers.ask(service, "memory")
+        if told["limit"] != undo["limit"]:
+            await self.containers.ask(service, "limit_memory", limit=undo["limit"])
+
+    async def absent(self) -> Landing:
+        """The container runs; a limit of ours ends with its revert or with the container's restart."""
+        states = await self.statuses()
+        return Landing(any(status != "running" for status in states.values()), {"containers": states})
+
+
+def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerOom:
+    return ContainerOom(step, seams)
+
+
+KIND = FaultKind(
+    kind="container.oom",
+    summary="a container's memory is filled until the kernel kills one of its processes",
+    targets=("service",),
+    parameters=Parameters,
+    make=_make,
+    call_limit_s=CALL_LIMIT_S,
+    in_containers=True,
+)

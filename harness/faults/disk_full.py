@@ -1,0 +1,125 @@
+"""`disk.full`: what is mounted at a path of a container fills up until only so many bytes are left.
+
+A file of ours takes the space. Never on the disk that the engine or its machine live on, whatever is asked; other file
+systems only up to a size that is given, so that a disk which several share is not filled by mistake. Confirmed inside
+the container's mount: what statvfs tells is free, and a write that the kernel refuses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault, Size
+from harness.model.errors import FaultError
+from harness.model.expectations import Frozen
+from harness.model.fault import FaultKind, Landing
+from harness.model.scenario import FaultStep
+from harness.seams import Seams
+
+MEMORY_AT_MOST = 10**9
+"""How much is filled without being asked for, and only of file systems in memory."""
+IN_MEMORY = ("tmpfs", "ramfs")
+SLACK = 1 << 17
+"""File systems keep account in blocks; a little is left or taken by it."""
+
+
+class Parameters(Frozen):
+    """Where, and how full."""
+
+    path: str = Field(pattern="^/", description="where it is mounted in the container")
+    leave: Size = Field(0, description="bytes left free")
+    at_most: Size | None = Field(None, description="bytes that may be written; needed on disks, 1GB in memory")
+
+
+class DiskFull(ContainerFault):
+    """A file system with no space left."""
+
+    def __init__(self, step: FaultStep, seams: Seams) -> None:
+        super().__init__(step, seams)
+        self._service = self.services[0]
+        self._asked = Parameters.model_validate(step.parameters)
+        self._filler = f".{self.tag}-full"
+        self._in = False
+
+    async def prepare(self) -> dict[str, Any]:
+        """Refuse what must not be filled."""
+        await self.all_running()
+        path = self._asked.path
+        told = await self.containers.ask(self._service, "space", path=path)
+        at_most = self._at_most(told)
+        if told["read_only"]:
+            raise FaultError(f"{path} of {self._service!r} is read-only and cannot fill up", remedy="choose another")
+        if told["free"] - self._asked.leave > at_most:
+            message = f"{told['free']} bytes are free at {path} of {self._service!r}, more than the {at_most} allowed"
+            raise FaultError(message, remedy="limit the mount's size, or allow more with.at_most")
+        return {"service": self._service, "path": path, "file": self._filler, "file_system": told["file_system"]}
+
+    def _at_most(self, told: dict[str, Any]) -> int:
+        path, kind = self._asked.path, told["file_system"]
+        where = f"{path} of {self._service!r} lies on {told['mount_point']} ({kind})"
+        if told["engines_own"] or kind == "overlay":
+            remedy = "mount a tmpfs or a volume of limited size there, such as `tmpfs: [/path:size=64m]`"
+            raise FaultError(f"{where}, which is the disk of the engine itself: it is never filled", remedy=remedy)
+        if self._asked.at_most is not None:
+            return self._asked.at_most
+        if kind in IN_MEMORY:
+            return MEMORY_AT_MOST
+        raise FaultError(f"{where}, a disk that others may use", remedy="say how much may be written: with.at_most")
+
+    async def inject(self) -> None:
+        """Write the file that takes the space."""
+        told = await self.containers.ask(self._service, "space", path=self._asked.path)
+        at_most = self._at_most(told)
+        await self.containers.ask(
+            self._service, "fill", path=self._asked.path, name=self._filler, leave=self._asked.leave, at_most=at_most
+        )
+        self._in = True
+
+    async def confirm(self) -> Landing:
+        """Ask for the free space inside, and write more than that."""
+        if not self._in:
+            return Landing(False, {"why": "not put in"})
+        path, leave = self._asked.path, self._asked.leave
+        told = await self.containers.ask(self._service, "space", path=path)
+        evidence: dict[str, Any] = {"free": told["free"], "size": told["size"], "file_system": told["file_system"]}
+        if told["free"] > leave + SLACK:
+            return Landing(False, evidence)
+        size = leave + 2 * SLACK
+        tried = await self.containers.ask(self._service, "try_write", path=path, name=f".{self.tag}-try", size=size)
+        evidence |= {"write_refused": tried.get("refused"), "written": tried["written"]}
+        return Landing(tried.get("refused") in ("ENOSPC", "EDQUOT"), evidence)
+
+    async def revert(self, undo: dict[str, Any]) -> None:
+        """Remove the file. What was in memory is gone with a container that has ended."""
+        self._in = False
+        state = await self.containers.state(undo["service"])
+        if not state.pid and undo["file_system"] not in IN_MEMORY:
+            message = f"the file that fills {undo['path']} of {undo['service']!r} is still there: it does not run"
+            raise FaultError(message, remedy=f"remove {undo['file']} from its volume")
+        if state.pid:
+            await self.containers.ask(undo["service"], "remove", path=undo["path"], name=undo["file"])
+
+    async def absent(self) -> Landing:
+        """The file is gone."""
+        state = await self.containers.state(self._service)
+        if not state.pid:
+            return Landing(False, {"status": state.status})
+        told = await self.containers.ask(self._service, "exists", path=self._asked.path, name=self._filler)
+        return Landing(bool(told["exists"]), {"filler": told["exists"]})
+
+
+def _make(step: FaultStep, seams: Seams, seed: int) -> DiskFull:
+    return DiskFull(step, seams)
+
+
+KIND = FaultKind(
+    kind="disk.full",
+    summary="what is mounted at a path of a container has no space left",
+    targets=("service",),
+    parameters=Parameters,
+    make=_make,
+    call_limit_s=CALL_LIMIT_S,
+    in_containers=True,
+)

@@ -1,0 +1,154 @@
+"""`network.partition`: packets between two groups of services are lost, both ways or one way only.
+
+They are dropped where they arrive, in the receiving container's own network, so that the sender learns nothing: no
+refusal, no error, silence. Where a link between the two runs through a fault proxy, it is silenced there too. Confirmed
+by the kernel's counters of dropped packets, which must grow when one knocks from the other side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+from pydantic import Field
+
+from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
+from harness.faults.links import Toxic, Toxics
+from harness.model.errors import FaultError
+from harness.model.expectations import Frozen
+from harness.model.fault import FaultKind, Landing
+from harness.model.scenario import FaultStep
+from harness.seams import Seams
+
+
+class Parameters(Frozen):
+    """From whom, and which way."""
+
+    apart_from: tuple[str, ...] = Field(min_length=1, description="the services on the other side")
+    way: Literal["both", "to", "from"] = Field("both", description="lost on the way to the others, from them, or both")
+
+
+class NetworkPartition(ContainerFault):
+    """Two groups of services that do not hear one another."""
+
+    def __init__(self, step: FaultStep, seams: Seams) -> None:
+        super().__init__(step, seams)
+        asked = Parameters.model_validate(step.parameters)
+        self._others = tuple(seams.service(name).name for name in asked.apart_from)
+        both = set(self.services) & set(self._others)
+        if both:
+            raise FaultError(f"{min(both)!r} is on both sides of the partition", remedy="name it once")
+        self._senders: dict[str, set[str]] = {}
+        if asked.way in ("both", "to"):
+            self._senders |= {name: set(self.services) for name in self._others}
+        if asked.way in ("both", "from"):
+            self._senders |= {name: set(self._others) for name in self.services}
+        self._silenced = self._toxics(seams)
+
+    def _toxics(self, seams: Seams) -> list[Toxics]:
+        """Return the silences for planned links: data towards the service, and answers, as each way is cut."""
+        made = []
+        for link in seams.backend.links:
+            consumer, _, service = link.partition(" -> ")
+            ways = [("upstream", consumer, service), ("downstream", service, consumer)]
+            toxics = tuple(
+                Toxic(f"{self.tag}-{stream}", "timeout", stream, {"timeout": 0})
+                for stream, sender, receiver in ways
+                if sender in self._senders.get(receiver, ())
+            )
+            if toxics:
+                made.append(Toxics(seams, (link,), toxics))
+        return made
+
+    @property
+    def _all(self) -> list[str]:
+        return [*self.services, *self._others]
+
+    async def _addresses(self) -> dict[str, dict[str, list[str]]]:
+        """Return each service's addresses by network."""
+        told = await self.each(self.containers.networks, self._all)
+        return {name: {net: found["addresses"] for net, found in nets.items()} for name, nets in told.items()}
+
+    async def prepare(self) -> dict[str, Any]:
+        """See that there is a way between them at all, and that it can be cut here."""
+        for name, status in (await self.statuses(self._all)).items():
+            if status != "running":
+                raise FaultError(f"the container of {name!r} is {status} and not running")
+        addresses = await self._addresses()
+        for receiver, senders in self._senders.items():
+            for sender in senders:
+                if not set(addresses[receiver]) & set(addresses[sender]):
+                    message = f"{sender!r} and {receiver!r} share no network, so nothing can be cut between them"
+                    raise FaultError(message, remedy="name services that talk to one another")
+        await self.each(lambda name: self.containers.ask(name, "blocked", tag=self.tag), list(self._senders))
+        return {"services": list(self._senders), "tag": self.tag}
+
+    async def inject(self) -> None:
+        """Drop what arrives from the other side."""
+        addresses = await self._addresses()
+
+        async def block(receiver: str) -> None:
+            sources = [a for s in sorted(self._senders[receiver]) for nets in addresses[s].values() for a in nets]
+            await self.containers.ask(receiver, "block", sources=sources, tag=self.tag)
+
+        for toxics in self._silenced:
+            await toxics.on()
+        await self.each(block, list(self._senders))
+
+    async def confirm(self) -> Landing:
+        """Knock from the other side and read from the kernel what was dropped."""
+        addresses = await self._addresses()
+        receivers = list(self._senders)
+        before = await self._dropped(receivers)
+        knocks: dict[str, list[str]] = {}
+        for receiver, senders in self._senders.items():
+            for sender in senders:
+                shared = set(addresses[receiver]) & set(addresses[sender])
+                knocks.setdefault(sender, []).extend(a for net in sorted(shared) for a in addresses[receiver][net])
+        await self.each(lambda name: self.containers.ask(name, "knock", addresses=knocks[name]), list(knocks))
+        after = await self._dropped(receivers)
+        grown: dict[str, int] = {}
+        for receiver, senders in self._senders.items():
+            for sender in senders:
+                own = [a for nets in addresses[sender].values() for a in nets]
+                count = sum(after[receiver].get(a, 0) - before[receiver].get(a, 0) for a in own)
+                grown[f"{sender} -> {receiver}"] = count
+        missing = [one for toxics in self._silenced for one in await toxics.missing()]
+        evidence = {"dropped_of_3_knocks": grown, "toxics_missing": missing}
+        return Landing(all(count > 0 for count in grown.values()) and not missing, evidence)
+
+    async def _dropped(self, services: list[str]) -> dict[str, dict[str, int]]:
+        told = await self.each(lambda name: self.containers.ask(name, "blocked", tag=self.tag), services)
+        return {name: found["packets"] for name, found in told.items()}
+
+    async def revert(self, undo: dict[str, Any]) -> None:
+        """Take the rules away. A container that was started anew has none any more."""
+        offs = await asyncio.gather(*(toxics.off() for toxics in self._silenced), return_exceptions=True)
+        states = await self.each(self.containers.state, undo["services"])
+        running = [name for name, state in states.items() if state.pid]
+        await self.each(lambda name: self.containers.ask(name, "unblock", tag=undo["tag"]), running)
+        for outcome in offs:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def absent(self) -> Landing:
+        """No rule of ours is there."""
+        states = await self.each(self.containers.state, list(self._senders))
+        left = await self._dropped([name for name, state in states.items() if state.pid])
+        toxics = [one for each in self._silenced for one in await each.still_on()]
+        return Landing(any(left.values()) or bool(toxics), {"rules_left": left, "toxics_left": toxics})
+
+
+def _make(step: FaultStep, seams: Seams, seed: int) -> NetworkPartition:
+    return NetworkPartition(step, seams)
+
+
+KIND = FaultKind(
+    kind="network.partition",
+    summary="packets between two groups of services are lost, both ways or one way",
+    targets=ONE_OR_MORE,
+    parameters=Parameters,
+    make=_make,
+    call_limit_s=CALL_LIMIT_S,
+    in_containers=True,
+)

@@ -1,0 +1,116 @@
+"""`volume.read_only`: what is mounted at a path of a container takes no more writes.
+
+`how: remount` changes the mount in the container's own namespace while it runs; nobody else who mounts the volume
+notices. The kernel refuses that while a file there is open for writing, as databases have them: `how: recreate` starts
+the container anew with the mount read-only. Confirmed by a write that the kernel refuses.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault
+from harness.model.containers import Replacement
+from harness.model.errors import FaultError
+from harness.model.expectations import Frozen
+from harness.model.fault import FaultKind, Landing
+from harness.model.scenario import FaultStep
+from harness.seams import Seams
+
+SOME = 4096
+
+
+class Parameters(Frozen):
+    """Where, and by which way."""
+
+    path: str = Field(pattern="^/", description="where it is mounted in the container")
+    how: Literal["remount", "recreate"] = "remount"
+
+
+class VolumeReadOnly(ContainerFault):
+    """A mount that takes no writes."""
+
+    def __init__(self, step: FaultStep, seams: Seams) -> None:
+        super().__init__(step, seams)
+        self._service = self.services[0]
+        self._asked = Parameters.model_validate(step.parameters)
+        self._change = Replacement(read_only=(self._asked.path,))
+        self._undo: dict[str, Any] | None = None
+
+    async def prepare(self) -> dict[str, Any]:
+        """See that it is mounted there, and takes writes."""
+        await self.all_running()
+        path = self._asked.path
+        mounts = {mount.target: mount for mount in await self.containers.mounts(self._service)}
+        if path not in mounts:
+            remedy = f"mounted are: {', '.join(sorted(mounts)) or 'none'}"
+            raise FaultError(f"nothing is mounted at {path} of {self._service!r}", remedy=remedy)
+        if "refused" in (tried := await self._try()):
+            raise FaultError(f"{path} of {self._service!r} takes no writes as it is ({tried['refused']})")
+        undo: dict[str, Any] = {"service": self._service, "path": path}
+        if self._asked.how == "recreate":
+            undo["replaced"] = await self.containers.plan_replacement(self._service, self._change)
+        self._undo = undo
+        return undo
+
+    async def _try(self) -> dict[str, Any]:
+        path = self._asked.path
+        return await self.containers.ask(self._service, "try_write", path=path, name=f".{self.tag}-try", size=SOME)
+
+    async def inject(self) -> None:
+        """Make it read-only."""
+        if self._asked.how == "recreate":
+            assert self._undo is not None
+            await self.containers.replace(self._service, self._change, self._undo["replaced"])
+            return
+        told = await self.containers.ask(self._service, "remount", path=self._asked.path, read_only=True)
+        if "refused" in told:
+            message = (
+                f"the kernel refuses to make {self._asked.path} of {self._service!r} read-only ({told['refused']})"
+            )
+            remedy = "a file there is open for writing: let it be recreated, with.how: recreate"
+            raise FaultError(message, remedy=remedy if told["refused"] == "EBUSY" else None)
+
+    async def confirm(self) -> Landing:
+        """Write."""
+        state = await self.containers.state(self._service)
+        if not state.pid:
+            return Landing(None, {"status": state.status, "why": "it does not run, so nothing can be written"})
+        tried = await self._try()
+        return Landing(tried.get("refused") == "EROFS", {"write_refused": tried.get("refused")})
+
+    async def revert(self, undo: dict[str, Any]) -> None:
+        """Make it writable. A container that was started anew has its own mounts already."""
+        if "replaced" in undo:
+            await self.containers.put_back(undo["replaced"])
+            return
+        state = await self.containers.state(undo["service"])
+        if state.pid and (await self.containers.ask(undo["service"], "space", path=undo["path"]))["read_only"]:
+            told = await self.containers.ask(undo["service"], "remount", path=undo["path"], read_only=False)
+            if "refused" in told:
+                raise FaultError(f"{undo['path']} of {undo['service']!r} stays read-only ({told['refused']})")
+
+    async def absent(self) -> Landing:
+        """Write again."""
+        state = await self.containers.state(self._service)
+        if not state.pid:
+            return Landing(None, {"status": state.status})
+        tried = await self._try()
+        return Landing("refused" in tried, {"write_refused": tried.get("refused")})
+
+
+def _make(step: FaultStep, seams: Seams, seed: int) -> VolumeReadOnly:
+    return VolumeReadOnly(step, seams)
+
+
+KIND = FaultKind(
+    kind="volume.read_only",
+    summary="what is mounted at a path of a container takes no more writes",
+    targets=("service",),
+    parameters=Parameters,
+    make=_make,
+    call_limit_s=CALL_LIMIT_S,
+    in_containers=True,
+)
