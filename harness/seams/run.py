@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.model.backend import Backend
@@ -18,6 +19,7 @@ from harness.model.errors import FaultError
 from harness.model.eventtime import EventClock
 from harness.model.nearest import did_you_mean
 from harness.model.stack import DatasetSpec, KeyspaceSpec, ServiceSpec, StackDescription
+from harness.seams.kept import Kept
 
 CLOSE_S = 1.0
 _IN_CONTAINERS = "run it with --backend compose"
@@ -31,12 +33,24 @@ if TYPE_CHECKING:
 class Seams:
     """Handles on a running stack."""
 
-    def __init__(self, backend: Backend, stack: StackDescription, clock: EventClock | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        stack: StackDescription,
+        clock: EventClock | None = None,
+        kept_dir: Path | None = None,
+    ) -> None:
+        """`kept_dir`: where faults keep what they change; without it they keep it in memory only."""
+        self._kept_dir = kept_dir
         self.backend = backend
         self.stack = stack
         self.clock = clock
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self._objects: dict[tuple[str, str], Objects] = {}
+
+    def kept(self, fault: str) -> Kept | None:
+        """Return where a fault may keep what it changes, for another process to put it back."""
+        return Kept(self._kept_dir / fault) if self._kept_dir is not None else None
 
     def service(self, name: str) -> ServiceSpec:
         """Return a service of the stack. Raises FaultError with the nearest valid name."""

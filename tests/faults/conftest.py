@@ -103,8 +103,8 @@ def backend(valkey_address: str, store_address: str, proxy_url: str) -> Iterator
 
 
 @pytest.fixture
-async def seams(backend: FakeBackend, description: StackDescription) -> AsyncIterator[Seams]:
-    made = Seams(backend, description, EventClock(NOW_EVENT, time.time(), 1.0))
+async def seams(backend: FakeBackend, description: StackDescription, tmp_path: Path) -> AsyncIterator[Seams]:
+    made = Seams(backend, description, EventClock(NOW_EVENT, time.time(), 1.0), tmp_path / "undo")
     yield made
     await made.close()
 

@@ -15,6 +15,8 @@ from landings import NOW_EVENT, lands
 from pydantic import ValidationError
 from real_servers import FakeBackend, proxies
 
+from harness.faults.corrupt_objects import CorruptObjects
+from harness.faults.rewriting import Rewriting
 from harness.faults.table import FAULTS
 from harness.model.fault import Fault
 from harness.seams import Seams
@@ -115,6 +117,30 @@ async def test_it_can_be_put_in_and_taken_out_again(case: str, make: Make, world
     await fault.inject()
     await fault.revert(undo)
     assert await world() == before
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_another_process_can_take_it_out(case: str, make: Make, world: Any, online: redis.Redis) -> None:
+    before = await world()
+    fault = make(*CASES[case])
+    undo = json.loads(json.dumps(await fault.prepare()))
+    await fault.inject()
+    if case == "replayed":
+        await write_news(online)
+    await lands(fault)
+    if isinstance(fault, Rewriting):
+        await fault._rewriter.stop()  # what dies with its process
+    if isinstance(fault, CorruptObjects) and fault._task is not None:
+        fault._task.cancel()
+
+    other = make(*CASES[case])
+    await other.revert(undo)
+    assert (await other.absent()).landed is False
+    after = await world()
+    if case == "replayed":
+        assert after["rows"]["f:JFK"]["delay"] == "99.5"
+        after["rows"] = before["rows"]
+    assert after == before
 
 
 NONSENSE: list[tuple[str, dict[str, Any]]] = [
