@@ -58,7 +58,7 @@ def _service_names(description: StackDescription) -> Iterator[tuple[Sequence[str
 
 def host_of(url: str) -> str | None:
     """Return the host that a URL names; None for one that is a secret, or that names a file."""
-    if url.startswith(("${secret:", "sqlite")):
+    if not url or url.startswith(("${secret:", "sqlite")):
         return None
     try:
         return urlsplit(url).hostname or ""

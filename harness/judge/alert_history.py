@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from harness.judge.moments import Span
 from harness.model.readings import Alert, AlertsSeen, Gap
@@ -44,22 +45,24 @@ def episodes(polls: Sequence[Poll]) -> list[Episode]:
     found: list[Episode] = []
     for source in sorted({p.source for _, p in polls}):
         answered = [(n, p) for n, p in polls if p.source == source and p.down is None]
-        keys = {a.key: a for _, p in answered for a in p.firing}
-        for key, alert in keys.items():
-            found.extend(_seen(key, alert, answered))
+        for key in dict.fromkeys(a.key for _, p in answered for a in p.firing):
+            found.extend(_seen(key, answered))
         found.extend(_counted(answered))
     return sorted(found, key=lambda e: (e.start.hi, e.alert.key))
 
 
-def _seen(key: str, alert: Alert, polls: Sequence[Poll]) -> list[Episode]:
+def _seen(key: str, polls: Sequence[Poll]) -> list[Episode]:
     found: list[Episode] = []
     start: Span | None = None
+    alert = Alert(name=key)
     begun_n = 0
     absent_s: float | None = None
     last: Poll | None = None
     for n, poll in polls:
-        firing = any(a.key == key for a in poll.firing)
-        if firing and start is None:
+        there = next((a for a in poll.firing if a.key == key), None)
+        firing = there is not None
+        if there is not None and start is None:
+            alert = there
             lo_s = absent_s if absent_s is not None else float("-inf")
             start, begun_n = Span(lo_s, poll.answered_s), n
         elif not firing and start is not None:
@@ -125,10 +128,33 @@ def _count(alert: Alert, poll: AlertsSeen) -> float:
     return next((count for a, count in poll.fired or () if a.key == alert.key), 0.0)
 
 
-def silences(polls: Sequence[Poll], from_s: float, to_s: float, longest_s: float) -> list[Span]:
+def longest_silence_s(polls: Sequence[AlertsSeen], least_s: float) -> float:
+    """Return how long a source may show no new round: longer than `least_s` where its rounds come further apart."""
+    interval_s = max((poll.interval_s or 0.0 for poll in polls), default=0.0)
+    return max(least_s, 1.2 * interval_s + 1.0)
+
+
+def few_rounds(polls: Sequence[Poll], since_s: float, to_s: float, least_s: float) -> tuple[str, int] | None:
+    """Return a source whose rules were gone through less than once, from beginning to end, since that moment.
+
+    Only of a source whose rounds come so far apart that its silences may be longer than `least_s`. The first round that
+    ends after the moment may have begun before it.
+    """
+    for source, own in _by_source(polls, since_s, to_s):
+        counts = [poll.evaluations for poll in own if poll.evaluations is not None and poll.asked_s >= since_s]
+        advances = sum(now != before for before, now in pairwise(counts))
+        if longest_silence_s(own, least_s) > least_s and advances < 2:
+            return source, advances
+    return None
+
+
+def silences(
+    polls: Sequence[Poll], from_s: float, to_s: float, least_s: float, declared: Sequence[str] = ()
+) -> list[Span]:
     """Return the stretches, longer than allowed, in which nothing shows that the rules were being evaluated."""
     found: list[Span] = []
-    for _, own in _by_source(polls, from_s, to_s):
+    for _, own in _by_source(polls, from_s, to_s, declared):
+        longest_s = longest_silence_s(own, least_s)
         advanced_s, count = from_s, None
         for poll in own:
             if poll.evaluations is None or poll.evaluations == count:
@@ -150,14 +176,15 @@ def unpolled(
     longest_s: float,
     gaps: Sequence[Gap] = (),
     answered: bool = False,
+    declared: Sequence[str] = (),
 ) -> list[Span]:
     """Return the stretches, longer than allowed, in which no poll of a source was attempted (or `answered`).
 
-    A gap that the harness admits counts however short it is.
+    A gap that the harness admits counts however short it is, and so does a declared source that was never polled.
     """
-    sources = {p.source for _, p in polls}
+    sources = sources_of(polls, declared)
     found = [Span(g.from_s, g.to_s) for g in gaps if g.probe in sources and g.from_s < to_s and g.to_s > from_s]
-    for _, own in _by_source(polls, from_s, to_s) or [("", [])]:
+    for _, own in _by_source(polls, from_s, to_s, declared) or [("", [])]:
         last_s = from_s
         for poll in own:
             if answered and poll.down is not None:
@@ -170,9 +197,16 @@ def unpolled(
     return sorted(found, key=lambda s: (s.lo, s.hi))
 
 
-def _by_source(polls: Sequence[Poll], from_s: float, to_s: float) -> list[tuple[str, list[AlertsSeen]]]:
+def sources_of(polls: Sequence[Poll], declared: Sequence[str]) -> list[str]:
+    """Return every source: those that were polled, and those that the stack declares."""
+    return sorted({*declared, *(poll.source for _, poll in polls)})
+
+
+def _by_source(
+    polls: Sequence[Poll], from_s: float, to_s: float, declared: Sequence[str] = ()
+) -> list[tuple[str, list[AlertsSeen]]]:
     """Return the polls of each source that touch a stretch; a source that has none there is still listed."""
-    found: dict[str, list[AlertsSeen]] = {source: [] for source in sorted({p.source for _, p in polls})}
+    found: dict[str, list[AlertsSeen]] = {source: [] for source in sources_of(polls, declared)}
     for _, poll in polls:
         if poll.answered_s >= from_s and poll.asked_s <= to_s:
             found[poll.source].append(poll)

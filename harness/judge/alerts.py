@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from harness.judge.alert_history import Episode, Poll, episodes, silences, unpolled
+from harness.judge.alert_history import Episode, Poll, episodes, few_rounds, silences, sources_of, unpolled
 from harness.judge.facts import Facts
 from harness.judge.moments import Span, met, span_text
 from harness.model.expectations import Cleared, Detected, Flaps
@@ -37,7 +37,7 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
     if fault.doubt is not None or fault.injected is None:
         return say(Value.UNKNOWN, f"{name}: {fault.doubt}", fault.cites)
     polls = facts.journal.alerts
-    before = _at_injection(polls, fault.injected)
+    before = _at_injection(polls, fault.injected, facts.sources)
     if before is None:
         return say(
             Value.UNKNOWN, f"{name}: no poll of the alerts shows that it was quiet before injection", fault.cites
@@ -93,7 +93,8 @@ def _unclear(
     if perhaps:
         return "may have fired: its source counted a firing, but not by all of these labels", perhaps[0].cites
     journal = facts.journal
-    missed = unpolled(journal.alerts, injected.lo, min(deadline_s, facts.end_s), MAX_POLL_GAP_S, journal.all_gaps)
+    until_s = min(deadline_s, facts.end_s)
+    missed = unpolled(journal.alerts, injected.lo, until_s, MAX_POLL_GAP_S, journal.all_gaps, declared=facts.sources)
     if missed:
         return f"was not looked for: the alerts were not polled from {missed[0].lo:.2f} to {missed[0].hi:.2f} s", ()
     return None
@@ -106,7 +107,7 @@ def _never(
     cites = tuple(n for n, _ in polls[-1:])
     if facts.end_s < deadline_s:
         return say(Value.UNKNOWN, f"{name} had not fired when observation ended, before its deadline", cites)
-    if not _looked(polls, deadline_s):
+    if not _looked(polls, deadline_s, facts.sources):
         return say(Value.UNKNOWN, f"{name} had not fired at the last poll, and none came after its deadline", cites)
     during = [p for _, p in polls if injected.hi <= p.asked_s <= deadline_s]
     if during and all(p.down is not None for p in during):
@@ -149,15 +150,22 @@ def quiet(facts: Facts, allowed: Sequence[str]) -> ClauseResult:
     if already:
         still = f"quiet: {already[0].alert.key} may have been firing already when the steady state was reached"
         return say(Value.UNKNOWN, still, already[0].cites)
-    missed = unpolled(polls, facts.gate_s, facts.end_s, MAX_POLL_GAP_S, facts.journal.all_gaps)
+    missed = unpolled(polls, facts.gate_s, facts.end_s, MAX_POLL_GAP_S, facts.journal.all_gaps, declared=facts.sources)
     if missed:
         return say(Value.UNKNOWN, f"quiet: the alerts were not polled from {missed[0].lo:.2f} to {missed[0].hi:.2f} s")
-    silent = silences(polls, facts.gate_s, facts.end_s, MAX_RULE_SILENCE_S)
+    silent = silences(polls, facts.gate_s, facts.end_s, MAX_RULE_SILENCE_S, facts.sources)
     if silent:
         return say(
             Value.UNKNOWN,
             f"quiet: nothing shows that the rules were evaluated from {silent[0].lo:.2f} to {silent[0].hi:.2f} s",
         )
+    injected = facts.injected if facts.journal.plan.faults_on else None
+    since_s = injected.hi if injected is not None else facts.gate_s
+    few = few_rounds(polls, since_s, facts.end_s, MAX_RULE_SILENCE_S)
+    if few is not None:
+        since = "the fault went in" if injected is not None else "the steady state"
+        told = f"quiet: the rules of {few[0]} were seen to be gone through {few[1]} times since {since}, and twice is"
+        return say(Value.UNKNOWN, f"{told} needed: observe longer, or evaluate them more often")
     return say(Value.PASS, "no other alert fired, and the rules were evaluated throughout")
 
 
@@ -199,14 +207,15 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
     still = [e for e in fired if e.end is None or e.end.lo >= facts.end_s]
     deadline_s = fault.reverted.hi + clause.within
     if still:
-        late = facts.end_s >= deadline_s and _looked(polls, deadline_s)
+        late = facts.end_s >= deadline_s and _looked(polls, deadline_s, facts.sources)
         value = Value.FAIL if late else Value.UNKNOWN
         return say(value, f"{name} was still firing when observation ended", cites)
     ends = [e.end for e in fired if e.end is not None]
     last = Span(max(e.lo for e in ends), max(e.hi for e in ends))
     after = last.since(fault.reverted)
     value = after.within(clause.within)
-    unseen = unpolled(polls, last.hi, facts.end_s, MAX_POLL_GAP_S, facts.journal.all_gaps, answered=True)
+    gaps = facts.journal.all_gaps
+    unseen = unpolled(polls, last.hi, facts.end_s, MAX_POLL_GAP_S, gaps, answered=True, declared=facts.sources)
     if unseen and value is Value.PASS:
         blind = f"nothing shows it quiet from {unseen[0].lo:.2f} to {unseen[0].hi:.2f} s"
         return say(Value.UNKNOWN, f"{name} cleared, but {blind}", cites, after_lo_s=after.lo, after_s=after.hi)
@@ -227,7 +236,8 @@ def flaps(clause: Flaps, facts: Facts) -> ClauseResult:
     gate = Span(facts.gate_s, facts.gate_s)
     sure = _most_starts([e for e in starts if not _may_precede(e, facts, gate)])[0]
     most = _most_starts(starts)[1]
-    missed = unpolled(polls, facts.gate_s, facts.end_s, MAX_POLL_GAP_S, facts.journal.all_gaps, answered=True)
+    gaps = facts.journal.all_gaps
+    missed = unpolled(polls, facts.gate_s, facts.end_s, MAX_POLL_GAP_S, gaps, answered=True, declared=facts.sources)
     doubt = facts.doubt
     if doubt is not None and facts.journal.plan.faults_on:
         value, reason = Value.UNKNOWN, f"{clause.alert}: {doubt.doubt}"
@@ -271,9 +281,9 @@ def _name(alert: str, labels: dict[str, str]) -> str:
     return alert if not labels else alert + "{" + ", ".join(f"{k}={v}" for k, v in sorted(labels.items())) + "}"
 
 
-def _at_injection(polls: Sequence[Poll], injected: Span) -> list[Poll] | None:
+def _at_injection(polls: Sequence[Poll], injected: Span, declared: Sequence[str]) -> list[Poll] | None:
     """Return each source's last answer right before injection, None where one of them has none."""
-    found: dict[str, Poll | None] = {p.source: None for _, p in polls}
+    found: dict[str, Poll | None] = dict.fromkeys(sources_of(polls, declared))
     for n, poll in polls:
         if poll.down is None and poll.answered_s <= injected.lo and injected.lo - poll.asked_s <= AT_INJECTION_S:
             found[poll.source] = (n, poll)
@@ -285,10 +295,13 @@ def _may_precede(episode: Episode, facts: Facts, injected: Span) -> bool:
     """Whether a firing may have begun before the fault: nobody looked right before, or the harness admits a gap."""
     lo_s = episode.start.lo
     gaps = [g for g in facts.journal.gaps(episode.source) if g.from_s < injected.lo and g.to_s > lo_s]
-    return lo_s < injected.lo - AT_INJECTION_S or bool(gaps)
+    # A source that is told of alerts may be told late; the stack's own stamp is evidence enough for a doubt.
+    stamped_s = episode.alert.started_s
+    earlier = stamped_s is not None and stamped_s < injected.lo - AT_INJECTION_S
+    return lo_s < injected.lo - AT_INJECTION_S or earlier or bool(gaps)
 
 
-def _looked(polls: Sequence[Poll], at_s: float) -> bool:
+def _looked(polls: Sequence[Poll], at_s: float, declared: Sequence[str]) -> bool:
     """Whether every source was asked, answer or not, at that moment or later."""
-    sources = {p.source for _, p in polls}
+    sources = set(sources_of(polls, declared))
     return bool(sources) and sources == {p.source for _, p in polls if p.asked_s >= at_s}

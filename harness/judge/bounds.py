@@ -11,7 +11,7 @@ from harness.judge.facts import Facts, FaultFacts
 from harness.judge.moments import Span, met, span_text
 from harness.model.answers import ANSWER_PROBES
 from harness.model.expectations import Bound, Recovered
-from harness.model.series import Point, answer_series, reading_series
+from harness.model.series import MAX_GAP_S, Point, answer_series, longest_gap_s, reading_series
 from harness.model.verdict import ClauseResult, Value
 
 MAX_CITES = 8
@@ -21,7 +21,8 @@ def series(bound: Bound, journal: Journal, from_s: float, to_s: float) -> list[P
     """Return the bound held against the journal, moment by moment, between two moments of the run."""
     if bound.probe in ANSWER_PROBES:
         return answer_series(bound, journal.answers, from_s, to_s, journal.gaps("workload"))
-    return reading_series(bound, journal.readings(bound.probe), from_s, to_s, journal.gaps(bound.probe))
+    every_s = journal.plan.stack.probe_every_s.get(bound.probe, 0.0)
+    return reading_series(bound, journal.readings(bound.probe), from_s, to_s, journal.gaps(bound.probe), every_s)
 
 
 def stays(clause: Bound, facts: Facts) -> ClauseResult:
@@ -55,6 +56,11 @@ def stays(clause: Bound, facts: Facts) -> ClauseResult:
         cited = blind
         where = f" at {cited[0].hi_s:.2f} s: {cited[0].why}" if cited else ": nothing was measured"
         value, reason = Value.UNKNOWN, f"{clause.probe} could not be judged{where}"
+    elif _unread(clause, facts, during):
+        value, cited = Value.UNKNOWN, during[-1:]
+        reason = (
+            f"{clause.probe} was not read while the fault was in: it is read every {_every_s(clause, facts):g} s only"
+        )
     else:
         value, reason, cited = Value.PASS, f"{clause.probe} stayed {limit}, at worst {_shown(worst)}", during[-1:]
     return ClauseResult(
@@ -150,8 +156,12 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
     if value is not Value.FAIL:
         # A breach that nobody saw may lie in any blind stretch after it, and then it is that one which counts.
         shaky = [p for p in after if p.good is None and p.hi_s > good.hi_s]
-        if facts.end_s < good.hi_s + clause.hold or shaky:
+        # A probe that is seldom read may have no reading at all in the time for which it must hold.
+        held = max(p.hi_s for p in after if p.good) >= good.hi_s + clause.hold - MAX_GAP_S
+        if facts.end_s < good.hi_s + clause.hold or shaky or not held:
             why = shaky[0].why if shaky else f"observation ended {facts.end_s - good.hi_s:.2f} s later"
+            if not held and not shaky and facts.end_s >= good.hi_s + clause.hold:
+                why = f"it is read every {_every_s(clause, facts):g} s only, and was not read again"
             return _Outcome(
                 Value.UNKNOWN, f"good again {span_text(took)} on, but not seen to hold: {why}", cited, took, good.hi_s
             )
@@ -170,6 +180,20 @@ def _not_told_apart(points: list[Point], broken: list[Point], injected_s: float)
     seen_good = any(p.good and p.hi_s < injected_s for p in points)
     clear = any((p.lo_s if p.since_s is None else p.since_s) >= injected_s for p in broken)
     return not seen_good and not clear
+
+
+def _every_s(bound: Bound, facts: Facts) -> float:
+    return facts.journal.plan.stack.probe_every_s.get(bound.probe, 0.0)
+
+
+def _unread(bound: Bound, facts: Facts, during: list[Point]) -> bool:
+    """Whether a probe that is seldom read was not read between the first injection and the last revert."""
+    injected, reverted = facts.injected, facts.reverted
+    slow = longest_gap_s(_every_s(bound, facts)) > MAX_GAP_S
+    if not slow or injected is None or not facts.journal.plan.faults_on:
+        return False
+    until_s = reverted.hi if reverted is not None else facts.end_s
+    return not any(p.lo_s >= injected.lo and p.hi_s <= until_s for p in during if p.good is not None)
 
 
 def _cites(points: list[Point]) -> tuple[int, ...]:

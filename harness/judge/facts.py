@@ -42,6 +42,11 @@ class Facts:
         return self.journal.plan.scenario
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """The alert sources that the stack declares; a journal of an earlier version tells none."""
+        return self.journal.plan.stack.alert_sources
+
+    @property
     def first(self) -> FaultFacts:
         """The first fault of the timeline."""
         return self.faults[self.scenario.timeline[0].id]

@@ -37,6 +37,8 @@ class StackFacts(Frozen):
     freshness_s: dict[str, float] = Field(default_factory=dict, description="by feature group, event seconds")
     integrity: tuple[str, ...] = Field((), description="guarantees whose evidence the stack describes")
     request_timeout_s: float = 1.0
+    alert_sources: tuple[str, ...] = Field((), description="where alerts are read; one that was never polled is a gap")
+    probe_every_s: dict[str, float] = Field(default_factory=dict, description="how often each polled probe is read")
 
 
 class Plan(Frozen):

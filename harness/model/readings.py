@@ -71,6 +71,9 @@ class Alert(Frozen):
 
     name: str
     labels: dict[str, str] = Field(default_factory=dict)
+    started_s: float | None = Field(
+        default=None, description="when it began by the stack's own stamp: evidence, not the clock"
+    )
 
     @property
     def key(self) -> str:
@@ -86,8 +89,9 @@ class Alert(Frozen):
 class AlertsSeen(Frozen):
     """One poll of an alert source.
 
-    `evaluations` is the source's own count of passes over its rules (the proof that it was looking), `fired` its
-    count of transitions to firing by alert (its history, so that a short firing between two polls is not missed).
+    `evaluations` counts passes over the source's rules (the proof that it was looking), which come `interval_s` apart
+    where the source says so. `fired` is its count of transitions to firing by alert (its history, so that a short
+    firing between two polls is not missed). `awake` tells whether its watchdogs fire; they are not among the alerts.
     """
 
     kind: Literal["alerts"] = "alerts"
@@ -99,6 +103,8 @@ class AlertsSeen(Frozen):
     pending: tuple[Alert, ...] = ()
     evaluations: float | None = None
     fired: tuple[tuple[Alert, float], ...] | None = None
+    interval_s: float | None = None
+    awake: bool | None = None
     down: str | None = None
 
 

@@ -43,6 +43,11 @@ def min_samples(bound: Bound, probe: AnswerProbe | None) -> int:
     return 1 if probe is None or counted else SHARE_MIN_SAMPLES
 
 
+def longest_gap_s(every_s: float) -> float:
+    """Return how long a probe that is read so often may go unread before that is a gap."""
+    return max(MAX_GAP_S, every_s + MAX_GAP_S / 2)
+
+
 def window_point(
     bound: Bound, probe: AnswerProbe, window: Sequence[tuple[int, Answer]], at_s: float, gap: bool = False
 ) -> Point:
@@ -94,18 +99,20 @@ def reading_series(
     from_s: float,
     to_s: float,
     gaps: Sequence[Gap] = (),
+    every_s: float = 0.0,
 ) -> list[Point]:
     """Judge polled readings one by one. No answer breaches the bound; a stretch without an attempt is neither.
 
-    `readings` are (journal line, reading) in the order in which they were asked.
+    `readings` are (journal line, reading) in the order in which they were asked, `every_s` is how often they are.
     """
+    longest_s = longest_gap_s(every_s)
     inside = [(n, r) for n, r in readings if r.asked_s >= from_s and r.answered_s <= to_s]
     needed, asked = min_samples(bound, None), [r.asked_s for _, r in readings]
     points: list[Point] = []
     last_s, first = from_s, True
     for n, r in inside:
         # The attempt counts from its end: a probe that hung until its deadline was being attempted all the while.
-        if r.asked_s - last_s > MAX_GAP_S:
+        if r.asked_s - last_s > longest_s:
             points.append(Point(last_s, r.asked_s, None, None, (n,), "no attempt to read the probe", gap=True))
         last_s, first = r.answered_s, False
         if needed > 1:
@@ -115,7 +122,7 @@ def reading_series(
                 continue
         good = r.value is not None and bound.met_by(r.value)
         points.append(Point(r.asked_s, r.answered_s, good, r.value, (n,), r.down))
-    if to_s - last_s > MAX_GAP_S or (first and to_s > from_s):
+    if to_s - last_s > longest_s or (first and to_s > from_s):
         points.append(Point(last_s, to_s, None, None, (), "no attempt to read the probe", gap=True))
     points.extend(
         Point(g.from_s, g.to_s, None, None, (), g.why, gap=True) for g in gaps if g.from_s < to_s and g.to_s > from_s

@@ -60,11 +60,13 @@ def _sane(plan: Plan, stack: StackDescription) -> tuple[Bound, ...]:
 def _quiet(plan: Plan, stack: StackDescription, live: Live) -> list[str]:
     missing = []
     for source in stack.alert_sources:
-        seen = live.alerts.get(source.url)
+        seen = live.alerts.get(source.name)
         if seen is None or seen.down is not None:
-            missing.append(f"the alert source {source.url} does not answer" + (f" ({seen.down})" if seen else ""))
-        elif source.heartbeat is not None and not live.beating(source.url):
-            missing.append(f"nothing shows that {source.url} evaluates its rules")
+            missing.append(f"the alert source {source.name} does not answer" + (f" ({seen.down})" if seen else ""))
+        elif seen.awake is False:
+            missing.append(f"the watchdog {', '.join(source.watchdog)} does not fire at {source.name}")
+        elif source.heartbeat is not None and not live.beating(source.name):
+            missing.append(f"nothing shows that {source.name} evaluates its rules")
     for clause in plan.scenario.expect.detected:
         firing = live.firing(clause.alert, clause.labels, pending=True)
         if firing:

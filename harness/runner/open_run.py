@@ -183,7 +183,8 @@ class OpenRun(Run):
 
     async def _caught_up(self, clause: Recovered) -> Recovery:
         """Return a recovery that knows what has happened since its fault went in."""
-        recovery = Recovery(clause)
+        every_s = self.plan.stack.probe_every_s.get(clause.probe, 0.0)
+        recovery = Recovery(clause, every_s=every_s)
         since_s = self._stage_s(clause.fault or "", "injected")
         now_s = self._settled_s()
         if since_s is not None:
@@ -191,7 +192,7 @@ class OpenRun(Run):
                 answers = sorted(self._answers, key=lambda pair: pair[1].due_s)
                 points = await asyncio.to_thread(answer_series, clause, answers, since_s, now_s)
             else:
-                points = reading_series(clause, self._readings.get(clause.probe, []), since_s, now_s)
+                points = reading_series(clause, self._readings.get(clause.probe, []), since_s, now_s, (), every_s)
             for point in points:
                 recovery.take(point)
         return recovery

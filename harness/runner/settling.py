@@ -24,6 +24,8 @@ class Recovery:
     clause: Recovered
     broke: bool = False
     good_since_s: float | None = None
+    every_s: float = 0.0
+    """How often its probe is read: it is seen to hold only by a reading after that."""
 
     def tick(self, live: Live, settled_s: float) -> None:
         """Take in how it stands now."""
@@ -40,8 +42,9 @@ class Recovery:
 
     def content(self, now_s: float, start_s: float) -> bool:
         """Whether it has come back and held, or its time is over."""
-        held = self.good_since_s is not None and now_s >= self.good_since_s + self.clause.hold + MARGIN_S
-        over = now_s >= start_s + self.clause.within + self.clause.hold + MARGIN_S
+        margin_s = MARGIN_S + self.every_s
+        held = self.good_since_s is not None and now_s >= self.good_since_s + self.clause.hold + margin_s
+        over = now_s >= start_s + self.clause.within + self.clause.hold + margin_s
         return held or over
 
 
@@ -52,7 +55,8 @@ class Settling:
         self._plan = plan
         self._live = live
         expect = plan.scenario.expect
-        self._recoveries = [Recovery(clause) for clause in expect.recovered]
+        every_s = plan.stack.probe_every_s
+        self._recoveries = [Recovery(clause, every_s=every_s.get(clause.probe, 0.0)) for clause in expect.recovered]
         self._seen: set[str] = set()
         self._first, self._last = plan.scenario.timeline[0].id, plan.scenario.timeline[-1].id
 

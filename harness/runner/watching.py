@@ -21,7 +21,8 @@ from harness.model.plan import Plan
 from harness.model.readings import ProcessSeen
 from harness.model.secrets import reveal
 from harness.model.stack import StackDescription
-from harness.probes.alerts import PrometheusAlerts
+from harness.probes.alert_poller import AlertPoller
+from harness.probes.alert_sources import source_pollers
 from harness.probes.artefacts import Artefacts
 from harness.probes.polled import Poller, pollers
 from harness.probes.polling import EVERY_S, Clock, poll
@@ -46,7 +47,7 @@ class Watchers:
         self.clock = Clock(time.monotonic() - journal.now_s())
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._sources: list[PrometheusAlerts] = []
+        self._sources: list[AlertPoller] = []
         self._pollers: list[Poller] = []
         self._sender: Sender | RequestSender | None = None
 
@@ -61,12 +62,17 @@ class Watchers:
             self._start_workload(seams, workload, seams.clock)
 
     def _start_alerts(self) -> None:
-        for k, source in enumerate(self._stack.alert_sources):
-            url = self._backend.resolve(source.url)
-            watcher = PrometheusAlerts(self._session, source, url, self.clock, self._journal.write)
-            self._sources.append(watcher)
-            name = f"alert source {source.url}"
-            self._tasks[name] = asyncio.create_task(poll(self.clock, watcher.once, offset_s=0.01 * k))
+        self._sources = source_pollers(self._stack, self._backend, self._session, self.clock, self._journal.write)
+        for k, watcher in enumerate(self._sources):
+            name = f"alert source {self._stack.alert_sources[k].name}"
+            self._tasks[name] = asyncio.create_task(self._poll_alerts(watcher, 0.01 * k))
+
+    async def _poll_alerts(self, watcher: AlertPoller, offset_s: float) -> None:
+        await watcher.start()
+        try:
+            await poll(self.clock, watcher.once, offset_s=offset_s)
+        finally:
+            await watcher.close()
 
     def _start_polling(self, events: EventClock | None) -> None:
         self._pollers = pollers(

@@ -175,7 +175,8 @@ async def test_a_backend_whose_logs_cannot_be_followed_is_a_reading(tmp_path: Pa
         ({"log": {"file": "x", "pattern": "("}}, "not a regular"),
         ({"command": []}, "at least 1 item"), ({"command": "echo 1"}, "valid dictionary"),
         ({"command": {"argv": "echo 1"}}, "a list of words"), ({"file": {"path": ""}}, "at least 1 character"),
-        ({"container": {"service": "a b"}}, "not a name"), ({"container": {"service": "a", "read": "cpu"}}, "'restarts'"),
+        ({"container": {"service": "a b"}}, "not a name"),
+        ({"container": {"service": "a", "read": "cpu"}}, "'restarts'"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_meant(spec: dict[str, Any], hint: str) -> None:

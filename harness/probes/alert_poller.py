@@ -1,0 +1,107 @@
+"""Alert sources, polled: which alerts fire and are pending, and what shows that somebody was looking at the rules.
+
+A watchdog (an alert that always fires) proves that the source works, and is never one of the alerts that fired. What
+the source cannot be asked is `down`, which is a reading.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+from harness.model.alertsources import AlertSource
+from harness.model.readings import Alert, AlertsSeen
+from harness.model.stamps import unix_of
+from harness.probes.polling import Clock
+from harness.probes.reader import NoAnswerError
+
+ZERO = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
+
+
+class AlertPoller:
+    """One source. What it says is looked up by those who build on this."""
+
+    def __init__(self, source: AlertSource, clock: Clock, record: Callable[[AlertsSeen], object]) -> None:
+        self._source = source
+        self._clock = clock
+        self._record = record
+        self._beats = Rounds()
+
+    async def start(self) -> None:
+        """Make ready to be polled. Raises ProbeError."""
+
+    async def close(self) -> None:
+        """Give up what `start` took. Idempotent."""
+
+    async def _look(self) -> dict[str, Any]:
+        """Return the fields of an AlertsSeen, watchdogs among the alerts. Raises NoAnswerError."""
+        raise NotImplementedError
+
+    async def once(self, planned_s: float) -> None:
+        """Poll the source and record what it said."""
+        from harness.probes.polled import shown
+
+        asked_s = self._clock.now_s()
+        try:
+            seen = self._without_watchdogs(await self._look())
+        except NoAnswerError as error:
+            seen = {"down": shown(str(error))}
+        self._record(
+            AlertsSeen(
+                source=self._source.name,
+                planned_s=planned_s,
+                asked_s=asked_s,
+                answered_s=self._clock.now_s(),
+                **seen,
+            )
+        )
+
+    def _without_watchdogs(self, seen: dict[str, Any]) -> dict[str, Any]:
+        names = self._source.watchdog
+        if not names:
+            return seen
+        firing = {alert.name for alert in seen.get("firing", ())}
+        awake = set(names) <= firing
+        found = dict(seen) | {"awake": awake}
+        for field in ("firing", "pending"):
+            found[field] = tuple(alert for alert in seen.get(field, ()) if alert.name not in names)
+        if seen.get("fired") is not None:
+            found["fired"] = tuple(pair for pair in seen["fired"] if pair[0].name not in names)
+        if not awake:
+            found["evaluations"] = None  # whatever else it counts: what must always fire does not
+        return found
+
+    def _alert(self, labels: Mapping[str, Any], started: Any = None) -> Alert:
+        """Return an alert of the source's own labels. Raises KeyError for one without a name."""
+        own = {name: str(value) for name, value in labels.items() if name != "alertname"}
+        return Alert(name=str(labels["alertname"]), labels=own, started_s=self._on_our_clock(started))
+
+    def _on_our_clock(self, stamp: Any) -> float | None:
+        if stamp is None:
+            return None
+        try:
+            return round(unix_of(stamp) - time.time() + self._clock.now_s(), 3)
+        except (ValueError, OverflowError):
+            return None
+
+
+class Rounds:
+    """Counts rounds: one is over when everything that leaves a mark has left a new one since it began."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._base: dict[Hashable, Any] | None = None
+        self._changed: set[Hashable] = set()
+
+    def note(self, marks: Mapping[Any, Any]) -> int:
+        """Take in the marks as they are now, and return how many rounds are over."""
+        if self._base is None:
+            self._base = dict(marks)
+            return self.count
+        base = self._base
+        self._changed |= {key for key, mark in marks.items() if key not in base or base[key] != mark}
+        if marks and set(marks) <= self._changed:
+            self.count, self._base, self._changed = self.count + 1, dict(marks), set()
+        return self.count

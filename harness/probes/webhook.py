@@ -1,0 +1,124 @@
+"""Alerts that come by themselves: an address on which Alertmanager's and Grafana's webhooks are taken.
+
+Alertmanager and Grafana's alerting send the same form, a list of alerts that fire or are resolved; Grafana's older
+form tells of one rule. What fires is known from what came: an alert fires until it is told to be resolved. That notifications
+arrive at all is shown by a watchdog alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from harness.model.errors import ProbeError
+from harness.model.readings import Alert, AlertsSeen
+from harness.model.secrets import reveal
+from harness.model.stack import AlertSource
+from harness.probes.alert_poller import AlertPoller
+from harness.probes.http import read_json
+from harness.probes.polling import Clock
+
+LARGEST_BYTES = 4 * 2**20
+_OLD_STATES = {"alerting": True, "ok": False, "no_data": False, "paused": False}
+
+
+class WebhookAlerts(AlertPoller):
+    """One source, which listens."""
+
+    def __init__(self, source: AlertSource, clock: Clock, record: Callable[[AlertsSeen], object]) -> None:
+        super().__init__(source, clock, record)
+        self._token = None if source.token is None else reveal(source.token)
+        self._runner: web.AppRunner | None = None
+        self._firing: dict[str, Alert] = {}
+        self._fired: dict[str, tuple[Alert, int]] = {}
+        self._watched = 0
+        self.refused: str | None = None
+        """What was wrong with the last notification that was not taken."""
+
+    async def start(self) -> None:
+        """Listen. Raises ProbeError where the address cannot be had."""
+        host, _, port = str(self._source.listen).rpartition(":")
+        app = web.Application(client_max_size=LARGEST_BYTES)
+        app.router.add_route("*", "/{path:.*}", self._take)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
+        except OSError as error:
+            await self.close()
+            remedy = "one run at a time can listen there: end the other one, or give `listen` another port"
+            raise ProbeError(
+                f"no webhook can listen on {self._source.listen}: {error.strerror}", remedy=remedy
+            ) from None
+
+    async def close(self) -> None:
+        """Listen no more. Idempotent."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await runner.cleanup()
+
+    async def _take(self, request: web.Request) -> web.StreamResponse:
+        if request.method not in ("POST", "PUT"):
+            return web.Response(text="alerts are taken here, by POST\n")
+        if self._token is not None and request.headers.get("Authorization") != f"Bearer {self._token}":
+            self.refused = "a notification without the token"
+            return web.Response(status=401)
+        try:
+            changes = list(_changes(read_json(await request.read())))
+            known = [(self._alert(labels, started), firing) for labels, started, firing in changes]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self.refused = f"not a notification of Alertmanager or Grafana: {type(error).__name__} {error}"
+            return web.Response(status=400, text=f"{self.refused}\n")
+        for alert, firing in known:
+            self._change(alert, firing)
+        return web.Response()
+
+    def _change(self, alert: Alert, firing: bool) -> None:
+        if alert.name in self._source.watchdog and firing:
+            self._watched += 1
+        before = self._firing.get(alert.key)
+        if not firing:
+            self._firing.pop(alert.key, None)
+            return
+        # One that is told again with another beginning was resolved meanwhile, and nobody said so.
+        if before is None or _again(before, alert):
+            self._fired[alert.key] = (alert, self._fired.get(alert.key, (alert, 0))[1] + 1)
+            self._firing[alert.key] = alert
+
+    async def _look(self) -> dict[str, Any]:
+        seen: dict[str, Any] = {
+            "firing": tuple(self._firing.values()),
+            "fired": tuple((alert, float(count)) for alert, count in self._fired.values()),
+        }
+        if self._source.watchdog:
+            seen |= {"evaluations": float(self._watched), "interval_s": self._source.watchdog_every_s}
+        return seen
+
+
+def _again(before: Alert, now: Alert) -> bool:
+    """Whether an alert that fires already has begun anew."""
+    if before.started_s is None or now.started_s is None:
+        return False
+    return now.started_s - before.started_s > 1.0
+
+
+def _changes(said: Any) -> Iterator[tuple[Mapping[str, Any], Any, bool]]:
+    """Yield labels, beginning and whether it fires, of each alert in a notification. Raises ValueError and others."""
+    if "alerts" in said:
+        for alert in said["alerts"]:
+            status = alert["status"]
+            if status not in ("firing", "resolved"):
+                raise ValueError(f"an alert that is neither firing nor resolved, but {status!r}")
+            yield alert["labels"], alert.get("startsAt"), status == "firing"
+        return
+    state = str(said["state"])
+    if state == "pending":
+        return
+    if state not in _OLD_STATES:
+        raise ValueError(f"the state {state!r} is none of Grafana's")
+    yield {**(said.get("tags") or {}), "alertname": said["ruleName"]}, None, _OLD_STATES[state]
