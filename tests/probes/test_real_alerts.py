@@ -36,7 +36,7 @@ groups:
     interval: 400ms
     rules: [{alert: Watchdog, expr: vector(1)}]
 """
-BROKEN = "label_replace(up, 'job', 'x', '', '') * on() group_left() {__name__=~'up|heat'}"
+BROKEN = "'up * on() group_left() {__name__=~\"up|heat\"}'"
 """Several series to one: each evaluation is an error."""
 ALERTMANAGER = """\
 route: {{receiver: harness, group_by: [alertname], group_wait: 1ms, group_interval: 200ms, repeat_interval: 1s}}
