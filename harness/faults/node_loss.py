@@ -4,20 +4,34 @@ A lost machine sends no farewell: connections to it stay open and answer nothing
 links are black-holed first and the processes killed with SIGKILL in the same breath; restarts are held back until the
 node is brought back. Confirmed by the kernel's word that the processes are gone and by links that accept and never
 answer.
+
+Where the stack runs in containers, the node's disks may go with it (`volumes: lost`): its volumes are emptied while it
+is down, and it comes back as a new machine would. That cannot be undone, so it is done only to volumes of this run.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from harness.faults.links import Toxic, Toxics, round_trips
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, Landing, NoParameters
+from harness.model.expectations import Frozen
+from harness.model.fault import FaultKind, Landing
 from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 
 SILENCE_S = 0.3
+CALL_LIMIT_S = 60.0
+"""Containers, and the emptying of volumes, take their time."""
+
+
+class Parameters(Frozen):
+    """What is lost with it."""
+
+    volumes: Literal["kept", "lost"] = Field("kept", description="lost: emptied, where the stack runs in containers")
 
 
 class NodeLoss:
@@ -35,15 +49,34 @@ class NodeLoss:
             Toxic(f"harness-{step.id}-{way}", "timeout", way, {"timeout": 0}) for way in ("upstream", "downstream")
         )
         self._toxics = Toxics(seams, touching, toxics)
+        self._lossy = Parameters.model_validate(step.parameters).volumes == "lost"
+        self._volumes: tuple[str, ...] = ()
 
     async def prepare(self) -> dict[str, Any]:
         """Which services to bring back."""
+        if self._lossy:
+            self._volumes = await self._own_volumes()
         return {"services": list(self._services), "links": [link.name for link in self._toxics.links]}
+
+    async def _own_volumes(self) -> tuple[str, ...]:
+        """Return the node's volumes. Raises FaultError for one that others use, or that is not of this run."""
+        containers = self._seams.containers()
+        found = tuple(await containers.owned_volumes(self._services))
+        for other in set(self._seams.stack.services) - set(self._services):
+            shared = {mount.source for mount in await containers.mounts(other)} & set(found)
+            if shared:
+                message = f"the volume {min(shared)!r} is used by {other!r} too, which is not on the node"
+                raise FaultError(message, remedy="let the node keep its volumes: with.volumes: kept")
+        for volume in found:
+            await containers.volume_entries(volume)  # what it takes to look into them is there
+        return found
 
     async def inject(self) -> None:
         """Silence the links, then kill everything on the node at once."""
         await self._toxics.on()
         await self._seams.backend.kill(self._services, suppress_restart=True)
+        for volume in self._volumes:
+            await self._seams.containers().empty_volume(volume)
 
     async def confirm(self) -> Landing:
         """Ask the kernel for the processes, and the links to the node for a word."""
@@ -55,6 +88,11 @@ class NodeLoss:
         # A link that is not silenced says nothing either while its service is gone: it refuses.
         missing = await self._toxics.missing()
         evidence = {"processes": states, "silent_links": sorted(answers), "spoke": spoke, "toxics_missing": missing}
+        if self._volumes:
+            containers = self._seams.containers()
+            entries = {volume: await containers.volume_entries(volume) for volume in self._volumes}
+            gone = gone and not any(entries.values())
+            evidence["volume_entries"] = entries
         return Landing(gone and not spoke and not missing, evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
@@ -84,6 +122,7 @@ KIND = FaultKind(
     kind="node.loss",
     summary="every process of a node dies at once and its links go silent",
     targets=("node",),
-    parameters=NoParameters,
+    parameters=Parameters,
     make=_make,
+    call_limit_s=CALL_LIMIT_S,
 )

@@ -130,11 +130,8 @@ class Containers(Protocol):
     async def replaced(self, undo: Mapping[str, Any]) -> bool:
         """Whether another container stands in for the one that the undo tells of."""
 
-    async def owned_volumes(self, services: Sequence[str]) -> dict[str, str]:
-        """Return the named volumes of some services that belong to this run: name and path on the engine's machine.
-
-        Raises FaultError where one of them mounts a volume that does not.
-        """
+    async def owned_volumes(self, services: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the volumes of some services. Raises FaultError for one that is not of this run."""
 
     async def empty_volume(self, volume: str) -> None:
         """Remove all that is in a volume of this run."""

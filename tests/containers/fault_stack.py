@@ -80,6 +80,7 @@ def small_project(folder: Path, octet: int) -> Iterator[str]:
         subprocess.run([*compose, "up", "-d"], check=True, capture_output=True, text=True, timeout=120)
         yield project
     finally:
+        subprocess.run(["docker", "rmi", "-f", PREVIOUS], check=False, capture_output=True)
         subprocess.run([*compose, "down", "-v", "-t", "1"], check=True, capture_output=True, timeout=120)
 
 

@@ -6,17 +6,20 @@ the engine tells of every container what it told before.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 from fault_cases import CASES, Case
 from fault_stack import containers_of, description, small_project, stable
+from images import base_image
 
 from harness.backends.compose.containers import EngineContainers
 from harness.backends.compose.labels import RUN
 from harness.faults.table import FAULTS
+from harness.model.errors import FaultError
 from harness.model.fault import Fault, Landing
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
@@ -26,11 +29,22 @@ Make = Callable[..., Fault]
 
 
 class OnlyContainers:
-    """A backend that has containers and nothing else that these faults ask for."""
+    """A backend that has containers, and what node loss asks for besides."""
 
     def __init__(self, containers: EngineContainers) -> None:
         self.containers = containers
         self.links: dict[str, Any] = {}
+
+    async def kill(self, services: Iterable[str], suppress_restart: bool = False) -> None:
+        for name in services:
+            await self.containers.kill(name, 9)
+
+    async def restore(self, services: Iterable[str]) -> None:
+        for name in services:
+            await self.containers.start(name)
+
+    async def process_states(self, services: Iterable[str]) -> dict[str, str]:
+        return {name: "S" if (await self.containers.state(name)).pid else "absent" for name in services}
 
 
 @pytest.fixture(scope="module")
@@ -155,4 +169,126 @@ async def test_taking_out_what_is_not_in_is_harmless(name: str, make: Make, look
     fault = make(case.kind, case.target, case.parameters)
     await fault.revert(await fault.prepare())
     await is_gone(fault)
+    assert look() == before
+
+
+@pytest.fixture
+def tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_TOOLS_IMAGE", base_image())
+
+
+@pytest.mark.usefixtures("tools")
+@pytest.mark.parametrize("name", ["crash", "pause", "oom", "cpu", "full", "remounted", "deaf", "environment"])
+async def test_where_the_engine_is_elsewhere_a_helper_does_it_and_is_gone_afterwards(
+    name: str, make: Make, look: Any, containers: EngineContainers
+) -> None:
+    containers.host.helper_always = True
+    case = CASES[name]
+    before = look()
+    fault = make(case.kind, case.target, case.parameters)
+    undo = await fault.prepare()
+    try:
+        await fault.inject()
+        await lands(fault)
+    finally:
+        await fault.revert(undo)
+    await is_gone(fault)
+    assert look() == before
+
+
+async def test_without_an_image_for_helpers_it_is_said_what_to_do(
+    make: Make, look: Any, containers: EngineContainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_TOOLS_IMAGE", "127.0.0.1:1/nowhere/tools:0")
+    containers.host.helper_always = True
+    before = look()
+    with pytest.raises(FaultError, match="HARNESS_TOOLS_IMAGE"):
+        await make("container.cpu", {"service": "web"}, {"cpus": 0.5}).prepare()
+    assert look() == before
+
+
+async def test_a_helper_that_fails_is_gone_all_the_same(look: Any, containers: EngineContainers, tools: None) -> None:
+    containers.host.helper_always = True
+    before = look()
+    with pytest.raises(FaultError, match="No such file"):
+        await containers.ask("web", "space", path="/nowhere/at/all")
+    assert look() == before
+
+
+@pytest.mark.usefixtures("tools")
+async def test_a_node_that_is_lost_with_its_volumes_comes_back_empty(
+    make: Make, look: Any, containers: EngineContainers
+) -> None:
+    before = look()
+    await containers.run("store", ["sh", "-c", "mkdir /data/rows && echo 1 > /data/rows/a && echo 2 > /data/.b"], 10)
+    fault = make("node.loss", {"node": "b"}, {"volumes": "lost"})
+    undo = await fault.prepare()
+    await fault.inject()
+    landing = await lands(fault)
+    assert set(landing.evidence["volume_entries"].values()) == {0}
+    await fault.revert(undo)
+    await is_gone(fault)
+    assert look() == before
+    assert (await containers.run("store", ["find", "/data", "-mindepth", "1"], 10)).stdout == ""
+
+
+REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("disk.full", {"service": "store"}, {"path": "/data", "at_most": "100GB"}, "disk of the engine itself"),
+    ("disk.full", {"service": "store"}, {"path": "/tmp"}, "disk of the engine itself"),
+    ("disk.full", {"service": "store"}, {"path": "/dev/shm", "at_most": "1MiB"}, "more than the 1048576 allowed"),
+    ("disk.full", {"service": "store"}, {"path": "/missing"}, "No such file"),
+    ("volume.read_only", {"service": "store"}, {"path": "/data/rows"}, "mounted are: /data"),
+    ("volume.read_only", {"service": "store"}, {"path": "/etc/settings.conf"}, "takes no writes as it is"),
+    ("container.restart_loop", {"service": "web"}, {}, "no restart policy"),
+    ("container.oom", {"service": "web"}, {}, "no memory limit"),
+    ("container.image", {"service": "web"}, {"image": "harness-test/never:1"}, "docker pull harness-test/never:1"),
+    ("container.file", {"service": "store"}, {"path": "/data/model.onnx", "content": ""}, "mounted at /data"),
+    ("container.file", {"service": "web"}, {"path": "/etc/issue", "find": "never there", "put": ""}, "does not hold"),
+    ("container.file", {"service": "web"}, {"path": "/nowhere", "find": "a", "put": "b"}, "there is no file"),
+    ("container.file", {"service": "web"}, {"path": "/etc/issue", "source": "/not/there"}, "cannot be read"),
+    ("clock.skew", {"service": "web"}, {"offset": "2h", "library": "/not/there.so"}, "/not/there.so"),
+    ("network.disconnect", {"service": "worker"}, {"networks": ["bakc"]}, "back"),
+]
+
+
+@pytest.mark.parametrize(("kind", "target", "parameters", "said"), REFUSED)
+async def test_what_must_not_or_cannot_be_done_is_refused_before_anything_is_changed(
+    kind: str, target: dict[str, Any], parameters: dict[str, Any], said: str, make: Make, look: Any
+) -> None:
+    before = look()
+    with pytest.raises(FaultError) as caught:
+        await make(kind, target, parameters).prepare()
+    assert said in str(caught.value)
+    assert look() == before
+
+
+async def test_a_mount_with_a_file_open_for_writing_is_said_to_need_another_way(
+    make: Make, containers: EngineContainers, look: Any
+) -> None:
+    before = look()
+    holding = asyncio.create_task(containers.run("store", ["sh", "-c", "exec 3>/data/open && sleep 4"], 20))
+    fault = make("volume.read_only", {"service": "store"}, {"path": "/data"})
+    undo = await fault.prepare()
+    while not (await containers.ask("store", "exists", path="/data", name="open"))["exists"]:
+        assert not holding.done()
+    with pytest.raises(FaultError, match=r"EBUSY.*recreate"):
+        await fault.inject()
+    await fault.revert(undo)
+    await is_gone(fault)
+    await holding
+    await containers.run("store", ["rm", "/data/open"], 10)
+    assert look() == before
+
+
+async def test_an_unknown_service_is_said_with_the_nearest(containers: EngineContainers) -> None:
+    with pytest.raises(FaultError, match="worker"):
+        await containers.state("workr")
+
+
+async def test_a_container_that_does_not_run_is_no_target(make: Make, containers: EngineContainers, look: Any) -> None:
+    before = look()
+    await containers.stop("web", 1)
+    with pytest.raises(FaultError, match="exited and not running"):
+        await make("container.pause", {"service": "web"}).prepare()
+    await containers.start("web")
     assert look() == before

@@ -26,6 +26,8 @@ TOOLS_IMAGE = "nicolaka/netshoot:v0.13"
 LOCAL_S = 15.0
 HELPER_S = 45.0
 PULL_S = 120.0
+CAPABILITIES = ("NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "SYSLOG")
+"""Beside the usual ones: to go into other namespaces, to mount, to drop packets, to read the kernel's log."""
 AGENT = Path(container_agent.__file__)
 
 
@@ -113,7 +115,9 @@ class EngineHost:
         api = self._client.api
         if volume is None:
             host = api.create_host_config(
-                privileged=True,
+                cap_add=list(CAPABILITIES),
+                security_opt=["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
+                devices=["/dev/kmsg"],
                 pid_mode="host",
                 network_mode="none",
                 cgroupns="host",

@@ -225,18 +225,20 @@ class EngineContainers:
         """Whether another container stands in."""
         return await engine_call(f"looking for {undo.get('name')!r}", self._replacing.replaced, undo)
 
-    async def owned_volumes(self, services: Sequence[str]) -> dict[str, str]:
-        """Return the named volumes of some services that belong to this run."""
-        names: dict[str, str] = {}
+    async def owned_volumes(self, services: Sequence[str]) -> tuple[str, ...]:
+        """Return the volumes of some services, all of which belong to this run."""
+        names: set[str] = set()
         for service in services:
-            for mount in await self.mounts(service):
-                if mount.kind == "volume":
-                    found = await self._call("looking at a volume", self._client.api.inspect_volume, mount.source)
-                    if (found.get("Labels") or {}).get(RUN) != self._labels.get(RUN):
-                        message = f"the volume {mount.source!r} of {service!r} is not of this run"
-                        raise FaultError(message, remedy="only what the harness itself made may be lost")
-                    names[mount.source] = str(found["Mountpoint"])
-        return names
+            names |= {mount.source for mount in await self.mounts(service) if mount.kind == "volume"}
+        for name in names:
+            await self._owned(name)
+        return tuple(sorted(names))
+
+    async def _owned(self, volume: str) -> None:
+        found = await self._call("looking at a volume", self._client.api.inspect_volume, volume)
+        if (found.get("Labels") or {}).get(RUN) != self._labels.get(RUN):
+            remedy = "only what the harness itself made may be lost"
+            raise FaultError(f"the volume {volume!r} is not of this run", remedy=remedy)
 
     async def empty_volume(self, volume: str) -> None:
         """Remove all that is in a volume of this run."""
@@ -247,9 +249,7 @@ class EngineContainers:
         return int((await self._volume("entries", volume))["entries"])
 
     async def _volume(self, task: str, volume: str) -> dict[str, Any]:
-        found = await self._call("looking at a volume", self._client.api.inspect_volume, volume)
-        if (found.get("Labels") or {}).get(RUN) != self._labels.get(RUN):
-            raise FaultError(f"the volume {volume!r} is not of this run", remedy="it is left alone")
+        await self._owned(volume)
         return await self.host.ask_of_volume(task, volume)
 
     async def _call(self, doing: str, call: Any, *arguments: object) -> Any:
