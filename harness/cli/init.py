@@ -31,7 +31,7 @@ def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_
     """
     from harness.runner.catalogue import Faults
     from harness.runner.discovery.compose_project import read_project
-    from harness.runner.discovery.files import write_all
+    from harness.runner.discovery.files import stale, write_all
     from harness.runner.discovery.written import MARK, discover
 
     project = read_project(path, files, ask_engine=not no_engine)
@@ -45,6 +45,8 @@ def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_
     click.echo("\nwritten:")
     for file in written:
         click.echo(f"  {file}")
+    for file in stale(target, found.files, MARK):
+        click.echo(f"left from an earlier init, and no more what it would write: {file}")
     stack, scenarios = written[0], target / "scenarios"
     click.echo(f"\nnext: read {stack}, then")
     if len(written) > 1:

@@ -65,8 +65,13 @@ def test_what_init_wrote_is_written_anew_only_when_asked(project: Path, harness_
     assert result.code == 2
     assert "--force" in result.err
     assert stack.read_text().endswith("# edited\n")
-    assert harness_("init", "--no-engine", "--force").code == 0
+    old = project / "scenarios" / "older.scenario.yaml"
+    old.write_text("# Written by `harness init` as a beginning.\n")
+    again = harness_("init", "--no-engine", "--force")
+    assert again.code == 0
     assert stack.read_text() == first
+    assert "left from an earlier init, and no more what it would write: scenarios/older.scenario.yaml" in again.out
+    assert old.exists()
 
 
 def test_a_link_to_a_file_of_somebody_else_is_not_followed(project: Path, harness_: Harness, tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ def seen(project: Project) -> list[Seen]:
                 found.append(Seen(consumer, service, port, where, plain))
         for file in config_files(body, project.folder):
             form = form_of(file)
-            if form is not None and form not in str(body.get("image", "")):
+            about = (consumer, body.get("image"), project.written(("services", consumer, "image")))
+            if form is not None and not any(form in str(name) for name in about):
                 continue  # a folder of configuration that several services mount
             shown = os.path.relpath(file, project.folder.resolve())
             for number, line in enumerate(text_of(file).splitlines(), start=1):

@@ -38,7 +38,10 @@ def candidates(project: Project, services: Mapping[str, Found]) -> list[Candidat
     for service in services.values():
         if service.job:
             continue
-        for candidate in (*_up(service), *of_tool(project, service), *of_store(project, service, services)):
+        own = [*_up(project, service), *of_tool(project, service), *of_store(project, service, services)]
+        if not any(candidate.good for candidate in own):
+            own.insert(0, _runs(service))
+        for candidate in own:
             found.setdefault(candidate.name, candidate)
     return list(found.values())
 
@@ -48,23 +51,34 @@ def name_of(service: str, ending: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9]+', '_', service).strip('_')}_{ending}"
 
 
-def _up(service: Found) -> Iterator[Candidate]:
-    """Whether it answers on its health path; else what its own health check says; else whether it runs."""
+def _up(project: Project, service: Found) -> Iterator[Candidate]:
+    """Whether it answers on its health path, and how fast."""
     health = service.health
     path = health.value.get("http") if health is not None else None
-    up: Mapping[str, Any] = {"at_least": 1}
-    if health is not None and path is not None:
-        spec = {"http": {"url": f"http://{service.address}{path}"}, "summary": f"1 while {service.name} answers {path}"}
-        yield Candidate(name_of(service.name, "up"), spec, service.name, health.why, up, sure=health.sure)
-        if service.kind.what in ("serving", "gateway"):
-            spec = {"http": {"url": f"http://{service.address}{path}", "read": "latency"}}
-            why = "how long that answer takes; better is a request of your own: `method`, `body`"
-            yield Candidate(name_of(service.name, "latency"), spec, service.name, why)
-    elif service.checks_itself:
+    if health is None or path is None:
+        return
+    access = {"url": f"http://{service.address}{path}", **as_neighbour(project, service)}
+    spec = {"http": access, "summary": f"1 while {service.name} answers {path}"}
+    yield Candidate(name_of(service.name, "up"), spec, service.name, health.why, {"at_least": 1}, sure=health.sure)
+    if service.kind.what in ("serving", "gateway"):
+        spec = {"http": {**access, "read": "latency"}, "summary": f"How long {service.name} takes to answer {path}"}
+        why = "what its users wait for is another request, which only you can write: `method`, `body`"
+        yield Candidate(name_of(service.name, "latency"), spec, service.name, why)
+
+
+def as_neighbour(project: Project, service: Found) -> dict[str, Any]:
+    """Return the headers that a service asks for which only answers to names that it knows."""
+    line = str(project.services[service.name].get("command") or "")
+    picky = "MLFLOW_SERVER_ALLOWED_HOSTS" in service.environment or "--allowed-hosts" in line
+    return {"headers": {"Host": service.address}} if picky else {}
+
+
+def _runs(service: Found) -> Candidate:
+    """What the engine says of it: where nothing better can be asked."""
+    if service.checks_itself:
         spec = {"container": {"service": service.name, "read": "healthy"}}
-        why = "what compose's own health check of it says; in containers only"
-        yield Candidate(name_of(service.name, "healthy"), spec, service.name, why, up, sure=True)
+        why, name = "what compose's own health check of it says; in containers only", name_of(service.name, "healthy")
     else:
         spec = {"container": {"service": service.name, "read": "up"}}
-        why = "whether its container runs, which is little; in containers only"
-        yield Candidate(name_of(service.name, "runs"), spec, service.name, why, up, sure=True)
+        why, name = "whether its container runs, which is little; in containers only", name_of(service.name, "runs")
+    return Candidate(name, spec, service.name, why, {"at_least": 1}, sure=True)

@@ -44,3 +44,12 @@ def _is_ours(path: Path, mark: str) -> bool:
             return path.is_file() and not path.is_symlink() and file.readline(LONGEST_MARK).startswith(mark)
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def stale(folder: Path, files: Mapping[str, str], mark: str) -> list[Path]:
+    """Return what an earlier init wrote beside these files and this one did not; it is left alone all the same."""
+    beside = {(folder / name).parent for name in files if "/" in name}
+    endings = {"".join(Path(name).suffixes) for name in files}
+    found = [path for place in sorted(beside) for path in sorted(place.iterdir())]
+    known = {folder / name for name in files}
+    return [p for p in found if p not in known and "".join(p.suffixes) in endings and _is_ours(p, mark)]

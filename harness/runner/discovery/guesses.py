@@ -18,7 +18,7 @@ from harness.model.stack import ServiceFields
 from harness.runner.discovery.addresses import Seen, seen
 from harness.runner.discovery.compose_project import Project
 from harness.runner.discovery.dockerfile import Built, read_dockerfile
-from harness.runner.discovery.kinds import Kind, kind_of
+from harness.runner.discovery.kinds import Kind, kind_of, usual_image
 from harness.runner.discovery.mounted import named_volumes
 
 _FLAG = re.compile(r"(?:^|\s)(?:--port|--http-port|--serve-port|--server\.port|-p)[= ](\d{2,5})(?=\s|$)")
@@ -96,11 +96,8 @@ def _service(project: Project, name: str, body: Mapping[str, Any], places: list[
     if body.get("command") or body.get("entrypoint"):  # another program than the one that the image was made for
         built = Built(image=built.image, environment=built.environment)
     words = _words(body, built)
-    image = str(body.get("image") or "")
-    kind, why = kind_of(words, image, name)
-    if kind.name == "service" or "sounds like" in why:
-        other, other_why = kind_of((), built.image, "")
-        kind, why = (other, other_why) if other_why else (kind, why)
+    images = (str(body.get("image") or ""), usual_image(project.written(("services", name, "image"))), built.image)
+    kind, why = kind_of(words, images, name)
     environment = {k: str(v) for k, v in (body.get("environment") or {}).items() if v is not None}
     found = Found(
         name,

@@ -24,6 +24,8 @@ class Kind:
     """The path of a request for a prediction."""
 
 
+SOUNDS = "sounds like it"
+"""Ends the reason of a guess that has no better one than a name."""
 UNKNOWN = Kind("service", "other")
 
 _REDIS = r"(^|/)(redis|valkey|keydb|dragonfly|redis-stack(-server)?)$"
@@ -99,21 +101,33 @@ BY_NAME: tuple[Kind, ...] = (
 """What a service's name, or that of its program, may mean where nothing better is known."""
 
 
-def kind_of(words: Sequence[str], image: str, service: str) -> tuple[Kind, str]:
-    """Return the kind of a service, and why: its command, its image, its name, or nothing that is known."""
+def kind_of(words: Sequence[str], images: Sequence[str], service: str) -> tuple[Kind, str]:
+    """Return the kind of a service, and why: its command, its image, its name, or nothing that is known.
+
+    `images` are the image, and others that may stand in its place, such as the usual one of a variable.
+    """
     line = " ".join(" ".join(words).split())
     for kind in KINDS:
         if kind.command is not None and line and (match := re.search(kind.command, line)):
             return kind, f"its command is `{match[0].strip()}`"
-    name = bare_image(image)
+    for name in (bare_image(image) for image in images if image):
+        for kind in KINDS:
+            if kind.image is not None and re.search(kind.image, name):
+                return kind, f"its image is {name}"
     for kind in KINDS:
-        if kind.image is not None and name and re.search(kind.image, name):
-            return kind, f"its image is {name}"
+        if kind.image is not None and kind.name in re.split(r"[-_.\d]+", service):
+            return kind, f"its name {SOUNDS}"
     for said, what in ((service, "its name"), (line, f"its command, `{line}`,")):
         for kind in BY_NAME:
             if kind.image is not None and said and re.search(kind.image, said):
-                return kind, f"{what} sounds like it"
+                return kind, f"{what} {SOUNDS}"
     return UNKNOWN, ""
+
+
+def usual_image(written: object) -> str:
+    """Return the image that a variable stands for unless it is set: `postgres:16` of `${DB_IMAGE:-postgres:16}`."""
+    match = re.fullmatch(r"\$\{\w+:?-([^${}]+)\}", str(written))
+    return match[1] if match else ""
 
 
 def bare_image(image: str) -> str:

@@ -174,7 +174,7 @@ def _starter(
     heals_itself: bool = False,
 ) -> Starter:
     """Put a scenario together: what is up before, what must stay, what must come back, which alerts there are."""
-    bounded = _bounded(ground)
+    bounded = [probe for probe in ground.probes if probe.good]
     about = [probe for probe in bounded if breaks and _is_about(probe, service, ground)]
     # Between two scrapes a crash that is soon over goes unseen; nothing can be said of it either way.
     own = [probe for probe in about if not (heals_itself and probe.name == TARGETS_UP)]
@@ -195,16 +195,6 @@ def _starter(
         variables=variables or {},
         may_die=may_die,
     )
-
-
-def _bounded(ground: Ground) -> list[Candidate]:
-    """Return the probes that have a bound; of a service's, those that its engine answers only where there is no other.
-
-    What an engine says of health is late by its interval and retries, so that much can come and go unseen.
-    """
-    good = [probe for probe in ground.probes if probe.good]
-    asked = {probe.service for probe in good if "container" not in probe.spec}
-    return [probe for probe in good if "container" not in probe.spec or probe.service not in asked]
 
 
 def _is_about(probe: Candidate, service: Found, ground: Ground) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from harness.runner.discovery.candidates import Candidate, name_of
+from harness.runner.discovery.candidates import Candidate, as_neighbour, name_of
 from harness.runner.discovery.compose_project import Project
 from harness.runner.discovery.credentials import found_in, setting
 from harness.runner.discovery.guesses import Found
@@ -43,7 +43,8 @@ def _registry(project: Project, service: Found) -> Candidate:
     url = f"http://{service.address}"
     name = name_of(service.name, "model_version")
     match = next(iter(found_in(project, _MODEL)), None)
-    settings: dict[str, Any] = {"url": url}
+    access = as_neighbour(project, service)
+    settings: dict[str, Any] = {"url": url, **access}
     if match is not None:
         settings |= {"model": match[1]} | ({"alias": match[2]} if match[2] else {})
         why = f"{match[0]} is named in these files"
@@ -55,7 +56,7 @@ def _registry(project: Project, service: Found) -> Candidate:
             return Candidate(name, spec, service.name, f"{other} names it in its environment")
     path = "registered_models.0.latest_versions.0.version"
     spec = {
-        "json": {"url": f"{url}/api/2.0/mlflow/registered-models/search", "path": path},
+        "json": {"url": f"{url}/api/2.0/mlflow/registered-models/search", "path": path, **access},
         "summary": "The newest version of the first registered model",
     }
     why = "no model is named in these files; better is {mlflow: {url: …, model: YOURS}}"

@@ -130,18 +130,12 @@ def _nodes(services: Mapping[str, Found]) -> dict[str, list[str]]:
 
 
 def _sources(services: Mapping[str, Found]) -> list[tuple[dict[str, Any], str]]:
-    return [
-        (
-            {
-                "kind": "prometheus",
-                "url": f"http://{found.address}",
-                "heartbeat": "prometheus_rule_evaluations_total",
-            },
-            comment(found.kind_why),
-        )
-        for found in services.values()
-        if found.kind.name == "prometheus" and found.port is not None
-    ]
+    """Prometheus, which knows its rules and their history; an Alertmanager only where there is none."""
+    for kind in ("prometheus", "alertmanager"):
+        found = [service for service in services.values() if service.kind.name == kind and service.port is not None]
+        if found:
+            return [({"kind": kind, "url": f"http://{one.address}"}, comment(one.kind_why)) for one in found]
+    return []
 
 
 def _alert(rule: Rule) -> dict[str, Any]:
