@@ -30,6 +30,7 @@ MODULES = (
     "container_environment",
     "container_file",
     "clock_skew",
+    "command",
 )
 
 

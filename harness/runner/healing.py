@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.backends.stackfile import resolve_stack
+from harness.faults.command import KIND as COMMAND
+from harness.faults.command import is_gone, take_out
 from harness.journal.files import read
 from harness.journal.records import Journal
 from harness.model.backend import Link, StackPlan
@@ -41,6 +43,11 @@ def heal(runs: Sequence[Path]) -> list[str]:
 
 
 def _heal(journal: Journal) -> list[str]:
+    # What commands did may lie outside of the stack, and does not die with it.
+    return asyncio.run(_take_commands_back(journal)) + _heal_stack(journal)
+
+
+def _heal_stack(journal: Journal) -> list[str]:
     if journal.plan.backend == "local":
         return []
     told = [note.data for _, note in journal.of(Note) if PROJECT in note.data]
@@ -63,12 +70,33 @@ def _heal(journal: Journal) -> list[str]:
     return asyncio.run(_take_out(journal, project))
 
 
+def _left_in(journal: Journal) -> list[Undo]:
+    reverted = {seen.fault for _, seen in journal.of(FaultSeen) if seen.stage == "reverted"}
+    return [undo for _, undo in journal.of(Undo) if undo.fault not in reverted]
+
+
+async def _take_commands_back(journal: Journal) -> list[str]:
+    """Take out every fault by commands that may be in. Returns what could not be."""
+    left = []
+    for undo in reversed(_left_in(journal)):
+        if undo.fault_kind != COMMAND.kind:
+            continue
+        try:
+            await take_out(undo.data)
+            landing = await is_gone(undo.data)
+        except HarnessError as error:
+            left.append(f"the fault {undo.fault!r}: {error}")
+        else:
+            if landing.landed is not False:
+                left.append(f"the fault {undo.fault!r} is still there: {landing.evidence}")
+    return left
+
+
 async def _take_out(journal: Journal, project: str) -> list[str]:
     """Take every fault that may be in out of an attached stack. Returns what could not be."""
     from harness.backends.compose.attached import AttachedBackend
 
-    reverted = {seen.fault for _, seen in journal.of(FaultSeen) if seen.stage == "reverted"}
-    undos = [undo for _, undo in journal.of(Undo) if undo.fault not in reverted]
+    undos = [undo for undo in _left_in(journal) if undo.fault_kind != COMMAND.kind]
     if not undos:
         return []
     stack = resolve_stack(journal.plan.scenario.stack)

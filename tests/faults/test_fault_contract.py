@@ -32,6 +32,15 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "rows": ("features.corrupt", {"keyspace": "features"}, ALL_ROWS),
     "objects": ("features.corrupt", {"dataset": "rows"}, ALL_ROWS),
     "node": ("node.loss", {"node": "b"}, {}),
+    "command": (
+        "command",
+        {"service": "pipeline"},
+        {
+            "inject": ["sh", "-c", "echo on > fault-flag"],
+            "confirm": ["sh", "-c", "test -e fault-flag"],
+            "revert": ["rm", "-f", "fault-flag"],
+        },
+    ),
 }
 
 

@@ -1,0 +1,150 @@
+"""`command`: a fault that is put in, proved and taken out by commands of one's own.
+
+For what the other faults do not reach: a cloud's console, a feature flag, a queue. Each command runs on the harness's
+machine, in the compose file's folder, with a deadline. Exit code 0 of `confirm` says that the fault is in, 1 that it is
+not, anything else that it could not be told. All that `revert` needs is in the undo, so that another process can do it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from harness.model.errors import FaultError
+from harness.model.expectations import Frozen
+from harness.model.fault import FaultKind, Landing
+from harness.model.fields import Command
+from harness.model.scenario import FaultStep
+from harness.model.secrets import hide_all
+from harness.model.units import PositiveWallSeconds
+from harness.seams import Seams
+from harness.seams.commands import Done, addressed, run
+
+LONGEST_S = 120.0
+LONGEST_EVIDENCE = 4000
+IN, NOT_IN = 0, 1
+"""Exit codes of `confirm`: the fault is in, or is not. `absent` has it the other way round: 0 says that it is gone."""
+
+
+class CommandParameters(Frozen):
+    """The commands, each a list of words in which `service:port` stands for where that service is."""
+
+    inject: Command = Field(description="puts the fault in")
+    confirm: Command = Field(description="ends with 0 where the fault is in, with 1 where it is not")
+    revert: Command = Field(description="takes the fault out; harmless where it is out already")
+    prepare: Command | None = Field(None, description="looks first; what it prints last is HARNESS_PREPARED to others")
+    absent: Command | None = Field(None, description="ends with 0 where the fault is gone; unless given, confirm's 1")
+    timeout: PositiveWallSeconds = Field(10.0, description="how long one command may take")
+
+    @field_validator("timeout")
+    @classmethod
+    def _bounded(cls, timeout: float) -> float:
+        if timeout > LONGEST_S:
+            raise ValueError(f"one command may take {LONGEST_S:g} s at most")
+        return timeout
+
+
+class CommandFault:
+    """The commands of one fault of one run."""
+
+    def __init__(self, step: FaultStep, seams: Seams) -> None:
+        self._given = CommandParameters.model_validate(step.parameters)
+        self._backend = seams.backend
+        self._services = seams.stack.services
+        self._folder = Path(seams.stack.file).parent
+        self._environment = {"HARNESS_FAULT": step.id, "HARNESS_TARGET": str(step.target), "HARNESS_PREPARED": ""}
+
+    async def prepare(self) -> dict[str, Any]:
+        """Run `prepare`, and return the commands that take the fault out, ready to run."""
+        if self._given.prepare is not None:
+            done = await self._run(self._given.prepare)
+            _expect_well("prepare", done)
+            self._environment["HARNESS_PREPARED"] = done.last_line
+        return {
+            "revert": self._ready(self._given.revert),
+            "absent": self._ready(self._given.absent or self._given.confirm),
+            "absent_code": IN if self._given.absent is not None else NOT_IN,
+            "folder": str(self._folder),
+            "environment": self._environment,
+            "timeout_s": self._given.timeout,
+        }
+
+    async def inject(self) -> None:
+        """Run `inject`."""
+        _expect_well("inject", await self._run(self._given.inject))
+
+    async def confirm(self) -> Landing:
+        """Run `confirm`."""
+        done = await self._run(self._given.confirm)
+        return Landing({IN: True, NOT_IN: False}.get(done.exit_code), _evidence(done))
+
+    async def revert(self, undo: dict[str, Any]) -> None:
+        """Run `revert`."""
+        await take_out(undo)
+
+    async def absent(self) -> Landing:
+        """Run `absent`, or `confirm` where there is none."""
+        given = self._given.absent
+        return _gone(await self._run(given or self._given.confirm), IN if given is not None else NOT_IN)
+
+    def manifest(self) -> list[dict[str, Any]]:
+        """Commands tell no rows."""
+        return []
+
+    def _ready(self, argv: Sequence[str]) -> list[str]:
+        return addressed(argv, self._backend, self._services)
+
+    async def _run(self, argv: Sequence[str]) -> Done:
+        return await run(self._ready(argv), self._given.timeout, self._folder, self._environment)
+
+
+async def take_out(undo: Mapping[str, Any]) -> None:
+    """Take a fault out by its undo alone, with no stack at hand. Raises FaultError."""
+    folder, environment = Path(undo["folder"]), dict(undo["environment"])
+    _expect_well("revert", await run(undo["revert"], float(undo["timeout_s"]), folder, environment))
+
+
+async def is_gone(undo: Mapping[str, Any]) -> Landing:
+    """Ask, by the undo alone, whether a fault is gone: `landed` False means gone. Raises FaultError."""
+    folder, environment = Path(undo["folder"]), dict(undo["environment"])
+    done = await run(undo["absent"], float(undo["timeout_s"]), folder, environment)
+    return _gone(done, int(undo["absent_code"]))
+
+
+def _gone(done: Done, code: int) -> Landing:
+    other = NOT_IN if code == IN else IN
+    return Landing({code: False, other: True}.get(done.exit_code), _evidence(done))
+
+
+def _expect_well(what: str, done: Done) -> None:
+    if done.exit_code != 0:
+        raise FaultError(f"the command of `{what}` ended with {done.exit_code}: {done.complaint}")
+
+
+def _evidence(done: Done) -> dict[str, Any]:
+    """Return the last line of output: its fields where it is a mapping in JSON."""
+    text = done.last_line[:LONGEST_EVIDENCE]
+    try:
+        said = json.loads(text, parse_constant=str)
+    except (ValueError, RecursionError):
+        said = text
+    found = dict(said) if isinstance(said, dict) else {"said": said}
+    return {**hide_all(found), "exit_code": done.exit_code}
+
+
+def _make(step: FaultStep, seams: Seams, seed: int) -> CommandFault:
+    return CommandFault(step, seams)
+
+
+KIND = FaultKind(
+    kind="command",
+    summary="commands of your own put a fault in, prove it and take it out",
+    targets=("service", "node", "keyspace", "dataset"),
+    parameters=CommandParameters,
+    make=_make,
+    call_limit_s=LONGEST_S + 5.0,
+)

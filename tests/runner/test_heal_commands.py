@@ -1,0 +1,53 @@
+"""A run that was killed with a fault by commands in it: its journal alone is enough to take the fault out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fake_runs import plan_of
+
+from harness.journal.writer import JournalWriter
+from harness.model.readings import FaultSeen, Undo
+from harness.runner.healing import heal
+
+
+def killed(folder: Path, flag: Path, revert: list[str], reverted: bool = False) -> Path:
+    """Write the journal of a run that ended after its fault went in."""
+    run = folder / "run"
+    run.mkdir()
+    journal = JournalWriter(run / "journal.jsonl", plan_of("0s", "1s"))
+    data = {
+        "revert": revert, "absent": ["test", "-e", str(flag)], "absent_code": 1, "folder": str(folder),
+        "environment": {"HARNESS_PREPARED": "before"}, "timeout_s": 5.0,
+    }  # fmt: skip
+    target = {"service": "server"}
+    journal.write(Undo(fault="it", fault_kind="command", target=target, parameters={}, data=data))
+    journal.write(FaultSeen(fault="it", stage="injected", lo_s=0.1, hi_s=0.2))
+    if reverted:
+        journal.write(FaultSeen(fault="it", stage="reverted", lo_s=0.3, hi_s=0.4, landed=False))
+    journal.close()
+    return run
+
+
+def test_what_a_killed_run_left_in_is_taken_out(tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    flag.touch()
+    assert heal([killed(tmp_path, flag, ["rm", "-f", "flag"])]) == []
+    assert not flag.exists()
+
+
+def test_what_cannot_be_taken_out_is_told(tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    flag.touch()
+    run = killed(tmp_path, flag, ["true"])
+    assert "the fault 'it' is still there" in heal([run])[0]
+    (tmp_path / "again").mkdir()
+    run = killed(tmp_path / "again", flag, ["sh", "-c", "echo no such cloud >&2; exit 1"])
+    assert "`revert` ended with 1: no such cloud" in heal([run])[0]
+
+
+def test_what_was_taken_out_is_left_alone(tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    flag.touch()
+    assert heal([killed(tmp_path, flag, ["rm", "-f", "flag"], reverted=True)]) == []
+    assert flag.exists()
