@@ -302,6 +302,7 @@ def _joined(folder: Path, work: Any) -> int:
     if child:
         return child
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it must not outlive this program
         (folder / "cgroup.procs").write_text(str(os.getpid()))
         work()
@@ -589,4 +590,5 @@ def answer(request: Answer) -> Answer:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was begun is put right
     print(json.dumps(answer(json.loads(sys.argv[1]))))

@@ -19,8 +19,7 @@ T = TypeVar("T")
 async def engine_call(doing: str, call: Callable[..., T], *arguments: object, within_s: float = CALL_S) -> T:
     """Make a blocking call in a thread.
 
-    Raises BackendError where the engine does not answer, FaultError where it refuses. That something is not there
-    (`docker.errors.NotFound`) is left to the caller.
+    Raises BackendError where the engine does not answer, FaultError where it refuses.
     """
     import docker.errors
     import requests.exceptions
@@ -33,8 +32,8 @@ async def engine_call(doing: str, call: Callable[..., T], *arguments: object, wi
         raise BackendError(
             f"{doing} took the container engine longer than {within_s:g} s", remedy="look at the engine's own log"
         ) from None
-    except docker.errors.NotFound:
-        raise
+    except docker.errors.NotFound as error:
+        raise FaultError(f"{doing}: {error.explanation}", remedy="it was removed meanwhile") from error
     except docker.errors.APIError as error:
         raise FaultError(f"{doing} was refused by the container engine: {error.explanation or error}") from error
     except docker.errors.DockerException as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.backends.compose import container_agent
 from harness.backends.compose.container_calls import engine_call
-from harness.model.errors import FaultError
+from harness.model.errors import FaultError, HarnessError
 
 if TYPE_CHECKING:
     import docker
@@ -26,6 +26,7 @@ TOOLS_IMAGE = "nicolaka/netshoot:v0.13"
 LOCAL_S = 15.0
 HELPER_S = 45.0
 PULL_S = 120.0
+LAST_WORDS_S = 3.0
 CAPABILITIES = ("NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "SYSLOG")
 """Beside the usual ones: to go into other namespaces, to mount, to drop packets, to read the kernel's log."""
 AGENT = Path(container_agent.__file__)
@@ -83,25 +84,28 @@ class EngineHost:
             raise FaultError(f"the task {task!r} took longer than {LOCAL_S:g} s") from None
         finally:
             if process.returncode is None:
-                process.kill()
-                await process.wait()
+                await _ended(process)
         return _read(task, out, err)
 
     async def _image(self) -> str:
-        import docker.errors
-
         image = tools_image()
-        try:
-            await engine_call("looking for the tools image", self._client.images.get, image)
-        except docker.errors.ImageNotFound:
-            remedy = "pull it by hand, or name an image that has python3 and iptables by HARNESS_TOOLS_IMAGE"
+        if not await engine_call("looking for the tools image", self._there, image):
             try:
                 await engine_call("pulling the tools image", self._client.images.pull, image, within_s=PULL_S)
-            except docker.errors.NotFound:
-                raise FaultError(f"there is no image {image!r} for helper containers", remedy=remedy) from None
-            except FaultError as error:
-                raise FaultError(f"no image for helper containers: {error.message}", remedy=remedy) from None
+            except HarnessError as error:
+                remedy = "pull it by hand, or name an image that has python3 and iptables by HARNESS_TOOLS_IMAGE"
+                message = f"no image {image!r} for helper containers: {error.message}"
+                raise FaultError(message, remedy=remedy) from None
         return image
+
+    def _there(self, image: str) -> bool:
+        import docker.errors
+
+        try:
+            self._client.images.get(image)
+        except docker.errors.ImageNotFound:
+            return False
+        return True
 
     async def _in_helper(self, task: str, request: str, volume: str | None = None) -> dict[str, Any]:
         image = await self._image()
@@ -146,6 +150,17 @@ class EngineHost:
         finally:
             api.remove_container(made, v=True, force=True)
         return _read(task, out, err)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """End a task that is cut short, so that it can put right what it has begun."""
+    process.terminate()
+    try:
+        async with asyncio.timeout(LAST_WORDS_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def _read(task: str, out: bytes, err: bytes) -> dict[str, Any]:

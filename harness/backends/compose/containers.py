@@ -6,6 +6,8 @@ replacement in their own modules.
 
 from __future__ import annotations
 
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from signal import Signals
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     import docker
 
 NOT_FOUND = 127
+CHANGE_S = 70.0
+"""How long a change may take: a stop with its grace, and a start."""
 HARMLESS = ("STOP", "CONT", "CHLD", "URG", "WINCH", "HUP", "USR1", "USR2")
 """Signals that a main process survives, for from without its namespace only those with a handler reach it."""
 
@@ -36,6 +40,8 @@ class EngineContainers:
         self._client = client
         self._project = project
         self._labels = dict(labels)
+        self._run = labels[RUN]
+        self._changing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self.host = EngineHost(client, self._labels)
         self._replacing = Replacing(client, self._labels)
         self.on_end: Callable[[Iterable[str]], object] = lambda _: None
@@ -108,39 +114,58 @@ class EngineContainers:
             raise FaultError(f"the container of {service!r} does not run: it is {state.status}", remedy=remedy)
         return state
 
+    async def _change(self, service: str, doing: str, act: Callable[[dict[str, Any]], object]) -> None:
+        """Look at a container and act on it, in one go.
+
+        One change of a service at a time: a call that was given up on may still be at work in its thread, and what is
+        to undo it must come after it.
+        """
+
+        def change() -> None:
+            with self._changing[service]:
+                act(self._inspect(service))
+
+        await engine_call(doing, change, within_s=CHANGE_S)
+
     async def kill(self, service: str, signal: int) -> None:
         """Have the engine signal the main process."""
-        state = await self.running(service)
+        await self.running(service)
         if Signals(signal).name.removeprefix("SIG") not in HARMLESS:
             self.on_end([service])
-        await self._call(f"signalling {service!r}", self._client.api.kill, state.container, signal)
+        await self._change(service, f"signalling {service!r}", lambda told: self._client.api.kill(told["Id"], signal))
 
     async def stop(self, service: str, grace_s: float) -> None:
         """Have the engine stop it."""
-        state = await self.state(service)
         self.on_end([service])
-        await self._call(f"stopping {service!r}", self._client.api.stop, state.container, round(grace_s))
+        grace = round(grace_s)
+        await self._change(service, f"stopping {service!r}", lambda told: self._client.api.stop(told["Id"], grace))
 
     async def start(self, service: str) -> None:
         """Start it where it does not run."""
-        state = await self.state(service)
-        if state.status == "restarting":  # it waits for the engine's back-off, which a stop ends
+        if (await self.state(service)).status == "restarting":
             self.on_end([service])
-            await self._call(f"stopping {service!r}", self._client.api.stop, state.container, 0)
-        if state.status not in ("running", "paused"):
-            await self._call(f"starting {service!r}", self._client.api.start, state.container)
+
+        def start(told: dict[str, Any]) -> None:
+            state = told["State"]
+            if state["Restarting"]:  # it waits for the engine's back-off, which a stop ends
+                self._client.api.stop(told["Id"], 0)
+            if state["Restarting"] or not state["Running"]:
+                self._client.api.start(told["Id"])
+
+        await self._change(service, f"starting {service!r}", start)
 
     async def pause(self, service: str) -> None:
         """Freeze all its processes."""
-        state = await self.state(service)
-        if state.status != "paused":
-            await self._call(f"pausing {service!r}", self._client.api.pause, state.container)
+        api = self._client.api
+        await self._change(
+            service, f"pausing {service!r}", lambda told: None if told["State"]["Paused"] else api.pause(told["Id"])
+        )
 
     async def unpause(self, service: str) -> None:
         """Let them go on."""
-        state = await self.state(service)
-        if state.status == "paused":
-            await self._call(f"letting {service!r} go on", self._client.api.unpause, state.container)
+        api = self._client.api
+        doing = f"letting {service!r} go on"
+        await self._change(service, doing, lambda told: api.unpause(told["Id"]) if told["State"]["Paused"] else None)
 
     async def ask(self, service: str, task: str, **arguments: Any) -> dict[str, Any]:
         """Have a task done by the kernel of the engine's machine."""
@@ -192,19 +217,22 @@ class EngineContainers:
 
     async def disconnect(self, service: str, network: str) -> None:
         """Take it off a network."""
-        told = await self.inspect(service)
-        if network in told["NetworkSettings"]["Networks"]:
-            found = networks_of(told)[network]["id"] or network
-            await self._call(
-                f"taking {service!r} off the network {network!r}", disconnect, self._client, told["Id"], found
-            )
+
+        def off(told: dict[str, Any]) -> None:
+            found = networks_of(told).get(network)
+            if found is not None:
+                disconnect(self._client, told["Id"], found["id"] or network)
+
+        await self._change(service, f"taking {service!r} off the network {network!r}", off)
 
     async def connect(self, service: str, network: str, endpoint: Mapping[str, Any]) -> None:
         """Put it on a network as it was."""
-        told = await self.inspect(service)
-        if network not in told["NetworkSettings"]["Networks"]:
-            doing = f"putting {service!r} on the network {network!r}"
-            await self._call(doing, connect, self._client, told["Id"], network, endpoint)
+
+        def on(told: dict[str, Any]) -> None:
+            if network not in told["NetworkSettings"]["Networks"]:
+                connect(self._client, told["Id"], network, endpoint)
+
+        await self._change(service, f"putting {service!r} on the network {network!r}", on)
 
     async def plan_replacement(self, service: str, change: Replacement) -> dict[str, Any]:
         """Return what `put_back` needs."""
@@ -214,11 +242,21 @@ class EngineContainers:
     async def replace(self, service: str, change: Replacement, undo: Mapping[str, Any]) -> None:
         """Stop and keep the container, and start one in its place that differs by the change."""
         self.on_own(service, True)
-        await engine_call(f"replacing {service!r}", self._replacing.replace, undo, change, within_s=60.0)
+
+        def replace() -> None:
+            with self._changing[service]:
+                self._replacing.replace(undo, change)
+
+        await engine_call(f"replacing {service!r}", replace, within_s=CHANGE_S)
 
     async def put_back(self, undo: Mapping[str, Any]) -> None:
         """Remove what stands in and put the kept container back."""
-        await engine_call(f"putting {undo.get('name')!r} back", self._replacing.put_back, undo, within_s=60.0)
+
+        def put_back() -> None:
+            with self._changing[str(undo.get("service"))]:
+                self._replacing.put_back(undo)
+
+        await engine_call(f"putting {undo.get('name')!r} back", put_back, within_s=CHANGE_S)
         self.on_own(str(undo.get("service")), False)
 
     async def replaced(self, undo: Mapping[str, Any]) -> bool:
@@ -235,8 +273,8 @@ class EngineContainers:
         return tuple(sorted(names))
 
     async def _owned(self, volume: str) -> None:
-        found = await self._call("looking at a volume", self._client.api.inspect_volume, volume)
-        if (found.get("Labels") or {}).get(RUN) != self._labels.get(RUN):
+        found = await engine_call("looking at a volume", self._client.api.inspect_volume, volume)
+        if (found.get("Labels") or {}).get(RUN) != self._run:
             remedy = "only what the harness itself made may be lost"
             raise FaultError(f"the volume {volume!r} is not of this run", remedy=remedy)
 
@@ -251,14 +289,6 @@ class EngineContainers:
     async def _volume(self, task: str, volume: str) -> dict[str, Any]:
         await self._owned(volume)
         return await self.host.ask_of_volume(task, volume)
-
-    async def _call(self, doing: str, call: Any, *arguments: object) -> Any:
-        import docker.errors
-
-        try:
-            return await engine_call(doing, call, *arguments)
-        except docker.errors.NotFound as error:
-            raise FaultError(f"{doing}: {error.explanation}", remedy="it was removed while the fault was in") from None
 
 
 def _signal(pid: int, container: str, number: int) -> None:
