@@ -1,0 +1,53 @@
+"""The reference stack in containers: the scenarios of `make demo` give the verdicts that they give on processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from images import variables
+
+ROOT = Path(__file__).parents[2]
+DEMO = {"stale-data", "corrupted-features", "slow-storage", "node-loss"}
+pytestmark = [pytest.mark.docker, pytest.mark.stack_run, pytest.mark.timeout(900)]
+
+
+def suite(tmp_path: Path, *options: str) -> dict[str, Any]:
+    """Run scenarios by the command that a user would give, and return the suite's document."""
+    command = [str(Path(sys.executable).parent / "harness"), "run", *options, "--reports", str(tmp_path)]
+    environment = {**os.environ, **variables()}
+    done = subprocess.run(
+        [*command, "--name", "suite", "-j", "1"], capture_output=True, text=True, env=environment, timeout=880
+    )
+    file = tmp_path / "suite" / "suite.json"
+    assert file.is_file(), done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def test_the_same_verdicts_as_on_processes(tmp_path: Path, nothing_left: None) -> None:
+    found = suite(tmp_path, str(ROOT / "scenarios"), "--tag", "demo", "--backend", "compose")
+    by_name = {s["name"]: s for s in found["scenarios"]}
+    assert {name: (s["verdict"], s["reasons"]) for name, s in by_name.items()} == {n: ("pass", []) for n in DEMO}
+    for scenario in by_name.values():
+        assert all(f["injected_at_s"] < f["confirmed_at_s"] < f["reverted_at_s"] for f in scenario["faults"])
+        assert all(d["met"] for d in scenario["detection"])
+        assert all(r["met"] for r in scenario["recovery"])
+
+
+def test_alerts_of_a_real_prometheus(tmp_path: Path, nothing_left: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from example_images import variables as example
+
+    for name, value in example().items():
+        monkeypatch.setenv(name, value)
+    stack = str(ROOT / "compose" / "compose.prometheus.yaml")
+    scenario = str(ROOT / "scenarios" / "data" / "stale-data.scenario.yaml")
+    found = suite(tmp_path, scenario, "--stack", stack, "--backend", "compose")["scenarios"][0]
+    seen = {d["id"]: d["met"] for d in found["detection"]}
+    assert seen == {"seen": True}, found["reasons"]
+    assert found["verdict"] == "pass", found["reasons"]
