@@ -63,6 +63,8 @@ class ServiceStatus:
     pid: int | None
     state: Literal["running", "paused", "exited", "suppressed"]
     restarts: int
+    health: str | None = None
+    """`healthy`, `unhealthy` or `starting`, where something goes on checking it while it runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,9 @@ class ContainerReader:
         if self._settings.read == "up":
             return 1.0
         # A backend tells no health of what declares no check of it.
-        health = getattr(seen, "health", None)
-        if health is None:
+        if seen.health is None:
             raise NoAnswerError(f"nothing checks the health of {self._settings.service!r} while it runs")
-        return 1.0 if health == "healthy" else 0.0
+        return 1.0 if seen.health == "healthy" else 0.0
 
     async def _status(self) -> ServiceStatus | None:
         try:

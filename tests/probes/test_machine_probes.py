@@ -96,7 +96,7 @@ class Watched(FakeBackend):
 
     def __init__(self, log: Path) -> None:
         super().__init__(addresses={"web": "127.0.0.1:1", "db": "127.0.0.1:2"})
-        self.seen = [ServiceStatus("web", "a", 7, "running", 3), ServiceStatus("db", "a", None, "exited", 0)]
+        self.seen = [ServiceStatus("web", "a", 7, "running", 3, "healthy"), ServiceStatus("db", "a", None, "exited", 0)]
         self.log = log
         self.asked = 0
 
@@ -122,10 +122,14 @@ async def test_services_as_their_backend_sees_them(tmp_path: Path) -> None:
     async with Probing(tmp_path, probes, backend=backend) as probing:
         values = {name: reading.value for name, reading in (await probing.once()).items()}
         assert values == {
-            "web_up": 1.0, "web_restarts": 3.0, "web_healthy": None, "db_up": 0.0,
+            "web_up": 1.0, "web_restarts": 3.0, "web_healthy": 1.0, "db_up": 0.0,
             "db_restarts": 0.0, "db_healthy": 0.0,
         }  # fmt: skip
         assert backend.asked == 1, "one answer serves them all"
+        backend.seen[0] = ServiceStatus("web", "a", 7, "running", 3, "starting")
+        assert (await probing.once())["web_healthy"].value == 0.0
+        backend.seen[0] = ServiceStatus("web", "a", 7, "running", 3)
+        assert "nothing checks the health" in ((await probing.once())["web_healthy"].down or "")
         backend.seen.pop(0)
         found = await probing.once()
         assert (found["web_up"].value, found["web_restarts"].value) == (0.0, None)

@@ -19,6 +19,7 @@ from harness.backends.compose.engine import Engine
 from harness.backends.compose.follow import EventStream
 from harness.backends.compose.labels import LINKS, run_labels
 from harness.backends.compose.layout import API_PORT, Layout, ProxyBox
+from harness.backends.compose.logs import BEGINNING, lines_since
 from harness.backends.compose.places import Places
 from harness.backends.compose.startup import Readiness
 from harness.backends.plans import check_links, check_settings
@@ -33,6 +34,17 @@ class AttachedBackend(ComposeBackend):
     def __init__(self, description: StackDescription, project: str | None = None) -> None:
         super().__init__(description)
         self._attached = project or description.compose.project or description.name.lower()
+
+    async def log_since(self, service: str, position: str) -> tuple[list[str], str]:
+        """Return the lines since a position. A run counts from its own beginning, not from the stack's."""
+        if position:
+            return await super().log_since(service, position)
+        engine = await self._connected()
+        found = [one for one in await self._seen() if one.service == service]
+        if not found:
+            return [], BEGINNING
+        _, newest = await asyncio.to_thread(lines_since, engine.client, found[0].id, "", 1)
+        return [], newest or BEGINNING
 
     async def start(self, plan: StackPlan) -> StackInfo:
         """Find the project and wait until it is healthy. Raises BackendError."""

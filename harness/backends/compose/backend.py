@@ -28,7 +28,7 @@ from harness.backends.compose.follow import EventStream
 from harness.backends.compose.labels import run_labels
 from harness.backends.compose.layout import Layout
 from harness.backends.compose.leftovers import remove_run
-from harness.backends.compose.logs import tail, write_logs
+from harness.backends.compose.logs import lines_since, tail, write_logs
 from harness.backends.compose.places import Places
 from harness.backends.compose.startup import Readiness, Trouble, compose_up
 from harness.backends.events import EventLog
@@ -302,7 +302,9 @@ class ComposeBackend:
         down = state == "exited" and seen.service in self._suppressed
         pid = about["State"]["Pid"] or None
         node = self._description.services[seen.service].node
-        return ServiceStatus(seen.service, node, pid, "suppressed" if down else state, about["RestartCount"])
+        health = (about["State"].get("Health") or {}).get("Status")
+        state = "suppressed" if down else state
+        return ServiceStatus(seen.service, node, pid, state, about["RestartCount"], health)
 
     def events(self) -> AsyncIterator[ProcessEvent]:
         """Yield every process event of the running stack (or of the next one) from its start, until it stops."""
@@ -369,6 +371,14 @@ class ComposeBackend:
         """Return the service's last log lines, of the running stack or of the last one."""
         self._names([service])
         return self._tail(service, lines)
+
+    async def log_since(self, service: str, position: str) -> tuple[list[str], str]:
+        """Return the lines that a service wrote since a position, and the position after them."""
+        self._names([service])
+        self._running()
+        engine = await self._connected()
+        found = [one for one in await self._seen() if one.service == service]
+        return await asyncio.to_thread(lines_since, engine.client, found[0].id, position) if found else ([], position)
 
     # Its own business.
 

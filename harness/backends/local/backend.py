@@ -37,6 +37,7 @@ from harness.model.backend import (
     StackPlan,
 )
 from harness.model.errors import BackendError
+from harness.model.logs import lines_since
 from harness.model.nearest import did_you_mean
 from harness.model.stack import StackDescription
 
@@ -253,6 +254,16 @@ class LocalBackend:
         if service != FAULT_PROXY:
             self._names([service])
         return tail(log_path(self._run_dir, service), lines) if self._run_dir else []
+
+    async def log_since(self, service: str, position: str) -> tuple[list[str], str]:
+        """Return the whole lines that a service wrote since a position, and the position after them."""
+        self._names([service])
+        if self._run_dir is None:
+            raise BackendError("the stack does not run")
+        try:
+            return await asyncio.to_thread(lines_since, log_path(self._run_dir, service), position)
+        except OSError as error:
+            raise BackendError(f"the log of {service!r} cannot be read: {error.strerror}") from error
 
     def _names(self, services: Iterable[str]) -> list[str]:
         names = list(services)
