@@ -110,11 +110,19 @@ def test_what_does_not_work_is_said_with_what_helps(clinic: Path, harness_: Harn
     assert "do not work" in plain.out.splitlines()[-1]
 
 
-def test_a_source_without_a_heartbeat_is_noted(clinic: Path, harness_: Harness) -> None:
+def test_a_real_prometheus_needs_no_heartbeat(clinic: Path, harness_: Harness) -> None:
     changed(clinic, ", heartbeat: rounds_total", "")
-    result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
+    result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "1s", "--json")
     assert result.code == 0
-    assert found(result)["alerts http://web:18001"]["state"] == "note"
+    assert found(result)["alerts http://web:18001"]["says"] == "0 firing; rules are being evaluated"
+
+
+def test_a_source_that_proves_nothing_is_noted(clinic: Path, harness_: Harness) -> None:
+    changed(clinic, 'url: "http://web:18001", heartbeat: rounds_total', 'url: "http://web:18001/plain"')
+    result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "1s", "--json")
+    assert result.code == 0
+    source = found(result)["alerts http://web:18001/plain"]
+    assert (source["state"], source["says"]) == ("note", "1 firing: Late; nothing shows that rules are evaluated")
 
 
 def test_a_source_that_does_not_answer(clinic: Path, harness_: Harness) -> None:

@@ -85,48 +85,55 @@ async def alert_sources(stack: StackDescription, backend: Backend, observed: Obs
     found: list[Finding] = []
     known: set[str] | None = set()
     for source in stack.alert_sources:
-        seen = observed.alerts.get(source.url, [])
-        if source.url in observed.errors:
-            found.append(Finding("alerts", source.url, "wrong", f"cannot be asked: {observed.errors[source.url]}"))
-            continue
-        found.append(_source(source, seen))
+        if source.name in observed.errors:
+            found.append(Finding("alerts", source.name, "wrong", f"cannot be asked: {observed.errors[source.name]}"))
+        else:
+            found.append(_source(source, observed.alerts.get(source.name, [])))
         rules = await _rule_names(source, backend)
         known = None if rules is None or known is None else known | rules
     if not stack.alert_sources and stack.alerts:
         remedy = "describe x-harness.alert_sources"
         found.append(Finding("alerts", "alert_sources", "wrong", "alerts are named, and none can be seen", remedy))
-    for name in stack.alerts if known else ():
-        if known and name not in known:
-            remedy = "put its name right, or take it out"
-            found.append(Finding("alerts", name, "wrong", "no source has a rule of that name", remedy))
-    if known and stack.alerts:
-        told = f"{len([name for name in stack.alerts if name in known])} of {len(stack.alerts)} are rules of a source"
-        found.append(Finding("alerts", "declared alerts", "ok", told))
-    return found
+    if not known or not stack.alerts:
+        return found
+    remedy = "put its name right, or take it out"
+    missing = [name for name in stack.alerts if name not in known]
+    found += [Finding("alerts", name, "wrong", "no source has a rule of that name", remedy) for name in missing]
+    told = f"{len(stack.alerts) - len(missing)} of {len(stack.alerts)} are rules of a source"
+    return [*found, Finding("alerts", "declared alerts", "ok", told)]
 
 
 def _source(source: AlertSource, seen: Sequence[AlertsSeen]) -> Finding:
     answers = [one for one in seen if one.down is None]
     if not answers:
         says = seen[-1].down or "no answer" if seen else "not read in the time"
-        return Finding("alerts", source.url, "wrong", says, f"is that where {source.kind} listens?")
-    firing = [alert.name for alert in answers[-1].firing]
+        return Finding("alerts", source.name, "wrong", says, f"is that where {source.kind} can be read?")
+    last = answers[-1]
+    firing = [alert.name for alert in last.firing]
     told = f"{len(firing)} firing" + (f": {', '.join(firing[:MOST_ALERTS_SHOWN])}" if firing else "")
+    if last.awake is False:
+        remedy = "is the rule of the watchdog there, and is it sent here?"
+        return Finding("alerts", source.name, "wrong", f"{told}; its watchdog does not fire", remedy)
     beats = [one.evaluations for one in answers if one.evaluations is not None]
-    if source.heartbeat is None:
-        remedy = "name a heartbeat: without it, that no alert fires proves nothing"
-        return Finding("alerts", source.url, "note", f"{told}; nothing shows that rules are evaluated", remedy)
-    if not beats:
-        remedy = f"is there such a counter on its /metrics? See x-harness.alert_sources of {source.url}"
-        return Finding("alerts", source.url, "wrong", f"{told}; there is no {source.heartbeat}", remedy)
-    if beats[-1] > beats[0]:
-        return Finding("alerts", source.url, "ok", f"{told}; rules are being evaluated")
-    remedy = "watch for longer than its evaluation interval, with --watch; see whether it has rules"
-    return Finding("alerts", source.url, "wrong", f"{told}; no rule was evaluated meanwhile", remedy)
+    if beats and beats[-1] > beats[0]:
+        return Finding("alerts", source.name, "ok", f"{told}; rules are being evaluated")
+    if last.awake:
+        return Finding("alerts", source.name, "ok", f"{told}; its watchdog fires")
+    if beats:
+        every = f" (they are every {last.interval_s:g} s)" if last.interval_s else ""
+        remedy = "watch for longer than that, with --watch; see whether it has rules that can be evaluated"
+        return Finding("alerts", source.name, "wrong", f"{told}; no rule was evaluated meanwhile{every}", remedy)
+    if source.heartbeat is not None:
+        remedy = f"is there such a counter on the page /metrics of {source.name}?"
+        return Finding("alerts", source.name, "wrong", f"{told}; there is no {source.heartbeat}", remedy)
+    remedy = "without that, silence proves nothing: name a watchdog or a heartbeat, or give rules that are well"
+    return Finding("alerts", source.name, "note", f"{told}; nothing shows that rules are evaluated", remedy)
 
 
 async def _rule_names(source: AlertSource, backend: Backend) -> set[str] | None:
     """Return the alerts for which a source has rules; None where it does not tell."""
+    if source.kind != "prometheus":
+        return None
     try:
         async with aiohttp.ClientSession() as session:
             page = await get(session, f"{backend.resolve(source.url).rstrip('/')}/api/v1/rules")

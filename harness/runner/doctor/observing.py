@@ -62,7 +62,7 @@ async def observe(stack: StackDescription, backend: Backend, for_s: float, settl
         for name, spec in stack.probes.items():
             parts[name] = stack.model_copy(update={"probes": {name: spec}, "alert_sources": ()})
         for source in stack.alert_sources:
-            parts[source.url] = stack.model_copy(update={"probes": {}, "alert_sources": (source,)})
+            parts[source.name] = stack.model_copy(update={"probes": {}, "alert_sources": (source,)})
 
         async def watch(name: str, part: StackDescription) -> None:
             seams = Seams(backend, part, seen.clock)

@@ -63,5 +63,5 @@ def _missing(scenario: Scenario, catalogue: Catalogue, backend: str, broken: Map
         yield f"alert {name}: {broken[name].says}"
     if named or expect.quiet is not None:
         for source in catalogue.stack.alert_sources:
-            if source.url in broken:
-                yield f"alert source {source.url}: {broken[source.url].says}"
+            if source.name in broken:
+                yield f"alert source {source.name}: {broken[source.name].says}"

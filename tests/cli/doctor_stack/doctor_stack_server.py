@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 BEGAN_S = time.monotonic()
 FIRING = {"state": "firing", "labels": {"alertname": "Late", "service": "web"}}
-RULES = {"groups": [{"rules": [{"type": "alerting", "name": "Late"}, {"type": "recording", "name": "x"}]}]}
+RULES = [{"type": "alerting", "name": "Late", "health": "ok", "alerts": []}, {"type": "recording", "name": "x"}]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -18,10 +19,14 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/metrics":
             beats = int((time.monotonic() - BEGAN_S) * 100)
             self._say(f"rounds_total {beats}\nstill_total 7\nrows 12\n".encode())
-        elif self.path == "/api/v1/alerts":
+        elif self.path.endswith("/api/v1/alerts"):
             self._say(json.dumps({"data": {"alerts": [FIRING]}}).encode())
-        elif self.path == "/api/v1/rules":
-            self._say(json.dumps({"data": RULES}).encode())
+        elif self.path.startswith("/api/v1/rules"):
+            at = dt.datetime.now(dt.UTC).isoformat()
+            group = {"name": "g", "file": "f", "interval": 0.1, "lastEvaluation": at, "rules": RULES}
+            self._say(json.dumps({"data": {"groups": [group]}}).encode())
+        elif "/api/" in self.path:  # as of something that speaks of alerts only
+            self.send_error(404)
         else:
             self._say(json.dumps({"age": 3.5, "name": "web"}).encode())
 
