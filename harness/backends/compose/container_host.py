@@ -8,15 +8,17 @@ removed whatever becomes of it.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import sys
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.backends.compose import container_agent
 from harness.backends.compose.container_calls import engine_call
+from harness.backends.compose.container_ground import belongs
 from harness.model.errors import FaultError, HarnessError
 
 if TYPE_CHECKING:
@@ -29,7 +31,13 @@ PULL_S = 120.0
 LAST_WORDS_S = 3.0
 CAPABILITIES = ("NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "SYSLOG")
 """Beside the usual ones: to go into other namespaces, to mount, to drop packets, to read the kernel's log."""
-AGENT = Path(container_agent.__file__)
+MODULES = ("agent", "ground", "processes", "limits", "disks", "packets")
+START = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from harness.backends.compose.container_agent import main; main()"
+)
+"""Runs the agent from a folder that is given; only the standard library besides."""
+ROOT = Path(__file__).parents[3]
+BROUGHT = "/harness-agent"
 
 
 def tools_image() -> str:
@@ -47,7 +55,7 @@ class EngineHost:
 
     def beside_us(self, pid: int, container: str) -> bool:
         """Whether a process of the engine is a process here, and we are root."""
-        return not self.helper_always and os.geteuid() == 0 and pid > 0 and container_agent.belongs(pid, container)
+        return not self.helper_always and os.geteuid() == 0 and pid > 0 and belongs(pid, container)
 
     async def ready(self, pid: int, container: str) -> None:
         """See to it that tasks can be run for a container. Raises FaultError with what is missing."""
@@ -74,7 +82,7 @@ class EngineHost:
         return found
 
     async def _here(self, task: str, request: str) -> dict[str, Any]:
-        command = (sys.executable, "-I", "-S", str(AGENT), request)
+        command = (sys.executable, "-I", "-S", "-c", START, str(ROOT), request)
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
         try:
@@ -131,13 +139,14 @@ class EngineHost:
             host = api.create_host_config(network_mode="none", binds={volume: {"bind": "/lost/_data", "mode": "rw"}})
         made = api.create_container(
             image,
-            command=["-c", AGENT.read_text("utf-8"), request],
+            command=["-c", START, BROUGHT, request],
             entrypoint=["python3"],
             user="0",
             labels=self._labels,
             host_config=host,
         )["Id"]
         try:
+            api.put_archive(made, "/", _program())
             api.start(made)
             api.wait(made, timeout=int(HELPER_S))
             out = api.logs(made, stdout=True, stderr=False)
@@ -150,6 +159,16 @@ class EngineHost:
         finally:
             api.remove_container(made, v=True, force=True)
         return _read(task, out, err)
+
+
+def _program() -> bytes:
+    """Return the agent's modules as an archive, in the folders that their imports name."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name in MODULES:
+            source = Path(__file__).with_name(f"container_{name}.py")
+            archive.add(source, str(Path(BROUGHT) / source.relative_to(ROOT)))
+    return out.getvalue()
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

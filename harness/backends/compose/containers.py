@@ -13,8 +13,10 @@ from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 from harness.backends.compose.container_calls import engine_call
+from harness.backends.compose.container_ground import TaskError
 from harness.backends.compose.container_host import EngineHost
 from harness.backends.compose.container_networks import connect, disconnect, networks_of
+from harness.backends.compose.container_processes import send_signal
 from harness.backends.compose.container_replacing import Replacing
 from harness.backends.compose.labels import ONE_OFF, PROJECT, RUN, SERVICE
 from harness.model.backend import JobResult
@@ -292,8 +294,6 @@ class EngineContainers:
 
 
 def _signal(pid: int, container: str, number: int) -> None:
-    from harness.backends.compose.container_agent import TaskError, send_signal
-
     try:
         send_signal(pid, container, number)
     except (OSError, TaskError) as error:
