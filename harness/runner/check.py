@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from harness.model.answers import ANSWER_PROBES
 from harness.model.errors import ScenarioError
-from harness.model.expectations import INTEGRITY_CHECKS, Bound
+from harness.model.expectations import INTEGRITY_CHECKS, Bound, Recovered
 from harness.model.fault import FaultKind
 from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep, Scenario, Target
@@ -127,6 +127,9 @@ class _Checker:
 
     def _alert(self, name: str, place: Place) -> Problems:
         yield from self._named("alert", name, tuple(self._known.stack.alerts), place)
+        if any(name in source.watchdog for source in self._known.stack.alert_sources):
+            message = f"the alert {name!r} is a watchdog, which always fires and never counts"
+            yield self._source.problem(place, message, "name another alert, or take it out of `watchdog` in the stack")
         yield from self._alerts_are_seen(place)
 
     def _alerts_are_seen(self, place: Place) -> Problems:
@@ -169,6 +172,8 @@ class _Checker:
 
     def _told(self, bound: Bound, place: Place) -> Problems:
         """Refuse what could never be told, however well the stack behaves: too few samples for the window."""
+        if bound.probe in self._known.stack.probes:
+            yield from self._told_by_readings(bound, place)
         spec = self._known.stack.workload
         probe = ANSWER_PROBES.get(bound.probe)
         if probe is None or spec is None or spec.rate is None:
@@ -179,6 +184,21 @@ class _Checker:
             message += f"and {needed} are needed: it could never be judged"
             remedy = f"write min_samples: {max(1, int(there * 0.8))}, a longer `over`, or send more"
             yield self._source.problem((*place, "over"), message, remedy)
+
+    def _told_by_readings(self, bound: Bound, place: Place) -> Problems:
+        every_s = self._known.stack.probes[bound.probe].every_s
+        most = max(1, int(bound.over / every_s + 1e-9))
+        if min_samples(bound, None) > most:
+            message = (
+                f"the probe {bound.probe!r} is read every {every_s:g} s, so that {bound.over:g} s hold {most} of it"
+            )
+            yield self._source.problem((*place, "min_samples"), message, "write fewer, or a longer `over`")
+        if isinstance(bound, Recovered) and bound.within <= every_s:
+            message = (
+                f"the probe {bound.probe!r} is read every {every_s:g} s: whether it came back sooner cannot be told"
+            )
+            remedy = "allow more time, or give the probe a shorter `every` in the stack"
+            yield self._source.problem((*place, "within"), message, remedy)
 
     def _expectations(self) -> Problems:
         expect = self._scenario.expect

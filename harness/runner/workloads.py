@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 
 from harness.model.backend import Backend
-from harness.model.errors import BackendError
+from harness.model.errors import BackendError, ScenarioError
 from harness.model.plan import Plan
+from harness.model.secrets import names_in
 from harness.model.stack import StackDescription
 from harness.probes.request_file import RequestFile, read_requests
 from harness.probes.workload_file import Workload, read_workload
@@ -24,8 +25,9 @@ async def workload_for(
 ) -> Workload | RequestFile | None:
     """Return the workload of a run, made if it is not there. None for a stack without one.
 
-    Raises BackendError, and ProbeError for a file that cannot be read.
+    Raises BackendError, ProbeError for a file that cannot be read, ScenarioError for a secret that is not there.
     """
+    check_secrets(stack)
     if stack.workload is None:
         return None
     if stack.workload.requests is not None:
@@ -40,6 +42,21 @@ async def workload_for(
         message = f"the workload cannot be written: {error.strerror}"
         raise BackendError(message, file=str(path), remedy="choose a place with room for it with --reports") from error
     return await asyncio.to_thread(read_workload, path)
+
+
+def check_secrets(stack: StackDescription) -> None:
+    """Raise ScenarioError for a secret of the description that is not in the environment, before anything starts."""
+    used = {
+        "probes": [probe.settings.model_dump() for probe in stack.probes.values()],
+        "alert_sources": [source.model_dump() for source in stack.alert_sources],
+        "workload": stack.workload.model_dump() if stack.workload is not None else None,
+        "integrity": stack.integrity.model_dump(),
+    }
+    for field, values in used.items():
+        for name in sorted(names_in(values)):
+            if name not in os.environ:
+                message = f"the secret {name!r} is not in the environment"
+                raise ScenarioError(message, file=stack.file, field=f"x-harness.{field}", remedy=f"export {name}=…")
 
 
 def requests_of(stack: StackDescription) -> RequestFile:

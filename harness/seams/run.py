@@ -18,6 +18,7 @@ from harness.model.containers import Containers
 from harness.model.errors import FaultError
 from harness.model.eventtime import EventClock
 from harness.model.nearest import did_you_mean
+from harness.model.secrets import reveal
 from harness.model.stack import DatasetSpec, KeyspaceSpec, ServiceSpec, StackDescription
 from harness.seams.kept import Kept
 
@@ -115,8 +116,8 @@ class Seams:
             self._objects[service, bucket] = Objects(
                 f"http://{self._address(service)}",
                 bucket,
-                store.access_key if store is not None and known else "",
-                store.secret_key if store is not None and known else "",
+                reveal(store.access_key) if store is not None and known else "",
+                reveal(store.secret_key) if store is not None and known else "",
             )
         return self._objects[service, bucket]
 

@@ -303,8 +303,8 @@ class ComposeBackend:
         pid = about["State"]["Pid"] or None
         node = self._description.services[seen.service].node
         health = (about["State"].get("Health") or {}).get("Status")
-        state = "suppressed" if down else state
-        return ServiceStatus(seen.service, node, pid, state, about["RestartCount"], health)
+        restarts = about["RestartCount"]
+        return ServiceStatus(seen.service, node, pid, "suppressed" if down else state, restarts, health)
 
     def events(self) -> AsyncIterator[ProcessEvent]:
         """Yield every process event of the running stack (or of the next one) from its start, until it stops."""
