@@ -75,7 +75,7 @@ def test_a_stack_in_which_all_works(clinic: Path, harness_: Harness) -> None:
         "scenario slow nothing is missing",
     ):
         assert part in table
-    assert rows[-1] == "all works"
+    assert rows[-1].startswith("all works"), "though other stacks of this user may be noted"
 
 
 def test_what_does_not_work_is_said_with_what_helps(clinic: Path, harness_: Harness) -> None:
@@ -106,7 +106,7 @@ def test_what_does_not_work_is_said_with_what_helps(clinic: Path, harness_: Harn
     assert all(seen[name]["remedy"] for name in wrong if not name.startswith("scenario"))
     plain = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "1s")
     assert plain.code == 1
-    assert "what helps:\n  probe age: is the address right" in plain.out
+    assert "\n  probe age: is the address right" in plain.out.partition("what helps:")[2]
     assert "do not work" in plain.out.splitlines()[-1]
 
 
