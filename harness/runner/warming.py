@@ -10,7 +10,7 @@ import importlib
 from concurrent.futures import ThreadPoolExecutor
 
 THREADS = 32
-_NEEDED = ("boto3", "redis.asyncio", "pyarrow.parquet", "onnxruntime", "requests", "toxiproxy")
+_NEEDED = ("boto3", "redis.asyncio", "pyarrow.parquet", "onnxruntime", "requests", "toxiproxy", "docker")
 
 
 def warm_up() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from watching import MARKER, below, eventually, marked
 
 from harness.backends.compose.backend import ComposeBackend
-from harness.backends.compose.engine import connect
+from harness.backends.compose.engine import _compose_command, connect
 from harness.backends.compose.leftovers import runs
 from harness.backends.local.backend import LocalBackend, start_zygote
 from harness.backends.local.zygote_handle import Zygote
@@ -43,7 +44,10 @@ def zygote(description: StackDescription) -> Iterator[Zygote]:
     started.close()
 
 
-@pytest.fixture(params=["local", pytest.param("compose", marks=pytest.mark.docker)])
+CONTAINERS = pytest.mark.docker
+
+
+@pytest.fixture(params=["local", pytest.param("compose", marks=CONTAINERS), pytest.param("plugin", marks=CONTAINERS)])
 async def backend(request: pytest.FixtureRequest, marker: str) -> AsyncIterator[Backend]:
     """A backend of each kind."""
     make: Callable[[], Backend] = request.getfixturevalue(f"{request.param}_backend")
@@ -68,6 +72,22 @@ def compose_backend(compose_description: StackDescription) -> Iterator[Callable[
     left = {run for run in set(runs(engine.client)) - before if "teststack" in run}
     engine.close()
     assert not left
+
+
+@pytest.fixture
+def plugin_backend(
+    compose_backend: Callable[[], Backend], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], Backend]]:
+    """The same by Docker Compose v2, where `docker-compose` is what is installed."""
+    sys.path.insert(0, str(STACK.parents[2] / "containers"))
+    from prepare import CONFIG
+
+    monkeypatch.setenv("DOCKER_CONFIG", str(CONFIG))
+    _compose_command.cache_clear()
+    assert _compose_command() == ("docker", "compose"), "to get it: python tests/containers/prepare.py"
+    yield compose_backend
+    monkeypatch.undo()
+    _compose_command.cache_clear()
 
 
 @pytest.fixture(scope="session")

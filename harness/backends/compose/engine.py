@@ -103,7 +103,10 @@ def _connected() -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[st
     base_url, tls = _where()
     try:
         # One connection for each call that may go on at once; the default of 10 makes the rest wait in line.
-        client = docker.DockerClient(base_url=base_url, tls=tls, timeout=int(CALL_S), max_pool_size=_SMALL_POOL)
+        over_ssh = base_url.startswith("ssh://")  # by the ssh command, which knows the user's keys and hosts
+        client = docker.DockerClient(
+            base_url=base_url, tls=tls, timeout=int(CALL_S), max_pool_size=_SMALL_POOL, use_ssh_client=over_ssh
+        )
         about = client.version()
         told = client.info()
     except (docker.errors.DockerException, OSError, ValueError) as error:
