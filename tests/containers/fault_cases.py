@@ -32,6 +32,7 @@ CASES: dict[str, Case] = {
                          lambda c, _: c.start("store")),
     "term": Case("container.kill", {"service": "store"}, {"signal": "SIGTERM"}),
     "frozen-by-signal": Case("container.kill", {"service": "web"}, {"signal": "STOP"}, lambda c, _: c.crash("web", 18)),
+    "term-behind-an-init": Case("container.kill", {"service": "web"}, {"signal": "TERM"}),
     "stop": Case("container.stop", {"node": "b"}, {"grace": "1s"}, lambda c, _: c.start("web")),
     "pause": Case("container.pause", {"services": ["worker", "web"]}, {}, lambda c, _: c.unpause("web")),
     "restart-loop": Case("container.restart_loop", {"service": "worker"}, {"alive": "100ms"},

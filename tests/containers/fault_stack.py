@@ -45,6 +45,7 @@ services:
     networks: {{back: {{ipv4_address: {store_address}}}, front: }}
   web:
     <<: *base
+    init: true
     command: [python3, -c, "{idle}"]
     networks: [front, back]
 networks:
@@ -72,7 +73,7 @@ def small_project(folder: Path, octet: int) -> Iterator[str]:
         store_address=f"172.30.{octet}.9",
     )  # fmt: skip
     file.write_text(text, encoding="utf-8")
-    dockerfile = f"FROM {base_image()}\nENV MODEL_VERSION=1\n"
+    dockerfile = f"FROM {base_image()}\nENV MODEL_VERSION=1\nVOLUME /extra\n"
     subprocess.run(["docker", "build", "-q", "-t", PREVIOUS, "-"], input=dockerfile, text=True, check=True,
                    capture_output=True, env={**os.environ, "DOCKER_BUILDKIT": "0"})  # fmt: skip
     compose = ["docker-compose", "-p", project, "-f", str(file)]

@@ -232,6 +232,20 @@ async def test_a_node_that_is_lost_with_its_volumes_comes_back_empty(
     assert (await containers.run("store", ["find", "/data", "-mindepth", "1"], 10)).stdout == ""
 
 
+async def test_volumes_that_another_image_brings_go_with_it(
+    make: Make, containers: EngineContainers, client: Any, look: Any
+) -> None:
+    before = look()
+    case = CASES["image"]
+    fault = make(case.kind, case.target, case.parameters)
+    undo = await fault.prepare()
+    await fault.inject()
+    (volume,) = [mount.source for mount in await containers.mounts("web") if mount.target == "/extra"]
+    await fault.revert(undo)
+    assert volume not in [one["Name"] for one in client.api.volumes()["Volumes"]]
+    assert look() == before
+
+
 REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("disk.full", {"service": "store"}, {"path": "/data", "at_most": "100GB"}, "disk of the engine itself"),
     ("disk.full", {"service": "store"}, {"path": "/tmp"}, "disk of the engine itself"),

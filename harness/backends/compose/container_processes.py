@@ -9,12 +9,27 @@ from pathlib import Path
 
 from harness.backends.compose.container_ground import Answer, TaskError, belongs, group, numbers
 
+INITS = ("docker-init", "tini", "dumb-init", "catatonit")
+"""Programs that only stand before the service: `init: true` puts the first of them there."""
+
+
+def service_process(pid: int) -> int:
+    """Return the process of the service itself: the container's first, or the child of an init that stands there."""
+    try:
+        if Path(f"/proc/{pid}/comm").read_text().strip() not in INITS:
+            return pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return pid
+    return int(children[0]) if children else pid
+
 
 def send_signal(pid: int, container: str, number: int) -> Answer:
-    """Signal the main process, from outside of its namespace. It cannot hit another that has its number by now."""
-    handle = os.pidfd_open(pid)
+    """Signal the service's process, from outside of its namespace; never another that has its number by now."""
+    one = service_process(pid)
+    handle = os.pidfd_open(one)
     try:
-        if not belongs(pid, container):
+        if not belongs(one, container):
             raise TaskError(f"process {pid} is none of the container's any more")
         signal.pidfd_send_signal(handle, number)
     finally:
@@ -23,7 +38,8 @@ def send_signal(pid: int, container: str, number: int) -> Answer:
 
 
 def process(pid: int, names: list[str], maps: str = "") -> Answer:
-    """Tell of the main process: state letter, signals that it catches, variables it was started with, libraries."""
+    """Tell of the service's process: state letter, signals that it catches, variables it was started with, libraries."""
+    pid = service_process(pid)
     status = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
     )  # fmt: skip

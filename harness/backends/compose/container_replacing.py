@@ -180,7 +180,8 @@ class Replacing:
         for other in self._standing_in(undo):
             with contextlib.suppress(docker.errors.NotFound):
                 api.stop(other, timeout=GRACE_S)
-                api.remove_container(other, force=True)
+                # Volumes without a name that were made for it go with it; those of the original are named there.
+                api.remove_container(other, v=True, force=True)
         try:
             told = api.inspect_container(undo["container"])
         except docker.errors.NotFound:

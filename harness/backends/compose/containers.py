@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 NOT_FOUND = 127
 CHANGE_S = 70.0
 """How long a change may take: a stop with its grace, and a start."""
-HARMLESS = ("STOP", "CONT", "CHLD", "URG", "WINCH", "HUP", "USR1", "USR2")
-"""Signals that a main process survives, for from without its namespace only those with a handler reach it."""
+HARMLESS = ("STOP", "CONT", "CHLD", "URG", "WINCH")
+PERHAPS = ("HUP", "USR1", "USR2")
+"""Signals that nobody dies of, and those that are survived where they are caught, as for reading settings anew."""
 
 
 class EngineContainers:
@@ -99,14 +100,23 @@ class EngineContainers:
         )
 
     async def crash(self, service: str, signal: int) -> None:
-        """Signal the main process from the engine machine's own process namespace."""
+        """Signal the service's process from the engine machine's own process namespace."""
         state = await self.running(service)
-        if Signals(signal).name.removeprefix("SIG") not in HARMLESS:
-            self.on_end([service])
+        await self._announce(state, signal)
         if self.host.beside_us(state.pid, state.container):
             _signal(state.pid, state.container, signal)
         else:
             await self.host.ask("signal", state.pid, state.container, number=signal)
+
+    async def _announce(self, state: ContainerState, signal: int) -> None:
+        """Say beforehand that a service will end, where it will."""
+        name = Signals(signal).name.removeprefix("SIG")
+        survived = name in HARMLESS
+        if name in PERHAPS:
+            told = await self.host.ask("process", state.pid, state.container, names=[])
+            survived = signal in told["catches"]
+        if not survived:
+            self.on_end([state.service])
 
     async def running(self, service: str) -> ContainerState:
         """Return the state of a container that runs. Raises FaultError."""
@@ -131,9 +141,7 @@ class EngineContainers:
 
     async def kill(self, service: str, signal: int) -> None:
         """Have the engine signal the main process."""
-        await self.running(service)
-        if Signals(signal).name.removeprefix("SIG") not in HARMLESS:
-            self.on_end([service])
+        await self._announce(await self.running(service), signal)
         await self._change(service, f"signalling {service!r}", lambda told: self._client.api.kill(told["Id"], signal))
 
     async def stop(self, service: str, grace_s: float) -> None:
