@@ -12,6 +12,7 @@ from harness.model.httpprobes import HttpAccess
 from harness.model.units import PositiveWallSeconds
 
 _LISTEN = re.compile(r"([\w.-]+|\[[0-9a-fA-F:]+\]):(\d{1,5})")
+KINDS = ("prometheus", "alertmanager", "webhook")
 _ONLY_OF = {
     "heartbeat": ("prometheus",),
     "history": ("prometheus",),
@@ -55,10 +56,10 @@ class AlertSource(HttpAccess):
             return raw
         kind = raw.get("kind")
         for name, kinds in _ONLY_OF.items():
-            if raw.get(name) is not None and kind not in kinds and isinstance(kind, str):
+            if raw.get(name) is not None and kind in KINDS and kind not in kinds:
                 raise ValueError(f"`{name}` is not for a source of kind {kind}, but for {' and '.join(kinds)}")
         needed = "listen" if kind == "webhook" else "url"
-        if raw.get(needed) is None and kind in ("prometheus", "alertmanager", "webhook"):
+        if raw.get(needed) is None and kind in KINDS:
             raise ValueError(f"a source of kind {kind} needs `{needed}`")
         return raw
 

@@ -45,7 +45,10 @@ class AlertmanagerAlerts(AlertPoller):
         firing: list[Alert] = []
         marks: dict[Any, Any] = {}
         try:
-            for item in read_json(page):
+            listed = read_json(page)
+            if not isinstance(listed, list):
+                raise TypeError("a list is needed")
+            for item in listed:
                 if item["status"]["state"] not in self._states:
                     continue
                 alert = self._alert(item["labels"], item.get("startsAt"))

@@ -72,6 +72,8 @@ class PrometheusAlerts(AlertPoller):
             raise NoAnswerError(f"not Prometheus' form of alerts: {type(error).__name__} {error}") from None
 
     def _by_state(self, listed: Any) -> dict[str, Any]:
+        if not isinstance(listed, list):
+            raise TypeError("a list is needed")
         by_state: dict[str, list[Alert]] = {"firing": [], "pending": []}
         for item in listed:
             if item["state"] in by_state:

@@ -1,8 +1,8 @@
 """Alerts that come by themselves: an address on which Alertmanager's and Grafana's webhooks are taken.
 
 Alertmanager and Grafana's alerting send the same form, a list of alerts that fire or are resolved; Grafana's older
-form tells of one rule. What fires is known from what came: an alert fires until it is told to be resolved. That notifications
-arrive at all is shown by a watchdog alone.
+form tells of one rule. What fires is known from what came: an alert fires until it is told to be resolved. That
+notifications arrive at all is shown by a watchdog alone.
 """
 
 from __future__ import annotations
@@ -110,6 +110,8 @@ def _again(before: Alert, now: Alert) -> bool:
 def _changes(said: Any) -> Iterator[tuple[Mapping[str, Any], Any, bool]]:
     """Yield labels, beginning and whether it fires, of each alert in a notification. Raises ValueError and others."""
     if "alerts" in said:
+        if not isinstance(said["alerts"], list):
+            raise TypeError("a list of alerts is needed")
         for alert in said["alerts"]:
             status = alert["status"]
             if status not in ("firing", "resolved"):
