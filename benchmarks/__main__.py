@@ -5,7 +5,7 @@ Exits 1 where a part found something wrong, 4 where one could not measure; the o
 
 import sys
 
-from benchmarks import chaostoolkit, compose, demo, flakes, side_by_side, starts, timing
+from benchmarks import backends, chaostoolkit, compose, demo, flakes, side_by_side, starts, timing
 from benchmarks.results import FILE, Options, Part, options_parser, run_part
 
 PARTS: dict[str, Part] = {
@@ -16,6 +16,7 @@ PARTS: dict[str, Part] = {
     "chaostoolkit": chaostoolkit.measure,
     "flakes": flakes.measure,
     "compose": compose.measure,
+    "backends": backends.measure,
 }
 
 

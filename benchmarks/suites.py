@@ -47,10 +47,18 @@ def harness() -> str:
 
 
 def run_suite(
-    paths: Sequence[Path], out: Path, name: str, *, jobs: int, tag: str | None = None, seed: int | None = None
+    paths: Sequence[Path],
+    out: Path,
+    name: str,
+    *,
+    jobs: int,
+    tag: str | None = None,
+    seed: int | None = None,
+    backend: str = "local",
 ) -> Suite:
     """Run a suite and wait for its end. Raises CannotMeasureError where the harness itself failed."""
     command = [harness(), "run", *map(str, paths), "--reports", str(out), "--name", name, "-j", str(jobs)]
+    command += ["--backend", backend]
     command += ["--tag", tag] if tag is not None else []
     command += ["--seed", str(seed)] if seed is not None else []
     began_s = time.monotonic()
