@@ -39,6 +39,9 @@ def _service_names(description: StackDescription) -> Iterator[tuple[Sequence[str
     for service in description.services.values():
         for name in service.depends_on:
             yield ("services", service.name, "depends_on", name), name
+    for index, link in enumerate(description.more_links):
+        for name in link.split(" -> "):
+            yield (_TOP, "links", index), name
     for field in ("alerts", "recoveries"):
         for key, item in getattr(description, field).items():
             if item.off is not None:

@@ -35,6 +35,16 @@ def _a_duration(value: Quantity) -> Quantity:
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 
 
+def _valid_link(value: str) -> str:
+    consumer, arrow, service = value.partition(" -> ")
+    if not (arrow and consumer and service) or consumer == service:
+        raise ValueError(f"{value!r} is not a link; write it as 'consumer -> service'")
+    return value
+
+
+LinkName = Annotated[str, AfterValidator(_valid_link)]
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """The way from one service to another, as `consumer -> service` in scenarios."""
@@ -217,7 +227,9 @@ class StackFields(Frozen):
     stack: Name | None = None
     base: tuple[str, ...] = Field((), description="the compose files that this one is laid over, seen from its folder")
     profiles: tuple[Name, ...] = Field((), description="compose profiles that are switched on")
-    more_links: tuple[str, ...] = Field((), alias="links", description="links that no service's configuration shows")
+    more_links: tuple[LinkName, ...] = Field(
+        (), alias="links", description="links that no service's configuration shows"
+    )
     ownership: Literal["owned", "attached"] = "owned"
     ready_within_s: PositiveWallSeconds = Field(20.0, alias="ready_within")
     compose: ComposeFields = ComposeFields()
@@ -241,6 +253,11 @@ class StackDescription(StackFields):
     file: str
     files: tuple[str, ...] = Field((), description="every file for compose's -f, in order")
     services: dict[str, ServiceSpec]
+
+    @property
+    def folder(self) -> str:
+        """The folder that relative paths are seen from: that of the first file."""
+        return (self.files[0] if self.files else self.file).rpartition("/")[0] or "/"
 
     @property
     def nodes(self) -> dict[str, tuple[str, ...]]:

@@ -181,6 +181,8 @@ def test_mistakes_are_named_with_their_place(tmp_path: Path, mistake: str) -> No
         ("services: {web: {}}\n", "there is no 'x-harness'"),
         ("x-harness: {schema: 1}\n", "services"),
         ("x-harness: {schema: 1}\nservices: {}\n", "there are no services"),
+        ("x-harness: {schema: 1, links: [web]}\nservices: {web: {}}\n", "'web' is not a link; write it as"),
+        ("x-harness: {schema: 1, links: [web -> bd]}\nservices: {web: {}, db: {}}\n", "did you mean 'db'"),
         ("x-harness: {schema: 1}\nservices: [web]\n", "a mapping of names is needed"),
         ("x-harness: {schema: 1}\nservices: {web: 3}\n", "a mapping of names is needed"),
         ("x-harness: {schema: 2}\nservices: {web: {}}\n", "schema"),
@@ -196,6 +198,84 @@ def test_mistakes_are_named_with_their_place(tmp_path: Path, mistake: str) -> No
 def test_files_that_are_no_description(tmp_path: Path, text: str, hint: str) -> None:
     with pytest.raises(StackError, match=hint.replace("(", "\\(")):
         load_stack(write(tmp_path, text), variables={})
+
+
+ALL_KINDS = """\
+x-harness:
+  schema: 1
+  workload: {requests: r.jsonl, rate: 30/min, repeat: true, method: get, flagged: meta.fallback, url: "http://web:80"}
+  probes:
+    a: {http: {url: "http://web:80/x", headers: {X-N: 5}, expect: {status: 200, json: {a: {approx: 1}}}}, every: 2s}
+    b: {promql: {url: "http://web:80", query: "up{job=\\"x\\"}", token: "${secret:TOKEN}"}}
+    c: {log: {service: web, pattern: "ERROR"}}
+    d: {redis: {url: "redis://:$${secret:PW}@db:6379/1", keys: "f:*", read: count}}
+    e: {s3: {service: db, bucket: b, prefix: ""}}
+    f: {sql: {url: "postgresql://u:${secret:PW}@db/x", query: "select 1"}, timeout: 2s}
+    g: {sql: {url: "sqlite:///x.db", query: "select 1"}}
+    h: {file: {path: "models/*.onnx"}}
+    i: {command: [check, -n, 5]}
+    j: {command: {argv: [check, 5], read: success}}
+    k: {container: {service: web, read: restarts}}
+    l: {mlflow: {url: "http://web:80", model: m, alias: champion}}
+    m: {feast: {service: db, project: p, view: v}}
+    n: {airflow: {url: "http://web:80", dag: d, is: [running, success]}}
+    o: {sql: {url: "${secret:URL}", query: "select 1"}}
+  alert_sources:
+    - {kind: prometheus, url: "http://web:80", watchdog: [Watchdog]}
+    - {kind: alertmanager, url: "http://web:80", suppressed: true}
+    - {kind: webhook, listen: "0.0.0.0:19093", watchdog: [Watchdog], watchdog_every: 2min}
+services:
+  web: {command: x, environment: {PLAIN: "$${secret:NOT_OURS}"}, x-harness: {port: 80}}
+  db: {command: x, x-harness: {port: 6379}}
+"""
+
+
+def test_every_kind_of_probe_and_source_in_a_file(tmp_path: Path) -> None:
+    stack = load_stack(write(tmp_path, ALL_KINDS), variables={"TOKEN": "t", "PW": "p", "URL": "u"})
+    settings = {name: probe.settings.model_dump() for name, probe in stack.probes.items()}
+    assert settings["b"]["token"] == "${secret:TOKEN}", "a secret is filled in when it is used, and not before"
+    assert settings["d"]["url"] == "redis://:${secret:PW}@db:6379/1", "as compose itself can take it"
+    assert (settings["i"]["argv"], settings["j"]["argv"]) == (("check", "-n", "5"), ("check", "5"))
+    assert settings["a"]["headers"] == {"X-N": "5"}
+    assert (stack.probes["a"].every_s, stack.probes["f"].deadline_s) == (2.0, 2.0)
+    assert stack.probes["e"].unit is Unit.WALL
+    assert stack.workload is not None
+    assert (stack.workload.rate, stack.workload.method, stack.workload.repeat) == (0.5, "GET", True)
+    names = [source.name for source in stack.alert_sources]
+    assert names == ["http://web:80", "http://web:80", "webhook 0.0.0.0:19093"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "hint"),
+    [
+        ("service: web, pattern", "service: wep, pattern", "probes.c.log.service", "did you mean 'web'?"),
+        ("@db:6379", "@bd:6379", "probes.d.redis.url", "did you mean 'db'?"),
+        ("@db/x", "@bd/x", "probes.f.sql.url", "did you mean 'db'?"),
+        ("{service: db, bucket", "{service: bd, bucket", "probes.e.s3.service", "did you mean 'db'?"),
+        ("alias: champion", "alais: champion", "probes.l.mlflow.alais", "did you mean 'alias'?"),
+        ("status: 200", "stauts: 200", "probes.a.http.expect.stauts", "did you mean 'status'?"),
+        ("{approx: 1}", "{aprox: 1}", "probes.a.http.expect.json", "did you mean 'approx'?"),
+        ("view: v}", "view: v, read: event_age}", "probes.m.feast.read", "tells no event time"),
+        ("${secret:TOKEN}", "${secret TOKEN}", "probes.b.promql.token", "is not a variable"),
+        ("rate: 30/min", "rate: fast", "workload.rate", "write one such as 50/s"),
+        ("rate: 30/min", "make: [x]", "workload", "exactly one of `make` (a command) and `requests`"),
+        ("requests: r.jsonl", "make: [x]", "workload", "says how a file of `requests` is sent"),
+        ("suppressed: true", "heartbeat: x", "alert_sources.1", "`heartbeat` is not for a source of kind alertmanager"),
+        ('listen: "0.0.0.0:19093"', 'listen: "19093"', "alert_sources.2.listen", "not an address to listen on"),
+        ("kind: webhook", "kind: webhok", "alert_sources.2.kind", "did you mean 'webhook'?"),
+        ("every: 2s", "every: 1ms", "probes.a.every", "0.1 to 600 s"),
+    ],
+)
+def test_mistakes_in_kinds_are_named_with_their_place(
+    tmp_path: Path, old: str, new: str, field: str, hint: str
+) -> None:
+    assert ALL_KINDS.count(old) == 1, old
+    text = ALL_KINDS.replace(old, new)
+    with pytest.raises(StackError) as caught:
+        load_stack(write(tmp_path, text), variables={})
+    assert hint in str(caught.value)
+    assert caught.value.field == f"x-harness.{field}"
+    assert caught.value.line is not None
 
 
 def test_short_forms_of_compose(tmp_path: Path) -> None:

@@ -365,7 +365,7 @@ class ComposeBackend:
         if self._places is not None:
             words = [self._places.rewrite(word) for word in words]
             settings = {key: self._places.rewrite(value) for key, value in settings.items()}
-        return await run_job(words, settings, Path(self._description.file).parent, timeout_s)
+        return await run_job(words, settings, Path(self._description.folder), timeout_s)
 
     def logs(self, service: str, lines: int) -> list[str]:
         """Return the service's last log lines, of the running stack or of the last one."""

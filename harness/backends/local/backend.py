@@ -246,7 +246,7 @@ class LocalBackend:
             settings = {key: self._addresses.rewrite(value) for key, value in settings.items()}
         zygote = await self._ready_zygote()
         return await run_job(
-            zygote, words, base_environment() | settings, Path(self._description.file).parent, timeout_s
+            zygote, words, base_environment() | settings, Path(self._description.folder), timeout_s
         )
 
     def logs(self, service: str, lines: int) -> list[str]:
@@ -296,7 +296,7 @@ class LocalBackend:
 def start_zygote(description: StackDescription) -> Zygote:
     """Start a zygote that has imported what this stack asks for, and the fault proxy. Raises BackendError."""
     wanted = [module for service in description.services.values() for module in service.local.preload]
-    return Zygote.start(dict.fromkeys([PROXY_MODULE, *wanted]), [Path(description.file).parent])
+    return Zygote.start(dict.fromkeys([PROXY_MODULE, *wanted]), [Path(description.folder)])
 
 
 def _state(pid: int | None, table: dict[int, linux.Process]) -> str:

@@ -70,7 +70,7 @@ def process_spec(
     service: ServiceSpec, plan: StackPlan, addresses: Addresses, scratch: Path, data: str | None
 ) -> ProcessSpec:
     """Return the process that a service is to be."""
-    home = Path(plan.description.file).parent
+    home = Path(plan.description.folder)
     directory = scratch / "services" / service.name
     placeholders = {"address": addresses.services[service.name], "port": str(service.port), "dir": str(directory)}
     if data is not None:

@@ -37,7 +37,7 @@ def check_plan(plan: StackPlan) -> None:
         if command is None:
             remedy = f"add services.{service.name}.x-harness.local.command to {description.file}"
             raise BackendError(f"the service {service.name!r} has no command for the local backend", remedy=remedy)
-        missing = missing_program(command, Path(description.file).parent)
+        missing = missing_program(command, Path(description.folder))
         if missing is not None:
             remedy = "install it, or put it on PATH; for the reference stack: pip install 'ml-chaos-harness[reference]'"
             raise BackendError(f"the service {service.name!r} needs {missing!r}, which is not there", remedy=remedy)
