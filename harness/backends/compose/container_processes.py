@@ -25,7 +25,7 @@ def service_process(pid: int) -> int:
 
 
 def send_signal(pid: int, container: str, number: int) -> Answer:
-    """Signal the service's process, from outside of its namespace; never another that has its number by now."""
+    """Signal the service's process from outside of its namespace, and never another that has its number now."""
     one = service_process(pid)
     handle = os.pidfd_open(one)
     try:
@@ -38,7 +38,7 @@ def send_signal(pid: int, container: str, number: int) -> Answer:
 
 
 def process(pid: int, names: list[str], maps: str = "") -> Answer:
-    """Tell of the service's process: state letter, signals that it catches, variables it was started with, libraries."""
+    """Tell of the service's process: state letter, signals it catches, variables it was started with, libraries."""
     pid = service_process(pid)
     status = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
