@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import docker
 import pytest
 from fault_cases import CASES, Case
 from fault_stack import containers_of, description, small_project, stable
@@ -49,7 +50,6 @@ class OnlyContainers:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    docker = pytest.importorskip("docker")
     made = docker.from_env()
     yield made
     made.close()
