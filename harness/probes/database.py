@@ -103,7 +103,8 @@ def _engine(settings: SqlProbe, around: Around) -> Any:
             url,
             poolclass=NullPool,
             connect_args=_limits(url.get_backend_name(), around.deadline_s),
-            execution_options={"postgresql_readonly": True} if url.get_backend_name() == "postgresql" else {},
+            # Without parameters, so that no sign of the query is taken for one.
+            execution_options={"no_parameters": True} | _read_only(url.get_backend_name()),
         )
     except (ArgumentError, NoSuchModuleError) as error:
         remedy = "write a URL such as postgresql://user:password@db:5432/name, and install its driver"
@@ -126,6 +127,10 @@ def _url(text: str, around: Around) -> Any:
     if url.drivername.startswith("sqlite") and url.database and url.database != ":memory:":
         changed["database"] = str(around.folder / url.database)
     return url.set(**changed)
+
+
+def _read_only(database: str) -> dict[str, Any]:
+    return {"postgresql_readonly": True} if database == "postgresql" else {}
 
 
 def _limits(database: str, deadline_s: float) -> dict[str, Any]:
