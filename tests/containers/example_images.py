@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from images import ROOT, _build, _digest, _run, base_image, present
+from images import ROOT, base_image, build, digest, present, run_command
 
 EXAMPLE = ROOT / "examples" / "mlflow"
 ENTRYPOINT = Path(__file__).with_name("postgres-entrypoint.sh")
@@ -58,11 +58,11 @@ def ml_image() -> str:
     """Return the tag of the image of the example's own services, as its Dockerfile makes it; built where missing."""
     packages = packages_image()
     sources = sorted((EXAMPLE / "app").glob("*.py"))
-    tag = f"harness-test/example-ml:{_digest(packages, *(path.read_bytes() for path in sources))}"
+    tag = f"harness-test/example-ml:{digest(packages, *(path.read_bytes() for path in sources))}"
     if not present(tag):
         with tempfile.TemporaryDirectory() as folder:
             shutil.copytree(EXAMPLE / "app", Path(folder) / "app", ignore=shutil.ignore_patterns("__pycache__"))
-            _build(f"FROM {packages}\nCOPY app .\n", Path(folder), tag)
+            build(f"FROM {packages}\nCOPY app .\n", Path(folder), tag)
     return tag
 
 
@@ -70,8 +70,8 @@ def packages_image() -> str:
     """Return the tag of an image with the packages that the services need; built where it is missing."""
     base = base_image()
     requirements = EXAMPLE / "requirements.txt"
-    digest = _digest(base, requirements.read_bytes(), _PACKAGES, _COMMAND, *_COMMANDS, *UNUSED)
-    tag = f"harness-test/example-packages:{digest}"
+    inputs = (base, requirements.read_bytes(), _PACKAGES, _COMMAND, *_COMMANDS, *UNUSED)
+    tag = f"harness-test/example-packages:{digest(*inputs)}"
     if not present(tag):
         with tempfile.TemporaryDirectory() as folder:
             context = Path(folder)
@@ -81,7 +81,7 @@ def packages_image() -> str:
             for name, module in _COMMANDS.items():
                 (context / "bin" / name).write_text(_COMMAND.format(module=module), encoding="utf-8")
                 (context / "bin" / name).chmod(0o755)
-            _build(_PACKAGES.format(base=base), context, tag)
+            build(_PACKAGES.format(base=base), context, tag)
     return tag
 
 
@@ -89,7 +89,7 @@ def servers_image() -> str:
     """Return the tag of one image with PostgreSQL, rclone, Prometheus and Alertmanager; built where it is missing."""
     base = base_image(SERVERS)
     rclone = Path(sys.executable).with_name("rclone")
-    tag = f"harness-test/example-servers:{_digest(base, ENTRYPOINT.read_bytes(), rclone.read_bytes(), _SERVERS)}"
+    tag = f"harness-test/example-servers:{digest(base, ENTRYPOINT.read_bytes(), rclone.read_bytes(), _SERVERS)}"
     if not present(tag):
         with tempfile.TemporaryDirectory() as folder:
             context = Path(folder)
@@ -97,7 +97,7 @@ def servers_image() -> str:
             shutil.copy(rclone, context / "rclone")
             for name in ("entrypoint.sh", "rclone"):
                 (context / name).chmod(0o755)
-            _build(_SERVERS.format(base=base), context, tag)
+            build(_SERVERS.format(base=base), context, tag)
     return tag
 
 
@@ -109,7 +109,9 @@ def variables() -> dict[str, str]:
 def _site(folder: Path, requirements: Path) -> None:
     """Install the packages for the image's Python, less what no service reads."""
     options = ["--quiet", "--only-binary=:all:", "--python-version", "3.11", "--target", str(folder)]
-    _run(sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *options, "-r", str(requirements))
+    run_command(
+        sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *options, "-r", str(requirements)
+    )
     for name in UNUSED:
         shutil.rmtree(folder / name)
     for tests in sorted(folder.rglob("tests")):

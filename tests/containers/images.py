@@ -50,16 +50,18 @@ _PING = """\
 def base_image(extra: Iterable[str] = ()) -> str:
     """Return the tag of a minimal Debian with Python, and with further packages; it is built where it is missing."""
     packages = sorted({*PACKAGES, *extra})
-    tag = f"harness-test/base:{_digest(*packages)}"
+    tag = f"harness-test/base:{digest(*packages)}"
     if not present(tag):
         with tempfile.TemporaryDirectory() as folder:
             archive = Path(folder) / "root.tar"
-            _run("mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", "--quiet", SUITE, str(archive))
+            run_command(
+                "mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", "--quiet", SUITE, str(archive)
+            )
             changes = ["--change", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8"]
             raw = f"{tag}-raw"
-            _run("docker", "import", *changes, str(archive), raw)
-            _build(f"FROM {raw}\nRUN ln -s /usr/bin/python3 /usr/local/bin/python\n", Path(folder) / "context", tag)
-            _run("docker", "rmi", raw)
+            run_command("docker", "import", *changes, str(archive), raw)
+            build(f"FROM {raw}\nRUN ln -s /usr/bin/python3 /usr/local/bin/python\n", Path(folder) / "context", tag)
+            run_command("docker", "rmi", raw)
     return tag
 
 
@@ -72,7 +74,7 @@ def reference_image() -> str:
         if path.suffix != ".pyc" and path.is_file()
     ]
     base = base_image()
-    tag = f"harness-test/refstack:{_digest(base, lock, 'async-timeout', _DOCKERFILE, _PING, *sources)}"
+    tag = f"harness-test/refstack:{digest(base, lock, 'async-timeout', _DOCKERFILE, _PING, *sources)}"
     if not present(tag):
         with tempfile.TemporaryDirectory() as folder:
             context = Path(folder)
@@ -81,9 +83,9 @@ def reference_image() -> str:
             shutil.copytree(
                 ROOT / "compose" / "refstack", context / "refstack", ignore=shutil.ignore_patterns("__pycache__")
             )
-            data = _run(sys.executable, "-m", "refstack.prepare").strip().splitlines()[-1]
+            data = run_command(sys.executable, "-m", "refstack.prepare").strip().splitlines()[-1]
             shutil.copytree(data, context / "data")
-            _build(_DOCKERFILE.format(base=base), context, tag)
+            build(_DOCKERFILE.format(base=base), context, tag)
     return tag
 
 
@@ -102,9 +104,33 @@ def present(tag: str) -> bool:
     return subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False).returncode == 0
 
 
+def build(dockerfile: str, context: Path, tag: str) -> None:
+    """Build an image from a Dockerfile and a folder, without a network."""
+    context.mkdir(exist_ok=True)
+    (context / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+    run_command("docker", "build", "--quiet", "--network=none", "--tag", tag, str(context))
+
+
+def digest(*parts: str | bytes) -> str:
+    """Return a short digest of what goes into an image."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part.encode() if isinstance(part, str) else part)
+        found.update(b"\0")
+    return found.hexdigest()[:12]
+
+
+def run_command(*argv: str) -> str:
+    """Return what a command prints; its complaint ends the program."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+    if done.returncode:
+        raise SystemExit(f"{' '.join(argv[:4])} … failed:\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
 def _site(folder: Path) -> None:
     """Install the services' packages, in the versions that are installed here, for the image's Python."""
-    frozen = _run(sys.executable, "-m", "pip", "list", "--format=freeze", "--exclude-editable")
+    frozen = run_command(sys.executable, "-m", "pip", "list", "--format=freeze", "--exclude-editable")
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
         constraints.write(frozen)
         constraints.flush()
@@ -112,7 +138,7 @@ def _site(folder: Path) -> None:
         options = ["--quiet", "--target", str(folder), "--constraint", constraints.name]
         # redis asks for async-timeout on Debian's Python, which is older than 3.11.3.
         wanted_too = ["-r", wanted, "async-timeout"]
-        _run(sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *options, *wanted_too)
+        run_command(sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *options, *wanted_too)
     # Tests and sources of compiled parts are a third of it all, and no service reads them.
     for name in ("tests", "include", "__pycache__"):
         for path in sorted(folder.rglob(name)):
@@ -129,27 +155,6 @@ def _programs(folder: Path) -> None:
     (folder / "valkey-cli").write_text(_PING, encoding="utf-8")
     for path in folder.iterdir():
         path.chmod(0o755)
-
-
-def _build(dockerfile: str, context: Path, tag: str) -> None:
-    context.mkdir(exist_ok=True)
-    (context / "Dockerfile").write_text(dockerfile, encoding="utf-8")
-    _run("docker", "build", "--quiet", "--network=none", "--tag", tag, str(context))
-
-
-def _digest(*parts: str | bytes) -> str:
-    found = hashlib.sha256()
-    for part in parts:
-        found.update(part.encode() if isinstance(part, str) else part)
-        found.update(b"\0")
-    return found.hexdigest()[:12]
-
-
-def _run(*argv: str) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, "DOCKER_BUILDKIT": "0"})
-    if done.returncode:
-        raise SystemExit(f"{' '.join(argv[:4])} … failed:\n{done.stderr[-3000:]}")
-    return done.stdout
 
 
 if __name__ == "__main__":
