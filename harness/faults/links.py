@@ -65,11 +65,17 @@ class Toxics:
 
     async def still_on(self) -> list[str]:
         """Return `link: toxic` for each of ours that is on."""
-        if not self.links:
-            return []
         names = {t.name for t in self._toxics}
-        found = await asyncio.to_thread(self.links[0].toxics_everywhere_now)
-        return [f"{link.name}: {n}" for link in self.links for n in found.get(link.proxy_name, ()) if n in names]
+        # One question for each proxy server: in containers the links of a stack may be spread over several.
+        servers = {link.proxy_api_url: link for link in self.links}
+        told = await asyncio.gather(*(asyncio.to_thread(link.toxics_everywhere_now) for link in servers.values()))
+        found = dict(zip(servers, told, strict=True))
+        return [
+            f"{link.name}: {name}"
+            for link in self.links
+            for name in found[link.proxy_api_url].get(link.proxy_name, ())
+            if name in names
+        ]
 
 
 async def _each(calls: Sequence[Callable[[], None]]) -> None:

@@ -75,6 +75,7 @@ class Link:
         self.through = through
         self.direct = direct
         self.proxy_name = endpoint.proxy_name
+        self.proxy_api_url = endpoint.proxy_api_url
         self._path = f"/proxies/{endpoint.proxy_name}/toxics"
         self._api = consumer(endpoint.proxy_api_url)
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 import redis.asyncio as redis
+import requests
 from landings import NOW_EVENT, lands
-from real_servers import FakeBackend, add_toxic, clear_toxics, toxics
+from real_servers import FakeBackend, add_toxic, clear_toxics, fault_proxy, toxics
 
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError, FaultError
@@ -42,6 +43,23 @@ async def test_a_toxic_taken_off_behind_its_back_is_noticed(latency: str, make: 
     assert (await fault.confirm()).landed is False
     await fault.revert(undo)
     assert (await fault.absent()).landed is False
+
+
+async def test_links_of_several_proxy_servers(make: Make, backend: FakeBackend, store_address: str) -> None:
+    with fault_proxy() as second:  # both call their proxy by the same name, which must not be taken for one
+        body = {"name": "online", "listen": "127.0.0.1:0", "upstream": store_address, "enabled": True}
+        made = requests.post(f"{second}/proxies", json=body, timeout=5).json()
+        backend.endpoints["trainer -> object-store"] = LinkEndpoint("trainer -> object-store", second, "online")
+        backend.through["trainer", "object-store"] = made["listen"]
+        both = {"links": ["trainer -> object-store", "server -> online-store"]}
+        fault = make("network.latency", both, {"latency": "60ms"})
+        undo = await fault.prepare()
+        await fault.inject()
+        await lands(fault)
+        clear_toxics(second, "online")
+        assert (await fault.confirm()).landed is False, "gone from one of them"
+        await fault.revert(undo)
+        assert (await fault.absent()).landed is False
 
 
 async def test_toxics_of_others_are_never_touched(make: Make, proxy_url: str) -> None:
