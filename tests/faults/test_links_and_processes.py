@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 import redis.asyncio as redis
-import requests
 from landings import NOW_EVENT, lands
-from real_servers import FakeBackend, add_toxic, clear_toxics, fault_proxy, toxics
+from real_servers import FakeBackend, add_proxy, add_toxic, clear_toxics, fault_proxy, toxics
 
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError, FaultError
@@ -46,11 +45,10 @@ async def test_a_toxic_taken_off_behind_its_back_is_noticed(latency: str, make: 
 
 
 async def test_links_of_several_proxy_servers(make: Make, backend: FakeBackend, store_address: str) -> None:
-    with fault_proxy() as second:  # both call their proxy by the same name, which must not be taken for one
-        body = {"name": "online", "listen": "127.0.0.1:0", "upstream": store_address, "enabled": True}
-        made = requests.post(f"{second}/proxies", json=body, timeout=5).json()
+    with fault_proxy(7) as second:  # both call their proxy by the same name, which must not be taken for one
+        listen = add_proxy(second, "online", store_address)
         backend.endpoints["trainer -> object-store"] = LinkEndpoint("trainer -> object-store", second, "online")
-        backend.through["trainer", "object-store"] = made["listen"]
+        backend.through["trainer", "object-store"] = listen
         both = {"links": ["trainer -> object-store", "server -> online-store"]}
         fault = make("network.latency", both, {"latency": "60ms"})
         undo = await fault.prepare()

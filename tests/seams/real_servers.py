@@ -86,9 +86,9 @@ def object_store(root: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def fault_proxy() -> Iterator[str]:
-    """Run a fault proxy; gives the URL of its API."""
-    host, port = own_address(3), 8474
+def fault_proxy(number: int = 3) -> Iterator[str]:
+    """Run a fault proxy on one of our addresses; gives the URL of its API."""
+    host, port = own_address(number), 8474
     argv = [sys.executable, "-m", "harness.proxy", "serve", "--host", host, "--port", str(port), "--seed", "1"]
     with running(argv, host, port):
         yield f"http://{host}:{port}"
@@ -170,6 +170,14 @@ class FakeBackend:
 def toxics(api_url: str, proxy: str) -> list[str]:
     """Return the names of the toxics on a proxy."""
     return [toxic["name"] for toxic in requests.get(f"{api_url}/proxies/{proxy}/toxics", timeout=5).json()]
+
+
+def add_proxy(api_url: str, name: str, upstream: str) -> str:
+    """Make a proxy on a free port; return where it listens."""
+    body = {"name": name, "listen": f"{own_address(6)}:0", "upstream": upstream, "enabled": True}
+    made = requests.post(f"{api_url}/proxies", json=body, timeout=5)
+    assert made.status_code == 201, made.text
+    return str(made.json()["listen"])
 
 
 def add_toxic(api_url: str, proxy: str, toxic: dict[str, object]) -> None:
