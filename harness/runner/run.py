@@ -183,19 +183,20 @@ class Run:
         self._phase("observed")
 
     async def _timeline(self, gate: GateSeen, seams: Seams, watchers: Watchers) -> None:
+        steps = self.plan.scenario.timeline
         try:
+            # All are made ready before the first goes in: what it breaks must not be taken for how things were.
+            drivers: list[Driver | None] = [None] * len(steps)
+            if self.plan.faults_on:
+                drivers = await asyncio.gather(*(self._driver(step, seams, watchers) for step in steps))
             async with asyncio.TaskGroup() as group:
-                for step in self.plan.scenario.timeline:
-                    group.create_task(self._step(step, gate, seams, watchers))
+                for step, driver in zip(steps, drivers, strict=True):
+                    if driver is not None or not self.plan.faults_on:
+                        group.create_task(self._step(step, driver, gate, watchers))
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
 
-    async def _step(self, step: FaultStep, gate: GateSeen, seams: Seams, watchers: Watchers) -> None:
-        driver = None
-        if self.plan.faults_on:
-            driver = await self._driver(step, seams, watchers)
-            if driver is None:
-                return
+    async def _step(self, step: FaultStep, driver: Driver | None, gate: GateSeen, watchers: Watchers) -> None:
         why = await wait_for_start(step, gate.at_s, self._live, self._journal, watchers.settled_s)
         if why is not None:
             self._journal.write(_failed(step, self._journal.now_s(), "waiting to start", why))

@@ -106,6 +106,22 @@ async def test_a_fault_that_fails_is_recorded_and_the_run_comes_to_its_end(bench
     assert bench.backend.calls[-1] == "stop"
 
 
+async def test_all_faults_are_made_ready_before_the_first_goes_in(bench: Bench) -> None:
+    prepare = bench.fault.prepare
+
+    async def as_slow_as_it_comes() -> dict[str, Any]:
+        if bench.fault.calls:
+            await asyncio.sleep(0.1)
+        return await prepare()
+
+    bench.fault.prepare = as_slow_as_it_comes  # type: ignore[method-assign]
+    fault = {"at": "0s", "fault": "test.fault", "target": {"service": "server"}, "for": "100ms"}
+    timeline = [{"id": name, **fault} for name in ("one", "other")]
+    assert (await bench.run(timeline=timeline).go()).error is None
+    assert bench.fault.calls.count("prepare") == 2
+    assert "prepare" not in bench.fault.calls[bench.fault.calls.index("inject") :]
+
+
 async def test_a_fault_that_cannot_be_made_is_recorded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> Any:
         raise FaultError("no such thing")
