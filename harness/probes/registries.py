@@ -35,9 +35,9 @@ class MlflowReader:
         if alias is not None:
             said = await self._get("registered-models/alias", {"name": name, "alias": alias})
             return _mapping(said, "model_version")
-        # Newest first; versions are numbers, and a name is quoted as in SQL.
-        quoted = name.replace("'", "''")
-        asked = {"filter": f"name='{quoted}'", "max_results": "1", "order_by": "version_number DESC"}
+        # Newest first; versions are numbers. A quotation mark in a name cannot be escaped, but there are two kinds.
+        mark = '"' if "'" in name else "'"
+        asked = {"filter": f"name={mark}{name}{mark}", "max_results": "1", "order_by": "version_number DESC"}
         versions = (await self._get("model-versions/search", asked)).get("model_versions") or []
         if not versions:
             raise NoAnswerError(f"the registry has no version of {name!r}")

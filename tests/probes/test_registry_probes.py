@@ -13,24 +13,24 @@ from aiohttp import web
 from real_probes import Probing, read
 from servers import serving
 
-NOW_MS = 1000 * int(time.time())
-VERSIONS = [
-    {"name": "o'brien", "version": str(n), "creation_timestamp": NOW_MS - 60_000 * (12 - n), "current_stage": "None"}
-    for n in range(1, 12)
-]
+
+def version(number: int, ago_s: float, name: str = "o'brien") -> dict[str, Any]:
+    """Return a version of a model, made so long ago."""
+    made_ms = int((time.time() - ago_s) * 1000)
+    return {"name": name, "version": str(number), "creation_timestamp": made_ms, "current_stage": "None"}
 
 
 async def mlflow(request: web.Request) -> web.StreamResponse:
     """Speak the registry's two forms, as MLflow 2 and 3 do."""
     if request.path == "/base/api/2.0/mlflow/registered-models/alias":
         if request.query["alias"] == "champion":
-            return web.json_response({"model_version": VERSIONS[2] | {"creation_timestamp": str(NOW_MS - 600_000)}})
+            return web.json_response({"model_version": version(3, 600)})
         error = {"error_code": "INVALID_PARAMETER_VALUE", "message": "Registered model alias not found."}
         return web.json_response(error, status=400)
     assert request.path == "/base/api/2.0/mlflow/model-versions/search"
     wanted, order = request.query["filter"], request.query["order_by"]
     assert (order, request.query["max_results"]) == ("version_number DESC", "1")
-    return web.json_response({"model_versions": VERSIONS[-1:]} if wanted == "name='o''brien'" else {})
+    return web.json_response({"model_versions": [version(11, 60)]} if wanted == 'name="o\'brien"' else {})
 
 
 async def test_versions_of_a_model(tmp_path: Path) -> None:
