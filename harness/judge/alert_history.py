@@ -128,6 +128,18 @@ def _count(alert: Alert, poll: AlertsSeen) -> float:
     return next((count for a, count in poll.fired or () if a.key == alert.key), 0.0)
 
 
+def without_base(polls: Sequence[Poll], at_s: float) -> str | None:
+    """Return a source that counts firings and whose count was first read later than that moment.
+
+    What it had counted by then cannot be told from what came between the moment and that first reading.
+    """
+    first: dict[str, float] = {}
+    for _, poll in polls:
+        if poll.fired is not None:
+            first.setdefault(poll.source, poll.asked_s)
+    return next((source for source, asked_s in sorted(first.items()) if asked_s > at_s), None)
+
+
 def longest_silence_s(polls: Sequence[AlertsSeen], least_s: float) -> float:
     """Return how long a source may show no new round: longer than `least_s` where its rounds come further apart."""
     interval_s = max((poll.interval_s or 0.0 for poll in polls), default=0.0)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from harness.judge.alert_history import Episode, Poll, episodes, few_rounds, silences, sources_of, unpolled
+from harness.judge.alert_history import (
+    Episode,
+    Poll,
+    episodes,
+    few_rounds,
+    silences,
+    sources_of,
+    unpolled,
+    without_base,
+)
 from harness.judge.facts import Facts
 from harness.judge.moments import Span, met, span_text
 from harness.model.expectations import Cleared, Detected, Flaps
@@ -153,6 +162,10 @@ def quiet(facts: Facts, allowed: Sequence[str]) -> ClauseResult:
     missed = unpolled(polls, facts.gate_s, facts.end_s, MAX_POLL_GAP_S, facts.journal.all_gaps, declared=facts.sources)
     if missed:
         return say(Value.UNKNOWN, f"quiet: the alerts were not polled from {missed[0].lo:.2f} to {missed[0].hi:.2f} s")
+    late = without_base(polls, facts.gate_s)
+    if late is not None:
+        what = f"quiet: how often alerts had fired by the steady state was not read from {late}"
+        return say(Value.UNKNOWN, f"{what}, so one right after it may have been missed")
     silent = silences(polls, facts.gate_s, facts.end_s, MAX_RULE_SILENCE_S, facts.sources)
     if silent:
         return say(
@@ -248,6 +261,9 @@ def flaps(clause: Flaps, facts: Facts) -> ClauseResult:
         reason = f"{clause.alert} started firing {sure} to {most} times (at most {clause.at_most})"
     elif missed:
         value, reason = Value.UNKNOWN, f"{clause.alert}: nothing was seen of the alerts at {missed[0].lo:.2f} s"
+    elif (late := without_base(polls, facts.gate_s)) is not None:
+        reason = f"{clause.alert}: how often it had fired by the steady state was not read from {late}"
+        value = Value.UNKNOWN
     else:
         value, reason = Value.PASS, f"{clause.alert} started firing {most} times (at most {clause.at_most})"
     return ClauseResult(

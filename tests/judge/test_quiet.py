@@ -215,3 +215,13 @@ def test_what_may_have_begun_before_the_gate_is_no_sure_firing() -> None:
     assert quiet(("Stale", 0.7, 4.0), **early).gap("monitor", 0.6, 1.0).clause("quiet").value == "unknown"
     run = flapping((SLOW, 0.7, 4.0), (SLOW, 6.0, 7.0), at_most=1, **early).gap("monitor", 0.6, 1.0)
     assert run.clause("flaps").value == "unknown"
+
+
+@pytest.mark.parametrize("clause", ["quiet", "flaps"])
+def test_a_firing_before_the_counters_were_first_read_may_have_been_missed(clause: str) -> None:
+    # It fires at 1.05 s, right after the gate, and is over at the first poll, which counts it as of old.
+    asked: dict[str, Any] = {"counted": [("Stale", 1.05), (SLOW, 1.05)], "from_s": 1.2}
+    run = quiet(**asked) if clause == "quiet" else flapping(**asked)
+    found = run.clause(clause)
+    assert found.value == "unknown"
+    assert "by the steady state was not read" in found.reason
