@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
@@ -64,9 +65,21 @@ async def ask(
         raise NoAnswerError(f"{type(error).__name__}: {error}") from None
 
 
+def named_host(url: str) -> dict[str, str]:
+    """Return the header that asks a service under its own name, as its other clients do; none for other URLs.
+
+    It is reached by an address, and a server that knows only its names refuses requests for others.
+    """
+    host = urlsplit(url).hostname or ""
+    plain = host and "." not in host and ":" not in host and host != "localhost"
+    return {"Host": urlsplit(url).netloc} if plain else {}
+
+
 def access_headers(access: HttpAccess) -> dict[str, str]:
     """Return the headers that let a request in, with their secrets. Raises ScenarioError for one that is not there."""
     found = {name: reveal(value) for name, value in access.headers.items()}
+    if not any(name.lower() == "host" for name in found):
+        found |= named_host(str(getattr(access, "url", "") or ""))
     if access.token is not None:
         found["Authorization"] = f"Bearer {reveal(access.token)}"
     elif access.username is not None:

@@ -24,6 +24,7 @@ from harness.model.stack import StackDescription
 from harness.probes.alert_poller import AlertPoller
 from harness.probes.alert_sources import source_pollers
 from harness.probes.artefacts import Artefacts
+from harness.probes.http import named_host
 from harness.probes.polled import Poller, pollers
 from harness.probes.polling import EVERY_S, Clock, poll
 from harness.probes.request_file import RequestFile
@@ -109,7 +110,7 @@ class Watchers:
             file,
             spec,
             reveal(self._backend.resolve(spec.url)),
-            {name: reveal(value) for name, value in spec.headers.items()},
+            named_host(spec.url) | {name: reveal(value) for name, value in spec.headers.items()},
             self._journal.write,
             self.clock.origin_s,
         )

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import pytest
 import redis
+from google.protobuf import timestamp_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -144,7 +145,6 @@ async def test_the_connection_outlives_a_restart_of_the_store(tmp_path: Path, st
 
 
 def serialized(seconds: int, nanos: int = 0) -> bytes:
-    timestamp_pb2 = pytest.importorskip("google.protobuf.timestamp_pb2")
     return bytes(timestamp_pb2.Timestamp(seconds=seconds, nanos=nanos).SerializeToString())
 
 

@@ -117,6 +117,7 @@ async def test_what_is_asked_is_what_the_settings_say(tmp_path: Path, monkeypatc
     method, headers, body = by_path["/x?y=1"]
     assert (method, body) == ("POST", b'{"q": 1}')
     assert (headers["Authorization"], headers["X-Key"]) == ("Bearer t0ken", "k-t0ken")
+    assert (headers["Host"], by_path["/"][1]["Host"]) == ("api", "api:1"), "a service is asked under its own name"
     basic = by_path["/"][1]["Authorization"].removeprefix("Basic ")
     assert base64.b64decode(basic) == b"u:pa:ss/w@rd"
 
