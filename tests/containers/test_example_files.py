@@ -1,0 +1,82 @@
+"""The files of `examples/mlflow` without an engine: what init makes of it, what was edited, and that all is valid."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.backends.stackfile import load_stack
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mlflow"
+MADE_BY_INIT = ("compose.harness.yaml", "compose.fixed.yaml", "compose.fixed.harness.yaml", "scenarios", "reports")
+
+
+def harness(folder: Path, *arguments: str) -> str:
+    """Call the command line in a folder; it must end well. Return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from harness.cli import main; raise SystemExit(main())", *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return the stack's folder as its team had it, with what init wrote there, and what init printed."""
+    folder = tmp_path_factory.mktemp("project") / "mlflow"
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(*MADE_BY_INIT, "__pycache__"))
+    return folder, harness(folder, "init", "--no-engine")
+
+
+def test_init_finds_what_the_readme_shows(first: tuple[Path, str]) -> None:
+    shown = re.findall(r"```\n(service +kind.*?)```", (EXAMPLE / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    table = [line.split() for line in first[1].split("\n\n")[0].splitlines()]
+    assert [line.split() for line in shown[0].strip().splitlines()] == table
+    scenarios = list((first[0] / "scenarios").glob("*.scenario.yaml"))
+    counted = re.search(r"9 services, 15 links, (\d+) probes, 7 alert rules", first[1])
+    assert counted is not None
+    said = f"{counted[1]} probes and {len(scenarios)} scenarios"
+    assert said in (EXAMPLE / "README.md").read_text(encoding="utf-8")
+
+
+def test_what_init_wrote_is_valid(first: tuple[Path, str]) -> None:
+    assert "valid" in harness(first[0], "check", "scenarios")
+
+
+def test_what_was_changed_in_it_says_so(first: tuple[Path, str]) -> None:
+    """A line of the edited file that init did not write stands under a comment that says that it was edited."""
+    written = (first[0] / "compose.harness.yaml").read_text(encoding="utf-8").splitlines()
+    edited = (EXAMPLE / "compose.harness.yaml").read_text(encoding="utf-8").splitlines()
+    changes = difflib.SequenceMatcher(None, written, edited, autojunk=False).get_opcodes()
+    new = [edited[start:end] for what, _, _, start, end in changes if what in ("replace", "insert")]
+    silent = [lines for lines in new if not any("edited:" in line for line in lines)]
+    assert not silent
+
+
+@pytest.mark.parametrize("stack", ["compose.harness.yaml", "compose.fixed.harness.yaml"])
+def test_every_scenario_is_valid_for_both_stacks(stack: str) -> None:
+    said = harness(EXAMPLE, "check", "scenarios", "--stack", stack)
+    assert f"{len(list((EXAMPLE / 'scenarios').glob('*.scenario.yaml')))} scenarios: valid" in said
+
+
+def test_the_alerts_that_scenarios_ask_for_are_rules_of_the_fixed_stack() -> None:
+    wanted = set(load_stack(EXAMPLE / "compose.fixed.harness.yaml").alerts)
+    found = set(re.findall(r"alert: (\w+)", (EXAMPLE / "fixed" / "rules.yml").read_text(encoding="utf-8")))
+    before = set(re.findall(r"alert: (\w+)", (EXAMPLE / "monitoring" / "rules.yml").read_text(encoding="utf-8")))
+    assert found == wanted
+    assert before < found
+
+
+def test_the_readme_lists_every_scenario() -> None:
+    text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    missing = [
+        path.name for path in (EXAMPLE / "scenarios").iterdir() if f"`{path.name.partition('.')[0]}`" not in text
+    ]
+    assert not missing
