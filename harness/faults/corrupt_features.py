@@ -23,6 +23,8 @@ from harness.seams.rows import Change, Row
 
 NULL = "nan"
 """How a null is written into a store that knows only text."""
+CALL_LIMIT_S = 60.0
+"""How long one call may take: a dataset may hold hundreds of objects, and each is read and written."""
 
 if TYPE_CHECKING:
     from harness.seams.keyspace import Keyspace
@@ -81,4 +83,5 @@ KIND = FaultKind(
     targets=("keyspace", "dataset"),
     parameters=Corruption,
     make=_make,
+    call_limit_s=CALL_LIMIT_S,
 )
