@@ -36,7 +36,7 @@ COPY refstack /app/refstack
 COPY data /data/refstack
 ENV OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONUNBUFFERED=1
 ENV PYTHONPATH=/app REFSTACK_DATA=/data/refstack STATE_DIR=/state
-RUN mkdir -p /state /etc/caddy
+RUN mkdir -p /state /etc/caddy && python -m compileall -q /usr/local/lib/python3.11/dist-packages /app || true
 WORKDIR /app
 CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
 """
@@ -140,7 +140,7 @@ def _site(folder: Path) -> None:
         wanted_too = ["-r", wanted, "async-timeout"]
         run_command(sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *options, *wanted_too)
     # Tests and sources of compiled parts are a third of it all, and no service reads them.
-    for name in ("tests", "include", "__pycache__"):
+    for name in ("tests", "include"):
         for path in sorted(folder.rglob(name)):
             shutil.rmtree(path, ignore_errors=True)
 
