@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import random
-import secrets
 import signal as signals
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -18,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from harness.backends.compose import layout as layouts
 from harness.backends.compose import project as projects
 from harness.backends.compose import proxies
 from harness.backends.compose.containers import EngineContainers
@@ -26,11 +22,11 @@ from harness.backends.compose.containers_of import Seen, containers_of
 from harness.backends.compose.engine import Engine, connect
 from harness.backends.compose.follow import EventStream
 from harness.backends.compose.labels import run_labels
-from harness.backends.compose.layout import Layout
 from harness.backends.compose.leftovers import remove_run
 from harness.backends.compose.logs import lines_since, tail, write_logs
 from harness.backends.compose.places import Places
-from harness.backends.compose.startup import Readiness, Trouble, compose_up
+from harness.backends.compose.start import Start, lay_out
+from harness.backends.compose.startup import Readiness, Trouble
 from harness.backends.events import EventLog
 from harness.backends.jobs import run_job
 from harness.backends.plans import check_links, check_settings
@@ -50,7 +46,6 @@ from harness.model.stack import StackDescription
 TRIES = 5
 GONE_WITHIN_S = 10.0
 POLL_S = 0.02
-FILE = "compose.run.yaml"
 CONTAINER_STATES: dict[str, Literal["running", "paused", "exited"]] = {"running": "running", "paused": "paused"}
 
 
@@ -117,96 +112,27 @@ class ComposeBackend:
         return self._engine
 
     async def _bring_up(self, engine: Engine, plan: StackPlan, document: dict[str, Any], folder: Path) -> None:
-        layout = await asyncio.to_thread(self._laid_out, engine, plan, document)
+        layout = await asyncio.to_thread(lay_out, engine, plan, document)
         project = self._project = layout.project
         labels = run_labels(project, self._description.name, kept=self._keep)
         self._places = Places(self._description, layout, engine)
         self._events = EventStream(engine.client, project, self._on_event, self._on_lost)
         self._containers = EngineContainers(engine.client, project, labels)
         self._containers.on_end, self._containers.on_own = self._events.expect_end, self._events.own
-        file = self._write(plan, document, layout, labels, engine)
+        run_file = projects.RunFile(document, plan, layout, labels, self._keep, engine.loopback)
+        start = Start(
+            engine, plan, layout, run_file.document(lambda box: proxies.proxy_service(box, plan.seed)), folder
+        )
         await asyncio.to_thread(self._events.start, time.time())
         self._readiness = Readiness(self._description, lambda: containers_of(engine.client, project), self._tail)
         within_s = self._description.compose.ready_within_s
         try:
-            if layout.boxes:
-                await self._open_links(engine, layout, str(file), str(folder), within_s)
-            up = engine.run_compose(project, str(file), ["up", "-d", "--no-build"], within_s, str(folder))
-            try:
-                await compose_up(up, within_s)
-            except BackendError as error:
-                raise await self._explained(error) from None
+            self._links = await start.links(self._places)
+            await start.services(self._tail)
             await self._readiness.wait(self._places.health_place, within_s)
         finally:
+            start.forget()
             self._readiness = None
-
-    def _laid_out(self, engine: Engine, plan: StackPlan, document: dict[str, Any]) -> Layout:
-        """Choose everything's place. Blocks."""
-        chance = random.SystemRandom()
-        own, foreign = projects.own_networks(document)
-        boxes = layouts.boxes_for(self._description, plan.links)
-        taken = [
-            str(config["Subnet"])
-            for network in engine.client.api.networks()
-            for config in (network.get("IPAM") or {}).get("Config") or []
-            if config.get("Subnet")
-        ]
-        subnets = dict(zip(own, layouts.free_blocks(len(own), taken, chance), strict=True))
-        services = document["services"]
-        if len(services) > layouts.MOST_SERVICES:
-            raise BackendError(f"{len(services)} services are too many; the most is {layouts.MOST_SERVICES}")
-        pinned = {n: projects.networks_of(body) for n, body in services.items() if projects.has_address(body)}
-        addresses = layouts.fixed_addresses(self._description, pinned, boxes, subnets, foreign)
-        published = {}
-        if not engine.reached_directly:
-            wanted = [(n, port) for n, s in self._description.services.items() for port in s.ports]
-            for box in boxes:
-                ports = {port for link in box.links for port in self._description.services[link.service].ports}
-                wanted += [(box.name, port) for port in (layouts.API_PORT, *sorted(ports))]
-            published = layouts.host_ports(wanted, chance)
-        project = layouts.project_name(self._description.name, random.Random(secrets.randbits(64)))
-        return Layout(project, subnets, addresses, boxes, published)
-
-    def _write(
-        self, plan: StackPlan, document: dict[str, Any], layout: Layout, labels: Mapping[str, str], engine: Engine
-    ) -> Path:
-        run_file = projects.RunFile(document, plan, layout, labels, self._keep, engine.loopback)
-        whole = run_file.document(lambda box: proxies.proxy_service(box, plan.seed))
-        file = plan.run_dir / FILE
-        # JSON is YAML too, and leaves no doubt about what is a text. What is secret stays readable to its owner only.
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(whole, indent=1), encoding="utf-8")
-        return file.absolute()
-
-    async def _open_links(self, engine: Engine, layout: Layout, file: str, folder: str, within_s: float) -> None:
-        """Start the proxies and make the links, before any consumer starts."""
-        names = [box.name for box in layout.boxes]
-        create = engine.run_compose(layout.project, file, ["up", "--no-start", "--no-build", *names], within_s, folder)
-        await compose_up(create, within_s)
-        archive = proxies.program() if proxies.proxy_kind() == "harness" else None
-
-        def begin(one: Seen) -> None:
-            if archive is not None:
-                engine.client.api.put_archive(one.id, "/", archive)
-            engine.client.api.start(one.id)
-
-        boxes = [one for one in await self._seen() if one.service in names]
-        await asyncio.gather(*(asyncio.to_thread(begin, one) for one in boxes))
-        assert self._places is not None
-        api = {name: self._places.place(name, layouts.API_PORT) for name in names}
-        await proxies.make_links(self._description, layout, api)
-        self._links = proxies.endpoints(layout, api)
-
-    async def _explained(self, error: BackendError) -> BackendError:
-        """Add the last log lines of the first service that did not come up to compose's own words."""
-        for one in await self._seen():
-            bad = one.state in ("exited", "dead", "restarting") and one.exit_code not in (0, None)
-            if one.service in self._description.services and (bad or one.health == "unhealthy"):
-                how = f"exited with code {one.exit_code}" if bad else "is unhealthy by its own health check"
-                lines = await asyncio.to_thread(self._tail, one.service, 20)
-                said = "\n".join(lines) or "it wrote no log"
-                return BackendError(f"the service {one.service!r} {how}; its last log lines:\n{said}")
-        return error
 
     async def _stop_whatever_happens(self) -> None:
         """Take the run off the engine, however often this is cancelled meanwhile."""
