@@ -31,8 +31,15 @@ def suite(tmp_path: Path, *options: str) -> dict[str, Any]:
 
 
 def test_the_same_verdicts_as_on_processes(tmp_path: Path, nothing_left: None) -> None:
-    found = suite(tmp_path, str(ROOT / "scenarios"), "--tag", "demo", "--backend", "compose")
+    found = suite(tmp_path / "1", str(ROOT / "scenarios"), "--tag", "demo", "--backend", "compose")
     by_name = {s["name"]: s for s in found["scenarios"]}
+    # A machine that was too busy to tell leaves an `unknown`, which is asked again; a `fail` is one at once.
+    for again in ("2", "3"):
+        open_ones = [name for name, s in by_name.items() if s["verdict"] == "unknown"]
+        if open_ones:
+            expression = " or ".join(open_ones)
+            asked = suite(tmp_path / again, str(ROOT / "scenarios"), "-k", expression, "--backend", "compose")
+            by_name |= {s["name"]: s for s in asked["scenarios"]}
     assert {name: (s["verdict"], s["reasons"]) for name, s in by_name.items()} == {n: ("pass", []) for n in DEMO}
     for scenario in by_name.values():
         assert all(f["injected_at_s"] < f["confirmed_at_s"] < f["reverted_at_s"] for f in scenario["faults"])
@@ -47,7 +54,10 @@ def test_alerts_of_a_real_prometheus(tmp_path: Path, nothing_left: None, monkeyp
         monkeypatch.setenv(name, value)
     stack = str(ROOT / "compose" / "compose.prometheus.yaml")
     scenario = str(ROOT / "scenarios" / "data" / "stale-data.scenario.yaml")
-    found = suite(tmp_path, scenario, "--stack", stack, "--backend", "compose")["scenarios"][0]
+    for again in ("1", "2", "3"):
+        found = suite(tmp_path / again, scenario, "--stack", stack, "--backend", "compose")["scenarios"][0]
+        if found["verdict"] != "unknown":
+            break
     seen = {d["id"]: d["met"] for d in found["detection"]}
     assert seen == {"seen": True}, found["reasons"]
     assert found["verdict"] == "pass", found["reasons"]
