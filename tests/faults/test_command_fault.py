@@ -103,7 +103,7 @@ async def test_services_have_addresses_and_secrets_stay_secret(tmp_path: Path, m
 async def test_commands_that_cannot_be_run_say_so(tmp_path: Path) -> None:
     slow = [sys.executable, "-c", "import time; time.sleep(60)"]
     made = fault(tmp_path, inject=slow, confirm=["no-such-program"], revert=["./gone"], timeout="200ms")
-    with pytest.raises(FaultError, match="took longer than 0.2 s"):
+    with pytest.raises(FaultError, match=r"took longer than 0\.2 s"):
         await made.inject()
     with pytest.raises(FaultError, match="'no-such-program' cannot be started: No such file"):
         await made.confirm()

@@ -245,9 +245,7 @@ class LocalBackend:
             words = [self._addresses.rewrite(word) for word in words]
             settings = {key: self._addresses.rewrite(value) for key, value in settings.items()}
         zygote = await self._ready_zygote()
-        return await run_job(
-            zygote, words, base_environment() | settings, Path(self._description.folder), timeout_s
-        )
+        return await run_job(zygote, words, base_environment() | settings, Path(self._description.folder), timeout_s)
 
     def logs(self, service: str, lines: int) -> list[str]:
         """Return the service's last log lines, of the running stack or of the last one."""
