@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from images import base_image
+from small_stack import STACK
 
 from harness.backends.compose.engine import client
 from harness.backends.compose.leftovers import remove_run, runs
@@ -15,7 +15,6 @@ from harness.model.stack import StackDescription
 
 OURS = ("mlch-teststack-", "mlch-small-", "mlch-reference-")
 """How the runs of these tests begin: others may use the engine meanwhile."""
-STACK = Path(__file__).resolve().parents[1] / "backends" / "stack" / "compose.yaml"
 
 
 @pytest.fixture

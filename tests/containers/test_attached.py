@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import STACK
+from small_stack import STACK
 
 from harness.backends.compose.attached import AttachedBackend
 from harness.backends.compose.containers_of import containers_of

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import STACK
+from small_stack import STACK
 
 from harness.backends.asking import request
 from harness.backends.compose import engine

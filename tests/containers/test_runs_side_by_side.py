@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import STACK
 from images import base_image
+from small_stack import STACK
 
 from harness.backends.compose.engine import client
 from harness.backends.compose.labels import RUN
