@@ -1,0 +1,62 @@
+"""The story of `examples/mlflow/README.md`, by its own commands: a pass, a finding, and the change that mends it.
+
+One suite of three runs on an engine; the rest of the table takes a quarter of an hour and is there to be run by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from example_images import EXAMPLE, variables
+from images import base_image
+
+pytestmark = [pytest.mark.docker, pytest.mark.stack_run, pytest.mark.timeout(900)]
+PORTS = ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT")
+
+
+@pytest.fixture(scope="module")
+def environment() -> dict[str, str]:
+    """The images that can be had here, and ports that nobody else has."""
+    images = variables() | {"HARNESS_PROXY_IMAGE": base_image(), "HARNESS_TOOLS_IMAGE": base_image()}
+    return {**os.environ, **images, **dict.fromkeys(PORTS, "0")}
+
+
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path) -> Any:
+    """Run one scenario by the command line; return the exit code and what `suite.json` says of it."""
+
+    def command(scenario: str, *options: str) -> tuple[int, dict[str, Any]]:
+        argv = ["run", f"scenarios/{scenario}.scenario.yaml", "--backend", "compose", "--reports", str(tmp_path)]
+        done = subprocess.run(
+            [sys.executable, "-c", "from harness.cli import main; raise SystemExit(main())", *argv, *options],
+            cwd=EXAMPLE, env=environment, capture_output=True, text=True, timeout=400, check=False,
+        )  # fmt: skip
+        suite = tmp_path / "latest" / "suite.json"
+        assert suite.is_file(), done.stdout + done.stderr
+        (found,) = json.loads(suite.read_text(encoding="utf-8"))["scenarios"]
+        return done.returncode, found
+
+    return command
+
+
+def test_a_hanging_tracking_server_is_noticed_and_hurts_nobody(run: Any) -> None:
+    code, found = run("tracking-hangs")
+    assert (code, found["verdict"]) == (0, "pass"), found["reasons"]
+    assert [one["alert"] for one in found["detection"] if one["met"]] == ["MlflowDown"]
+
+
+def test_a_feed_that_is_cut_off_is_noticed_by_nobody(run: Any) -> None:
+    code, found = run("feed-cut-off")
+    assert (code, found["verdict"]) == (1, "fail"), found["reasons"]
+    assert found["reasons"] == ["DataStale did not fire within 15 s of injection, nor after"]
+
+
+def test_with_the_missing_rule_it_is(run: Any) -> None:
+    code, found = run("feed-cut-off", "--stack", "compose.fixed.harness.yaml")
+    assert (code, found["verdict"]) == (0, "pass"), found["reasons"]
