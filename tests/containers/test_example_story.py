@@ -17,6 +17,7 @@ from example_images import EXAMPLE, variables
 from images import base_image
 
 pytestmark = [pytest.mark.docker, pytest.mark.stack_run, pytest.mark.timeout(900)]
+TRIES = 3
 PORTS = ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT")
 
 
@@ -29,9 +30,19 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def run(environment: dict[str, str], tmp_path: Path) -> Any:
-    """Run one scenario by the command line; return the exit code and what `suite.json` says of it."""
+    """Run one scenario by the command line; return the exit code and what `suite.json` says of it.
+
+    A machine that was too busy makes the run say of itself that it proves nothing; then it is run again.
+    """
 
     def command(scenario: str, *options: str) -> tuple[int, dict[str, Any]]:
+        for _ in range(TRIES):
+            code, found = once(scenario, *options)
+            if not any(reason.startswith("harness late") for reason in found["reasons"]):
+                break
+        return code, found
+
+    def once(scenario: str, *options: str) -> tuple[int, dict[str, Any]]:
         argv = ["run", f"scenarios/{scenario}.scenario.yaml", "--backend", "compose", "--reports", str(tmp_path)]
         done = subprocess.run(
             [sys.executable, "-c", "from harness.cli import main; raise SystemExit(main())", *argv, *options],
