@@ -16,7 +16,7 @@ import pytest
 from example_images import EXAMPLE, variables
 from images import base_image
 
-pytestmark = [pytest.mark.docker, pytest.mark.stack_run, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.stack_run, pytest.mark.timeout(1700)]
 TRIES = 3
 PORTS = ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT")
 

@@ -214,6 +214,7 @@ async def test_objects_of_a_store(tmp_path: Path, objects: tuple[str, Path]) -> 
         "denied": in_bucket(key="models/1.bin", secret_key="wrong"),
         "by_url": {"s3": {**in_bucket(key="models/1.bin")["s3"], "service": None, "url": "http://objects:1"}},
     }  # fmt: skip
+    probes = {name: {**spec, "timeout": "20s"} for name, spec in probes.items()}  # a busy machine is no finding
     async with Probing(tmp_path, probes, {"objects": place}) as probing:
         found = await probing.once()
         values = {name: reading.value for name, reading in found.items()}
