@@ -16,7 +16,7 @@ from benchmarks.results import Options, Result, main
 from benchmarks.suites import SCENARIOS, Suite, run_suite
 from harness.report.documents import SuiteScenario
 
-RUNS, QUICK_RUNS = 5, 1
+RUNS, QUICK_RUNS = 3, 1
 BACKENDS = ("local", "compose")
 
 
@@ -67,7 +67,7 @@ def _widths(runs: list[SuiteScenario]) -> list[float]:
 
 
 def _said(verdicts: dict[str, list[str]]) -> str:
-    return " | ".join("/".join(verdicts[backend]) for backend in BACKENDS)
+    return ", ".join("/".join(verdicts[backend]) for backend in BACKENDS)
 
 
 if __name__ == "__main__":

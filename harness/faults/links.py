@@ -47,12 +47,21 @@ class Toxics:
     def __init__(self, seams: Seams, links: tuple[str, ...], toxics: tuple[Toxic, ...]) -> None:
         self.links: list[Link] = [seams.link(name) for name in links]
         self._toxics = toxics
+        self._seams = seams
+        self._leases: dict[str, str | None] = {}
+
+    async def ready(self) -> None:
+        """Take this run's lease on each proxy server, so that nothing outlives a run that is killed."""
+        for url in sorted({link.proxy_api_url for link in self.links}):
+            self._leases[url] = await self._seams.lease(url)
 
     async def on(self) -> None:
         """Put them on all links; every link is tried, and the first error is raised at the end."""
         await _each([
-            partial(link.add_now, t.name, t.kind, t.stream, t.attributes) for link in self.links for t in self._toxics
-        ])  # fmt: skip
+            partial(link.add_now, t.name, t.kind, t.stream, t.attributes, self._leases.get(link.proxy_api_url))
+            for link in self.links
+            for t in self._toxics
+        ])
 
     async def off(self) -> None:
         """Take them off all links; every link is tried, and the first error is raised at the end."""

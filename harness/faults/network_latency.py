@@ -46,6 +46,7 @@ class NetworkLatency:
 
     async def prepare(self) -> dict[str, Any]:
         """The toxics' names are all there is to undo."""
+        await self._toxics.ready()
         return {"links": [link.name for link in self._toxics.links]}
 
     async def inject(self) -> None:

@@ -81,6 +81,8 @@ class NetworkPartition(ContainerFault):
                     message = f"{sender!r} and {receiver!r} share no network, so nothing can be cut between them"
                     raise FaultError(message, remedy="name services that talk to one another")
         await self.each(lambda name: self.containers.ask(name, "blocked", tag=self.tag), list(self._senders))
+        for toxics in self._silenced:
+            await toxics.ready()
         return {"services": list(self._senders), "tag": self.tag}
 
     async def inject(self) -> None:

@@ -56,6 +56,7 @@ class NodeLoss:
         """Which services to bring back."""
         if self._lossy:
             self._volumes = await self._own_volumes()
+        await self._toxics.ready()
         return {"services": list(self._services), "links": [link.name for link in self._toxics.links]}
 
     async def _own_volumes(self) -> tuple[str, ...]:

@@ -54,7 +54,8 @@ def _checked(response: Any) -> Any:
     return response
 
 
-def _translated(call: Callable[[], T]) -> T:
+def translated(call: Callable[[], T]) -> T:
+    """Return what a call of the client returns. Raises FaultError for whatever it raises."""
     import requests
 
     try:
@@ -89,7 +90,7 @@ class Link:
 
     def toxics_everywhere_now(self) -> dict[str, list[str]]:
         """Return the names of the toxics on every link of this proxy server, by proxy. Blocks. Raises FaultError."""
-        answer = _translated(lambda: self._api.get("/proxies").json())
+        answer = translated(lambda: self._api.get("/proxies").json())
         try:
             return {name: [toxic["name"] for toxic in proxy["toxics"]] for name, proxy in answer.items()}
         except (KeyError, TypeError, AttributeError):
@@ -99,9 +100,13 @@ class Link:
         """Put a toxic on. One of that name that is there already is replaced. Raises FaultError."""
         await asyncio.to_thread(self.add_now, name, kind, stream, attributes)
 
-    def add_now(self, name: str, kind: str, stream: str, attributes: dict[str, int]) -> None:
-        """The same, blocking."""
+    def add_now(
+        self, name: str, kind: str, stream: str, attributes: dict[str, int], lease: str | None = None
+    ) -> None:
+        """The same, blocking; `lease`: the toxic lasts no longer than that."""
         body = {"name": name, "type": kind, "stream": stream, "toxicity": 1.0, "attributes": attributes}
+        if lease is not None:
+            body["lease"] = lease
 
         def post() -> Any:
             try:
@@ -110,7 +115,7 @@ class Link:
                 self._api.delete(f"{self._path}/{name}")
                 return self._api.post(self._path, json=body).json()
 
-        made = _translated(post)
+        made = translated(post)
         if not isinstance(made, dict) or made.get("name") != name:
             raise FaultError("the fault proxy's answer to a new toxic is not of Toxiproxy's form")
 
@@ -129,7 +134,7 @@ class Link:
                     raise  # the proxy itself is not there
                 return NO_CONTENT
 
-        if _translated(delete) != NO_CONTENT:
+        if translated(delete) != NO_CONTENT:
             raise FaultError("the fault proxy's answer to a removal is not of Toxiproxy's form")
 
     async def round_trip_s(self, health_path: str | None, timeout_s: float, direct: bool = False) -> float | None:
@@ -150,7 +155,7 @@ class Link:
 
 
 async def _in_thread(call: Callable[[], T]) -> T:
-    return await asyncio.to_thread(_translated, call)
+    return await asyncio.to_thread(translated, call)
 
 
 async def _exchange(host: str, port: int, request: bytes) -> bool:

@@ -27,6 +27,7 @@ _IN_CONTAINERS = "run it with --backend compose"
 
 if TYPE_CHECKING:
     from harness.seams.keyspace import Keyspace
+    from harness.seams.lease import Lease
     from harness.seams.link import Link
     from harness.seams.objects import Objects
 
@@ -48,6 +49,7 @@ class Seams:
         self.clock = clock
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self._objects: dict[tuple[str, str], Objects] = {}
+        self._leases: dict[str, Lease] = {}
 
     def kept(self, fault: str) -> Kept | None:
         """Return where a fault may keep what it changes, for another process to put it back."""
@@ -78,6 +80,17 @@ class Seams:
             through=self.backend.resolve(f"{service}:{port}", consumer=consumer),
             direct=self.backend.resolve(f"{service}:{port}"),
         )
+
+    async def lease(self, proxy_api_url: str) -> str | None:
+        """Return the name of this run's lease on a proxy server, None where that knows none. Raises FaultError."""
+        from harness.seams.lease import Lease
+
+        if proxy_api_url not in self._leases:
+            lease = Lease(proxy_api_url)
+            await lease.take()
+            self._leases[proxy_api_url] = lease
+            self._closing.append(lease.close)
+        return self._leases[proxy_api_url].name
 
     def keyspace(self, name: str) -> Keyspace:
         """Return a key space that the stack describes; it is closed with the run."""

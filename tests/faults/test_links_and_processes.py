@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.server
 import socket
 import threading
@@ -13,11 +14,12 @@ from typing import Any
 import pytest
 import redis.asyncio as redis
 from landings import NOW_EVENT, lands
-from real_servers import FakeBackend, add_proxy, add_toxic, clear_toxics, fault_proxy, toxics
+from real_servers import FakeBackend, add_proxy, add_toxic, clear_toxics, fault_proxy, leases, toxics
 
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError, FaultError
 from harness.model.fault import Fault
+from harness.seams import Seams
 
 Make = Callable[..., Fault]
 LINK = {"link": "trainer -> object-store"}
@@ -92,6 +94,17 @@ class Refusing(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@contextlib.contextmanager
+def served(handler: type[Refusing]) -> Iterator[str]:
+    """Serve something in the place of a fault proxy; gives its URL."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
 @pytest.fixture(params=["dead", "hung", "answering 500", "not Toxiproxy"])
 def broken(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a fault proxy that is of no use."""
@@ -110,13 +123,8 @@ def broken(request: pytest.FixtureRequest) -> Iterator[str]:
 
             do_POST = do_GET  # noqa: N815
 
-        handler = Refusing if request.param == "answering 500" else Other
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-            thread.start()
-            yield f"http://127.0.0.1:{server.server_port}"
-            server.shutdown()
-            thread.join()
+        with served(Refusing if request.param == "answering 500" else Other) as url:
+            yield url
 
 
 @pytest.mark.parametrize("kind", ["network.latency", "storage.slow", "node.loss"])
@@ -131,12 +139,67 @@ async def test_a_broken_proxy_is_an_error_in_bounded_time(
     )
     backend.endpoints = {}
     fault = remade(make, kind, backend, broken)
-    undo = await fault.prepare()
-    for step in (fault.inject, fault.confirm, lambda: fault.revert(undo), fault.absent):
+    undo = {"services": ["server"]}
+    for step in (fault.prepare, fault.inject, fault.confirm, lambda: fault.revert(undo), fault.absent):
         began = time.monotonic()
         with pytest.raises(FaultError, match="fault proxy"):
             await step()
         assert time.monotonic() - began < 2
+
+
+async def test_what_is_put_on_lasts_no_longer_than_its_run(
+    make: Make, seams: Seams, proxy_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.seams.lease.TTL_S", 2.0)
+    monkeypatch.setattr("harness.seams.lease.RENEW_S", 0.05)
+    fault = make("network.latency", LINK, {"latency": "50ms"})
+    await fault.prepare()
+    await fault.inject()
+    (lease,) = [one for one in leases(proxy_url) if one["holds"]]
+    assert lease["name"].startswith("harness-")
+    left = lease["expires_in"]
+    async with asyncio.timeout(10):  # it is renewed: what is left of it grows
+        while (now := leases(proxy_url)[0]["expires_in"]) <= left:
+            left = now
+            await asyncio.sleep(0.01)
+    assert (await fault.confirm()).landed
+    await seams.close()  # the run is over without its revert
+    assert leases(proxy_url) == []
+    assert toxics(proxy_url, "objects") == []
+    assert (await fault.absent()).landed is False
+
+
+async def test_a_killed_run_takes_its_toxics_along_and_a_lapse_is_noticed(
+    make: Make, proxy_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.seams.lease.TTL_S", 0.3)
+    monkeypatch.setattr("harness.seams.lease.RENEW_S", 3600.0)  # as of an owner that is dead
+    fault = make("storage.slow", LINK, {"latency": "50ms"})
+    undo = await fault.prepare()
+    await fault.inject()
+    async with asyncio.timeout(10):
+        while toxics(proxy_url, "objects"):
+            await asyncio.sleep(0.01)
+    assert (await fault.confirm()).landed is False
+    await fault.revert(undo)
+
+
+async def test_a_proxy_that_knows_no_leases_is_used_without(make: Make, backend: FakeBackend) -> None:
+    asked: list[str] = []
+
+    class Plain(Refusing):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_POST = do_GET  # noqa: N815
+
+    with served(Plain) as url:
+        fault = remade(make, "network.latency", backend, url)
+        await fault.prepare()
+        with pytest.raises(FaultError):
+            await fault.inject()  # this one knows no toxics either
+    assert asked == ["/leases", "/proxies/online/toxics"]
 
 
 def remade(make: Make, kind: str, backend: FakeBackend, url: str) -> Fault:

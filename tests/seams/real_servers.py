@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -192,6 +193,11 @@ def clear_toxics(api_url: str, *proxies: str) -> None:
     for proxy in proxies:
         for name in toxics(api_url, proxy):
             requests.delete(f"{api_url}/proxies/{proxy}/toxics/{name}", timeout=5)
+
+
+def leases(api_url: str) -> list[dict[str, Any]]:
+    """Return every lease of a fault proxy."""
+    return list(requests.get(f"{api_url}/leases", timeout=5).json().values())
 
 
 def proxies(api_url: str) -> object:
