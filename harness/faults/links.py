@@ -57,11 +57,13 @@ class Toxics:
 
     async def on(self) -> None:
         """Put them on all links; every link is tried, and the first error is raised at the end."""
-        await _each([
-            partial(link.add_now, t.name, t.kind, t.stream, t.attributes, self._leases.get(link.proxy_api_url))
-            for link in self.links
-            for t in self._toxics
-        ])
+        await _each(
+            [
+                partial(link.add_now, t.name, t.kind, t.stream, t.attributes, self._leases.get(link.proxy_api_url))
+                for link in self.links
+                for t in self._toxics
+            ]
+        )
 
     async def off(self) -> None:
         """Take them off all links; every link is tried, and the first error is raised at the end."""

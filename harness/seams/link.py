@@ -100,9 +100,7 @@ class Link:
         """Put a toxic on. One of that name that is there already is replaced. Raises FaultError."""
         await asyncio.to_thread(self.add_now, name, kind, stream, attributes)
 
-    def add_now(
-        self, name: str, kind: str, stream: str, attributes: dict[str, int], lease: str | None = None
-    ) -> None:
+    def add_now(self, name: str, kind: str, stream: str, attributes: dict[str, int], lease: str | None = None) -> None:
         """The same, blocking; `lease`: the toxic lasts no longer than that."""
         body = {"name": name, "type": kind, "stream": stream, "toxicity": 1.0, "attributes": attributes}
         if lease is not None:

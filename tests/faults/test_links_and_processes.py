@@ -178,8 +178,9 @@ async def test_a_killed_run_takes_its_toxics_along_and_a_lapse_is_noticed(
     undo = await fault.prepare()
     await fault.inject()
     async with asyncio.timeout(10):
-        while toxics(proxy_url, "objects"):
-            await asyncio.sleep(0.01)
+        while (await fault.absent()).landed:
+            pass
+    assert toxics(proxy_url, "objects") == []
     assert (await fault.confirm()).landed is False
     await fault.revert(undo)
 
