@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.backends.local.backend import LocalBackend, start_zygote
-from harness.backends.local.zygote_handle import Zygote
 from harness.model.backend import Backend
 from harness.model.errors import ScenarioError
 from harness.model.nearest import did_you_mean
 from harness.model.stack import StackDescription
+
+if TYPE_CHECKING:
+    from harness.backends.local.zygote_handle import Zygote
 
 BACKENDS = ("local", "compose")
 ATTACH = "HARNESS_ATTACH"
@@ -27,6 +29,8 @@ class Shared:
         check_backend(backend)
         self._zygote: Zygote | None = None
         if backend == "local":
+            from harness.backends.local.backend import start_zygote
+
             self._zygote = start_zygote(stack)
         elif stack.ownership == "owned" and not os.environ.get(ATTACH):
             from harness.backends.compose.images import have_images
@@ -56,6 +60,9 @@ def backend_for(stack: StackDescription, name: str, token: str | None = None) ->
         from harness.backends.compose.backend import ComposeBackend
 
         return ComposeBackend(stack)
+    from harness.backends.local.backend import LocalBackend
+    from harness.backends.local.zygote_handle import Zygote
+
     return LocalBackend(stack, Zygote.connect(Path(token)) if token is not None else None)
 
 

@@ -48,7 +48,7 @@ def test_the_same_verdicts_as_on_processes(tmp_path: Path, nothing_left: None) -
         assert all(r["met"] for r in scenario["recovery"])
 
 
-def test_alerts_of_a_real_prometheus(tmp_path: Path, nothing_left: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alerts_of_a_real_prometheus_and_alertmanager(tmp_path: Path, nothing_left: None, monkeypatch: pytest.MonkeyPatch) -> None:
     from example_images import variables as example
 
     for name, value in example().items():
@@ -62,3 +62,10 @@ def test_alerts_of_a_real_prometheus(tmp_path: Path, nothing_left: None, monkeyp
     seen = {d["id"]: d["met"] for d in found["detection"]}
     assert seen == {"seen": True}, found["reasons"]
     assert found["verdict"] == "pass", found["reasons"]
+    records = [json.loads(line) for line in (tmp_path / again / "suite" / "stale-data" / "journal.jsonl").open()]
+    told = {
+        record["source"]
+        for record in records
+        if record["kind"] == "alerts" and "FeaturesStale" in {alert["name"] for alert in record.get("firing", ())}
+    }
+    assert told == {"http://prometheus:19090", "http://alertmanager:19093"}
