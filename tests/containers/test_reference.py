@@ -48,7 +48,9 @@ def test_the_same_verdicts_as_on_processes(tmp_path: Path, nothing_left: None) -
         assert all(r["met"] for r in scenario["recovery"])
 
 
-def test_alerts_of_a_real_prometheus_and_alertmanager(tmp_path: Path, nothing_left: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alerts_of_a_real_prometheus_and_alertmanager(
+    tmp_path: Path, nothing_left: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from example_images import variables as example
 
     for name, value in example().items():
