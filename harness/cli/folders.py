@@ -1,36 +1,28 @@
 """The folder of a suite: made ready for the next one, and read again.
 
-An earlier suite of the same name gives way to the next. What is not a report is never touched, nor is a run that was
-cut off and has to be healed from its journal first.
+An earlier suite of the same name gives way to the next.
 """
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.endings import UnreadableError
+from harness.journal import clearing
 from harness.journal.files import NAME as JOURNAL
-from harness.journal.files import read, unhealed
+from harness.journal.files import read
 from harness.model.errors import JournalError, ScenarioError
 
 if TYPE_CHECKING:
     from harness.journal.records import Journal
 
-_OWN_FILES = ("suite.json", "junit.xml", "summary.md", "index.html")
-
 
 def clear(folder: Path) -> None:
     """Remove the runs and reports of the suite that was in this folder before. Raises ScenarioError if it must not."""
     try:
-        entries = sorted(folder.iterdir()) if folder.exists() else []
-        runs = [entry for entry in entries if (entry / JOURNAL).is_file()]
-        for run in runs:
-            _refuse_unhealed(run)
-        for run in runs:
-            shutil.rmtree(run)
-        for file in [folder / name for name in _OWN_FILES] + sorted(folder.glob("worker-*.log")):
+        clearing.clear(folder, "choose another --name")
+        for file in folder.glob("worker-*.log"):
             file.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -39,15 +31,6 @@ def clear(folder: Path) -> None:
             file=str(error.filename or folder),
             remedy="choose another place with --reports or --name",
         ) from error
-
-
-def _refuse_unhealed(run: Path) -> None:
-    if unhealed(run):
-        raise ScenarioError(
-            "this run was cut off and may have left its fault in",
-            file=str(run),
-            remedy=f"run `harness heal {run}`, or choose another --name",
-        )
 
 
 def run_folder(path: Path) -> Path:

@@ -15,9 +15,9 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from harness.model.errors import FaultError
-from harness.model.expectations import Frozen
 from harness.model.fault import FaultKind, Landing
 from harness.model.fields import Command
+from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.secrets import hide_all
 from harness.model.units import PositiveWallSeconds

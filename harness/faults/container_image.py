@@ -13,8 +13,8 @@ from harness.faults.container_targets import CALL_LIMIT_S
 from harness.faults.stand_in import StandIn
 from harness.model.containers import ContainerState, Replacement
 from harness.model.errors import FaultError
-from harness.model.expectations import Frozen
 from harness.model.fault import FaultKind, Landing
+from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
-from harness.model.expectations import Frozen
 from harness.model.fault import FaultKind, Landing
+from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.units import WallSeconds
 from harness.seams import Seams

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from harness.model.expectations import Frozen
+from harness.model.frozen import Frozen
 
 Operation = Literal["scale", "null", "swap", "sign"]
 Values = dict[str, float | None]

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
 from harness.model.errors import FaultError
-from harness.model.expectations import Frozen
 from harness.model.fault import FaultKind, Landing
+from harness.model.frozen import Frozen
 from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep
 from harness.seams import Seams

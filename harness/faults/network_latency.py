@@ -10,8 +10,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from harness.faults.links import Toxic, Toxics, as_milliseconds, links_of, round_trips
-from harness.model.expectations import Frozen
 from harness.model.fault import FaultKind, Landing
+from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.units import PositiveWallSeconds, WallSeconds
 from harness.seams import Seams

@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 
 from harness.faults.rewriting import Rewriting
 from harness.model.errors import FaultError
-from harness.model.expectations import Frozen
 from harness.model.fault import FaultKind, Landing
+from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.units import Quantity, Unit
 from harness.seams import Seams

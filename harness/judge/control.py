@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from harness.journal.records import Journal
 from harness.judge.alert_history import episodes
-from harness.judge.alerts import quiet
 from harness.judge.bounds import series, stays
 from harness.judge.facts import Facts, gather
 from harness.judge.moments import met
+from harness.judge.quiet import quiet
 from harness.model.expectations import Detected, Recovered
 from harness.model.verdict import ClauseResult, Value
 

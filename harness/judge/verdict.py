@@ -7,10 +7,11 @@ import datetime as dt
 from harness.journal.records import Journal
 from harness.judge import control as controls
 from harness.judge import integrity
-from harness.judge.alerts import cleared, detected, flaps, quiet
+from harness.judge.alerts import cleared, detected
 from harness.judge.bounds import recovered, stays
 from harness.judge.damage import count, fault_reports
 from harness.judge.facts import Facts, gather
+from harness.judge.quiet import flaps, quiet
 from harness.judge.run_checks import collateral, ending, foundations
 from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Damage, Value, Verdict, merge

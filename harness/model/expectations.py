@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from harness.model.frozen import Frozen
 from harness.model.units import PositiveWallSeconds, Quantity
 
 OVER_S = 3.0
@@ -24,12 +25,6 @@ def _valid_id(value: str) -> str:
 
 
 Id = Annotated[str, AfterValidator(_valid_id), Field(json_schema_extra={"pattern": r"^[\w.-]+$"})]
-
-
-class Frozen(BaseModel):
-    """A record that refuses unknown fields and is never changed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class Bound(Frozen):

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.model.fields import Frozen
+from harness.model.frozen import Frozen
 from harness.model.jsonpath import NothingThereError, at_path
 from harness.model.nearest import did_you_mean
 

@@ -8,16 +8,10 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HTTP_URL = re.compile(r"https?://([^/@\s]*@)?[^/:@\s]+(:\d+)?(/|\?|$)")
-
-
-class Frozen(BaseModel):
-    """A record that refuses unknown fields and is never changed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 def _valid_name(value: str) -> str:

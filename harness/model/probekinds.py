@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, Validati
 from pydantic_core import InitErrorDetails
 
 from harness.model.errors import HarnessError
-from harness.model.fields import Frozen
+from harness.model.frozen import Frozen
 from harness.model.hostprobes import CommandProbe, ContainerProbe, FileProbe, LogProbe
 from harness.model.httpprobes import AirflowProbe, HttpProbe, JsonProbe, MetricProbe, MlflowProbe, PromqlProbe
 from harness.model.nearest import did_you_mean

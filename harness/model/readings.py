@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from harness.model.expectations import Frozen
+from harness.model.frozen import Frozen
 from harness.model.plan import Plan
 
 

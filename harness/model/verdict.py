@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.model.expectations import Frozen
+from harness.model.frozen import Frozen
 
 
 class Value(StrEnum):

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from harness.model.errors import ProbeError
 from harness.model.expected import Expected
-from harness.model.fields import Frozen
+from harness.model.frozen import Frozen
 from harness.model.nearest import did_you_mean
 from harness.model.workload import Method
 

@@ -1,23 +1,18 @@
 """The folder of a session's runs: emptied once by whichever process needs it first, and a folder of its own a run.
 
-The processes of pytest-xdist share it. What is not a report is never touched, nor is a run that was cut off and has to
-be healed from its journal first.
+The processes of pytest-xdist share it.
 """
 
 from __future__ import annotations
 
 import fcntl
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.journal.files import NAME as JOURNAL
-from harness.journal.files import unhealed
+from harness.journal.clearing import clear
 from harness.model.errors import HarnessError
 from harness.pytest_plugin.session_end import SESSION_FILE
-
-_OWN_FILES = ("suite.json", "junit.xml", "summary.md", "index.html")
 
 
 class RunFolders:
@@ -55,7 +50,7 @@ class RunFolders:
         self.root.mkdir(parents=True, exist_ok=True)
         with _locked(self.root / SESSION_FILE) as (before, note):
             if before != self._session:
-                _clear(self.root)
+                clear(self.root, "choose another place with --harness-reports")
                 note(self._session)
 
 
@@ -71,22 +66,3 @@ def _locked(path: Path) -> Iterator[tuple[str, Callable[[str], None]]]:
             file.flush()
 
         yield file.read(), note
-
-
-def _clear(root: Path) -> None:
-    runs = [entry for entry in root.iterdir() if (entry / JOURNAL).is_file()]
-    for run in runs:
-        _refuse_unhealed(run)
-    for run in runs:
-        shutil.rmtree(run)
-    for name in _OWN_FILES:
-        (root / name).unlink(missing_ok=True)
-
-
-def _refuse_unhealed(run: Path) -> None:
-    if unhealed(run):
-        raise HarnessError(
-            "this run was cut off and may have left its fault in",
-            file=str(run),
-            remedy=f"run `harness heal {run}`, or choose another place with --harness-reports",
-        )

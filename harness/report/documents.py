@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.model.expectations import Frozen
+from harness.model.frozen import Frozen
 from harness.model.verdict import ClauseResult, Damage, FaultReport, Value
 
 SCHEMA: Literal[1] = 1

@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.model.expectations import Frozen
 from harness.model.fault import FaultKind
+from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep, Scenario, Target
 from harness.model.units import Quantity, Unit, format_seconds
 from harness.runner.variables import VERBATIM

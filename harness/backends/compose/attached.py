@@ -13,10 +13,8 @@ from typing import Any
 
 from harness.backends.compose import proxies
 from harness.backends.compose.backend import ComposeBackend
-from harness.backends.compose.containers import EngineContainers
 from harness.backends.compose.containers_of import Seen, containers_of
 from harness.backends.compose.engine import Engine
-from harness.backends.compose.follow import EventStream
 from harness.backends.compose.labels import LINKS, run_labels
 from harness.backends.compose.layout import API_PORT, Layout, ProxyBox
 from harness.backends.compose.logs import BEGINNING, lines_since
@@ -104,12 +102,8 @@ class AttachedBackend(ComposeBackend):
         self._links = {
             name: end for name, end in proxies.endpoints(layout, api).items() if name in {k.name for k in plan.links}
         }
-        self._events = EventStream(engine.client, project, self._on_event, self._on_lost)
-        self._containers = EngineContainers(
-            engine.client, project, run_labels(f"{project}-attached", self._description.name)
-        )
-        self._containers.on_end, self._containers.on_own = self._events.expect_end, self._events.own
-        await asyncio.to_thread(self._events.start, time.time())
+        events = self._take_hold(engine, project, run_labels(f"{project}-attached", self._description.name))
+        await asyncio.to_thread(events.start, time.time())
 
     async def _healthy(self) -> None:
         assert self._places is not None
@@ -127,12 +121,7 @@ class AttachedBackend(ComposeBackend):
             return
         self._project = None
         await asyncio.to_thread(self._collect, engine, project)
-        if self._events is not None:
-            self._events.stop()
-        self._events = self._places = self._containers = None
-        self._suppressed, self._links = set(), {}
-        self._log.end()
-        self._log = type(self._log)()
+        self._let_go()
 
 
 def _projects(engine: Engine) -> list[str]:

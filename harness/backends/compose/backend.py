@@ -25,6 +25,7 @@ from harness.backends.compose.labels import run_labels
 from harness.backends.compose.leftovers import remove_run
 from harness.backends.compose.logs import lines_since, tail, write_logs
 from harness.backends.compose.places import Places
+from harness.backends.compose.processes import Processes
 from harness.backends.compose.start import Start, lay_out
 from harness.backends.compose.startup import Readiness, Trouble
 from harness.backends.events import EventLog
@@ -44,8 +45,6 @@ from harness.model.nearest import did_you_mean
 from harness.model.stack import StackDescription
 
 TRIES = 5
-GONE_WITHIN_S = 10.0
-POLL_S = 0.02
 CONTAINER_STATES: dict[str, Literal["running", "paused", "exited"]] = {"running": "running", "paused": "paused"}
 
 
@@ -63,7 +62,7 @@ class ComposeBackend:
         self._log = EventLog()
         self._readiness: Readiness | None = None
         self._containers: EngineContainers | None = None
-        self._suppressed: set[str] = set()
+        self._processes: Processes | None = None
         self._links: dict[str, LinkEndpoint] = {}
         self._run_dir: Path | None = None
 
@@ -116,14 +115,12 @@ class ComposeBackend:
         project = self._project = layout.project
         labels = run_labels(project, self._description.name, kept=self._keep)
         self._places = Places(self._description, layout, engine)
-        self._events = EventStream(engine.client, project, self._on_event, self._on_lost)
-        self._containers = EngineContainers(engine.client, project, labels)
-        self._containers.on_end, self._containers.on_own = self._events.expect_end, self._events.own
+        events = self._take_hold(engine, project, labels)
         run_file = projects.RunFile(document, plan, layout, labels, self._keep, engine.loopback)
         start = Start(
             engine, plan, layout, run_file.document(lambda box: proxies.proxy_service(box, plan.seed)), folder
         )
-        await asyncio.to_thread(self._events.start, time.time())
+        await asyncio.to_thread(events.start, time.time())
         self._readiness = Readiness(self._description, lambda: containers_of(engine.client, project), self._tail)
         within_s = self._description.compose.ready_within_s
         try:
@@ -133,6 +130,22 @@ class ComposeBackend:
         finally:
             start.forget()
             self._readiness = None
+
+    def _take_hold(self, engine: Engine, project: str, labels: Mapping[str, str]) -> EventStream:
+        """Make ready what acts on the project's containers and what listens to them, and return that."""
+        events = self._events = EventStream(engine.client, project, self._on_event, self._on_lost)
+        containers = self._containers = EngineContainers(engine.client, project, labels)
+        containers.on_end, containers.on_own = events.expect_end, events.own
+        self._processes = Processes(containers, events)
+        return events
+
+    def _let_go(self) -> None:
+        if self._events is not None:
+            self._events.stop()
+        self._events = self._places = self._containers = self._processes = None
+        self._links = {}
+        self._log.end()
+        self._log = EventLog()
 
     async def _stop_whatever_happens(self) -> None:
         """Take the run off the engine, however often this is cancelled meanwhile."""
@@ -153,12 +166,7 @@ class ComposeBackend:
         try:
             await asyncio.to_thread(remove_run, engine.client, project, lambda: self._collect(engine, project))
         finally:
-            if self._events is not None:
-                self._events.stop()
-            self._events = self._places = self._containers = None
-            self._suppressed, self._links = set(), {}
-            self._log.end()
-            self._log = EventLog()
+            self._let_go()
 
     def leave(self) -> str:
         """Let the stack run on after this process. Returns its project."""
@@ -225,7 +233,7 @@ class ComposeBackend:
 
     def _status(self, seen: Seen, about: dict[str, Any]) -> ServiceStatus:
         state = CONTAINER_STATES.get(seen.state, "exited")
-        down = state == "exited" and seen.service in self._suppressed
+        down = state == "exited" and seen.service in self._acting().suppressed
         pid = about["State"]["Pid"] or None
         node = self._description.services[seen.service].node
         health = (about["State"].get("Health") or {}).get("Status")
@@ -240,50 +248,23 @@ class ComposeBackend:
         self, services: Iterable[str], signal: int = signals.SIGKILL, suppress_restart: bool = False
     ) -> None:
         """Signal all of them at once. After SIGKILL nothing of them is left when this returns."""
-        names = self._names(services)
-        containers = self.containers
-        before = {name: await containers.state(name) for name in names}
-        alive = [name for name in names if before[name].pid]
-        assert self._events is not None
-        self._events.expect_end(alive)
-        if suppress_restart:
-            self._suppressed.update(names)
-        # The engine does not restart what it was itself asked to kill; a crash comes from outside of it.
-        act = containers.kill if suppress_restart else containers.crash
-        await asyncio.gather(*(act(name, int(signal)) for name in alive))
-        if signal == signals.SIGKILL:
-            await asyncio.gather(*(self._gone(name, before[name].started_at) for name in alive))
-
-    async def _gone(self, name: str, started_at: str) -> None:
-        deadline_s = time.monotonic() + GONE_WITHIN_S
-        while True:
-            state = await self.containers.state(name)
-            if not state.pid or state.started_at != started_at:
-                return
-            if time.monotonic() > deadline_s:
-                raise BackendError(f"{name!r} was killed, and still runs after {GONE_WITHIN_S:g} s")
-            await asyncio.sleep(POLL_S)
+        await self._acting().kill(self._names(services), signal, suppress_restart)
 
     async def restore(self, services: Iterable[str]) -> None:
         """Lift the suppression and start those that do not run. Idempotent."""
-        names = self._names(services)
-        self._suppressed.difference_update(names)
-        await asyncio.gather(*(self.containers.start(name) for name in names))
+        await self._acting().restore(self._names(services))
 
     async def pause(self, services: Iterable[str]) -> None:
         """Freeze all their processes."""
-        await asyncio.gather(*(self.containers.pause(name) for name in self._names(services)))
+        await self._acting().pause(self._names(services))
 
     async def resume(self, services: Iterable[str]) -> None:
         """Let what is frozen go on."""
-        await asyncio.gather(*(self.containers.unpause(name) for name in self._names(services)))
+        await self._acting().resume(self._names(services))
 
     async def process_states(self, services: Iterable[str]) -> Mapping[str, str]:
         """Ask the engine for each: `absent`, `T` where it is frozen, else `S`."""
-        names = self._names(services)
-        states = await asyncio.gather(*(self.containers.state(name) for name in names))
-        letters = ("T" if one.status == "paused" else "S" if one.pid else "absent" for one in states)
-        return dict(zip(names, letters, strict=True))
+        return await self._acting().states(self._names(services))
 
     async def run_job(self, argv: Iterable[str], timeout_s: float, env: Mapping[str, str] | None = None) -> JobResult:
         """Run a command of the stack's own tooling here, beside the harness, before or while the stack runs."""
@@ -343,6 +324,11 @@ class ComposeBackend:
         if self._project is None:
             raise BackendError("the stack does not run")
         return self._project
+
+    def _acting(self) -> Processes:
+        self._running()
+        assert self._processes is not None
+        return self._processes
 
     def _on_event(self, event: ProcessEvent) -> None:
         if event.service not in self._description.services:
