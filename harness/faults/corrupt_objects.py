@@ -30,7 +30,7 @@ class CorruptObjects:
         from harness.seams.parquet import ParquetRows
 
         self._spec = seams.dataset_spec(dataset)
-        self._objects = seams.objects(self._spec.service, self._spec.bucket)
+        self._objects = seams.dataset(dataset)
         self._codec = ParquetRows()
         self._corruption = corruption
         self._seed = seed

@@ -153,7 +153,15 @@ class DatasetSpec(Frozen):
     prefix: str
     entity: str = Field("entity", description="the column that names whom a row is about")
     stamp: str = Field("event_time", description="the column that holds a row's event time")
+    access_key: str | None = Field(None, description="without it, the keys of `integrity.store` on the same service")
+    secret_key: str | None = None
     summary: str = ""
+
+    @model_validator(mode="after")
+    def _both_keys(self) -> DatasetSpec:
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("access_key and secret_key go together")
+        return self
 
 
 class KeyspaceSpec(Frozen):
@@ -162,6 +170,8 @@ class KeyspaceSpec(Frozen):
     service: Name
     prefix: str
     db: Annotated[int, Field(ge=0)] = 0
+    username: str | None = None
+    password: str | None = None
     stamps: dict[str, str] = Field({}, description="each value field to the field that holds its event time")
     summary: str = ""
 

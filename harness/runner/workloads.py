@@ -51,6 +51,8 @@ def check_secrets(stack: StackDescription) -> None:
         "alert_sources": [source.model_dump() for source in stack.alert_sources],
         "workload": stack.workload.model_dump() if stack.workload is not None else None,
         "integrity": stack.integrity.model_dump(),
+        "datasets": [dataset.model_dump() for dataset in stack.datasets.values()],
+        "keyspaces": [keyspace.model_dump() for keyspace in stack.keyspaces.values()],
     }
     for field, values in used.items():
         for name in sorted(names_in(values)):

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from harness.model.errors import FaultError
+from harness.model.secrets import reveal
 from harness.model.stack import KeyspaceSpec
 from harness.seams.rows import Change, Row
 
@@ -40,6 +41,7 @@ class Keyspace:
     """Rows of one key space. Every call has a deadline and raises FaultError."""
 
     def __init__(self, name: str, spec: KeyspaceSpec, address: str) -> None:
+        """Raises ScenarioError for a secret that is not in the environment."""
         self.name = name
         self.spec = spec
         host, _, port = address.rpartition(":")
@@ -47,6 +49,8 @@ class Keyspace:
             host=host,
             port=int(port),
             db=spec.db,
+            username=reveal(spec.username) if spec.username is not None else None,
+            password=reveal(spec.password) if spec.password is not None else None,
             decode_responses=True,
             socket_timeout=CALL_S,
             socket_connect_timeout=CALL_S,

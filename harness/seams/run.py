@@ -48,7 +48,7 @@ class Seams:
         self.stack = stack
         self.clock = clock
         self._closing: list[Callable[[], Awaitable[None]]] = []
-        self._objects: dict[tuple[str, str], Objects] = {}
+        self._objects: dict[tuple[str, str, str, str], Objects] = {}
         self._leases: dict[str, Lease] = {}
 
     def kept(self, fault: str) -> Kept | None:
@@ -117,22 +117,29 @@ class Seams:
         except KeyError:
             raise FaultError(f"no dataset {name!r}", remedy=did_you_mean(name, self.stack.datasets)) from None
 
+    def dataset(self, name: str) -> Objects:
+        """Return the bucket of a dataset that the stack describes, with its own credentials, or the ledger's."""
+        spec = self.dataset_spec(name)
+        if spec.access_key is None or spec.secret_key is None:
+            return self.objects(spec.service, spec.bucket)
+        return self._bucket(spec.service, spec.bucket, spec.access_key, spec.secret_key)
+
     def objects(self, service: str, bucket: str) -> Objects:
-        """Return a bucket of an object store of the stack, with the credentials that the stack declares for it."""
+        """Return a bucket of an object store of the stack, with the credentials of `integrity.store` if that is it."""
+        store = self.stack.integrity.store
+        keys = (store.access_key, store.secret_key) if store is not None and store.service == service else ("", "")
+        return self._bucket(service, bucket, *keys)
+
+    def _bucket(self, service: str, bucket: str, access_key: str, secret_key: str) -> Objects:
         try:
             from harness.seams.objects import Objects
         except ImportError as error:
             raise _missing("s3", error) from error
-        if (service, bucket) not in self._objects:
-            store = self.stack.integrity.store
-            known = store is not None and store.service == service
-            self._objects[service, bucket] = Objects(
-                f"http://{self._address(service)}",
-                bucket,
-                reveal(store.access_key) if store is not None and known else "",
-                reveal(store.secret_key) if store is not None and known else "",
-            )
-        return self._objects[service, bucket]
+        which = service, bucket, access_key, secret_key
+        if which not in self._objects:
+            url = f"http://{self._address(service)}"
+            self._objects[which] = Objects(url, bucket, reveal(access_key), reveal(secret_key))
+        return self._objects[which]
 
     def containers(self) -> Containers:
         """Return the stack's containers. Raises FaultError where it has none."""

@@ -64,7 +64,8 @@ def test_alerts_of_a_real_prometheus_and_alertmanager(
     seen = {d["id"]: d["met"] for d in found["detection"]}
     assert seen == {"seen": True}, found["reasons"]
     assert found["verdict"] == "pass", found["reasons"]
-    records = [json.loads(line) for line in (tmp_path / again / "suite" / "stale-data" / "journal.jsonl").open()]
+    journal = tmp_path / again / "suite" / "stale-data" / "journal.jsonl"
+    records = [json.loads(line) for line in journal.read_text("utf-8").splitlines()]
     told = {
         record["source"]
         for record in records
