@@ -1,6 +1,7 @@
 """A job: one command of the stack's own tooling, run where the harness runs, in a session of its own.
 
-What it started goes with it when it ends or when its time is over.
+What it started goes with it when it ends or when its time is over. It gives way to the harness, which may be measuring
+another run meanwhile, as a stack does.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from harness.backends.yielding import give_way
 from harness.model.backend import JobResult
 from harness.model.errors import BackendError
 
@@ -36,6 +38,7 @@ async def run_job(argv: Sequence[str], env: Mapping[str, str], home: Path, timeo
         )
     except OSError as error:
         return JobResult(127, "", f"{argv[0]}: {error.strerror}")
+    give_way(process.pid)
     try:
         async with asyncio.timeout(timeout_s):
             out, errors = await process.communicate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -237,6 +238,16 @@ async def test_jobs_run_without_a_stack_and_with_one(backend: Backend, plan: Pla
     result = await backend.run_job(["no-such-program"], 5.0)
     assert result.exit_code == 127
     assert "no-such-program" in result.stderr
+
+
+async def test_a_job_gives_way_to_the_harness(backend: Backend) -> None:
+    lowered = (
+        "import os; begun = os.times().elapsed\n"
+        "while os.nice(0) <= int(os.environ['OURS']) and os.times().elapsed < begun + 4: pass\n"
+        "print(os.nice(0))"
+    )
+    result = await backend.run_job(["python", "-c", lowered], 8.0, {"OURS": str(os.nice(0))})
+    assert int(result.stdout) > os.nice(0)
 
 
 async def test_a_job_that_does_not_end_costs_bounded_time(backend: Backend, marker: str) -> None:

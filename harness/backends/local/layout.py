@@ -89,7 +89,7 @@ def process_spec(
         env=base_environment() | {key: addresses.rewrite(value, service.name) for key, value in environment.items()},
         directory=str(directory),
         log=str(log_path(plan.run_dir, service.name)),
-        yields=True,
+        of_a_stack=True,
         search=[str(home)],
         restart=service.restart,
     )

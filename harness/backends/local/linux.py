@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-YIELDING = 5  # niceness of a stack's services
+from harness.backends.yielding import give_way_as_session
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
@@ -32,8 +33,7 @@ class Process(NamedTuple):
 def own_session() -> None:
     """Begin a session. Where the scheduler groups by session, let this one give way to those who measure it."""
     os.setsid()
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(YIELDING), encoding="ascii")
+    give_way_as_session()
 
 
 def die_with_parent(parent: int, with_signal: int = signal.SIGKILL) -> None:

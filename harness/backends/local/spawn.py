@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.backends.local import linux
+from harness.backends.yielding import NICENESS
 
 _PYTHONS = ("python", "python3")
 
@@ -34,7 +35,7 @@ class ProcessSpec:
     errors: str | None = None
     search: list[str] = field(default_factory=list)
     restart: str = "no"
-    yields: bool = False
+    of_a_stack: bool = False
 
     @property
     def module(self) -> str | None:
@@ -62,13 +63,13 @@ def spawn(spec: ProcessSpec, keep: set[int]) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         return pid
     try:
-        if spec.yields:
+        if spec.of_a_stack:
             # In the session of its supervisor, for a scheduler that groups by session must not take every service of a
             # stack for an equal of the one harness process that measures them all.
             os.setpgid(0, 0)
-            os.nice(linux.YIELDING)
         else:
-            os.setsid()
+            linux.own_session()
+        os.nice(NICENESS)
         linux.die_with_parent(parent)
         linux.set_name(spec.name)
         reset_signals()
