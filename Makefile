@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
 BACKEND ?= local
+# Two stacks of processes fit on two cores; of containers, with their health checks, one.
+JOBS ?= $(if $(filter compose,$(BACKEND)),1,2)
 
 .PHONY: install demo test check lint types rooms unit browser twins flakes bench lock clean
 
