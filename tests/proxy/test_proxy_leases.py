@@ -21,7 +21,7 @@ call("PATCH", "/proxies/q", {"enabled": False, "lease": "run"})
 call("POST", "/proxies", {"name": "r", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1", "lease": "run"})
 print("ready", flush=True)
 while True:
-    time.sleep(ttl_ms / 8000)
+    time.sleep(0.1)
     call("PATCH", "/leases/run")
 """
 
@@ -39,7 +39,7 @@ def test_an_owner_killed_with_sigkill_takes_its_faults_along(ours: Arm, upstream
     ours.make(echo)
     ours.make(echo, "q")
     ours.poison("latency", "upstream", latency=1)  # a plain client's
-    ttl_ms = 1000
+    ttl_ms = 3000  # a busy machine may keep the owner from renewing for a second or two
     owner = subprocess.Popen([sys.executable, "-c", OWNER, ours.url, str(ttl_ms)], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     try:
@@ -74,11 +74,11 @@ def test_a_toxic_with_a_ttl_goes_by_itself(ours: Arm, quiet: Upstream) -> None:
 
 def test_a_ttl_is_renewed_by_a_change(ours: Arm, quiet: Upstream) -> None:
     ours.make(quiet)
-    ours.call("POST", "/proxies/p/toxics", {"type": "latency", "ttl": 400})
+    ours.call("POST", "/proxies/p/toxics", {"type": "latency", "ttl": 1500})
     renewed = ours.call("PATCH", "/proxies/p/toxics/latency_downstream", {"ttl": 60_000}).json
     assert renewed["ttl"] == 60_000
     now_s = ours.journal()["now_s"]
-    until(lambda: ours.journal()["now_s"] > now_s + 0.5)
+    until(lambda: ours.journal()["now_s"] > now_s + 1.8)
     assert _toxics(ours) == ["latency_downstream"]
 
 
