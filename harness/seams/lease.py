@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from typing import Any
 
 from toxiproxy.exceptions import NotFound
 
@@ -49,14 +48,10 @@ class Lease:
         return True
 
     async def _renew(self) -> None:
-        path = f"/leases/{self.name}"
         while True:
             await asyncio.sleep(RENEW_S)
             with contextlib.suppress(FaultError):  # a server that is away for a moment; a lease that is gone shows
-                await asyncio.to_thread(translated, lambda: self._posted(path))
-
-    def _posted(self, path: str) -> Any:
-        return self._api.post(path, json={})
+                await asyncio.to_thread(translated, lambda: self._api.post(f"/leases/{self.name}", json={}))
 
     async def close(self) -> None:
         """Give it up, and with it whatever is still on. Idempotent."""
