@@ -11,12 +11,11 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from refstack.eventtime import advance, age
+from refstack.eventtime import active, age, event_at
 from refstack.schema import DEFAULTS, DELAY, ENTITIES, FEATURES, FRESH_S, GROUP_OF, GROUPS, in_range, stamp_field
 
 KEPT = 96
-JITTER_S = 0.4
-"""A watermark that is late by less than this much wall time is still taken at its word."""
+WATERMARKS = 64
 
 
 @dataclass(frozen=True)
@@ -33,22 +32,28 @@ class Chosen:
 
 
 class WatermarkClock:
-    """The event time as far as known: the store's watermark, carried on by our own clock when it stops."""
+    """The event time as far as known: each watermark carried on by our own clock, and the furthest of them taken.
+
+    A watermark says what the event time was at the least; how late it was read varies. Of the last few, the one that
+    came the soonest tells best, so neither a watermark that is late nor those of a backlog being caught up set the
+    clock back, which would call old features fresh. Only so many are remembered, so that one that ran ahead of its
+    source is forgotten.
+    """
 
     def __init__(self, speed: float) -> None:
         self._speed = speed
         self._watermark = 0
-        self._since_s = 0.0
+        self._starts: deque[float] = deque(maxlen=WATERMARKS)
 
     def see(self, watermark: int, now_s: float) -> None:
         if watermark > self._watermark:
-            self._watermark, self._since_s = watermark, now_s
+            self._watermark = watermark
+            self._starts.append(active(watermark) - now_s * self._speed)
 
     def now(self, now_s: float) -> int:
-        late_s = now_s - self._since_s - JITTER_S
-        if not self._watermark or late_s <= 0:
-            return self._watermark
-        return advance(self._watermark, int((late_s + JITTER_S) * self._speed))
+        if not self._starts:
+            return 0
+        return max(self._watermark, event_at(int(max(self._starts) + now_s * self._speed)))
 
 
 def parse(fields: Mapping[str, str]) -> tuple[Snapshot | None, str | None]:

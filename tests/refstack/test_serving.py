@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from refstack import eventtime as et
 from refstack.feature_pipeline import online_fields, skip_backlog
 from refstack.schema import DEFAULTS, DELAY, FEATURES, FRESH_S, GROUPS, WEATHER
-from refstack.serving import JITTER_S, Chooser, Snapshot, WatermarkClock, described, parse
+from refstack.serving import WATERMARKS, Chooser, Snapshot, WatermarkClock, described, parse
 
 NOON = et.parse("2013-06-14T12:00")
 VALUES = dict(DEFAULTS)
@@ -77,12 +77,42 @@ def test_a_watermark_that_stops_is_carried_on_by_the_servers_own_clock() -> None
     clock = WatermarkClock(3600.0)
     assert clock.now(5.0) == 0
     clock.see(NOON, 10.0)
-    assert clock.now(10.0 + JITTER_S / 2) == NOON
+    assert clock.now(9.9) == NOON
+    assert clock.now(10.5) == NOON + 1800
     assert clock.now(12.0) == NOON + 7200
     clock.see(NOON - 600, 12.0)
     assert clock.now(12.0) == NOON + 7200
     clock.see(NOON + 7500, 12.1)
-    assert clock.now(12.1) == NOON + 7500
+    assert clock.now(12.1) == NOON + 7560
+    clock.see(NOON + 9000, 12.2)
+    assert clock.now(12.2) == NOON + 9000
+
+
+def test_a_backlog_that_is_caught_up_does_not_set_the_clock_back() -> None:
+    clock = WatermarkClock(3600.0)
+    clock.see(NOON, 10.0)
+    for slot in range(1, 20):
+        clock.see(NOON + 300 * slot, 17.0)
+        assert clock.now(17.0) == NOON + 7 * 3600
+
+
+@given(st.lists(st.floats(0, 0.3), min_size=1, max_size=WATERMARKS), st.floats(0, 20))
+def test_the_clock_is_as_late_as_the_watermark_that_came_the_soonest(late: list[float], silent_s: float) -> None:
+    clock = WatermarkClock(3600.0)
+    for slot, late_s in enumerate(late):
+        clock.see(NOON + 300 * slot, 300 * slot / 3600 + late_s)
+    now_s = 300 * len(late) / 3600 + 0.3 + silent_s
+    lag_s = et.age(et.advance(NOON, int(now_s * 3600)), clock.now(now_s)) / 3600
+    assert min(late) - 0.001 <= lag_s <= min(late) + 0.001
+
+
+def test_a_watermark_that_ran_ahead_of_its_source_is_forgotten() -> None:
+    clock = WatermarkClock(3600.0)
+    clock.see(NOON + 3600, 10.0)
+    for slot in range(WATERMARKS):
+        clock.see(NOON + 3900 + 300 * slot, 11.2 + slot / 12)
+    now_s = 11.2 + (WATERMARKS - 1) / 12
+    assert clock.now(now_s) == NOON + 3900 + 300 * (WATERMARKS - 1)
 
 
 def test_a_backlog_is_skipped_only_where_that_is_configured() -> None:
