@@ -51,6 +51,8 @@ def proxy_service(box: ProxyBox, seed: int) -> dict[str, Any]:
         "labels": {LINKS: json.dumps({link.name: proxy_name(link.name) for link in box.links})},
         "restart": "no",
         "init": False,
+        # A proxy that waits for a processor behind the stack's own work would be a fault that nobody asked for.
+        "cpu_shares": 4096,
     }
     if proxy_kind() == "toxiproxy":
         return service | {"command": ["-host", "0.0.0.0", "-port", str(API_PORT), "-seed", str(seed)]}  # noqa: S104
