@@ -51,7 +51,7 @@ bench: install
 	$(BIN)/python -m benchmarks
 
 lock:
-	uv pip compile --quiet --all-extras --generate-hashes --no-emit-index-url --universal pyproject.toml -o requirements.lock
+	uv pip compile --quiet --all-extras --no-strip-extras --generate-hashes --no-emit-index-url --universal pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
