@@ -26,7 +26,7 @@ from harness.backends.compose.engine import Engine, connect
 from harness.backends.compose.images import have_images
 from harness.backends.compose.project import composed, images_of
 from harness.backends.compose.startup import POLL_S
-from harness.backends.stackfile import resolve_stack
+from harness.description.stackfile import resolve_stack
 from harness.model.errors import BackendError
 from harness.model.stack import StackDescription
 

@@ -75,7 +75,7 @@ def _one_process(folder: Path, following: int, how: str = "start") -> list[dict[
 
 async def _starts(folder: Path, began_s: float, following: int) -> list[dict[str, float]]:
     from harness.backends.local.backend import LocalBackend
-    from harness.backends.stackfile import resolve_stack
+    from harness.description.stackfile import resolve_stack
 
     stack = resolve_stack(STACK)
     found = []
@@ -175,7 +175,7 @@ def _make_ready(folder: Path) -> Workload:
 async def _make_workload(folder: Path) -> None:
     """Have the stack's own tooling make the workload, after a start that fills the system's cache."""
     from harness.backends.local.backend import LocalBackend
-    from harness.backends.stackfile import resolve_stack
+    from harness.description.stackfile import resolve_stack
     from harness.model.backend import StackPlan
 
     stack = resolve_stack(STACK)

@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Lease:
+class JobLease:
     shard: str
     token: int
     worker: str
@@ -25,7 +25,7 @@ class LeaseTable:
     expired: int = 0
     _tokens: int = 0
     _waiting: list[str] = field(default_factory=list)
-    _held: dict[str, Lease] = field(default_factory=dict)
+    _held: dict[str, JobLease] = field(default_factory=dict)
     _results: dict[str, Any] = field(default_factory=dict)
 
     def open(self, shards: list[str]) -> None:
@@ -40,16 +40,16 @@ class LeaseTable:
             self._waiting.insert(0, lease.shard)
             self.expired += 1
 
-    def acquire(self, worker: str, now_s: float) -> Lease | None:
+    def acquire(self, worker: str, now_s: float) -> JobLease | None:
         self._expire(now_s)
         if not self._waiting:
             return None
         self._tokens += 1
-        lease = Lease(self._waiting.pop(0), self._tokens, worker, now_s + self.ttl_s)
+        lease = JobLease(self._waiting.pop(0), self._tokens, worker, now_s + self.ttl_s)
         self._held[lease.shard] = lease
         return lease
 
-    def _holds(self, shard: str, token: int) -> Lease | None:
+    def _holds(self, shard: str, token: int) -> JobLease | None:
         lease = self._held.get(shard)
         return lease if lease is not None and lease.token == token else None
 
@@ -58,7 +58,7 @@ class LeaseTable:
         lease = self._holds(shard, token)
         if lease is None:
             return False
-        self._held[shard] = Lease(shard, token, lease.worker, now_s + self.ttl_s)
+        self._held[shard] = JobLease(shard, token, lease.worker, now_s + self.ttl_s)
         return True
 
     def give_up(self, shard: str, token: int) -> bool:

@@ -20,7 +20,7 @@ from refstack.schema import DELAY, ENTITIES, FEATURES, GROUP_OF, GROUPS, in_rang
 from refstack.scoring import Scorer
 from refstack.service import Service
 from refstack.sourceview import SourceView, agrees
-from refstack.world import EventClock, Target, World, parse_metrics
+from refstack.world import ReplayClock, Target, World, parse_metrics
 
 SCRAPE_S, SCRAPE_TIMEOUT_S = 0.35, 0.25
 LOOK_S = 0.1
@@ -43,7 +43,7 @@ def scrape(service: Service, world: World, target: Target, address: tuple[str, i
             target.good(parse_metrics(text), time.monotonic())
             if target.name == "replayer":
                 clock = peer.call("GET", "/clock")
-                world.clock = EventClock(int(clock["start_event"]), float(clock["start_unix"]), float(clock["speed"]))
+                world.clock = ReplayClock(int(clock["start_event"]), float(clock["start_unix"]), float(clock["speed"]))
         except (CallError, ValueError):
             if target.name != "replayer" or target.seen_s is None or target.seen_s < began_s:
                 target.bad(time.monotonic())

@@ -61,7 +61,7 @@ class Target:
 
 
 @dataclass
-class EventClock:
+class ReplayClock:
     start_event: int = 0
     start_unix: float = 0.0
     speed: float = 0.0
@@ -76,7 +76,7 @@ class EventClock:
 class World:
     targets: dict[str, Target]
     began_s: float
-    clock: EventClock = field(default_factory=EventClock)
+    clock: ReplayClock = field(default_factory=ReplayClock)
     stamps: dict[str, dict[str, int]] = field(default_factory=dict)
     """Newest stamp read, by group and entity."""
     complete: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(ENTITIES, False))

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.backends.yielding import give_way
+from harness.backends.priority import give_way
 from harness.model.backend import JobResult
 from harness.model.errors import BackendError
 

@@ -1,7 +1,7 @@
 """The command line: `harness`, one of the two front doors.
 
 Commands are imported when they are called, so that `harness --help` is there at once. Whatever happens ends in one
-clear message on stderr and in one of the exit codes of `harness.cli.endings`; never in a traceback.
+clear message on stderr and in one of the exit codes of `harness.cli.exit_codes`; never in a traceback.
 """
 
 from __future__ import annotations
@@ -12,6 +12,6 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     from harness.cli.app import app
-    from harness.cli.endings import guarded
+    from harness.cli.exit_codes import guarded
 
     return guarded(app, arguments)

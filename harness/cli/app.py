@@ -28,9 +28,9 @@ COMMANDS: Mapping[str, Entry] = {
     "list": Entry("harness.cli.listing:listing", "List scenarios, faults, probes or alerts."),
     "judge": Entry("harness.cli.judge:judge", "Judge a stored run again."),
     "report": Entry("harness.cli.report:report", "Judge the runs of a folder again and write its report anew."),
-    "up": Entry("harness.cli.manual:up", "Start a stack and keep it running."),
-    "down": Entry("harness.cli.manual:down", "Stop stacks that `harness up` started."),
-    "heal": Entry("harness.cli.manual:heal", "Take out what killed runs left in."),
+    "up": Entry("harness.cli.up_down:up", "Start a stack and keep it running."),
+    "down": Entry("harness.cli.up_down:down", "Stop stacks that `harness up` started."),
+    "heal": Entry("harness.cli.up_down:heal", "Take out what killed runs left in."),
     "schema": Entry("harness.cli.schema:schema", "Print the JSON Schema of scenario files."),
     "proxy": Entry("harness.cli.proxy:proxy", "The fault proxy as a program."),
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.cli.endings import INVALID, PASS
+from harness.cli.exit_codes import INVALID, PASS
 from harness.cli.options import given_or_usual, json_option, paths_argument, set_option, stack_option
 from harness.model.errors import ScenarioError
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.endings import FAIL, PASS
+from harness.cli.exit_codes import FAIL, PASS
 from harness.cli.options import json_option
 from harness.cli.tables import plain_table
 
 if TYPE_CHECKING:
-    from harness.runner.doctor.findings import Finding
+    from harness.onboarding.doctor.findings import Finding
 
 
 @click.command()
@@ -37,12 +37,12 @@ def doctor(
 
     Exit codes: 0 all works, 1 something does not, 2 invalid input, 4 the engine or the stack cannot be reached.
     """
-    from harness.backends.stackfile import resolve_stack
-    from harness.runner.doctor.doctor import Visit, examine
-    from harness.runner.doctor.findings import all_well
+    from harness.description.stackfile import resolve_stack
+    from harness.onboarding.doctor.doctor import ExaminationRequest, examine
+    from harness.onboarding.doctor.findings import all_well
 
     description = resolve_stack(stack)
-    found = examine(Visit(description, backend, attach, start, _seconds(watch), scenarios))
+    found = examine(ExaminationRequest(description, backend, attach, start, _seconds(watch), scenarios))
     well = all_well(found)
     if as_json:
         click.echo(json.dumps({"works": well, "findings": [finding.as_data() for finding in found]}, indent=2))

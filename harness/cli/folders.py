@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.endings import UnreadableError
+from harness.cli.exit_codes import UnreadableError
 from harness.journal import clearing
 from harness.journal.files import NAME as JOURNAL
 from harness.journal.files import read

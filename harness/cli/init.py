@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.endings import PASS
+from harness.cli.exit_codes import PASS
 from harness.cli.tables import plain_table
 
 if TYPE_CHECKING:
-    from harness.runner.discovery.guesses import Found
-    from harness.runner.discovery.written import Discovery
+    from harness.onboarding.discovery.guesses import Found
+    from harness.onboarding.discovery.written import Discovery
 
 
 @click.command()
@@ -29,10 +29,10 @@ def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_
 
     Writes compose.harness.yaml and scenarios/, and changes no file that is there.
     """
+    from harness.onboarding.discovery.compose_project import read_project
+    from harness.onboarding.discovery.files import stale, write_all
+    from harness.onboarding.discovery.written import MARK, discover
     from harness.runner.catalogue import Faults
-    from harness.runner.discovery.compose_project import read_project
-    from harness.runner.discovery.files import stale, write_all
-    from harness.runner.discovery.written import MARK, discover
 
     project = read_project(path, files, ask_engine=not no_engine)
     target = out or Path(os.path.relpath(project.folder))

@@ -93,7 +93,7 @@ def alerts(stack: str, as_json: bool) -> None:
 
 
 def _stack(name: str) -> StackDescription:
-    from harness.backends.stackfile import resolve_stack
+    from harness.description.stackfile import resolve_stack
 
     return resolve_stack(name)
 

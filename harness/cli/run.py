@@ -58,7 +58,7 @@ def run(
     """Run scenarios, judge them and write the report."""
     if paired and twin is not None:
         raise click.UsageError("--paired runs the controls itself; leave --twin out")
-    from harness.runner.backends import ATTACH, check_backend
+    from harness.runner.backend_factory import ATTACH, check_backend
 
     if attach is not None:
         if backend == "local":
@@ -90,7 +90,7 @@ def _planned(
     paths: tuple[Path, ...], settings: tuple[str, ...], stack: str | None, expression: str, tags: Sequence[str],
     seed: int | None, twin: Twin | None, backend: str,
 ) -> list[Plan]:  # fmt: skip
-    from harness.cli.endings import say
+    from harness.cli.exit_codes import say
     from harness.model.errors import ScenarioError
     from harness.runner.plan import make_plans, not_sabotaged
     from harness.runner.select import parse_expression

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from harness.cli.endings import BROKEN, FAIL, INTERRUPTED, PASS, UNKNOWN, say
+from harness.cli.exit_codes import BROKEN, FAIL, INTERRUPTED, PASS, UNKNOWN, say
 from harness.cli.folders import clear
 from harness.cli.progress import progress
 from harness.cli.tables import show_table

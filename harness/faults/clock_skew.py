@@ -18,7 +18,7 @@ from harness.faults.container_targets import CALL_LIMIT_S
 from harness.faults.stand_in import StandIn
 from harness.model.containers import ContainerState, Replacement
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.units import format_seconds, parse_wall_s
@@ -91,12 +91,12 @@ class ClockSkew(StandIn):
         message = f"the image of {self.service!r} has no libfaketime, and the kernel has no wall clock per container"
         raise FaultError(message, remedy="install libfaketime in the image, or bring one along: with.library")
 
-    async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Landing:
+    async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Confirmation:
         """Read the clock inside and the engine's, and whether the service itself has the library."""
         told = await self.containers.ask(self.service, "process", names=[], maps="faketime")
         evidence: dict[str, Any] = {"offset": format_seconds(abs(self._offset_s)), "loaded": told["maps"]}
         if not told["maps"]:
-            return Landing(
+            return Confirmation(
                 False, evidence | {"why": "the main process has not loaded it: perhaps it is linked statically"}
             )
         for argv in CLOCKS:
@@ -107,8 +107,8 @@ class ClockSkew(StandIn):
                 read_s = float(done.stdout.strip())
                 evidence["ahead_s"] = round(read_s - before_s, 1)
                 early_s, late_s = before_s + self._offset_s - NEARLY_S, after_s + self._offset_s + NEARLY_S
-                return Landing(early_s <= read_s <= late_s, evidence)
-        return Landing(None, evidence | {"why": "the image has no program that tells the time"})
+                return Confirmation(early_s <= read_s <= late_s, evidence)
+        return Confirmation(None, evidence | {"why": "the image has no program that tells the time"})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> ClockSkew:

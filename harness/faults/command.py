@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.fields import Command
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
@@ -77,16 +77,16 @@ class CommandFault:
         """Run `inject`."""
         _expect_well("inject", await self._run(self._given.inject))
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Run `confirm`."""
         done = await self._run(self._given.confirm)
-        return Landing({IN: True, NOT_IN: False}.get(done.exit_code), _evidence(done))
+        return Confirmation({IN: True, NOT_IN: False}.get(done.exit_code), _evidence(done))
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Run `revert`."""
         await take_out(undo)
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """Run `absent`, or `confirm` where there is none."""
         given = self._given.absent
         return _gone(await self._run(given or self._given.confirm), IN if given is not None else NOT_IN)
@@ -108,16 +108,16 @@ async def take_out(undo: Mapping[str, Any]) -> None:
     _expect_well("revert", await run(undo["revert"], float(undo["timeout_s"]), folder, environment))
 
 
-async def is_gone(undo: Mapping[str, Any]) -> Landing:
+async def is_gone(undo: Mapping[str, Any]) -> Confirmation:
     """Ask, by the undo alone, whether a fault is gone: `landed` False means gone. Raises FaultError."""
     folder, environment = Path(undo["folder"]), dict(undo["environment"])
     done = await run(undo["absent"], float(undo["timeout_s"]), folder, environment)
     return _gone(done, int(undo["absent_code"]))
 
 
-def _gone(done: Done, code: int) -> Landing:
+def _gone(done: Done, code: int) -> Confirmation:
     other = NOT_IN if code == IN else IN
-    return Landing({code: False, other: True}.get(done.exit_code), _evidence(done))
+    return Confirmation({code: False, other: True}.get(done.exit_code), _evidence(done))
 
 
 def _expect_well(what: str, done: Done) -> None:

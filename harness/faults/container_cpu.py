@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
@@ -52,7 +52,7 @@ class ContainerCpu(ContainerFault):
             self._wanted[name] = max(LEAST_US, round(self._cpus * period_us))
             await self.containers.ask(name, "limit_cpu", quota_us=self._wanted[name], period_us=period_us)
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Read quota and throttling from the kernel."""
         told = await self.each(lambda name: self.containers.ask(name, "cpu"))
         evidence: dict[str, Any] = {}
@@ -64,7 +64,7 @@ class ContainerCpu(ContainerFault):
                 throttled += (await self.containers.ask(name, "use_cpu", within_s=PROVE_S))["throttled"]
             evidence[name] = {"quota_us": found["quota_us"], "period_us": found["period_us"], "throttled": throttled}
             hit.append(set_ and throttled > 0)
-        return Landing(all(hit), evidence)
+        return Confirmation(all(hit), evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Set the quotas that were. A container that was started anew has its own already."""
@@ -75,7 +75,7 @@ class ContainerCpu(ContainerFault):
                 await self.containers.ask(name, "limit_cpu", quota_us=quota_us, period_us=period_us)
         self._own = {name: (pair[0], pair[1]) for name, pair in undo["quotas"].items()}
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """Read from the kernel that no quota of ours is set."""
         states = await self.each(self.containers.state)
         running = [name for name, state in states.items() if state.pid]
@@ -86,7 +86,7 @@ class ContainerCpu(ContainerFault):
             if name in self._wanted
             or (name in self._own and self._own[name] != (found["quota_us"], found["period_us"]))
         }
-        return Landing(bool(left), {"quotas_left_us": left})
+        return Confirmation(bool(left), {"quotas_left_us": left})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerCpu:

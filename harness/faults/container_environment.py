@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from harness.faults.container_targets import CALL_LIMIT_S
 from harness.faults.stand_in import StandIn
 from harness.model.containers import ContainerState, Replacement
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
@@ -46,13 +46,13 @@ class ContainerEnvironment(StandIn):
         """Other variables."""
         return Replacement(set_environment=self._asked.set, unset_environment=self._asked.unset)
 
-    async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Landing:
+    async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Confirmation:
         """Ask the kernel for the variables."""
         names = [*self._asked.set, *self._asked.unset]
         told = await self.containers.ask(self.service, "process", names=names)
         wanted = {**self._asked.set, **dict.fromkeys(self._asked.unset)}
         as_wanted = {name: told["environment"][name] == value for name, value in wanted.items()}
-        return Landing(all(as_wanted.values()), {"as_wanted": as_wanted})
+        return Confirmation(all(as_wanted.values()), {"as_wanted": as_wanted})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerEnvironment:

@@ -17,7 +17,7 @@ from harness.faults.container_targets import CALL_LIMIT_S
 from harness.faults.stand_in import StandIn
 from harness.model.containers import ContainerState, Replacement
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
@@ -74,10 +74,10 @@ class ContainerFile(StandIn):
             raise FaultError(message, remedy="look at with.find: it is taken as it is written")
         return there.replace(asked.find.encode(), asked.put.encode())
 
-    async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Landing:
+    async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Confirmation:
         """Ask for the file's digest inside."""
         told = await self.containers.ask(self.service, "digest", path=self._asked.path)
-        return Landing(told["sha256"] == self._wanted, {"path": self._asked.path, "sha256": told["sha256"]})
+        return Confirmation(told["sha256"] == self._wanted, {"path": self._asked.path, "sha256": told["sha256"]})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerFile:

@@ -13,7 +13,7 @@ from harness.faults.container_targets import CALL_LIMIT_S
 from harness.faults.stand_in import StandIn
 from harness.model.containers import ContainerState, Replacement
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
@@ -41,9 +41,9 @@ class ContainerImage(StandIn):
             raise FaultError(message, remedy="name another image, such as the version before")
         return change
 
-    async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Landing:
+    async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Confirmation:
         """Ask the engine for the image."""
-        return Landing(state.image == undo["image"], {"image": state.image, "name": self._image})
+        return Confirmation(state.image == undo["image"], {"image": state.image, "name": self._image})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerImage:

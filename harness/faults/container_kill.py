@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
 from harness.model.containers import ContainerState
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep
@@ -63,10 +63,10 @@ class ContainerKill(ContainerFault):
         await self.each(lambda name: call(name, self._asked.signal))
         self._before = before
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Ask the engine whether they ended since, and the kernel about those that live."""
         if not self._before:
-            return Landing(False, {"why": "not put in"})
+            return Confirmation(False, {"why": "not put in"})
         now = await self.each(self.containers.state)
         evidence: dict[str, Any] = {
             name: {"status": s.status, "exit_code": s.exit_code, "restarts": s.restarts, "started": s.started_at}
@@ -81,7 +81,7 @@ class ContainerKill(ContainerFault):
                 hit.append(True)
             else:
                 hit.append(await self._survives(name, evidence[name]))
-        return Landing(all(hit), {"signal": signal.Signals(self._asked.signal).name, **evidence})
+        return Confirmation(all(hit), {"signal": signal.Signals(self._asked.signal).name, **evidence})
 
     async def _survives(self, name: str, evidence: dict[str, Any]) -> bool:
         """Ask the kernel what a process that lives has made of the signal."""
@@ -106,14 +106,14 @@ class ContainerKill(ContainerFault):
                     await self.containers.crash(name, signal.SIGCONT)
         await self.each(self.containers.start, services)
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """Every container runs, and none is stopped."""
         states = await self.statuses()
         down = [name for name, status in states.items() if status != "running"]
         if not down and self._asked.signal == signal.SIGSTOP:
             told = await self.each(lambda name: self.containers.ask(name, "process", names=[]))
             down = [name for name, found in told.items() if found["state"] in ("T", "t")]
-        return Landing(bool(down), {"containers": states})
+        return Confirmation(bool(down), {"containers": states})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerKill:

@@ -14,7 +14,7 @@ from pydantic import Field
 from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault, Size
 from harness.model.containers import ContainerState
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
@@ -61,10 +61,10 @@ class ContainerOom(ContainerFault):
         self._before = (state, own["kills"], kills)
         await self.containers.ask(self._service, "fill_memory", within_s=WITHIN_S)
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Ask the engine and the kernel for the kill."""
         if self._before is None:
-            return Landing(False, {"why": "not put in"})
+            return Confirmation(False, {"why": "not put in"})
         state, kills, logged = self._before
         now = await self.containers.state(self._service)
         log = await self.containers.ask(self._service, "oom_log")
@@ -79,7 +79,7 @@ class ContainerOom(ContainerFault):
             counted = (await self.containers.ask(self._service, "memory"))["kills"] - kills
             evidence["kernel_count"] = counted
             hit = hit or counted > 0
-        return Landing(hit, evidence)
+        return Confirmation(hit, evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Give it the limit that it had, and start it where it does not run."""
@@ -90,10 +90,10 @@ class ContainerOom(ContainerFault):
         if told["limit"] != undo["limit"]:
             await self.containers.ask(service, "limit_memory", limit=undo["limit"])
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """The container runs; a limit of ours ends with its revert or with the container's restart."""
         states = await self.statuses()
-        return Landing(any(status != "running" for status in states.values()), {"containers": states})
+        return Confirmation(any(status != "running" for status in states.values()), {"containers": states})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerOom:

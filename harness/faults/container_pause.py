@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
-from harness.model.fault import FaultKind, Landing, NoParameters
+from harness.model.fault import Confirmation, FaultKind, NoParameters
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 
@@ -25,13 +25,13 @@ class ContainerPause(ContainerFault):
         """Freeze them all at once."""
         await self.each(self.containers.pause)
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Ask the kernel whether their control groups are frozen."""
         states = await self.statuses()
         if not all(status == "paused" for status in states.values()):
-            return Landing(False, {"containers": states})
+            return Confirmation(False, {"containers": states})
         frozen = await self._frozen()
-        return Landing(all(frozen.values()), {"containers": states, "frozen": frozen})
+        return Confirmation(all(frozen.values()), {"containers": states, "frozen": frozen})
 
     async def _frozen(self) -> dict[str, bool]:
         told = await self.each(lambda name: self.containers.ask(name, "frozen"))
@@ -41,10 +41,10 @@ class ContainerPause(ContainerFault):
         """Let them go on."""
         await self.each(self.containers.unpause, undo.get("services", self.services))
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """None is frozen."""
         states = await self.statuses()
-        return Landing(any(status == "paused" for status in states.values()), {"containers": states})
+        return Confirmation(any(status == "paused" for status in states.values()), {"containers": states})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerPause:

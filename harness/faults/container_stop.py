@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.units import WallSeconds
@@ -39,20 +39,20 @@ class ContainerStop(ContainerFault):
         """Stop them all at once."""
         await self.each(lambda name: self.containers.stop(name, self._grace_s))
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Ask the engine whether they have ended."""
         states = await self.each(self.containers.state)
         evidence = {name: {"status": s.status, "exit_code": s.exit_code} for name, s in states.items()}
-        return Landing(all(s.status == "exited" for s in states.values()), evidence)
+        return Confirmation(all(s.status == "exited" for s in states.values()), evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Start those that do not run."""
         await self.each(self.containers.start, undo.get("services", self.services))
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """Every container runs."""
         states = await self.statuses()
-        return Landing(any(status != "running" for status in states.values()), {"containers": states})
+        return Confirmation(any(status != "running" for status in states.values()), {"containers": states})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerStop:

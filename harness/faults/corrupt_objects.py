@@ -15,10 +15,10 @@ from typing import Any
 from harness.faults.corruption import Corruption
 from harness.model.chance import chosen
 from harness.model.errors import FaultError
-from harness.model.fault import Landing
+from harness.model.fault import Confirmation
 from harness.seams import Seams
-from harness.seams.kept import Kept
 from harness.seams.stored import NoObjectError, Stored
+from harness.seams.undo_store import UndoStore
 
 LIST_EVERY_S = 0.1
 
@@ -117,14 +117,16 @@ class CorruptObjects:
             changed.append(row | after)
         return (self._codec.rewrite(data, changed) if hits else data), hits
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Read one changed object back."""
         if self._error is not None:
-            return Landing(False, {"why": self._error, "rows_hit": self._rows_hit})
+            return Confirmation(False, {"why": self._error, "rows_hit": self._rows_hit})
         for key in reversed(list(self._originals)):
             if await self._as_changed(key):
-                return Landing(True, {"rows_hit": self._rows_hit, "objects": len(self._originals), "read_back": key})
-        return Landing(False, {"why": "no changed object was read back", "rows_hit": self._rows_hit})
+                return Confirmation(
+                    True, {"rows_hit": self._rows_hit, "objects": len(self._originals), "read_back": key}
+                )
+        return Confirmation(False, {"why": "no changed object was read back", "rows_hit": self._rows_hit})
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Stop, and put back every object that still is as it was changed."""
@@ -136,16 +138,16 @@ class CorruptObjects:
         if task is not None:
             await asyncio.wait([task])
         if not self._originals and "kept" in undo:  # the process that changed them is gone
-            for key, data, digest in Kept(Path(undo["kept"])).objects():
+            for key, data, digest in UndoStore(Path(undo["kept"])).objects():
                 self._originals[key] = (data, digest)
         for key, (data, _) in self._originals.items():
             if await self._as_changed(key):
                 await self._objects.put(key, data)
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """No object is as it was changed."""
         left = [key for key in self._originals if await self._as_changed(key)]
-        return Landing(bool(left), {"changed_objects_left": left, "rows_hit": self._rows_hit})
+        return Confirmation(bool(left), {"changed_objects_left": left, "rows_hit": self._rows_hit})
 
     async def _as_changed(self, key: str) -> bool:
         try:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault, Size
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
@@ -77,19 +77,19 @@ class DiskFull(ContainerFault):
         )
         self._in = True
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Ask for the free space inside, and write more than that."""
         if not self._in:
-            return Landing(False, {"why": "not put in"})
+            return Confirmation(False, {"why": "not put in"})
         path, leave = self._asked.path, self._asked.leave
         told = await self.containers.ask(self._service, "space", path=path)
         evidence: dict[str, Any] = {"free": told["free"], "size": told["size"], "file_system": told["file_system"]}
         if told["free"] > leave + SLACK:
-            return Landing(False, evidence)
+            return Confirmation(False, evidence)
         size = leave + 2 * SLACK
         tried = await self.containers.ask(self._service, "try_write", path=path, name=f".{self.tag}-try", size=size)
         evidence |= {"write_refused": tried.get("refused"), "written": tried["written"]}
-        return Landing(tried.get("refused") in ("ENOSPC", "EDQUOT"), evidence)
+        return Confirmation(tried.get("refused") in ("ENOSPC", "EDQUOT"), evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Remove the file. What was in memory is gone with a container that has ended."""
@@ -101,13 +101,13 @@ class DiskFull(ContainerFault):
         if state.pid:
             await self.containers.ask(undo["service"], "remove", path=undo["path"], name=undo["file"])
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """The file is gone."""
         state = await self.containers.state(self._service)
         if not state.pid:
-            return Landing(False, {"status": state.status})
+            return Confirmation(False, {"status": state.status})
         told = await self.containers.ask(self._service, "exists", path=self._asked.path, name=self._filler)
-        return Landing(bool(told["exists"]), {"filler": told["exists"]})
+        return Confirmation(bool(told["exists"]), {"filler": told["exists"]})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> DiskFull:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep
@@ -68,7 +68,7 @@ class NetworkDisconnect(ContainerFault):
 
         await self.each(off)
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Ask the engine for the networks and the kernel for the interfaces."""
         evidence: dict[str, Any] = {}
         hit = []
@@ -76,11 +76,11 @@ class NetworkDisconnect(ContainerFault):
             networks = await self.containers.networks(name)
             state = await self.containers.state(name)
             if not state.pid:
-                return Landing(None, {name: state.status, "why": "it does not run"})
+                return Confirmation(None, {name: state.status, "why": "it does not run"})
             there = (await self.containers.ask(name, "interfaces"))["interfaces"]
             evidence[name] = {"networks": sorted(networks), "interfaces": there}
             hit.append(not set(networks) & set(self._off.get(name, ())) and len(there) == len(networks))
-        return Landing(all(hit) and bool(self._off), evidence)
+        return Confirmation(all(hit) and bool(self._off), evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Connect each as it was, with its names and fixed addresses."""
@@ -89,13 +89,13 @@ class NetworkDisconnect(ContainerFault):
             for network, endpoint in networks.items():
                 await self.containers.connect(name, network, endpoint)
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """Every network is there again, by the engine."""
         left = {}
         for name in self.services:
             networks = await self.containers.networks(name)
             left[name] = sorted(set(self._off.get(name, ())) - set(networks))
-        return Landing(any(left.values()), {"networks_missing": left})
+        return Confirmation(any(left.values()), {"networks_missing": left})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> NetworkDisconnect:

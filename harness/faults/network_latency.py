@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from harness.faults.links import Toxic, Toxics, as_milliseconds, links_of, round_trips
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.units import PositiveWallSeconds, WallSeconds
@@ -22,7 +22,7 @@ NEARLY = 0.8
 """Share of the asked latency that must be measured: timers and scheduling take a little either way."""
 
 
-class Lateness(Frozen):
+class LatencyParameters(Frozen):
     """How much later."""
 
     # The toxics count in whole milliseconds.
@@ -53,12 +53,12 @@ class NetworkLatency:
         """Put the toxics on."""
         await self._toxics.on()
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Ask the proxy for the toxics, and time an exchange over each link and beside it."""
         timeout_s = min(4 * self._least_s + 1.0, LONGEST_S)
         missing = await self._toxics.missing()
         if missing:
-            return Landing(False, {"why": "toxics are not on", "toxics_missing": missing})
+            return Confirmation(False, {"why": "toxics are not on", "toxics_missing": missing})
         direct = await round_trips(self._toxics.links, self._seams, timeout_s, direct=True)
         through = await round_trips(self._toxics.links, self._seams, timeout_s)
         evidence = {
@@ -70,19 +70,19 @@ class NetworkLatency:
         for name, beside in direct.items():
             slowed = through[name]
             if beside is None:
-                return Landing(None, evidence | {"why": f"{name}: the service itself does not answer"})
+                return Confirmation(None, evidence | {"why": f"{name}: the service itself does not answer"})
             # No answer within as long as can be waited: the link is at least that slow.
             added.append(slowed is None or slowed - beside >= NEARLY * self._least_s)
-        return Landing(all(added), evidence)
+        return Confirmation(all(added), evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Take the toxics off."""
         await self._toxics.off()
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """Ask the proxy which of ours are still on."""
         left = await self._toxics.still_on()
-        return Landing(bool(left), {"toxics_left": left})
+        return Confirmation(bool(left), {"toxics_left": left})
 
     def manifest(self) -> list[dict[str, Any]]:
         """A slow link changes no data."""
@@ -90,7 +90,7 @@ class NetworkLatency:
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> NetworkLatency:
-    asked = Lateness.model_validate(step.parameters)
+    asked = LatencyParameters.model_validate(step.parameters)
     attributes = {"latency": round(asked.latency * 1e3), "jitter": round(asked.jitter * 1e3)}
     toxic = Toxic(f"harness-{step.id}", "latency", "downstream", attributes)
     return NetworkLatency(seams, links_of(step.target, seams), (toxic,), max(0.0, asked.latency - asked.jitter))
@@ -100,6 +100,6 @@ KIND = FaultKind(
     kind="network.latency",
     summary="answers over links come later",
     targets=("link", "links", "service"),
-    parameters=Lateness,
+    parameters=LatencyParameters,
     make=_make,
 )

@@ -15,7 +15,7 @@ from pydantic import Field
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
 from harness.faults.links import Toxic, Toxics
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
@@ -97,7 +97,7 @@ class NetworkPartition(ContainerFault):
             await toxics.on()
         await self.each(block, list(self._senders))
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Knock from the other side and read from the kernel what was dropped."""
         addresses = await self._addresses()
         receivers = list(self._senders)
@@ -117,7 +117,7 @@ class NetworkPartition(ContainerFault):
                 grown[f"{sender} -> {receiver}"] = count
         missing = [one for toxics in self._silenced for one in await toxics.missing()]
         evidence = {"dropped_of_3_knocks": grown, "toxics_missing": missing}
-        return Landing(all(count > 0 for count in grown.values()) and not missing, evidence)
+        return Confirmation(all(count > 0 for count in grown.values()) and not missing, evidence)
 
     async def _dropped(self, services: list[str]) -> dict[str, dict[str, int]]:
         told = await self.each(lambda name: self.containers.ask(name, "blocked", tag=self.tag), services)
@@ -133,12 +133,12 @@ class NetworkPartition(ContainerFault):
             if isinstance(outcome, BaseException):
                 raise outcome
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """No rule of ours is there."""
         states = await self.each(self.containers.state, list(self._senders))
         left = await self._dropped([name for name, state in states.items() if state.pid])
         toxics = [one for each in self._silenced for one in await each.still_on()]
-        return Landing(any(left.values()) or bool(toxics), {"rules_left": left, "toxics_left": toxics})
+        return Confirmation(any(left.values()) or bool(toxics), {"rules_left": left, "toxics_left": toxics})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> NetworkPartition:

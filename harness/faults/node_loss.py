@@ -17,7 +17,7 @@ from pydantic import Field
 
 from harness.faults.links import Toxic, Toxics, round_trips
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep
@@ -79,7 +79,7 @@ class NodeLoss:
         for volume in self._volumes:
             await self._seams.containers().empty_volume(volume)
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Ask the kernel for the processes, and the links to the node for a word."""
         states = dict(await self._seams.backend.process_states(self._services))
         to_node = [link for link in self._toxics.links if link.name.partition(" -> ")[2] in self._services]
@@ -94,7 +94,7 @@ class NodeLoss:
             entries = {volume: await containers.volume_entries(volume) for volume in self._volumes}
             gone = gone and not any(entries.values())
             evidence["volume_entries"] = entries
-        return Landing(gone and not spoke and not missing, evidence)
+        return Confirmation(gone and not spoke and not missing, evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Let the links speak and start what was on the node."""
@@ -103,12 +103,12 @@ class NodeLoss:
         finally:
             await self._seams.backend.restore(undo.get("services", self._services))
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """Every process runs again and no link is silenced."""
         states = dict(await self._seams.backend.process_states(self._services))
         left = await self._toxics.still_on()
         missing = [service for service, state in states.items() if state in ("absent", "Z")]
-        return Landing(bool(missing or left), {"processes": states, "toxics_left": left})
+        return Confirmation(bool(missing or left), {"processes": states, "toxics_left": left})
 
     def manifest(self) -> list[dict[str, Any]]:
         """A lost node changes no data."""

@@ -15,7 +15,7 @@ from pydantic import Field
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
 from harness.model.containers import ContainerState
 from harness.model.errors import FaultError, HarnessError
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.units import WallSeconds
@@ -72,10 +72,10 @@ class RestartLoop(ContainerFault):
                 self._errors[name] = str(error)
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Ask the engine how often it has restarted each, and whether that goes on."""
         if not self._before:
-            return Landing(False, {"why": "not put in"})
+            return Confirmation(False, {"why": "not put in"})
         now = await self.each(self.containers.state)
         evidence: dict[str, Any] = {
             name: {"restarts": s.restarts - self._before[name].restarts, "status": s.status}
@@ -89,7 +89,7 @@ class RestartLoop(ContainerFault):
             and not self._tasks[name].done()
             for name, s in now.items()
         ]
-        return Landing(all(looping), evidence)
+        return Confirmation(all(looping), evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """End the crashes and start what is down, without waiting for the engine to try again."""
@@ -103,11 +103,11 @@ class RestartLoop(ContainerFault):
         for name in services:
             self.containers.expect_ends(name, False)
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """Every container runs, and nothing crashes it any more."""
         states = await self.statuses()
         down = any(status != "running" for status in states.values())
-        return Landing(down or bool(self._tasks), {"containers": states})
+        return Confirmation(down or bool(self._tasks), {"containers": states})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> RestartLoop:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.model.fault import Landing
-from harness.seams.kept import Kept
+from harness.model.fault import Confirmation
 from harness.seams.rows import Change, Row
+from harness.seams.undo_store import UndoStore
 
 LOOK_S = 1.0
 """How long `confirm` looks for a changed row: rows that chance spared come and go in between."""
@@ -46,7 +46,7 @@ class Rewriting:
         keyspace: Keyspace,
         decide: Callable[[str, Row], Change | None],
         before: Callable[[dict[str, Row]], None] | None = None,
-        kept: Kept | None = None,
+        kept: UndoStore | None = None,
     ) -> None:
         self._kept = kept
         self._keyspace = keyspace
@@ -108,21 +108,21 @@ class Rewriting:
             for field, stamp, value in new
         )
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Read rows back until one is found as it was changed."""
         deadline_s = time.monotonic() + LOOK_S
         while True:
             if self._rewriter.error is not None:
-                return Landing(False, {"why": self._rewriter.error, "rows_hit": self._rows_hit})
+                return Confirmation(False, {"why": self._rewriter.error, "rows_hit": self._rows_hit})
             for key, fields in list(self._last.items()):
                 row = await self._keyspace.row(key)
                 found = {f: changed for f, changed in fields.items() if self._still(key, f, row)}
                 if found:
                     before = {f: changed.before for f, changed in found.items()}
                     read_back = {"key": key, "before": before, "read_back": {f: row[f] for f in found}}
-                    return Landing(True, {"rows_hit": self._rows_hit, **read_back})
+                    return Confirmation(True, {"rows_hit": self._rows_hit, **read_back})
             if time.monotonic() > deadline_s:
-                return Landing(False, {"why": "no changed row was read back", "rows_hit": self._rows_hit})
+                return Confirmation(False, {"why": "no changed row was read back", "rows_hit": self._rows_hit})
             await asyncio.sleep(0.01)
 
     async def revert(self, undo: dict[str, Any]) -> None:
@@ -132,7 +132,7 @@ class Rewriting:
         if flags is not None:
             await self._keyspace.notify(flags)
         if not self._last and "kept" in undo:  # the process that changed them is gone
-            for line in Kept(Path(undo["kept"])).lines():
+            for line in UndoStore(Path(undo["kept"])).lines():
                 last = self._last.setdefault(line["key"], {})
                 for field, value in line["after"].items():
                     last[field] = _Changed(line["stamps"][field], line["before"][field], value)
@@ -142,11 +142,11 @@ class Rewriting:
                 ours = {self._stamp_of[field]: changed.stamp, field: changed.after}
                 await self._keyspace.swap(key, ours, {field: changed.before})
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """No row in the store is one that was changed."""
         rows = await self._keyspace.rows()
         left = [k for k, row in rows.items() if any(self._still(k, f, row) for f in self._last.get(k, ()))]
-        return Landing(bool(left), {"changed_rows_left": left, "rows_hit": self._rows_hit})
+        return Confirmation(bool(left), {"changed_rows_left": left, "rows_hit": self._rows_hit})
 
     def manifest(self) -> list[dict[str, Any]]:
         """Return the rows changed since the last call."""

@@ -10,13 +10,13 @@ from typing import Annotated
 from pydantic import Field
 
 from harness.faults.links import Toxic, links_of
-from harness.faults.network_latency import Lateness, NetworkLatency
+from harness.faults.network_latency import LatencyParameters, NetworkLatency
 from harness.model.fault import FaultKind
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 
 
-class Parameters(Lateness):
+class Parameters(LatencyParameters):
     """How slow."""
 
     bandwidth_kb_s: Annotated[int, Field(ge=1)] | None = Field(None, description="kilobytes a second, each way")

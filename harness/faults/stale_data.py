@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from harness.faults.rewriting import Rewriting
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.units import Quantity, Unit
@@ -56,7 +56,7 @@ class Stopped:
         """Freeze the producer."""
         await self._backend.pause([self._service])
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Read the process's state from the kernel and the newest stamps from the key space."""
         states = await self._backend.process_states([self._service])
         now_event = self._seams.now_event()
@@ -68,21 +68,21 @@ class Stopped:
                 if stamps:
                     youngest[key] = self._seams.clock.age_s(now_event, max(stamps))
             except ValueError:
-                return Landing(None, {"why": f"{key} carries a stamp that is no event time"})
+                return Confirmation(None, {"why": f"{key} carries a stamp that is no event time"})
         evidence = {"process": states[self._service], "age_event_s": {k: round(v) for k, v in youngest.items()}}
         if not youngest:
-            return Landing(None, evidence | {"why": "the key space is empty"})
+            return Confirmation(None, evidence | {"why": "the key space is empty"})
         frozen = states[self._service] == "T"
-        return Landing(frozen and min(youngest.values()) >= self._older_s, evidence)
+        return Confirmation(frozen and min(youngest.values()) >= self._older_s, evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Let the producer go on."""
         await self._backend.resume([undo.get("service", self._service)])
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """The kernel says that the process is not stopped."""
         states = await self._backend.process_states([self._service])
-        return Landing(states[self._service] == "T", {"process": states[self._service]})
+        return Confirmation(states[self._service] == "T", {"process": states[self._service]})
 
     def manifest(self) -> list[dict[str, Any]]:
         """Nothing is changed; it only does not come."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.faults.container_targets import ContainerFault
 from harness.model.containers import ContainerState, Replacement
-from harness.model.fault import Landing
+from harness.model.fault import Confirmation
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 
@@ -28,7 +28,7 @@ class StandIn(ContainerFault):
         """Look at the container and return how the stand-in differs. Raises FaultError."""
         raise NotImplementedError
 
-    async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Landing:
+    async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Confirmation:
         """Measure the change in the container that runs now."""
         raise NotImplementedError
 
@@ -45,14 +45,16 @@ class StandIn(ContainerFault):
         assert self._undo is not None
         await self.containers.replace(self.service, self._change, self._undo)
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Ask whether it runs, and with what was changed."""
         if self._undo is None or not await self.containers.replaced(self._undo):
-            return Landing(False, {"why": "nothing stands in for it"})
+            return Confirmation(False, {"why": "nothing stands in for it"})
         state = await self.containers.state(self.service)
         if not state.pid:
             # It may not be able to live with the change; whether it does is not ours to judge.
-            return Landing(None, {"status": state.status, "exit_code": state.exit_code, "restarts": state.restarts})
+            return Confirmation(
+                None, {"status": state.status, "exit_code": state.exit_code, "restarts": state.restarts}
+            )
         return await self.effect(state, self._undo)
 
     async def revert(self, undo: dict[str, Any]) -> None:
@@ -60,9 +62,9 @@ class StandIn(ContainerFault):
         self._undo = undo
         await self.containers.put_back(undo)
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """The original is in its place and runs."""
         if self._undo is not None and await self.containers.replaced(self._undo):
-            return Landing(True, {"why": "another stands in for it"})
+            return Confirmation(True, {"why": "another stands in for it"})
         states = await self.statuses()
-        return Landing(states[self.service] != "running", {"containers": states})
+        return Confirmation(states[self.service] != "running", {"containers": states})

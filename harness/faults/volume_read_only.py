@@ -14,7 +14,7 @@ from pydantic import Field
 from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault
 from harness.model.containers import Replacement
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, Landing
+from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
@@ -73,13 +73,13 @@ class VolumeReadOnly(ContainerFault):
             remedy = "a file there is open for writing: let it be recreated, with.how: recreate"
             raise FaultError(message, remedy=remedy if told["refused"] == "EBUSY" else None)
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Write."""
         state = await self.containers.state(self._service)
         if not state.pid:
-            return Landing(None, {"status": state.status, "why": "it does not run, so nothing can be written"})
+            return Confirmation(None, {"status": state.status, "why": "it does not run, so nothing can be written"})
         tried = await self._try()
-        return Landing(tried.get("refused") == "EROFS", {"write_refused": tried.get("refused")})
+        return Confirmation(tried.get("refused") == "EROFS", {"write_refused": tried.get("refused")})
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Make it writable. A container that was started anew has its own mounts already."""
@@ -92,13 +92,13 @@ class VolumeReadOnly(ContainerFault):
             if "refused" in told:
                 raise FaultError(f"{undo['path']} of {undo['service']!r} stays read-only ({told['refused']})")
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """Write again."""
         state = await self.containers.state(self._service)
         if not state.pid:
-            return Landing(None, {"status": state.status})
+            return Confirmation(None, {"status": state.status})
         tried = await self._try()
-        return Landing("refused" in tried, {"write_refused": tried.get("refused")})
+        return Confirmation("refused" in tried, {"write_refused": tried.get("refused")})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> VolumeReadOnly:

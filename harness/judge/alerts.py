@@ -29,8 +29,8 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
         )
 
     name = _name(clause.alert, clause.labels)
-    if fault.doubt is not None or fault.injected is None:
-        return say(Value.UNKNOWN, f"{name}: {fault.doubt}", fault.cites)
+    if fault.inconclusive_reason is not None or fault.injected is None:
+        return say(Value.UNKNOWN, f"{name}: {fault.inconclusive_reason}", fault.cites)
     polls = facts.journal.alerts
     before = at_injection(polls, fault.injected, facts.sources)
     if before is None:
@@ -131,8 +131,10 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
             measured=measured | {"met": met(value)} | more,
         )
 
-    if fault.doubt is not None or fault.injected is None or fault.reverted is None:
-        return say(Value.UNKNOWN, f"{name}: {fault.doubt or 'the fault was never seen to be gone'}", fault.cites)
+    if fault.inconclusive_reason is not None or fault.injected is None or fault.reverted is None:
+        return say(
+            Value.UNKNOWN, f"{name}: {fault.inconclusive_reason or 'the fault was never seen to be gone'}", fault.cites
+        )
     polls = facts.journal.alerts
     later = [e for e in episodes(polls) if e.start.hi > fault.injected.lo and e.start.lo <= facts.end_s]
     fired = [e for e in later if e.is_of(clause.alert, clause.labels)]

@@ -39,9 +39,9 @@ def stays(clause: Bound, facts: Facts) -> ClauseResult:
     values = [p.value for p in during if p.value is not None and p.good is not None]
     worst = clause.worst(values) if values else None
     limit = f"{'at least' if clause.at_least is not None else 'at most'} {clause.limit}"
-    doubt = facts.doubt if facts.journal.plan.faults_on else None
-    if doubt is not None:
-        value, reason, cited = Value.UNKNOWN, f"{clause.probe}: {doubt.doubt}", []
+    inconclusive = facts.inconclusive_fault if facts.journal.plan.faults_on else None
+    if inconclusive is not None:
+        value, reason, cited = Value.UNKNOWN, f"{clause.probe}: {inconclusive.inconclusive_reason}", []
     elif earlier:
         value, cited = Value.UNKNOWN, earlier
         reason = f"{clause.probe} broke its bound at {earlier[0].hi_s:.2f} s, before the fault went in"
@@ -117,8 +117,8 @@ class _Outcome:
 
 
 def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | None) -> _Outcome:
-    if fault.doubt is not None:
-        return _Outcome(Value.UNKNOWN, fault.doubt)
+    if fault.inconclusive_reason is not None:
+        return _Outcome(Value.UNKNOWN, fault.inconclusive_reason)
     if fault.injected is None or start is None:
         return _Outcome(Value.UNKNOWN, "the fault was never seen to be gone")
     points = series(clause, facts.journal, facts.gate_s, facts.end_s)

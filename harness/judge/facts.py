@@ -22,7 +22,7 @@ class FaultFacts:
     injected: Span | None
     confirmed_s: float | None
     reverted: Span | None
-    doubt: str | None
+    inconclusive_reason: str | None
     cites: tuple[int, ...]
 
 
@@ -75,9 +75,9 @@ class Facts:
         return all(f.injected is None or f.reverted is not None for f in self.faults.values())
 
     @property
-    def doubt(self) -> FaultFacts | None:
+    def inconclusive_fault(self) -> FaultFacts | None:
         """A fault on which nothing can rest, if there is one."""
-        return next((f for f in self.faults.values() if f.doubt is not None), None)
+        return next((f for f in self.faults.values() if f.inconclusive_reason is not None), None)
 
 
 def gather(journal: Journal) -> Facts:
@@ -112,12 +112,12 @@ def _fault(journal: Journal, fault: str) -> FaultFacts:
         injected=_span(injected),
         confirmed_s=confirmed[1].hi_s if confirmed is not None else None,
         reverted=_span(reverted),
-        doubt=_doubt(journal, fault),
+        inconclusive_reason=_inconclusive_reason(journal, fault),
         cites=cites,
     )
 
 
-def _doubt(journal: Journal, fault: str) -> str | None:
+def _inconclusive_reason(journal: Journal, fault: str) -> str | None:
     """Return why nothing can rest on a fault: it was not handled, not put in, or not measured from there to revert."""
     failed = journal.fault_stage(fault, "failed")
     if failed is not None:

@@ -23,11 +23,11 @@ SETTLING_EVENT_S = 2 * 3600
 
 def check(name: str, facts: Facts) -> ClauseResult:
     """Check one guarantee. Unreadable evidence is unknown."""
-    doubt = facts.doubt if facts.journal.plan.faults_on else None
+    inconclusive = facts.inconclusive_fault if facts.journal.plan.faults_on else None
     cites: tuple[int, ...] = ()
     data: dict[str, Any] = {}
-    if doubt is not None:
-        value, reason = Value.UNKNOWN, str(doubt.doubt)
+    if inconclusive is not None:
+        value, reason = Value.UNKNOWN, str(inconclusive.inconclusive_reason)
     else:
         try:
             data, cites = _evidence(name, facts)

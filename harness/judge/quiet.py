@@ -22,7 +22,7 @@ def quiet(facts: Facts, allowed: Sequence[str]) -> ClauseResult:
     names = dict.fromkeys((*facts.journal.plan.stack.alerts, *(e.alert.name for e in loud)))
     counts = {name: sum(e.alert.name == name for e in loud) for name in names if name not in allowed}
     measured = {"alerts": [{"alert": a, "fired": n, "met": n == 0} for a, n in counts.items()]}
-    doubt = facts.doubt if facts.journal.plan.faults_on else None
+    inconclusive = facts.inconclusive_fault if facts.journal.plan.faults_on else None
 
     def say(value: Value, reason: str, cites: Sequence[int] = ()) -> ClauseResult:
         return ClauseResult(
@@ -34,8 +34,8 @@ def quiet(facts: Facts, allowed: Sequence[str]) -> ClauseResult:
             measured=measured | {"met": met(value)},
         )
 
-    if doubt is not None:
-        return say(Value.UNKNOWN, f"quiet: {doubt.doubt}", doubt.cites)
+    if inconclusive is not None:
+        return say(Value.UNKNOWN, f"quiet: {inconclusive.inconclusive_reason}", inconclusive.cites)
     if loud:
         first = loud[0]
         return say(
@@ -80,9 +80,9 @@ def flaps(clause: Flaps, facts: Facts) -> ClauseResult:
     most = _most_starts(starts)[1]
     gaps = facts.journal.all_gaps
     missed = unpolled(polls, facts.gate_s, facts.end_s, MAX_POLL_GAP_S, gaps, answered=True, declared=facts.sources)
-    doubt = facts.doubt
-    if doubt is not None and facts.journal.plan.faults_on:
-        value, reason = Value.UNKNOWN, f"{clause.alert}: {doubt.doubt}"
+    inconclusive = facts.inconclusive_fault
+    if inconclusive is not None and facts.journal.plan.faults_on:
+        value, reason = Value.UNKNOWN, f"{clause.alert}: {inconclusive.inconclusive_reason}"
     elif sure > clause.at_most:
         value, reason = Value.FAIL, f"{clause.alert} started firing {sure} times (at most {clause.at_most})"
     elif most > clause.at_most:

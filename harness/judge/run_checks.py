@@ -101,9 +101,9 @@ def collateral(facts: Facts) -> ClauseResult:
     deaths = [(n, d) for n, d in _deaths(facts) if d.at_s >= since_s]
     died = [(n, d) for n, d in deaths if d.service not in excused]
     proxy = [(n, d) for n, d in deaths if d.service == FAULT_PROXY]
-    doubt = facts.doubt if faults_on else None
-    if doubt is not None:
-        value, reason = Value.UNKNOWN, f"collateral: {doubt.doubt}"
+    inconclusive = facts.inconclusive_fault if faults_on else None
+    if inconclusive is not None:
+        value, reason = Value.UNKNOWN, f"collateral: {inconclusive.inconclusive_reason}"
     elif proxy and not died:
         value, reason = Value.UNKNOWN, f"the harness's own fault proxy died at {proxy[0][1].at_s:.2f} s"
         died = proxy

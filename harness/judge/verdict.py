@@ -70,13 +70,13 @@ def _reasons(clauses: list[ClauseResult], value: Value, facts: Facts | None) -> 
     if value is Value.PASS:
         return []
     reasons = [c.reason for c in clauses if c.value is value]
-    doubted = facts.doubt if facts is not None else None
+    doubted = facts.inconclusive_fault if facts is not None else None
     if doubted is None:
         return reasons
-    resting = [r for r in reasons if str(doubted.doubt) in r]
+    resting = [r for r in reasons if str(doubted.inconclusive_reason) in r]
     if len(resting) < 2:
         return reasons
-    said = f"{doubted.id}: {doubted.doubt} ({len(resting)} expectations rest on it)"
+    said = f"{doubted.id}: {doubted.inconclusive_reason} ({len(resting)} expectations rest on it)"
     return [said, *(r for r in reasons if r not in resting)]
 
 

@@ -19,7 +19,7 @@ class NoParameters(Frozen):
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
+class Confirmation:
     """What was measured at the seam. `landed` is None where the seam could not be measured."""
 
     landed: bool | None
@@ -35,13 +35,13 @@ class Fault(Protocol):
     async def inject(self) -> None:
         """Put the fault in. Raises FaultError."""
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         """Measure the effect at the seam, now. Called until it lands, and again and again until revert."""
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Take the fault out, from the undo data alone. Harmless where it is out already. Raises FaultError."""
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         """Measure, now, that the fault is gone: `landed` False means gone."""
 
     def manifest(self) -> list[dict[str, Any]]:

@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from harness.model.expected import Expected
 from harness.model.fields import Url
 from harness.model.frozen import Frozen
+from harness.model.response_match import Expected
 from harness.model.units import Unit
 from harness.model.workload import Method
 

@@ -2,7 +2,7 @@
 
 Compose says which services there are; the `x-harness` fields say what compose cannot: nodes, ports, health, the local
 command, probes, alert sources, and where the evidence of data integrity lies. Pure records:
-`harness.backends.stackfile` reads the file, and both backends and the checks of scenarios use what it gives.
+`harness.description.stackfile` reads the file, and both backends and the checks of scenarios use what it gives.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from harness.model.readings import AlertsSeen
 from harness.model.stack import AlertSource, StackDescription
 from harness.probes.alert_poller import AlertPoller
 from harness.probes.alertmanager import AlertmanagerAlerts
-from harness.probes.alerts import PrometheusAlerts
 from harness.probes.http import access_headers
 from harness.probes.polling import DEADLINE_S, Clock
-from harness.probes.reader import Around
+from harness.probes.prometheus_alerts import PrometheusAlerts
+from harness.probes.reader import ProbeContext
 from harness.probes.webhook import WebhookAlerts
 
 
@@ -26,11 +26,13 @@ def source_pollers(
     record: Callable[[AlertsSeen], object],
 ) -> list[AlertPoller]:
     """Return what polls each source, in the stack's order; each must be started. Raises HarnessError."""
-    around = Around(backend, stack, session, DEADLINE_S)
+    around = ProbeContext(backend, stack, session, DEADLINE_S)
     return [_poller(source, around, clock, record) for source in stack.alert_sources]
 
 
-def _poller(source: AlertSource, around: Around, clock: Clock, record: Callable[[AlertsSeen], object]) -> AlertPoller:
+def _poller(
+    source: AlertSource, around: ProbeContext, clock: Clock, record: Callable[[AlertsSeen], object]
+) -> AlertPoller:
     if source.kind == "webhook":
         return WebhookAlerts(source, clock, record)
     kind = AlertmanagerAlerts if source.kind == "alertmanager" else PrometheusAlerts

@@ -14,7 +14,7 @@ from harness.model.errors import ProbeError
 from harness.model.secrets import reveal
 from harness.model.storeprobes import SqlProbe
 from harness.probes.own_thread import OwnThread
-from harness.probes.reader import Around, NoAnswerError
+from harness.probes.reader import NoAnswerError, ProbeContext
 from harness.probes.redis_store import missing
 
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -24,7 +24,7 @@ _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"
 class SqlReader:
     """Reads an `sql` probe."""
 
-    def __init__(self, settings: SqlProbe, around: Around) -> None:
+    def __init__(self, settings: SqlProbe, around: ProbeContext) -> None:
         self._settings = settings
         self._around = around
         self._engine = _engine(settings, around)
@@ -90,7 +90,7 @@ class SqlReader:
         self._engine.dispose()
 
 
-def _engine(settings: SqlProbe, around: Around) -> Any:
+def _engine(settings: SqlProbe, around: ProbeContext) -> Any:
     try:
         from sqlalchemy import create_engine
         from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -113,7 +113,7 @@ def _engine(settings: SqlProbe, around: Around) -> Any:
         raise missing("sql", error) from error
 
 
-def _url(text: str, around: Around) -> Any:
+def _url(text: str, around: ProbeContext) -> Any:
     """Return the URL with its service's address and its secrets. Parts are told apart before secrets go in."""
     from sqlalchemy import make_url
 

@@ -10,7 +10,7 @@ import time
 
 from harness.model.errors import FaultError
 from harness.model.hostprobes import CommandProbe, FileProbe
-from harness.probes.reader import Around, NoAnswerError
+from harness.probes.reader import NoAnswerError, ProbeContext
 from harness.seams.commands import addressed, run
 
 MOST_FILES = 50_000
@@ -19,7 +19,7 @@ MOST_FILES = 50_000
 class FileReader:
     """Reads a `file` probe. A path with `*`, `?` or `[` is a pattern; `**` goes down into folders."""
 
-    def __init__(self, settings: FileProbe, around: Around) -> None:
+    def __init__(self, settings: FileProbe, around: ProbeContext) -> None:
         self._settings = settings
         self._path = str(around.folder / os.path.expanduser(settings.path))  # noqa: PTH111 - patterns are no paths
 
@@ -63,7 +63,7 @@ class FileReader:
 class CommandReader:
     """Reads a `command` probe."""
 
-    def __init__(self, settings: CommandProbe, around: Around) -> None:
+    def __init__(self, settings: CommandProbe, around: ProbeContext) -> None:
         self._settings = settings
         self._around = around
         self._argv = addressed(settings.argv, around.backend, around.stack.services)

@@ -22,7 +22,7 @@ from harness.model.stack import JsonProbe, MetricProbe, ProbeSpec, StackDescript
 from harness.probes.gauges import Gauges
 from harness.probes.http import access_headers
 from harness.probes.polling import Clock
-from harness.probes.reader import Around, NoAnswerError, ProbeKind, Reader, Statuses
+from harness.probes.reader import NoAnswerError, ProbeContext, ProbeKind, Reader, Statuses
 from harness.probes.table import reader_for
 
 LONGEST_REASON = 300
@@ -103,7 +103,7 @@ class Page:
         """Nothing of its own is open."""
 
 
-class Together:
+class ProbeGroup:
     """Probes that are asked at one moment, because one answer serves them all."""
 
     def __init__(self, name: str, every_s: float, singles: Sequence[Single]) -> None:
@@ -152,7 +152,7 @@ def pollers(
     for probes in pages.values():
         spec = next(iter(probes.values()))
         assert isinstance(spec.settings, JsonProbe | MetricProbe)
-        around = Around(backend, stack, session, spec.deadline_s, age_of)
+        around = ProbeContext(backend, stack, session, spec.deadline_s, age_of)
         url, headers = around.reachable(spec.settings.url), access_headers(spec.settings)
         gauges = Gauges(session, url, probes, clock, age_of, record, headers, spec.deadline_s)
         found.append(Page(spec.settings.url, spec.every_s, gauges))
@@ -161,11 +161,11 @@ def pollers(
     for name, spec in stack.probes.items():
         if isinstance(spec.settings, JsonProbe | MetricProbe):
             continue
-        around = Around(backend, stack, session, spec.deadline_s, age_of, shared)
+        around = ProbeContext(backend, stack, session, spec.deadline_s, age_of, shared)
         single = Single(name, spec, reader_for(spec, around, kinds), clock, record)
         if spec.kind == "container":
             states.setdefault(spec.every_s, []).append(single)
         else:
             found.append(single)
-    found.extend(Together("containers", every_s, singles) for every_s, singles in states.items())
+    found.extend(ProbeGroup("containers", every_s, singles) for every_s, singles in states.items())
     return found

@@ -54,7 +54,7 @@ class Statuses:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class ProbeContext:
     """What a reader may use: where the services are, how old a stamp is, and how long one answer may take."""
 
     backend: Backend
@@ -123,5 +123,5 @@ class ProbeKind:
     summary: str
     settings: type[BaseModel]
     """Its fields are checked as the stack is read. May have `EVERY_S`, `DEADLINE_S` and `usual_unit`."""
-    make: Callable[[Any, Around], Reader]
+    make: Callable[[Any, ProbeContext], Reader]
     """`make(settings, around)` binds it to one run. Raises ProbeError where that cannot be."""

@@ -15,7 +15,7 @@ from harness.model.errors import ProbeError
 from harness.model.secrets import reveal
 from harness.model.storeprobes import FeastProbe, RedisAccess, RedisProbe
 from harness.probes.gauges import AGGREGATES
-from harness.probes.reader import Around, NoAnswerError
+from harness.probes.reader import NoAnswerError, ProbeContext
 
 MOST_KEYS = 20_000
 BATCH = 500
@@ -23,7 +23,7 @@ PORT = 6379
 _LENGTHS = {b"list": "llen", b"set": "scard", b"zset": "zcard", b"hash": "hlen", b"stream": "xlen", b"string": "strlen"}
 
 
-def connect(access: RedisAccess, around: Around) -> Any:
+def connect(access: RedisAccess, around: ProbeContext) -> Any:
     """Return a client with one deadline a call and no tries of its own. Raises ProbeError, ScenarioError."""
     try:
         import redis.asyncio as redis
@@ -49,7 +49,7 @@ def missing(extra: str, error: ImportError) -> ProbeError:
     return ProbeError(f"this probe needs the package {error.name}", remedy=remedy)
 
 
-def _where(access: RedisAccess, around: Around) -> tuple[tuple[str, int], dict[str, Any]]:
+def _where(access: RedisAccess, around: ProbeContext) -> tuple[tuple[str, int], dict[str, Any]]:
     if access.service is not None:
         named = {"db": access.db, "username": access.username, "password": access.password}
         more = {name: reveal(value) if isinstance(value, str) else value for name, value in named.items()}
@@ -77,7 +77,7 @@ def _where(access: RedisAccess, around: Around) -> tuple[tuple[str, int], dict[s
 class _Store:
     """What both readers have: a client, and its errors as readings."""
 
-    def __init__(self, access: RedisAccess, around: Around) -> None:
+    def __init__(self, access: RedisAccess, around: ProbeContext) -> None:
         self._around = around
         self._client = connect(access, around)
 
@@ -115,7 +115,7 @@ class _Store:
 class RedisReader(_Store):
     """Reads a `redis` probe."""
 
-    def __init__(self, settings: RedisProbe, around: Around) -> None:
+    def __init__(self, settings: RedisProbe, around: ProbeContext) -> None:
         super().__init__(settings, around)
         self._settings = settings
 
@@ -167,7 +167,7 @@ class RedisReader(_Store):
 class FeastReader(_Store):
     """Reads a `feast` probe."""
 
-    def __init__(self, settings: FeastProbe, around: Around) -> None:
+    def __init__(self, settings: FeastProbe, around: ProbeContext) -> None:
         super().__init__(settings, around)
         self._settings = settings
 

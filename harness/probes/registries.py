@@ -8,13 +8,13 @@ from typing import Any
 from harness.model.httpprobes import AirflowProbe, MlflowProbe
 from harness.model.secrets import reveal
 from harness.probes.http import Said, access_headers, ask, read_json
-from harness.probes.reader import Around, NoAnswerError
+from harness.probes.reader import NoAnswerError, ProbeContext
 
 
 class MlflowReader:
     """Reads an `mlflow` probe by the registry's REST API, which is the same from MLflow 2.3 to 3."""
 
-    def __init__(self, settings: MlflowProbe, around: Around) -> None:
+    def __init__(self, settings: MlflowProbe, around: ProbeContext) -> None:
         self._settings = settings
         self._around = around
         self._base = around.reachable(settings.url).rstrip("/") + "/api/2.0/mlflow"
@@ -61,7 +61,7 @@ class MlflowReader:
 class AirflowReader:
     """Reads an `airflow` probe. API v2 (Airflow 3) gives a token for a user's name and password; v1 takes them."""
 
-    def __init__(self, settings: AirflowProbe, around: Around) -> None:
+    def __init__(self, settings: AirflowProbe, around: ProbeContext) -> None:
         self._settings = settings
         self._around = around
         self._root = around.reachable(settings.url).rstrip("/")

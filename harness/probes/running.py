@@ -10,13 +10,13 @@ from harness.model.backend import Backend, ServiceStatus
 from harness.model.errors import HarnessError
 from harness.model.hostprobes import ContainerProbe, LogProbe
 from harness.model.logs import FollowsLogs, lines_since
-from harness.probes.reader import Around, NoAnswerError
+from harness.probes.reader import NoAnswerError, ProbeContext
 
 
 class ContainerReader:
     """Reads a `container` probe."""
 
-    def __init__(self, settings: ContainerProbe, around: Around) -> None:
+    def __init__(self, settings: ContainerProbe, around: ProbeContext) -> None:
         self._settings = settings
         self._around = around
 
@@ -53,7 +53,7 @@ class LogReader:
     A file counts from where it ends when the run begins; a service's log from the start of the run.
     """
 
-    def __init__(self, settings: LogProbe, around: Around) -> None:
+    def __init__(self, settings: LogProbe, around: ProbeContext) -> None:
         self._settings = settings
         self._pattern = re.compile(settings.pattern)
         self._backend: Backend = around.backend

@@ -11,7 +11,7 @@ from typing import Any
 from harness.model.secrets import reveal
 from harness.model.storeprobes import S3Probe
 from harness.probes.own_thread import OwnThread
-from harness.probes.reader import Around, NoAnswerError
+from harness.probes.reader import NoAnswerError, ProbeContext
 from harness.probes.redis_store import missing
 
 MOST_OBJECTS = 50_000
@@ -22,7 +22,7 @@ BLOCK = 2**20
 class S3Reader:
     """Reads an `s3` probe."""
 
-    def __init__(self, settings: S3Probe, around: Around) -> None:
+    def __init__(self, settings: S3Probe, around: ProbeContext) -> None:
         try:
             import boto3
         except ImportError as error:

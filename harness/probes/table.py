@@ -12,7 +12,7 @@ from importlib import import_module
 
 from harness.model.errors import HarnessError, ProbeError
 from harness.model.stack import ProbeSpec
-from harness.probes.reader import Around, ProbeKind, Reader
+from harness.probes.reader import ProbeContext, ProbeKind, Reader
 
 READERS: Mapping[str, str] = {
     "http": "web:HttpReader",
@@ -30,7 +30,7 @@ READERS: Mapping[str, str] = {
 }
 
 
-def reader_for(spec: ProbeSpec, around: Around, offered: Mapping[str, ProbeKind] | None = None) -> Reader:
+def reader_for(spec: ProbeSpec, around: ProbeContext, offered: Mapping[str, ProbeKind] | None = None) -> Reader:
     """Return what reads a probe in one run. Raises HarnessError where it cannot be made ready."""
     if spec.kind in READERS:
         module, _, name = READERS[spec.kind].partition(":")

@@ -9,13 +9,13 @@ from typing import Any
 from harness.model.httpprobes import HttpProbe, PromqlProbe
 from harness.probes.gauges import AGGREGATES, number_at
 from harness.probes.http import Said, access_headers, ask, at_path, get, read_json
-from harness.probes.reader import Around, NoAnswerError
+from harness.probes.reader import NoAnswerError, ProbeContext
 
 
 class HttpReader:
     """Reads an `http` probe."""
 
-    def __init__(self, settings: HttpProbe, around: Around) -> None:
+    def __init__(self, settings: HttpProbe, around: ProbeContext) -> None:
         self._settings = settings
         self._around = around
         self._url = around.reachable(settings.url)
@@ -73,7 +73,7 @@ class HttpReader:
 class PromqlReader:
     """Reads a `promql` probe."""
 
-    def __init__(self, settings: PromqlProbe, around: Around) -> None:
+    def __init__(self, settings: PromqlProbe, around: ProbeContext) -> None:
         self._settings = settings
         self._around = around
         self._url = around.reachable(settings.url).rstrip("/") + "/api/v1/query"

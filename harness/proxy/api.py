@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.proxy import entries, metrics, wire
-from harness.proxy.httpd import PLAIN, Answer, Request
+from harness.proxy.httpd import PLAIN, HttpResponse, Request
 from harness.proxy.registry import Registry
 from harness.proxy.wire import ApiError
 
 VERSION = "2.12.0"  # the version of Toxiproxy whose API this is; clients look at it
 
-_Call = Callable[[Request, list[str]], Answer]
+_Call = Callable[[Request, list[str]], HttpResponse]
 
 
 class Api:
@@ -39,7 +39,7 @@ class Api:
         if with_metrics:
             self._routes["/metrics"] = {"GET": self._metrics}
 
-    def __call__(self, request: Request) -> Answer:
+    def __call__(self, request: Request) -> HttpResponse:
         names = request.path.split("/")[1:]
         pattern = "".join("/*" if place in (1, 3) else f"/{name}" for place, name in enumerate(names))
         verbs = self._routes.get(pattern) if all(names) else None
@@ -47,7 +47,7 @@ class Api:
             return _plain(404, b"404 page not found\n")
         call = verbs.get(request.method)
         if call is None:
-            return Answer(405, content_type="")
+            return HttpResponse(405, content_type="")
         if request.headers.get("user-agent", "").startswith("Mozilla/"):
             return _plain(403, b"User agent not allowed\n")
         try:
@@ -57,16 +57,16 @@ class Api:
 
     # Proxies.
 
-    def _index(self, _request: Request, _names: list[str]) -> Answer:
+    def _index(self, _request: Request, _names: list[str]) -> HttpResponse:
         proxies = self.registry.proxies
         return _json(200, {name: proxies[name].shown() for name in sorted(proxies)})
 
-    def _create(self, request: Request, _names: list[str]) -> Answer:
+    def _create(self, request: Request, _names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         proxy = self.registry.create(wire.read(request.body), warnings)
         return _json(201, proxy.shown(), warnings)
 
-    def _populate(self, request: Request, _names: list[str]) -> Answer:
+    def _populate(self, request: Request, _names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         try:
             proxies, error = self.registry.populate(wire.read(request.body), warnings)
@@ -76,99 +76,99 @@ class Api:
         shown["proxies"] = None if proxies is None else [proxy.shown() for proxy in proxies]
         return _json(201 if error is None else error.status, shown, warnings)
 
-    def _show(self, _request: Request, names: list[str]) -> Answer:
+    def _show(self, _request: Request, names: list[str]) -> HttpResponse:
         return _json(200, self.registry.get(names[1]).shown())
 
-    def _update(self, request: Request, names: list[str]) -> Answer:
+    def _update(self, request: Request, names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         proxy = self.registry.get(names[1])
         self.registry.update(proxy, wire.read(request.body), warnings)
         return _json(200, proxy.shown(), warnings)
 
-    def _delete(self, _request: Request, names: list[str]) -> Answer:
+    def _delete(self, _request: Request, names: list[str]) -> HttpResponse:
         self.registry.delete(self.registry.get(names[1]))
-        return Answer(204)
+        return HttpResponse(204)
 
     # Toxics.
 
-    def _toxics(self, _request: Request, names: list[str]) -> Answer:
+    def _toxics(self, _request: Request, names: list[str]) -> HttpResponse:
         return _json(200, [toxic.shown() for toxic in self.registry.get(names[1]).ordered_toxics()])
 
-    def _add_toxic(self, request: Request, names: list[str]) -> Answer:
+    def _add_toxic(self, request: Request, names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         toxic = self.registry.add_toxic(self.registry.get(names[1]), wire.read(request.body), warnings)
         return _json(200, toxic.shown(), warnings)
 
-    def _show_toxic(self, _request: Request, names: list[str]) -> Answer:
+    def _show_toxic(self, _request: Request, names: list[str]) -> HttpResponse:
         return _json(200, self.registry.toxic(self.registry.get(names[1]), names[3]).shown())
 
-    def _change_toxic(self, request: Request, names: list[str]) -> Answer:
+    def _change_toxic(self, request: Request, names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         proxy = self.registry.get(names[1])
         toxic = self.registry.toxic(proxy, names[3])
         self.registry.change_toxic(proxy, toxic, wire.read(request.body), warnings)
         return _json(200, toxic.shown(), warnings)
 
-    def _remove_toxic(self, _request: Request, names: list[str]) -> Answer:
+    def _remove_toxic(self, _request: Request, names: list[str]) -> HttpResponse:
         proxy = self.registry.get(names[1])
         self.registry.remove_toxic(proxy, self.registry.toxic(proxy, names[3]))
-        return Answer(204)
+        return HttpResponse(204)
 
     # The server.
 
-    def _reset(self, _request: Request, _names: list[str]) -> Answer:
+    def _reset(self, _request: Request, _names: list[str]) -> HttpResponse:
         failed = self.registry.reset()
         if not failed:
-            return Answer(204)
+            return HttpResponse(204)
         why = "; ".join(f"{name}: {reason}" for name, reason in sorted(failed.items()))
         return _json(500, {"error": f"could not start {why}", "status": 500, "failed": failed})
 
-    def _version(self, _request: Request, _names: list[str]) -> Answer:
-        return Answer(200, f'{{"version": "{VERSION}"}}\n'.encode(), "application/json;charset=utf-8")
+    def _version(self, _request: Request, _names: list[str]) -> HttpResponse:
+        return HttpResponse(200, f'{{"version": "{VERSION}"}}\n'.encode(), "application/json;charset=utf-8")
 
-    def _journal(self, request: Request, _names: list[str]) -> Answer:
+    def _journal(self, request: Request, _names: list[str]) -> HttpResponse:
         name, _, number = request.query.partition("=")
         since = int(number) if name == "since" and number.isascii() and number[:18].isdigit() else 0
         return _json(200, self.registry.journal.shown(self.registry, since))
 
-    def _metrics(self, _request: Request, _names: list[str]) -> Answer:
-        return Answer(200, metrics.text(self.registry).encode("utf-8", "replace"), metrics.CONTENT_TYPE)
+    def _metrics(self, _request: Request, _names: list[str]) -> HttpResponse:
+        return HttpResponse(200, metrics.text(self.registry).encode("utf-8", "replace"), metrics.CONTENT_TYPE)
 
     # Leases.
 
-    def _leases(self, _request: Request, _names: list[str]) -> Answer:
+    def _leases(self, _request: Request, _names: list[str]) -> HttpResponse:
         leases = self.registry.leases
         return _json(200, {name: leases.shown(lease) for name, lease in sorted(leases.leases.items())})
 
-    def _create_lease(self, request: Request, _names: list[str]) -> Answer:
+    def _create_lease(self, request: Request, _names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         leases = self.registry.leases
         lease = leases.create(*entries.lease(wire.read(request.body), warnings))
         return _json(201, leases.shown(lease), warnings)
 
-    def _show_lease(self, _request: Request, names: list[str]) -> Answer:
+    def _show_lease(self, _request: Request, names: list[str]) -> HttpResponse:
         leases = self.registry.leases
         return _json(200, leases.shown(leases.get(names[1])))
 
-    def _renew_lease(self, request: Request, names: list[str]) -> Answer:
+    def _renew_lease(self, request: Request, names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         leases = self.registry.leases
         lease = leases.get(names[1])
         leases.renew(lease, entries.lease(wire.read(request.body or b"null"), warnings)[1])
         return _json(200, leases.shown(lease), warnings)
 
-    def _end_lease(self, _request: Request, names: list[str]) -> Answer:
+    def _end_lease(self, _request: Request, names: list[str]) -> HttpResponse:
         leases = self.registry.leases
         leases.end(leases.get(names[1]), "asked")
-        return Answer(204)
+        return HttpResponse(204)
 
 
-def _plain(status: int, body: bytes) -> Answer:
+def _plain(status: int, body: bytes) -> HttpResponse:
     """An error: Toxiproxy sends its JSON as plain text."""
-    return Answer(status, body, PLAIN, {"X-Content-Type-Options": "nosniff"})
+    return HttpResponse(status, body, PLAIN, {"X-Content-Type-Options": "nosniff"})
 
 
-def _json(status: int, value: dict[str, Any] | list[Any], warnings: list[str] | None = None) -> Answer:
+def _json(status: int, value: dict[str, Any] | list[Any], warnings: list[str] | None = None) -> HttpResponse:
     if warnings and isinstance(value, dict):
         value = {**value, "warnings": warnings}
-    return Answer(status, wire.written(value))
+    return HttpResponse(status, wire.written(value))

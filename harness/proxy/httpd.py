@@ -38,7 +38,7 @@ class Request:
 
 
 @dataclass
-class Answer:
+class HttpResponse:
     status: int
     body: bytes = b""
     content_type: str = "application/json"
@@ -120,7 +120,7 @@ class Client:
             except _BrokenError as broken:
                 self.last = True
                 text = f"{broken.status} {_REASONS[broken.status]}".encode()
-                self._answer(Answer(broken.status, text, PLAIN), head=False)
+                self._answer(HttpResponse(broken.status, text, PLAIN), head=False)
                 return
             if request is None:
                 return
@@ -141,7 +141,7 @@ class Client:
             self._handle(request)
             self._ready(OUT)
 
-    def _answer(self, answer: Answer, *, head: bool) -> None:
+    def _answer(self, answer: HttpResponse, *, head: bool) -> None:
         lines = [f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}"]
         lines += [f"{name}: {value}" for name, value in answer.headers.items()]
         if answer.status != 204:
@@ -206,7 +206,7 @@ class Client:
 class HttpServer:
     """Accepts clients and hands their requests to the handler."""
 
-    def __init__(self, loop: Loop, resolver: Resolver, handler: Callable[[Request], Answer]) -> None:
+    def __init__(self, loop: Loop, resolver: Resolver, handler: Callable[[Request], HttpResponse]) -> None:
         self.loop = loop
         self.resolver = resolver
         self.handler = handler

@@ -17,7 +17,7 @@ EVENTS_KEPT = 2000
 PAST_TOXICS_KEPT = 200
 
 
-class Journal:
+class EventFile:
     """Remembers; the registry and the leases tell it."""
 
     def __init__(self, seed: int) -> None:

@@ -49,7 +49,7 @@ class Claim:
         self.undo("ttl ran out")
 
 
-class Lease:
+class ProxyLease:
     """A name with a time to live that its owner renews."""
 
     __slots__ = ("claims", "name", "timer", "ttl_ms", "until")
@@ -68,31 +68,31 @@ class Leases:
     def __init__(self, loop: Loop, note: Callable[..., None]) -> None:
         self.loop = loop
         self._note = note
-        self.leases: dict[str, Lease] = {}
+        self.leases: dict[str, ProxyLease] = {}
 
-    def get(self, name: str) -> Lease:
+    def get(self, name: str) -> ProxyLease:
         if name not in self.leases:
             raise ApiError("lease not found", 404)
         return self.leases[name]
 
-    def create(self, name: str, ttl_ms: int | None) -> Lease:
+    def create(self, name: str, ttl_ms: int | None) -> ProxyLease:
         if not name or ttl_ms is None:
             raise ApiError(f"missing required field: {'ttl' if name else 'name'}", 400)
         if name in self.leases:
             raise ApiError("lease already exists", 409)
-        lease = self.leases[name] = Lease(name, ttl_ms)
+        lease = self.leases[name] = ProxyLease(name, ttl_ms)
         self._note("lease_created", lease=name, ttl_ms=ttl_ms)
         self.renew(lease, None)
         return lease
 
-    def renew(self, lease: Lease, ttl_ms: int | None) -> None:
+    def renew(self, lease: ProxyLease, ttl_ms: int | None) -> None:
         lease.ttl_ms = ttl_ms or lease.ttl_ms
         if lease.timer is not None:
             lease.timer.cancel()
         lease.until = self.loop.now() + lease.ttl_ms / 1000
         lease.timer = self.loop.at(lease.until, lambda: self.end(lease, "lease ran out"))
 
-    def end(self, lease: Lease, why: str) -> None:
+    def end(self, lease: ProxyLease, why: str) -> None:
         """Undo all that was put in under a lease, the latest first."""
         del self.leases[lease.name]
         if lease.timer is not None:
@@ -102,7 +102,7 @@ class Leases:
             claim = lease.claims.pop()
             claim.undo(f"{why}: {lease.name}")
 
-    def shown(self, lease: Lease) -> dict[str, Any]:
+    def shown(self, lease: ProxyLease) -> dict[str, Any]:
         left_ms = max(0, round((lease.until - self.loop.now()) * 1000))
         things = [claim.name for claim in lease.claims]
         return {"name": lease.name, "ttl": lease.ttl_ms, "expires_in": left_ms, "holds": things}

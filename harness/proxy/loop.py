@@ -23,7 +23,7 @@ _SELECT_LIMIT = 1024
 _SHORT_S = 0.00015
 _LOOKS = range(64)
 _LONG_S = 0.0005
-_HOPES, _DESPAIR = 8, -200
+_SPIN_CREDIT, _SPIN_PENALTY = 8, -200
 
 
 class Timer:
@@ -59,7 +59,7 @@ class Loop:
 
     def __init__(self, *, portable: bool = False, eager: bool = False) -> None:
         self._eager = eager and hasattr(os, "sched_yield")
-        self._hopes = 0
+        self._spin_credit = 0
         self.poller = select.epoll() if hasattr(select, "epoll") and not portable else _Poll()
         self.now = time.monotonic
         self._handlers: dict[int, Callable[[int], None]] = {}
@@ -155,7 +155,7 @@ class Loop:
         left_s = timers[0][0] - self.now() if timers else None
         if left_s is not None and left_s <= 0:
             return self.poller.poll(0)
-        if self._hopes > 0 and (left_s is None or left_s > _FINE_S):
+        if self._spin_credit > 0 and (left_s is None or left_s > _FINE_S):
             ready = self._look()
             if ready:
                 return ready
@@ -177,7 +177,7 @@ class Loop:
                 break
             os.sched_yield()
         if self.now() - began > _LONG_S:
-            self._hopes = _DESPAIR
+            self._spin_credit = _SPIN_PENALTY
         return ready
 
     def _sleep(self, for_s: float | None) -> list[tuple[int, int]]:
@@ -187,9 +187,9 @@ class Loop:
         began = self.now()
         ready = self.poller.poll(for_s)
         if self.now() - began < _SHORT_S:
-            self._hopes = min(self._hopes + 2, _HOPES)
-        elif self._hopes > 0:
-            self._hopes -= 1
+            self._spin_credit = min(self._spin_credit + 2, _SPIN_CREDIT)
+        elif self._spin_credit > 0:
+            self._spin_credit -= 1
         return ready
 
     def _run_due(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from harness.proxy import entries
 from harness.proxy.address import AddressError, NotYetKnown, Place, Resolver, shown
 from harness.proxy.entries import Term
-from harness.proxy.journal import Journal
+from harness.proxy.journal import EventFile
 from harness.proxy.leases import Claim, Leases
 from harness.proxy.loop import Loop
 from harness.proxy.pipes import PipePool
@@ -25,7 +25,7 @@ class Registry:
         self.resolver = resolver
         self.seed = seed
         self.proxies: dict[str, Proxy] = {}
-        self.journal = Journal(seed)
+        self.journal = EventFile(seed)
         self.leases = Leases(loop, self.journal.note)
 
     # Proxies.

@@ -17,7 +17,7 @@ from harness.model.errors import HarnessError, ScenarioError
 from harness.model.expectations import Cleared, Detected, Recovered
 from harness.model.scenario import FaultStep
 from harness.model.units import parse_wall_s
-from harness.pytest_plugin.bench import Bench, Finished, calm_memory, line_of
+from harness.pytest_plugin.session_runner import Finished, SessionRunner, calm_memory, line_of
 from harness.runner.catalogue import Catalogue
 from harness.runner.draft import LONGEST_FAULT_S, Clause, Draft
 from harness.runner.open_run import CONFIRM_WITHIN_S, OpenRun
@@ -48,7 +48,9 @@ def plainly(method: Callable[P, T]) -> Callable[P, T]:
 class Chaos:
     """What a test does to its stack, and what it expects of it."""
 
-    def __init__(self, bench: Bench, draft: Draft, catalogue: Catalogue, links: Sequence[str] | str | None) -> None:
+    def __init__(
+        self, bench: SessionRunner, draft: Draft, catalogue: Catalogue, links: Sequence[str] | str | None
+    ) -> None:
         self._bench = bench
         self._draft = draft
         self._catalogue = catalogue

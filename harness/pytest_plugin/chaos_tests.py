@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from harness.backends.stackfile import resolve_stack
+from harness.description.stackfile import resolve_stack
 from harness.model.errors import HarnessError, ScenarioError, StackError
-from harness.pytest_plugin.bench import Finished, bench_of
 from harness.pytest_plugin.chaos import Chaos
-from harness.pytest_plugin.telling import error_text, last_logs, note_run, passes, verdict_text
+from harness.pytest_plugin.failure_text import error_text, last_logs, note_run, passes, verdict_text
+from harness.pytest_plugin.session_runner import Finished, session_runner_of
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.draft import Draft
 from harness.runner.session import RunEndedError
@@ -36,7 +36,7 @@ def chaos_for(item: pytest.Function) -> Chaos:
     try:
         name, settings = _marked(item)
         catalogue = Catalogue(resolve_stack(_seen_from(item, name)), Faults())
-        bench = bench_of(item.config)
+        bench = session_runner_of(item.config)
         links = settings.pop("links", None)
         draft = Draft(
             _run_name(item),

@@ -17,9 +17,9 @@ import pytest
 from harness.model.errors import HarnessError
 from harness.model.plan import Plan
 from harness.model.stack import StackDescription
-from harness.pytest_plugin.bench import Finished, bench_of
+from harness.pytest_plugin.failure_text import error_text, note_run, passes, verdict_text
+from harness.pytest_plugin.session_runner import Finished, session_runner_of
 from harness.pytest_plugin.settings import read_settings
-from harness.pytest_plugin.telling import error_text, note_run, passes, verdict_text
 from harness.runner.check import check_all
 from harness.runner.load import Loaded, load_file
 from harness.runner.plan import make_plans
@@ -85,7 +85,7 @@ class ScenarioItem(pytest.Item):
         """Do the run."""
         if self.config.getoption("setuponly", default=False):
             return
-        finished = bench_of(self.config).run(self.plan, self._stack)
+        finished = session_runner_of(self.config).run(self.plan, self._stack)
         note_run(self, finished)
         if finished.told:
             self.add_report_section("setup", "harness", "\n".join(finished.told))

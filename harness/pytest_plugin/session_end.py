@@ -112,7 +112,7 @@ class SessionEnd:
         return JudgedRun(run_dir, journal, verdict, error, None if written else write_run(run_dir, journal, verdict))
 
     def _tell(self, document: SuiteDocument, reports: Path) -> None:
-        from harness.pytest_plugin.telling import shown_path
+        from harness.pytest_plugin.failure_text import shown_path
 
         counts = document.counts
         said = f"{counts.passed} pass, {counts.fail} fail, {counts.unknown} unknown"

@@ -69,7 +69,7 @@ def _backend(config: pytest.Config) -> str:
     if given is None:
         return "local"
     from harness.model.errors import ScenarioError
-    from harness.runner.backends import check_backend
+    from harness.runner.backend_factory import check_backend
 
     try:
         check_backend(str(given))

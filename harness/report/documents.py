@@ -46,7 +46,7 @@ class Stayed(Frozen):
     met: bool | None
 
 
-class Recovery(Frozen):
+class RecoveryEntry(Frozen):
     """A bound that had to hold again: `after_lo_s`..`after_s` after revert (or injection)."""
 
     id: str
@@ -128,7 +128,7 @@ class RunRecord(Frozen):
     detection: tuple[Detection, ...] = ()
     quiet: tuple[QuietAlert, ...] = ()
     stays: tuple[Stayed, ...] = ()
-    recovery: tuple[Recovery, ...] = ()
+    recovery: tuple[RecoveryEntry, ...] = ()
     damage: Damage = Damage()
     twin: str | None = None
     sabotage: str | None = None

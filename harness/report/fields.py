@@ -15,7 +15,7 @@ from harness.report.documents import (
     KnownWeak,
     Quality,
     QuietAlert,
-    Recovery,
+    RecoveryEntry,
     RunDocument,
     RunRecord,
     Stayed,
@@ -74,7 +74,7 @@ def _record(journal: Journal, verdict: Verdict, quality: Quality | None) -> dict
         "quiet": tuple(q for c in verdict.of_kind("quiet") for q in _quiet(c)),
         "stays": tuple(_stayed(c) for c in verdict.of_kind("stays")),
         "recovery": tuple(
-            Recovery(id=c.id, probe=_text(c, "probe"), **_timed(c)) for c in verdict.of_kind("recovered")
+            RecoveryEntry(id=c.id, probe=_text(c, "probe"), **_timed(c)) for c in verdict.of_kind("recovered")
         ),
         "damage": verdict.damage,
         "twin": verdict.twin,

@@ -12,7 +12,7 @@ from harness.journal.records import Journal
 from harness.model.expectations import Expect
 from harness.model.readings import Hit, ProcessSeen
 from harness.model.verdict import ClauseResult, FaultReport, Value, Verdict
-from harness.report.documents import Detection, Recovery, RunDocument
+from harness.report.documents import Detection, RecoveryEntry, RunDocument
 from harness.report.excerpt import cited_lines
 from harness.report.fields import met, number
 from harness.report.figure import run_svg
@@ -126,7 +126,7 @@ def _figures(run: RunDocument, expect: Expect) -> list[Figure]:
     ]
 
 
-def _slowest(timed: Sequence[Detection | Recovery], wanted: bool) -> str:
+def _slowest(timed: Sequence[Detection | RecoveryEntry], wanted: bool) -> str:
     """Name the clause that the time at the top is of, and what it was allowed."""
     if not timed:
         return "not judged" if wanted else "not asked for"

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from harness.model.verdict import Damage, FaultReport, Value
-from harness.report.documents import Detection, Recovery, SuiteScenario
+from harness.report.documents import Detection, RecoveryEntry, SuiteScenario
 from harness.report.words import NEVER, NONE, count, seconds
 
 COLUMNS = ("scenario", "fault", "landed?", "detected after", "recovered after", "damage", "verdict")
@@ -77,7 +77,7 @@ def landed(faults: tuple[FaultReport, ...], twin: str | None) -> str:
     return "no" if confirmed == 0 else f"{confirmed} of {len(faults)}"
 
 
-def after(timed: tuple[Detection, ...] | tuple[Recovery, ...]) -> str:
+def after(timed: tuple[Detection, ...] | tuple[RecoveryEntry, ...]) -> str:
     """Say how long the slowest of them took; `never` where one never came."""
     if not timed:
         return NONE

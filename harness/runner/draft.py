@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from harness.backends.yamltree import Tree
+from harness.description.yamltree import Tree
 from harness.model.errors import ScenarioError
 from harness.model.expectations import Bound, Cleared, Detected, Expect, Quiet, Recovered
 from harness.model.nearest import did_you_mean

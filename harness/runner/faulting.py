@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from harness.journal.writer import JournalWriter
 from harness.model.errors import FaultError, HarnessError, JournalError
-from harness.model.fault import Fault, Landing
+from harness.model.fault import Confirmation, Fault
 from harness.model.readings import FaultSeen, FaultStage, Hit, Undo
 from harness.model.scenario import FaultStep
 
@@ -113,7 +113,7 @@ class Driver:
             try:
                 landing = await _within(self._limit_s(CONFIRM_S), "confirming", self._fault.confirm())
             except HarnessError as error:
-                landing = Landing(None, {"error": str(error)})
+                landing = Confirmation(None, {"error": str(error)})
             self._manifest()
             stage: FaultStage = "confirmed" if landing.landed and not confirmed else "effect"
             confirmed = confirmed or stage == "confirmed"
@@ -140,7 +140,7 @@ class Driver:
         self._manifest()
         self._say("reverted", lo_s, landing)
 
-    async def _gone(self, since_s: float) -> Landing:
+    async def _gone(self, since_s: float) -> Confirmation:
         while True:
             landing = await _within(self._limit_s(ABSENT_S), "looking whether it is gone", self._fault.absent())
             if landing.landed is False:
@@ -160,7 +160,7 @@ class Driver:
                 with contextlib.suppress(KeyError, TypeError, ValueError):  # a row that is not told apart by event time
                     self._on_hit((str(row.get("entity")), int(row["event_time"]), str(row["field"])))
 
-    def _say(self, stage: FaultStage, lo_s: float, landing: Landing | None = None) -> None:
+    def _say(self, stage: FaultStage, lo_s: float, landing: Confirmation | None = None) -> None:
         self._journal.write(
             FaultSeen(
                 fault=self._step.id,

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.backends.stackfile import resolve_stack
+from harness.description.stackfile import resolve_stack
 from harness.faults.command import KIND as COMMAND
 from harness.faults.command import is_gone, take_out
 from harness.journal.files import read
@@ -52,7 +52,7 @@ def _heal_stack(journal: Journal) -> list[str]:
         return []
     told = [note.data for _, note in journal.of(Note) if PROJECT in note.data]
     if not told:  # it was cut off before its stack was up; the labels tell what there may be
-        from harness.runner.manual import down_abandoned
+        from harness.runner.up_down import down_abandoned
 
         down_abandoned()
         return []

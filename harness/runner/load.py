@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.backends.yamltree import Tree, read_tree
+from harness.description.yamltree import Tree, read_tree
 from harness.model.errors import ScenarioError, StackError
 from harness.model.nearest import did_you_mean, nearest
 from harness.model.scenario import Scalar, Scenario

@@ -20,7 +20,7 @@ from harness.model.series import answer_series, reading_series
 from harness.model.stack import StackDescription
 from harness.runner.progress import OnProgress
 from harness.runner.run import TICK_S, Run
-from harness.runner.settling import LEAST_S, MARGIN_S, Recovery
+from harness.runner.settling import LEAST_S, MARGIN_S, RecoveryTracker
 from harness.runner.watching import Watchers
 from harness.seams import Seams
 
@@ -49,7 +49,7 @@ class OpenRun(Run):
         self._began_s: dict[str, float] = {}
         self._ended_s: dict[str, float] = {}
         self._held: dict[str, asyncio.Task[None]] = {}
-        self._recoveries: list[Recovery] = []
+        self._recoveries: list[RecoveryTracker] = []
 
     @property
     def run_dir(self) -> Path:
@@ -181,10 +181,10 @@ class OpenRun(Run):
     def _stage_s(self, fault: str, stage: str) -> float | None:
         return next((at_s for key, at_s in self._live.stages.items() if key == (fault, stage)), None)
 
-    async def _caught_up(self, clause: Recovered) -> Recovery:
+    async def _caught_up(self, clause: Recovered) -> RecoveryTracker:
         """Return a recovery that knows what has happened since its fault went in."""
         every_s = self.plan.stack.probe_every_s.get(clause.probe, 0.0)
-        recovery = Recovery(clause, every_s=every_s)
+        recovery = RecoveryTracker(clause, every_s=every_s)
         since_s = self._stage_s(clause.fault or "", "injected")
         now_s = self._settled_s()
         if since_s is not None:

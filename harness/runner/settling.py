@@ -18,7 +18,7 @@ LEAST_S = 1.0
 
 
 @dataclass
-class Recovery:
+class RecoveryTracker:
     """A recovery as it goes: broken yet, and good since when."""
 
     clause: Recovered
@@ -56,7 +56,9 @@ class Settling:
         self._live = live
         expect = plan.scenario.expect
         every_s = plan.stack.probe_every_s
-        self._recoveries = [Recovery(clause, every_s=every_s.get(clause.probe, 0.0)) for clause in expect.recovered]
+        self._recoveries = [
+            RecoveryTracker(clause, every_s=every_s.get(clause.probe, 0.0)) for clause in expect.recovered
+        ]
         self._seen: set[str] = set()
         self._first, self._last = plan.scenario.timeline[0].id, plan.scenario.timeline[-1].id
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.backends.yamltree import Tree
+from harness.description.yamltree import Tree
 from harness.model.errors import ScenarioError
 
 Place = tuple[str | int, ...]

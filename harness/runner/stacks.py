@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.backends.stackfile import resolve_stack
+from harness.description.stackfile import resolve_stack
 from harness.model.errors import ScenarioError, StackError
 from harness.model.scenario import Scalar
 from harness.model.stack import StackDescription

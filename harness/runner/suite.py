@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.backends.stackfile import resolve_stack
+from harness.description.stackfile import resolve_stack
 from harness.model import errors
 from harness.model.errors import BackendError, HarnessError
 from harness.model.plan import Plan
-from harness.runner.backends import Shared
+from harness.runner.backend_factory import Shared
 from harness.runner.progress import OnProgress, Progress
 from harness.runner.run import RunOutcome
 from harness.runner.worker import LINE_LIMIT

@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from harness.backends.stackfile import resolve_stack
+from harness.description.stackfile import resolve_stack
 from harness.model.errors import BackendError, HarnessError
 from harness.model.plan import Plan
 from harness.model.stack import StackDescription
-from harness.runner.backends import backend_for
+from harness.runner.backend_factory import backend_for
 from harness.runner.progress import Progress
 from harness.runner.run import Run, RunOutcome
 from harness.runner.warming import waiting_threads, warm_up

@@ -21,7 +21,7 @@ RENEW_S = 3.0
 CREATED = 201
 
 
-class Lease:
+class LeaseKeeper:
     """One lease on one proxy server, renewed until it is closed."""
 
     def __init__(self, api_url: str) -> None:

@@ -15,7 +15,7 @@ from harness.backends.compose.engine import _compose_command, connect
 from harness.backends.compose.leftovers import runs
 from harness.backends.local.backend import LocalBackend, start_zygote
 from harness.backends.local.zygote_handle import Zygote
-from harness.backends.stackfile import load_stack
+from harness.description.stackfile import load_stack
 from harness.model.backend import Backend, StackPlan
 from harness.model.stack import Link, StackDescription
 

@@ -12,7 +12,7 @@ from watching import MARKER, get
 
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.zygote_handle import Zygote
-from harness.backends.stackfile import load_stack
+from harness.description.stackfile import load_stack
 from harness.model.backend import StackPlan
 
 

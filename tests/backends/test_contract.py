@@ -213,7 +213,7 @@ async def test_only_planned_links_run_through_the_proxy(backend: Backend, plan: 
 
 
 async def disable(api: str, name: str) -> None:
-    from harness.backends.asking import request
+    from harness.backends.http_request import request
 
     address, port = api.removeprefix("http://").split(":")
     status, _ = await request("POST", address, int(port), f"/proxies/{name}", {"enabled": False})

@@ -18,7 +18,7 @@ from watching import below, eventually
 from harness.backends.local import linux, preflight, zygote_handle
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.zygote_handle import Zygote
-from harness.backends.stackfile import load_stack
+from harness.description.stackfile import load_stack
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
 

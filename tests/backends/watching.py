@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from harness.backends.asking import request
+from harness.backends.http_request import request
 from harness.backends.local import linux
 from harness.backends.local.zygote_handle import Zygote
 from harness.model.backend import Backend

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from calling import Called, Harness
 
-import harness.runner.doctor.ground
+import harness.onboarding.doctor.ground
 
 STACK = Path(__file__).parent / "doctor_stack"
 SCENARIO = """\
@@ -173,7 +173,7 @@ def test_an_engine_that_cannot_be_reached(clinic: Path, harness_: Harness, monke
 
 
 def test_leftovers_of_earlier_runs_are_told(clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness.runner.doctor.ground, "zygotes", lambda: iter([object()]))
+    monkeypatch.setattr(harness.onboarding.doctor.ground, "zygotes", lambda: iter([object()]))
     result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
     assert result.code == 0
     assert found(result)["ground other stacks"]["state"] == "note"

@@ -11,7 +11,7 @@ import pytest
 from calling import Harness, Runner
 
 import harness.runner.healing
-import harness.runner.manual
+import harness.runner.up_down
 from harness.cli.app import COMMANDS
 from harness.faults.table import FAULTS
 from harness.model.errors import BackendError
@@ -87,7 +87,7 @@ def test_up_runs_the_links_that_are_asked_for(good: Path, harness_: Harness, mon
         seen.append((getattr(stack, "name", ""), links))
         on_progress(Progress("small", 0.0, "note", "up in 1.0 s"))
 
-    monkeypatch.setattr(harness.runner.manual, "up", up)
+    monkeypatch.setattr(harness.runner.up_down, "up", up)
     assert harness_("up", "stack.compose.yaml", "--link", "server -> online").out == "up in 1.0 s\n"
     harness_("up", "stack.compose.yaml", "--links", "all")
     every = ("trainer -> object-store", "server -> object-store", "server -> online")
@@ -98,13 +98,13 @@ def test_a_stack_that_does_not_come_up(good: Path, harness_: Harness, monkeypatc
     def up(*_: object) -> None:
         raise BackendError("server will not start", remedy="see its log")
 
-    monkeypatch.setattr(harness.runner.manual, "up", up)
+    monkeypatch.setattr(harness.runner.up_down, "up", up)
     result = harness_("up", "stack.compose.yaml")
     assert (result.code, result.err) == (4, "server will not start — see its log\n")
 
 
 def test_down_and_heal(good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness.runner.manual, "down", lambda every: 2 if every else 1)
+    monkeypatch.setattr(harness.runner.up_down, "down", lambda every: 2 if every else 1)
     assert harness_("down").out == "1 stack stopped\n"
     assert harness_("down", "--all").out == "2 stacks stopped\n"
     harness_("run")

@@ -10,7 +10,7 @@ from small_stack import STACK
 
 from harness.backends.compose.engine import client
 from harness.backends.compose.leftovers import remove_run, runs
-from harness.backends.stackfile import load_stack
+from harness.description.stackfile import load_stack
 from harness.model.stack import StackDescription
 
 OURS = ("mlch-teststack-", "mlch-small-", "mlch-reference-")

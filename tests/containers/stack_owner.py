@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from harness.backends.compose.backend import ComposeBackend
-from harness.backends.stackfile import load_stack
+from harness.description.stackfile import load_stack
 from harness.model.backend import StackPlan
 from harness.model.stack import Link
 

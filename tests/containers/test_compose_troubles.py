@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from small_stack import STACK
 
-from harness.backends.asking import request
 from harness.backends.compose import engine
 from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.images import have_images
 from harness.backends.compose.leftovers import remove_run, runs
-from harness.backends.compose.startup import Trouble, compose_up
+from harness.backends.compose.startup import RetryableStartError, compose_up
+from harness.backends.http_request import request
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
 from harness.model.stack import Link, StackDescription
@@ -110,7 +110,7 @@ async def test_what_another_choice_may_mend_is_told_apart() -> None:
         "Pool overlaps with other one on this address space",
         "Bind for 0.0.0.0:1 failed: port is already allocated",
     ):
-        with pytest.raises(Trouble):
+        with pytest.raises(RetryableStartError):
             await compose_up(_command(said), 10.0)
 
 

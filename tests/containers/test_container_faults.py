@@ -21,7 +21,7 @@ from harness.backends.compose.containers import EngineContainers
 from harness.backends.compose.labels import RUN
 from harness.faults.table import FAULTS
 from harness.model.errors import FaultError
-from harness.model.fault import Fault, Landing
+from harness.model.fault import Confirmation, Fault
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 
@@ -87,7 +87,7 @@ def test_every_kind_that_needs_containers_is_here() -> None:
     assert {case.kind for case in CASES.values()} == {name for name, kind in FAULTS.items() if kind.in_containers}
 
 
-async def lands(fault: Fault) -> Landing:
+async def lands(fault: Fault) -> Confirmation:
     for _ in range(200):
         landing = await fault.confirm()
         if landing.landed:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.backends.stackfile import load_stack
+from harness.description.stackfile import load_stack
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mlflow"
 MADE_BY_INIT = ("compose.harness.yaml", "compose.fixed.yaml", "compose.fixed.harness.yaml", "scenarios", "reports")

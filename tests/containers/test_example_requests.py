@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.backends.interpolation import interpolate
+from harness.description.interpolation import interpolate
 from harness.probes.request_file import read_requests
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mlflow"

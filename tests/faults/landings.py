@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from harness.model.fault import Fault, Landing
+from harness.model.fault import Confirmation, Fault
 
 NOW_EVENT = 1_371_000_000
 
@@ -19,7 +19,7 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, within_s: f
         await asyncio.sleep(0.005)
 
 
-async def lands(fault: Fault, within_s: float = 8.0) -> Landing:
+async def lands(fault: Fault, within_s: float = 8.0) -> Confirmation:
     """Return the first landing that is one."""
     deadline = time.monotonic() + within_s
     while not (landing := await fault.confirm()).landed:

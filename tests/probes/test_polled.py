@@ -16,10 +16,10 @@ from servers import hang, serving
 from harness.model.readings import AlertsSeen, Reading
 from harness.model.stack import AlertSource, ProbeSpec
 from harness.probes import http
-from harness.probes.alerts import PrometheusAlerts
 from harness.probes.gauges import Gauges
 from harness.probes.http import NoAnswerError, metrics
 from harness.probes.polling import Clock, poll
+from harness.probes.prometheus_alerts import PrometheusAlerts
 
 LIMIT_S = 0.2
 

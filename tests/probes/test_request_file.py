@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.model.errors import ProbeError
-from harness.model.expected import Expected, matches
+from harness.model.response_match import Expected, matches
 from harness.probes.request_file import read_requests
 
 

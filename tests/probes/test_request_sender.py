@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from servers import Handler, hang, serving, until
 
 from harness.model.answers import ANSWER_PROBES
-from harness.model.expected import Expected
 from harness.model.readings import Answer, Gap
+from harness.model.response_match import Expected
 from harness.model.workload import WorkloadSpec
 from harness.probes.request_file import FileRequest, RequestFile, read_requests
 from harness.probes.request_sender import RequestSender

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.backends.stackfile import resolve_stack
+from harness.description.stackfile import resolve_stack
 from harness.model.errors import ScenarioError
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.draft import TO_COME, Draft

@@ -10,7 +10,7 @@ from refstack import eventtime as et
 from refstack.conditions import GRACE_S, all_conditions
 from refstack.rules import RULES, Alerts, Condition, Rule
 from refstack.schema import DELAY, ENTITIES, WEATHER
-from refstack.world import EventClock, Target, World, parse_metrics
+from refstack.world import ReplayClock, Target, World, parse_metrics
 
 RULE = Rule("X", "page", for_s=0.5, keep_s=1.0, summary="x")
 HELD = Condition("X", (("service", "s"),), 1.0)
@@ -73,7 +73,7 @@ def world() -> World:
     found = World({name: Target(name) for name in NAMES}, began_s=0.0)
     for target in found.targets.values():
         target.good({}, 100.0)
-    found.clock = EventClock(NOON, time.time(), 3600.0)
+    found.clock = ReplayClock(NOON, time.time(), 3600.0)
     found.stamps = {group: dict.fromkeys(ENTITIES, NOON - 300) for group in (DELAY, WEATHER)}
     found.complete, found.ever_complete = dict.fromkeys(ENTITIES, True), True
     return found

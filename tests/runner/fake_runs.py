@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 from real_servers import FakeBackend
 
 from harness.model.backend import JobResult
-from harness.model.fault import Fault, FaultKind, Landing, NoParameters
+from harness.model.fault import Confirmation, Fault, FaultKind, NoParameters
 from harness.model.plan import Plan, StackFacts
 from harness.model.scenario import Scenario
 from harness.model.stack import AlertSource, EventClock, ServiceSpec, StackDescription, WorkloadSpec
@@ -31,7 +31,7 @@ class ScriptedFault:
     """Each step does what the script has for it: an exception is raised, None hangs, anything else is fine."""
 
     def __init__(
-        self, rows: list[dict[str, Any]] | None = None, landings: list[Landing] | None = None, **script: Any
+        self, rows: list[dict[str, Any]] | None = None, landings: list[Confirmation] | None = None, **script: Any
     ) -> None:
         self.script = script
         self.on = False
@@ -58,18 +58,18 @@ class ScriptedFault:
         self.went_in.set()
         await self._do("inject")
 
-    async def confirm(self) -> Landing:
+    async def confirm(self) -> Confirmation:
         await self._do("confirm")
-        return self._landings.pop(0) if self._landings else Landing(self.on)
+        return self._landings.pop(0) if self._landings else Confirmation(self.on)
 
     async def revert(self, undo: dict[str, Any]) -> None:
         await self._do("revert")
         assert undo == {"put": "back"}
         self.on = False
 
-    async def absent(self) -> Landing:
+    async def absent(self) -> Confirmation:
         said = await self._do("absent")
-        return said if isinstance(said, Landing) else Landing(self.on)
+        return said if isinstance(said, Confirmation) else Confirmation(self.on)
 
     def manifest(self) -> list[dict[str, Any]]:
         taken, self._rows = self._rows, []

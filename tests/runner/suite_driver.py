@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from harness.backends.stackfile import load_stack
+from harness.description.stackfile import load_stack
 from harness.model.plan import Plan
 from harness.model.scenario import Scenario
 from harness.runner.catalogue import Catalogue, Faults

@@ -14,7 +14,7 @@ from fake_runs import ScriptedFault, plan_of
 from harness.journal.files import read
 from harness.journal.writer import JournalWriter
 from harness.model.errors import BackendError, FaultError, JournalError
-from harness.model.fault import Landing
+from harness.model.fault import Confirmation
 from harness.model.readings import Body, FaultSeen, Hit, Undo
 from harness.runner import faulting
 from harness.runner.faulting import Driver
@@ -26,7 +26,7 @@ def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(faulting, name, 0.05)
 
 
-class Bench:
+class SessionRunner:
     """A driver with its fault and its journal."""
 
     def __init__(self, folder: Path, **script: Any) -> None:
@@ -51,10 +51,10 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Any]:
-    made: list[Bench] = []
+    made: list[SessionRunner] = []
 
-    def make(**script: Any) -> Bench:
-        made.append(Bench(tmp_path, **script))
+    def make(**script: Any) -> SessionRunner:
+        made.append(SessionRunner(tmp_path, **script))
         return made[0]
 
     yield make
@@ -108,7 +108,7 @@ async def test_confirming_fails_or_hangs_and_goes_on(bench: Any, error: Exceptio
 
 
 async def test_an_effect_that_comes_late_is_confirmed_when_it_does(bench: Any) -> None:
-    it = bench(landings=[Landing(False), Landing(None), Landing(True, {"seen": 1}), Landing(False)])
+    it = bench(landings=[Confirmation(False), Confirmation(None), Confirmation(True, {"seen": 1}), Confirmation(False)])
     await it.driver.prepare()
     await it.driver.run()
     told = [(seen.stage, seen.landed) for seen in it.bodies(FaultSeen) if seen.stage in ("effect", "confirmed")]
@@ -131,7 +131,7 @@ async def test_reverting_fails_or_hangs_and_can_be_tried_again(bench: Any, error
 
 
 async def test_a_fault_that_is_never_seen_to_be_gone(bench: Any) -> None:
-    it = bench(absent=Landing(True, {"left": 1}))
+    it = bench(absent=Confirmation(True, {"left": 1}))
     await it.driver.prepare()
     await it.driver.run()
     failed = it.bodies(FaultSeen)[-1]

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from fake_runs import ScriptedFault, SmallBackend, plan_of, scripted
 
-from harness.backends.stackfile import load_stack
+from harness.description.stackfile import load_stack
 from harness.journal.files import read
 from harness.model.readings import Answer, Reading
 from harness.runner import run as run_module

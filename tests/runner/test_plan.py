@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from scenario_files import GOOD, STACK, changed, loaded
 
-from harness.backends.stackfile import load_stack
+from harness.description.stackfile import load_stack
 from harness.model.plan import Plan, Twin
 from harness.model.units import Unit
 from harness.runner.plan import control_of, make_plans, not_sabotaged

@@ -22,7 +22,7 @@ from harness.runner.progress import Progress
 from harness.runner.run import Run
 
 
-class Bench:
+class SessionRunner:
     """One run with its stack, its fault and what it told."""
 
     def __init__(self, folder: Path, address: str) -> None:
@@ -54,8 +54,8 @@ async def stack() -> AsyncIterator[tuple[SmallStack, str]]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, stack: tuple[SmallStack, str], monkeypatch: pytest.MonkeyPatch) -> Bench:
-    made = Bench(tmp_path, stack[1])
+def bench(tmp_path: Path, stack: tuple[SmallStack, str], monkeypatch: pytest.MonkeyPatch) -> SessionRunner:
+    made = SessionRunner(tmp_path, stack[1])
     monkeypatch.setattr(run_module, "Faults", lambda: scripted(made.fault))
     monkeypatch.setattr(settling, "LEAST_S", 0.1)
     sane = tuple(bound.model_copy(update={"over": 0.2}) for bound in gate.SANE)
@@ -63,7 +63,7 @@ def bench(tmp_path: Path, stack: tuple[SmallStack, str], monkeypatch: pytest.Mon
     return made
 
 
-async def test_from_start_to_end(bench: Bench) -> None:
+async def test_from_start_to_end(bench: SessionRunner) -> None:
     outcome = await bench.run().go()
     assert outcome.error is None
     journal = bench.journal()
@@ -79,13 +79,15 @@ async def test_from_start_to_end(bench: Bench) -> None:
     assert next(p.text for p in bench.told if p.what == "phase") == "starting"
 
 
-async def test_a_control_goes_through_the_same_motions_without_the_fault(bench: Bench) -> None:
+async def test_a_control_goes_through_the_same_motions_without_the_fault(bench: SessionRunner) -> None:
     await bench.run(twin="control").go()
     assert bench.fault.calls == []
     assert bench.journal().closed.reason == "completed"
 
 
-async def test_a_gate_that_is_not_met_says_what_was_missing(bench: Bench, stack: tuple[SmallStack, str]) -> None:
+async def test_a_gate_that_is_not_met_says_what_was_missing(
+    bench: SessionRunner, stack: tuple[SmallStack, str]
+) -> None:
     firing = {"labels": {"alertname": "Broken"}, "state": "firing"}
     stack[0].alerts = [firing]
     expect = {"detected": [{"id": "seen", "alert": "Broken", "within": "1s"}]}
@@ -97,7 +99,7 @@ async def test_a_gate_that_is_not_met_says_what_was_missing(bench: Bench, stack:
 
 
 @pytest.mark.parametrize("step", ["prepare", "inject", "revert"])
-async def test_a_fault_that_fails_is_recorded_and_the_run_comes_to_its_end(bench: Bench, step: str) -> None:
+async def test_a_fault_that_fails_is_recorded_and_the_run_comes_to_its_end(bench: SessionRunner, step: str) -> None:
     bench.fault.script[step] = FaultError("no")
     outcome = await bench.run().go()
     assert outcome.error is None
@@ -106,7 +108,7 @@ async def test_a_fault_that_fails_is_recorded_and_the_run_comes_to_its_end(bench
     assert bench.backend.calls[-1] == "stop"
 
 
-async def test_all_faults_are_made_ready_before_the_first_goes_in(bench: Bench) -> None:
+async def test_all_faults_are_made_ready_before_the_first_goes_in(bench: SessionRunner) -> None:
     prepare = bench.fault.prepare
 
     async def as_slow_as_it_comes() -> dict[str, Any]:
@@ -122,7 +124,7 @@ async def test_all_faults_are_made_ready_before_the_first_goes_in(bench: Bench) 
     assert "prepare" not in bench.fault.calls[bench.fault.calls.index("inject") :]
 
 
-async def test_a_fault_that_cannot_be_made_is_recorded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fault_that_cannot_be_made_is_recorded(bench: SessionRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> Any:
         raise FaultError("no such thing")
 
@@ -133,7 +135,7 @@ async def test_a_fault_that_cannot_be_made_is_recorded(bench: Bench, monkeypatch
     assert bench.stages() == ["failed"]
 
 
-async def test_a_stack_that_does_not_start_is_an_error_with_the_journal_closed(bench: Bench) -> None:
+async def test_a_stack_that_does_not_start_is_an_error_with_the_journal_closed(bench: SessionRunner) -> None:
     async def start(_: Any) -> Any:
         raise BackendError("the service server did not start")
 
@@ -145,7 +147,7 @@ async def test_a_stack_that_does_not_start_is_an_error_with_the_journal_closed(b
     assert bench.backend.calls == ["stop"]
 
 
-async def test_a_dead_fault_proxy_ends_the_run_and_heals(bench: Bench) -> None:
+async def test_a_dead_fault_proxy_ends_the_run_and_heals(bench: SessionRunner) -> None:
     bench.backend.events_seen = [ProcessEvent(FAULT_PROXY, "killed", 0.0, signal=9)]
     outcome = await bench.run().go()
     assert isinstance(outcome.error, BackendError)
@@ -153,7 +155,7 @@ async def test_a_dead_fault_proxy_ends_the_run_and_heals(bench: Bench) -> None:
     assert bench.journal().closed.reason == "error"
 
 
-def at_phase(run: Run, bench: Bench, text: str, act: Callable[[], object]) -> None:
+def at_phase(run: Run, bench: SessionRunner, text: str, act: Callable[[], object]) -> None:
     """Act in the moment in which a run tells of something."""
     inner = bench.told.append
 
@@ -171,7 +173,7 @@ def at_phase(run: Run, bench: Bench, text: str, act: Callable[[], object]) -> No
      "it reverted", "observing", "observed", "stopping"],
 )  # fmt: skip
 @pytest.mark.parametrize("times", [1, 3])
-async def test_stopped_at_any_moment_it_heals_and_closes(bench: Bench, moment: str, times: int) -> None:
+async def test_stopped_at_any_moment_it_heals_and_closes(bench: SessionRunner, moment: str, times: int) -> None:
     run = bench.run()
     task = asyncio.create_task(run.go())
 
@@ -193,7 +195,7 @@ async def test_stopped_at_any_moment_it_heals_and_closes(bench: Bench, moment: s
 
 
 @pytest.mark.parametrize("moment", ["gate", "it confirmed", "observing", "stopping"])
-async def test_a_full_disk_is_one_clear_error_and_keeps_no_fault_in(bench: Bench, moment: str) -> None:
+async def test_a_full_disk_is_one_clear_error_and_keeps_no_fault_in(bench: SessionRunner, moment: str) -> None:
     run = bench.run()
 
     def fill() -> None:
@@ -212,7 +214,7 @@ async def test_a_full_disk_is_one_clear_error_and_keeps_no_fault_in(bench: Bench
 
 
 async def test_a_healing_that_hangs_is_given_up_and_the_stack_is_stopped(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: SessionRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_module, "HEAL_S", 0.2)
     bench.fault.script["revert"] = None
@@ -225,7 +227,7 @@ async def test_a_healing_that_hangs_is_given_up_and_the_stack_is_stopped(
     assert bench.journal().closed is not None
 
 
-async def test_a_workload_that_cannot_be_made(bench: Bench) -> None:
+async def test_a_workload_that_cannot_be_made(bench: SessionRunner) -> None:
     bench.workload.unlink()
     outcome = await bench.run().go()
     assert isinstance(outcome.error, BackendError)

@@ -13,12 +13,12 @@ from typing import Any
 
 from harness.backends.compose import proxies
 from harness.backends.compose.backend import ComposeBackend
-from harness.backends.compose.containers_of import Seen, containers_of
+from harness.backends.compose.containers_of import ContainerSnapshot, containers_of
 from harness.backends.compose.engine import Engine
 from harness.backends.compose.labels import LINKS, run_labels
 from harness.backends.compose.layout import API_PORT, Layout, ProxyBox
 from harness.backends.compose.logs import BEGINNING, lines_since
-from harness.backends.compose.places import Places
+from harness.backends.compose.service_addresses import ServiceAddresses
 from harness.backends.compose.startup import Readiness
 from harness.backends.plans import check_links, check_settings
 from harness.model.backend import StackInfo, StackPlan
@@ -94,10 +94,10 @@ class AttachedBackend(ComposeBackend):
             owned=False,
         )
 
-    async def _look_on(self, engine: Engine, plan: StackPlan, found: list[Seen]) -> None:
+    async def _look_on(self, engine: Engine, plan: StackPlan, found: list[ContainerSnapshot]) -> None:
         project = self._project = self._attached
         layout = _layout(project, found, plan.links)
-        self._places = Places(self._description, layout, engine)
+        self._places = ServiceAddresses(self._description, layout, engine)
         api = {box.name: self._places.place(box.name, API_PORT) for box in layout.boxes}
         self._links = {
             name: end for name, end in proxies.endpoints(layout, api).items() if name in {k.name for k in plan.links}
@@ -129,7 +129,7 @@ def _projects(engine: Engine) -> list[str]:
     return sorted({one["Labels"][label] for one in engine.client.api.containers(filters={"label": label})})
 
 
-def _layout(project: str, found: list[Seen], wanted: tuple[Link, ...]) -> Layout:
+def _layout(project: str, found: list[ContainerSnapshot], wanted: tuple[Link, ...]) -> Layout:
     """Return where everything is. Raises BackendError for a link that no proxy of the stack leads."""
     addresses = {(one.service, network): at for one in found for network, at in one.addresses.items()}
     published = {(one.service, inside): outside for one in found for inside, outside in one.ports.items()}

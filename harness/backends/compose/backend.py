@@ -18,16 +18,16 @@ from urllib.parse import urlsplit
 from harness.backends.compose import project as projects
 from harness.backends.compose import proxies
 from harness.backends.compose.containers import EngineContainers
-from harness.backends.compose.containers_of import Seen, containers_of
+from harness.backends.compose.containers_of import ContainerSnapshot, containers_of
 from harness.backends.compose.engine import Engine, connect
 from harness.backends.compose.follow import EventStream
 from harness.backends.compose.labels import run_labels
 from harness.backends.compose.leftovers import remove_run
 from harness.backends.compose.logs import lines_since, tail, write_logs
-from harness.backends.compose.places import Places
 from harness.backends.compose.processes import Processes
+from harness.backends.compose.service_addresses import ServiceAddresses
 from harness.backends.compose.start import Start, lay_out
-from harness.backends.compose.startup import Readiness, Trouble
+from harness.backends.compose.startup import Readiness, RetryableStartError
 from harness.backends.events import EventLog
 from harness.backends.jobs import run_job
 from harness.backends.plans import check_links, check_settings
@@ -57,7 +57,7 @@ class ComposeBackend:
         self._keep = keep
         self._engine: Engine | None = None
         self._project: str | None = None
-        self._places: Places | None = None
+        self._places: ServiceAddresses | None = None
         self._events: EventStream | None = None
         self._log = EventLog()
         self._readiness: Readiness | None = None
@@ -86,7 +86,7 @@ class ComposeBackend:
             try:
                 await self._bring_up(engine, plan, document, folder)
                 break
-            except Trouble as trouble:
+            except RetryableStartError as trouble:
                 await self.stop()
                 if attempt == TRIES:
                     raise BackendError(f"addresses or ports are taken, {TRIES} times: {trouble}") from None
@@ -114,7 +114,7 @@ class ComposeBackend:
         layout = await asyncio.to_thread(lay_out, engine, plan, document)
         project = self._project = layout.project
         labels = run_labels(project, self._description.name, kept=self._keep)
-        self._places = Places(self._description, layout, engine)
+        self._places = ServiceAddresses(self._description, layout, engine)
         events = self._take_hold(engine, project, labels)
         run_file = projects.RunFile(document, plan, layout, labels, self._keep, engine.loopback)
         start = Start(
@@ -227,11 +227,11 @@ class ComposeBackend:
         told = await asyncio.gather(*(self._inspected(seen[n]) for n in self._description.services if n in seen))
         return tuple(self._status(one, about) for one, about in told)
 
-    async def _inspected(self, seen: Seen) -> tuple[Seen, dict[str, Any]]:
+    async def _inspected(self, seen: ContainerSnapshot) -> tuple[ContainerSnapshot, dict[str, Any]]:
         engine = await self._connected()
         return seen, await asyncio.to_thread(engine.client.api.inspect_container, seen.id)
 
-    def _status(self, seen: Seen, about: dict[str, Any]) -> ServiceStatus:
+    def _status(self, seen: ContainerSnapshot, about: dict[str, Any]) -> ServiceStatus:
         state = CONTAINER_STATES.get(seen.state, "exited")
         down = state == "exited" and seen.service in self._acting().suppressed
         pid = about["State"]["Pid"] or None
@@ -305,11 +305,11 @@ class ComposeBackend:
         assert self._places is not None
         return self._places.host(service)
 
-    async def _pids(self, seen: Mapping[str, Seen]) -> dict[str, int]:
+    async def _pids(self, seen: Mapping[str, ContainerSnapshot]) -> dict[str, int]:
         told = await asyncio.gather(*(self._inspected(seen[n]) for n in self._description.services if n in seen))
         return {one.service: about["State"]["Pid"] for one, about in told if about["State"]["Pid"]}
 
-    async def _seen(self) -> list[Seen]:
+    async def _seen(self) -> list[ContainerSnapshot]:
         engine, project = await self._connected(), self._project
         return await asyncio.to_thread(containers_of, engine.client, project) if project is not None else []
 

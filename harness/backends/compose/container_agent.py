@@ -17,7 +17,7 @@ from harness.backends.compose import container_disks as disks
 from harness.backends.compose import container_limits as limits
 from harness.backends.compose import container_packets as packets
 from harness.backends.compose import container_processes as processes
-from harness.backends.compose.container_ground import Answer, TaskError, belongs
+from harness.backends.compose.container_common import Answer, TaskError, belongs
 
 TASKS: dict[str, Callable[..., Answer]] = {
     "signal": processes.send_signal,

@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from harness.backends.compose.container_ground import Answer, TaskError, enter, mount_of, mountinfo
+from harness.backends.compose.container_common import Answer, TaskError, enter, mount_of, mountinfo
 
 MS_REMOUNT, MS_BIND, MS_RDONLY, MS_RELATIME = 32, 4096, 1, 1 << 21
 KEPT_FLAGS = {2: 2, 4: 4, 8: 8, 1024: 1024, 2048: 2048, 4096: MS_RELATIME}  # of statvfs, as mount(2) knows them

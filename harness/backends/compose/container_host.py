@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.backends.compose.container_calls import engine_call
-from harness.backends.compose.container_ground import belongs
+from harness.backends.compose.container_common import belongs
 from harness.model.errors import FaultError, HarnessError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.backends.compose.container_ground import Answer, TaskError, group, numbers
+from harness.backends.compose.container_common import Answer, TaskError, group, numbers
 
 V1_UNLIMITED = 1 << 62
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from harness.backends.compose.container_ground import Answer, TaskError, enter
+from harness.backends.compose.container_common import Answer, TaskError, enter
 
 DISCARD_PORT = 9
 

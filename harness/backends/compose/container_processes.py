@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from harness.backends.compose.container_ground import Answer, TaskError, belongs, group, numbers
+from harness.backends.compose.container_common import Answer, TaskError, belongs, group, numbers
 
 INITS = ("docker-init", "tini", "dumb-init", "catatonit")
 """Programs that only stand before the service: `init: true` puts the first of them there."""

@@ -13,7 +13,7 @@ from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 from harness.backends.compose.container_calls import engine_call
-from harness.backends.compose.container_ground import TaskError
+from harness.backends.compose.container_common import TaskError
 from harness.backends.compose.container_host import EngineHost
 from harness.backends.compose.container_networks import connect, disconnect, networks_of
 from harness.backends.compose.container_processes import send_signal

@@ -13,7 +13,7 @@ _EXIT = re.compile(r"\((\d+)\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ContainerSnapshot:
     """One container, as the engine's list of containers has it."""
 
     id: str
@@ -30,7 +30,7 @@ class Seen:
     """Ports inside, with those on the host that they are published at."""
 
 
-def containers_of(client: Any, project: str) -> list[Seen]:
+def containers_of(client: Any, project: str) -> list[ContainerSnapshot]:
     """Return the containers of a project, whatever their state. Blocks."""
     raw = client.api.containers(all=True, filters={"label": [f"{PROJECT}={project}"]})
     return [
@@ -40,12 +40,12 @@ def containers_of(client: Any, project: str) -> list[Seen]:
     ]
 
 
-def _seen(raw: dict[str, Any]) -> Seen:
+def _seen(raw: dict[str, Any]) -> ContainerSnapshot:
     status = str(raw.get("Status", ""))
     health = next((word for word in ("unhealthy", "healthy", "health: starting") if f"({word})" in status), None)
     code = _EXIT.search(status) if raw["State"] in ("exited", "restarting", "dead") else None
     networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
-    return Seen(
+    return ContainerSnapshot(
         id=raw["Id"],
         service=raw["Labels"].get(SERVICE, ""),
         state=str(raw["State"]),

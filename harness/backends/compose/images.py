@@ -14,7 +14,7 @@ from typing import Any
 from harness.backends.compose import proxies
 from harness.backends.compose.engine import Engine, connect
 from harness.backends.compose.project import composed, images_of
-from harness.backends.compose.startup import Trouble, compose_up
+from harness.backends.compose.startup import RetryableStartError, compose_up
 from harness.model.errors import BackendError
 from harness.model.stack import StackDescription
 
@@ -84,7 +84,7 @@ def _build(engine: Engine, document: dict[str, Any], images: dict[str, str], nam
         command = engine.run_compose("mlch-build", str(file), ["build", *once.values()], BUILD_S, str(folder))
         try:
             asyncio.run(compose_up(command, BUILD_S))
-        except Trouble as trouble:
+        except RetryableStartError as trouble:
             raise BackendError(f"the images could not be built: {trouble}") from None
         except BackendError as error:
             raise BackendError(f"the images of {', '.join(names)} could not be built: {error}") from error

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from harness.backends.compose.containers_of import Seen, containers_of
+from harness.backends.compose.containers_of import ContainerSnapshot, containers_of
 from harness.model.errors import BackendError
 
 MOST_LINES = 20000
@@ -55,7 +55,7 @@ def write_logs(client: Any, project: str, folder: Path) -> None:
     import docker.errors
     import requests
 
-    def write(one: Seen) -> None:
+    def write(one: ContainerSnapshot) -> None:
         with contextlib.suppress(docker.errors.DockerException, requests.RequestException, OSError):
             (folder / f"{one.service}.log").write_bytes(client.api.logs(one.id, tail=MOST_LINES))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.backends.compose.layout import Layout, ProxyBox, for_the_rest
-from harness.backends.composefile import filled_in, read_compose
+from harness.description.composefile import filled_in, read_compose
 from harness.model.backend import StackPlan
 from harness.model.stack import StackDescription
 

@@ -16,9 +16,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from harness.backends.asking import request
 from harness.backends.compose.labels import LINKS
 from harness.backends.compose.layout import API_PORT, Layout, ProxyBox
+from harness.backends.http_request import request
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError
 from harness.model.nearest import did_you_mean

@@ -12,10 +12,10 @@ from typing import Any
 from harness.backends.compose import layout as layouts
 from harness.backends.compose import project as projects
 from harness.backends.compose import proxies
-from harness.backends.compose.containers_of import Seen, containers_of
+from harness.backends.compose.containers_of import ContainerSnapshot, containers_of
 from harness.backends.compose.engine import Engine
 from harness.backends.compose.layout import Layout
-from harness.backends.compose.places import Places
+from harness.backends.compose.service_addresses import ServiceAddresses
 from harness.backends.compose.startup import compose_up
 from harness.model.backend import LinkEndpoint, StackPlan
 from harness.model.errors import BackendError
@@ -74,7 +74,7 @@ class Start:
         """Remove the file: a run's folder is shown to others, and the settings in the file are not theirs to see."""
         self._file.unlink(missing_ok=True)
 
-    async def links(self, places: Places) -> dict[str, LinkEndpoint]:
+    async def links(self, places: ServiceAddresses) -> dict[str, LinkEndpoint]:
         """Start the proxies and make the links, before any consumer starts. Raises BackendError, or Trouble."""
         names = [box.name for box in self._layout.boxes]
         if not names:
@@ -83,7 +83,7 @@ class Start:
         archive = proxies.program() if proxies.proxy_kind() == "harness" else None
         api = self._engine.client.api
 
-        def begin(one: Seen) -> None:
+        def begin(one: ContainerSnapshot) -> None:
             if archive is not None:
                 api.put_archive(one.id, "/", archive)
             api.start(one.id)
@@ -105,7 +105,7 @@ class Start:
         command = self._engine.run_compose(self._layout.project, str(self._file), words, self._within_s, self._folder)
         await compose_up(command, self._within_s)
 
-    async def _seen(self) -> list[Seen]:
+    async def _seen(self) -> list[ContainerSnapshot]:
         return await asyncio.to_thread(containers_of, self._engine.client, self._layout.project)
 
     async def _explained(self, error: BackendError, tail: Callable[[str, int], list[str]]) -> BackendError:

@@ -15,8 +15,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from harness.backends.asking import healthy
-from harness.backends.compose.containers_of import Seen
+from harness.backends.compose.containers_of import ContainerSnapshot
+from harness.backends.http_request import healthy
 from harness.model.backend import ProcessEvent
 from harness.model.errors import BackendError
 from harness.model.stack import StackDescription
@@ -48,7 +48,7 @@ _TROUBLES = {
 }
 
 
-class Trouble(Exception):  # noqa: N818 - it says what may be tried again
+class RetryableStartError(Exception):
     """Something that another choice of addresses or ports may mend."""
 
 
@@ -64,7 +64,7 @@ async def compose_up(command: subprocess.Popen[str], within_s: float) -> str:
     if command.returncode == 0:
         return output
     if OVERLAP.search(output) or PORT_TAKEN.search(output):
-        raise Trouble(output)
+        raise RetryableStartError(output)
     for pattern, (what, remedy) in _TROUBLES.items():
         if re.search(pattern, output, re.IGNORECASE):
             raise BackendError(f"{what}: {_last(output)}", remedy=remedy)
@@ -87,7 +87,9 @@ def _last(output: str, lines: int = 2) -> str:
 class Readiness:
     """Waits until every service of a stack is ready, or one gives up."""
 
-    def __init__(self, description: StackDescription, seen: Callable[[], Sequence[Seen]], tail: Tail) -> None:
+    def __init__(
+        self, description: StackDescription, seen: Callable[[], Sequence[ContainerSnapshot]], tail: Tail
+    ) -> None:
         """`seen` asks the engine for the containers, and blocks; `tail` gives a service's last log lines."""
         self._description = description
         self._seen = seen
@@ -115,7 +117,9 @@ class Readiness:
                 raise await self._error(late, what)
             await asyncio.sleep(POLL_S)
 
-    async def _is_ready(self, name: str, seen: Seen | None, address: Callable[[str], tuple[str, int] | None]) -> bool:
+    async def _is_ready(
+        self, name: str, seen: ContainerSnapshot | None, address: Callable[[str], tuple[str, int] | None]
+    ) -> bool:
         if name in self._ready:
             return True
         if seen is None:

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Mapping
 
-from harness.backends.asking import request
+from harness.backends.http_request import request
 from harness.backends.local.addresses import PROXY_PORT, Addresses
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.backends.asking import port_is_taken
+from harness.backends.http_request import port_is_taken
 from harness.backends.local.addresses import MOST_LINKS, Addresses
 from harness.backends.local.layout import missing_program
 from harness.backends.plans import check_links, check_settings

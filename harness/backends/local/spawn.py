@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.backends.local import linux
-from harness.backends.yielding import NICENESS
+from harness.backends.priority import NICENESS
 
 _PYTHONS = ("python", "python3")
 

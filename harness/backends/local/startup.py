@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
-from harness.backends.asking import until_healthy
+from harness.backends.http_request import until_healthy
 from harness.backends.local.addresses import Addresses
 from harness.model.backend import FAULT_PROXY, ProcessEvent
 from harness.model.errors import BackendError

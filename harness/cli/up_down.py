@@ -1,0 +1,72 @@
+"""`harness up`, `down` and `heal`: a stack by hand, and putting right what a killed run left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.exit_codes import FAIL, PASS, say
+from harness.model.errors import ScenarioError
+from harness.model.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from harness.model.stack import StackDescription
+
+
+@click.command()
+@click.argument("stack", default="reference")
+@click.option("--link", "links", multiple=True, metavar="'A -> B'", help="Run this link through the fault proxy.")
+@click.option("--links", "every", type=click.Choice(["all"]), help="Run every link through the fault proxy.")
+@click.option("--backend", default="local", show_default=True, help="What runs the stack: local or compose.")
+def up(stack: str, links: tuple[str, ...], every: str | None, backend: str) -> int:
+    """Start a stack and keep it running: until Ctrl-C or `harness down`; containers until `harness down`."""
+    from harness.description.stackfile import resolve_stack
+    from harness.runner.backend_factory import check_backend
+    from harness.runner.up_down import up as start
+
+    check_backend(backend)
+    description = resolve_stack(stack)
+    start(description, _links(description, links, every == "all"), backend, lambda step: click.echo(step.text))
+    return PASS
+
+
+def _links(stack: StackDescription, asked: tuple[str, ...], all_links: bool) -> tuple[str, ...]:
+    known = tuple(link.name for link in stack.links)
+    for name in asked:
+        if name not in known:
+            raise ScenarioError(f"unknown link {name!r}", field="--link", remedy=did_you_mean(name, known))
+    return known if all_links else tuple(name for name in known if name in asked)
+
+
+@click.command()
+@click.option("--all", "every", is_flag=True, help="Stop every stack of yours, runs and leftovers included.")
+def down(every: bool) -> int:
+    """Stop stacks that `harness up` started."""
+    from harness.runner.up_down import down as stop
+
+    stopped = stop(every)
+    click.echo(f"{stopped} stack{'s' if stopped != 1 else ''} stopped")
+    return PASS
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+def heal(paths: tuple[Path, ...]) -> int:
+    """Take out, from the journals alone, the faults that killed runs left in."""
+    from harness.cli.folders import run_folder
+    from harness.journal.files import NAME as JOURNAL
+    from harness.runner.healing import heal as take_out
+
+    given = paths or (Path("reports"),)
+    runs = [found.parent for path in given for found in sorted(path.glob(f"**/{JOURNAL}"))]
+    runs += [run_folder(path) for path in given if path.name == JOURNAL]
+    if not runs:
+        where = ", ".join(str(path) for path in given)
+        raise ScenarioError(f"no run found in {where}", remedy=f"give folders in which there are runs ({JOURNAL})")
+    left = take_out(runs)
+    for text in left:
+        say(text)
+    click.echo(f"{len(runs)} run{'s' if len(runs) != 1 else ''} looked at, {len(left)} left to heal by hand")
+    return FAIL if left else PASS

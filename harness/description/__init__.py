@@ -1,0 +1,1 @@
+"""Reads a stack's compose files and their `x-harness` fields into the model."""

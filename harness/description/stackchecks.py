@@ -1,0 +1,141 @@
+"""Names inside a stack description that must be names of its services.
+
+A URL whose host is one plain word, a switch, a store, a dependency: each must name a service, and dependencies must
+not run in a circle. Met here, before anything starts, rather than as a probe that never answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel
+
+from harness.description.yamltree import Tree
+from harness.model.nearest import did_you_mean
+from harness.model.stack import StackDescription
+
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+PLACEHOLDERS = ("address", "port", "dir", "data")
+_TOP = "x-harness"
+
+
+def check_names(description: StackDescription, tree: Tree) -> None:
+    """Raise StackError for the first name that is not a service's."""
+    services = description.services
+    for path, name in _service_names(description):
+        if name not in services:
+            raise tree.error(path, f"unknown service {name!r}", did_you_mean(name, services))
+    _check_event_times(description, tree)
+    _check_conditions(description, tree)
+    _check_circles(description, tree)
+    _check_placeholders(description, tree)
+
+
+def _service_names(description: StackDescription) -> Iterator[tuple[Sequence[str | int], str]]:
+    """Yield every place where a service is named, and the name."""
+    for service in description.services.values():
+        for name in service.depends_on:
+            yield ("services", service.name, "depends_on", name), name
+    for index, link in enumerate(description.more_links):
+        for name in link.split(" -> "):
+            yield (_TOP, "links", index), name
+    for field in ("alerts", "recoveries"):
+        for key, item in getattr(description, field).items():
+            if item.off is not None:
+                yield (_TOP, field, key, "off", "service"), item.off.service
+    for field in ("datasets", "keyspaces"):
+        for key, item in getattr(description, field).items():
+            yield (_TOP, field, key, "service"), item.service
+    if description.integrity.store is not None:
+        yield (_TOP, "integrity", "store", "service"), description.integrity.store.service
+    for path, url in _texts_called("url", description, (_TOP,)):
+        host = host_of(url)
+        if host is not None and "." not in host and ":" not in host and host != "localhost":
+            yield path, host
+    for name, probe in description.probes.items():
+        yield from _texts_called("service", probe, (_TOP, "probes", name))
+
+
+def host_of(url: str) -> str | None:
+    """Return the host that a URL names; None for one that is a secret, or that names a file."""
+    if not url or url.startswith(("${secret:", "sqlite")):
+        return None
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _texts_called(wanted: str, value: Any, path: Sequence[str | int]) -> Iterator[tuple[Sequence[str | int], str]]:
+    """Yield every text in a field of that name, with its place in the file."""
+    if isinstance(value, BaseModel):
+        probe_kind = getattr(value, "kind", None) if hasattr(value, "settings") else None
+        for name, field in type(value).model_fields.items():
+            if name == "services":
+                continue
+            inside = getattr(value, name)
+            key = str(probe_kind) if probe_kind and name == "settings" else field.alias or name
+            if name == wanted and isinstance(inside, str):
+                yield (*path, key), inside
+            else:
+                yield from _texts_called(wanted, inside, (*path, key))
+    elif isinstance(value, dict):
+        for key, inside in value.items():
+            yield from _texts_called(wanted, inside, (*path, str(key)))
+    elif isinstance(value, tuple):
+        for index, inside in enumerate(value):
+            yield from _texts_called(wanted, inside, (*path, index))
+
+
+def _check_event_times(description: StackDescription, tree: Tree) -> None:
+    """Refuse an age by event time of a stack that tells none: it would never be read."""
+    for name, probe in description.probes.items():
+        for field in ("as_", "read"):
+            if description.event_clock is None and getattr(probe.settings, field, None) == "event_age":
+                path = (_TOP, "probes", name, probe.kind, field.rstrip("_"))
+                remedy = "describe x-harness.event_clock, or take the age by the wall clock: age"
+                raise tree.error(path, "the stack tells no event time to take an age by", remedy)
+
+
+def _check_conditions(description: StackDescription, tree: Tree) -> None:
+    for service in description.services.values():
+        for name, condition in service.depends_on.items():
+            other = description.services[name]
+            if condition == "service_healthy" and other.health is None and not other.healthcheck:
+                path = ("services", service.name, "depends_on", name)
+                remedy = "add a healthcheck, or x-harness.health, to it"
+                raise tree.error(path, f"{name!r} has no health to wait for", remedy)
+
+
+def _check_circles(description: StackDescription, tree: Tree) -> None:
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        if name in trail:
+            circle = " -> ".join([*trail[trail.index(name) :], name])
+            raise tree.error(("services", name, "depends_on"), f"services wait for one another: {circle}")
+        if name not in done:
+            for other in description.services[name].depends_on:
+                visit(other, (*trail, name))
+            done.add(name)
+
+    for name in description.services:
+        visit(name, ())
+
+
+def _check_placeholders(description: StackDescription, tree: Tree) -> None:
+    for service in description.services.values():
+        texts = {("environment", key): value for key, value in service.local.environment.items()}
+        texts |= {("command", str(i)): word for i, word in enumerate(service.local.command or ())}
+        for where, text in texts.items():
+            path = ("services", service.name, _TOP, "local", *where)
+            for name in _PLACEHOLDER.findall(text):
+                if name not in PLACEHOLDERS:
+                    raise tree.error(path, f"unknown placeholder {{{name}}}", did_you_mean(name, PLACEHOLDERS))
+                if name == "port" and service.port is None:
+                    raise tree.error(path, "{port} is used, but the service has no port")
+                if name == "data" and description.data is None:
+                    raise tree.error(path, "{data} is used, but x-harness.data is missing")

@@ -1,0 +1,313 @@
+"""A compose file with `x-harness` fields, read into a StackDescription.
+
+Ordinary compose keys that do not matter here are left alone; the `x-harness` fields are checked to the last name, so
+that a typing error is met before anything starts. Every error names file, line, field and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shlex
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from harness.description.composefile import read_compose
+from harness.description.entry_points import OfferedSettings
+from harness.description.interpolation import interpolate
+from harness.description.stackchecks import check_names
+from harness.description.yamltree import Tree, read_tree
+from harness.model.errors import StackError
+from harness.model.nearest import did_you_mean
+from harness.model.stack import (
+    MOST_SERVICES,
+    PROBE_KINDS,
+    ProbeSpec,
+    ServiceFields,
+    ServiceSpec,
+    StackDescription,
+    StackFields,
+)
+
+ENTRY_POINTS = "harness.stacks"
+EXTENSION = "x-harness"
+_CONDITIONS = ("service_started", "service_healthy", "service_completed_successfully")
+_SECRET = re.compile(r"\$\{secret:[A-Za-z_]\w*\}")
+_RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def resolve_stack(name_or_path: str) -> StackDescription:
+    """Load a stack by path, or by a name that an installed package offers as entry point `harness.stacks`."""
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or os.sep in name_or_path or path.is_file():
+        return load_stack(path, probe_kinds=OfferedSettings())
+    offered = {entry.name: entry.value for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+    if name_or_path not in offered:
+        remedy = f"{did_you_mean(name_or_path, offered)} A path to a compose file is right too"
+        raise StackError(f"unknown stack {name_or_path!r}", field="stack", remedy=remedy)
+    return load_stack(_offered_file(name_or_path, offered[name_or_path]), probe_kinds=OfferedSettings())
+
+
+def _offered_file(name: str, value: str) -> Path:
+    """Find `package:file` in the package's folder or beside it, without importing the package."""
+    package, _, file = value.partition(":")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for candidate in (Path(folder) / file, Path(folder).parent / file):
+            if candidate.is_file():
+                return candidate
+    raise StackError(
+        f"the stack {name!r} is said to be {value!r}, but there is no such file", remedy="reinstall its package"
+    )
+
+
+def load_stack(
+    path: Path,
+    variables: Mapping[str, str] | None = None,
+    probe_kinds: Mapping[str, type[BaseModel]] | None = None,
+) -> StackDescription:
+    """Read a stack description, and the compose files that it says it is laid over.
+
+    `variables` are what `${NAME}` may name: unless given, the environment and the `.env` beside the first file.
+    """
+    files = [*_base_files(path), path]
+    composed = read_compose(files, variables)
+    tree = composed.tree
+    if not isinstance(tree.value, dict):
+        raise tree.error((), "a compose file with services is needed", "see docs/stack-description.md")
+    description = _StackReader(tree, composed.variables, probe_kinds or {}).description(path, files)
+    check_names(description, tree)
+    return description
+
+
+def _base_files(path: Path) -> list[Path]:
+    """Return the files that an override with `x-harness.base` is laid over, in order. Raises StackError."""
+    tree = read_tree(path)
+    own = tree.value.get(EXTENSION) if isinstance(tree.value, dict) else None
+    names = own.get("base") if isinstance(own, dict) else None
+    if names is None:
+        return []
+    place = (EXTENSION, "base")
+    if not isinstance(names, list) or not names:
+        raise tree.error(place, "a list of compose files is needed here, such as [compose.yaml]")
+    found = [path.parent / str(name) for name in names]
+    for index, file in enumerate(found):
+        if not file.is_file():
+            raise tree.error(
+                (*place, index), f"there is no file {str(file)!r}", "paths are seen from this file's folder"
+            )
+        if file.resolve() == path.resolve():
+            raise tree.error((*place, index), "this file cannot be laid over itself")
+    return found
+
+
+class _StackReader:
+    """Reads one file."""
+
+    def __init__(self, tree: Tree, variables: Mapping[str, str], probe_kinds: Mapping[str, type[BaseModel]]) -> None:
+        self._tree = tree
+        self._variables = variables
+        self._context = {"probe_kinds": probe_kinds}
+        self._probe_kinds = ChainMap(dict(PROBE_KINDS), probe_kinds)  # type: ignore[arg-type]
+
+    def description(self, path: Path, files: Sequence[Path]) -> StackDescription:
+        top = self._tree.value
+        if EXTENSION not in top:
+            raise self._tree.error((), f"there is no {EXTENSION!r} at the top", "it describes the stack to the harness")
+        fields = self._model(StackFields, (EXTENSION,), top[EXTENSION])
+        raw = self._mapping(("services",), top.get("services"))
+        if not raw:
+            raise self._tree.error(("services",), "there are no services")
+        # Services behind a compose profile are optional extras, which `docker compose up` leaves out as well.
+        on = set(fields.profiles)
+        chosen = [
+            n for n, b in raw.items() if not isinstance(b, dict) or not b.get("profiles") or on & {*b["profiles"]}
+        ]
+        if len(chosen) > MOST_SERVICES:
+            raise self._tree.error(("services",), f"{len(chosen)} services are too many; the most is {MOST_SERVICES}")
+        services = {name: self._service(index, name, raw[name]) for index, name in enumerate(chosen)}
+        name = fields.stack or str(self._filled(("name",), top.get("name")) or path.absolute().parent.name)
+        # All of it has been validated above, each part with its own place in the file.
+        return StackDescription.model_construct(
+            **dict(fields),
+            name=name,
+            file=str(path.absolute()),
+            files=tuple(str(file.absolute()) for file in files),
+            services=services,
+        )
+
+    def _service(self, index: int, name: str, raw: Any) -> ServiceSpec:
+        path = ("services", name)
+        body = self._mapping(path, raw)
+        own = self._model(ServiceFields, (*path, EXTENSION), body.get(EXTENSION) or {})
+        whole = {
+            **dict(own),
+            "name": name,
+            "index": index,
+            "node": own.node or name,
+            "ports": container_ports(
+                own, {key: self._filled((*path, key), body.get(key)) for key in ("ports", "expose")}
+            ),
+            "image": self._filled((*path, "image"), body.get("image")),
+            "build": "build" in body,
+            "healthcheck": _checks_health(body.get("healthcheck")),
+            "networks": tuple(body.get("networks") or ("default",)),
+            "environment": self._environment((*path, "environment"), body.get("environment")),
+            "command": self._command((*path, "command"), body.get("command")),
+            "depends_on": self._depends_on((*path, "depends_on"), body.get("depends_on")),
+            "restart": self._restart((*path, "restart"), body.get("restart")),
+        }
+        return self._model(ServiceSpec, path, whole, filled=True)
+
+    def _environment(self, path: Sequence[str], raw: Any) -> dict[str, str]:
+        if isinstance(raw, list):
+            pairs = [str(item).partition("=") for item in raw]
+            raw = {name: value if sign else None for name, sign, value in pairs}
+        found = {}
+        for name, value in self._mapping(path, raw or {}).items():
+            if isinstance(value, dict | list):
+                raise self._tree.error((*path, name), "a text or a number is needed here")
+            if value is None:  # Compose: taken over from the environment, if it is there
+                if name in self._variables:
+                    found[name] = self._variables[name]
+            else:
+                found[name] = _text(self._filled((*path, name), value))
+        return found
+
+    def _command(self, path: Sequence[str], raw: Any) -> tuple[str, ...] | None:
+        filled = self._filled(path, raw)
+        if filled is None:
+            return None
+        if isinstance(filled, list) and not any(isinstance(word, dict | list) for word in filled):
+            return tuple(_text(word) for word in filled)
+        try:
+            return tuple(shlex.split(filled))
+        except (AttributeError, ValueError) as error:
+            raise self._tree.error(path, "a text or a list of words is needed here") from error
+
+    def _depends_on(self, path: Sequence[str], raw: Any) -> dict[str, str]:
+        if isinstance(raw, list):
+            return {str(name): "service_started" for name in raw}
+        found = {}
+        for name, body in self._mapping(path, raw or {}).items():
+            condition = str(self._mapping((*path, name), body or {}).get("condition", "service_started"))
+            if condition not in _CONDITIONS:
+                remedy = did_you_mean(condition, _CONDITIONS)
+                raise self._tree.error((*path, name, "condition"), f"unknown condition {condition!r}", remedy)
+            found[name] = condition
+        return found
+
+    def _restart(self, path: Sequence[str], raw: Any) -> str:
+        policy = "no" if raw in (None, False) else str(self._filled(path, raw))
+        if not _RESTART.fullmatch(policy):
+            remedy = did_you_mean(policy, ("no", "always", "on-failure", "unless-stopped"))
+            raise self._tree.error(path, f"unknown restart policy {policy!r}", remedy)
+        return policy
+
+    def _mapping(self, path: Sequence[str], raw: Any) -> dict[str, Any]:
+        if not isinstance(raw, dict):
+            raise self._tree.error(path, "a mapping of names is needed here")
+        return raw
+
+    def _filled(self, path: Sequence[str | int], raw: Any) -> Any:
+        """Return the value with its variables filled in, all the way down."""
+        if isinstance(raw, dict):
+            return {key: self._filled((*path, key), value) for key, value in raw.items()}
+        if isinstance(raw, list):
+            return [self._filled((*path, index), value) for index, value in enumerate(raw)]
+        if not isinstance(raw, str) or "$" not in raw:
+            return raw
+        try:
+            # Secrets are filled in at the moment of use, and only by us: compose itself knows none in a text.
+            return interpolate(raw, self._variables, keep=_SECRET if EXTENSION in path else None)
+        except ValueError as error:
+            raise self._tree.error(path, str(error)) from error
+
+    def _model(self, kind: type[Model], path: Sequence[str], raw: Any, *, filled: bool = False) -> Model:
+        given = raw if filled else _texts(self._filled(path, self._mapping(path, raw)))
+        try:
+            return kind.model_validate(given, context=self._context)
+        except ValidationError as error:
+            raise self._translated(kind, path, error) from error
+
+    def _translated(self, kind: type[BaseModel], path: Sequence[str], error: ValidationError) -> StackError:
+        """Turn the first of pydantic's findings into one of ours."""
+        # A mistyped name is often missing as well; the name that is there says more than the one that is not.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        where: tuple[str | int, ...] = tuple(part for part in (*path, *first["loc"]) if part != "[key]")
+        if first["type"] == "extra_forbidden":
+            valid = field_names(self._model_at(kind, first["loc"][:-1]))
+            return self._tree.error(where, f"unknown field {str(where[-1])!r}", did_you_mean(str(where[-1]), valid))
+        if first["type"] == "missing":
+            return self._tree.error(where, f"the field {str(where[-1])!r} is missing")
+        message = str(first["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        if first["type"] == "literal_error":
+            remedy = did_you_mean(str(first["input"]), re.findall(r"'([^']*)'", str(first["ctx"]["expected"])))
+            return self._tree.error(where, f"{first['input']!r} is not valid here", remedy)
+        return self._tree.error(where, message[:1].lower() + message[1:])
+
+    def _model_at(self, kind: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:
+        """Return the model that stands at this place inside another."""
+        current: type[BaseModel] | None = kind
+        for part in loc:
+            fields = current.model_fields if current else {}
+            field = next((f for name, f in fields.items() if part in (name, f.alias)), None)
+            if field is not None:
+                current = next(iter(_models_in(field.annotation)), None)
+            elif current is ProbeSpec and part in self._probe_kinds:
+                current = self._probe_kinds[str(part)]
+        return current
+
+
+def field_names(kind: type[BaseModel] | None) -> list[str]:
+    """Return a model's field names as they are written in the file."""
+    return [field.alias or name for name, field in kind.model_fields.items()] if kind else []
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
+
+
+def container_ports(own: ServiceFields, body: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the ports inside the container: ours, the published, the exposed. Ranges are not known."""
+    published = [p.get("target") if isinstance(p, dict) else str(p).rpartition(":")[2] for p in body.get("ports") or []]
+    texts = [str(text).partition("/")[0] for text in (*published, *(body.get("expose") or []))]
+    known = [own.port, *own.ports, *(int(text) for text in texts if text.isdigit())]
+    return tuple(dict.fromkeys(port for port in known if port is not None and 0 < port < 65536))
+
+
+def _checks_health(raw: Any) -> bool:
+    return isinstance(raw, dict) and not raw.get("disable") and raw.get("test") not in ("NONE", ["NONE"])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _texts(raw: Any) -> Any:
+    """Write out the numbers in commands and environments, which are text however they look."""
+    if not isinstance(raw, dict):
+        return raw
+    found: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key in ("command", "make", "argv") and isinstance(value, list):
+            found[key] = [_text(word) for word in value]
+        elif key in ("env", "environment", "labels", "headers") and isinstance(value, dict):
+            found[key] = {
+                name: _text(word) if not isinstance(word, dict | list) else word for name, word in value.items()
+            }
+        else:
+            found[key] = _texts(value)
+    return found

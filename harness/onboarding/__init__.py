@@ -1,0 +1,1 @@
+"""From somebody's compose file to scenarios that run: `init` writes them, `doctor` examines what of them works."""

@@ -1,0 +1,125 @@
+"""Who talks to whom: every place in a service's configuration that names another service.
+
+`service:port`, a URL, or a name with its port in the variable beside it; in the environment, the command, and the files
+that the service mounts. A mere `depends_on` is no link: it says what starts first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.description.yamltree import Path_
+from harness.onboarding.discovery.compose_project import Project
+from harness.onboarding.discovery.mounted import config_files, form_of, text_of
+
+SCHEMES: Mapping[str, int] = {
+    "http": 80, "https": 443, "grpc": 50051, "postgres": 5432, "postgresql": 5432, "mysql": 3306, "mariadb": 3306,
+    "redis": 6379, "rediss": 6379, "valkey": 6379, "mongodb": 27017, "amqp": 5672, "nats": 4222, "kafka": 9092,
+    "clickhouse": 8123,
+}  # fmt: skip
+_HOST_ENDINGS = ("_HOST", "_HOSTNAME", "_SERVER", "_ADDR", "_ADDRESS", "_ENDPOINT", "_URL", "_URI", "_HOSTS")
+
+
+@dataclass(frozen=True, slots=True)
+class AddressReference:
+    """One place where a consumer names a service. `port` is None where none is said; `plain` is `service:port` in
+    the environment or the command, where the harness finds it by itself."""
+
+    consumer: str
+    service: str
+    port: int | None
+    where: str
+    plain: bool
+
+
+def seen(project: Project) -> list[AddressReference]:
+    """Return every place where a service names another one."""
+    names = _names(project)
+    pattern = _pattern(names)
+    found: list[AddressReference] = []
+    for consumer, body in project.services.items():
+        for path, key, text in _texts(consumer, body):
+            where = f"{key} ({project.place(path)})"
+            for name, port in _named(text, key, body, pattern):
+                service = names[name]
+                spelt = re.search(rf"(?<![\w.-]){re.escape(name)}:{port}(?!\d)", text) is not None
+                plain = spelt and name == service and key != "entrypoint"
+                found.append(AddressReference(consumer, service, port, where, plain))
+        for file in config_files(body, project.folder):
+            form = form_of(file)
+            about = (consumer, body.get("image"), project.written(("services", consumer, "image")))
+            if form is not None and not any(form in str(name) for name in about):
+                continue  # a folder of configuration that several services mount
+            shown = os.path.relpath(file, project.folder.resolve())
+            for number, line in enumerate(text_of(file).splitlines(), start=1):
+                if line.lstrip().startswith(("#", "//", ";")):
+                    continue
+                for name, port in _in_text(line, pattern):
+                    found.append(AddressReference(consumer, names[name], port, f"{shown}:{number}", plain=False))
+    return [one for one in dict.fromkeys(found) if one.consumer != one.service]
+
+
+def _names(project: Project) -> dict[str, str]:
+    """Every name under which a service is known to others: its own, its host name, its aliases."""
+    found: dict[str, str] = {}
+    for name, body in project.services.items():
+        known = [body.get("hostname"), body.get("container_name")]
+        networks = body.get("networks")
+        for network in networks.values() if isinstance(networks, dict) else ():
+            known += network.get("aliases") or [] if isinstance(network, dict) else []
+        for other in known:
+            if other:
+                found.setdefault(str(other), name)
+    return found | {name: name for name in project.services}
+
+
+def _pattern(names: Mapping[str, str]) -> re.Pattern[str]:
+    either = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.compile(
+        rf"(?:(?P<scheme>[a-z][a-z0-9+]*)://(?:[^\s/@'\"]*@)?)?(?<![\w.-])(?P<name>{either})(?::(?P<port>\d{{1,5}})(?!\d))?(?![\w.-])"
+    )
+
+
+def _texts(service: str, body: Mapping[str, Any]) -> Iterator[tuple[Path_, str, str]]:
+    base: Path_ = ("services", service)
+    environment = body.get("environment")
+    for key, value in environment.items() if isinstance(environment, dict) else ():
+        if isinstance(value, str):
+            yield (*base, "environment", key), str(key), value
+    for key in ("command", "entrypoint"):
+        value = body.get(key)
+        if isinstance(value, str):
+            yield (*base, key), key, value
+        for index, word in enumerate(value) if isinstance(value, list) else ():
+            yield (*base, key, index), key, str(word)
+
+
+def _named(text: str, key: str, body: Mapping[str, Any], pattern: re.Pattern[str]) -> Iterator[tuple[str, int | None]]:
+    yielded = False
+    for name, port in _in_text(text, pattern):
+        yielded = True
+        yield name, port
+    whole = pattern.fullmatch(text.strip())
+    if not yielded and whole is not None and key.upper().endswith(_HOST_ENDINGS):
+        yield whole["name"], _port_beside(key, body.get("environment"))
+
+
+def _in_text(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, int]]:
+    for match in pattern.finditer(text):
+        if match["port"] is not None and 0 < int(match["port"]) < 65536:
+            yield match["name"], int(match["port"])
+        elif match["scheme"] is not None:
+            port = SCHEMES.get(match["scheme"].partition("+")[0])
+            if port is not None:
+                yield match["name"], port
+
+
+def _port_beside(key: str, environment: Any) -> int | None:
+    """Return the port in the variable that goes with a host: `DB_PORT` beside `DB_HOST`."""
+    stem = next(key[: -len(ending)] for ending in _HOST_ENDINGS if key.upper().endswith(ending))
+    said = str((environment or {}).get(f"{stem}_PORT", ""))
+    return int(said) if said.isdigit() and 0 < int(said) < 65536 else None

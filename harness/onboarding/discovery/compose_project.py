@@ -1,0 +1,158 @@
+"""The compose project in a folder: its files found, read, and held against what a compose command says of them.
+
+Our own reading knows where everything was written, and is there without an engine; the command's `config` is compose's
+own word, and wins where it can be had. What neither could see is noted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.description.composefile import Composed, read_compose
+from harness.description.dotenv import read_env
+from harness.description.interpolation import interpolate
+from harness.description.yamltree import Path_
+from harness.model.errors import ScenarioError, StackError
+from harness.onboarding.discovery.engine_view import EngineView, engine_view
+
+NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+OVERRIDES = tuple(name.replace(".y", ".override.y") for name in NAMES)
+_KEYS = ("image", "command", "entrypoint", "environment", "ports", "expose", "healthcheck", "depends_on", "volumes")
+_DEEPEST_LOOK = 2
+
+
+@dataclass(frozen=True)
+class Project:
+    """What there is: the files for compose's `-f`, and every service with its variables filled in."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    name: str
+    services: Mapping[str, Mapping[str, Any]]
+    left_out: Mapping[str, tuple[str, ...]]
+    """Services behind profiles."""
+    composed: Composed
+    read_with: str | None
+    notes: tuple[str, ...]
+
+    def written(self, path: Path_) -> Any:
+        """Return a value as it was written, with its variables; None where it was not."""
+        value = self.composed.tree.value
+        for part in path:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
+    def place(self, path: Path_) -> str:
+        """Return where something was written, as `file:line`, seen from the project's folder."""
+        tree = self.composed.tree
+        file, line = Path(tree.file_of(path)).absolute(), tree.line(path)
+        shown = os.path.relpath(file, self.folder)
+        return f"{shown}:{line}" if line else shown
+
+
+def find_files(path: Path, variables: Mapping[str, str]) -> tuple[Path, ...]:
+    """Find the compose files of a folder as compose does. Raises ScenarioError where there are none."""
+    if path.is_file():
+        return (path,)
+    if not path.is_dir():
+        raise ScenarioError("there is no such folder", file=str(path), remedy="give the folder of a compose file")
+    said = variables.get("COMPOSE_FILE") or _from_env_file(path, "COMPOSE_FILE")
+    if said:
+        separator = variables.get("COMPOSE_PATH_SEPARATOR", os.pathsep)
+        return tuple(path / name for name in said.split(separator))
+    for name in NAMES:
+        if (path / name).is_file():
+            beside = [path / override for override in OVERRIDES if (path / override).is_file()]
+            return (path / name, *beside[:1])
+    raise ScenarioError("there is no compose file in this folder", file=str(path), remedy=_elsewhere(path))
+
+
+def _from_env_file(folder: Path, name: str) -> str | None:
+    return read_env(folder / ".env", {}).get(name) if (folder / ".env").is_file() else None
+
+
+def _elsewhere(folder: Path) -> str:
+    patterns = ["/".join(["*"] * depth) for depth in range(1, _DEEPEST_LOOK + 1)]
+    found = [p for pattern in patterns for name in NAMES for p in sorted(folder.glob(f"{pattern}/{name}"))]
+    near = [str(p.relative_to(folder)) for p in found if not any(part.startswith(".") for part in p.parts)]
+    if near:
+        return f"there is one in {near[0]}: give its folder, or name it with -f"
+    return f"one is named {NAMES[0]} or {NAMES[2]}; name yours with -f if it is called otherwise"
+
+
+def read_project(path: Path, given: Sequence[Path] = (), *, ask_engine: bool = True) -> Project:
+    """Read the compose project in a folder, or that of the files given. Raises ScenarioError or StackError."""
+    files = tuple(given) or find_files(path, os.environ)
+    for file in files:
+        if not file.is_file():
+            raise ScenarioError("there is no such file", file=str(file), remedy="give a compose file with -f")
+    folder = files[0].absolute().parent
+    composed = read_compose([_shown(file) for file in files])
+    top = composed.tree.value
+    services = top.get("services") if isinstance(top, dict) else None
+    if not isinstance(services, dict) or not services:
+        raise composed.tree.error(("services",), "there are no services", "a compose file with services is needed")
+    wrong = next((name for name, body in services.items() if not isinstance(body, dict)), None)
+    if wrong is not None:
+        raise composed.tree.error(("services", wrong), "a mapping of names is needed here")
+    view = engine_view(files, folder) if ask_engine else EngineView(None, None, None)
+    notes = list(composed.notes)
+    own = {name: _filled(composed, ("services", name), body, notes) for name, body in services.items()}
+    if view.error is not None:
+        notes.append(f"{view.command} cannot read these files: {view.error}")
+    found = _with_view(own, view, notes)
+    behind = {name: tuple(body["profiles"]) for name, body in found.items() if body.get("profiles")}
+    return Project(
+        folder=folder,
+        files=files,
+        name=str(_filled(composed, ("name",), top.get("name"), notes) or folder.name),
+        services={name: body for name, body in found.items() if name not in behind},
+        left_out=behind,
+        composed=composed,
+        read_with=view.command if view.services is not None else None,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _shown(file: Path) -> Path:
+    """Return a path as short as it can be said from here."""
+    try:
+        return file.absolute().relative_to(Path.cwd())
+    except ValueError:
+        return file
+
+
+def _with_view(own: dict[str, Any], view: EngineView, notes: list[str]) -> dict[str, Any]:
+    if view.services is None:
+        return own
+    found = {name: dict(body) for name, body in own.items()}
+    for name, body in view.services.items():
+        if name not in own:
+            notes.append(f"{name}: only {view.command} sees this service; where it is written was not found")
+        found[name] = {**found.get(name, {}), **{key: body[key] for key in _KEYS if body.get(key) is not None}}
+    return found
+
+
+def _filled(composed: Composed, path: Path_, value: Any, notes: list[str]) -> Any:
+    """Fill in variables; one that cannot be filled in is noted, and the text left as it was written."""
+    if isinstance(value, dict):
+        return {key: _filled(composed, (*path, key), inside, notes) for key, inside in value.items()}
+    if isinstance(value, list):
+        return [_filled(composed, (*path, index), inside, notes) for index, inside in enumerate(value)]
+    if value is None and len(path) > 1 and path[-2] == "environment":
+        return composed.variables.get(str(path[-1]), "")
+    if not isinstance(value, str) or "$" not in value:
+        return value
+    try:
+        return interpolate(value, composed.variables)
+    except ValueError as error:
+        problem: StackError = composed.tree.error(path, str(error))
+        notes.append(str(problem))
+        return value

@@ -1,0 +1,184 @@
+"""The configuration files that services mount from the project: their text, and the alert rules in them.
+
+Bounded in number and size, and only what lies in the project's folder or beside it: a whole disk that is mounted is
+not read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.description.yamltree import read_tree
+from harness.model.errors import StackError
+
+MOST_FILES = 60
+LARGEST_BYTES = 128 * 1024
+_ENDINGS = {
+    ".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".conf", ".properties", ".env", ".py", ".rules", ".tmpl", "",
+}  # fmt: skip
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A path of the host that a service sees."""
+
+    source: Path
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An alert rule, and where it is written."""
+
+    name: str
+    summary: str
+    for_s: float
+    labels: Mapping[str, str]
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How often Prometheus scrapes and evaluates, as its configuration says."""
+
+    scrape_s: float
+    evaluate_s: float
+
+
+USUAL = Timing(60.0, 60.0)
+"""Prometheus' own, where nothing is said."""
+
+
+def mounts(body: Mapping[str, Any], folder: Path) -> list[Mount]:
+    """Return the host's paths that a service mounts."""
+    found = []
+    for item in body.get("volumes") or ():
+        if isinstance(item, dict):
+            source, target = str(item.get("source", "")), str(item.get("target", ""))
+            if item.get("type") != "bind":
+                continue
+        else:
+            source, _, rest = str(item).partition(":")
+            target = rest.partition(":")[0]
+        if target and source.startswith(("/", ".", "~")):
+            found.append(Mount(folder / Path(source).expanduser(), target))
+    return found
+
+
+def named_volumes(body: Mapping[str, Any]) -> list[str]:
+    """Return the volumes of its own that a service keeps data in."""
+    found = []
+    for item in body.get("volumes") or ():
+        if isinstance(item, dict):
+            if item.get("type", "volume") == "volume" and item.get("source"):
+                found.append(str(item["source"]))
+        elif ":" in str(item) and not str(item).startswith(("/", ".", "~")):
+            found.append(str(item).partition(":")[0])
+    return found
+
+
+def config_files(body: Mapping[str, Any], folder: Path) -> Iterator[Path]:
+    """Yield the files of the project that a service mounts and that may be configuration."""
+    number = 0
+    root = folder.resolve()
+    for mount in mounts(body, folder):
+        source = mount.source.resolve()
+        if not source.is_relative_to(root.parent) or source in (root, *root.parents):
+            continue
+        for file in [source] if source.is_file() else _inside(source):
+            if file.suffix.lower() in _ENDINGS and number < MOST_FILES and _small(file):
+                number += 1
+                yield file
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        yield from (Path(root) / name for name in sorted(names))
+
+
+def _small(file: Path) -> bool:
+    try:
+        return file.is_file() and file.stat().st_size <= LARGEST_BYTES
+    except OSError:
+        return False
+
+
+def text_of(file: Path) -> str:
+    """Return a file's text; nothing where it is not text."""
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return "" if "\0" in text else text
+
+
+def form_of(file: Path) -> str | None:
+    """Return whose configuration a file is: `prometheus`, `alertmanager`, or nobody's that is known."""
+    if file.suffix not in (".yml", ".yaml"):
+        return None
+    try:
+        value = read_tree(file).value
+    except StackError:
+        return None
+    keys = set(value) if isinstance(value, dict) else set()
+    if "scrape_configs" in keys:
+        return "prometheus"
+    return "alertmanager" if {"route", "receivers"} <= keys else None
+
+
+def alert_rules(files: list[Path], folder: Path, variables: Mapping[str, str]) -> list[Rule]:
+    """Return the alert rules in Prometheus' form that these files hold; times may name the service's variables."""
+    found = []
+    for file in files:
+        try:
+            tree = read_tree(file)
+        except StackError:
+            continue
+        groups = tree.value.get("groups") if isinstance(tree.value, dict) else None
+        for g, group in enumerate(groups) if isinstance(groups, list) else ():
+            rules = group.get("rules") if isinstance(group, dict) else None
+            for r, rule in enumerate(rules) if isinstance(rules, list) else ():
+                if not isinstance(rule, dict) or not isinstance(rule.get("alert"), str):
+                    continue
+                notes = _mapping(rule.get("annotations"))
+                said = str(notes.get("summary") or notes.get("description") or "")
+                line = tree.line(("groups", g, "rules", r, "alert"))
+                labels = {k: str(v) for k, v in _mapping(rule.get("labels")).items() if "{{" not in str(v)}
+                place = f"{os.path.relpath(file, folder)}:{line}"
+                found.append(Rule(rule["alert"], said, _seconds(rule.get("for"), 0.0, variables), labels, place))
+    return found
+
+
+def timing(files: list[Path], variables: Mapping[str, str]) -> Timing:
+    """Return how often a Prometheus that is configured by one of these files scrapes and evaluates."""
+    for file in files:
+        try:
+            value = read_tree(file).value
+        except StackError:
+            continue
+        if isinstance(value, dict) and ("scrape_configs" in value or "rule_files" in value):
+            top = _mapping(value.get("global"))
+            jobs = [job for job in value.get("scrape_configs") or () if isinstance(job, dict)]
+            scrape_s = _seconds(top.get("scrape_interval"), USUAL.scrape_s, variables)
+            slowest_s = max(
+                (_seconds(job.get("scrape_interval"), scrape_s, variables) for job in jobs), default=scrape_s
+            )
+            return Timing(slowest_s, _seconds(top.get("evaluation_interval"), USUAL.evaluate_s, variables))
+    return USUAL
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _seconds(text: Any, otherwise_s: float, variables: Mapping[str, str]) -> float:
+    said = re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), str(text)) if text is not None else ""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", said)
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts) if parts else otherwise_s

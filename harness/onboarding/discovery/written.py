@@ -1,0 +1,172 @@
+"""What `harness init` writes: the override with the `x-harness` block, and the first scenarios, as text.
+
+Texts and paths only; putting them on the disk, and leaving alone what lies there, is done in `files` beside this.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from harness.model.fault import FaultKind
+from harness.onboarding.discovery.candidates import Candidate, candidates
+from harness.onboarding.discovery.compose_project import Project
+from harness.onboarding.discovery.guesses import Found, Guess, guess_all
+from harness.onboarding.discovery.mounted import USUAL, Rule, Timing, alert_rules, config_files, timing
+from harness.onboarding.discovery.starters import Ground, starters
+from harness.onboarding.discovery.yamltext import comment, flow, literal
+
+MARK = "# Written by `harness init`"
+"""How a file of ours begins; nothing else is ever overwritten."""
+STACK_FILE = "compose.harness.yaml"
+SCENARIOS = "scenarios"
+ENDING = ".scenario.yaml"
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What was found in a project, and the files to be written, by their path seen from the target folder."""
+
+    project: Project
+    services: Mapping[str, Found]
+    probes: tuple[Candidate, ...]
+    rules: tuple[Rule, ...]
+    files: Mapping[str, str]
+
+
+def discover(project: Project, out: Path, faults: Mapping[str, FaultKind]) -> Discovery:
+    """Find out what there is, and write down, as text, what is made of it."""
+    services = guess_all(project)
+    probes = candidates(project, services)
+    rules, pace = _rules(project, services)
+    text = _render("stack.yaml.j2", **_stack(project, out, services, probes, rules))
+    ground = Ground(services, _nodes(services), _links(services), probes, rules, pace, faults)
+    files = {STACK_FILE: text}
+    for starter in starters(ground):
+        files[f"{SCENARIOS}/{starter.name}{ENDING}"] = _render(
+            "scenario.yaml.j2", mark=MARK, starter=starter, stack=f"../{STACK_FILE}"
+        )
+    return Discovery(project, services, tuple(probes), tuple(rules), files)
+
+
+def _render(template: str, **values: Any) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("harness.onboarding.discovery"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML, in which every value is put by `flow`
+    )
+    environment.filters["flow"] = flow
+    return environment.get_template(template).render(**values)
+
+
+def _rules(project: Project, services: Mapping[str, Found]) -> tuple[list[Rule], Timing]:
+    rules: dict[str, Rule] = {}
+    pace = USUAL
+    for found in services.values():
+        if found.kind.name != "prometheus":
+            continue
+        files = list(config_files(project.services[found.name], project.folder))
+        pace = timing(files, found.environment)
+        for rule in alert_rules(files, project.folder.resolve(), found.environment):
+            rules.setdefault(rule.name, rule)
+    return [rule for rule in rules.values() if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", rule.name)], pace
+
+
+def _stack(
+    project: Project, out: Path, services: Mapping[str, Found], probes: list[Candidate], rules: list[Rule]
+) -> dict[str, Any]:
+    base = [os.path.relpath(file.absolute(), out.absolute()) for file in project.files]
+    profiles: dict[str, list[str]] = {}
+    for name, behind in project.left_out.items():
+        for profile in behind:
+            profiles.setdefault(profile, []).append(name)
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", project.name).strip("-_.") or "stack"
+    return {
+        "mark": MARK,
+        "own": STACK_FILE,
+        "project": project.composed.variables.get("COMPOSE_PROJECT_NAME") or name,
+        "stack": name,
+        "base": base,
+        "profiles": profiles,
+        "links": _declared(services),
+        "probes": [
+            {"name": probe.name, "spec": probe.spec, "why": comment(probe.why), "sure": probe.sure} for probe in probes
+        ],
+        "sources": _sources(services),
+        "alerts": [_alert(rule) for rule in rules],
+        "serving": next((found for found in services.values() if found.kind.what == "serving"), None),
+        "services": [_service(found) for found in services.values()],
+    }
+
+
+def _declared(services: Mapping[str, Found]) -> list[tuple[str, str]]:
+    """Links that the environment and the commands do not show as `service:port`."""
+    return [
+        (f"{found.name} -> {other}", comment(places[0].where))
+        for found in services.values()
+        for other, places in found.links.items()
+        if not any(place.plain for place in places)
+    ]
+
+
+def _links(services: Mapping[str, Found]) -> list[tuple[str, str]]:
+    return [(found.name, other) for found in services.values() for other in found.links]
+
+
+def _nodes(services: Mapping[str, Found]) -> dict[str, list[str]]:
+    nodes: dict[str, list[str]] = {}
+    for found in services.values():
+        nodes.setdefault(str(found.node.value) if found.node else found.name, []).append(found.name)
+    return nodes
+
+
+def _sources(services: Mapping[str, Found]) -> list[tuple[dict[str, Any], str]]:
+    """Prometheus, which knows its rules and their history; an Alertmanager only where there is none."""
+    for kind in ("prometheus", "alertmanager"):
+        found = [service for service in services.values() if service.kind.name == kind and service.port is not None]
+        if found:
+            return [({"kind": kind, "url": f"http://{one.address}"}, comment(one.kind_why)) for one in found]
+    return []
+
+
+def _alert(rule: Rule) -> dict[str, Any]:
+    fields = {"summary": literal(comment(rule.summary))} if rule.summary else {}
+    return {"name": rule.name, "fields": fields, "place": rule.place}
+
+
+def _service(found: Found) -> dict[str, Any]:
+    fields: list[tuple[str, Any, str]] = []
+    if found.node is not None:
+        fields.append(("node", found.node.value, _why(found.node)))
+    if found.kind.name != "service":
+        fields.append(("roles", [found.kind.name], "" if not found.kind_why else f"guess: {comment(found.kind_why)}"))
+    if found.port is not None:
+        fields.append(("port", found.port.value, _why(found.port)))
+    if found.health is not None:
+        fields.append(("health", found.health.value, _why(found.health)))
+    said = [found.kind.name if found.kind.name != "service" else "of no kind that is known"]
+    if found.volumes:
+        said.append(f"keeps data in {', '.join(found.volumes)}")
+    said.append(f"restart: {found.restart}" if not found.job else "ends by itself")
+    links = [
+        f"talks to {other}: {comment(places[0].where)}" + (f", and {len(places) - 1} more" if len(places) > 1 else "")
+        for other, places in found.links.items()
+    ]
+    silent = [name for name in found.depends_on if name not in found.links]
+    if silent:
+        them = "them" if len(silent) > 1 else "it"
+        links.append(f"waits for {', '.join(silent)}, but nothing here shows that it talks to {them}")
+    return {"name": found.name, "said": "; ".join(said), "links": links, "fields": fields}
+
+
+def _why(guess: Guess) -> str:
+    return comment(guess.why if guess.sure else f"guess: {guess.why}")

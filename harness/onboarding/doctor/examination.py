@@ -1,0 +1,186 @@
+"""What was observed of a stack, held against its description: services, probes, alert sources, links, scenarios."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+
+import aiohttp
+
+from harness.model.backend import Backend, ServiceStatus
+from harness.model.errors import HarnessError
+from harness.model.readings import AlertsSeen, Reading
+from harness.model.stack import AlertSource, StackDescription
+from harness.model.units import Unit
+from harness.onboarding.doctor.findings import Finding
+from harness.onboarding.doctor.observing import Observed
+from harness.probes.http import NoAnswerError, get, read_json
+from harness.seams import Seams
+
+ROUND_TRIP_S = 2.0
+MOST_ALERTS_SHOWN = 5
+
+
+def services(stack: StackDescription, statuses: Sequence[ServiceStatus]) -> Iterator[Finding]:
+    """Whether every service runs."""
+    found = {status.service: status for status in statuses}
+    waited_for = {
+        name
+        for service in stack.services.values()
+        for name, condition in service.depends_on.items()
+        if condition == "service_completed_successfully"
+    }
+    for name in stack.services:
+        status = found.get(name)
+        if status is not None and status.state == "running":
+            restarts = f", restarted {status.restarts} times" if status.restarts else ""
+            yield Finding("service", name, "ok", f"runs on node {status.node}{restarts}")
+        elif status is not None and name in waited_for:
+            yield Finding("service", name, "ok", f"has ended, as it should ({status.state})")
+        else:
+            told = status.state if status is not None else "not there"
+            yield Finding("service", name, "wrong", told, f"start it, or see its log: `docker compose logs {name}`")
+
+
+def event_clock(stack: StackDescription, observed: Observed) -> Iterator[Finding]:
+    """Whether the stack tells its event time."""
+    if stack.event_clock is None:
+        return
+    if observed.clock is None:
+        says = observed.clock_error or "no answer"
+        yield Finding("clock", "event_clock", "wrong", says, "see x-harness.event_clock in docs/stack-description.md")
+    else:
+        yield Finding(
+            "clock", "event_clock", "ok", f"event time runs {observed.clock.speed:g} times as fast as the clock"
+        )
+
+
+def probes(stack: StackDescription, observed: Observed) -> Iterator[Finding]:
+    """What every probe read last, and how often it read nothing."""
+    for name, spec in stack.probes.items():
+        readings = observed.readings.get(name, [])
+        good = [reading for reading in readings if reading.value is not None]
+        if name in observed.errors:
+            yield Finding("probe", name, "wrong", f"cannot be asked: {observed.errors[name]}")
+        elif good:
+            missed = len(readings) - len(good)
+            told = _value(good[-1], spec.unit) + (f"; no answer {missed} of {len(readings)} times" if missed else "")
+            yield Finding("probe", name, "wrong" if missed and readings[-1].value is None else "ok", told)
+        elif readings:
+            remedy = f"is the address right, and does it hold what the {spec.kind} probe looks for?"
+            yield Finding("probe", name, "wrong", readings[-1].down or "no value", remedy)
+        else:
+            yield Finding("probe", name, "wrong", "not read in the time", "give it longer with --watch")
+
+
+def _value(reading: Reading, unit: Unit) -> str:
+    assert reading.value is not None
+    took_ms = (reading.answered_s - reading.asked_s) * 1e3
+    word = {Unit.WALL: " s", Unit.EVENT: " s of event time"}.get(unit, "")
+    return f"{reading.value:.6g}{word} (in {took_ms:.0f} ms)"
+
+
+async def alert_sources(stack: StackDescription, backend: Backend, observed: Observed) -> list[Finding]:
+    """Whether every source answers, evaluates its rules, and knows the alerts that are declared."""
+    found: list[Finding] = []
+    known: set[str] | None = set()
+    for source in stack.alert_sources:
+        if source.name in observed.errors:
+            found.append(Finding("alerts", source.name, "wrong", f"cannot be asked: {observed.errors[source.name]}"))
+        else:
+            found.append(_source(source, observed.alerts.get(source.name, [])))
+        rules = await _rule_names(source, backend)
+        known = None if rules is None or known is None else known | rules
+    if not stack.alert_sources and stack.alerts:
+        remedy = "describe x-harness.alert_sources"
+        found.append(Finding("alerts", "alert_sources", "wrong", "alerts are named, and none can be seen", remedy))
+    if not known or not stack.alerts:
+        return found
+    remedy = "put its name right, or take it out"
+    missing = [name for name in stack.alerts if name not in known]
+    found += [Finding("alerts", name, "wrong", "no source has a rule of that name", remedy) for name in missing]
+    told = f"{len(stack.alerts) - len(missing)} of {len(stack.alerts)} are rules of a source"
+    return [*found, Finding("alerts", "declared alerts", "ok", told)]
+
+
+def _source(source: AlertSource, seen: Sequence[AlertsSeen]) -> Finding:
+    answers = [one for one in seen if one.down is None]
+    if not answers:
+        says = seen[-1].down or "no answer" if seen else "not read in the time"
+        return Finding("alerts", source.name, "wrong", says, f"is that where {source.kind} can be read?")
+    last = answers[-1]
+    firing = [alert.name for alert in last.firing]
+    told = f"{len(firing)} firing" + (f": {', '.join(firing[:MOST_ALERTS_SHOWN])}" if firing else "")
+    if last.awake is False:
+        remedy = "is the rule of the watchdog there, and is it sent here?"
+        return Finding("alerts", source.name, "wrong", f"{told}; its watchdog does not fire", remedy)
+    beats = [one.evaluations for one in answers if one.evaluations is not None]
+    if beats and beats[-1] > beats[0]:
+        return Finding("alerts", source.name, "ok", f"{told}; rules are being evaluated")
+    if last.awake:
+        return Finding("alerts", source.name, "ok", f"{told}; its watchdog fires")
+    if beats:
+        every = f" (they are every {last.interval_s:g} s)" if last.interval_s else ""
+        remedy = "watch for longer than that, with --watch; see whether it has rules that can be evaluated"
+        return Finding("alerts", source.name, "wrong", f"{told}; no rule was evaluated meanwhile{every}", remedy)
+    if source.heartbeat is not None:
+        remedy = f"is there such a counter on the page /metrics of {source.name}?"
+        return Finding("alerts", source.name, "wrong", f"{told}; there is no {source.heartbeat}", remedy)
+    remedy = "without that, silence proves nothing: name a watchdog or a heartbeat, or give rules that are well"
+    return Finding("alerts", source.name, "note", f"{told}; nothing shows that rules are evaluated", remedy)
+
+
+async def _rule_names(source: AlertSource, backend: Backend) -> set[str] | None:
+    """Return the alerts for which a source has rules; None where it does not tell."""
+    if source.kind != "prometheus":
+        return None
+    try:
+        async with aiohttp.ClientSession() as session:
+            page = await get(session, f"{backend.resolve(source.url).rstrip('/')}/api/v1/rules")
+        groups = read_json(page)["data"]["groups"]
+        return {str(rule["name"]) for group in groups for rule in group["rules"] if rule.get("type") == "alerting"}
+    except (NoAnswerError, HarnessError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+async def links(stack: StackDescription, backend: Backend) -> list[Finding]:
+    """Whether every link runs through a proxy now, and what comes through; or how it can."""
+    if not stack.links:
+        remedy = "name the port together with the service (db:5432), or list x-harness.links"
+        return [Finding("link", "none", "note", "no service is seen to talk to another one", remedy)]
+    seams = Seams(backend, stack)
+    return list(await asyncio.gather(*(_link(link.name, stack, backend, seams) for link in stack.links)))
+
+
+async def _link(name: str, stack: StackDescription, backend: Backend, seams: Seams) -> Finding:
+    service = stack.services[name.partition(" -> ")[2]]
+    if service.port is None:
+        return Finding("link", name, "wrong", f"{service.name} has no port", f"add x-harness.port to {service.name}")
+    if name not in backend.links:
+        told = "runs directly; a run that disturbs it puts a proxy in, at its start"
+        if stack.ownership == "attached":
+            remedy = "start the stack with `harness up --links all`, or have the harness own it"
+            return Finding("link", name, "note", "runs directly, and an attached stack is not started anew", remedy)
+        return Finding("link", name, "note", told)
+    try:
+        link = seams.link(name)
+        toxics = await link.toxics()
+        path = service.health.http if service.health is not None else None
+        direct_s = await link.round_trip_s(path, ROUND_TRIP_S, direct=True)
+        through_s = await link.round_trip_s(path, ROUND_TRIP_S)
+    except HarnessError as error:
+        return Finding("link", name, "wrong", str(error))
+    if toxics:
+        return Finding("link", name, "wrong", f"is disturbed: {', '.join(toxics)}", "`harness heal` takes faults out")
+    if through_s is None and direct_s is None:
+        return Finding(
+            "link", name, "note", f"runs through the proxy; {service.name} answers nothing that can be timed"
+        )
+    if through_s is None:
+        return Finding("link", name, "wrong", "nothing comes through its proxy", f"is {service.port} the port in use?")
+    return Finding("link", name, "ok", f"runs through the proxy: {through_s * 1e3:.1f} ms")
+
+
+def unusable(findings: Sequence[Finding]) -> Mapping[str, Finding]:
+    """Return what does not work, by the name that scenarios have for it."""
+    return {finding.name: finding for finding in findings if finding.state == "wrong"}

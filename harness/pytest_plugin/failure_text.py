@@ -1,0 +1,157 @@
+"""Failures in words: which expectation, what was seen instead, how late, the journal lines that show it, and where the
+whole story is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.journal.records import Journal
+from harness.model.errors import BackendError
+from harness.model.readings import AlertsSeen, Answer, FaultSeen, ProcessSeen, Reading
+from harness.model.verdict import ClauseResult, Value, Verdict
+from harness.pytest_plugin.session_end import ERROR_PROPERTY, RUN_PROPERTY, VERDICT_PROPERTY
+from harness.pytest_plugin.session_runner import Finished
+
+MOST_CLAUSES = 8
+MOST_CITED = 4
+LOG_LINES = 8
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as a reader can follow it from here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def note_run(item: pytest.Item, finished: Finished) -> None:
+    """Put into a test's report, and so into pytest's own JUnit file, which run it was and what came of it."""
+    item.user_properties.append((RUN_PROPERTY, str(finished.run_dir)))
+    if finished.verdict is not None:
+        item.user_properties.append((VERDICT_PROPERTY, str(finished.verdict.value)))
+    if finished.error is not None:
+        item.user_properties.append((ERROR_PROPERTY, str(finished.error)))
+
+
+def passes(verdict: Verdict) -> bool:
+    """Whether a test passes on this verdict; a sabotage twin is right to fail, and wrong if nobody noticed."""
+    if verdict.twin == "sabotage":
+        return verdict.value is Value.FAIL and bool(verdict.caught)
+    return verdict.value is Value.PASS
+
+
+def verdict_text(finished: Finished) -> str:
+    """Return why a run did not pass."""
+    verdict, journal = finished.verdict, finished.journal
+    assert verdict is not None
+    assert journal is not None
+    bad = [c for c in verdict.clauses if c.value is verdict.value] or list(verdict.clauses)
+    others = [c for c in verdict.clauses if c not in bad and c.value is not Value.PASS]
+    lines = [_headline(finished, verdict), ""]
+    for clause in [*bad, *others][:MOST_CLAUSES]:
+        lines += _clause(clause, journal)
+    left = len(bad) + len(others) - MOST_CLAUSES
+    passed = sum(c.value is Value.PASS for c in verdict.clauses)
+    if left > 0:
+        lines.append(f"  and {left} more, see the report")
+    if passed:
+        lines.append(f"  passed: {passed} of {len(verdict.clauses)} clauses")
+    if not verdict.clauses or verdict.known_weakness is not None:
+        lines += [f"  {reason}" for reason in verdict.reasons]
+    return "\n".join([*lines, "", *_places(finished)])
+
+
+def _headline(finished: Finished, verdict: Verdict) -> str:
+    plan = finished.plan
+    faults = ", ".join(f"{f.kind} on {f.target}" for f in verdict.faults)
+    if verdict.twin == "sabotage":
+        told = f"{verdict.sabotage} was switched off, and the verdict ({verdict.value}) does not say so"
+    elif verdict.value is Value.UNKNOWN:
+        told = "UNKNOWN: the run proves nothing, good or bad"
+    else:
+        told = f"{str(verdict.value).upper()}{f' under {faults}' if faults else ''}"
+    return f"{plan.run}: {told} (seed {plan.seed})"
+
+
+def _clause(clause: ClauseResult, journal: Journal) -> list[str]:
+    lines = [f"  {clause.value:7}  {clause.id} ({clause.kind}): {clause.reason}"]
+    late = _late(clause)
+    if late is not None:
+        lines.append(f"           {late}")
+    by_number = {line.n: line for line in journal.lines}
+    for n in clause.cites[:MOST_CITED]:
+        if n in by_number:
+            line = by_number[n]
+            lines.append(f"           journal line {n}, at {line.t_s:.2f} s: {_told(line.body)}")
+    if len(clause.cites) > MOST_CITED:
+        lines.append(f"           and {len(clause.cites) - MOST_CITED} more lines of the journal")
+    return lines
+
+
+def _late(clause: ClauseResult) -> str | None:
+    within_s, after_s, met = (clause.measured.get(key) for key in ("within_s", "after_s", "met"))
+    if met is not False or not isinstance(within_s, int | float):
+        return None
+    if not isinstance(after_s, int | float):
+        return f"it never came; the deadline was {_seconds(within_s)}"
+    took, deadline = _seconds(after_s), _seconds(within_s)
+    return f"{_seconds(after_s - within_s)} late: it took {took}, and the deadline was {deadline}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1e3:.0f} ms" if abs(value) < 1 else f"{value:.2f} s"
+
+
+def _told(body: object) -> str:
+    match body:
+        case FaultSeen():
+            return f"fault {body.fault} {body.stage}"
+        case AlertsSeen():
+            firing = ", ".join(a.key for a in body.firing) or "nothing"
+            return f"{body.source} did not answer ({body.down})" if body.down else f"firing: {firing}"
+        case Reading():
+            return f"{body.probe} {f'did not answer ({body.down})' if body.value is None else f'is {body.value:.6g}'}"
+        case Answer():
+            how = body.error or "; ".join(filter(None, ["wrong" if body.wrong else "", body.flagged, body.why]))
+            return f"answer to {body.id}: {how or 'good'}"
+        case ProcessSeen():
+            return f"{body.service} {body.what}"
+    return str(getattr(body, "kind", "?"))
+
+
+def error_text(finished: Finished) -> str:
+    """Return why the harness did not bring a run to its end, with the last log lines of what died."""
+    error = finished.error
+    assert error is not None
+    lines = [f"{finished.plan.run}: the harness could not do this run: {str(error).rstrip()}"]
+    if isinstance(error, BackendError) and "log lines" not in str(error):
+        lines += last_logs(finished)
+    return "\n".join([*lines, "", *_places(finished)])
+
+
+def last_logs(finished: Finished) -> list[str]:
+    """Return the last log lines of the services that died and were not asked to."""
+    died = [
+        seen.service
+        for _, seen in (finished.journal.of(ProcessSeen) if finished.journal is not None else [])
+        if seen.what == "exited" and seen.asked is None and seen.exit_code != 0
+    ]
+    lines = []
+    for service in dict.fromkeys(died):
+        try:
+            text = (finished.run_dir / "logs" / f"{service}.log").read_text("utf-8", "replace")
+        except OSError:
+            continue
+        last = text.splitlines()[-LOG_LINES:]
+        lines += [f"the last log lines of {service!r}:", *(f"    {line}" for line in last)]
+    return lines
+
+
+def _places(finished: Finished) -> list[str]:
+    journal, report = finished.run_dir / "journal.jsonl", finished.run_dir / "report.html"
+    found = [("journal", journal), ("report", report), ("logs", finished.run_dir / "logs")]
+    # The report may be drawn only at the end of the session.
+    there = finished.journal is not None
+    return [f"  {what:8} {shown_path(path)}" for what, path in found if path.exists() or (there and what == "report")]

@@ -1,0 +1,171 @@
+"""The handles of one run, made on demand and closed together.
+
+What a handle needs beyond the core (a Redis client, an S3 client) is imported when it is first asked for, and a missing
+package is said by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.model.backend import Backend
+from harness.model.containers import Containers
+from harness.model.errors import FaultError
+from harness.model.eventtime import EventClock
+from harness.model.nearest import did_you_mean
+from harness.model.secrets import reveal
+from harness.model.stack import DatasetSpec, KeyspaceSpec, ServiceSpec, StackDescription
+from harness.seams.undo_store import UndoStore
+
+CLOSE_S = 1.0
+_IN_CONTAINERS = "run it with --backend compose"
+
+if TYPE_CHECKING:
+    from harness.seams.keyspace import Keyspace
+    from harness.seams.lease import LeaseKeeper
+    from harness.seams.link import Link
+    from harness.seams.objects import Objects
+
+
+class Seams:
+    """Handles on a running stack."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        stack: StackDescription,
+        clock: EventClock | None = None,
+        kept_dir: Path | None = None,
+    ) -> None:
+        """`kept_dir`: where faults keep what they change; without it they keep it in memory only."""
+        self._kept_dir = kept_dir
+        self.backend = backend
+        self.stack = stack
+        self.clock = clock
+        self._closing: list[Callable[[], Awaitable[None]]] = []
+        self._objects: dict[tuple[str, str, str, str], Objects] = {}
+        self._leases: dict[str, LeaseKeeper] = {}
+
+    def kept(self, fault: str) -> UndoStore | None:
+        """Return where a fault may keep what it changes, for another process to put it back."""
+        return UndoStore(self._kept_dir / fault) if self._kept_dir is not None else None
+
+    def service(self, name: str) -> ServiceSpec:
+        """Return a service of the stack. Raises FaultError with the nearest valid name."""
+        try:
+            return self.stack.services[name]
+        except KeyError:
+            raise FaultError(f"no service {name!r}", remedy=did_you_mean(name, self.stack.services)) from None
+
+    def link(self, name: str) -> Link:
+        """Return a planned link."""
+        from harness.seams.link import Link
+
+        try:
+            endpoint = self.backend.links[name]
+        except KeyError:
+            raise FaultError(
+                f"the link {name!r} was not planned before the stack started",
+                remedy=did_you_mean(name, self.backend.links),
+            ) from None
+        consumer, _, service = name.partition(" -> ")
+        port = self.service(service).port
+        return Link(
+            endpoint,
+            through=self.backend.resolve(f"{service}:{port}", consumer=consumer),
+            direct=self.backend.resolve(f"{service}:{port}"),
+        )
+
+    async def lease(self, proxy_api_url: str) -> str | None:
+        """Return the name of this run's lease on a proxy server, None where that knows none. Raises FaultError."""
+        from harness.seams.lease import LeaseKeeper
+
+        if proxy_api_url not in self._leases:
+            lease = LeaseKeeper(proxy_api_url)
+            await lease.take()
+            self._leases[proxy_api_url] = lease
+            self._closing.append(lease.close)
+        return self._leases[proxy_api_url].name
+
+    def keyspace(self, name: str) -> Keyspace:
+        """Return a key space that the stack describes; it is closed with the run."""
+        try:
+            from harness.seams.keyspace import Keyspace
+        except ImportError as error:
+            raise _missing("redis", error) from error
+        spec = self.keyspace_spec(name)
+        keyspace = Keyspace(name, spec, self._address(spec.service))
+        self._closing.append(keyspace.close)
+        return keyspace
+
+    def keyspace_spec(self, name: str) -> KeyspaceSpec:
+        """Return the description of a key space. Raises FaultError with the nearest valid name."""
+        try:
+            return self.stack.keyspaces[name]
+        except KeyError:
+            raise FaultError(f"no key space {name!r}", remedy=did_you_mean(name, self.stack.keyspaces)) from None
+
+    def dataset_spec(self, name: str) -> DatasetSpec:
+        """Return the description of a dataset. Raises FaultError with the nearest valid name."""
+        try:
+            return self.stack.datasets[name]
+        except KeyError:
+            raise FaultError(f"no dataset {name!r}", remedy=did_you_mean(name, self.stack.datasets)) from None
+
+    def dataset(self, name: str) -> Objects:
+        """Return the bucket of a dataset that the stack describes, with its own credentials, or the ledger's."""
+        spec = self.dataset_spec(name)
+        if spec.access_key is None or spec.secret_key is None:
+            return self.objects(spec.service, spec.bucket)
+        return self._bucket(spec.service, spec.bucket, spec.access_key, spec.secret_key)
+
+    def objects(self, service: str, bucket: str) -> Objects:
+        """Return a bucket of an object store of the stack, with the credentials of `integrity.store` if that is it."""
+        store = self.stack.integrity.store
+        keys = (store.access_key, store.secret_key) if store is not None and store.service == service else ("", "")
+        return self._bucket(service, bucket, *keys)
+
+    def _bucket(self, service: str, bucket: str, access_key: str, secret_key: str) -> Objects:
+        try:
+            from harness.seams.objects import Objects
+        except ImportError as error:
+            raise _missing("s3", error) from error
+        which = service, bucket, access_key, secret_key
+        if which not in self._objects:
+            url = f"http://{self._address(service)}"
+            self._objects[which] = Objects(url, bucket, reveal(access_key), reveal(secret_key))
+        return self._objects[which]
+
+    def containers(self) -> Containers:
+        """Return the stack's containers. Raises FaultError where it has none."""
+        found = getattr(self.backend, "containers", None)
+        if not isinstance(found, Containers):
+            raise FaultError("this fault acts on containers, and the stack does not run in any", remedy=_IN_CONTAINERS)
+        return found
+
+    def now_event(self) -> float:
+        """Return the event time now. Raises FaultError where the stack has no event clock."""
+        if self.clock is None:
+            raise FaultError("the stack tells no event time", remedy="give x-harness.event_clock in its description")
+        return self.clock.event_at(time.time())
+
+    def _address(self, service: str) -> str:
+        return self.backend.resolve(f"{service}:{self.service(service).port}")
+
+    async def close(self) -> None:
+        """Close every handle that holds connections; one that does not close in time is left."""
+        while self._closing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._closing.pop()()
+
+
+def _missing(extra: str, error: ImportError) -> FaultError:
+    return FaultError(
+        f"this needs the package {error.name}", remedy=f"install it with: pip install 'ml-chaos-harness[{extra}]'"
+    )

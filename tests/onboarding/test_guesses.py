@@ -1,0 +1,144 @@
+"""Kinds, ports, health and links of single services, as compose files say them in many ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from harness.onboarding.discovery.compose_project import read_project
+from harness.onboarding.discovery.guesses import Found, guess_all
+from harness.onboarding.discovery.yamltext import flow
+
+
+def guessed(folder: Path, services: dict[str, Any]) -> dict[str, Found]:
+    (folder / "compose.yaml").write_text(f"services: {flow(services)}\n")
+    return guess_all(read_project(folder, ask_engine=False))
+
+
+@pytest.mark.parametrize(
+    ("image", "command", "kind"),
+    [
+        ("postgres:16", None, "postgres"),
+        ("docker.io/bitnami/postgresql:15", None, "postgres"),
+        ("pgvector/pgvector:pg16", None, "postgres"),
+        ("valkey/valkey:8-alpine", None, "redis"),
+        ("registry:5000/team/redis@sha256:0", None, "redis"),
+        ("minio/minio", None, "minio"),
+        ("prom/prometheus:v3", None, "prometheus"),
+        ("prom/alertmanager", None, "alertmanager"),
+        ("python:3.11", "mlflow server --port 5000", "mlflow"),
+        ("python:3.11", ["mlflow", "models", "serve", "-m", "models:/x/1"], "mlflow-model"),
+        ("nvcr.io/nvidia/tritonserver:24.05-py3", None, "triton"),
+        ("pytorch/torchserve", None, "torchserve"),
+        ("tensorflow/serving", None, "tf-serving"),
+        ("seldonio/mlserver", None, "mlserver"),
+        ("team/app", "bentoml serve service:svc", "bentoml"),
+        ("team/app", "uvicorn app:app", "uvicorn"),
+        ("apache/airflow:2.9.2", "scheduler", "airflow"),
+        ("confluentinc/cp-kafka:7", None, "kafka"),
+        ("bitnami/kafka", None, "kafka"),
+        ("caddy:2", None, "caddy"),
+        ("traefik:v3", None, "traefik"),
+        ("team/thing", None, "service"),
+        ("team/thing", "python train.py", "trainer"),
+    ],
+)
+def test_kinds(tmp_path: Path, image: str, command: Any, kind: str) -> None:
+    body = {"image": image} | ({"command": command} if command else {})
+    assert guessed(tmp_path, {"thing": body})["thing"].kind.name == kind
+
+
+@pytest.mark.parametrize(
+    ("body", "port", "sure"),
+    [
+        ({"image": "postgres"}, 5432, False),
+        ({"image": "postgres", "ports": ["15432:5432"]}, 5432, True),
+        ({"image": "minio/minio", "command": "server /data --console-address :9001", "ports": ["9001", "9000"]}, 9000,
+         True),
+        ({"image": "x", "command": "uvicorn app:app --port 8001"}, 8001, True),
+        ({"image": "x", "command": ["gunicorn", "--bind", "0.0.0.0:7000", "app"]}, 7000, True),
+        ({"image": "x", "environment": {"PORT": "3001"}}, 3001, True),
+        ({"image": "x", "environment": ["HTTP_PORT=3002"]}, 3002, True),
+        ({"image": "x", "expose": ["9100"]}, 9100, True),
+        ({"image": "x", "ports": [{"target": 81, "published": 8081}]}, 81, True),
+        ({"image": "x", "ports": ["80", "81"]}, 80, False),
+        ({"image": "x", "healthcheck": {"test": "curl -f http://localhost:8088/ok || exit 1"}}, 8088, True),
+    ],
+)  # fmt: skip
+def test_ports(tmp_path: Path, body: dict[str, Any], port: int, sure: bool) -> None:
+    found = guessed(tmp_path, {"thing": body})["thing"].port
+    assert found is not None
+    assert (found.value, found.sure) == (port, sure)
+
+
+def test_no_port_where_nothing_says_one(tmp_path: Path) -> None:
+    found = guessed(tmp_path, {"thing": {"image": "x"}})["thing"]
+    assert (found.port, found.health) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "health", "sure"),
+    [
+        ({"image": "x", "expose": [80], "healthcheck": {"test": ["CMD", "curl", "http://localhost/up?deep=1"]}},
+         {"http": "/up?deep=1"}, True),
+        ({"image": "x", "expose": [80], "healthcheck": {"test": ["CMD", "curl", "http://localhost:9/up"]}},
+         {"tcp": True}, False),
+        ({"image": "x", "expose": [80], "healthcheck": {"disable": True}}, {"tcp": True}, False),
+        ({"image": "prom/prometheus"}, {"http": "/-/healthy"}, False),
+        ({"image": "tensorflow/serving", "environment": {"MODEL_NAME": "risk"}}, {"http": "/v1/models/risk"}, False),
+    ],
+)  # fmt: skip
+def test_health(tmp_path: Path, body: dict[str, Any], health: dict[str, Any], sure: bool) -> None:
+    if health == {"tcp": True} and "healthcheck" in body:
+        body = body | {"environment": {"PORT": "80"}}
+    found = guessed(tmp_path, {"thing": body})["thing"].health
+    assert found is not None
+    assert (found.value, found.sure) == (health, sure)
+
+
+@pytest.mark.parametrize(
+    ("settings", "port", "plain"),
+    [
+        ({"environment": {"DB": "db:5432"}}, 5432, True),
+        ({"environment": {"DB": "postgresql+psycopg2://u:p@db/x"}}, 5432, False),
+        ({"environment": {"DB": "postgresql://db:db@db:6000/db"}}, 6000, True),
+        ({"environment": {"DB_HOST": "db", "DB_PORT": "5433"}}, 5433, False),
+        ({"environment": {"DB_HOST": "db"}}, None, False),
+        ({"command": "app --store http://db/"}, 80, False),
+        ({"command": ["app", "db:1234"]}, 1234, True),
+        ({"environment": {"DB": "database.internal:5432"}}, 5432, False),
+    ],
+)
+def test_links(tmp_path: Path, settings: dict[str, Any], port: int | None, plain: bool) -> None:
+    alias = {"networks": {"default": {"aliases": ["database.internal"]}}}
+    services = {"db": {"image": "x", **alias}, "web": {"image": "x", **settings}}
+    (place,) = guessed(tmp_path, services)["web"].links["db"]
+    assert (place.port, place.plain) == (port, plain)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"depends_on": ["db"]},
+        {"environment": {"NAME": "db"}},
+        {"environment": {"URL": "http://other-db:5432", "TEXT": "db.example.org:5432"}},
+        {"environment": {"PATH_": "/db:5432x"}},
+    ],
+)
+def test_what_is_no_link(tmp_path: Path, settings: dict[str, Any]) -> None:
+    assert guessed(tmp_path, {"db": {"image": "x"}, "web": {"image": "x", **settings}})["web"].links == {}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["plain", "yes", "3", "3.5", "1e3", "null", "", "a: b", "a #b", "- a", "{a}", "[x", "it's", 'say "x"', "é", "a,b",
+     "http://x:80/y", "${A:-b}", "../x", "300ms", "90min event", "*", "&a", "!t", "%x", "@x", "`x", "a\nb", "~",
+     "0x1f"],
+)  # fmt: skip
+def test_values_are_written_so_that_yaml_reads_them_again(value: str) -> None:
+    yaml = YAML(typ="safe", pure=True)
+    assert yaml.load(f"a: {flow(value)}") == {"a": value}
+    assert yaml.load(f"a: {flow([value, {value: value}])}") == {"a": [value, {value: value}]}
