@@ -1,26 +1,33 @@
-"""What faults on links share: which links a target means, and toxics of ours put on, found and taken off.
+"""What faults on links share: which links a target means, the toxics put on them, and the proof by exchanges.
 
-A toxic of ours carries the fault's id in its name, so that taking it off never touches anybody else's.
+`LinkFault` is to faults on links what `ContainerFault` is to faults on containers: a subclass names its toxics and says
+what an exchange over a link must look like. A toxic's name holds the fault's id, so that those of others are never
+touched.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.model.errors import FaultError
-from harness.model.scenario import Target
+from harness.model.fault import Confirmation
+from harness.model.scenario import FaultStep, Target
 from harness.seams import Seams
+from harness.seams.toxiproxy import ToxicSpec
 
 if TYPE_CHECKING:
-    from harness.seams.link import Link
+    from harness.seams.link import Exchange, LinkHandle
+
+LINK_TARGETS = ("link", "links", "service")
+LONGEST_S = 6.0
+"""How long one exchange may take: less than the runner gives to a whole confirmation."""
 
 
 def links_of(target: Target, seams: Seams) -> tuple[str, ...]:
-    """Return the names of the planned links that a target means: itself, or all that lead to a service."""
+    """Return the names of the planned links that a target means: those named, or all that lead to a service."""
     if target.link is not None:
         return (target.link,)
     if target.links:
@@ -31,43 +38,107 @@ def links_of(target: Target, seams: Seams) -> tuple[str, ...]:
     return to_service
 
 
-@dataclass(frozen=True, slots=True)
-class Toxic:
-    """One toxic of a fault: what it does, on which stream."""
+class LinkFault:
+    """A fault on links: toxics on each of them, confirmed by an exchange over each and one directly beside it."""
 
-    name: str
-    kind: str
-    stream: str
-    attributes: dict[str, int]
+    def __init__(self, step: FaultStep, seams: Seams, toxics: Sequence[ToxicSpec], timeout_s: float) -> None:
+        """`timeout_s`: how long an exchange must be waited for to tell the fault from silence."""
+        self.toxics = Toxics(seams, links_of(step.target, seams), tuple(toxics))
+        self.timeout_s = min(timeout_s, LONGEST_S)
+        self._seams = seams
+
+    def judge(self, through: Exchange, direct: Exchange) -> tuple[bool | None, str]:
+        """Return whether an exchange over a link shows the fault (None: it cannot tell), and why not.
+
+        `direct` was answered; where it was not, this is never called.
+        """
+        raise NotImplementedError
+
+    def expected(self) -> dict[str, Any]:
+        """Return, as evidence, what is expected of an exchange."""
+        return {}
+
+    async def prepare(self) -> dict[str, Any]:
+        """Take the lease. The toxics' names are all that there is to undo."""
+        await self.toxics.ready()
+        return {"links": [link.name for link in self.toxics.links]}
+
+    async def inject(self) -> None:
+        """Put the toxics on."""
+        await self.toxics.on()
+
+    async def confirm(self) -> Confirmation:
+        """Ask the proxy for the toxics, and make an exchange over each link and beside it."""
+        missing = await self.toxics.missing()
+        if missing:
+            return Confirmation(False, {"why": "toxics are not on", "toxics_missing": missing})
+        direct = await exchanges(self.toxics.links, self._seams, self.timeout_s, direct=True)
+        through = await exchanges(self.toxics.links, self._seams, self.timeout_s)
+        evidence = self.expected() | {
+            "through": {name: found.outcome for name, found in through.items()},
+            "through_ms": _milliseconds(through),
+            "direct_ms": _milliseconds(direct),
+        }
+        verdicts: list[bool | None] = []
+        for name, beside in direct.items():
+            if beside.outcome != "answered":
+                why = f"{name}: the service itself does not answer, its connections are {_IN_WORDS[beside.outcome]}"
+                return Confirmation(None, evidence | {"why": why})
+            landed, why = self.judge(through[name], beside)
+            verdicts.append(landed)
+            if not landed and "why" not in evidence:
+                evidence["why"] = f"{name}: {why}"
+        if False in verdicts:
+            return Confirmation(False, evidence)
+        return Confirmation(None if None in verdicts else True, evidence)
+
+    async def revert(self, undo: dict[str, Any]) -> None:
+        """Take the toxics off."""
+        await self.toxics.off()
+
+    async def absent(self) -> Confirmation:
+        """Ask the proxy which of ours are still on."""
+        left = await self.toxics.still_on()
+        return Confirmation(bool(left), {"toxics_left": left})
+
+    def manifest(self) -> list[dict[str, Any]]:
+        """A fault on links changes no rows."""
+        return []
 
 
 class Toxics:
     """The same toxics on several links."""
 
-    def __init__(self, seams: Seams, links: tuple[str, ...], toxics: tuple[Toxic, ...]) -> None:
-        self.links: list[Link] = [seams.link(name) for name in links]
+    def __init__(self, seams: Seams, links: tuple[str, ...], toxics: tuple[ToxicSpec, ...]) -> None:
+        self.links: list[LinkHandle] = [seams.link(name) for name in links]
         self._toxics = toxics
         self._seams = seams
         self._leases: dict[str, str | None] = {}
 
     async def ready(self) -> None:
-        """Take this run's lease on each proxy server, so that nothing outlives a run that is killed."""
-        for url in sorted({link.proxy_api_url for link in self.links}):
+        """Take this run's lease on each proxy server, so that no toxic outlives a run that is killed."""
+        for url in sorted({link.api.url for link in self.links}):
             self._leases[url] = await self._seams.lease(url)
 
     async def on(self) -> None:
         """Put them on all links; every link is tried, and the first error is raised at the end."""
         await _each(
             [
-                partial(link.add_now, t.name, t.kind, t.stream, t.attributes, self._leases.get(link.proxy_api_url))
+                partial(link.api.add_toxic, link.proxy_name, toxic, self._leases.get(link.api.url))
                 for link in self.links
-                for t in self._toxics
+                for toxic in self._toxics
             ]
         )
 
     async def off(self) -> None:
         """Take them off all links; every link is tried, and the first error is raised at the end."""
-        await _each([partial(link.remove_now, t.name) for link in self.links for t in self._toxics])
+        await _each(
+            [
+                partial(link.api.remove_toxic, link.proxy_name, toxic.name)
+                for link in self.links
+                for toxic in self._toxics
+            ]
+        )
 
     async def missing(self) -> list[str]:
         """Return `link: toxic` for each of ours that is not on, though it should be."""
@@ -76,15 +147,15 @@ class Toxics:
 
     async def still_on(self) -> list[str]:
         """Return `link: toxic` for each of ours that is on."""
-        names = {t.name for t in self._toxics}
-        # One question for each proxy server: in containers the links of a stack may be spread over several.
-        servers = {link.proxy_api_url: link for link in self.links}
-        told = await asyncio.gather(*(asyncio.to_thread(link.toxics_everywhere_now) for link in servers.values()))
-        found = dict(zip(servers, told, strict=True))
+        names = {toxic.name for toxic in self._toxics}
+        # One request for each proxy server: in containers the links of a stack may be spread over several.
+        servers = {link.api.url: link.api for link in self.links}
+        answers = await asyncio.gather(*(asyncio.to_thread(api.toxics) for api in servers.values()))
+        found = dict(zip(servers, answers, strict=True))
         return [
             f"{link.name}: {name}"
             for link in self.links
-            for name in found[link.proxy_api_url].get(link.proxy_name, ())
+            for name in found[link.api.url].get(link.proxy_name, ())
             if name in names
         ]
 
@@ -109,20 +180,31 @@ async def _each(calls: Sequence[Callable[[], None]]) -> None:
         raise error
 
 
-async def round_trips(
-    links: list[Link], seams: Seams, timeout_s: float, direct: bool = False
-) -> dict[str, float | None]:
-    """Measure one exchange over each link at once, in seconds; None where no answer came."""
+async def exchanges(
+    links: Sequence[LinkHandle], seams: Seams, timeout_s: float, direct: bool = False
+) -> dict[str, Exchange]:
+    """Make one exchange over each link, or beside it, all at once."""
 
-    async def one(link: Link) -> float | None:
+    async def one(link: LinkHandle) -> Exchange:
         service = seams.service(link.name.partition(" -> ")[2])
         path = service.health.http if service.health is not None else None
-        return await link.round_trip_s(path, timeout_s, direct)
+        return await link.exchange(path, timeout_s, direct)
 
     found = await asyncio.gather(*(one(link) for link in links))
-    return {link.name: value for link, value in zip(links, found, strict=True)}
+    return {link.name: exchange for link, exchange in zip(links, found, strict=True)}
 
 
-def as_milliseconds(times: dict[str, float | None]) -> dict[str, Any]:
-    """Return measured times as evidence."""
-    return {name: None if value is None else round(value * 1e3, 1) for name, value in times.items()}
+def _milliseconds(found: dict[str, Exchange]) -> dict[str, float | None]:
+    """Return how long each answer took; None where there was none."""
+    return {
+        name: round(exchange.time_s * 1e3, 1) if exchange.outcome == "answered" else None
+        for name, exchange in found.items()
+    }
+
+
+_IN_WORDS = {
+    "refused": "refused",
+    "reset": "reset",
+    "closed": "closed without an answer",
+    "silent": "silent",
+}

@@ -1,25 +1,29 @@
 """`network.latency`: every answer over the links comes later, by a latency and a uniform jitter.
 
 Confirmed by timing a small exchange over each link and directly beside it: the difference is the latency really added.
+A link that refuses, resets or closes connections is not a slow one, and leaves the fault unconfirmed.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from harness.faults.links import Toxic, Toxics, as_milliseconds, links_of, round_trips
-from harness.model.fault import Confirmation, FaultKind
+from harness.faults.links import LINK_TARGETS, LinkFault
+from harness.model.fault import FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.units import PositiveWallSeconds, WallSeconds
 from harness.seams import Seams
+from harness.seams.toxiproxy import ToxicSpec
 
-LONGEST_S = 6.0
-"""How long an answer over the link is waited for: less than `confirm` may take."""
+if TYPE_CHECKING:
+    from harness.seams.link import Exchange
+
 NEARLY = 0.8
-"""Share of the asked latency that must be measured: timers and scheduling take a little either way."""
+"""Share of the requested latency that must be measured: timers and scheduling take a little either way."""
 
 
 class LatencyParameters(Frozen):
@@ -35,71 +39,46 @@ class LatencyParameters(Frozen):
             raise ValueError("a jitter as large as the latency leaves nothing that could be measured; make it smaller")
         return self
 
+    def toxic(self, name: str) -> ToxicSpec:
+        """Return the toxic that delays answers so."""
+        attributes = {"latency": round(self.latency * 1e3), "jitter": round(self.jitter * 1e3)}
+        return ToxicSpec(name, "latency", "downstream", attributes)
 
-class NetworkLatency:
-    """Latency toxics on links."""
 
-    def __init__(self, seams: Seams, links: tuple[str, ...], toxics: tuple[Toxic, ...], least_s: float) -> None:
-        self._seams = seams
-        self._toxics = Toxics(seams, links, toxics)
-        self._least_s = least_s
+class NetworkLatency(LinkFault):
+    """Latency toxics on links, and others beside them."""
 
-    async def prepare(self) -> dict[str, Any]:
-        """The toxics' names are all there is to undo."""
-        await self._toxics.ready()
-        return {"links": [link.name for link in self._toxics.links]}
+    def __init__(self, step: FaultStep, seams: Seams, delay: LatencyParameters, toxics: Sequence[ToxicSpec]) -> None:
+        self._least_s = delay.latency - delay.jitter
+        self._most_s = delay.latency + delay.jitter
+        super().__init__(step, seams, toxics, timeout_s=4 * self._most_s + 1.0)
 
-    async def inject(self) -> None:
-        """Put the toxics on."""
-        await self._toxics.on()
+    def expected(self) -> dict[str, Any]:
+        """The least latency that an exchange can have had added."""
+        return {"added_at_least_ms": round(self._least_s * 1e3, 1)}
 
-    async def confirm(self) -> Confirmation:
-        """Ask the proxy for the toxics, and time an exchange over each link and beside it."""
-        timeout_s = min(4 * self._least_s + 1.0, LONGEST_S)
-        missing = await self._toxics.missing()
-        if missing:
-            return Confirmation(False, {"why": "toxics are not on", "toxics_missing": missing})
-        direct = await round_trips(self._toxics.links, self._seams, timeout_s, direct=True)
-        through = await round_trips(self._toxics.links, self._seams, timeout_s)
-        evidence = {
-            "added_at_least_ms": round(self._least_s * 1e3, 1),
-            "through_ms": as_milliseconds(through),
-            "direct_ms": as_milliseconds(direct),
-        }
-        added = []
-        for name, beside in direct.items():
-            slowed = through[name]
-            if beside is None:
-                return Confirmation(None, evidence | {"why": f"{name}: the service itself does not answer"})
-            # No answer within as long as can be waited: the link is at least that slow.
-            added.append(slowed is None or slowed - beside >= NEARLY * self._least_s)
-        return Confirmation(all(added), evidence)
-
-    async def revert(self, undo: dict[str, Any]) -> None:
-        """Take the toxics off."""
-        await self._toxics.off()
-
-    async def absent(self) -> Confirmation:
-        """Ask the proxy which of ours are still on."""
-        left = await self._toxics.still_on()
-        return Confirmation(bool(left), {"toxics_left": left})
-
-    def manifest(self) -> list[dict[str, Any]]:
-        """A slow link changes no data."""
-        return []
+    def judge(self, through: Exchange, direct: Exchange) -> tuple[bool | None, str]:
+        """Compare the time of the answer with that of the service itself."""
+        if through.outcome == "answered":
+            added_s = through.time_s - direct.time_s
+            return added_s >= NEARLY * self._least_s, f"the answer came only {added_s * 1e3:.0f} ms later"
+        if through.outcome == "silent":
+            # A latency that is longer than any wait shows itself as silence; a shorter one does not.
+            return self._most_s >= self.timeout_s or None, f"no answer came in {self.timeout_s:g} s"
+        how = {"refused": "refuses connections", "reset": "resets connections"}
+        does = how.get(through.outcome, "closes connections without an answer")
+        return None, f"the link {does}, so that no latency can be measured"
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> NetworkLatency:
-    asked = LatencyParameters.model_validate(step.parameters)
-    attributes = {"latency": round(asked.latency * 1e3), "jitter": round(asked.jitter * 1e3)}
-    toxic = Toxic(f"harness-{step.id}", "latency", "downstream", attributes)
-    return NetworkLatency(seams, links_of(step.target, seams), (toxic,), max(0.0, asked.latency - asked.jitter))
+    delay = LatencyParameters.model_validate(step.parameters)
+    return NetworkLatency(step, seams, delay, (delay.toxic(f"harness-{step.id}"),))
 
 
 KIND = FaultKind(
     kind="network.latency",
     summary="answers over links come later",
-    targets=("link", "links", "service"),
+    targets=LINK_TARGETS,
     parameters=LatencyParameters,
     make=_make,
 )

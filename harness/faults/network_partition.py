@@ -13,12 +13,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
-from harness.faults.links import Toxic, Toxics
+from harness.faults.links import Toxics
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
+from harness.seams.toxiproxy import ToxicSpec
 
 
 class Parameters(Frozen):
@@ -52,7 +53,7 @@ class NetworkPartition(ContainerFault):
             consumer, _, service = link.partition(" -> ")
             ways = [("upstream", consumer, service), ("downstream", service, consumer)]
             toxics = tuple(
-                Toxic(f"{self.tag}-{stream}", "timeout", stream, {"timeout": 0})
+                ToxicSpec(f"{self.tag}-{stream}", "timeout", stream, {"timeout": 0})
                 for stream, sender, receiver in ways
                 if sender in self._senders.get(receiver, ())
             )

@@ -15,13 +15,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.faults.links import Toxic, Toxics, round_trips
+from harness.faults.links import Toxics, exchanges
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
 from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
+from harness.seams.toxiproxy import ToxicSpec
 
 SILENCE_S = 0.3
 CALL_LIMIT_S = 60.0
@@ -46,7 +47,7 @@ class NodeLoss:
         self._services = nodes[node]
         touching = tuple(name for name in seams.backend.links if set(name.split(" -> ")) & set(self._services))
         toxics = tuple(
-            Toxic(f"harness-{step.id}-{way}", "timeout", way, {"timeout": 0}) for way in ("upstream", "downstream")
+            ToxicSpec(f"harness-{step.id}-{way}", "timeout", way, {"timeout": 0}) for way in ("upstream", "downstream")
         )
         self._toxics = Toxics(seams, touching, toxics)
         self._lossy = Parameters.model_validate(step.parameters).volumes == "lost"
@@ -80,21 +81,20 @@ class NodeLoss:
             await self._seams.containers().empty_volume(volume)
 
     async def confirm(self) -> Confirmation:
-        """Ask the kernel for the processes, and the links to the node for a word."""
+        """Ask the kernel for the processes, and the links to the node for an answer."""
         states = dict(await self._seams.backend.process_states(self._services))
         to_node = [link for link in self._toxics.links if link.name.partition(" -> ")[2] in self._services]
-        answers = await round_trips(to_node, self._seams, SILENCE_S)
-        spoke = [name for name, time_s in answers.items() if time_s is not None]
+        outcomes = {name: e.outcome for name, e in (await exchanges(to_node, self._seams, SILENCE_S)).items()}
+        silent = all(outcome == "silent" for outcome in outcomes.values())
         gone = all(state == "absent" for state in states.values())
-        # A link that is not silenced says nothing either while its service is gone: it refuses.
         missing = await self._toxics.missing()
-        evidence = {"processes": states, "silent_links": sorted(answers), "spoke": spoke, "toxics_missing": missing}
+        evidence = {"processes": states, "links_to_node": outcomes, "toxics_missing": missing}
         if self._volumes:
             containers = self._seams.containers()
             entries = {volume: await containers.volume_entries(volume) for volume in self._volumes}
             gone = gone and not any(entries.values())
             evidence["volume_entries"] = entries
-        return Confirmation(gone and not spoke and not missing, evidence)
+        return Confirmation(gone and silent and not missing, evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Let the links speak and start what was on the node."""

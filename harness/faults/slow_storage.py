@@ -9,11 +9,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from harness.faults.links import Toxic, links_of
 from harness.faults.network_latency import LatencyParameters, NetworkLatency
 from harness.model.fault import FaultKind
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
+from harness.seams.toxiproxy import ToxicSpec
 
 
 class Parameters(LatencyParameters):
@@ -23,13 +23,12 @@ class Parameters(LatencyParameters):
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> NetworkLatency:
-    asked = Parameters.model_validate(step.parameters)
-    attributes = {"latency": round(asked.latency * 1e3), "jitter": round(asked.jitter * 1e3)}
-    toxics = [Toxic(f"harness-{step.id}-latency", "latency", "downstream", attributes)]
-    if asked.bandwidth_kb_s is not None:
-        rate = {"rate": asked.bandwidth_kb_s}
-        toxics += [Toxic(f"harness-{step.id}-{way}", "bandwidth", way, rate) for way in ("upstream", "downstream")]
-    return NetworkLatency(seams, links_of(step.target, seams), tuple(toxics), max(0.0, asked.latency - asked.jitter))
+    slow = Parameters.model_validate(step.parameters)
+    toxics = [slow.toxic(f"harness-{step.id}-latency")]
+    if slow.bandwidth_kb_s is not None:
+        rate = {"rate": slow.bandwidth_kb_s}
+        toxics += [ToxicSpec(f"harness-{step.id}-{way}", "bandwidth", way, rate) for way in ("upstream", "downstream")]
+    return NetworkLatency(step, seams, slow, toxics)
 
 
 KIND = FaultKind(

@@ -27,9 +27,9 @@ _IN_CONTAINERS = "run it with --backend compose"
 
 if TYPE_CHECKING:
     from harness.seams.keyspace import Keyspace
-    from harness.seams.lease import LeaseKeeper
-    from harness.seams.link import Link
+    from harness.seams.link import LinkHandle
     from harness.seams.objects import Objects
+    from harness.seams.toxiproxy import LeaseKeeper
 
 
 class Seams:
@@ -62,9 +62,9 @@ class Seams:
         except KeyError:
             raise FaultError(f"no service {name!r}", remedy=did_you_mean(name, self.stack.services)) from None
 
-    def link(self, name: str) -> Link:
+    def link(self, name: str) -> LinkHandle:
         """Return a planned link."""
-        from harness.seams.link import Link
+        from harness.seams.link import LinkHandle
 
         try:
             endpoint = self.backend.links[name]
@@ -75,7 +75,7 @@ class Seams:
             ) from None
         consumer, _, service = name.partition(" -> ")
         port = self.service(service).port
-        return Link(
+        return LinkHandle(
             endpoint,
             through=self.backend.resolve(f"{service}:{port}", consumer=consumer),
             direct=self.backend.resolve(f"{service}:{port}"),
@@ -83,11 +83,11 @@ class Seams:
 
     async def lease(self, proxy_api_url: str) -> str | None:
         """Return the name of this run's lease on a proxy server, None where that knows none. Raises FaultError."""
-        from harness.seams.lease import LeaseKeeper
+        from harness.seams.toxiproxy import LeaseKeeper
 
         if proxy_api_url not in self._leases:
             lease = LeaseKeeper(proxy_api_url)
-            await lease.take()
+            await lease.acquire()
             self._leases[proxy_api_url] = lease
             self._closing.append(lease.close)
         return self._leases[proxy_api_url].name

@@ -25,6 +25,7 @@ from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
 from harness.model.stack import Link
 from harness.seams import Seams
+from harness.seams.toxiproxy import ToxicSpec
 
 pytestmark = pytest.mark.docker
 HARNESS = str(Path(sys.executable).with_name("harness"))
@@ -71,11 +72,11 @@ async def test_it_is_looked_at_and_left_as_it_was(project: str, small_images: No
         assert (info.owned, info.project) == (False, project)
         assert {s.state for s in await backend.status()} == {"running"}
         link = Seams(backend, stack).link("relay -> echo")
-        await link.add("late", "latency", "downstream", {"latency": 200})
-        through = await link.round_trip_s("/healthz", 5.0)
-        assert through is not None
-        assert through >= 0.2
-        await link.remove("late")
+        link.api.add_toxic(link.proxy_name, ToxicSpec("late", "latency", "downstream", {"latency": 200}))
+        through = await link.exchange("/healthz", 5.0)
+        assert through.outcome == "answered"
+        assert through.time_s >= 0.2
+        link.api.remove_toxic(link.proxy_name, "late")
         await backend.pause(["sleeper"])
         assert await backend.process_states(["sleeper"]) == {"sleeper": "T"}
         await backend.resume(["sleeper"])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import redis.asyncio as redis
 from landings import NOW_EVENT, lands
-from real_servers import FakeBackend, add_proxy, add_toxic, clear_toxics, fault_proxy, leases, toxics
+from real_servers import FakeBackend, add_proxy, add_toxic, clear_toxics, ending, fault_proxy, leases, toxics
 
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError, FaultError
@@ -84,6 +84,59 @@ async def test_a_service_that_does_not_answer_proves_nothing(make: Make, backend
     await fault.revert(undo)
 
 
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("refused", "the link refuses connections"),
+        ("reset", "the link resets connections"),
+        ("closed", "the link closes connections without an answer"),
+        ("silent", "no answer came in 0.2 s"),
+    ],
+)
+async def test_a_latency_on_a_link_that_does_not_answer_is_not_confirmed(
+    how: str, why: str, make: Make, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.faults.links.LONGEST_S", 0.2)
+    async with ending(how) as address:
+        backend.through["trainer", "object-store"] = address
+        fault = make("network.latency", LINK, {"latency": "50ms"})
+        undo = await fault.prepare()
+        await fault.inject()
+        confirmation = await fault.confirm()
+        assert confirmation.landed is None
+        assert confirmation.evidence["through"] == {"trainer -> object-store": how}
+        assert why in confirmation.evidence["why"]
+        await fault.revert(undo)
+
+
+async def test_a_latency_longer_than_any_wait_shows_itself_as_silence(
+    make: Make, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.faults.links.LONGEST_S", 0.2)
+    fault = make("network.latency", LINK, {"latency": "5s"})
+    undo = await fault.prepare()
+    await fault.inject()
+    assert (await fault.confirm()).landed
+    await fault.revert(undo)
+
+
+@pytest.mark.parametrize("how", ["refused", "reset", "closed"])
+async def test_a_lost_node_whose_links_are_not_silent_is_not_confirmed(
+    how: str, make: Make, backend: FakeBackend
+) -> None:
+    fault = make("node.loss", {"node": "a"})
+    undo = await fault.prepare()
+    await fault.inject()
+    assert (await fault.confirm()).landed
+    async with ending(how) as address:
+        backend.through["trainer", "object-store"] = address
+        fault = make("node.loss", {"node": "a"})
+        confirmation = await fault.confirm()
+        assert confirmation.landed is False
+        assert confirmation.evidence["links_to_node"]["trainer -> object-store"] == how
+    await fault.revert(undo)
+
+
 class Refusing(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_error(500, "out of order")
@@ -131,7 +184,7 @@ def broken(request: pytest.FixtureRequest) -> Iterator[str]:
 async def test_a_broken_proxy_is_an_error_in_bounded_time(
     kind: str, broken: str, make: Make, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.seams.link.CALL_S", 0.15)
+    monkeypatch.setattr("harness.seams.toxiproxy.CALL_S", 0.15)
     fault = make(
         kind,
         {"node": "b"} if kind == "node.loss" else {"link": "server -> online-store"},
@@ -150,7 +203,7 @@ async def test_a_broken_proxy_is_an_error_in_bounded_time(
 async def test_what_is_put_on_lasts_no_longer_than_its_run(
     make: Make, seams: Seams, proxy_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.seams.lease.RENEW_S", 0.05)
+    monkeypatch.setattr("harness.seams.toxiproxy.LEASE_RENEW_S", 0.05)
     fault = make("network.latency", LINK, {"latency": "50ms"})
     await fault.prepare()
     await fault.inject()
@@ -171,8 +224,8 @@ async def test_what_is_put_on_lasts_no_longer_than_its_run(
 async def test_a_killed_run_takes_its_toxics_along_and_a_lapse_is_noticed(
     make: Make, proxy_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.seams.lease.TTL_S", 2.0)
-    monkeypatch.setattr("harness.seams.lease.RENEW_S", 3600.0)  # as of an owner that is dead
+    monkeypatch.setattr("harness.seams.toxiproxy.LEASE_TTL_S", 2.0)
+    monkeypatch.setattr("harness.seams.toxiproxy.LEASE_RENEW_S", 3600.0)  # as of an owner that is dead
     fault = make("storage.slow", LINK, {"latency": "50ms"})
     undo = await fault.prepare()
     await fault.inject()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -97,6 +99,37 @@ def fault_proxy(number: int = 3) -> Iterator[str]:
         yield f"http://{host}:{port}"
 
 
+@contextlib.asynccontextmanager
+async def ending(how: str) -> AsyncIterator[str]:
+    """Run a server that ends every exchange in one way, or name a port that refuses; gives its `host:port`."""
+
+    serving: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.append(task)
+        with contextlib.suppress(OSError):
+            await reader.read(1)
+            if how == "silent":
+                await reader.read()
+            if how == "answered":
+                writer.write(b"HTTP/1.0 200 OK\r\n\r\n")
+            if how == "reset":
+                sock: socket.socket = writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.close()
+            await writer.wait_closed()
+
+    if how == "refused":
+        yield f"127.0.0.1:{free_port()}"
+        return
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    await asyncio.gather(*serving)
+
+
 @dataclass
 class FakeBackend:
     """A backend whose processes are letters in a table."""
@@ -135,8 +168,6 @@ class FakeBackend:
         return ()
 
     async def events(self) -> AsyncIterator[ProcessEvent]:
-        import asyncio
-
         for event in self.events_seen:
             yield event
         await asyncio.Event().wait()

@@ -166,19 +166,19 @@ async def _link(name: str, stack: StackDescription, backend: Backend, seams: Sea
         link = seams.link(name)
         toxics = await link.toxics()
         path = service.health.http if service.health is not None else None
-        direct_s = await link.round_trip_s(path, ROUND_TRIP_S, direct=True)
-        through_s = await link.round_trip_s(path, ROUND_TRIP_S)
+        direct = await link.exchange(path, ROUND_TRIP_S, direct=True)
+        through = await link.exchange(path, ROUND_TRIP_S)
     except HarnessError as error:
         return Finding("link", name, "wrong", str(error))
     if toxics:
         return Finding("link", name, "wrong", f"is disturbed: {', '.join(toxics)}", "`harness heal` takes faults out")
-    if through_s is None and direct_s is None:
+    if "answered" not in (through.outcome, direct.outcome):
         return Finding(
             "link", name, "note", f"runs through the proxy; {service.name} answers nothing that can be timed"
         )
-    if through_s is None:
+    if through.outcome != "answered":
         return Finding("link", name, "wrong", "nothing comes through its proxy", f"is {service.port} the port in use?")
-    return Finding("link", name, "ok", f"runs through the proxy: {through_s * 1e3:.1f} ms")
+    return Finding("link", name, "ok", f"runs through the proxy: {through.time_s * 1e3:.1f} ms")
 
 
 def unusable(findings: Sequence[Finding]) -> Mapping[str, Finding]:

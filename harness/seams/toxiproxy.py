@@ -1,0 +1,202 @@
+"""The API of a fault proxy: toxics on its proxies, and the lease that ends them with the run.
+
+The proxy speaks Toxiproxy's API and is driven by toxiproxy-python; this module alone imports it, and only when a call
+is made. That client keeps its endpoint on a class, has no time-outs, and returns statuses other than 400, 404 and 409
+as if they were answers; the adapter here mends all three. Calls block; every failure is a FaultError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from harness.model.errors import FaultError
+
+CALL_S = 3.0
+CREATED, NO_CONTENT = 201, 204
+NO_PROXIES = {"http": None, "https": None, "all": None}
+"""The environment's HTTP proxies are not for the fault proxy, wherever it listens."""
+LEASE_TTL_S = 15.0
+"""Far more than a busy machine delays a renewal. If a lease expires all the same, its fault is no longer confirmed."""
+LEASE_RENEW_S = 3.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ToxicSpec:
+    """A toxic to be put on a proxy: its name, its type, the stream it acts on, and its attributes."""
+
+    name: str
+    kind: str
+    stream: str
+    attributes: dict[str, int]
+
+
+class ProxyApi:
+    """The API of one proxy server."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def toxics(self) -> dict[str, list[str]]:
+        """Return the names of all toxics of the server, by proxy."""
+        answer = _translated(lambda: self._client.get("/proxies").json())
+        try:
+            return {name: [toxic["name"] for toxic in proxy["toxics"]] for name, proxy in answer.items()}
+        except (KeyError, TypeError, AttributeError):
+            raise FaultError("the fault proxy's list of proxies is not in Toxiproxy's format") from None
+
+    def add_toxic(self, proxy: str, toxic: ToxicSpec, lease: str | None = None) -> None:
+        """Add a toxic, in place of one of the same name; it ends with `lease` where one is given."""
+        from toxiproxy.exceptions import ProxyExists
+
+        path = f"/proxies/{proxy}/toxics"
+        body = {
+            "name": toxic.name,
+            "type": toxic.kind,
+            "stream": toxic.stream,
+            "toxicity": 1.0,
+            "attributes": toxic.attributes,
+        }
+        if lease is not None:
+            body["lease"] = lease
+
+        def post() -> Any:
+            try:
+                return self._client.post(path, json=body).json()
+            except ProxyExists:
+                self._client.delete(f"{path}/{toxic.name}")
+                return self._client.post(path, json=body).json()
+
+        made = _translated(post)
+        if not isinstance(made, dict) or made.get("name") != toxic.name:
+            raise FaultError("the fault proxy's answer to a new toxic is not in Toxiproxy's format")
+
+    def remove_toxic(self, proxy: str, name: str) -> None:
+        """Remove a toxic; harmless where it is not there."""
+        from toxiproxy.exceptions import NotFound
+
+        def delete() -> int:
+            try:
+                return int(self._client.delete(f"/proxies/{proxy}/toxics/{name}").status_code)
+            except NotFound as error:
+                if b"toxic" not in error.args[0]:
+                    raise  # the proxy itself is not there
+                return NO_CONTENT
+
+        if _translated(delete) != NO_CONTENT:
+            raise FaultError("the fault proxy's answer to a removal is not in Toxiproxy's format")
+
+    def create_lease(self, name: str, ttl_s: float) -> bool:
+        """Create a lease; False where the server has none, as Toxiproxy itself."""
+        from toxiproxy.exceptions import NotFound
+
+        def post() -> int:
+            try:
+                return int(self._client.post("/leases", json={"name": name, "ttl": round(ttl_s * 1e3)}).status_code)
+            except NotFound:
+                return 0
+
+        status = _translated(post)
+        if status not in (0, CREATED):
+            raise FaultError("the fault proxy's answer to a new lease is neither a lease nor 404")
+        return status == CREATED
+
+    def renew_lease(self, name: str) -> None:
+        """Let a lease run for its whole time again."""
+        _translated(lambda: self._client.post(f"/leases/{name}", json={}))
+
+    def delete_lease(self, name: str) -> None:
+        """Delete a lease, and with it every toxic that it holds."""
+        _translated(lambda: self._client.delete(f"/leases/{name}"))
+
+    @cached_property
+    def _client(self) -> Any:
+        return _client(self.url)
+
+
+class LeaseKeeper:
+    """The run's lease on one proxy server, renewed until it is closed: toxics outlive no run that is killed.
+
+    Toxiproxy itself has no leases; a toxic there stays until it is removed, by this run or by `harness heal`.
+    """
+
+    def __init__(self, api_url: str) -> None:
+        self._api = ProxyApi(api_url)
+        self._renewing: asyncio.Task[None] | None = None
+        self.name: str | None = None
+        """None where the server has no leases."""
+
+    async def acquire(self) -> None:
+        """Create the lease, and renew it from now on. Raises FaultError where the server does not answer."""
+        name = f"harness-{uuid.uuid4().hex[:12]}"
+        if await asyncio.to_thread(self._api.create_lease, name, LEASE_TTL_S):
+            self.name = name
+            self._renewing = asyncio.create_task(self._renew(name))
+
+    async def _renew(self, name: str) -> None:
+        while True:
+            await asyncio.sleep(LEASE_RENEW_S)
+            # A server that is away for a moment is tried again; a lease that expired shows in the fault's confirmation.
+            with contextlib.suppress(FaultError):
+                await asyncio.to_thread(self._api.renew_lease, name)
+
+    async def close(self) -> None:
+        """Delete the lease, and with it every toxic that is still on. Idempotent."""
+        renewing, self._renewing = self._renewing, None
+        if renewing is None or self.name is None:
+            return
+        renewing.cancel()
+        with contextlib.suppress(FaultError):
+            await asyncio.to_thread(self._api.delete_lease, self.name)
+
+
+def _client(api_url: str) -> Any:
+    """Return toxiproxy-python's client with an endpoint and time-outs of its own."""
+    from toxiproxy.api import APIConsumer
+
+    place = urlsplit(api_url)
+
+    class Consumer(APIConsumer):  # type: ignore[misc]
+        host = place.hostname
+        port = place.port
+
+        @classmethod
+        def get(cls, url: str, params: Any = None, **kwargs: Any) -> Any:
+            return _checked(super().get(url, params=params, timeout=CALL_S, proxies=NO_PROXIES, **kwargs))
+
+        @classmethod
+        def post(cls, url: str, data: Any = None, json: Any = None, **kwargs: Any) -> Any:
+            return _checked(super().post(url, data=data, json=json, timeout=CALL_S, proxies=NO_PROXIES, **kwargs))
+
+        @classmethod
+        def delete(cls, url: str, **kwargs: Any) -> Any:
+            return _checked(super().delete(url, timeout=CALL_S, proxies=NO_PROXIES, **kwargs))
+
+    return Consumer
+
+
+def _checked(response: Any) -> Any:
+    if response.status_code >= 400:
+        raise FaultError(f"the fault proxy answered {response.status_code}: {response.text.strip()}")
+    return response
+
+
+def _translated(call: Callable[[], T]) -> T:
+    """Return what a call of the client returns. Raises FaultError for whatever it raises."""
+    import requests
+    from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
+
+    try:
+        return call()
+    except (InvalidToxic, ProxyExists, NotFound) as error:
+        answer = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else error
+        raise FaultError(f"the fault proxy refused: {str(answer).strip()}") from error
+    except requests.RequestException as error:
+        raise FaultError(f"the fault proxy did not answer: {error}") from error

@@ -1,0 +1,50 @@
+"""How an exchange over a link ends, each way with a real socket."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from real_servers import ending
+
+import harness
+from harness.model.backend import LinkEndpoint
+from harness.seams.link import LinkHandle
+
+
+def link(through: str, direct: str = "127.0.0.1:1") -> LinkHandle:
+    return LinkHandle(LinkEndpoint("a -> b", "http://127.0.0.1:1", "b"), through, direct)
+
+
+@pytest.mark.parametrize("how", ["answered", "refused", "reset", "closed", "silent"])
+async def test_an_exchange_tells_how_it_ended(how: str) -> None:
+    async with ending(how) as address:
+        exchange = await link(address).exchange("/healthz", timeout_s=0.2 if how == "silent" else 30.0)
+    assert exchange.outcome == how
+    assert exchange.time_s >= 0.2 or how != "silent"
+
+
+async def test_an_exchange_beside_the_link_is_with_the_service_itself() -> None:
+    async with ending("answered") as service, ending("reset") as through:
+        both = link(through, service)
+        assert (await both.exchange(None, 30.0)).outcome == "reset"
+        assert (await both.exchange(None, 30.0, direct=True)).outcome == "answered"
+
+
+async def test_a_name_that_is_not_found_is_a_refusal() -> None:
+    assert (await link("no-such-host.invalid:80").exchange(None, 30.0)).outcome == "refused"
+
+
+def test_one_module_imports_the_client_of_toxiproxy_and_imports_it_late() -> None:
+    root = Path(harness.__file__).parent
+    found = {}
+    for file in sorted(root.rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        early = {id(node) for node in tree.body}
+        for node in ast.walk(tree):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if any(name.partition(".")[0] == "toxiproxy" for name in names):
+                found[str(file.relative_to(root))] = found.get(str(file.relative_to(root)), False) or id(node) in early
+    assert found == {"seams/toxiproxy.py": False}
