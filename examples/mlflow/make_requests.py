@@ -1,6 +1,6 @@
-"""Writes requests to the model with the answers that are right: `python make_requests.py > requests.jsonl`.
+"""Writes requests with expected answers: `python make_requests.py > requests.jsonl`.
 
-Only deliveries that are plainly late or plainly in time are asked about: on them every well-trained model agrees.
+All are about deliveries that are clearly late or clearly on time: every well-trained model agrees on them.
 """
 
 from __future__ import annotations

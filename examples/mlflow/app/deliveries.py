@@ -1,6 +1,6 @@
-"""The landing zone of the delivery records: where they lie, what is in them, and how the last ones are read.
+"""The landing zone of the delivery records: location, columns, and how to read the latest ones.
 
-A batch is one Parquet object under landing/, named by the moment it was written, so that keys sort by time.
+A batch is one Parquet object under landing/, named by the time it was written, so that keys sort by time.
 """
 
 from __future__ import annotations

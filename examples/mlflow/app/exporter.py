@@ -1,4 +1,4 @@
-"""Metrics of what has none of its own: whether the tracking server is up, and how old the champion is."""
+"""Metrics that MLflow does not export: whether the tracking server is up, and the age of the champion."""
 
 from __future__ import annotations
 

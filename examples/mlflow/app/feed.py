@@ -1,6 +1,6 @@
-"""The feed: puts the deliveries that were completed since the last time into the landing zone, batch by batch.
+"""The feed: writes newly completed deliveries to the landing zone in batches.
 
-In production this reads the depot's system; here deliveries are drawn at random, late or not by the same rule each day.
+In production this reads the depot's system; here deliveries are random, and a fixed rule decides whether they are late.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The model server: runs `mlflow models serve` for the champion, and moves on to the next champion without a gap.
+"""The model server: runs `mlflow models serve` for the champion, and switches to the next champion without a gap.
 
-`mlflow models serve` loads its model once. So each new version gets a process of its own on another port; when that
-answers its ping, requests go there, and the one before it ends. The front also counts and times the requests.
+`mlflow models serve` loads its model once. So each new version gets its own process on another port; when that answers
+its ping, requests go there and the previous process ends. The front also counts and times the requests.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Front:
         VERSION.set(float(version))
         log.info("version %s answers", version)
         if before is not None:
-            await asyncio.sleep(1)  # what it was asked before the change
+            await asyncio.sleep(1)  # for requests sent before the switch
             await asyncio.to_thread(before.stop)
 
     async def answering(self, server: Server) -> None:

@@ -1,6 +1,6 @@
-"""The retraining job: fits on the last deliveries, registers the model, and makes it the champion if it is good enough.
+"""The retraining job: trains on the latest deliveries, registers the model, and promotes it to champion if it is good.
 
-It runs in a loop of its own, since a scheduler for one job was not worth its keep. The model server follows the alias.
+It runs in a loop, because one job does not need a scheduler. The model server follows the alias.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main() -> None:
     """Retrain every so often, for ever."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     start_http_server(9100)
-    # A new deployment has its whole interval before it counts as stalled.
+    # A new deployment has a full interval before it counts as stalled.
     LAST_SUCCESS.set_to_current_time()
     mlflow.set_experiment(MODEL)
     s3, registry = object_store(), MlflowClient()

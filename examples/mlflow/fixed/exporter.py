@@ -1,6 +1,6 @@
-"""Metrics of what has none of its own: whether the tracking server works, and how old the champion is.
+"""Metrics that MLflow does not export: whether the tracking server works, and the age of the champion.
 
-Fixed: it works when it answers a question that needs its database; its /health is well without one.
+Fixed: it works if it answers a query that needs its database; its /health succeeds without one.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prometheus and Alertmanager fill in no variables; this does, for ${NAME} of the names below, then starts the one asked for.
+# Prometheus and Alertmanager do not substitute variables. This script does, for the names below, then starts the program.
 set -eu
 mkdir -p /tmp/monitoring
 for file in /monitoring/*.yml; do
