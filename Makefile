@@ -6,7 +6,7 @@ BACKEND ?= local
 # Two stacks of processes fit on two cores; of containers, with their health checks, one.
 JOBS ?= $(if $(filter compose,$(BACKEND)),1,2)
 
-.PHONY: install demo test check lint types rooms unit browser twins flakes bench lock clean
+.PHONY: install demo test check lint types rooms unit browser twins flakes bench lock generate clean
 
 install: $(VENV)/installed
 
@@ -49,6 +49,11 @@ flakes: install
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+# What is made from the code and kept in the repository.
+generate:
+	$(BIN)/harness schema > schema/scenario.schema.json
+	$(BIN)/python -m harness.runner.reference docs/faults.md
 
 lock:
 	uv pip compile --quiet --all-extras --no-strip-extras --generate-hashes --no-emit-index-url --universal pyproject.toml -o requirements.lock

@@ -1,8 +1,11 @@
-"""`clock.skew`: a service is started anew with a clock that is ahead or behind.
+"""`clock.skew`: a service runs with a clock that is ahead or behind.
 
-A container shares its machine's wall clock, and Linux has no namespace for that one; so the clock is changed where the
-process asks for it, by libfaketime, from its image or brought along. Confirmed inside: the main process has the library
-loaded, and a program in the container reads the time that was asked for.
+Linux has no wall clock per container (time namespaces have only the monotonic clocks), so the container is [replaced
+by a stand-in](#stand-ins) that loads `libfaketime`: from its image where it is installed (Debian: `libfaketime`), or
+from `library`, a file on the harness's machine, built for the image's C library. Programs that are linked statically,
+as those in Go often are, do not load it: then the fault is not confirmed. Only the calendar changes; intervals stay as
+they are. Known: with libfaketime 0.9.10, `time.sleep` of Python 3.11 and later fails with `Invalid argument`; waits on
+locks, queues, sockets and event loops work.
 """
 
 from __future__ import annotations
@@ -117,9 +120,13 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> ClockSkew:
 
 KIND = FaultKind(
     kind="clock.skew",
-    summary="a service is started anew with a clock that is ahead or behind",
+    summary="a service runs with a clock that is ahead or behind",
     targets=("service",),
     parameters=Parameters,
+    confirmed_by="the main process has the library loaded, and a program inside reads the time with the offset",
+    restored="the original container is put back",
+    certifies="wrong calendar time in one service: tokens, certificates, event times, leases by wall clock",
+    not_certified="drift, jumps while a service runs, and monotonic clocks",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

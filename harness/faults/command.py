@@ -1,8 +1,10 @@
-"""`command`: a fault that is put in, proved and taken out by commands of one's own.
+"""`command`: commands of your own inject a fault, confirm it and revert it.
 
-For what the other faults do not reach: a cloud's console, a feature flag, a queue. Each command runs on the harness's
-machine, in the compose file's folder, with a deadline. Exit code 0 of `confirm` says that the fault is in, 1 that it is
-not, anything else that it could not be told. All that `revert` needs is in the undo, so that another process can do it.
+For what the other faults do not reach: a cloud's console, a feature flag, a queue. Each command is a list of words,
+runs on the harness's machine in the compose file's folder, and has a deadline; in its words `service:port` stands for
+the service's address. `confirm` ends with 0 where the fault is in, 1 where it is not, and any other code where it
+cannot tell; `absent` ends with 0 where it is gone, 1 where it is not. `prepare`, `inject` and `revert` must end with
+0. The undo holds all that `revert` needs, so that another process can run it.
 """
 
 from __future__ import annotations
@@ -142,9 +144,13 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> CommandFault:
 
 KIND = FaultKind(
     kind="command",
-    summary="commands of your own put a fault in, prove it and take it out",
+    summary="commands of your own inject a fault, confirm it and revert it",
     targets=("service", "node", "keyspace", "dataset"),
     parameters=CommandParameters,
+    confirmed_by="`confirm` ends with 0",
+    restored="whatever `revert` restores; `absent` must end with 0, or without it `confirm` with 1",
+    certifies="what your commands prove, and no more",
+    not_certified="anything that `confirm` does not measure",
     make=_make,
     call_limit_s=LONGEST_S + 5.0,
 )

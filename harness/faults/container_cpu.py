@@ -1,8 +1,9 @@
 """`container.cpu`: a container gets no more than a share of a processor.
 
-The quota is set in the kernel's control group, not by the engine, whose own settings could not be put back exactly.
-Confirmed by the kernel: the quota reads as set, and it has throttled the container since. A container that does too
-little to be throttled is helped by a process that works inside its quota for a moment, once.
+The quota is set in the kernel's control group, because the engine cannot restore its own setting exactly. A container
+that is restarted while the fault is in has its own quota again, and the fault counts as gone. A container that does
+too little to be throttled is helped: a process works inside its quota until the kernel has throttled it once, a few
+hundredths of a second.
 """
 
 from __future__ import annotations
@@ -98,6 +99,10 @@ KIND = FaultKind(
     summary="a container gets no more than a share of a processor",
     targets=ONE_OR_MORE,
     parameters=Parameters,
+    confirmed_by="the kernel reports the quota as set, and has throttled the container since",
+    restored="the quota that was set before",
+    certifies="a service that gets too little processor time",
+    not_certified="busy neighbours, and contention for memory or disks",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

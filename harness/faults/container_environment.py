@@ -1,7 +1,7 @@
-"""`container.environment`: a service is started anew with other environment variables.
+"""`container.environment`: a service runs with other environment variables.
 
-Confirmed by the kernel: the variables that the main process was started with. Values are no evidence, for they may be
-secrets: only names are told.
+The container is [replaced by a stand-in](#stand-ins). Evidence names the variables and never their values, which may
+be secrets.
 """
 
 from __future__ import annotations
@@ -61,9 +61,13 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerEnvironment:
 
 KIND = FaultKind(
     kind="container.environment",
-    summary="a service is started anew with other environment variables",
+    summary="a service runs with other environment variables",
     targets=("service",),
     parameters=Parameters,
+    confirmed_by="the kernel's record of the variables that the main process was started with",
+    restored="the original container is put back",
+    certifies="wrong configuration that comes by environment",
+    not_certified="configuration that is read elsewhere, or while the service runs",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

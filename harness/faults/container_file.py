@@ -1,7 +1,7 @@
-"""`container.file`: a service is started anew with a file changed, such as its configuration or its model.
+"""`container.file`: a service runs with a file changed, such as its configuration or its model.
 
-The file is changed in a container that stands in, whether it comes from the image or is mounted by itself; what is
-mounted from outside is never written to. Confirmed inside the container's file system: the digest of the file there.
+The container is [replaced by a stand-in](#stand-ins). The file may come from the image or be mounted by itself; the
+mounted original is never written to. A file in a mounted folder or volume is not the container's own, and is refused.
 """
 
 from __future__ import annotations
@@ -86,9 +86,13 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerFile:
 
 KIND = FaultKind(
     kind="container.file",
-    summary="a service is started anew with a file changed",
+    summary="a service runs with a file changed",
     targets=("service",),
     parameters=Parameters,
+    confirmed_by="the digest of the file inside the container",
+    restored="the original container is put back",
+    certifies="a wrong file at the start of a service",
+    not_certified="files that change while a service runs",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

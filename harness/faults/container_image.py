@@ -1,6 +1,6 @@
 """`container.image`: a service runs with another image, such as the version before; all else stays.
 
-Confirmed by the engine: the container that runs for the service is of that image.
+The engine must have the image: pull it before. The container is [replaced by a stand-in](#stand-ins).
 """
 
 from __future__ import annotations
@@ -55,6 +55,10 @@ KIND = FaultKind(
     summary="a service runs with another image, such as the version before",
     targets=("service",),
     parameters=Parameters,
+    confirmed_by="the engine reports that the running container is of that image",
+    restored="the original container is put back",
+    certifies="a wrong version in service, or a rollback",
+    not_certified="the stack's own way of rolling out a version",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

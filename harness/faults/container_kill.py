@@ -1,8 +1,11 @@
-"""`container.kill`: a signal to the main process of one container or of several.
+"""`container.kill`: the main process of a container gets a signal.
 
-With `restart: engine` it comes from outside, as a crash does, and the engine's restart policy applies; `docker kill`
-would suppress it, and so it is what `restart: none` uses. Confirmed by the engine: the container ended or has been
-started anew since. A signal that is survived is confirmed by the kernel, which tells what a process catches.
+`restart: engine` sends it from outside, by the number that the process has on the engine's machine, so that the
+engine's restart policy applies. `restart: none` uses `docker kill`, after which the engine does not restart the
+container; it stays down until revert. With `init: true`, or `tini` in the image, the signal goes to the service behind
+the init. A shell that waits for the service (`sh -c "…; serve"`) gets the signal itself; write `exec serve`. A signal
+that the process neither catches nor dies of is not confirmed: to the first process of a namespace, `TERM` without a
+handler is nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import signal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
 from harness.model.containers import ContainerState
@@ -39,8 +42,10 @@ Signal = Annotated[int, BeforeValidator(_number), WithJsonSchema({"type": ["stri
 class Parameters(Frozen):
     """How it dies."""
 
-    signal: Signal = int(signal.SIGKILL)
-    restart: Literal["engine", "none"] = "engine"
+    signal: Signal = Field(int(signal.SIGKILL), description="a name or a number: `TERM`, `SIGTERM`, `15`")
+    restart: Literal["engine", "none"] = Field(
+        "engine", description="by the engine's restart policy, or not before revert"
+    )
 
 
 class ContainerKill(ContainerFault):
@@ -122,9 +127,16 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerKill:
 
 KIND = FaultKind(
     kind="container.kill",
-    summary="the main process of a container gets a signal, as in a crash, or for good",
+    summary="the main process of a container gets a signal, as in a crash",
     targets=ONE_OR_MORE,
     parameters=Parameters,
+    confirmed_by=(
+        "the engine reports that the container ended or was restarted since; for a signal that is survived, the "
+        "kernel reports that the process is stopped, or catches that signal"
+    ),
+    restored="containers that are down are started, and stopped processes continue",
+    certifies="a crash, with the engine's restart (`engine`) or without one (`none`)",
+    not_certified="orderly shutdown (`container.stop`), and the loss of a machine (`node.loss`)",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

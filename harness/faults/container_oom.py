@@ -1,8 +1,9 @@
-"""`container.oom`: a container's memory is filled inside its limit until the kernel kills one of its processes.
+"""`container.oom`: a container's memory is filled up to its limit until the kernel kills one of its processes.
 
-A filler joins the container's control group, and the kernel is made to prefer the container's own processes: what it
-picks is the largest of them. A container without a limit gets one for as long as that takes. Confirmed by the kernel's
-counter of such kills, its log, or the engine's `OOMKilled`.
+A process of the harness joins the container's control group and allocates memory; the kernel is told to prefer the
+container's own processes, and kills the largest of them. Without a memory limit in the compose file, give `limit`; it
+is set in the kernel and lasts until revert or until the container is restarted. With control groups of version 1 the
+kernel refuses a limit below what is in use. A limit that the machine could not fill without harm is refused.
 """
 
 from __future__ import annotations
@@ -105,6 +106,10 @@ KIND = FaultKind(
     summary="a container's memory is filled until the kernel kills one of its processes",
     targets=("service",),
     parameters=Parameters,
+    confirmed_by="the kernel's count of such kills or its log, or the engine's `OOMKilled`",
+    restored="the container has its own limit again, and is started where it is down",
+    certifies="restart and recovery of state after an out-of-memory kill",
+    not_certified="leaks over hours, and the slowness before a kill",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

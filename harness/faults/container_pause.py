@@ -1,6 +1,6 @@
-"""`container.pause`: every process of a container is frozen; its connections stay open and say nothing.
+"""`container.pause`: every process of a container is frozen; its connections stay open and silent.
 
-Confirmed by the kernel: the control group is frozen. What was paused before is refused, so that it stays as it was.
+A container that is paused already is refused, so that it stays as it was.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ KIND = FaultKind(
     summary="every process of a container is frozen",
     targets=ONE_OR_MORE,
     parameters=NoParameters,
+    confirmed_by="the kernel reports the control group as frozen",
+    restored="the container is unpaused",
+    certifies="time-outs and health checks against a service that is there and does not answer",
+    not_certified="services that are slow, or gone",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

@@ -1,6 +1,6 @@
-"""`container.stop`: the engine stops a container as an operator would: its stop signal, and SIGKILL after the grace.
+"""`container.stop`: the engine stops a container as an operator would: its stop signal, then SIGKILL.
 
-The engine does not restart what it was told to stop. Confirmed by the engine: the container has ended.
+The engine does not restart a container that was stopped through it.
 """
 
 from __future__ import annotations
@@ -64,6 +64,10 @@ KIND = FaultKind(
     summary="a container is stopped in an orderly way",
     targets=ONE_OR_MORE,
     parameters=Parameters,
+    confirmed_by="the engine reports that the container has ended",
+    restored="the container is started",
+    certifies="orderly shutdown: draining, handing over, what others do meanwhile",
+    not_certified="crashes (`container.kill`)",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

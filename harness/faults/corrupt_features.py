@@ -1,7 +1,7 @@
-"""`features.corrupt`: a seeded share of feature rows is wrong: scaled, nulled, swapped or turned round.
+"""`features.corrupt`: a seeded share of feature rows gets wrong values: scaled, null, swapped or with the sign turned.
 
-On a key space, each chosen row is changed in the moment after it is written, until revert. On a dataset, chosen rows
-of its Parquet objects are changed in place, those written later too. Which rows is a hash of seed, fault, entity and
+In a key space, each chosen row is changed just after it is written, until revert. In a dataset, chosen rows of its
+Parquet objects are changed in place, those written later too. A row is chosen by a hash of seed, fault, entity and
 event time.
 """
 
@@ -79,9 +79,13 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> Rewriting | CorruptObject
 
 KIND = FaultKind(
     kind="features.corrupt",
-    summary="a seeded share of feature rows is scaled, nulled, swapped or has its sign turned",
+    summary="a seeded share of feature rows gets wrong values",
     targets=("keyspace", "dataset"),
     parameters=Corruption,
+    confirmed_by="changed rows, or objects, are read back",
+    restored="rows that still are as changed get their values back; objects are restored byte for byte",
+    certifies="detection of wrong values, and the guards that keep them out of training and of answers",
+    not_certified="changes of schema or type, and objects that cannot be read",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
 )

@@ -1,4 +1,4 @@
-"""What can be done to a row's values: scaled, nulled, swapped, turned round.
+"""What can be done to a row's values: scaled, set to null, swapped, given the other sign.
 
 Pure functions from numbers to numbers; a value that is None stands for null.
 """
@@ -19,17 +19,17 @@ Values = dict[str, float | None]
 class Corruption(Frozen):
     """How rows are corrupted, and which share of them."""
 
-    operation: Operation
+    operation: Operation = Field(description="what is done to the values of a chosen row")
     share: float = Field(1.0, gt=0, le=1, description="of rows, chosen by seed, entity and event time")
-    fields: tuple[str, ...] = Field((), description="the fields that are hit; all that carry a stamp unless said")
-    factor: float = Field(60.0, allow_inf_nan=False, description="for scale; 60 reads minutes as seconds")
+    fields: tuple[str, ...] = Field((), description="those that are changed; by default all with a timestamp")
+    factor: float = Field(60.0, allow_inf_nan=False, description="for `scale`; 60 reads minutes as seconds")
 
     @model_validator(mode="after")
     def _enough_fields(self) -> Corruption:
         if self.operation == "swap" and self.fields and len(self.fields) != 2:
             raise ValueError("swap needs exactly two fields")
         if self.operation == "swap" and not self.fields:
-            raise ValueError("swap needs to be told its two fields")
+            raise ValueError("swap needs the names of its two fields")
         if len(set(self.fields)) != len(self.fields):
             raise ValueError("a field is named twice")
         if self.operation == "scale" and self.factor == 1:

@@ -1,8 +1,10 @@
-"""`disk.full`: what is mounted at a path of a container fills up until only so many bytes are left.
+"""`disk.full`: the file system mounted at a path of a container has no space left.
 
-A file of ours takes the space. Never on the disk that the engine or its machine live on, whatever is asked; other file
-systems only up to a size that is given, so that a disk which several share is not filled by mistake. Confirmed inside
-the container's mount: what statvfs tells is free, and a write that the kernel refuses.
+A file of the harness takes the space. The disk of the engine or of its machine is never filled, whatever `at_most`
+says: a path in the container's own layer, or a volume or bind mount on that disk, is refused. It fills tmpfs mounts
+(`tmpfs: ["/data:size=64m"]`), volumes of tmpfs, and other disks; these only up to `at_most`, so that a shared disk is
+not filled by mistake. In memory, `at_most` is 1 GB unless given. The volume of a container that has ended meanwhile,
+on a disk of its own, cannot be cleaned: the error names the file.
 """
 
 from __future__ import annotations
@@ -116,9 +118,13 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> DiskFull:
 
 KIND = FaultKind(
     kind="disk.full",
-    summary="what is mounted at a path of a container has no space left",
+    summary="a file system of a container has no space left",
     targets=("service",),
     parameters=Parameters,
+    confirmed_by="inside the container no more than `leave` is free, and a write is refused with `ENOSPC`",
+    restored="the file that takes the space is removed",
+    certifies="how a service handles writes that fail with `ENOSPC`",
+    not_certified="slow or failing disks, exhausted inodes, and a full disk of the engine's machine",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

@@ -1,7 +1,8 @@
-"""`network.disconnect`: a container is taken off its networks, or off some of them.
+"""`network.disconnect`: a container is disconnected from its networks, or from some of them.
 
-Its interfaces go, so that connections break at once and names are not found. Confirmed by the engine, which tells no
-such network of it any more, and by the kernel, which has as many interfaces fewer in the container.
+Its interfaces are removed, so that connections break at once and names are not found. Ports published through the
+network are unreachable meanwhile. A port or an address that the engine chose may be another one afterwards, as after
+every restart; one that the compose file fixes is the same.
 """
 
 from __future__ import annotations
@@ -104,9 +105,13 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> NetworkDisconnect:
 
 KIND = FaultKind(
     kind="network.disconnect",
-    summary="a container is taken off its networks",
+    summary="a container is disconnected from its networks",
     targets=ONE_OR_MORE,
     parameters=Parameters,
+    confirmed_by="the engine lists no such network for the container, and the kernel has no interface for it",
+    restored="each container is connected with the same names and fixed addresses",
+    certifies="connections that break at once, and names that are not found",
+    not_certified="silent loss (`network.partition`)",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

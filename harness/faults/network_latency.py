@@ -1,7 +1,6 @@
-"""`network.latency`: every answer over the links comes later, by a latency and a uniform jitter.
+"""`network.latency`: answers over links arrive later, by a latency and a uniform jitter.
 
-Confirmed by timing a small exchange over each link and directly beside it: the difference is the latency really added.
-A link that refuses, resets or closes connections is not a slow one, and leaves the fault unconfirmed.
+A toxic on the link's fault proxy delays every byte of an answer. Requests and new connections are not delayed.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ class LatencyParameters(Frozen):
     """How much later."""
 
     # The toxics count in whole milliseconds.
-    latency: Annotated[PositiveWallSeconds, Field(ge=0.001, le=60.0)]
-    jitter: WallSeconds = Field(0.0, description="uniform, either way")
+    latency: Annotated[PositiveWallSeconds, Field(ge=0.001, le=60.0, description="how much later, at the mean")]
+    jitter: WallSeconds = Field(0.0, description="uniform, in both directions; less than `latency`")
 
     @model_validator(mode="after")
     def _some_is_left(self) -> Self:
@@ -77,8 +76,15 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> NetworkLatency:
 
 KIND = FaultKind(
     kind="network.latency",
-    summary="answers over links come later",
+    summary="answers over links arrive later",
     targets=LINK_TARGETS,
     parameters=LatencyParameters,
+    confirmed_by=(
+        "an exchange over each link takes longer than one beside it, by 80 % of `latency` minus `jitter` or "
+        "more; a link that refuses, resets or closes connections does not confirm it"
+    ),
+    restored="the toxics are removed",
+    certifies="time-outs, retries, queues and alerts of a consumer whose requests are all answered late",
+    not_certified="lost or reset connections; a service that is busy, for its own metrics stay good",
     make=_make,
 )

@@ -1,8 +1,9 @@
-"""`network.partition`: packets between two groups of services are lost, both ways or one way only.
+"""`network.partition`: packets between two groups of services are lost, both ways or one way.
 
-They are dropped where they arrive, in the receiving container's own network, so that the sender learns nothing: no
-refusal, no error, silence. Where a link between the two runs through a fault proxy, it is silenced there too. Confirmed
-by the kernel's counters of dropped packets, which must grow when one knocks from the other side.
+They are dropped where they arrive, in the receiving container's network, so that the sender gets no refusal and no
+error. `way: to` drops what the target sends to the others, `way: from` what they send to it. TCP needs both ways, so
+no new connection is made either way round. Links between the two that run through a fault proxy are silenced in the
+same direction. A container that is restarted has no rules any more, and the fault counts as gone.
 """
 
 from __future__ import annotations
@@ -151,6 +152,10 @@ KIND = FaultKind(
     summary="packets between two groups of services are lost, both ways or one way",
     targets=ONE_OR_MORE,
     parameters=Parameters,
+    confirmed_by="the kernel's count of dropped packets grows when connections are tried from the other side",
+    restored="the rules and the toxics are removed",
+    certifies="time-outs, leases and leadership while packets are lost without an error",
+    not_certified="slow or lossy networks, and connections that are refused or reset",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

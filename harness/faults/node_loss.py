@@ -1,12 +1,10 @@
-"""`node.loss`: every process of a node dies at once, and its links go silent instead of refusing.
+"""`node.loss`: every process of a node is killed at once, and its links fall silent instead of refusing.
 
-A lost machine sends no farewell: connections to it stay open and answer nothing, and new ones are not refused. So the
-links are black-holed first and the processes killed with SIGKILL in the same breath; restarts are held back until the
-node is brought back. Confirmed by the kernel's word that the processes are gone and by links that accept and never
-answer.
-
-Where the stack runs in containers, the node's disks may go with it (`volumes: lost`): its volumes are emptied while it
-is down, and it comes back as a new machine would. That cannot be undone, so it is done only to volumes of this run.
+A lost machine closes nothing: connections to it stay open without an answer, and new ones are not refused. So the
+links are silenced first and the processes killed with SIGKILL right after; restarts are held back until revert. Where
+the stack runs in containers, the node's disks may go with it (`volumes: lost`): its volumes are emptied while it is
+down. That cannot be undone, so it is done only to volumes that the harness made for this run and that no other node
+uses.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ CALL_LIMIT_S = 60.0
 class Parameters(Frozen):
     """What is lost with it."""
 
-    volumes: Literal["kept", "lost"] = Field("kept", description="lost: emptied, where the stack runs in containers")
+    volumes: Literal["kept", "lost"] = Field("kept", description="`lost`: emptied; for stacks in containers")
 
 
 class NodeLoss:
@@ -121,9 +119,16 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> NodeLoss:
 
 KIND = FaultKind(
     kind="node.loss",
-    summary="every process of a node dies at once and its links go silent",
+    summary="every process of a node is killed and its links fall silent",
     targets=("node",),
     parameters=Parameters,
+    confirmed_by=(
+        "every process of the node is absent, each link to it accepts connections and stays silent, and lost "
+        "volumes are empty"
+    ),
+    restored="the toxics are removed and the services started; emptied volumes stay empty, as on a new machine",
+    certifies="failover, leases and recovery when a machine disappears without closing its connections",
+    not_certified="processes that live on beyond a cut network (`network.partition`), and machines that are only slow",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
 )

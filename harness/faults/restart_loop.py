@@ -1,7 +1,7 @@
-"""`container.restart_loop`: a container crashes, is started by its engine's restart policy, and crashes again.
+"""`container.restart_loop`: a container crashes each time its engine has restarted it.
 
-The crashes come from outside, so the engine waits longer and longer before each start, as it does for a service that
-cannot come up. Confirmed by the engine's own count of restarts, and by its still going up or the container being down.
+The crashes come from outside and end with the fault; the engine waits longer and longer before each restart, as it
+does for a service that cannot come up. The service needs a restart policy in the compose file.
 """
 
 from __future__ import annotations
@@ -119,6 +119,10 @@ KIND = FaultKind(
     summary="a container crashes each time its engine has restarted it",
     targets=ONE_OR_MORE,
     parameters=Parameters,
+    confirmed_by="the engine has restarted the container twice or more since injection, and goes on",
+    restored="the crashes end and the container is started, without waiting for the engine's back-off",
+    certifies="what notices, and works around, a service that never stays up",
+    not_certified="the reason why a service would crash, for the crashes come from outside",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

@@ -1,6 +1,6 @@
-"""`storage.slow`: a store that answers late and passes few bytes a second, on every link to it or on those named.
+"""`storage.slow`: a store answers late and passes few bytes a second, on every link to it or on those named.
 
-The same seam and the same proof as `network.latency`; the bandwidth is limited both ways, for writes and for reads.
+The same seam as `network.latency`; the bandwidth is limited both ways, for writes and for reads.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from harness.faults.links import LINK_TARGETS
 from harness.faults.network_latency import LatencyParameters, NetworkLatency
 from harness.model.fault import FaultKind
 from harness.model.scenario import FaultStep
@@ -34,7 +35,11 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> NetworkLatency:
 KIND = FaultKind(
     kind="storage.slow",
     summary="a store answers late and passes few bytes a second",
-    targets=("service", "link", "links"),
+    targets=LINK_TARGETS,
     parameters=Parameters,
+    confirmed_by="as `network.latency`; the bandwidth is not measured",
+    restored="the toxics are removed",
+    certifies="consumers of a store of which every operation is slow",
+    not_certified="single slow operations, errors of the store, contention inside it",
     make=_make,
 )

@@ -1,9 +1,7 @@
-"""`data.stale`: a producer's output stops, or old output is written again under new stamps.
+"""`data.stale`: a producer's output stops, or old output is written again with new timestamps.
 
-`mode: stop` freezes the producing service where it is (SIGSTOP): it is there, holds its connections, and puts nothing
-out. `mode: replay` lets it write, and puts the values of the moment of injection under every new stamp: fresh by its
-looks. The first is confirmed by the age really read from the key space, the second by rows read back with a new stamp
-and old values.
+`mode: stop` freezes the producing service with SIGSTOP: it keeps its connections and produces nothing. `mode: replay`
+lets it write, and puts the values of the moment of injection under every new timestamp: the rows only look fresh.
 """
 
 from __future__ import annotations
@@ -25,9 +23,9 @@ from harness.seams.rows import Change, Row
 class Parameters(Frozen):
     """How the data goes stale."""
 
-    mode: Literal["stop", "replay"] = "stop"
-    keyspace: str | None = Field(None, description="for stop: where the missing output shows")
-    older_than: Quantity = Field(Quantity(1800, Unit.EVENT), description="for stop: the age that proves it")
+    mode: Literal["stop", "replay"] = Field("stop", description="`stop` a service, or `replay` rows of a key space")
+    keyspace: str | None = Field(None, description="for `stop`, needed: where the missing output shows")
+    older_than: Quantity = Field(Quantity(1800, Unit.EVENT), description="for `stop`: the age that confirms it")
 
     @model_validator(mode="after")
     def _an_age(self) -> Parameters:
@@ -118,8 +116,15 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> Stopped | Rewriting:
 
 KIND = FaultKind(
     kind="data.stale",
-    summary="a producer's output stops, or old output comes again under new stamps",
+    summary="a producer's output stops, or old output is written again with new timestamps",
     targets=("service", "keyspace"),
     parameters=Parameters,
+    confirmed_by=(
+        "`stop`: the kernel reports the process as stopped, and every row of the key space is older than "
+        "`older_than`; `replay`: rows are read back with a new timestamp and old values"
+    ),
+    restored="`stop`: the process continues; `replay`: rows that still are as changed get their values back",
+    certifies="monitoring of the age and the content of data, not only of its producer's health",
+    not_certified="a producer that crashes, and data that arrives late with its true timestamps",
     make=_make,
 )

@@ -1,8 +1,7 @@
-"""`volume.read_only`: what is mounted at a path of a container takes no more writes.
+"""`volume.read_only`: a volume mounted at a path of a container refuses writes.
 
-`how: remount` changes the mount in the container's own namespace while it runs; nobody else who mounts the volume
-notices. The kernel refuses that while a file there is open for writing, as databases have them: `how: recreate` starts
-the container anew with the mount read-only. Confirmed by a write that the kernel refuses.
+`how: remount` changes the mount for this container only, while it runs. The kernel refuses that while a file there is
+open for writing, as databases have them; then `how: recreate` starts a stand-in with the mount read-only.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class Parameters(Frozen):
     """Where, and by which way."""
 
     path: str = Field(pattern="^/", description="where it is mounted in the container")
-    how: Literal["remount", "recreate"] = "remount"
+    how: Literal["remount", "recreate"] = Field("remount", description="while it runs, or in a stand-in")
 
 
 class VolumeReadOnly(ContainerFault):
@@ -107,9 +106,13 @@ def _make(step: FaultStep, seams: Seams, seed: int) -> VolumeReadOnly:
 
 KIND = FaultKind(
     kind="volume.read_only",
-    summary="what is mounted at a path of a container takes no more writes",
+    summary="a volume of a container refuses writes",
     targets=("service",),
     parameters=Parameters,
+    confirmed_by="a write inside the container is refused with `EROFS`",
+    restored="the mount is writable again, or the original container is put back",
+    certifies="how a service handles writes that are refused",
+    not_certified="errors on reads, and damaged file systems",
     make=_make,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,

@@ -1,7 +1,7 @@
-"""What a fault is: something that acts at a seam, proves that it landed, and takes itself out again.
+"""What a fault is: something that acts at a seam, measures its own effect there, and can be reverted.
 
 A fault is one file in `harness/faults/`: a `FaultKind` (its name, its targets, its parameters) whose `make` gives a
-`Fault` bound to the seams of one run. It never judges, and it never asks whether the stack coped.
+`Fault` bound to the seams of one run. It never judges, and it never checks whether the stack coped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class NoParameters(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What was measured at the seam. `landed` is None where the seam could not be measured."""
+    """What was measured at the seam: whether the effect was there; None where it could not be measured."""
 
     landed: bool | None
     evidence: dict[str, Any] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Fault(Protocol):
         """Put the fault in. Raises FaultError."""
 
     async def confirm(self) -> Confirmation:
-        """Measure the effect at the seam, now. Called until it lands, and again and again until revert."""
+        """Measure the effect at the seam, now. Called until it is confirmed, and repeatedly until revert."""
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Take the fault out, from the undo data alone. Harmless where it is out already. Raises FaultError."""
@@ -58,6 +58,14 @@ class FaultKind:
     parameters: type[Frozen]
     make: Callable[[FaultStep, Any, int], Fault]
     """`make(step, seams, seed)`: `seams` gives the handles of this run, see `harness.seams`."""
+    confirmed_by: str = ""
+    """For the reference, as are the next three: what must be measured for it to count as confirmed."""
+    restored: str = ""
+    """What its revert restores."""
+    certifies: str = ""
+    """What a stack that passes has shown."""
+    not_certified: str = ""
+    """What one might think it has shown, and has not."""
     call_limit_s: float | None = None
     """How long one call of it may take; the runner's own limits where it is None or below them."""
     in_containers: bool = False

@@ -95,7 +95,7 @@ def _one_of(*names: str) -> Schema:
 
 def _when(kind: FaultKind) -> Schema:
     """Return what a fault of this kind may act on, and what it takes in `with`."""
-    given = _of_parameters(kind.parameters)
+    given = parameters_schema(kind.parameters)
     targets: Schema = {"type": "object", "propertyNames": {"enum": list(kind.targets)}}
     then: Schema = {"properties": {"target": targets, "with": given}}
     if given.get("required"):
@@ -103,7 +103,8 @@ def _when(kind: FaultKind) -> Schema:
     return {"if": {"properties": {"fault": {"const": kind.kind}}, "required": ["fault"]}, "then": then}
 
 
-def _of_parameters(model: type[Frozen]) -> Schema:
+def parameters_schema(model: type[Frozen]) -> Schema:
+    """Return the schema of what a fault takes in `with`, self-contained and with defaults as a file has them."""
     made = _tidied(model.model_json_schema(by_alias=True, mode="validation"))
     definitions = made.pop("$defs", {})
     return dict(_inlined(made, definitions))

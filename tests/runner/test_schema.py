@@ -24,7 +24,7 @@ def schema() -> dict[str, Any]:
 
 
 def test_the_published_schema_is_up_to_date(schema: dict[str, Any]) -> None:
-    assert PUBLISHED.read_text("utf-8") == schema_text(schema), "run `harness schema > schema/scenario.schema.json`"
+    assert PUBLISHED.read_text("utf-8") == schema_text(schema), "run `make generate`"
 
 
 def test_it_has_every_field_by_the_name_of_the_file(schema: dict[str, Any]) -> None:

@@ -1,0 +1,44 @@
+"""The documentation names every kind that there is, and what is generated in it is up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.faults.table import FAULTS
+from harness.model import alertsources
+from harness.model.probekinds import PROBE_KINDS
+from harness.runner.reference import fault_reference, with_reference
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_reference_of_faults_is_up_to_date() -> None:
+    page = (DOCS / "faults.md").read_text("utf-8")
+    assert page == with_reference(page, FAULTS), "run `make generate`"
+
+
+def test_a_page_without_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="the page has no part between"):
+        with_reference("# Faults\n", FAULTS)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_fault_says_what_it_proves_and_what_its_parameters_mean(name: str) -> None:
+    kind = FAULTS[name]
+    assert all((kind.confirmed_by, kind.restored, kind.certifies, kind.not_certified))
+    reference = fault_reference({name: kind})
+    assert f"### `{name}`" in reference
+    undescribed = [row for row in reference.splitlines() if row.startswith("| `") and row.endswith("|  |")]
+    assert undescribed == []
+
+
+def test_every_kind_of_probe_is_in_the_docs() -> None:
+    page = (DOCS / "probes.md").read_text("utf-8")
+    assert [kind for kind in PROBE_KINDS if f"| `{kind}` |" not in page] == []
+
+
+def test_every_kind_of_alert_source_is_in_the_docs() -> None:
+    page = (DOCS / "stack-description.md").read_text("utf-8")
+    assert [kind for kind in alertsources.KINDS if f"- `{kind}` " not in page] == []
