@@ -1,4 +1,4 @@
-"""Figures of the benchmarks: quantiles, cells, tables, and what is stored of them."""
+"""Figures of the benchmarks: quantiles, cells, tables, and their storage."""
 
 import json
 
@@ -9,7 +9,7 @@ from benchmarks.render import rendered
 from benchmarks.results import CannotMeasureError, Options, Result, load, run_part, store
 
 
-def test_a_quantile_is_a_measurement() -> None:
+def test_a_quantile_is_a_measured_value() -> None:
     values = [float(v) for v in range(1, 101)]
     assert quantile(values, 0.5) == 50
     assert quantile(values, 0.99) == 99
@@ -39,11 +39,11 @@ def test_a_spread_has_the_median_and_the_extremes() -> None:
         ("as it is", "as it is"),
     ],
 )
-def test_a_cell_is_shown_with_three_digits(value: float | str | None, text: str) -> None:
+def test_a_cell_has_three_significant_digits(value: float | str | None, text: str) -> None:
     assert shown(value) == text
 
 
-def test_there_is_no_ratio_to_nothing() -> None:
+def test_a_ratio_to_zero_or_nothing_is_none() -> None:
     assert ratio(2.0, 4.0) == 0.5
     assert ratio(2.0, 0.0) is None
     assert ratio(None, 4.0) is None
@@ -74,7 +74,7 @@ def test_each_part_replaces_only_its_own_figures(tmp_path, capsys) -> None:
     assert "- **wrong**: it was otherwise" in text
 
 
-def test_what_cannot_be_measured_is_said_and_stored(tmp_path, capsys) -> None:
+def test_a_failed_measurement_is_printed_and_stored(tmp_path, capsys) -> None:
     def part(_: Options) -> Result:
         raise CannotMeasureError("the program is missing")
 
@@ -83,7 +83,7 @@ def test_what_cannot_be_measured_is_said_and_stored(tmp_path, capsys) -> None:
     assert load(tmp_path / "benchmarks.json")["parts"]["three"] == {"not_measured": "the program is missing"}
 
 
-def test_figures_of_another_version_are_not_mixed_in(tmp_path) -> None:
+def test_figures_of_another_version_are_rejected(tmp_path) -> None:
     file = tmp_path / "benchmarks.json"
     file.write_text('{"schema": 99, "parts": {}}')
     with pytest.raises(CannotMeasureError, match="another version"):

@@ -1,4 +1,4 @@
-"""Comparing manifests and verdicts of runs with one seed, and the bound that follows where nothing was seen."""
+"""Comparison of manifests and verdicts of runs with one seed, and the bound on the flake rate after no flake."""
 
 import pytest
 
@@ -15,12 +15,12 @@ def rows(*found: tuple[str, int, str]) -> Rows:
     return {("seconds", entity, at, "delay"): (before, f"{before}0") for entity, at, before in found}
 
 
-def test_forty_quiet_runs_bound_the_rate_below_seven_percent() -> None:
+def test_forty_runs_without_a_flake_bound_the_rate_at_seven_percent() -> None:
     assert flake_bound(40) == pytest.approx(0.0722, abs=1e-4)
     assert flake_bound(1) == pytest.approx(0.95)
 
 
-def test_the_same_rows_are_the_same() -> None:
+def test_equal_rows_match() -> None:
     one = rows(("JFK", 1, "3"), ("JFK", 2, "4"), ("EWR", 1, "5"))
     shared = compare([one, dict(one), dict(one)])
     assert (shared.pairs, shared.both, shared.one_only, shared.different) == (3, 9, 0, [])
@@ -33,14 +33,14 @@ def test_only_the_common_stretch_of_each_entity_counts() -> None:
     assert (shared.both, shared.one_only) == (2, 0)
 
 
-def test_a_row_that_only_one_saw_is_counted() -> None:
+def test_a_row_in_only_one_run_is_counted() -> None:
     one = rows(("JFK", 1, "3"), ("JFK", 2, "4"), ("JFK", 3, "4"))
     other = rows(("JFK", 1, "3"), ("JFK", 3, "4"))
     shared = compare([one, other])
     assert (shared.both, shared.one_only, shared.different) == (2, 1, [])
 
 
-def test_a_row_with_other_values_is_another_row() -> None:
+def test_a_row_with_other_values_is_different() -> None:
     shared = compare([rows(("JFK", 1, "3")), rows(("JFK", 1, "4"))])
     assert shared.different == ["seconds: JFK at 1, delay is another row in runs 1 and 2: 3 to 30, or 4 to 40"]
 
@@ -68,7 +68,7 @@ def test_rows_of_other_faults_have_no_share() -> None:
     assert undecided(plan(0.001), [{("other", "JFK", 1, ""): (None, None)}]) == []
 
 
-def test_an_unknown_and_a_change_of_verdict_are_wrong() -> None:
+def test_an_unknown_verdict_and_a_changed_verdict_are_flakes() -> None:
     assert wrong_verdicts("s", [PASS, PASS], ["", ""]) == []
     assert wrong_verdicts("s", [FAIL, FAIL], ["late", "late"]) == []
     assert wrong_verdicts("s", [PASS, UNKNOWN], ["", "harness late"]) == ["s: run 2 is unknown: harness late"]

@@ -1,4 +1,4 @@
-"""The launcher counts what a command starts, and says when it cannot."""
+"""The launcher measures a command with all its descendants, and fails if it cannot."""
 
 import sys
 
@@ -18,12 +18,12 @@ def test_the_cpu_of_an_orphan_counts() -> None:
     assert found.peak_mib is None
 
 
-def test_memory_is_read_where_it_is_asked_for() -> None:
+def test_memory_is_measured_on_request() -> None:
     found = cost([sys.executable, "-c", "x = bytearray(50 << 20); import time; time.sleep(0.5)"], memory=True)
     assert found.peak_mib is not None
     assert found.peak_mib >= 50
 
 
-def test_a_command_that_fails_is_no_measurement() -> None:
+def test_a_failed_command_gives_no_measurement() -> None:
     with pytest.raises(CannotMeasureError, match="went wrong"):
         cost([sys.executable, "-c", "import sys; sys.exit('it went wrong')"])

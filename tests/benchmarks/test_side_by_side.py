@@ -1,4 +1,4 @@
-"""What runs side by side are worth, and the copies that are run."""
+"""Scenario-seconds of runs side by side, and the copies of scenarios that are run."""
 
 from pathlib import Path
 
@@ -18,18 +18,18 @@ RUNS = [run("a-1", Value.PASS, 2.0), run("a-2", Value.UNKNOWN, None), run("b-1",
 ALONE_S = {"a-1": 10.0, "a-2": 11.0, "b-1": 20.0}
 
 
-def test_a_run_is_worth_its_length_alone() -> None:
+def test_a_run_counts_its_duration_alone() -> None:
     assert worth_s(RUNS, ALONE_S) == 41.0
     assert worth_s(decided(RUNS), ALONE_S) == 30.0
     assert worth_s([run("a-1", Value.UNKNOWN, error="the zygote died")], ALONE_S) == 0.0
 
 
-def test_detections_are_put_together_over_copies() -> None:
+def test_detections_are_grouped_by_original_scenario() -> None:
     assert detections(RUNS) == {"a: Slow": [2.0], "b: Slow": [3.0]}
     assert original("slow-storage-12") == "slow-storage"
 
 
-def test_copies_are_valid_scenarios_under_names_of_their_own(tmp_path: Path) -> None:
+def test_copies_are_valid_scenarios_with_unique_names(tmp_path: Path) -> None:
     files = copies(tmp_path, 2)
     loaded, wrong = load_each([tmp_path])
     assert not wrong

@@ -1,4 +1,4 @@
-"""Timing against plan, read from a journal."""
+"""Timing errors against the plan, read from a journal."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_the_error_of_an_injection_counts_from_the_gate() -> None:
     assert injection_widths_s(found) == [pytest.approx(0.008)]
 
 
-def test_a_fault_that_never_came_has_no_error() -> None:
+def test_a_fault_that_was_not_injected_has_no_error() -> None:
     assert injection_errors_s(journal(GATE)) == []
     assert injection_widths_s(journal(GATE)) == []
 
@@ -52,13 +52,13 @@ def test_polls_before_the_gate_do_not_count() -> None:
     assert errors.alerts_read == [pytest.approx(0.01)]
 
 
-def test_a_run_whose_gate_was_not_met_tells_nothing() -> None:
+def test_a_run_with_an_unmet_gate_is_ignored() -> None:
     errors = Errors()
     errors.take(journal(GATE | {"met": False}, poll(3.0, 3.5, 3.6)))
     assert errors == Errors()
 
 
-def test_stored_runs_are_measured_where_they_lie(tmp_path: Path) -> None:
+def test_stored_runs_are_measured(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     text = "".join(lines(GATE, poll(3.0, 3.002, 3.01), injected(5.004, 5.012), {"kind": "closed", "reason": "error"}))
     (tmp_path / "run" / "journal.jsonl").write_text(text)

@@ -1,4 +1,4 @@
-"""The small stack of four services, on a Docker engine, with images that can be had here."""
+"""The small stack of four services on a Docker engine, with locally built images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.description.stackfile import load_stack
 from harness.model.stack import StackDescription
 
 OURS = ("mlch-teststack-", "mlch-small-", "mlch-reference-")
-"""How the runs of these tests begin: others may use the engine meanwhile."""
+"""Prefixes of the runs of these tests: others may use the engine at the same time."""
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def small(small_images: None) -> StackDescription:
 
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
-    """Nothing of the test is left on the engine; what is, is taken off, and is a failure."""
+    """Fail if the test leaves anything on the engine, and remove it."""
     engine = client()
     before = set(runs(engine))
     yield

@@ -1,8 +1,8 @@
-"""Stand-ins for the public images of `examples/mlflow`, for a machine that can pull none.
+"""Replacements for the public images of `examples/mlflow`, where none can be pulled.
 
-`python tests/containers/example_images.py` builds what is missing and prints the variables by which the example's
-compose file takes them. The servers are Debian's; Python packages are wheels, fetched here and installed without a
-network, since an image has none. A tag holds a digest of what went into it.
+`python tests/containers/example_images.py` builds missing images and prints the variables that make the example's
+compose file use them. Servers are Debian packages. Python packages are wheels, downloaded here and installed without a
+network. The tag of an image contains a digest of its inputs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EXAMPLE = ROOT / "examples" / "mlflow"
 ENTRYPOINT = Path(__file__).with_name("postgres-entrypoint.sh")
 SERVERS = ("postgresql", "prometheus", "prometheus-alertmanager")
 VARIABLES = ("POSTGRES_IMAGE", "RCLONE_IMAGE", "PROMETHEUS_IMAGE", "ALERTMANAGER_IMAGE")
-# What mlflow asks for and none of the services imports: drawing, and the tracking server's pages.
+# Dependencies of mlflow that no service imports: plotting, and the tracking server's pages.
 UNUSED = (
     "matplotlib",
     "mpl_toolkits",
@@ -55,7 +55,7 @@ CMD ["postgres"]
 
 
 def ml_image() -> str:
-    """Return the tag of the image of the example's own services, as its Dockerfile makes it; built where missing."""
+    """Return the tag of the image of the example's own services, as its Dockerfile builds it; build it if missing."""
     packages = packages_image()
     sources = sorted((EXAMPLE / "app").glob("*.py"))
     tag = f"harness-test/example-ml:{digest(packages, *(path.read_bytes() for path in sources))}"
@@ -67,7 +67,7 @@ def ml_image() -> str:
 
 
 def packages_image() -> str:
-    """Return the tag of an image with the packages that the services need; built where it is missing."""
+    """Return the tag of an image with the packages of the services; build it if missing."""
     base = base_image()
     requirements = EXAMPLE / "requirements.txt"
     inputs = (base, requirements.read_bytes(), _PACKAGES, _COMMAND, *_COMMANDS, *UNUSED)
@@ -86,7 +86,7 @@ def packages_image() -> str:
 
 
 def servers_image() -> str:
-    """Return the tag of one image with PostgreSQL, rclone, Prometheus and Alertmanager; built where it is missing."""
+    """Return the tag of one image with PostgreSQL, rclone, Prometheus and Alertmanager; build it if missing."""
     base = base_image(SERVERS)
     rclone = Path(sys.executable).with_name("rclone")
     tag = f"harness-test/example-servers:{digest(base, ENTRYPOINT.read_bytes(), rclone.read_bytes(), _SERVERS)}"
@@ -102,12 +102,12 @@ def servers_image() -> str:
 
 
 def variables() -> dict[str, str]:
-    """Return what the environment must say for the images above to be used."""
+    """Return the environment variables that select the images above."""
     return {**dict.fromkeys(VARIABLES, servers_image()), "ML_IMAGE": ml_image()}
 
 
 def _site(folder: Path, requirements: Path) -> None:
-    """Install the packages for the image's Python, less what no service reads."""
+    """Install the packages for the image's Python, without the unused ones."""
     options = ["--quiet", "--only-binary=:all:", "--python-version", "3.11", "--target", str(folder)]
     run_command(
         sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *options, "-r", str(requirements)

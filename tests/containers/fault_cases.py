@@ -1,4 +1,4 @@
-"""One case or more for every kind of fault on containers, and how each can be undone behind its back."""
+"""One or more cases for every kind of fault on containers, and how to undo each without the fault knowing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from harness.backends.compose.containers import EngineContainers
 
 PREVIOUS = "harness-test/previous:1"
-"""The image of the version before; the project's fixture builds it."""
+"""The image of the previous version; the project's fixture builds it."""
 Undone = Callable[[EngineContainers, dict[str, Any]], Awaitable[Any]]
 
 
@@ -21,9 +21,9 @@ class Case:
     target: dict[str, Any]
     parameters: dict[str, Any] = field(default_factory=dict)
     undone: Undone | None = None
-    """Takes the effect away without the fault's knowledge; None where what happened cannot be made not to have."""
+    """Removes the effect without the fault knowing; None if that is impossible."""
     dies_with_the_harness: Callable[[Any], None] | None = None
-    """Ends what of the fault lives in the harness's own process."""
+    """Ends the part of the fault that runs in the harness's process."""
 
 
 CASES: dict[str, Case] = {

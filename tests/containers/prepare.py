@@ -1,7 +1,7 @@
-"""Builds Docker Compose v2 from its published source, where only 1.29 can be installed, so that both are tested.
+"""Builds Docker Compose v2 from its published source where only 1.29 can be installed, so that both are tested.
 
-`python tests/containers/prepare.py` puts the plugin under `.bin/docker-config`, which tests name as DOCKER_CONFIG. It
-needs Go; what is there already is left alone.
+`python tests/containers/prepare.py` puts the plugin under `.bin/docker-config`, the DOCKER_CONFIG of the tests. It
+needs Go, and does nothing if the plugin exists.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the small stack of four services is, which the tests of backends and of containers share."""
+"""Path of the small stack of four services, shared by the tests of backends and of containers."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A process that owns a running stack of containers: it says so, and holds it until its input ends."""
+"""A process that owns a running stack of containers: it prints its addresses and keeps it until its input ends."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ async def main(file: Path, run_dir: Path) -> None:
     description = load_stack(file)
     async with ComposeBackend(description) as backend:
         await backend.start(StackPlan(description, run_dir, (Link("relay", "echo"),)))
-        told = {
+        addresses = {
             "project": backend.project,
             "echo": backend.resolve("echo:17101"),
             "relay": backend.resolve("relay:17102"),
         }
-        print(json.dumps(told), flush=True)
+        print(json.dumps(addresses), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 

@@ -1,4 +1,4 @@
-"""A stack that runs already: faults and scenarios on it, and it is left as it was found, even by a killed run."""
+"""An attached stack: faults and scenarios on it, and it is left unchanged, even by a killed run."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ LINK = Link("relay", "echo")
 
 @pytest.fixture(scope="module")
 def project() -> Iterator[str]:
-    """A long-lived stack, brought up with all its links."""
+    """A long-lived stack, started with all its links through proxies."""
     from images import base_image
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("TESTSTACK_IMAGE", "HARNESS_PROXY_IMAGE", "HARNESS_TOOLS_IMAGE"):
             patch.setenv(name, base_image())
         words = [HARNESS, "up", str(STACK), "--backend", "compose", "--links", "all"]
-        said = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
-        assert said.returncode == 0, said.stderr
-        found = re.search(r"compose project (\S+)", said.stdout)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        found = re.search(r"compose project (\S+)", done.stdout)
         assert found is not None
         yield found[1]
         engine = client()
@@ -53,18 +53,18 @@ def project() -> Iterator[str]:
 
 
 def stable(project: str) -> dict[str, Any]:
-    """What must be the same afterwards: which containers there are, their configuration, and since when they run."""
+    """State that must be unchanged afterwards: containers, their configuration, and when they started."""
     engine = client()
-    told = {}
+    containers = {}
     for one in containers_of(engine, project):
         about = engine.api.inspect_container(one.id)
         state = {key: about["State"][key] for key in ("Status", "Pid", "StartedAt")}
-        told[one.service] = {"id": one.id, "state": state, "config": about["Config"], "host": about["HostConfig"]}
+        containers[one.service] = {"id": one.id, "state": state, "config": about["Config"], "host": about["HostConfig"]}
     engine.close()
-    return told
+    return containers
 
 
-async def test_it_is_looked_at_and_left_as_it_was(project: str, small_images: None, tmp_path: Path) -> None:
+async def test_a_fault_leaves_the_stack_unchanged(project: str, small_images: None, tmp_path: Path) -> None:
     before = stable(project)
     stack = load_stack(STACK)
     async with AttachedBackend(stack, project) as backend:
@@ -83,7 +83,7 @@ async def test_it_is_looked_at_and_left_as_it_was(project: str, small_images: No
     assert stable(project) == before
 
 
-async def test_what_an_attached_stack_cannot_do_is_said(project: str, small_images: None, tmp_path: Path) -> None:
+async def test_unsupported_plans_are_rejected(project: str, small_images: None, tmp_path: Path) -> None:
     stack = load_stack(STACK)
     async with AttachedBackend(stack, project) as backend:
         with pytest.raises(BackendError, match="cannot be started at 2013"):
@@ -99,7 +99,7 @@ def run_attached(project: str, reports: Path) -> list[str]:
     return [HARNESS, "run", str(SMALL), "--attach", project, "--reports", str(reports), "--name", "attached"]
 
 
-def test_a_scenario_on_it(project: str, small_images: None, tmp_path: Path) -> None:
+def test_a_scenario_passes_and_leaves_the_stack_unchanged(project: str, small_images: None, tmp_path: Path) -> None:
     before = stable(project)
     done = subprocess.run(run_attached(project, tmp_path), capture_output=True, text=True, timeout=120, check=False)
     suite = json.loads((tmp_path / "attached" / "suite.json").read_text())
@@ -108,7 +108,7 @@ def test_a_scenario_on_it(project: str, small_images: None, tmp_path: Path) -> N
     assert stable(project) == before
 
 
-def test_a_killed_run_is_healed_from_its_journal(project: str, small_images: None, tmp_path: Path) -> None:
+def test_heal_reverts_the_fault_of_a_killed_run(project: str, small_images: None, tmp_path: Path) -> None:
     going = subprocess.Popen(
         run_attached(project, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -119,7 +119,7 @@ def test_a_killed_run_is_healed_from_its_journal(project: str, small_images: Non
         time.sleep(0.02)
     kill_with_children(going.pid)
     going.wait()
-    assert toxics(project), "the fault is still in"
+    assert toxics(project), "the fault is still active"
     refused = subprocess.run(run_attached(project, tmp_path), capture_output=True, text=True, timeout=60, check=False)
     assert "harness heal" in refused.stderr
     healed = subprocess.run([HARNESS, "heal", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)

@@ -1,4 +1,4 @@
-"""What can go wrong with an engine: one message that says what to do, exit code 4, and nothing left behind."""
+"""Engine errors: one message with the remedy, exit code 4, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def harness(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *words], capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_no_engine_is_exit_code_4_with_what_to_do(monkeypatch: pytest.MonkeyPatch, small_images: None) -> None:
+def test_no_engine_is_exit_code_4_with_a_remedy(monkeypatch: pytest.MonkeyPatch, small_images: None) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     done = harness("up", str(STACK), "--backend", "compose")
     assert done.returncode == 4
@@ -78,9 +78,7 @@ def test_no_compose_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         engine.connect()
 
 
-def test_an_image_that_cannot_be_had(
-    monkeypatch: pytest.MonkeyPatch, small: StackDescription, nothing_left: None
-) -> None:
+def test_an_unavailable_image(monkeypatch: pytest.MonkeyPatch, small: StackDescription, nothing_left: None) -> None:
     monkeypatch.setenv("TESTSTACK_IMAGE", "127.0.0.1:9/no-such-image:1")
     with pytest.raises(BackendError, match=r"the service '\w+' needs the image '127\.0\.0\.1:9/no-such-image:1'"):
         have_images(small)
@@ -89,7 +87,7 @@ def test_an_image_that_cannot_be_had(
 
 
 @pytest.mark.parametrize(
-    ("said", "message", "remedy"),
+    ("output", "message", "remedy"),
     [
         ("write /x: no space left on device", "disk is full", "docker system df"),
         ("Got permission denied while trying to connect to the Docker daemon socket", "no permission", "group docker"),
@@ -98,28 +96,28 @@ def test_an_image_that_cannot_be_had(
         ("services.x Additional property y is not allowed", "docker compose failed with 1", "property y"),
     ],
 )
-async def test_what_compose_says_is_translated(said: str, message: str, remedy: str) -> None:
+async def test_compose_errors_are_translated(output: str, message: str, remedy: str) -> None:
     with pytest.raises(BackendError) as caught:
-        await compose_up(_command(said), 10.0)
+        await compose_up(_command(output), 10.0)
     assert message in caught.value.message
     assert remedy in str(caught.value)
 
 
-async def test_what_another_choice_may_mend_is_told_apart() -> None:
-    for said in (
+async def test_retryable_start_errors_are_recognised() -> None:
+    for output in (
         "Pool overlaps with other one on this address space",
         "Bind for 0.0.0.0:1 failed: port is already allocated",
     ):
         with pytest.raises(RetryableStartError):
-            await compose_up(_command(said), 10.0)
+            await compose_up(_command(output), 10.0)
 
 
-def _command(said: str) -> subprocess.Popen[str]:
-    script = f"import sys; print({said!r}); sys.exit(1)"
+def _command(output: str) -> subprocess.Popen[str]:
+    script = f"import sys; print({output!r}); sys.exit(1)"
     return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
-async def test_a_service_that_exits_is_shown_with_its_log(
+async def test_the_error_of_an_exited_service_has_its_log(
     small: StackDescription, tmp_path: Path, nothing_left: None
 ) -> None:
     backend = ComposeBackend(small)
@@ -139,7 +137,7 @@ async def test_a_service_that_never_becomes_healthy(
 
 
 class FarEngine:
-    """The engine at a TCP address, as a remote one is, until the connection is cut."""
+    """The engine behind a TCP address, like a remote one, until the connection is cut."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -149,7 +147,7 @@ class FarEngine:
         self._threads[0].start()
 
     def cut(self) -> None:
-        """End every connection, and take no more. Idempotent."""
+        """Close every connection and accept no more. Idempotent."""
         for one in (self._listener, *self._open):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -179,7 +177,7 @@ class FarEngine:
 
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> Iterator[FarEngine]:
-    """Makes DOCKER_HOST a remote engine."""
+    """Set DOCKER_HOST to a remote engine."""
     engine = FarEngine()
     monkeypatch.setenv("DOCKER_HOST", engine.address)
     yield engine
@@ -208,7 +206,7 @@ async def _ask(place: str, path: str, body: object = None) -> int:
     return (await request("GET" if body is None else "POST", host, int(port), path, body, within_s=10.0))[0]
 
 
-async def test_an_engine_that_goes_away_is_told_to_whoever_follows_events(
+async def test_following_events_fails_when_the_engine_goes_away(
     small: StackDescription, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, far: FarEngine
 ) -> None:
     backend = ComposeBackend(small)
@@ -222,7 +220,7 @@ async def test_an_engine_that_goes_away_is_told_to_whoever_follows_events(
         await anext(following)
     monkeypatch.delenv("DOCKER_HOST")
     near = engine.client()
-    assert project in runs(near), "the containers outlive the connection, and their labels tell whose they are"
+    assert project in runs(near), "the containers outlive the connection, and their labels identify the run"
     remove_run(near, project)
     assert project not in runs(near)
     near.close()

@@ -1,7 +1,7 @@
-"""What every fault on containers keeps to: one suite, over all of them, on a real engine.
+"""The contract of faults on containers: one suite over all kinds, on a real engine.
 
-Preparing changes nothing; it goes in and the engine or the kernel says so; it goes out, also by another process, and
-the engine tells of every container what it told before.
+`prepare` changes nothing. After `inject`, the engine or the kernel confirms the fault. After `revert`, also by another
+process, every container is as before.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Make = Callable[..., Fault]
 
 
 class OnlyContainers:
-    """A backend that has containers, and what node loss asks for besides."""
+    """A backend with containers, and the other methods that node loss needs."""
 
     def __init__(self, containers: EngineContainers) -> None:
         self.containers = containers
@@ -80,72 +80,72 @@ def make(containers: EngineContainers) -> Make:
 
 @pytest.fixture
 def look(client: Any, project: str) -> Callable[[], list[dict[str, Any]]]:
-    return lambda: [stable(told) for told in containers_of(client, project)]
+    return lambda: [stable(one) for one in containers_of(client, project)]
 
 
-def test_every_kind_that_needs_containers_is_here() -> None:
+def test_every_container_fault_has_a_case() -> None:
     assert {case.kind for case in CASES.values()} == {name for name, kind in FAULTS.items() if kind.in_containers}
 
 
-async def lands(fault: Fault) -> Confirmation:
+async def confirmed(fault: Fault) -> Confirmation:
     for _ in range(200):
-        landing = await fault.confirm()
-        if landing.landed:
-            return landing
-    raise AssertionError(landing)
+        confirmation = await fault.confirm()
+        if confirmation.landed:
+            return confirmation
+    raise AssertionError(confirmation)
 
 
-async def is_gone(fault: Fault) -> None:
+async def absent(fault: Fault) -> None:
     for _ in range(200):
-        landing = await fault.absent()
-        if landing.landed is False:
+        confirmation = await fault.absent()
+        if confirmation.landed is False:
             return
-    raise AssertionError(landing)
+    raise AssertionError(confirmation)
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_it_goes_in_is_seen_and_goes_out_again(name: str, make: Make, look: Any) -> None:
+async def test_inject_confirm_and_revert(name: str, make: Make, look: Any) -> None:
     case = CASES[name]
     before = look()
     fault = make(case.kind, case.target, case.parameters)
     undo = await fault.prepare()
-    assert look() == before, "preparing changes nothing"
+    assert look() == before, "prepare changes nothing"
     assert json.loads(json.dumps(undo)) == undo
-    assert not (await fault.confirm()).landed, "it is not there before it is put in"
+    assert not (await fault.confirm()).landed, "not confirmed before injection"
     try:
         await fault.inject()
-        landing = await lands(fault)
-        json.dumps(landing.evidence, allow_nan=False)
-        assert landing.evidence
+        confirmation = await confirmed(fault)
+        json.dumps(confirmation.evidence, allow_nan=False)
+        assert confirmation.evidence
         assert fault.manifest() == []
     finally:
         await fault.revert(undo)
-    await is_gone(fault)
+    await absent(fault)
     assert look() == before
     await fault.revert(undo)
-    await is_gone(fault)
+    await absent(fault)
     assert look() == before
     assert not (await fault.confirm()).landed
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_another_process_takes_it_out_from_the_undo_alone(name: str, make: Make, look: Any) -> None:
+async def test_another_process_reverts_from_the_undo_alone(name: str, make: Make, look: Any) -> None:
     case = CASES[name]
     before = look()
     first = make(case.kind, case.target, case.parameters)
     undo = json.loads(json.dumps(await first.prepare()))
     await first.inject()
-    await lands(first)
+    await confirmed(first)
     if case.dies_with_the_harness is not None:
         case.dies_with_the_harness(first)
     second = make(case.kind, case.target, case.parameters)
     await second.revert(undo)
-    await is_gone(second)
+    await absent(second)
     assert look() == before
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.undone is not None])
-async def test_what_is_undone_behind_its_back_is_confirmed_no_more(
+async def test_an_undone_fault_is_no_longer_confirmed(
     name: str, make: Make, look: Any, containers: EngineContainers
 ) -> None:
     case: Case = CASES[name]
@@ -153,22 +153,22 @@ async def test_what_is_undone_behind_its_back_is_confirmed_no_more(
     fault = make(case.kind, case.target, case.parameters)
     undo = await fault.prepare()
     await fault.inject()
-    await lands(fault)
+    await confirmed(fault)
     assert case.undone is not None
     await case.undone(containers, undo)
     assert not (await fault.confirm()).landed
     await fault.revert(undo)
-    await is_gone(fault)
+    await absent(fault)
     assert look() == before
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_taking_out_what_is_not_in_is_harmless(name: str, make: Make, look: Any) -> None:
+async def test_revert_without_inject_changes_nothing(name: str, make: Make, look: Any) -> None:
     case = CASES[name]
     before = look()
     fault = make(case.kind, case.target, case.parameters)
     await fault.revert(await fault.prepare())
-    await is_gone(fault)
+    await absent(fault)
     assert look() == before
 
 
@@ -179,7 +179,7 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("tools")
 @pytest.mark.parametrize("name", ["crash", "pause", "oom", "cpu", "full", "remounted", "deaf", "environment"])
-async def test_where_the_engine_is_elsewhere_a_helper_does_it_and_is_gone_afterwards(
+async def test_a_helper_container_acts_on_a_remote_engine_and_is_removed(
     name: str, make: Make, look: Any, containers: EngineContainers
 ) -> None:
     containers.host.helper_always = True
@@ -189,14 +189,14 @@ async def test_where_the_engine_is_elsewhere_a_helper_does_it_and_is_gone_afterw
     undo = await fault.prepare()
     try:
         await fault.inject()
-        await lands(fault)
+        await confirmed(fault)
     finally:
         await fault.revert(undo)
-    await is_gone(fault)
+    await absent(fault)
     assert look() == before
 
 
-async def test_without_an_image_for_helpers_it_is_said_what_to_do(
+async def test_a_missing_helper_image_is_an_error_with_a_remedy(
     make: Make, look: Any, containers: EngineContainers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARNESS_TOOLS_IMAGE", "127.0.0.1:1/nowhere/tools:0")
@@ -207,7 +207,7 @@ async def test_without_an_image_for_helpers_it_is_said_what_to_do(
     assert look() == before
 
 
-async def test_a_helper_that_fails_is_gone_all_the_same(look: Any, containers: EngineContainers, tools: None) -> None:
+async def test_a_failed_helper_is_removed(look: Any, containers: EngineContainers, tools: None) -> None:
     containers.host.helper_always = True
     before = look()
     with pytest.raises(FaultError, match="No such file"):
@@ -216,7 +216,7 @@ async def test_a_helper_that_fails_is_gone_all_the_same(look: Any, containers: E
 
 
 @pytest.mark.usefixtures("tools")
-async def test_a_node_that_is_lost_with_its_volumes_comes_back_empty(
+async def test_a_node_lost_with_its_volumes_comes_back_empty(
     make: Make, look: Any, containers: EngineContainers
 ) -> None:
     before = look()
@@ -224,15 +224,15 @@ async def test_a_node_that_is_lost_with_its_volumes_comes_back_empty(
     fault = make("node.loss", {"node": "b"}, {"volumes": "lost"})
     undo = await fault.prepare()
     await fault.inject()
-    landing = await lands(fault)
-    assert set(landing.evidence["volume_entries"].values()) == {0}
+    confirmation = await confirmed(fault)
+    assert set(confirmation.evidence["volume_entries"].values()) == {0}
     await fault.revert(undo)
-    await is_gone(fault)
+    await absent(fault)
     assert look() == before
     assert (await containers.run("store", ["find", "/data", "-mindepth", "1"], 10)).stdout == ""
 
 
-async def test_volumes_that_another_image_brings_go_with_it(
+async def test_volumes_of_the_other_image_are_removed_with_it(
     make: Make, containers: EngineContainers, client: Any, look: Any
 ) -> None:
     before = look()
@@ -246,7 +246,7 @@ async def test_volumes_that_another_image_brings_go_with_it(
     assert look() == before
 
 
-REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+INVALID: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("disk.full", {"service": "store"}, {"path": "/data", "at_most": "100GB"}, "disk of the engine itself"),
     ("disk.full", {"service": "store"}, {"path": "/tmp"}, "disk of the engine itself"),
     ("disk.full", {"service": "store"}, {"path": "/dev/shm", "at_most": "1MiB"}, "more than the 1048576 allowed"),
@@ -265,18 +265,18 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "target", "parameters", "said"), REFUSED)
-async def test_what_must_not_or_cannot_be_done_is_refused_before_anything_is_changed(
-    kind: str, target: dict[str, Any], parameters: dict[str, Any], said: str, make: Make, look: Any
+@pytest.mark.parametrize(("kind", "target", "parameters", "message"), INVALID)
+async def test_invalid_faults_are_rejected_before_anything_changes(
+    kind: str, target: dict[str, Any], parameters: dict[str, Any], message: str, make: Make, look: Any
 ) -> None:
     before = look()
     with pytest.raises(FaultError) as caught:
         await make(kind, target, parameters).prepare()
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert look() == before
 
 
-async def test_a_mount_with_a_file_open_for_writing_is_said_to_need_another_way(
+async def test_remounting_with_an_open_file_suggests_recreate(
     make: Make, containers: EngineContainers, look: Any
 ) -> None:
     before = look()
@@ -288,18 +288,18 @@ async def test_a_mount_with_a_file_open_for_writing_is_said_to_need_another_way(
     with pytest.raises(FaultError, match=r"EBUSY.*recreate"):
         await fault.inject()
     await fault.revert(undo)
-    await is_gone(fault)
+    await absent(fault)
     await holding
     await containers.run("store", ["rm", "/data/open"], 10)
     assert look() == before
 
 
-async def test_an_unknown_service_is_said_with_the_nearest(containers: EngineContainers) -> None:
+async def test_an_unknown_service_is_an_error_with_the_nearest_name(containers: EngineContainers) -> None:
     with pytest.raises(FaultError, match="worker"):
         await containers.state("workr")
 
 
-async def test_a_container_that_does_not_run_is_no_target(make: Make, containers: EngineContainers, look: Any) -> None:
+async def test_a_stopped_container_is_no_target(make: Make, containers: EngineContainers, look: Any) -> None:
     before = look()
     await containers.stop("web", 1)
     with pytest.raises(FaultError, match="exited and not running"):

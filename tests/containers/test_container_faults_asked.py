@@ -1,4 +1,4 @@
-"""What faults on containers refuse before there is any container: parameters, targets, and stacks that have none."""
+"""Errors of container faults without any container: parameters, targets, and stacks that do not run in containers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.model.errors import FaultError
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 
-NONSENSE: list[tuple[str, dict[str, Any]]] = [
+INVALID: list[tuple[str, dict[str, Any]]] = [
     ("container.kill", {"signal": "SIGNOTHING"}),
     ("container.kill", {"signal": 0}),
     ("container.kill", {"signal": 65}),
@@ -52,8 +52,8 @@ NONSENSE: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "parameters"), NONSENSE)
-def test_parameters_that_make_no_sense_are_refused(kind: str, parameters: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("kind", "parameters"), INVALID)
+def test_invalid_parameters_are_rejected(kind: str, parameters: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         FAULTS[kind].parameters.model_validate(parameters)
 
@@ -62,14 +62,14 @@ def test_parameters_that_make_no_sense_are_refused(kind: str, parameters: dict[s
     ("written", "number"), [("KILL", 9), ("SIGTERM", 15), ("sigint", 2), (9, 9), ("3", 3), ("USR1", 10)]
 )
 def test_a_signal_is_a_name_or_a_number(written: object, number: int) -> None:
-    asked = cast("Any", FAULTS["container.kill"].parameters.model_validate({"signal": written}))
-    assert asked.signal == number
+    parameters = cast("Any", FAULTS["container.kill"].parameters.model_validate({"signal": written}))
+    assert parameters.signal == number
 
 
 @pytest.mark.parametrize(("written", "size"), [("64MiB", 1 << 26), ("1GB", 10**9), ("0.5 kB", 500), (0, 0)])
 def test_a_size_has_a_unit(written: object, size: int) -> None:
-    asked = cast("Any", FAULTS["disk.full"].parameters.model_validate({"path": "/data", "leave": written}))
-    assert asked.leave == size
+    parameters = cast("Any", FAULTS["disk.full"].parameters.model_validate({"path": "/data", "leave": written}))
+    assert parameters.leave == size
 
 
 ENOUGH: dict[str, dict[str, Any]] = {
@@ -92,7 +92,7 @@ def made(kind: str, target: dict[str, Any], parameters: dict[str, Any], backend:
 
 
 @pytest.mark.parametrize("kind", [name for name, kind in FAULTS.items() if kind.in_containers])
-def test_a_stack_that_does_not_run_in_containers_is_said_to_have_none(kind: str) -> None:
+def test_a_stack_without_containers_is_an_error(kind: str) -> None:
     with pytest.raises(FaultError, match="--backend compose"):
         made(kind, {"service": "worker"}, ENOUGH.get(kind, {}), SimpleNamespace(links={}))
 
@@ -101,6 +101,6 @@ def test_a_stack_that_does_not_run_in_containers_is_said_to_have_none(kind: str)
     ("target", "nearest"),
     [({"service": "workr"}, "worker"), ({"services": ["web", "stor"]}, "store"), ({"node": "c"}, "a")],
 )
-def test_names_that_do_not_exist_are_said_with_the_nearest(target: dict[str, Any], nearest: str) -> None:
+def test_unknown_names_are_errors_with_the_nearest_name(target: dict[str, Any], nearest: str) -> None:
     with pytest.raises(FaultError, match=nearest):
         made("container.kill", target, {}, SimpleNamespace(links={}))

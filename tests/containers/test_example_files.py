@@ -1,4 +1,4 @@
-"""The files of `examples/mlflow` without an engine: what init makes of it, what was edited, and that all is valid."""
+"""The files of `examples/mlflow` without an engine: the output of init, the edits, and their validity."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MADE_BY_INIT = ("compose.harness.yaml", "compose.fixed.yaml", "compose.fixed.har
 
 
 def harness(folder: Path, *arguments: str) -> str:
-    """Call the command line in a folder; it must end well. Return what it printed."""
+    """Call the command line in a folder; it must succeed. Return its output."""
     done = subprocess.run(
         [sys.executable, "-c", "from harness.cli import main; raise SystemExit(main())", *arguments],
         cwd=folder, capture_output=True, text=True, timeout=60, check=False,
@@ -29,44 +29,44 @@ def harness(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Return the stack's folder as its team had it, with what init wrote there, and what init printed."""
+    """Return the stack's original folder with the files that init wrote, and init's output."""
     folder = tmp_path_factory.mktemp("project") / "mlflow"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(*MADE_BY_INIT, "__pycache__"))
     return folder, harness(folder, "init", "--no-engine")
 
 
-def test_init_finds_what_the_readme_shows(first: tuple[Path, str]) -> None:
-    shown = re.findall(r"```\n(service +kind.*?)```", (EXAMPLE / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+def test_init_finds_what_the_readme_lists(first: tuple[Path, str]) -> None:
+    tables = re.findall(r"```\n(service +kind.*?)```", (EXAMPLE / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     table = [line.split() for line in first[1].split("\n\n")[0].splitlines()]
-    assert [line.split() for line in shown[0].strip().splitlines()] == table
+    assert [line.split() for line in tables[0].strip().splitlines()] == table
     scenarios = list((first[0] / "scenarios").glob("*.scenario.yaml"))
     counted = re.search(r"9 services, 15 links, (\d+) probes, 7 alert rules", first[1])
     assert counted is not None
-    said = f"{counted[1]} probes and {len(scenarios)} scenarios"
-    assert said in (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    counts = f"{counted[1]} probes and {len(scenarios)} scenarios"
+    assert counts in (EXAMPLE / "README.md").read_text(encoding="utf-8")
 
 
-def test_what_init_wrote_is_valid(first: tuple[Path, str]) -> None:
+def test_the_output_of_init_is_valid(first: tuple[Path, str]) -> None:
     assert "valid" in harness(first[0], "check", "scenarios")
 
 
-def test_what_was_changed_in_it_says_so(first: tuple[Path, str]) -> None:
-    """A line of the edited file that init did not write stands under a comment that says that it was edited."""
+def test_every_edit_is_marked(first: tuple[Path, str]) -> None:
+    """Every line of the edited file that init did not write follows a comment `edited:`."""
     written = (first[0] / "compose.harness.yaml").read_text(encoding="utf-8").splitlines()
     edited = (EXAMPLE / "compose.harness.yaml").read_text(encoding="utf-8").splitlines()
     changes = difflib.SequenceMatcher(None, written, edited, autojunk=False).get_opcodes()
     new = [edited[start:end] for what, _, _, start, end in changes if what in ("replace", "insert")]
-    silent = [lines for lines in new if not any("edited:" in line for line in lines)]
-    assert not silent
+    unmarked = [lines for lines in new if not any("edited:" in line for line in lines)]
+    assert not unmarked
 
 
 @pytest.mark.parametrize("stack", ["compose.harness.yaml", "compose.fixed.harness.yaml"])
 def test_every_scenario_is_valid_for_both_stacks(stack: str) -> None:
-    said = harness(EXAMPLE, "check", "scenarios", "--stack", stack)
-    assert f"{len(list((EXAMPLE / 'scenarios').glob('*.scenario.yaml')))} scenarios: valid" in said
+    output = harness(EXAMPLE, "check", "scenarios", "--stack", stack)
+    assert f"{len(list((EXAMPLE / 'scenarios').glob('*.scenario.yaml')))} scenarios: valid" in output
 
 
-def test_the_alerts_that_scenarios_ask_for_are_rules_of_the_fixed_stack() -> None:
+def test_every_expected_alert_is_a_rule_of_the_fixed_stack() -> None:
     wanted = set(load_stack(EXAMPLE / "compose.fixed.harness.yaml").alerts)
     found = set(re.findall(r"alert: (\w+)", (EXAMPLE / "fixed" / "rules.yml").read_text(encoding="utf-8")))
     before = set(re.findall(r"alert: (\w+)", (EXAMPLE / "monitoring" / "rules.yml").read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""`examples/mlflow` on a real engine: it comes up, answers rightly, learns anew, watches itself, and leaves nothing."""
+"""`examples/mlflow` on a real engine: it starts, answers correctly, retrains, alerts, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REQUESTS = [json.loads(line) for line in (EXAMPLE / "requests.jsonl").read_text(
 
 @dataclass(frozen=True)
 class Example:
-    """The running example, by the commands that its README names."""
+    """The running example, started by the commands of its README."""
 
     project: str
     environment: dict[str, str]
@@ -43,28 +43,28 @@ class Example:
             return json.load(answer)
 
     def score(self, body: dict[str, Any]) -> tuple[Any, int]:
-        """What the model says, and its version."""
-        asked = urllib.request.Request(
+        """The prediction, and the version of the model."""
+        request = urllib.request.Request(
             f"{self._url('serving', 8080)}/invocations",
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)["predictions"][0], int(answer.headers["X-Model-Version"])
 
     def health(self) -> dict[str, str]:
-        """Each service's health as the engine tells it."""
+        """The health of each service according to the engine."""
         form = '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Health.Status}}'
-        told = subprocess.check_output(["docker", "inspect", "-f", form, *self.left("ps", "--all")], text=True)
-        return dict(line.split() for line in told.splitlines())
+        output = subprocess.check_output(["docker", "inspect", "-f", form, *self.left("ps", "--all")], text=True)
+        return dict(line.split() for line in output.splitlines())
 
     def left(self, *listing: str) -> list[str]:
-        """What the engine still has of this project."""
+        """What is left of this project on the engine."""
         label = f"label=com.docker.compose.project={self.project}"
         return subprocess.check_output(["docker", *listing, "--quiet", "--filter", label], text=True).split()
 
     def _url(self, service: str, port: int) -> str:
-        # Asking takes compose most of a second; nothing that is asked for here is restarted by a test.
+        # `compose port` takes most of a second, and no test restarts these services.
         if (service, port) not in self._addresses:
             self._addresses[service, port] = self.compose("port", service, str(port)).strip()
         return f"http://{self._addresses[service, port]}"
@@ -82,11 +82,11 @@ def example() -> Iterator[Example]:
         made.compose("down", "--volumes", "--timeout", "2")
 
 
-def until(holds: Callable[[], object], within_s: float, tell: Callable[[], object] = lambda: "not in time") -> None:
-    """Ask until it holds; what is told otherwise shows how far it came."""
+def until(holds: Callable[[], object], within_s: float, state: Callable[[], object] = lambda: "not in time") -> None:
+    """Poll until it holds; `state` describes how far it came."""
     deadline = time.monotonic() + within_s
     while not holds():
-        assert time.monotonic() < deadline, tell()
+        assert time.monotonic() < deadline, state()
         time.sleep(0.25)
 
 
@@ -95,7 +95,7 @@ def test_the_served_model_answers_as_expected(example: Example) -> None:
     assert answers == [request["expect"]["json"]["predictions.0"] for request in REQUESTS[:40]]
 
 
-def test_retraining_registers_versions_and_the_server_moves_on_to_them(example: Example) -> None:
+def test_retraining_registers_versions_and_the_server_switches_to_them(example: Example) -> None:
     body = REQUESTS[0]["body"]
     first = example.score(body)[1]
     until(lambda: example.score(body)[1] > first, 120)

@@ -1,6 +1,6 @@
-"""The story of `examples/mlflow/README.md`, by its own commands: a pass, a finding, and the change that mends it.
+"""The story of `examples/mlflow/README.md` by its own commands: a pass, a finding, and the fix.
 
-One suite of three runs on an engine; the rest of the table takes a quarter of an hour and is there to be run by hand.
+Three runs on an engine; the rest of the table takes a quarter of an hour and is run by hand.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ PORTS = ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "PROMETHEUS_PORT", "ALERTMANA
 
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
-    """The images that can be had here, and ports that nobody else has."""
+    """Locally built images, and free ports."""
     images = variables() | {"HARNESS_PROXY_IMAGE": base_image(), "HARNESS_TOOLS_IMAGE": base_image()}
     return {**os.environ, **images, **dict.fromkeys(PORTS, "0")}
 
 
 @pytest.fixture
 def run(environment: dict[str, str], tmp_path: Path) -> Any:
-    """Run one scenario by the command line; return the exit code and what `suite.json` says of it.
+    """Run one scenario by the command line; return the exit code and its entry in `suite.json`.
 
-    A machine that was too busy makes the run say of itself that it proves nothing; then it is run again.
+    A run on a busy machine is `unknown: harness late`; it is repeated.
     """
 
     def command(scenario: str, *options: str) -> tuple[int, dict[str, Any]]:
@@ -56,18 +56,18 @@ def run(environment: dict[str, str], tmp_path: Path) -> Any:
     return command
 
 
-def test_a_hanging_tracking_server_is_noticed_and_hurts_nobody(run: Any) -> None:
+def test_a_hanging_tracking_server_is_detected_and_affects_no_user(run: Any) -> None:
     code, found = run("tracking-hangs")
     assert (code, found["verdict"]) == (0, "pass"), found["reasons"]
     assert [one["alert"] for one in found["detection"] if one["met"]] == ["MlflowDown"]
 
 
-def test_a_feed_that_is_cut_off_is_noticed_by_nobody(run: Any) -> None:
+def test_a_feed_that_is_cut_off_is_not_detected(run: Any) -> None:
     code, found = run("feed-cut-off")
     assert (code, found["verdict"]) == (1, "fail"), found["reasons"]
     assert found["reasons"] == ["DataStale did not fire within 15 s of injection, nor after"]
 
 
-def test_with_the_missing_rule_it_is(run: Any) -> None:
+def test_with_the_missing_rule_it_is_detected(run: Any) -> None:
     code, found = run("feed-cut-off", "--stack", "compose.fixed.harness.yaml")
     assert (code, found["verdict"]) == (0, "pass"), found["reasons"]

@@ -1,4 +1,4 @@
-"""From a compose file that knows nothing of the harness to a doctor's visit: started for it, and attached to."""
+"""From an ordinary compose file to `harness doctor`, on a stack that it starts and on an attached one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ services:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder of a team's compose file, with what `harness init` made of it."""
+    """Return a folder with a team's compose file and the output of `harness init`."""
     folder = tmp_path / f"clinic{uuid.uuid4().hex[:6]}"
     folder.mkdir()
     (folder / "compose.yaml").write_text(COMPOSE)
@@ -58,7 +58,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def harness(folder: Path, *arguments: str) -> tuple[int, str]:
-    """Call the command line in a folder; return its exit code and what it printed."""
+    """Call the command line in a folder; return its exit code and output."""
     done = subprocess.run(
         [sys.executable, "-c", "from harness.cli import main; raise SystemExit(main())", *arguments],
         cwd=folder, capture_output=True, text=True, timeout=150, check=False,
@@ -73,7 +73,7 @@ def visit(folder: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]
     return code, {f"{one['area']} {one['name']}": one for one in json.loads(out)["findings"]}
 
 
-def test_a_stack_that_is_started_for_the_visit(project: Path) -> None:
+def test_doctor_on_a_stack_that_it_starts(project: Path) -> None:
     code, found = visit(project, "--start")
     wrong = {name: one["says"] for name, one in found.items() if one["state"] == "wrong" and one["area"] != "ground"}
     assert wrong == {}
@@ -87,7 +87,7 @@ def test_a_stack_that_is_started_for_the_visit(project: Path) -> None:
 
 @pytest.fixture
 def running(project: Path) -> Iterator[Path]:
-    """The team's own stack, brought up by their own command; nothing of the harness is in it."""
+    """The team's stack, started by their own command, without the harness."""
     compose = ["docker-compose", "-p", project.name, "-f", "compose.yaml"]
     call = {"cwd": project, "capture_output": True, "text": True, "timeout": 120, "env": dict(os.environ)}
     try:
@@ -100,24 +100,24 @@ def running(project: Path) -> Iterator[Path]:
 def left_of(project: Path) -> list[str]:
     """Return the containers, networks and volumes that the harness left on the engine for this stack."""
     mine = ["--filter", f"label={STACK_LABEL}={project.name}", "-q"]
-    asked = (["docker", "ps", "-a", *mine], ["docker", "network", "ls", *mine], ["docker", "volume", "ls", *mine])
-    told = [subprocess.run(words, capture_output=True, text=True, check=True).stdout for words in asked]
-    return " ".join(told).split()
+    listings = (["docker", "ps", "-a", *mine], ["docker", "network", "ls", *mine], ["docker", "volume", "ls", *mine])
+    outputs = [subprocess.run(words, capture_output=True, text=True, check=True).stdout for words in listings]
+    return " ".join(outputs).split()
 
 
 def containers(project: Path) -> list[tuple[str, str]]:
-    """Return every container of the project with the moment at which it was started."""
-    told = subprocess.run(
+    """Return every container of the project with its start time."""
+    ids = subprocess.run(
         ["docker", "ps", "-aq", "--no-trunc", "--filter", f"label=com.docker.compose.project={project.name}"],
         capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     inspected = json.loads(
-        subprocess.run(["docker", "inspect", *told], capture_output=True, text=True, check=True).stdout
+        subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True, check=True).stdout
     )
     return sorted((one["Id"], one["State"]["StartedAt"]) for one in inspected)
 
 
-def test_a_stack_that_runs_is_examined_and_left_as_it_was(running: Path) -> None:
+def test_doctor_on_a_running_stack_leaves_it_unchanged(running: Path) -> None:
     before = containers(running)
     _, found = visit(running, "--attach", running.name)
     assert containers(running) == before
@@ -133,7 +133,7 @@ def test_a_stack_that_runs_is_examined_and_left_as_it_was(running: Path) -> None
     assert left_of(project) == []
 
 
-def test_a_project_that_does_not_run(project: Path) -> None:
+def test_doctor_on_a_project_that_does_not_run(project: Path) -> None:
     code, out = harness(project, "doctor", "compose.harness.yaml", "--backend", "compose", "--attach", "nobody")
     assert code == 4
     assert "no containers of the compose project 'nobody'" in out

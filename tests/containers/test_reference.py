@@ -1,4 +1,4 @@
-"""The reference stack in containers: the scenarios of `make demo` give the verdicts that they give on processes."""
+"""The reference stack in containers: the scenarios of `make demo` have the same verdicts as with local processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.stack_run, pytest.mark.timeout(900
 
 
 def suite(tmp_path: Path, *options: str) -> dict[str, Any]:
-    """Run scenarios by the command that a user would give, and return the suite's document."""
+    """Run scenarios by the command line, and return the suite's document."""
     command = [str(Path(sys.executable).parent / "harness"), "run", *options, "--reports", str(tmp_path)]
     environment = {**os.environ, **variables()}
     done = subprocess.run(
@@ -30,16 +30,16 @@ def suite(tmp_path: Path, *options: str) -> dict[str, Any]:
     return found
 
 
-def test_the_same_verdicts_as_on_processes(tmp_path: Path, nothing_left: None) -> None:
+def test_demo_scenarios_have_the_same_verdicts_as_with_processes(tmp_path: Path, nothing_left: None) -> None:
     found = suite(tmp_path / "1", str(ROOT / "scenarios"), "--tag", "demo", "--backend", "compose")
     by_name = {s["name"]: s for s in found["scenarios"]}
-    # A machine that was too busy to tell leaves an `unknown`, which is asked again; a `fail` is one at once.
+    # A busy machine makes a run `unknown`; it is repeated. A `fail` is final.
     for again in ("2", "3"):
         open_ones = [name for name, s in by_name.items() if s["verdict"] == "unknown"]
         if open_ones:
             expression = " or ".join(open_ones)
-            asked = suite(tmp_path / again, str(ROOT / "scenarios"), "-k", expression, "--backend", "compose")
-            by_name |= {s["name"]: s for s in asked["scenarios"]}
+            repeated = suite(tmp_path / again, str(ROOT / "scenarios"), "-k", expression, "--backend", "compose")
+            by_name |= {s["name"]: s for s in repeated["scenarios"]}
     assert set(by_name) == DEMO
     assert {name: (s["verdict"], s["reasons"]) for name, s in by_name.items()} == dict.fromkeys(DEMO, ("pass", []))
     for scenario in by_name.values():
@@ -61,14 +61,14 @@ def test_alerts_of_a_real_prometheus_and_alertmanager(
         found = suite(tmp_path / again, scenario, "--stack", stack, "--backend", "compose")["scenarios"][0]
         if found["verdict"] != "unknown":
             break
-    seen = {d["id"]: d["met"] for d in found["detection"]}
-    assert seen == {"seen": True}, found["reasons"]
+    detected = {d["id"]: d["met"] for d in found["detection"]}
+    assert detected == {"seen": True}, found["reasons"]
     assert found["verdict"] == "pass", found["reasons"]
     journal = tmp_path / again / "suite" / "stale-data" / "journal.jsonl"
     records = [json.loads(line) for line in journal.read_text("utf-8").splitlines()]
-    told = {
+    sources = {
         record["source"]
         for record in records
         if record["kind"] == "alerts" and "FeaturesStale" in {alert["name"] for alert in record.get("firing", ())}
     }
-    assert told == {"http://prometheus:19090", "http://alertmanager:19093"}
+    assert sources == {"http://prometheus:19090", "http://alertmanager:19093"}

@@ -1,4 +1,4 @@
-"""Runs side by side on one engine: none touches another, what a killed one leaves is found, and nothing else is."""
+"""Runs side by side on one engine: they do not interfere, and only the leftovers of a killed run are removed."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ COUNT = 4
 
 
 class Owner:
-    """One of the processes, with what it said of its stack."""
+    """One of the processes, with the addresses of its stack."""
 
     def __init__(self, folder: Path) -> None:
         pipe = subprocess.PIPE
         command = [sys.executable, str(OWNER), str(STACK), str(folder)]
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
-        self.told: dict[str, str] = {}
+        self.addresses: dict[str, str] = {}
 
     def ready(self) -> None:
         assert self.process.stdout is not None
-        self.told = json.loads(self.process.stdout.readline())
+        self.addresses = json.loads(self.process.stdout.readline())
 
     def end(self) -> None:
         self.process.communicate(timeout=60)
@@ -45,7 +45,7 @@ class Owner:
 
 @pytest.fixture
 def bystander() -> Iterator[dict[str, Any]]:
-    """A container, a network and a volume that are nobody's business, and what the engine says of them."""
+    """A container, a network and a volume without the label."""
     engine = client()
     volume = engine.volumes.create("harness-test-bystander")
     network = engine.networks.create("harness-test-bystander")
@@ -59,7 +59,7 @@ def bystander() -> Iterator[dict[str, Any]]:
     engine.close()
 
 
-def seen(bystander: dict[str, Any]) -> dict[str, Any]:
+def inspected(bystander: dict[str, Any]) -> dict[str, Any]:
     for one in bystander.values():
         one.reload()
     return {name: one.attrs for name, one in bystander.items()}
@@ -75,31 +75,31 @@ def labelled(run: str) -> int:
 
 
 def test_four_runs_one_killed(tmp_path: Path, small_images: None, bystander: dict[str, Any]) -> None:
-    before = seen(bystander)
+    before = inspected(bystander)
     owners = [Owner(tmp_path / str(k)) for k in range(COUNT)]
     for owner in owners:
         owner.ready()
-    assert len({owner.told["project"] for owner in owners}) == COUNT
+    assert len({owner.addresses["project"] for owner in owners}) == COUNT
     killed, *others = owners
     killed.process.send_signal(signal.SIGKILL)
     killed.process.communicate()
     for owner in others:
-        for place, path in ((owner.told["echo"], "/healthz"), (owner.told["relay"], "/ask")):
+        for place, path in ((owner.addresses["echo"], "/healthz"), (owner.addresses["relay"], "/ask")):
             with urllib.request.urlopen(f"http://{place}{path}", timeout=10) as answer:
                 assert answer.status == 200
 
-    assert labelled(killed.told["project"])
+    assert labelled(killed.addresses["project"])
     subprocess.run([HARNESS, "down"], check=True, capture_output=True)
-    assert not labelled(killed.told["project"]), "its owner is gone, so it was taken off"
-    assert all(labelled(owner.told["project"]) for owner in others), "theirs are alive, so they were left alone"
+    assert not labelled(killed.addresses["project"]), "its owner is dead, so it was removed"
+    assert all(labelled(owner.addresses["project"]) for owner in others), "their owners live, so they were kept"
 
     os.kill(others[0].process.pid, signal.SIGKILL)
     others[0].process.communicate()
     others[1].end()
-    assert not labelled(others[1].told["project"])
+    assert not labelled(others[1].addresses["project"])
     subprocess.run([HARNESS, "down", "--all"], check=True, capture_output=True)
     engine = client()
     assert runs(engine) == {}, "not one container, network or volume with the label"
     engine.close()
     others[2].process.communicate(timeout=60)
-    assert seen(bystander) == before
+    assert inspected(bystander) == before

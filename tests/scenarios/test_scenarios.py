@@ -1,6 +1,6 @@
-"""The scenarios in `scenarios/` on the real stack: they pass, their controls are silent, their sabotages are noticed.
+"""The scenarios in `scenarios/` on the real stack: they pass, their control runs pass, their sabotages are caught.
 
-Each suite is run once, by the command that a user would give, and looked at in its `suite.json`.
+Each suite runs once, by the command line, and the test reads its `suite.json`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def suite(tmp_path: Path, *options: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(file.read_text())
 
 
-def test_the_four_faults_are_noticed_and_recovered_from(tmp_path: Path) -> None:
+def test_demo_scenarios_detect_and_recover(tmp_path: Path) -> None:
     code, found = suite(tmp_path, "--tag", "demo")
     by_name = {s["name"]: s for s in found["scenarios"]}
     assert set(by_name) == DEMO
@@ -49,7 +49,7 @@ def test_the_four_faults_are_noticed_and_recovered_from(tmp_path: Path) -> None:
     assert by_name["stale-data"]["damage"]["flagged"] > 0
 
 
-def test_controls_are_silent(tmp_path: Path) -> None:
+def test_no_alert_fires_in_control_runs(tmp_path: Path) -> None:
     code, found = suite(tmp_path, "--twin", "control")
     assert {s["name"]: (s["verdict"], s["reasons"]) for s in found["scenarios"]} == {
         s["name"]: ("pass", []) for s in found["scenarios"]
@@ -59,12 +59,12 @@ def test_controls_are_silent(tmp_path: Path) -> None:
     assert code == 0
 
 
-def test_every_sabotage_is_named_among_the_reasons(tmp_path: Path) -> None:
+def test_every_sabotage_is_caught(tmp_path: Path) -> None:
     code, found = suite(tmp_path, "--twin", "sabotage")
-    told = {f"{s['name']}: {s['sabotage']}": (s["verdict"], s["caught"], s["reasons"]) for s in found["scenarios"]}
-    assert {name: (verdict, caught) for name, (verdict, caught, _) in told.items()} == dict.fromkeys(
-        told, ("fail", True)
-    ), told
+    results = {f"{s['name']}: {s['sabotage']}": (s["verdict"], s["caught"], s["reasons"]) for s in found["scenarios"]}
+    assert {name: (verdict, caught) for name, (verdict, caught, _) in results.items()} == dict.fromkeys(
+        results, ("fail", True)
+    ), results
     for name in DEMO:
         kinds = {s["sabotage"].split()[0] for s in found["scenarios"] if s["name"] == name}
         assert kinds == {"alert", "recovery"}
@@ -72,7 +72,7 @@ def test_every_sabotage_is_named_among_the_reasons(tmp_path: Path) -> None:
 
 
 def test_every_scenario_file_is_a_test() -> None:
-    asked = [sys.executable, "-m", "pytest", "scenarios", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-m", "pytest", "scenarios", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     files = {str(file.relative_to(ROOT)) for file in (ROOT / "scenarios").rglob("*.scenario.yaml")}
     assert {line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line} == files
