@@ -104,7 +104,7 @@ class Run:
     async def _on_a_stack(self) -> bool:
         self._phase("starting")
         try:
-            workload = await workload_for(self.plan, self._stack, self._backend, self._run_dir.parent)
+            workload = await workload_for(self.plan, self._stack, self._backend, self._run_dir.parent, self._notice)
             info = await self._backend.start(self._stack_plan())
             self._journal.write(Note(text="the stack is up", data=_told(info)))
             return await self._watched(workload)
@@ -282,6 +282,9 @@ class Run:
                 self._shown = firing
         elif isinstance(body, GateSeen) and not body.met:
             self._tell(at_s, "note", f"the steady state was not met: {body.why}")
+
+    def _notice(self, text: str) -> None:
+        self._tell(self._journal.now_s(), "note", text)
 
     def _tell(self, at_s: float, what: What, text: str, data: dict[str, object] | None = None) -> None:
         self._on_progress(Progress(self.plan.run, at_s, what, text, data or {}))

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+from harness.backends.stack_data import data_directory
 from harness.model.backend import Backend
 from harness.model.errors import BackendError, ScenarioError
 from harness.model.plan import Plan
@@ -21,9 +23,15 @@ HOURS = 120
 
 
 async def workload_for(
-    plan: Plan, stack: StackDescription, backend: Backend, suite_dir: Path
+    plan: Plan,
+    stack: StackDescription,
+    backend: Backend,
+    suite_dir: Path,
+    notify: Callable[[str], None] | None = None,
 ) -> Workload | RequestFile | None:
     """Return the workload of a run, made if it is not there. None for a stack without one.
+
+    `notify` gets a line when the stack's data has to be prepared first.
 
     Raises BackendError, ProbeError for a file that cannot be read, ScenarioError for a secret that is not there.
     """
@@ -37,6 +45,7 @@ async def workload_for(
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
+            await data_directory(stack, backend.run_job, notify)  # the command below reads it
             await _make(stack, backend, start, path)
     except OSError as error:
         message = f"the workload cannot be written: {error.strerror}"

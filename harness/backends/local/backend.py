@@ -14,7 +14,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from harness.backends.events import EventLog
 from harness.backends.local import linux
@@ -27,6 +27,7 @@ from harness.backends.local.preflight import check_plan, check_ports, prepare_di
 from harness.backends.local.spawn import ProcessSpec
 from harness.backends.local.startup import Startup
 from harness.backends.local.zygote_handle import Zygote
+from harness.backends.stack_data import data_directory
 from harness.model.backend import (
     FAULT_PROXY,
     JobResult,
@@ -43,14 +44,11 @@ from harness.model.stack import StackDescription
 
 GRACE_S = 0.5
 TRIES = 64
-DATA_WITHIN_S = 300.0
 PROXY_MODULE = "harness.proxy.command"  # what `python -m harness.proxy` imports
 
 
 class LocalBackend:
     """Runs one stack at a time. The zygote outlives the stack, so that the next start is quick."""
-
-    _data: ClassVar[dict[tuple[str, ...], str]] = {}
 
     def __init__(self, description: StackDescription, zygote: Zygote | None = None) -> None:
         self._description = description
@@ -72,7 +70,7 @@ class LocalBackend:
         prepare_directories(plan)
         self._run_dir = plan.run_dir
         zygote = await self._ready_zygote()
-        data = await self._data_directory()
+        data = await data_directory(self._description, self.run_job)
         try:
             self._control = await Control.open(zygote.path, self._on_event)
             addresses = await self._claim(self._control, plan)
@@ -106,22 +104,6 @@ class LocalBackend:
                 await asyncio.to_thread((await starting).close)
                 raise
         return self._zygote
-
-    async def _data_directory(self) -> str | None:
-        """Return what `{data}` stands for: the last line that the stack's own command prints."""
-        spec = self._description.data
-        if spec is None:
-            return None
-        if spec.command not in self._data:
-            result = await self.run_job(spec.command, DATA_WITHIN_S)
-            lines = result.stdout.split("\n")[:-1]
-            if result.exit_code != 0 or not lines:
-                what = (
-                    f"the stack's data could not be prepared: {' '.join(spec.command)} exited with {result.exit_code}"
-                )
-                raise BackendError(f"{what}\n{result.stderr[-2000:]}")
-            self._data[spec.command] = lines[-1]
-        return self._data[spec.command]
 
     async def _claim(self, control: Control, plan: StackPlan) -> Addresses:
         first = zlib.crc32(f"{os.getpid()} {control.pid}".encode())
