@@ -15,7 +15,6 @@ from harness.probes.http import access_headers
 from harness.probes.polling import DEADLINE_S, Clock
 from harness.probes.prometheus_alerts import PrometheusAlerts
 from harness.probes.reader import ProbeContext
-from harness.probes.webhook import WebhookAlerts
 
 
 def source_pollers(
@@ -34,6 +33,8 @@ def _poller(
     source: AlertSource, around: ProbeContext, clock: Clock, record: Callable[[AlertsSeen], object]
 ) -> AlertPoller:
     if source.kind == "webhook":
+        from harness.probes.webhook import WebhookAlerts  # a web server, which no other kind needs
+
         return WebhookAlerts(source, clock, record)
     kind = AlertmanagerAlerts if source.kind == "alertmanager" else PrometheusAlerts
     url = around.reachable(source.url)

@@ -12,8 +12,6 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from harness.model.errors import FaultError, ProbeError
 
 if TYPE_CHECKING:
@@ -53,10 +51,12 @@ class Artefact:
             raise ValueError(str(error)) from error
         if isinstance(found, list):  # a ZipMap: one mapping from class to probability a row
             return float(found[0][1])
-        return float(np.asarray(found).reshape(1, -1)[0, -1])
+        return float(found.reshape(1, -1)[0, -1])
 
 
 def _tensor(value: Any, kind: str) -> Any:
+    import numpy as np  # only stacks with model artefacts need it
+
     if "string" in kind:
         return np.array([[str(value)]])
     dtype = np.int64 if "int64" in kind else np.float64 if "double" in kind else np.float32

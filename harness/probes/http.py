@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
 
 from harness.model import jsonpath
 from harness.model.httpprobes import HttpAccess
@@ -121,6 +120,8 @@ def metrics(page: bytes, names: frozenset[str]) -> list[Series]:
     lines = page.decode("utf-8", "replace").splitlines()
     wanted = [line for line in lines if line.startswith(heads) and _name(line) in names]
     try:
+        from prometheus_client.parser import text_string_to_metric_families
+
         families = list(text_string_to_metric_families("\n".join(wanted) + "\n"))
     except (ValueError, LookupError, TypeError) as error:
         raise NoAnswerError(f"not in Prometheus' text format: {error}") from None

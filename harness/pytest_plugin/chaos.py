@@ -81,7 +81,7 @@ class Chaos:
         self._draft.plan_links(self._links)
         plan, stack, run_dir = self._draft.plan, self._catalogue.stack, self.run_dir
         # Made here, not on the session's thread: what it shares with other runs belongs to the process.
-        backend = self._bench.backend(stack, plan.backend)
+        backend = self._bench.backend(stack, plan)
 
         def make() -> tuple[OpenRun, Backend]:
             return OpenRun(plan, stack, backend, run_dir, lambda step: self._told.append(line_of(step))), backend

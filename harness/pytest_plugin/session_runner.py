@@ -72,17 +72,18 @@ class SessionRunner:
 
     async def _run(self, plan: Plan, stack: StackDescription, run_dir: Path, told: list[str]) -> HarnessError | None:
         asyncio.get_running_loop().set_default_executor(waiting_threads())
-        backend = self.backend(stack, plan.backend)
+        backend = self.backend(stack, plan)
         try:
             outcome = await Run(plan, stack, backend, run_dir, lambda step: told.append(line_of(step))).go()
             return outcome.error
         finally:
             await backend.close()
 
-    def backend(self, stack: StackDescription, name: str) -> Backend:
+    def backend(self, stack: StackDescription, plan: Plan) -> Backend:
         """Return a backend for one run. Raises HarnessError."""
+        name = plan.backend
         key = (stack.file, name)
-        warm_up()
+        warm_up(plan, stack)
         if key not in self._shared:
             self._shared[key] = Shared(stack, name)
         return backend_for(stack, name, self._shared[key].token)

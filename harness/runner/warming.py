@@ -1,23 +1,50 @@
-"""What a process does before its first run, so that no run waits for it: imports, and threads to wait in.
+"""Imports and threads that a run needs, made before it starts: an import in the middle of a run makes the harness late.
 
-An import in the middle of a run holds the interpreter for a quarter of a second, and the harness is late.
+Only what the plan and its stack use is imported. A stack without stores, links or models needs none of it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
+from harness.model.plan import Plan
+from harness.model.stack import StackDescription
+
 THREADS = 32
-_NEEDED = ("boto3", "redis.asyncio", "pyarrow.parquet", "onnxruntime", "requests", "toxiproxy", "docker")
 
 
-def warm_up() -> None:
-    """Import what runs need and import late themselves; what is not installed is not needed by this stack."""
-    for module in _NEEDED:
+def modules_for(plan: Plan, stack: StackDescription) -> list[str]:
+    """Return the modules that parts of the harness import on first use and that this run may use."""
+    integrity = stack.integrity
+    kinds = {probe.kind for probe in stack.probes.values()}
+    wanted = {
+        "toxiproxy": bool(plan.links),
+        "docker": plan.backend != "local",
+        "boto3": bool(stack.datasets) or integrity.store is not None or "s3" in kinds,
+        "pyarrow.parquet": bool(stack.datasets) or integrity.examples is not None,
+        "numpy": integrity.models is not None,
+        "onnxruntime": integrity.models is not None,
+        "redis.asyncio": "redis" in kinds or bool(stack.keyspaces),
+        "prometheus_client.parser": "metric" in kinds or bool(stack.alert_sources),
+        "harness.probes.webhook": any(source.kind == "webhook" for source in stack.alert_sources),
+    }
+    return [name for name, needed in wanted.items() if needed]
+
+
+def warm_up(plan: Plan, stack: StackDescription) -> None:
+    """Import what this run needs. What is not installed is reported where it is used, with the remedy."""
+    missing = [name for name in modules_for(plan, stack) if name not in sys.modules]
+    for name in missing:
         with contextlib.suppress(ImportError):
-            importlib.import_module(module)
+            importlib.import_module(name)
+    if missing:
+        # Objects of the imports live as long as the process; collections would pause the run to look at them.
+        gc.collect()
+        gc.freeze()
 
 
 def waiting_threads() -> ThreadPoolExecutor:

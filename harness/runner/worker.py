@@ -83,6 +83,7 @@ class Worker:
         self._send("progress", {f: getattr(progress, f) for f in fields})
 
     async def _run(self, plan: Plan, stack: StackDescription, run_dir: Path, token: str) -> RunOutcome:
+        await asyncio.to_thread(warm_up, plan, stack)
         backend = backend_for(stack, plan.backend, token)
         try:
             return await Run(plan, stack, backend, run_dir, self._tell).go()
@@ -107,10 +108,8 @@ async def main(out: TextIO) -> None:
     loop = asyncio.get_running_loop()
     threads = waiting_threads()
     loop.set_default_executor(threads)
-    warming = loop.run_in_executor(None, warm_up)
     lines = asyncio.StreamReader(limit=LINE_LIMIT)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    await warming
     await Worker(out).serve(lines)
     threads.shutdown(wait=False, cancel_futures=True)
 
