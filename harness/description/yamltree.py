@@ -1,29 +1,51 @@
-"""YAML read into plain values, with the line of every key, and with bounds on what a file may cost.
+"""YAML read into plain values, with the line of every key, and with limits on what a file may cost.
 
-Anchors, aliases and merge keys work; a key given twice, a file that is too large, too deep, or that unfolds into too
-many values is refused. Interpolation and meaning are not decided here.
+Anchors, aliases and merge keys work. A duplicate key, a file that is too large or nested too deep, and aliases that
+expand into too many values are refused. libyaml parses; plain scalars are typed by the core schema of YAML 1.2, so that
+`on` and `12:30` are text. Variables and meaning are resolved elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.scanner import Scanner
+import yaml
+from yaml.error import MarkedYAMLError, YAMLError
 
 from harness.model.errors import StackError
 
 LARGEST_BYTES = 256 * 1024
 DEEPEST = 40
 MOST_VALUES = 50_000
-_TYPED = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")}
-TAGS = ("!reset", "!override")  # compose's own: whether a value is left out, or put in the place of another one
-_MERGE = "tag:yaml.org,2002:merge"
+TAGS = ("!reset", "!override")  # compose's own: drop the value of the file below, or replace it whole
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # some distributions build PyYAML without libyaml
+_CORE = "tag:yaml.org,2002:"
+_INT = re.compile(r"[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9_]+)")
+_FLOAT = re.compile(
+    r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+|\.[0-9_]+(?:[eE][-+][0-9]+)?)"
+)
+_BASES = {"0b": 2, "0o": 8, "0x": 16}
+_WORDS: dict[str, bool | float | None] = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys(("~", "null", "Null", "NULL", ""), None),
+    **{f"{sign}.{word}": float(f"{sign}inf") for sign in ("", "+", "-") for word in ("inf", "Inf", "INF")},
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+}
+_REMEDIES = {
+    "mapping values are not allowed": "check the indentation; a text that contains ': ' needs quotes",
+    "did not find expected": "check the indentation, and that every bracket and quote is closed",
+    "could not find expected ':'": "check that no ':' is missing, and that every bracket and quote is closed",
+    "block sequence entries are not allowed": "check the indentation; a list begins on a line of its own",
+    "found unknown escape character": "use single quotes, in which a backslash is a plain character",
+    "found undefined alias": "define it with & earlier in this file, or put a text that begins with * in quotes",
+}
+"""What to do about the commonest problems that libyaml reports, by how their text begins."""
 
 Path_ = tuple[str | int, ...]
 
@@ -78,89 +100,167 @@ def read_tree(path: Path) -> Tree:
 
 def parse_tree(text: str, file: str) -> Tree:
     """Read YAML text. Raises StackError."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Scanner = _BoundedScanner
     tree = Tree(file)
     try:
-        node = yaml.compose(text)
+        node = _Composer(text).document()
         if node is not None:
-            tree.value = _Reader(tree, yaml).read(node, ())
-    except RecursionError:
-        raise StackError(f"values are nested more than {DEEPEST} deep", file=file) from None
-    except (ValueError, OverflowError) as error:  # escapes of characters that do not exist
+            tree.value = _Reader(tree).read(node, ())
+    except (ValueError, OverflowError) as error:  # characters that do not exist
         raise StackError(f"this is not YAML: {error}", file=file) from error
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else None
-        raise StackError(f"this is not YAML: {error.problem or error.context}", file=file, line=line) from error
+        raise _not_yaml(error, text, file) from error
     except YAMLError as error:
         raise StackError(f"this is not YAML: {str(error).splitlines()[0]}", file=file) from error
+    except _TooDeepError as error:
+        raise StackError(str(error), file=file, line=error.line) from None
     return tree
 
 
-class _BoundedScanner(Scanner):
-    """Stops at once at brackets that are too deep; the scanner's cost grows with the square of their depth."""
+def _not_yaml(error: MarkedYAMLError, text: str, file: str) -> StackError:
+    mark = error.problem_mark or error.context_mark
+    problem = str(error.problem or error.context)
+    remedy = next((remedy for start, remedy in _REMEDIES.items() if problem.startswith(start)), None)
+    if problem == "exceeded maximum nesting depth":
+        problem = f"values are nested more than {DEEPEST} deep"
+    if mark is not None and problem == "found character that cannot start any token":
+        line = [*text.split("\n"), ""][mark.line]
+        character = line[mark.column : mark.column + 1]
+        problem = f"no value can begin with {character!r}"
+        remedy = "indent with spaces, not with tabs" if character == "\t" else "put the text in quotes"
+    return StackError(f"this is not YAML: {problem}", file=file, line=mark.line + 1 if mark else None, remedy=remedy)
 
-    def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803
-        if self.flow_level > DEEPEST:
-            raise RecursionError
-        super().fetch_flow_collection_start(TokenClass, to_push)
+
+class _TooDeepError(Exception):
+    """Values are nested too deep."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(f"values are nested more than {DEEPEST} deep")
+        self.line = line
+
+
+@dataclass(slots=True, eq=False)
+class _Scalar:
+    line: int
+    tag: str | None
+    value: str
+    plain: bool
+    """Whether it is written without quotes, so that its spelling decides its type."""
+
+
+@dataclass(slots=True, eq=False)
+class _Sequence:
+    line: int
+    tag: str | None
+    items: list[_Node] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class _Mapping:
+    line: int
+    tag: str | None
+    pairs: list[tuple[_Node, _Node]] = field(default_factory=list)
+
+
+_Node = _Scalar | _Sequence | _Mapping
+_Kind = TypeVar("_Kind", _Scalar, _Sequence, _Mapping)
+
+
+class _Composer:
+    """Builds the nodes of one document from the parser's events, and stops at once where they are nested too deep."""
+
+    def __init__(self, text: str) -> None:
+        self._events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
+        self._anchors: dict[str, _Node] = {}
+
+    def document(self) -> _Node | None:
+        root: _Node | None = None
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if root is not None:
+                    raise MarkedYAMLError(
+                        problem="the file holds more than one document", problem_mark=event.start_mark
+                    )
+                root = self._node(next(self._events), 0)
+        return root
+
+    def _node(self, event: Any, depth: int) -> _Node:
+        line = event.start_mark.line + 1
+        if depth > DEEPEST:
+            raise _TooDeepError(line)
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                raise _problem(f"found undefined alias {event.anchor!r}", event.start_mark)
+            return self._anchors[event.anchor]
+        if isinstance(event, yaml.ScalarEvent):
+            return self._named(event, _Scalar(line, event.tag, event.value, event.implicit[0] and event.tag is None))
+        if isinstance(event, yaml.SequenceStartEvent):
+            sequence = self._named(event, _Sequence(line, event.tag))
+            while not isinstance(inner := next(self._events), yaml.SequenceEndEvent):
+                sequence.items.append(self._node(inner, depth + 1))
+            return sequence
+        mapping = self._named(event, _Mapping(line, event.tag))
+        while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
+            key = self._node(inner, depth + 1)
+            mapping.pairs.append((key, self._node(next(self._events), depth + 1)))
+        return mapping
+
+    def _named(self, event: Any, node: _Kind) -> _Kind:
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        return node
+
+
+def _problem(text: str, mark: Any) -> MarkedYAMLError:
+    return MarkedYAMLError(problem=text, problem_mark=mark)
 
 
 class _Reader:
-    """Walks the nodes of one file, and counts what it unfolds."""
+    """Turns the nodes of one file into values, and counts what aliases expand into."""
 
-    def __init__(self, tree: Tree, yaml: YAML) -> None:
+    def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._constructor = yaml.constructor
         self._values = 0
-        self._merging: list[Node] = []
+        self._merging: list[_Node] = []
 
-    def read(self, node: Node, path: Path_) -> Any:
-        self._tree.lines.setdefault(path, node.start_mark.line + 1)
-        if str(node.tag) in TAGS:
-            self._tree.tags[path] = str(node.tag)
+    def read(self, node: _Node, path: Path_) -> Any:
+        self._tree.lines.setdefault(path, node.line)
+        if node.tag in TAGS:
+            self._tree.tags[path] = node.tag
         self._count(node)
         if len(path) > DEEPEST:
             raise self._error(node, f"values are nested more than {DEEPEST} deep")
-        if isinstance(node, MappingNode):
+        if isinstance(node, _Mapping):
             return self._mapping(node, path)
-        if isinstance(node, SequenceNode):
-            return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
-        if isinstance(node, ScalarNode) and str(node.tag) in _TYPED:
-            try:
-                return self._constructor.construct_object(node)
-            except ValueError:
-                return node.value
-        return node.value
+        if isinstance(node, _Sequence):
+            return [self.read(item, (*path, index)) for index, item in enumerate(node.items)]
+        return _typed(node)
 
-    def _count(self, node: Node) -> None:
+    def _count(self, node: _Node) -> None:
         self._values += 1
         if self._values > MOST_VALUES:
-            raise self._error(node, f"aliases unfold into more than {MOST_VALUES} values")
+            raise self._error(node, f"aliases expand into more than {MOST_VALUES} values")
 
-    def _mapping(self, node: MappingNode, path: Path_) -> dict[str, Any]:
+    def _mapping(self, node: _Mapping, path: Path_) -> dict[str, Any]:
         own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if not isinstance(key_node, ScalarNode):
-                raise self._error(key_node, "a key must be a plain word")
-            if str(key_node.tag) == _MERGE:
+        for key_node, value_node in node.pairs:
+            if not isinstance(key_node, _Scalar):
+                raise self._error(key_node, "a key must be a scalar")
+            if key_node.value == "<<" and (key_node.plain or key_node.tag == f"{_CORE}merge"):
                 for name, value in self._merge(value_node, path).items():
                     merged.setdefault(name, value)
                 continue
-            key = str(key_node.value)
+            key = key_node.value
             if key in own:
-                raise self._error(key_node, f"{key!r} is given twice", path)
-            self._tree.lines[(*path, key)] = key_node.start_mark.line + 1
+                raise self._error(key_node, f"duplicate key {key!r}", path)
+            self._tree.lines[(*path, key)] = key_node.line
             own[key] = self.read(value_node, (*path, key))
         return {**merged, **own}
 
-    def _merge(self, node: Node, path: Path_) -> dict[str, Any]:
-        sources = node.value if isinstance(node, SequenceNode) else [node]
+    def _merge(self, node: _Node, path: Path_) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        for source in sources:
-            if not isinstance(source, MappingNode):
+        for source in node.items if isinstance(node, _Sequence) else [node]:
+            if not isinstance(source, _Mapping):
                 raise self._error(source, "only mappings can be merged with <<", path)
             self._count(source)
             if any(source is outer for outer in self._merging):
@@ -175,6 +275,33 @@ class _Reader:
             self._merging.pop()
         return result
 
-    def _error(self, node: Node, message: str, path: Path_ = ()) -> StackError:
+    def _error(self, node: _Node, message: str, path: Path_ = ()) -> StackError:
         where = ".".join(str(part) for part in path) or None
-        return StackError(message, file=self._tree.file, line=node.start_mark.line + 1, field=where)
+        return StackError(message, file=self._tree.file, line=node.line, field=where)
+
+
+def _typed(node: _Scalar) -> Any:
+    """Return a scalar as the core schema of YAML 1.2 types it; what is not of the type that its tag says stays text."""
+    text = node.value
+    tag = (node.tag or "").removeprefix(_CORE) if not node.plain else ""
+    if tag not in ("", "int", "float", "bool", "null") or (not tag and not node.plain):
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if tag == "null":
+        return None
+    try:
+        if _INT.fullmatch(text):
+            return _integer(text.replace("_", ""))
+        if _FLOAT.fullmatch(text):
+            return float(text.replace("_", ""))
+    except ValueError:  # nothing but underscores
+        pass
+    return text
+
+
+def _integer(text: str) -> int:
+    sign = -1 if text.startswith("-") else 1
+    digits = text.lstrip("+-")
+    base = _BASES.get(digits[:2])
+    return sign * (int(digits[2:], base) if base else int(digits))

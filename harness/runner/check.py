@@ -111,7 +111,7 @@ class _Checker:
         for index, name in enumerate(value):
             yield from self._named(given.removesuffix("s"), name, valid, (*place, given, index))
             if name in value[:index]:
-                yield self._source.problem((*place, given, index), f"{name!r} is given twice")
+                yield self._source.problem((*place, given, index), f"{name!r} is listed twice")
 
     def _parameters(self, step: FaultStep, kind: FaultKind, place: Place) -> Problems:
         try:

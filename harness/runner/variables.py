@@ -76,7 +76,7 @@ def _check_axis(name: str, values: list[Any], raw: Mapping[str, Any], source: So
     texts = [str(value) for value in values]
     for index, text in enumerate(texts):
         if text in texts[:index]:
-            raise source.problem((*place, index), f"{text!r} is given twice", "each value makes a run of its own")
+            raise source.problem((*place, index), f"{text!r} is listed twice", "each value makes its own run")
 
 
 def check_names(raw: Mapping[str, Any], source: Source) -> list[ScenarioError]:

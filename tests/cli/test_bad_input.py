@@ -73,7 +73,7 @@ def test_a_wrong_scenario(
         (b"\xff\xfe\xff", "UTF-8"),
         (b"a: " + b"[" * 100 + b"]" * 100, "nested more than 40 deep"),
         (b"a: 1 #" + b"x" * (1 << 20), "bytes long"),
-        (b"a: 1\na: 2\n", "'a' is given twice"),
+        (b"a: 1\na: 2\n", "duplicate key 'a'"),
     ],
 )
 def test_a_file_that_is_no_scenario(good: Path, harness_: Harness, runner: Runner, content: bytes, said: str) -> None:

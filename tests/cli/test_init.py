@@ -105,7 +105,7 @@ def test_a_folder_is_given(project: Path, harness_: Harness, monkeypatch: pytest
     ("text", "said"),
     [
         ("services: {a: [\n", "this is not YAML"),
-        ("services: {a: {image: x}, a: {image: y}}\n", "'a' is given twice"),
+        ("services: {a: {image: x}, a: {image: y}}\n", "duplicate key 'a'"),
         ("name: x\n", "there are no services"),
     ],
 )

@@ -128,7 +128,7 @@ def test_every_command_has_help(harness_: Harness, command: str) -> None:
 
 
 def test_help_imports_no_more_than_it_needs() -> None:
-    heavy = "pydantic", "rich", "ruamel", "aiohttp", "matplotlib", "jinja2", "asyncio"
+    heavy = "pydantic", "rich", "yaml", "aiohttp", "matplotlib", "jinja2", "asyncio"
     code = (
         f"import sys; from harness.cli import main; main(['--help']); print([m for m in {heavy} if m in sys.modules])"
     )

@@ -148,7 +148,7 @@ MISTAKES = {
         "x-harness.data is missing",
     ),
     "not a URL": ("http://web:${WEB_PORT:-8080}/", "web:8080/", "url: web", "x-harness.workload.url", "not a URL"),
-    "key twice": ("    build: .\n", "    image: mysql\n", "mysql", "services.db", "'image' is given twice"),
+    "key twice": ("    build: .\n", "    image: mysql\n", "mysql", "services.db", "duplicate key 'image'"),
     "broken variable": ("${NAME:-nobody}", "${NAME", "${NAME", "services.web.environment.NAME", "not closed"),
     "health without a port": ("      port: 5432\n", "", "x-harness:\n      health", "services.db.x-harness", "port"),
     "two ways of health": ("{tcp: true}", "{tcp: true, http: /x}", "/x", "services.db.x-harness.health", "exactly one"),

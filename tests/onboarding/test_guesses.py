@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from harness.onboarding.discovery.compose_project import read_project
 from harness.onboarding.discovery.guesses import Found, guess_all
@@ -139,6 +139,5 @@ def test_what_is_no_link(tmp_path: Path, settings: dict[str, Any]) -> None:
      "0x1f"],
 )  # fmt: skip
 def test_values_are_written_so_that_yaml_reads_them_again(value: str) -> None:
-    yaml = YAML(typ="safe", pure=True)
-    assert yaml.load(f"a: {flow(value)}") == {"a": value}
-    assert yaml.load(f"a: {flow([value, {value: value}])}") == {"a": [value, {value: value}]}
+    assert yaml.safe_load(f"a: {flow(value)}") == {"a": value}
+    assert yaml.safe_load(f"a: {flow([value, {value: value}])}") == {"a": [value, {value: value}]}

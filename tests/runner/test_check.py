@@ -33,7 +33,7 @@ def test_a_good_scenario_has_no_problem(tmp_path: Path) -> None:
          "unknown link 'server -> onlin'", "did you mean 'server -> online'?"),
         (TARGET, "target: {links: []}", "timeline.0.target.links", "this is empty", "at least one"),
         (TARGET, "target: {links: [trainer -> object-store, trainer -> object-store]}", "timeline.0.target.links.1",
-         "is given twice", ""),
+         "is listed twice", ""),
         (TARGET, "target: {service: object-stor}", "timeline.0.target.service", "unknown service 'object-stor'",
          "did you mean 'object-store'?"),
         (TARGET, "target: {service: trainer}", "timeline.0.target.service", "acts on the links that lead to 'trainer'",

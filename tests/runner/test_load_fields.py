@@ -104,7 +104,7 @@ def test_a_variable_that_is_none(tmp_path: Path, new: str, message: str, remedy:
         ("vars: {latency: '${share}'}", "vars.latency", "cannot be made of others"),
         ("vars: {latency: 1s}\nmatrix: {latency: [1s]}", "matrix.latency", "is in vars as well"),
         ("matrix: {latency: []}", "matrix.latency", "no values"),
-        ("matrix: {latency: [1s, 1s]}", "matrix.latency.1", "given twice"),
+        ("matrix: {latency: [1s, 1s]}", "matrix.latency.1", "listed twice"),
         ("matrix: {latency: 1s}", "matrix.latency", "a list is needed"),
         (f"matrix: {{latency: [1s, 2s], b: {list(range(150))}}}", "matrix", "300 runs"),
     ],

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scenario_files import GOOD, changed, load_problems, loaded, written
@@ -49,7 +50,7 @@ def test_not_yaml(tmp_path: Path) -> None:
         (b"just words\n", "a mapping of fields"),
         (b"a: " + b"[" * 60 + b"]" * 60, "deep"),
         (b"a: " + b"[" * 5000 + b"]" * 5000, "deep"),
-        (b"schema: 1\nschema: 1\n", "given twice"),
+        (b"schema: 1\nschema: 1\n", "duplicate key"),
         (b"? [a, b]\n: 1\n", "key"),
         (b"a: &a [*a]\n", "deep"),
         (b"a: &a {<<: *a}\n", "merged into itself"),
@@ -58,7 +59,7 @@ def test_not_yaml(tmp_path: Path) -> None:
         (b"seed: .inf\n", "not a number"),
         (b"seed: .nan\n", "not a number"),
         (b"seed: 99999999999999999999999\n", "too large"),
-        (b'summary: "a\\ud800b"\n', "U+D800"),
+        (b'summary: "a\\ud800b"\n', "invalid Unicode character"),
         (b'summary: "a\\0b"\n', "U+0000"),
     ],
 )
@@ -72,10 +73,10 @@ def test_huge(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", ["[{0}]", "{{<<: [{0}]}}"])
-def test_an_alias_bomb_is_not_unfolded(tmp_path: Path, unit: str) -> None:
+def test_an_alias_bomb_is_not_expanded(tmp_path: Path, unit: str) -> None:
     lines = ["a0: &a0 {}"]
     lines += [f"a{n}: &a{n} " + unit.format(", ".join([f"*a{n - 1}"] * 9)) for n in range(1, 12)]
-    assert "unfold" in refused(tmp_path, "\n".join(lines)).message
+    assert "expand" in refused(tmp_path, "\n".join(lines)).message
 
 
 def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
@@ -206,15 +207,12 @@ _FIELDS = ["schema", "scenario", "vars", "matrix", "timeline", "expect", "steady
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(_FIELDS), _VALUES)
 def test_no_value_of_a_field_raises_anything_but_a_scenario_error(tmp_path: Path, field: str, value: object) -> None:
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="safe", pure=True)
-    data = yaml.load(GOOD)
+    data = yaml.safe_load(GOOD)
     data[field] = value
     path = tmp_path / "x.scenario.yaml"
     try:
         with path.open("w", encoding="utf-8") as file:
-            yaml.dump(data, file)
+            yaml.safe_dump(data, file, allow_unicode=True)
     except (UnicodeEncodeError, ValueError):
         return
     load_problems(tmp_path, path.read_text("utf-8"))
