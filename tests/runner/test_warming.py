@@ -15,17 +15,6 @@ from harness.runner.warming import modules_for
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("numpy", "boto3", "botocore", "pyarrow", "onnxruntime", "redis", "docker", "requests", "toxiproxy")
-    "numpy",
-    "boto3",
-    "botocore",
-    "pyarrow",
-    "onnxruntime",
-    "redis",
-    "docker",
-    "requests",
-    "toxiproxy",
-    "matplotlib",
-)
 
 
 def planned(scenario: str, stack: str, backend: str = "local") -> tuple[Plan, StackDescription]:
