@@ -104,11 +104,21 @@ class Monitor:
             "monitor_skewed_features", "Airports times groups whose online values are wrong", registry=metrics
         )
         skewed.set_function(lambda: len(self.world.skewed))
+        skew = Gauge("monitor_feature_skew", "Whether stored values are wrong", ["group", "store"], registry=metrics)
+        for group in GROUPS:
+            skew.labels(group, "online").set_function(partial(self._skewed_online, group))
+            skew.labels(group, "offline").set_function(partial(self._skewed_offline, group))
         lag = Gauge("monitor_pipeline_lag_seconds", "Active event seconds behind the clock", registry=metrics)
         lag.set_function(self.lag_s)
         ages = Gauge("monitor_feature_age_seconds", "Active event seconds", ["group"], registry=metrics)
         for group in GROUPS:
             ages.labels(group).set_function(partial(self.age_s, group))
+
+    def _skewed_online(self, group: str) -> float:
+        return float(any(wrong == group for wrong, _ in self.world.skewed))
+
+    def _skewed_offline(self, group: str) -> float:
+        return float(group in self.world.offline_skewed)
 
     def age_s(self, group: str) -> float:
         now, stamps = self.world.clock.now(), self.world.stamps.get(group)

@@ -21,6 +21,8 @@ class Rule:
     for_s: float
     keep_s: float
     summary: str
+    labels: tuple[str, ...] = ("service",)
+    """Names of the labels that it carries besides `alertname` and `severity`, in order."""
 
 
 @dataclass(frozen=True)
@@ -79,26 +81,29 @@ class Alerts:
         ]
 
 
-def _rule(alert: str, severity: str, for_s: float, keep_s: float, summary: str) -> tuple[str, Rule]:
-    return alert, Rule(alert, severity, for_s, keep_s, summary)
-
-
-RULES: Mapping[str, Rule] = dict(
-    (
-        _rule("FeaturesStale", "page", 0.2, 0.5, "Online features are older than declared"),
-        _rule("FeatureOutOfRange", "page", 0.0, 1.0, "An online feature is outside of what it can be"),
-        _rule("FeatureSkew", "page", 0.0, 1.0, "Stored features are not what the source events give at their stamps"),
-        _rule("FeatureCoverageLow", "page", 0.3, 0.5, "Features are missing for some airports"),
-        _rule("LabelJoinRateLow", "ticket", 0.3, 1.0, "Too few answers find their outcome"),
-        _rule("ModelStale", "ticket", 2.5, 0.5, "A replica does not serve the promoted version"),
-        _rule(
-            "TrainingLagging", "ticket", 0.3, 0.5, "The promoted version has not learned from the last 8 event hours"
-        ),
-        _rule("PartitionCorrupt", "ticket", 0.0, 1.0, "A training partition is not what was written"),
-        _rule("CanaryWrong", "page", 0.0, 1.5, "Test requests get scores that the model does not give"),
-        _rule("ReplicaDown", "page", 0.5, 0.3, "A model server does not answer"),
-        _rule("WorkerLost", "ticket", 0.6, 0.3, "A training worker does not answer"),
-        _rule("ServiceDown", "page", 0.6, 0.3, "A service does not answer"),
-        _rule("ObjectStoreSlow", "ticket", 0.2, 1.0, "A client's requests to the object store take too long"),
-    )
+_RULES = (
+    Rule("FeaturesStale", "page", 0.2, 0.5, "Online features are older than declared", ("group", "service")),
+    Rule(
+        "FeatureOutOfRange", "page", 0.0, 1.0, "An online feature is outside of what it can be", ("feature", "service")
+    ),
+    Rule(
+        "FeatureSkew",
+        "page",
+        0.0,
+        1.0,
+        "Stored features are not what the source events give at their stamps",
+        ("group", "service", "store"),
+    ),
+    Rule("FeatureCoverageLow", "page", 0.3, 0.5, "Features are missing for some airports"),
+    Rule("LabelJoinRateLow", "ticket", 0.3, 1.0, "Too few answers find their outcome"),
+    Rule("ModelStale", "ticket", 2.5, 0.5, "A replica does not serve the promoted version", ("replica", "service")),
+    Rule("TrainingLagging", "ticket", 0.3, 0.5, "The promoted version has not learned from the last 8 event hours"),
+    Rule("PartitionCorrupt", "ticket", 0.0, 1.0, "A training partition is not what was written"),
+    Rule("CanaryWrong", "page", 0.0, 1.5, "Test requests get scores that the model does not give"),
+    Rule("ReplicaDown", "page", 0.5, 0.3, "A model server does not answer", ("replica", "service")),
+    Rule("WorkerLost", "ticket", 0.6, 0.3, "A training worker does not answer", ("service", "worker")),
+    Rule("ServiceDown", "page", 0.6, 0.3, "A service does not answer"),
+    Rule("ObjectStoreSlow", "ticket", 0.2, 1.0, "A client's requests to the object store take too long"),
 )
+RULES: Mapping[str, Rule] = {rule.alert: rule for rule in _RULES}
+"""The one list of the alerts; a test compares compose.yaml, prometheus/rules.yml and the README with it."""

@@ -81,7 +81,7 @@ def world() -> World:
 
 def seen(world: World, now_s: float = 100.0) -> set[tuple[str, str]]:
     conditions = list(all_conditions(world, now_s))
-    assert all(condition.alert in RULES for condition in conditions)
+    assert all(tuple(name for name, _ in c.labels) == RULES[c.alert].labels for c in conditions)
     return {(c.alert, dict(c.labels)["service"]) for c in conditions}
 
 
