@@ -9,17 +9,34 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
 from harness.model.errors import HarnessError, JournalError, ScenarioError, StackError
+from harness.suite.rules import BROKEN as BROKEN
+from harness.suite.rules import FAIL as FAIL
+from harness.suite.rules import INTERRUPTED as INTERRUPTED
+from harness.suite.rules import PASS as PASS
+from harness.suite.rules import UNKNOWN as UNKNOWN
 
-PASS, FAIL, INVALID, UNKNOWN, BROKEN, INTERRUPTED = 0, 1, 2, 3, 4, 130
+INVALID = 2
 
 
 class UnreadableError(JournalError):
     """A journal that was given to be read and cannot be: invalid input, not a failure of ours."""
+
+
+@contextmanager
+def given_journals() -> Iterator[None]:
+    """Turn the failure to read a journal that the user named into invalid input."""
+    try:
+        yield
+    except JournalError as error:
+        raise UnreadableError(
+            error.message, file=error.file, line=error.line, field=error.field, remedy=error.remedy
+        ) from error
 
 
 def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.exit_codes import given_journals
 from harness.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -15,17 +16,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--control", type=click.Path(path_type=Path), help="The same run without the fault, to judge the pair.")
+@click.option("--control", type=click.Path(path_type=Path), help="The control of this run, to judge them as a pair.")
 @json_option
 def judge(run: Path, control: Path | None, as_json: bool) -> int:
-    """Judge a stored run again, from its journal alone; changes nothing."""
-    from harness.cli.folders import read_journal, run_folder
-    from harness.cli.suite import verdict_code
-    from harness.judge import judge as judge_journal
+    """Judge a stored run again, from its journal alone; no file is changed."""
+    from harness.suite.conclude import judge_again
+    from harness.suite.rules import verdict_code
 
-    journal = read_journal(run_folder(run))
-    beside = read_journal(run_folder(control)) if control is not None else None
-    verdict = judge_journal(journal, beside)
+    with given_journals():
+        verdict = judge_again(run, control)
     click.echo(verdict.model_dump_json(indent=2) if as_json else "\n".join(_lines(verdict)))
     return verdict_code(verdict)
 

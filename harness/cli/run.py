@@ -6,7 +6,6 @@ load → check → plan → (print the plan) or run → judge → report → exi
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,7 +43,9 @@ DEFAULT_NAME = "latest"
 @click.option("-j", "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Runs side by side.")
 @click.option("--backend", help="What runs the stack: local, which is the default, or compose.")
 @click.option(
-    "--attach", metavar="PROJECT", help="Run on this compose project, which runs already, and leave it as it is."
+    "--attach",
+    metavar="PROJECT",
+    help="Run on this running compose project and leave it as it is; with --backend compose, else $HARNESS_ATTACH.",
 )
 @stack_option
 @set_option
@@ -58,26 +59,26 @@ def run(
     """Run scenarios, judge them and write the report."""
     if paired and twin is not None:
         raise click.UsageError("--paired runs the controls itself; leave --twin out")
-    from harness.runner.backend_factory import ATTACH, check_backend
+    from harness.runner.backend_factory import check_backend, project_to_attach_to
+    from harness.runner.plan import with_controls
 
-    if attach is not None:
-        if backend == "local":
-            raise click.UsageError("--attach is for containers; leave --backend local out")
-        # In the environment, so that the runs' own processes know it too. Runs on one stack cannot be side by side.
-        os.environ[ATTACH], jobs = attach, 1
+    if attach is not None and backend == "local":
+        raise click.UsageError("--attach is for containers; leave --backend local out")
     backend = backend or ("compose" if attach else "local")
     check_backend(backend)
+    attach = project_to_attach_to(attach, backend)
     folder = _suite_folder(reports, name)
-    plans = _planned(paths, settings, stack, expression, tags, seed, twin, backend)
+    plans = _planned(paths, settings, stack, expression, tags, seed, twin, backend, attach)
     if paired:
-        plans = _with_controls(plans)
+        plans = with_controls(plans)
     if dry_run:
         _print_plans(plans, as_json)
         return 0
-    from harness.cli.suite import run_and_report
+    from harness.cli.suite import run_and_print
+    from harness.suite.suite import SuiteRequest
 
     mode: Literal["json", "text"] = "json" if as_json else "text"
-    return run_and_report(name, plans, folder, jobs, twin, mode)
+    return run_and_print(SuiteRequest(name, tuple(plans), folder, jobs), twin, mode)
 
 
 def _suite_folder(reports: Path, name: str) -> Path:
@@ -88,7 +89,7 @@ def _suite_folder(reports: Path, name: str) -> Path:
 
 def _planned(
     paths: tuple[Path, ...], settings: tuple[str, ...], stack: str | None, expression: str, tags: Sequence[str],
-    seed: int | None, twin: Twin | None, backend: str,
+    seed: int | None, twin: Twin | None, backend: str, attach: str | None,
 ) -> list[Plan]:  # fmt: skip
     from harness.cli.exit_codes import say
     from harness.model.errors import ScenarioError
@@ -103,7 +104,7 @@ def _planned(
     found = [pair for pair in found if not tags or set(tags) & set(pair[0].scenario.tags)]
     plans = []
     for description, group in stacks_of(found):
-        made = make_plans(group, description, seed=seed, twin=twin, backend=backend)
+        made = make_plans(group, description, seed=seed, twin=twin, backend=backend, attach=attach)
         plans += [plan for plan in made if chosen(plan.run)]
         if twin == "sabotage":
             for item in group:
@@ -114,12 +115,6 @@ def _planned(
         remedy = f"tags: {', '.join(sorted(known_tags)) or 'none'}; see `harness list scenarios` for names"
         raise ScenarioError(f"nothing is left to run{f' with {asked}' if asked else ''}", remedy=remedy)
     return plans
-
-
-def _with_controls(plans: Sequence[Plan]) -> list[Plan]:
-    from harness.runner.plan import control_of
-
-    return [twin for plan in plans for twin in (plan, control_of(plan))]
 
 
 def _print_plans(plans: Sequence[Plan], as_json: bool) -> None:

@@ -55,9 +55,9 @@ def down(every: bool) -> int:
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 def heal(paths: tuple[Path, ...]) -> int:
     """Take out, from the journals alone, the faults that killed runs left in."""
-    from harness.cli.folders import run_folder
     from harness.journal.files import NAME as JOURNAL
     from harness.runner.healing import heal as take_out
+    from harness.suite.folders import run_folder
 
     given = paths or (Path("reports"),)
     runs = [found.parent for path in given for found in sorted(path.glob(f"**/{JOURNAL}"))]

@@ -54,8 +54,12 @@ class Plan(Frozen):
     sabotage: Sabotage | None = None
     file: str | None = None
     matrix: dict[str, Any] = Field(default_factory=dict)
+    control_of: str | None = None
+    """For a control: the run that it is the control of."""
+    attach: str | None = None
+    """The compose project to attach to, which is left as it is."""
 
     @property
     def faults_on(self) -> bool:
-        """Whether faults go in: a control goes through the same motions without them."""
+        """Whether faults are injected: a control does the same without them."""
         return self.twin != "control"

@@ -1,7 +1,7 @@
 """The pytest front door: `*.scenario.yaml` files as test items, and the `chaos` fixture for tests written by hand.
 
 It is loaded in every pytest run of every project where the package is installed, so this module imports nothing but
-pytest, and no hook imports more than it needs before a scenario or a `chaos` test is there.
+pytest, and no hook imports more than it needs before a scenario or a `chaos` test is collected.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.pytest_plugin.session_end import SessionEnd
+from harness.pytest_plugin.settings import TWINS
 
 if TYPE_CHECKING:
     from harness.pytest_plugin.chaos import Chaos
@@ -28,22 +29,24 @@ CHAOS_KEY: pytest.StashKey[Chaos] = pytest.StashKey()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options, each with an ini setting of the same name."""
     group = parser.getgroup("harness", "chaos harness")
-    settings: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
-        ("reports", "DIR", "where runs are reported (default: reports/pytest)", {}),
-        ("seed", "N", "seed of every random choice; else the scenario's own, else 1", {"type": int}),
-        ("twin", "TWIN", "run the control or the sabotage twins instead", {"choices": ("control", "sabotage")}),
-        ("backend", "NAME", "what runs the stack (default: local)", {}),
+    settings: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("reports", "folder of the reports (default: reports/pytest)", {"metavar": "DIR"}),
+        ("seed", "seed of every random choice (default: the scenario's, or 1)", {"metavar": "N", "type": int}),
+        ("twin", "run the controls or the sabotage twins instead", {"choices": TWINS}),
+        ("paired", "run each scenario's control too, and judge them as a pair", {"action": "store_true"}),
+        ("backend", "backend of the stacks: local (the default) or compose", {"metavar": "NAME"}),
+        ("attach", "run on this running compose project and leave it as it is", {"metavar": "PROJECT"}),
     )
-    for name, metavar, text, more in settings:
-        group.addoption(f"--harness-{name}", dest=f"harness_{name}", metavar=metavar, default=None, help=text, **more)
+    for name, text, more in settings:
+        group.addoption(f"--harness-{name}", dest=f"harness_{name}", default=None, help=text, **more)
         parser.addini(f"harness_{name}", text, type="string", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker, and stand by for what a session leaves behind; check the settings where there are some."""
+    """Declare the marker, register the end of the session, and check the settings that are given."""
     config.addinivalue_line("markers", STACK_MARK)
     config.pluginmanager.register(SessionEnd(config), "harness-session-end")
-    names = ("harness_seed", "harness_twin", "harness_backend")
+    names = ("harness_seed", "harness_twin", "harness_paired", "harness_backend", "harness_attach")
     if any(config.getoption(name) is not None or config.getini(name) for name in names):
         from harness.pytest_plugin.settings import read_settings
 
@@ -61,7 +64,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests written by hand out of a sabotage run: what they expect is not known before they run."""
+    """Deselect tests written by hand in a sabotage session: their expectations are not known before they run."""
     with_chaos = [item for item in items if "chaos" in getattr(item, "fixturenames", ())]
     if not with_chaos:
         return
@@ -74,7 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def chaos(request: pytest.FixtureRequest) -> Iterator[Chaos]:
-    """Inject faults into the stack of `@pytest.mark.stack(...)`, and expect what must come of it."""
+    """Inject faults into the stack of `@pytest.mark.stack(...)`, and declare what is expected of it."""
     from harness.pytest_plugin.chaos_tests import chaos_for
 
     found = chaos_for(request.node)
@@ -87,7 +90,7 @@ def chaos(request: pytest.FixtureRequest) -> Iterator[Chaos]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Reach the verdict on a test's run when the test function returns."""
+    """Judge a test's run when the test function returns."""
     found = pyfuncitem.stash.get(CHAOS_KEY, None)
     if found is None:
         return (yield)
@@ -102,7 +105,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Mark what is the harness's own failure, so that it counts as an error and not as a finding."""
+    """Mark a failure of the harness itself, so that it counts as an error and not as a finding."""
     report = yield
     if call.excinfo is not None and CHAOS_KEY in item.stash:
         from harness.pytest_plugin.chaos_tests import is_harness_error

@@ -17,11 +17,12 @@ from harness.model.errors import HarnessError, ScenarioError
 from harness.model.expectations import Cleared, Detected, Recovered
 from harness.model.scenario import FaultStep
 from harness.model.units import parse_wall_s
-from harness.pytest_plugin.session_runner import Finished, SessionRunner, calm_memory, line_of
+from harness.pytest_plugin.session_runner import EndedRun, SessionRunner, calm_memory, line_of
 from harness.runner.catalogue import Catalogue
 from harness.runner.draft import LONGEST_FAULT_S, Clause, Draft
 from harness.runner.open_run import CONFIRM_WITHIN_S, OpenRun
 from harness.runner.session import Session
+from harness.suite.conclude import stored_run
 
 UP_S = 150.0
 """Beyond the stack's own limits: preparing its data and its workload, and importing what it is forked from."""
@@ -49,23 +50,42 @@ class Chaos:
     """What a test does to its stack, and what it expects of it."""
 
     def __init__(
-        self, bench: SessionRunner, draft: Draft, catalogue: Catalogue, links: Sequence[str] | str | None
+        self,
+        runner: SessionRunner,
+        new_draft: Callable[[str | None], Draft],
+        catalogue: Catalogue,
+        links: Sequence[str] | str | None,
     ) -> None:
-        self._bench = bench
-        self._draft = draft
+        """`new_draft` makes the draft of the run, or that of the control of a run with the given name."""
+        self._runner = runner
+        self._new_draft = new_draft
         self._catalogue = catalogue
         self._links = links
+        self._reset(None)
+
+    def _reset(self, control_of: str | None) -> None:
+        self._draft = self._new_draft(control_of)
         self._session: Session | None = None
         self._run_dir: Path | None = None
-        self._finished: Finished | None = None
-        self._told: list[str] = []
-        self._left = ExitStack()
+        self._ended: EndedRun | None = None
+        self._progress: list[str] = []
+        self._on_end = ExitStack()
+
+    def begin_control(self, control_of: str) -> None:
+        """Forget the run, which has ended; the next calls are those of its control."""
+        self._reset(control_of)
+
+    @property
+    def ended(self) -> EndedRun | None:
+        """The run after its end; None where there was none."""
+        return self._ended
 
     @property
     def run_dir(self) -> Path:
         """The folder with the run's journal and report."""
         if self._run_dir is None:
-            self._run_dir = self._bench.folders.claim(self._draft.plan.run)
+            self._run_dir = self._runner.claim(self._draft.plan.run)
+            self._draft.rename(self._run_dir.name)
         return self._run_dir
 
     @property
@@ -79,14 +99,15 @@ class Chaos:
         if self._session is not None:
             return
         self._draft.plan_links(self._links)
-        plan, stack, run_dir = self._draft.plan, self._catalogue.stack, self.run_dir
+        run_dir = self.run_dir  # claimed first, for it names the run
+        plan, stack, progress = self._draft.plan, self._catalogue.stack, self._progress
         # Made here, not on the session's thread: what it shares with other runs belongs to the process.
-        backend = self._bench.backend(stack, plan)
+        backend = self._runner.backend(stack, plan)
 
         def make() -> tuple[OpenRun, Backend]:
-            return OpenRun(plan, stack, backend, run_dir, lambda step: self._told.append(line_of(step))), backend
+            return OpenRun(plan, stack, backend, run_dir, lambda step: progress.append(line_of(step))), backend
 
-        self._left.enter_context(calm_memory())
+        self._on_end.enter_context(calm_memory())
         self._session = Session(make)
         self._session.start(UP_S + stack.ready_within_s + plan.scenario.gate_timeout)
 
@@ -117,7 +138,7 @@ class Chaos:
 
     def _leave(self, step: FaultStep) -> None:
         self._draft.ended(step.id)
-        if self._finished is None and self._session is not None:
+        if self._ended is None and self._session is not None:
             plan = self._draft.plan
             self._call(lambda run: run.leave(step.id, plan), FAULT_S)
 
@@ -197,41 +218,40 @@ class Chaos:
     sleep = observe
 
     def _call(self, work: Callable[[OpenRun], Coroutine[Any, Any, T]], limit_s: float) -> T:
-        if self._finished is not None:
+        if self._ended is not None:
             raise ScenarioError("the run is over: its verdict is reached when the test function returns")
         assert self._session is not None
         return self._session.call(work, limit_s)
 
-    def conclude(self) -> Finished | None:
-        """Let the run come to its end and judge it. None where there was none."""
+    def end(self) -> EndedRun | None:
+        """Let the run come to its end. None where there was none."""
         return self._end(lambda session: session.finish().error)
 
-    def fail(self, error: BaseException) -> Finished | None:
-        """Heal and stop, for the test itself has failed; what the run shows until there is still reported."""
+    def fail(self, error: BaseException) -> EndedRun | None:
+        """Heal and stop, for the test itself has failed; the run up to here is still reported."""
         if isinstance(error, KeyboardInterrupt):
             return self._end(lambda session: session.interrupt().error)
         what = f"the test ended early: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return self._end(lambda session: session.finish(failure=what).error)
 
-    def _end(self, how: Callable[[Session], HarnessError | None]) -> Finished | None:
-        if self._session is None or self._finished is not None:
-            return self._finished
+    def _end(self, how: Callable[[Session], HarnessError | None]) -> EndedRun | None:
+        if self._session is None or self._ended is not None:
+            return self._ended
         try:
             error = how(self._session)
         except HarnessError as failure:
             error = failure
-        self._left.close()
-        self._finished = self._bench.finish(self._draft.plan, self.run_dir, error)
-        self._finished.told = self._told
-        return self._finished
+        self._on_end.close()
+        self._ended = EndedRun(self._draft.plan, stored_run(self.run_dir, error), self._progress)
+        return self._ended
 
     def close(self) -> None:
-        """Stop whatever still runs. Idempotent."""
-        if self._session is not None and self._finished is None:
+        """Stop a run that is still going on. Idempotent."""
+        if self._session is not None and self._ended is None:
             try:
                 self._session.interrupt()
             finally:
-                self._left.close()
+                self._on_end.close()
 
 
 class _Held(AbstractContextManager[str]):

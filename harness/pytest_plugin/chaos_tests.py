@@ -1,14 +1,15 @@
 """A test function with the `chaos` fixture, from its marker to its verdict.
 
-The verdict belongs to the test's call: the run comes to its end when the function returns, and is held to everything
-that was expected. An exception of the test itself heals and stops the stack, and is reported as itself.
+The run ends when the function returns, and its verdict is that of the test's call. An exception of the test itself
+heals and stops the stack, and is reported as itself. In a paired session the function is called a second time, for the
+control.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ import pytest
 from harness.description.stackfile import resolve_stack
 from harness.model.errors import HarnessError, ScenarioError, StackError
 from harness.pytest_plugin.chaos import Chaos
-from harness.pytest_plugin.failure_text import error_text, last_logs, note_run, passes, verdict_text
-from harness.pytest_plugin.session_runner import Finished, session_runner_of
+from harness.pytest_plugin.failure_text import error_text, last_logs, note_run, verdict_text
+from harness.pytest_plugin.session_runner import EndedRun, Finished, session_runner_of
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.draft import Draft
 from harness.runner.session import RunEndedError
+from harness.suite.rules import passes
 
 FIELDS = ("start_at", "seed", "steady_state", "may_die", "gate_timeout")
 OTHERS = ("links", "integrity")
@@ -36,22 +38,28 @@ def chaos_for(item: pytest.Function) -> Chaos:
     try:
         name, settings = _marked(item)
         catalogue = Catalogue(resolve_stack(_seen_from(item, name)), Faults())
-        bench = session_runner_of(item.config)
+        runner = session_runner_of(item.config)
         links = settings.pop("links", None)
-        draft = Draft(
-            _run_name(item),
-            _scenario(item, name, settings),
-            catalogue,
-            seed=bench.settings.seed,
-            twin=bench.settings.twin,
-            backend=bench.settings.backend,
-            file=str(item.path),
-        )
-        draft.plan_links(links if links is not None else ())
+        fields = _scenario(item, name, settings)
+
+        def new_draft(control_of: str | None = None) -> Draft:
+            """Return the draft of the test's run, or of that run's control."""
+            draft = Draft(
+                control_of or _run_name(item),
+                fields,
+                catalogue,
+                seed=runner.settings.seed,
+                twin="control" if control_of is not None else runner.settings.twin,
+                backend=runner.settings.backend,
+                attach=runner.settings.attach,
+                file=str(item.path),
+            )
+            draft.plan_links(links if links is not None else ())
+            return draft
+
+        return Chaos(runner, new_draft, catalogue, links)
     except HarnessError as error:
         refused = str(error)
-    else:
-        return Chaos(bench, draft, catalogue, links)
     pytest.fail(refused, pytrace=False)
 
 
@@ -104,47 +112,76 @@ def _seen_from(item: pytest.Function, stack: str) -> str:
 
 @contextmanager
 def judged(item: pytest.Function, chaos: Chaos) -> Iterator[None]:
-    """Hold a test to the verdict on its run, when its function has returned."""
+    """Fail a test whose run does not pass, when its function has returned."""
     __tracebackhide__ = True
-    try:
+    with _to_its_end(item, chaos):
         yield
-    except RunEndedError:
-        finished = chaos.conclude()  # the gate was not met: that is a verdict, and no exception of the test
-    except BaseException as error:
-        _note(item, chaos.fail(error))
-        raise
-    else:
-        finished = chaos.conclude()
-    _note(item, finished)
+    run, control = chaos.ended, None
+    if run is not None and run.stored.error is None and session_runner_of(item.config).settings.paired:
+        control = _control(item, chaos, run)
+    finished = session_runner_of(item.config).conclude(run, control) if run is not None else []
+    for one in finished:
+        _note(item, one)
     reason = _reason(item, finished)
     if reason is not None:
         raise pytest.fail.Exception(reason, pytrace=False) from None
 
 
-def _reason(item: pytest.Function, finished: Finished | None) -> str | None:
-    """Return why a test does not pass, None where it does."""
-    if finished is None:
-        return f"{item.name}: UNKNOWN: the test put no fault in, so nothing was shown"
-    if finished.error is not None:
+@contextmanager
+def _to_its_end(item: pytest.Function, chaos: Chaos) -> Iterator[None]:
+    """Let a run come to its end when the test function has returned; heal and stop where it raised."""
+    __tracebackhide__ = True
+    try:
+        yield
+    except RunEndedError:
+        chaos.end()  # the gate was not met: that is a verdict, and no exception of the test
+    except BaseException as error:
+        ended = chaos.fail(error)
+        for one in session_runner_of(item.config).conclude(ended) if ended is not None else ():
+            _note(item, one)
+        raise
+    else:
+        chaos.end()
+
+
+def _control(item: pytest.Function, chaos: Chaos, run: EndedRun) -> EndedRun | None:
+    """Call the function again for the control of its run. The same `chaos` is used: other fixtures may hold it."""
+    __tracebackhide__ = True
+    chaos.begin_control(run.plan.run)
+    names = item._fixtureinfo.argnames
+    try:
+        with _to_its_end(item, chaos):
+            item.obj(**{name: item.funcargs[name] for name in names})
+    except BaseException:
+        for one in session_runner_of(item.config).conclude(run):
+            _note(item, one)
+        raise
+    return chaos.ended
+
+
+def _reason(item: pytest.Function, finished: Sequence[Finished]) -> str | None:
+    """Return why a test does not pass; None where it does."""
+    if not finished:
+        return f"{item.name}: UNKNOWN: the test injected no fault"
+    errors = [error_text(one) for one in finished if one.error is not None]
+    if errors:
         item.stash[HARNESS_ERROR_KEY] = True
-        return error_text(finished)
-    assert finished.verdict is not None
-    return None if passes(finished.verdict) else verdict_text(finished)
+        return "\n\n".join(errors)
+    failed = [verdict_text(one) for one in finished if one.verdict is None or not passes(one.verdict)]
+    return "\n\n".join(failed) or None
 
 
-def _note(item: pytest.Function, finished: Finished | None) -> None:
-    if finished is None:
-        return
+def _note(item: pytest.Function, finished: Finished) -> None:
     note_run(item, finished)
-    if finished.told:
-        item.add_report_section("call", "harness", "\n".join(finished.told))
+    if finished.progress:
+        item.add_report_section("call", f"harness {finished.plan.run}", "\n".join(finished.progress))
     logs = last_logs(finished) if finished.error is not None else []
     if logs:
         item.add_report_section("call", "harness logs", "\n".join(logs))
 
 
 def is_harness_error(item: pytest.Item, error: BaseException) -> bool:
-    """Whether what ended a test is the harness's own failure: no finding, and no mistake of the test either."""
+    """Whether a test ended with a failure of the harness: neither a finding nor a mistake of the test."""
     if item.stash.get(HARNESS_ERROR_KEY, False):
         return True
     return isinstance(error, HarnessError) and not isinstance(error, ScenarioError | StackError)

@@ -1,8 +1,8 @@
-"""Scenario files as test items: one for each combination of a file's matrix, and for each twin that was asked for.
+"""Scenario files as test items: one for each combination of a file's matrix, or for each twin the session asks for.
 
-What is wrong with a file is an error of its collection: the one clear message, and nothing is started. The run is the
-set-up of its item and the verdict is the test, so that a failure of the harness counts as an error and a finding about
-the stack as a failure.
+An invalid file is an error of its collection, and nothing is started. The run (with `--harness-paired`, its control's
+too) is the set-up of its item and the verdict is the test, so that a failure of the harness counts as an error and a
+finding about the stack as a failure.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ import pytest
 from harness.model.errors import HarnessError
 from harness.model.plan import Plan
 from harness.model.stack import StackDescription
-from harness.pytest_plugin.failure_text import error_text, note_run, passes, verdict_text
+from harness.pytest_plugin.failure_text import error_text, note_run, verdict_text
 from harness.pytest_plugin.session_runner import Finished, session_runner_of
 from harness.pytest_plugin.settings import read_settings
 from harness.runner.check import check_all
 from harness.runner.load import Loaded, load_file
-from harness.runner.plan import make_plans
+from harness.runner.plan import control_of, make_plans
 from harness.runner.source import RefusedError
 from harness.runner.stacks import with_stacks
+from harness.suite.rules import passes
 
 NAMES_KEY: pytest.StashKey[dict[str, Path]] = pytest.StashKey()
 
@@ -46,7 +47,7 @@ class ScenarioFile(pytest.File):
 
     def _runs(self) -> list[tuple[Loaded, Plan, StackDescription]]:
         settings = read_settings(self.config)
-        loaded, wrong = with_stacks(load_file(_as_seen_from_here(self.path)))
+        loaded, wrong = with_stacks(load_file(_relative(self.path)))
         wrong += check_all(loaded)
         if not wrong:
             wrong += self._known_elsewhere(loaded[0][0])
@@ -56,7 +57,12 @@ class ScenarioFile(pytest.File):
             (item, plan, catalogue.stack)
             for item, catalogue in loaded
             for plan in make_plans(
-                [item], catalogue.stack, seed=settings.seed, twin=settings.twin, backend=settings.backend
+                [item],
+                catalogue.stack,
+                seed=settings.seed,
+                twin=settings.twin,
+                backend=settings.backend,
+                attach=settings.attach,
             )
         ]
 
@@ -65,7 +71,7 @@ class ScenarioFile(pytest.File):
         name = loaded.scenario.scenario
         other = names.setdefault(name, self.path)
         if other != self.path:
-            message = f"the scenario {name!r} is also in {_as_seen_from_here(other)}"
+            message = f"the scenario {name!r} is also in {_relative(other)}"
             remedy = "names are the keys of history: give each scenario its own"
             yield loaded.source.problem(("scenario",), message, remedy)
 
@@ -78,31 +84,37 @@ class ScenarioItem(pytest.Item):
         self.plan = plan
         self._stack = stack
         self._line = (loaded.source.line(("scenario",)) or 1) - 1
-        self._finished: Finished | None = None
+        self._finished: list[Finished] = []
         self.extra_keyword_matches.update(plan.scenario.tags)
 
     def setup(self) -> None:
-        """Do the run."""
+        """Do the run, and that of its control in a paired session."""
         if self.config.getoption("setuponly", default=False):
             return
-        finished = session_runner_of(self.config).run(self.plan, self._stack)
-        note_run(self, finished)
-        if finished.told:
-            self.add_report_section("setup", "harness", "\n".join(finished.told))
-        if finished.error is not None:
-            pytest.fail(error_text(finished), pytrace=False)
+        runner = session_runner_of(self.config)
+        run, control = runner.run(self.plan, self._stack), None
+        if runner.settings.paired and run.stored.error is None:
+            control = runner.run(control_of(run.plan), self._stack)
+        finished = runner.conclude(run, control)
+        for one in finished:
+            note_run(self, one)
+            if one.progress:
+                self.add_report_section("setup", f"harness {one.plan.run}", "\n".join(one.progress))
+        errors = [error_text(one) for one in finished if one.error is not None]
+        if errors:
+            pytest.fail("\n\n".join(errors), pytrace=False)
         self._finished = finished
 
     def runtest(self) -> None:
-        """Hold the run to its verdict."""
-        finished, self._finished = self._finished, None
-        assert finished is not None
-        assert finished.verdict is not None
-        if not passes(finished.verdict):
-            pytest.fail(verdict_text(finished), pytrace=False)
+        """Fail unless every run passes."""
+        finished, self._finished = self._finished, []
+        assert finished
+        failed = [verdict_text(one) for one in finished if one.verdict is None or not passes(one.verdict)]
+        if failed:
+            pytest.fail("\n\n".join(failed), pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Return where the item is and what it is called."""
+        """Return the file, the line and the name of the item."""
         return self.path, self._line, self.name
 
 
@@ -111,6 +123,6 @@ def _item_name(loaded: Loaded, plan: Plan) -> str:
     return f"{loaded.name}~{which}" if twin and plan.twin is not None else loaded.name
 
 
-def _as_seen_from_here(path: Path) -> Path:
+def _relative(path: Path) -> Path:
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else Path(relative)

@@ -1,5 +1,5 @@
-"""Failures in words: which expectation, what was seen instead, how late, the journal lines that show it, and where the
-whole story is."""
+"""The texts of failures: which expectation, what was measured instead, how late, the journal lines cited, and where the
+report is."""
 
 from __future__ import annotations
 
@@ -20,26 +20,19 @@ MOST_CITED = 4
 LOG_LINES = 8
 
 
-def shown_path(path: Path) -> str:
-    """Return a path as a reader can follow it from here."""
+def readable_path(path: Path) -> str:
+    """Return a path relative to the working directory where it lies below that."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
 
 
 def note_run(item: pytest.Item, finished: Finished) -> None:
-    """Put into a test's report, and so into pytest's own JUnit file, which run it was and what came of it."""
+    """Put a run, its verdict and its error into the test's report, and so into pytest's own JUnit file."""
     item.user_properties.append((RUN_PROPERTY, str(finished.run_dir)))
     if finished.verdict is not None:
         item.user_properties.append((VERDICT_PROPERTY, str(finished.verdict.value)))
     if finished.error is not None:
         item.user_properties.append((ERROR_PROPERTY, str(finished.error)))
-
-
-def passes(verdict: Verdict) -> bool:
-    """Whether a test passes on this verdict; a sabotage twin is right to fail, and wrong if nobody noticed."""
-    if verdict.twin == "sabotage":
-        return verdict.value is Value.FAIL and bool(verdict.caught)
-    return verdict.value is Value.PASS
 
 
 def verdict_text(finished: Finished) -> str:
@@ -67,12 +60,12 @@ def _headline(finished: Finished, verdict: Verdict) -> str:
     plan = finished.plan
     faults = ", ".join(f"{f.kind} on {f.target}" for f in verdict.faults)
     if verdict.twin == "sabotage":
-        told = f"{verdict.sabotage} was switched off, and the verdict ({verdict.value}) does not say so"
+        summary = f"{verdict.sabotage} was switched off, and the verdict ({verdict.value}) does not name it"
     elif verdict.value is Value.UNKNOWN:
-        told = "UNKNOWN: the run proves nothing, good or bad"
+        summary = "UNKNOWN: the run neither passed nor failed"
     else:
-        told = f"{str(verdict.value).upper()}{f' under {faults}' if faults else ''}"
-    return f"{plan.run}: {told} (seed {plan.seed})"
+        summary = f"{str(verdict.value).upper()}{f' under {faults}' if faults else ''}"
+    return f"{plan.run}: {summary} (seed {plan.seed})"
 
 
 def _clause(clause: ClauseResult, journal: Journal) -> list[str]:
@@ -84,7 +77,7 @@ def _clause(clause: ClauseResult, journal: Journal) -> list[str]:
     for n in clause.cites[:MOST_CITED]:
         if n in by_number:
             line = by_number[n]
-            lines.append(f"           journal line {n}, at {line.t_s:.2f} s: {_told(line.body)}")
+            lines.append(f"           journal line {n}, at {line.t_s:.2f} s: {_summary(line.body)}")
     if len(clause.cites) > MOST_CITED:
         lines.append(f"           and {len(clause.cites) - MOST_CITED} more lines of the journal")
     return lines
@@ -95,7 +88,7 @@ def _late(clause: ClauseResult) -> str | None:
     if met is not False or not isinstance(within_s, int | float):
         return None
     if not isinstance(after_s, int | float):
-        return f"it never came; the deadline was {_seconds(within_s)}"
+        return f"it never happened; the deadline was {_seconds(within_s)}"
     took, deadline = _seconds(after_s), _seconds(within_s)
     return f"{_seconds(after_s - within_s)} late: it took {took}, and the deadline was {deadline}"
 
@@ -104,7 +97,7 @@ def _seconds(value: float) -> str:
     return f"{value * 1e3:.0f} ms" if abs(value) < 1 else f"{value:.2f} s"
 
 
-def _told(body: object) -> str:
+def _summary(body: object) -> str:
     match body:
         case FaultSeen():
             return f"fault {body.fault} {body.stage}"
@@ -122,17 +115,17 @@ def _told(body: object) -> str:
 
 
 def error_text(finished: Finished) -> str:
-    """Return why the harness did not bring a run to its end, with the last log lines of what died."""
+    """Return why the harness could not complete a run, with the last log lines of the services that died."""
     error = finished.error
     assert error is not None
-    lines = [f"{finished.plan.run}: the harness could not do this run: {str(error).rstrip()}"]
+    lines = [f"{finished.plan.run}: the harness could not complete this run: {str(error).rstrip()}"]
     if isinstance(error, BackendError) and "log lines" not in str(error):
         lines += last_logs(finished)
     return "\n".join([*lines, "", *_places(finished)])
 
 
 def last_logs(finished: Finished) -> list[str]:
-    """Return the last log lines of the services that died and were not asked to."""
+    """Return the last log lines of the services that died although the harness did not stop them."""
     died = [
         seen.service
         for _, seen in (finished.journal.of(ProcessSeen) if finished.journal is not None else [])
@@ -154,4 +147,6 @@ def _places(finished: Finished) -> list[str]:
     found = [("journal", journal), ("report", report), ("logs", finished.run_dir / "logs")]
     # The report may be drawn only at the end of the session.
     there = finished.journal is not None
-    return [f"  {what:8} {shown_path(path)}" for what, path in found if path.exists() or (there and what == "report")]
+    return [
+        f"  {what:8} {readable_path(path)}" for what, path in found if path.exists() or (there and what == "report")
+    ]

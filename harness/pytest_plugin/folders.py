@@ -1,4 +1,4 @@
-"""The folder of a session's runs: emptied once by whichever process needs it first, and a folder of its own a run.
+"""The folder of a session's runs: cleared once, by the first process that needs it; each run gets a subfolder.
 
 The processes of pytest-xdist share it.
 """
@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.journal.clearing import clear
 from harness.model.errors import HarnessError
 from harness.pytest_plugin.session_end import SESSION_FILE
+from harness.suite.folders import clear
 
 
 class RunFolders:
-    """Gives out folders under `root`, which belongs to one session of pytest at a time."""
+    """Makes folders under `root`, which belongs to one session of pytest at a time."""
 
     def __init__(self, root: Path, session: str) -> None:
         """`session` is the same in all processes of a session, and never again."""

@@ -1,109 +1,138 @@
-"""What the runs of one pytest process share: the settings, the folder, the stacks, and one zygote a stack.
+"""What the runs of one pytest process share: the settings, the reports folder, and one zygote a stack.
 
-Made when the first run needs it and closed at the end of the session. Every run is judged as soon as it has ended, and
-reported too unless other runs go on beside it.
+It is made when the first run needs it and closed at the end of the session. Every run is concluded as soon as it has
+ended, and reported too unless other processes have runs of their own meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from harness.journal.files import read
 from harness.journal.records import Journal
-from harness.judge import judge
 from harness.model.backend import Backend
 from harness.model.errors import HarnessError
 from harness.model.plan import Plan
 from harness.model.stack import StackDescription
 from harness.model.verdict import Verdict
 from harness.pytest_plugin.folders import RunFolders
-from harness.pytest_plugin.session_end import session_of
+from harness.pytest_plugin.session_end import WRITTEN_KEY, session_of
 from harness.pytest_plugin.settings import Settings, read_settings
+from harness.report.documents import RunDocument
 from harness.runner.backend_factory import Shared, backend_for
 from harness.runner.progress import Progress
 from harness.runner.run import Run
 from harness.runner.warming import waiting_threads, warm_up
+from harness.suite.conclude import ConcludedRun, StoredRun, conclude, stored_run
 
 SESSION_RUNNER_KEY: pytest.StashKey[SessionRunner] = pytest.StashKey()
 
 
-@dataclass
-class Finished:
-    """One run that has ended. `error` is a failure of the harness; then there may be no journal."""
+@dataclass(frozen=True)
+class EndedRun:
+    """A run that has ended and is not judged yet, with its progress in lines of text."""
 
     plan: Plan
-    run_dir: Path
-    journal: Journal | None = None
-    verdict: Verdict | None = None
-    error: HarnessError | None = None
-    told: list[str] = field(default_factory=list)
+    stored: StoredRun
+    progress: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run with its verdict. With an `error` of the harness, journal and verdict may be missing."""
+
+    plan: Plan
+    concluded: ConcludedRun
+    progress: Sequence[str] = ()
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder of the run."""
+        return self.concluded.run_dir
+
+    @property
+    def journal(self) -> Journal | None:
+        """The journal of the run."""
+        return self.concluded.journal
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict on the run."""
+        return self.concluded.verdict
+
+    @property
+    def error(self) -> HarnessError | None:
+        """What failed in the harness."""
+        return self.concluded.error
 
 
 class SessionRunner:
     """Runs plans in this process, one after the other."""
 
-    def __init__(self, settings: Settings, session: str, *, alone: bool) -> None:
-        """`alone` says that no other process of this session has runs."""
+    def __init__(self, settings: Settings, session: str, written: dict[Path, RunDocument], *, alone: bool) -> None:
+        """`alone`: no other process of this session has runs. `written` collects the reports of runs."""
         self.settings = settings
         self._alone = alone
-        self.folders = RunFolders(settings.reports, session)
+        self._written = written
+        self._folders = RunFolders(settings.reports, session)
         self._shared: dict[tuple[str, str], Shared] = {}
 
-    def run(self, plan: Plan, stack: StackDescription) -> Finished:
-        """Run a plan to its end, judge it and write its report. Ctrl-C heals, stops, and is raised on."""
-        told: list[str] = []
-        run_dir = self.folders.claim(plan.run)
+    def claim(self, run: str) -> Path:
+        """Make and return the folder of a run. Its name is the name of the run from then on."""
+        return self._folders.claim(run)
+
+    def run(self, plan: Plan, stack: StackDescription) -> EndedRun:
+        """Run a plan to its end. Ctrl-C heals, stops, and is raised on."""
+        progress: list[str] = []
+        run_dir = self.claim(plan.run)
+        plan = plan.model_copy(update={"run": run_dir.name})
         try:
             with calm_memory():
-                outcome = asyncio.run(self._run(plan, stack, run_dir, told))
-            error = outcome
+                error = asyncio.run(self._run(plan, stack, run_dir, progress))
         except HarnessError as failure:
             error = failure
-        finished = self.finish(plan, run_dir, error)
-        finished.told = told
-        return finished
+        return EndedRun(plan, stored_run(run_dir, error), progress)
 
-    async def _run(self, plan: Plan, stack: StackDescription, run_dir: Path, told: list[str]) -> HarnessError | None:
+    async def _run(self, plan: Plan, stack: StackDescription, run_dir: Path, lines: list[str]) -> HarnessError | None:
         asyncio.get_running_loop().set_default_executor(waiting_threads())
         backend = self.backend(stack, plan)
         try:
-            outcome = await Run(plan, stack, backend, run_dir, lambda step: told.append(line_of(step))).go()
+            outcome = await Run(plan, stack, backend, run_dir, lambda step: lines.append(line_of(step))).go()
             return outcome.error
         finally:
             await backend.close()
 
     def backend(self, stack: StackDescription, plan: Plan) -> Backend:
         """Return a backend for one run. Raises HarnessError."""
-        name = plan.backend
-        key = (stack.file, name)
+        key = (stack.file, plan.backend)
         warm_up(plan, stack)
         if key not in self._shared:
-            self._shared[key] = Shared(stack, name)
-        return backend_for(stack, name, self._shared[key].token)
+            self._shared[key] = Shared(stack, plan.backend, plan.attach)
+        return backend_for(stack, plan.backend, self._shared[key].token, plan.attach)
 
-    def finish(self, plan: Plan, run_dir: Path, error: HarnessError | None) -> Finished:
-        """Judge a run that has ended and write its report.
+    def conclude(self, run: EndedRun, control: EndedRun | None = None) -> list[Finished]:
+        """Judge a run, and its control where there is one, and write their reports.
 
-        Drawing takes seconds of a core: beside other runs it would make those late, so it is left to the session's end.
+        Drawing a report beside other runs would make those late: then it is left to the end of the session.
         """
-        from harness.report import write_run
+        pair = [(run, control.stored.journal if control is not None else None)]
+        pair += [(control, None)] if control is not None else []
+        return [self._concluded(ended, beside) for ended, beside in pair]
 
-        finished = Finished(plan, run_dir, error=error)
+    def _concluded(self, ended: EndedRun, control: Journal | None) -> Finished:
         try:
-            finished.journal = read(run_dir)
-            finished.verdict = judge(finished.journal)
-            if self._alone:
-                write_run(run_dir, finished.journal, finished.verdict)
-        except HarnessError as failure:
-            finished.error = error or failure
-        return finished
+            concluded = conclude(ended.stored, control, report=self._alone)
+        except HarnessError as failure:  # the report could not be written
+            concluded = conclude(ended.stored, control, report=False, error=failure)
+        if concluded.document is not None:
+            self._written[concluded.run_dir] = concluded.document
+        return Finished(ended.plan, concluded, ended.progress)
 
     def close(self) -> None:
         """End what the runs shared. Idempotent."""
@@ -113,23 +142,26 @@ class SessionRunner:
 
 
 def session_runner_of(config: pytest.Config) -> SessionRunner:
-    """Return the bench of this process, made if there is none."""
+    """Return the runner of this process, made at the first call."""
     if SESSION_RUNNER_KEY not in config.stash:
         config.stash[SESSION_RUNNER_KEY] = SessionRunner(
-            read_settings(config), session_of(config), alone=not hasattr(config, "workerinput")
+            read_settings(config),
+            session_of(config),
+            config.stash[WRITTEN_KEY],
+            alone=not hasattr(config, "workerinput"),
         )
         config.add_cleanup(config.stash[SESSION_RUNNER_KEY].close)
     return config.stash[SESSION_RUNNER_KEY]
 
 
 def line_of(step: Progress) -> str:
-    """Return one step of a run for a reader."""
+    """Return one step of a run as a line of text."""
     return f"{step.at_s:7.2f} s  {step.what:5}  {' '.join(step.text.split())}"
 
 
 @contextmanager
 def calm_memory() -> Iterator[None]:
-    """Keep what was there before out of garbage collections: their pauses would make the harness late."""
+    """Keep objects that exist already out of garbage collections: the pauses would make the harness late."""
     gc.collect()
     gc.freeze()
     try:

@@ -1,6 +1,6 @@
-"""The settings of a session: options of the command line before those of the ini file.
+"""The settings of a session: command-line options take precedence over those of the ini file.
 
-A path in the ini file is seen from the ini file, one on the command line from where pytest was called.
+A path in the ini file is relative to that file, one on the command line to where pytest was called.
 """
 
 from __future__ import annotations
@@ -20,17 +20,22 @@ TWINS = ("control", "sabotage")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a session was asked for."""
+    """The settings of a session, checked."""
 
     reports: Path
     seed: int | None
     twin: Twin | None
     backend: str
+    attach: str | None = None
+    paired: bool = False
 
 
 def read_settings(config: pytest.Config) -> Settings:
-    """Read and check them. Raises UsageError."""
-    return Settings(reports_of(config), _seed(config), _twin(config), _backend(config))
+    """Read and check the settings. Raises UsageError."""
+    backend, twin, paired = _backend(config), _twin(config), _paired(config)
+    if paired and twin is not None:
+        raise pytest.UsageError("--harness-paired runs the controls itself; leave --harness-twin out")
+    return Settings(reports_of(config), _seed(config), twin, backend, _attach(config, backend), paired)
 
 
 def _setting(config: pytest.Config, name: str) -> Any:
@@ -60,14 +65,25 @@ def _twin(config: pytest.Config) -> Twin | None:
     if twin is not None and twin not in TWINS:
         from harness.model.nearest import did_you_mean
 
-        raise pytest.UsageError(f"harness_twin: there is no twin {twin!r} — {did_you_mean(twin, TWINS)}")
+        raise pytest.UsageError(f"harness_twin: unknown twin {twin!r} — {did_you_mean(twin, TWINS)}")
     return twin
+
+
+def _paired(config: pytest.Config) -> bool:
+    given = _setting(config, "paired")
+    if isinstance(given, str):
+        words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False}
+        words["off"] = False
+        if given.lower() not in words:
+            raise pytest.UsageError(f"harness_paired: {given!r} is neither true nor false")
+        return words[given.lower()]
+    return bool(given)
 
 
 def _backend(config: pytest.Config) -> str:
     given = _setting(config, "backend")
     if given is None:
-        return "local"
+        return "compose" if _setting(config, "attach") else "local"
     from harness.model.errors import ScenarioError
     from harness.runner.backend_factory import check_backend
 
@@ -76,3 +92,17 @@ def _backend(config: pytest.Config) -> str:
     except ScenarioError as error:
         raise pytest.UsageError(f"--harness-backend: {error}") from None
     return str(given)
+
+
+def _attach(config: pytest.Config, backend: str) -> str | None:
+    given: str | None = _setting(config, "attach")
+    if given is None and backend == "local":
+        return None
+    from harness.runner.backend_factory import project_to_attach_to
+
+    if given is not None and backend == "local":
+        raise pytest.UsageError("--harness-attach is for containers; leave --harness-backend local out")
+    project = project_to_attach_to(given, backend)
+    if project is not None and (config.getoption("numprocesses", None) or 0) > 1:
+        raise pytest.UsageError("runs on an attached stack go one at a time; leave -n out")
+    return project

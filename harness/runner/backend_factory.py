@@ -16,47 +16,45 @@ if TYPE_CHECKING:
 
 BACKENDS = ("local", "compose")
 ATTACH = "HARNESS_ATTACH"
-"""Names the compose project of a running stack that every run of this process is to be attached to."""
 
 
 class Shared:
-    """What the runs of one stack have in common.
+    """What the runs of one stack share: the zygote that local processes are forked from, or the pulled images."""
 
-    For local processes, the zygote that they are all forked from; for containers, the images, which are had once.
-    """
-
-    def __init__(self, stack: StackDescription, backend: str) -> None:
+    def __init__(self, stack: StackDescription, backend: str, attach: str | None = None) -> None:
         check_backend(backend)
         self._zygote: Zygote | None = None
         if backend == "local":
             from harness.backends.local.backend import start_zygote
 
             self._zygote = start_zygote(stack)
-        elif stack.ownership == "owned" and not os.environ.get(ATTACH):
+        elif stack.ownership == "owned" and attach is None:
             from harness.backends.compose.images import have_images
 
             have_images(stack)
 
     @property
     def token(self) -> str:
-        """What a worker process needs to use it."""
+        """What a worker process needs to use the zygote."""
         return str(self._zygote.path) if self._zygote is not None else ""
 
     def close(self) -> None:
-        """Give it up. Idempotent."""
+        """End it. Idempotent."""
         if self._zygote is not None:
             self._zygote.close()
 
 
-def backend_for(stack: StackDescription, name: str, token: str | None = None) -> Backend:
-    """Return a backend, on what is shared where there is a token of it. Raises ScenarioError."""
+def backend_for(stack: StackDescription, name: str, token: str | None = None, attach: str | None = None) -> Backend:
+    """Return a backend for one run. Raises ScenarioError.
+
+    `token` is that of a `Shared`; `attach` is the compose project to attach to instead of starting a stack.
+    """
     check_backend(name)
     if name == "compose":
-        project = os.environ.get(ATTACH)
-        if project or stack.ownership == "attached":
+        if attach is not None or stack.ownership == "attached":
             from harness.backends.compose.attached import AttachedBackend
 
-            return AttachedBackend(stack, project)
+            return AttachedBackend(stack, attach)
         from harness.backends.compose.backend import ComposeBackend
 
         return ComposeBackend(stack)
@@ -66,7 +64,12 @@ def backend_for(stack: StackDescription, name: str, token: str | None = None) ->
     return LocalBackend(stack, Zygote.connect(Path(token)) if token is not None else None)
 
 
+def project_to_attach_to(given: str | None, backend: str | None) -> str | None:
+    """Return the compose project that runs are attached to: the given one; in containers, else $HARNESS_ATTACH."""
+    return given or (os.environ.get(ATTACH) or None if backend == "compose" else None)
+
+
 def check_backend(name: str) -> None:
-    """Raise ScenarioError for a backend that there is not."""
+    """Raise ScenarioError for an unknown backend."""
     if name not in BACKENDS:
-        raise ScenarioError(f"there is no backend {name!r}", remedy=did_you_mean(name, BACKENDS))
+        raise ScenarioError(f"unknown backend {name!r}", remedy=did_you_mean(name, BACKENDS))

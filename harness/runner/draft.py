@@ -59,7 +59,8 @@ class Draft:
 
     def __init__(
         self, run: str, settings: Mapping[str, Any], catalogue: Catalogue, *,
-        seed: int | None = None, twin: Twin | None = None, backend: str = "local", file: str | None = None,
+        seed: int | None = None, twin: Twin | None = None, backend: str = "local",
+        attach: str | None = None, file: str | None = None,
     ) -> None:  # fmt: skip
         """`settings` are fields of a scenario file. Raises ScenarioError."""
         self._catalogue = catalogue
@@ -73,8 +74,10 @@ class Draft:
             stack=stack_facts(catalogue),
             seed=DEFAULT_SEED if chosen is None else chosen,
             backend=backend,
+            attach=attach,
             links=(),
             twin=twin,
+            control_of=run if twin == "control" else None,
             file=file,
         )
         self.steps: list[FaultStep] = []
@@ -87,6 +90,10 @@ class Draft:
         if not self.steps:
             return self._plan
         return self._with(timeline=tuple(self.steps))
+
+    def rename(self, run: str) -> None:
+        """Give the run the name of its folder."""
+        self._plan = self._plan.model_copy(update={"run": run})
 
     def plan_links(self, wanted: Sequence[str] | str | None) -> None:
         """Decide which links run through the fault proxy, before the stack starts. Raises ScenarioError."""

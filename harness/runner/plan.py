@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from harness.model.plan import Plan, Sabotage, StackFacts, Twin
@@ -29,6 +29,7 @@ def make_plans(
     seed: int | None = None,
     twin: Twin | None = None,
     backend: str = "local",
+    attach: str | None = None,
 ) -> list[Plan]:
     """Return the plans of these scenarios, which are all of one stack: one each, or one for each of its sabotages."""
     catalogue = Catalogue(stack, Faults())
@@ -46,6 +47,7 @@ def make_plans(
             links=_links(scenario, catalogue),
             file=item.source.file,
             matrix=item.matrix,
+            attach=attach,
         )
         plans += _twins(plan, stack, twin)
     return plans
@@ -64,7 +66,12 @@ def _twins(plan: Plan, stack: StackDescription, twin: Twin | None) -> Iterator[P
 
 def control_of(plan: Plan) -> Plan:
     """Return the same run without its fault."""
-    return plan.model_copy(update={"run": f"{plan.run}~control", "twin": "control"})
+    return plan.model_copy(update={"run": f"{plan.run}~control", "twin": "control", "control_of": plan.run})
+
+
+def with_controls(plans: Iterable[Plan]) -> list[Plan]:
+    """Return each plan followed by its control."""
+    return [member for plan in plans for member in (plan, control_of(plan))]
 
 
 def run_name(loaded: Loaded) -> str:

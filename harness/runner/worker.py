@@ -84,7 +84,7 @@ class Worker:
 
     async def _run(self, plan: Plan, stack: StackDescription, run_dir: Path, token: str) -> RunOutcome:
         await asyncio.to_thread(warm_up, plan, stack)
-        backend = backend_for(stack, plan.backend, token)
+        backend = backend_for(stack, plan.backend, token, plan.attach)
         try:
             return await Run(plan, stack, backend, run_dir, self._tell).go()
         finally:

@@ -11,7 +11,7 @@ from harness.model.errors import HarnessError
 from harness.model.readings import Closed
 from harness.runner.progress import OnProgress, Progress
 from harness.runner.run import RunOutcome
-from harness.runner.suite import SuiteRequest
+from harness.suite.pool import SuiteRequest
 
 DATA = Path(__file__).parents[1] / "runner" / "data"
 
@@ -37,7 +37,9 @@ class Runner:
     interrupt_after: int | None = None
     crash: BaseException | None = None
 
-    def __call__(self, request: SuiteRequest, on_progress: OnProgress) -> list[RunOutcome]:
+    def __call__(
+        self, request: SuiteRequest, on_progress: OnProgress, on_message: Callable[[str], None]
+    ) -> list[RunOutcome]:
         self.requests.append(request)
         if self.crash is not None:
             raise self.crash

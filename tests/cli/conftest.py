@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from calling import DATA, Called, Harness, Runner
 
-import harness.runner.suite
+import harness.suite.pool
 from harness.cli import main
 
 
@@ -28,7 +28,7 @@ def harness_(capfd: pytest.CaptureFixture[str]) -> Harness:
 def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     """Put the pretended runner in the place of the real one."""
     pretended = Runner()
-    monkeypatch.setattr(harness.runner.suite, "run_suite", pretended)
+    monkeypatch.setattr(harness.suite.pool, "run_plans", pretended)
     return pretended
 
 

@@ -146,7 +146,7 @@ def test_a_stack_that_does_not_start(clinic: Path, harness_: Harness) -> None:
         ((), "there is no running stack to examine — have it started with --start"),
         (("--attach", "shop"), "--attach: there is nothing to attach to on the local backend"),
         (("--start", "--attach", "shop"), "--start: a stack is either started or attached to"),
-        (("--start", "--backend", "podman"), "there is no backend 'podman'"),
+        (("--start", "--backend", "podman"), "unknown backend 'podman'"),
         (("--start", "--watch", "long"), "--watch: 'long' is not a duration — write one such as 5s or 1min"),
         (("--backend", "compose"), "name the compose project that runs with --attach"),
     ],

@@ -64,7 +64,7 @@ def test_sabotage_twins_are_items_of_their_own_and_leave_out_tests_by_hand(proje
 def test_settings_that_cannot_be_used_are_refused(project: pytest.Pytester, run: Run) -> None:
     result = run("--harness-backend", "locl")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--harness-backend: there is no backend 'locl' — did you mean 'local'[?]"])
+    result.stderr.fnmatch_lines(["*--harness-backend: unknown backend 'locl' — did you mean 'local'[?]"])
     project.makeini("[pytest]\nharness_twin = sabotag\n")
     result = run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR

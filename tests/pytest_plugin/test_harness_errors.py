@@ -46,7 +46,7 @@ def test_a_stack_that_does_not_start_is_an_error_with_its_log(project: pytest.Py
     result = run("--junit-xml", "junit.xml")
     assert outcomes(result) == {"error": 2}
     result.stdout.fnmatch_lines(
-        ["broken: the harness could not do this run: the service 'web' *", "* no room for the web"]
+        ["broken: the harness could not complete this run: the service 'web' *", "* no room for the web"]
     )
     result.stdout.fnmatch_lines(["*ERROR at call of test_broken*", "E *the service 'web' *", "* no room for the web"])
     result.stdout.fnmatch_lines(["harness: 0 pass, 0 fail, 2 unknown; report: reports/pytest/index.html"])

@@ -1,8 +1,7 @@
-"""A suite: plans run side by side by worker processes, with one zygote for all of them.
+"""The pool of worker processes that runs the plans of a suite side by side, with one zygote a stack.
 
 Ctrl-C closes the workers' inputs: each heals its run, stops its stack and closes its journal; a second Ctrl-C kills
-them, and with them their stacks. What a worker that died leaves behind is a journal that was never closed, which the
-judge calls unknown.
+them and their stacks. A worker that died leaves a journal that was never closed: the verdict is `unknown`.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import json
 import signal
 import sys
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,15 +41,16 @@ class SuiteRequest:
     """Stack name to the file that describes it, where it is not to be found by its name."""
 
 
-def run_suite(request: SuiteRequest, on_progress: OnProgress) -> list[RunOutcome]:
-    """Run all plans and return their outcomes in the order of the plans. Blocks; Ctrl-C ends it in good order."""
-    return asyncio.run(_Suite(request, on_progress).go())
+def run_plans(request: SuiteRequest, on_progress: OnProgress, on_message: Callable[[str], None]) -> list[RunOutcome]:
+    """Run all plans and return their outcomes in the order of the plans. Blocks; Ctrl-C heals and stops."""
+    return asyncio.run(_Pool(request, on_progress, on_message).go())
 
 
-class _Suite:
-    def __init__(self, request: SuiteRequest, on_progress: OnProgress) -> None:
+class _Pool:
+    def __init__(self, request: SuiteRequest, on_progress: OnProgress, on_message: Callable[[str], None]) -> None:
         self._request = request
         self._on_progress = on_progress
+        self._on_message = on_message
         self._waiting = deque(enumerate(request.plans))
         self._outcomes: dict[int, RunOutcome] = {}
         self._workers: set[asyncio.subprocess.Process] = set()
@@ -61,6 +62,8 @@ class _Suite:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
         jobs = max(1, min(self._request.jobs, len(self._request.plans)))
+        if any(plan.attach is not None for plan in self._request.plans):
+            jobs = 1  # one stack carries one run at a time
         try:
             async with asyncio.TaskGroup() as slots:
                 for k in range(jobs):
@@ -114,7 +117,7 @@ class _Suite:
         run_dir = self._run_dir(plan)
         stack = self._request.stacks.get(plan.scenario.stack, plan.scenario.stack)
         try:
-            shared = await self._share(stack, plan.backend)
+            shared = await self._share(stack, plan)
         except HarnessError as error:
             return RunOutcome(plan, run_dir, error)
         if self._stopping:
@@ -153,12 +156,14 @@ class _Suite:
             "error": {"kind": "BackendError", "message": f"the run's process {how} before the run was over"},
         }
 
-    async def _share(self, stack: str, backend: str) -> Shared:
+    async def _share(self, stack: str, plan: Plan) -> Shared:
         """Start what all runs of a stack share, once, whoever asks first."""
         if stack not in self._shared:
             description = await asyncio.to_thread(resolve_stack, stack)
             if stack not in self._shared:
-                self._shared[stack] = asyncio.create_task(asyncio.to_thread(Shared, description, backend))
+                self._shared[stack] = asyncio.create_task(
+                    asyncio.to_thread(Shared, description, plan.backend, plan.attach)
+                )
         return await asyncio.shield(self._shared[stack])
 
     async def _start_worker(self, number: int) -> asyncio.subprocess.Process:

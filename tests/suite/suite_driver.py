@@ -12,9 +12,9 @@ from harness.model.scenario import Scenario
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.plan import stack_facts
 from harness.runner.progress import Progress
-from harness.runner.suite import SuiteRequest, run_suite
+from harness.suite.pool import SuiteRequest, run_plans
 
-STACK = Path(__file__).parent / "tiny" / "compose.yaml"
+STACK = Path(__file__).parents[1] / "runner" / "tiny" / "compose.yaml"
 
 
 def plan(run: str, seconds: str) -> Plan:
@@ -35,6 +35,6 @@ def told(progress: Progress) -> None:
 if __name__ == "__main__":
     folder, seconds, count, jobs = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     plans = tuple(plan(f"run-{k}", seconds) for k in range(count))
-    for outcome in run_suite(SuiteRequest("tiny", plans, folder, jobs), told):
+    for outcome in run_plans(SuiteRequest("tiny", plans, folder, jobs), told, print):
         error = None if outcome.error is None else str(outcome.error)
         print(json.dumps({"outcome": outcome.plan.run, "error": error, "interrupted": outcome.interrupted}), flush=True)

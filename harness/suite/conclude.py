@@ -1,0 +1,123 @@
+"""From a run's folder to its verdict and its report, with its control where there is one.
+
+This is the only place that judges: what ran a moment ago, in another process or last year is concluded by the same
+function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from harness.journal.files import read
+from harness.journal.records import Journal
+from harness.model.errors import HarnessError, JournalError
+from harness.model.plan import Plan
+from harness.model.verdict import Verdict
+from harness.report import JudgedRun, write_run
+from harness.report.documents import RunDocument
+from harness.suite.folders import run_folder
+
+CONTROL_SUFFIX = "~control"
+"""How the folder of a control ends in suites from before plans had `control_of`."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """The folder of a run, with its journal as far as it can be read. `error` says what failed in the harness."""
+
+    run_dir: Path
+    journal: Journal | None
+    error: HarnessError | None = None
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan in the journal."""
+        return self.journal.plan if self.journal is not None else None
+
+
+@dataclass(frozen=True)
+class ConcludedRun:
+    """A run with its verdict. `error` is a failure of the harness; then journal and verdict may be missing."""
+
+    run_dir: Path
+    journal: Journal | None = None
+    verdict: Verdict | None = None
+    document: RunDocument | None = None
+    error: HarnessError | None = None
+
+    @property
+    def reported(self) -> JudgedRun:
+        """The run as the report of its suite takes it."""
+        error = None if self.error is None else str(self.error)
+        return JudgedRun(self.run_dir, self.journal, self.verdict, error, self.document)
+
+
+def stored_run(run_dir: Path, error: HarnessError | None = None) -> StoredRun:
+    """Read a run's journal. A journal that cannot be read is an error of the run, unless it has one already."""
+    try:
+        return StoredRun(run_dir, read(run_dir), error)
+    except JournalError as unreadable:
+        return StoredRun(run_dir, None, error or unreadable)
+
+
+def conclude(
+    run: StoredRun,
+    control: Journal | None = None,
+    *,
+    report: bool = True,
+    written: RunDocument | None = None,
+    error: HarnessError | None = None,
+) -> ConcludedRun:
+    """Judge a run, as a pair where its control is given, and write its report. Raises HarnessError for a bad disk.
+
+    `written` is the report that an earlier call wrote; `error` what has failed since the run ended.
+    """
+    from harness.judge import judge
+
+    failed = run.error or error
+    if run.journal is None:
+        return ConcludedRun(run.run_dir, error=failed)
+    verdict = judge(run.journal, control)
+    if report and written is None:
+        written = write_run(run.run_dir, run.journal, verdict, control)
+    return ConcludedRun(run.run_dir, run.journal, verdict, written, failed)
+
+
+def judge_again(run: Path, control: Path | None = None) -> Verdict:
+    """Judge a stored run from its journal alone. Raises JournalError, ScenarioError for a path that is no run."""
+    given = [StoredRun(folder, read(folder)) for folder in map(run_folder, filter(None, (run, control)))]
+    verdict = conclude(given[0], given[1].journal if control is not None else None, report=False).verdict
+    assert verdict is not None
+    return verdict
+
+
+def conclude_all(
+    runs: Sequence[StoredRun], written: Mapping[Path, RunDocument] = MappingProxyType({})
+) -> list[ConcludedRun]:
+    """Conclude the runs of a suite, each with its control where that is among them."""
+    controls = controls_of(runs)
+    return [conclude(run, control_for(run, controls), written=written.get(run.run_dir)) for run in runs]
+
+
+def controls_of(runs: Iterable[StoredRun]) -> dict[str, Journal]:
+    """Return the journal of each run's control, by the name of the run."""
+    return {
+        controlled: run.journal
+        for run in runs
+        if run.journal is not None and (controlled := controlled_run(run.journal.plan)) is not None
+    }
+
+
+def controlled_run(plan: Plan) -> str | None:
+    """Return the name of the run that this is the control of; None for any other run."""
+    if plan.twin != "control":
+        return None
+    return plan.control_of or plan.run.removesuffix(CONTROL_SUFFIX)
+
+
+def control_for(run: StoredRun, controls: Mapping[str, Journal]) -> Journal | None:
+    """Return the control to judge a run with."""
+    return controls.get(run.plan.run) if run.plan is not None and run.plan.twin is None else None

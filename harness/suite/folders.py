@@ -1,0 +1,54 @@
+"""The folder of a suite: cleared for the next suite of its name, and the runs found in it.
+
+What is neither a run nor a report is never touched, nor is a run that was cut off and must first be healed from its
+journal.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from harness.journal.files import NAME, unhealed
+from harness.model.errors import ScenarioError
+
+REPORTS = ("suite.json", "junit.xml", "summary.md", "index.html")
+WORKER_LOGS = "worker-*.log"
+
+
+def clear(folder: Path, choose_another: str) -> None:
+    """Remove the runs and reports of the last suite from a folder, and make the folder if it is missing.
+
+    Raises ScenarioError, before anything is removed, where a run may have left its fault active; `choose_another` is
+    what the user can do instead of healing it. Raises OSError.
+    """
+    entries = sorted(folder.iterdir()) if folder.exists() else []
+    runs = [entry for entry in entries if (entry / NAME).is_file()]
+    for run in runs:
+        if unhealed(run):
+            raise ScenarioError(
+                "this run was cut off and its fault may still be active",
+                file=str(run),
+                remedy=f"run `harness heal {run}`, or {choose_another}",
+            )
+    for run in runs:
+        shutil.rmtree(run)
+    for file in (*(folder / name for name in REPORTS), *folder.glob(WORKER_LOGS)):
+        file.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Return the folders of the runs of a suite. Raises ScenarioError where there is none."""
+    runs = sorted(found.parent for found in folder.glob(f"*/{NAME}"))
+    if not runs:
+        raise ScenarioError("no run in this folder", file=str(folder), remedy="give the folder of a suite")
+    return runs
+
+
+def run_folder(path: Path) -> Path:
+    """Return the folder of a run that is given as itself or as its journal. Raises ScenarioError for another path."""
+    folder = path.parent if path.name == NAME else path
+    if not (folder / NAME).is_file():
+        raise ScenarioError("not a run", file=str(path), remedy=f"give the folder of a run: it holds {NAME}")
+    return folder

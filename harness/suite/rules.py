@@ -1,0 +1,39 @@
+"""What passes, and which exit code a suite ends with. Every front door applies these rules.
+
+The module imports nothing at load, so that `harness --help` stays cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.model.verdict import Verdict
+    from harness.suite.conclude import ConcludedRun
+
+PASS, FAIL, UNKNOWN, BROKEN, INTERRUPTED = 0, 1, 3, 4, 130
+
+
+def verdict_code(verdict: Verdict) -> int:
+    """Return the exit code of one verdict. A sabotage twin passes when it fails and the sabotage is caught."""
+    from harness.model.verdict import Value
+
+    if verdict.value is Value.UNKNOWN:
+        return UNKNOWN
+    if verdict.twin == "sabotage":
+        return PASS if verdict.value is Value.FAIL and verdict.caught else FAIL
+    return PASS if verdict.value is Value.PASS else FAIL
+
+
+def passes(verdict: Verdict) -> bool:
+    """Whether a run with this verdict passes."""
+    return verdict_code(verdict) == PASS
+
+
+def exit_code(runs: Iterable[ConcludedRun], interrupted: bool = False) -> int:
+    """Return the exit code of a suite: a failure of the harness beats fail, which beats unknown, which beats pass."""
+    if interrupted:
+        return INTERRUPTED
+    codes = {BROKEN if run.error is not None or run.verdict is None else verdict_code(run.verdict) for run in runs}
+    return next((code for code in (BROKEN, FAIL, UNKNOWN) if code in codes), PASS)

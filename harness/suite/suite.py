@@ -1,0 +1,133 @@
+"""A suite as a whole: run its plans, conclude each run, write the report; or report a stored suite again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.journal.files import read
+from harness.model.errors import BackendError, HarnessError, ScenarioError
+from harness.model.plan import Twin
+from harness.report import SuiteInfo, write_suite
+from harness.report.documents import SuiteDocument
+from harness.runner.progress import OnProgress
+from harness.runner.run import RunOutcome
+from harness.suite import pool, rules
+from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, stored_run
+from harness.suite.folders import clear, runs_in
+from harness.suite.pool import SuiteRequest as SuiteRequest
+
+INTERRUPTED = "interrupted; writing the report of what was run"
+
+
+@dataclass(frozen=True)
+class FinishedSuite:
+    """A suite with its report."""
+
+    runs: tuple[ConcludedRun, ...]
+    document: SuiteDocument
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the suite."""
+        return rules.exit_code(self.runs, self.interrupted)
+
+
+def prepare(folder: Path) -> None:
+    """Clear the folder of a suite. Raises ScenarioError where the report cannot be written there."""
+    try:
+        clear(folder, "choose another --name")
+    except OSError as error:
+        raise ScenarioError(
+            f"the report cannot be written here: {error.strerror}",
+            file=str(error.filename or folder),
+            remedy="choose another place with --reports or --name",
+        ) from error
+
+
+def run_suite(
+    request: SuiteRequest, on_progress: OnProgress, on_message: Callable[[str], None], twin: Twin | None = None
+) -> FinishedSuite:
+    """Run the plans in a prepared folder, conclude each run and write the report. Raises HarnessError."""
+    began_unix, began_s = time.time(), time.monotonic()
+    outcomes = pool.run_plans(request, on_progress, on_message)
+    wall_s = time.monotonic() - began_s
+    interrupted = any(outcome.interrupted for outcome in outcomes)
+    if interrupted:
+        on_message(INTERRUPTED)
+    info = SuiteInfo(
+        name=request.name,
+        backend=request.plans[0].backend,
+        seed=request.plans[0].seed,
+        started=iso(began_unix),
+        wall_s=wall_s,
+        runs=[],
+        twin=twin,
+    )
+    return report_suite(request.out_dir, info, [_stored(outcome) for outcome in outcomes], interrupted=interrupted)
+
+
+def iso(unix_s: float) -> str:
+    """Return a wall-clock moment as a suite's `started` has it."""
+    return dt.datetime.fromtimestamp(unix_s, dt.UTC).isoformat(timespec="milliseconds")
+
+
+def _stored(outcome: RunOutcome) -> StoredRun:
+    if outcome.interrupted and not outcome.run_dir.exists():
+        return StoredRun(outcome.run_dir, None, HarnessError("interrupted before it began"))
+    return stored_run(outcome.run_dir, outcome.error)
+
+
+def report_suite(
+    folder: Path, info: SuiteInfo, runs: Sequence[StoredRun], *, interrupted: bool = False
+) -> FinishedSuite:
+    """Conclude the runs of a suite and write its report; `info` describes the suite, without its runs."""
+    concluded = conclude_all(runs)
+    return FinishedSuite(tuple(concluded), write_report(folder, info, concluded), interrupted)
+
+
+def write_report(folder: Path, info: SuiteInfo, runs: Iterable[ConcludedRun]) -> SuiteDocument:
+    """Write the report of a suite whose runs are concluded."""
+    return write_suite(folder, replace(info, runs=[run.reported for run in runs]))
+
+
+def report_again(folder: Path) -> FinishedSuite:
+    """Conclude the stored runs of a suite again and rewrite its report. Raises JournalError, ScenarioError."""
+    before = _suite_before(folder)
+    listed = {str(scenario.get("run_dir")): scenario for scenario in before.get("scenarios", ())}
+    order = list(listed)
+    runs = sorted(runs_in(folder), key=lambda run: order.index(run.name) if run.name in listed else len(order))
+    stored = [(run, read(run), _error_before(listed.get(run.name))) for run in runs]
+    journals = [journal for _, journal, _ in stored]
+    plan = journals[0].plan
+    lengths_s = [journal.lines[-1].t_s for journal in journals if journal.lines]
+    info = SuiteInfo(
+        name=str(before.get("suite", folder.resolve().name)),
+        backend=plan.backend,
+        seed=int(before.get("seed", plan.seed)),
+        started=str(before.get("started", min(journal.header.started for journal in journals))),
+        wall_s=float(before.get("wall_s", max(lengths_s, default=0.0))),
+        runs=[],
+        twin=before.get("twin"),
+    )
+    return report_suite(folder, info, [StoredRun(*run) for run in stored])
+
+
+def _suite_before(folder: Path) -> dict[str, Any]:
+    """Return the `suite.json` that is there; nothing where none can be read."""
+    try:
+        data = json.loads((folder / "suite.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _error_before(scenario: dict[str, Any] | None) -> HarnessError | None:
+    error = scenario.get("error") if scenario is not None else None
+    return BackendError(str(error)) if error is not None else None
