@@ -67,7 +67,7 @@ def test_wrong_calls_and_marks_are_refused_with_the_nearest_name(project: pytest
     for _, message in MARKS.values():
         result.stdout.fnmatch_lines([message])
     result.stdout.fnmatch_lines(["*the test uses `chaos` and names no stack — mark it with @pytest.mark.stack*"])
-    result.stdout.fnmatch_lines(["test_idle: UNKNOWN: the test put no fault in*"])
+    result.stdout.fnmatch_lines(["test_idle: UNKNOWN: the test injected no fault*"])
     # Only the test's own lines are shown of where it was.
     assert "harness/" not in result.stdout.str().replace("harness/pytest", "")
     assert not (project.path / "reports").exists()

@@ -68,7 +68,7 @@ def test_settings_that_cannot_be_used_are_refused(project: pytest.Pytester, run:
     project.makeini("[pytest]\nharness_twin = sabotag\n")
     result = run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*harness_twin: there is no twin 'sabotag' — did you mean 'sabotage'[?]"])
+    result.stderr.fnmatch_lines(["*harness_twin: unknown twin 'sabotag' — did you mean 'sabotage'[?]"])
 
 
 def test_a_project_without_scenarios_pays_nothing(project: pytest.Pytester, run: Run) -> None:
@@ -86,3 +86,15 @@ def test_a_project_without_scenarios_pays_nothing(project: pytest.Pytester, run:
     result = run("-q")
     assert outcomes(result) == {"passed": 1}
     assert not (project.path / "reports").exists()
+    project.makeini("[pytest]\nharness_paired = perhaps\n")
+    result = run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*harness_paired: 'perhaps' is neither true nor false"])
+    project.makeini("[pytest]\nharness_paired = true\n")
+    result = run("--harness-twin", "control")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--harness-paired runs the controls itself; leave --harness-twin out"])
+    project.makeini("[pytest]\n")
+    result = run("--harness-attach", "shop", "--harness-backend", "local")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--harness-attach is for containers; leave --harness-backend local out"])

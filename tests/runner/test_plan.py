@@ -91,7 +91,8 @@ def test_the_control_is_the_same_run_without_the_fault(tmp_path: Path) -> None:
     (control,) = plans(tmp_path, twin="control")
     assert control == control_of(plan)
     assert (control.run, control.twin, control.faults_on) == ("slow-store~control", "control", False)
-    assert control.model_copy(update={"run": plan.run, "twin": None}) == plan
+    assert control.control_of == plan.run
+    assert control.model_copy(update={"run": plan.run, "twin": None, "control_of": None}) == plan
 
 
 def test_sabotage_twins_switch_off_one_thing_each(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""Stored runs are judged with their own controls, and what passes is decided by one rule."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import harness.judge
+from harness.journal.records import Journal
+from harness.journal.writer import JournalWriter
+from harness.model.errors import BackendError
+from harness.model.plan import Plan, StackFacts
+from harness.model.readings import Closed
+from harness.model.scenario import Scenario
+from harness.model.verdict import Value, Verdict
+from harness.suite import rules
+from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, stored_run
+from harness.suite.suite import report_again
+
+SCENARIO = {
+    "schema": 1, "scenario": "slow", "summary": "Something is slow.", "stack": "small",
+    "timeline": [{"id": "it", "at": "0s", "fault": "node.loss", "target": {"service": "server"}, "for": "1s"}],
+    "expect": {},
+}  # fmt: skip
+
+
+def run_in(folder: Path, run: str, **fields: Any) -> StoredRun:
+    """Leave a run in a folder as a runner does."""
+    made = Scenario.model_validate(SCENARIO)
+    plan = Plan(run=run, scenario=made, stack=StackFacts(name="small"), seed=1, **fields)
+    journal = JournalWriter(folder / run / "journal.jsonl", plan)
+    journal.write(Closed(reason="completed"))
+    journal.close()
+    return stored_run(folder / run)
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
+    """Let every run pass; tells which run was judged with which control."""
+    seen: dict[str, str | None] = {}
+
+    def judge(journal: Journal, control: Journal | None = None) -> Verdict:
+        seen[journal.plan.run] = None if control is None else control.plan.run
+        return Verdict(scenario="slow", value=Value.PASS, reasons=(), clauses=(), twin=journal.plan.twin)
+
+    monkeypatch.setattr(harness.judge, "judge", judge)
+    return seen
+
+
+def test_a_run_is_judged_with_the_control_that_names_it(tmp_path: Path, judged: dict[str, str | None]) -> None:
+    runs = [
+        run_in(tmp_path, "slow~control", twin=None),
+        run_in(tmp_path, "slow", twin=None),
+        run_in(tmp_path, "quiet.2", twin="control", control_of="slow"),
+        run_in(tmp_path, "slow~sabotage-alert-A", twin="sabotage"),
+    ]
+    concluded = conclude_all(runs)
+    assert judged == {"slow": "quiet.2", "quiet.2": None, "slow~control": None, "slow~sabotage-alert-A": None}
+    assert [run.run_dir for run in concluded] == [run.run_dir for run in runs]
+    assert all((run.run_dir / "verdict.json").is_file() for run in concluded)
+
+
+def test_suites_from_before_controls_named_their_runs_are_paired_again(
+    tmp_path: Path, judged: dict[str, str | None]
+) -> None:
+    run_in(tmp_path, "slow", twin=None)
+    run_in(tmp_path, "slow~control", twin="control")
+    old = tmp_path / "slow~control" / "journal.jsonl"
+    head, *rest = old.read_text("utf-8").splitlines()
+    header = json.loads(head)
+    for field in ("control_of", "attach"):
+        del header["plan"][field]
+    old.write_text("\n".join([json.dumps(header), *rest]) + "\n", "utf-8")
+    finished = report_again(tmp_path)
+    assert judged == {"slow": "slow~control", "slow~control": None}
+    assert finished.exit_code == rules.PASS
+
+
+def verdict(value: Value, **fields: Any) -> Verdict:
+    return Verdict(scenario="slow", value=value, reasons=(), clauses=(), **fields)
+
+
+@pytest.mark.parametrize(
+    ("value", "fields", "code"),
+    [
+        (Value.PASS, {}, rules.PASS),
+        (Value.FAIL, {}, rules.FAIL),
+        (Value.UNKNOWN, {}, rules.UNKNOWN),
+        (Value.FAIL, {"twin": "sabotage", "caught": True}, rules.PASS),
+        (Value.FAIL, {"twin": "sabotage", "caught": False}, rules.FAIL),
+        (Value.FAIL, {"twin": "sabotage", "caught": None}, rules.FAIL),
+        (Value.PASS, {"twin": "sabotage", "caught": False}, rules.FAIL),
+        (Value.UNKNOWN, {"twin": "sabotage", "caught": True}, rules.UNKNOWN),
+        (Value.PASS, {"twin": "control"}, rules.PASS),
+        (Value.FAIL, {"twin": "control", "caught": True}, rules.FAIL),
+    ],
+)
+def test_what_passes(value: Value, fields: dict[str, Any], code: int) -> None:
+    assert rules.verdict_code(verdict(value, **fields)) == code
+    assert rules.passes(verdict(value, **fields)) is (code == rules.PASS)
+
+
+def test_the_worst_run_gives_the_exit_code_of_a_suite(tmp_path: Path) -> None:
+    passed, failed, unknown = (ConcludedRun(tmp_path, verdict=verdict(value)) for value in Value)
+    by_value = {run.verdict.value: run for run in (passed, failed, unknown) if run.verdict is not None}
+    good, bad, open_ = by_value[Value.PASS], by_value[Value.FAIL], by_value[Value.UNKNOWN]
+    broken = ConcludedRun(tmp_path, verdict=verdict(Value.PASS), error=BackendError("no"))
+    assert rules.exit_code([good]) == rules.PASS
+    assert rules.exit_code([good, open_]) == rules.UNKNOWN
+    assert rules.exit_code([open_, bad, good]) == rules.FAIL
+    assert rules.exit_code([bad, broken]) == rules.exit_code([ConcludedRun(tmp_path)]) == rules.BROKEN
+    assert rules.exit_code([bad], interrupted=True) == rules.INTERRUPTED
