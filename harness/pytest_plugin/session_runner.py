@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,12 +25,14 @@ from harness.model.verdict import Verdict
 from harness.pytest_plugin.folders import RunFolders
 from harness.pytest_plugin.session_end import WRITTEN_KEY, session_of
 from harness.pytest_plugin.settings import Settings, read_settings
-from harness.report.documents import RunDocument
 from harness.runner.backend_factory import Shared, backend_for
 from harness.runner.progress import Progress
 from harness.runner.run import Run
 from harness.runner.warming import waiting_threads, warm_up
 from harness.suite.conclude import ConcludedRun, StoredRun, conclude, stored_run
+
+if TYPE_CHECKING:
+    from harness.report.documents import RunDocument
 
 SESSION_RUNNER_KEY: pytest.StashKey[SessionRunner] = pytest.StashKey()
 

@@ -10,15 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from harness.journal.files import read
 from harness.journal.records import Journal
 from harness.model.errors import HarnessError, JournalError
 from harness.model.plan import Plan
 from harness.model.verdict import Verdict
-from harness.report import JudgedRun, write_run
-from harness.report.documents import RunDocument
 from harness.suite.folders import run_folder
+
+if TYPE_CHECKING:
+    from harness.report import JudgedRun
+    from harness.report.documents import RunDocument
 
 CONTROL_SUFFIX = "~control"
 """How the folder of a control ends in suites from before plans had `control_of`."""
@@ -51,6 +54,8 @@ class ConcludedRun:
     @property
     def reported(self) -> JudgedRun:
         """The run as the report of its suite takes it."""
+        from harness.report import JudgedRun
+
         error = None if self.error is None else str(self.error)
         return JudgedRun(self.run_dir, self.journal, self.verdict, error, self.document)
 
@@ -82,6 +87,8 @@ def conclude(
         return ConcludedRun(run.run_dir, error=failed)
     verdict = judge(run.journal, control)
     if report and written is None:
+        from harness.report import write_run
+
         written = write_run(run.run_dir, run.journal, verdict, control)
     return ConcludedRun(run.run_dir, run.journal, verdict, written, failed)
 
