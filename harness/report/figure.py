@@ -1,114 +1,184 @@
-"""The picture of a run: lanes and panels on one axis of seconds, with the moments that matter drawn through them.
+"""The timeline of a run: phases, faults, alerts and probes on one axis of seconds, with the key moments drawn through.
 
-Laid out by hand in points, so that every report has the same proportions however much there is to show.
+Laid out in fixed units, so that every report has the same proportions however much there is to show.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from harness.journal.records import Journal
 from harness.model.verdict import Verdict
-from harness.report.lanes import draw_lanes, lane_rows
-from harness.report.outcomes import draw_requests
-from harness.report.palette import LIGHT
-from harness.report.panels import Panel, draw_panel, panels
-from harness.report.spans import Marker, extent, markers
-from harness.report.svg import Drawing, settings
+from harness.report.axes import Scale, ticks
+from harness.report.panels import Area, Panel, draw_panel, draw_requests, panels
+from harness.report.spans import (
+    MOST_LANES,
+    AlertLane,
+    FaultLane,
+    Marker,
+    Stretch,
+    alert_lanes,
+    extent,
+    fault_lanes,
+    markers,
+    phases,
+)
+from harness.report.svg import Canvas, fitting, text_width
 from harness.report.words import seconds
 
-WIDTH = 960.0
-LEFT, RIGHT = 212.0, 104.0
-LANE, REQUESTS, PANEL, SPACE, AXIS = 23.0, 92.0, 70.0, 20.0, 10.0
+WIDTH, LEFT, RIGHT, EDGE = 960.0, 212.0, 104.0, 12.0
+LANE, REQUESTS, PANEL, SPACE, AXIS = 23.0, 92.0, 70.0, 20.0, 18.0
 LABEL_ROW = 15.0
+# A firing that fell between two polls has no length; it must still be visible.
+LEAST_BAR = 2.2
+_PHASES = {"gate": "phase-gate", "baseline": "phase-baseline", "fault": "phase-fault", "observing": "phase-observing"}
+_FAULT = {
+    "unconfirmed": ("fault-tint", "injected, not yet confirmed"),
+    "confirmed": ("fault", "active and confirmed"),
+    "reverting": ("fault-tint", "being reverted"),
+    "planned": (None, "planned, not injected"),
+}
 
 
-@dataclass
-class Page:
-    """A figure filled from the top down; all its parts share one axis of seconds."""
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A stretch with its colour and its tooltip; without a colour it is an outline."""
 
-    height: float
-    from_s: float
-    to_s: float
-    drawing: Drawing
-    figure: Any
-    y: float = 0.0
-    parts: list[Any] = field(default_factory=list)
+    stretch: Stretch
+    colour: str | None
+    tip: str
+    text: str = ""
 
-    def part(self, height: float) -> Any:
-        """Add a part of that height below the last one."""
-        self.y += height
-        box = (LEFT / WIDTH, 1 - self.y / self.height, (WIDTH - LEFT - RIGHT) / WIDTH, height / self.height)
-        axes = self.figure.add_axes(box)
-        axes.set_xlim(self.from_s, self.to_s)
-        axes.patch.set_visible(False)
-        for side in ("top", "right", "left", "bottom"):
-            axes.spines[side].set_visible(False)
-        axes.tick_params(length=0, labelsize=9.5, labelcolor=LIGHT["soft"], pad=4)
-        axes.grid(True, axis="x", color=LIGHT["line"], linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.tick_params(labelbottom=False)
-        self.parts.append(axes)
-        return axes
+
+@dataclass(frozen=True, slots=True)
+class LaneRow:
+    """One lane: its label, its kind, and its bars."""
+
+    label: str
+    kind: str
+    bars: tuple[Bar, ...]
+    note: str = ""
 
 
 def run_svg(journal: Journal, verdict: Verdict) -> str:
-    """Return the picture of a run as one `<svg>` element."""
-    with settings(journal.plan.run):
-        return _draw(journal, verdict)
-
-
-def _draw(journal: Journal, verdict: Verdict) -> str:
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
+    """Return the timeline of a run as one `<svg>` element."""
     from_s, to_s = extent(journal)
-    moments = [m for m in markers(verdict) if from_s <= m.at_s <= to_s]
-    placed = _rows(moments, from_s, to_s)
-    top = 10.0 + LABEL_ROW * max([row + 1 for row, _ in placed], default=0)
-    rows = lane_rows(journal)
-    shown = panels(journal, from_s, to_s)
-    answered = bool(journal.answers)
-    height = top + LANE * len(rows) + SPACE + (REQUESTS + SPACE) * answered + (PANEL + SPACE) * len(shown) + AXIS
-    figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
-    FigureCanvasSVG(figure)
-    figure.patch.set_facecolor(LIGHT["paper"])
-    page = Page(height, from_s, to_s, Drawing(journal.plan.run), figure, y=top)
-    draw_lanes(page.part(LANE * len(rows)), page.drawing, rows)
-    page.y += SPACE
-    if answered:
-        draw_requests(page.part(REQUESTS), page.drawing, journal)
-        page.y += SPACE
-    for panel in shown:
-        draw_panel(page.part(PANEL), page.drawing, panel)
-        page.y += SPACE
-    _axis(page)
-    _draw_markers(page, placed, top)
-    return page.drawing.svg(figure, f"Timeline of {journal.plan.run}", _description(moments, shown))
+    x = Scale(from_s, to_s, LEFT, WIDTH - RIGHT)
+    moments = _rows([m for m in markers(verdict) if from_s <= m.at_s <= to_s], x)
+    lanes, probes = lane_rows(journal), panels(journal, from_s, to_s)
+    top = 10.0 + LABEL_ROW * max([row + 1 for row, _ in moments], default=0)
+    heights = [LANE * len(lanes), *([REQUESTS] if journal.answers else []), *[PANEL] * len(probes)]
+    areas = _stack(x, top, heights)
+    bottom = areas[-1].bottom
+    canvas = Canvas()
+    _draw_axis(canvas, x, top, bottom)
+    _draw_lanes(canvas, areas[0], lanes)
+    if journal.answers:
+        draw_requests(canvas, areas[1], journal)
+    for area, panel in zip(areas[len(areas) - len(probes) :], probes, strict=True):
+        draw_panel(canvas, area, panel)
+    _draw_moments(canvas, moments, x, top, bottom)
+    title = f"Timeline of {journal.plan.run}"
+    return canvas.svg(WIDTH, bottom + AXIS, title, _description([m for _, m in moments], probes))
 
 
-def _axis(page: Page) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    # One locator for all parts, or the grid lines would not meet.
-    ticks = [t for t in MaxNLocator(12, steps=[1, 2, 5, 10]).tick_values(page.from_s, page.to_s)
-             if page.from_s <= t <= page.to_s]  # fmt: skip
-    for axes in page.parts:
-        axes.set_xticks(ticks)
-    last = page.parts[-1]
-    last.tick_params(labelbottom=True)
-    last.set_xticklabels([f"{t:g} s" for t in ticks])
+def _stack(x: Scale, top: float, heights: Sequence[float]) -> list[Area]:
+    """Lay areas out one below the other."""
+    areas = []
+    for height in heights:
+        areas.append(Area(x, top, top + height, EDGE, WIDTH))
+        top += height + SPACE
+    return areas
 
 
-def _rows(moments: Sequence[Marker], from_s: float, to_s: float) -> list[tuple[int, Marker]]:
-    """Give each marker's label a row, from the right: above every later marker whose line it would run across."""
-    points_per_s = (WIDTH - LEFT - RIGHT) / (to_s - from_s)
+def _draw_axis(canvas: Canvas, x: Scale, top: float, bottom: float) -> None:
+    for at_s in ticks(x.low, x.high, 12):
+        canvas.line(x(at_s), top, x(at_s), bottom, "line", 0.6)
+        canvas.text(x(at_s), bottom + 14, f"{at_s:g} s", "soft", 9.5, anchor="middle")
+
+
+def lane_rows(journal: Journal) -> list[LaneRow]:
+    """Return the lanes of a run from the top: the phases, each fault, each alert."""
+    rows = [LaneRow("phase", "phase", tuple(_phase(s) for s in phases(journal)))]
+    rows += [_fault(lane) for lane in fault_lanes(journal)]
+    alerts = alert_lanes(journal)
+    rows += [_alert(lane) for lane in alerts[:MOST_LANES]]
+    if len(alerts) > MOST_LANES:
+        rows.append(LaneRow(f"and {len(alerts) - MOST_LANES} more alerts", "more", (), "listed below"))
+    return rows
+
+
+def _phase(stretch: Stretch) -> Bar:
+    tip = f"{stretch.what}: {seconds(stretch.from_s)} to {seconds(stretch.to_s)}"
+    return Bar(stretch, _PHASES.get(stretch.what, "phase-other"), tip, stretch.what)
+
+
+def _fault(lane: FaultLane) -> LaneRow:
+    bars = []
+    for s in lane.stretches:
+        colour, words = _FAULT[s.what]
+        bars.append(Bar(s, colour, f"{lane.label}: {words}, {seconds(s.from_s)} to {seconds(s.to_s)}"))
+    note = "" if lane.stretches else "never injected"
+    return LaneRow(lane.label, "fault", tuple(bars), "failed" if lane.failed_s is not None else note)
+
+
+def _alert(lane: AlertLane) -> LaneRow:
+    solid, light = ("alert", "alert-tint") if lane.expected else ("stray", "stray-tint")
+    bars = [
+        Bar(s, colour, f"{lane.label}: {s.what} {seconds(s.from_s)} to {seconds(s.to_s)}")
+        for stretches, colour in ((lane.pending, light), (lane.firing, solid))
+        for s in stretches
+    ]
+    note = "" if lane.firing else "never fired" if lane.expected else "pending only"
+    return LaneRow(lane.label, "expected" if lane.expected else "not expected", tuple(bars), note)
+
+
+def _draw_lanes(canvas: Canvas, area: Area, rows: Sequence[LaneRow]) -> None:
+    for k, row in enumerate(rows):
+        top = area.top + LANE * k
+        canvas.line(area.x.start, top + LANE, area.x.end, top + LANE, "line", 0.6)
+        _draw_label(canvas, area, top + 0.68 * LANE, row)
+        for bar in row.bars:
+            _draw_bar(canvas, area.x, top, bar)
+
+
+def _draw_label(canvas: Canvas, area: Area, y: float, row: LaneRow) -> None:
+    colour = {"fault": "fault", "expected": "alert", "not expected": "stray"}.get(row.kind, "soft")
+    # A sign as well as a colour, for readers who cannot tell the colours apart.
+    sign = {"fault": "▼", "expected": "●", "not expected": "▲"}.get(row.kind)
+    if sign is not None:
+        canvas.text(area.left, y, sign, colour, 8.5)
+    room = area.x.start - area.left - 18
+    tip = row.label if row.kind == "phase" else f"{row.label} ({row.kind})"
+    canvas.text(area.left + 14, y, fitting(row.label, room, 10.5), "ink", 10.5, tip=tip)
+    note = row.note or (row.kind if row.kind == "not expected" else "")
+    if note:
+        calm = row.kind in ("phase", "more") or note == "pending only"
+        canvas.text(area.x.end + 8, y, note, "soft" if calm else "bad", 9.5)
+
+
+def _draw_bar(canvas: Canvas, x: Scale, top: float, bar: Bar) -> None:
+    if bar.stretch.to_s < x.low or bar.stretch.from_s > x.high:
+        return
+    left, right = x(bar.stretch.from_s), x(bar.stretch.to_s)
+    width = max(right - left, LEAST_BAR)
+    inset = 0.1 if bar.text else 0.2
+    box = (left, top + inset * LANE, width, (1 - 2 * inset) * LANE)
+    if bar.colour is None:
+        canvas.outline(*box, "fault", bar.tip)
+    else:
+        canvas.rect(*box, bar.colour, bar.tip)
+    if bar.text and text_width(bar.text, 9.5) + 4 < width:
+        canvas.text((left + right) / 2, top + 0.66 * LANE, bar.text, "ink", 9.5, anchor="middle")
+
+
+def _rows(moments: Sequence[Marker], x: Scale) -> list[tuple[int, Marker]]:
+    """Give each label a row, from the right: above every later moment whose line it would run across."""
     placed: list[tuple[int, Marker]] = []
     for moment in reversed(moments):
-        ends_s = moment.at_s + (6.4 * len(_label(moment)) + 8) / points_per_s
-        row = max((r + 1 for r, later in placed if later.at_s < ends_s), default=0)
+        end = x(moment.at_s) + text_width(_label(moment), 10.5) + 10
+        row = max((r + 1 for r, later in placed if x(later.at_s) < end), default=0)
         placed.append((row, moment))
     return placed[::-1]
 
@@ -117,25 +187,15 @@ def _label(moment: Marker) -> str:
     return f"{moment.what} {seconds(moment.at_s)}"
 
 
-def _draw_markers(page: Page, placed: Sequence[tuple[int, Marker]], top: float) -> None:
-    bottom = page.y - SPACE
-    box = (LEFT / WIDTH, 1 - bottom / page.height, (WIDTH - LEFT - RIGHT) / WIDTH, bottom / page.height)
-    axes = page.figure.add_axes(box, zorder=10)
-    axes.set_xlim(page.from_s, page.to_s)
-    axes.set_ylim(bottom, 0)
-    axes.axis("off")
+def _draw_moments(canvas: Canvas, placed: Sequence[tuple[int, Marker]], x: Scale, top: float, bottom: float) -> None:
     for row, moment in placed:
-        y = top - 6 - LABEL_ROW * row
-        colour = LIGHT["fault"] if moment.what in ("injected", "reverted") else LIGHT["marker"]
-        (line,) = axes.plot([moment.at_s] * 2, [y - 9, bottom], color=colour, linewidth=1.1, linestyle=(0, (4, 2.5)))
-        page.drawing.tip(line, _label(moment))
-        axes.annotate(
-            _label(moment), (moment.at_s, y), (4, 0), textcoords="offset points",
-            fontsize=10.5, fontweight="bold", color=colour, va="baseline",
-        )  # fmt: skip
+        at, y, label = x(moment.at_s), top - 6 - LABEL_ROW * row, _label(moment)
+        colour = "fault" if moment.what in ("injected", "reverted") else "marker"
+        canvas.line(at, y - 9, at, bottom, colour, 1.1, "4 2.5", label)
+        canvas.text(at + 4, y, label, colour, 10.5, bold=True)
 
 
-def _description(moments: Sequence[Marker], shown: Sequence[Panel]) -> str:
+def _description(moments: Sequence[Marker], probes: Sequence[Panel]) -> str:
     said = ", ".join(_label(m) for m in moments) or "no fault was injected"
-    drawn = ", ".join(panel.probe for panel in shown)
-    return f"{said}. Curves: {drawn or 'none'}. The same is told in words in the tables of this page."
+    drawn = ", ".join(panel.probe for panel in probes) or "none"
+    return f"{said}. Probes: {drawn}. The tables of this page hold the same information as text."

@@ -1,28 +1,61 @@
-"""The lower part of the picture: each probe's curve against its bounds."""
+"""The lower part of the timeline: requests by outcome, and each probe's curve against its bounds."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.journal.records import Journal
 from harness.model.answers import ANSWER_PROBES
 from harness.model.expectations import Bound
+from harness.model.readings import Answer
 from harness.model.series import STEP_S, Point, answer_series, reading_series
 from harness.model.units import Unit
-from harness.report.outcomes import side_title
-from harness.report.palette import LIGHT
-from harness.report.svg import Drawing
+from harness.report.axes import Scale, log_ticks, stepped, thinned, ticks
+from harness.report.outcomes import OUTCOME_WORDS, OUTCOMES, answers_by_outcome
+from harness.report.svg import Canvas, fitting
 from harness.report.words import amount, seconds, unit_of
 
 MOST_PANELS = 10
+MOST_BINS = 150
+LABEL_GAP = 12.0
+_TIME_UNITS = ((3600.0, " h"), (60.0, " min"), (1.0, " s"), (1e-3, " ms"))
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A part of the figure: from `top` to `bottom`, on the figure's axis of seconds, with room on both sides."""
+
+    x: Scale
+    top: float
+    bottom: float
+    left: float
+    right: float
+
+    @property
+    def plot_width(self) -> float:
+        """How wide the plotted part is."""
+        return self.x.end - self.x.start
+
+    def title(self, canvas: Canvas, title: str, subtitle: str) -> None:
+        """Write what is shown beside it, and draw the line that it stands on."""
+        y = self.top + 0.3 * (self.bottom - self.top)
+        room = self.x.start - self.left - 44
+        canvas.text(self.left, y, fitting(title, room, 10.5), "ink", 10.5, bold=True, tip=title)
+        canvas.text(self.left, y + 15, fitting(subtitle, room, 9.5), "soft", 9.5, tip=subtitle)
+        canvas.line(self.x.start, self.bottom, self.x.end, self.bottom, "line", 0.8)
+
+    def ticks(self, canvas: Canvas, y: Scale, named: Sequence[tuple[float, str]]) -> None:
+        """Write the values of the vertical axis, each with a faint line."""
+        for value, words in named:
+            canvas.line(self.x.start, y(value), self.x.end, y(value), "line", 0.4)
+            canvas.text(self.x.start - 5, y(value) + 3.3, words, "soft", 9.5, anchor="end")
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One probe: its curve, as the first of its bounds sees it, and all the bounds on it."""
+    """One probe: its curve, measured as the first of its bounds does, and all the bounds on it."""
 
     probe: str
     unit: Unit
@@ -31,22 +64,21 @@ class Panel:
 
 
 def panels(journal: Journal, from_s: float, to_s: float) -> list[Panel]:
-    """Return a panel a probe that a clause uses: what must recover, what must stay, what the gate waits for."""
+    """Return a panel for each probe with a bound: those that must recover, those that must stay, steady state."""
     scenario = journal.plan.scenario
     by_probe: dict[str, list[Bound]] = {}
     for bound in (*scenario.expect.recovered, *scenario.expect.stays, *scenario.steady_state):
         by_probe.setdefault(bound.probe, []).append(bound)
-    start_s, end_s = _looked(journal, from_s, to_s)
+    start_s, end_s = _observed(journal, from_s, to_s)
+    stack = journal.plan.stack
     return [
-        Panel(
-            probe, unit_of(probe, journal.plan.stack), tuple(bounds), tuple(_points(journal, bounds[0], start_s, end_s))
-        )
+        Panel(probe, unit_of(probe, stack), tuple(bounds), tuple(_points(journal, bounds[0], start_s, end_s)))
         for probe, bounds in list(by_probe.items())[:MOST_PANELS]
     ]
 
 
-def _looked(journal: Journal, from_s: float, to_s: float) -> tuple[float, float]:
-    """Return where the curves begin and end: windows fall where the judge's do, which counts them from the gate."""
+def _observed(journal: Journal, from_s: float, to_s: float) -> tuple[float, float]:
+    """Return where the curves begin and end. Windows align with the judge's, which counts them from the gate."""
     begun_s = journal.phase_s("gate")
     start_s = max(from_s, begun_s) if begun_s is not None else from_s
     if journal.gate is not None and journal.gate[1].met:
@@ -62,46 +94,40 @@ def _points(journal: Journal, bound: Bound, from_s: float, to_s: float) -> list[
     return reading_series(bound, journal.readings(bound.probe), from_s, to_s, journal.gaps(bound.probe))
 
 
-def draw_panel(axes: Any, drawing: Drawing, panel: Panel) -> None:
-    """Draw a probe's curve with its bounds; breaches are shaded, stretches that cannot be judged greyed."""
+def draw_panel(canvas: Canvas, area: Area, panel: Panel) -> None:
+    """Draw a probe's curve with its bounds; breaches are shaded, stretches without a result are grey."""
     for lo_s, hi_s, good, why in _stretches(panel.points):
-        words = "breaches" if good is False else "cannot be judged"
-        tip = f"{panel.probe} {words} {seconds(lo_s)} to {seconds(hi_s)}" + (f": {why}" if why else "")
-        colour = LIGHT["breach" if good is False else "blind"]
-        drawing.tip(axes.axvspan(lo_s, max(hi_s, lo_s + 0.05), facecolor=colour, edgecolor="none"), tip)
-    scale = _Scale.of(panel)
-    low, high, log = scale.low, scale.high, scale.log
-    if log:
-        axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    axes.minorticks_off()
-    ticks = _ticks(low, high, log, panel.unit)
-    axes.set_yticks(ticks, [amount(t, panel.unit).removesuffix(" event") for t in ticks])
-    for x, y in _runs(panel.points):
-        shown = [min(max(v, low), high) for v in y]
-        axes.plot(x, shown, color=LIGHT["curve"], linewidth=1.6, marker="o" if len(x) == 1 else None, markersize=2.5)
-    _limits(axes, drawing, panel)
-    side_title(axes, panel.probe, _subtitle(panel))
+        words = "breaches its bound" if good is False else "inconclusive"
+        tip = f"{panel.probe}: {words} {seconds(lo_s)} to {seconds(hi_s)}" + (f": {why}" if why else "")
+        left, right = area.x(lo_s), area.x(hi_s)
+        colour = "breach" if good is False else "blind"
+        canvas.rect(left, area.top, max(right - left, 1.0), area.bottom - area.top, colour, tip)
+    y = y_scale(panel, area)
+    area.ticks(canvas, y, y_ticks(y, panel.unit))
+    area.title(canvas, panel.probe, _subtitle(panel))
+    curves = [[(area.x(s), y(value)) for s, value in run] for run in _unbroken(panel.points)]
+    drawn = [stepped(thinned(run)) for run in curves]
+    canvas.curve([run for run in drawn if len(run) > 1], "curve", 1.6)
+    canvas.curve([run for run in drawn if len(run) == 1], "curve", 4)
+    _draw_limits(canvas, area, y, panel)
 
 
-def _limits(axes: Any, drawing: Drawing, panel: Panel) -> None:
-    """Draw each limit once, named beside the panel; those too close to be told apart share one label."""
+def _draw_limits(canvas: Canvas, area: Area, y: Scale, panel: Panel) -> None:
+    """Draw each limit once, labelled at the right; limits too close together share a label."""
     labels: list[tuple[float, list[str]]] = []
     for bound in sorted(panel.bounds, key=lambda b: -b.limit.value):
+        at = y(bound.limit.value)
         text = f"{'≥' if bound.at_least is not None else '≤'} {amount(bound.limit.value, panel.unit)}"
-        line = axes.axhline(bound.limit.value, color=LIGHT["bad"], linewidth=1.0, linestyle=(0, (5, 3)))
-        drawing.tip(line, f"bound of {bound.id}: {panel.probe} {text}")
-        y = axes.transData.transform((0, bound.limit.value))[1]
-        if labels and labels[-1][0] - y < 11:
+        canvas.line(area.x.start, at, area.x.end, at, "bad", 1.0, "5 3", f"bound of {bound.id}: {panel.probe} {text}")
+        if labels and at - labels[-1][0] < LABEL_GAP:
             if text not in labels[-1][1]:
                 labels[-1][1].append(text)
             continue
-        labels.append((y, [text]))
-    for y, shown in labels:
-        text = ", ".join(t.removesuffix(" event") for t in shown[:-1]) + (", " if shown[1:] else "") + shown[-1]
-        at = axes.transAxes.inverted().transform((0, y))[1]
-        axes.annotate(text, (1.0, at), (6, 0), xycoords="axes fraction", textcoords="offset points",
-                      fontsize=9.5, color=LIGHT["bad"], va="center", annotation_clip=False)  # fmt: skip
+        labels.append((at, [text]))
+    room = area.right - area.x.end - 8
+    for at, texts in labels:
+        text = ", ".join([*(t.removesuffix(" event") for t in texts[:-1]), texts[-1]])
+        canvas.text(area.x.end + 6, at + 3.3, fitting(text, room, 9.5), "bad", 9.5, tip=text)
 
 
 def _subtitle(panel: Panel) -> str:
@@ -110,55 +136,45 @@ def _subtitle(panel: Panel) -> str:
     return f"{ids}{over}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    low: float
-    high: float
-    log: bool
-
-    @classmethod
-    def of(cls, panel: Panel) -> _Scale:
-        """Choose a scale that shows the curve and the bounds: logarithmic for times over several powers of ten."""
-        values = [p.value for p in panel.points if p.value is not None and math.isfinite(p.value)]
-        limits = [b.limit.value for b in panel.bounds]
-        low, high = min(values + limits), max(values + limits)
-        positive = [v for v in values + limits if v > 0]
-        if panel.unit is Unit.WALL and positive and high / min(positive) > 30:
-            return cls(min(positive) / 1.5, high * 1.5, True)
-        if panel.unit is not Unit.RATIO or low > 0.5 * high:
-            room = (high - low) * 0.15 or abs(high) * 0.1 or 1.0
-        else:
-            low, room = 0.0, high * 0.12 or 0.01
-        floor = low - room if low - room > 0 or low < 0 else -room * 0.4
-        return cls(floor if panel.unit is not Unit.RATIO or low > 0 else -room * 0.4, high + room, False)
+def y_scale(panel: Panel, area: Area) -> Scale:
+    """Choose a scale that shows the curve and the bounds: logarithmic for times over several powers of ten."""
+    values = [p.value for p in panel.points if p.value is not None and math.isfinite(p.value)]
+    limits = [b.limit.value for b in panel.bounds]
+    low, high = min(values + limits), max(values + limits)
+    positive = [v for v in values + limits if v > 0]
+    if panel.unit is Unit.WALL and positive and high / min(positive) > 30:
+        return Scale(min(positive) / 1.5, high * 1.5, area.bottom, area.top, log=True)
+    if panel.unit is not Unit.RATIO or low > 0.5 * high:
+        room = (high - low) * 0.15 or abs(high) * 0.1 or 1.0
+    else:
+        low, room = 0.0, high * 0.12 or 0.01
+    floor = low - room if low - room > 0 or (low < 0 and panel.unit is not Unit.RATIO) else -room * 0.4
+    return Scale(floor, high + room, area.bottom, area.top)
 
 
-def _ticks(low: float, high: float, log: bool, unit: Unit) -> list[float]:
-    from matplotlib.ticker import LogLocator, MaxNLocator
-
-    if log:
-        return [float(t) for t in LogLocator(numticks=4).tick_values(low, high) if low <= t <= high]
-    size = 1.0
-    if unit in (Unit.EVENT, Unit.WALL):
-        # Round numbers of the unit in which they are written.
-        size = next((s for s in (3600.0, 60.0, 1.0) if high >= 1.5 * s), 1e-3)
-    found = MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]).tick_values(low / size, high / size)
-    return [float(t) * size for t in found if low <= t * size <= high and (t >= 0 or low < -0.5 * high)]
+def y_ticks(y: Scale, unit: Unit) -> list[tuple[float, str]]:
+    """Return the values to write beside a panel, as text: times all in one unit, round in that unit."""
+    timed = unit in (Unit.EVENT, Unit.WALL)
+    if y.log:
+        return [(t, amount(t, unit)) for t in log_ticks(y.low, y.high, 3)]
+    size, suffix = next((s for s in _TIME_UNITS if y.high >= 1.5 * s[0]), _TIME_UNITS[-1]) if timed else (1.0, "")
+    most = 1.0 if unit is Unit.RATIO and y.high <= 1.2 else math.inf
+    values = [t for t in ticks(y.low / size, y.high / size, 4) if t <= most and (t >= 0 or y.low < -0.5 * y.high)]
+    return [(t * size, f"{t:.4g}{suffix}" if timed else amount(t, unit)) for t in values]
 
 
-def _runs(points: Sequence[Point]) -> list[tuple[list[float], list[float]]]:
-    """Split the curve where it has no value: what was not measured is not drawn."""
-    found: list[tuple[list[float], list[float]]] = []
+def _unbroken(points: Sequence[Point]) -> list[list[tuple[float, float]]]:
+    """Split the curve where it has no value: a stretch that was not measured is not drawn."""
+    found: list[list[tuple[float, float]]] = []
     begun = False
     for p in points:
         if p.value is None or not math.isfinite(p.value):
             begun = False
             continue
         if not begun:
-            found.append(([], []))
+            found.append([])
             begun = True
-        found[-1][0].append(p.hi_s)
-        found[-1][1].append(p.value)
+        found[-1].append((p.hi_s, p.value))
     return found
 
 
@@ -175,3 +191,48 @@ def _stretches(points: Sequence[Point]) -> list[tuple[float, float, bool | None,
                 found.append((p.lo_s, p.hi_s, p.good, p.why))
         before = p
     return found
+
+
+def draw_requests(canvas: Canvas, area: Area, journal: Journal) -> None:
+    """Draw requests per second, stacked by outcome."""
+    size_s = max(1.0, math.ceil((area.x.high - area.x.low) / MOST_BINS))
+    bins: dict[int, list[Answer]] = {}
+    for _, answer in journal.answers:
+        bins.setdefault(math.floor(answer.due_s / size_s), []).append(answer)
+    top = max(len(found) for found in bins.values()) / size_s
+    y = Scale(0.0, top * 1.08, area.bottom, area.top)
+    rounded = _leading_digit(top)
+    area.ticks(canvas, y, [(0.0, "0"), (rounded, f"{rounded:g}")])
+    area.title(canvas, "requests per second", "by when they were due")
+    seen: set[str] = set()
+    for k, found in sorted(bins.items()):
+        counts = {outcome: n for outcome, n in answers_by_outcome(found).items() if n}
+        seen.update(counts)
+        left, right = area.x(k * size_s), area.x((k + 1) * size_s)
+        if right - left < 0.5:
+            continue
+        gap = min(0.8, 0.1 * (right - left))
+        base = 0.0
+        for outcome in OUTCOMES:
+            rate = counts.get(outcome, 0) / size_s
+            if rate:
+                canvas.rect(left + gap, y(base + rate), right - left - 2 * gap, y(base) - y(base + rate), outcome)
+                base += rate
+        words = ", ".join(f"{n:,} {OUTCOME_WORDS[outcome]}" for outcome, n in counts.items())
+        tip = f"{k * size_s:g} s to {(k + 1) * size_s:g} s: {words}"
+        canvas.rect(left, area.top, right - left, area.bottom - area.top, None, tip)
+    _outcome_labels(canvas, area, [o for o in reversed(OUTCOMES) if o in seen or o == "right"])
+
+
+def _outcome_labels(canvas: Canvas, area: Area, outcomes: Sequence[str]) -> None:
+    for k, outcome in enumerate(outcomes):
+        y = area.top + 9 + 15.5 * k
+        canvas.rect(area.x.end + 8, y - 8, 9, 9, outcome, radius=1.5)
+        words = {"wrong": "silently wrong"}.get(outcome, OUTCOME_WORDS[outcome])
+        canvas.text(area.x.end + 21, y, words, "soft", 9.5)
+
+
+def _leading_digit(top: float) -> float:
+    """Round down to one leading digit, for the axis of rates."""
+    step = 10.0 ** math.floor(math.log10(max(top, 1)))
+    return math.floor(top / step) * step

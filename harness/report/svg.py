@@ -1,123 +1,114 @@
-"""A matplotlib figure turned into an SVG element for a page: no style attributes, colours by class, with tooltips.
+"""SVG for a page, written as text: rectangles, lines, texts, each with an optional tooltip.
 
-Pages are shown under policies that forbid inline styles, so every style becomes a presentation attribute, which such a
-policy lets through and which the page's own style sheet may override: that is how a drawing follows light and dark.
+Pages are shown under policies that forbid inline styles, so every colour is a presentation attribute, which such a
+policy lets through, and a class, by which the page's own style sheet overrides it: that is how a drawing follows light
+and dark. Colours are the names of the palette.
 """
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
-from xml.etree import ElementTree as ET
+import unicodedata
+from collections.abc import Iterable, Sequence
+from xml.sax.saxutils import escape
 
-from harness.report.palette import NAME_OF
+from harness.report.palette import LIGHT
 from harness.report.words import writable
 
-_SVG = "{http://www.w3.org/2000/svg}"
-_HREF = "{http://www.w3.org/1999/xlink}href"
-_FONT = re.compile(r"(?:(bold|\d{3}) )?([\d.]+)px ")
-_DEFAULTS = {("stroke-linejoin", "miter"), ("opacity", "1"), ("fill-opacity", "1"), ("stroke-opacity", "1")}
-_LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
+Path = Sequence[tuple[float, float]]
+_QUOTE = {'"': "&quot;"}
 
 
-@contextmanager
-def settings(salt: str) -> Iterator[None]:
-    """Set matplotlib up while a figure is made: the same ids each time, and a `$` in a name is a `$`."""
-    import matplotlib
+class Canvas:
+    """An SVG element in the making. Later shapes cover earlier ones."""
 
-    chosen: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": salt, "text.parse_math": False}
-    with matplotlib.rc_context(chosen), warnings.catch_warnings():
-        # Text is drawn by the reader's fonts; that the one it is measured with lacks a sign does not matter.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        yield
+    def __init__(self) -> None:
+        self._parts: list[str] = []
 
+    def rect(
+        self, x: float, y: float, width: float, height: float, colour: str | None, tip: str = "", radius: float = 0
+    ) -> None:
+        """Add a filled rectangle; without a colour it is invisible and only carries its tooltip."""
+        box = f'<rect x="{num(x)}" y="{num(y)}" width="{num(width)}" height="{num(height)}"'
+        rounded = f' rx="{num(radius)}"' if radius else ""
+        look = _fill(colour) if colour is not None else ' fill="none" pointer-events="all"'
+        self._add(f"{box}{rounded}{look}", "rect", tip)
 
-@dataclass
-class Drawing:
-    """A figure in the making: remembers which artist gets which tooltip."""
+    def outline(self, x: float, y: float, width: float, height: float, colour: str, tip: str = "") -> None:
+        """Add a dashed outline of a rectangle."""
+        box = f'<rect x="{num(x)}" y="{num(y)}" width="{num(width)}" height="{num(height)}" fill="none"'
+        self._add(f'{box}{_stroke(colour)} stroke-dasharray="3 2" pointer-events="all"', "rect", tip)
 
-    salt: str
-    titles: dict[str, str] = field(default_factory=dict)
+    def line(
+        self, x1: float, y1: float, x2: float, y2: float, colour: str, width: float = 1.0, dash: str = "", tip: str = ""
+    ) -> None:
+        """Add a straight line."""
+        self.curve([((x1, y1), (x2, y2))], colour, width, dash, tip)
 
-    def tip(self, artist: Any, text: str) -> Any:
-        """Give an artist a tooltip, which also tells those who do not see it what it is."""
-        gid = f"tip-{len(self.titles)}"
-        self.titles[gid] = text
-        artist.set_gid(gid)
-        return artist
+    def curve(self, paths: Iterable[Path], colour: str, width: float = 1.6, dash: str = "", tip: str = "") -> None:
+        """Add lines through points; each path begins anew. A path of one point is a dot."""
+        drawn = " ".join(_path(points) for points in paths if points)
+        if drawn:
+            dashes = f' stroke-dasharray="{dash}"' if dash else ""
+            ends = "" if dash else ' stroke-linecap="round"'
+            self._add(f'<path d="{drawn}" fill="none"{_stroke(colour, width)}{dashes}{ends}', "path", tip)
 
-    def svg(self, figure: Any, title: str, description: str) -> str:
-        """Return the figure as one `<svg>` element."""
-        written = io.StringIO()
-        with settings(self.salt):
-            figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
-        root = ET.fromstring(writable(written.getvalue()))  # noqa: S314  (our own output of a moment ago)
-        return self._finish(root, title, description)
+    def text(
+        self, x: float, y: float, words: str, colour: str, size: float, *,
+        bold: bool = False, anchor: str = "start", tip: str = "",
+    ) -> None:  # fmt: skip
+        """Add a text on its baseline."""
+        look = f'font-size="{num(size)}"' + (' font-weight="bold"' if bold else "")
+        where = f'x="{num(x)}" y="{num(y)}"' + (f' text-anchor="{anchor}"' if anchor != "start" else "")
+        self._add(f"<text {where} {look}{_fill(colour)}", "text", tip, words)
 
-    def _finish(self, root: ET.Element, title: str, description: str) -> str:
-        for parent in list(root.iter()):
-            for child in list(parent):
-                if child.tag.endswith("}metadata") or child.tag == f"{_SVG}style":
-                    parent.remove(child)
-        used = {e.get(_HREF, "")[1:] for e in root.iter()} | {
-            m for e in root.iter() for m in re.findall(r"url\(#([^)]+)\)", e.get("clip-path", ""))
-        }
-        for element in root.iter():
-            self._element(element, used)
-        width, height = (root.attrib.pop(k, "0").removesuffix("pt") for k in ("width", "height"))
-        root.attrib.update(
-            {
-                "class": "plot",
-                "role": "img",
-                "aria-label": writable(f"{title}. {description}"),
-                "stroke-linejoin": "round",
-            }
+    def svg(self, width: float, height: float, title: str, description: str) -> str:
+        """Return the element, with what it shows in words for those who do not see it."""
+        spoken = escape(writable(f"{title}. {description}"), _QUOTE)
+        size = f'viewBox="0 0 {num(width)} {num(height)}" width="{num(width)}" height="{num(height)}"'
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" role="img" aria-label="{spoken}" {size}'
+            f' font-family="system-ui, sans-serif" stroke-linejoin="round">'
         )
-        root.attrib.update({"width": width, "height": height, "font-family": "system-ui, sans-serif"})
-        ET.register_namespace("", _SVG[1:-1])
-        ET.register_namespace("xlink", _HREF[1 : _HREF.index("}")])
-        return ET.tostring(root, encoding="unicode")
+        words = f"<title>{_text(title)}</title><desc>{_text(description)}</desc>"
+        return "".join([head, words, *self._parts, "</svg>"])
 
-    def _element(self, element: ET.Element, used: set[str]) -> None:
-        gid = element.get("id", "")
-        if gid in self.titles:
-            tooltip = ET.Element(f"{_SVG}title")
-            tooltip.text = writable(self.titles[gid])
-            element.insert(0, tooltip)
-        if gid and gid not in used:
-            del element.attrib["id"]
-        style = element.attrib.pop("style", "")
-        for part in style.split(";"):
-            name, _, value = (s.strip() for s in part.partition(":"))
-            if name == "font":
-                _font(element, value)
-            elif name and (name, value) not in _DEFAULTS:
-                element.set(name, value)
-        classes = [f"{kind[0]}-{NAME_OF[element.get(kind, '')]}" for kind in ("fill", "stroke")
-                   if element.get(kind, "") in NAME_OF]  # fmt: skip
-        if element.tag == f"{_SVG}text" and not element.get("fill"):
-            classes.append("f-ink")
-        if classes:
-            element.set("class", " ".join(classes))
-        if "d" in element.attrib:
-            element.set("d", _LONG_NUMBER.sub(_shorten, " ".join(element.attrib["d"].split())))
-        element.tail = None
-        if element.text is not None and not element.text.strip():
-            element.text = None
+    def _add(self, opening: str, tag: str, tip: str, words: str = "") -> None:
+        inner = (f"<title>{_text(tip)}</title>" if tip else "") + (_text(words) if words else "")
+        self._parts.append(f"{opening}>{inner}</{tag}>" if inner else f"{opening}/>")
 
 
-def _font(element: ET.Element, value: str) -> None:
-    found = _FONT.match(value)
-    if found:
-        element.set("font-size", found[2])
-        if found[1] and found[1] != "400":
-            element.set("font-weight", found[1])
+def num(value: float) -> str:
+    """Write a length: a tenth of a unit is finer than any screen shows."""
+    text = f"{value:.1f}"
+    return text[:-2] if text.endswith(".0") else text
 
 
-def _shorten(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+def text_width(words: str, size: float) -> float:
+    """Return about how wide a text is in whatever font the reader has: rather too wide than too narrow."""
+    return size * sum(1.05 if unicodedata.east_asian_width(c) in "WF" else 0.6 for c in words)
+
+
+def fitting(words: str, width: float, size: float) -> str:
+    """Return the text, shortened with an ellipsis where it would be wider than that."""
+    while len(words) > 1 and text_width(words, size) > width:
+        words = words.removesuffix("…")[:-1].rstrip() + "…"
+    return words
+
+
+def _path(points: Path) -> str:
+    (x, y), *rest = points
+    if not rest:
+        return f"M{num(x)} {num(y)}h.1"
+    return f"M{num(x)} {num(y)}L" + " ".join(f"{num(px)} {num(py)}" for px, py in rest)
+
+
+def _fill(colour: str) -> str:
+    return f' class="f-{colour}" fill="{LIGHT[colour]}"'
+
+
+def _stroke(colour: str, width: float = 1.0) -> str:
+    return f' class="s-{colour}" stroke="{LIGHT[colour]}" stroke-width="{num(width)}"'
+
+
+def _text(words: str) -> str:
+    return escape(writable(words))

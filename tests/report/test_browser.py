@@ -91,6 +91,31 @@ def test_dark_and_light_differ_in_the_page_and_in_the_drawing(opened: Any) -> No
     assert all(light != dark for light, dark in zip(*seen, strict=True))
 
 
+OVERLAPS = """() => {
+  const plot = document.querySelector('svg.plot'), frame = plot.getBoundingClientRect();
+  const texts = [...plot.querySelectorAll('text')].map(t => {
+    const title = t.querySelector('title');
+    const words = t.textContent.slice(title ? title.textContent.length : 0);
+    return {words, box: t.getBoundingClientRect()};
+  });
+  const found = texts.filter(t => t.box.left < frame.left || t.box.right > frame.right + 0.5).map(t => t.words);
+  for (const [k, a] of texts.entries()) for (const b of texts.slice(k + 1)) {
+    const wide = Math.min(a.box.right, b.box.right) - Math.max(a.box.left, b.box.left);
+    const high = Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top);
+    // A line's box is higher than its letters.
+    if (wide > 0.5 && high > 3.5) found.push(`${a.words} / ${b.words}`);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("run", ALL)
+@pytest.mark.parametrize("width", [1180, 640])
+def test_texts_of_the_timeline_do_not_overlap(opened: Any, run: str, width: int) -> None:
+    page, _ = opened(f"{run}/report.html", width=width)
+    assert page.evaluate(OVERLAPS) == []
+
+
 def test_under_a_policy_without_styles_the_drawing_is_still_drawn(opened: Any) -> None:
     shown, odd = opened("fail/report.html", policy=JENKINS)
     assert odd == []

@@ -9,8 +9,7 @@ import pytest
 from made_runs import ALL, END_S, HOSTILE, Tape, failing, interrupted, passing, plan, polls, sabotaged, unknown
 
 from harness.model.readings import Alert, AlertsSeen
-from harness.report.figure import run_svg
-from harness.report.lanes import lane_rows
+from harness.report.figure import lane_rows, run_svg
 from harness.report.palette import LIGHT
 from harness.report.panels import panels
 from harness.report.spans import MOST_LANES, alert_lanes, extent, fault_lanes, markers
@@ -132,8 +131,8 @@ def test_each_probe_of_a_clause_has_one_panel_with_all_its_bounds() -> None:
     assert shown[0].points[-1].hi_s <= END_S
 
 
-def test_breaches_and_blind_stretches_have_tooltips() -> None:
+def test_breaches_and_inconclusive_stretches_have_tooltips() -> None:
     said = titles(run_svg(*passing()))
-    assert any(t.startswith("feature_age_p99 breaches") for t in said)
+    assert any(t.startswith("feature_age_p99: breaches its bound") for t in said)
     assert any("timed out after 500 ms" in t for t in said)
     assert any(re.match(r"9 s to 10 s: \d+ correct", t) for t in said)
