@@ -1,6 +1,6 @@
 """`python -m benchmarks.proxy [--quick] [--json FILE]`: the table, ours beside Toxiproxy's, with ratios.
 
-All of it is measured in one run, the arms taking turns, and each figure is the median of its rounds.
+Everything is measured in one run, the arms in turns, and each figure is the median of its rounds.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from benchmarks.proxy.arms import Arm, started, toxiproxy_server
 
 
 @dataclass(frozen=True)
-class Line:
+class ProxyFigure:
     """One line of the table; a ratio is ours over theirs."""
 
     measure: str
@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured."""
+    """How much to measure."""
 
     rounds: int
     bulk_bytes: int
@@ -53,14 +53,14 @@ def _medians(arms: list[Arm], rounds: int, measure: Callable[[Arm], float]) -> d
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
-def _line(measure: str, unit: str, got: dict[str, float], bound: str, direct: float | None = None) -> Line:
+def _line(measure: str, unit: str, got: dict[str, float], bound: str, direct: float | None = None) -> ProxyFigure:
     ratio = got["ours"] / got["theirs"] if got["theirs"] else float("inf")
     kind, _, limit = bound.partition(" ")
     met = ratio >= float(limit) if kind == "≥" else ratio <= float(limit)
-    return Line(measure, unit, direct, got["theirs"], got["ours"], ratio, bound, met)
+    return ProxyFigure(measure, unit, direct, got["theirs"], got["ours"], ratio, bound, met)
 
 
-def bulk(arms: list[Arm], size: Size) -> list[Line]:
+def bulk(arms: list[Arm], size: Size) -> list[ProxyFigure]:
     lines = []
     cpu: dict[str, list[float]] = {arm.name: [] for arm in arms}
     with loads.far_end("sink") as sink:
@@ -90,8 +90,8 @@ def bulk(arms: list[Arm], size: Size) -> list[Line]:
     return lines
 
 
-def trips(arms: list[Arm], size: Size) -> list[Line]:
-    """What is added to a round trip: in each round, each arm's time minus that of no proxy at all."""
+def trips(arms: list[Arm], size: Size) -> list[ProxyFigure]:
+    """The added round trip: in each round, each arm's time minus that without a proxy."""
     added: dict[tuple[str, float], list[float]] = {}
     bare: dict[float, list[float]] = {0.5: [], 0.99: []}
     with loads.on_one_core(), loads.far_end("echo") as echo:
@@ -112,7 +112,7 @@ def trips(arms: list[Arm], size: Size) -> list[Line]:
     return lines
 
 
-def others(arms: list[Arm], size: Size) -> list[Line]:
+def others(arms: list[Arm], size: Size) -> list[ProxyFigure]:
     with loads.far_end("echo") as echo:
 
         def late(arm: Arm) -> float:
@@ -130,7 +130,7 @@ def others(arms: list[Arm], size: Size) -> list[Line]:
         ]
 
 
-def idle(size: Size) -> list[Line]:
+def idle(size: Size) -> list[ProxyFigure]:
     lines = []
     with loads.far_end("echo") as echo:
         for count in size.idle:
@@ -150,7 +150,7 @@ def idle(size: Size) -> list[Line]:
     return lines
 
 
-def table(lines: list[Line]) -> str:
+def table(lines: list[ProxyFigure]) -> str:
     rows = [("measure", "unit", "direct", "Toxiproxy 2.12", "ours", "ratio", "to reach", "")]
     for line in lines:
         direct = "" if line.direct is None else f"{line.direct:.2f}"
@@ -183,7 +183,7 @@ def main() -> int:
         return 2
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     size = QUICK if given.quick else FULL
-    lines: list[Line] = []
+    lines: list[ProxyFigure] = []
     with started("theirs") as theirs, started("ours") as ours:
         arms = [theirs, ours]
         for name, part in (("bulk", bulk), ("trips", trips), ("others", others)):

@@ -1,4 +1,4 @@
-"""The arms of the benchmark: ours, Toxiproxy's server, and no proxy at all. Each proxy runs in a process of its own."""
+"""The arms of the benchmark: ours, Toxiproxy's server, and no proxy at all. Each proxy runs in its own process."""
 
 import contextlib
 import json
@@ -60,7 +60,7 @@ class Arm:
 
 
 def toxiproxy_server() -> str | None:
-    """Where Toxiproxy's server is: named by the environment, in the checkout's .bin, or on the path."""
+    """Toxiproxy's server: named by the environment, in the checkout's .bin, or on the path."""
     named = os.environ.get("TOXIPROXY_SERVER")
     if named:
         return named
@@ -70,7 +70,7 @@ def toxiproxy_server() -> str | None:
 
 @contextlib.contextmanager
 def started(name: str) -> Iterator[Arm]:
-    """An arm, up and answering."""
+    """An arm that is up and answers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     if name == "ours":

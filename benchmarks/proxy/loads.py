@@ -1,7 +1,6 @@
 """What is sent through the proxies: bulk bytes, small round trips, idle connections, new connections.
 
-The far end is a process of its own, so that on two cores neither it nor the sender shares an interpreter with the
-other. Nothing here looks at the proxy.
+The far end runs in another process, so that it and the sender do not share an interpreter.
 """
 
 import contextlib
@@ -13,12 +12,12 @@ import time
 from collections.abc import Iterator
 
 BULK = 1 << 20
-Place = tuple[str, int]
+Address = tuple[str, int]
 _FORK = multiprocessing.get_context("fork")
 
 
 def _sink(listener: socket.socket) -> None:
-    """Throws away what comes: after as many bytes as the first eight say, it sends one back."""
+    """Drops what it receives; after as many bytes as the first eight announce, it sends one back."""
     poll, left, buffer = select.epoll(), {}, bytearray(BULK)
     poll.register(listener, select.EPOLLIN)
     open_: dict[int, socket.socket] = {}
@@ -72,9 +71,9 @@ def _echo(listener: socket.socket) -> None:
 def on_one_core() -> Iterator[None]:
     """This process, and those it forks, on one core only.
 
-    Two processes that talk in turn take 15 µs a round trip when the scheduler happens to put them on one core, and 50
-    when on two, and it changes its mind from run to run. Both ends of the round trips are therefore kept together,
-    while the proxies go where they like; or the difference of two arms would be that of two placements.
+    A round trip between two processes takes 15 µs when the scheduler puts them on one core, and 50 on two, which varies
+    from run to run. So both ends are kept on one core, while the proxies run anywhere; else the difference of two arms
+    would be that of two placements.
     """
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
@@ -85,8 +84,8 @@ def on_one_core() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def far_end(kind: str) -> Iterator[Place]:
-    """An upstream in a process of its own."""
+def far_end(kind: str) -> Iterator[Address]:
+    """An upstream in another process."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     process = _FORK.Process(target=_sink if kind == "sink" else _echo, args=(listener,), daemon=True)
     process.start()
@@ -98,8 +97,8 @@ def far_end(kind: str) -> Iterator[Place]:
         listener.close()
 
 
-def bulk_gb_s(place: Place, connections: int, total_bytes: int) -> float:
-    """Gigabytes a second through so many connections at once, from the first byte to the last one's receipt."""
+def bulk_gb_s(place: Address, connections: int, total_bytes: int) -> float:
+    """Gigabytes per second through a number of connections at once, from the first byte sent to the last received."""
     socks = [socket.create_connection(place) for _ in range(connections)]
     payload, share = memoryview(bytes(BULK)), total_bytes // connections
     poll, by_fd, left = select.epoll(), {}, {}
@@ -128,8 +127,8 @@ def bulk_gb_s(place: Place, connections: int, total_bytes: int) -> float:
     return total_bytes / took_s / 1e9
 
 
-def round_trips_us(place: Place, count: int, size: int = 200) -> list[float]:
-    """Sorted times of so many round trips, one after the other, in microseconds."""
+def round_trips_us(place: Address, count: int, size: int = 200) -> list[float]:
+    """Sorted times of a number of round trips, one after the other, in microseconds."""
     taken: list[float] = []
     payload = os.urandom(size)
     with socket.create_connection(place) as sock:
@@ -146,8 +145,8 @@ def round_trips_us(place: Place, count: int, size: int = 200) -> list[float]:
     return sorted(taken)
 
 
-def connects_per_s(place: Place, count: int) -> float:
-    """New connections a second, each opened, used for one byte there and back, and closed."""
+def connects_per_s(place: Address, count: int) -> float:
+    """New connections per second, each opened, used for one byte there and back, and closed."""
     began = time.perf_counter()
     for _ in range(count):
         with socket.create_connection(place) as sock:
@@ -157,8 +156,8 @@ def connects_per_s(place: Place, count: int) -> float:
 
 
 @contextlib.contextmanager
-def idle(place: Place, count: int) -> Iterator[None]:
-    """So many connections, each used once and then left alone."""
+def idle(place: Address, count: int) -> Iterator[None]:
+    """A number of connections, each used once and then idle."""
     socks = []
     try:
         for _ in range(count):

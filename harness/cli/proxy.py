@@ -9,7 +9,7 @@ import click
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def proxy(arguments: tuple[str, ...]) -> int:
     """The fault proxy as a program."""
-    from harness.proxy.command import main
+    from harness.proxy.server import main
 
     try:
         return main(list(arguments))

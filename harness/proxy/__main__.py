@@ -2,6 +2,6 @@
 
 import sys
 
-from harness.proxy.command import main
+from harness.proxy.server import main
 
 sys.exit(main())

@@ -1,7 +1,7 @@
-"""Addresses as Toxiproxy writes them: `host:port`, `[v6]:port`, `:port`; and looking names up without blocking.
+"""Addresses as Toxiproxy writes them: `host:port`, `[v6]:port`, `:port`; and name lookups that do not block.
 
-A numeric address is ready at once. A name is looked up in a thread of its own, since a slow name server must stop
-nobody; what is found is kept for a short while.
+A numeric address is ready at once. A name is looked up in another thread, since a slow name server must delay nothing
+else; the result is cached for a few seconds.
 """
 
 import contextlib
@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-Place = tuple[int, Any]  # address family, socket address
-_KEEP_S = 5.0
+SocketAddress = tuple[int, Any]  # address family, and the address as the socket module takes it
+_CACHE_S = 5.0
 
 
 class AddressError(ValueError):
-    """An address that cannot be one; the message is worded as Toxiproxy words it."""
+    """An invalid address; the message is worded as Toxiproxy words it."""
 
 
 def split(address: str) -> tuple[str, str]:
@@ -46,8 +46,8 @@ def port_number(port: str) -> int:
     raise AddressError(f"lookup tcp/{port}: unknown port")
 
 
-def numeric(host: str, port: int) -> list[Place] | None:
-    """The places of a host that need no looking up; None when it is a name."""
+def numeric(host: str, port: int) -> list[SocketAddress] | None:
+    """The socket addresses of a host that needs no lookup; None when it is a name."""
     if not host and socket.has_dualstack_ipv6():
         return [(socket.AF_INET6, ("::", port))]
     if not host:
@@ -63,13 +63,13 @@ def numeric(host: str, port: int) -> list[Place] | None:
     return [(info[0], info[4]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
-def shown(place: Any) -> str:
-    host, port = place[0], place[1]
+def as_text(address: Any) -> str:
+    host, port = address[0], address[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-class NotYetKnown(Exception):  # noqa: N818 - a request to wait, not an error
-    """A name that must be looked up first; do again what raised this when it has been."""
+class LookupNeeded(Exception):  # noqa: N818 - a request to wait, not an error
+    """A name must be looked up first; do again what raised this when it has been."""
 
     def __init__(self, host: str) -> None:
         super().__init__(host)
@@ -77,32 +77,32 @@ class NotYetKnown(Exception):  # noqa: N818 - a request to wait, not an error
 
 
 class Resolver:
-    """Looks names up in a thread that is started when the first one is asked for."""
+    """Looks names up in threads, which are started when first needed."""
 
     def __init__(self, now: Callable[[], float], post: Callable[[Callable[[], None]], None]) -> None:
         self._now = now
         self._post = post
-        self._known: dict[str, tuple[float, list[Place] | str]] = {}
+        self._known: dict[str, tuple[float, list[SocketAddress] | str]] = {}
         self._waiting: dict[str, list[Callable[[], None]]] = {}
-        self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def known(self, address: str) -> list[Place]:
-        """Where an address is; NotYetKnown when it has to be asked for first, AddressError when it is nowhere."""
+    def resolve(self, address: str) -> list[SocketAddress]:
+        """The socket addresses of an address; LookupNeeded when its name must be looked up first, else AddressError."""
         host, port_text = split(address)
         port = port_number(port_text)
-        places = numeric(host, port)
-        if places is not None:
-            return places
+        addresses = numeric(host, port)
+        if addresses is not None:
+            return addresses
         until, answer = self._known.get(host, (0.0, ""))
         if self._now() >= until:
-            raise NotYetKnown(host)
+            raise LookupNeeded(host)
         if isinstance(answer, str):
             raise AddressError(answer)
-        return [(family, (place[0], port, *place[2:])) for family, place in answer]
+        return [(family, (found[0], port, *found[2:])) for family, found in answer]
 
-    def ask(self, host: str, then: Callable[[], None]) -> None:
-        """Look a name up and call back, in the loop's thread, when the answer is known."""
+    def look_up(self, host: str, then: Callable[[], None]) -> None:
+        """Look a name up, and then call back in the loop's thread."""
         waiting = self._waiting.setdefault(host, [])
         waiting.append(then)
         if len(waiting) > 1:
@@ -111,30 +111,30 @@ class Resolver:
             thread = threading.Thread(target=self._work, name="harness-proxy-names", daemon=True)
             self._threads.append(thread)
             thread.start()
-        self._asked.put(host)
+        self._queue.put(host)
 
-    def look_up(self, host: str) -> None:
-        """The same, waiting for the answer: for the start of a program only."""
-        self._learnt(host, _found(host))
+    def look_up_now(self, host: str) -> None:
+        """The same, blocking: for the start of the program only."""
+        self._add(host, _lookup(host))
 
     def close(self) -> None:
         for _ in self._threads:
-            self._asked.put(None)
+            self._queue.put(None)
 
     def _work(self) -> None:
-        while (host := self._asked.get()) is not None:
-            answer = _found(host)
-            self._post(lambda host=host, answer=answer: self._learnt(host, answer))  # type: ignore[misc]
+        while (host := self._queue.get()) is not None:
+            answer = _lookup(host)
+            self._post(lambda host=host, answer=answer: self._add(host, answer))  # type: ignore[misc]
 
-    def _learnt(self, host: str, answer: list[Place] | str) -> None:
+    def _add(self, host: str, answer: list[SocketAddress] | str) -> None:
         if len(self._known) > 256:
             self._known.clear()
-        self._known[host] = (self._now() + _KEEP_S, answer)
+        self._known[host] = (self._now() + _CACHE_S, answer)
         for then in self._waiting.pop(host, []):
             then()
 
 
-def _found(host: str) -> list[Place] | str:
+def _lookup(host: str) -> list[SocketAddress] | str:
     try:
         return [(info[0], info[4]) for info in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError):

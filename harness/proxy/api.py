@@ -1,22 +1,22 @@
-"""Toxiproxy's HTTP API: which path and verb does what to the registry, with its statuses and bodies."""
+"""Toxiproxy's HTTP API: the routes, each with its operation on the registry, its statuses and bodies."""
 
 from collections.abc import Callable
 from typing import Any
 
-from harness.proxy import entries, metrics, wire
-from harness.proxy.httpd import PLAIN, HttpResponse, Request
-from harness.proxy.registry import Registry
+from harness.proxy import entries, journal, wire
+from harness.proxy.httpd import PLAIN, HttpRequest, HttpResponse
+from harness.proxy.registry import ProxyRegistry
 from harness.proxy.wire import ApiError
 
-VERSION = "2.12.0"  # the version of Toxiproxy whose API this is; clients look at it
+VERSION = "2.12.0"  # the version of Toxiproxy whose API this is; clients check it
 
-_Call = Callable[[Request, list[str]], HttpResponse]
+_Call = Callable[[HttpRequest, list[str]], HttpResponse]
 
 
 class Api:
-    """Answers requests."""
+    """Calls the operation that a request names."""
 
-    def __init__(self, registry: Registry, *, with_metrics: bool = False) -> None:
+    def __init__(self, registry: ProxyRegistry, *, with_metrics: bool = False) -> None:
         self.registry = registry
         self._routes: dict[str, dict[str, _Call]] = {
             "/reset": {"POST": self._reset},
@@ -39,136 +39,136 @@ class Api:
         if with_metrics:
             self._routes["/metrics"] = {"GET": self._metrics}
 
-    def __call__(self, request: Request) -> HttpResponse:
+    def __call__(self, request: HttpRequest) -> HttpResponse:
         names = request.path.split("/")[1:]
         pattern = "".join("/*" if place in (1, 3) else f"/{name}" for place, name in enumerate(names))
         verbs = self._routes.get(pattern) if all(names) else None
         if verbs is None:
-            return _plain(404, b"404 page not found\n")
+            return _text(404, b"404 page not found\n")
         call = verbs.get(request.method)
         if call is None:
             return HttpResponse(405, content_type="")
         if request.headers.get("user-agent", "").startswith("Mozilla/"):
-            return _plain(403, b"User agent not allowed\n")
+            return _text(403, b"User agent not allowed\n")
         try:
             return call(request, names)
         except ApiError as error:
-            return _plain(error.status, wire.written({"error": error.message, "status": error.status}) + b"\n")
+            return _text(error.status, wire.dump({"error": error.message, "status": error.status}) + b"\n")
 
     # Proxies.
 
-    def _index(self, _request: Request, _names: list[str]) -> HttpResponse:
+    def _index(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
         proxies = self.registry.proxies
-        return _json(200, {name: proxies[name].shown() for name in sorted(proxies)})
+        return _json(200, {name: proxies[name].as_json() for name in sorted(proxies)})
 
-    def _create(self, request: Request, _names: list[str]) -> HttpResponse:
+    def _create(self, request: HttpRequest, _names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         proxy = self.registry.create(wire.read(request.body), warnings)
-        return _json(201, proxy.shown(), warnings)
+        return _json(201, proxy.as_json(), warnings)
 
-    def _populate(self, request: Request, _names: list[str]) -> HttpResponse:
+    def _populate(self, request: HttpRequest, _names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         try:
             proxies, error = self.registry.populate(wire.read(request.body), warnings)
         except ApiError as failed:
             proxies, error = None, failed
-        shown: dict[str, Any] = {} if error is None else {"error": error.message, "status": error.status}
-        shown["proxies"] = None if proxies is None else [proxy.shown() for proxy in proxies]
-        return _json(201 if error is None else error.status, shown, warnings)
+        fields: dict[str, Any] = {} if error is None else {"error": error.message, "status": error.status}
+        fields["proxies"] = None if proxies is None else [proxy.as_json() for proxy in proxies]
+        return _json(201 if error is None else error.status, fields, warnings)
 
-    def _show(self, _request: Request, names: list[str]) -> HttpResponse:
-        return _json(200, self.registry.get(names[1]).shown())
+    def _show(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
+        return _json(200, self.registry.get(names[1]).as_json())
 
-    def _update(self, request: Request, names: list[str]) -> HttpResponse:
+    def _update(self, request: HttpRequest, names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         proxy = self.registry.get(names[1])
         self.registry.update(proxy, wire.read(request.body), warnings)
-        return _json(200, proxy.shown(), warnings)
+        return _json(200, proxy.as_json(), warnings)
 
-    def _delete(self, _request: Request, names: list[str]) -> HttpResponse:
+    def _delete(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
         self.registry.delete(self.registry.get(names[1]))
         return HttpResponse(204)
 
     # Toxics.
 
-    def _toxics(self, _request: Request, names: list[str]) -> HttpResponse:
-        return _json(200, [toxic.shown() for toxic in self.registry.get(names[1]).ordered_toxics()])
+    def _toxics(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
+        return _json(200, [toxic.as_json() for toxic in self.registry.get(names[1]).ordered_toxics()])
 
-    def _add_toxic(self, request: Request, names: list[str]) -> HttpResponse:
+    def _add_toxic(self, request: HttpRequest, names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         toxic = self.registry.add_toxic(self.registry.get(names[1]), wire.read(request.body), warnings)
-        return _json(200, toxic.shown(), warnings)
+        return _json(200, toxic.as_json(), warnings)
 
-    def _show_toxic(self, _request: Request, names: list[str]) -> HttpResponse:
-        return _json(200, self.registry.toxic(self.registry.get(names[1]), names[3]).shown())
+    def _show_toxic(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
+        return _json(200, self.registry.toxic(self.registry.get(names[1]), names[3]).as_json())
 
-    def _change_toxic(self, request: Request, names: list[str]) -> HttpResponse:
+    def _change_toxic(self, request: HttpRequest, names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         proxy = self.registry.get(names[1])
         toxic = self.registry.toxic(proxy, names[3])
         self.registry.change_toxic(proxy, toxic, wire.read(request.body), warnings)
-        return _json(200, toxic.shown(), warnings)
+        return _json(200, toxic.as_json(), warnings)
 
-    def _remove_toxic(self, _request: Request, names: list[str]) -> HttpResponse:
+    def _remove_toxic(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
         proxy = self.registry.get(names[1])
         self.registry.remove_toxic(proxy, self.registry.toxic(proxy, names[3]))
         return HttpResponse(204)
 
     # The server.
 
-    def _reset(self, _request: Request, _names: list[str]) -> HttpResponse:
+    def _reset(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
         failed = self.registry.reset()
         if not failed:
             return HttpResponse(204)
-        why = "; ".join(f"{name}: {reason}" for name, reason in sorted(failed.items()))
-        return _json(500, {"error": f"could not start {why}", "status": 500, "failed": failed})
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(failed.items()))
+        return _json(500, {"error": f"could not start {reasons}", "status": 500, "failed": failed})
 
-    def _version(self, _request: Request, _names: list[str]) -> HttpResponse:
+    def _version(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
         return HttpResponse(200, f'{{"version": "{VERSION}"}}\n'.encode(), "application/json;charset=utf-8")
 
-    def _journal(self, request: Request, _names: list[str]) -> HttpResponse:
+    def _journal(self, request: HttpRequest, _names: list[str]) -> HttpResponse:
         name, _, number = request.query.partition("=")
         since = int(number) if name == "since" and number.isascii() and number[:18].isdigit() else 0
-        return _json(200, self.registry.journal.shown(self.registry, since))
+        return _json(200, self.registry.journal.as_json(self.registry.proxies, since))
 
-    def _metrics(self, _request: Request, _names: list[str]) -> HttpResponse:
-        return HttpResponse(200, metrics.text(self.registry).encode("utf-8", "replace"), metrics.CONTENT_TYPE)
+    def _metrics(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
+        text = journal.metrics(self.registry.proxies)
+        return HttpResponse(200, text.encode("utf-8", "replace"), journal.METRICS_CONTENT_TYPE)
 
     # Leases.
 
-    def _leases(self, _request: Request, _names: list[str]) -> HttpResponse:
-        leases = self.registry.leases
-        return _json(200, {name: leases.shown(lease) for name, lease in sorted(leases.leases.items())})
+    def _leases(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
+        return _json(200, self.registry.leases.all_as_json())
 
-    def _create_lease(self, request: Request, _names: list[str]) -> HttpResponse:
+    def _create_lease(self, request: HttpRequest, _names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         leases = self.registry.leases
         lease = leases.create(*entries.lease(wire.read(request.body), warnings))
-        return _json(201, leases.shown(lease), warnings)
+        return _json(201, leases.as_json(lease), warnings)
 
-    def _show_lease(self, _request: Request, names: list[str]) -> HttpResponse:
+    def _show_lease(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
         leases = self.registry.leases
-        return _json(200, leases.shown(leases.get(names[1])))
+        return _json(200, leases.as_json(leases.get(names[1])))
 
-    def _renew_lease(self, request: Request, names: list[str]) -> HttpResponse:
+    def _renew_lease(self, request: HttpRequest, names: list[str]) -> HttpResponse:
         warnings: list[str] = []
         leases = self.registry.leases
         lease = leases.get(names[1])
         leases.renew(lease, entries.lease(wire.read(request.body or b"null"), warnings)[1])
-        return _json(200, leases.shown(lease), warnings)
+        return _json(200, leases.as_json(lease), warnings)
 
-    def _end_lease(self, _request: Request, names: list[str]) -> HttpResponse:
+    def _end_lease(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
         leases = self.registry.leases
-        leases.end(leases.get(names[1]), "asked")
+        leases.end(leases.get(names[1]), "requested")
         return HttpResponse(204)
 
 
-def _plain(status: int, body: bytes) -> HttpResponse:
-    """An error: Toxiproxy sends its JSON as plain text."""
-    return HttpResponse(status, body, PLAIN, {"X-Content-Type-Options": "nosniff"})
+def _text(status: int, body: bytes) -> HttpResponse:
+    """An error; Toxiproxy sends the JSON of errors as plain text."""
+    return HttpResponse(status, body, PLAIN, ("X-Content-Type-Options: nosniff",))
 
 
 def _json(status: int, value: dict[str, Any] | list[Any], warnings: list[str] | None = None) -> HttpResponse:
     if warnings and isinstance(value, dict):
         value = {**value, "warnings": warnings}
-    return HttpResponse(status, wire.written(value))
+    return HttpResponse(status, wire.dump(value))

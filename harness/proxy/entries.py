@@ -1,40 +1,38 @@
-"""What a request body says of a proxy, a toxic or a lease: read, checked, and given defaults.
+"""Proxies, toxics and leases in request bodies: parsed, validated, and given defaults.
 
-Errors carry Toxiproxy's statuses and words; what is unknown is ignored, as there, but told of in the warnings.
+Errors carry Toxiproxy's statuses and texts; unknown fields are ignored, as there, but reported as warnings.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from harness.proxy import wire
-from harness.proxy.chance import Chance
-from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, Toxic
+from harness.proxy.leases import Lifetime
+from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, SeededChoice, Toxic
 from harness.proxy.toxics import TOXICS
 from harness.proxy.toxics.stage import Stage, ValueRefusedError
 from harness.proxy.wire import ApiError, bad_body
 
-_CLAIM: dict[str, type] = {"ttl": int, "lease": str}
-_PROXY: dict[str, type] = {"name": str, "listen": str, "upstream": str, "enabled": bool, "toxics": list, **_CLAIM}
-_TOXIC: dict[str, type] = {"name": str, "type": str, "stream": str, "toxicity": float, "attributes": object, **_CLAIM}
-# Fields of answers, ours and Toxiproxy's, that a client may send back: nothing to warn of.
-_SHOWN = ("expires_in", "warnings", "Logger")
+_ENDS: dict[str, type] = {"ttl": int, "lease": str}
+_PROXY: dict[str, type] = {"name": str, "listen": str, "upstream": str, "enabled": bool, "toxics": list, **_ENDS}
+_TOXIC: dict[str, type] = {
+    "name": str,
+    "type": str,
+    "stream": str,
+    "toxicity": float,
+    "attributes": object,
+    **_ENDS,
+}
+# Fields of responses, ours and Toxiproxy's, that a client may send back: no warning.
+_ECHOED = ("expires_in", "warnings", "Logger")
 _DAY_MS = 86_400_000
 
 
-@dataclass(frozen=True)
-class Term:
-    """For how long something is to last: a time of its own, or as long as a lease."""
-
-    ttl_ms: int | None
-    lease: str | None
-
-
 def proxy(body: Any, warnings: list[str]) -> dict[str, Any]:
-    return wire.fields(body, _PROXY, "Proxy", warnings, _SHOWN)
+    return wire.fields(body, _PROXY, "Proxy", warnings, _ECHOED)
 
 
 def whole_proxy(body: Any, warnings: list[str], where: str = "") -> dict[str, Any]:
-    """The fields of a proxy that is to be made."""
+    """The fields of a proxy to create."""
     given = proxy(body, warnings)
     for name in ("name", "upstream"):
         if not given.get(name):
@@ -45,14 +43,14 @@ def whole_proxy(body: Any, warnings: list[str], where: str = "") -> dict[str, An
 def populated(body: Any, warnings: list[str]) -> list[dict[str, Any]]:
     if body is not None and not isinstance(body, list):
         raise bad_body("json: cannot unmarshal object into Go value of type []Proxy")
-    for entry in body or []:  # whether they are proxies at all is looked at before what is missing
+    for entry in body or []:  # kinds are checked before missing fields
         proxy(entry, [])
     return [whole_proxy(entry, warnings, f" at proxy {number}") for number, entry in enumerate(body or [], 1)]
 
 
-def toxic(body: Any, proxy_name: str, taken: set[str], seed: int, warnings: list[str]) -> tuple[Toxic, Term | None]:
-    """A toxic that is to be made."""
-    given = wire.fields(body, _TOXIC, "ToxicWrapper", warnings, _SHOWN)
+def toxic(body: Any, proxy_name: str, taken: set[str], seed: int, warnings: list[str]) -> tuple[Toxic, Lifetime | None]:
+    """A toxic to create."""
+    given = wire.fields(body, _TOXIC, "ToxicWrapper", warnings, _ECHOED)
     stream = given.get("stream", DOWNSTREAM).lower()
     if stream not in (UPSTREAM, DOWNSTREAM):
         raise ApiError("stream was invalid, can be either upstream or downstream", 400)
@@ -66,28 +64,27 @@ def toxic(body: Any, proxy_name: str, taken: set[str], seed: int, warnings: list
     defaults = {attribute.name: attribute.default for attribute in kind.attributes}
     values = _values(kind, given.get("attributes"), defaults, warnings)
     toxicity = _toxicity(given.get("toxicity", 1.0), warnings)
-    made = Toxic(name, kind, type_, stream, toxicity, values, Chance(seed, proxy_name, name))
-    return made, term(given)
+    return Toxic(name, type_, stream, toxicity, values, SeededChoice(seed, proxy_name, name)), lifetime(given)
 
 
-def change(toxic: Toxic, body: Any, warnings: list[str]) -> tuple[dict[str, Any], float, Term | None]:
-    """What a toxic's attributes and toxicity are to be."""
-    given = wire.fields(body, _TOXIC, "ToxicWrapper", warnings, _SHOWN)
-    values = _values(toxic.kind, given.get("attributes"), toxic.values, warnings)
-    return values, _toxicity(given.get("toxicity", toxic.toxicity), warnings), term(given)
+def change(toxic: Toxic, body: Any, warnings: list[str]) -> tuple[dict[str, Any], float, Lifetime | None]:
+    """The new attributes, toxicity and lifetime of a toxic."""
+    given = wire.fields(body, _TOXIC, "ToxicWrapper", warnings, _ECHOED)
+    values = _values(TOXICS[toxic.type], given.get("attributes"), toxic.values, warnings)
+    return values, _toxicity(given.get("toxicity", toxic.toxicity), warnings), lifetime(given)
 
 
 def lease(body: Any, warnings: list[str]) -> tuple[str, int | None]:
     """Name and ttl of a lease."""
-    given = wire.fields(body, {"name": str, "ttl": int}, "Lease", warnings, _SHOWN)
+    given = wire.fields(body, {"name": str, "ttl": int}, "Lease", warnings, _ECHOED)
     return given.get("name", ""), _ttl(given)
 
 
-def term(given: dict[str, Any]) -> Term | None:
+def lifetime(given: dict[str, Any]) -> Lifetime | None:
     if given.get("lease") and "ttl" in given:
         raise ApiError("ttl and lease exclude each other", 400)
     if given.get("lease") or "ttl" in given:
-        return Term(_ttl(given), given.get("lease"))
+        return Lifetime(_ttl(given), given.get("lease"))
     return None
 
 
@@ -100,9 +97,9 @@ def _ttl(given: dict[str, Any]) -> int | None:
 
 def _values(kind: type[Stage], given: Any, current: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
     known: dict[str, type] = {attribute.name: object for attribute in kind.attributes}
-    strange: list[str] = []
-    found = wire.fields(given, known, "attributes", strange)
-    warnings.extend(text.replace("unknown field", "unknown attribute", 1) for text in strange)
+    unknown: list[str] = []
+    found = wire.fields(given, known, "attributes", unknown)
+    warnings.extend(text.replace("unknown field", "unknown attribute", 1) for text in unknown)
     values = dict(current)
     try:
         for attribute in kind.attributes:

@@ -1,63 +1,68 @@
-"""What lasts only as long as somebody cares: toxics, proxies and downs with a time to live, or on a lease.
+"""Time limits on toxics, proxies and downtimes: a time to live each, or a lease that holds several.
 
-A lease is renewed by its owner; when the owner dies, it runs out, and all that was put in under it is undone. A time
-to live is the same for one thing alone. What carries neither stays until it is removed.
+The owner of a lease renews it; when the owner dies, the lease expires and everything created under it is undone. A time
+to live is the same for one thing alone. What has neither stays until it is removed.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from harness.proxy.entries import Term
 from harness.proxy.loop import Loop, Timer
 from harness.proxy.wire import ApiError
 
 
-class Claim:
-    """One thing's hold on existence: `undo` is called when it runs out."""
+class Lifetime(NamedTuple):
+    """How long something is to last: a time to live, or as long as a lease."""
 
-    __slots__ = ("lease", "leases", "name", "timer", "ttl_ms", "undo", "until")
+    ttl_ms: int | None
+    lease: str | None
 
-    def __init__(self, leases: "Leases", term: Term, name: str, undo: Callable[[str], None]) -> None:
-        self.leases = leases
+
+class Expiry:
+    """The end of one thing's lifetime: calls `undo` when its time to live or its lease expires."""
+
+    __slots__ = ("_leases", "_timer", "_ttl_ms", "_until", "lease", "name", "undo")
+
+    def __init__(self, leases: "Leases", lifetime: Lifetime, name: str, undo: Callable[[str], None]) -> None:
+        self._leases = leases
         self.name = name
         self.undo = undo
-        self.ttl_ms = term.ttl_ms
-        self.lease = leases.get(term.lease) if term.lease else None
-        self.timer: Timer | None = None
-        self.until = 0.0
+        self.lease = leases.get(lifetime.lease) if lifetime.lease else None
+        self._ttl_ms = lifetime.ttl_ms
+        self._timer: Timer | None = None
+        self._until = 0.0
         if self.lease is not None:
-            self.lease.claims.append(self)
-        elif term.ttl_ms is not None:
-            self.until = leases.loop.now() + term.ttl_ms / 1000
-            self.timer = leases.loop.at(self.until, self._ran_out)
+            self.lease.holds.append(self)
+        elif lifetime.ttl_ms is not None:
+            self._until = leases.loop.now() + lifetime.ttl_ms / 1000
+            self._timer = leases.loop.at(self._until, self._expire)
 
-    def drop(self) -> None:
-        """The thing is gone, or has another claim: this one has nothing more to undo."""
-        if self.timer is not None:
-            self.timer.cancel()
-        if self.lease is not None and self in self.lease.claims:
-            self.lease.claims.remove(self)
+    def cancel(self) -> None:
+        """The thing is gone, or has another expiry: undo nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.lease is not None and self in self.lease.holds:
+            self.lease.holds.remove(self)
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         if self.lease is not None:
             return {"lease": self.lease.name}
-        left_ms = max(0, round((self.until - self.leases.loop.now()) * 1000))
-        return {"ttl": self.ttl_ms, "expires_in": left_ms}
+        return {"ttl": self._ttl_ms, "expires_in": self._leases.ms_until(self._until)}
 
-    def _ran_out(self) -> None:
-        self.timer = None
-        self.undo("ttl ran out")
+    def _expire(self) -> None:
+        self._timer = None
+        self.undo("ttl expired")
 
 
 class ProxyLease:
     """A name with a time to live that its owner renews."""
 
-    __slots__ = ("claims", "name", "timer", "ttl_ms", "until")
+    __slots__ = ("holds", "name", "timer", "ttl_ms", "until")
 
     def __init__(self, name: str, ttl_ms: int) -> None:
         self.name = name
         self.ttl_ms = ttl_ms
-        self.claims: list[Claim] = []
+        self.holds: list[Expiry] = []
         self.timer: Timer | None = None
         self.until = 0.0
 
@@ -65,23 +70,23 @@ class ProxyLease:
 class Leases:
     """All leases by name."""
 
-    def __init__(self, loop: Loop, note: Callable[..., None]) -> None:
+    def __init__(self, loop: Loop, record: Callable[..., None]) -> None:
         self.loop = loop
-        self._note = note
-        self.leases: dict[str, ProxyLease] = {}
+        self._record = record
+        self._leases: dict[str, ProxyLease] = {}
 
     def get(self, name: str) -> ProxyLease:
-        if name not in self.leases:
+        if name not in self._leases:
             raise ApiError("lease not found", 404)
-        return self.leases[name]
+        return self._leases[name]
 
     def create(self, name: str, ttl_ms: int | None) -> ProxyLease:
         if not name or ttl_ms is None:
             raise ApiError(f"missing required field: {'ttl' if name else 'name'}", 400)
-        if name in self.leases:
+        if name in self._leases:
             raise ApiError("lease already exists", 409)
-        lease = self.leases[name] = ProxyLease(name, ttl_ms)
-        self._note("lease_created", lease=name, ttl_ms=ttl_ms)
+        lease = self._leases[name] = ProxyLease(name, ttl_ms)
+        self._record("lease_created", lease=name, ttl_ms=ttl_ms)
         self.renew(lease, None)
         return lease
 
@@ -90,19 +95,24 @@ class Leases:
         if lease.timer is not None:
             lease.timer.cancel()
         lease.until = self.loop.now() + lease.ttl_ms / 1000
-        lease.timer = self.loop.at(lease.until, lambda: self.end(lease, "lease ran out"))
+        lease.timer = self.loop.at(lease.until, lambda: self.end(lease, "lease expired"))
 
-    def end(self, lease: ProxyLease, why: str) -> None:
-        """Undo all that was put in under a lease, the latest first."""
-        del self.leases[lease.name]
+    def end(self, lease: ProxyLease, reason: str) -> None:
+        """Undo everything created under a lease, the latest first."""
+        del self._leases[lease.name]
         if lease.timer is not None:
             lease.timer.cancel()
-        self._note("lease_ended", lease=lease.name, why=why)
-        while lease.claims:
-            claim = lease.claims.pop()
-            claim.undo(f"{why}: {lease.name}")
+        self._record("lease_ended", lease=lease.name, why=reason)
+        while lease.holds:
+            expiry = lease.holds.pop()
+            expiry.undo(f"{reason}: {lease.name}")
 
-    def shown(self, lease: ProxyLease) -> dict[str, Any]:
-        left_ms = max(0, round((lease.until - self.loop.now()) * 1000))
-        things = [claim.name for claim in lease.claims]
-        return {"name": lease.name, "ttl": lease.ttl_ms, "expires_in": left_ms, "holds": things}
+    def ms_until(self, when: float) -> int:
+        return max(0, round((when - self.loop.now()) * 1000))
+
+    def as_json(self, lease: ProxyLease) -> dict[str, Any]:
+        holds = [expiry.name for expiry in lease.holds]
+        return {"name": lease.name, "ttl": lease.ttl_ms, "expires_in": self.ms_until(lease.until), "holds": holds}
+
+    def all_as_json(self) -> dict[str, Any]:
+        return {name: self.as_json(lease) for name, lease in sorted(self._leases.items())}

@@ -1,7 +1,7 @@
-"""The one thread's event loop: readiness of descriptors, timers, and calls posted from other threads.
+"""The event loop of the one thread: readiness of descriptors, timers, and calls posted from other threads.
 
-A loop of our own, for asyncio wants a transport a socket and its timers are no finer than a millisecond. Readiness is
-level-triggered, so that nothing is ever lost by not reading to the end. epoll where there is one, poll elsewhere.
+Not asyncio, which needs a transport for each socket and whose timers are no finer than a millisecond. Readiness is
+level-triggered, so nothing is lost by not reading to the end. epoll where there is one, poll elsewhere.
 """
 
 import collections
@@ -39,7 +39,7 @@ class Timer:
 
 
 class _Poll:
-    """poll() with the face of epoll."""
+    """poll() with the interface of epoll."""
 
     def __init__(self) -> None:
         self._poll = select.poll()
@@ -51,11 +51,11 @@ class _Poll:
         return self._poll.poll(None if timeout_s is None else int(timeout_s * 1000 + 0.999))
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Nothing to close."""
 
 
 class Loop:
-    """Calls handlers of ready descriptors and due timers until told to stop."""
+    """Calls handlers of ready descriptors and due timers until `stop` is called."""
 
     def __init__(self, *, portable: bool = False, eager: bool = False) -> None:
         self._eager = eager and hasattr(os, "sched_yield")
@@ -68,7 +68,7 @@ class Loop:
         self._order = itertools.count()
         self._posted: collections.deque[Callable[[], None]] = collections.deque()
         self._running = False
-        self.contain: Callable[[Callable[..., None] | None], None] = lambda _: None  # what to do when a handler failed
+        self.contain: Callable[[Callable[..., None] | None], None] = lambda _: None  # called when a handler has failed
         self._wake_r, self._wake_w = os.pipe()
         for end in (self._wake_r, self._wake_w):
             os.set_blocking(end, False)
@@ -90,7 +90,7 @@ class Loop:
             self.poller.unregister(fd)
 
     def rest(self, fd: int, mask: int, handler: Callable[[int], None], for_s: float) -> None:
-        """Hear nothing of a descriptor for a while: it is ready, and nothing can be done about it now."""
+        """Ignore a descriptor for a while: it is ready, and nothing can be done about it now."""
         self.unregister(fd)
         resting = self._resting[fd] = self.after(for_s, lambda: self._rested(fd, mask, handler, resting))
 
@@ -124,7 +124,7 @@ class Loop:
                 handler = None
                 if self._timers:
                     self._run_due()
-            except Exception:  # noqa: BLE001 - a defect met on one connection must not take all others along
+            except Exception:  # noqa: BLE001 - a defect on one connection must not end all others
                 traceback.print_exc()
                 self.contain(handler)
 
@@ -145,7 +145,7 @@ class Loop:
             call = self._posted.popleft()
             try:
                 call()
-            except Exception:  # noqa: BLE001 - the others that were posted are still to be called
+            except Exception:  # noqa: BLE001 - the other posted calls are still due
                 traceback.print_exc()
 
     def _wait(self) -> list[tuple[int, int]]:
@@ -165,7 +165,7 @@ class Loop:
             if not select.select(self._fine, (), (), left_s)[0]:
                 return []
             return self.poller.poll(0)
-        # Wake a little early from a long wait; the rest of it is waited for finely.
+        # Wake a little early from a long wait; the rest of it is a fine wait.
         return self._sleep(max(left_s - 0.001, 0.001) if self._fine else left_s)
 
     def _look(self) -> list[tuple[int, int]]:

@@ -1,7 +1,7 @@
-"""Kernel pipes to splice through, lent only while bytes are on their way.
+"""Kernel pipes to splice through, lent to a connection only while bytes are on their way.
 
-An idle connection holds no pipe, so 9,000 of them cost 18,000 descriptors and not 36,000. When there is no splice on
-this platform, or no descriptor left, `take` gives None and the bytes go through Python instead.
+An idle connection holds no pipe, so 9,000 of them cost 18,000 descriptors and not 36,000. Where the platform has no
+splice, or no descriptor is left, `take` returns None and the bytes go through Python instead.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import os
 import resource
 import sys
 
-_KEPT_FOR_THE_API = 64  # descriptors, so that a fault can be taken off whatever it brought about
+_KEPT_FOR_THE_API = 64  # descriptors, so that a fault can be removed whatever it has caused
 WANTED_BYTES = 1 << 20
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
 CAN_SPLICE = hasattr(os, "splice")
@@ -31,7 +31,7 @@ class Pipe:
 
 
 class PipePool:
-    """Empty pipes, ready to be lent. `hot` is used without being lent, as long as each use leaves it empty."""
+    """Empty pipes to lend. `hot` is used without being lent, as long as each use leaves it empty."""
 
     def __init__(self, keep: int = 16, *, portable: bool = False) -> None:
         self.splice = CAN_SPLICE and not portable
@@ -59,7 +59,7 @@ class PipePool:
             pipe.close()
 
     def keep_hot(self) -> Pipe | None:
-        """The hot pipe was left with bytes in it and is now lent: heat another."""
+        """The hot pipe was left with bytes in it and is now lent: replace it."""
         self.hot = self.take()
         return self.hot
 

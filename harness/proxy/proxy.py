@@ -1,18 +1,16 @@
-"""A proxy: an address listened on, an upstream, the toxics between them, and the connections it has."""
+"""A proxy: a listen address, an upstream, the toxics between them, and the open connections."""
 
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.proxy.address import Place, Resolver, shown
+from harness.proxy.address import Resolver, SocketAddress, as_text
 from harness.proxy.connection import Connection
+from harness.proxy.leases import Expiry
 from harness.proxy.loop import IN, Loop
 from harness.proxy.pipes import PipePool
 from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, Toxic
-
-if TYPE_CHECKING:
-    from harness.proxy.leases import Claim
 
 _BACKLOG = 4096
 _ACCEPT_AT_ONCE = 32
@@ -20,7 +18,7 @@ _OUT_OF_DESCRIPTORS_S = 0.05
 
 
 class ListenError(Exception):
-    """The address cannot be listened on; worded as Toxiproxy words it."""
+    """The proxy cannot listen at its address; worded as Toxiproxy words it."""
 
 
 class Proxy:
@@ -39,55 +37,55 @@ class Proxy:
         self.accepted = 0
         self.dials_failed = 0
         self.past_bytes = {UPSTREAM: [0, 0], DOWNSTREAM: [0, 0]}  # received and sent by connections that are closed
-        self.claim: Claim | None = None
-        self.down_claim: Claim | None = None
+        self.expiry: Expiry | None = None  # of the proxy
+        self.down_expiry: Expiry | None = None  # of its being disabled
         self._listener: socket.socket | None = None
 
-    def shown(self) -> dict[str, Any]:
-        shown = {
+    def as_json(self) -> dict[str, Any]:
+        fields = {
             "name": self.name,
             "listen": self.listen,
             "upstream": self.upstream,
             "enabled": self.enabled,
-            "toxics": [toxic.shown() for toxic in self.ordered_toxics()],
+            "toxics": [toxic.as_json() for toxic in self.ordered_toxics()],
         }
-        claim = self.claim if self.enabled else self.down_claim or self.claim
-        return shown if claim is None else {**shown, **claim.shown()}
+        expiry = self.expiry if self.enabled else self.down_expiry or self.expiry
+        return fields if expiry is None else {**fields, **expiry.as_json()}
 
     def ordered_toxics(self) -> list[Toxic]:
-        """Upstream first, then downstream; in each, in the order in which they came and in which they act."""
+        """Upstream first, then downstream; each in the order in which they were added and act."""
         return [toxic for stream in (UPSTREAM, DOWNSTREAM) for toxic in self.toxics if toxic.stream == stream]
 
     def toxic(self, name: str) -> Toxic | None:
         return next((toxic for toxic in self.toxics if toxic.name == name), None)
 
-    # Being up and down.
+    # Up and down.
 
-    def start(self, places: list[Place]) -> None:
-        """Listen at the first of the places; ListenError when that is refused."""
-        family, place = places[0]
+    def start(self, addresses: list[SocketAddress]) -> None:
+        """Listen at the first of the addresses; raises ListenError."""
+        family, address = addresses[0]
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # The sockets that are accepted inherit these.
+            # Accepted sockets inherit these.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if family == socket.AF_INET6 and place[0] == "::":
+            if family == socket.AF_INET6 and address[0] == "::":
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            sock.bind(place)
+            sock.bind(address)
             sock.listen(_BACKLOG)
         except OSError as error:
             sock.close()
-            why = os.strerror(error.errno or 0).lower()
-            raise ListenError(f"listen tcp {shown(place)}: bind: {why}") from None
+            reason = os.strerror(error.errno or 0).lower()
+            raise ListenError(f"listen tcp {as_text(address)}: bind: {reason}") from None
         self._listener = sock
-        self.listen = shown(sock.getsockname())
+        self.listen = as_text(sock.getsockname())
         self.enabled = True
         self.loop.register(sock.fileno(), IN, self._accept)
 
     def stop(self) -> None:
-        """Listen no more and close every connection."""
+        """Stop listening, and close every connection."""
         self.enabled = False
         if self._listener is not None:
             self.loop.unregister(self._listener.fileno())

@@ -1,22 +1,26 @@
-"""The proxies of a server and what may be done to them: the verbs of the API, free of HTTP."""
+"""The proxies of a server and the operations of the API on them, without HTTP."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.proxy import entries
-from harness.proxy.address import AddressError, NotYetKnown, Place, Resolver, shown
-from harness.proxy.entries import Term
-from harness.proxy.journal import EventFile
-from harness.proxy.leases import Claim, Leases
+from harness.proxy.address import AddressError, LookupNeeded, Resolver, SocketAddress, as_text
+from harness.proxy.journal import ProxyJournal
+from harness.proxy.leases import Expiry, Leases, Lifetime
 from harness.proxy.loop import Loop
 from harness.proxy.pipes import PipePool
 from harness.proxy.proxy import ListenError, Proxy
 from harness.proxy.toxic import Toxic
 from harness.proxy.wire import ApiError
 
-_TRY_AGAIN_S = 0.5
+_RETRY_S = 0.5
 
 
-class Registry:
+class _NewToxic(NamedTuple):
+    toxic: Toxic
+    lifetime: Lifetime | None
+
+
+class ProxyRegistry:
     """All proxies by name."""
 
     def __init__(self, loop: Loop, pipes: PipePool, resolver: Resolver, seed: int) -> None:
@@ -25,8 +29,8 @@ class Registry:
         self.resolver = resolver
         self.seed = seed
         self.proxies: dict[str, Proxy] = {}
-        self.journal = EventFile(seed)
-        self.leases = Leases(loop, self.journal.note)
+        self.journal = ProxyJournal(seed)
+        self.leases = Leases(loop, self.journal.record)
 
     # Proxies.
 
@@ -39,43 +43,42 @@ class Registry:
         given = entries.whole_proxy(body, warnings)
         if given["name"] in self.proxies:
             raise ApiError("proxy already exists", 409)
-        return self._make(given, warnings)
+        return self._create(given, warnings)
 
     def update(self, proxy: Proxy, body: Any, warnings: list[str]) -> None:
         given = entries.proxy(body, warnings)
-        given.pop("toxics", None)  # clients send back what they were shown
+        given.pop("toxics", None)  # clients send back what a response contained
         listen, upstream = given.get("listen", proxy.listen), given.get("upstream", proxy.upstream)
         enabled = given.get("enabled", proxy.enabled)
-        term = self._term(given)
+        lifetime = self._lifetime(given)
         differs = self._differs(proxy, listen, upstream)
-        places = self._resolved(listen) if enabled and (differs or not proxy.enabled) else []
+        addresses = self._resolve(listen) if enabled and (differs or not proxy.enabled) else []
         if differs:
             proxy.stop()
             proxy.listen, proxy.upstream = listen, upstream
-            self.journal.note("proxy_changed", proxy=proxy.name, listen=listen, upstream=upstream)
+            self.journal.record("proxy_changed", proxy=proxy.name, listen=listen, upstream=upstream)
         if enabled and not proxy.enabled:
-            self._start(proxy, places)
+            self._start(proxy, addresses)
         elif proxy.enabled and not enabled:
             proxy.stop()
-            self.journal.note("proxy_down", proxy=proxy.name)
-        if proxy.enabled and proxy.down_claim is not None:
-            proxy.down_claim.drop()
-            proxy.down_claim = None
-        if term is not None:
-            self._claim_proxy(proxy, term)
+            self.journal.record("proxy_down", proxy=proxy.name)
+        if proxy.enabled:
+            self._cancel_down_expiry(proxy)
+        if lifetime is not None:
+            self._limit_proxy(proxy, lifetime)
 
-    def delete(self, proxy: Proxy, why: str = "asked") -> None:
+    def delete(self, proxy: Proxy, reason: str = "requested") -> None:
         for toxic in list(proxy.toxics):
-            self.remove_toxic(proxy, toxic, f"proxy deleted: {why}")
+            self.remove_toxic(proxy, toxic, f"proxy deleted: {reason}")
         proxy.stop()
-        for claim in (proxy.claim, proxy.down_claim):
-            if claim is not None:
-                claim.drop()
+        for expiry in (proxy.expiry, proxy.down_expiry):
+            if expiry is not None:
+                expiry.cancel()
         del self.proxies[proxy.name]
-        self.journal.note("proxy_deleted", proxy=proxy.name, why=why)
+        self.journal.record("proxy_deleted", proxy=proxy.name, why=reason)
 
     def populate(self, body: Any, warnings: list[str]) -> tuple[list[Proxy] | None, ApiError | None]:
-        """The proxies that stand afterwards, and what stopped the rest; None when there are none."""
+        """The proxies in place afterwards (None if there are none), and the error that stopped the rest."""
         wanted = entries.populated(body, warnings)
         for given in wanted:  # names are looked up before anything is changed
             self._look_up(given.get("listen", ""))
@@ -86,13 +89,13 @@ class Registry:
                 if existing is not None and not self._differs(existing, given.get("listen", ""), given["upstream"]):
                     proxies.append(existing)
                 else:
-                    proxies.append(self._make(given, warnings, existing))
+                    proxies.append(self._create(given, warnings, existing))
             except ApiError as error:
                 return proxies or None, error
         return proxies or None, None
 
     def reset(self) -> dict[str, str]:
-        """Enable all and remove all toxics; what could not be done, by proxy."""
+        """Enable all proxies and remove all toxics; the errors, by proxy."""
         failed: dict[str, str] = {}
         for proxy in self.proxies.values():
             self._look_up(proxy.listen)
@@ -100,7 +103,7 @@ class Registry:
             for toxic in list(proxy.toxics):
                 self.remove_toxic(proxy, toxic, "reset")
             try:
-                self._bring_up(proxy)
+                self._enable(proxy)
             except ApiError as error:
                 failed[proxy.name] = error.message
         return failed
@@ -119,125 +122,132 @@ class Registry:
 
     def add_toxic(self, proxy: Proxy, body: Any, warnings: list[str]) -> Toxic:
         taken = {toxic.name for toxic in proxy.toxics}
-        toxic, term = entries.toxic(body, proxy.name, taken, self.seed, warnings)
-        if term is not None:
-            self._claim_toxic(proxy, toxic, term)
-        proxy.add(toxic)
-        self.journal.toxic_added(proxy.name, toxic)
-        return toxic
+        new = _NewToxic(*entries.toxic(body, proxy.name, taken, self.seed, warnings))
+        self._add_toxic(proxy, new)
+        return new.toxic
 
     def change_toxic(self, proxy: Proxy, toxic: Toxic, body: Any, warnings: list[str]) -> None:
-        values, toxicity, term = entries.change(toxic, body, warnings)
-        if term is not None:
-            self._claim_toxic(proxy, toxic, term)
+        values, toxicity, lifetime = entries.change(toxic, body, warnings)
+        if lifetime is not None:
+            self._limit_toxic(proxy, toxic, lifetime)
         toxic.values, toxic.toxicity = values, toxicity
         proxy.change(toxic)
-        self.journal.note("toxic_changed", proxy=proxy.name, **toxic.shown())
+        self.journal.record("toxic_changed", proxy=proxy.name, **toxic.as_json())
 
-    def remove_toxic(self, proxy: Proxy, toxic: Toxic, why: str = "asked") -> None:
-        if toxic.claim is not None:
-            toxic.claim.drop()
+    def remove_toxic(self, proxy: Proxy, toxic: Toxic, reason: str = "requested") -> None:
+        if toxic.expiry is not None:
+            toxic.expiry.cancel()
         proxy.remove(toxic)
-        self.journal.toxic_removed(proxy.name, toxic, why)
+        self.journal.toxic_removed(proxy.name, toxic, reason)
 
-    # Claims.
+    def _add_toxic(self, proxy: Proxy, new: _NewToxic) -> None:
+        if new.lifetime is not None:
+            self._limit_toxic(proxy, new.toxic, new.lifetime)
+        proxy.add(new.toxic)
+        self.journal.toxic_added(proxy.name, new.toxic)
 
-    def _term(self, given: dict[str, Any]) -> Term | None:
-        """The term a body asks for; its lease must exist before anything is changed."""
-        term = entries.term(given)
-        if term is not None and term.lease:
-            self.leases.get(term.lease)
-        return term
+    # Lifetimes.
 
-    def _claim_toxic(self, proxy: Proxy, toxic: Toxic, term: Term) -> None:
-        claim = Claim(self.leases, term, f"{proxy.name}/{toxic.name}", lambda why: self.remove_toxic(proxy, toxic, why))
-        if toxic.claim is not None:
-            toxic.claim.drop()
-        toxic.claim = claim
+    def _lifetime(self, given: dict[str, Any]) -> Lifetime | None:
+        """The lifetime in a body; its lease must exist before anything is changed."""
+        lifetime = entries.lifetime(given)
+        if lifetime is not None and lifetime.lease:
+            self.leases.get(lifetime.lease)
+        return lifetime
 
-    def _claim_proxy(self, proxy: Proxy, term: Term) -> None:
-        """Of a proxy that is up it is the proxy that lasts so long; of one that is down, its being down."""
+    def _limit_toxic(self, proxy: Proxy, toxic: Toxic, lifetime: Lifetime) -> None:
+        name = f"{proxy.name}/{toxic.name}"
+        expiry = Expiry(self.leases, lifetime, name, lambda reason: self.remove_toxic(proxy, toxic, reason))
+        if toxic.expiry is not None:
+            toxic.expiry.cancel()
+        toxic.expiry = expiry
+
+    def _limit_proxy(self, proxy: Proxy, lifetime: Lifetime) -> None:
+        """A proxy that is enabled is deleted at the end of the lifetime; one that is disabled is enabled again."""
         if proxy.enabled:
-            claim = Claim(self.leases, term, proxy.name, lambda why: self.delete(proxy, why))
-            if proxy.claim is not None:
-                proxy.claim.drop()
-            proxy.claim = claim
+            expiry = Expiry(self.leases, lifetime, proxy.name, lambda reason: self.delete(proxy, reason))
+            if proxy.expiry is not None:
+                proxy.expiry.cancel()
+            proxy.expiry = expiry
         else:
-            claim = Claim(self.leases, term, f"{proxy.name} down", lambda why: self._up_again(proxy, why))
-            if proxy.down_claim is not None:
-                proxy.down_claim.drop()
-            proxy.down_claim = claim
+            expiry = Expiry(self.leases, lifetime, f"{proxy.name} down", lambda _reason: self._enable_again(proxy))
+            self._cancel_down_expiry(proxy)
+            proxy.down_expiry = expiry
 
-    def _up_again(self, proxy: Proxy, why: str) -> None:
-        """A down has run out. If its address is taken just now, keep trying: it must not stay down."""
-        proxy.down_claim = None
+    def _cancel_down_expiry(self, proxy: Proxy) -> None:
+        if proxy.down_expiry is not None:
+            proxy.down_expiry.cancel()
+            proxy.down_expiry = None
+
+    def _enable_again(self, proxy: Proxy) -> None:
+        """A downtime has expired. If the address is in use just now, keep trying: the proxy must not stay down."""
+        proxy.down_expiry = None
         if self.proxies.get(proxy.name) is not proxy or proxy.enabled:
             return
         try:
-            self._bring_up(proxy)
-        except NotYetKnown as name:
-            self.resolver.ask(name.host, lambda: self._up_again(proxy, why))
+            self._enable(proxy)
+        except LookupNeeded as needed:
+            self.resolver.look_up(needed.host, lambda: self._enable_again(proxy))
         except ApiError as error:
-            self.journal.note("proxy_still_down", proxy=proxy.name, why=str(error))
-            self.loop.after(_TRY_AGAIN_S, lambda: self._up_again(proxy, why))
+            self.journal.record("proxy_still_down", proxy=proxy.name, why=str(error))
+            self.loop.after(_RETRY_S, lambda: self._enable_again(proxy))
 
     # Steps of the above.
 
-    def _make(self, given: dict[str, Any], warnings: list[str], replaced: Proxy | None = None) -> Proxy:
-        term = self._term(given)
+    def _create(self, given: dict[str, Any], warnings: list[str], replaced: Proxy | None = None) -> Proxy:
+        """Validate everything, then start the proxy in place of the one it replaces."""
+        lifetime = self._lifetime(given)
         enabled = given.get("enabled", True)
         listen = given.get("listen", "")
-        places = self._resolved(listen) if enabled else []
+        addresses = self._resolve(listen) if enabled else []
         proxy = Proxy(given["name"], listen, given["upstream"], self.loop, self.pipes, self.resolver)
-        taken: set[str] = set()
-        toxics = []
-        for entry in given.get("toxics", []):
-            toxic, toxic_term = entries.toxic(entry, proxy.name, taken, self.seed, warnings)
-            if toxic_term is not None and toxic_term.lease:
-                self.leases.get(toxic_term.lease)
-            taken.add(toxic.name)
-            toxics.append((toxic, toxic_term))
+        toxics = self._new_toxics(proxy.name, given.get("toxics", []), warnings)
         if replaced is not None:
             replaced.stop()
         if enabled:
-            self._start(proxy, places)
+            self._start(proxy, addresses)
         if replaced is not None:
             self.delete(replaced, "replaced")
         self.proxies[proxy.name] = proxy
-        self.journal.note("proxy_created", proxy=proxy.name, listen=proxy.listen, upstream=proxy.upstream)
-        for toxic, toxic_term in toxics:
-            if toxic_term is not None:
-                self._claim_toxic(proxy, toxic, toxic_term)
-            proxy.add(toxic)
-            self.journal.toxic_added(proxy.name, toxic)
-        if term is not None:
-            proxy.claim = Claim(self.leases, term, proxy.name, lambda why: self.delete(proxy, why))
+        self.journal.record("proxy_created", proxy=proxy.name, listen=proxy.listen, upstream=proxy.upstream)
+        for new in toxics:
+            self._add_toxic(proxy, new)
+        if lifetime is not None:
+            proxy.expiry = Expiry(self.leases, lifetime, proxy.name, lambda reason: self.delete(proxy, reason))
         return proxy
 
-    def _bring_up(self, proxy: Proxy) -> None:
-        if not proxy.enabled:
-            self._start(proxy, self._resolved(proxy.listen))
-        if proxy.down_claim is not None:
-            proxy.down_claim.drop()
-            proxy.down_claim = None
+    def _new_toxics(self, proxy_name: str, bodies: list[Any], warnings: list[str]) -> list[_NewToxic]:
+        new: list[_NewToxic] = []
+        for body in bodies:
+            taken = {one.toxic.name for one in new}
+            new.append(_NewToxic(*entries.toxic(body, proxy_name, taken, self.seed, warnings)))
+            lifetime = new[-1].lifetime
+            if lifetime is not None and lifetime.lease:
+                self.leases.get(lifetime.lease)
+        return new
 
-    def _start(self, proxy: Proxy, places: list[Place]) -> None:
+    def _enable(self, proxy: Proxy) -> None:
+        if not proxy.enabled:
+            self._start(proxy, self._resolve(proxy.listen))
+        self._cancel_down_expiry(proxy)
+
+    def _start(self, proxy: Proxy, addresses: list[SocketAddress]) -> None:
         try:
-            proxy.start(places)
+            proxy.start(addresses)
         except ListenError as error:
             raise ApiError(str(error), 500) from None
-        self.journal.note("proxy_up", proxy=proxy.name, listen=proxy.listen)
+        self.journal.record("proxy_up", proxy=proxy.name, listen=proxy.listen)
 
-    def _resolved(self, address: str) -> list[Place]:
+    def _resolve(self, address: str) -> list[SocketAddress]:
         try:
-            return self.resolver.known(address)
+            return self.resolver.resolve(address)
         except AddressError as error:
             raise ApiError(f"listen tcp: {error}", 500) from None
 
     def _look_up(self, address: str) -> None:
-        """Make sure that a name has been looked up; whether it is anywhere does not matter yet."""
+        """Make sure that a name has been looked up; whether it exists does not matter yet."""
         try:
-            self.resolver.known(address)
+            self.resolver.resolve(address)
         except AddressError:
             return
 
@@ -245,6 +255,6 @@ class Registry:
         if listen == proxy.listen and proxy.enabled:
             return upstream != proxy.upstream
         try:
-            return shown(self.resolver.known(listen)[0][1]) != proxy.listen or upstream != proxy.upstream
+            return as_text(self.resolver.resolve(listen)[0][1]) != proxy.listen or upstream != proxy.upstream
         except AddressError as error:
             raise ApiError(str(error), 500) from None

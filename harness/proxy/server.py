@@ -1,25 +1,35 @@
-"""The fault proxy as a whole: loop, registry and API; run in this thread, or in one of its own for tests."""
+"""The fault proxy as a whole: as a program (`harness proxy serve`), in this thread, or in another thread for tests.
 
+Imports little, so that it starts fast: every run starts one.
+"""
+
+import argparse
 import contextlib
+import ctypes
 import json
-import secrets
+import os
+import resource
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness.proxy.address import NotYetKnown, Resolver
+from harness.proxy.address import LookupNeeded, Resolver, SocketAddress
 from harness.proxy.api import Api
 from harness.proxy.connection import Connection
-from harness.proxy.httpd import Client, HttpServer
+from harness.proxy.httpd import HttpClientConnection, HttpServer
 from harness.proxy.loop import Loop
 from harness.proxy.pipes import PipePool
-from harness.proxy.registry import Registry
+from harness.proxy.registry import ProxyRegistry
+from harness.proxy.wire import ApiError
 
 DEFAULT_PORT = 8474
+_PR_SET_PDEATHSIG = 1
 
 
 class ProxyServer:
-    """A fault proxy; `portable` has it use nothing that only Linux has, `eager` be quicker.
+    """A fault proxy; `portable` keeps it to what every platform has, `eager` makes it answer faster.
 
     `start` and `stop` run it in a thread; `serve` runs it in the calling thread.
     """
@@ -34,30 +44,36 @@ class ProxyServer:
         portable: bool = False,
         eager: bool = False,
     ) -> None:
-        self.seed = secrets.randbits(53) if seed is None else seed
+        self.seed = int.from_bytes(os.urandom(8)) >> 11 if seed is None else seed
         self.loop = Loop(portable=portable, eager=eager)
         self.pipes = PipePool(portable=portable)
         self.resolver = Resolver(self.loop.now, self.loop.post)
-        self.registry = Registry(self.loop, self.pipes, self.resolver, self.seed)
+        self.registry = ProxyRegistry(self.loop, self.pipes, self.resolver, self.seed)
         self.http = HttpServer(self.loop, self.resolver, Api(self.registry, with_metrics=metrics))
-        shown_host = f"[{host}]" if ":" in host else host
-        self.host, self.port = self.http.listen(self.resolver.known(f"{shown_host}:{port}")[0])
+        self.host, self.port = self.http.listen(self._resolve_now(f"{_in_url(host)}:{port}"))
         self.loop.contain = _contain
         self._thread: threading.Thread | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return f"http://{_in_url(self.host)}:{self.port}"
+
+    def _resolve_now(self, address: str) -> SocketAddress:
+        try:
+            return self.resolver.resolve(address)[0]
+        except LookupNeeded as needed:
+            self.resolver.look_up_now(needed.host)
+            return self.resolver.resolve(address)[0]
 
     def load(self, config: Path) -> None:
-        """Take the proxies of a file in Toxiproxy's form, which may name toxics too."""
+        """Create the proxies of a file in Toxiproxy's form, which may contain toxics too."""
         body = json.loads(config.read_text(encoding="utf-8"))
         warnings: list[str] = []
         while True:
             try:
                 _, error = self.registry.populate(body, warnings)
-            except NotYetKnown as name:
-                self.resolver.look_up(name.host)
+            except LookupNeeded as needed:
+                self.resolver.look_up_now(needed.host)
                 continue
             if error is not None:
                 raise error
@@ -89,10 +105,14 @@ class ProxyServer:
             self._thread = None
 
 
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 def _contain(handler: Callable[..., None] | None) -> None:
-    """A handler failed: close what it belongs to, a client's connection or one to the API, and go on."""
+    """A handler failed: close the connection it belongs to, proxied or to the API, and go on."""
     owner = getattr(handler, "__self__", None)
-    if isinstance(owner, Connection | Client):
+    if isinstance(owner, Connection | HttpClientConnection):
         owner.close()
 
 
@@ -106,3 +126,76 @@ def running(
         yield server
     finally:
         server.stop()
+
+
+def serve(
+    *, host: str = "127.0.0.1", port: int = DEFAULT_PORT, config: Path | None = None, seed: int | None = None,
+    metrics: bool = False, die_with_parent: int | None = None,
+) -> int:  # fmt: skip
+    """Run a fault proxy until SIGINT or SIGTERM, and return the exit code.
+
+    `die_with_parent` is the process to die with, or 0 for the current parent.
+    """
+    parent = die_with_parent or os.getppid()
+    if die_with_parent is not None:
+        _die_with_parent(parent)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # as many descriptors as allowed
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    try:
+        server = ProxyServer(host=host, port=port, seed=seed, metrics=metrics, eager=True)
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        return _invalid(f"cannot listen at {host}:{port}: {reason}; choose --host and --port (0 takes a free port)")
+    if config is not None:
+        try:
+            server.load(config)
+        except (OSError, ValueError, ApiError) as error:
+            return _invalid(f"cannot load {config}: {error}")
+    if die_with_parent is not None and sys.platform != "linux":
+        _watch_parent(server.loop, parent)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.loop.stop())
+    print(f"harness proxy listening on {server.url}, seed {server.seed}", flush=True)
+    server.serve()
+    return 0
+
+
+def _invalid(message: str) -> int:
+    print(f"harness proxy serve: {message}", file=sys.stderr)
+    return 2
+
+
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; end at once if it has ended already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def _watch_parent(loop: Loop, parent: int) -> None:
+    """The same where the kernel has no such signal: check every second."""
+    if os.getppid() != parent:
+        os._exit(0)
+    loop.after(1.0, lambda: _watch_parent(loop, parent))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="harness proxy", description="A TCP fault proxy with Toxiproxy's API.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("serve", help="run the proxy until SIGINT or SIGTERM")
+    command.add_argument("--host", default="127.0.0.1", help="listen address of the API (default: %(default)s)")
+    command.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="port of the API; 0: any (default: %(default)s)"
+    )
+    command.add_argument("--config", type=Path, help="JSON file of proxies and toxics to start with")
+    command.add_argument("--seed", type=int, help="seed of every random choice (default: random, printed)")
+    command.add_argument("--metrics", action="store_true", help="serve /metrics for Prometheus")
+    command.add_argument(
+        "--die-with-parent", nargs="?", const=0, type=int, metavar="PID",
+        help="exit when the parent process ends; with its PID, also if it has ended already",
+    )  # fmt: skip
+    given = vars(parser.parse_args(arguments))
+    del given["command"]
+    return serve(**given)

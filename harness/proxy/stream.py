@@ -1,43 +1,59 @@
-"""One direction of one connection: from its source socket, through the stages of its toxics, to its destination.
+"""One direction of one connection: from its source socket, through the stages of its toxics, to its target.
 
 Bytes that no stage needs to see are spliced through a pipe and never enter Python. Otherwise they are read in chunks,
-pushed through the stages, and written; what the destination does not take yet waits in `out`. Either way at most a
-window of bytes is held, and then the source is read no more until some have left.
+pushed through the stages, and written; what the target does not take yet waits in `out`. Either way at most a window
+of bytes is held, and then the source is read no more until some have left.
 """
 
 import collections
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from harness.proxy.loop import Loop, Timer
-from harness.proxy.pipes import Pipe
+from harness.proxy.pipes import Pipe, PipePool
+from harness.proxy.sockets import Side
 from harness.proxy.toxics.stage import Data, End, Receiver, Stage
-
-if TYPE_CHECKING:
-    from harness.proxy.connection import Connection, Side
 
 CHUNK_BYTES = 1 << 16
 WINDOW_BYTES = 1 << 18
 _SPLICE = 0x3  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK
 _MORE_BYTES = 1 << 14  # after fewer than that, the source is taken to be empty for now
-_ROUNDS = range(4)  # so many turns before the other connections have theirs
+_ROUNDS = range(4)  # reads in a row before other connections have their turn
+
+
+class StreamOwner(Protocol):
+    """The connection, which decides what an end or a failure means for its other stream."""
+
+    loop: Loop
+    pipes: PipePool
+    ordinal: int
+    closed: bool
+    rearm: bool  # what the loop has to watch may have changed
+
+    def settle(self) -> None: ...
+    def close(self, *, reset: bool = False) -> None: ...
+    def side_gone(self, side: Side) -> None: ...
+    def stream_ended(self, stream: "Stream") -> None: ...
+    def stream_finished(self, stream: "Stream") -> None: ...
+    def stream_reset(self, stream: "Stream") -> None: ...
+    def hang_up(self, stream: "Stream") -> None: ...
 
 
 class Stream:
-    """Moves the bytes of one direction; `connection` decides what an end or a failure means for the other."""
+    """Moves the bytes of one direction."""
 
     __slots__ = (
-        "blocked", "connection", "deaf", "direction", "ended", "finished", "hanging_up", "held", "loop", "offset",
+        "blocked", "connection", "direction", "discarding", "ended", "finished", "hanging_up", "held", "now", "offset",
         "ordinal", "out", "pipe", "piped", "sent", "sight", "silenced", "source", "stages", "target", "window",
     )  # fmt: skip
 
-    def __init__(self, connection: "Connection", direction: str, source: "Side", target: "Side") -> None:
+    def __init__(self, connection: StreamOwner, direction: str, source: Side, target: Side) -> None:
         self.connection = connection
         self.direction = direction
         self.source = source
         self.target = target
-        self.loop: Loop = connection.loop
+        self.now = connection.loop.now
         self.ordinal = connection.ordinal
         self.stages: tuple[Stage, ...] = ()
         self.offset = 0  # bytes read from the source so far
@@ -51,24 +67,21 @@ class Stream:
         self.piped = 0  # bytes in the pipe
         self.blocked = False  # the target takes no more for now
         self.ended = False  # the source has ended
-        self.deaf = False  # the target is gone: what is written to it is thrown away
+        self.discarding = False  # the target is gone: what is written to it is dropped
         self.finished = False  # the end has been passed on
         self.hanging_up = False  # a stage asked to close the connection when all is sent
 
-    # What the connection asks.
+    # For the connection.
 
     def wants_reading(self) -> bool:
         return not (self.ended or self.piped or self.hanging_up) and self.held < self.window
 
     def read(self) -> None:
         """The source may have bytes, or have ended."""
-        if self.ended:
-            return
         for _ in _ROUNDS:
-            if self.piped or self.held >= self.window:
+            if self.ended or self.piped or self.held >= self.window:
                 return
-            size = self._read_chunk() if self.sight or self.held or self.deaf else self._splice()
-            if size < _MORE_BYTES or self.ended:
+            if (self._read_chunk() if self.sight or self.held or self.discarding else self._splice()) < _MORE_BYTES:
                 return
 
     def write(self) -> None:
@@ -80,74 +93,6 @@ class Stream:
         if self.out and not self.blocked:
             self._empty_out()
 
-    # What the stages ask.
-
-    def push(self, _offset: int, data: Data) -> None:
-        """The way out of the stages: towards the target."""
-        if self.deaf or self.hanging_up or self.silenced:
-            self.lost(len(data))
-            return
-        if not self.out and not self.piped and not self.blocked:
-            try:
-                size = os.write(self.target.fd, data)
-            except BlockingIOError:
-                size = 0
-            except OSError:
-                self.held -= len(data)
-                self._target_gone()
-                return
-            self.held -= size
-            self.sent += size
-            self.connection.rearm = True
-            if size < len(data):
-                self._wait([memoryview(data)[size:]])
-            return
-        self._wait([data])
-
-    def end(self, how: End) -> None:
-        """The way out of the stages, for the end."""
-        if self.finished or self.hanging_up or self.silenced:
-            return
-        self.hanging_up = how is End.CLOSE
-        if how is End.RESET or self.deaf:
-            self.finished = True
-            self.connection.stream_reset(self)
-        elif self.out or self.piped:
-            self._wait([b""])  # an empty piece is the end
-        else:
-            self._sent_all()
-
-    def at(self, when: float, call: Callable[[], None]) -> Timer:
-        """Call a stage at a moment; what it does may change what the connection waits for."""
-
-        def due() -> None:
-            try:
-                call()
-            except Exception:
-                self.connection.close()
-                raise
-            if self.connection.rearm:
-                self.connection.settle()
-
-        return self.loop.at(when, due)
-
-    def lost(self, size: int) -> None:
-        """A stage dropped bytes that were held."""
-        self.held -= size
-        self.connection.rearm = True
-
-    def discard(self) -> int:
-        """Throw away what is on its way out already; how much it was."""
-        size = self.piped + sum(len(piece) for piece in self.out or ())
-        self.held -= size - self.piped
-        self.out = None
-        self.blocked = False
-        self._return_pipe()
-        self.connection.rearm = True
-        return size
-
-    # Stages.
-
     def add(self, stage: Stage) -> None:
         if self.stages:
             self.stages[-1].next = stage
@@ -158,7 +103,7 @@ class Stream:
         place = self.stages.index(stage)
         stage.flush()
         stage.stop()
-        if self.connection.closed:
+        if self.closed:
             return
         if place:
             self.stages[place - 1].next = stage.next
@@ -170,6 +115,77 @@ class Stream:
         self._return_pipe()
         self.ended = self.finished = True
 
+    # For the stages.
+
+    def push(self, _offset: int, data: Data) -> None:
+        """The exit of the stages: towards the target."""
+        if self.discarding or self.hanging_up or self.silenced:
+            self.lost(len(data))
+        elif self.out or self.piped or self.blocked:
+            self._wait(data)
+        else:
+            try:
+                size = os.write(self.target.fd, data)
+            except BlockingIOError:
+                size = 0
+            except OSError:
+                self.held -= len(data)
+                self.connection.side_gone(self.target)
+                return
+            self.lost(size)
+            self.sent += size
+            if size < len(data):
+                self._wait(memoryview(data)[size:])
+
+    def end(self, how: End) -> None:
+        """The exit of the stages, for the end."""
+        if self.finished or self.hanging_up or self.silenced:
+            return
+        self.hanging_up = how is End.CLOSE
+        if how is End.RESET or self.discarding:
+            self.finished = True
+            self.connection.stream_reset(self)
+        elif self.out or self.piped:
+            self._wait(b"")  # an empty piece is the end
+        else:
+            self._sent_all()
+
+    @property
+    def closed(self) -> bool:
+        return self.connection.closed
+
+    def close_connection(self, *, reset: bool = False) -> None:
+        self.connection.close(reset=reset)
+
+    def at(self, when: float, call: Callable[[], None]) -> Timer:
+        """Call a stage at a moment; what it does may change what the loop has to watch."""
+
+        def due() -> None:
+            try:
+                call()
+            except Exception:
+                self.connection.close()
+                raise
+            if self.connection.rearm:
+                self.connection.settle()
+
+        return self.connection.loop.at(when, due)
+
+    def lost(self, size: int) -> None:
+        self.held -= size
+        self.connection.rearm = True
+
+    def discard(self) -> int:
+        waiting = sum(len(piece) for piece in self.out or ())
+        size = self.piped + waiting
+        self.lost(waiting)
+        self.out = None
+        self.blocked = False
+        self._return_pipe()
+        return size
+
+    # Moving bytes.
+
     def _restage(self, stages: tuple[Stage, ...]) -> None:
         self.stages = stages
         self.sight = any(stage.sees_bytes for stage in stages)
@@ -177,18 +193,15 @@ class Stream:
         self.window = max([WINDOW_BYTES, *(stage.window_bytes for stage in stages)])
         self.connection.rearm = True
 
-    # Moving bytes.
-
-    def _head(self) -> Receiver:
-        return self.stages[0] if self.stages else self
-
-    def _source_ended(self, reset: bool) -> None:
+    def _source_ended(self, *, reset: bool) -> int:
         self.ended = True
         self.connection.rearm = True
         if reset:
             self.source.broken = True
-        self._head().end(End.RESET if self.source.broken else End.DONE)
+        first: Receiver = self.stages[0] if self.stages else self
+        first.end(End.RESET if self.source.broken else End.DONE)
         self.connection.stream_ended(self)
+        return 0
 
     def _read_chunk(self) -> int:
         try:
@@ -196,25 +209,17 @@ class Stream:
         except BlockingIOError:
             return 0
         except OSError:
-            self._source_ended(reset=True)
-            return 0
+            return self._source_ended(reset=True)
         if not data:
-            self._source_ended(reset=False)
-            return 0
+            return self._source_ended(reset=False)
         offset = self.offset
         self.offset += len(data)
         self.held += len(data)
-        self._bytes_head().push(offset, data)
+        first: Receiver = next((stage for stage in self.stages if stage.sees_bytes), self)
+        first.push(offset, data)
         if self.held >= self.window:
             self.connection.rearm = True
         return len(data)
-
-    def _bytes_head(self) -> Receiver:
-        """The first stage that wants to see bytes; those that do not are not bothered."""
-        for stage in self.stages:
-            if stage.sees_bytes:
-                return stage
-        return self
 
     def _splice(self) -> int:
         """Once from the source through the hot pipe to the target: the shortest way, taken by nearly all bytes."""
@@ -224,25 +229,21 @@ class Stream:
             return self._read_chunk()
         try:
             size = os.splice(self.source.fd, pipe.w, pipe.size_bytes, None, None, _SPLICE)
-            if size:
-                self.offset += size
-                self.piped = size
-                sent = os.splice(pipe.r, self.target.fd, size, None, None, _SPLICE)
-                self.sent += sent
-                if sent == size:
-                    self.piped = 0
-                    return size
-                self.piped -= sent
+            if not size:
+                return self._source_ended(reset=False)
+            self.offset += size
+            self.piped = size
+            sent = os.splice(pipe.r, self.target.fd, size, None, None, _SPLICE)
+            self.sent += sent
+            self.piped -= sent
+            if not self.piped:
+                return size
         except BlockingIOError:
             if not self.piped:
                 return 0
         except OSError:
             if not self.piped:
-                self._source_ended(reset=True)
-                return 0
-        if not self.piped:
-            self._source_ended(reset=False)
-            return 0
+                return self._source_ended(reset=True)
         self.pipe = pipe
         pool.keep_hot()
         self._empty_pipe()
@@ -257,7 +258,7 @@ class Stream:
                 self.blocked = self.connection.rearm = True
                 return
             except OSError:
-                self._target_gone()
+                self.connection.side_gone(self.target)
                 return
             self.piped -= size
             self.sent += size
@@ -277,7 +278,7 @@ class Stream:
                 self.blocked = self.connection.rearm = True
                 return
             except OSError:
-                self._target_gone()
+                self.connection.side_gone(self.target)
                 return
             self.held -= size
             self.sent += size
@@ -295,15 +296,11 @@ class Stream:
             self.finished = True
             self.connection.stream_finished(self)
 
-    def _wait(self, pieces: list[Data]) -> None:
+    def _wait(self, piece: Data) -> None:
         if self.out is None:
             self.out = collections.deque()
-        self.out.extend(pieces)
+        self.out.append(piece)
         self.blocked = self.connection.rearm = True
-
-    def _target_gone(self) -> None:
-        """The target refused bytes: from now on they are thrown away, and its own stream will say why."""
-        self.connection.side_gone(self.target)
 
     def _return_pipe(self) -> None:
         if self.pipe is not None:

@@ -1,7 +1,7 @@
-"""Reading request bodies as Toxiproxy reads them, and writing answers as it writes them.
+"""JSON as Toxiproxy reads it in requests and writes it in responses.
 
-Field names match whatever their case, unknown fields are ignored (and reported as warnings), null leaves a default,
-bytes behind the first JSON value do not matter, and an error is `{"error": …, "status": …}`.
+Field names match in any case, unknown fields are ignored (and reported as warnings), null leaves the default, bytes
+behind the first JSON value are ignored, and an error is `{"error": …, "status": …}`.
 """
 
 import json
@@ -17,7 +17,7 @@ _KINDS = {str: "string", bool: "bool", int: "number", float: "number", list: "ar
 
 
 class ApiError(Exception):
-    """An answer that is an error."""
+    """A response that is an error."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -25,8 +25,8 @@ class ApiError(Exception):
         self.status = status
 
 
-def bad_body(why: str) -> ApiError:
-    return ApiError(f"bad request body: {why}", 400)
+def bad_body(reason: str) -> ApiError:
+    return ApiError(f"bad request body: {reason}", 400)
 
 
 def _refuse(name: str) -> Any:
@@ -57,7 +57,7 @@ def read(body: bytes) -> Any:
 def fields(
     value: Any, known: dict[str, type], what: str, warnings: list[str], silent: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """The known fields of a JSON object, checked for their kind; nulls are left out, the rest is warned of."""
+    """The known fields of a JSON object, their kinds checked; nulls are left out, unknown fields become warnings."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -86,8 +86,8 @@ def _kind(value: Any) -> str:
     return _KINDS.get(type(value), "null")
 
 
-def written(value: Any) -> bytes:
-    """Compact JSON with the signs escaped that Go escapes."""
+def dump(value: Any) -> bytes:
+    """Compact JSON, with the characters escaped that Go escapes."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")

@@ -18,7 +18,7 @@ import pytest
 from proxy_arms import ROOT, Arm, Upstream, connect, free_port, receive, until
 
 import harness.proxy.api
-from harness.proxy.address import AddressError, Resolver, numeric, shown, split
+from harness.proxy.address import AddressError, Resolver, as_text, numeric, split
 from harness.proxy.server import running
 
 
@@ -121,7 +121,7 @@ def test_it_does_not_begin_when_its_parent_is_another_than_it_was_told() -> None
 
 def test_it_starts_light() -> None:
     heavy = ("asyncio", "aiohttp", "pydantic", "numpy", "http", "email", "click", "harness.model")
-    code = f"import sys, harness.proxy.command; print([name for name in {heavy!r} if name in sys.modules])"
+    code = f"import sys, harness.proxy.server; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
@@ -218,11 +218,11 @@ def test_addresses(address: str, parts: tuple[str, str]) -> None:
 def test_addresses_that_are_none(address: str) -> None:
     resolver = Resolver(lambda: 0.0, lambda call: None)
     with pytest.raises(AddressError):
-        resolver.known(address)
+        resolver.resolve(address)
 
 
 def test_numeric_hosts_need_no_looking_up() -> None:
     assert numeric("127.0.0.1", 5) == [(socket.AF_INET, ("127.0.0.1", 5))]
     assert numeric("example.org", 5) is None
     (family, place), *_ = numeric("::1", 5) or []
-    assert (family, shown(place)) == (socket.AF_INET6, "[::1]:5")
+    assert (family, as_text(place)) == (socket.AF_INET6, "[::1]:5")

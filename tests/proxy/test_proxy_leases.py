@@ -68,7 +68,7 @@ def test_a_toxic_with_a_ttl_goes_by_itself(ours: Arm, quiet: Upstream) -> None:
     assert made["ttl"] == 150
     assert 0 < made["expires_in"] <= 150
     until(lambda: _toxics(ours) == [])
-    past = [entry for entry in ours.journal()["toxics"] if entry["removed_because"] == "ttl ran out"][-1]
+    past = [entry for entry in ours.journal()["toxics"] if entry["removed_because"] == "ttl expired"][-1]
     assert past["removed_s"] - past["added_s"] >= 0.149
 
 

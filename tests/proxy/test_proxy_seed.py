@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from proxy_arms import Arm, Upstream, connect, leave, receive, receive_all
 
-from harness.proxy.chance import Chance
 from harness.proxy.server import running
+from harness.proxy.toxic import SeededChoice
 from harness.proxy.toxics.bandwidth import Bandwidth
 from harness.proxy.toxics.corrupt import Corrupt
 from harness.proxy.toxics.latency import Latency
@@ -33,12 +33,12 @@ class Stand:
         self.offset = 0
         self.closed = False
         self.calls: list[Any] = []
-        self.connection = self.loop = self.tally = self
+        self.counts = self
         self.bits: list[tuple[int, int, int]] = []
-        self.touched = 0
+        self.touched = self.bytes_passed = self.bytes_dropped = 0
         self.toxic = self
         self.values = values
-        self.chance = Chance(seed, "p", "t")
+        self.choice = SeededChoice(seed, "p", "t")
         self.stage = kind(self, self)  # type: ignore[arg-type]
         self.stage.start()
 
@@ -57,12 +57,6 @@ class Stand:
 
     def lost(self, size: int) -> None:
         self.lost_bytes += size
-
-    def dropped(self, size: int) -> None:
-        pass
-
-    def passed(self, size: int) -> None:
-        pass
 
     def delayed(self, delay_s: float, size: int) -> None:
         pass
@@ -96,9 +90,7 @@ CUTS = st.lists(st.integers(1, 20_000), max_size=40)
 )
 @settings(max_examples=40, deadline=None)
 @given(cuts=CUTS)
-def test_what_is_flipped_or_lost_does_not_hang_on_chunking(
-    kind: type[Stage], values: dict[str, Any], cuts: list[int]
-) -> None:
+def test_flips_and_losses_do_not_depend_on_chunking(kind: type[Stage], values: dict[str, Any], cuts: list[int]) -> None:
     payload = PAYLOAD[:12_000]
     whole, chunked = Stand(kind, values, 5, 1), Stand(kind, values, 5, 1)
     whole.feed(payload, [])
@@ -123,7 +115,7 @@ def test_cuts_of_the_slicer_are_places_in_the_stream(cuts: list[int], average: i
 
 @settings(max_examples=40, deadline=None)
 @given(cuts=CUTS, jitter=st.integers(1, 500))
-def test_jitter_does_not_hang_on_chunking(cuts: list[int], jitter: int) -> None:
+def test_jitter_does_not_depend_on_chunking(cuts: list[int], jitter: int) -> None:
     """For bytes that came at the same moment, the moment at which each leaves is the same however they were cut."""
 
     def leaving(cuts: list[int]) -> dict[int, float]:
@@ -164,14 +156,14 @@ def test_bandwidth_asks_for_the_time_that_the_rate_says() -> None:
         head = stand.stage.held[0]  # type: ignore[attr-defined]
         due.append(stand.stage.leaves_at(*head))  # type: ignore[attr-defined]
         stand.stage.held.popleft()  # type: ignore[attr-defined]
-        stand.stage.gone(due[-1], 0.0)  # type: ignore[attr-defined]
+        stand.stage.left(due[-1], 0.0)  # type: ignore[attr-defined]
     assert due == pytest.approx([0.1, 0.2, 0.25])
 
 
 def test_a_choice_is_a_number_of_its_own() -> None:
-    one = Chance(1, "proxy", "toxic")
-    assert one.unit(1) == Chance(1, "proxy", "toxic").unit(1)
-    others = [Chance(2, "proxy", "toxic"), Chance(1, "prox", "ytoxic"), Chance(1, "proxy", "other")]
+    one = SeededChoice(1, "proxy", "toxic")
+    assert one.unit(1) == SeededChoice(1, "proxy", "toxic").unit(1)
+    others = [SeededChoice(2, "proxy", "toxic"), SeededChoice(1, "prox", "ytoxic"), SeededChoice(1, "proxy", "other")]
     assert len({chance.unit(1) for chance in [one, *others]} | {one.unit(2), one.unit(1, 1)}) == 6
     units = [one.unit(ordinal) for ordinal in range(2000)]
     assert all(0 <= unit < 1 for unit in units)
@@ -229,7 +221,7 @@ def test_the_same_seed_flips_the_same_bits(upstream: Callable[..., Upstream]) ->
 
 
 def test_a_greater_toxicity_keeps_those_that_were_struck() -> None:
-    chance = Chance(random.Random(0).randrange(1 << 50), "p", "t")
+    chance = SeededChoice(random.Random(0).randrange(1 << 50), "p", "t")
     few = {ordinal for ordinal in range(500) if chance.unit(ordinal) < 0.3}
     many = {ordinal for ordinal in range(500) if chance.unit(ordinal) < 0.6}
     assert few < many

@@ -44,7 +44,7 @@ from harness.model.stack import StackDescription
 
 GRACE_S = 0.5
 TRIES = 64
-PROXY_MODULE = "harness.proxy.command"  # what `python -m harness.proxy` imports
+PROXY_MODULE = "harness.proxy.server"  # what `python -m harness.proxy` imports
 
 
 class LocalBackend:

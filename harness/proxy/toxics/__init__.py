@@ -1,4 +1,4 @@
-"""The table of toxics: one file each. To add one, write its file, its line here, and its test."""
+"""The table of toxics, one file each. A new toxic is a file, a line here, and a test."""
 
 from harness.proxy.toxics.bandwidth import Bandwidth
 from harness.proxy.toxics.corrupt import Corrupt

@@ -1,11 +1,10 @@
 """bandwidth: at most `rate` KB (of 1,000 bytes) a second; a rate of 0 lets nothing through.
 
-Bytes go in pieces of at most a tenth of a second's worth, each of which occupies the wire for as long as the rate says
-and leaves at the end of that. Time in which nothing was sent is not saved up.
+Bytes go in pieces of at most a tenth of a second's worth. Each piece occupies the wire for its size over the rate, and
+leaves at the end of that time. Idle time is not saved up.
 """
 
-from harness.proxy.toxics.holding import HoldingStage
-from harness.proxy.toxics.stage import Attribute, Data, End
+from harness.proxy.toxics.stage import Attribute, Data, End, HoldingStage
 
 PIECE_S = 0.1
 
@@ -20,7 +19,7 @@ class Bandwidth(HoldingStage):
         self.free_at = 0.0  # when the wire is free
 
     def changed(self) -> None:
-        self.free_at = self.stream.loop.now()
+        self.free_at = self.stream.now()
         super().changed()
 
     def leaves_at(self, came: float, _offset: int, content: Data | End) -> float | None:
@@ -34,5 +33,5 @@ class Bandwidth(HoldingStage):
         self.cut_head(size)
         return begins + size / bytes_per_s
 
-    def gone(self, due: float, _now: float) -> None:
+    def left(self, due: float, _now: float) -> None:
         self.free_at = due

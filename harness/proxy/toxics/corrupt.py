@@ -1,7 +1,7 @@
 """corrupt: one bit is flipped in a share `rate` of the stream's bytes, and in the bytes at `offsets`.
 
 Which bytes, and which bit of each, is a function of the seed and the byte's place in the stream. The first flips are
-kept with the toxic's counts, so that a test can name what it broke.
+kept with the toxic's counts, so that a test can name what was corrupted.
 """
 
 import math
@@ -36,9 +36,9 @@ class Corrupt(Stage):
             changed = bytearray(data)
             for place, bit in flips:
                 changed[place - offset] ^= 1 << bit
-                self.toxic.tally.flipped(self.stream.ordinal, place, bit)
+                self.toxic.counts.flipped(self.stream.ordinal, place, bit)
             data = bytes(changed)
-        self.toxic.tally.passed(len(data))
+        self.toxic.counts.bytes_passed += len(data)
         self.next.push(offset, data)
 
     def _flips(self, start: int, stop: int) -> list[tuple[int, int]]:
@@ -54,16 +54,16 @@ class Corrupt(Stage):
         rate: float = self.toxic.values["rate"]
         if (block, rate) != (self.block, self.hits_rate):
             # Only .random() is used: it is what Python promises to keep the same from version to version.
-            told = random.Random(self.toxic.chance.raw(self.stream.ordinal, block)[:8])
+            generator = random.Random(self.toxic.choice.raw(self.stream.ordinal, block)[:8])
             scale = math.log1p(-rate) if rate < 1 else -math.inf
             self.hits, place = [], -1
             while True:
-                place += 1 + (int(min(BLOCK_BYTES, math.log1p(-told.random()) / scale)) if rate < 1 else 0)
+                place += 1 + (int(min(BLOCK_BYTES, math.log1p(-generator.random()) / scale)) if rate < 1 else 0)
                 if place >= BLOCK_BYTES:
                     break
-                self.hits.append((block * BLOCK_BYTES + place, int(told.random() * 8)))
+                self.hits.append((block * BLOCK_BYTES + place, int(generator.random() * 8)))
             self.block, self.hits_rate = block, rate
         return self.hits
 
     def _bit(self, place: int) -> int:
-        return self.toxic.chance.raw(self.stream.ordinal, place)[8] % 8
+        return self.toxic.choice.raw(self.stream.ordinal, place)[8] % 8

@@ -4,8 +4,7 @@ Jitter is drawn for each block of 256 bytes of the stream, not for each chunk, s
 bytes alike however they were chunked. As in TCP, a later block never overtakes an earlier one.
 """
 
-from harness.proxy.toxics.holding import HoldingStage
-from harness.proxy.toxics.stage import Attribute, Data, End
+from harness.proxy.toxics.stage import Attribute, Data, End, HoldingStage
 
 BLOCK_BYTES = 256
 
@@ -30,7 +29,7 @@ class Latency(HoldingStage):
         delay_ms: float = self.toxic.values["latency"]
         jitter_ms = self.toxic.values["jitter"]
         if jitter_ms:
-            delay_ms += jitter_ms * self.toxic.chance.draw(self.stream.ordinal, offset // BLOCK_BYTES)
+            delay_ms += jitter_ms * self.toxic.choice.draw(self.stream.ordinal, offset // BLOCK_BYTES)
         return max(0.0, delay_ms / 1000)
 
     def _pieces(self, offset: int, data: Data) -> list[tuple[int, Data]]:

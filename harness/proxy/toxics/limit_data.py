@@ -1,5 +1,5 @@
-"""limit_data: the connection is closed after `bytes` bytes have passed in this stream, counted from the toxic's
-coming. The bytes before that arrive."""
+"""limit_data: the connection is closed after `bytes` bytes have passed in this stream since the toxic was added. Those
+bytes arrive."""
 
 from harness.proxy.toxics.stage import Attribute, Data, End, Stage
 
@@ -16,16 +16,15 @@ class LimitData(Stage):
     def push(self, offset: int, data: Data) -> None:
         left = 0 if self.over else max(0, self.toxic.values["bytes"] - self.passed_bytes)
         if len(data) > left:
-            self.toxic.tally.dropped(len(data) - left)
-            self.stream.lost(len(data) - left)
+            self.drop(len(data) - left)
         if left:
             self.passed_bytes += min(left, len(data))
-            self.toxic.tally.passed(min(left, len(data)))
+            self.toxic.counts.bytes_passed += min(left, len(data))
             self.next.push(offset, data[:left])
         if len(data) >= left and not self.over:
             self.over = True
             self.touch()
-            self.toxic.tally.closed()
+            self.toxic.counts.closes += 1
             self.next.end(End.CLOSE)
 
     def end(self, how: End) -> None:

@@ -1,6 +1,6 @@
 """reset_peer: `timeout` milliseconds after the first byte (or the end) of the stream, the connection is reset (RST).
 
-What came is dropped. Both sides are reset.
+The bytes are dropped. Both sides are reset.
 """
 
 from harness.proxy.loop import Timer
@@ -17,8 +17,7 @@ class ResetPeer(Stage):
         self.came: float | None = None
 
     def push(self, _offset: int, data: Data) -> None:
-        self.toxic.tally.dropped(len(data))
-        self.stream.lost(len(data))
+        self.drop(len(data))
         self._arm()
 
     def end(self, _how: End) -> None:
@@ -30,11 +29,11 @@ class ResetPeer(Stage):
             self.timer = self.stream.at(self.came + self.toxic.values["timeout"] / 1000, self.flush)
 
     def flush(self) -> None:
-        """Bytes were lost from a stream that was to be reset: removing the toxic does not bring them back."""
+        """Reset at once: bytes were already dropped from the stream, so removing the toxic cannot restore it."""
         self.stop()
         if self.came is not None:
-            self.toxic.tally.reset()
-            self.stream.connection.close(reset=True)
+            self.toxic.counts.resets += 1
+            self.stream.close_connection(reset=True)
 
     def stop(self) -> None:
         if self.timer is not None:
@@ -44,5 +43,5 @@ class ResetPeer(Stage):
     def _arm(self) -> None:
         if self.came is None:
             self.touch()
-            self.came = self.stream.loop.now()
+            self.came = self.stream.now()
             self.changed()

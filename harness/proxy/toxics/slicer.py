@@ -1,13 +1,12 @@
 """slicer: the stream is cut into slices of `average_size` ± `size_variation` bytes, `delay` microseconds apart.
 
 The cuts are places in the stream, one near every multiple of the average size, so they are a function of the seed
-and do not depend on how the bytes came.
+and do not depend on how the bytes were chunked.
 """
 
 from typing import Any
 
-from harness.proxy.toxics.holding import HoldingStage
-from harness.proxy.toxics.stage import Attribute, Data, End, ValueRefusedError, whole
+from harness.proxy.toxics.stage import Attribute, Data, End, HoldingStage, ValueRefusedError, whole
 
 
 class Slicer(HoldingStage):
@@ -30,7 +29,7 @@ class Slicer(HoldingStage):
         self.cut_head(self._cut_after(offset) - offset)
         return self.free_at
 
-    def gone(self, _due: float, now: float) -> None:
+    def left(self, _due: float, now: float) -> None:
         self.free_at = now + self.toxic.values["delay"] / 1e6
 
     def _cut_after(self, offset: int) -> int:
@@ -39,7 +38,7 @@ class Slicer(HoldingStage):
         variation: int = self.toxic.values["size_variation"]
         number = max(1, (offset - variation) // average)
         while True:
-            shift = variation / 2 * self.toxic.chance.draw(self.stream.ordinal, number) if variation else 0
+            shift = variation / 2 * self.toxic.choice.draw(self.stream.ordinal, number) if variation else 0
             cut = number * average + int(shift)
             if cut > offset:
                 return cut

@@ -1,4 +1,4 @@
-"""slow_close: the end of the stream is passed on only after `delay` milliseconds. Bytes are not its business."""
+"""slow_close: the end of the stream is passed on only after `delay` milliseconds. Bytes are not delayed."""
 
 from harness.proxy.loop import Timer
 from harness.proxy.toxics.stage import Attribute, End, Stage
@@ -18,7 +18,7 @@ class SlowClose(Stage):
     def end(self, how: End) -> None:
         self.touch()
         self.how = how
-        self.came = self.stream.loop.now()
+        self.came = self.stream.now()
         self.changed()
 
     def changed(self) -> None:
@@ -30,7 +30,7 @@ class SlowClose(Stage):
         self.stop()
         if self.how is not None:
             how, self.how = self.how, None
-            self.toxic.tally.delayed(self.stream.loop.now() - self.came, 0)
+            self.toxic.counts.delayed(self.stream.now() - self.came, 0)
             self.next.end(how)
 
     def stop(self) -> None:

@@ -1,7 +1,7 @@
-"""timeout: nothing passes, and after `timeout` milliseconds the connection is closed; 0 is a black hole, for ever.
+"""timeout: nothing passes, and after `timeout` milliseconds the connection is closed; 0 is a black hole for ever.
 
-Nothing means nothing: neither bytes nor the end of the stream, not even when the other side refuses or dies, for a
-lost node is silent. Removing the toxic closes the connection, since bytes were lost from it.
+Neither bytes nor the end of the stream pass, not even when the other side refuses or dies, because a lost node is
+silent. Removing the toxic closes the connection, since bytes were lost from it.
 """
 
 from harness.proxy.loop import Timer
@@ -16,9 +16,9 @@ class Timeout(Stage):
 
     def start(self) -> None:
         self.timer: Timer | None = None
-        self.began = self.stream.loop.now()
+        self.began = self.stream.now()
         self.touch()
-        self.toxic.tally.dropped(self.stream.discard())
+        self.toxic.counts.bytes_dropped += self.stream.discard()
         self.changed()
 
     def changed(self) -> None:
@@ -27,11 +27,10 @@ class Timeout(Stage):
             self.timer = self.stream.at(self.began + self.toxic.values["timeout"] / 1000, self._close)
 
     def push(self, _offset: int, data: Data) -> None:
-        self.toxic.tally.dropped(len(data))
-        self.stream.lost(len(data))
+        self.drop(len(data))
 
     def end(self, _how: End) -> None:
-        """Swallowed."""
+        """Dropped, like the bytes."""
 
     def flush(self) -> None:
         self._close()
@@ -43,5 +42,5 @@ class Timeout(Stage):
 
     def _close(self) -> None:
         self.stop()
-        self.toxic.tally.closed()
-        self.stream.connection.close()
+        self.toxic.counts.closes += 1
+        self.stream.close_connection()
