@@ -19,11 +19,20 @@ from harness.seams import Seams
 from harness.seams.toxiproxy import ToxicSpec
 
 if TYPE_CHECKING:
-    from harness.seams.link import Exchange, LinkHandle
+    from harness.seams.link import Exchange, LinkHandle, Outcome
 
 LINK_TARGETS = ("link", "links", "service")
 LONGEST_S = 6.0
 """How long one exchange may take: less than the runner gives to a whole confirmation."""
+
+DOES: dict[Outcome, str] = {
+    "answered": "answers",
+    "refused": "refuses connections",
+    "reset": "resets connections",
+    "closed": "closes connections without an answer",
+    "silent": "stays silent",
+}
+"""How an exchange ended, as what the other side does."""
 
 
 def links_of(target: Target, seams: Seams) -> tuple[str, ...]:
@@ -82,7 +91,7 @@ class LinkFault:
         verdicts: list[bool | None] = []
         for name, beside in direct.items():
             if beside.outcome != "answered":
-                why = f"{name}: the service itself does not answer, its connections are {_IN_WORDS[beside.outcome]}"
+                why = f"{name}: the service itself does not answer, it {DOES[beside.outcome]}"
                 return Confirmation(None, evidence | {"why": why})
             landed, why = self.judge(through[name], beside)
             verdicts.append(landed)
@@ -200,11 +209,3 @@ def _milliseconds(found: dict[str, Exchange]) -> dict[str, float | None]:
         name: round(exchange.time_s * 1e3, 1) if exchange.outcome == "answered" else None
         for name, exchange in found.items()
     }
-
-
-_IN_WORDS = {
-    "refused": "refused",
-    "reset": "reset",
-    "closed": "closed without an answer",
-    "silent": "silent",
-}

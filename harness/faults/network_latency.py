@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from harness.faults.links import LINK_TARGETS, LinkFault
+from harness.faults.links import DOES, LINK_TARGETS, LinkFault
 from harness.model.fault import FaultKind
 from harness.model.frozen import Frozen
 from harness.model.scenario import FaultStep
@@ -58,15 +58,14 @@ class NetworkLatency(LinkFault):
 
     def judge(self, through: Exchange, direct: Exchange) -> tuple[bool | None, str]:
         """Compare the time of the answer with that of the service itself."""
+        does = f"the link {DOES[through.outcome]}"
         if through.outcome == "answered":
             added_s = through.time_s - direct.time_s
-            return added_s >= NEARLY * self._least_s, f"the answer came only {added_s * 1e3:.0f} ms later"
+            return added_s >= NEARLY * self._least_s, f"{does}, and only {added_s * 1e3:.0f} ms later than the service"
         if through.outcome == "silent":
             # A latency that is longer than any wait shows itself as silence; a shorter one does not.
-            return self._most_s >= self.timeout_s or None, f"no answer came in {self.timeout_s:g} s"
-        how = {"refused": "refuses connections", "reset": "resets connections"}
-        does = how.get(through.outcome, "closes connections without an answer")
-        return None, f"the link {does}, so that no latency can be measured"
+            return self._most_s >= self.timeout_s or None, f"{does} for {self.timeout_s:g} s, longer than the latency"
+        return None, f"{does}, so that no latency can be measured"
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> NetworkLatency:

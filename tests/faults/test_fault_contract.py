@@ -13,13 +13,15 @@ import pytest
 import redis.asyncio as redis
 from landings import NOW_EVENT, lands
 from pydantic import ValidationError
-from real_servers import FakeBackend, proxies
+from real_servers import FakeBackend, clear_toxics, ending, proxies
 
 from harness.faults.corrupt_objects import CorruptObjects
+from harness.faults.links import DOES, LINK_TARGETS
 from harness.faults.rewriting import Rewriting
 from harness.faults.table import FAULTS
 from harness.model.fault import Fault
 from harness.seams import Seams
+from harness.seams.link import Outcome
 
 Make = Callable[..., Fault]
 ALL_ROWS = {"operation": "scale", "factor": 60}
@@ -42,6 +44,11 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         },
     ),
 }
+
+
+CONFIRMED_BY: dict[str, Outcome] = {}
+"""Faults on links that show themselves in another way than by a late answer."""
+LINK_CASES = [name for name, (kind, _, _) in CASES.items() if FAULTS[kind].targets == LINK_TARGETS]
 
 
 def test_every_kind_of_the_table_is_here() -> None:
@@ -150,6 +157,55 @@ async def test_another_process_can_take_it_out(case: str, make: Make, world: Any
         assert after["rows"]["f:JFK"]["delay"] == "99.5"
         after["rows"] = before["rows"]
     assert after == before
+
+
+@pytest.mark.parametrize("case", LINK_CASES)
+async def test_a_toxic_taken_off_behind_its_back_is_noticed(case: str, make: Make, proxy_url: str) -> None:
+    fault = make(*CASES[case])
+    undo = await fault.prepare()
+    await fault.inject()
+    await lands(fault)
+    clear_toxics(proxy_url, "objects", "online")
+    confirmation = await fault.confirm()
+    assert confirmation.landed is False
+    assert confirmation.evidence["toxics_missing"]
+    await fault.revert(undo)
+    assert (await fault.absent()).landed is False
+
+
+OTHER_ENDS = [(case, how) for case in LINK_CASES for how in DOES if how != CONFIRMED_BY.get(CASES[case][0], "answered")]
+
+
+@pytest.mark.parametrize(("case", "how"), OTHER_ENDS)
+async def test_a_link_that_ends_exchanges_otherwise_does_not_confirm(
+    case: str, how: Outcome, make: Make, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.faults.links.LONGEST_S", 0.5)
+    async with ending(how) as address, ending("answered") as service:
+        backend.through = dict.fromkeys(backend.through, address)
+        backend.addresses = dict.fromkeys(backend.addresses, service)
+        fault = make(*CASES[case])
+        undo = await fault.prepare()
+        await fault.inject()
+        confirmation = await fault.confirm()
+        assert not confirmation.landed
+        assert set(confirmation.evidence["through"].values()) == {how}
+        assert f"the link {DOES[how]}" in confirmation.evidence["why"]
+        await fault.revert(undo)
+
+
+@pytest.mark.parametrize("case", LINK_CASES)
+async def test_a_service_that_does_not_answer_itself_proves_nothing(
+    case: str, make: Make, backend: FakeBackend
+) -> None:
+    backend.addresses = dict.fromkeys(backend.addresses, "127.0.0.1:1")
+    fault = make(*CASES[case])
+    undo = await fault.prepare()
+    await fault.inject()
+    confirmation = await fault.confirm()
+    assert confirmation.landed is None
+    assert "itself does not answer" in confirmation.evidence["why"]
+    await fault.revert(undo)
 
 
 NONSENSE: list[tuple[str, dict[str, Any]]] = [

@@ -35,15 +35,15 @@ async def test_the_latency_measured_is_the_latency_added(make: Make) -> None:
     await fault.revert(undo)
 
 
-@pytest.mark.parametrize("latency", ["1ms", "100ms"])
-async def test_a_toxic_taken_off_behind_its_back_is_noticed(latency: str, make: Make, proxy_url: str) -> None:
-    fault = make("network.latency", LINK, {"latency": latency})
+async def test_an_answer_that_comes_too_early_is_no_latency(make: Make, backend: FakeBackend) -> None:
+    backend.through["trainer", "object-store"] = backend.addresses["object-store"]  # past the proxy
+    fault = make("network.latency", LINK, {"latency": "1s"})
     undo = await fault.prepare()
     await fault.inject()
-    clear_toxics(proxy_url, "objects")
-    assert (await fault.confirm()).landed is False
+    confirmation = await fault.confirm()
+    assert confirmation.landed is False
+    assert "the link answers, and only " in confirmation.evidence["why"]
     await fault.revert(undo)
-    assert (await fault.absent()).landed is False
 
 
 async def test_links_of_several_proxy_servers(make: Make, backend: FakeBackend, store_address: str) -> None:
@@ -71,42 +71,6 @@ async def test_toxics_of_others_are_never_touched(make: Make, proxy_url: str) ->
     await lands(fault)
     await fault.revert(undo)
     assert toxics(proxy_url, "objects") == ["theirs"]
-
-
-async def test_a_service_that_does_not_answer_proves_nothing(make: Make, backend: FakeBackend) -> None:
-    backend.addresses["object-store"] = "127.0.0.1:1"
-    fault = make("network.latency", LINK, {"latency": "50ms"})
-    undo = await fault.prepare()
-    await fault.inject()
-    landing = await fault.confirm()
-    assert landing.landed is None
-    assert "itself does not answer" in landing.evidence["why"]
-    await fault.revert(undo)
-
-
-@pytest.mark.parametrize(
-    ("how", "why"),
-    [
-        ("refused", "the link refuses connections"),
-        ("reset", "the link resets connections"),
-        ("closed", "the link closes connections without an answer"),
-        ("silent", "no answer came in 0.2 s"),
-    ],
-)
-async def test_a_latency_on_a_link_that_does_not_answer_is_not_confirmed(
-    how: str, why: str, make: Make, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("harness.faults.links.LONGEST_S", 0.2)
-    async with ending(how) as address:
-        backend.through["trainer", "object-store"] = address
-        fault = make("network.latency", LINK, {"latency": "50ms"})
-        undo = await fault.prepare()
-        await fault.inject()
-        confirmation = await fault.confirm()
-        assert confirmation.landed is None
-        assert confirmation.evidence["through"] == {"trainer -> object-store": how}
-        assert why in confirmation.evidence["why"]
-        await fault.revert(undo)
 
 
 async def test_a_latency_longer_than_any_wait_shows_itself_as_silence(
