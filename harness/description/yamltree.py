@@ -177,9 +177,8 @@ class _Composer:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
-                    raise MarkedYAMLError(
-                        problem="the file holds more than one document", problem_mark=event.start_mark
-                    )
+                    mark: Any = event.start_mark
+                    raise MarkedYAMLError(problem="the file holds more than one document", problem_mark=mark)
                 root = self._node(next(self._events), 0)
         return root
 
