@@ -1,0 +1,109 @@
+"""The documents: every link leads somewhere, every path exists, and no phrase of the old private dialect comes back."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+PHRASES = (
+    "and none for",
+    "makes no sense",
+    "map of the rooms",
+    "never heard of",
+    "no ground for",
+    "none the wiser",
+    "was told",
+    "were told",
+    "who asks",
+    "who may import whom",
+)
+"""Phrases that a reader has to decode. Write the field's term instead, in pages, scenarios and texts of the harness."""
+
+
+def found(*patterns: str) -> list[Path]:
+    return sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+
+
+PAGES = found("*.md", "docs/*.md", "compose/*.md", "examples/*/*.md", "reports/*.md")
+SCENARIOS = found("scenarios/**/*.scenario.yaml", "examples/*/scenarios/*.scenario.yaml")
+
+
+@cache
+def anchors(page: Path) -> frozenset[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    given: list[str] = []
+    for heading in re.findall(r"^#+ +(.*?) *$", FENCE.sub("", page.read_text("utf-8")), re.MULTILINE):
+        anchor = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)).lower().replace(" ", "-")
+        given.append(f"{anchor}-{count}" if (count := given.count(anchor)) else anchor)
+    return frozenset(given)
+
+
+def links(page: Path) -> Iterator[str]:
+    text = re.sub(r"`[^`\n]*`", "", FENCE.sub("", page.read_text("utf-8")))
+    yield from (link for link in LINK.findall(text) if "://" not in link)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    broken = []
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_every_path_in_the_architecture_page_exists() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    paths = {path for path in re.findall(r"`([\w./-]+)`", text) if "/" in path and not path.startswith(("/", "."))}
+    assert len(paths) > 30
+    assert sorted(path for path in paths if not (ROOT / path).exists()) == []
+
+
+def test_every_name_after_a_path_in_the_architecture_page_exists() -> None:
+    """`harness/judge/verdict.py` (`judge`): the module has that name."""
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    named = re.findall(r"`(harness/[\w/]+\.py)` \(((?:`[\w.]+`(?:, )?)+)\)", text)
+    assert named
+    missing = []
+    for path, names in named:
+        source = ast.parse((ROOT / path).read_text("utf-8"))
+        for name in re.findall(r"`([\w.]+)`", names):
+            scope: ast.AST | None = source
+            for part in name.split("."):
+                scope = next(
+                    (
+                        one
+                        for one in getattr(scope, "body", ())
+                        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and one.name == part
+                    ),
+                    None,
+                )
+            if scope is None:
+                missing.append(f"{path} {name}")
+    assert missing == []
+
+
+def strings(source: Path) -> Iterator[str]:
+    """The string literals of a module: messages, help texts and docstrings."""
+    for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_no_phrase_of_the_old_dialect_comes_back() -> None:
+    back = []
+    for file in [*PAGES, *SCENARIOS, *found("harness/**/*.py")]:
+        for text in strings(file) if file.suffix == ".py" else [file.read_text("utf-8")]:
+            flat = " ".join(text.split()).lower()
+            back += [f"{file.relative_to(ROOT)}: {phrase}" for phrase in PHRASES if phrase in flat]
+    assert back == []
