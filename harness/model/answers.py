@@ -2,12 +2,16 @@
 
 Each gives a value as an interval: answers whose score could not be checked may be wrong or right, and a bound is kept
 or broken only if it is so either way. A request counts in the window in which it was due, answered or not.
+
+A probe has two halves, so that a sliding window costs little: what one answer contributes, and what a window of such
+contributions comes to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from harness.model.readings import Answer
 from harness.model.units import Unit
@@ -22,6 +26,16 @@ class Measured:
     samples: int
 
 
+class Failed(float):
+    """How long a request took that failed: it must not look faster than one that was answered."""
+
+
+# What one answer contributes: for shares and counts yes, no, or None where that could not be checked; for quantiles a
+# number. LEFT_OUT stands for an answer that the probe does not look at.
+Contribution = bool | float | str | None
+LEFT_OUT = "left out"
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerProbe:
     """One measure of a window of answers."""
@@ -29,7 +43,17 @@ class AnswerProbe:
     name: str
     unit: Unit
     summary: str
-    measure: Callable[[Sequence[Answer]], Measured]
+    contribution: Callable[[Answer], Contribution]
+    combine: Callable[[Sequence[Contribution]], Measured]
+
+    def contributions(self, answers: Iterable[Answer]) -> list[Contribution]:
+        """Return what each answer contributes, in order."""
+        contribution = self.contribution
+        return [contribution(answer) for answer in answers]
+
+    def measure(self, answers: Sequence[Answer]) -> Measured:
+        """Measure one window of answers."""
+        return self.combine(self.contributions(answers))
 
 
 def quantile(values: Sequence[float], q: float) -> float:
@@ -37,15 +61,6 @@ def quantile(values: Sequence[float], q: float) -> float:
     ordered = sorted(values)
     rank = max(1, -(-int(q * 1_000_000) * len(ordered) // 1_000_000))
     return ordered[min(rank, len(ordered)) - 1]
-
-
-def _share(of: Sequence[Answer], counts: Callable[[Answer], bool | None]) -> Measured:
-    if not of:
-        return Measured(None, None, 0)
-    told = [counts(a) for a in of]
-    sure = sum(t is True for t in told)
-    open_ = sum(t is None for t in told)
-    return Measured(sure / len(of), (sure + open_) / len(of), len(of))
 
 
 def silent_wrong(answer: Answer) -> bool | None:
@@ -57,59 +72,67 @@ def silent_wrong(answer: Answer) -> bool | None:
     return answer.wrong
 
 
-def _answered(answers: Sequence[Answer]) -> list[Answer]:
-    return [a for a in answers if a.ok]
+def _answered(contribution: Callable[[Answer], Contribution]) -> Callable[[Answer], Contribution]:
+    """Look only at requests that were answered."""
+    return lambda answer: contribution(answer) if answer.ok else LEFT_OUT
 
 
-def _latency(q: float) -> Callable[[Sequence[Answer]], Measured]:
-    def measure(answers: Sequence[Answer]) -> Measured:
-        if not answers:
+def _latency(answer: Answer) -> Contribution:
+    took_s = answer.done_s - answer.due_s
+    return took_s if answer.ok else Failed(took_s)
+
+
+def _oldest(answer: Answer) -> Contribution:
+    return max(answer.ages.values()) if answer.ok and answer.ages else LEFT_OUT
+
+
+def _share(window: Sequence[Contribution]) -> Measured:
+    samples = len(window) - window.count(LEFT_OUT)
+    if not samples:
+        return Measured(None, None, 0)
+    sure = window.count(True)
+    return Measured(sure / samples, (sure + window.count(None)) / samples, samples)
+
+
+def _count(window: Sequence[Contribution]) -> Measured:
+    value = float(window.count(True))
+    return Measured(value, value, len(window))
+
+
+def _quantile_of(q: float) -> Callable[[Sequence[Contribution]], Measured]:
+    def combine(window: Sequence[Contribution]) -> Measured:
+        inside = window if LEFT_OUT not in window else [v for v in window if v is not LEFT_OUT]
+        values = cast("Sequence[float]", inside)
+        if not values:
             return Measured(None, None, 0)
-        # A request that failed was not answered at all; it must not look faster than one that was.
-        slowest = max(a.done_s - a.due_s for a in answers)
-        values = [a.done_s - a.due_s if a.ok else max(slowest, 60.0) for a in answers]
+        if Failed in map(type, values):
+            slowest = max(*values, 60.0)
+            values = [slowest if isinstance(v, Failed) else v for v in values]
         value = quantile(values, q)
         return Measured(value, value, len(values))
 
-    return measure
-
-
-def _age(q: float) -> Callable[[Sequence[Answer]], Measured]:
-    def measure(answers: Sequence[Answer]) -> Measured:
-        ages = [max(a.ages.values()) for a in answers if a.ok and a.ages]
-        if not ages:
-            return Measured(None, None, 0)
-        value = quantile(ages, q)
-        return Measured(value, value, len(ages))
-
-    return measure
-
-
-def _count(counts: Callable[[Answer], bool]) -> Callable[[Sequence[Answer]], Measured]:
-    def measure(answers: Sequence[Answer]) -> Measured:
-        value = float(sum(counts(a) for a in answers))
-        return Measured(value, value, len(answers))
-
-    return measure
+    return combine
 
 
 _PROBES = (
-    AnswerProbe("availability", Unit.RATIO, "share of requests answered in time", lambda w: _share(w, lambda a: a.ok)),
-    AnswerProbe("failed_requests", Unit.COUNT, "requests not answered in time", _count(lambda a: not a.ok)),
+    AnswerProbe("availability", Unit.RATIO, "share of requests answered in time", lambda a: a.ok, _share),
+    AnswerProbe("failed_requests", Unit.COUNT, "requests not answered in time", lambda a: not a.ok, _count),
     AnswerProbe("slow_answers", Unit.RATIO, "share of requests slower than the stack declares, or not answered",
-                lambda w: _share(w, lambda a: a.slow or not a.ok)),
-    AnswerProbe("latency_p50", Unit.WALL, "median time from the intended sending to the answer", _latency(0.5)),
-    AnswerProbe("latency_p99", Unit.WALL, "99th percentile of the same", _latency(0.99)),
-    AnswerProbe("feature_age_p50", Unit.EVENT, "median age of the oldest feature in an answer", _age(0.5)),
-    AnswerProbe("feature_age_p99", Unit.EVENT, "99th percentile of the same", _age(0.99)),
+                lambda a: a.slow or not a.ok, _share),
+    AnswerProbe("latency_p50", Unit.WALL, "median time from the intended sending to the answer",
+                _latency, _quantile_of(0.5)),
+    AnswerProbe("latency_p99", Unit.WALL, "99th percentile of the same", _latency, _quantile_of(0.99)),
+    AnswerProbe("feature_age_p50", Unit.EVENT, "median age of the oldest feature in an answer",
+                _oldest, _quantile_of(0.5)),
+    AnswerProbe("feature_age_p99", Unit.EVENT, "99th percentile of the same", _oldest, _quantile_of(0.99)),
     AnswerProbe("flagged_answers", Unit.RATIO, "share of answers that say a fallback was taken",
-                lambda w: _share(_answered(w), lambda a: a.flagged is not None)),
+                _answered(lambda a: a.flagged is not None), _share),
     AnswerProbe("stale_answers", Unit.RATIO, "share of answers with a feature older than the stack declares",
-                lambda w: _share(_answered(w), lambda a: a.stale)),
+                _answered(lambda a: a.stale), _share),
     AnswerProbe("wrong_answers", Unit.RATIO, "share of answers whose features or score are not what they should be",
-                lambda w: _share(_answered(w), lambda a: a.wrong)),
+                _answered(lambda a: a.wrong), _share),
     AnswerProbe("silent_wrong_answers", Unit.RATIO, "share of answers that are wrong or stale and not flagged",
-                lambda w: _share(_answered(w), silent_wrong)),
+                _answered(silent_wrong), _share),
 )  # fmt: skip
 
 ANSWER_PROBES: dict[str, AnswerProbe] = {p.name: p for p in _PROBES}

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.model.answers import ANSWER_PROBES, AnswerProbe
+from harness.model.answers import ANSWER_PROBES, AnswerProbe, Measured
 from harness.model.expectations import SHARE_MIN_SAMPLES, Bound
 from harness.model.readings import Answer, Gap, Reading
 from harness.model.units import Unit
@@ -52,10 +52,11 @@ def window_point(
     bound: Bound, probe: AnswerProbe, window: Sequence[tuple[int, Answer]], at_s: float, gap: bool = False
 ) -> Point:
     """Judge one window of (journal line, answer), ending at `at_s`."""
-    answers = [a for _, a in window]
-    measured = probe.measure(answers)
-    needed = min_samples(bound, probe)
-    cites = tuple(n for n, _ in window[:1]) + tuple(n for n, _ in window[-1:])
+    cites = (window[0][0], window[-1][0]) if window else ()
+    return _point(bound, probe.measure([a for _, a in window]), min_samples(bound, probe), cites, at_s, gap)
+
+
+def _point(bound: Bound, measured: Measured, needed: int, cites: tuple[int, ...], at_s: float, gap: bool) -> Point:
     if gap:
         return Point(at_s, at_s, None, measured.hi, cites, "a gap in the workload", at_s - bound.over, True)
     if measured.lo is None or measured.hi is None or measured.samples < needed:
@@ -82,14 +83,17 @@ def answer_series(
     `answers` are (journal line, answer) in the order of their due times.
     """
     probe = ANSWER_PROBES[bound.probe]
+    needed = min_samples(bound, probe)
     dues = [a.due_s for _, a in answers]
+    contributions = probe.contributions(a for _, a in answers)
     points: list[Point] = []
     steps = int((to_s - from_s - bound.over) / STEP_S + 1e-6)
     for k in range(max(0, steps + 1)):
         at_s = from_s + bound.over + k * STEP_S
         lo, hi = bisect_right(dues, at_s - bound.over), bisect_right(dues, at_s)
         gap = any(g.from_s < at_s and g.to_s > at_s - bound.over for g in gaps)
-        points.append(window_point(bound, probe, answers[lo:hi], at_s, gap))
+        cites = (answers[lo][0], answers[hi - 1][0]) if hi > lo else ()
+        points.append(_point(bound, probe.combine(contributions[lo:hi]), needed, cites, at_s, gap))
     return points
 
 

@@ -1,0 +1,45 @@
+"""Sliding windows: measuring them one after the other gives what measuring each by itself gives."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from harness.model.answers import ANSWER_PROBES
+from harness.model.expectations import Bound
+from harness.model.readings import Answer
+from harness.model.series import answer_series, window_point
+
+
+def random_answers(count: int) -> list[tuple[int, Answer]]:
+    chance = random.Random(5)
+    answers = [
+        Answer(
+            id=str(k),
+            at_event=k,
+            due_s=k / 50,
+            sent_s=k / 50,
+            done_s=k / 50 + chance.choice([0.01, 0.4, 90.0]) * chance.random(),
+            ok=chance.random() < 0.8,
+            slow=chance.random() < 0.2,
+            flagged=chance.choice([None, None, "stale"]),
+            stale=chance.random() < 0.2,
+            wrong=chance.choice([None, False, False, True]),
+            ages=chance.choice([{}, {"a": 100 * chance.random(), "b": 3.0}]),
+        )
+        for k in range(count)
+    ]
+    return list(enumerate(answers, start=1))
+
+
+@pytest.mark.parametrize("probe", sorted(ANSWER_PROBES))
+def test_a_series_is_its_windows_measured_one_by_one(probe: str) -> None:
+    answers = random_answers(400)
+    value = "2 h event" if probe.startswith("feature_age") else "2s" if probe.startswith("latency") else 1
+    bound = Bound.model_validate({"id": "x", "probe": probe, "at_most": value, "over": "1s", "min_samples": 10})
+    points = answer_series(bound, answers, 0.0, 8.0)
+    assert len(points) == 71
+    for point in points:
+        window = [(n, a) for n, a in answers if point.hi_s - bound.over < a.due_s <= point.hi_s]
+        assert point == window_point(bound, ANSWER_PROBES[probe], window, point.hi_s)
