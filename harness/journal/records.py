@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
@@ -68,6 +70,7 @@ def _no_number(text: str) -> float:
 
 _JSON = json.JSONDecoder(parse_constant=_no_number)
 _BODY: TypeAdapter[Body] = TypeAdapter(Body)
+_START = re.compile(r'\{"n":(\d+),"t":(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?),(?=")')
 T = TypeVar("T")
 
 
@@ -110,8 +113,11 @@ class Journal:
 
     def phase_s(self, phase: str) -> float | None:
         """When a phase began (the last time it did), on the run's clock."""
-        times = [line.t_s for line in self.lines if isinstance(line.body, Phase) and line.body.phase == phase]
-        return times[-1] if times else None
+        return self._phases_s.get(phase)
+
+    @cached_property
+    def _phases_s(self) -> dict[str, float]:
+        return {line.body.phase: line.t_s for line in self.lines if isinstance(line.body, Phase)}
 
     def fault_stage(self, fault: str, stage: str) -> tuple[int, FaultSeen] | None:
         """Return the first record of a stage of a fault."""
@@ -120,15 +126,21 @@ class Journal:
                 return n, seen
         return None
 
-    @property
+    @cached_property
     def answers(self) -> list[tuple[int, Answer]]:
         """Answers in the order in which they were due."""
         return sorted(self.of(Answer), key=lambda pair: pair[1].due_s)
 
     def readings(self, probe: str) -> list[tuple[int, Reading]]:
         """Readings of one probe, in the order in which they were asked."""
-        found = [(n, r) for n, r in self.of(Reading) if r.probe == probe]
-        return sorted(found, key=lambda pair: pair[1].asked_s)
+        return self._readings.get(probe, [])
+
+    @cached_property
+    def _readings(self) -> dict[str, list[tuple[int, Reading]]]:
+        found: dict[str, list[tuple[int, Reading]]] = {}
+        for n, reading in sorted(self.of(Reading), key=lambda pair: pair[1].asked_s):
+            found.setdefault(reading.probe, []).append((n, reading))
+        return found
 
     def gaps(self, probe: str) -> list[Gap]:
         """Stretches in which a probe, `workload` or an alert source was not attempted."""
@@ -139,7 +151,7 @@ class Journal:
         """Every stretch in which something was not attempted."""
         return [g for _, g in self.of(Gap)]
 
-    @property
+    @cached_property
     def alerts(self) -> list[tuple[int, AlertsSeen]]:
         """Polls of the alert sources, in the order in which they were asked."""
         return sorted(self.of(AlertsSeen), key=lambda pair: pair[1].asked_s)
@@ -159,15 +171,30 @@ def parse(text: Iterable[str], file: str | None = None) -> Journal:
     if not raw:
         raise JournalError("the journal is empty", file=file, remedy="the run ended before it wrote anything")
     header = _header(raw[0], file)
-    lines: list[Line] = []
-    for number, written in enumerate(raw[1:], start=2):
-        try:
-            data = _JSON.decode(written)
-            n, t_s = int(data.pop("n")), float(data.pop("t"))
-            lines.append(Line(n, t_s, _BODY.validate_python(data)))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise JournalError(f"not a journal line: {_short(error)}", file=file, line=number) from None
-    return Journal(header, tuple(lines), cut_off)
+    lines = tuple(_as_written(text) or _line(text, number, file) for number, text in enumerate(raw[1:], start=2))
+    return Journal(header, lines, cut_off)
+
+
+def _as_written(text: str) -> Line | None:
+    """Read a line as the writer writes it, in one pass and at half the cost; None where it is not quite like that."""
+    start = _START.match(text)
+    if start is None or "NaN" in text or "Infinity" in text:
+        return None
+    try:
+        body = _BODY.validate_json("{" + text[start.end() :])
+    except ValueError:
+        return None
+    return Line(int(start[1]), float(start[2]), body)
+
+
+def _line(text: str, number: int, file: str | None) -> Line:
+    """Read any line. Raises JournalError, which says what is wrong with it."""
+    try:
+        data = _JSON.decode(text)
+        n, t_s = int(data.pop("n")), float(data.pop("t"))
+        return Line(n, t_s, _BODY.validate_python(data))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise JournalError(f"not a journal line: {_short(error)}", file=file, line=number) from None
 
 
 def _header(written: str, file: str | None) -> Header:

@@ -8,7 +8,9 @@ import pytest
 from test_journal_files import GOOD, head
 
 from harness.journal.files import NAME, read
+from harness.journal.records import parse
 from harness.model.errors import JournalError
+from harness.model.readings import Note
 
 
 def test_a_journal_is_found_by_its_folder_or_its_file(tmp_path: Path) -> None:
@@ -26,3 +28,41 @@ def test_what_is_not_text_is_no_journal(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(JournalError, match="not UTF-8"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"n":1,"t":0.5,"kind":"note","text":"x"}\n',
+        '{"n": 1, "t": 0.5, "kind": "note", "text": "x"}\n',
+        '{"kind":"note","text":"x","t":5e-1,"n":1}\n',
+        '{"n":1,"t":0.5,"text":"\\u0078","kind":"note"}\n',
+    ],
+)
+def test_a_line_means_the_same_however_it_is_written(line: str) -> None:
+    [read_back] = parse([head(), line]).lines
+    assert (read_back.n, read_back.t_s, read_back.body) == (1, 0.5, Note(text="x"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"n":1,"t":0.5,"kind":"gap","probe":"a","from_s":NaN,"to_s":1,"why":"x"}\n', "NaN"),
+        ('{"n":1,"t":0.5,"kind":"note","text":"x","data":{"a":-Infinity}}\n', "Infinity"),
+        ('{"n":1,"t":0.5,"kind":"note","text":7}\n', "text"),
+        ('{"n":1,"t":0.5,"kind":"note"}\n', "text"),
+        ('{"n":1,"t":0.5,"kind":"note","text":"x","n":"one"}\n', "one"),
+        ('{"n":1,"t":0.5,"kind":"note","text":"x"\n', "not a journal line"),
+        ('{"n":1,"t":0.5,"kind":"note","text":"x"} {}\n', "not a journal line"),
+        ('{"n":1,"t":0.5,}\n', "not a journal line"),
+    ],
+)
+def test_a_damaged_line_among_good_ones_is_refused_with_its_number(line: str, message: str) -> None:
+    with pytest.raises(JournalError, match="not a journal line") as caught:
+        parse([head(), GOOD, line, GOOD], "journal.jsonl")
+    assert (caught.value.file, caught.value.line) == ("journal.jsonl", 3)
+    assert message in str(caught.value)
+
+
+def test_what_only_looks_like_no_number_is_text() -> None:
+    assert parse([head(), '{"n":1,"t":0.5,"kind":"note","text":"NaN"}\n']).lines[0].body == Note(text="NaN")
