@@ -133,7 +133,7 @@ def _plan_lines(plan: Plan) -> list[str]:
         ("stack", f"{plan.stack.name} ({plan.backend})"),
         ("seed", str(plan.seed)),
         ("start at", scenario.start_at or "the stack's own start"),
-        ("proxied", ", ".join(plan.links) or "no link"),
+        ("proxied", ", ".join(map(str, plan.links)) or "no link"),
     ]
     if plan.sabotage is not None:
         env = ", ".join(f"{name}={value}" for name, value in plan.sabotage.env.items())

@@ -12,7 +12,7 @@ from harness.model.errors import ScenarioError
 from harness.model.nearest import did_you_mean
 
 if TYPE_CHECKING:
-    from harness.model.stack import StackDescription
+    from harness.model.stack import Link, StackDescription
 
 
 @click.command()
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @click.option("--link", "links", multiple=True, metavar="'A -> B'", help="Run this link through the fault proxy.")
 @click.option("--links", "every", type=click.Choice(["all"]), help="Run every link through the fault proxy.")
 @click.option("--backend", default="local", show_default=True, help="What runs the stack: local or compose.")
-def up(stack: str, links: tuple[str, ...], every: str | None, backend: str) -> int:
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the fault proxy's random choices.")
+def up(stack: str, links: tuple[str, ...], every: str | None, backend: str, seed: int) -> int:
     """Start a stack and keep it running: until Ctrl-C or `harness down`; containers until `harness down`."""
     from harness.description.stackfile import resolve_stack
     from harness.runner.backend_factory import check_backend
@@ -28,16 +29,16 @@ def up(stack: str, links: tuple[str, ...], every: str | None, backend: str) -> i
 
     check_backend(backend)
     description = resolve_stack(stack)
-    start(description, _links(description, links, every == "all"), backend, lambda step: click.echo(step.text))
+    start(description, _links(description, links, every == "all"), backend, seed, lambda step: click.echo(step.text))
     return PASS
 
 
-def _links(stack: StackDescription, asked: tuple[str, ...], all_links: bool) -> tuple[str, ...]:
-    known = tuple(link.name for link in stack.links)
-    for name in asked:
+def _links(stack: StackDescription, wanted: tuple[str, ...], all_links: bool) -> tuple[Link, ...]:
+    known = [link.name for link in stack.links]
+    for name in wanted:
         if name not in known:
             raise ScenarioError(f"unknown link {name!r}", field="--link", remedy=did_you_mean(name, known))
-    return known if all_links else tuple(name for name in known if name in asked)
+    return tuple(link for link in stack.links if all_links or link.name in wanted)
 
 
 @click.command()

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from harness.description.yamltree import Tree
+from harness.model.link import Link
 from harness.model.nearest import did_you_mean
 from harness.model.stack import StackDescription
 
@@ -40,7 +41,8 @@ def _service_names(description: StackDescription) -> Iterator[tuple[Sequence[str
         for name in service.depends_on:
             yield ("services", service.name, "depends_on", name), name
     for index, link in enumerate(description.more_links):
-        for name in link.split(" -> "):
+        ends = Link.parse(link)
+        for name in (ends.consumer, ends.service):
             yield (_TOP, "links", index), name
     for field in ("alerts", "recoveries"):
         for key, item in getattr(description, field).items():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation
+from harness.model.link import Link
 from harness.model.scenario import FaultStep, Target
 from harness.seams import Seams
 from harness.seams.toxiproxy import ToxicSpec
@@ -41,7 +42,7 @@ def links_of(target: Target, seams: Seams) -> tuple[str, ...]:
         return (target.link,)
     if target.links:
         return target.links
-    to_service = tuple(name for name in seams.backend.links if name.endswith(f" -> {target.service}"))
+    to_service = tuple(name for name in seams.backend.links if Link.parse(name).service == target.service)
     if not to_service:
         raise FaultError(f"no planned link is meant by the target {target}")
     return to_service
@@ -195,7 +196,7 @@ async def exchanges(
     """Make one exchange over each link, or beside it, all at once."""
 
     async def one(link: LinkHandle) -> Exchange:
-        service = seams.service(link.name.partition(" -> ")[2])
+        service = seams.service(Link.parse(link.name).service)
         path = service.health.http if service.health is not None else None
         return await link.exchange(path, timeout_s, direct)
 

@@ -18,6 +18,7 @@ from harness.faults.links import Toxics
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
+from harness.model.link import Link
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 from harness.seams.toxiproxy import ToxicSpec
@@ -51,8 +52,8 @@ class NetworkPartition(ContainerFault):
         """Return the silences for planned links: data towards the service, and answers, as each way is cut."""
         made = []
         for link in seams.backend.links:
-            consumer, _, service = link.partition(" -> ")
-            ways = [("upstream", consumer, service), ("downstream", service, consumer)]
+            ends = Link.parse(link)
+            ways = [("upstream", ends.consumer, ends.service), ("downstream", ends.service, ends.consumer)]
             toxics = tuple(
                 ToxicSpec(f"{self.tag}-{stream}", "timeout", stream, {"timeout": 0})
                 for stream, sender, receiver in ways
@@ -116,7 +117,7 @@ class NetworkPartition(ContainerFault):
             for sender in senders:
                 own = [a for nets in addresses[sender].values() for a in nets]
                 count = sum(after[receiver].get(a, 0) - before[receiver].get(a, 0) for a in own)
-                grown[f"{sender} -> {receiver}"] = count
+                grown[Link(sender, receiver).name] = count
         missing = [one for toxics in self._silenced for one in await toxics.missing()]
         evidence = {"dropped_of_3_knocks": grown, "toxics_missing": missing}
         return Confirmation(all(count > 0 for count in grown.values()) and not missing, evidence)

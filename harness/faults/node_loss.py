@@ -17,6 +17,7 @@ from harness.faults.links import Toxics, exchanges
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
 from harness.model.frozen import Frozen
+from harness.model.link import Link
 from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
@@ -43,7 +44,8 @@ class NodeLoss:
             raise FaultError(f"no node {node!r}", remedy=did_you_mean(node, nodes))
         self._seams = seams
         self._services = nodes[node]
-        touching = tuple(name for name in seams.backend.links if set(name.split(" -> ")) & set(self._services))
+        planned = [Link.parse(name) for name in seams.backend.links]
+        touching = tuple(k.name for k in planned if {k.consumer, k.service} & set(self._services))
         toxics = tuple(
             ToxicSpec(f"harness-{step.id}-{way}", "timeout", way, {"timeout": 0}) for way in ("upstream", "downstream")
         )
@@ -81,7 +83,7 @@ class NodeLoss:
     async def confirm(self) -> Confirmation:
         """Ask the kernel for the processes, and the links to the node for an answer."""
         states = dict(await self._seams.backend.process_states(self._services))
-        to_node = [link for link in self._toxics.links if link.name.partition(" -> ")[2] in self._services]
+        to_node = [link for link in self._toxics.links if Link.parse(link.name).service in self._services]
         outcomes = {name: e.outcome for name, e in (await exchanges(to_node, self._seams, SILENCE_S)).items()}
         silent = all(outcome == "silent" for outcome in outcomes.values())
         gone = all(state == "absent" for state in states.values())

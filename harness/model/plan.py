@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.model.frozen import Frozen
+from harness.model.link import LinkField
 from harness.model.scenario import Scenario
 from harness.model.units import Unit
 
@@ -49,7 +50,8 @@ class Plan(Frozen):
     stack: StackFacts
     seed: int
     backend: str = "local"
-    links: tuple[str, ...] = Field((), description="links that go through the fault proxy")
+    links: tuple[LinkField, ...] = ()
+    """The links that go through the fault proxy."""
     twin: Twin | None = None
     sabotage: Sabotage | None = None
     file: str | None = None

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.model.expectations import Bound, Expect, Id
 from harness.model.frozen import Frozen
+from harness.model.link import Link
 from harness.model.units import PositiveWallSeconds, WallSeconds
 
 SCHEMA = 1
@@ -63,9 +64,12 @@ class Target(Frozen):
             return f"{self.kind} {', '.join(value)}"
         by_service: dict[str, list[str]] = {}
         for link in value:
-            consumer, _, service = link.partition(" -> ")
-            by_service.setdefault(service, []).append(consumer)
-        return f"{self.kind} " + "; ".join(f"{', '.join(who)} -> {service}" for service, who in by_service.items())
+            try:
+                parsed = Link.parse(link)
+            except ValueError:  # a scenario that is not checked yet
+                return f"{self.kind} {', '.join(value)}"
+            by_service.setdefault(parsed.service, []).append(parsed.consumer)
+        return f"{self.kind} " + "; ".join(Link(", ".join(who), service).name for service, who in by_service.items())
 
 
 class FaultStep(Frozen):

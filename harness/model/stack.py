@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -19,6 +18,7 @@ from harness.model.fields import Command, Name, Port, Url
 from harness.model.frozen import Frozen
 from harness.model.httpprobes import JsonProbe as JsonProbe
 from harness.model.httpprobes import MetricProbe as MetricProbe
+from harness.model.link import Link as Link
 from harness.model.probekinds import PROBE_KINDS as PROBE_KINDS
 from harness.model.probekinds import ProbeSpec as ProbeSpec
 from harness.model.units import PositiveWallSeconds, Quantity, Unit
@@ -36,27 +36,7 @@ def _a_duration(value: Quantity) -> Quantity:
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 
 
-def _valid_link(value: str) -> str:
-    consumer, arrow, service = value.partition(" -> ")
-    if not (arrow and consumer and service) or consumer == service:
-        raise ValueError(f"{value!r} is not a link; write it as 'consumer -> service'")
-    return value
-
-
-LinkName = Annotated[str, AfterValidator(_valid_link)]
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """The way from one service to another, as `consumer -> service` in scenarios."""
-
-    consumer: str
-    service: str
-
-    @property
-    def name(self) -> str:
-        """The name used in scenarios and reports."""
-        return f"{self.consumer} -> {self.service}"
+LinkName = Annotated[str, AfterValidator(lambda value: Link.parse(value).name)]
 
 
 class Health(Frozen):
@@ -285,10 +265,10 @@ class StackDescription(StackFields):
         for consumer in self.services.values():
             named = self._named_by(consumer)
             for service in self.services.values():
-                declared = f"{consumer.name} -> {service.name}" in self.more_links
+                link = Link(consumer.name, service.name)
                 reached = any((service.name, port) in named for port in (service.port, *service.ports))
-                if consumer is not service and (declared or reached):
-                    found.append(Link(consumer.name, service.name))
+                if consumer is not service and (link.name in self.more_links or reached):
+                    found.append(link)
         return tuple(found)
 
     def _named_by(self, consumer: ServiceSpec) -> set[tuple[str, int]]:

@@ -18,9 +18,10 @@ from harness.model.expectations import Cleared, Detected, Recovered
 from harness.model.scenario import FaultStep
 from harness.model.units import parse_wall_s
 from harness.pytest_plugin.session_runner import EndedRun, SessionRunner, calm_memory, line_of
+from harness.runner.caller_script import CONFIRM_WITHIN_S, CallerScript
 from harness.runner.catalogue import Catalogue
-from harness.runner.draft import LONGEST_FAULT_S, Clause, Draft
-from harness.runner.open_run import CONFIRM_WITHIN_S, OpenRun
+from harness.runner.draft import LONGEST_FAULT_S, Draft
+from harness.runner.run import Run
 from harness.runner.session import Session
 from harness.suite.conclude import stored_run
 
@@ -104,11 +105,13 @@ class Chaos:
         # Made here, not on the session's thread: what it shares with other runs belongs to the process.
         backend = self._runner.backend(stack, plan)
 
-        def make() -> tuple[OpenRun, Backend]:
-            return OpenRun(plan, stack, backend, run_dir, lambda step: progress.append(line_of(step))), backend
+        script = CallerScript(plan)
+
+        def make() -> tuple[Run, Backend]:
+            return Run(plan, stack, backend, run_dir, lambda step: progress.append(line_of(step)), script), backend
 
         self._on_end.enter_context(calm_memory())
-        self._session = Session(make)
+        self._session = Session(script, make)
         self._session.start(UP_S + stack.ready_within_s + plan.scenario.gate_timeout)
 
     def fault(
@@ -133,14 +136,14 @@ class Chaos:
         step = add()
         self.start()
         plan = self._draft.plan
-        self._call(lambda run: run.enter(step, plan), FAULT_S + CONFIRM_WITHIN_S)
+        self._call(lambda script: script.enter(step, plan), FAULT_S + CONFIRM_WITHIN_S)
         return step
 
     def _leave(self, step: FaultStep) -> None:
         self._draft.ended(step.id)
         if self._ended is None and self._session is not None:
             plan = self._draft.plan
-            self._call(lambda run: run.leave(step.id, plan), FAULT_S)
+            self._call(lambda script: script.leave(step.id, plan), FAULT_S)
 
     @plainly
     def expect_alert(
@@ -184,26 +187,26 @@ class Chaos:
     def expect_quiet(self, except_: Sequence[str] = ()) -> None:
         """Expect that no alert fires but those expected and those named here."""
         self._draft.quiet([except_] if isinstance(except_, str) else list(except_))
-        self._grown(None)
+        self._grown()
 
     def _expect(self, method: str, field: str, raw: Mapping[str, Any], about: str) -> None:
         clause = self._draft.expect(method, field, raw, about)
-        self._grown(clause)
+        self._grown()
         if isinstance(clause, Detected | Cleared | Recovered) and self.used:
             hold_s = clause.hold if isinstance(clause, Recovered) else 0.0
-            self._call(lambda run: run.wait_for(clause), clause.within + hold_s + LONGEST_FAULT_S)
+            self._call(lambda script: script.wait_for(clause), clause.within + hold_s + LONGEST_FAULT_S)
 
-    def _grown(self, clause: Clause | None) -> None:
+    def _grown(self) -> None:
         if self.used:
             plan = self._draft.plan
-            self._call(lambda run: run.expect(clause, plan), SLACK_S)
+            self._call(lambda script: script.expect(plan), SLACK_S)
 
     @plainly
     def probe(self, name: str) -> float | None:
         """Return what a probe gives now; None where it gives nothing, or does not answer."""
         known = self._draft.probe(name)
         self.start()
-        return self._call(lambda run: run.current(known), SLACK_S)
+        return self._call(lambda script: script.current(known), SLACK_S)
 
     @plainly
     def observe(self, seconds: float | str) -> None:
@@ -213,11 +216,11 @@ class Chaos:
         except ValueError as error:
             raise ScenarioError(str(error), file="chaos.observe", field="seconds") from None
         self.start()
-        self._call(lambda run: run.pause(length_s), length_s + SLACK_S)
+        self._call(lambda script: script.pause(length_s), length_s + SLACK_S)
 
     sleep = observe
 
-    def _call(self, work: Callable[[OpenRun], Coroutine[Any, Any, T]], limit_s: float) -> T:
+    def _call(self, work: Callable[[CallerScript], Coroutine[Any, Any, T]], limit_s: float) -> T:
         if self._ended is not None:
             raise ScenarioError("the run is over: its verdict is reached when the test function returns")
         assert self._session is not None

@@ -107,7 +107,7 @@ class Draft:
                 problem = f"unknown link {name!r}"
                 raise call("@pytest.mark.stack").problem(("links",), problem, did_you_mean(name, known))
         disturbed = {name for step in self.steps for name in self._catalogue.links_of(step)} | set(wanted or ())
-        links = tuple(name for name in known if name in disturbed)
+        links = tuple(link for link in self._catalogue.stack.links if link.name in disturbed)
         self._plan = self._plan.model_copy(update={"links": links})
 
     def fault(
@@ -126,7 +126,8 @@ class Draft:
         }
         step = _read(FaultStep, raw, source)
         self._check(self._with(timeline=self._laid_out(step)), source)
-        missing = [name for name in self._catalogue.links_of(step) if name not in self._plan.links]
+        proxied = {link.name for link in self._plan.links}
+        missing = [name for name in self._catalogue.links_of(step) if name not in proxied]
         if planned and missing:
             remedy = f"plan it before the stack starts: @pytest.mark.stack(…, links=[{missing[0]!r}]) or links='all'"
             raise source.problem(("link",), f"the link {missing[0]!r} does not run through the fault proxy", remedy)

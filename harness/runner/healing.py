@@ -17,7 +17,7 @@ from harness.faults.command import KIND as COMMAND
 from harness.faults.command import is_gone, take_out
 from harness.journal.files import read
 from harness.journal.records import Journal
-from harness.model.backend import Link, StackPlan
+from harness.model.backend import StackPlan
 from harness.model.errors import HarnessError
 from harness.model.readings import FaultSeen, Note, Undo
 from harness.model.scenario import FaultStep
@@ -100,12 +100,11 @@ async def _take_out(journal: Journal, project: str) -> list[str]:
     if not undos:
         return []
     stack = resolve_stack(journal.plan.scenario.stack)
-    planned = tuple(Link(*name.split(" -> ")) for name in journal.plan.links)
     left = []
     with tempfile.TemporaryDirectory() as folder:
         async with AttachedBackend(stack, project) as backend:
             # A stack that is ill because of the fault must be found all the same.
-            await backend.find(StackPlan(stack, Path(folder), planned))
+            await backend.find(StackPlan(stack, Path(folder), journal.plan.links, seed=journal.plan.seed))
             seams = Seams(backend, stack)
             try:
                 for undo in reversed(undos):

@@ -1,7 +1,6 @@
-"""The journal of a run as it grows, for those who must decide while it runs: the gate, triggers, and when to stop
-looking.
+"""The journal of a run as it grows, for decisions while it runs: the gate, triggers, and when to stop observing.
 
-It decides nothing that a verdict rests on; the judge reads the whole journal again with the same bounds.
+No verdict rests on these; the judge reads the whole journal again with the same bounds.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from operator import itemgetter
 from harness.model.answers import ANSWER_PROBES
 from harness.model.expectations import Bound
 from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, Reading
-from harness.model.series import Point, window_point
+from harness.model.series import Point, answer_series, reading_series, window_point
 
 KEPT_S = 30.0
 TRIM_EVERY = 512
@@ -20,9 +19,12 @@ _DUE = itemgetter(0)
 
 
 class Live:
-    """The last half minute of a run."""
+    """The last half minute of a run, or all of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = False) -> None:
+        """`whole` keeps every answer and every reading."""
+        self._whole = whole
+        self._history: dict[str, list[tuple[int, Reading]]] = {}
         self._answers: list[tuple[float, int, Answer]] = []
         self._trim_at = TRIM_EVERY
         self.readings: dict[str, tuple[int, Reading]] = {}
@@ -37,11 +39,13 @@ class Live:
         """Take in one line of the journal."""
         if isinstance(body, Answer):
             insort(self._answers, (body.due_s, n, body), key=_DUE)
-            if len(self._answers) > self._trim_at:
+            if not self._whole and len(self._answers) > self._trim_at:
                 del self._answers[: bisect_right(self._answers, body.due_s - KEPT_S, key=_DUE)]
                 self._trim_at = len(self._answers) + TRIM_EVERY
         elif isinstance(body, Reading):
             self.readings[body.probe] = (n, body)
+            if self._whole:
+                self._history.setdefault(body.probe, []).append((n, body))
         elif isinstance(body, AlertsSeen):
             self.alerts[body.source] = body
             if body.down is None:
@@ -54,12 +58,10 @@ class Live:
             self.stages.setdefault((body.fault, body.stage), body.hi_s)
 
     def point(self, bound: Bound, settled_s: float) -> Point:
-        """Hold a bound against what is known now. Answers count up to `settled_s`, until which all of them are in."""
+        """Compare the present state with a bound. Answers count up to `settled_s`, until which all of them are in."""
         probe = ANSWER_PROBES.get(bound.probe)
         if probe is not None:
-            first = bisect_right(self._answers, settled_s - bound.over, key=_DUE)
-            last = bisect_right(self._answers, settled_s, key=_DUE)
-            return window_point(bound, probe, [(n, a) for _, n, a in self._answers[first:last]], settled_s)
+            return window_point(bound, probe, self.answers_between(settled_s - bound.over, settled_s), settled_s)
         found = self.readings.get(bound.probe)
         if found is None:
             return Point(settled_s, settled_s, None, None, (), "not read yet")
@@ -67,10 +69,26 @@ class Live:
         good = reading.value is not None and bound.met_by(reading.value)
         return Point(reading.asked_s, reading.answered_s, good, reading.value, (n,), reading.down)
 
-    def firing(self, name: str, labels: dict[str, str], pending: bool = False) -> list[Alert]:
-        """Return the label sets of an alert that fire now; with `pending`, those about to as well.
+    def answers_between(self, from_s: float, to_s: float) -> list[tuple[int, Answer]]:
+        """Return the answers that were due after `from_s`, up to and with `to_s`."""
+        first = bisect_right(self._answers, from_s, key=_DUE)
+        last = bisect_right(self._answers, to_s, key=_DUE)
+        return [(n, answer) for _, n, answer in self._answers[first:last]]
 
-        A source that does not answer counts with what it said last: silence is not quiet.
+    def series(self, bound: Bound, from_s: float, to_s: float, every_s: float) -> list[Point]:
+        """Return how a bound stood over time, as far back as the history goes."""
+        if bound.probe in ANSWER_PROBES:
+            return answer_series(bound, [(n, answer) for _, n, answer in list(self._answers)], from_s, to_s)
+        return reading_series(bound, list(self._history.get(bound.probe, ())), from_s, to_s, (), every_s)
+
+    def all_firing(self) -> list[Alert]:
+        """Return every label set that fires now. A source that does not answer counts with its last answer."""
+        return [alert for seen in self._answered.values() for alert in seen.firing]
+
+    def firing(self, name: str, labels: dict[str, str], pending: bool = False) -> list[Alert]:
+        """Return the label sets of an alert that fire now; with `pending`, the pending ones as well.
+
+        A source that does not answer counts with its last answer: no answer does not mean that nothing fires.
         """
         return [
             alert
@@ -80,5 +98,5 @@ class Live:
         ]
 
     def beating(self, source: str) -> bool:
-        """Whether a source has been seen to evaluate its rules."""
+        """Whether a source has evaluated its rules since the first poll."""
         return source in self._beating

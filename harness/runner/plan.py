@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
+from harness.model.link import Link
 from harness.model.plan import Plan, Sabotage, StackFacts, Twin
 from harness.model.scenario import Scenario
 from harness.model.stack import OffSwitch, StackDescription
@@ -116,10 +117,10 @@ def _sabotage(kind: Literal["alert", "recovery"], name: str, breaks: tuple[str, 
     return Sabotage(kind=kind, name=name, breaks=breaks, service=off.service, env=dict(off.env))
 
 
-def _links(scenario: Scenario, catalogue: Catalogue) -> tuple[str, ...]:
+def _links(scenario: Scenario, catalogue: Catalogue) -> tuple[Link, ...]:
     """Return every link that must run through the fault proxy, in the order of the stack."""
     disturbed = {name for step in scenario.timeline for name in catalogue.links_of(step)}
-    return tuple(name for name in catalogue.links if name in disturbed)
+    return tuple(link for link in catalogue.stack.links if link.name in disturbed)
 
 
 def stack_facts(catalogue: Catalogue) -> StackFacts:

@@ -1,8 +1,8 @@
 """One run, as a straight line.
 
-plan → open journal → start stack → steady-state gate → (undo, inject, confirm, observe, revert) for each fault →
-observe recovery → heal all → read the ledger → stop stack → close journal. What happens is in the journal; nobody
-judges here.
+plan → open journal → start stack → steady-state gate → the script: (undo, inject, confirm, observe, revert) for each
+fault, observe recovery → heal all → read the ledger → stop stack → close journal. The journal records what happens;
+nothing is judged here.
 """
 
 from __future__ import annotations
@@ -13,35 +13,30 @@ import json
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiohttp
 
 from harness.journal.writer import JournalWriter
-from harness.model.backend import Backend, Link, StackInfo, StackPlan
+from harness.model.backend import Backend, StackInfo, StackPlan
 from harness.model.errors import BackendError, HarnessError, JournalError, ProbeError
 from harness.model.eventtime import EventClock
-from harness.model.fault import Fault
 from harness.model.plan import Plan
 from harness.model.readings import AlertsSeen, Body, Closed, FaultSeen, GateSeen, Note, Phase, PhaseName
-from harness.model.scenario import FaultStep
 from harness.model.stack import StackDescription
 from harness.probes.http import NoAnswerError, get
 from harness.probes.ledger import Ledger
 from harness.probes.request_file import RequestFile
 from harness.probes.workload_file import Workload
-from harness.runner.catalogue import Faults
 from harness.runner.faulting import Driver
 from harness.runner.gate import wait_for_steady_state
 from harness.runner.live import Live
 from harness.runner.progress import OnProgress, Progress, What
-from harness.runner.settling import Settling
-from harness.runner.triggers import wait_for_start
+from harness.runner.script import TICK_S, RunContext, Script, TimelineScript, ended, shielded
 from harness.runner.watching import Watchers
 from harness.runner.workloads import workload_for
 from harness.seams import Seams
 
-TICK_S = 0.1
 STOP_S = 30.0
 HEAL_S = 15.0
 CLOCK_EVERY_S = 0.03
@@ -50,7 +45,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What became of one run. Its journal is in `run_dir`; `error` is why it did not come to its end."""
+    """How one run ended. Its journal is in `run_dir`; `error` is why it was not completed."""
 
     plan: Plan
     run_dir: Path
@@ -62,20 +57,28 @@ class Run:
     """One run on one backend."""
 
     def __init__(
-        self, plan: Plan, stack: StackDescription, backend: Backend, run_dir: Path, on_progress: OnProgress
+        self,
+        plan: Plan,
+        stack: StackDescription,
+        backend: Backend,
+        run_dir: Path,
+        on_progress: OnProgress,
+        script: Script | None = None,
     ) -> None:
+        """Without a `script`, the timeline of the plan is played."""
         self.plan = plan
+        self._script = script or TimelineScript()
         self._stack = stack
         self._backend = backend
-        self._run_dir = run_dir
+        self.run_dir = run_dir
         self._on_progress = on_progress
-        self._live = Live()
+        self._live = Live(whole=self._script.whole_history)
         self._journal = JournalWriter(run_dir / "journal.jsonl", plan, self._written)
         self._drivers: dict[str, Driver] = {}
-        self._shown: frozenset[str] = frozenset()
+        self._displayed: frozenset[str] = frozenset()
 
     async def go(self) -> RunOutcome:
-        """Do the whole line. Never raises HarnessError; cancellation heals, stops, and is raised on."""
+        """Run from start to end. Never raises HarnessError; cancellation heals, stops, and is raised on."""
         error: HarnessError | None = None
         try:
             met = await self._on_a_stack()
@@ -88,10 +91,10 @@ class Run:
         except BaseException as failure:
             self._close(Closed(reason="error", error=f"{type(failure).__name__}: {failure}"))
             raise
-        return RunOutcome(self.plan, self._run_dir, self._close(closed) or error)
+        return RunOutcome(self.plan, self.run_dir, self._close(closed) or error)
 
     def _close(self, closed: Closed) -> JournalError | None:
-        """Write the last line. Returns what the disk had against it."""
+        """Write the last line. Returns the error of the disk."""
         try:
             self._journal.write(closed)
             self._journal.close()
@@ -104,12 +107,12 @@ class Run:
     async def _on_a_stack(self) -> bool:
         self._phase("starting")
         try:
-            workload = await workload_for(self.plan, self._stack, self._backend, self._run_dir.parent, self._notice)
+            workload = await workload_for(self.plan, self._stack, self._backend, self.run_dir.parent, self._notice)
             info = await self._backend.start(self._stack_plan())
-            self._journal.write(Note(text="the stack is up", data=_told(info)))
+            self._journal.write(Note(text="the stack is up", data=_known(info)))
             return await self._watched(workload)
         finally:
-            await _shielded(self._stop_stack())
+            await shielded(self._stop_stack())
 
     async def _stop_stack(self) -> None:
         try:
@@ -121,8 +124,8 @@ class Run:
         sabotage = self.plan.sabotage
         return StackPlan(
             description=self._stack,
-            run_dir=self._run_dir,
-            links=tuple(Link(*name.split(" -> ")) for name in self.plan.links),
+            run_dir=self.run_dir,
+            links=self.plan.links,
             environment={sabotage.service: sabotage.env} if sabotage is not None else {},
             start_at=self.plan.scenario.start_at,
             seed=self.plan.seed,
@@ -130,7 +133,7 @@ class Run:
 
     async def _watched(self, workload: Workload | RequestFile | None) -> bool:
         clock = await self._event_clock()
-        seams = Seams(self._backend, self._stack, clock, self._run_dir / "undo")
+        seams = Seams(self._backend, self._stack, clock, self.run_dir / "undo")
         watchers = Watchers(self.plan, self._stack, self._backend, self._journal)
         try:
             watchers.start(seams, workload)
@@ -142,17 +145,18 @@ class Run:
             self._journal.write(gate)
             if not gate.met:
                 return False
-            await self._guarded(watchers, self._faults_and_recovery(gate, seams, watchers))
+            context = RunContext(self.plan, gate.at_s, self._live, self._journal, seams, watchers, self._drivers)
+            await self._guarded(watchers, self._script.play(context))
             await watchers.stop_workload()
             truth = workload if isinstance(workload, Workload) else None
             for evidence in await Ledger(seams, truth, self._live.hits).read():
                 self._journal.write(evidence)
             return True
         finally:
-            await _shielded(self._put_right(watchers, seams))
+            await shielded(self._heal_and_close(watchers, seams))
 
-    async def _put_right(self, watchers: Watchers, seams: Seams) -> None:
-        """Heal, then stop looking. Each part is done whatever becomes of the one before, and none takes for ever."""
+    async def _heal_and_close(self, watchers: Watchers, seams: Seams) -> None:
+        """Heal, then stop the watchers. Each part is tried even if the one before fails, and each has a limit."""
         try:
             await _bounded("healing", self._heal(), HEAL_S)
         finally:
@@ -161,74 +165,8 @@ class Run:
             finally:
                 await seams.close()
 
-    async def _faults_and_recovery(self, gate: GateSeen, seams: Seams, watchers: Watchers) -> None:
-        self._phase("baseline")
-        settling = Settling(self.plan, self._live)
-        faults = asyncio.create_task(self._timeline(gate, seams, watchers))
-        try:
-            while not faults.done():
-                settling.tick(watchers.settled_s())
-                await asyncio.wait([faults], timeout=TICK_S)
-            faults.result()
-        finally:
-            await _ended(faults)
-        reverted = [d.reverted_at_s for d in self._drivers.values() if d.reverted_at_s is not None]
-        last_revert_s = max(reverted, default=self._journal.now_s())
-        self._phase("observing")
-        while True:
-            settling.tick(watchers.settled_s())
-            if settling.settled(self._journal.now_s(), last_revert_s):
-                break
-            await asyncio.sleep(TICK_S)
-        self._phase("observed")
-
-    async def _timeline(self, gate: GateSeen, seams: Seams, watchers: Watchers) -> None:
-        steps = self.plan.scenario.timeline
-        try:
-            # All are made ready before the first goes in: what it breaks must not be taken for how things were.
-            drivers: list[Driver | None] = [None] * len(steps)
-            if self.plan.faults_on:
-                drivers = await asyncio.gather(*(self._driver(step, seams, watchers) for step in steps))
-            async with asyncio.TaskGroup() as group:
-                for step, driver in zip(steps, drivers, strict=True):
-                    if driver is not None or not self.plan.faults_on:
-                        group.create_task(self._step(step, driver, gate, watchers))
-        except BaseExceptionGroup as several:
-            raise several.exceptions[0] from None
-
-    async def _step(self, step: FaultStep, driver: Driver | None, gate: GateSeen, watchers: Watchers) -> None:
-        why = await wait_for_start(step, gate.at_s, self._live, self._journal, watchers.settled_s)
-        if why is not None:
-            self._journal.write(_failed(step, self._journal.now_s(), "waiting to start", why))
-            return
-        self._phase("fault", step.id)
-        if driver is None:
-            await asyncio.sleep(step.duration)
-        else:
-            await driver.run()
-
-    async def _driver(self, step: FaultStep, seams: Seams, watchers: Watchers) -> Driver | None:
-        """Make a fault ready to go in; None, and written down, where it cannot be."""
-        try:
-            kind = Faults()[step.fault]
-            fault: Fault = kind.make(step, seams, self.plan.seed)
-        except HarnessError as error:
-            self._journal.write(_failed(step, self._journal.now_s(), "prepare", str(error)))
-            return None
-        driver = Driver(
-            step,
-            fault,
-            self._journal,
-            lambda: int(seams.now_event()) if seams.clock is not None else None,
-            self._live.hits.add,
-            watchers.look,
-            kind.call_limit_s,
-        )
-        self._drivers[step.id] = driver
-        return driver if await driver.prepare() else None
-
     async def _guarded(self, watchers: Watchers, work: Awaitable[T]) -> T:
-        """Do some work, and stop it as soon as a watcher has failed: what it would see could not be relied on."""
+        """Do some work, and stop it as soon as a watcher has failed: measurements would be missing from then on."""
         task = asyncio.ensure_future(work)
         try:
             while not task.done():
@@ -236,7 +174,7 @@ class Run:
                 watchers.check()
             return task.result()
         finally:
-            await _ended(task)
+            await ended(task)
 
     async def _heal(self) -> None:
         left = [driver for driver in self._drivers.values() if driver.needs_revert]
@@ -274,12 +212,12 @@ class Run:
             self._tell(at_s, "fault", f"{body.fault} {body.stage}", {"fault": body.fault, "stage": body.stage})
         elif isinstance(body, AlertsSeen):
             firing = frozenset(a.key for a in body.firing)
-            for key in sorted(firing - self._shown):
+            for key in sorted(firing - self._displayed):
                 self._tell(at_s, "alert", f"{key} fires", {"alert": key, "firing": True})
-            for key in sorted(self._shown - firing) if body.down is None else ():
+            for key in sorted(self._displayed - firing) if body.down is None else ():
                 self._tell(at_s, "alert", f"{key} is quiet", {"alert": key, "firing": False})
             if body.down is None:
-                self._shown = firing
+                self._displayed = firing
         elif isinstance(body, GateSeen) and not body.met:
             self._tell(at_s, "note", f"the steady state was not met: {body.why}")
 
@@ -290,24 +228,10 @@ class Run:
         self._on_progress(Progress(self.plan.run, at_s, what, text, data or {}))
 
 
-def _told(info: StackInfo) -> dict[str, object]:
-    """What a killed run's journal must tell of its stack, for it to be put right."""
-    told: dict[str, object] = {"ready_s": round(info.ready_s, 3)}
-    return told | ({"project": info.project, "owned": info.owned} if info.project is not None else {})
-
-
-def _failed(step: FaultStep, at_s: float, doing: str, why: str) -> FaultSeen:
-    return FaultSeen(fault=step.id, stage="failed", lo_s=at_s, hi_s=at_s, evidence={"doing": doing, "error": why})
-
-
-async def _ended(task: asyncio.Future[Any]) -> None:
-    """Cancel a task and wait until it has ended, however often this is cancelled itself."""
-    task.cancel()
-    try:
-        await _shielded(asyncio.wait([task]))
-    finally:
-        if task.done() and not task.cancelled():
-            task.exception()  # looked at; whoever waited for it has raised it already
+def _known(info: StackInfo) -> dict[str, object]:
+    """Return what healing a killed run needs to know of its stack."""
+    known: dict[str, object] = {"ready_s": round(info.ready_s, 3)}
+    return known | ({"project": info.project, "owned": info.owned} if info.project is not None else {})
 
 
 async def _bounded(doing: str, work: Awaitable[None], limit_s: float) -> None:
@@ -316,18 +240,3 @@ async def _bounded(doing: str, work: Awaitable[None], limit_s: float) -> None:
             await work
     except TimeoutError:
         raise BackendError(f"{doing} took longer than {limit_s:g} s") from None
-
-
-async def _shielded(work: Awaitable[Any]) -> None:
-    """Finish some work, which must have limits of its own, even if the run is being cancelled meanwhile."""
-    task = asyncio.ensure_future(work)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        task.cancelled() or task.exception()
-        raise asyncio.CancelledError
-    task.result()

@@ -1,7 +1,7 @@
-"""An open run on a thread of its own, for a caller that is not asynchronous.
+"""A run on its own thread, for a caller that is not asynchronous.
 
-The thread has the event loop, the journal and the backend; the caller's calls are sent there, and each of them has a
-deadline. A run that has ended, for whatever reason, answers every call at once with that reason.
+The thread has the event loop, the journal and the backend; the caller's calls are sent there, each with a deadline.
+Once the run has ended, every call raises the reason at once.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from harness.model.backend import Backend
 from harness.model.errors import BackendError, HarnessError
-from harness.runner.open_run import OpenRun
-from harness.runner.run import RunOutcome
+from harness.runner.caller_script import CallerScript
+from harness.runner.run import Run, RunOutcome
 from harness.runner.warming import waiting_threads
 
 T = TypeVar("T")
@@ -25,17 +25,17 @@ SLACK_S = 5.0
 
 
 class RunEndedError(HarnessError):
-    """The run is over, and nothing of the harness failed: its steady state was not met."""
+    """The run has ended without a failure of the harness: its steady state was not met."""
 
 
 class Session:
-    """One open run. For one caller."""
+    """One run for one caller."""
 
-    def __init__(self, make: Callable[[], tuple[OpenRun, Backend]]) -> None:
-        """`make` is called on the session's own thread."""
+    def __init__(self, script: CallerScript, make: Callable[[], tuple[Run, Backend]]) -> None:
+        """`make` is called on the session's own thread, for the run of that script."""
+        self._script = script
         self._make = make
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._run: OpenRun | None = None
         self._going: asyncio.Task[RunOutcome] | None = None
         self._release: asyncio.Event | None = None
         self._begun = threading.Event()
@@ -50,8 +50,8 @@ class Session:
             raise BackendError(f"the run did not begin within {BEGIN_S:g} s")
         self.call(_ready, limit_s)
 
-    def call(self, work: Callable[[OpenRun], Coroutine[Any, Any, T]], limit_s: float) -> T:
-        """Do something in the run and return what it gives. Raises HarnessError, at the latest after its limit."""
+    def call(self, work: Callable[[CallerScript], Coroutine[Any, Any, T]], limit_s: float) -> T:
+        """Call the script and return the result. Raises HarnessError, at the latest after the limit."""
         if self._loop is None or not self._thread.is_alive():
             raise self._ended()
         future = asyncio.run_coroutine_threadsafe(self._while_it_runs(work, limit_s), self._loop)
@@ -65,14 +65,13 @@ class Session:
         """Let the run come to its end and return its outcome. Raises what the harness did not foresee."""
         if self._loop is None or not self._thread.is_alive():
             return self._closed()
-        run, going = self._run, self._going
-        assert run is not None
+        going = self._going
         assert going is not None
 
         def end() -> None:
-            if failure is not None and not run.ready.is_set():
+            if failure is not None and not self._script.ready.is_set():
                 going.cancel()
-            run.finish(failure)
+            self._script.finish(failure)
 
         self._loop.call_soon_threadsafe(end)
         return self.close(limit_s)
@@ -110,7 +109,7 @@ class Session:
     async def _main(self) -> None:
         asyncio.get_running_loop().set_default_executor(waiting_threads())
         run, backend = self._make()
-        self._run, self._release = run, asyncio.Event()
+        self._release = asyncio.Event()
         self._going = asyncio.create_task(self._go(run))
         self._loop = asyncio.get_running_loop()
         self._begun.set()
@@ -121,16 +120,15 @@ class Session:
             await backend.close()
         self._outcome = self._going.result()
 
-    async def _go(self, run: OpenRun) -> RunOutcome:
+    async def _go(self, run: Run) -> RunOutcome:
         try:
             return await run.go()
         except asyncio.CancelledError:
             return RunOutcome(run.plan, run.run_dir, interrupted=True)
 
-    async def _while_it_runs(self, work: Callable[[OpenRun], Coroutine[Any, Any, T]], limit_s: float) -> T:
-        assert self._run is not None
+    async def _while_it_runs(self, work: Callable[[CallerScript], Coroutine[Any, Any, T]], limit_s: float) -> T:
         assert self._going is not None
-        task = asyncio.create_task(work(self._run))
+        task = asyncio.create_task(work(self._script))
         await asyncio.wait([task, self._going], timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
@@ -153,5 +151,5 @@ class Session:
         return RunEndedError("the run is over")
 
 
-async def _ready(run: OpenRun) -> None:
-    await run.ready.wait()
+async def _ready(script: CallerScript) -> None:
+    await script.ready.wait()

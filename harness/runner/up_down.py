@@ -30,19 +30,19 @@ NOTE = "up.json"
 END_WITHIN_S = 10.0
 
 
-def up(stack: StackDescription, links: Sequence[str], backend: str, on_progress: OnProgress) -> None:
+def up(stack: StackDescription, links: Sequence[Link], backend: str, seed: int, on_progress: OnProgress) -> None:
     """Start a stack and keep it: a local one until Ctrl-C, SIGTERM or `down`, containers until `down`.
 
     Raises BackendError where it does not start.
     """
     if backend == "compose":
-        asyncio.run(_up_in_containers(stack, links, on_progress))
+        asyncio.run(_up_in_containers(stack, links, seed, on_progress))
         return
     with _noted(stack.name) as folder:
-        asyncio.run(_up(stack, links, folder, on_progress))
+        asyncio.run(_up(stack, links, seed, folder, on_progress))
 
 
-async def _up_in_containers(stack: StackDescription, links: Sequence[str], on_progress: OnProgress) -> None:
+async def _up_in_containers(stack: StackDescription, links: Sequence[Link], seed: int, on_progress: OnProgress) -> None:
     from harness.backends.compose.backend import ComposeBackend
     from harness.backends.compose.images import have_images
 
@@ -50,10 +50,9 @@ async def _up_in_containers(stack: StackDescription, links: Sequence[str], on_pr
         on_progress(Progress(stack.name, 0.0, "note", text))
 
     await asyncio.to_thread(have_images, stack, links=bool(links))
-    planned = tuple(Link(*name.split(" -> ")) for name in links)
     with tempfile.TemporaryDirectory() as folder:
         async with ComposeBackend(stack, keep=True) as backend:
-            info = await backend.start(StackPlan(stack, Path(folder), planned))
+            info = await backend.start(StackPlan(stack, Path(folder), tuple(links), seed=seed))
             tell(f"up in {info.ready_s:.1f} s, as the compose project {backend.project}")
             for service, spec in stack.services.items():
                 where = backend.resolve(f"{service}:{spec.port}") if spec.port else info.addresses[service]
@@ -64,7 +63,7 @@ async def _up_in_containers(stack: StackDescription, links: Sequence[str], on_pr
             backend.leave()
 
 
-async def _up(stack: StackDescription, links: Sequence[str], folder: Path, on_progress: OnProgress) -> None:
+async def _up(stack: StackDescription, links: Sequence[Link], seed: int, folder: Path, on_progress: OnProgress) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -73,9 +72,8 @@ async def _up(stack: StackDescription, links: Sequence[str], folder: Path, on_pr
     def tell(text: str) -> None:
         on_progress(Progress(stack.name, 0.0, "note", text))
 
-    planned = tuple(Link(*name.split(" -> ")) for name in links)
     async with LocalBackend(stack) as backend:
-        starting = asyncio.create_task(backend.start(StackPlan(stack, folder, planned)))
+        starting = asyncio.create_task(backend.start(StackPlan(stack, folder, tuple(links), seed=seed)))
         stopped = asyncio.create_task(ended.wait())
         await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():

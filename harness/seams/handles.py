@@ -17,6 +17,7 @@ from harness.model.backend import Backend
 from harness.model.containers import Containers
 from harness.model.errors import FaultError
 from harness.model.eventtime import EventClock
+from harness.model.link import Link
 from harness.model.nearest import did_you_mean
 from harness.model.secrets import reveal
 from harness.model.stack import DatasetSpec, KeyspaceSpec, ServiceSpec, StackDescription
@@ -73,12 +74,12 @@ class Seams:
                 f"the link {name!r} was not planned before the stack started",
                 remedy=did_you_mean(name, self.backend.links),
             ) from None
-        consumer, _, service = name.partition(" -> ")
-        port = self.service(service).port
+        link = Link.parse(name)
+        address = f"{link.service}:{self.service(link.service).port}"
         return LinkHandle(
             endpoint,
-            through=self.backend.resolve(f"{service}:{port}", consumer=consumer),
-            direct=self.backend.resolve(f"{service}:{port}"),
+            through=self.backend.resolve(address, consumer=link.consumer),
+            direct=self.backend.resolve(address),
         )
 
     async def lease(self, proxy_api_url: str) -> str | None:

@@ -15,6 +15,7 @@ import harness.runner.up_down
 from harness.cli.app import COMMANDS
 from harness.faults.table import FAULTS
 from harness.model.errors import BackendError
+from harness.model.link import Link
 from harness.runner.progress import OnProgress, Progress
 
 
@@ -81,17 +82,17 @@ def test_the_schema_is_printed(harness_: Harness) -> None:
 
 
 def test_up_runs_the_links_that_are_asked_for(good: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[str, tuple[str, ...]]] = []
+    seen: list[tuple[str, tuple[str, ...], int]] = []
 
-    def up(stack: object, links: tuple[str, ...], backend: str, on_progress: OnProgress) -> None:
-        seen.append((getattr(stack, "name", ""), links))
+    def up(stack: object, links: tuple[Link, ...], backend: str, seed: int, on_progress: OnProgress) -> None:
+        seen.append((getattr(stack, "name", ""), tuple(link.name for link in links), seed))
         on_progress(Progress("small", 0.0, "note", "up in 1.0 s"))
 
     monkeypatch.setattr(harness.runner.up_down, "up", up)
     assert harness_("up", "stack.compose.yaml", "--link", "server -> online").out == "up in 1.0 s\n"
-    harness_("up", "stack.compose.yaml", "--links", "all")
+    harness_("up", "stack.compose.yaml", "--links", "all", "--seed", "7")
     every = ("trainer -> object-store", "server -> object-store", "server -> online")
-    assert seen == [("small", ("server -> online",)), ("small", every)]
+    assert seen == [("small", ("server -> online",), 0), ("small", every, 7)]
 
 
 def test_a_stack_that_does_not_come_up(good: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from harness.journal.files import read
 from harness.model.backend import FAULT_PROXY, ProcessEvent
 from harness.model.errors import BackendError, FaultError, JournalError
 from harness.model.readings import Answer, FaultSeen, Phase
-from harness.runner import gate, settling
+from harness.runner import gate, script, settling
 from harness.runner import run as run_module
 from harness.runner.progress import Progress
 from harness.runner.run import Run
@@ -56,7 +56,7 @@ async def stack() -> AsyncIterator[tuple[SmallStack, str]]:
 @pytest.fixture
 def bench(tmp_path: Path, stack: tuple[SmallStack, str], monkeypatch: pytest.MonkeyPatch) -> SessionRunner:
     made = SessionRunner(tmp_path, stack[1])
-    monkeypatch.setattr(run_module, "Faults", lambda: scripted(made.fault))
+    monkeypatch.setattr(script, "Faults", lambda: scripted(made.fault))
     monkeypatch.setattr(settling, "LEAST_S", 0.1)
     sane = tuple(bound.model_copy(update={"over": 0.2}) for bound in gate.SANE)
     monkeypatch.setattr(gate, "SANE", sane)
@@ -130,7 +130,7 @@ async def test_a_fault_that_cannot_be_made_is_recorded(bench: SessionRunner, mon
 
     table = scripted(bench.fault)
     broken = {"test.fault": type(table["test.fault"])("test.fault", "", (), table["test.fault"].parameters, refuse)}
-    monkeypatch.setattr(run_module, "Faults", lambda: broken)
+    monkeypatch.setattr(script, "Faults", lambda: broken)
     assert (await bench.run().go()).error is None
     assert bench.stages() == ["failed"]
 

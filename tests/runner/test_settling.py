@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Reading
 from harness.model.scenario import FaultStep
 from harness.runner.gate import wait_for_steady_state
 from harness.runner.live import KEPT_S, Live
+from harness.runner.script import RunContext, wait_for_start
 from harness.runner.settling import Settling
-from harness.runner.triggers import wait_for_start
 
 SOURCE = "http://server:18001"
 BROKEN = Alert(name="Broken", labels={"service": "x"})
@@ -115,11 +116,11 @@ def test_a_detection_is_waited_for_until_it_is_there_or_over() -> None:
     live = Live()
     it = settling(live, expect={"detected": [{"id": "seen", "alert": "Broken", "within": "8s"}]})
     stage(live, "injected", 1.0)
-    it.tick(2.0)
+    it.tick(2.0, 2.0)
     assert not it.settled(5.0, 2.0)
     assert it.settled(9.6, 2.0), "its time is over"
     alerts(live, BROKEN)
-    it.tick(5.0)
+    it.tick(5.0, 5.0)
     assert it.settled(5.0, 2.0)
 
 
@@ -128,7 +129,7 @@ def test_a_source_that_is_down_is_not_quiet() -> None:
     it = settling(live, expect={"cleared": [{"id": "quiet", "alert": "Broken", "within": "20s"}]})
     stage(live, "reverted", 2.0)
     alerts(live, BROKEN)
-    it.tick(3.0)
+    it.tick(3.0, 3.0)
     alerts(live, down="refused")
     assert not it.settled(5.0, 2.0)
     alerts(live)
@@ -143,12 +144,12 @@ def test_a_recovery_must_break_recover_and_hold() -> None:
     it = settling(live, expect={"recovered": [bound | {"within": "20s", "hold": "2s"}]})
     stage(live, "reverted", 10.0)
     answers(live, 10.0)
-    it.tick(10.0)
+    it.tick(10.0, 10.0)
     assert not it.settled(11.5, 10.0), "it never broke yet"
     answers(live, 12.0, ok=False)
-    it.tick(12.0)
+    it.tick(12.0, 12.0)
     answers(live, 14.0, 60)
-    it.tick(14.0)
+    it.tick(14.0, 14.0)
     assert not it.settled(15.0, 10.0), "it does not hold yet"
     assert it.settled(16.6, 10.0)
     broken = settling(live, expect={"recovered": [bound | {"within": "20s", "hold": "2s"}]})
@@ -181,8 +182,11 @@ async def started(live: Live, tmp_path: Path, **start: Any) -> str | None:
         {"id": "next", "fault": "test.fault", "target": {"service": "server"}, "for": "1s", **start}
     )
     journal = JournalWriter(tmp_path / "journal.jsonl", plan_of("0s", "1s"))
+    watchers: Any = SimpleNamespace(settled_s=lambda: 10.0)
+    nothing: Any = None
     try:
-        return await wait_for_start(step, journal.now_s(), live, journal, lambda: 10.0)
+        context = RunContext(plan_of("0s", "1s"), journal.now_s(), live, journal, nothing, watchers)
+        return await wait_for_start(context, step)
     finally:
         journal.close()
 
@@ -198,7 +202,7 @@ async def test_triggers(tmp_path: Path) -> None:
     assert await started(live, tmp_path / "at", at="10ms") is None
     for n, after in enumerate(({"alert": "Other"}, {"probe": bound | {"probe": "lag"}}, {"event": "it.confirmed"})):
         why = await started(live, tmp_path / f"no{n}", after=after | {"timeout": "50ms"})
-        assert why == "what it waits for did not happen within 0.05 s"
+        assert why == "its trigger did not happen within 0.05 s"
 
 
 def test_polled_probes_are_held_against_their_bounds() -> None:

@@ -137,7 +137,7 @@ def _layout(project: str, found: list[ContainerSnapshot], wanted: tuple[Link, ..
     for one in found:
         names: dict[str, Any] = json.loads(one.labels.get(LINKS, "{}"))
         if names:
-            links = tuple(Link(*name.split(" -> ")) for name in names)
+            links = tuple(map(Link.parse, names))
             boxes.append(ProxyBox(one.service, links, tuple(one.addresses)))
     led = {link for box in boxes for link in box.links}
     for link in wanted:

@@ -21,6 +21,7 @@ from harness.backends.compose.layout import API_PORT, Layout, ProxyBox
 from harness.backends.http_request import request
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError
+from harness.model.link import Link
 from harness.model.nearest import did_you_mean
 from harness.model.stack import StackDescription
 
@@ -48,7 +49,7 @@ def proxy_service(box: ProxyBox, seed: int) -> dict[str, Any]:
     """Return the compose service of a box, but for networks and ports."""
     service: dict[str, Any] = {
         "image": proxy_image(),
-        "labels": {LINKS: json.dumps({link.name: proxy_name(link.name) for link in box.links})},
+        "labels": {LINKS: json.dumps({link.name: proxy_name(link) for link in box.links})},
         "restart": "no",
         "init": False,
         # A proxy that waits for a processor behind the stack's own work would be a fault that nobody asked for.
@@ -81,15 +82,15 @@ def _put(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     archive.addfile(entry, io.BytesIO(data))
 
 
-def proxy_name(link: str) -> str:
+def proxy_name(link: Link) -> str:
     """Return the name of a link's proxy in the proxy's API."""
-    return link.replace(" -> ", "-to-")
+    return f"{link.consumer}-to-{link.service}"
 
 
 def endpoints(layout: Layout, api: Mapping[str, str]) -> dict[str, LinkEndpoint]:
     """Return where each link can be disturbed; `api`: `host:port` of each box's API."""
     return {
-        link.name: LinkEndpoint(link.name, f"http://{api[box.name]}", proxy_name(link.name))
+        link.name: LinkEndpoint(link.name, f"http://{api[box.name]}", proxy_name(link))
         for box in layout.boxes
         for link in box.links
     }
@@ -106,7 +107,7 @@ async def _make(description: StackDescription, box: ProxyBox, api: str) -> None:
     for link in box.links:
         for k, service_port in enumerate(description.services[link.service].ports):
             # The first is the service's own port, which faults and measurements go by.
-            name = proxy_name(link.name) if k == 0 else f"{proxy_name(link.name)}-{service_port}"
+            name = proxy_name(link) if k == 0 else f"{proxy_name(link)}-{service_port}"
             listen, upstream = f"0.0.0.0:{service_port}", f"{link.service}:{service_port}"
             body = {"name": name, "listen": listen, "upstream": upstream, "enabled": True}
             try:

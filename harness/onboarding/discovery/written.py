@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 
 from harness.model.fault import FaultKind
+from harness.model.link import Link
 from harness.onboarding.discovery.candidates import Candidate, candidates
 from harness.onboarding.discovery.compose_project import Project
 from harness.onboarding.discovery.guesses import Found, Guess, guess_all
@@ -111,7 +112,7 @@ def _stack(
 def _declared(services: Mapping[str, Found]) -> list[tuple[str, str]]:
     """Links that the environment and the commands do not show as `service:port`."""
     return [
-        (f"{found.name} -> {other}", comment(places[0].where))
+        (Link(found.name, other).name, comment(places[0].where))
         for found in services.values()
         for other, places in found.links.items()
         if not any(place.plain for place in places)

@@ -9,6 +9,7 @@ import aiohttp
 
 from harness.model.backend import Backend, ServiceStatus
 from harness.model.errors import HarnessError
+from harness.model.link import Link
 from harness.model.readings import AlertsSeen, Reading
 from harness.model.stack import AlertSource, StackDescription
 from harness.model.units import Unit
@@ -149,11 +150,11 @@ async def links(stack: StackDescription, backend: Backend) -> list[Finding]:
         remedy = "name the port together with the service (db:5432), or list x-harness.links"
         return [Finding("link", "none", "note", "no service is seen to talk to another one", remedy)]
     seams = Seams(backend, stack)
-    return list(await asyncio.gather(*(_link(link.name, stack, backend, seams) for link in stack.links)))
+    return list(await asyncio.gather(*(_link(link, stack, backend, seams) for link in stack.links)))
 
 
-async def _link(name: str, stack: StackDescription, backend: Backend, seams: Seams) -> Finding:
-    service = stack.services[name.partition(" -> ")[2]]
+async def _link(planned: Link, stack: StackDescription, backend: Backend, seams: Seams) -> Finding:
+    name, service = planned.name, stack.services[planned.service]
     if service.port is None:
         return Finding("link", name, "wrong", f"{service.name} has no port", f"add x-harness.port to {service.name}")
     if name not in backend.links:

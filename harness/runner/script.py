@@ -1,0 +1,201 @@
+"""What a run does between its steady-state gate and its end: a script.
+
+A scenario file's script plays the timeline of the plan; `caller_script` has the one that its caller drives. Both inject
+faults with the same drivers and stop observing by the same rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from harness.journal.writer import JournalWriter
+from harness.model.errors import HarnessError
+from harness.model.fault import Fault
+from harness.model.plan import Plan
+from harness.model.readings import FaultSeen, Phase, PhaseName, Planned
+from harness.model.scenario import After, FaultStep
+from harness.runner.catalogue import Faults
+from harness.runner.faulting import Driver
+from harness.runner.live import Live
+from harness.runner.settling import Settling
+from harness.runner.watching import Watchers
+from harness.seams import Seams
+
+TICK_S = 0.1
+TRIGGER_EVERY_S = 0.02
+
+
+@dataclass
+class RunContext:
+    """What a script has of its run, from the gate on."""
+
+    plan: Plan
+    gate_s: float
+    """When the steady state was met."""
+    live: Live
+    journal: JournalWriter
+    seams: Seams
+    watchers: Watchers
+    drivers: dict[str, Driver] = field(default_factory=dict)
+    """The drivers of the faults, by fault; the run heals what they have left active."""
+
+    def now_s(self) -> float:
+        """Return the time on the run's clock."""
+        return self.journal.now_s()
+
+    def settled_s(self) -> float:
+        """Return until when every request that was due has its answer."""
+        return self.watchers.settled_s()
+
+    def phase(self, phase: PhaseName, detail: str | None = None) -> None:
+        """Begin a phase of the run."""
+        self.journal.write(Phase(phase=phase, detail=detail))
+
+    def replan(self, plan: Plan) -> None:
+        """Go on with a plan that has grown."""
+        self.plan = plan
+        self.journal.write(Planned(plan=plan))
+
+    async def driver(self, step: FaultStep) -> Driver | None:
+        """Prepare a fault for its injection; None where that fails, which the journal then says."""
+        try:
+            kind = Faults()[step.fault]
+            fault: Fault = kind.make(step, self.seams, self.plan.seed)
+        except HarnessError as error:
+            self.failed(step, "prepare", str(error))
+            return None
+        driver = Driver(
+            step,
+            fault,
+            self.journal,
+            lambda: int(self.seams.now_event()) if self.seams.clock is not None else None,
+            self.live.hits.add,
+            self.watchers.look,
+            kind.call_limit_s,
+        )
+        self.drivers[step.id] = driver
+        return driver if await driver.prepare() else None
+
+    def failed(self, step: FaultStep, doing: str, why: str) -> None:
+        """Write into the journal that a fault has failed."""
+        at_s = self.now_s()
+        evidence = {"doing": doing, "error": why}
+        self.journal.write(FaultSeen(fault=step.id, stage="failed", lo_s=at_s, hi_s=at_s, evidence=evidence))
+
+
+class Script(Protocol):
+    """Injects the faults of a run and observes until nothing that is expected needs more."""
+
+    @property
+    def whole_history(self) -> bool:
+        """Whether the script asks for more than the last half minute of the run."""
+
+    async def play(self, run: RunContext) -> None:
+        """Go from the phase `baseline` to the phase `observed`."""
+
+
+class TimelineScript:
+    """Plays the timeline of the plan."""
+
+    whole_history = False
+
+    async def play(self, run: RunContext) -> None:
+        """Inject each fault when it is due, then observe."""
+        run.phase("baseline")
+        settling = Settling(run.plan, run.live)
+        faults = asyncio.create_task(self._faults(run))
+        try:
+            while not faults.done():
+                settling.tick(run.now_s(), run.settled_s())
+                await asyncio.wait([faults], timeout=TICK_S)
+            faults.result()
+        finally:
+            await ended(faults)
+        reverted = [d.reverted_at_s for d in run.drivers.values() if d.reverted_at_s is not None]
+        await observe(run, settling, max(reverted, default=run.now_s()))
+
+    async def _faults(self, run: RunContext) -> None:
+        steps = run.plan.scenario.timeline
+        try:
+            # All are prepared before the first is injected: what it breaks is not the state to restore.
+            drivers: list[Driver | None] = [None] * len(steps)
+            if run.plan.faults_on:
+                drivers = await asyncio.gather(*(run.driver(step) for step in steps))
+            async with asyncio.TaskGroup() as group:
+                for step, driver in zip(steps, drivers, strict=True):
+                    if driver is not None or not run.plan.faults_on:
+                        group.create_task(self._fault(run, step, driver))
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+
+    async def _fault(self, run: RunContext, step: FaultStep, driver: Driver | None) -> None:
+        why = await wait_for_start(run, step)
+        if why is not None:
+            run.failed(step, "waiting to start", why)
+            return
+        run.phase("fault", step.id)
+        if driver is None:
+            await asyncio.sleep(step.duration)
+        else:
+            await driver.run()
+
+
+async def observe(run: RunContext, settling: Settling, last_revert_s: float) -> None:
+    """Observe until nothing that is expected needs more."""
+    run.phase("observing")
+    while True:
+        settling.tick(run.now_s(), run.settled_s())
+        if settling.settled(run.now_s(), last_revert_s):
+            break
+        await asyncio.sleep(TICK_S)
+    run.phase("observed")
+
+
+async def wait_for_start(run: RunContext, step: FaultStep) -> str | None:
+    """Wait until a fault is due. Returns why it never will be, None when it is."""
+    if step.at is not None:
+        await asyncio.sleep(max(0.0, run.gate_s + step.at - run.now_s()))
+        return None
+    assert step.after is not None
+    deadline_s = run.now_s() + step.after.timeout
+    while not _happened(step.after, run):
+        if run.now_s() > deadline_s:
+            return f"its trigger did not happen within {step.after.timeout:g} s"
+        await asyncio.sleep(TRIGGER_EVERY_S)
+    return None
+
+
+def _happened(after: After, run: RunContext) -> bool:
+    if after.alert is not None:
+        return bool(run.live.firing(after.alert, {}))
+    if after.probe is not None:
+        return run.live.point(after.probe, run.settled_s()).good is True
+    fault, _, stage = str(after.event).rpartition(".")
+    return (fault, stage) in run.live.stages
+
+
+async def ended(task: asyncio.Future[Any]) -> None:
+    """Cancel a task and wait until it has ended, however often this is cancelled itself."""
+    task.cancel()
+    try:
+        await shielded(asyncio.wait([task]))
+    finally:
+        if task.done() and not task.cancelled():
+            task.exception()  # retrieved; whoever waited for it has raised it already
+
+
+async def shielded(work: Any) -> None:
+    """Finish some work, which must have limits of its own, even if the run is being cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        task.cancelled() or task.exception()
+        raise asyncio.CancelledError
+    task.result()
