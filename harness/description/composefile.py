@@ -34,17 +34,20 @@ class Composed:
     notes: list[str] = field(default_factory=list)
 
 
-def read_compose(paths: Sequence[Path], variables: Mapping[str, str] | None = None) -> Composed:
+def read_compose(
+    paths: Sequence[Path], variables: Mapping[str, str] | None = None, parsed: Mapping[Path, Tree] | None = None
+) -> Composed:
     """Read compose files, each laid over those before it. Raises StackError.
 
     `variables` are what `${NAME}` may name; unless given, the environment and the `.env` beside the first file.
+    `parsed` are files that the caller has read already; they are changed here.
     """
     folder = paths[0].absolute().parent
     given = dict(os.environ if variables is None else variables)
     if variables is None and (folder / ".env").is_file():
         given = {**read_env(folder / ".env", given), **given}
     composed = Composed(Tree(str(paths[-1])), folder, given)
-    _Reader(composed).project(paths, paths[0].parent, ())
+    _Reader(composed, parsed or {}).project(paths, paths[0].parent, ())
     _fold_env_files(composed)
     return composed
 
@@ -52,8 +55,9 @@ def read_compose(paths: Sequence[Path], variables: Mapping[str, str] | None = No
 class _Reader:
     """Reads files, and those that they name, into one tree."""
 
-    def __init__(self, composed: Composed) -> None:
+    def __init__(self, composed: Composed, parsed: Mapping[Path, Tree]) -> None:
         self._all = composed
+        self._parsed = dict(parsed)
 
     def project(self, paths: Sequence[Path], folder: Path, trail: tuple[Path, ...]) -> None:
         for path in paths:
@@ -73,7 +77,7 @@ class _Reader:
             result.value = merge(result, result.value, tree, tree.value)
 
     def _read(self, path: Path) -> Tree:
-        tree = read_tree(path)
+        tree = self._parsed.pop(path, None) or read_tree(path)
         self._all.files.append(path.absolute())
         normalise(tree)
         return tree

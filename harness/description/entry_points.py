@@ -1,54 +1,80 @@
-"""Settings of the kinds of probes that installed packages offer by the entry points `harness.probes`.
+"""What installed packages add by entry points, read when it is first needed and imported when it is used.
 
-A package is imported only when a stack has a probe of its kind. Our own kinds stay what they are, whoever offers one of
-the same name.
+The kinds of probes that they add (`harness.probes`) are here, as the reader of stack descriptions needs their settings.
+Our own kinds take precedence over those of the same name.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from harness.model.errors import StackError
 from harness.model.stack import PROBE_KINDS
 
-ENTRY_POINTS = "harness.probes"
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint as EntryPoint
+
+PROBES = "harness.probes"
 
 
-class OfferedKinds(Mapping[str, Any]):
-    """Every kind that other packages offer, by name, each an object with `kind`, `settings` and `make`.
+class EntryPoints(Mapping[str, "EntryPoint"]):
+    """The entry points of one group by name. Nothing is imported, and no package read before the first look-up."""
 
-    Asking for one raises StackError where it cannot be imported, or is none.
+    def __init__(self, group: str) -> None:
+        self._group = group
+
+    @cached_property
+    def _found(self) -> dict[str, EntryPoint]:
+        import importlib.metadata  # slow to import, and most commands need no entry point
+
+        return {entry.name: entry for entry in importlib.metadata.entry_points(group=self._group)}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __getitem__(self, name: str) -> EntryPoint:
+        return self._found[name]
+
+
+class InstalledKinds(Mapping[str, Any]):
+    """Every kind of probe that other packages add, by name, each an object with `kind`, `settings` and `make`.
+
+    Looking one up raises StackError where it cannot be imported, or is not a kind of probe.
     """
 
     def __init__(self) -> None:
-        entries = importlib.metadata.entry_points(group=ENTRY_POINTS)
-        self._offered = {entry.name: entry for entry in entries if entry.name not in PROBE_KINDS}
-        self._known: dict[str, Any] = {}
+        self._installed = EntryPoints(PROBES)
+        self._imported: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._offered))
+        return iter(sorted(name for name in self._installed if name not in PROBE_KINDS))
 
     def __len__(self) -> int:
-        return len(self._offered)
+        return len(list(iter(self)))
 
     def __contains__(self, kind: object) -> bool:
-        return kind in self._offered
+        return kind not in PROBE_KINDS and kind in self._installed
 
     def __getitem__(self, kind: str) -> Any:
-        if kind not in self._known:
-            self._known[kind] = _imported(self._offered[kind])
-        return self._known[kind]
+        if kind in PROBE_KINDS:
+            raise KeyError(kind)
+        if kind not in self._imported:
+            self._imported[kind] = _imported(self._installed[kind])
+        return self._imported[kind]
 
 
-class OfferedSettings(Mapping[str, type[BaseModel]]):
-    """The settings of those kinds, as the reader of stack descriptions takes them."""
+class InstalledSettings(Mapping[str, type[BaseModel]]):
+    """The settings of those kinds, as the reader of stack descriptions needs them."""
 
     def __init__(self) -> None:
-        self._kinds = OfferedKinds()
+        self._kinds = InstalledKinds()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._kinds)
@@ -64,15 +90,15 @@ class OfferedSettings(Mapping[str, type[BaseModel]]):
         return settings
 
 
-def _imported(entry: importlib.metadata.EntryPoint) -> Any:
+def _imported(entry: EntryPoint) -> Any:
     try:
         found = entry.load()
     except Exception as error:
-        message = f"the probe kind {entry.name!r} could not be imported from {entry.value!r}: {error}"
-        raise StackError(message, remedy="reinstall the package that offers it") from error
+        message = f"the probe kind {entry.name!r} cannot be imported from {entry.value!r}: {error}"
+        raise StackError(message, remedy="reinstall the package that provides it") from error
     settings = getattr(found, "settings", None)
     is_kind = getattr(found, "kind", None) == entry.name and callable(getattr(found, "make", None))
     if not is_kind or not isinstance(settings, type) or not issubclass(settings, BaseModel):
-        remedy = f"an entry point of {ENTRY_POINTS!r} is a ProbeKind, under the name of its kind"
+        remedy = f"an entry point of the group {PROBES!r} is a ProbeKind, under the name of its kind"
         raise StackError(f"{entry.value!r} is not the probe kind {entry.name!r}", remedy=remedy)
     return found

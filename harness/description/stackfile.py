@@ -6,8 +6,6 @@ that a typing error is met before anything starts. Every error names file, line,
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import os
 import re
 import shlex
@@ -19,7 +17,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.description.composefile import read_compose
-from harness.description.entry_points import OfferedSettings
+from harness.description.entry_points import EntryPoints, InstalledSettings
 from harness.description.interpolation import interpolate
 from harness.description.stackchecks import check_names
 from harness.description.yamltree import Tree, read_tree
@@ -45,28 +43,28 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def resolve_stack(name_or_path: str) -> StackDescription:
-    """Load a stack by path, or by a name that an installed package offers as entry point `harness.stacks`."""
+    """Load a stack by path, or by the name under which an installed package has it as entry point `harness.stacks`."""
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or os.sep in name_or_path or path.is_file():
-        return load_stack(path, probe_kinds=OfferedSettings())
-    offered = {entry.name: entry.value for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}
-    if name_or_path not in offered:
-        remedy = f"{did_you_mean(name_or_path, offered)} A path to a compose file is right too"
+        return load_stack(path, probe_kinds=InstalledSettings())
+    installed = EntryPoints(ENTRY_POINTS)
+    if name_or_path not in installed:
+        remedy = f"{did_you_mean(name_or_path, installed)} Or give the path of a compose file"
         raise StackError(f"unknown stack {name_or_path!r}", field="stack", remedy=remedy)
-    return load_stack(_offered_file(name_or_path, offered[name_or_path]), probe_kinds=OfferedSettings())
+    return load_stack(_installed_file(name_or_path, installed[name_or_path].value), probe_kinds=InstalledSettings())
 
 
-def _offered_file(name: str, value: str) -> Path:
+def _installed_file(name: str, value: str) -> Path:
     """Find `package:file` in the package's folder or beside it, without importing the package."""
+    import importlib.util
+
     package, _, file = value.partition(":")
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for candidate in (Path(folder) / file, Path(folder).parent / file):
             if candidate.is_file():
                 return candidate
-    raise StackError(
-        f"the stack {name!r} is said to be {value!r}, but there is no such file", remedy="reinstall its package"
-    )
+    raise StackError(f"the file {value!r} of the stack {name!r} does not exist", remedy="reinstall its package")
 
 
 def load_stack(
@@ -78,19 +76,21 @@ def load_stack(
 
     `variables` are what `${NAME}` may name: unless given, the environment and the `.env` beside the first file.
     """
-    files = [*_base_files(path), path]
-    composed = read_compose(files, variables)
+    own = read_tree(path)
+    files = [*_base_files(path, own), path]
+    composed = read_compose(files, variables, {path: own})
     tree = composed.tree
     if not isinstance(tree.value, dict):
         raise tree.error((), "a compose file with services is needed", "see docs/stack-description.md")
-    description = _StackReader(tree, composed.variables, probe_kinds or {}).description(path, files)
+    description = _StackReader(tree, composed.variables, {} if probe_kinds is None else probe_kinds).description(
+        path, files
+    )
     check_names(description, tree)
     return description
 
 
-def _base_files(path: Path) -> list[Path]:
-    """Return the files that an override with `x-harness.base` is laid over, in order. Raises StackError."""
-    tree = read_tree(path)
+def _base_files(path: Path, tree: Tree) -> list[Path]:
+    """Return the files that an override with `x-harness.base` overrides, in order. Raises StackError."""
     own = tree.value.get(EXTENSION) if isinstance(tree.value, dict) else None
     names = own.get("base") if isinstance(own, dict) else None
     if names is None:
@@ -116,7 +116,7 @@ class _StackReader:
         self._tree = tree
         self._variables = variables
         self._context = {"probe_kinds": probe_kinds}
-        self._probe_kinds = ChainMap(dict(PROBE_KINDS), probe_kinds)  # type: ignore[arg-type]
+        self._probe_kinds = ChainMap({}, PROBE_KINDS, probe_kinds)  # type: ignore[arg-type]
 
     def description(self, path: Path, files: Sequence[Path]) -> StackDescription:
         top = self._tree.value

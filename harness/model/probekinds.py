@@ -6,36 +6,55 @@ Settings only; what reads by them is in `harness.probes`. Kinds of other package
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
 from harness.model.errors import HarnessError
 from harness.model.frozen import Frozen
-from harness.model.hostprobes import CommandProbe, ContainerProbe, FileProbe, LogProbe
-from harness.model.httpprobes import AirflowProbe, HttpProbe, JsonProbe, MetricProbe, MlflowProbe, PromqlProbe
 from harness.model.nearest import did_you_mean
-from harness.model.storeprobes import FeastProbe, RedisProbe, S3Probe, SqlProbe
 from harness.model.units import PositiveWallSeconds, Unit
 
-PROBE_KINDS: Mapping[str, type[BaseModel]] = {
-    "json": JsonProbe,
-    "metric": MetricProbe,
-    "http": HttpProbe,
-    "promql": PromqlProbe,
-    "log": LogProbe,
-    "redis": RedisProbe,
-    "s3": S3Probe,
-    "sql": SqlProbe,
-    "file": FileProbe,
-    "command": CommandProbe,
-    "container": ContainerProbe,
-    "mlflow": MlflowProbe,
-    "feast": FeastProbe,
-    "airflow": AirflowProbe,
-}
+
+class _OwnKinds(Mapping[str, type[BaseModel]]):
+    """The settings of our own kinds, each imported when a stack has a probe of it."""
+
+    _PLACES: ClassVar[Mapping[str, str]] = {
+        "json": "httpprobes:JsonProbe",
+        "metric": "httpprobes:MetricProbe",
+        "http": "httpprobes:HttpProbe",
+        "promql": "httpprobes:PromqlProbe",
+        "log": "hostprobes:LogProbe",
+        "redis": "storeprobes:RedisProbe",
+        "s3": "storeprobes:S3Probe",
+        "sql": "storeprobes:SqlProbe",
+        "file": "hostprobes:FileProbe",
+        "command": "hostprobes:CommandProbe",
+        "container": "hostprobes:ContainerProbe",
+        "mlflow": "httpprobes:MlflowProbe",
+        "feast": "storeprobes:FeastProbe",
+        "airflow": "httpprobes:AirflowProbe",
+    }
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._PLACES)
+
+    def __len__(self) -> int:
+        return len(self._PLACES)
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._PLACES
+
+    def __getitem__(self, kind: str) -> type[BaseModel]:
+        module, _, name = self._PLACES[kind].partition(":")
+        settings: type[BaseModel] = getattr(import_module(f"harness.model.{module}"), name)
+        return settings
+
+
+PROBE_KINDS: Mapping[str, type[BaseModel]] = _OwnKinds()
 BESIDE = ("unit", "summary", "every", "timeout")
 """What a probe may have beside its kind."""
 USUAL_EVERY_S = 1.0
@@ -74,7 +93,7 @@ class ProbeSpec(Frozen):
     def _kind_is_the_key(cls, raw: Any, info: ValidationInfo) -> Any:
         if not isinstance(raw, dict) or "kind" in raw:
             return raw
-        kinds = ChainMap(dict(PROBE_KINDS), (info.context or {}).get("probe_kinds") or {})
+        kinds: ChainMap[str, type[BaseModel]] = ChainMap({}, PROBE_KINDS, (info.context or {}).get("probe_kinds", {}))  # type: ignore[arg-type]
         given = [key for key in raw if key not in BESIDE]
         if len(given) != 1:
             raise ValueError(f"exactly one kind of probe is needed: {', '.join(sorted(kinds))}")

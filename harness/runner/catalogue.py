@@ -1,16 +1,17 @@
 """What may be named in a scenario: faults, and what a stack has of probes, alerts, links, services and evidence.
 
-Our own faults are the table in `harness.faults.table`; other people's come in by the entry-point group
-`harness.faults`, each a `FaultKind` under its own name, and are imported only when they are asked for.
+Our own faults are the table in `harness.faults.table`; other packages add theirs by the entry-point group
+`harness.faults`, each a `FaultKind` under its own name, imported when it is first used.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
+from harness.description.entry_points import EntryPoints
 from harness.faults.table import FAULTS
 from harness.model.answers import ANSWER_PROBES, AnswerProbe
 from harness.model.errors import ProbeError, ScenarioError, StackError
@@ -18,7 +19,9 @@ from harness.model.fault import FaultKind
 from harness.model.scenario import FaultStep
 from harness.model.stack import StackDescription
 from harness.model.units import Unit
-from harness.runner.workloads import requests_of
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "harness.faults"
 OF_EVERY_ANSWER = ("availability", "failed_requests", "slow_answers", "latency_p50", "latency_p99")
@@ -31,29 +34,32 @@ class Faults(Mapping[str, FaultKind]):
     """Every kind of fault by name: the table, and what installed packages add to it."""
 
     def __init__(self, table: Mapping[str, FaultKind] = FAULTS) -> None:
-        self._kinds = dict(table)
-        self._offered = {e.name: e for e in importlib.metadata.entry_points(group=ENTRY_POINTS) if e.name not in table}
+        self._table = table
+        self._installed = EntryPoints(ENTRY_POINTS)
+        self._imported: dict[str, FaultKind] = {}
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._kinds, *self._offered}))
+        return iter(sorted({*self._table, *self._installed}))
 
     def __len__(self) -> int:
-        return len({*self._kinds, *self._offered})
+        return len({*self._table, *self._installed})
 
     def __contains__(self, kind: object) -> bool:
-        return kind in self._kinds or kind in self._offered
+        return kind in self._table or kind in self._installed
 
     def __getitem__(self, kind: str) -> FaultKind:
-        if kind not in self._kinds:
-            self._kinds[kind] = _imported(self._offered[kind])
-        return self._kinds[kind]
+        if kind in self._table:
+            return self._table[kind]
+        if kind not in self._imported:
+            self._imported[kind] = _imported(self._installed[kind])
+        return self._imported[kind]
 
 
-def _imported(entry: importlib.metadata.EntryPoint) -> FaultKind:
+def _imported(entry: EntryPoint) -> FaultKind:
     try:
         found = entry.load()
     except Exception as error:
-        message = f"the fault {entry.name!r} could not be imported from {entry.value!r}: {error}"
+        message = f"the fault {entry.name!r} cannot be imported from {entry.value!r}: {error}"
         raise ScenarioError(message, remedy="reinstall the package that offers it") from error
     if not isinstance(found, FaultKind) or found.kind != entry.name:
         remedy = f"an entry point of {ENTRY_POINTS!r} is a FaultKind, under the name of its kind"
@@ -76,6 +82,8 @@ class Catalogue:
             return {}
         if spec.requests is None:
             return dict(ANSWER_PROBES)
+        from harness.runner.workloads import requests_of  # brings asyncio, which few scenarios need here
+
         try:
             expects = requests_of(self.stack).expects
         except ProbeError as error:

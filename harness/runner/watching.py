@@ -12,7 +12,7 @@ import time
 
 import aiohttp
 
-from harness.description.entry_points import OfferedKinds
+from harness.description.entry_points import InstalledKinds
 from harness.journal.writer import JournalWriter
 from harness.model.backend import FAULT_PROXY, Backend
 from harness.model.errors import BackendError, HarnessError, ProbeError
@@ -77,7 +77,7 @@ class Watchers:
 
     def _start_polling(self, events: EventClock | None) -> None:
         self._pollers = pollers(
-            self._stack, self._backend, self._session, self.clock, self._journal.write, events, OfferedKinds()
+            self._stack, self._backend, self._session, self.clock, self._journal.write, events, InstalledKinds()
         )
         for k, poller in enumerate(self._pollers, start=1):
             # Spread over the grid, so that not everything is asked in the same millisecond.

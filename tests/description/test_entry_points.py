@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from pydantic import BaseModel
 
-from harness.description import entry_points
 from harness.description.stackfile import resolve_stack
 from harness.model.errors import StackError
 from harness.model.units import Unit
@@ -40,7 +40,7 @@ class Entry:
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, *entries: Entry) -> None:
-    monkeypatch.setattr(entry_points.importlib.metadata, "entry_points", lambda group: entries)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: entries)
 
 
 def stack(folder: Path, probe: str) -> str:
@@ -68,7 +68,7 @@ def test_a_kind_of_another_package_is_read_and_others_are_not_imported(
     [
         ("{rabit: {queue: q}}", "unknown kind of probe 'rabit': did you mean 'rabbit'?"),
         ("{rabbit: {quue: q}}", "the field 'queue' is missing"),
-        ("{broken: {}}", "the probe kind 'broken' could not be imported from 'package:broken': no such library"),
+        ("{broken: {}}", "the probe kind 'broken' cannot be imported from 'package:broken': no such library"),
         ("{wrong: {}}", "'package:wrong' is not the probe kind 'wrong'"),
         ("{named: {}}", "'package:named' is not the probe kind 'named'"),
     ],

@@ -165,7 +165,7 @@ def test_faults_of_other_packages_are_imported_when_asked_for(tmp_path: Path, mo
     assert "x.bad" in faults
     assert set(faults) == {*FAULTS, "x.bad"}
     (problem,) = check_problems(tmp_path, changed("fault: network.latency", "fault: x.bad"))
-    assert "the fault 'x.bad' could not be imported" in problem.message
+    assert "the fault 'x.bad' cannot be imported" in problem.message
     assert (problem.field, problem.line) == ("timeline.0.fault", line_of(GOOD, "fault: network.latency"))
 
 
