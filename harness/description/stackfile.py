@@ -82,9 +82,8 @@ def load_stack(
     tree = composed.tree
     if not isinstance(tree.value, dict):
         raise tree.error((), "a compose file with services is needed", "see docs/stack-description.md")
-    description = _StackReader(tree, composed.variables, {} if probe_kinds is None else probe_kinds).description(
-        path, files
-    )
+    kinds = {} if probe_kinds is None else probe_kinds
+    description = _StackReader(tree, composed.variables, kinds).description(path, files)
     check_names(description, tree)
     return description
 
@@ -116,7 +115,7 @@ class _StackReader:
         self._tree = tree
         self._variables = variables
         self._context = {"probe_kinds": probe_kinds}
-        self._probe_kinds = ChainMap({}, PROBE_KINDS, probe_kinds)  # type: ignore[arg-type]
+        self._probe_kinds: ChainMap[str, type[BaseModel]] = ChainMap({}, PROBE_KINDS, probe_kinds)  # type: ignore[arg-type]
 
     def description(self, path: Path, files: Sequence[Path]) -> StackDescription:
         top = self._tree.value

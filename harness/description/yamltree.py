@@ -177,8 +177,7 @@ class _Composer:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
-                    mark: Any = event.start_mark
-                    raise MarkedYAMLError(problem="the file holds more than one document", problem_mark=mark)
+                    raise _problem("the file holds more than one document", event.start_mark)
                 root = self._node(next(self._events), 0)
         return root
 

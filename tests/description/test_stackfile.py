@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from harness.description import stackfile
 from harness.description.stackfile import field_names, load_stack, resolve_stack
 from harness.model.errors import StackError
 from harness.model.stack import StackFields
@@ -318,7 +318,7 @@ def test_resolve_by_path_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
             self.name, self.value = name, value
 
     offered = [Entry("shop", "shoppackage:compose.yaml"), Entry("gone", "shoppackage:missing.yaml")]
-    monkeypatch.setattr(stackfile.importlib.metadata, "entry_points", lambda group: offered)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: offered)
     assert resolve_stack("shop").file == str(path), "beside the package"
     inside = package / "compose.yaml"
     inside.write_text(SMALL)
@@ -326,7 +326,7 @@ def test_resolve_by_path_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "shoppackage" not in sys.modules
     with pytest.raises(StackError, match=r"unknown stack 'shpo' — did you mean 'shop'\?"):
         resolve_stack("shpo")
-    with pytest.raises(StackError, match="there is no such file"):
+    with pytest.raises(StackError, match="of the stack 'gone' does not exist"):
         resolve_stack("gone")
 
 
