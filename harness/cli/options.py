@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
-
-Decorated = Callable[..., Any]
 
 paths_argument = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 stack_option = click.option("--stack", metavar="STACK", help="Use this stack (a name or a compose file) instead.")

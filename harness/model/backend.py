@@ -31,13 +31,10 @@ class StackPlan:
 
 @dataclass(frozen=True, slots=True)
 class StackInfo:
-    """A stack that is up: where, as which processes, and how long it took."""
+    """A stack that is up: at which addresses, and how long that took."""
 
     name: str
-    block: str
     addresses: Mapping[str, str]
-    pids: Mapping[str, int]
-    supervisor_pid: int
     ready_s: float
     project: str | None = None
     """The compose project, for a stack of containers."""

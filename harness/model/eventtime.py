@@ -6,7 +6,6 @@ every day (the night); ages are counted in *active* seconds, which leave the ski
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,13 +65,3 @@ class EventClock:
 def _of_day(text: str) -> int:
     hours, _, minutes = text.partition(":")
     return int(hours) * 3600 + int(minutes) * 60
-
-
-def parse_event(text: str) -> int:
-    """Return the event time of an ISO date and time without a zone. Raises ValueError."""
-    return int(dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC).timestamp())
-
-
-def format_event(event: float) -> str:
-    """Return an event time as an ISO date and time."""
-    return dt.datetime.fromtimestamp(event, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -6,7 +6,6 @@ the source cannot be asked is `down`, which is a reading.
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
@@ -16,8 +15,6 @@ from harness.model.readings import Alert, AlertsSeen
 from harness.model.stamps import unix_of
 from harness.probes.polling import Clock
 from harness.probes.reader import NoAnswerError
-
-ZERO = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 
 
 class AlertPoller:

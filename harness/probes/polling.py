@@ -10,19 +10,9 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 EVERY_S = 0.1
 DEADLINE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt, on the run's clock."""
-
-    planned_s: float
-    asked_s: float
-    answered_s: float
 
 
 class Clock:

@@ -43,14 +43,6 @@ class Loaded:
         return f"{self.scenario.scenario}[{values}]" if values else self.scenario.scenario
 
 
-def load_all(paths: Sequence[Path], settings: Mapping[str, Scalar] | None = None) -> list[Loaded]:
-    """Load every scenario under these paths. Raises ScenarioError that stands for all that is wrong."""
-    loaded, wrong = load_each(paths, settings)
-    if wrong:
-        raise RefusedError(wrong)
-    return loaded
-
-
 def load_each(
     paths: Sequence[Path], settings: Mapping[str, Scalar] | None = None
 ) -> tuple[list[Loaded], list[ScenarioError]]:

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from watching import MARKER, get
+from watching import MARKER, get, pids, supervisor
 
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.zygote_handle import Zygote
@@ -22,10 +22,16 @@ async def main() -> None:
     zygote = None if socket == "own" else Zygote.connect(Path(socket))
     backend = LocalBackend(description, zygote)
     settings = {name: {MARKER: marker} for name in description.services}
-    info = await backend.start(StackPlan(description, Path(run_dir), description.links, settings))
+    await backend.start(StackPlan(description, Path(run_dir), description.links, settings))
     await get(backend, "http://echo:17101/children")
     print(
-        json.dumps({"zygote": backend.zygote_pid, "supervisor": info.supervisor_pid, "pids": list(info.pids.values())}),
+        json.dumps(
+            {
+                "zygote": backend.zygote_pid,
+                "supervisor": await supervisor(backend),
+                "pids": list((await pids(backend)).values()),
+            }
+        ),
         flush=True,
     )
     await asyncio.Event().wait()

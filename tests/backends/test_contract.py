@@ -41,7 +41,7 @@ async def test_start_means_every_service_is_healthy(backend: Backend, plan: Plan
         ("flaky", "a", "running", 0),
         ("sleeper", "b", "running", 0),
     ]
-    assert {s.service: s.pid for s in status} == dict(info.pids)
+    assert len({s.pid for s in status} - {None}) == 4
     assert info.name == "teststack"
     assert info.ready_s > 0
     assert backend.logs("echo", 5)[0].startswith("echo listens on ")
@@ -97,7 +97,8 @@ async def test_resolve_names_the_nearest_service(backend: Backend, plan: Plan) -
 
 
 async def test_a_killed_service_is_restarted_by_its_policy(backend: Backend, plan: Plan) -> None:
-    before = (await backend.start(plan())).pids["echo"]
+    await backend.start(plan())
+    before = (await backend.status())[0].pid
     await backend.kill(["echo"])
 
     async def restarted() -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watching import below, eventually, marked
+from watching import below, eventually, marked, supervisor
 
 from harness.backends.local import control, linux
 from harness.backends.local.backend import LocalBackend
@@ -110,10 +110,11 @@ async def test_a_hung_supervisor_costs_bounded_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     backend = LocalBackend(description, zygote)
-    info = await backend.start(plan())
+    await backend.start(plan())
+    supervising = await supervisor(backend)
     monkeypatch.setattr(control, "ANSWER_WITHIN_S", 0.2)
     monkeypatch.setattr(control, "END_WITHIN_S", 0.2)
-    os.kill(info.supervisor_pid, signal.SIGSTOP)
+    os.kill(supervising, signal.SIGSTOP)
     with pytest.raises(BackendError, match=r"did not status within 0\.2 s"):
         await backend.status()
     await backend.stop()
@@ -124,8 +125,9 @@ async def test_a_dead_supervisor_is_an_error_and_ends_the_events(
     description: StackDescription, zygote: Zygote, plan: Callable[..., StackPlan]
 ) -> None:
     backend = LocalBackend(description, zygote)
-    info = await backend.start(plan())
-    os.kill(info.supervisor_pid, signal.SIGKILL)
+    await backend.start(plan())
+    supervising = await supervisor(backend)
+    os.kill(supervising, signal.SIGKILL)
     assert [event.service async for event in backend.events()], "iterating ends"
     with pytest.raises(BackendError, match="has ended"):
         await backend.status()

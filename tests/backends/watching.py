@@ -35,6 +35,18 @@ def below(zygote: Zygote) -> set[int]:
     return linux.family({zygote.pid}, linux.processes()) - {zygote.pid}
 
 
+async def pids(backend: Backend) -> dict[str, int]:
+    """The processes of a stack that runs, by service."""
+    return {status.service: status.pid for status in await backend.status() if status.pid is not None}
+
+
+async def supervisor(backend: Backend) -> int:
+    """The process that started a stack's services."""
+    found = linux.process(next(iter((await pids(backend)).values())))
+    assert found is not None
+    return found.parent
+
+
 def eventually(condition: Callable[[], object], what: str, within_s: float = SOON_S) -> None:
     """Wait until it holds."""
     deadline = time.monotonic() + within_s

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.model.errors import ScenarioError
-from harness.runner.load import Loaded, load_file
-from harness.runner.source import problems_of
+from harness.model.scenario import Scalar
+from harness.runner.load import Loaded, load_each, load_file
+from harness.runner.source import RefusedError, problems_of
 from harness.runner.stacks import validated
 
 DATA = Path(__file__).parent / "data"
@@ -18,6 +20,14 @@ def changed(old: str, new: str, text: str = GOOD) -> str:
     """Return the good scenario with one thing changed."""
     assert text.count(old) == 1, f"{old!r} is there {text.count(old)} times"
     return text.replace(old, new)
+
+
+def load_all(paths: Sequence[Path], settings: Mapping[str, Scalar] | None = None) -> list[Loaded]:
+    """Load every scenario under these paths; whatever is wrong with one is raised."""
+    found, wrong = load_each(paths, settings)
+    if wrong:
+        raise RefusedError(wrong)
+    return found
 
 
 def written(folder: Path, text: str = GOOD, name: str = "one.scenario.yaml") -> Path:

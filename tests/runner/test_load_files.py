@@ -11,10 +11,10 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scenario_files import GOOD, changed, load_problems, loaded, written
+from scenario_files import GOOD, changed, load_all, load_problems, loaded, written
 
 from harness.model.errors import ScenarioError
-from harness.runner.load import discover, load_all, load_file
+from harness.runner.load import discover, load_file
 from harness.runner.source import problems_of
 
 

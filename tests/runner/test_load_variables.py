@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scenario_files import changed, loaded, written
+from scenario_files import changed, load_all, loaded, written
 
 from harness.model.errors import ScenarioError
 from harness.model.secrets import reveal
-from harness.runner.load import load_all, load_file
+from harness.runner.load import load_file
 from harness.runner.variables import parse_settings
 
 MATRIX = changed("vars: {latency: 800ms, share: 0.5}", "matrix: {latency: [800ms, 1s], deep: [true, 3]}")

@@ -149,7 +149,7 @@ class FakeBackend:
 
     async def start(self, plan: StackPlan) -> StackInfo:
         self.calls.append("start")
-        return StackInfo("fake", "127.0.0.0/24", self.addresses, {}, 0, 0.0)
+        return StackInfo("fake", self.addresses, 0.0)
 
     async def stop(self) -> None:
         self.calls.append("stop")

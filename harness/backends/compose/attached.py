@@ -11,6 +11,7 @@ import json
 import time
 from typing import Any
 
+from harness.backends.checks import check_links, check_settings
 from harness.backends.compose import proxies
 from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.containers_of import ContainerSnapshot, containers_of
@@ -20,7 +21,6 @@ from harness.backends.compose.layout import API_PORT, Layout, ProxyBox
 from harness.backends.compose.logs import BEGINNING, lines_since
 from harness.backends.compose.service_addresses import ServiceAddresses
 from harness.backends.compose.startup import Readiness
-from harness.backends.plans import check_links, check_settings
 from harness.model.backend import StackInfo, StackPlan
 from harness.model.errors import BackendError
 from harness.model.stack import Link, StackDescription
@@ -85,10 +85,7 @@ class AttachedBackend(ComposeBackend):
         assert self._places is not None
         return StackInfo(
             name=self._description.name,
-            block="",
             addresses={n: self._places.host(n) for n in self._description.services if self._places.known(n)},
-            pids=await self._pids({one.service: one for one in found}),
-            supervisor_pid=0,
             ready_s=time.monotonic() - began_s,
             project=self._project,
             owned=False,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
+from harness.backends.checks import check_links, check_settings, known_services
 from harness.backends.compose import project as projects
 from harness.backends.compose import proxies
 from harness.backends.compose.containers import EngineContainers
@@ -30,7 +31,6 @@ from harness.backends.compose.start import Start, lay_out
 from harness.backends.compose.startup import Readiness, RetryableStartError
 from harness.backends.events import EventLog
 from harness.backends.jobs import run_job
-from harness.backends.plans import check_links, check_settings
 from harness.model.backend import (
     FAULT_PROXY,
     JobResult,
@@ -41,7 +41,6 @@ from harness.model.backend import (
     StackPlan,
 )
 from harness.model.errors import BackendError
-from harness.model.nearest import did_you_mean
 from harness.model.stack import StackDescription
 
 TRIES = 5
@@ -93,14 +92,9 @@ class ComposeBackend:
             except BaseException:
                 await self._stop_whatever_happens()
                 raise
-        seen = {one.service: one for one in await self._seen()}
-        pids = await self._pids(seen)
         return StackInfo(
             name=self._description.name,
-            block=", ".join(self._places.layout.subnets.values()) if self._places else "",
             addresses={name: self._host(name) for name in self._description.services},
-            pids=pids,
-            supervisor_pid=0,
             ready_s=time.monotonic() - began_s,
             project=self._project,
         )
@@ -305,20 +299,12 @@ class ComposeBackend:
         assert self._places is not None
         return self._places.host(service)
 
-    async def _pids(self, seen: Mapping[str, ContainerSnapshot]) -> dict[str, int]:
-        told = await asyncio.gather(*(self._inspected(seen[n]) for n in self._description.services if n in seen))
-        return {one.service: about["State"]["Pid"] for one, about in told if about["State"]["Pid"]}
-
     async def _seen(self) -> list[ContainerSnapshot]:
         engine, project = await self._connected(), self._project
         return await asyncio.to_thread(containers_of, engine.client, project) if project is not None else []
 
     def _names(self, services: Iterable[str]) -> list[str]:
-        names = list(services)
-        for name in names:
-            if name not in self._description.services:
-                raise BackendError(f"unknown service {name!r}", remedy=did_you_mean(name, self._description.services))
-        return names
+        return known_services(self._description, services)
 
     def _running(self) -> str:
         if self._project is None:

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.backends.checks import known_services
 from harness.backends.events import EventLog
 from harness.backends.local import linux
 from harness.backends.local.addresses import Addresses
@@ -39,7 +40,6 @@ from harness.model.backend import (
 )
 from harness.model.errors import BackendError
 from harness.model.logs import lines_since
-from harness.model.nearest import did_you_mean
 from harness.model.stack import StackDescription
 
 GRACE_S = 0.5
@@ -80,10 +80,7 @@ class LocalBackend:
             raise
         return StackInfo(
             name=plan.description.name,
-            block=f"{addresses.block}.0/24",
             addresses=dict(addresses.services),
-            pids={name: pid for name, pid in self._pids.items() if name != FAULT_PROXY},
-            supervisor_pid=self._control.pid,
             ready_s=time.monotonic() - began_s,
         )
 
@@ -246,12 +243,7 @@ class LocalBackend:
             raise BackendError(f"the log of {service!r} cannot be read: {error.strerror}") from error
 
     def _names(self, services: Iterable[str]) -> list[str]:
-        names = list(services)
-        for name in names:
-            if name not in self._description.services:
-                remedy = did_you_mean(name, self._description.services)
-                raise BackendError(f"unknown service {name!r}", remedy=remedy)
-        return names
+        return known_services(self._description, services)
 
     def _running(self) -> Control:
         if self._control is None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import psutil
 
+from harness.backends.checks import check_links, check_settings
 from harness.backends.http_request import port_is_taken
 from harness.backends.local.addresses import MOST_LINKS, Addresses
 from harness.backends.local.layout import missing_program
-from harness.backends.plans import check_links, check_settings
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
 

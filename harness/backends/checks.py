@@ -1,14 +1,26 @@
-"""What is wrong with a stack plan on any backend: settings of services, and links, that there are not."""
+"""Checks that every backend makes: names of services, settings of services and links that do not exist are refused."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
 from harness.model.nearest import did_you_mean
+from harness.model.stack import StackDescription
+
+
+def known_services(stack: StackDescription, services: Iterable[str]) -> list[str]:
+    """Return the names of services. Raises BackendError for one that does not exist, with the nearest that does."""
+    names = list(services)
+    for name in names:
+        if name not in stack.services:
+            raise BackendError(f"unknown service {name!r}", remedy=did_you_mean(name, stack.services))
+    return names
 
 
 def check_settings(plan: StackPlan) -> None:
-    """Raise BackendError for settings of a service that there is not."""
+    """Raise BackendError for settings of a service that does not exist."""
     services = plan.description.services
     for name in plan.environment:
         if name not in services:
