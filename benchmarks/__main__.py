@@ -5,7 +5,7 @@ Exits 1 where a part found something wrong, 4 where one could not measure; the o
 
 import sys
 
-from benchmarks import backends, chaostoolkit, compose, demo, flakes, side_by_side, starts, timing
+from benchmarks import backends, chaostoolkit, compose, cost, demo, flakes, judging, side_by_side, starts, timing
 from benchmarks.results import FILE, Options, Part, options_parser, run_part
 
 PARTS: dict[str, Part] = {
@@ -14,6 +14,8 @@ PARTS: dict[str, Part] = {
     "timing": timing.measure,
     "side_by_side": side_by_side.measure,
     "chaostoolkit": chaostoolkit.measure,
+    "judging": judging.measure,
+    "cost": cost.measure,
     "flakes": flakes.measure,
     "compose": compose.measure,
     "backends": backends.measure,

@@ -43,10 +43,10 @@ def measure(options: Options) -> Result:
     ours: list[Sample] = []
     theirs: list[Sample] = []
     for k in range(1, runs + 1):
-        theirs.append(_theirs())
+        theirs.append(their_sample())
         ours.append(_ours(options.out))
         say(f"{k}: wall, s: theirs {theirs[-1]['wall_s']:.2f}, ours {ours[-1]['wall_s']:.2f}")
-    memory = {"ours": _memory(_our_command(options.out)), "theirs": _memory(_their_command())}
+    memory = {"ours": _memory(_our_command(options.out)), "theirs": _memory(their_command())}
     lines = _starts(starts)
     rows = [
         _row("wall time of all, s", ours, theirs, "wall_s"),
@@ -69,12 +69,14 @@ def _row(name: str, ours: Sequence[Sample], theirs: Sequence[Sample], key: str) 
     return [name, t, o, ratio(o, t)]
 
 
-def _their_command() -> list[str]:
+def their_command() -> list[str]:
+    """Return the command of their whole run."""
     return [sys.executable, str(ARM), chaos(), toxiproxy_server(), str(FAULT_S), str(LATENCY_MS)]
 
 
-def _theirs() -> Sample:
-    said: dict[str, Any] = json.loads(cost(_their_command()).said.splitlines()[-1])
+def their_sample() -> Sample:
+    """Run their side once. Raises CannotMeasureError where it did not complete."""
+    said: dict[str, Any] = json.loads(cost(their_command()).said.splitlines()[-1])
     if said["exit_code"] != 0 or said["status"] != "completed" or said["deviated"]:
         raise CannotMeasureError(f"Chaos Toolkit did not come to a good end: {said}")
     parts: dict[str, float] = said["cpu_s"]
