@@ -77,7 +77,7 @@ class Guarantee(Frozen):
 
 
 class Estimate(Frozen):
-    """A statistic with its 95 % bootstrap interval; all null where it is not defined."""
+    """A statistic with its 95 % confidence interval; all null where it is not defined."""
 
     value: float | None
     lo: float | None
@@ -106,7 +106,7 @@ class Quality(Frozen):
     """Reported as damage, never expected: over windows this short both wander with no fault at all."""
 
     method: str
-    resamples: int
+    resamples: int = Field(description="bootstrap resamples; 0 since the intervals are computed in closed form")
     windows: tuple[QualityWindow, ...]
 
 

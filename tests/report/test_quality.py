@@ -1,48 +1,74 @@
-"""Log loss and AUC by window: right by brute force, the same for the same seed, null where there is nothing to say."""
+"""Log loss and AUC by window: right by brute force, intervals that cover, null where there is nothing to say."""
 
 from __future__ import annotations
 
 import math
+import random
 
-import numpy as np
 import pytest
 from made_runs import control, failing, no_answers, passing
 
 from harness.journal.records import Journal
 from harness.model.readings import Answer
-from harness.report.quality import RESAMPLES, _auc, _log_loss, _resampled, quality
+from harness.report.quality import Z_95, Spread, auc, log_loss, quality
+
+
+def drawn(seed: int, size: int, shift: float) -> tuple[list[int], list[float]]:
+    """Return outcomes, and scores on a coarse grid, so that there are ties."""
+    chance = random.Random(seed)
+    outcomes = [int(chance.random() < 0.3) for _ in range(size)]
+    return outcomes, [round(0.01 + 0.6 * chance.random() + shift * y, 1) for y in outcomes]
+
+
+def covers(spread: Spread | None, truth: float) -> bool:
+    assert spread is not None
+    return abs(spread.value - truth) <= Z_95 * math.sqrt(spread.variance)
+
+
+def pairs_ranked_rightly(outcomes: list[int], scores: list[float]) -> float:
+    ups = [p for y, p in zip(outcomes, scores, strict=True) if y]
+    downs = [p for y, p in zip(outcomes, scores, strict=True) if not y]
+    return sum(1.0 if u > d else 0.5 if u == d else 0.0 for u in ups for d in downs) / len(ups) / len(downs)
 
 
 def test_auc_is_the_share_of_pairs_ranked_rightly() -> None:
-    rng = np.random.default_rng(3)
-    outcomes = (rng.random(60) < 0.3).astype(float)
-    scores = np.round(rng.random(60) * 0.5 + outcomes * 0.2, 1)  # rounded: there must be ties
-    ups, downs = scores[outcomes == 1], scores[outcomes == 0]
-    pairs = [(1.0 if u > d else 0.5 if u == d else 0.0) for u in ups for d in downs]
-    assert _auc(outcomes, scores, _resampled(60, 1))[0] == pytest.approx(np.mean(pairs))
+    outcomes, scores = drawn(3, 60, 0.2)
+    found = auc(outcomes, scores)
+    assert found is not None
+    assert found.value == pytest.approx(pairs_ranked_rightly(outcomes, scores))
 
 
-def test_a_resample_counts_as_the_sample_it_is() -> None:
-    rng = np.random.default_rng(4)
-    outcomes = (rng.random(50) < 0.4).astype(float)
-    scores = rng.random(50)
-    counts = _resampled(50, 9)
-    drawn = np.repeat(np.arange(50), counts[7].astype(int))
-    once = np.ones((1, 50))
-    assert _auc(outcomes, scores, counts)[7] == pytest.approx(_auc(outcomes[drawn], scores[drawn], once)[0])
-    losses = -np.where(outcomes == 1, np.log(scores), np.log(1 - scores))
-    assert _log_loss(outcomes, scores, counts)[7] == pytest.approx(losses[drawn].mean())
+def test_the_variance_of_auc_is_about_that_of_leaving_each_request_out() -> None:
+    outcomes, scores = drawn(4, 120, 0.15)
+    found = auc(outcomes, scores)
+    assert found is not None
+    without = [pairs_ranked_rightly(outcomes[:k] + outcomes[k + 1 :], scores[:k] + scores[k + 1 :]) for k in range(120)]
+    mean = sum(without) / 120
+    jackknife = 119 / 120 * sum((value - mean) ** 2 for value in without)
+    assert found.variance == pytest.approx(jackknife, rel=0.05)
 
 
-def test_the_interval_covers_what_is_true() -> None:
-    held = 0
+def test_the_intervals_cover_what_is_true() -> None:
+    of_loss = of_auc = 0
     for seed in range(60):
-        rng = np.random.default_rng(seed)
-        outcomes = (rng.random(300) < 0.22).astype(float)
-        values = _log_loss(outcomes, np.full(300, 0.22), _resampled(300, seed))
-        lo, hi = np.percentile(values[1:], [2.5, 97.5])
-        held += bool(lo <= -(0.22 * math.log(0.22) + 0.78 * math.log(0.78)) <= hi)
-    assert held >= 51  # 57 expected of 60
+        outcomes = [int(random.Random(f"{seed} {k}").random() < 0.22) for k in range(300)]
+        of_loss += covers(log_loss(outcomes, [0.22] * 300), -(0.22 * math.log(0.22) + 0.78 * math.log(0.78)))
+        # Scores that say nothing of the outcome rank half of the pairs rightly.
+        of_auc += covers(auc(outcomes, [random.Random(f"score {seed} {k}").random() for k in range(300)]), 0.5)
+    assert of_loss >= 51  # 57 expected of 60
+    assert of_auc >= 51
+
+
+def test_the_difference_from_a_control_is_that_of_the_two_and_narrower_when_they_agree() -> None:
+    outcomes, scores = drawn(5, 200, 0.2)
+    near = [min(0.99, p + 0.1 * (k % 2)) for k, p in enumerate(scores)]
+    for measure in (log_loss, auc):
+        ours, theirs, difference = measure(outcomes, scores), measure(outcomes, near), measure(outcomes, scores, near)
+        assert ours is not None
+        assert theirs is not None
+        assert difference is not None
+        assert difference.value == pytest.approx(ours.value - theirs.value)
+        assert difference.variance < (ours.variance + theirs.variance) / 2
 
 
 def test_three_windows_and_harm_while_the_fault_is_in() -> None:
@@ -83,8 +109,16 @@ def test_a_control_has_the_windows_of_its_fault() -> None:
     assert [(w.from_s, w.to_s) for w in found.windows][1] == pytest.approx((9.2, 21.2))
 
 
-def test_the_same_seed_gives_the_same_intervals() -> None:
+def test_the_same_run_gives_the_same_intervals() -> None:
     assert quality(*failing()) == quality(*failing())
+
+
+def test_an_interval_stays_within_what_the_number_can_be() -> None:
+    found = quality(*control())
+    assert found is not None
+    for window in found.windows:
+        assert window.auc.hi is not None
+        assert window.auc.hi <= 1.0
 
 
 def test_one_class_has_no_auc() -> None:
@@ -105,7 +139,6 @@ def test_certain_and_wrong_is_finite() -> None:
 def test_without_outcomes_or_answers_there_is_nothing() -> None:
     assert quality(_with(outcome=None), passing()[1]) is None
     assert quality(*no_answers()) is None
-    assert RESAMPLES >= 200
 
 
 def _with(**change: float | None) -> Journal:
