@@ -29,7 +29,8 @@ def _valid_url(value: str) -> str:
 def _words(value: object) -> object:
     if isinstance(value, str):
         raise ValueError("a list of words is needed here, such as [python, -m, service]")
-    return value
+    # What a validator in front of it returns is taken as Python's, of which a strict tuple is only made of a tuple.
+    return tuple(value) if isinstance(value, list) else value
 
 
 Name = Annotated[str, AfterValidator(_valid_name)]
