@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("stack")
 @click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--backend", default="local", show_default=True, help="What the stack runs on: local or compose.")
+@click.option("--backend", help="What the stack runs on: local or compose. [default: local; compose with --attach]")
 @click.option("--attach", metavar="PROJECT", help="Examine this compose project, which runs already.")
 @click.option("--start", is_flag=True, help="Start the stack for this, with every link through a proxy, and stop it.")
 @click.option("--watch", default="3s", show_default=True, help="How long probes and alert sources are looked at.")
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def doctor(
     stack: str,
     scenarios: tuple[Path, ...],
-    backend: str,
+    backend: str | None,
     attach: str | None,
     start: bool,
     watch: str,
@@ -42,7 +42,8 @@ def doctor(
     from harness.onboarding.doctor.findings import all_well
 
     description = resolve_stack(stack)
-    found = examine(ExaminationRequest(description, backend, attach, start, _seconds(watch), scenarios))
+    runs_on = backend or ("local" if attach is None else "compose")
+    found = examine(ExaminationRequest(description, runs_on, attach, start, _seconds(watch), scenarios))
     well = all_well(found)
     if as_json:
         click.echo(json.dumps({"works": well, "findings": [finding.as_data() for finding in found]}, indent=2))

@@ -51,9 +51,7 @@ def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_
     click.echo(f"\nnext: read {stack}, then")
     if len(written) > 1:
         click.echo(f"  harness check {scenarios}")
-    click.echo(
-        f"  harness doctor {stack}{f' {scenarios}' if len(written) > 1 else ''} --backend compose --attach PROJECT"
-    )
+    click.echo(f"  harness doctor {stack}{f' {scenarios}' if len(written) > 1 else ''} --attach PROJECT")
     return PASS
 
 

@@ -144,7 +144,7 @@ def test_a_stack_that_does_not_start(clinic: Path, harness_: Harness) -> None:
     ("arguments", "said"),
     [
         ((), "there is no running stack to examine — have it started with --start"),
-        (("--attach", "shop"), "--attach: there is nothing to attach to on the local backend"),
+        (("--backend", "local", "--attach", "shop"), "--attach: there is nothing to attach to on the local backend"),
         (("--start", "--attach", "shop"), "--start: a stack is either started or attached to"),
         (("--start", "--backend", "podman"), "unknown backend 'podman'"),
         (("--start", "--watch", "long"), "--watch: 'long' is not a duration — write one such as 5s or 1min"),
@@ -165,7 +165,7 @@ def test_a_stack_that_there_is_not(harness_: Harness) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # docker-py leaves its socket open
 def test_an_engine_that_cannot_be_reached(clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{clinic}/no.sock")
-    result = harness_("doctor", clinic / "compose.yaml", "--backend", "compose", "--attach", "shop")
+    result = harness_("doctor", clinic / "compose.yaml", "--attach", "shop")
     assert (result.code, result.out) == (4, "")
     assert "no Docker engine answers at unix://" in result.err
     assert "DOCKER_HOST" in result.err

@@ -124,3 +124,11 @@ def test_no_compose_file(tmp_path: Path, harness_: Harness) -> None:
     assert "there is no compose file in this folder — one is named compose.yaml" in result.err
     assert harness_("init", tmp_path / "gone").code == 2
     assert harness_("init", tmp_path, "-f", tmp_path / "gone.yaml").code == 2
+
+
+@pytest.mark.parametrize("name", ["serving", "server", "model-server", "predictor", "inference"])
+def test_a_model_server_without_a_port(tmp_path: Path, harness_: Harness, name: str) -> None:
+    (tmp_path / "compose.yaml").write_text(f"services: {{{name}: {{image: acme/app:1}}}}\n")
+    result = harness_("init", tmp_path, "--no-engine")
+    assert result.code == 0
+    assert f"{name}: no port was found" in result.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -140,3 +141,17 @@ def test_help_imports_no_more_than_it_needs() -> None:
 
 def test_version(harness_: Harness) -> None:
     assert harness_("--version").out.startswith("harness, version ")
+
+
+def test_the_package_is_a_program_too() -> None:
+    command = [sys.executable, "-m", "harness", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout.split(",")[0]) == (0, "harness")
+
+
+def test_an_old_python_gets_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 10, 12, "final", 0))
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(Path(harness.__file__).with_name("__main__.py")), run_name="__main__")
+    assert "Python 3.11 or later is needed" in str(caught.value.code)
+    assert "make install PYTHON=python3.11" in str(caught.value.code)

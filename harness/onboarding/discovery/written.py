@@ -104,7 +104,7 @@ def _stack(
         ],
         "sources": _sources(services),
         "alerts": [_alert(rule) for rule in rules],
-        "serving": next((found for found in services.values() if found.kind.what == "serving"), None),
+        "serving": next((s for s in services.values() if s.kind.what == "serving" and s.port is not None), None),
         "services": [_service(found) for found in services.values()],
     }
 

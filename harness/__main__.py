@@ -1,0 +1,16 @@
+"""`python -m harness`: the command line without the script `harness`.
+
+Any Python 3 can read this file, so that an old one says what is needed instead of a traceback.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - this is what it is for
+    sys.exit(
+        "harness: Python 3.11 or later is needed, and this is {} ({}) - call a newer one by its name, such as "
+        "python3.11, or name it for make: make install PYTHON=python3.11".format(sys.version.split()[0], sys.executable)
+    )
+
+from harness.cli import main
+
+sys.exit(main())
