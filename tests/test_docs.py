@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from harness.description.stackfile import load_stack
+from harness.probes.request_file import read_requests
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
@@ -91,6 +95,55 @@ def test_every_name_after_a_path_in_the_architecture_page_exists() -> None:
             if scope is None:
                 missing.append(f"{path} {name}")
     assert missing == []
+
+
+def examples(page: str, language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", (ROOT / "docs" / page).read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+STACK = """\
+name: shop
+services: {{{services}}}
+x-harness:
+  schema: 1
+  event_clock: {{url: "http://registry:18020/clock"}}
+"""
+SERVICES = (
+    "airflow",
+    "db",
+    "minio",
+    "mlflow",
+    "model",
+    "monitor",
+    "online",
+    "prometheus",
+    "redis",
+    "registry",
+    "trainer",
+)
+
+
+@pytest.mark.parametrize("page", ["stack-description.md", "probes.md"])
+def test_every_example_of_a_stack_description_is_valid(page: str, tmp_path: Path) -> None:
+    services = ", ".join(f"{name}: {{command: [x], x-harness: {{port: 80}}}}" for name in SERVICES)
+    blocks = examples(page, "yaml")
+    assert blocks
+    for block in blocks:
+        whole = "services:" in block
+        fields = textwrap.indent(textwrap.dedent(block.removeprefix("x-harness:\n")), "  ")
+        text = block if whole else STACK.format(services=services) + fields
+        file = tmp_path / "compose.yaml"
+        file.write_text(re.sub(r"(?<!\$)\$\{secret", "$${secret", text), "utf-8")
+        load_stack(file)
+
+
+def test_every_example_of_requests_is_valid(tmp_path: Path) -> None:
+    (lines,) = examples("stack-description.md", "json")
+    file = tmp_path / "requests.jsonl"
+    file.write_text(lines, "utf-8")
+    assert len(read_requests(file, rate=1.0).requests) == len(lines.splitlines())
 
 
 def strings(source: Path) -> Iterator[str]:
