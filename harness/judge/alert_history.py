@@ -1,7 +1,7 @@
-"""Polls of the alert sources read as a history: when each label set started and stopped firing.
+"""Polls of the alert sources read as a history: when each label set started and stopped firing, and what that proves.
 
-A firing that fell between two polls shows in the source's own counters; it becomes an episode of unknown moment
-between them. Polls that got no answer say nothing of any alert: the interval around a change simply grows.
+A firing between two polls appears in the source's own counters; it becomes an episode at an unknown moment between
+them. A poll without an answer proves nothing about any alert: the interval around a change grows.
 """
 
 from __future__ import annotations
@@ -10,15 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from harness.journal.records import Journal
 from harness.judge.moments import Span
 from harness.model.readings import Alert, AlertsSeen, Gap
 
 Poll = tuple[int, AlertsSeen]
+# The runner polls once more right before it injects. An episode whose last absence lies further back than this may
+# have begun before the fault did.
+AT_INJECTION_S = 0.5
+MAX_POLL_GAP_S = 1.0
+MAX_RULE_SILENCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One label set firing, from `start` to `end` (None: still firing when looking ended)."""
+    """One label set firing, from `start` to `end` (None: still firing when observation ended)."""
 
     alert: Alert
     start: Span
@@ -41,7 +47,7 @@ class Episode:
 
 
 def episodes(polls: Sequence[Poll]) -> list[Episode]:
-    """Return every episode of every label set, by the moment at which it was first seen."""
+    """Return every episode of every label set, by the moment of the first poll that shows it."""
     found: list[Episode] = []
     for source in sorted({p.source for _, p in polls}):
         answered = [(n, p) for n, p in polls if p.source == source and p.down is None]
@@ -80,14 +86,14 @@ def _seen(key: str, polls: Sequence[Poll]) -> list[Episode]:
 
 
 def _counted(polls: Sequence[Poll]) -> list[Episode]:
-    """Return the firings that no poll saw but that the source counted, each somewhere between two polls."""
+    """Return the firings that the source counted and no poll showed, each somewhere between two polls."""
     found: list[Episode] = []
     for alert in {a.key: a for _, p in polls for a, _ in p.fired or ()}.values():
         read, excess = _excess(alert, polls)
         hidden = 0
         for k in range(1, len(excess)):
             # Counters and alerts are two requests of one poll, so one may run ahead of the other: only an excess that
-            # the next poll still shows was a firing that no poll saw.
+            # the next poll confirms was a firing that no poll showed.
             lasting = min(excess[k : k + 2])
             (n_before, before), (n, poll) = read[k - 1], read[k]
             moment = Span(before.asked_s, poll.answered_s)
@@ -97,7 +103,7 @@ def _counted(polls: Sequence[Poll]) -> list[Episode]:
 
 
 def _excess(alert: Alert, polls: Sequence[Poll]) -> tuple[list[Poll], list[int]]:
-    """Return the polls that read the counters, and by each how many more firings were counted than seen to begin."""
+    """Return the polls that read the counters, and for each how many more firings were counted than polls showed."""
     read: list[Poll] = []
     excess: list[int] = []
     firing: set[str] = set()
@@ -114,8 +120,8 @@ def _excess(alert: Alert, polls: Sequence[Poll]) -> tuple[list[Poll], list[int]]
         else:
             was, more = _count(alert, read[-1][1]), excess[-1]
             if count < was:
-                # The source started anew: what it had not counted by then it never will, and this must not hide a
-                # later firing.
+                # The counter was reset: what it had not counted by then it never will, and this must not hide a later
+                # firing.
                 was, more = 0.0, max(more, settled)
             excess.append(more + round(count - was) - begun)
             settled = max(settled, min(excess[-2:]))
@@ -131,7 +137,7 @@ def _count(alert: Alert, poll: AlertsSeen) -> float:
 def without_base(polls: Sequence[Poll], at_s: float) -> str | None:
     """Return a source that counts firings and whose count was first read later than that moment.
 
-    What it had counted by then cannot be told from what came between the moment and that first reading.
+    Firings between the moment and that first reading cannot be separated from earlier ones.
     """
     first: dict[str, float] = {}
     for _, poll in polls:
@@ -141,16 +147,16 @@ def without_base(polls: Sequence[Poll], at_s: float) -> str | None:
 
 
 def longest_silence_s(polls: Sequence[AlertsSeen], least_s: float) -> float:
-    """Return how long a source may show no new round: longer than `least_s` where its rounds come further apart."""
+    """Return how long a source may go without an evaluation: longer than `least_s` where its interval is longer."""
     interval_s = max((poll.interval_s or 0.0 for poll in polls), default=0.0)
     return max(least_s, 1.2 * interval_s + 1.0)
 
 
-def few_rounds(polls: Sequence[Poll], since_s: float, to_s: float, least_s: float) -> tuple[str, int] | None:
-    """Return a source whose rules were gone through less than once, from beginning to end, since that moment.
+def few_evaluations(polls: Sequence[Poll], since_s: float, to_s: float, least_s: float) -> tuple[str, int] | None:
+    """Return a source that evaluated its rules fewer than two times since that moment, and how often it did.
 
-    Only of a source whose rounds come so far apart that its silences may be longer than `least_s`. The first round that
-    ends after the moment may have begun before it.
+    Only a source whose interval allows silences longer than `least_s`. The first evaluation that ends after the moment
+    may have begun before it.
     """
     for source, own in _by_source(polls, since_s, to_s):
         counts = [poll.evaluations for poll in own if poll.evaluations is not None and poll.asked_s >= since_s]
@@ -163,7 +169,7 @@ def few_rounds(polls: Sequence[Poll], since_s: float, to_s: float, least_s: floa
 def silences(
     polls: Sequence[Poll], from_s: float, to_s: float, least_s: float, declared: Sequence[str] = ()
 ) -> list[Span]:
-    """Return the stretches, longer than allowed, in which nothing shows that the rules were being evaluated."""
+    """Return the stretches, longer than allowed, without a sign that the rules were evaluated."""
     found: list[Span] = []
     for _, own in _by_source(polls, from_s, to_s, declared):
         longest_s = longest_silence_s(own, least_s)
@@ -171,8 +177,7 @@ def silences(
         for poll in own:
             if poll.evaluations is None or poll.evaluations == count:
                 continue
-            # The first sight of the counter proves no pass of its own, but the gate has seen the source alive just
-            # before.
+            # The first value of the counter proves no evaluation by itself, but the gate saw one just before.
             if poll.asked_s - advanced_s > longest_s:
                 found.append(Span(advanced_s, poll.asked_s))
             advanced_s, count = poll.answered_s, poll.evaluations
@@ -192,7 +197,7 @@ def unpolled(
 ) -> list[Span]:
     """Return the stretches, longer than allowed, in which no poll of a source was attempted (or `answered`).
 
-    A gap that the harness admits counts however short it is, and so does a declared source that was never polled.
+    A gap that the harness recorded counts however short it is, and so does a declared source that was never polled.
     """
     sources = sources_of(polls, declared)
     found = [Span(g.from_s, g.to_s) for g in gaps if g.probe in sources and g.from_s < to_s and g.to_s > from_s]
@@ -223,3 +228,29 @@ def _by_source(
         if poll.answered_s >= from_s and poll.asked_s <= to_s:
             found[poll.source].append(poll)
     return list(found.items())
+
+
+def at_injection(polls: Sequence[Poll], injected: Span, declared: Sequence[str]) -> list[Poll] | None:
+    """Return each source's last answer right before injection, None where one of them has none."""
+    found: dict[str, Poll | None] = dict.fromkeys(sources_of(polls, declared))
+    for n, poll in polls:
+        if poll.down is None and poll.answered_s <= injected.lo and injected.lo - poll.asked_s <= AT_INJECTION_S:
+            found[poll.source] = (n, poll)
+    answered = [poll for poll in found.values() if poll is not None]
+    return answered if answered and len(answered) == len(found) else None
+
+
+def may_precede(episode: Episode, journal: Journal, injected: Span) -> bool:
+    """Whether a firing may have begun before the fault: no poll right before it, or a gap that the harness recorded."""
+    lo_s = episode.start.lo
+    gaps = [g for g in journal.gaps(episode.source) if g.from_s < injected.lo and g.to_s > lo_s]
+    # A webhook may be delivered late; the stack's own timestamp is enough to make the start uncertain.
+    stamped_s = episode.alert.started_s
+    earlier = stamped_s is not None and stamped_s < injected.lo - AT_INJECTION_S
+    return lo_s < injected.lo - AT_INJECTION_S or earlier or bool(gaps)
+
+
+def polled_since(polls: Sequence[Poll], at_s: float, declared: Sequence[str]) -> bool:
+    """Whether every source was polled, with or without an answer, at that moment or later."""
+    sources = set(sources_of(polls, declared))
+    return bool(sources) and sources == {p.source for _, p in polls if p.asked_s >= at_s}

@@ -1,182 +1,199 @@
-"""Checkers of bounds: what must stay, and what must come back and hold.
+"""Checkers of bounds: what must stay, what must recover and hold, and what a control must never break.
 
-Recovery is the first good reading after the last breach, seen good for `hold` after it. Something that never broke
-did not recover: its clause was not exercised, and nobody may read a pass out of that.
+Recovery is the first good reading after the last breach, with `hold` observed good after it. A bound that never broke
+was not exercised: its clause is unknown, never a pass.
 """
 
 from __future__ import annotations
 
-from harness.journal.records import Journal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from harness.judge.facts import Facts, FaultFacts
-from harness.judge.moments import Span, met, span_text
+from harness.judge.moments import Span, span_text
 from harness.model.answers import ANSWER_PROBES
-from harness.model.expectations import Bound, Recovered
+from harness.model.expectations import Bound, Recovered, RecoveryResult, StaysResult, UnbrokenResult
 from harness.model.series import MAX_GAP_S, Point, answer_series, longest_gap_s, reading_series
-from harness.model.verdict import ClauseResult, Value
+from harness.model.verdict import ClauseResult, Value, met
 
 MAX_CITES = 8
 
 
-def series(bound: Bound, journal: Journal, from_s: float, to_s: float) -> list[Point]:
-    """Return the bound held against the journal, moment by moment, between two moments of the run."""
+def series(bound: Bound, facts: Facts) -> list[Point]:
+    """Return the bound compared with the journal, moment by moment, from the gate to the end of observation."""
+    from_s, to_s, gaps = facts.gate_s, facts.end_s, facts.journal.gaps
     if bound.probe in ANSWER_PROBES:
-        return answer_series(bound, journal.answers, from_s, to_s, journal.gaps("workload"))
-    every_s = journal.plan.stack.probe_every_s.get(bound.probe, 0.0)
-    return reading_series(bound, journal.readings(bound.probe), from_s, to_s, journal.gaps(bound.probe), every_s)
+        return answer_series(bound, facts.answers, from_s, to_s, gaps("workload"))
+    return reading_series(bound, facts.readings(bound.probe), from_s, to_s, gaps(bound.probe), _every_s(bound, facts))
 
 
 def stays(clause: Bound, facts: Facts) -> ClauseResult:
     """A bound is kept in every window from the first injection to the end of observation."""
-    points = series(clause, facts.journal, facts.gate_s, facts.end_s)
+    points = series(clause, facts)
     injected = facts.injected
-    # A control has no fault to wait for: it is held to its bounds from the gate on.
+    # A control has no fault to wait for: its bounds count from the gate on.
     since_s = injected.lo if injected is not None and facts.journal.plan.faults_on else facts.gate_s
+    during = [p for p in points if p.hi_s >= since_s]
+    values = [p.value for p in during if p.value is not None and p.good is not None]
+    worst = clause.worst(values) if values else None
+    value, reason, cited = _stays(clause, facts, points, since_s)
+    if value is Value.PASS:
+        reason = f"{clause.probe} stayed {clause.limit_text}, worst {clause.amount(worst)}"
+    measured = StaysResult(probe=clause.probe, limit=clause.limit_text, worst=worst, met=met(value))
+    return ClauseResult.of(clause.id, value, reason, measured, _cites(cited))
+
+
+def _stays(clause: Bound, facts: Facts, points: Sequence[Point], since_s: float) -> tuple[Value, str, Sequence[Point]]:
+    probe, limit = clause.probe, clause.limit_text
     earlier = [p for p in points if p.good is False and p.hi_s < since_s]
     during = [p for p in points if p.hi_s >= since_s]
     broken = [p for p in during if p.good is False]
-    # A gap before the fault counts too: what broke in it was not broken by the fault.
+    # A gap before the fault counts too: the fault did not break what broke in it.
     blind = [p for p in points if p.gap or (p.good is None and p.hi_s >= since_s)]
-    values = [p.value for p in during if p.value is not None and p.good is not None]
-    worst = clause.worst(values) if values else None
-    limit = f"{'at least' if clause.at_least is not None else 'at most'} {clause.limit}"
-    inconclusive = facts.inconclusive_fault if facts.journal.plan.faults_on else None
-    if inconclusive is not None:
-        value, reason, cited = Value.UNKNOWN, f"{clause.probe}: {inconclusive.inconclusive_reason}", []
-    elif earlier:
-        value, cited = Value.UNKNOWN, earlier
-        reason = f"{clause.probe} broke its bound at {earlier[0].hi_s:.2f} s, before the fault went in"
-    elif broken and _not_told_apart(points, broken, since_s):
-        value, cited = Value.UNKNOWN, broken
-        reason = f"{clause.probe} broke its bound around injection, and was not seen to keep it before"
-    elif broken:
-        value, cited = Value.FAIL, broken
-        shown = "no answer" if broken[0].value is None else f"{_shown(broken[0].value)}"
-        reason = f"{clause.probe} was {shown} at {broken[0].hi_s:.2f} s ({limit})" + _why(broken[0])
-    elif not during or blind:
-        cited = blind
-        where = f" at {cited[0].hi_s:.2f} s: {cited[0].why}" if cited else ": nothing was measured"
-        value, reason = Value.UNKNOWN, f"{clause.probe} could not be judged{where}"
-    elif _unread(clause, facts, during):
-        value, cited = Value.UNKNOWN, during[-1:]
-        reason = (
-            f"{clause.probe} was not read while the fault was in: it is read every {_every_s(clause, facts):g} s only"
+    if facts.inconclusive_fault is not None:
+        return Value.UNKNOWN, f"{probe}: {facts.inconclusive_fault.inconclusive_reason}", []
+    if earlier:
+        return Value.UNKNOWN, f"{_was(clause, earlier[0])}, before injection ({limit})", earlier
+    if broken and _may_have_broken_before(points, broken, since_s):
+        return Value.UNKNOWN, f"{_was(clause, broken[0])}, and no window before injection was good ({limit})", broken
+    if broken:
+        return Value.FAIL, f"{_was(clause, broken[0])} ({limit}){_why(broken[0])}", broken
+    if not during or blind:
+        where = f" at {blind[0].hi_s:.2f} s: {blind[0].why}" if blind else ": no data"
+        return Value.UNKNOWN, f"{probe} cannot be judged{where}", blind
+    if _unread(clause, facts, during):
+        every_s = _every_s(clause, facts)
+        return (
+            Value.UNKNOWN,
+            f"{probe} was not read between injection and revert; its interval is {every_s:g} s",
+            (during[-1:]),
         )
+    return Value.PASS, "", during[-1:]
+
+
+def _was(clause: Bound, point: Point) -> str:
+    value = "had no value" if point.value is None else f"was {clause.amount(point.value)}"
+    return f"{clause.probe} {value} at {point.hi_s:.2f} s"
+
+
+def unbroken(clause: Recovered, facts: Facts) -> ClauseResult:
+    """In a control: a bound that the fault is to break is never broken without it."""
+    points = series(clause, facts)
+    broken = [p for p in points if p.good is False]
+    blind = [p for p in points if p.good is None]
+    if broken:
+        value, cited = Value.FAIL, broken[:4]
+        reason = f"{_was(clause, broken[0])} without any fault ({clause.limit_text})"
+    elif blind or not points:
+        value, cited = Value.UNKNOWN, blind[:4]
+        reason = f"{clause.probe} cannot be judged: {blind[0].why if blind else 'no data'}"
     else:
-        value, reason, cited = Value.PASS, f"{clause.probe} stayed {limit}, at worst {_shown(worst)}", during[-1:]
-    return ClauseResult(
-        id=clause.id,
-        kind="stays",
-        value=value,
-        reason=reason,
-        cites=_cites(cited),
-        measured={"probe": clause.probe, "limit": limit, "worst": worst, "met": met(value)},
-    )
+        value, cited = Value.PASS, points[-1:]
+        reason = f"{clause.probe} stayed {clause.limit_text}"
+    measured = UnbrokenResult(probe=clause.probe, limit=clause.limit_text, met=met(value))
+    return ClauseResult.of(clause.id, value, reason, measured, (n for p in cited for n in p.cites))
 
 
 def recovered(clause: Recovered, facts: Facts) -> ClauseResult:
-    """A bound that broke is kept again in time, and held."""
+    """A bound that broke is kept again in time, and holds."""
     fault = facts.faults[clause.fault] if clause.fault else facts.last
     start = fault.injected if clause.since == "injection" else fault.reverted
-    limit = f"{'at least' if clause.at_least is not None else 'at most'} {clause.limit}"
     outcome = _recovery(clause, facts, fault, start)
-    return ClauseResult(
-        id=clause.id,
-        kind="recovered",
-        value=outcome.value,
-        reason=f"{clause.probe} ({limit}): {outcome.reason}",
-        cites=(*fault.cites[:1], *_cites(outcome.cited)),
-        measured={
-            "probe": clause.probe,
-            "limit": limit,
-            "within_s": clause.within,
-            "since": clause.since,
-            "after_lo_s": outcome.after.lo if outcome.after else None,
-            "after_s": outcome.after.hi if outcome.after else None,
-            "recovered_at_s": outcome.at_s,
-            "met": met(outcome.value),
-        },
+    measured = RecoveryResult(
+        probe=clause.probe,
+        limit=clause.limit_text,
+        within_s=clause.within,
+        since=clause.since,
+        after_lo_s=outcome.after.lo if outcome.after else None,
+        after_s=outcome.after.hi if outcome.after else None,
+        recovered_at_s=outcome.at_s,
+        met=met(outcome.value),
     )
+    reason = f"{clause.probe} ({clause.limit_text}): {outcome.reason}"
+    cites = (*fault.cites[:1], *_cites(outcome.cited))
+    return ClauseResult.of(clause.id, outcome.value, reason, measured, cites)
 
 
+@dataclass(frozen=True, slots=True)
 class _Outcome:
     """How a recovery went."""
 
-    def __init__(
-        self,
-        value: Value,
-        reason: str,
-        cited: list[Point] | None = None,
-        after: Span | None = None,
-        at_s: float | None = None,
-    ) -> None:
-        self.value = value
-        self.reason = reason
-        self.cited = cited or []
-        self.after = after
-        self.at_s = at_s
+    value: Value
+    reason: str
+    cited: Sequence[Point] = ()
+    after: Span | None = None
+    at_s: float | None = None
 
 
 def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | None) -> _Outcome:
     if fault.inconclusive_reason is not None:
         return _Outcome(Value.UNKNOWN, fault.inconclusive_reason)
     if fault.injected is None or start is None:
-        return _Outcome(Value.UNKNOWN, "the fault was never seen to be gone")
-    points = series(clause, facts.journal, facts.gate_s, facts.end_s)
+        return _Outcome(Value.UNKNOWN, "the fault was never measured to be gone")
+    points = series(clause, facts)
     earlier = [p for p in points if p.good is False and p.hi_s < fault.injected.lo]
     if earlier:
-        return _Outcome(Value.UNKNOWN, f"broken at {earlier[0].hi_s:.2f} s already, before the fault", earlier)
+        reason = f"already broken at {earlier[0].hi_s:.2f} s, before injection"
+        return _Outcome(Value.UNKNOWN, reason, earlier)
     after = [p for p in points if p.hi_s >= fault.injected.lo]
     breaches = [p for p in after if p.good is False]
     blind = [p for p in points if p.gap and p.lo_s < fault.injected.lo]
     if blind and breaches:
-        return _Outcome(Value.UNKNOWN, f"may have been broken before the fault: {blind[0].why}", blind)
+        return _Outcome(Value.UNKNOWN, f"may have been broken before injection: {blind[0].why}", blind)
     if not breaches:
-        blind = [p for p in after if p.good is None]
-        if blind or not after:
-            return _Outcome(
-                Value.UNKNOWN, f"could not be judged: {blind[0].why if blind else 'nothing measured'}", blind
-            )
-        return _Outcome(Value.UNKNOWN, "not exercised, it never broke", after[-1:])
-    if _not_told_apart(points, breaches, fault.injected.lo):
-        return _Outcome(
-            Value.UNKNOWN, "not exercised: it broke around injection, and was not seen good before", breaches
-        )
+        return _unexercised(after)
+    if _may_have_broken_before(points, breaches, fault.injected.lo):
+        reason = "not exercised: it broke around injection, and no window before injection was good"
+        return _Outcome(Value.UNKNOWN, reason, breaches)
     last = breaches[-1]
     good = next((p for p in after if p.good and p.lo_s >= last.lo_s and p is not last and p.hi_s >= last.hi_s), None)
     if good is None:
         late = Span(last.lo_s, last.hi_s).since(start).lo > clause.within
-        return _Outcome(
-            Value.FAIL if late else Value.UNKNOWN,
-            f"still broken at {last.hi_s:.2f} s, when observation ended" + _why(last),
-            [breaches[0], last],
-        )
+        value = "no value" if last.value is None else clause.amount(last.value)
+        reason = f"still broken at {last.hi_s:.2f} s ({value}), when observation ended{_why(last)}"
+        return _Outcome(Value.FAIL if late else Value.UNKNOWN, reason, [breaches[0], last])
     took = Span(last.lo_s, good.hi_s).since(start)
     value = took.within(clause.within)
     cited = [breaches[0], last, good]
-    if value is not Value.FAIL:
-        # A breach that nobody saw may lie in any blind stretch after it, and then it is that one which counts.
-        shaky = [p for p in after if p.good is None and p.hi_s > good.hi_s]
-        # A probe that is seldom read may have no reading at all in the time for which it must hold.
-        held = max(p.hi_s for p in after if p.good) >= good.hi_s + clause.hold - MAX_GAP_S
-        if facts.end_s < good.hi_s + clause.hold or shaky or not held:
-            why = shaky[0].why if shaky else f"observation ended {facts.end_s - good.hi_s:.2f} s later"
-            if not held and not shaky and facts.end_s >= good.hi_s + clause.hold:
-                why = f"it is read every {_every_s(clause, facts):g} s only, and was not read again"
-            return _Outcome(
-                Value.UNKNOWN, f"good again {span_text(took)} on, but not seen to hold: {why}", cited, took, good.hi_s
-            )
-    since = "injection" if clause.since == "injection" else "revert"
+    blind_why = _not_held(clause, facts, after, good) if value is not Value.FAIL else None
+    if blind_why is not None:
+        reason = f"good again after {span_text(took)}, but not observed to hold: {blind_why}"
+        return _Outcome(Value.UNKNOWN, reason, cited, took, good.hi_s)
     verb = {
         Value.PASS: "good again",
         Value.FAIL: "good again too late,",
         Value.UNKNOWN: "good again around its deadline,",
     }
-    text = f"{verb[value]} {span_text(took)} after {since} (within {clause.within:g} s)"
+    text = f"{verb[value]} {span_text(took)} after {clause.since} (within {clause.within:g} s)"
     return _Outcome(value, text, cited, took, good.hi_s)
 
 
-def _not_told_apart(points: list[Point], broken: list[Point], injected_s: float) -> bool:
-    """Whether it may have broken before the fault: it was never seen good, and no bad window begins after injection."""
+def _unexercised(after: Sequence[Point]) -> _Outcome:
+    """Return the outcome of a bound that no window broke."""
+    blind = [p for p in after if p.good is None]
+    if blind or not after:
+        return _Outcome(Value.UNKNOWN, f"cannot be judged: {blind[0].why if blind else 'no data'}", blind)
+    return _Outcome(Value.UNKNOWN, "not exercised, it never broke", after[-1:])
+
+
+def _not_held(clause: Recovered, facts: Facts, after: Sequence[Point], good: Point) -> str | None:
+    """Return why it was not observed good for `hold` from `good` on; None where it was.
+
+    A breach that no window shows may lie in any blind stretch after `good`, and then that breach is the last one.
+    """
+    shaky = [p for p in after if p.good is None and p.hi_s > good.hi_s]
+    if shaky:
+        return shaky[0].why or "no data"
+    if facts.end_s < good.hi_s + clause.hold:
+        return f"observation ended {facts.end_s - good.hi_s:.2f} s later"
+    # A probe with a long interval may have no reading at all in the time for which it must hold.
+    if max(p.hi_s for p in after if p.good) < good.hi_s + clause.hold - MAX_GAP_S:
+        return f"it was not read again; its interval is {_every_s(clause, facts):g} s"
+    return None
+
+
+def _may_have_broken_before(points: Sequence[Point], broken: Sequence[Point], injected_s: float) -> bool:
+    """Whether it may have broken before injection: no window before was good, and no bad one begins after it."""
     seen_good = any(p.good and p.hi_s < injected_s for p in points)
     clear = any((p.lo_s if p.since_s is None else p.since_s) >= injected_s for p in broken)
     return not seen_good and not clear
@@ -186,8 +203,8 @@ def _every_s(bound: Bound, facts: Facts) -> float:
     return facts.journal.plan.stack.probe_every_s.get(bound.probe, 0.0)
 
 
-def _unread(bound: Bound, facts: Facts, during: list[Point]) -> bool:
-    """Whether a probe that is seldom read was not read between the first injection and the last revert."""
+def _unread(bound: Bound, facts: Facts, during: Sequence[Point]) -> bool:
+    """Whether a probe with a long interval was not read between the first injection and the last revert."""
     injected, reverted = facts.injected, facts.reverted
     slow = longest_gap_s(_every_s(bound, facts)) > MAX_GAP_S
     if not slow or injected is None or not facts.journal.plan.faults_on:
@@ -196,14 +213,10 @@ def _unread(bound: Bound, facts: Facts, during: list[Point]) -> bool:
     return not any(p.lo_s >= injected.lo and p.hi_s <= until_s for p in during if p.good is not None)
 
 
-def _cites(points: list[Point]) -> tuple[int, ...]:
+def _cites(points: Sequence[Point]) -> tuple[int, ...]:
     """Cite the first few and the last of many."""
     shown = points if len(points) <= MAX_CITES else [*points[: MAX_CITES - 1], points[-1]]
     return tuple(dict.fromkeys(n for p in shown for n in p.cites))
-
-
-def _shown(value: float | None) -> str:
-    return "nothing" if value is None else f"{value:.4g}"
 
 
 def _why(point: Point) -> str:

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.judge.facts import Facts
 from harness.judge.integrity import versions_poisoned
 from harness.model.answers import silent_wrong
+from harness.model.expectations import DetectionResult, RecoveryResult
+from harness.model.ledger import Lineage
 from harness.model.readings import Hit
 from harness.model.verdict import ClauseResult, Damage, FaultReport
 
 
-def count(facts: Facts, clauses: list[ClauseResult]) -> Damage:
+def count(facts: Facts, clauses: Sequence[ClauseResult]) -> Damage:
     """Count the damage from the first injection to the end of observation."""
     injected = facts.injected
     if injected is None:
         return Damage()
-    answers = [a for _, a in facts.journal.answers if injected.lo <= a.due_s <= facts.end_s]
-    detected_s = _moment(clauses, "detected", "detected_at_s", facts.end_s, first=True)
-    recovered_s = max(detected_s, _moment(clauses, "recovered", "recovered_at_s", facts.end_s, first=False))
+    answers = [a for _, a in facts.answers if injected.lo <= a.due_s <= facts.end_s]
+    results = [c.measured for c in clauses]
+    detected = [r.detected_at_s for r in results if isinstance(r, DetectionResult)]
+    recovered = [r.recovered_at_s for r in results if isinstance(r, RecoveryResult)]
+    detected_s = min((t for t in detected if t is not None), default=facts.end_s)
+    # Recovered only once everything is.
+    back = [t for t in recovered if t is not None]
+    recovered_s = max(detected_s, max(back) if back and len(back) == len(recovered) else facts.end_s)
     silent = [a for a in answers if silent_wrong(a)]
     hit = {(str(row.get("entity")), row.get("event_time")) for _, h in facts.journal.of(Hit) for row in h.rows}
     lineage = facts.journal.evidence("lineage")
-    poisoned = versions_poisoned(lineage[1].data) if lineage is not None and lineage[1].error is None else []
+    ledger = lineage[1].data if lineage is not None else None
+    poisoned = versions_poisoned(ledger) if isinstance(ledger, Lineage) else []
     return Damage(
         requests=len(answers),
         failed=sum(not a.ok for a in answers),
@@ -37,16 +47,8 @@ def count(facts: Facts, clauses: list[ClauseResult]) -> Damage:
     )
 
 
-def _moment(clauses: list[ClauseResult], kind: str, field: str, otherwise_s: float, first: bool) -> float:
-    times = [c.measured.get(field) for c in clauses if c.kind == kind]
-    found = [float(t) for t in times if t is not None]
-    if not found or (not first and len(found) < len(times)):
-        return otherwise_s
-    return min(found) if first else max(found)
-
-
 def fault_reports(facts: Facts) -> tuple[FaultReport, ...]:
-    """Return what became of each fault, with the evidence that it landed."""
+    """Return each fault with its times and the evidence of its confirmation."""
     reports = []
     for step in facts.scenario.timeline:
         seen = facts.faults[step.id]

@@ -1,22 +1,25 @@
-"""What every checker needs to know of a run: when each fault went in and out, whether it landed, and where looking
-ended."""
+"""What every checker needs to know of a run: when each fault was injected and reverted, whether it was confirmed, when
+observation ended, and the journal indexed once for all checkers.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from harness.journal.records import Journal
+from harness.judge.alert_history import Episode, Poll, episodes
 from harness.judge.moments import Span
-from harness.model.readings import FaultSeen, Phase
+from harness.model.readings import Answer, FaultSeen, Phase, Reading
 from harness.model.scenario import Scenario
 
-# A fault is measured again and again while it is in; a longer silence than this and nobody knows that it still was.
+# A fault is confirmed repeatedly until revert; after a longer silence than this it may no longer have been in effect.
 EFFECT_SILENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class FaultFacts:
-    """One fault as the journal shows it; `doubt` says why clauses cannot rest on it."""
+    """One fault as the journal shows it; `inconclusive_reason` says why clauses cannot rest on it."""
 
     id: str
     injected: Span | None
@@ -28,13 +31,13 @@ class FaultFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """A run, ready to be checked."""
+    """A run, ready to be checked. What several checkers need is derived once."""
 
     journal: Journal
     faults: dict[str, FaultFacts]
     gate_s: float
     end_s: float
-    """Where observation ended: nothing after it is judged."""
+    """When observation ended: nothing after it is judged."""
 
     @property
     def scenario(self) -> Scenario:
@@ -43,7 +46,7 @@ class Facts:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The alert sources that the stack declares; a journal of an earlier version tells none."""
+        """The alert sources that the stack declares; a journal of an earlier version has none."""
         return self.journal.plan.stack.alert_sources
 
     @property
@@ -56,7 +59,33 @@ class Facts:
         """The last fault of the timeline."""
         return self.faults[self.scenario.timeline[-1].id]
 
-    @property
+    @cached_property
+    def polls(self) -> list[Poll]:
+        """Polls of the alert sources, in the order in which they were sent."""
+        return self.journal.alerts
+
+    @cached_property
+    def episodes(self) -> list[Episode]:
+        """Every firing of every label set."""
+        return episodes(self.polls)
+
+    @cached_property
+    def answers(self) -> list[tuple[int, Answer]]:
+        """Answers in the order in which they were due."""
+        return self.journal.answers
+
+    @cached_property
+    def _readings(self) -> dict[str, list[tuple[int, Reading]]]:
+        found: dict[str, list[tuple[int, Reading]]] = {}
+        for pair in sorted(self.journal.of(Reading), key=lambda pair: pair[1].asked_s):
+            found.setdefault(pair[1].probe, []).append(pair)
+        return found
+
+    def readings(self, probe: str) -> list[tuple[int, Reading]]:
+        """Return the readings of one probe, in the order in which they were sent."""
+        return self._readings.get(probe, [])
+
+    @cached_property
     def injected(self) -> Span | None:
         """The first injection of any fault."""
         spans = [f.injected for f in self.faults.values() if f.injected is not None]
@@ -64,19 +93,21 @@ class Facts:
 
     @property
     def reverted(self) -> Span | None:
-        """The last revert, None unless every fault that went in came out."""
+        """The last revert; None unless every fault was reverted."""
         spans = [f.reverted for f in self.faults.values()]
         found = [s for s in spans if s is not None]
         return max(found, key=lambda s: s.hi) if found and len(found) == len(spans) else None
 
     @property
     def gone(self) -> bool:
-        """Whether every fault that went in was measured to be out again."""
+        """Whether every injected fault was measured to be gone."""
         return all(f.injected is None or f.reverted is not None for f in self.faults.values())
 
-    @property
+    @cached_property
     def inconclusive_fault(self) -> FaultFacts | None:
-        """A fault on which nothing can rest, if there is one."""
+        """A fault on which no clause can rest, if there is one. A control has no faults."""
+        if not self.journal.plan.faults_on:
+            return None
         return next((f for f in self.faults.values() if f.inconclusive_reason is not None), None)
 
 
@@ -93,7 +124,7 @@ def gather(journal: Journal) -> Facts:
 
 
 def _ends_s(journal: Journal) -> list[float]:
-    """Return when looking ended: an interrupted run heals and stops its stack, and no clause may be held to that."""
+    """Return when observation ended: an interrupted run heals and stops its stack, and no clause is about that."""
     return [
         line.t_s
         for line in journal.lines
@@ -118,39 +149,39 @@ def _fault(journal: Journal, fault: str) -> FaultFacts:
 
 
 def _inconclusive_reason(journal: Journal, fault: str) -> str | None:
-    """Return why nothing can rest on a fault: it was not handled, not put in, or not measured from there to revert."""
+    """Return why no clause can rest on a fault: it failed, was not injected, or not confirmed until its revert."""
     failed = journal.fault_stage(fault, "failed")
     if failed is not None:
-        return f"the fault could not be handled: {failed[1].evidence.get('error', 'no reason given')}"
+        return f"the fault failed: {failed[1].error or 'no reason given'}"
     if journal.fault_stage(fault, "injected") is None:
         return "the fault was never injected"
     confirmed = journal.fault_stage(fault, "confirmed")
     if confirmed is None or confirmed[1].landed is False:
-        return "the fault was injected but never confirmed at its seam"
+        return "the fault was injected but never confirmed"
     reverted = journal.fault_stage(fault, "reverted")
     if reverted is not None and reverted[1].landed:
-        return "the fault was taken out, but measured at its seam still"
+        return "the fault was reverted, but its effect was still measured"
     return _lapse(journal, fault, confirmed[1])
 
 
 def _lapse(journal: Journal, fault: str, confirmed: FaultSeen) -> str | None:
-    """Return when it was no longer known to be in, between its confirmation and the start of its revert."""
+    """Return when its effect was lost or unmeasured, between its confirmation and the start of its revert."""
     out = journal.fault_stage(fault, "reverting") or journal.fault_stage(fault, "reverted")
     until_s = out[1].lo_s if out is not None else min(_ends_s(journal), default=journal.lines[-1].t_s)
     seen_s = confirmed.hi_s
     effects = [e for _, e in journal.of(FaultSeen) if e.fault == fault and e.stage == "effect"]
     for effect in sorted(effects, key=lambda e: e.lo_s):
-        # What was measured before it landed, or while it was being taken out, says nothing of the time between.
+        # Measurements before its confirmation, or during its revert, prove nothing about the time between.
         if effect.hi_s <= confirmed.hi_s or effect.hi_s > until_s:
             continue
         if effect.landed is False:
-            return f"the fault was no longer measured at its seam at {effect.hi_s:.2f} s"
+            return f"the fault had no effect at {effect.hi_s:.2f} s, before its revert"
         if effect.landed:
             if effect.lo_s - seen_s > EFFECT_SILENCE_S:
-                return f"nobody measured the fault from {seen_s:.2f} s to {effect.lo_s:.2f} s"
+                return f"the fault was not measured from {seen_s:.2f} s to {effect.lo_s:.2f} s"
             seen_s = max(seen_s, effect.hi_s)
     if until_s - seen_s > EFFECT_SILENCE_S:
-        return f"nobody measured the fault from {seen_s:.2f} s to {until_s:.2f} s, while it was to be in"
+        return f"the fault was not measured from {seen_s:.2f} s to {until_s:.2f} s, before its revert"
     return None
 
 

@@ -1,7 +1,7 @@
-"""Moments as intervals, and deadlines held against them.
+"""Moments as intervals, and how they compare with deadlines.
 
-Nothing is known to happen at an instant: it was last seen absent, then first seen present. A deadline that falls
-inside such an interval was neither kept nor missed.
+No event is known to the instant: polls show it absent, then present. A deadline inside such an interval was neither
+kept nor missed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,6 @@ class Span:
         if self.hi <= limit_s:
             return Value.PASS
         return Value.FAIL if self.lo > limit_s else Value.UNKNOWN
-
-
-def met(value: Value) -> bool | None:
-    """Return the value as reports write it: true, false, or null for unknown."""
-    return {Value.PASS: True, Value.FAIL: False, Value.UNKNOWN: None}[value]
 
 
 def seconds(value: float) -> str:

@@ -1,5 +1,4 @@
-"""Checks of the run itself: did it come to its end, was the steady state met, was the harness on time, did anything
-die?"""
+"""Checks of the run: did it end properly, was its steady state met, was the harness on time, did a process die."""
 
 from __future__ import annotations
 
@@ -7,49 +6,51 @@ from harness.journal.records import Journal
 from harness.judge.facts import Facts
 from harness.model.answers import quantile
 from harness.model.backend import FAULT_PROXY
+from harness.model.expectations import CollateralResult, RunResult
 from harness.model.readings import AlertsSeen, Answer, ProcessSeen, Reading
 from harness.model.verdict import ClauseResult, Value
 
 LATE_S = 0.1
 
 
-def _result(id_: str, value: Value, reason: str, cites: tuple[int, ...] = (), **measured: object) -> ClauseResult:
-    return ClauseResult(id=id_, kind="run", value=value, reason=reason, cites=cites, measured=measured)
+def unknown(id_: str, reason: str, cites: tuple[int, ...] = (), measured: RunResult | None = None) -> ClauseResult:
+    """Return a check of the run that failed: the run is unknown then, never failed."""
+    return ClauseResult.of(id_, Value.UNKNOWN, reason, measured or RunResult(), cites)
 
 
 def foundations(facts: Facts) -> list[ClauseResult]:
-    """Return what is wrong with the ground that every clause stands on; nothing where it is sound."""
+    """Return why no clause of this run can be judged; nothing where they can."""
     found = [_gate(facts.journal), _lateness(facts), _early_death(facts)]
     return [f for f in found if f is not None]
 
 
 def ending(facts: Facts) -> ClauseResult | None:
-    """Return why the run did not come to its proper end, None if it did."""
+    """Return why the run did not end properly, None if it did."""
     journal = facts.journal
     closed = journal.closed
     if closed is None or journal.cut_off:
-        return _result("ended", Value.UNKNOWN, "the run was cut off: its journal was never closed")
+        return unknown("ended", "the run was cut off: its journal has no end")
     if closed.reason == "completed":
         if facts.gone or not journal.plan.faults_on:
             return None
-        return _result("ended", Value.UNKNOWN, "the run ended, but a fault was never seen to be gone")
+        return unknown("ended", "the run ended, but a fault was never measured to be gone")
     if closed.reason == "gate" and journal.gate is not None and not journal.gate[1].met:
         return None
     why = f"the run ended early: {closed.reason}" + (f" ({closed.error})" if closed.error else "")
-    return _result("ended", Value.UNKNOWN, why)
+    return unknown("ended", why)
 
 
 def _gate(journal: Journal) -> ClauseResult | None:
     gate = journal.gate
     if gate is None:
-        return _result("gate", Value.UNKNOWN, "the steady state was never judged")
+        return unknown("gate", "the run ended before its steady state")
     if gate[1].met:
         return None
-    return _result("gate", Value.UNKNOWN, f"the steady state was not met: {gate[1].why}", (gate[0],))
+    return unknown("gate", f"the steady state was not met: {gate[1].why}", (gate[0],))
 
 
 def lateness_s(journal: Journal, from_s: float, to_s: float) -> tuple[float, int] | None:
-    """Return the 99th percentile of the harness's own lateness, in sending or in polling, and over how many.
+    """Return the 99th percentile of the harness's own lateness, in sending or in polling, and the number of samples.
 
     The worse of the two: a thousand requests sent on time do not make up for alerts that were read late.
     """
@@ -66,8 +67,8 @@ def _lateness(facts: Facts) -> ClauseResult | None:
     if late is None or late[0] <= LATE_S:
         return None
     p99_ms, most_ms = round(late[0] * 1e3), round(LATE_S * 1e3)
-    reason = f"harness late: the 99th percentile of its own lateness was {p99_ms} ms (at most {most_ms} ms)"
-    return _result("harness", Value.UNKNOWN, reason, (), p99_s=late[0], samples=late[1])
+    reason = f"harness late: its own lateness had a 99th percentile of {p99_ms} ms (at most {most_ms} ms)"
+    return unknown("harness", reason, (), RunResult(p99_s=late[0], samples=late[1]))
 
 
 def _deaths(facts: Facts) -> list[tuple[int, ProcessSeen]]:
@@ -77,7 +78,7 @@ def _deaths(facts: Facts) -> list[tuple[int, ProcessSeen]]:
         if seen.what == "exited"
         and seen.asked is None
         and seen.at_s <= facts.end_s
-        # What does its work while the stack starts, and ends well, was not killed by anything.
+        # A job that does its work while the stack starts, and exits with 0, did not die.
         and not (seen.exit_code == 0 and seen.at_s <= facts.gate_s)
     ]
 
@@ -89,19 +90,19 @@ def _early_death(facts: Facts) -> ClauseResult | None:
     if not early or not facts.journal.plan.faults_on:
         return None
     n, death = early[0]
-    reason = f"{death.service} died at {death.at_s:.2f} s, before any fault was in"
-    return _result("death", Value.UNKNOWN, reason, (n,))
+    reason = f"{death.service} died at {death.at_s:.2f} s, before injection"
+    return unknown("death", reason, (n,))
 
 
 def collateral(facts: Facts) -> ClauseResult:
-    """No process dies that the fault did not kill itself, but those that may."""
+    """No process dies that the fault did not kill itself, except those under `may_die`."""
     injected, faults_on = facts.injected, facts.journal.plan.faults_on
     since_s = injected.lo if injected is not None and faults_on else facts.gate_s
     excused = (*facts.scenario.may_die, FAULT_PROXY)
     deaths = [(n, d) for n, d in _deaths(facts) if d.at_s >= since_s]
     died = [(n, d) for n, d in deaths if d.service not in excused]
     proxy = [(n, d) for n, d in deaths if d.service == FAULT_PROXY]
-    inconclusive = facts.inconclusive_fault if faults_on else None
+    inconclusive = facts.inconclusive_fault
     if inconclusive is not None:
         value, reason = Value.UNKNOWN, f"collateral: {inconclusive.inconclusive_reason}"
     elif proxy and not died:
@@ -110,17 +111,9 @@ def collateral(facts: Facts) -> ClauseResult:
     elif died:
         _, first = died[0]
         how = f"signal {first.signal}" if first.signal else f"exit code {first.exit_code}"
-        value, reason = (
-            Value.FAIL,
-            f"collateral: {first.service} died at {first.at_s:.2f} s ({how}), and no fault killed it",
-        )
+        value = Value.FAIL
+        reason = f"collateral: {first.service} died at {first.at_s:.2f} s ({how}), and no fault killed it"
     else:
-        value, reason = Value.PASS, "no process died but by a fault"
-    return ClauseResult(
-        id="collateral",
-        kind="collateral",
-        value=value,
-        reason=reason,
-        cites=tuple(n for n, _ in died),
-        measured={"died": [d.service for _, d in died]},
-    )
+        value, reason = Value.PASS, "no process died except by a fault"
+    measured = CollateralResult(died=tuple(d.service for _, d in died))
+    return ClauseResult.of("collateral", value, reason, measured, (n for n, _ in died))

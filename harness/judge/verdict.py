@@ -6,25 +6,22 @@ import datetime as dt
 
 from harness.journal.records import Journal
 from harness.judge import control as controls
-from harness.judge import integrity
-from harness.judge.alerts import cleared, detected
-from harness.judge.bounds import recovered, stays
 from harness.judge.damage import count, fault_reports
 from harness.judge.facts import Facts, gather
-from harness.judge.quiet import flaps, quiet
-from harness.judge.run_checks import collateral, ending, foundations
+from harness.judge.kinds import check, guarded
+from harness.judge.run_checks import collateral, ending, foundations, unknown
+from harness.model.expectations import Clause, CollateralResult, Detected, Silence
 from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Damage, Value, Verdict, merge
 
 
 def judge(journal: Journal, control: Journal | None = None) -> Verdict:
-    """Judge one run. A crash of a checker makes the verdict unknown and says where; it never makes it pass."""
+    """Judge one run. A crash outside of the checkers makes the verdict unknown and says why; it never makes it pass."""
     try:
         return _judge(journal, control)
     except Exception as error:  # noqa: BLE001 - whatever it is, the run was not judged
         reason = f"the judge failed: {type(error).__name__}: {error}"
-        clause = ClauseResult(id="judge", kind="run", value=Value.UNKNOWN, reason=reason)
-        return _verdict(journal, [clause], Damage(), Value.UNKNOWN)
+        return _verdict(journal, [unknown("judge", reason)], Damage(), Value.UNKNOWN)
 
 
 def _judge(journal: Journal, control: Journal | None) -> Verdict:
@@ -32,41 +29,45 @@ def _judge(journal: Journal, control: Journal | None) -> Verdict:
     unsound = foundations(facts)
     end = ending(facts)
     if unsound:
-        # Nothing can be read out of a run whose ground is not sound: neither a pass nor a fail.
+        # No clause of such a run can be judged: neither a pass nor a fail.
         clauses = [*unsound, *([end] if end else [])]
         return _verdict(journal, clauses, count(facts, []), Value.UNKNOWN, facts)
-    clauses = controls.check(facts) if journal.plan.twin == "control" else _expectations(facts, control)
-    clauses.extend(integrity.check(name, facts) for name in _integrity(journal.plan))
-    clauses.append(collateral(facts))
+    clauses = _expectations(facts, control)
+    clauses.append(guarded("collateral", CollateralResult(), lambda: collateral(facts)))
     if end is not None:
         clauses.append(end)
     return _verdict(journal, clauses, count(facts, clauses), merge([c.value for c in clauses]), facts)
 
 
 def _expectations(facts: Facts, control: Journal | None) -> list[ClauseResult]:
-    expect = facts.scenario.expect
-    found = [detected(clause, facts) for clause in expect.detected]
-    if control is not None and controls.belongs(facts.journal, control):
-        found = [controls.void(clause, spec, control) for clause, spec in zip(found, expect.detected, strict=True)]
-    elif control is not None:
+    found: list[ClauseResult] = []
+    paired = control if control is not None and controls.belongs(facts.journal, control) else None
+    for clause in _clauses(facts.journal.plan):
+        result = check(clause, facts)
+        if result is not None and isinstance(clause, Detected) and paired is not None:
+            result = _compared(result, clause, paired)
+        if result is not None:
+            found.append(result)
+    if control is not None and paired is None and facts.journal.plan.faults_on:
         reason = f"the control {control.plan.run!r} is not this run's: another scenario, seed or stretch of data"
-        found.append(ClauseResult(id="control", kind="run", value=Value.UNKNOWN, reason=reason))
-    if expect.quiet_but is not None:
-        found.append(quiet(facts, expect.quiet_but))
-    found.extend(stays(clause, facts) for clause in expect.stays)
-    found.extend(recovered(clause, facts) for clause in expect.recovered)
-    found.extend(cleared(clause, facts) for clause in expect.cleared)
-    found.extend(flaps(clause, facts) for clause in expect.flaps_at_most)
+        found.append(unknown("control", reason))
     return found
 
 
-def _integrity(plan: Plan) -> tuple[str, ...]:
-    wanted = plan.scenario.expect.integrity
-    return plan.stack.integrity if wanted is None else wanted
+def _compared(result: ClauseResult, clause: Detected, control: Journal) -> ClauseResult:
+    return guarded(clause.id, clause.unmeasured(), lambda: controls.void(result, clause, control))
+
+
+def _clauses(plan: Plan) -> tuple[Clause, ...]:
+    """Return what is judged of a run; in a control no alert may fire, whatever the scenario expects of alerts."""
+    clauses = plan.scenario.expect.all_clauses(plan.stack.integrity)
+    if plan.faults_on:
+        return clauses
+    return (Silence(), *(clause for clause in clauses if not isinstance(clause, Silence)))
 
 
 def _reasons(clauses: list[ClauseResult], value: Value, facts: Facts | None) -> list[str]:
-    """Return why the verdict is not a pass. One doubt about a fault, on which many clauses rest, is said once."""
+    """Return why the verdict is not a pass. An unconfirmed fault on which several clauses rest is one reason."""
     if value is Value.PASS:
         return []
     reasons = [c.reason for c in clauses if c.value is value]
@@ -76,8 +77,8 @@ def _reasons(clauses: list[ClauseResult], value: Value, facts: Facts | None) -> 
     resting = [r for r in reasons if str(doubted.inconclusive_reason) in r]
     if len(resting) < 2:
         return reasons
-    said = f"{doubted.id}: {doubted.inconclusive_reason} ({len(resting)} expectations rest on it)"
-    return [said, *(r for r in reasons if r not in resting)]
+    shared = f"{doubted.id}: {doubted.inconclusive_reason} ({len(resting)} clauses rest on it)"
+    return [shared, *(r for r in reasons if r not in resting)]
 
 
 def _verdict(
@@ -106,20 +107,20 @@ def _verdict(
 
 
 def _expected_to_fail(journal: Journal, value: Value, reasons: list[str], ended: bool) -> tuple[Value, list[str]]:
-    """Turn the verdict of a known weakness round, strictly: passing, or the date passing, fails it."""
+    """Invert the verdict of a known weakness, strictly: passing, or the date passing, fails it."""
     weakness = journal.plan.scenario.known_weakness
     assert weakness is not None
     started = dt.datetime.fromisoformat(journal.header.started).date()
     known = f"known weakness until {weakness.until}: {weakness.reason} ({weakness.ticket})"
     if started > weakness.until:
-        return Value.FAIL, [f"{known} — that date has passed", *reasons]
+        return Value.FAIL, [f"{known}: that date has passed", *reasons]
     if value is Value.UNKNOWN:
         return value, reasons
     if value is Value.PASS:
-        return Value.FAIL, [f"{known} — but it passed; take the mark away"]
+        return Value.FAIL, [f"{known}: it passed; remove known_weakness"]
     if not ended:
-        # Not even an expected failure is a pass of a run that did not come to its end.
-        return Value.UNKNOWN, [f"failed as expected, {known}, but the run did not come to its end", *reasons]
+        # Not even an expected failure is a pass of a run that did not end properly.
+        return Value.UNKNOWN, [f"failed as expected, {known}, but the run did not end properly", *reasons]
     return Value.PASS, [f"failed as expected, {known}", *reasons]
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_serializer, model_validator
 
 from harness.model.frozen import Frozen
+from harness.model.ledger import PARTS, LedgerPart, Part
 from harness.model.plan import Plan
 
 
@@ -112,7 +113,10 @@ FaultStage = Literal["injecting", "injected", "confirmed", "effect", "reverting"
 
 
 class FaultSeen(Frozen):
-    """A stage of a fault. `lo_s`..`hi_s` encloses the moment; `landed` is what was measured at the seam."""
+    """A stage of a fault. `lo_s`..`hi_s` encloses the moment; `landed` is what was measured at the seam.
+
+    `evidence` is for readers: whatever the fault measured, as JSON. Only the `error` of a failed stage is read back.
+    """
 
     kind: Literal["fault"] = "fault"
     fault: str
@@ -122,6 +126,12 @@ class FaultSeen(Frozen):
     at_event: int | None = None
     landed: bool | None = None
     evidence: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def error(self) -> str | None:
+        """Why a failed stage failed."""
+        error = self.evidence.get("error")
+        return None if error is None else str(error)
 
 
 class Hit(Frozen):
@@ -178,12 +188,32 @@ class GateSeen(Frozen):
 
 
 class Evidence(Frozen):
-    """What was read from the stack's ledger for one guarantee. `error` says why it could not be read."""
+    """One part of the stack's ledger: a record, or the `error` because of which there is none."""
 
     kind: Literal["integrity"] = "integrity"
-    check: str
-    data: dict[str, Any] = Field(default_factory=dict)
+    check: Part
+    data: LedgerPart | None = None
     error: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _record_of_its_part(cls, raw: Any) -> Any:
+        """Read `data` as the record of its part. A document of another form is evidence of nothing, and says so."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("data"), dict) or raw.get("check") not in PARTS:
+            return raw
+        if not raw["data"]:
+            return raw | {"data": None}
+        try:
+            return raw | {"data": PARTS[raw["check"]].model_validate(raw["data"])}
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            return raw | {"data": None, "error": f"not of the documented form: {where}: {first['msg']}"}
+
+    @field_serializer("data")
+    def _as_recorded(self, data: LedgerPart | None) -> dict[str, Any] | None:
+        # A parent that is null and one that was never recorded are two different things.
+        return data.model_dump(mode="json", exclude_unset=True) if data is not None else None
 
 
 class Planned(Frozen):

@@ -145,12 +145,17 @@ class Scenario(Frozen):
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Scenario:
         seen: set[str] = set()
-        clauses = (*self.steady_state, *self.timeline, *self.expect.clauses)
-        for clause in clauses:
-            if clause.id in seen:
-                raise ValueError(f"the id {clause.id!r} is used twice; ids are the keys of history")
-            seen.add(clause.id)
+        for id_ in self.ids:
+            if id_ in seen:
+                raise ValueError(f"the id {id_!r} is used twice; ids are the keys of history")
+            seen.add(id_)
         return self
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the faults, the steady state and the clauses."""
+        clauses = (*self.steady_state, *self.expect.clauses)
+        return [*(step.id for step in self.timeline), *(clause.id for clause in clauses)]
 
     def fault(self, fault_id: str) -> FaultStep:
         """Return the step with that id. Raises KeyError if there is none."""

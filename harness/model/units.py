@@ -124,6 +124,28 @@ def format_seconds(seconds: float) -> str:
     return f"{Decimal(repr(float(seconds))):f}s"
 
 
+def format_amount(value: float | None, unit: Unit) -> str | None:
+    """Write a probe's value with its unit, as a reader needs it: rounded. None where there is no such number."""
+    if value is None or not math.isfinite(value):
+        return None
+    if unit is Unit.RATIO:
+        return f"{value * 100:.3g} %" if 0 < abs(value) < 0.995 else f"{value * 100:.4g} %"
+    if unit is Unit.EVENT:
+        return f"{_rounded(value)} event"
+    if unit is Unit.WALL:
+        return _rounded(value)
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
+
+
+def _rounded(value_s: float) -> str:
+    size = abs(value_s)
+    if size >= 5400:
+        return f"{value_s / 3600:.3g} h"
+    if size >= 120:
+        return f"{value_s / 60:.3g} min"
+    return f"{value_s:.3g} s" if size >= 1 or size == 0 else f"{value_s * 1e3:.3g} ms"
+
+
 # Written back as text, so that what goes into a journal reads as what was in the file and nothing reads as a bare
 # number.
 _WRITTEN = PlainSerializer(format_seconds, return_type=str)

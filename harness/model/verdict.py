@@ -1,13 +1,17 @@
-"""What the judge says: three values, the clauses they come from, and the lines of the journal that show it."""
+"""A verdict: three values, the clauses they come from, and the lines of the journal that show it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
+from harness.model.expectations import RESULTS, Measured, Result
 from harness.model.frozen import Frozen
+
+R = TypeVar("R", bound=Result)
 
 
 class Value(StrEnum):
@@ -26,6 +30,11 @@ def merge(values: list[Value]) -> Value:
     return Value.PASS if values else Value.UNKNOWN
 
 
+def met(value: Value) -> bool | None:
+    """Return the value as reports write it: true, false, or null for unknown."""
+    return {Value.PASS: True, Value.FAIL: False, Value.UNKNOWN: None}[value]
+
+
 class ClauseResult(Frozen):
     """One clause judged. `id` is the clause's own, or names what the judge always checks (`gate`, `harness`, …)."""
 
@@ -34,7 +43,20 @@ class ClauseResult(Frozen):
     value: Value
     reason: str
     cites: tuple[int, ...] = ()
-    measured: dict[str, Any] = Field(default_factory=dict)
+    measured: Measured = Field(description="by `kind`")
+
+    @field_validator("measured", mode="before")
+    @classmethod
+    def _result_of_its_kind(cls, raw: Any, info: ValidationInfo) -> Any:
+        kind = info.data.get("kind")
+        if kind not in RESULTS:
+            raise ValueError(f"{kind!r} is not a kind of clause")
+        return RESULTS[kind].model_validate(raw)
+
+    @classmethod
+    def of(cls, id_: str, value: Value, reason: str, measured: Measured, cites: Iterable[int] = ()) -> Self:
+        """Return the result of a clause; what was measured tells its kind."""
+        return cls(id=id_, kind=measured.KIND, value=value, reason=reason, cites=tuple(cites), measured=measured)
 
 
 class FaultReport(Frozen):
@@ -83,3 +105,7 @@ class Verdict(Frozen):
     def of_kind(self, kind: str) -> tuple[ClauseResult, ...]:
         """Return the clauses of one kind."""
         return tuple(c for c in self.clauses if c.kind == kind)
+
+    def measured(self, result: type[R]) -> list[R]:
+        """Return what was measured of the clauses of one kind."""
+        return [c.measured for c in self.clauses if isinstance(c.measured, result)]

@@ -1,8 +1,7 @@
-"""What a stack's own ledger says after a run: examples by partition, lineage of versions, promotions, restorable
-checkpoints.
+"""Reads a stack's own ledger after a run: examples by partition, lineage of versions, promotions, checkpoints.
 
 Facts only, read directly from the stores and never through a faulted link; the judge draws the conclusions. A part that
-cannot be read says why, and the clauses that rest on it become unknown.
+cannot be read has an error instead, and the clauses that rest on it are unknown.
 """
 
 from __future__ import annotations
@@ -13,8 +12,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
+from pydantic import ValidationError
 
 from harness.model.errors import FaultError, HarnessError
+from harness.model.ledger import (
+    Checkpoint,
+    Checkpoints,
+    Examples,
+    LedgerPart,
+    Lineage,
+    ModelVersion,
+    Part,
+    Promotion,
+    Promotions,
+)
 from harness.model.readings import Evidence
 from harness.model.stack import Integrity
 from harness.probes.http import NoAnswerError, get, read_json
@@ -35,12 +46,12 @@ class Ledger:
         self._spec: Integrity = seams.stack.integrity
         self._workload = workload
         self._hits = hits
-        self._asked: asyncio.Future[list[dict[str, Any]]] | None = None
+        self._fetched: asyncio.Future[tuple[Promotion, ...]] | None = None
         self._objects: dict[str, asyncio.Future[bytes]] = {}
 
     async def read(self) -> list[Evidence]:
         """Return the evidence of every part that the stack describes. All are read at once."""
-        parts: list[tuple[str, Callable[[], Awaitable[dict[str, Any]]]]] = []
+        parts: list[tuple[Part, Callable[[], Awaitable[LedgerPart]]]] = []
         if self._spec.checkpoints is not None:
             parts.append(("checkpoints", self._checkpoints))
         if self._spec.promotions is not None:
@@ -51,7 +62,7 @@ class Ledger:
             parts.append(("examples", self._examples))
         return list(await asyncio.gather(*(self._part(name, read) for name, read in parts)))
 
-    async def _part(self, name: str, read: Callable[[], Awaitable[dict[str, Any]]]) -> Evidence:
+    async def _part(self, name: Part, read: Callable[[], Awaitable[LedgerPart]]) -> Evidence:
         try:
             async with asyncio.timeout(PART_S):
                 return Evidence(check=name, data=await read())
@@ -59,49 +70,46 @@ class Ledger:
             return Evidence(check=name, error=f"it could not be read within {PART_S:g} s")
         except (HarnessError, NoAnswerError) as error:
             return Evidence(check=name, error=str(error))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            return Evidence(check=name, error=f"not of the documented form: {where}: {first['msg']}")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return Evidence(check=name, error=f"not of the documented form: {type(error).__name__}: {error}")
 
-    async def _promotions(self) -> dict[str, Any]:
-        fields = ("seq", "version", "digest", "action", "at_event", "reason")
-        return {"history": [{f: entry.get(f) for f in fields} for entry in await self._history()]}
+    async def _promotions(self) -> Promotions:
+        return Promotions(history=await self._history())
 
-    async def _history(self) -> list[dict[str, Any]]:
+    async def _history(self) -> tuple[Promotion, ...]:
         """Fetch the promotions once, for both parts that need them."""
-        if self._asked is None:
-            self._asked = asyncio.ensure_future(self._fetch_history())
-        return await asyncio.shield(self._asked)
+        if self._fetched is None:
+            self._fetched = asyncio.ensure_future(self._fetch_history())
+        return await asyncio.shield(self._fetched)
 
-    async def _fetch_history(self) -> list[dict[str, Any]]:
+    async def _fetch_history(self) -> tuple[Promotion, ...]:
         assert self._spec.promotions is not None
         async with aiohttp.ClientSession() as session:
             page = await get(session, self._seams.backend.resolve(self._spec.promotions.url))
-        return list(read_json(page))
+        return Promotions.model_validate({"history": read_json(page)}).history
 
-    async def _lineage(self) -> dict[str, Any]:
+    async def _lineage(self) -> Lineage:
         assert self._spec.lineage is not None
         store = self._store()
-        history = await self._history() if self._spec.promotions is not None else []
-        promoted = {e["version"] for e in history if e["action"] in ("promote", "rollback")}
-        versions = []
+        history = await self._history() if self._spec.promotions is not None else ()
+        promoted = {entry.version for entry in history if entry.action in ("promote", "rollback")}
         stored = await store.list(self._spec.lineage.prefix)
-        for page in await asyncio.gather(*(store.get(one.key) for one in stored)):
-            said = read_json(page)
-            versions.append(
-                {f: said[f] for f in ("version", "digest", "parent", "trained_until")}
-                | {"promoted": said["version"] in promoted, "trained_on": said["trained_on"]}
-            )
-        keys = {part["key"] for version in versions for part in version["trained_on"]}
-        now = dict(zip(sorted(keys), await asyncio.gather(*(self._object(k) for k in sorted(keys))), strict=True))
+        pages = await asyncio.gather(*(store.get(one.key) for one in stored))
+        versions = [_version(read_json(page)) for page in pages]
+        keys = sorted({part.key for version in versions for part in version.trained_on})
+        now = dict(zip(keys, await asyncio.gather(*(self._object(key) for key in keys)), strict=True))
         poisoned = {}
         for key, data in now.items():
             found = await asyncio.to_thread(self._poisoned, data) if self._hits else []
             if found:
-                poisoned[key] = found
-        for version in versions:
-            for part in version["trained_on"]:
-                part["digest_now"] = f"sha256:{hashlib.sha256(now[part['key']]).hexdigest()}"
-        return {"versions": sorted(versions, key=lambda v: v["version"]), "poisoned": poisoned}
+                poisoned[key] = tuple(found)
+        digests = {key: f"sha256:{hashlib.sha256(data).hexdigest()}" for key, data in now.items()}
+        known = [_checked(version, promoted, digests) for version in versions]
+        return Lineage(versions=tuple(sorted(known, key=lambda v: v.version)), poisoned=poisoned)
 
     def _poisoned(self, data: bytes) -> list[str]:
         """Return the ids of examples that still hold a value that a fault had put there."""
@@ -120,34 +128,35 @@ class Ledger:
                     break
         return found
 
-    async def _examples(self) -> dict[str, Any]:
+    async def _examples(self) -> Examples:
         assert self._spec.examples is not None
         beside = self._spec.quarantine
         prefixes = [self._spec.examples.prefix, *([beside.prefix] if beside is not None else [])]
         found = await asyncio.gather(*(self._ids(prefix) for prefix in prefixes))
         settled = max((s for _, s in found if s is not None), default=None)
         quarantined = found[1][0] if beside is not None else {}
-        return {"training": found[0][0], "quarantine": quarantined, "settled_until": settled}
+        return Examples(training=found[0][0], quarantine=quarantined, settled_until=settled)
 
-    async def _ids(self, prefix: str) -> tuple[dict[str, list[str]], int | None]:
+    async def _ids(self, prefix: str) -> tuple[dict[str, tuple[str, ...]], int | None]:
         assert self._spec.examples is not None
         store = self._store()
         keys = [stored.key for stored in await store.list(prefix)]
         pages = await asyncio.gather(*(self._object(key) for key in keys))
-        found: dict[str, list[str]] = {}
+        found: dict[str, tuple[str, ...]] = {}
         settled: int | None = None
         for key, data in zip(keys, pages, strict=True):
             ids, matured = await asyncio.to_thread(_ids_of, data, self._spec.examples.id)
-            found[key] = ids
+            found[key] = tuple(ids)
             settled = max((m for m in (settled, matured) if m is not None), default=None)
         return found, settled
 
-    async def _checkpoints(self) -> dict[str, Any]:
+    async def _checkpoints(self) -> Checkpoints:
         assert self._spec.checkpoints is not None
         done = await self._seams.backend.run_job(self._spec.checkpoints.command, PART_S - 1.0)
         if done.exit_code != 0:
             raise FaultError(f"the restore check exited with {done.exit_code}: {done.stderr.strip()[-300:]}")
-        return {"checkpoints": [read_json(line.encode()) for line in done.stdout.splitlines() if line.strip()]}
+        lines = [read_json(line.encode()) for line in done.stdout.splitlines() if line.strip()]
+        return Checkpoints(checkpoints=tuple(Checkpoint.model_validate(line) for line in lines))
 
     async def _object(self, key: str) -> bytes:
         """Fetch an object once, for all parts that need it."""
@@ -158,6 +167,20 @@ class Ledger:
     def _store(self) -> Any:
         assert self._spec.store is not None
         return self._seams.objects(self._spec.store.service, self._spec.store.bucket)
+
+
+def _version(document: Any) -> ModelVersion:
+    version = ModelVersion.model_validate(document)
+    missing = sorted({"digest", "parent", "trained_until"} - version.model_fields_set)
+    if missing:
+        raise KeyError(missing[0])
+    return version
+
+
+def _checked(version: ModelVersion, promoted: set[int], digests: dict[str, str]) -> ModelVersion:
+    """Return a version with what was read beside it: whether it was promoted, and its partitions' digests now."""
+    parts = tuple(part.model_copy(update={"digest_now": digests[part.key]}) for part in version.trained_on)
+    return version.model_copy(update={"promoted": version.version in promoted, "trained_on": parts})
 
 
 def _ids_of(data: bytes, column: str) -> tuple[list[str], int | None]:

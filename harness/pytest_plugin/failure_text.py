@@ -10,6 +10,7 @@ import pytest
 
 from harness.journal.records import Journal
 from harness.model.errors import BackendError
+from harness.model.expectations import ClearedResult, DetectionResult, RecoveryResult
 from harness.model.readings import AlertsSeen, Answer, FaultSeen, ProcessSeen, Reading
 from harness.model.verdict import ClauseResult, Value, Verdict
 from harness.pytest_plugin.session_end import ERROR_PROPERTY, RUN_PROPERTY, VERDICT_PROPERTY
@@ -84,10 +85,11 @@ def _clause(clause: ClauseResult, journal: Journal) -> list[str]:
 
 
 def _late(clause: ClauseResult) -> str | None:
-    within_s, after_s, met = (clause.measured.get(key) for key in ("within_s", "after_s", "met"))
-    if met is not False or not isinstance(within_s, int | float):
+    timed = clause.measured
+    if clause.value is not Value.FAIL or not isinstance(timed, DetectionResult | ClearedResult | RecoveryResult):
         return None
-    if not isinstance(after_s, int | float):
+    within_s, after_s = timed.within_s, timed.after_s
+    if after_s is None:
         return f"it never happened; the deadline was {_seconds(within_s)}"
     took, deadline = _seconds(after_s), _seconds(within_s)
     return f"{_seconds(after_s - within_s)} late: it took {took}, and the deadline was {deadline}"

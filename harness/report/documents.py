@@ -1,16 +1,20 @@
 """What other programs read: the fields of `verdict.json` and `suite.json`, and their published JSON Schema.
 
 Times are seconds on the run's monotonic clock; an event that never came is null, never 0. `met` is true, false, or null
-where it could not be told. `python -m harness.report.documents` prints both schemas.
+for unknown. A kind of expectation that has no entry here gets one from its result, under the field that the table
+`judge.kinds` names. `python -m harness.report.documents` prints both schemas.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
+from harness.judge.kinds import KINDS
+from harness.model.expectations import Result
 from harness.model.frozen import Frozen
 from harness.model.verdict import ClauseResult, Damage, FaultReport, Value
 
@@ -118,8 +122,8 @@ class KnownWeak(Frozen):
     until: str
 
 
-class RunRecord(Frozen):
-    """One judged run."""
+class _Promised(Frozen):
+    """The fields of one judged run that other programs rely on."""
 
     name: str
     verdict: Value
@@ -137,6 +141,28 @@ class RunRecord(Frozen):
     integrity: tuple[Guarantee, ...] = ()
     quality: Quality | None = None
     known_weakness: KnownWeak | None = None
+
+
+def _entry(result: type[Result]) -> Any:
+    """Return the model of an entry for a kind without one above: its result, with the clause's id."""
+    return create_model(f"{result.__name__}Entry", __base__=result, id=(str, ...))
+
+
+def _further() -> dict[str, Any]:
+    """Return a field for each kind of expectation without one above."""
+    further = {kind.document: _entry(kind.result) for kind in KINDS if kind.document not in _Promised.model_fields}
+    return {name: (GenericAlias(tuple, (entry, ...)), ()) for name, entry in further.items()}
+
+
+if TYPE_CHECKING:
+    RunRecord = _Promised
+else:
+    RunRecord = create_model("RunRecord", __base__=_Promised, __doc__="One judged run.", **_further())
+ENTRIES: dict[str, Any] = {
+    kind.document: RunRecord.model_fields[kind.document].annotation.__args__[0]  # type: ignore[union-attr]
+    for kind in KINDS
+}
+"""The model of an entry, by the field that lists it."""
 
 
 class SuiteScenario(RunRecord):

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from harness.journal.records import Journal
-from harness.model.verdict import ClauseResult, Value, Verdict
-from harness.report.documents import (
-    SCHEMA,
-    Clearing,
-    Detection,
-    Guarantee,
-    KnownWeak,
-    Quality,
-    QuietAlert,
-    RecoveryEntry,
-    RunDocument,
-    RunRecord,
-    Stayed,
-    SuiteScenario,
-)
-
-_MET: Mapping[Value, bool | None] = {Value.PASS: True, Value.FAIL: False, Value.UNKNOWN: None}
+from harness.judge.kinds import KINDS
+from harness.model.expectations import QuietResult
+from harness.model.frozen import Frozen
+from harness.model.verdict import ClauseResult, Value, Verdict, met
+from harness.report.documents import ENTRIES, SCHEMA, KnownWeak, Quality, RunDocument, RunRecord, SuiteScenario
 
 
 def run_document(journal: Journal, verdict: Verdict, quality: Quality | None) -> RunDocument:
-    """Return what `verdict.json` says of a run."""
+    """Return the contents of `verdict.json`."""
     plan = journal.plan
     return RunDocument(
         **_record(journal, verdict, quality),
@@ -48,7 +35,7 @@ def suite_scenario(document: RunDocument, run_dir: str, error: str | None) -> Su
 
 
 def unjudged(name: str, run_dir: str, error: str | None, twin: str | None) -> SuiteScenario:
-    """Return a run that never came to a verdict: unknown, and why."""
+    """Return a run without a verdict: unknown, and why."""
     reason = error or "the run left no verdict"
     return SuiteScenario(
         name=name,
@@ -68,20 +55,11 @@ def _record(journal: Journal, verdict: Verdict, quality: Quality | None) -> dict
         "verdict": verdict.value,
         "reasons": verdict.reasons,
         "faults": verdict.faults,
-        "detection": tuple(
-            Detection(id=c.id, alert=_text(c, "alert"), **_timed(c)) for c in verdict.of_kind("detected")
-        ),
-        "quiet": tuple(q for c in verdict.of_kind("quiet") for q in _quiet(c)),
-        "stays": tuple(_stayed(c) for c in verdict.of_kind("stays")),
-        "recovery": tuple(
-            RecoveryEntry(id=c.id, probe=_text(c, "probe"), **_timed(c)) for c in verdict.of_kind("recovered")
-        ),
+        **_entries(verdict),
         "damage": verdict.damage,
         "twin": verdict.twin,
         "sabotage": verdict.sabotage,
         "caught": verdict.caught,
-        "cleared": tuple(Clearing(id=c.id, alert=_text(c, "alert"), **_timed(c)) for c in verdict.of_kind("cleared")),
-        "integrity": tuple(Guarantee(id=c.id, met=met(c), reason=c.reason) for c in verdict.of_kind("integrity")),
         "quality": quality,
         "known_weakness": None
         if weakness is None
@@ -93,36 +71,19 @@ def _record(journal: Journal, verdict: Verdict, quality: Quality | None) -> dict
     }
 
 
-def met(clause: ClauseResult) -> bool | None:
-    """Return whether a clause was met: what was measured says, or else its value."""
-    told = clause.measured.get("met", _MET[clause.value])
-    return told if isinstance(told, bool) else None
+def _entries(verdict: Verdict) -> dict[str, tuple[Frozen, ...]]:
+    """Return the results of each kind of expectation under its field."""
+    return {
+        kind.document: tuple(
+            entry for clause in verdict.of_kind(kind.result.KIND) for entry in _of(clause, ENTRIES[kind.document])
+        )
+        for kind in KINDS
+    }
 
 
-def number(clause: ClauseResult, key: str) -> float | None:
-    """Return a measured number; None where it never came."""
-    value = clause.measured.get(key)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _text(clause: ClauseResult, key: str) -> str:
-    return str(clause.measured.get(key, ""))
-
-
-def _timed(clause: ClauseResult) -> dict[str, Any]:
-    return {key: number(clause, key) for key in ("within_s", "after_lo_s", "after_s")} | {"met": met(clause)}
-
-
-def _stayed(clause: ClauseResult) -> Stayed:
-    return Stayed(
-        id=clause.id,
-        probe=_text(clause, "probe"),
-        limit=_text(clause, "limit"),
-        worst=number(clause, "worst"),
-        met=met(clause),
-    )
-
-
-def _quiet(clause: ClauseResult) -> list[QuietAlert]:
-    seen = clause.measured.get("alerts", ())
-    return [QuietAlert(alert=str(a["alert"]), fired=int(a["fired"]), met=a.get("met")) for a in seen]
+def _of(clause: ClauseResult, entry: type[Frozen]) -> list[Frozen]:
+    """Return the entries of one clause: one, but for quiet, which has one an alert."""
+    if isinstance(clause.measured, QuietResult):
+        return [entry.model_validate(dict(alert)) for alert in clause.measured.alerts]
+    known = {"id": clause.id, "reason": clause.reason} | dict(clause.measured) | {"met": met(clause.value)}
+    return [entry.model_validate({name: known[name] for name in entry.model_fields})]

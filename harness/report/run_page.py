@@ -9,12 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.journal.records import Journal
-from harness.model.expectations import Expect
+from harness.model.expectations import (
+    ClearedResult,
+    DetectionResult,
+    Expect,
+    QuietResult,
+    RecoveryResult,
+    StaysResult,
+    UnbrokenResult,
+)
 from harness.model.readings import Hit, ProcessSeen
 from harness.model.verdict import ClauseResult, FaultReport, Value, Verdict
 from harness.report.documents import Detection, RecoveryEntry, RunDocument
 from harness.report.excerpt import cited_lines
-from harness.report.fields import met, number
 from harness.report.figure import run_svg
 from harness.report.pages import drawing, page
 from harness.report.run_tables import damage_rows, quality_rows
@@ -26,11 +33,7 @@ from harness.report.words import NONE, amount, between, count, headline, seconds
 MOST_CITES = 8
 MOST_PROCESSES = 60
 MOST_EVIDENCE_CHARS = 1500
-_WANTED = {
-    "quiet": "no other alert fires",
-    "collateral": "no process dies but by the fault",
-    "integrity": "the guarantee holds",
-}
+_COLLATERAL = "no process dies except by the fault"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +143,13 @@ def _ordered(verdict: Verdict) -> list[ClauseResult]:
 
 
 def _row(clause: ClauseResult, journal: Journal, shown: set[int]) -> ClauseRow:
-    measured = clause.measured
-    limit_s = number(clause, "within_s")
-    within = f" within {seconds(limit_s)}" if limit_s is not None else ""
-    subject = str(measured.get("alert") or measured.get("probe") or _WANTED.get(clause.kind, ""))
-    limit = f" {measured['limit']}" if "limit" in measured else ""
     seen, detail = _seen(clause, journal)
     cites = tuple(n for n in clause.cites if n in shown)
     return ClauseRow(
         id=clause.id,
         kind=clause.kind,
         value=clause.value,
-        wanted=f"{subject}{limit}{within}",
+        wanted=_wanted(clause, journal),
         seen=seen,
         seen_detail=detail,
         reason=clause.reason,
@@ -160,18 +158,26 @@ def _row(clause: ClauseResult, journal: Journal, shown: set[int]) -> ClauseRow:
     )
 
 
+def _wanted(clause: ClauseResult, journal: Journal) -> str:
+    """Return what was expected, in the words of the scenario's clause."""
+    if isinstance(clause.measured, UnbrokenResult):
+        return f"{clause.measured.probe} {clause.measured.limit}"
+    expected = journal.plan.scenario.expect.all_clauses(journal.plan.stack.integrity)
+    texts = {(c.KIND, c.id): c.text for c in expected} | {("collateral", "collateral"): _COLLATERAL}
+    return texts.get((clause.kind, clause.id), "")
+
+
 def _seen(clause: ClauseResult, journal: Journal) -> tuple[str, str]:
-    """Return what was measured of a clause, and the interval it is known to."""
-    if "after_s" in clause.measured:
-        after_s, lo_s = number(clause, "after_s"), number(clause, "after_lo_s")
-        return (f"after {seconds(after_s)}" if after_s is not None else NONE), between(lo_s, after_s) or ""
-    if "worst" in clause.measured:
-        unit = unit_of(str(clause.measured.get("probe", "")), journal.plan.stack)
-        return f"worst {amount(number(clause, 'worst'), unit)}", ""
-    fired = [a for a in clause.measured.get("alerts", ()) if a.get("fired")]
-    if "alerts" in clause.measured:
-        return ", ".join(f"{a['alert']} {a['fired']}×" for a in fired) or "none fired", ""
-    return ("", "") if met(clause) is not None else (NONE, "")
+    """Return what was measured of a clause, and the interval in which it lies."""
+    match clause.measured:
+        case DetectionResult() | ClearedResult() | RecoveryResult() as timed:
+            after = f"after {seconds(timed.after_s)}" if timed.after_s is not None else NONE
+            return after, between(timed.after_lo_s, timed.after_s) or ""
+        case StaysResult() as stayed:
+            return f"worst {amount(stayed.worst, unit_of(stayed.probe, journal.plan.stack))}", ""
+        case QuietResult() as quiet:
+            return ", ".join(f"{a.alert} {a.fired}×" for a in quiet.alerts if a.fired) or "none fired", ""
+    return clause.measured.seen or (NONE if clause.value is Value.UNKNOWN else ""), ""
 
 
 def _evidence(fault: FaultReport) -> str:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from harness.journal.records import Journal
 from harness.judge.alert_history import episodes
-from harness.model.expectations import Cleared, Detected, Flaps
+from harness.model.expectations import AlertClause, DetectionResult, RecoveryResult
 from harness.model.readings import Alert, AlertsSeen, FaultSeen, Phase
 from harness.model.scenario import FaultStep
 from harness.model.verdict import Verdict
-from harness.report.fields import number
 
 MOST_LANES = 14
 
@@ -107,7 +106,7 @@ def _fault_lane(journal: Journal, step: FaultStep, end_s: float) -> FaultLane:
 def alert_lanes(journal: Journal) -> list[AlertLane]:
     """Return a lane an alert that was pending or firing, expected ones first; those that never came are empty."""
     expect = journal.plan.scenario.expect
-    wanted: list[Detected | Cleared | Flaps] = [*expect.detected, *expect.cleared, *expect.flaps_at_most]
+    wanted = [clause for clause in expect.clauses if isinstance(clause, AlertClause)]
     allowed = set(expect.quiet_but or ())
     polls = journal.alerts
     end_s = extent(journal)[1]
@@ -167,9 +166,9 @@ def markers(verdict: Verdict) -> list[Marker]:
     """Return injection, detection, revert and recovery, as far as they came."""
     injected = [f.injected_at_s for f in verdict.faults if f.injected_at_s is not None]
     reverted = [f.reverted_at_s for f in verdict.faults if f.reverted_at_s is not None]
-    detected = [t for c in verdict.of_kind("detected") if (t := number(c, "detected_at_s")) is not None]
-    clauses = verdict.of_kind("recovered")
-    recovered = [t for c in clauses if (t := number(c, "recovered_at_s")) is not None]
+    detected = [r.detected_at_s for r in verdict.measured(DetectionResult) if r.detected_at_s is not None]
+    clauses = verdict.measured(RecoveryResult)
+    recovered = [r.recovered_at_s for r in clauses if r.recovered_at_s is not None]
     found = []
     if injected:
         found.append(Marker(min(injected), "injected"))

@@ -55,8 +55,8 @@ def _of_lines(journal: Journal) -> list[Event]:
                     "the steady state is reached" if met else f"the steady state is not reached: {why or 'no reason'}"
                 )
                 found.append(Event(at_s, "gate", text))
-            case FaultSeen(fault=fault, stage=stage, hi_s=hi_s, evidence=evidence) if stage in _STAGES:
-                why = f": {evidence['error']}" if stage == "failed" and "error" in evidence else ""
+            case FaultSeen(fault=fault, stage=stage, hi_s=hi_s) as seen if stage in _STAGES:
+                why = f": {seen.error}" if stage == "failed" and seen.error is not None else ""
                 found.append(Event(hi_s, "fault", f"{fault} {_STAGES[stage]}{why}"))
             case ProcessSeen() as seen if seen.what != "started" or seen.at_s > up_s:
                 found.append(Event(seen.at_s, "process", process_text(seen)))

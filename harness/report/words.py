@@ -7,7 +7,7 @@ import re
 
 from harness.model.answers import ANSWER_PROBES
 from harness.model.plan import StackFacts
-from harness.model.units import Unit
+from harness.model.units import Unit, format_amount
 from harness.model.verdict import Value, Verdict
 
 # XML 1.0 has no way at all to write most control characters.
@@ -41,24 +41,7 @@ def unit_of(probe: str, stack: StackFacts) -> Unit:
 
 def amount(value: float | None, unit: Unit) -> str:
     """Write a probe's number with its unit."""
-    if value is None or not math.isfinite(value):
-        return NONE
-    if unit is Unit.RATIO:
-        return f"{value * 100:.3g} %" if 0 < abs(value) < 0.995 else f"{value * 100:.4g} %"
-    if unit is Unit.EVENT:
-        return f"{_span(value)} event"
-    if unit is Unit.WALL:
-        return _span(value)
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
-
-
-def _span(value_s: float) -> str:
-    size = abs(value_s)
-    if size >= 5400:
-        return f"{value_s / 3600:.3g} h"
-    if size >= 120:
-        return f"{value_s / 60:.3g} min"
-    return f"{value_s:.3g} s" if size >= 1 or size == 0 else f"{value_s * 1e3:.3g} ms"
+    return format_amount(value, unit) or NONE
 
 
 def count(number: int, singular: str, plural: str | None = None) -> str:

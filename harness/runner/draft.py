@@ -196,8 +196,7 @@ class Draft:
         return self._open[-1] if self._open else self.steps[-1].id
 
     def _id(self, given: str | None, usual: str) -> str:
-        scenario = self.plan.scenario
-        taken = {c.id for c in (*scenario.steady_state, *self.steps, *scenario.expect.clauses)}
+        taken = {*self.plan.scenario.ids} - {TO_COME}
         if given is not None:
             if given in taken:
                 raise ScenarioError(f"the id {given!r} is used twice", field="id", remedy="give each its own")

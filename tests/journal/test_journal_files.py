@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from harness.journal.records import Header, Journal, parse
 from harness.journal.writer import JournalWriter
 from harness.model.errors import JournalError
+from harness.model.ledger import Examples, Lineage, ModelVersion, TrainedOn
 from harness.model.plan import Plan
 from harness.model.readings import (
     Alert,
@@ -41,6 +42,11 @@ PLAN = Plan.model_validate({"run": "toy", "seed": 1, "stack": {"name": "toy"}, "
 
 numbers = st.floats(0, 1e6, allow_nan=False)
 words = st.text(max_size=12)
+ids = st.dictionaries(words, st.lists(words, max_size=2).map(tuple), max_size=2)
+examples = st.builds(Examples, training=ids, quarantine=ids, settled_until=st.none() | st.integers(0, 10**9))
+parents = st.just({}) | st.fixed_dictionaries({"parent": st.none() | st.integers(1, 9)})
+versions = parents.map(lambda parent: ModelVersion(version=3, trained_on=(TrainedOn(key="p"),), **parent))
+lineage = st.builds(Lineage, versions=st.lists(versions, max_size=2).map(tuple), poisoned=ids)
 alerts = st.builds(Alert, name=words, labels=st.dictionaries(words, words, max_size=2))
 bodies: st.SearchStrategy[Body] = st.one_of(
     st.builds(Reading, probe=words, planned_s=numbers, asked_s=numbers, answered_s=numbers,
@@ -58,7 +64,8 @@ bodies: st.SearchStrategy[Body] = st.one_of(
     st.builds(Phase, phase=st.just("observed")),
     st.builds(GateSeen, met=st.booleans(), at_s=numbers,
               values=st.dictionaries(words, st.none() | numbers, max_size=2)),
-    st.builds(Evidence, check=words, data=st.dictionaries(words, numbers, max_size=2), error=st.none() | words),
+    st.builds(Evidence, check=st.just("examples"), data=st.none() | examples, error=st.none() | words),
+    st.builds(Evidence, check=st.just("lineage"), data=st.none() | lineage, error=st.none() | words),
     st.builds(Note, text=words),
     st.builds(Closed, reason=st.just("completed")),
 )  # fmt: skip

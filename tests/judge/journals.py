@@ -187,7 +187,8 @@ class Run:
 
     def evidence(self, check: str, error: str | None = None, **data: Any) -> Run:
         """A part of the ledger is read."""
-        return self.add(OBSERVED_S + 1, "integrity", check=check, data=data, error=error)
+        body = {"data": data, "error": error} if data else {"error": error}
+        return self.add(OBSERVED_S + 1, "integrity", check=check, **body)
 
     def hit(self, at_s: float, *rows: Mapping[str, Any]) -> Run:
         """The fault changes rows."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import Any, NoReturn
 
 import pytest
 from journals import ALL, SLOW, Run, good_run
 
-from harness.judge import judge
+from harness.judge import judge, kinds
+from harness.model.expectations import Detected
 from harness.model.verdict import Value, merge
+
+EVERY_KIND = {**ALL, "flaps_at_most": [{"id": "flaps", "alert": SLOW, "at_most": 1}]}
 
 
 def values(run: Run) -> set[str]:
@@ -54,7 +58,7 @@ def test_an_unmet_gate_makes_all_unknown_even_a_failure() -> None:
 
 
 def test_no_gate_at_all_is_unknown() -> None:
-    assert "never judged" in told(Run(ALL).fault().alerts().end())
+    assert "before its steady state" in told(Run(ALL).fault().alerts().end())
 
 
 def test_a_run_that_says_it_stopped_at_a_gate_that_was_met_is_unknown() -> None:
@@ -66,14 +70,14 @@ def test_a_run_that_says_it_stopped_at_a_gate_that_was_met_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ({"injected": None, "confirmed": None, "reverted": None}, "before any fault"),
+        ({"injected": None, "confirmed": None, "reverted": None}, "before injection"),
         ({"confirmed": None}, "never confirmed"),
         ({"landed": False}, "never confirmed"),
-        ({"effects": [(8.0, True), (10.0, False)]}, "no longer measured"),
-        ({"effects": []}, "nobody measured"),
-        ({"effects": [(6.0, True), (11.5, True)]}, "nobody measured"),
-        ({"effects": [(6.0, True), (8.0, None), (11.5, True)]}, "nobody measured"),
-        ({"effects": [(6.0, True), (9.0, True)], "reverted": None}, "nobody measured"),
+        ({"effects": [(8.0, True), (10.0, False)]}, "had no effect at"),
+        ({"effects": []}, "was not measured from"),
+        ({"effects": [(6.0, True), (11.5, True)]}, "was not measured from"),
+        ({"effects": [(6.0, True), (8.0, None), (11.5, True)]}, "was not measured from"),
+        ({"effects": [(6.0, True), (9.0, True)], "reverted": None}, "was not measured from"),
     ],
 )
 def test_a_fault_that_did_not_prove_itself_makes_its_clauses_unknown(fault: dict[str, Any], said: str) -> None:
@@ -103,12 +107,12 @@ def test_a_revert_must_be_measured_absence() -> None:
     for _, body in run.lines:
         if body.get("stage") == "reverted":
             body["landed"] = True
-    assert "measured at its seam still" in told(run)
+    assert "its effect was still measured" in told(run)
 
 
 def test_a_fault_that_never_was_seen_gone_is_no_pass() -> None:
     run = Run({"detected": ALL["detected"]}).gate().fault(reverted=None).alerts((SLOW, 7.0, 14.0)).end()
-    assert "never seen to be gone" in told(run)
+    assert "never measured to be gone" in told(run)
 
 
 def test_another_faults_doubt_leaves_a_detection_alone() -> None:
@@ -136,9 +140,9 @@ def test_lateness_before_the_gate_does_not_count() -> None:
 
 def test_a_death_before_injection_is_unknown() -> None:
     for at_s in (0.5, 4.0):
-        assert "before any fault" in told(good_run().dies("server", at_s))
+        assert "before injection" in told(good_run().dies("server", at_s))
     never = Run(ALL).gate().alerts().end().dies("server", 8.0)
-    assert "before any fault" in told(never)
+    assert "before injection" in told(never)
 
 
 def test_what_does_its_work_and_ends_while_the_stack_starts_did_not_die() -> None:
@@ -197,12 +201,41 @@ def test_a_failure_seen_before_the_run_was_cut_off_is_a_failure_still() -> None:
     assert run.judged().value == "fail"
 
 
-def test_a_crash_of_the_judge_is_unknown() -> None:
+def test_evidence_of_another_form_makes_its_guarantee_unknown() -> None:
     run = good_run(guarantees=["promotion_monotonic"]).evidence("promotions", history=[{"seq": 1}])
     verdict = run.judged()
     assert verdict.value == "unknown"
-    assert "the judge failed: KeyError" in verdict.reasons[0]
-    assert verdict.clauses[0].id == "judge"
+    assert "not of the documented form: history.0.version: Field required" in verdict.reasons[0]
+    assert [c.id for c in verdict.clauses if c.value != "pass"] == ["promotion_monotonic"]
+
+
+def crash(_clause: object, _facts: object) -> NoReturn:
+    raise ZeroDivisionError("so many")
+
+
+@pytest.mark.parametrize("kind", kinds.KINDS[:7], ids=lambda kind: kind.document)
+def test_a_checker_that_crashes_makes_its_own_clauses_unknown(
+    monkeypatch: pytest.MonkeyPatch, kind: kinds.Kind[Any]
+) -> None:
+    run = good_run(EVERY_KIND, guarantees=["promotion_monotonic"]).evidence("promotions", history=[])
+    before = run.judged()
+    monkeypatch.setitem(kinds.BY_CLAUSE, kind.clause, dataclasses.replace(kind, checker=crash))
+    verdict = run.judged()
+    crashed = verdict.of_kind(kind.result.KIND)
+    assert crashed
+    for clause in crashed:
+        assert (clause.value, type(clause.measured)) == ("unknown", kind.result)
+        assert clause.reason == f"{clause.id}: its checker failed: ZeroDivisionError: so many"
+    assert [c for c in verdict.clauses if c not in crashed] == [c for c in before.clauses if c.kind != kind.result.KIND]
+    assert verdict.value == "unknown"
+
+
+def test_a_failure_beside_a_checker_that_crashes_is_still_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    crashing = dataclasses.replace(kinds.BY_CLAUSE[Detected], checker=crash)
+    monkeypatch.setitem(kinds.BY_CLAUSE, Detected, crashing)
+    verdict = good_run().dies("server", 8.0).judged()
+    assert verdict.value == "fail"
+    assert [c.id for c in verdict.clauses if c.value == "fail"] == ["collateral"]
 
 
 def test_an_unknown_fault_named_by_a_clause_is_unknown() -> None:
@@ -211,7 +244,7 @@ def test_an_unknown_fault_named_by_a_clause_is_unknown() -> None:
 
 
 def test_an_empty_journal_is_unknown() -> None:
-    assert "never judged" in told(Run(ALL))
+    assert "before its steady state" in told(Run(ALL))
 
 
 def test_faults_are_reported_with_their_evidence() -> None:

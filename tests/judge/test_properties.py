@@ -118,7 +118,8 @@ def test_when_a_run_was_told_makes_no_difference(run: Run, by_s: float) -> None:
         # A deadline that is met to the last bit of a float may fall on either side of it.
         assert clause.value == other.value, (clause, other)
         for length in LENGTHS:
-            assert other.measured.get(length) == pytest.approx(clause.measured.get(length), abs=1e-6)
+            theirs, ours = (getattr(c.measured, length, None) for c in (other, clause))
+            assert theirs == pytest.approx(ours, abs=1e-6)
     assert before.damage == after.damage
 
 
@@ -227,7 +228,7 @@ def test_a_run_cut_off_anywhere_is_never_a_pass(text: list[str], data: st.DataOb
         assert judge(journal).value != "pass"
 
 
-def test_a_checker_that_crashes_makes_the_run_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_outside_of_the_checkers_makes_the_run_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(_journal: Journal) -> None:
         raise ZeroDivisionError("so many")
 

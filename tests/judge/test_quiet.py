@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from journals import CLEAR, SEEN, SLOW, Firing, Run
 
+from harness.model.expectations import AlertCount
+
 
 def quiet(*firing: Firing, expect: dict[str, Any] | None = None, **polls: Any) -> Run:
     return Run({"quiet": "others", **(expect or {})}).gate().fault().alerts(*firing, **polls).end()
@@ -24,10 +26,10 @@ def flapping(*firing: Firing, at_most: int = 2, **polls: Any) -> Run:
 def test_silence_passes_with_every_rule_counted() -> None:
     found = quiet().clause("quiet")
     assert found.value == "pass"
-    assert found.measured["alerts"] == [
-        {"alert": "Slow", "fired": 0, "met": True},
-        {"alert": "Stale", "fired": 0, "met": True},
-    ]
+    assert found.measured.alerts == (
+        AlertCount(alert="Slow", fired=0, met=True),
+        AlertCount(alert="Stale", fired=0, met=True),
+    )
 
 
 def test_an_alert_that_nothing_expects_fails() -> None:
@@ -35,7 +37,7 @@ def test_an_alert_that_nothing_expects_fails() -> None:
     assert found.value == "fail"
     assert "Stale" in found.reason
     assert "1 more" in found.reason
-    assert {"alert": "Stale", "fired": 2, "met": False} in found.measured["alerts"]
+    assert AlertCount(alert="Stale", fired=2, met=False) in found.measured.alerts
 
 
 def test_an_alert_that_the_stack_does_not_list_fails_too() -> None:
@@ -94,7 +96,7 @@ def test_a_source_that_started_anew_goes_on_to_prove_itself() -> None:
 
 
 def test_quiet_with_a_gap_in_polling_is_unknown() -> None:
-    assert "not polled" in quiet(skip=[(8.0, 9.5)]).clause("quiet").reason
+    assert "no polls of the alerts from" in quiet(skip=[(8.0, 9.5)]).clause("quiet").reason
     assert quiet(skip=[(8.0, 8.3)]).gap("monitor", 8.0, 8.3).clause("quiet").value == "unknown"
     assert quiet(to_s=20.0).clause("quiet").value == "unknown"
 
@@ -116,13 +118,13 @@ def test_a_false_alarm_beats_a_gap() -> None:
 def test_cleared_in_time_passes() -> None:
     found = clearing((SLOW, 7.0, 14.0)).clause("clear")
     assert found.value == "pass"
-    assert found.measured["after_lo_s"] == pytest.approx(1.9)
-    assert found.measured["after_s"] == pytest.approx(2.01)
+    assert found.measured.after_lo_s == pytest.approx(1.9)
+    assert found.measured.after_s == pytest.approx(2.01)
 
 
 def test_cleared_before_revert_took_no_time() -> None:
     found = clearing((SLOW, 7.0, 10.0)).clause("clear")
-    assert (found.value, found.measured["after_s"]) == ("pass", 0.0)
+    assert (found.value, found.measured.after_s) == ("pass", 0.0)
 
 
 def test_cleared_too_late_fails_and_around_the_deadline_is_unknown() -> None:
@@ -172,7 +174,7 @@ def test_flaps_are_counted_up_to_their_limit() -> None:
     twice = ((SLOW, 6.0, 7.0), (SLOW, 8.0, 9.0))
     assert flapping(*twice).clause("flaps").value == "pass"
     found = flapping(*twice, (SLOW, 10.0, 11.0)).clause("flaps")
-    assert (found.value, found.measured["starts"]) == ("fail", 3)
+    assert (found.value, found.measured.starts) == ("fail", 3)
 
 
 def test_each_label_set_flaps_alone() -> None:
@@ -183,7 +185,7 @@ def test_each_label_set_flaps_alone() -> None:
 def test_firings_that_only_the_counter_saw_are_flaps() -> None:
     counted = [("Slow{r=1}", t) for t in (6.0, 8.05, 9.05)]
     run = flapping(("Slow{r=1,severity=page}", 6.0, 7.0), counted=counted)
-    assert (run.clause("flaps").value, run.clause("flaps").measured["starts"]) == ("fail", 3)
+    assert (run.clause("flaps").value, run.clause("flaps").measured.starts) == ("fail", 3)
 
 
 def test_a_counter_over_several_label_sets_leaves_it_open() -> None:
@@ -224,4 +226,4 @@ def test_a_firing_before_the_counters_were_first_read_may_have_been_missed(claus
     run = quiet(**asked) if clause == "quiet" else flapping(**asked)
     found = run.clause(clause)
     assert found.value == "unknown"
-    assert "by the steady state was not read" in found.reason
+    assert "was first read after the steady state" in found.reason

@@ -14,6 +14,7 @@ from aiohttp import web
 from servers import START, serving, workload
 
 from harness.model.backend import JobResult
+from harness.model.ledger import Examples
 from harness.model.readings import Evidence
 from harness.model.stack import CheckSpec, ExamplesSpec, Integrity, PrefixSpec, StoreSpec, UrlSpec
 from harness.probes.ledger import Ledger
@@ -94,20 +95,19 @@ async def test_everything_that_is_there() -> None:
     objects = PARTS | {"lineage/1.json": json.dumps(LINEAGE).encode()}
     found, stack = await read(objects, {("JFK", START - 60, "delay")})
     assert all(evidence.error is None for evidence in found.values()), found
-    told = found["examples"].data
-    assert told["training"] == {"training/1.parquet": ["a", "b"], "training/2.parquet": ["c"]}
-    assert told["quarantine"] == {"quarantine/1.parquet": ["d"]}
-    assert told["settled_until"] == 400
-    (version,) = found["lineage"].data["versions"]
-    assert version["promoted"] is True
-    assert version["trained_on"][0]["digest_now"] == (
-        f"sha256:{hashlib.sha256(PARTS['training/1.parquet']).hexdigest()}"
+    assert found["examples"].data == Examples(
+        training={"training/1.parquet": ("a", "b"), "training/2.parquet": ("c",)},
+        quarantine={"quarantine/1.parquet": ("d",)},
+        settled_until=400,
     )
-    assert found["lineage"].data["poisoned"] == {"training/1.parquet": ["b"]}, (
-        "a was repaired, and only b still is wrong"
-    )
-    assert found["promotions"].data["history"] == [{k: v for k, v in HISTORY[0].items() if k != "more"}]
-    assert found["checkpoints"].data["checkpoints"][0]["ok"] is True
+    (version,) = found["lineage"].data.versions
+    assert version.promoted is True
+    assert version.parent_recorded
+    assert version.trained_on[0].digest_now == (f"sha256:{hashlib.sha256(PARTS['training/1.parquet']).hexdigest()}")
+    assert found["lineage"].data.poisoned == {"training/1.parquet": ("b",)}, "a was repaired, and only b still is wrong"
+    (entry,) = found["promotions"].data.history
+    assert entry.model_dump() == {k: v for k, v in HISTORY[0].items() if k != "more"}
+    assert found["checkpoints"].data.checkpoints[0].ok is True
     assert len(stack.gets) == len(set(stack.gets)), "each object is read once"
 
 

@@ -260,8 +260,12 @@ def passing() -> tuple[Journal, Verdict]:
     journal = tape.journal(plan())
     some = tuple(n for n, _ in journal.alerts[100:104])
     seen = _timed(6.0, 2.41, 2.51, True, alert="FeaturesStale", detected_at_s=11.81)
-    fresh = _timed(15.0, 4.8, 4.9, True, probe="feature_age_p99", limit="at most 90min event", recovered_at_s=26.4)
-    caught_up = _timed(15.0, 2.5, 2.6, True, probe="training_lag", limit="at most 8h event", recovered_at_s=24.1)
+    fresh = _timed(
+        15.0, 4.8, 4.9, True, probe="feature_age_p99", limit="at most 90min event", recovered_at_s=26.4, since="revert"
+    )
+    caught_up = _timed(
+        15.0, 2.5, 2.6, True, probe="training_lag", limit="at most 8h event", recovered_at_s=24.1, since="revert"
+    )
     cleared = _timed(10.0, 3.4, 3.51, True, alert="FeaturesStale")
     quiet = {"alerts": [{"alert": "ScoreDrift", "fired": 0, "met": True}]}
     serving = {"probe": "availability", "limit": "at least 0.95", "worst": 0.975, "met": True}
@@ -292,7 +296,16 @@ def failing() -> tuple[Journal, Verdict]:
     died = tuple(n for n, p in journal.of(ProcessSeen) if p.what == "exited")
     hit = tuple(n for n, _ in journal.of(Hit))
     seen = _timed(6.0, 8.21, 8.31, False, alert="FeaturesStale", detected_at_s=17.61)
-    fresh = _timed(15.0, None, None, False, probe="feature_age_p99", limit="at most 90min event", recovered_at_s=None)
+    fresh = _timed(
+        15.0,
+        None,
+        None,
+        False,
+        probe="feature_age_p99",
+        limit="at most 90min event",
+        recovered_at_s=None,
+        since="revert",
+    )
     quiet = {"alerts": [{"alert": "ScoreDrift", "fired": 1, "met": False}]}
     serving = {"probe": "availability", "limit": "at least 0.95", "worst": None, "met": None}
     bad = Value.FAIL
@@ -302,7 +315,15 @@ def failing() -> tuple[Journal, Verdict]:
         _clause("serving", "stays", Value.UNKNOWN, "a gap in the workload", (), **serving),
         _clause("fresh-again", "recovered", bad, "still broken when observation ended", late, **fresh),
         _clause("collateral", "collateral", bad, "server-2 died by signal 11, and no fault did that", died),
-        _clause("nothing_poisoned", "integrity", bad, f"version 12 learned from {HOSTILE}", hit, met=False),
+        _clause(
+            "nothing_poisoned",
+            "integrity",
+            bad,
+            f"version 12 learned from {HOSTILE}",
+            hit,
+            check="nothing_poisoned",
+            met=False,
+        ),
     )
     harm = HARM.model_copy(update={"wrong_after": 310, "rows_hit": 2, "answers_from_hit_rows": 40})
     harm = harm.model_copy(update={"versions_poisoned": (12,)})

@@ -11,6 +11,7 @@ import pytest
 from made_runs import ALL, failing, never_started, passing, unknown
 
 from harness.judge import judge
+from harness.judge.kinds import KINDS
 from harness.model.verdict import ClauseResult, Value
 from harness.report import JudgedRun, RunDocument, SuiteDocument, SuiteInfo, json_schemas, write_run, write_suite
 from harness.report.documents import to_json
@@ -39,7 +40,7 @@ def test_suite_has_the_fields_of_the_design(suite: dict[str, Any]) -> None:
     assert set(suite["counts"]) == {"pass", "fail", "unknown"}
     assert suite["counts"] == {"pass": 2, "fail": 2, "unknown": 5}
     for scenario in suite["scenarios"]:
-        assert set(scenario) == SCENARIO_FIELDS | ADDED
+        assert set(scenario) == SCENARIO_FIELDS | ADDED | {kind.document for kind in KINDS}
         assert set(scenario["damage"]) >= DAMAGE
         for name, fields in FIELDS.items():
             assert all(set(row) == fields for row in scenario[name])
@@ -84,7 +85,13 @@ def test_an_error_of_the_harness_takes_a_pass_away(tmp_path: Path) -> None:
 
 def test_numbers_that_json_cannot_hold_are_null() -> None:
     journal, verdict = unknown()
-    odd = ClauseResult(id="x", kind="stays", value=Value.UNKNOWN, reason="", measured={"worst": math.inf, "met": None})
+    odd = ClauseResult(
+        id="x",
+        kind="stays",
+        value=Value.UNKNOWN,
+        reason="",
+        measured={"probe": "p", "limit": "at most 5", "worst": math.inf, "met": None},
+    )
     verdict = verdict.model_copy(update={"clauses": (odd,)})
     read = json.loads(to_json(run_document(journal, verdict, None)), parse_constant=lambda c: pytest.fail(c))
     assert read["stays"][0]["worst"] is None

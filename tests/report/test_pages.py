@@ -135,8 +135,9 @@ def test_cited_lines_stand_on_the_page(out: Path) -> None:
 def test_many_citations_are_cut_and_those_of_a_fail_are_kept(tmp_path: Path) -> None:
     journal, verdict = passing()
     every = tuple(line.n for line in journal.lines)
-    good = ClauseResult(id="a", kind="stays", value=Value.PASS, reason="", cites=every)
-    bad = ClauseResult(id="b", kind="stays", value=Value.FAIL, reason="", cites=(*every[-2:], 10**6))
+    stayed = {"probe": "p", "limit": "at most 5"}
+    good = ClauseResult(id="a", kind="stays", value=Value.PASS, reason="", cites=every, measured=stayed)
+    bad = ClauseResult(id="b", kind="stays", value=Value.FAIL, reason="", cites=(*every[-2:], 10**6), measured=stayed)
     write_run(tmp_path, journal, verdict.model_copy(update={"clauses": (good, bad)}))
     seen = read((tmp_path / "report.html").read_text(encoding="utf-8"))
     shown = {a["id"] for _, a in seen.tags if (a.get("id") or "").startswith("line-")}

@@ -1,0 +1,88 @@
+"""The table of kinds of expectation: of each its clause, its checker, its result, and its field in `verdict.json`.
+
+Everything that judges, or reports what was judged, goes by this table. A clause whose checker crashes is unknown, with
+the reason; the other clauses are judged all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from harness.judge import integrity
+from harness.judge.alerts import cleared, detected
+from harness.judge.bounds import recovered, stays, unbroken
+from harness.judge.facts import Facts
+from harness.judge.quiet import flaps, quiet
+from harness.model.expectations import (
+    Bound,
+    Clause,
+    Cleared,
+    ClearedResult,
+    Detected,
+    DetectionResult,
+    Flaps,
+    FlapsResult,
+    Guarantee,
+    IntegrityResult,
+    Measured,
+    QuietResult,
+    Recovered,
+    RecoveryResult,
+    Result,
+    Silence,
+    StaysResult,
+)
+from harness.model.verdict import ClauseResult, Value
+
+C = TypeVar("C", bound=Clause)
+C_contra = TypeVar("C_contra", bound=Clause, contravariant=True)
+
+
+class Checker(Protocol[C_contra]):
+    """Judges one clause by the facts of one run; a pure function."""
+
+    def __call__(self, clause: C_contra, facts: Facts, /) -> ClauseResult:
+        """Return the clause's result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[C]):
+    """One kind of expectation."""
+
+    clause: type[C]
+    checker: Checker[C]
+    result: type[Result]
+    document: str
+    """The field of `verdict.json` and `suite.json` that lists its results."""
+    in_control: Checker[C] | None = None
+    """What a control has to show instead; None where a run without a fault has nothing to show."""
+
+
+KINDS: tuple[Kind[Any], ...] = (
+    Kind(Detected, detected, DetectionResult, "detection"),
+    Kind(Silence, quiet, QuietResult, "quiet", in_control=quiet),
+    Kind(Bound, stays, StaysResult, "stays", in_control=stays),
+    Kind(Recovered, recovered, RecoveryResult, "recovery", in_control=unbroken),
+    Kind(Cleared, cleared, ClearedResult, "cleared"),
+    Kind(Flaps, flaps, FlapsResult, "flaps"),
+    Kind(Guarantee, integrity.check, IntegrityResult, "integrity", in_control=integrity.check),
+)
+BY_CLAUSE = {kind.clause: kind for kind in KINDS}
+
+
+def check(clause: Clause, facts: Facts) -> ClauseResult | None:
+    """Judge one clause. None where a control has nothing to show for it."""
+    kind = BY_CLAUSE[type(clause)]
+    checker = kind.checker if facts.journal.plan.twin != "control" else kind.in_control
+    return None if checker is None else guarded(clause.id, clause.unmeasured(), lambda: checker(clause, facts))
+
+
+def guarded(id_: str, unmeasured: Measured, work: Callable[[], ClauseResult]) -> ClauseResult:
+    """Return what a checker returns. One that crashes makes its own clause unknown and says why."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - whatever it is, this clause was not judged
+        reason = f"{id_}: its checker failed: {type(error).__name__}: {error}"
+        return ClauseResult.of(id_, Value.UNKNOWN, reason, unmeasured)
