@@ -1,5 +1,4 @@
-"""What is on its way while one side takes nothing: it keeps its order, is counted to the byte, and is not lost with the
-other side.
+"""Bytes in transit while one side reads nothing: they stay in order, are counted to the byte, and outlive their sender.
 
 The kernel's buffers are filled first, so that the proxy itself holds bytes; its journal says how many.
 """
@@ -9,18 +8,20 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
-from proxy_arms import Arm, Upstream, connect, leave, reset, until
+from proxy_arms import PATIENCE_S, Arm, Upstream, connect, leave, reset, until, was_reset
 
 
 class Flood:
-    """A client that sends to an upstream that reads nothing yet, through the proxy `p`."""
+    """One end of a connection through the proxy `p` that sends, while the other end reads nothing yet."""
 
-    def __init__(self, arm: Arm, upstream: Callable[..., Upstream]) -> None:
+    def __init__(self, arm: Arm, upstream: Callable[..., Upstream], stream: str) -> None:
         self.arm = arm
-        self.quiet = upstream(leave)
-        self.sock = connect(arm.make(self.quiet))
-        self.quiet.arrived.acquire()
-        self.far = self.quiet.accepted[-1]
+        self.stream = stream
+        quiet = upstream(leave)
+        client = connect(arm.make(quiet))
+        quiet.arrived.acquire()
+        server = quiet.accepted[-1]
+        self.sock, self.far = (client, server) if stream == "upstream" else (server, client)
         self.sent = bytearray()
         self._source = random.Random(3)
 
@@ -37,7 +38,7 @@ class Flood:
             self.send(1 << 15)
 
     def fill_up(self) -> None:
-        """Send until nobody takes any more."""
+        """Send until neither the proxy nor the kernel takes more."""
         self.sock.setblocking(False)
         idle = 0
         while idle < 20:
@@ -48,11 +49,12 @@ class Flood:
             except BlockingIOError:
                 before = self.counts()
                 idle = idle + 1 if self.counts() == before else 0
+        self.sock.settimeout(PATIENCE_S)
 
     def counts(self) -> tuple[int, int]:
-        """The bytes that the proxy has received from the client, and those that it has sent to the upstream."""
-        way = self.arm.journal()["proxies"]["p"]["upstream"]
-        return way["received_bytes"], way["sent_bytes"]
+        """The bytes that the proxy has received from the sender, and those that it has passed on."""
+        bytes_of = self.arm.journal()["proxies"]["p"][self.stream]
+        return bytes_of["received_bytes"], bytes_of["sent_bytes"]
 
     def held(self) -> int:
         received, sent = self.counts()
@@ -69,38 +71,59 @@ class Flood:
         return bytes(got)
 
 
-@pytest.fixture
-def flood(mine: Arm, upstream: Callable[..., Upstream]) -> Iterator[Flood]:
-    flood = Flood(mine, upstream)
+@pytest.fixture(params=["upstream", "downstream"])
+def flood(request: pytest.FixtureRequest, mine: Arm, upstream: Callable[..., Upstream]) -> Iterator[Flood]:
+    flood = Flood(mine, upstream, request.param)
     yield flood
     flood.sock.close()
+    flood.far.close()
 
 
-def test_what_comes_after_a_removed_toxic_does_not_overtake_what_it_held(flood: Flood) -> None:
-    flood.arm.poison("corrupt", "upstream", rate=0)
+def test_bytes_after_a_removed_toxic_do_not_overtake_what_it_held(flood: Flood) -> None:
+    flood.arm.poison("corrupt", flood.stream, rate=0)
     flood.fill()
-    flood.arm.cure("corrupt_upstream")
+    flood.arm.cure(f"corrupt_{flood.stream}")
     assert flood.held()
-    flood.send(1 << 15)  # no toxic sees these, so they could go the shorter way
+    flood.send(1 << 15)  # no toxic sees these, so they could be spliced
     flood.sock.shutdown(socket.SHUT_WR)
     assert flood.arriving() == bytes(flood.sent)
 
 
 @pytest.mark.parametrize("toxic", [None, "corrupt"])
-def test_a_black_hole_counts_what_it_swallows_to_the_byte(flood: Flood, toxic: str | None) -> None:
-    if toxic:  # then the bytes wait in the process, and else in the kernel
-        flood.arm.poison(toxic, "upstream", rate=0)
+def test_a_black_hole_counts_dropped_bytes_exactly(flood: Flood, toxic: str | None) -> None:
+    if toxic:  # then the bytes wait in the process, else in the kernel
+        flood.arm.poison(toxic, flood.stream, rate=0)
     flood.fill()
     held = flood.held()
-    flood.arm.poison("timeout", "upstream", timeout=0)
-    assert flood.arm.did("timeout_upstream")["bytes_dropped"] == held
+    name = f"timeout_{flood.stream}"
+    flood.arm.poison("timeout", flood.stream, timeout=0)
+    assert flood.arm.did(name)["bytes_dropped"] == held
     flood.sock.sendall(b"x" * 1000)
-    assert until(lambda: flood.arm.did("timeout_upstream")["bytes_dropped"] == held + 1000)
+    assert until(lambda: flood.arm.did(name)["bytes_dropped"] == held + 1000)
 
 
-def test_what_a_client_sent_before_its_reset_still_arrives(flood: Flood) -> None:
+def test_a_black_hole_drops_everything_however_much_was_held(flood: Flood) -> None:
+    flood.arm.poison("corrupt", flood.stream, rate=0)
     flood.fill_up()
-    assert flood.held(), "nothing is read from the client now, so that only the event tells of its reset"
+    flood.arm.poison("timeout", flood.stream, timeout=0)
+    passed_on = flood.counts()[1]
+    flood.sock.sendall(bytes(1 << 20))  # more than a stream may hold
+    lost = len(flood.sent) + (1 << 20) - passed_on
+    assert until(lambda: flood.arm.did(f"timeout_{flood.stream}")["bytes_dropped"] == lost)
+
+
+def test_bytes_sent_before_a_reset_still_arrive(flood: Flood) -> None:
+    flood.fill_up()
+    assert flood.held(), "nothing is read from the sender now, so only the event reports its reset"
     taken, _ = flood.counts()
     reset(flood.sock)
     assert flood.arriving()[:taken] == bytes(flood.sent[:taken])
+
+
+def test_the_end_that_does_not_read_may_reset_while_the_other_sends(flood: Flood) -> None:
+    """The side that failed is closed, and the sender hears of it by a reset, whichever of the two it is."""
+    flood.fill_up()
+    assert flood.held()
+    reset(flood.far)
+    assert was_reset(flood.sock)
+    assert until(lambda: flood.arm.journal()["proxies"]["p"]["connections_open"] == 0)

@@ -120,6 +120,17 @@ def test_when_both_sides_are_gone_nothing_is_kept(mine: Arm, upstream: Callable[
     assert until(lambda: _open(mine) == 0)
 
 
+def test_a_reset_after_an_end_is_noticed_too(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+    quiet, sock = _met(mine, upstream)
+    _node_lost(mine)
+    sock.shutdown(socket.SHUT_WR)
+    for _ in range(2):  # the proxy's one thread has handled the end before the second answer
+        assert _open(mine) == 1
+    reset(sock)  # nothing is read from it any more, so only the event reports this
+    reset(quiet.accepted[-1])
+    assert until(lambda: _open(mine) == 0)
+
+
 def test_what_was_on_its_way_is_lost(mine: Arm, upstream: Callable[..., Upstream]) -> None:
     """Bytes that the proxy had read and not yet written when the node was lost."""
     place = mine.make(upstream(lambda sock: sock.sendall(bytes(64 << 20))))
