@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from harness.model.plan import Plan, Twin
 
 DEFAULT_NAME = "latest"
+AUTO = "auto"
+MOST_JOBS = 64
+
+
+def _jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> int | None:
+    """Return the number of runs side by side; None where it is to be found out."""
+    if value == AUTO:
+        return None
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= MOST_JOBS):
+        raise click.BadParameter(f"{value!r} is neither a number from 1 to {MOST_JOBS} nor {AUTO!r}")
+    return int(value)
 
 
 @click.command()
@@ -28,20 +39,30 @@ DEFAULT_NAME = "latest"
     default=Path("reports"),
     show_default=True,
     metavar="DIR",
-    help="Where reports are written, a folder a suite.",
+    help="Folder of the reports; each suite gets a subfolder.",
 )
-@click.option("--name", default=DEFAULT_NAME, show_default=True, metavar="SUITE", help="The suite's folder in there.")
-@click.option("--seed", type=int, help="Seed of every random choice; else the scenario's own, else 1.")
+@click.option(
+    "--name", default=DEFAULT_NAME, show_default=True, metavar="SUITE", help="Name of the suite and of its subfolder."
+)
+@click.option("--seed", type=int, help="Seed of every random choice; default: the scenario's, or 1.")
 @click.option(
     "--twin",
     type=click.Choice(["control", "sabotage"]),
-    help="Run the twins instead: without the fault, or with each alert rule or recovery switched off in turn.",
+    help="Run the twins instead: controls without the fault, or sabotages with one alert rule or recovery off.",
 )
-@click.option("--paired", is_flag=True, help="Run each scenario's control too, and judge the pair.")
+@click.option("--paired", is_flag=True, help="Run each scenario's control too, and judge them as a pair.")
 @click.option("-k", "expression", default="", metavar="EXPR", help="Only runs whose name matches, as pytest's -k does.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only scenarios with one of these tags.")
-@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Runs side by side.")
-@click.option("--backend", help="What runs the stack: local, which is the default, or compose.")
+@click.option(
+    "-j",
+    "--jobs",
+    callback=_jobs,
+    default=AUTO,
+    show_default=True,
+    metavar="N",
+    help="Runs side by side: a number, or auto, which adapts to how late the runs get.",
+)
+@click.option("--backend", help="Backend of the stacks: local (the default) or compose.")
 @click.option(
     "--attach",
     metavar="PROJECT",
@@ -53,10 +74,10 @@ DEFAULT_NAME = "latest"
 @json_option
 def run(
     paths: tuple[Path, ...], reports: Path, name: str, seed: int | None, twin: Twin | None, paired: bool,
-    expression: str, tags: tuple[str, ...], jobs: int, backend: str | None, attach: str | None, stack: str | None,
-    settings: tuple[str, ...], dry_run: bool, as_json: bool,
+    expression: str, tags: tuple[str, ...], jobs: int | None, backend: str | None, attach: str | None,
+    stack: str | None, settings: tuple[str, ...], dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Run scenarios, judge them and write the report."""
+    """Run scenarios, judge the runs and write a report."""
     if paired and twin is not None:
         raise click.UsageError("--paired runs the controls itself; leave --twin out")
     from harness.runner.backend_factory import check_backend, project_to_attach_to

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--link", "links", multiple=True, metavar="'A -> B'", help="Run this link through the fault proxy.")
 @click.option("--links", "every", type=click.Choice(["all"]), help="Run every link through the fault proxy.")
 @click.option("--backend", default="local", show_default=True, help="What runs the stack: local or compose.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the fault proxy's random choices.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the fault proxy's random choices.")
 def up(stack: str, links: tuple[str, ...], every: str | None, backend: str, seed: int) -> int:
     """Start a stack and keep it running: until Ctrl-C or `harness down`; containers until `harness down`."""
     from harness.description.stackfile import resolve_stack

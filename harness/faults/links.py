@@ -134,7 +134,7 @@ class Toxics:
         """Put them on all links; every link is tried, and the first error is raised at the end."""
         await _each(
             [
-                partial(link.api.add_toxic, link.proxy_name, toxic, self._leases.get(link.api.url))
+                partial(link.api.add_toxic, link.proxy_name, toxic, self._leases.get(link.api.url), self._seams.seed)
                 for link in self.links
                 for toxic in self._toxics
             ]

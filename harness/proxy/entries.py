@@ -20,6 +20,7 @@ _TOXIC: dict[str, type] = {
     "stream": str,
     "toxicity": float,
     "attributes": object,
+    "seed": int,
     **_ENDS,
 }
 # Fields of responses, ours and Toxiproxy's, that a client may send back: no warning.
@@ -64,7 +65,9 @@ def toxic(body: Any, proxy_name: str, taken: set[str], seed: int, warnings: list
     defaults = {attribute.name: attribute.default for attribute in kind.attributes}
     values = _values(kind, given.get("attributes"), defaults, warnings)
     toxicity = _toxicity(given.get("toxicity", 1.0), warnings)
-    return Toxic(name, type_, stream, toxicity, values, SeededChoice(seed, proxy_name, name)), lifetime(given)
+    own_seed = given.get("seed")
+    choice = SeededChoice(seed if own_seed is None else own_seed, proxy_name, name)
+    return Toxic(name, type_, stream, toxicity, values, choice, own_seed), lifetime(given)
 
 
 def change(toxic: Toxic, body: Any, warnings: list[str]) -> tuple[dict[str, Any], float, Lifetime | None]:

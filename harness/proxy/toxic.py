@@ -21,17 +21,26 @@ _DRAWS = struct.Struct("<32H")
 class Toxic:
     """One entry of a proxy's list of toxics; `type` is its name in the table of toxics."""
 
-    __slots__ = ("choice", "counts", "expiry", "name", "stream", "toxicity", "type", "values")
+    __slots__ = ("choice", "counts", "expiry", "name", "seed", "stream", "toxicity", "type", "values")
 
     def __init__(
-        self, name: str, type_: str, stream: str, toxicity: float, values: dict[str, Any], choice: "SeededChoice"
+        self,
+        name: str,
+        type_: str,
+        stream: str,
+        toxicity: float,
+        values: dict[str, Any],
+        choice: "SeededChoice",
+        seed: int | None = None,
     ) -> None:
+        """`seed`: the toxic's own, where its choices do not come from the server's."""
         self.name = name
         self.type = type_
         self.stream = stream
         self.toxicity = toxicity
         self.values = values
         self.choice = choice
+        self.seed = seed
         self.counts = ToxicCounts()
         self.expiry: Expiry | None = None
 
@@ -46,6 +55,8 @@ class Toxic:
             "stream": self.stream,
             "toxicity": _single_precision(self.toxicity),
         }
+        if self.seed is not None:
+            fields["seed"] = self.seed
         return fields if self.expiry is None else {**fields, **self.expiry.as_json()}
 
 

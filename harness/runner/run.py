@@ -133,7 +133,7 @@ class Run:
 
     async def _watched(self, workload: Workload | RequestFile | None) -> bool:
         clock = await self._event_clock()
-        seams = Seams(self._backend, self._stack, clock, self.run_dir / "undo")
+        seams = Seams(self._backend, self._stack, clock, self.run_dir / "undo", self.plan.seed)
         watchers = Watchers(self.plan, self._stack, self._backend, self._journal)
         try:
             watchers.start(seams, workload)

@@ -42,8 +42,13 @@ class Seams:
         stack: StackDescription,
         clock: EventClock | None = None,
         kept_dir: Path | None = None,
+        seed: int | None = None,
     ) -> None:
-        """`kept_dir`: where faults keep what they change; without it they keep it in memory only."""
+        """`kept_dir`: where faults keep what they change; without it they keep it in memory only.
+
+        `seed`: the seed of the run, for random choices that are made outside of this process.
+        """
+        self.seed = seed
         self._kept_dir = kept_dir
         self.backend = backend
         self.stack = stack

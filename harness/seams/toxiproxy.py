@@ -52,8 +52,11 @@ class ProxyApi:
         except (KeyError, TypeError, AttributeError):
             raise FaultError("the fault proxy's list of proxies is not in Toxiproxy's format") from None
 
-    def add_toxic(self, proxy: str, toxic: ToxicSpec, lease: str | None = None) -> None:
-        """Add a toxic, in place of one of the same name; it ends with `lease` where one is given."""
+    def add_toxic(self, proxy: str, toxic: ToxicSpec, lease: str | None = None, seed: int | None = None) -> None:
+        """Add a toxic, in place of one of the same name; it ends with `lease` where one is given.
+
+        `seed` is that of its random choices, whatever seed the server was started with. Toxiproxy ignores it.
+        """
         from toxiproxy.exceptions import ProxyExists
 
         path = f"/proxies/{proxy}/toxics"
@@ -66,6 +69,8 @@ class ProxyApi:
         }
         if lease is not None:
             body["lease"] = lease
+        if seed is not None:
+            body["seed"] = seed
 
         def post() -> Any:
             try:

@@ -24,6 +24,7 @@ from harness.runner.backend_factory import Shared
 from harness.runner.progress import OnProgress, Progress
 from harness.runner.run import RunOutcome
 from harness.runner.worker import LINE_LIMIT
+from harness.suite.jobs import cores, first_pace, measured_lateness, next_pace
 
 END_S = 45.0
 """How long a worker may take to heal and stop; then it is killed, and its stack dies with it."""
@@ -31,12 +32,13 @@ END_S = 45.0
 
 @dataclass(frozen=True)
 class SuiteRequest:
-    """What to run, where its folder is, and how many side by side."""
+    """What to run, in which folder, and how many side by side."""
 
     name: str
     plans: tuple[Plan, ...]
     out_dir: Path
-    jobs: int = 2
+    jobs: int | None = None
+    """How many side by side; None finds out how many the machine carries."""
     stacks: dict[str, str] = field(default_factory=dict)
     """Stack name to the file that describes it, where it is not to be found by its name."""
 
@@ -56,17 +58,20 @@ class _Pool:
         self._workers: set[asyncio.subprocess.Process] = set()
         self._stopping = False
         self._shared: dict[str, asyncio.Task[Shared]] = {}
+        self._pace = first_pace(request.plans, request.jobs, cores())
+        self._changed = asyncio.Event()
+        self._beside: dict[int, int] = {}
+        """For each run that is going on, how many went side by side with it at most, itself included."""
 
     async def go(self) -> list[RunOutcome]:
+        if self._request.jobs is None and len(self._request.plans) > 1:
+            self._on_message(f"-j auto: {side_by_side(self._pace.jobs)}, on {cores()} cores")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
-        jobs = max(1, min(self._request.jobs, len(self._request.plans)))
-        if any(plan.attach is not None for plan in self._request.plans):
-            jobs = 1  # one stack carries one run at a time
         try:
             async with asyncio.TaskGroup() as slots:
-                for k in range(jobs):
+                for k in range(self._pace.most):
                     slots.create_task(self._slot(k))
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
@@ -81,6 +86,7 @@ class _Pool:
 
     def _stop(self) -> None:
         again, self._stopping = self._stopping, True
+        self._changed.set()
         for worker in self._workers:
             if again and worker.returncode is None:
                 worker.kill()
@@ -98,20 +104,54 @@ class _Pool:
         """Give one worker one plan after the other; a worker that died is replaced for the next plan."""
         worker: asyncio.subprocess.Process | None = None
         try:
-            while self._waiting and not self._stopping:
+            while await self._may_start(number):
                 index, plan = self._waiting.popleft()
+                self._begin(index)
                 try:
                     if worker is None or worker.returncode is not None:
                         worker = await self._start_worker(number)
                     self._outcomes[index] = await self._one(worker, plan)
                 except HarnessError as error:
                     self._outcomes[index] = RunOutcome(plan, self._run_dir(plan), error)
+                await self._end(index, plan)
         finally:
             if worker is not None:
                 await self._end_worker(worker)
             while self._stopping and self._waiting:
                 index, plan = self._waiting.popleft()
                 self._outcomes[index] = RunOutcome(plan, self._run_dir(plan), interrupted=True)
+
+    async def _may_start(self, number: int) -> bool:
+        """Wait until this slot may start a run; False where there is none left to start."""
+        while self._waiting and not self._stopping:
+            if number < self._pace.jobs:
+                return True
+            await self._changed.wait()
+        self._changed.set()
+        return False
+
+    def _begin(self, index: int) -> None:
+        self._beside[index] = 0
+        together = len(self._beside)
+        self._beside = {run: max(most, together) for run, most in self._beside.items()}
+
+    async def _end(self, index: int, plan: Plan) -> None:
+        """Adapt the number of runs side by side to how late this one was."""
+        beside = self._beside.pop(index)
+        if self._pace.fixed or not self._waiting or self._stopping:
+            return
+        measured = await asyncio.to_thread(measured_lateness, self._run_dir(plan))
+        if measured is None:
+            return
+        late_s, limit_s = measured
+        pace = next_pace(self._pace, late_s, limit_s, beside)
+        if pace.jobs != self._pace.jobs:
+            self._on_message(
+                f"-j auto: {side_by_side(pace.jobs)} from now on; {plan.run} was {late_s * 1e3:.0f} ms late"
+            )
+        self._pace = pace
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def _one(self, worker: asyncio.subprocess.Process, plan: Plan) -> RunOutcome:
         run_dir = self._run_dir(plan)
@@ -132,23 +172,23 @@ class _Pool:
         try:
             worker.stdin.write(json.dumps(task).encode() + b"\n")
             await worker.stdin.drain()
-            said = await self._listen(worker)
+            answer = await self._listen(worker)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            worker.kill()  # what it says cannot be relied on any more
+            worker.kill()  # it does not follow the protocol any more
             await worker.wait()
-            said = {"interrupted": False, "error": {"kind": "BackendError", "message": f"the run's process: {error}"}}
-        outcome = RunOutcome(plan, run_dir, _error(said["error"]), bool(said["interrupted"]))
-        self._on_progress(Progress(plan.run, 0.0, "done", _told(outcome), {"run_dir": str(run_dir)}))
+            answer = {"interrupted": False, "error": {"kind": "BackendError", "message": f"the run's process: {error}"}}
+        outcome = RunOutcome(plan, run_dir, _error(answer["error"]), bool(answer["interrupted"]))
+        self._on_progress(Progress(plan.run, 0.0, "done", _summary(outcome), {"run_dir": str(run_dir)}))
         return outcome
 
     async def _listen(self, worker: asyncio.subprocess.Process) -> dict[str, Any]:
         assert worker.stdout is not None
         while line := await worker.stdout.readline():
-            said = json.loads(line)
-            if "outcome" in said:
-                outcome: dict[str, Any] = said["outcome"]
+            answer = json.loads(line)
+            if "outcome" in answer:
+                outcome: dict[str, Any] = answer["outcome"]
                 return outcome
-            self._on_progress(Progress(**said["progress"]))
+            self._on_progress(Progress(**answer["progress"]))
         code = await worker.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         return {
@@ -204,6 +244,11 @@ class _Pool:
         return self._request.out_dir / plan.run
 
 
+def side_by_side(jobs: int) -> str:
+    """Return a number of runs in words."""
+    return f"{jobs} runs side by side" if jobs > 1 else "one run at a time"
+
+
 def _error(plain: dict[str, Any] | None) -> HarnessError | None:
     if plain is None:
         return None
@@ -212,7 +257,7 @@ def _error(plain: dict[str, Any] | None) -> HarnessError | None:
     return error
 
 
-def _told(outcome: RunOutcome) -> str:
+def _summary(outcome: RunOutcome) -> str:
     if outcome.interrupted:
         return "interrupted"
     return f"ended: {outcome.error}" if outcome.error is not None else "ended"

@@ -14,7 +14,7 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
-from landings import NOW_EVENT
+from landings import NOW_EVENT, SEED
 from real_servers import ACCESS, FakeBackend, clear_toxics, fault_proxy, object_store, own_address, valkey
 
 from harness.model.backend import LinkEndpoint
@@ -104,7 +104,7 @@ def backend(valkey_address: str, store_address: str, proxy_url: str) -> Iterator
 
 @pytest.fixture
 async def seams(backend: FakeBackend, description: StackDescription, tmp_path: Path) -> AsyncIterator[Seams]:
-    made = Seams(backend, description, EventClock(NOW_EVENT, time.time(), 1.0), tmp_path / "undo")
+    made = Seams(backend, description, EventClock(NOW_EVENT, time.time(), 1.0), tmp_path / "undo", SEED)
     yield made
     await made.close()
 

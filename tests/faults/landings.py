@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from harness.model.fault import Confirmation, Fault
 
 NOW_EVENT = 1_371_000_000
+SEED = 41
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str, within_s: float = 5.0) -> None:

@@ -13,8 +13,18 @@ from typing import Any
 
 import pytest
 import redis.asyncio as redis
-from landings import NOW_EVENT, lands
-from real_servers import FakeBackend, add_proxy, add_toxic, clear_toxics, ending, fault_proxy, leases, toxics
+from landings import NOW_EVENT, SEED, lands
+from real_servers import (
+    FakeBackend,
+    add_proxy,
+    add_toxic,
+    clear_toxics,
+    ending,
+    fault_proxy,
+    leases,
+    toxic_seeds,
+    toxics,
+)  # fmt: skip
 
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError, FaultError
@@ -60,6 +70,16 @@ async def test_links_of_several_proxy_servers(make: Make, backend: FakeBackend, 
         assert (await fault.confirm()).landed is False, "gone from one of them"
         await fault.revert(undo)
         assert (await fault.absent()).landed is False
+
+
+async def test_the_seed_of_the_run_decides_even_where_the_proxy_was_started_with_another(
+    make: Make, proxy_url: str
+) -> None:
+    fault = make("network.latency", LINK, {"latency": "50ms", "jitter": "20ms"})
+    undo = await fault.prepare()
+    await fault.inject()
+    assert toxic_seeds(proxy_url, "objects") == [SEED]
+    await fault.revert(undo)
 
 
 async def test_toxics_of_others_are_never_touched(make: Make, proxy_url: str) -> None:

@@ -170,12 +170,13 @@ def test_a_choice_is_a_number_of_its_own() -> None:
     assert 0.45 < sum(units) / len(units) < 0.55
 
 
-def _struck(seed: int, upstream: Upstream, portable: bool) -> list[bool]:
+def _struck(seed: int, upstream: Upstream, portable: bool, own: dict[str, int] | None = None) -> list[bool]:
     """Which of 24 connections a toxic of toxicity 0.5 strikes."""
     with running(seed=seed, portable=portable) as server:
         arm = Arm("ours", server.host, server.port)
         place = arm.make(upstream)
-        arm.call("POST", "/proxies/p/toxics", {"type": "limit_data", "toxicity": 0.5, "attributes": {"bytes": 1}})
+        toxic = {"type": "limit_data", "toxicity": 0.5, "attributes": {"bytes": 1}, **(own or {})}
+        arm.call("POST", "/proxies/p/toxics", toxic)
         got = []
         for _ in range(24):
             with connect(place) as sock:
@@ -191,6 +192,12 @@ def test_the_same_seed_strikes_the_same_connections(upstream: Callable[..., Upst
     assert first == _struck(11, echo, portable=False) == _struck(11, echo, portable=True)
     assert first != _struck(12, echo, portable=False)
     assert set(first) == {True, False}
+
+
+def test_the_seed_of_a_toxic_takes_the_place_of_the_servers(upstream: Callable[..., Upstream]) -> None:
+    echo = upstream()
+    with_own, with_servers = _struck(0, echo, False, {"seed": 11}), _struck(11, echo, False)
+    assert with_own == with_servers != _struck(0, echo, False)
 
 
 def _corrupted(seed: int, upstream: Upstream, chunk: int) -> tuple[bytes, list[list[int]]]:

@@ -206,6 +206,11 @@ def toxics(api_url: str, proxy: str) -> list[str]:
     return [toxic["name"] for toxic in requests.get(f"{api_url}/proxies/{proxy}/toxics", timeout=5).json()]
 
 
+def toxic_seeds(api_url: str, proxy: str) -> list[object]:
+    """Return the seeds that the toxics on a proxy were given."""
+    return [toxic.get("seed") for toxic in requests.get(f"{api_url}/proxies/{proxy}/toxics", timeout=5).json()]
+
+
 def add_proxy(api_url: str, name: str, upstream: str) -> str:
     """Make a proxy on a free port; return where it listens."""
     body = {"name": name, "listen": f"{own_address(6)}:0", "upstream": upstream, "enabled": True}

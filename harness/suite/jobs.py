@@ -1,0 +1,93 @@
+"""How many runs go side by side: a fixed number, or as many as the machine carries without making runs late.
+
+The decision is a pure function of what is measured; the pool applies it. A late run decides nothing (its verdict is
+`unknown`), so one run too few at a time costs less than one too many.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.model.plan import Plan
+
+MOST_PER_CORE = 4
+NEARLY_LATE = 0.5
+"""The share of the limit on lateness above which no more runs are added."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many runs go side by side now, and up to how many."""
+
+    jobs: int
+    most: int
+    on_time: int = 0
+    """Runs that were on time since the last change."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether there is nothing to find out."""
+        return self.most == 1 or self.on_time < 0
+
+
+def fixed(jobs: int) -> Pace:
+    """Return a pace that never changes."""
+    return Pace(jobs, jobs, on_time=-1)
+
+
+def first_pace(plans: Sequence[Plan], wanted: int | None, cores: int) -> Pace:
+    """Return the pace to begin with. `wanted` is the number that the user asked for; None finds it.
+
+    Containers begin with one: two stacks of them do not fit on two cores. An attached stack carries one run at a time.
+    """
+    if any(plan.attach is not None for plan in plans):
+        return fixed(1)
+    if wanted is not None:
+        return fixed(max(1, min(wanted, len(plans))))
+    local = all(plan.backend == "local" for plan in plans)
+    most = max(1, min(len(plans), cores * MOST_PER_CORE if local else cores))
+    return Pace(min(most, max(1, cores)) if local else 1, most)
+
+
+def next_pace(pace: Pace, late_s: float | None, limit_s: float, beside: int) -> Pace:
+    """Return the pace after a run has ended.
+
+    `late_s` is the harness's own lateness in the run (None where it was not measured), `limit_s` the lateness from
+    which a verdict is `unknown`, and `beside` how many runs went side by side with it at most, itself included.
+    """
+    if pace.fixed or late_s is None or beside > pace.jobs:
+        return pace  # a run from before the number was lowered says nothing about the number now
+    if late_s > limit_s:
+        jobs = max(1, min(pace.jobs, beside) - 1)
+        return Pace(jobs, jobs)  # what was too many is not tried again
+    if late_s > limit_s * NEARLY_LATE or beside < pace.jobs:
+        return replace(pace, on_time=0 if beside == pace.jobs else pace.on_time)
+    if pace.jobs < pace.most and pace.on_time + 1 >= 2 * pace.jobs:
+        return Pace(pace.jobs + 1, pace.most)
+    return replace(pace, on_time=pace.on_time + 1)
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def measured_lateness(run_dir: Path) -> tuple[float, float] | None:
+    """Return the harness's own lateness in a run and the judge's limit on it; None where nothing is measured."""
+    from harness.journal.files import read
+    from harness.judge.facts import gather
+    from harness.judge.run_checks import LATE_S, lateness_s
+    from harness.model.errors import JournalError
+
+    try:
+        journal = read(run_dir)
+    except JournalError:
+        return None
+    if journal.gate is None:
+        return None
+    facts = gather(journal)
+    late = lateness_s(journal, facts.gate_s, facts.end_s)
+    return None if late is None else (late[0], LATE_S)
