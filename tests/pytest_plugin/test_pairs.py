@@ -44,6 +44,7 @@ def test_it_was_called_for_the_control_too():
 """
 
 
+@pytest.mark.stack_run
 @pytest.mark.timeout(400)
 def test_runs_and_their_controls_are_judged_as_pairs(project: pytest.Pytester, run: Run) -> None:
     shutil.copytree(TINY, project.path / "tiny")
