@@ -65,7 +65,7 @@ def test_a_hanging_tracking_server_is_detected_and_affects_no_user(run: Any) -> 
 def test_a_feed_that_is_cut_off_is_not_detected(run: Any) -> None:
     code, found = run("feed-cut-off")
     assert (code, found["verdict"]) == (1, "fail"), found["reasons"]
-    assert found["reasons"] == ["DataStale did not fire within 15 s of injection, nor after"]
+    assert found["reasons"] == ["DataStale did not fire within 15 s of injection, nor later"]
 
 
 def test_with_the_missing_rule_it_is_detected(run: Any) -> None:
