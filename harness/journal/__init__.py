@@ -1,4 +1,4 @@
-"""The journal: one append-only file a run, and the only door between a run and its verdict.
+"""The journal: one append-only file per run, and the judge's only input.
 
-`records` is pure and is what the judge reads; `writer` has the clock and the file.
+`records` is pure, and the judge reads it; `writer` has the clock and the file.
 """

@@ -1,1 +1,1 @@
-"""From somebody's compose file to scenarios that run: `init` writes them, `doctor` examines what of them works."""
+"""From a compose file to scenarios that run: `init` writes them, `doctor` tests whether they can work."""

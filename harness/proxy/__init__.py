@@ -1,1 +1,1 @@
-"""A TCP fault proxy that speaks Toxiproxy's API and stands alone: nothing else of the harness is imported here."""
+"""A TCP fault proxy with Toxiproxy's API. It imports nothing else of the harness."""
