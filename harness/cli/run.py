@@ -173,21 +173,13 @@ def _plan_lines(plan: Plan) -> list[str]:
 
 
 def _expected(plan: Plan) -> list[tuple[str, str]]:
-    from harness.model.units import format_seconds
+    from harness.model.expectations import Guarantee
 
-    expect = plan.scenario.expect
-    rows = [("detected", f"{c.id}: {c.alert} within {format_seconds(c.within)}") for c in expect.detected]
-    if expect.quiet_but is not None:
-        rows.append(("quiet", f"every alert but {', '.join(expect.quiet_but) or 'none'}"))
-    rows += [("stays", f"{c.id}: {c.probe} {_limit(c)}") for c in expect.stays]
-    rows += [
-        ("recovered", f"{c.id}: {c.probe} {_limit(c)} within {format_seconds(c.within)} of {c.since}")
-        for c in expect.recovered
-    ]
-    rows += [("cleared", f"{c.id}: {c.alert} within {format_seconds(c.within)}") for c in expect.cleared]
-    rows += [("flaps", f"{c.id}: {c.alert} fires at most {c.at_most} times") for c in expect.flaps_at_most]
-    checks = plan.stack.integrity if expect.integrity is None else expect.integrity
-    return [*rows, ("integrity", ", ".join(checks) or "nothing")]
+    found = plan.scenario.expect.all_clauses(plan.stack.integrity)
+    named = [clause for clause in found if not isinstance(clause, Guarantee)]
+    guarantees = [clause.id for clause in found if isinstance(clause, Guarantee)]
+    rows = [(c.KIND, c.text if c.id == c.KIND else f"{c.id}: {c.text}") for c in named]
+    return [*rows, (Guarantee.KIND, ", ".join(guarantees) or "nothing")]
 
 
 def _limit(bound: Any) -> str:

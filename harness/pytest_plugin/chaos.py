@@ -184,6 +184,20 @@ class Chaos:
         self._expect("expect_recovered", "recovered", raw, probe)
 
     @plainly
+    def expect_flaps(
+        self, name: str, *, at_most: int, labels: Mapping[str, str] | None = None, id: str | None = None,  # noqa: A002
+    ) -> None:  # fmt: skip
+        """Expect an alert to start firing no more often than that in the whole run."""
+        raw = {"alert": name, "at_most": at_most, "labels": _plain(labels), "id": id}
+        self._expect("expect_flaps", "flaps_at_most", raw, name)
+
+    @plainly
+    def expect(self, kind: str, **fields: Any) -> None:
+        """Expect what a scenario file lists under `expect`: `chaos.expect("stays", probe="up", at_least=1)`."""
+        about = next((value for name, value in fields.items() if name != "id" and isinstance(value, str)), kind)
+        self._expect("expect", kind, fields, about)
+
+    @plainly
     def expect_quiet(self, except_: Sequence[str] = ()) -> None:
         """Expect that no alert fires but those expected and those named here."""
         self._draft.quiet([except_] if isinstance(except_, str) else list(except_))

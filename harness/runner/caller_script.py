@@ -9,11 +9,11 @@ import asyncio
 
 from harness.model.answers import ANSWER_PROBES
 from harness.model.errors import HarnessError
-from harness.model.expectations import OVER_S
+from harness.model.expectations import OVER_S, Clause
 from harness.model.plan import Plan
 from harness.model.scenario import FaultStep
 from harness.runner.script import TICK_S, RunContext, observe
-from harness.runner.settling import Clause, Settling
+from harness.runner.settling import Settling
 
 CONFIRM_WITHIN_S = 8.0
 """How long entering a fault waits for its confirmation. A later one still counts; the judge decides."""

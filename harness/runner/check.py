@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from harness.model.answers import ANSWER_PROBES
 from harness.model.errors import ScenarioError
-from harness.model.expectations import INTEGRITY_CHECKS, Bound, Recovered
+from harness.model.expectations import CLAUSES, INTEGRITY_CHECKS, Bound, Clause, Names, Recovered
 from harness.model.fault import FaultKind
 from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep, Scenario, Target
@@ -26,7 +26,6 @@ from harness.runner.timeline import check_timeline
 
 Problems = Iterator[ScenarioError]
 
-CLAUSES = ("detected", "stays", "recovered", "cleared", "flaps_at_most")
 RESERVED_IDS = (*INTEGRITY_CHECKS, "quiet", "collateral", "ended", "gate", "harness", "death", "judge")
 """Ids of what the judge says of every run; a clause of that id could not be told from it in history."""
 
@@ -202,20 +201,9 @@ class _Checker:
 
     def _expectations(self) -> Problems:
         expect = self._scenario.expect
-        faults = [step.id for step in self._scenario.timeline]
-        for field in ("detected", "cleared", "flaps_at_most"):
-            for index, clause in enumerate(getattr(expect, field)):
-                yield from self._alert(clause.alert, ("expect", field, index, "alert"))
-        yield from self._bounds(("expect", "stays"), expect.stays)
-        yield from self._bounds(("expect", "recovered"), expect.recovered)
         for field in CLAUSES:
             for index, clause in enumerate(getattr(expect, field)):
-                if clause.id in RESERVED_IDS:
-                    message = f"the id {clause.id!r} is that of something which is always judged"
-                    yield self._source.problem(("expect", field, index, "id"), message, "choose another id")
-                fault = getattr(clause, "fault", None)
-                if fault is not None:
-                    yield from self._named("fault id", fault, faults, ("expect", field, index, "fault"))
+                yield from self._clause(clause, ("expect", field, index))
         if expect.quiet is not None and not isinstance(expect.quiet, str):
             for index, name in enumerate(expect.quiet.allow):
                 yield from self._alert(name, ("expect", "quiet", "except", index))
@@ -228,6 +216,30 @@ class _Checker:
                 yield self._source.problem(
                     place, message, f"it does of: {', '.join(self._known.integrity) or 'nothing'}"
                 )
+
+    def _clause(self, clause: Clause, place: Place) -> Problems:
+        if clause.id in RESERVED_IDS:
+            message = f"the id {clause.id!r} is that of something which is always judged"
+            yield self._source.problem((*place, "id"), message, "choose another id")
+        if isinstance(clause, Bound):
+            yield from self._bound(clause, place)
+        for name, field in type(clause).model_fields.items():
+            value = getattr(clause, name)
+            for mark in field.metadata:
+                if isinstance(mark, Names) and value is not None:
+                    yield from self._name_of(mark.what, value, (*place, name))
+
+    def _name_of(self, what: str, name: str, place: Place) -> Problems:
+        """Look up the name in a field of a clause, by what the field says it names."""
+        if what == "alert":
+            yield from self._alert(name, place)
+            return
+        known = {
+            "fault id": [step.id for step in self._scenario.timeline],
+            "probe": tuple(self._known.probe_units),
+            "service": self._known.of_target("service"),
+        }
+        yield from self._named(what, name, known[what], place)
 
     def _sabotage(self) -> Problems:
         recoveries = self._known.stack.recoveries

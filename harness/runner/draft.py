@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from harness.description.yamltree import Tree
 from harness.model.errors import ScenarioError
-from harness.model.expectations import Bound, Cleared, Detected, Expect, Quiet, Recovered
+from harness.model.expectations import CLAUSES, Clause, Expect, Quiet
 from harness.model.nearest import did_you_mean
 from harness.model.plan import Plan, Twin
 from harness.model.scenario import FaultStep, Scenario
@@ -28,13 +28,6 @@ from harness.runner.source import RefusedError, Source
 LONGEST_FAULT_S = 600.0
 """A fault that a test leaves in is taken out after this long, whatever the test does."""
 TO_COME = "to-come"
-_CLAUSES: dict[str, type[BaseModel]] = {
-    "detected": Detected,
-    "stays": Bound,
-    "recovered": Recovered,
-    "cleared": Cleared,
-}
-Clause = Detected | Bound | Recovered | Cleared
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -45,7 +38,7 @@ class Call(Source):
     def problem(self, place: Sequence[str | int], message: str, remedy: str | None = None) -> ScenarioError:
         """Return the error that names the argument."""
         names = [str(part) for part in place if isinstance(part, str)]
-        field = names[-1] if names and names[-1] not in ("timeline", "expect", *_CLAUSES) else None
+        field = names[-1] if names and names[-1] not in ("timeline", "expect", *CLAUSES) else None
         return ScenarioError(message, file=self.file, field=field, remedy=remedy)
 
 
@@ -143,14 +136,16 @@ class Draft:
     def expect(self, method: str, field: str, raw: Mapping[str, Any], about: str) -> Clause:
         """Add a clause. Raises ScenarioError."""
         source = call(f"chaos.{method}")
+        if field not in CLAUSES:
+            raise source.problem((), f"unknown kind of expectation {field!r}", did_you_mean(field, tuple(CLAUSES)))
+        kind = CLAUSES[field]
         given = {name: value for name, value in raw.items() if value is not None}
         given["id"] = self._id(given.get("id"), f"{about}-{field}")
-        if field != "stays":
+        if "fault" in kind.model_fields:
             given["fault"] = self._fault_of(given.get("fault"), source)
-        clause = _read(_CLAUSES[field], given, source)
+        clause = _read(kind, given, source)
         before = getattr(self._plan.scenario.expect, field)
         self._expect({field: (*before, clause)}, source)
-        assert isinstance(clause, Clause)
         return clause
 
     def quiet(self, allowed: Sequence[str]) -> None:

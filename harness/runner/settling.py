@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from harness.model.expectations import Bound, Cleared, Detected, Recovered
+from harness.model.expectations import Clause, Cleared, Detected, Recovered
 from harness.model.plan import Plan
 from harness.model.readings import Alert
 from harness.model.series import Point
@@ -19,7 +19,6 @@ MARGIN_S = 0.5
 LEAST_S = 1.0
 CONTROL_S = 3.0
 """The least that a control is observed after the moment at which its last fault would have been reverted."""
-Clause = Bound | Detected | Recovered | Cleared
 
 
 @dataclass
@@ -109,16 +108,14 @@ class Settling:
             return True  # nothing can rest on this run any more
         if not self._plan.faults_on:
             return now_s >= last_revert_s + max(observe_s, CONTROL_S)
-        expect = self._plan.scenario.expect
-        clauses: list[Clause] = [*expect.detected, *expect.cleared, *expect.recovered]
-        return all(self.content(clause, now_s) for clause in clauses)
+        return all(self.content(clause, now_s) for clause in self._plan.scenario.expect.clauses)
 
     def content(self, clause: Clause, now_s: float) -> bool:
         """Whether a clause is met, or its time is over, or has not begun."""
         if isinstance(clause, Recovered):
             return self._recovered(clause, now_s)
-        if isinstance(clause, Bound):
-            return True
+        if not isinstance(clause, Detected | Cleared):
+            return True  # it has no time of its own
         start_s = self._start_s(clause)
         if start_s is None or now_s >= start_s + clause.within + MARGIN_S:
             return True

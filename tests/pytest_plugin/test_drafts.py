@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from harness.description.stackfile import resolve_stack
 from harness.model.errors import ScenarioError
+from harness.pytest_plugin.chaos import Chaos
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.draft import TO_COME, Draft
 
@@ -23,6 +26,15 @@ def catalogue() -> Catalogue:
 def draft(catalogue: Catalogue) -> Draft:
     settings = {"scenario": "made", "summary": "Made as it goes.", "stack": "reference", "seed": 7}
     return Draft("made", settings, catalogue)
+
+
+FIELDS: dict[str, dict[str, Any]] = {
+    "detected": {"alert": "ObjectStoreSlow", "within": "6s"},
+    "stays": {"probe": "availability", "at_least": 0.99},
+    "recovered": {"probe": "availability", "at_least": 0.99, "within": "6s"},
+    "cleared": {"alert": "ObjectStoreSlow", "within": "6s"},
+    "flaps_at_most": {"alert": "ObjectStoreSlow", "at_most": 2},
+}
 
 
 def test_a_plan_can_be_written_before_anything_is_known(draft: Draft) -> None:
@@ -79,3 +91,21 @@ def test_links_are_those_of_the_first_fault_those_named_or_all(draft: Draft, cat
 def test_what_json_cannot_say_is_refused(draft: Draft) -> None:
     with pytest.raises(ScenarioError, match=r"chaos\.fault: a value cannot be written into a plan"):
         draft.fault("network.latency", SLOW, {"latency": object()}, None, planned=False)
+
+
+def test_every_kind_of_a_scenario_file_can_be_expected(draft: Draft, catalogue: Catalogue) -> None:
+    chaos = Chaos(None, lambda _control: draft, catalogue, None)  # type: ignore[arg-type]  # no stack is started
+    draft.fault("network.latency", SLOW, LATENCY, None, planned=False)
+    chaos.expect_flaps("ObjectStoreSlow", at_most=1)
+    for kind, fields in FIELDS.items():
+        chaos.expect(kind, **fields)
+    expect = draft.plan.scenario.expect
+    assert {name: len(getattr(expect, name)) for name in FIELDS} == {
+        name: 1 + (name == "flaps_at_most") for name in FIELDS
+    }
+    assert [(c.id, c.at_most) for c in expect.flaps_at_most] == [
+        ("ObjectStoreSlow-flaps_at_most", 1),
+        ("ObjectStoreSlow-flaps_at_most-2", 2),
+    ]
+    with pytest.raises(ScenarioError, match="unknown kind of expectation 'flaps'"):
+        chaos.expect("flaps", alert="ObjectStoreSlow", at_most=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.model.answers import ANSWER_PROBES
 from harness.model.errors import ScenarioError
-from harness.model.expectations import Bound
+from harness.model.expectations import AlertClause, Bound
 from harness.model.scenario import Scenario
 from harness.onboarding.doctor.findings import Finding
 from harness.runner.catalogue import Catalogue, Faults
@@ -54,11 +54,12 @@ def _missing(scenario: Scenario, catalogue: Catalogue, backend: str, broken: Map
         for name in (*catalogue.links_of(step), step.target.service or ""):
             if name in broken:
                 yield f"{broken[name].area} {name}: {broken[name].says}"
-    for clause in (*scenario.steady_state, *scenario.expect.stays, *scenario.expect.recovered):
-        if isinstance(clause, Bound) and clause.probe not in ANSWER_PROBES and clause.probe in broken:
-            yield f"probe {clause.probe}: {broken[clause.probe].says}"
+    for clause in (*scenario.steady_state, *scenario.expect.clauses):
+        probe = clause.probe if isinstance(clause, Bound) else None
+        if probe is not None and probe not in ANSWER_PROBES and probe in broken:
+            yield f"probe {probe}: {broken[probe].says}"
     expect = scenario.expect
-    named = {clause.alert for clauses in (expect.detected, expect.cleared, expect.flaps_at_most) for clause in clauses}
+    named = {clause.alert for clause in expect.clauses if isinstance(clause, AlertClause)}
     for name in sorted(named & set(broken)):
         yield f"alert {name}: {broken[name].says}"
     if named or expect.quiet is not None:
