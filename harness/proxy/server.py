@@ -29,7 +29,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class ProxyServer:
-    """A fault proxy; `portable` keeps it to what every platform has, `eager` makes it answer faster.
+    """A fault proxy; `portable` uses no epoll or splice, `spin` makes round trips faster.
 
     `start` and `stop` run it in a thread; `serve` runs it in the calling thread.
     """
@@ -42,10 +42,10 @@ class ProxyServer:
         seed: int | None = None,
         metrics: bool = False,
         portable: bool = False,
-        eager: bool = False,
+        spin: bool = False,
     ) -> None:
         self.seed = int.from_bytes(os.urandom(8)) >> 11 if seed is None else seed
-        self.loop = Loop(portable=portable, eager=eager)
+        self.loop = Loop(portable=portable, spin=spin)
         self.pipes = PipePool(portable=portable)
         self.resolver = Resolver(self.loop.now, self.loop.post)
         self.registry = ProxyRegistry(self.loop, self.pipes, self.resolver, self.seed)
@@ -143,7 +143,7 @@ def serve(
     with contextlib.suppress(OSError, ValueError):  # as many descriptors as allowed
         resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     try:
-        server = ProxyServer(host=host, port=port, seed=seed, metrics=metrics, eager=True)
+        server = ProxyServer(host=host, port=port, seed=seed, metrics=metrics, spin=True)
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         return _invalid(f"cannot listen at {host}:{port}: {reason}; choose --host and --port (0 takes a free port)")

@@ -4,12 +4,16 @@ Which connections it affects is a seeded choice by the connection's ordinal, so 
 keeps those already affected and adds others. What it does to their bytes is up to a stage (`toxics/stage.py`).
 """
 
-import hashlib
 import struct
 from functools import lru_cache
 from typing import Any
 
 from harness.proxy.leases import Expiry
+
+try:
+    from _blake2 import blake2b  # the same as hashlib's, without loading OpenSSL: 4 MB in every proxy
+except ImportError:
+    from hashlib import blake2b
 
 UPSTREAM, DOWNSTREAM = "upstream", "downstream"
 FLIPS_KEPT = 256
@@ -70,7 +74,7 @@ class SeededChoice:
     __slots__ = ("_key",)
 
     def __init__(self, seed: int, *names: str) -> None:
-        digest = hashlib.blake2b(str(seed).encode(), digest_size=32)
+        digest = blake2b(str(seed).encode(), digest_size=32)
         for name in names:
             raw = name.encode("utf-8", "surrogatepass")
             digest.update(len(raw).to_bytes(4, "little") + raw)
@@ -78,7 +82,7 @@ class SeededChoice:
 
     def raw(self, ordinal: int, place: int) -> bytes:
         """64 bytes for a connection and a place in its stream."""
-        return hashlib.blake2b(_PLACE.pack(ordinal, place), key=self._key).digest()
+        return blake2b(_PLACE.pack(ordinal, place), key=self._key).digest()
 
     def unit(self, ordinal: int, place: int = 0) -> float:
         """A number in [0, 1) for a connection and a place in its stream."""
@@ -91,7 +95,7 @@ class SeededChoice:
 
 @lru_cache(maxsize=256)
 def _cached_draws(key: bytes, ordinal: int, place: int) -> tuple[int, ...]:
-    return _DRAWS.unpack(hashlib.blake2b(_PLACE.pack(ordinal, place), key=key).digest())
+    return _DRAWS.unpack(blake2b(_PLACE.pack(ordinal, place), key=key).digest())
 
 
 class ToxicCounts:

@@ -82,7 +82,7 @@ def test_a_file_that_is_none(tmp_path: Path, text: str) -> None:
     command = [sys.executable, "-m", "harness.proxy", "serve", "--port", "0", "--config", str(config)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("harness proxy serve: ")
+    assert done.stderr.startswith(f"harness proxy serve: cannot load {config}: ")
 
 
 def test_a_taken_port() -> None:
@@ -90,7 +90,17 @@ def test_a_taken_port() -> None:
         command = [sys.executable, "-m", "harness.proxy", "serve", "--port", str(taken.getsockname()[1])]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert "in use" in done.stderr
+    assert "in use; choose" in done.stderr
+
+
+def test_an_api_address_given_by_name() -> None:
+    command = [sys.executable, "-m", "harness.proxy", "serve", "--port", "0", "--host", "no-such-host.invalid"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "harness proxy serve: cannot listen at no-such-host.invalid:0: lookup no-such-host.invalid: no such host; "
+        "choose --host and --port (0 takes a free port)\n"
+    )
 
 
 def test_it_dies_with_its_parent() -> None:
@@ -120,10 +130,22 @@ def test_it_does_not_begin_when_its_parent_is_another_than_it_was_told() -> None
 
 
 def test_it_starts_light() -> None:
-    heavy = ("asyncio", "aiohttp", "pydantic", "numpy", "http", "email", "click", "harness.model")
+    heavy = ("asyncio", "dataclasses", "inspect", "_hashlib", "http", "email", "harness.model")
     code = f"import sys, harness.proxy.server; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_it_needs_the_standard_library_only() -> None:
+    """It runs in containers that have a plain Python and nothing else."""
+    code = """
+import sys
+before = set(sys.modules)
+import harness.proxy.server
+print({name.partition(".")[0] for name in set(sys.modules) - before} - sys.stdlib_module_names)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "{'harness'}\n"
 
 
 def test_out_of_descriptors_it_goes_on(upstream: Callable[..., Upstream]) -> None:
