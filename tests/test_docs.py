@@ -10,8 +10,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from harness.description.stackfile import load_stack
+from harness.model.alertsources import AlertSource
+from harness.model.probekinds import PROBE_KINDS
+from harness.model.stack import DatasetSpec, Integrity, KeyspaceSpec, LocalCommand, ServiceFields, StackFields
 from harness.probes.request_file import read_requests
 
 ROOT = Path(__file__).parents[1]
@@ -137,6 +141,35 @@ def test_every_example_of_a_stack_description_is_valid(page: str, tmp_path: Path
         file = tmp_path / "compose.yaml"
         file.write_text(re.sub(r"(?<!\$)\$\{secret", "$${secret", text), "utf-8")
         load_stack(file)
+
+
+def field_names(model: type[BaseModel]) -> set[str]:
+    """The names as a file has them."""
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def missing_on(page: str, fields: set[str]) -> list[str]:
+    spelt = "".join(re.findall(r"`[^`]*`", (ROOT / "docs" / page).read_text("utf-8")))
+    return sorted(name for name in fields if not re.search(rf"\b{name}\b", spelt))
+
+
+@pytest.mark.parametrize(
+    "model", [StackFields, ServiceFields, LocalCommand, Integrity, DatasetSpec, KeyspaceSpec, AlertSource]
+)
+def test_every_field_of_a_stack_description_is_on_its_page(model: type[BaseModel]) -> None:
+    assert missing_on("stack-description.md", field_names(model)) == []
+
+
+@pytest.mark.parametrize("kind", sorted(PROBE_KINDS))
+def test_every_field_of_a_probe_is_on_its_page(kind: str) -> None:
+    assert missing_on("probes.md", field_names(PROBE_KINDS[kind])) == []
+
+
+def test_every_option_of_pytest_is_on_its_page(pytestconfig: pytest.Config) -> None:
+    page = (ROOT / "docs" / "pytest.md").read_text("utf-8")
+    declared = {name for name in vars(pytestconfig.option) if name.startswith("harness_")}
+    assert declared
+    assert declared == {f"harness_{name}" for name in re.findall(r"`--harness-(\w+)", page)}
 
 
 def test_every_example_of_requests_is_valid(tmp_path: Path) -> None:
