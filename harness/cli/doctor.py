@@ -13,7 +13,7 @@ from harness.cli.options import json_option
 from harness.cli.tables import plain_table
 
 if TYPE_CHECKING:
-    from harness.onboarding.doctor.findings import Finding
+    from harness.onboarding.doctor.checks import Finding
 
 
 @click.command()
@@ -38,8 +38,8 @@ def doctor(
     Exit codes: 0 all works, 1 something does not, 2 invalid input, 4 the engine or the stack cannot be reached.
     """
     from harness.description.stackfile import resolve_stack
-    from harness.onboarding.doctor.doctor import ExaminationRequest, examine
-    from harness.onboarding.doctor.findings import all_well
+    from harness.onboarding.doctor.checks import all_well
+    from harness.onboarding.doctor.examine import ExaminationRequest, examine
 
     description = resolve_stack(stack)
     runs_on = backend or ("local" if attach is None else "compose")

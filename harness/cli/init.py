@@ -12,8 +12,8 @@ from harness.cli.exit_codes import PASS
 from harness.cli.tables import plain_table
 
 if TYPE_CHECKING:
-    from harness.onboarding.discovery.guesses import Found
-    from harness.onboarding.discovery.written import Discovery
+    from harness.onboarding.discovery.output import Discovery
+    from harness.onboarding.discovery.services import Found
 
 
 @click.command()
@@ -29,9 +29,8 @@ def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_
 
     Writes compose.harness.yaml and scenarios/, and changes no file that is there.
     """
-    from harness.onboarding.discovery.compose_project import read_project
-    from harness.onboarding.discovery.files import stale, write_all
-    from harness.onboarding.discovery.written import MARK, discover
+    from harness.onboarding.discovery.output import MARK, discover, stale, write_all
+    from harness.onboarding.discovery.project import read_project
     from harness.runner.catalogue import Faults
 
     project = read_project(path, files, ask_engine=not no_engine)

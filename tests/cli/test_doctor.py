@@ -8,10 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import harness.onboarding.doctor.ground
 import pytest
 from calling import Called, Harness
-
-import harness.onboarding.doctor.ground
 
 STACK = Path(__file__).parent / "doctor_stack"
 SCENARIO = """\

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.onboarding.discovery.compose_project import read_project
-from harness.onboarding.discovery.guesses import Found, guess_all
-from harness.onboarding.discovery.yamltext import flow
+from harness.onboarding.discovery.output import flow
+from harness.onboarding.discovery.project import read_project
+from harness.onboarding.discovery.services import Found, guess_all
 
 
 def guessed(folder: Path, services: dict[str, Any]) -> dict[str, Found]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.model.errors import HarnessError, ScenarioError
-from harness.onboarding.discovery.compose_project import find_files, read_project
-from harness.onboarding.discovery.guesses import guess_all
+from harness.onboarding.discovery.project import find_files, read_project
+from harness.onboarding.discovery.services import guess_all
 
 WEB = "services: {web: {image: nginx}}\n"
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.description.yamltree import Path_
-from harness.onboarding.discovery.compose_project import Project
-from harness.onboarding.discovery.mounted import config_files, form_of, text_of
+from harness.onboarding.discovery.config_files import config_files, form_of, text_of
+from harness.onboarding.discovery.project import Project
 
 SCHEMES: Mapping[str, int] = {
     "http": 80, "https": 443, "grpc": 50051, "postgres": 5432, "postgresql": 5432, "mysql": 3306, "mariadb": 3306,

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.model.fault import FaultKind
-from harness.onboarding.discovery.candidates import Candidate
-from harness.onboarding.discovery.guesses import Found
-from harness.onboarding.discovery.mounted import Rule, Timing
+from harness.onboarding.discovery.config_files import Rule, Timing
+from harness.onboarding.discovery.probes import Candidate
+from harness.onboarding.discovery.services import Found
 
 MOST_OF_A_KIND = 4
 MOST_ALERTS = 8

@@ -1,13 +1,14 @@
-"""The compose project in a folder: its files found, read, and held against what a compose command says of them.
+"""The compose project in a folder: its files found, read, and compared with what a compose command makes of them.
 
-Our own reading knows where everything was written, and is there without an engine; the command's `config` is compose's
-own word, and wins where it can be had. What neither could see is noted.
+Our own parser knows where everything is written, and needs no engine; where a compose command is installed, its
+`config` takes precedence. What neither could read becomes a note.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,51 @@ def _filled(composed: Composed, path: Path_, value: Any, notes: list[str]) -> An
         problem: StackError = composed.tree.error(path, str(error))
         notes.append(str(problem))
         return value
+
+
+_PLAIN_YAML = (".yaml", ".yml")
+
+
+def setting(project: Project, service: str, *keys: str, secret: bool = True) -> str | None:
+    """Return how to write the first of these variables of a service; None where it has none of them.
+
+    What is no secret, such as a database's name, is written as it is, wherever it lies.
+    """
+    for key in keys:
+        path = ("services", service, "environment", key)
+        if key not in (project.services[service].get("environment") or {}):
+            continue
+        written = project.written(path)
+        if not secret:
+            return literal(str(project.services[service]["environment"][key]))
+        if Path(project.composed.tree.file_of(path)).suffix not in _PLAIN_YAML or written is None:
+            return f"$${{secret:{key}}}"
+        return str(written)
+    return None
+
+
+def literal(value: str) -> str:
+    """Return a text in which compose expands no variable."""
+    return value.replace("$", "$$")
+
+
+def written_texts(project: Project, service: str) -> Iterator[str]:
+    """Yield every text of a service's environment and command as it stands in the compose files, with its variables."""
+    tree = project.composed.tree
+    base = ("services", service)
+    for key in project.services[service].get("environment") or {}:
+        path = (*base, "environment", key)
+        value = project.written(path)
+        if isinstance(value, str) and Path(tree.file_of(path)).suffix in _PLAIN_YAML:
+            yield value
+    for key in ("command", "entrypoint"):
+        value = project.written((*base, key))
+        for word in value if isinstance(value, list) else [value]:
+            if isinstance(word, str):
+                yield word
+
+
+def found_in(project: Project, pattern: re.Pattern[str]) -> list[re.Match[str]]:
+    """Return every match in what is written of any service, in the order of the services."""
+    texts = [text for service in project.services for text in written_texts(project, service)]
+    return [match for text in texts for match in pattern.finditer(text)]

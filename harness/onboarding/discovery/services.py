@@ -1,25 +1,27 @@
-"""What is known, and what is guessed, of each service: its kind, ports, health, node, and whom it talks to.
+"""What is known, and what is guessed, of each service: its kind, ports, health check, node, and whom it talks to.
 
-Everything carries why it is believed. What the files say outright is no guess; what is usual for such a program is one.
+Every value carries the reason for it. What the files state is certain; what is usual for such a program is a guess. The
+Dockerfile that builds an image counts as one of the files.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from harness.description.stackfile import container_ports
 from harness.model.stack import ServiceFields
 from harness.onboarding.discovery.addresses import AddressReference, seen
-from harness.onboarding.discovery.compose_project import Project
-from harness.onboarding.discovery.dockerfile import Built, read_dockerfile
+from harness.onboarding.discovery.config_files import named_volumes
 from harness.onboarding.discovery.kinds import Kind, kind_of, usual_image
-from harness.onboarding.discovery.mounted import named_volumes
+from harness.onboarding.discovery.project import Project
 
 _FLAG = re.compile(r"(?:^|\s)(?:--port|--http-port|--serve-port|--server\.port|-p)[= ](\d{2,5})(?=\s|$)")
 _LISTENS = "--bind|-b|--listen|--addr|--address|--http-address|--web\\.listen-address|--host"
@@ -218,3 +220,69 @@ def _node(project: Project, name: str, body: Mapping[str, Any]) -> Guess | None:
             where = project.place(("services", name, "deploy", "placement"))
             return Guess(match[1], f"its placement says so ({where})", sure=True)
     return None
+
+
+LARGEST_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The last stage of a Dockerfile."""
+
+    image: str = ""
+    command: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    environment: Mapping[str, str] | None = None
+    health: str = ""
+    file: str | None = None
+
+
+def read_dockerfile(folder: Path, build: Any) -> Built:
+    """Read the Dockerfile of a service's `build`; nothing is known where there is none that can be read."""
+    if not build:
+        return Built()
+    given = build if isinstance(build, dict) else {"context": build}
+    if "dockerfile_inline" in given:
+        return _last_stage(str(given["dockerfile_inline"]), "dockerfile_inline")
+    file = folder / str(given.get("context") or ".") / str(given.get("dockerfile") or "Dockerfile")
+    try:
+        if file.stat().st_size > LARGEST_BYTES:
+            return Built()
+        return _last_stage(file.read_text("utf-8", errors="replace"), str(file))
+    except (OSError, ValueError):
+        return Built()
+
+
+def _last_stage(text: str, file: str) -> Built:
+    image, health = "", ""
+    entry: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    ports: list[int] = []
+    environment: dict[str, str] = {}
+    for line in re.sub(r"\\\s*\n", " ", text).splitlines():
+        word, _, rest = line.strip().partition(" ")
+        rest = rest.strip()
+        match word.upper():
+            case "FROM":
+                image = next((part for part in rest.split() if not part.startswith("--")), "")
+                entry, command, health, ports, environment = (), (), "", [], {}
+            case "ENTRYPOINT":
+                entry = _argv(rest)
+            case "CMD":
+                command = _argv(rest)
+            case "EXPOSE":
+                ports += [int(port) for port in re.findall(r"\b(\d{1,5})(?:/tcp)?(?=\s|$)", rest)]
+            case "ENV":
+                environment |= dict(re.findall(r"([A-Za-z_]\w*)[= ]\"?([^\s\"]+)", rest))
+            case "HEALTHCHECK":
+                health = rest
+    return Built(image, (*entry, *command), tuple(ports), environment, health, file)
+
+
+def _argv(rest: str) -> tuple[str, ...]:
+    try:
+        if rest.startswith("["):
+            return tuple(str(word) for word in json.loads(rest))
+        return tuple(shlex.split(rest))
+    except ValueError:
+        return ()

@@ -1,22 +1,54 @@
-"""What was observed of a stack, held against its description: services, probes, alert sources, links, scenarios."""
+"""What was observed of a running stack, compared with its description: one finding for each thing that was checked."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import aiohttp
 
+from harness.model.answers import ANSWER_PROBES
 from harness.model.backend import Backend, ServiceStatus
-from harness.model.errors import HarnessError
+from harness.model.errors import HarnessError, ScenarioError
+from harness.model.expectations import AlertClause, Bound
 from harness.model.link import Link
 from harness.model.readings import AlertsSeen, Reading
+from harness.model.scenario import Scenario
 from harness.model.stack import AlertSource, StackDescription
 from harness.model.units import Unit
-from harness.onboarding.doctor.findings import Finding
 from harness.onboarding.doctor.observing import Observed
 from harness.probes.http import NoAnswerError, get, read_json
+from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.check import check
+from harness.runner.load import Loaded, load_each
+from harness.runner.stacks import with_stacks
 from harness.seams import Seams
+
+State = Literal["ok", "wrong", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing: its area and name, whether it works, what was seen, and what would help. A note fails nothing."""
+
+    area: str
+    name: str
+    state: State
+    says: str
+    remedy: str | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return asdict(self)
+
+
+def all_well(findings: Iterable[Finding]) -> bool:
+    """Whether nothing was found that does not work."""
+    return all(finding.state != "wrong" for finding in findings)
+
 
 ROUND_TRIP_S = 2.0
 MOST_ALERTS_SHOWN = 5
@@ -185,3 +217,55 @@ async def _link(planned: Link, stack: StackDescription, backend: Backend, seams:
 def unusable(findings: Sequence[Finding]) -> Mapping[str, Finding]:
     """Return what does not work, by the name that scenarios have for it."""
     return {finding.name: finding for finding in findings if finding.state == "wrong"}
+
+
+def scenarios(paths: Sequence[Path], stack: str, backend: str, broken: Mapping[str, Finding]) -> list[Finding]:
+    """Say of every scenario whether it can run on this stack as it is now. Raises ScenarioError for no path."""
+    if not paths:
+        return []
+    loaded, wrong = load_each(paths)
+    found, unknown = with_stacks(loaded, stack)
+    refused = [_refused(problem) for problem in (*wrong, *unknown)]
+    return [*refused, *(finding for item, catalogue in found for finding in _one(item, catalogue, backend, broken))]
+
+
+def _refused(problem: ScenarioError) -> Finding:
+    name = Path(problem.file).name if problem.file else "scenarios"
+    return Finding("scenario", name, "wrong", str(problem))
+
+
+def _one(item: Loaded, catalogue: Catalogue, backend: str, broken: Mapping[str, Finding]) -> Iterator[Finding]:
+    problems = check(item, catalogue)
+    missing = [str(problem) for problem in problems]
+    if not problems:
+        missing = list(dict.fromkeys(_missing(item.scenario, catalogue, backend, broken)))
+    if missing:
+        yield Finding("scenario", item.name, "wrong", "; ".join(missing))
+    elif not item.scenario.expect.clauses and item.scenario.expect.quiet is None:
+        told = "it expects nothing, so that it judges next to nothing"
+        yield Finding(
+            "scenario", item.name, "note", told, "say under `expect` what must stay, come back, or be noticed"
+        )
+    else:
+        yield Finding("scenario", item.name, "ok", "nothing is missing")
+
+
+def _missing(scenario: Scenario, catalogue: Catalogue, backend: str, broken: Mapping[str, Finding]) -> Iterator[str]:
+    for step in scenario.timeline:
+        if backend == "local" and getattr(Faults()[step.fault], "in_containers", False):
+            yield f"{step.fault} needs containers: --backend compose"
+        for name in (*catalogue.links_of(step), step.target.service or ""):
+            if name in broken:
+                yield f"{broken[name].area} {name}: {broken[name].says}"
+    for clause in (*scenario.steady_state, *scenario.expect.clauses):
+        probe = clause.probe if isinstance(clause, Bound) else None
+        if probe is not None and probe not in ANSWER_PROBES and probe in broken:
+            yield f"probe {probe}: {broken[probe].says}"
+    expect = scenario.expect
+    named = {clause.alert for clause in expect.clauses if isinstance(clause, AlertClause)}
+    for name in sorted(named & set(broken)):
+        yield f"alert {name}: {broken[name].says}"
+    if named or expect.quiet is not None:
+        for source in catalogue.stack.alert_sources:
+            if source.name in broken:
+                yield f"alert source {source.name}: {broken[source.name].says}"

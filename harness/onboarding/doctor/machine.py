@@ -12,7 +12,7 @@ from typing import Any
 from harness.backends.local.owners import zygotes
 from harness.backends.local.preflight import LEAST_FREE_BYTES
 from harness.onboarding.discovery.engine_view import compose_command
-from harness.onboarding.doctor.findings import Finding
+from harness.onboarding.doctor.checks import Finding
 
 ENOUGH_FOR_IMAGES_BYTES = 2 * 1024**3
 

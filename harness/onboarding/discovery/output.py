@@ -1,10 +1,11 @@
-"""What `harness init` writes: the override with the `x-harness` block, and the first scenarios, as text.
+"""What `harness init` writes: the override with the `x-harness` block, and the first scenarios.
 
-Texts and paths only; putting them on the disk, and leaving alone what lies there, is done in `files` beside this.
+Files that exist are left alone: nothing at all is written then, unless `init` wrote them and `--force` is given.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -14,14 +15,14 @@ from typing import Any
 
 import jinja2
 
+from harness.model.errors import ScenarioError
 from harness.model.fault import FaultKind
 from harness.model.link import Link
-from harness.onboarding.discovery.candidates import Candidate, candidates
-from harness.onboarding.discovery.compose_project import Project
-from harness.onboarding.discovery.guesses import Found, Guess, guess_all
-from harness.onboarding.discovery.mounted import USUAL, Rule, Timing, alert_rules, config_files, timing
-from harness.onboarding.discovery.starters import Ground, starters
-from harness.onboarding.discovery.yamltext import comment, flow, literal
+from harness.onboarding.discovery.config_files import USUAL, Rule, Timing, alert_rules, config_files, timing
+from harness.onboarding.discovery.first_scenarios import Ground, starters
+from harness.onboarding.discovery.probes import Candidate, candidates
+from harness.onboarding.discovery.project import Project, literal
+from harness.onboarding.discovery.services import Found, Guess, guess_all
 
 MARK = "# Written by `harness init`"
 """How a file of ours begins; nothing else is ever overwritten."""
@@ -171,3 +172,76 @@ def _service(found: Found) -> dict[str, Any]:
 
 def _why(guess: Guess) -> str:
     return comment(guess.why if guess.sure else f"guess: {guess.why}")
+
+
+LONGEST_MARK = 200
+
+
+def write_all(folder: Path, files: Mapping[str, str], mark: str, *, force: bool) -> list[Path]:
+    """Write the files into a folder; return their paths. Raises ScenarioError before the first one is written."""
+    paths = {folder / name: text for name, text in files.items()}
+    there = [path for path in paths if path.exists() or path.is_symlink()]
+    foreign = [path for path in there if not _is_ours(path, mark)]
+    if foreign:
+        remedy = "it was not written by init and is left alone: move it away, or write elsewhere with --out"
+        raise ScenarioError(f"there is a file already{_others(foreign)}", file=str(foreign[0]), remedy=remedy)
+    if there and not force:
+        remedy = "write those that init wrote anew with --force, which loses what was edited in them, or use --out"
+        raise ScenarioError(f"there is a file already{_others(there)}", file=str(there[0]), remedy=remedy)
+    try:
+        for path, text in paths.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+    except OSError as error:
+        raise ScenarioError(f"cannot be written: {error.strerror}", file=str(error.filename or folder)) from error
+    return list(paths)
+
+
+def _others(paths: list[Path]) -> str:
+    return f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+
+
+def _is_ours(path: Path, mark: str) -> bool:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return path.is_file() and not path.is_symlink() and file.readline(LONGEST_MARK).startswith(mark)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def stale(folder: Path, files: Mapping[str, str], mark: str) -> list[Path]:
+    """Return what an earlier init wrote beside these files and this one did not; it is left alone all the same."""
+    beside = {(folder / name).parent for name in files if "/" in name}
+    endings = {"".join(Path(name).suffixes) for name in files}
+    found = [path for place in sorted(beside) for path in sorted(place.iterdir())]
+    known = {folder / name for name in files}
+    return [p for p in found if p not in known and "".join(p.suffixes) in endings and _is_ours(p, mark)]
+
+
+_PLAIN = re.compile(r"(?:\.{0,2}/|[A-Za-z_])[\w./@+ >()%-]*[\w./%)]|[A-Za-z_]")
+_TYPED = re.compile(r"(?i)true|false|yes|no|on|off|null|y|n|\.inf|\.nan")
+_DURATION = re.compile(r"\d+(\.\d+)?(us|ms|s|min|h|d)( event)?")
+
+
+def flow(value: Any) -> str:
+    """Return a value as one line of YAML."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{flow(str(key))}: {flow(inside)}" for key, inside in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(flow(inside) for inside in value) + "]"
+    if isinstance(value, str):
+        return quoted(value)
+    return json.dumps(value)
+
+
+def quoted(value: str) -> str:
+    """Return a text, in quotes where it could be read as anything else."""
+    plain = _PLAIN.fullmatch(value) and not _TYPED.fullmatch(value) and ": " not in value and " #" not in value
+    if plain or _DURATION.fullmatch(value):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def comment(value: str) -> str:
+    """Return a text that fits into a comment: one line, printable."""
+    return " ".join("".join(c if c.isprintable() else " " for c in value).split())

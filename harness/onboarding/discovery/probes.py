@@ -1,0 +1,260 @@
+"""Candidates for probes of the services that were found, by kind; `harness doctor` tries each of them.
+
+Read-only ones: health paths, database queries, keys, objects, Prometheus' targets, MLflow's registry, Airflow's runs. A
+candidate has the bound that a healthy service keeps, where one is known, so that first scenarios can use it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.onboarding.discovery.config_files import config_files, text_of
+from harness.onboarding.discovery.project import Project, found_in, setting, written_texts
+from harness.onboarding.discovery.services import Found
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A probe: its name, what is written of it, the service that it is about, why, and the bound that is good."""
+
+    name: str
+    spec: Mapping[str, Any]
+    service: str
+    why: str
+    good: Mapping[str, Any] = field(default_factory=dict)
+    ages: bool = False
+    """Whether it tells how old something is."""
+    sure: bool = False
+
+
+def candidates(project: Project, services: Mapping[str, Found]) -> list[Candidate]:
+    """Return the probes that may be had, in the order of the services."""
+    found: dict[str, Candidate] = {}
+    for service in services.values():
+        if service.job:
+            continue
+        own = [*_up(project, service), *of_tool(project, service), *of_store(project, service, services)]
+        if not any(candidate.good for candidate in own):
+            own.insert(0, _runs(service))
+        for candidate in own:
+            found.setdefault(candidate.name, candidate)
+    return list(found.values())
+
+
+def name_of(service: str, ending: str) -> str:
+    """Return a probe's name: the service's, and what is measured."""
+    return f"{re.sub(r'[^A-Za-z0-9]+', '_', service).strip('_')}_{ending}"
+
+
+def _up(project: Project, service: Found) -> Iterator[Candidate]:
+    """Whether it answers on its health path, and how fast."""
+    health = service.health
+    path = health.value.get("http") if health is not None else None
+    if health is None or path is None:
+        return
+    access = {"url": f"http://{service.address}{path}", **as_neighbour(project, service)}
+    spec = {"http": access, "summary": f"1 while {service.name} answers {path}"}
+    yield Candidate(name_of(service.name, "up"), spec, service.name, health.why, {"at_least": 1}, sure=health.sure)
+    if service.kind.what in ("serving", "gateway"):
+        spec = {"http": {**access, "read": "latency"}, "summary": f"How long {service.name} takes to answer {path}"}
+        why = "what its users wait for is another request, which only you can write: `method`, `body`"
+        yield Candidate(name_of(service.name, "latency"), spec, service.name, why)
+
+
+def as_neighbour(project: Project, service: Found) -> dict[str, Any]:
+    """Return the headers that a service asks for which only answers to names that it knows."""
+    line = str(project.services[service.name].get("command") or "")
+    picky = "MLFLOW_SERVER_ALLOWED_HOSTS" in service.environment or "--allowed-hosts" in line
+    return {"headers": {"Host": service.address}} if picky else {}
+
+
+def _runs(service: Found) -> Candidate:
+    """What the engine says of it: where nothing better can be asked."""
+    if service.checks_itself:
+        spec = {"container": {"service": service.name, "read": "healthy"}}
+        why, name = "what compose's own health check of it says; in containers only", name_of(service.name, "healthy")
+    else:
+        spec = {"container": {"service": service.name, "read": "up"}}
+        why, name = "whether its container runs, which is little; in containers only", name_of(service.name, "runs")
+    return Candidate(name, spec, service.name, why, {"at_least": 1}, sure=True)
+
+
+S3_KINDS = ("minio", "rclone", "localstack", "seaweedfs")
+_BUCKET = re.compile(r"s3a?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?=[/\s\"']|$)")
+_BUCKET_NAMES = re.compile(r"(^|_)BUCKET(_NAME)?$")
+_PASSWORD = re.compile(r"--requirepass[= ]+(\S+)")
+_VIEW = re.compile(r"FeatureView\(\s*name\s*=\s*[\"']([\w.-]+)[\"']")
+_PROJECT = re.compile(r"^project:\s*([\w.-]+)\s*$", re.MULTILINE)
+_KEYS_READ = ("AWS_ACCESS_KEY_ID", "MINIO_ROOT_USER", "MINIO_ACCESS_KEY", "S3_ACCESS_KEY")
+_KEYS_SECRET = ("AWS_SECRET_ACCESS_KEY", "MINIO_ROOT_PASSWORD", "MINIO_SECRET_KEY", "S3_SECRET_KEY")
+MOST_BUCKETS = 3
+
+
+def of_store(project: Project, service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
+    """Yield the probes into one service that keeps data."""
+    if service.port is None:
+        return
+    if service.kind.name == "postgres":
+        yield from _postgres(project, service)
+    elif service.kind.name == "redis":
+        yield from _redis(project, service, services)
+    elif service.kind.name in S3_KINDS:
+        yield from _s3(project, service, services)
+
+
+def _postgres(project: Project, service: Found) -> Iterator[Candidate]:
+    url = _database_url(project, service)
+    if url is None:
+        user = setting(project, service.name, "POSTGRES_USER", secret=False) or "postgres"
+        password = setting(project, service.name, "POSTGRES_PASSWORD")
+        database = setting(project, service.name, "POSTGRES_DB", secret=False) or user
+        login = user if password is None else f"{user}:{password}"
+        url = f"postgresql://{login}@{service.address}/{database}"
+    spec = {"sql": {"url": url, "query": "SELECT 1"}, "summary": f"1 while {service.name} answers a query"}
+    why = "a query that any database answers; better is one that tells whether work goes on, such as a count of rows"
+    yield Candidate(name_of(service.name, "answers"), spec, service.name, why, {"at_least": 1})
+
+
+def _database_url(project: Project, service: Found) -> str | None:
+    """Return the URL by which another service knows this database, as it is written there."""
+    pattern = re.compile(
+        rf"postgres(?:ql)?(?:\+\w+)?://(?P<login>[^@\s]+)@{re.escape(service.name)}(?P<rest>(:\d+)?/[\w-]+)(?=[\s\"'?]|$)"
+    )
+    match = next(iter(found_in(project, pattern)), None)
+    if match is None:
+        return None
+    rest = (
+        match["rest"]
+        if match["rest"].startswith(":")
+        else f":{service.port.value if service.port else 5432}{match['rest']}"
+    )
+    return f"postgresql://{match['login']}@{service.name}{rest}"
+
+
+def _redis(project: Project, service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
+    access: dict[str, Any] = {"service": service.name}
+    password = setting(project, service.name, "REDIS_PASSWORD", "VALKEY_PASSWORD")
+    if password is None:
+        line = " ".join(written_texts(project, service.name))
+        match = _PASSWORD.search(line)
+        password = match[1] if match else None
+    if password is not None:
+        access["password"] = password
+    spec = {"redis": {**access, "keys": "*", "read": "count"}, "summary": f"How many keys {service.name} holds"}
+    why = "every key is counted: narrow the pattern to what matters, such as features:*"
+    yield Candidate(name_of(service.name, "keys"), spec, service.name, why, {"at_least": 0})
+    yield from _feast(project, service, services, access)
+
+
+def _feast(
+    project: Project, service: Found, services: Mapping[str, Found], access: Mapping[str, Any]
+) -> Iterator[Candidate]:
+    for user in services.values():
+        texts = [text_of(file) for file in config_files(project.services[user.name], project.folder)]
+        store = next((match for text in texts if "online_store" in text and (match := _PROJECT.search(text))), None)
+        if store is None:
+            continue
+        for view in dict.fromkeys(name for text in texts for name in _VIEW.findall(text)):
+            spec = {"feast": {**access, "project": store[1], "view": view}, "summary": f"Age of {view}'s rows"}
+            why = f"feature_store.yaml and the view {view} are mounted by {user.name}"
+            yield Candidate(name_of(view, "age"), spec, service.name, why, ages=True)
+
+
+def _s3(project: Project, service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
+    keys = _keys(project, service, services)
+    named = [match[1] for match in found_in(project, _BUCKET)]
+    for other in services.values():
+        named += [value for key, value in other.environment.items() if _BUCKET_NAMES.search(key) and value]
+    for bucket in list(dict.fromkeys(named))[:MOST_BUCKETS]:
+        access = {"service": service.name, "bucket": bucket, "prefix": "", **keys}
+        why = f"the bucket {bucket} is named in these files; a prefix says more"
+        spec = {"s3": {**access, "read": "count"}, "summary": f"How many objects {bucket} holds"}
+        yield Candidate(name_of(bucket, "objects"), spec, service.name, why, {"at_least": 0})
+        spec = {"s3": {**access, "read": "age"}, "summary": f"Age of the newest object in {bucket}"}
+        yield Candidate(name_of(bucket, "age"), spec, service.name, why, ages=True)
+
+
+def _keys(project: Project, service: Found, services: Mapping[str, Found]) -> dict[str, str]:
+    """Return the keys of the store itself, else those of whoever uses it."""
+    users = [found.name for found in services.values() if service.name in found.links]
+    for name in (service.name, *users):
+        key, secret = setting(project, name, *_KEYS_READ), setting(project, name, *_KEYS_SECRET)
+        if key is not None and secret is not None:
+            return {"access_key": key, "secret_key": secret}
+    return {}
+
+
+MOST_DAGS = 3
+_MODEL = re.compile(r"models:/([\w.-]+)(?:@([\w.-]+))?")
+_MODEL_NAMES = ("MODEL_NAME", "MLFLOW_MODEL_NAME", "REGISTERED_MODEL_NAME", "MLFLOW_MODEL")
+_DAG = re.compile(r"\b(?:DAG\(\s*(?:dag_id\s*=\s*)?|@dag\([^)]*?dag_id\s*=\s*|dag_id\s*=\s*)[\"']([\w.-]+)[\"']")
+
+
+def of_tool(project: Project, service: Found) -> Iterator[Candidate]:
+    """Yield the probes that a tool's own API makes possible."""
+    if service.port is None:
+        return
+    if service.kind.name == "prometheus":
+        yield _targets(service)
+    elif service.kind.name == "mlflow":
+        yield _registry(project, service)
+    elif service.kind.name == "airflow-web":
+        yield from _dag_runs(project, service)
+
+
+def _targets(service: Found) -> Candidate:
+    spec = {
+        "promql": {"url": f"http://{service.address}", "query": "min(up)"},
+        "summary": "1 while every target of Prometheus answers its scrapes",
+    }
+    why = "Prometheus keeps `up` for each of its targets"
+    return Candidate("targets_up", spec, service.name, why, {"at_least": 1}, sure=True)
+
+
+def _registry(project: Project, service: Found) -> Candidate:
+    url = f"http://{service.address}"
+    name = name_of(service.name, "model_version")
+    match = next(iter(found_in(project, _MODEL)), None)
+    access = as_neighbour(project, service)
+    settings: dict[str, Any] = {"url": url, **access}
+    if match is not None:
+        settings |= {"model": match[1]} | ({"alias": match[2]} if match[2] else {})
+        why = f"{match[0]} is named in these files"
+        return Candidate(name, {"mlflow": settings, "summary": f"The version of {match[1]}"}, service.name, why)
+    for other in project.services:
+        model = setting(project, other, *_MODEL_NAMES, secret=False)
+        if model:
+            spec = {"mlflow": settings | {"model": model}, "summary": "The newest version of the model"}
+            return Candidate(name, spec, service.name, f"{other} names it in its environment")
+    path = "registered_models.0.latest_versions.0.version"
+    spec = {
+        "json": {"url": f"{url}/api/2.0/mlflow/registered-models/search", "path": path, **access},
+        "summary": "The newest version of the first registered model",
+    }
+    why = "no model is named in these files; better is {mlflow: {url: …, model: YOURS}}"
+    return Candidate(name, spec, service.name, why)
+
+
+def _dag_runs(project: Project, service: Found) -> Iterator[Candidate]:
+    files = [file for body in project.services.values() for file in config_files(body, project.folder)]
+    texts = [text_of(file) for file in dict.fromkeys(files) if file.suffix == ".py"]
+    dags = [name for text in texts if "airflow" in text for name in _DAG.findall(text)]
+    access: dict[str, Any] = {"url": f"http://{service.address}"}
+    line = " ".join(str(project.services[service.name].get("command") or "").split())
+    if "api-server" not in line:
+        access["api"] = "v1"
+    for name in project.services:
+        user = setting(project, name, "_AIRFLOW_WWW_USER_USERNAME", secret=False)
+        password = setting(project, name, "_AIRFLOW_WWW_USER_PASSWORD")
+        if user is not None and password is not None:
+            access |= {"username": user, "password": password}
+            break
+    for dag in list(dict.fromkeys(dags))[:MOST_DAGS]:
+        spec = {
+            "airflow": {**access, "dag": dag, "read": "success_age"},
+            "summary": f"Time since the last run of {dag} that succeeded",
+        }
+        yield Candidate(name_of(dag, "success_age"), spec, service.name, f"a DAG {dag} is mounted", ages=True)
