@@ -79,8 +79,10 @@ def reference(folder: Path) -> None:
     page = (ROOT / "docs" / "pytest.md").read_text("utf-8")
     (written,) = re.findall(r"Write `test_storage\.py`:\n\n```python\n(.*?)```", page, re.DOTALL)
     (project / "test_storage.py").write_text(written)
+    announced = False
     for left in reversed(range(STACK_RUN_TRIES)):
         done = run(found / "pytest", "test_storage.py", cwd=project, check=False)
+        announced |= "preparing the stack's data" in done.stdout
         if done.returncode == 0:
             break
         sys.stdout.write(done.stdout + done.stderr)
@@ -88,6 +90,9 @@ def reference(folder: Path) -> None:
             raise SystemExit("ways_in: the test of docs/pytest.md does not pass")
     if "1 pass, 0 fail, 0 unknown" not in done.stdout:
         raise SystemExit(f"ways_in: the test of docs/pytest.md ran nothing:\n{done.stdout}")
+
+    if not announced:
+        raise SystemExit(f"ways_in: nothing said that the data was prepared at first use:\n{done.stdout}")
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ class LiveTable:
             alerts[str(step.data.get("alert", step.text))] = bool(step.data.get("firing", True))
             row["alerts"] = _alerts_in_short(alerts)
         else:
-            row["phase" if step.what in ("phase", "done", "note") else "fault"] = step.text
+            row["phase" if step.what in ("phase", "done", "note", "notice") else "fault"] = step.text
 
     def render(self) -> Table:
         """Return the table as it stands."""

@@ -17,7 +17,7 @@ from harness.model.errors import HarnessError, ScenarioError
 from harness.model.expectations import Cleared, Detected, Recovered
 from harness.model.scenario import FaultStep
 from harness.model.units import parse_wall_s
-from harness.pytest_plugin.session_runner import EndedRun, SessionRunner, calm_memory, line_of
+from harness.pytest_plugin.session_runner import EndedRun, SessionRunner, calm_memory
 from harness.runner.caller_script import CONFIRM_WITHIN_S, CallerScript
 from harness.runner.catalogue import Catalogue
 from harness.runner.draft import LONGEST_FAULT_S, Draft
@@ -108,7 +108,7 @@ class Chaos:
         script = CallerScript(plan)
 
         def make() -> tuple[Run, Backend]:
-            return Run(plan, stack, backend, run_dir, lambda step: progress.append(line_of(step)), script), backend
+            return Run(plan, stack, backend, run_dir, self._runner.recorder(progress), script), backend
 
         self._on_end.enter_context(calm_memory())
         self._session = Session(script, make)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from harness.pytest_plugin.folders import RunFolders
 from harness.pytest_plugin.session_end import WRITTEN_KEY, session_of
 from harness.pytest_plugin.settings import Settings, read_settings
 from harness.runner.backend_factory import Shared, backend_for
-from harness.runner.progress import Progress
+from harness.runner.progress import OnProgress, Progress
 from harness.runner.run import Run
 from harness.runner.warming import waiting_threads, warm_up
 from harness.suite.conclude import ConcludedRun, StoredRun, conclude, stored_run
@@ -78,9 +78,21 @@ class Finished:
 class SessionRunner:
     """Runs plans in this process, one after the other."""
 
-    def __init__(self, settings: Settings, session: str, written: dict[Path, RunDocument], *, alone: bool) -> None:
-        """`alone`: no other process of this session has runs. `written` collects the reports of runs."""
+    def __init__(
+        self,
+        settings: Settings,
+        session: str,
+        written: dict[Path, RunDocument],
+        announce: Callable[[str], None],
+        *,
+        alone: bool,
+    ) -> None:
+        """`alone`: no other process of this session has runs. `written` collects the reports of runs.
+
+        `announce` displays a line at once, although pytest captures output.
+        """
         self.settings = settings
+        self._announce = announce
         self._alone = alone
         self._written = written
         self._folders = RunFolders(settings.reports, session)
@@ -106,10 +118,20 @@ class SessionRunner:
         asyncio.get_running_loop().set_default_executor(waiting_threads())
         backend = self.backend(stack, plan)
         try:
-            outcome = await Run(plan, stack, backend, run_dir, lambda step: lines.append(line_of(step))).go()
+            outcome = await Run(plan, stack, backend, run_dir, self.recorder(lines)).go()
             return outcome.error
         finally:
             await backend.close()
+
+    def recorder(self, lines: list[str]) -> OnProgress:
+        """Return what keeps a run's progress as lines of text, and displays its notices at once."""
+
+        def record(step: Progress) -> None:
+            lines.append(line_of(step))
+            if step.what == "notice":
+                self._announce(step.text)
+
+        return record
 
     def backend(self, stack: StackDescription, plan: Plan) -> Backend:
         """Return a backend for one run. Raises HarnessError."""
@@ -151,10 +173,21 @@ def session_runner_of(config: pytest.Config) -> SessionRunner:
             read_settings(config),
             session_of(config),
             config.stash[WRITTEN_KEY],
+            lambda text: _announce(config, text),
             alone=not hasattr(config, "workerinput"),
         )
         config.add_cleanup(config.stash[SESSION_RUNNER_KEY].close)
     return config.stash[SESSION_RUNNER_KEY]
+
+
+def _announce(config: pytest.Config, text: str) -> None:
+    """Display a line on pytest's terminal; a worker of pytest-xdist has none."""
+    terminal, capture = (config.pluginmanager.get_plugin(name) for name in ("terminalreporter", "capturemanager"))
+    if terminal is None:
+        return
+    with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+        terminal.ensure_newline()
+        terminal.write_line(f"harness: {text}")
 
 
 def line_of(step: Progress) -> str:

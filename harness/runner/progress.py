@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-What = Literal["phase", "fault", "alert", "note", "done"]
+What = Literal["phase", "fault", "alert", "note", "notice", "done"]
+"""A `notice` is for the user at once, where progress is otherwise only kept: the run will take longer than usual."""
 
 
 @dataclass(frozen=True, slots=True)

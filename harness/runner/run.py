@@ -222,7 +222,7 @@ class Run:
             self._tell(at_s, "note", f"the steady state was not met: {body.why}")
 
     def _notice(self, text: str) -> None:
-        self._tell(self._journal.now_s(), "note", text)
+        self._tell(self._journal.now_s(), "notice", text)
 
     def _tell(self, at_s: float, what: What, text: str, data: dict[str, object] | None = None) -> None:
         self._on_progress(Progress(self.plan.run, at_s, what, text, data or {}))
