@@ -17,6 +17,7 @@ from harness.model.alertsources import AlertSource
 from harness.model.probekinds import PROBE_KINDS
 from harness.model.stack import DatasetSpec, Integrity, KeyspaceSpec, LocalCommand, ServiceFields, StackFields
 from harness.probes.request_file import read_requests
+from harness.pytest_plugin.chaos import Chaos
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
@@ -170,6 +171,14 @@ def test_every_option_of_pytest_is_on_its_page(pytestconfig: pytest.Config) -> N
     declared = {name for name in vars(pytestconfig.option) if name.startswith("harness_")}
     assert declared
     assert declared == {f"harness_{name}" for name in re.findall(r"`--harness-(\w+)", page)}
+
+
+def test_every_method_of_the_fixture_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "pytest.md").read_text("utf-8")
+    internal = {"begin_control", "close", "end", "ended", "fail", "used"}
+    public = {name for name in vars(Chaos) if not name.startswith("_")} - internal
+    assert "expect_alert" in public
+    assert sorted(name for name in public if not re.search(rf"\b(chaos\.)?{name}\b", page)) == []
 
 
 def test_every_example_of_requests_is_valid(tmp_path: Path) -> None:
