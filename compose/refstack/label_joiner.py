@@ -33,6 +33,8 @@ from refstack.service import Service, setting, switch
 from refstack.sourceview import SourceView, agrees
 from refstack.uploads import Uploads
 
+READ_EVERY_S = 0.04
+"""Answers come one by one, forty a second; read one by one each would cost a round trip of its own."""
 RECALL_HOURS = 30
 """Hours whose ids are read again after a restart: more than the streams hold."""
 
@@ -151,6 +153,7 @@ class LabelJoiner:
                 if not self.recovered:
                     self.recover()
                 self.step()
+                self._service.stop.wait(READ_EVERY_S)
                 if troubled:
                     self._service.log.info("streams and store answer again")
                 troubled = False

@@ -46,6 +46,7 @@ def connect(timeout_s: float | None = None) -> redis.Redis:
     )
 
 
+BATCH = 2000
 Entry = tuple[str, dict[str, str]]
 
 
@@ -56,10 +57,17 @@ class StreamReader:
         self._client = client
         self.positions = positions
 
-    def read(self, count: int = 2000, block_ms: int = 50) -> dict[str, list[Entry]]:
-        """New entries of each stream, and the positions moved past them."""
+    def read(self, block_ms: int | None = 50) -> dict[str, list[Entry]]:
+        """New entries of each stream, at most a batch, and the positions moved past them; None does not wait."""
         positions: Any = dict(self.positions)
-        answer: Any = self._client.xread(positions, count=count, block=block_ms)
+        return self.take(self._client.xread(positions, count=BATCH, block=block_ms))
+
+    def ask(self, pipe: Any) -> None:
+        """Put a read that does not wait into a pipeline; its answer is for `take`."""
+        pipe.xread(dict(self.positions), count=BATCH)
+
+    def take(self, answer: Any) -> dict[str, list[Entry]]:
+        """The entries of an answer by stream, and the positions moved past them."""
         found: dict[str, list[Entry]] = {}
         for stream, entries in answer or ():
             if entries:

@@ -26,6 +26,9 @@ def _dtype(name: str) -> Any:
     return np.int64 if name in CATEGORIES else np.float32
 
 
+_DTYPES = {name: _dtype(name) for name in INPUTS}
+
+
 class Scorer:
     def __init__(self, model: bytes) -> None:
         options = onnxruntime.SessionOptions()
@@ -36,7 +39,7 @@ class Scorer:
         self._output = [self._session.get_outputs()[1].name]
 
     def many(self, columns: Mapping[str, Sequence[Any]]) -> NDArray[np.float32]:
-        feed = {name: np.asarray(columns[name], dtype=_dtype(name)).reshape(-1, 1) for name in INPUTS}
+        feed = {name: np.asarray(columns[name], dtype=_DTYPES[name]).reshape(-1, 1) for name in INPUTS}
         scores: NDArray[np.float32] = self._session.run(self._output, feed)[0][:, 1]
         return scores
 

@@ -14,7 +14,7 @@ from typing import Any
 from refstack.calls import CallError, Peer
 from refstack.model import digest_of, model_key
 from refstack.objects import ObjectStore, StoreError
-from refstack.online import EVENTS, OnlineError, StreamReader, connect, features_key, quarantine_key
+from refstack.online import BATCH, EVENTS, OnlineError, StreamReader, connect, features_key, quarantine_key
 from refstack.partitions import FEATURE_ROWS, TRAINING_ROWS, PartitionError, decode
 from refstack.schema import DELAY, ENTITIES, FEATURES, GROUP_OF, GROUPS, in_range, stamp_field
 from refstack.scoring import Scorer
@@ -90,11 +90,15 @@ class OnlineWatch:
         pipe = self._client.pipeline(transaction=False)
         for entity in ENTITIES:
             pipe.hgetall(features_key(entity))
-        hashes: list[dict[str, str]] = pipe.execute()
-        # Events after features: whatever the features rest on has been read when they are judged.
-        while entries := self._reader.read(block_ms=1).get(EVENTS, []):
+        # Events after features, and the store keeps that order: whatever the features rest on has been read when they
+        # are judged.
+        self._reader.ask(pipe)
+        *hashes, answer = pipe.execute()
+        entries = self._reader.take(answer).get(EVENTS, [])
+        while entries:
             for _, entry in entries:
                 self._view.apply(entry)
+            entries = self._reader.read(block_ms=None).get(EVENTS, []) if len(entries) == BATCH else []
         stamps: dict[str, dict[str, int]] = {group: {} for group in GROUPS}
         complete, wide, skewed = {}, set(), set()
         for entity, fields in zip(ENTITIES, hashes, strict=True):
@@ -162,6 +166,7 @@ class PartitionWatch:
     def __init__(self, service: Service, world: World, view: SourceView, store: ObjectStore) -> None:
         self._service, self._world, self._view, self._store = service, world, view, store
         self._after = {"features/": "", "training/": ""}
+        self._good: dict[str, bytes] = {}
 
     def run(self) -> None:
         while not self._service.stop.is_set():
@@ -192,12 +197,17 @@ class PartitionWatch:
         return wrong
 
     def _training(self) -> set[str]:
-        wrong = set()
+        """Those whose rows are not what was written; the same bytes are decoded once."""
+        wrong, good = set(), dict[str, bytes]()
         for key in self._newest("training/"):
+            data = self._store.get(key)
             try:
-                decode(self._store.get(key), TRAINING_ROWS)
+                if self._good.get(key) != data:
+                    decode(data, TRAINING_ROWS)
+                good[key] = data
             except PartitionError:
                 wrong.add(key)
+        self._good = good
         return wrong
 
 
