@@ -1,4 +1,4 @@
-"""What is seen while runs go on: a live table on a terminal, plain lines elsewhere, JSON lines for programs.
+"""The display of progress: a live table on a terminal, plain lines elsewhere, JSON lines for programs.
 
 Progress goes to stderr, so that stdout is the result alone; with --json it goes to stdout, one object a line.
 """
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from harness.runner.progress import Progress
 
 
-class Shown(Protocol):
+class Display(Protocol):
     """Takes each step of progress as it happens."""
 
     def __call__(self, step: Progress, /) -> None: ...
 
 
 @contextmanager
-def progress(runs: Sequence[str], mode: Literal["json", "text"]) -> Iterator[Shown]:
-    """Show progress in the way that fits what is on the other end."""
+def progress(runs: Sequence[str], mode: Literal["json", "text"]) -> Iterator[Display]:
+    """Display progress on a terminal, in a log, or as JSON."""
     if mode == "json":
         yield _json_lines
     elif not sys.stderr.isatty():
         yield _plain_lines(runs)
     else:
-        with _live(runs) as shown:
-            yield shown
+        with _live(runs) as display:
+            yield display
 
 
 def _json_lines(step: Progress) -> None:
@@ -41,19 +41,19 @@ def _json_lines(step: Progress) -> None:
         print(json.dumps({**data, "data": step.data}, default=str), flush=True)
 
 
-def _plain_lines(runs: Sequence[str]) -> Shown:
+def _plain_lines(runs: Sequence[str]) -> Display:
     width = max((len(run) for run in runs), default=0)
 
-    def shown(step: Progress) -> None:
+    def display(step: Progress) -> None:
         text = " ".join(step.text.split())
         with suppress(OSError):
             print(f"{step.at_s:7.2f} s  {step.run.ljust(width)}  {step.what:5}  {text}", file=sys.stderr, flush=True)
 
-    return shown
+    return display
 
 
 @contextmanager
-def _live(runs: Sequence[str]) -> Iterator[Shown]:
+def _live(runs: Sequence[str]) -> Iterator[Display]:
     from rich.console import Console
     from rich.live import Live
 

@@ -104,7 +104,7 @@ def run(
 
 def _suite_folder(reports: Path, name: str) -> Path:
     if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise click.UsageError(f"--name is the name of a folder, and {name!r} is none")
+        raise click.UsageError(f"--name must be a folder name, not {name!r}")
     return reports / name
 
 
@@ -130,11 +130,11 @@ def _planned(
         if twin == "sabotage":
             for item in group:
                 for alert in not_sabotaged(item.scenario, description):
-                    say(f"{item.name}: the stack does not say how to switch off {alert}, so that has no twin")
+                    say(f"{item.name}: the stack description cannot switch off {alert}, so it has no sabotage twin")
     if not plans:
-        asked = " ".join([*(f"--tag {tag}" for tag in tags), *([f"-k {expression!r}"] if expression else [])])
+        filters = " ".join([*(f"--tag {tag}" for tag in tags), *([f"-k {expression!r}"] if expression else [])])
         remedy = f"tags: {', '.join(sorted(known_tags)) or 'none'}; see `harness list scenarios` for names"
-        raise ScenarioError(f"nothing is left to run{f' with {asked}' if asked else ''}", remedy=remedy)
+        raise ScenarioError(f"no run is selected{f' by {filters}' if filters else ''}", remedy=remedy)
     return plans
 
 

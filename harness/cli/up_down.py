@@ -1,4 +1,4 @@
-"""`harness up`, `down` and `heal`: a stack by hand, and putting right what a killed run left behind."""
+"""`harness up`, `down` and `heal`: stacks without a run, and healing after killed runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("stack", default="reference")
 @click.option("--link", "links", multiple=True, metavar="'A -> B'", help="Run this link through the fault proxy.")
 @click.option("--links", "every", type=click.Choice(["all"]), help="Run every link through the fault proxy.")
-@click.option("--backend", default="local", show_default=True, help="What runs the stack: local or compose.")
+@click.option("--backend", default="local", show_default=True, help="Backend of the stack: local or compose.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the fault proxy's random choices.")
 def up(stack: str, links: tuple[str, ...], every: str | None, backend: str, seed: int) -> int:
     """Start a stack and keep it running: until Ctrl-C or `harness down`; containers until `harness down`."""
@@ -44,7 +44,7 @@ def _links(stack: StackDescription, wanted: tuple[str, ...], all_links: bool) ->
 @click.command()
 @click.option("--all", "every", is_flag=True, help="Stop every stack of yours, runs and leftovers included.")
 def down(every: bool) -> int:
-    """Stop stacks that `harness up` started."""
+    """Stop the stacks that `harness up` started."""
     from harness.runner.up_down import down as stop
 
     stopped = stop(every)
@@ -55,9 +55,9 @@ def down(every: bool) -> int:
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 def heal(paths: tuple[Path, ...]) -> int:
-    """Take out, from the journals alone, the faults that killed runs left in."""
+    """Revert faults left active by killed runs, from their journals alone."""
     from harness.journal.files import NAME as JOURNAL
-    from harness.runner.healing import heal as take_out
+    from harness.runner.healing import heal as heal_runs
     from harness.suite.folders import run_folder
 
     given = paths or (Path("reports"),)
@@ -66,8 +66,8 @@ def heal(paths: tuple[Path, ...]) -> int:
     if not runs:
         where = ", ".join(str(path) for path in given)
         raise ScenarioError(f"no run found in {where}", remedy=f"give folders in which there are runs ({JOURNAL})")
-    left = take_out(runs)
+    left = heal_runs(runs)
     for text in left:
         say(text)
-    click.echo(f"{len(runs)} run{'s' if len(runs) != 1 else ''} looked at, {len(left)} left to heal by hand")
+    click.echo(f"{len(runs)} run{'s' if len(runs) != 1 else ''} checked, {len(left)} left to heal by hand")
     return FAIL if left else PASS

@@ -34,7 +34,7 @@ P = ParamSpec("P")
 
 
 def plainly(method: Callable[P, T]) -> Callable[P, T]:
-    """Let an error of the harness be seen at the line of the test that called it, without what lies beneath."""
+    """Show an error of the harness at the line of the test that called, without frames of the harness."""
 
     @functools.wraps(method)
     def called(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -241,7 +241,7 @@ class Chaos:
         return self._session.call(work, limit_s)
 
     def end(self) -> EndedRun | None:
-        """Let the run come to its end. None where there was none."""
+        """End the run after observing. None where there was none."""
         return self._end(lambda session: session.finish().error)
 
     def fail(self, error: BaseException) -> EndedRun | None:

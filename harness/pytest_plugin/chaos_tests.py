@@ -129,7 +129,7 @@ def judged(item: pytest.Function, chaos: Chaos) -> Iterator[None]:
 
 @contextmanager
 def _to_its_end(item: pytest.Function, chaos: Chaos) -> Iterator[None]:
-    """Let a run come to its end when the test function has returned; heal and stop where it raised."""
+    """End a run when the test function has returned; heal and stop where it raised."""
     __tracebackhide__ = True
     try:
         yield

@@ -63,7 +63,7 @@ class CallerScript:
         await observe(run, settling, max(self._ended_s.values(), default=run.now_s()))
 
     def finish(self, failure: str | None = None) -> None:
-        """Let the run come to its end; with a failure of the caller, at once."""
+        """End the run after observing; with a failure of the caller, at once."""
         self._failure = failure
         self._over.set()
 
@@ -78,7 +78,7 @@ class CallerScript:
             return
         driver = await run.driver(step)
         if driver is None:
-            return  # the journal says so: nothing can rest on this fault
+            return  # the journal has the failure; the judge takes the fault as unconfirmed
         active = self._active[step.id] = asyncio.create_task(driver.run())
         deadline_s = run.now_s() + CONFIRM_WITHIN_S
         while not active.done() and run.now_s() < deadline_s:

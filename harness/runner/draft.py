@@ -1,7 +1,7 @@
 """A scenario that grows: the Python form, whose faults and expectations become known only as a test goes on.
 
-Each of them is held against the same models and the same checks as a file, at the call that names it, so that a wrong
-name is an error there and then.
+Each call is validated with the same models and the same checks as a file, so that a wrong name is an error at the call
+that uses it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from harness.runner.plan import DEFAULT_SEED, stack_facts
 from harness.runner.source import RefusedError, Source
 
 LONGEST_FAULT_S = 600.0
-"""A fault that a test leaves in is taken out after this long, whatever the test does."""
+"""A fault that a test does not revert is reverted after this time."""
 TO_COME = "to-come"
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Source):
-    """A call instead of a file: what is wrong is said of an argument."""
+    """The source of errors is a call instead of a file: they name an argument."""
 
     def problem(self, place: Sequence[str | int], message: str, remedy: str | None = None) -> ScenarioError:
         """Return the error that names the argument."""
@@ -43,7 +43,7 @@ class Call(Source):
 
 
 def call(name: str) -> Call:
-    """Return the source of what is said in a call."""
+    """Return the source of errors for a call."""
     return Call(Tree(name))
 
 
@@ -106,7 +106,7 @@ class Draft:
     def fault(
         self, kind: str, target: Mapping[str, Any], parameters: Mapping[str, Any], id_: str | None, *, planned: bool
     ) -> FaultStep:
-        """Add a fault. `planned` says that the links are decided already. Raises ScenarioError."""
+        """Add a fault. `planned`: the links are fixed already. Raises ScenarioError."""
         source = call("chaos.fault")
         given = {name: value for name, value in target.items() if value is not None}
         raw = {
@@ -129,7 +129,7 @@ class Draft:
         return step
 
     def ended(self, fault: str) -> None:
-        """Note that a fault is out again."""
+        """Note that a fault is reverted."""
         if fault in self._open:
             self._open.remove(fault)
 
@@ -169,7 +169,7 @@ class Draft:
 
     def _check(self, plan: Plan, source: Source) -> None:
         wrong = check(Loaded(plan.scenario, source, {}), self._catalogue)
-        # What stands in for the first fault is in no table.
+        # The placeholder of the first fault is in no table.
         wrong = [problem for problem in wrong if TO_COME not in problem.message]
         if wrong:
             raise _all(wrong)

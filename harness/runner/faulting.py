@@ -1,7 +1,7 @@
-"""One fault through its life: undo written, injected, confirmed again and again, reverted, seen to be gone.
+"""The life of one fault: undo recorded, injected, confirmed again and again, reverted, measured to be absent.
 
-Every step has a deadline. What goes wrong is written down and the run goes on to heal; the judge then knows that
-nothing can rest on this fault.
+Every step has a deadline. A failure is written into the journal and the run goes on; the judge then treats the fault as
+unconfirmed.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Driver:
         look: Callable[[], Awaitable[None]],
         call_limit_s: float | None = None,
     ) -> None:
-        """`look` polls the alert sources once, now; `hit` is told of every row that was changed.
+        """`look` polls the alert sources once, now; `hit` is called for every changed row.
 
-        A fault of a kind that takes its time has a `call_limit_s` of its own for each call.
+        `call_limit_s` replaces the usual limits of each call, for kinds of faults that are slow.
         """
         self._step = step
         self._fault = fault
@@ -58,11 +58,11 @@ class Driver:
 
     @property
     def needs_revert(self) -> bool:
-        """Whether the fault may be in."""
+        """Whether the fault may be active."""
         return self._begun and not self.reverted
 
     async def prepare(self) -> bool:
-        """Write down how to take the fault out, before it goes in. Returns whether that was possible."""
+        """Record the undo before the injection. Returns whether that was possible."""
         try:
             await self._prepare()
         except JournalError:
@@ -87,14 +87,14 @@ class Driver:
         self._undo = undo
 
     async def run(self) -> None:
-        """Inject, confirm until the fault's time is over, revert. Never raises HarnessError: it is written down."""
+        """Inject, confirm until the duration is over, revert. Never raises HarnessError: the journal gets it."""
         try:
             await self._look()
             lo_s = self._journal.now_s()
-            self._say("injecting", lo_s)
+            self._record("injecting", lo_s)
             self._begun = True
             await _within(self._limit_s(INJECT_S), "injecting", self._fault.inject())
-            self._say("injected", lo_s)
+            self._record("injected", lo_s)
             try:
                 until_s = lo_s + self._step.duration
                 async with asyncio.timeout(max(0.0, until_s - self._journal.now_s())):
@@ -107,30 +107,30 @@ class Driver:
 
     async def _confirm(self, until_s: float) -> None:
         confirmed = False
-        # The time-out around this cancels once; should a library swallow that, the clock still ends the fault.
+        # The time-out around this cancels once; if a library swallows that, the clock still ends the fault.
         while self._journal.now_s() < until_s:
             began_s = self._journal.now_s()
             try:
-                landing = await _within(self._limit_s(CONFIRM_S), "confirming", self._fault.confirm())
+                confirmation = await _within(self._limit_s(CONFIRM_S), "confirming", self._fault.confirm())
             except HarnessError as error:
-                landing = Confirmation(None, {"error": str(error)})
+                confirmation = Confirmation(None, {"error": str(error)})
             self._manifest()
-            stage: FaultStage = "confirmed" if landing.landed and not confirmed else "effect"
+            stage: FaultStage = "confirmed" if confirmation.landed and not confirmed else "effect"
             confirmed = confirmed or stage == "confirmed"
-            self._say(stage, began_s, landing)
+            self._record(stage, began_s, confirmation)
             pause_s = CONFIRM_EVERY_S if confirmed else 0.05
             await asyncio.sleep(max(0.0, began_s + pause_s - self._journal.now_s()))
 
     async def revert(self) -> None:
-        """Take the fault out and wait until it is measured to be gone. May be called again."""
+        """Revert the fault and wait until it is measured to be absent. May be called again."""
         if not self.needs_revert or self._undo is None:
             return
         lo_s = self._journal.now_s()
-        with contextlib.suppress(JournalError):  # a disk that is full must not keep the fault in
-            self._say("reverting", lo_s)
+        with contextlib.suppress(JournalError):  # a full disk must not keep the fault active
+            self._record("reverting", lo_s)
         try:
             await _within(self._limit_s(REVERT_S), "reverting", self._fault.revert(self._undo))
-            landing = await self._gone(lo_s)
+            confirmation = await self._wait_until_absent(lo_s)
         except HarnessError as error:
             self._manifest()
             self._failed("revert", error)
@@ -138,15 +138,15 @@ class Driver:
         self.reverted = True
         self.reverted_at_s = self._journal.now_s()
         self._manifest()
-        self._say("reverted", lo_s, landing)
+        self._record("reverted", lo_s, confirmation)
 
-    async def _gone(self, since_s: float) -> Confirmation:
+    async def _wait_until_absent(self, since_s: float) -> Confirmation:
         while True:
-            landing = await _within(self._limit_s(ABSENT_S), "looking whether it is gone", self._fault.absent())
-            if landing.landed is False:
-                return landing
+            confirmation = await _within(self._limit_s(ABSENT_S), "measuring its absence", self._fault.absent())
+            if confirmation.landed is False:
+                return confirmation
             if self._journal.now_s() > since_s + self._limit_s(REVERT_S) + ABSENT_S:
-                raise FaultError(f"still there after its revert: {landing.evidence}")
+                raise FaultError(f"still active after its revert: {confirmation.evidence}")
             await asyncio.sleep(ABSENT_EVERY_S)
 
     def _limit_s(self, usual_s: float) -> float:
@@ -157,10 +157,10 @@ class Driver:
         if rows:
             self._journal.write(Hit(fault=self._step.id, rows=tuple(rows)))
             for row in rows:
-                with contextlib.suppress(KeyError, TypeError, ValueError):  # a row that is not told apart by event time
+                with contextlib.suppress(KeyError, TypeError, ValueError):  # a row without an event time
                     self._on_hit((str(row.get("entity")), int(row["event_time"]), str(row["field"])))
 
-    def _say(self, stage: FaultStage, lo_s: float, landing: Confirmation | None = None) -> None:
+    def _record(self, stage: FaultStage, lo_s: float, confirmation: Confirmation | None = None) -> None:
         self._journal.write(
             FaultSeen(
                 fault=self._step.id,
@@ -168,8 +168,8 @@ class Driver:
                 lo_s=lo_s,
                 hi_s=self._journal.now_s(),
                 at_event=self._now_event(),
-                landed=landing.landed if landing is not None else None,
-                evidence=landing.evidence if landing is not None else {},
+                landed=confirmation.landed if confirmation is not None else None,
+                evidence=confirmation.evidence if confirmation is not None else {},
             )
         )
 
@@ -187,5 +187,5 @@ async def _within(limit_s: float, doing: str, call: Awaitable[T]) -> T:
         raise FaultError(f"{doing} took longer than {limit_s:g} s") from None
     except HarnessError:
         raise
-    except Exception as error:  # a mistake in a fault, perhaps in somebody else's: the run must be able to heal
+    except Exception as error:  # a bug in a fault, perhaps of a third party: the run must be able to heal
         raise FaultError(f"{doing} failed: {type(error).__name__}: {error}") from error

@@ -1,6 +1,6 @@
-"""The steady-state gate: no fault goes in before the stack is seen to be well, and the detectors to be awake and quiet.
+"""The steady-state gate: no fault is injected before the stack is healthy and its detectors are evaluating and quiet.
 
-It waits for all of it at one moment, up to the scenario's `gate_timeout`, and says what was missing.
+All conditions must hold at one moment within the scenario's `gate_timeout`; otherwise the gate names those that do not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from harness.probes.polling import Clock
 from harness.runner.live import Live
 
 EVERY_S = 0.05
-# Whatever else a scenario asks for: something answers, and what it answers is right and fresh.
+# Required in every scenario: there are answers, and they are right and fresh.
 SANE = tuple(
     Bound.model_validate({"id": f"gate-{probe}", "probe": probe, "over": "1s", "min_samples": 5} | limit)
     for probe, limit in (("availability", {"at_least": 0.9}), ("silent_wrong_answers", {"at_most": 0}))
@@ -26,7 +26,7 @@ SANE = tuple(
 async def wait_for_steady_state(
     plan: Plan, stack: StackDescription, live: Live, clock: Clock, settled_s: Callable[[], float]
 ) -> GateSeen:
-    """Wait until every condition holds at once. `settled_s` tells until when all answers are in."""
+    """Wait until every condition holds at once. `settled_s` returns the time up to which all answers are in."""
     deadline_s = clock.now_s() + plan.scenario.gate_timeout
     sane = _sane(plan, stack)
     bounds = (*sane, *plan.scenario.steady_state)
@@ -38,7 +38,7 @@ async def wait_for_steady_state(
             point = live.point(bound, settled_s())
             values[bound.id] = point.value
             if point.good is not True:
-                missing.append(_said(bound, point.value, point.why))
+                missing.append(_unmet(bound, point.value, point.why))
         if not missing:
             return GateSeen(met=True, at_s=now_s, values=values)
         if now_s > deadline_s:
@@ -47,7 +47,7 @@ async def wait_for_steady_state(
 
 
 def _sane(plan: Plan, stack: StackDescription) -> tuple[Bound, ...]:
-    """Return what must be so of answers, as far as the workload makes it measurable."""
+    """Return the bounds on answers, as far as the workload makes them measurable."""
     spec = stack.workload
     if spec is None or spec.requests is None:
         return SANE if spec is not None else ()
@@ -70,11 +70,11 @@ def _quiet(plan: Plan, stack: StackDescription, live: Live) -> list[str]:
     for clause in plan.scenario.expect.detected:
         firing = live.firing(clause.alert, clause.labels, pending=True)
         if firing:
-            missing.append(f"{firing[0].key}, which the fault is to raise, is pending or firing already")
+            missing.append(f"{firing[0].key}, which the fault should raise, is already pending or firing")
     return missing
 
 
-def _said(bound: Bound, value: float | None, why: str | None) -> str:
+def _unmet(bound: Bound, value: float | None, why: str | None) -> str:
     side = "at least" if bound.at_least is not None else "at most"
-    shown = "nothing" if value is None else f"{value:.4g}"
-    return f"{bound.probe} is {shown}, not {side} {bound.limit}" + (f" ({why})" if why else "")
+    measured = "nothing" if value is None else f"{value:.4g}"
+    return f"{bound.probe} is {measured}, not {side} {bound.limit}" + (f" ({why})" if why else "")

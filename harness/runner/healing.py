@@ -1,8 +1,8 @@
-"""Putting right what runs that were cut off left behind, from their journals alone.
+"""Heals what runs that were cut off left behind, from their journals alone.
 
-A local stack dies with its run and takes every fault with it. A stack of containers that the run owned is taken off the
-engine. In a stack that was only attached the faults are taken out one by one, each from its own undo, and every one is
-tried whatever becomes of the others.
+A local stack dies with its run and takes every fault with it. A stack of containers that the run owned is removed from
+the engine. In an attached stack the faults are reverted one by one, each from its undo, and each is tried even if
+others fail.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ REVERT_S = 60.0
 
 
 def heal(runs: Sequence[Path]) -> list[str]:
-    """Put right what these runs left behind. Returns what could not be."""
+    """Heal what these runs left behind. Returns what could not be healed."""
     left = []
     for run in runs:
         try:
@@ -43,21 +43,21 @@ def heal(runs: Sequence[Path]) -> list[str]:
 
 
 def _heal(journal: Journal) -> list[str]:
-    # What commands did may lie outside of the stack, and does not die with it.
-    return asyncio.run(_take_commands_back(journal)) + _heal_stack(journal)
+    # The effects of commands may lie outside of the stack, and do not die with it.
+    return asyncio.run(_revert_commands(journal)) + _heal_stack(journal)
 
 
 def _heal_stack(journal: Journal) -> list[str]:
     if journal.plan.backend == "local":
         return []
-    told = [note.data for _, note in journal.of(Note) if PROJECT in note.data]
-    if not told:  # it was cut off before its stack was up; the labels tell what there may be
+    notes = [note.data for _, note in journal.of(Note) if PROJECT in note.data]
+    if not notes:  # it was cut off before its stack was up; the labels name what there may be
         from harness.runner.up_down import down_abandoned
 
         down_abandoned()
         return []
-    project = str(told[-1][PROJECT])
-    if told[-1][OWNED]:
+    project = str(notes[-1][PROJECT])
+    if notes[-1][OWNED]:
         from harness.backends.compose.engine import client
         from harness.backends.compose.leftovers import remove_run
 
@@ -67,43 +67,43 @@ def _heal_stack(journal: Journal) -> list[str]:
         finally:
             engine.close()
         return []
-    return asyncio.run(_take_out(journal, project))
+    return asyncio.run(_revert_all(journal, project))
 
 
-def _left_in(journal: Journal) -> list[Undo]:
+def _still_active(journal: Journal) -> list[Undo]:
     reverted = {seen.fault for _, seen in journal.of(FaultSeen) if seen.stage == "reverted"}
     return [undo for _, undo in journal.of(Undo) if undo.fault not in reverted]
 
 
-async def _take_commands_back(journal: Journal) -> list[str]:
-    """Take out every fault by commands that may be in. Returns what could not be."""
+async def _revert_commands(journal: Journal) -> list[str]:
+    """Revert every fault by commands that may be active. Returns what could not be reverted."""
     left = []
-    for undo in reversed(_left_in(journal)):
+    for undo in reversed(_still_active(journal)):
         if undo.fault_kind != COMMAND.kind:
             continue
         try:
             await take_out(undo.data)
-            landing = await is_gone(undo.data)
+            confirmation = await is_gone(undo.data)
         except HarnessError as error:
             left.append(f"the fault {undo.fault!r}: {error}")
         else:
-            if landing.landed is not False:
-                left.append(f"the fault {undo.fault!r} is still there: {landing.evidence}")
+            if confirmation.landed is not False:
+                left.append(f"the fault {undo.fault!r} is still active: {confirmation.evidence}")
     return left
 
 
-async def _take_out(journal: Journal, project: str) -> list[str]:
-    """Take every fault that may be in out of an attached stack. Returns what could not be."""
+async def _revert_all(journal: Journal, project: str) -> list[str]:
+    """Revert every fault that may be active in an attached stack. Returns what could not be reverted."""
     from harness.backends.compose.attached import AttachedBackend
 
-    undos = [undo for undo in _left_in(journal) if undo.fault_kind != COMMAND.kind]
+    undos = [undo for undo in _still_active(journal) if undo.fault_kind != COMMAND.kind]
     if not undos:
         return []
     stack = resolve_stack(journal.plan.scenario.stack)
     left = []
     with tempfile.TemporaryDirectory() as folder:
         async with AttachedBackend(stack, project) as backend:
-            # A stack that is ill because of the fault must be found all the same.
+            # The stack may be unhealthy because of the fault; it must be found all the same.
             await backend.find(StackPlan(stack, Path(folder), journal.plan.links, seed=journal.plan.seed))
             seams = Seams(backend, stack)
             try:
@@ -119,14 +119,16 @@ async def _take_out(journal: Journal, project: str) -> list[str]:
 async def _revert(undo: Undo, journal: Journal, seams: Seams) -> str | None:
     step = next((s for s in journal.plan.scenario.timeline if s.id == undo.fault), None)
     if step is None:
-        return f"the fault {undo.fault!r} is in no plan of its own journal"
+        return f"the fault {undo.fault!r} is not in the plan of its journal"
     try:
         fault = Faults()[undo.fault_kind].make(FaultStep.model_validate(step), seams, journal.plan.seed)
         async with asyncio.timeout(REVERT_S):
             await fault.revert(undo.data)
-            landing = await fault.absent()
+            confirmation = await fault.absent()
     except TimeoutError:
-        return f"the fault {undo.fault!r} could not be taken out within {REVERT_S:g} s"
+        return f"the fault {undo.fault!r} could not be reverted within {REVERT_S:g} s"
     except HarnessError as error:
         return f"the fault {undo.fault!r}: {error}"
-    return None if landing.landed is False else f"the fault {undo.fault!r} is still there: {landing.evidence}"
+    return (
+        None if confirmation.landed is False else f"the fault {undo.fault!r} is still active: {confirmation.evidence}"
+    )

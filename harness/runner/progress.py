@@ -1,4 +1,4 @@
-"""What a run says of itself while it goes on, for whoever watches."""
+"""The progress of a run, for live displays and logs."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ class Run:
     async def _heal(self) -> None:
         left = [driver for driver in self._drivers.values() if driver.needs_revert]
         if left:
-            with contextlib.suppress(JournalError):  # a disk that is full must not keep a fault in
+            with contextlib.suppress(JournalError):  # a full disk must not keep a fault active
                 self._phase("healing")
         # All at once: one that hangs must not keep the others in.
         outcomes = await asyncio.gather(*(driver.revert() for driver in left), return_exceptions=True)

@@ -59,7 +59,7 @@ class RunContext:
         self.journal.write(Planned(plan=plan))
 
     async def driver(self, step: FaultStep) -> Driver | None:
-        """Prepare a fault for its injection; None where that fails, which the journal then says."""
+        """Prepare a fault for its injection; None where that fails, which is written into the journal."""
         try:
             kind = Faults()[step.fault]
             fault: Fault = kind.make(step, self.seams, self.plan.seed)

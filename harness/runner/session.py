@@ -47,7 +47,7 @@ class Session:
         """Start the stack and wait until its steady state is met. Raises HarnessError."""
         self._thread.start()
         if not self._begun.wait(BEGIN_S):
-            raise BackendError(f"the run did not begin within {BEGIN_S:g} s")
+            raise BackendError(f"the run did not start within {BEGIN_S:g} s")
         self.call(_ready, limit_s)
 
     def call(self, work: Callable[[CallerScript], Coroutine[Any, Any, T]], limit_s: float) -> T:
@@ -59,10 +59,10 @@ class Session:
             return future.result(limit_s + SLACK_S)
         except TimeoutError:
             future.cancel()
-            raise BackendError(f"the run did not answer within {limit_s:g} s") from None
+            raise BackendError(f"the call did not return within {limit_s:g} s") from None
 
     def finish(self, failure: str | None = None, limit_s: float = END_S) -> RunOutcome:
-        """Let the run come to its end and return its outcome. Raises what the harness did not foresee."""
+        """End the run and return its outcome. Raises unexpected errors of the run."""
         if self._loop is None or not self._thread.is_alive():
             return self._closed()
         going = self._going
@@ -92,7 +92,7 @@ class Session:
 
     def _closed(self) -> RunOutcome:
         if self._thread.is_alive():
-            raise BackendError("the run did not come to its end in time")
+            raise BackendError("the run did not end in time")
         if self._failure is not None:
             raise self._failure
         assert self._outcome is not None
@@ -136,7 +136,7 @@ class Session:
         await asyncio.wait([task])
         if self._going.done():
             raise self._ended()
-        raise BackendError(f"the run did not come that far within {limit_s:g} s")
+        raise BackendError(f"the run was not ready within {limit_s:g} s")
 
     def _ended(self) -> BaseException:
         if self._failure is not None:

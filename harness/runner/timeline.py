@@ -1,7 +1,7 @@
-"""Whether the faults of a timeline can follow one another as written.
+"""Checks whether the faults of a timeline can follow one another as written.
 
-A fault that waits for itself never comes, and two faults at once on the same thing would each take the other for
-its own effect. Only what is certain before a run is refused: a fault that waits for an alert may come at any time.
+A fault that waits for itself never starts, and two faults at once on the same target would each measure the effect of
+the other. Only what is certain before a run is refused: a fault that waits for an alert may start at any time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STAGES = ("injected", "confirmed", "reverted")
 
 
 def check_timeline(scenario: Scenario, source: Source, catalogue: Catalogue) -> Iterator[ScenarioError]:
-    """Yield what is wrong with the order of the faults."""
+    """Yield the errors in the order of the faults."""
     wrong = [problem for index in range(len(scenario.timeline)) for problem in _event(scenario, index, source)]
     yield from wrong
     if wrong:
@@ -79,12 +79,12 @@ def _overlaps(timeline: Sequence[FaultStep], source: Source, catalogue: Catalogu
             late = j if other_start_s >= start_s else i
             other = timeline[i if late == j else j]
             message = f"{timeline[late].id!r} overlaps {other.id!r} in time, and both act on {shared[0]}"
-            remedy = f"let it start once the other is out, with `after: {{event: {other.id}.reverted}}`"
+            remedy = f"start it after the other is reverted, with `after: {{event: {other.id}.reverted}}`"
             yield source.problem(("timeline", late), message, remedy)
 
 
 def _spans(timeline: Sequence[FaultStep]) -> dict[str, tuple[str, float, float]]:
-    """Return by whose clock, from when and to when each fault is in: the gate's (""), or a waiting fault's own."""
+    """Return for each fault its time base (the gate is "", else a fault with a trigger), its start and its end."""
     steps = {step.id: step for step in timeline}
 
     def span(step: FaultStep) -> tuple[str, float, float]:
@@ -101,7 +101,7 @@ def _spans(timeline: Sequence[FaultStep]) -> dict[str, tuple[str, float, float]]
 
 
 def _touched(step: FaultStep, catalogue: Catalogue) -> set[str]:
-    """Return all that a fault acts on, so that a lost node and a slow link of it are seen to be the same thing."""
+    """Return everything that a fault acts on, so that a lost node overlaps with a slow link of that node."""
     target = step.target
     links = {f"link {name}" for name in catalogue.links_of(step)}
     if target.kind == "node":

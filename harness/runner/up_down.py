@@ -1,8 +1,8 @@
-"""A stack by hand: `up` keeps one running, `down` stops those.
+"""Stacks without a run: `up` keeps one running, `down` stops them.
 
-A local stack that is up belongs to the process that started it and dies with it, so `down` only has to end that
-process; it is found by a note in a private directory that the process keeps locked. A stack of containers outlives its
-process, and is found by its labels.
+A local stack belongs to the process that started it and dies with it, so `down` only has to end that process; it is
+found by a file in a private directory that the process keeps locked. A stack of containers outlives its process, and is
+found by its labels.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ END_WITHIN_S = 10.0
 def up(stack: StackDescription, links: Sequence[Link], backend: str, seed: int, on_progress: OnProgress) -> None:
     """Start a stack and keep it: a local one until Ctrl-C, SIGTERM or `down`, containers until `down`.
 
-    Raises BackendError where it does not start.
+    `seed` is that of the fault proxy. Raises BackendError where the stack does not start.
     """
     if backend == "compose":
         asyncio.run(_up_in_containers(stack, links, seed, on_progress))
@@ -46,20 +46,20 @@ async def _up_in_containers(stack: StackDescription, links: Sequence[Link], seed
     from harness.backends.compose.backend import ComposeBackend
     from harness.backends.compose.images import have_images
 
-    def tell(text: str) -> None:
+    def report(text: str) -> None:
         on_progress(Progress(stack.name, 0.0, "note", text))
 
     await asyncio.to_thread(have_images, stack, links=bool(links))
     with tempfile.TemporaryDirectory() as folder:
         async with ComposeBackend(stack, keep=True) as backend:
             info = await backend.start(StackPlan(stack, Path(folder), tuple(links), seed=seed))
-            tell(f"up in {info.ready_s:.1f} s, as the compose project {backend.project}")
+            report(f"up in {info.ready_s:.1f} s, as the compose project {backend.project}")
             for service, spec in stack.services.items():
                 where = backend.resolve(f"{service}:{spec.port}") if spec.port else info.addresses[service]
-                tell(f"{service}: {where}")
+                report(f"{service}: {where}")
             for name, endpoint in backend.links.items():
-                tell(f"{name}: proxy {endpoint.proxy_name!r} at {endpoint.proxy_api_url}")
-            tell(f"run scenarios on it with --attach {backend.project}; `harness down` takes it away")
+                report(f"{name}: proxy {endpoint.proxy_name!r} at {endpoint.proxy_api_url}")
+            report(f"run scenarios on it with --attach {backend.project}; `harness down` removes it")
             backend.leave()
 
 
@@ -69,7 +69,7 @@ async def _up(stack: StackDescription, links: Sequence[Link], seed: int, folder:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
 
-    def tell(text: str) -> None:
+    def report(text: str) -> None:
         on_progress(Progress(stack.name, 0.0, "note", text))
 
     async with LocalBackend(stack) as backend:
@@ -82,15 +82,15 @@ async def _up(stack: StackDescription, links: Sequence[Link], seed: int, folder:
             stopped.cancel()
             return
         info = starting.result()
-        tell(f"up in {info.ready_s:.1f} s; logs in {folder / 'logs'}")
+        report(f"up in {info.ready_s:.1f} s; logs in {folder / 'logs'}")
         for service, address in info.addresses.items():
             port = stack.services[service].port
-            tell(f"{service}: {address}:{port}" if port else f"{service}: {address}")
+            report(f"{service}: {address}:{port}" if port else f"{service}: {address}")
         for name, endpoint in backend.links.items():
-            tell(f"{name}: proxy {endpoint.proxy_name!r} at {endpoint.proxy_api_url}")
-        tell("Ctrl-C, or `harness down` elsewhere, stops it")
+            report(f"{name}: proxy {endpoint.proxy_name!r} at {endpoint.proxy_api_url}")
+        report("Ctrl-C, or `harness down` elsewhere, stops it")
         await stopped
-    tell("stopped")
+    report("stopped")
 
 
 @contextmanager
@@ -110,12 +110,12 @@ def _noted(stack: str) -> Iterator[Path]:
 
 
 def down(every: bool) -> int:
-    """Stop every stack that `up` keeps; with `every`, all stacks of this user, those of runs too. Returns how many."""
+    """Stop every stack that `up` keeps; with `every`, all stacks of this user, also those of runs. Returns how many."""
     return _down_here(every) + _down_in_containers(every)
 
 
 def _down_in_containers(every: bool) -> int:
-    """Take stacks off the engine, if there is one. Raises BackendError for what could not be removed."""
+    """Remove stacks from the engine, if there is one. Raises BackendError for what could not be removed."""
     try:
         from harness.backends.compose.engine import client
         from harness.backends.compose.leftovers import abandoned, kept, remove_run, runs
@@ -133,7 +133,7 @@ def _down_in_containers(every: bool) -> int:
 
 
 def down_abandoned() -> int:
-    """Take off the engine what runs left there whose processes are gone. Returns how many."""
+    """Remove from the engine the stacks of runs whose processes are gone. Returns how many."""
     from harness.backends.compose.engine import client
     from harness.backends.compose.leftovers import abandoned, remove_run, runs
 
@@ -162,9 +162,9 @@ def _down_here(every: bool) -> int:
 
 def _owner(note: Path) -> psutil.Process | None:
     try:
-        said = json.loads(note.read_text(encoding="utf-8"))
-        process = psutil.Process(int(said["pid"]))
-        # A number may have been given to another process since.
-        return process if abs(process.create_time() - float(said["created"])) < 1e-3 else None
+        content = json.loads(note.read_text(encoding="utf-8"))
+        process = psutil.Process(int(content["pid"]))
+        # The pid may belong to another process by now.
+        return process if abs(process.create_time() - float(content["created"])) < 1e-3 else None
     except (OSError, ValueError, KeyError, psutil.Error):
         return None

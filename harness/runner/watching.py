@@ -1,7 +1,7 @@
-"""Everything that looks at a running stack: the workload, the polled probes, the alert sources, the process events.
+"""The watchers of a running stack: the workload, the polled probes, the alert sources, the process events.
 
-Each runs as a task of its own and writes what it sees into the journal. A watcher that ends by itself is a fault of the
-harness, not of the stack, and is raised to the run.
+Each is a task that writes its readings into the journal. A watcher that ends by itself is a failure of the harness, not
+of the stack, and is raised to the run.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Watchers:
             self._stack, self._backend, self._session, self.clock, self._journal.write, events, InstalledKinds()
         )
         for k, poller in enumerate(self._pollers, start=1):
-            # Spread over the grid, so that not everything is asked in the same millisecond.
+            # Spread over the grid, so that not all probes are read in the same millisecond.
             offset_s = EVERY_S * k / (len(self._pollers) + 1)
             polling = poll(self.clock, poller.once, poller.every_s, offset_s)
             self._tasks[f"probes of {poller.name}"] = asyncio.create_task(polling)
@@ -127,7 +127,7 @@ class Watchers:
         return now_s if self._sender is None else min(now_s, self._sender.settled_s())
 
     def check(self) -> None:
-        """Raise what made a watcher end by itself."""
+        """Raise the error of a watcher that has ended by itself."""
         for name, task in self._tasks.items():
             if task.done() and not task.cancelled():
                 error = task.exception()
@@ -137,7 +137,7 @@ class Watchers:
                     raise ProbeError(f"the watcher of {name} failed: {type(error).__name__}: {error}") from error
 
     async def stop_workload(self) -> None:
-        """Send nothing more and wait for the answers that are still due."""
+        """Stop sending and wait for the answers that are still due."""
         await self._end("workload")
 
     async def stop(self) -> None:
@@ -156,13 +156,13 @@ class Watchers:
             task.cancel()
             await asyncio.wait([task])
             if not task.cancelled():
-                task.exception()  # looked at, so that asyncio does not report it a second time
+                task.exception()  # retrieved, so that asyncio does not report it a second time
 
     async def _processes(self) -> None:
         async for event in self._backend.events():
             if event.service == FAULT_PROXY:
                 if event.what in ("exited", "killed") and not event.asked:
-                    raise BackendError("the fault proxy died: links can no longer be trusted")
+                    raise BackendError("the fault proxy died: the links are no longer under control")
                 continue
             self._journal.write(
                 ProcessSeen(

@@ -1,7 +1,7 @@
-"""A process that runs one plan after the other, for a suite: tasks come in as JSON lines, progress and outcomes go out.
+"""A process that runs plans for a suite, one at a time: reads tasks as JSON lines, writes progress and outcomes.
 
-One process a run at a time, so that runs side by side never wait for one another's interpreter. When its input ends,
-its owner is gone or wants it to stop: the run at hand is healed and stopped, then it ends.
+Runs side by side are in processes of their own, so that none waits for the interpreter of another. When its input ends,
+its owner is gone or stops it: it heals and stops the current run, then ends.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ INTERRUPTED: dict[str, Any] = {"interrupted": True, "error": None}
 
 
 class Worker:
-    """Takes tasks until there are no more."""
+    """Runs tasks until there are no more."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._stacks: dict[str, StackDescription] = {}
 
     async def serve(self, lines: asyncio.StreamReader) -> None:
-        """Run each task; the end of the input cancels the one at hand."""
+        """Run each task; the end of the input cancels the current one."""
         # Long-lived objects of the imports are left out of collections: pauses would make the harness late.
         gc.collect()
         gc.freeze()
@@ -53,32 +53,32 @@ class Worker:
             gc.collect()
             line = await following
 
-    async def _one(self, asked: dict[str, Any]) -> dict[str, Any]:
+    async def _one(self, task: dict[str, Any]) -> dict[str, Any]:
         error: HarnessError | None = None
         try:
-            plan = Plan.model_validate(asked["plan"])
-            stack = self._stack(asked["stack"])
-            outcome = await self._run(plan, stack, Path(asked["run_dir"]), asked["token"])
+            plan = Plan.model_validate(task["plan"])
+            stack = self._stack(task["stack"])
+            outcome = await self._run(plan, stack, Path(task["run_dir"]), task["token"])
             error = outcome.error
         except HarnessError as failure:
             error = failure
         except asyncio.CancelledError:
             return INTERRUPTED
-        except Exception as failure:  # a mistake of the harness: said in one line, and told in full in the log
+        except Exception as failure:  # a bug in the harness: one line for the user, the traceback in the log
             logging.getLogger(__name__).exception("the run failed")
             error = BackendError(
                 f"the harness itself failed: {type(failure).__name__}: {failure}",
-                remedy="what led there is in the worker's log beside the runs",
+                remedy="the traceback is in the worker's log beside the runs",
             )
         return {"interrupted": False, "error": _plain(error)}
 
     def _send(self, kind: str, data: dict[str, Any]) -> None:
-        # Whoever listened may be gone; the run must be healed and stopped all the same.
+        # The suite may be gone; the run must be healed and stopped all the same.
         with contextlib.suppress(OSError, ValueError):
             self._out.write(json.dumps({kind: data}) + "\n")
             self._out.flush()
 
-    def _tell(self, progress: Progress) -> None:
+    def _send_progress(self, progress: Progress) -> None:
         fields = ("run", "at_s", "what", "text", "data")
         self._send("progress", {f: getattr(progress, f) for f in fields})
 
@@ -86,7 +86,7 @@ class Worker:
         await asyncio.to_thread(warm_up, plan, stack)
         backend = backend_for(stack, plan.backend, token, plan.attach)
         try:
-            return await Run(plan, stack, backend, run_dir, self._tell).go()
+            return await Run(plan, stack, backend, run_dir, self._send_progress).go()
         finally:
             await backend.close()
 
@@ -115,14 +115,14 @@ async def main(out: TextIO) -> None:
 
 
 def _own_stdout() -> TextIO:
-    """Take standard output for what the suite is told; what others print goes to the log."""
+    """Keep standard output for messages to the suite; other prints go to the log."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return out
 
 
 def _leave() -> NoReturn:
-    """End now: a thread that hangs in a call must not keep the process."""
+    """Exit at once: a thread that hangs in a call must not keep the process alive."""
     sys.stderr.flush()
     os._exit(0)
 

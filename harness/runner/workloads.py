@@ -1,5 +1,4 @@
-"""The workload of a run: read from a file of requests, or made once by the stack's own tooling for a start and a length
-and shared by the runs of a suite."""
+"""The workload of a run: read from a file of requests, or made once by the stack's own tooling for a whole suite."""
 
 from __future__ import annotations
 
@@ -81,7 +80,7 @@ def requests_of(stack: StackDescription) -> RequestFile:
 async def _make(stack: StackDescription, backend: Backend, start: str, path: Path) -> None:
     assert stack.workload is not None
     assert stack.workload.make is not None
-    # Runs side by side may make the same one at once: each makes its own, and the last rename wins with the same bytes.
+    # Runs side by side may make the same file at once: each writes its own, and the last rename wins with equal bytes.
     part = path.with_suffix(f".{os.getpid()}.part")
     filled = [
         word.replace("{start}", start).replace("{hours}", str(HOURS)).replace("{out}", str(part.absolute()))
@@ -89,8 +88,8 @@ async def _make(stack: StackDescription, backend: Backend, start: str, path: Pat
     ]
     done = await backend.run_job(filled, MAKE_S)
     if done.exit_code != 0:
-        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise BackendError(f"the stack's workload could not be made ({' '.join(filled[:3])}): {said}")
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise BackendError(f"the stack's workload could not be made ({' '.join(filled[:3])}): {last}")
     if not part.exists():
-        raise BackendError(f"the stack's workload was not written where it was asked for ({' '.join(filled[:3])})")
+        raise BackendError(f"the command that makes the stack's workload wrote no file ({' '.join(filled[:3])})")
     part.rename(path)

@@ -59,7 +59,7 @@ def next_pace(pace: Pace, late_s: float | None, limit_s: float, beside: int) -> 
     which a verdict is `unknown`, and `beside` how many runs went side by side with it at most, itself included.
     """
     if pace.fixed or late_s is None or beside > pace.jobs:
-        return pace  # a run from before the number was lowered says nothing about the number now
+        return pace  # a run from before the number was lowered does not count for the number now
     if late_s > limit_s:
         jobs = max(1, min(pace.jobs, beside) - 1)
         return Pace(jobs, jobs)  # what was too many is not tried again

@@ -197,7 +197,7 @@ class _Pool:
         }
 
     async def _share(self, stack: str, plan: Plan) -> Shared:
-        """Start what all runs of a stack share, once, whoever asks first."""
+        """Start what the runs of a stack share, at the first call."""
         if stack not in self._shared:
             description = await asyncio.to_thread(resolve_stack, stack)
             if stack not in self._shared:

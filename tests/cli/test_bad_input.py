@@ -111,8 +111,8 @@ def test_an_unreadable_file(good: Path, harness_: Harness, runner: Runner, monke
     [
         (["run", "nowhere"], "there is no such file or folder"),
         (["run", "scenarios/god.scenario.yaml"], "did you mean 'scenarios/good.scenario.yaml'?"),
-        (["run", "--tag", "demoo"], "nothing is left to run with --tag demoo — tags: demo, nightly"),
-        (["run", "-k", "nothing"], "nothing is left to run with -k 'nothing'"),
+        (["run", "--tag", "demoo"], "no run is selected by --tag demoo — tags: demo, nightly"),
+        (["run", "-k", "nothing"], "no run is selected by -k 'nothing'"),
         (["run", "-k", "a and"], "cannot be understood"),
         (["run", "--set", "latncy=1s"], "did you mean 'latency'?"),
         (["run", "--set", "latency"], "write --set name=value"),

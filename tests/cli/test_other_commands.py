@@ -110,7 +110,7 @@ def test_down_and_heal(good: Path, harness_: Harness, runner: Runner, monkeypatc
     assert harness_("down").out == "1 stack stopped\n"
     assert harness_("down", "--all").out == "2 stacks stopped\n"
     harness_("run")
-    assert harness_("heal").out == "1 run looked at, 0 left to heal by hand\n"
+    assert harness_("heal").out == "1 run checked, 0 left to heal by hand\n"
     monkeypatch.setattr(harness.runner.healing, "heal", lambda runs: [f"{runs[0]}: no"])
     result = harness_("heal", "reports/latest/slow-store")
     assert (result.code, result.err) == (1, "reports/latest/slow-store: no\n")

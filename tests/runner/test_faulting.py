@@ -136,7 +136,7 @@ async def test_a_fault_that_is_never_seen_to_be_gone(bench: Any) -> None:
     await it.driver.run()
     failed = it.bodies(FaultSeen)[-1]
     assert failed.stage == "failed"
-    assert "still there" in failed.evidence["error"]
+    assert "still active" in failed.evidence["error"]
     assert it.driver.needs_revert
 
 

@@ -40,7 +40,7 @@ def test_what_cannot_be_taken_out_is_told(tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     flag.touch()
     run = killed(tmp_path, flag, ["true"])
-    assert "the fault 'it' is still there" in heal([run])[0]
+    assert "the fault 'it' is still active" in heal([run])[0]
     (tmp_path / "again").mkdir()
     run = killed(tmp_path / "again", flag, ["sh", "-c", "echo no such cloud >&2; exit 1"])
     assert "`revert` ended with 1: no such cloud" in heal([run])[0]

@@ -94,7 +94,7 @@ async def test_a_gate_that_is_not_met_says_what_was_missing(
     outcome = await bench.run(expect=expect, gate_timeout="1s").go()
     assert outcome.error is None
     assert bench.journal().closed.reason == "gate"
-    assert "Broken{}, which the fault is to raise" in bench.journal().gate[1].why
+    assert "Broken{}, which the fault should raise" in bench.journal().gate[1].why
     assert bench.fault.calls == []
 
 

@@ -75,8 +75,8 @@ SEEN = [{"id": "seen", "alert": "Broken", "labels": {"service": "x"}, "within": 
     [
         (lambda live: answers(live, 10.0, 40, ok=False), "availability is 0.5, not at least 0.9"),
         (lambda live: answers(live, 10.0, 2, wrong=True), "silent_wrong_answers is 0.0"),
-        (lambda live: alerts(live, BROKEN, beats=3), "Broken{service=x}, which the fault is to raise"),
-        (lambda live: alerts(live, beats=3, pending=(BROKEN,)), "is pending or firing already"),
+        (lambda live: alerts(live, BROKEN, beats=3), "Broken{service=x}, which the fault should raise"),
+        (lambda live: alerts(live, beats=3, pending=(BROKEN,)), "is already pending or firing"),
         (lambda live: alerts(live, down="refused"), "does not answer (refused)"),
     ],
 )

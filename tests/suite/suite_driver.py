@@ -32,9 +32,13 @@ def told(progress: Progress) -> None:
     print(json.dumps({"run": progress.run, "text": progress.text}), flush=True)
 
 
+def message(text: str) -> None:
+    print(json.dumps({"message": text}), flush=True)
+
+
 if __name__ == "__main__":
-    folder, seconds, count, jobs = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    folder, seconds, count, jobs = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]) or None
     plans = tuple(plan(f"run-{k}", seconds) for k in range(count))
-    for outcome in run_plans(SuiteRequest("tiny", plans, folder, jobs), told, print):
+    for outcome in run_plans(SuiteRequest("tiny", plans, folder, jobs), told, message):
         error = None if outcome.error is None else str(outcome.error)
         print(json.dumps({"outcome": outcome.plan.run, "error": error, "interrupted": outcome.interrupted}), flush=True)

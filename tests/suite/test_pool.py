@@ -38,17 +38,17 @@ class Driven:
         self.lines: list[dict[str, Any]] = []
 
     def wait_for(self, *texts: str) -> None:
-        """Read until one of these was told for each run that is asked for."""
+        """Read until a run reports one of these texts."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(json.loads(line))
             if self.lines[-1].get("text") in texts:
                 return
-        pytest.fail(f"never told {texts}: {self.lines} {self.process.stderr.read() if self.process.stderr else ''}")
+        pytest.fail(f"never reported {texts}: {self.lines} {self.process.stderr.read() if self.process.stderr else ''}")
 
-    def outcomes(self) -> dict[str, dict[str, Any]]:
-        """Wait for the end and return what became of each run."""
-        out, err = self.process.communicate(timeout=40)
+    def outcomes(self, within_s: float = 40.0) -> dict[str, dict[str, Any]]:
+        """Wait for the end and return the outcome of each run."""
+        out, err = self.process.communicate(timeout=within_s)
         assert "Traceback" not in err, err
         self.lines += [json.loads(line) for line in out.splitlines()]
         return {line["outcome"]: line for line in self.lines if "outcome" in line}
@@ -142,6 +142,14 @@ def test_a_worker_that_hangs_is_killed_by_a_second_signal(drive: Callable[..., D
         time.sleep(0.2)  # two signals at once are one
     outcomes = suite.outcomes()
     assert outcomes["run-0"]["interrupted"]
+    suite.nothing_left()
+
+
+def test_every_run_is_done_however_many_go_side_by_side(drive: Callable[..., Driven]) -> None:
+    suite = drive("300ms", count=3, jobs=0)
+    assert set(suite.outcomes(within_s=150)) == {"run-0", "run-1", "run-2"}
+    assert suite.lines[0]["message"].startswith("-j auto: ")
+    assert [suite.closed(f"run-{k}").reason for k in range(3)] == ["completed"] * 3
     suite.nothing_left()
 
 
