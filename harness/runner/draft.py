@@ -22,7 +22,7 @@ from harness.runner.catalogue import Catalogue
 from harness.runner.check import check
 from harness.runner.explain import problems, read_model
 from harness.runner.load import Loaded
-from harness.runner.plan import DEFAULT_SEED, stack_facts
+from harness.runner.plan import DEFAULT_SEED, attached_project, stack_facts
 from harness.runner.source import RefusedError, Source
 
 LONGEST_FAULT_S = 600.0
@@ -67,7 +67,7 @@ class Draft:
             stack=stack_facts(catalogue),
             seed=DEFAULT_SEED if chosen is None else chosen,
             backend=backend,
-            attach=attach,
+            attach=attached_project(catalogue.stack, backend, attach),
             links=(),
             twin=twin,
             control_of=run if twin == "control" else None,

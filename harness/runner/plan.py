@@ -48,10 +48,17 @@ def make_plans(
             links=_links(scenario, catalogue),
             file=item.source.file,
             matrix=item.matrix,
-            attach=attach,
+            attach=attached_project(stack, backend, attach),
         )
         plans += _twins(plan, stack, twin)
     return plans
+
+
+def attached_project(stack: StackDescription, backend: str, given: str | None) -> str | None:
+    """Return the compose project that a run attaches to: the given one, or that of a stack the harness does not own."""
+    if given is None and backend == "compose" and stack.ownership == "attached":
+        return stack.compose.project or stack.name.lower()
+    return given
 
 
 def _twins(plan: Plan, stack: StackDescription, twin: Twin | None) -> Iterator[Plan]:

@@ -10,8 +10,9 @@ from scenario_files import GOOD, STACK, changed, loaded
 from harness.description.stackfile import load_stack
 from harness.model.link import Link
 from harness.model.plan import Plan, Twin
+from harness.model.stack import ComposeFields
 from harness.model.units import Unit
-from harness.runner.plan import control_of, make_plans, not_sabotaged
+from harness.runner.plan import attached_project, control_of, make_plans, not_sabotaged
 
 NAMES = "vars: {latency: 800ms, share: 0.5}"
 
@@ -89,6 +90,19 @@ def test_a_fault_that_acts_on_no_link_needs_none(tmp_path: Path) -> None:
     text = changed("target: {link: trainer -> object-store}", "target: {service: object-store}")
     text = changed("network.latency", "data.stale", changed('{latency: "${latency}", jitter: 100ms}', "{}", text))
     assert names(plans(tmp_path, text)[0].links) == ()
+
+
+def test_the_plan_names_the_project_that_it_attaches_to() -> None:
+    owned = load_stack(STACK)
+    compose = ComposeFields(project="shop")
+    found = owned.model_copy(update={"ownership": "attached", "compose": compose})
+    unnamed = found.model_copy(update={"compose": ComposeFields()})
+    assert attached_project(owned, "compose", None) is None
+    assert attached_project(owned, "compose", "given") == "given"
+    assert attached_project(found, "compose", None) == "shop"
+    assert attached_project(found, "compose", "given") == "given"
+    assert attached_project(unnamed, "compose", None) == "small"
+    assert attached_project(found, "local", None) is None
 
 
 def test_the_control_is_the_same_run_without_the_fault(tmp_path: Path) -> None:
