@@ -49,7 +49,15 @@ WRITTEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", FAULTS)
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+
+
+def test_every_kind_of_fault_is_in_a_scenario_file() -> None:
+    files = [yaml.safe_load(path.read_text("utf-8")) for path in SCENARIOS.rglob("*.scenario.yaml")]
+    assert set(FAULTS) == set(WRITTEN) | {step["fault"] for file in files for step in file["timeline"]}
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
 def test_a_file_with_every_parameter_of_a_fault_is_valid(kind: str, tmp_path: Path) -> None:
     target, parameters = WRITTEN[kind]
     document = yaml.safe_load(GOOD)
