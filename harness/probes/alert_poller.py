@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
+import aiohttp
+
 from harness.model.alertsources import AlertSource
 from harness.model.readings import Alert, AlertsSeen
 from harness.model.stamps import unix_of
@@ -82,6 +84,24 @@ class AlertPoller:
             return round(unix_of(stamp) - time.time() + self._clock.now_s(), 3)
         except (ValueError, OverflowError):
             return None
+
+
+class HttpAlertPoller(AlertPoller):
+    """A source that is polled over HTTP."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        source: AlertSource,
+        url: str,
+        clock: Clock,
+        record: Callable[[AlertsSeen], object],
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(source, clock, record)
+        self._session = session
+        self._url = url.rstrip("/")
+        self._headers = dict(headers or {})
 
 
 class Rounds:

@@ -6,42 +6,24 @@ and again: each time, its `updatedAt` moves on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
-import aiohttp
-
-from harness.model.readings import Alert, AlertsSeen
-from harness.model.stack import AlertSource
-from harness.probes.alert_poller import AlertPoller
+from harness.model.readings import Alert
+from harness.probes.alert_poller import HttpAlertPoller
 from harness.probes.http import get, read_json
-from harness.probes.polling import DEADLINE_S, Clock
+from harness.probes.polling import DEADLINE_S
 from harness.probes.reader import NoAnswerError
 
 FIRING = ("active",)
 SUPPRESSED = ("active", "suppressed")
 
 
-class AlertmanagerAlerts(AlertPoller):
+class AlertmanagerAlerts(HttpAlertPoller):
     """One source."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        source: AlertSource,
-        url: str,
-        clock: Clock,
-        record: Callable[[AlertsSeen], object],
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(source, clock, record)
-        self._session = session
-        self._url = f"{url.rstrip('/')}/api/v2/alerts"
-        self._headers = dict(headers or {})
-        self._states = SUPPRESSED if source.suppressed else FIRING
-
     async def _look(self) -> dict[str, Any]:
-        page = await get(self._session, self._url, DEADLINE_S, headers=self._headers)
+        page = await get(self._session, f"{self._url}/api/v2/alerts", DEADLINE_S, headers=self._headers)
+        states = SUPPRESSED if self._source.suppressed else FIRING
         firing: list[Alert] = []
         marks: dict[Any, Any] = {}
         try:
@@ -49,7 +31,7 @@ class AlertmanagerAlerts(AlertPoller):
             if not isinstance(listed, list):
                 raise TypeError("a list is needed")
             for item in listed:
-                if item["status"]["state"] not in self._states:
+                if item["status"]["state"] not in states:
                     continue
                 alert = self._alert(item["labels"], item.get("startsAt"))
                 firing.append(alert)

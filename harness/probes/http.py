@@ -87,6 +87,17 @@ def access_headers(access: HttpAccess) -> dict[str, str]:
     return found
 
 
+def request_body(body: Any, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return a body as aiohttp takes it: text as it is, anything else as JSON."""
+    if body is None:
+        return {}
+    if isinstance(body, str):
+        return {"data": body.encode()}
+    if any(name.lower() == "content-type" for name in headers or ()):
+        return {"data": json.dumps(body).encode()}
+    return {"json": body}
+
+
 async def read_body(response: aiohttp.ClientResponse) -> bytes:
     """Return the whole body, of a bounded length. Raises ValueError where it is longer."""
     parts, length = [], 0

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import aiohttp
 
 from harness.model.readings import Answer, Gap
+from harness.probes.http import read_body
 
 Record = Callable[[Answer | Gap], object]
 FOREVER_S = 1e9
@@ -92,6 +93,26 @@ class OpenLoop(Generic[Item]):
             await asyncio.wait(left)
         if self._error is not None:
             raise self._error
+
+    async def _exchange(
+        self, session: aiohttp.ClientSession, outcome: dict[str, Any], method: str, url: str, **more: Any
+    ) -> tuple[aiohttp.ClientResponse, bytes] | None:
+        """Send a request and return its answer, read whole; None where there is none, which is recorded as a failure.
+
+        `outcome` has the fields of an Answer that are known before one comes.
+        """
+        try:
+            limit_s = self._limit_s(outcome["sent_s"], outcome["due_s"])
+            async with asyncio.timeout(limit_s), session.request(method, url, **more) as response:
+                return response, await read_body(response)
+        except TimeoutError:
+            self._failed(outcome, f"no answer within {self._timeout_s:g} s")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            self._failed(outcome, f"{type(error).__name__}: {error}")
+        except asyncio.CancelledError:
+            self._failed(outcome, "the run ended before the answer came")
+            raise
+        return None
 
     def _now_s(self) -> float:
         return time.monotonic() - self._origin_s

@@ -17,7 +17,7 @@ import aiohttp
 from harness.model.readings import Alert, AlertsSeen
 from harness.model.stack import AlertSource
 from harness.model.stamps import unix_of
-from harness.probes.alert_poller import AlertPoller
+from harness.probes.alert_poller import HttpAlertPoller
 from harness.probes.http import NoAnswerError, ask, get, metrics, read_json
 from harness.probes.polling import DEADLINE_S, Clock
 
@@ -26,7 +26,7 @@ LONGEST_BACK_S = 3600.0
 BAD_HEALTH = "err"
 
 
-class PrometheusAlerts(AlertPoller):
+class PrometheusAlerts(HttpAlertPoller):
     """One source."""
 
     def __init__(
@@ -38,10 +38,7 @@ class PrometheusAlerts(AlertPoller):
         record: Callable[[AlertsSeen], object],
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(source, clock, record)
-        self._session = session
-        self._url = url.rstrip("/")
-        self._headers = dict(headers or {})
+        super().__init__(session, source, url, clock, record, headers)
         self._counters = frozenset(name for name in (source.heartbeat, source.history) if name)
         self._has_rules = not self._counters
         self._has_history = True

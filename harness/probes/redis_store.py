@@ -81,6 +81,19 @@ class _Store:
         self._around = around
         self._client = connect(access, around)
 
+    async def _read(self) -> float:
+        """Return the number. Raises NoAnswerError, or what the client raises."""
+        raise NotImplementedError
+
+    async def read(self) -> float:
+        """Return the number. Raises NoAnswerError."""
+        from redis.exceptions import RedisError
+
+        try:
+            return await self._read()
+        except (RedisError, OSError) as error:
+            raise NoAnswerError(f"{type(error).__name__}: {error}") from None
+
     async def keys(self, pattern: str | bytes) -> list[bytes]:
         """Return the keys that match a pattern."""
         found: list[bytes] = []
@@ -113,20 +126,11 @@ class _Store:
 
 
 class RedisReader(_Store):
-    """Reads a `redis` probe."""
+    """Reads a `redis` probe: a value, an age, a length or a count."""
 
     def __init__(self, settings: RedisProbe, around: ProbeContext) -> None:
         super().__init__(settings, around)
         self._settings = settings
-
-    async def read(self) -> float:
-        """Return a value, an age, a length or a count."""
-        from redis.exceptions import RedisError
-
-        try:
-            return await self._read()
-        except (RedisError, OSError) as error:
-            raise NoAnswerError(f"{type(error).__name__}: {error}") from None
 
     async def _read(self) -> float:
         settings = self._settings
@@ -165,20 +169,11 @@ class RedisReader(_Store):
 
 
 class FeastReader(_Store):
-    """Reads a `feast` probe."""
+    """Reads a `feast` probe: the age of a view's rows, or how many there are."""
 
     def __init__(self, settings: FeastProbe, around: ProbeContext) -> None:
         super().__init__(settings, around)
         self._settings = settings
-
-    async def read(self) -> float:
-        """Return the age of the view's rows, or how many there are."""
-        from redis.exceptions import RedisError
-
-        try:
-            return await self._read()
-        except (RedisError, OSError) as error:
-            raise NoAnswerError(f"{type(error).__name__}: {error}") from None
 
     async def _read(self) -> float:
         settings = self._settings

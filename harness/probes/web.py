@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.model.httpprobes import HttpProbe, PromqlProbe
 from harness.probes.gauges import AGGREGATES, number_at
-from harness.probes.http import Said, access_headers, ask, at_path, get, read_json
+from harness.probes.http import Said, access_headers, ask, at_path, get, read_json, request_body
 from harness.probes.reader import NoAnswerError, ProbeContext
 
 
@@ -20,7 +20,7 @@ class HttpReader:
         self._around = around
         self._url = around.reachable(settings.url)
         self._headers = access_headers(settings)
-        self._body = _body(settings.body)
+        self._body = request_body(settings.body)
 
     async def read(self) -> float:
         """Return whether the answer is as expected, its status, how long it took, or a number in it."""
@@ -126,10 +126,3 @@ def _json(body: bytes) -> Any:
         return read_json(body)
     except ValueError as error:
         raise NoAnswerError(f"the answer is not JSON: {error}") from None
-
-
-def _body(body: Any) -> dict[str, Any]:
-    """Return the body as aiohttp takes it: a text as it stands, all else as JSON."""
-    if body is None:
-        return {}
-    return {"data": body.encode()} if isinstance(body, str) else {"json": body}

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import aiohttp
-
 from harness.journal.writer import JournalWriter
 from harness.model.backend import Backend, StackInfo, StackPlan
-from harness.model.errors import BackendError, HarnessError, JournalError, ProbeError
-from harness.model.eventtime import EventClock
+from harness.model.errors import BackendError, HarnessError, JournalError
 from harness.model.plan import Plan
 from harness.model.readings import AlertsSeen, Body, Closed, FaultSeen, GateSeen, Note, Phase, PhaseName
 from harness.model.stack import StackDescription
-from harness.probes.http import NoAnswerError, get
+from harness.probes.event_clock import read_event_clock
 from harness.probes.ledger import Ledger
 from harness.probes.request_file import RequestFile
 from harness.probes.workload_file import Workload
@@ -39,7 +35,6 @@ from harness.seams import Seams
 
 STOP_S = 30.0
 HEAL_S = 15.0
-CLOCK_EVERY_S = 0.03
 T = TypeVar("T")
 
 
@@ -132,7 +127,7 @@ class Run:
         )
 
     async def _watched(self, workload: Workload | RequestFile | None) -> bool:
-        clock = await self._event_clock()
+        clock = await read_event_clock(self._stack, self._backend, self._stack.ready_within_s)
         seams = Seams(self._backend, self._stack, clock, self.run_dir / "undo", self.plan.seed)
         watchers = Watchers(self.plan, self._stack, self._backend, self._journal)
         try:
@@ -186,20 +181,6 @@ class Run:
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
-
-    async def _event_clock(self) -> EventClock | None:
-        if self._stack.event_clock is None:
-            return None
-        url = self._backend.resolve(self._stack.event_clock.url)
-        deadline_s = self._journal.now_s() + self._stack.ready_within_s
-        async with aiohttp.ClientSession() as session:
-            while True:
-                try:
-                    return EventClock.from_json(json.loads(await get(session, url)))
-                except (NoAnswerError, ValueError, KeyError, TypeError) as error:
-                    if self._journal.now_s() > deadline_s:
-                        raise ProbeError(f"the stack's event clock cannot be read: {error}") from error
-                await asyncio.sleep(CLOCK_EVERY_S)
 
     def _phase(self, phase: PhaseName, detail: str | None = None) -> None:
         self._journal.write(Phase(phase=phase, detail=detail))

@@ -28,9 +28,8 @@ from harness.probes.http import named_host
 from harness.probes.polled import Poller, pollers
 from harness.probes.polling import EVERY_S, Clock, poll
 from harness.probes.request_file import RequestFile
-from harness.probes.request_sender import RequestSender
+from harness.probes.senders import RequestSender, Sender
 from harness.probes.verify import Verifier
-from harness.probes.workload import Sender
 from harness.probes.workload_file import Workload
 from harness.seams import Seams
 

@@ -21,7 +21,7 @@ from harness.model.readings import Answer, Gap
 from harness.model.response_match import Expected
 from harness.model.workload import WorkloadSpec
 from harness.probes.request_file import FileRequest, RequestFile, read_requests
-from harness.probes.request_sender import RequestSender
+from harness.probes.senders import RequestSender
 
 
 def sender(file: RequestFile, url: str, told: list[Any], **fields: Any) -> RequestSender:

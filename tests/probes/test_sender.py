@@ -14,8 +14,8 @@ from servers import START, Handler, event_clock, hang, serving, until, workload
 from harness.model.errors import JournalError
 from harness.model.readings import Answer, Gap
 from harness.model.stack import WorkloadSpec
+from harness.probes.senders import Sender
 from harness.probes.verify import Verifier
-from harness.probes.workload import Sender
 
 
 def good(k: int | str, **changes: Any) -> dict[str, Any]:
@@ -107,7 +107,7 @@ async def test_malformed_answers_are_failed_requests(body: bytes) -> None:
     async with serving(odd) as url:
         for answer in await send(url, count=2):
             assert not answer.ok
-            assert "documented form" in (answer.error or "")
+            assert "documented format" in (answer.error or "")
 
 
 async def test_statuses_refusals_and_hangs_are_failed_requests_in_bounded_time() -> None:

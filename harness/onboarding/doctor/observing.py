@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import aiohttp
 
 from harness.journal.writer import JournalWriter
 from harness.model.backend import Backend
@@ -19,7 +15,7 @@ from harness.model.plan import Plan
 from harness.model.readings import AlertsSeen, Body, Reading
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
-from harness.probes.http import NoAnswerError, get
+from harness.probes.event_clock import read_event_clock
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.plan import DEFAULT_SEED, stack_facts
 from harness.runner.watching import Watchers
@@ -54,7 +50,10 @@ async def observe(stack: StackDescription, backend: Backend, for_s: float, settl
     clock, which ages are taken by, is waited for up to `settle_s`.
     """
     seen = Observed()
-    seen.clock, seen.clock_error = await _event_clock(stack, backend, settle_s)
+    try:
+        seen.clock = await read_event_clock(stack, backend, settle_s)
+    except HarnessError as error:
+        seen.clock_error = str(error)
     with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
         plan = _plan(stack)
         journal = JournalWriter(Path(folder) / "journal.jsonl", plan, seen.take)
@@ -82,29 +81,6 @@ async def observe(stack: StackDescription, backend: Backend, for_s: float, settl
         finally:
             journal.close()
     return seen
-
-
-async def _event_clock(
-    stack: StackDescription, backend: Backend, settle_s: float
-) -> tuple[EventClock | None, str | None]:
-    if stack.event_clock is None:
-        return None, None
-    try:
-        url = backend.resolve(stack.event_clock.url)
-    except HarnessError as error:
-        return None, str(error)
-    deadline_s = time.monotonic() + settle_s
-    async with aiohttp.ClientSession() as session:
-        while True:
-            try:
-                return EventClock.from_json(json.loads(await get(session, url))), None
-            except NoAnswerError as error:
-                why = str(error)
-            except (ValueError, KeyError, TypeError) as error:
-                why = f"not of the documented form: {type(error).__name__}: {error}"
-            if time.monotonic() > deadline_s:
-                return None, why
-            await asyncio.sleep(EVERY_S)
 
 
 def _plan(stack: StackDescription) -> Plan:

@@ -1,0 +1,206 @@
+"""The two senders of work: a workload made by the stack's own tooling, and a file of requests.
+
+Both send open loop, and every request that was due becomes one Answer. A made workload goes out at its event times, and
+each answer is checked for being right and fresh; an answer in another format than the documented one is a failure. A
+file of requests assumes nothing but HTTP: an error status is a failure, an answer other than its line expects is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import aiohttp
+
+from harness.model.eventtime import EventClock
+from harness.model.readings import Answer
+from harness.model.workload import WorkloadSpec
+from harness.probes.http import NoAnswerError, at_path, read_json, request_body
+from harness.probes.open_loop import CHECK_S, OpenLoop, Record
+from harness.probes.request_file import FileRequest, RequestFile
+from harness.probes.verify import Checked, MalformedError, Verifier
+from harness.probes.workload_file import Request, Workload
+
+LEAD_S = 0.05
+"""How long before its first request the sending of a file begins."""
+Due = tuple[int, FileRequest]
+"""Which pass over the file, and the request."""
+
+
+class Sender(OpenLoop[Request]):
+    """Sends one workload, made for the stack's event time, to one address."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        spec: WorkloadSpec,
+        url: str,
+        clock: EventClock,
+        verifier: Verifier,
+        record: Record,
+        origin_s: float,
+    ) -> None:
+        """`origin_s` is the value of time.monotonic() at which the run's clock stood at 0."""
+        super().__init__(spec.timeout_s, spec.slow_s, record, origin_s)
+        self._workload = workload
+        self._url = url
+        self._clock = clock
+        self._verifier = verifier
+        # The event clock speaks unix time; one offset, taken once, keeps the sending on the monotonic clock.
+        self._unix_to_run = -time.time() + time.monotonic() - origin_s
+
+    def _schedule(self) -> Iterator[tuple[float, Request]]:
+        for request in self._workload.requests:
+            yield self._clock.unix_of(request.at_event) + self._unix_to_run, request
+
+    async def _one(self, session: aiohttp.ClientSession, request: Request, due_s: float) -> None:
+        sent_s = self._now_s()
+        outcome = {
+            "id": request.id,
+            "entity": request.body.get(self._workload.entity_field or ""),
+            "at_event": request.at_event,
+            "due_s": due_s,
+            "sent_s": sent_s,
+            "outcome": request.outcome,
+            "outcome_at": request.outcome_at,
+        }
+        answered = await self._exchange(session, outcome, "POST", self._url, json=request.body)
+        if answered is None:
+            return
+        response, body = answered
+        done_s = self._now_s()
+        if response.status != 200:
+            self._failed(outcome, f"status {response.status}", done_s)
+            return
+        try:
+            answer = await self._checked(outcome, request, read_json(body), done_s)
+        except (MalformedError, ValueError) as error:
+            self._failed(outcome, f"not an answer in the documented format: {error}", done_s)
+        else:
+            self._record(answer)
+
+    async def _checked(
+        self, outcome: dict[str, Any], request: Request, content: dict[str, Any], done_s: float
+    ) -> Answer:
+        try:
+            async with asyncio.timeout(CHECK_S):
+                checked = await self._verifier.check(request, content)
+        except TimeoutError:
+            checked = Checked(None, "it could not be checked in time", False, {}, {})
+        return Answer(
+            **outcome,
+            done_s=done_s,
+            ok=True,
+            slow=done_s - outcome["due_s"] > self._slow_s,
+            flagged=content.get("fallback"),
+            stale=checked.stale,
+            wrong=checked.wrong,
+            why=checked.why,
+            ages=checked.ages,
+            stamps=checked.stamps,
+            version=content["model"].get("version"),
+            score=float(content["score"]),
+        )
+
+
+class RequestSender(OpenLoop[Due]):
+    """Sends one file to one address."""
+
+    def __init__(
+        self,
+        file: RequestFile,
+        spec: WorkloadSpec,
+        url: str,
+        headers: Mapping[str, str],
+        record: Record,
+        origin_s: float,
+    ) -> None:
+        """Take the address and headers as they are to be used; `origin_s` is time.monotonic() at the run's 0."""
+        super().__init__(spec.timeout_s, spec.slow_s, record, origin_s)
+        self._file = file
+        self._spec = spec
+        self._url = url
+        self._headers = dict(headers)
+        self._run_to_unix = time.time() - time.monotonic() + origin_s
+
+    def _schedule(self) -> Iterator[tuple[float, Due]]:
+        start_s = self._now_s() + LEAD_S
+        sent, turn = 0, 0
+        while turn == 0 or self._spec.repeat:
+            for request in self._file.requests:
+                if self._spec.rate is not None:
+                    yield start_s + sent / self._spec.rate, (turn, request)
+                else:
+                    yield start_s + turn * self._file.length_s + (request.offset_s or 0.0), (turn, request)
+                sent += 1
+            turn += 1
+
+    async def _one(self, session: aiohttp.ClientSession, due: Due, due_s: float) -> None:
+        turn, request = due
+        sent_s = self._now_s()
+        outcome: dict[str, Any] = {
+            "id": request.id if turn == 0 else f"{request.id}#{turn + 1}",
+            "at_event": int(due_s + self._run_to_unix),
+            "due_s": due_s,
+            "sent_s": sent_s,
+        }
+        answered = await self._exchange(
+            session,
+            outcome,
+            request.method or self._spec.method,
+            self._url_of(request),
+            headers={**self._headers, **request.headers},
+            allow_redirects=False,
+            **request_body(request.body, request.headers),
+        )
+        if answered is None:
+            return
+        response, body = answered
+        done_s = self._now_s()
+        try:
+            judged = self._judged(request, response.status, response.headers, body)
+        except NoAnswerError as error:
+            self._failed(outcome, str(error), done_s)
+        else:
+            slow = done_s - due_s > self._slow_s
+            self._record(Answer(**outcome, done_s=done_s, ok=True, slow=slow, **judged))
+
+    def _url_of(self, request: FileRequest) -> str:
+        return self._url if request.path is None else self._url.rstrip("/") + request.path
+
+    def _judged(self, request: FileRequest, status: int, headers: Any, body: bytes) -> dict[str, Any]:
+        """Return what the answer is: flagged, wrong, and why. Raises NoAnswerError for one that is a failure."""
+        expect = request.expect
+        taken = 200 <= status <= 299 if expect is None else expect.takes(status)
+        # Where a status is expected, any other that is no error is a wrong answer rather than a failure.
+        if not taken and (status >= 400 or expect is None or not expect.status):
+            raise NoAnswerError(f"status {status}")
+        content = None
+        if self._spec.flagged is not None or (expect is not None and expect.values):
+            content = self._parsed(expect is not None and bool(expect.values), body)
+        why = f"the status is {status}" if not taken else None
+        if expect is not None and why is None:
+            why = expect.header_differs(headers) or (expect.differs(content) if expect.values else None)
+        wrong = None if expect is None else why is not None
+        return {"flagged": self._flag(content), "wrong": wrong, "why": why}
+
+    def _parsed(self, needed: bool, body: bytes) -> Any:
+        try:
+            return read_json(body)
+        except ValueError as error:
+            if not needed:
+                return None
+            raise NoAnswerError(f"the answer is not JSON: {error}") from None
+
+    def _flag(self, content: Any) -> str | None:
+        if self._spec.flagged is None:
+            return None
+        try:
+            found = at_path(content, self._spec.flagged)
+        except NoAnswerError:
+            return None
+        if found in (None, False, "", 0):
+            return None
+        return "flagged" if found is True else str(found)[:200]
