@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from xml.sax.saxutils import escape
+from html import escape
 
 from harness.report.palette import LIGHT
 from harness.report.words import writable
 
 Path = Sequence[tuple[float, float]]
-_QUOTE = {'"': "&quot;"}
 
 
 class Canvas:
@@ -61,12 +60,20 @@ class Canvas:
         where = f'x="{num(x)}" y="{num(y)}"' + (f' text-anchor="{anchor}"' if anchor != "start" else "")
         self._add(f"<text {where} {look}{_fill(colour)}", "text", tip, words)
 
-    def svg(self, width: float, height: float, title: str, description: str) -> str:
-        """Return the element, with what it shows in words for those who do not see it."""
-        spoken = escape(writable(f"{title}. {description}"), _QUOTE)
-        size = f'viewBox="0 0 {num(width)} {num(height)}" width="{num(width)}" height="{num(height)}"'
+    def svg(self, width: float, height: float, title: str, description: str, *, stretched: bool = False) -> str:
+        """Return the element, with what it shows in words for those who do not see it.
+
+        A stretched one is a strip that fills the width it is given; others keep their proportions.
+        """
+        spoken = escape(writable(f"{title}. {description}"))
+        box = f'viewBox="0 0 {num(width)} {num(height)}" height="{num(height)}"'
+        box += (
+            ' class="thumb" width="100%" preserveAspectRatio="none"'
+            if stretched
+            else f' class="plot" width="{num(width)}"'
+        )
         head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" role="img" aria-label="{spoken}" {size}'
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{spoken}" {box}'
             f' font-family="system-ui, sans-serif" stroke-linejoin="round">'
         )
         words = f"<title>{_text(title)}</title><desc>{_text(description)}</desc>"
@@ -111,4 +118,4 @@ def _stroke(colour: str, width: float = 1.0) -> str:
 
 
 def _text(words: str) -> str:
-    return escape(writable(words))
+    return escape(writable(words), quote=False)

@@ -15,9 +15,8 @@ from harness.report.fields import run_document, suite_scenario, unjudged
 from harness.report.junit import junit_xml
 from harness.report.quality import quality
 from harness.report.run_page import run_html
-from harness.report.suite_page import suite_html
+from harness.report.suite_page import suite_html, thumbnail_svg
 from harness.report.summary import summary_md
-from harness.report.thumbnail import thumbnail_svg
 
 
 @dataclass(frozen=True)

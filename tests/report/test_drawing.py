@@ -13,7 +13,7 @@ from harness.report.figure import lane_rows, run_svg
 from harness.report.palette import LIGHT
 from harness.report.panels import panels
 from harness.report.spans import MOST_LANES, alert_lanes, extent, fault_lanes, markers
-from harness.report.thumbnail import thumbnail_svg
+from harness.report.suite_page import thumbnail_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
