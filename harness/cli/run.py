@@ -96,7 +96,7 @@ def run(
         _print_plans(plans, as_json)
         return 0
     from harness.cli.suite import run_and_print
-    from harness.suite.suite import SuiteRequest
+    from harness.suite.pool import SuiteRequest
 
     mode: Literal["json", "text"] = "json" if as_json else "text"
     return run_and_print(SuiteRequest(name, tuple(plans), folder, jobs), twin, mode)

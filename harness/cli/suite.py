@@ -16,7 +16,7 @@ from harness.model.verdict import Value
 if TYPE_CHECKING:
     from harness.model.plan import Twin
     from harness.report.documents import SuiteDocument
-    from harness.suite.suite import SuiteRequest
+    from harness.suite.pool import SuiteRequest
 
 Mode = Literal["json", "text"]
 
