@@ -7,6 +7,7 @@ first two is the harness's own lateness. `down` says why the stack gave no answe
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_serializer, model_validator
@@ -76,7 +77,7 @@ class Alert(Frozen):
         default=None, description="when it began by the stack's own stamp: evidence, not the clock"
     )
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The label set as text, the same however the source orders it."""
         inner = ",".join(f"{k}={v}" for k, v in sorted(self.labels.items()))

@@ -61,12 +61,12 @@ class LaneRow:
     note: str = ""
 
 
-def run_svg(journal: Journal, verdict: Verdict) -> str:
-    """Return the timeline of a run as one `<svg>` element."""
+def run_svg(journal: Journal, verdict: Verdict, alerts: Sequence[AlertLane] | None = None) -> str:
+    """Return the timeline of a run as one `<svg>` element; `alerts` are its alert lanes, where they are known."""
     from_s, to_s = extent(journal)
     x = Scale(from_s, to_s, LEFT, WIDTH - RIGHT)
     moments = _rows([m for m in markers(verdict) if from_s <= m.at_s <= to_s], x)
-    lanes, probes = lane_rows(journal), panels(journal, from_s, to_s)
+    lanes, probes = lane_rows(journal, alerts), panels(journal, from_s, to_s)
     top = 10.0 + LABEL_ROW * max([row + 1 for row, _ in moments], default=0)
     heights = [LANE * len(lanes), *([REQUESTS] if journal.answers else []), *[PANEL] * len(probes)]
     areas = _stack(x, top, heights)
@@ -98,11 +98,11 @@ def _draw_axis(canvas: Canvas, x: Scale, top: float, bottom: float) -> None:
         canvas.text(x(at_s), bottom + 14, f"{at_s:g} s", "soft", 9.5, anchor="middle")
 
 
-def lane_rows(journal: Journal) -> list[LaneRow]:
+def lane_rows(journal: Journal, alerts: Sequence[AlertLane] | None = None) -> list[LaneRow]:
     """Return the lanes of a run from the top: the phases, each fault, each alert."""
     rows = [LaneRow("phase", "phase", tuple(_phase(s) for s in phases(journal)))]
     rows += [_fault(lane) for lane in fault_lanes(journal)]
-    alerts = alert_lanes(journal)
+    alerts = alert_lanes(journal) if alerts is None else alerts
     rows += [_alert(lane) for lane in alerts[:MOST_LANES]]
     if len(alerts) > MOST_LANES:
         rows.append(LaneRow(f"and {len(alerts) - MOST_LANES} more alerts", "more", (), "listed below"))

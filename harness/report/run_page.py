@@ -63,7 +63,8 @@ class Figure:
 def run_html(run_dir: Path, journal: Journal, verdict: Verdict, document: RunDocument) -> str:
     """Return the page of a run."""
     excerpt = cited_lines(journal, verdict)
-    events, left_out = story(journal, verdict)
+    alerts = alert_lanes(journal)
+    events, left_out = story(journal, verdict, alerts)
     processes = [seen for _, seen in journal.of(ProcessSeen)]
     return page(
         "run.html.j2",
@@ -75,12 +76,11 @@ def run_html(run_dir: Path, journal: Journal, verdict: Verdict, document: RunDoc
         reasons=_reasons(verdict),
         ended=_ended(journal),
         figures=_figures(document, journal.plan.scenario.expect),
-        plot=drawing(run_svg(journal, verdict)),
+        plot=drawing(run_svg(journal, verdict, alerts)),
         clauses=[_row(c, journal, {line.n for line in excerpt}) for c in _ordered(verdict)],
         faults=[
             (f, _evidence(f), sum(len(h.rows) for _, h in journal.of(Hit) if h.fault == f.id)) for f in verdict.faults
         ],
-        alerts=alert_lanes(journal),
         damage=damage_rows(verdict.damage),
         quality=quality_rows(document.quality),
         processes=[(seen.at_s, process_text(seen)) for seen in processes[:MOST_PROCESSES]],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.journal.records import Journal
 from harness.model.readings import Closed, FaultSeen, Gap, GateSeen, Note, Phase, ProcessSeen
 from harness.model.verdict import Verdict
-from harness.report.spans import alert_lanes, markers
+from harness.report.spans import AlertLane, markers
 from harness.report.words import seconds
 
 MOST_EVENTS = 120
@@ -32,9 +33,9 @@ class Event:
     text: str
 
 
-def story(journal: Journal, verdict: Verdict) -> tuple[list[Event], int]:
+def story(journal: Journal, verdict: Verdict, alerts: Sequence[AlertLane]) -> tuple[list[Event], int]:
     """Return what happened in order, and how many events were left out at the end."""
-    found = _of_lines(journal) + _of_alerts(journal)
+    found = _of_lines(journal) + _of_alerts(alerts)
     for marker in markers(verdict):
         if marker.what in ("detected", "recovered"):
             found.append(Event(marker.at_s, marker.what, f"{marker.what}, as the judge finds it"))
@@ -81,9 +82,9 @@ def process_text(seen: ProcessSeen) -> str:
     return f"{seen.service} {seen.what}{how}{asked}"
 
 
-def _of_alerts(journal: Journal) -> list[Event]:
+def _of_alerts(alerts: Sequence[AlertLane]) -> list[Event]:
     found = []
-    for lane in alert_lanes(journal):
+    for lane in alerts:
         expected = "expected" if lane.expected else "not expected"
         for stretch in lane.firing:
             found.append(Event(stretch.from_s, "alert", f"{lane.label} fires ({expected})"))
