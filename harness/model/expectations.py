@@ -33,11 +33,14 @@ Id = Annotated[str, AfterValidator(_valid_id), Field(json_schema_extra={"pattern
 class Names:
     """Marks a field of a clause that names something of the stack or of the scenario; names are looked up by it."""
 
-    what: Literal["alert", "fault id", "probe", "service"]
+    what: Literal["alert", "fault id", "polled probe", "service"]
 
 
 AlertName = Annotated[str, Names("alert")]
 FaultId = Annotated[str | None, Names("fault id")]
+PolledProbe = Annotated[str | None, Names("polled probe")]
+"""A probe that the stack declares; one that is made of answers is never polled."""
+ServiceName = Annotated[str | None, Names("service")]
 
 
 class Result(Frozen):

@@ -236,7 +236,7 @@ class _Checker:
             return
         known = {
             "fault id": [step.id for step in self._scenario.timeline],
-            "probe": tuple(self._known.probe_units),
+            "polled probe": tuple(self._known.stack.probes),
             "service": self._known.of_target("service"),
         }
         yield from self._named(what, name, known[what], place)
