@@ -13,10 +13,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from harness.judge import integrity
 from harness.judge.alerts import cleared, detected
 from harness.judge.bounds import recovered, stays, unbroken
+from harness.judge.churn import churn
 from harness.judge.facts import Facts
 from harness.judge.quiet import flaps, quiet
 from harness.model.expectations import (
     Bound,
+    Churn,
+    ChurnResult,
     Clause,
     Cleared,
     ClearedResult,
@@ -67,6 +70,7 @@ KINDS: tuple[Kind[Any], ...] = (
     Kind(Recovered, recovered, RecoveryResult, "recovery", in_control=unbroken),
     Kind(Cleared, cleared, ClearedResult, "cleared"),
     Kind(Flaps, flaps, FlapsResult, "flaps"),
+    Kind(Churn, churn, ChurnResult, "churn"),
     Kind(Guarantee, integrity.check, IntegrityResult, "integrity", in_control=integrity.check),
 )
 BY_CLAUSE = {kind.clause: kind for kind in KINDS}

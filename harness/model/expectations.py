@@ -291,6 +291,56 @@ class FlapsResult(Result):
         return "" if self.starts is None else f"{self.starts}×"
 
 
+class Churn(Clause):
+    """How often a service may restart, or a pointer change, from the first injection to the end of observation."""
+
+    KIND: ClassVar[str] = "churn"
+    service: ServiceName = Field(None, description="whose restarts count, except those that a fault did")
+    probe: PolledProbe = Field(None, description="whose changes count: a pointer, such as the promoted version")
+    at_most: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> Churn:
+        if (self.service is None) == (self.probe is None):
+            raise ValueError("exactly one of service and probe is needed")
+        return self
+
+    @property
+    def subject(self) -> str:
+        """The service or the probe."""
+        return str(self.service or self.probe)
+
+    @property
+    def verb(self) -> str:
+        """What the service or the pointer did."""
+        return "restarted" if self.service is not None else "changed"
+
+    @property
+    def text(self) -> str:
+        """What is expected, in words."""
+        return f"{self.subject} {'restarts' if self.service else 'changes'} at most {self.at_most} times"
+
+    def unmeasured(self) -> ChurnResult:
+        """Return the result of this clause when nothing was measured."""
+        return ChurnResult(service=self.service, probe=self.probe, at_most=self.at_most)
+
+
+class ChurnResult(Result):
+    """How often a service restarted, or a pointer changed, at the least."""
+
+    KIND: ClassVar[str] = "churn"
+    service: str | None
+    probe: str | None
+    changes: int | None = None
+    at_most: int
+    met: bool | None = None
+
+    @property
+    def seen(self) -> str:
+        """What was measured, in words."""
+        return "" if self.changes is None else f"{self.changes}×"
+
+
 class Quiet(Frozen):
     """No alert fires but those that the scenario detects and those listed here."""
 
@@ -382,6 +432,7 @@ Measured = (
     | RecoveryResult
     | ClearedResult
     | FlapsResult
+    | ChurnResult
     | IntegrityResult
     | UnbrokenResult
     | CollateralResult
@@ -401,6 +452,7 @@ class Expect(Frozen):
     recovered: tuple[Recovered, ...] = ()
     cleared: tuple[Cleared, ...] = ()
     flaps_at_most: tuple[Flaps, ...] = ()
+    churn_at_most: tuple[Churn, ...] = ()
     integrity: tuple[IntegrityCheck, ...] | None = Field(
         None, description="which guarantees are checked; all that the stack describes unless said"
     )

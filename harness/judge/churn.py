@@ -1,0 +1,96 @@
+"""The checker of churn: how often a service restarts, or a pointer changes, from the first injection on.
+
+Restarts are counted as Kubernetes counts them, all of them; but a restart that the fault or the harness did, or that
+follows a death which the fault inflicted, is the fault's own and does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from harness.judge.facts import Facts
+from harness.judge.moments import Span
+from harness.model.expectations import Churn
+from harness.model.readings import ProcessSeen, Reading
+from harness.model.series import longest_gap_s
+from harness.model.verdict import ClauseResult, Value, met
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """At least `sure` and, as far as anything shows, at most `most` changes; `blind` is why there may be more."""
+
+    sure: int
+    most: int
+    cites: tuple[int, ...]
+    last_s: float | None = None
+    blind: str | None = None
+
+
+def churn(clause: Churn, facts: Facts) -> ClauseResult:
+    """A service restarts, or a pointer changes, no more often than the bound."""
+    injected, fault = facts.injected, facts.inconclusive_fault
+    if fault is not None or injected is None:
+        why = fault.inconclusive_reason if fault is not None else "no fault was injected"
+        cites = fault.cites if fault is not None else ()
+        return ClauseResult.of(clause.id, Value.UNKNOWN, f"{clause.subject}: {why}", clause.unmeasured(), cites)
+    count = _changes(clause.probe, facts, injected) if clause.probe else _restarts(str(clause.service), facts, injected)
+    times = f"{count.sure}" if count.sure == count.most else f"{count.sure} to {count.most}"
+    times = "once" if times == "1" else f"{times} times"
+    last = f", last at {count.last_s:.2f} s" if count.last_s is not None else ""
+    reason = f"{clause.subject} {clause.verb} {times} after injection{last} (at most {clause.at_most})"
+    if count.sure > clause.at_most:
+        value = Value.FAIL
+    elif count.most > clause.at_most or count.blind is not None:
+        value = Value.UNKNOWN
+        reason += f"; {count.blind}" if count.blind is not None else ""
+    else:
+        value = Value.PASS
+    measured = clause.unmeasured().model_copy(update={"changes": count.sure, "met": met(value)})
+    return ClauseResult.of(clause.id, value, reason, measured, count.cites)
+
+
+def _restarts(service: str, facts: Facts, injected: Span) -> _Count:
+    """Count restarts that nobody asked for and that follow no death which the fault inflicted."""
+    found: list[tuple[int, ProcessSeen]] = []
+    own_death = False
+    for n, seen in sorted(facts.journal.of(ProcessSeen), key=lambda pair: pair[1].at_s):
+        if seen.service != service or seen.at_s > facts.end_s:
+            continue
+        if seen.what == "exited":
+            own_death = seen.asked is not None
+        elif seen.what == "restarted" and seen.asked is None and not own_death and seen.at_s >= injected.lo:
+            found.append((n, seen))
+    sure = sum(seen.at_s > injected.hi for _, seen in found)
+    return _Count(sure, len(found), tuple(n for n, _ in found), found[-1][1].at_s if found else None)
+
+
+def _changes(probe: str, facts: Facts, injected: Span) -> _Count:
+    """Count changes from one reading of a pointer to the next; a reading without a value shows nothing."""
+    read = [(n, r) for n, r in facts.readings(probe) if r.value is not None and r.answered_s <= facts.end_s]
+    before = [pair for pair in read if pair[1].answered_s <= injected.lo][-1:]
+    after = [pair for pair in read if pair[1].answered_s > injected.lo]
+    pairs = [(a, b) for a, b in pairwise((*before, *after)) if a[1].value != b[1].value]
+    # A change since the last reading before injection may have come before it as well.
+    sure = sum(a[1].asked_s >= injected.hi for a, _ in pairs)
+    cites = tuple(n for _, (n, _) in pairs)
+    last_s = pairs[-1][1][1].answered_s if pairs else None
+    return _Count(sure, len(pairs), cites, last_s, _blind(probe, facts, injected, [r for _, r in (*before, *after)]))
+
+
+def _blind(probe: str, facts: Facts, injected: Span, read: Sequence[Reading]) -> str | None:
+    """Return the first stretch since injection without a value of the pointer, longer than its interval allows."""
+    longest_s = longest_gap_s(facts.journal.plan.stack.probe_every_s.get(probe, 0.0))
+    gaps = [(g.from_s, g.to_s) for g in facts.journal.gaps(probe) if g.from_s < facts.end_s and g.to_s > injected.lo]
+    times = [injected.lo, *(r.answered_s for r in read if r.answered_s > injected.lo), facts.end_s]
+    if read and read[0].answered_s <= injected.lo:
+        times[0] = read[0].answered_s
+    elif read:
+        gaps.append((injected.lo, read[0].answered_s))  # its value at injection is not known
+    gaps += [(a, b) for a, b in pairwise(times) if b - a > longest_s]
+    if not gaps:
+        return None
+    from_s, to_s = min(gaps)
+    return f"no value of it from {from_s:.2f} to {to_s:.2f} s"
