@@ -21,23 +21,23 @@ class Entry:
 
 
 COMMANDS: Mapping[str, Entry] = {
-    "run": Entry("harness.cli.run:run", "Run scenarios, judge them and write the report."),
+    "run": Entry("harness.cli.run:run", "Run scenarios, judge the runs and write a report."),
     "check": Entry("harness.cli.check:check", "Validate scenarios without running anything."),
-    "init": Entry("harness.cli.init:init", "Describe a compose project to the harness, with first scenarios."),
-    "doctor": Entry("harness.cli.doctor:doctor", "Say what works of a stack that runs, and what is missing."),
+    "init": Entry("harness.cli.init:init", "Write a stack description and first scenarios for a compose project."),
+    "doctor": Entry("harness.cli.doctor:doctor", "Test a stack description against the running stack."),
     "list": Entry("harness.cli.listing:listing", "List scenarios, faults, probes or alerts."),
     "judge": Entry("harness.cli.judge:judge", "Judge a stored run again."),
-    "report": Entry("harness.cli.report:report", "Judge the runs of a folder again and write its report anew."),
+    "report": Entry("harness.cli.report:report", "Judge the runs of a suite again and rewrite its report."),
     "up": Entry("harness.cli.up_down:up", "Start a stack and keep it running."),
     "down": Entry("harness.cli.up_down:down", "Stop stacks that `harness up` started."),
-    "heal": Entry("harness.cli.up_down:heal", "Take out what killed runs left in."),
+    "heal": Entry("harness.cli.up_down:heal", "Revert faults left active by killed runs."),
     "schema": Entry("harness.cli.schema:schema", "Print the JSON Schema of scenario files."),
-    "proxy": Entry("harness.cli.proxy:proxy", "The fault proxy as a program."),
+    "proxy": Entry("harness.cli.proxy:proxy", "Run the fault proxy on its own."),
 }
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name, and imports one when it is called."""
+    """A group that imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click calls it
         """Return the names in the order of the table."""
@@ -56,13 +56,13 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, and name the nearest one where there is none."""
+        """Find the command, or name the nearest one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.UsageError(f"no such command {args[0]!r}: {did_you_mean(args[0], COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as click calls it
-        """Write the table without importing what it points to."""
+        """Write the table without importing the commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 

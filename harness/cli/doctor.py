@@ -1,4 +1,4 @@
-"""`harness doctor`: what of a stack's description works, asked of the stack while it runs."""
+"""`harness doctor`: test a stack description against the running stack."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("stack")
 @click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--backend", help="What the stack runs on: local or compose. [default: local; compose with --attach]")
-@click.option("--attach", metavar="PROJECT", help="Examine this compose project, which runs already.")
-@click.option("--start", is_flag=True, help="Start the stack for this, with every link through a proxy, and stop it.")
-@click.option("--watch", default="3s", show_default=True, help="How long probes and alert sources are looked at.")
+@click.option("--backend", help="Backend of the stack: local or compose. [default: local; compose with --attach]")
+@click.option("--attach", metavar="PROJECT", help="Examine this running compose project.")
+@click.option("--start", is_flag=True, help="Start the stack with every link through a proxy, and stop it afterwards.")
+@click.option("--watch", default="3s", show_default=True, help="How long to observe probes and alert sources.")
 @json_option
 def doctor(
     stack: str,
@@ -33,9 +33,9 @@ def doctor(
     watch: str,
     as_json: bool,
 ) -> int:
-    """Say what works of STACK while it runs, and what is missing for SCENARIOS.
+    """Test the description of STACK against the running stack, and report what SCENARIOS lack.
 
-    Exit codes: 0 all works, 1 something does not, 2 invalid input, 4 the engine or the stack cannot be reached.
+    Exit codes: 0 everything works, 1 something does not, 2 invalid input, 4 the engine or the stack cannot be reached.
     """
     from harness.description.stackfile import resolve_stack
     from harness.onboarding.doctor.checks import all_well
@@ -69,10 +69,10 @@ def _show(found: list[Finding]) -> None:
     click.echo(plain_table(("", "what", "name", "says"), [[f.state, f.area, f.name, f.says] for f in found]))
     helped = [finding for finding in found if finding.remedy and finding.state != "ok"]
     if helped:
-        click.echo("\nwhat helps:")
+        click.echo("\nremedies:")
     for finding in helped:
         click.echo(f"  {finding.area} {finding.name}: {finding.remedy}")
     wrong = sum(finding.state == "wrong" for finding in found)
     notes = sum(finding.state == "note" for finding in found)
-    verdict = "all works" if not wrong else f"{wrong} of {len(found)} do not work"
+    verdict = "everything works" if not wrong else f"{wrong} of {len(found)} do not work"
     click.echo(f"\n{verdict}" + (f", {notes} to note" if notes else ""))

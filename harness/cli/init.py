@@ -18,16 +18,20 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option("-f", "files", multiple=True, type=click.Path(path_type=Path), help="A compose file; may be given again.")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Write here, not beside the compose file."
+    "-f", "files", multiple=True, type=click.Path(path_type=Path), help="A compose file; repeat it for overrides."
 )
-@click.option("--force", is_flag=True, help="Write anew what init wrote before. Other files are always left alone.")
-@click.option("--no-engine", is_flag=True, help="Do not ask the compose command what it sees.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Write to this folder, not beside the compose file."
+)
+@click.option(
+    "--force", is_flag=True, help="Overwrite files that init wrote before. Other files are never overwritten."
+)
+@click.option("--no-engine", is_flag=True, help="Do not call the compose command.")
 def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_engine: bool) -> int:
-    """Describe the compose project in PATH to the harness, with first scenarios.
+    """Write a stack description and first scenarios for the compose project in PATH.
 
-    Writes compose.harness.yaml and scenarios/, and changes no file that is there.
+    Writes compose.harness.yaml and scenarios/, and changes no existing file.
     """
     from harness.onboarding.discovery.output import MARK, discover, stale, write_all
     from harness.onboarding.discovery.project import read_project

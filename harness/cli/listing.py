@@ -1,4 +1,4 @@
-"""`harness list`: what there is to run, to inject, to measure and to expect."""
+"""`harness list`: scenarios, faults, probes and alerts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def listing() -> None:
 @stack_option
 @json_option
 def scenarios(paths: tuple[Path, ...], stack: str | None, as_json: bool) -> None:
-    """List the scenarios, and the runs that their matrices make."""
+    """List the scenarios and the runs of their matrices."""
     from harness.runner.stacks import validated
 
     rows = [
@@ -48,7 +48,7 @@ def scenarios(paths: tuple[Path, ...], stack: str | None, as_json: bool) -> None
 @json_option
 @click.option("--markdown", is_flag=True, help="Print the whole reference, as in docs/faults.md.")
 def faults(as_json: bool, markdown: bool) -> None:
-    """List the kinds of fault, with their targets and parameters."""
+    """List the kinds of fault with their targets and parameters."""
     from harness.runner.catalogue import Faults
     from harness.runner.explain import field_names
 
@@ -73,7 +73,7 @@ def faults(as_json: bool, markdown: bool) -> None:
 @click.option("--stack", default="reference", show_default=True, help="A stack's name or compose file.")
 @json_option
 def probes(stack: str, as_json: bool) -> None:
-    """List the probes: those of the workload's answers, and those that the stack declares."""
+    """List the probes of the workload and of the stack."""
     from harness.runner.catalogue import Catalogue, Faults
 
     description = _stack(stack)

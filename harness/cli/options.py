@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 paths_argument = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-stack_option = click.option("--stack", metavar="STACK", help="Use this stack (a name or a compose file) instead.")
+stack_option = click.option(
+    "--stack", metavar="STACK", help="Use this stack (a name or a compose file) instead of the scenarios'."
+)
 set_option = click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="Set a variable.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON and nothing else to stdout.")
 

@@ -1,4 +1,4 @@
-"""`harness proxy`: the fault proxy, which stands alone and reads its own arguments."""
+"""`harness proxy`: the fault proxy on its own, which parses its own arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 @click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def proxy(arguments: tuple[str, ...]) -> int:
-    """The fault proxy as a program."""
+    """Run the fault proxy on its own."""
     from harness.proxy.server import main
 
     try:

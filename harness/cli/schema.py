@@ -1,4 +1,4 @@
-"""`harness schema`: what editors need to complete and check scenario files."""
+"""`harness schema`: the JSON Schema with which editors complete and check scenario files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 
 @click.command()
 def schema() -> None:
-    """Print the JSON Schema of scenario files, with the faults that are installed."""
+    """Print the JSON Schema of scenario files, with all installed faults."""
     from harness.runner.catalogue import Faults
     from harness.runner.schema import scenario_schema, schema_text
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--backend", default="local", show_default=True, help="Backend of the stack: local or compose.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the fault proxy's random choices.")
 def up(stack: str, links: tuple[str, ...], every: str | None, backend: str, seed: int) -> int:
-    """Start a stack and keep it running: until Ctrl-C or `harness down`; containers until `harness down`."""
+    """Start a stack and keep it running until Ctrl-C or `harness down`; containers until `harness down`."""
     from harness.description.stackfile import resolve_stack
     from harness.runner.backend_factory import check_backend
     from harness.runner.up_down import up as start
@@ -42,7 +42,9 @@ def _links(stack: StackDescription, wanted: tuple[str, ...], all_links: bool) ->
 
 
 @click.command()
-@click.option("--all", "every", is_flag=True, help="Stop every stack of yours, runs and leftovers included.")
+@click.option(
+    "--all", "every", is_flag=True, help="Stop all your stacks, including those of active runs and leftovers."
+)
 def down(every: bool) -> int:
     """Stop the stacks that `harness up` started."""
     from harness.runner.up_down import down as stop
@@ -65,7 +67,7 @@ def heal(paths: tuple[Path, ...]) -> int:
     runs += [run_folder(path) for path in given if path.name == JOURNAL]
     if not runs:
         where = ", ".join(str(path) for path in given)
-        raise ScenarioError(f"no run found in {where}", remedy=f"give folders in which there are runs ({JOURNAL})")
+        raise ScenarioError(f"no run found in {where}", remedy=f"give folders of runs: a run has a {JOURNAL}")
     left = heal_runs(runs)
     for text in left:
         say(text)

@@ -1,4 +1,4 @@
-"""`harness doctor`: everything looked at on a stack that really runs, what does not work, and what helps."""
+"""`harness doctor` on a running stack: what works, what does not, and the remedies."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_stack_in_which_all_works(clinic: Path, harness_: Harness) -> None:
         "scenario slow nothing is missing",
     ):
         assert part in table
-    assert rows[-1].startswith("all works"), "though other stacks of this user may be noted"
+    assert rows[-1].startswith("everything works"), "though other stacks of this user may be noted"
 
 
 def test_what_does_not_work_is_said_with_what_helps(clinic: Path, harness_: Harness) -> None:
@@ -105,7 +105,7 @@ def test_what_does_not_work_is_said_with_what_helps(clinic: Path, harness_: Harn
     assert all(seen[name]["remedy"] for name in wrong if not name.startswith("scenario"))
     plain = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "1s")
     assert plain.code == 1
-    assert "\n  probe age: is the address right" in plain.out.partition("what helps:")[2]
+    assert "\n  probe age: is the address right" in plain.out.partition("remedies:")[2]
     assert "do not work" in plain.out.splitlines()[-1]
 
 
