@@ -89,6 +89,7 @@ def learn(preprocessing: Any, weights: Weights, columns: Mapping[str, Sequence[A
 
 
 def export(preprocessing: Any, weights: Weights) -> bytes:
+    """The whole graph, made by skl2onnx: once, when the data is prepared."""
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
     from sklearn.pipeline import Pipeline
@@ -100,6 +101,21 @@ def export(preprocessing: Any, weights: Weights) -> bytes:
     pipeline = Pipeline([("encode", preprocessing), ("score", fitted)])
     graph = to_onnx(pipeline, initial_types=types, options={id(fitted): {"zipmap": False}}, target_opset=18)
     data: bytes = graph.SerializeToString()
+    return data
+
+
+def reweighted(graph: bytes, weights: Weights) -> bytes:
+    """The same graph with other weights, for preprocessing is fixed: nothing else changes from version to version."""
+    import onnx
+    from onnx import numpy_helper
+
+    made = onnx.load_from_string(graph)
+    values = {"coef": weights.coef, "intercept": (weights.intercept,)}
+    kept = {tensor.name: tensor for tensor in made.graph.initializer}
+    for name, floats in values.items():
+        array = np.array(floats, dtype=np.float32).reshape(tuple(kept[name].dims))
+        kept[name].CopyFrom(numpy_helper.from_array(array, name))
+    data: bytes = made.SerializeToString()
     return data
 
 

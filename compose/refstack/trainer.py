@@ -96,7 +96,7 @@ class Trainer:
         self._timeout_s = number("JOB_TIMEOUT", 6.0)
         self._retry = switch("JOB_RETRY")
         self.desk = Desk(number("LEASE_TTL", 1.5), switch("LEASE_EXPIRY"))
-        self._preprocessing = model.load_preprocessing(default_dir())
+        self._graph = (default_dir() / "model-1.onnx").read_bytes()
         self._lineage: dict[int, tuple[int | None, frozenset[str]]] = {}
         self._weights: dict[int, Weights] = {}
         self._corrupt: dict[str, str] = {}
@@ -217,7 +217,7 @@ class Trainer:
             raise JobError(f"version {job.version}: no usable partition: {self._corrupt}")
         parts = [(Weights.from_json(part["weights"]), int(part["rows"])) for part in good.values() if part["rows"]]
         weights = model.mix(parts) if parts else job.base
-        data = model.export(self._preprocessing, weights)
+        data = model.reweighted(self._graph, weights)
         digest = model.digest_of(data)
         examples = sum(int(part["rows"]) for part in good.values())
         until = max(hour_end(hour_of_key(key)) for key in good)

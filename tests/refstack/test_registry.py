@@ -6,12 +6,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from refstack import model
 from refstack.gate import Golden, refuse
 from refstack.model import Weights, digest_of
 from refstack.promotions import PromotionError, Promotions, Version
+from refstack.scoring import Scorer
 
 BOUND = 0.6
 
@@ -28,6 +30,15 @@ def weights(root: Path) -> Weights:
 
 def exported(root: Path, weights: Weights) -> bytes:
     return model.export(model.load_preprocessing(root), weights)
+
+
+def test_a_graph_with_other_weights_is_the_one_that_skl2onnx_makes_of_them(root: Path, weights: Weights) -> None:
+    other = replace(weights, coef=tuple(value * 0.9 + 0.01 for value in weights.coef), intercept=0.25)
+    made = model.reweighted((root / "model-1.onnx").read_bytes(), other)
+    columns = json.loads((root / "golden.json").read_text())["columns"]
+    expected = Scorer(exported(root, other)).many(columns)
+    assert np.array_equal(Scorer(made).many(columns), expected)
+    assert not np.array_equal(Scorer((root / "model-1.onnx").read_bytes()).many(columns), expected)
 
 
 def test_the_bootstrap_model_passes(root: Path, golden: Golden) -> None:
