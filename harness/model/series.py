@@ -1,7 +1,7 @@
-"""Bounds held against readings, moment by moment: the one place where "is it good now?" is decided.
+"""Evaluates a bound over time: at each point it is good, bad, or neither (too few samples, a gap, unchecked answers).
 
-The runner uses it to know when the steady state is reached and when it may stop looking; the judge uses it on the whole
-journal. A point is good, bad, or neither (too few samples, a gap, answers that could not be checked).
+The runner uses it to find out when the steady state is met and when it may stop observing; the judge uses it on the
+whole journal.
 """
 
 from __future__ import annotations

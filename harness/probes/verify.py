@@ -1,7 +1,6 @@
-"""Is an answer right? Its features against the truth as of the stamps they carry, its score against its model's
-artefact.
+"""Verifies answers: features are compared with ground truth at their timestamps, scores with the model's artefact.
 
-Age is judged apart: an old feature that truly was so at its stamp is stale, not wrong.
+Age is judged separately: an old feature that was right at its timestamp is stale, not wrong.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The table of a suite, a row a run, in words: the same on the terminal, in summary.md and in index.html."""
+"""The table of a suite, one row per run: the same on the terminal, in summary.md and in index.html."""
 
 from __future__ import annotations
 

@@ -70,5 +70,5 @@ def answer(request: Answer) -> Answer:
 
 def main() -> None:
     """Do the task of the first argument."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was begun is put right
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an exit undoes what was begun
     print(json.dumps(answer(json.loads(sys.argv[1]))))

@@ -172,7 +172,7 @@ def _program() -> bytes:
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
-    """End a task that is cut short, so that it can put right what it has begun."""
+    """End a task early, in a way that lets it undo what it has begun."""
     process.terminate()
     try:
         async with asyncio.timeout(LAST_WORDS_S):
