@@ -141,7 +141,7 @@ def _chunks(received: bytearray, place: int) -> tuple[bytes, int]:
         size = int(size_text, 16)
         if len(body) + size > BODY_BYTES:
             raise MalformedRequestError(413)
-        if size == 0:  # then come trailers, which nobody needs, and an empty line
+        if size == 0:  # then come trailers, which are ignored, and an empty line
             end = received.find(b"\r\n\r\n", line_end)
             if end < 0:
                 raise Incomplete

@@ -1,6 +1,6 @@
 """What the proxy did, for GET /journal and GET /metrics: events in order, and what each toxic did to how many bytes.
 
-Whoever asked for a fault confirms it by these counts. Both lists are bounded; events are numbered, so that a reader
+A client confirms its faults by these counts. Both lists are bounded; events are numbered, so that a reader
 notices gaps.
 """
 

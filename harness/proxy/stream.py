@@ -44,8 +44,8 @@ class Stream:
     """Moves the bytes of one direction."""
 
     __slots__ = (
-        "blocked", "connection", "direction", "discarding", "ended", "finished", "hanging_up", "held", "now", "offset",
-        "ordinal", "out", "pipe", "piped", "sent", "sight", "silenced", "source", "stages", "target", "window",
+        "blocked", "connection", "direction", "discarding", "ended", "finished", "hanging_up", "held", "needs_bytes",
+        "now", "offset", "ordinal", "out", "pipe", "piped", "sent", "silenced", "source", "stages", "target", "window",
     )  # fmt: skip
 
     def __init__(self, connection: StreamOwner, direction: str, source: Side, target: Side) -> None:
@@ -60,7 +60,7 @@ class Stream:
         self.sent = 0  # bytes written to the target so far
         self.held = 0  # bytes read, and neither written nor dropped, while not in the pipe
         self.window = WINDOW_BYTES
-        self.sight = False  # some stage needs to see the bytes
+        self.needs_bytes = False  # some stage needs to see the bytes
         self.silenced = False  # some stage forbids that anything reaches the target
         self.out: collections.deque[Data] | None = None
         self.pipe: Pipe | None = None
@@ -81,7 +81,9 @@ class Stream:
         for _ in _ROUNDS:
             if self.ended or self.piped or self.held >= self.window:
                 return
-            if (self._read_chunk() if self.sight or self.held or self.discarding else self._splice()) < _MORE_BYTES:
+            if (
+                self._read_chunk() if self.needs_bytes or self.held or self.discarding else self._splice()
+            ) < _MORE_BYTES:
                 return
 
     def write(self) -> None:
@@ -188,7 +190,7 @@ class Stream:
 
     def _restage(self, stages: tuple[Stage, ...]) -> None:
         self.stages = stages
-        self.sight = any(stage.sees_bytes for stage in stages)
+        self.needs_bytes = any(stage.sees_bytes for stage in stages)
         self.silenced = any(stage.silences for stage in stages)
         self.window = max([WINDOW_BYTES, *(stage.window_bytes for stage in stages)])
         self.connection.rearm = True

@@ -1,4 +1,4 @@
-"""Fixtures of the fault proxy's tests, and what to do about the arms and clients that are not installed here."""
+"""Fixtures of the fault proxy's tests; tests of arms and clients that are not installed are deselected."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is not installed, and say so in one line; in CI nothing may be missing, so there it fails."""
+    """Deselect tests whose programs are not installed, and report it in one line; in CI they run, and fail."""
     if os.environ.get("CI") == "true":
         return
     missing = _missing()
@@ -53,12 +53,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if count:
         what = ", ".join(missing)
         how = "python tests/proxy/clients/prepare.py"
-        terminalreporter.write_line(f"fault proxy: {count} tests left out for want of {what}; to get them: {how}")
+        terminalreporter.write_line(f"fault proxy: {count} tests deselected, missing {what}; to install: {how}")
 
 
 @pytest.fixture(scope="session")
 def _arms() -> Iterator[Callable[[str], Arm]]:
-    """Each arm is started once, when first asked for."""
+    """Each arm is started once, when first needed."""
     started: dict[str, tuple[Any, Arm]] = {}
 
     def get(name: str) -> Arm:
@@ -94,7 +94,7 @@ def mine(request: pytest.FixtureRequest, _arms: Callable[[str], Arm]) -> Iterato
 
 @pytest.fixture
 def ours(_arms: Callable[[str], Arm]) -> Iterator[Arm]:
-    """Ours, for what has nothing to do with how bytes are moved."""
+    """Ours, for what does not depend on how bytes are moved."""
     yield (running := _clean(_arms("ours")))
     _clean(running)
 

@@ -1,6 +1,6 @@
 """The two arms of the contract suite and the upstreams behind them.
 
-Ours runs in this process, Toxiproxy's server in one of its own; a test speaks to either through `Arm.call` and does
+Ours runs in this process, Toxiproxy's server in another; a test calls either through `Arm.call` and does
 not know which it is, but where it says that they differ on purpose.
 """
 
@@ -61,7 +61,7 @@ class Arm:
             return Answer(answer.status, answer.read().decode(), answer.getheader("Content-Type"))
 
     def make(self, upstream: "Upstream | str", name: str = "p", **fields: Any) -> tuple[str, int]:
-        """A proxy before an upstream; where it listens."""
+        """Create a proxy before an upstream; its listen address."""
         to = upstream if isinstance(upstream, str) else upstream.address
         body = {"name": name, "listen": "127.0.0.1:0", "upstream": to, **fields}
         answer = self.call("POST", "/proxies", body)
@@ -69,14 +69,14 @@ class Arm:
         host, _, port = answer.json["listen"].rpartition(":")
         return host, int(port)
 
-    def poison(self, type_: str, stream: str = "downstream", proxy: str = "p", **attributes: Any) -> Any:
-        """A toxic on a proxy."""
+    def add_toxic(self, type_: str, stream: str = "downstream", proxy: str = "p", **attributes: Any) -> Any:
+        """Add a toxic to a proxy."""
         body = {"type": type_, "stream": stream, "attributes": attributes}
         answer = self.call("POST", f"/proxies/{proxy}/toxics", body)
         assert answer.status == 200, answer
         return answer.json
 
-    def cure(self, name: str, proxy: str = "p") -> None:
+    def remove_toxic(self, name: str, proxy: str = "p") -> None:
         assert self.call("DELETE", f"/proxies/{proxy}/toxics/{name}").status == 204
 
     def journal(self) -> Any:
@@ -88,7 +88,7 @@ class Arm:
 
 
 class Upstream:
-    """A server whose every connection is handled by a function in a thread of its own."""
+    """A server that handles each connection by a function in another thread."""
 
     def __init__(self, handle: Callable[[socket.socket], None]) -> None:
         self._handle = handle
@@ -126,7 +126,7 @@ class Upstream:
 
 
 def echo(sock: socket.socket) -> None:
-    """Sends back what comes, and closes when there is no more."""
+    """Sends back what it receives, and closes after the end."""
     while data := sock.recv(1 << 16):
         sock.sendall(data)
     sock.shutdown(socket.SHUT_WR)
@@ -175,7 +175,7 @@ def reset(sock: socket.socket) -> None:
 
 
 def silent(sock: socket.socket, for_s: float = 0.08) -> bool:
-    """Whether nothing at all arrives for a while: a wait for something not to happen, so it must be a wait."""
+    """Whether nothing arrives for a while. That something does not happen can only be shown by waiting."""
     sock.settimeout(for_s)
     try:
         sock.recv(1)
@@ -189,7 +189,7 @@ def silent(sock: socket.socket, for_s: float = 0.08) -> bool:
 
 
 def until(true: Callable[[], Any]) -> Any:
-    """Ask again until it is true, and give up after a long while."""
+    """Poll until it is true, and fail after a long while."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         found = true()
@@ -200,7 +200,7 @@ def until(true: Callable[[], Any]) -> Any:
 
 
 def found(variable: str, name: str) -> str | None:
-    """A program of theirs: named by the environment, in .bin of the checkout, or on the path."""
+    """A Toxiproxy program: named by the environment, in .bin of the checkout, or on the path."""
     named = os.environ.get(variable)
     if named:
         return named

@@ -20,8 +20,8 @@ SLOW = {
 }
 
 
-def shown(answer: dict[str, Any]) -> dict[str, Any]:
-    """A proxy as it is shown, without the empty `Logger` that Toxiproxy shows by accident."""
+def bare(answer: dict[str, Any]) -> dict[str, Any]:
+    """A proxy in a response, without the empty `Logger` that Toxiproxy includes by accident."""
     return {name: value for name, value in answer.items() if name != "Logger"}
 
 
@@ -41,25 +41,31 @@ def test_version(arm: Arm) -> None:
         assert answer.json["version"] == "2.12.0"
 
 
-def test_making_and_showing_a_proxy(arm: Arm, quiet: Upstream) -> None:
+def test_create_and_get_a_proxy(arm: Arm, quiet: Upstream) -> None:
     answer = arm.call("POST", "/proxies", {"name": "p", "listen": "127.0.0.1:0", "upstream": quiet.address})
     assert (answer.status, answer.content_type) == (201, "application/json")
-    proxy = shown(answer.json)
+    proxy = bare(answer.json)
     assert list(proxy) == ["name", "listen", "upstream", "enabled", "toxics"]
     assert proxy["listen"].startswith("127.0.0.1:")
-    assert not proxy["listen"].endswith(":0"), "the port that was chosen is told"
+    assert not proxy["listen"].endswith(":0"), "the response has the port that was chosen"
     assert {**proxy, "listen": ""} == {
         "name": "p", "listen": "", "upstream": quiet.address, "enabled": True, "toxics": [],
     }  # fmt: skip
-    assert shown(arm.call("GET", "/proxies/p").json) == proxy
+    assert bare(arm.call("GET", "/proxies/p").json) == proxy
     everything = arm.call("GET", "/proxies").json
-    assert {name: shown(one) for name, one in everything.items()} == {"p": proxy}
+    assert {name: bare(one) for name, one in everything.items()} == {"p": proxy}
 
 
-def test_a_proxy_made_disabled_does_not_listen_and_is_not_checked(arm: Arm) -> None:
+def test_a_proxy_created_disabled_does_not_listen_and_is_not_validated(arm: Arm) -> None:
     answer = arm.call("POST", "/proxies", {"name": "p", "listen": "no port", "upstream": "x", "enabled": False})
     assert answer.status == 201
-    assert shown(answer.json) == {"name": "p", "listen": "no port", "upstream": "x", "enabled": False, "toxics": []}
+    assert bare(answer.json) == {
+        "name": "p",
+        "listen": "no port",
+        "upstream": "x",
+        "enabled": False,
+        "toxics": [],
+    }
 
 
 @pytest.mark.parametrize(
@@ -96,12 +102,12 @@ def test_where_a_proxy_listens(arm: Arm, quiet: Upstream, listen: str, start: st
         ({"name": "p", "upstream": "u", "listen": "127.0.0.1:99999"}, (500, "listen tcp: address 99999: invalid port")),
     ],
 )
-def test_what_is_no_proxy(arm: Arm, body: Any, expected: tuple[int, str]) -> None:
+def test_invalid_proxies(arm: Arm, body: Any, expected: tuple[int, str]) -> None:
     assert error(arm, "POST", "/proxies", body) == expected
     assert arm.call("GET", "/proxies").json == {}
 
 
-def test_a_name_twice_and_a_port_twice(arm: Arm, quiet: Upstream) -> None:
+def test_duplicate_name_and_port(arm: Arm, quiet: Upstream) -> None:
     _, port = arm.make(quiet)
     assert error(arm, "POST", "/proxies", {"name": "p", "upstream": "u"}) == (409, "proxy already exists")
     taken = f"127.0.0.1:{port}"
@@ -110,11 +116,11 @@ def test_a_name_twice_and_a_port_twice(arm: Arm, quiet: Upstream) -> None:
     assert list(arm.call("GET", "/proxies").json) == ["p"]
 
 
-def test_field_names_in_any_case_nulls_and_what_follows_the_body(arm: Arm) -> None:
+def test_field_names_in_any_case_nulls_and_trailing_bytes(arm: Arm) -> None:
     body = '{"NAME": "p", "Upstream": "u", "listen": null, "ENABLED": false} and more'
     answer = arm.call("POST", "/proxies", body)
     assert answer.status == 201
-    assert shown(answer.json)["enabled"] is False
+    assert bare(answer.json)["enabled"] is False
 
 
 @pytest.mark.parametrize(
@@ -133,7 +139,7 @@ def test_field_names_in_any_case_nulls_and_what_follows_the_body(arm: Arm) -> No
         ("DELETE", "/proxies/no/toxics/no", (404, "proxy not found")),
     ],
 )
-def test_what_is_not_there(arm: Arm, quiet: Upstream, verb: str, path: str, expected: tuple[int, str]) -> None:
+def test_not_found(arm: Arm, quiet: Upstream, verb: str, path: str, expected: tuple[int, str]) -> None:
     arm.make(quiet)
     assert error(arm, verb, path, {} if verb != "GET" else None) == expected
 
@@ -151,7 +157,7 @@ def test_what_is_not_there(arm: Arm, quiet: Upstream, verb: str, path: str, expe
         ("DELETE", "/version", 405, ""),
     ],
 )
-def test_paths_and_verbs_that_are_none(arm: Arm, verb: str, path: str, status: int, text: str) -> None:
+def test_invalid_paths_and_methods(arm: Arm, verb: str, path: str, status: int, text: str) -> None:
     answer = arm.call(verb, path)
     assert (answer.status, answer.text) == (status, text)
 
@@ -162,7 +168,7 @@ def test_browsers_are_refused(arm: Arm) -> None:
 
 
 @pytest.mark.parametrize("verb", ["PATCH", "POST"])
-def test_down_and_up_again(arm: Arm, upstream: Callable[..., Upstream], verb: str) -> None:
+def test_disable_and_enable(arm: Arm, upstream: Callable[..., Upstream], verb: str) -> None:
     place = arm.make(upstream())
     with connect(place) as open_before:
         open_before.sendall(b"x")
@@ -178,15 +184,15 @@ def test_down_and_up_again(arm: Arm, upstream: Callable[..., Upstream], verb: st
         assert receive(sock, 1) == b"y"
 
 
-def test_changing_the_upstream_drops_connections_and_keeps_toxics(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_changing_the_upstream_closes_connections_and_keeps_toxics(arm: Arm, upstream: Callable[..., Upstream]) -> None:
     place = arm.make(upstream())
-    arm.poison("latency")
+    arm.add_toxic("latency")
     other = upstream(lambda sock: sock.sendall(b"other"))
     with connect(place) as sock:
         sock.sendall(b"x")
         assert receive(sock, 1) == b"x"
         answer = arm.call("PATCH", "/proxies/p", {"upstream": other.address})
-        assert shown(answer.json)["upstream"] == other.address
+        assert bare(answer.json)["upstream"] == other.address
         assert [toxic["name"] for toxic in answer.json["toxics"]] == ["latency_downstream"]
         assert receive(sock, 1) == b""
     with connect(place) as sock:
@@ -210,7 +216,7 @@ def test_changing_nothing_keeps_connections(arm: Arm, upstream: Callable[..., Up
         ({"listen": "nonsense"}, (500, "address nonsense: missing port in address")),
     ],
 )
-def test_changes_that_are_none(arm: Arm, quiet: Upstream, body: Any, expected: tuple[int, str]) -> None:
+def test_invalid_changes(arm: Arm, quiet: Upstream, body: Any, expected: tuple[int, str]) -> None:
     arm.make(quiet)
     assert error(arm, "PATCH", "/proxies/p", body) == expected
     assert arm.call("GET", "/proxies/p").json["enabled"] is True
@@ -224,7 +230,7 @@ def test_moving_to_a_taken_port_leaves_the_proxy_down(arm: Arm, quiet: Upstream)
     assert (now["enabled"], now["listen"]) == (False, quiet.address)
 
 
-def test_deleting_a_proxy_closes_all_of_it(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_deleting_a_proxy_closes_listener_and_connections(arm: Arm, upstream: Callable[..., Upstream]) -> None:
     place = arm.make(upstream())
     with connect(place) as sock:
         sock.sendall(b"x")
@@ -236,7 +242,7 @@ def test_deleting_a_proxy_closes_all_of_it(arm: Arm, upstream: Callable[..., Ups
         connect(place)
 
 
-def test_toxics_are_made_shown_changed_and_removed(arm: Arm, quiet: Upstream) -> None:
+def test_create_get_change_and_delete_a_toxic(arm: Arm, quiet: Upstream) -> None:
     arm.make(quiet)
     made = arm.call("POST", "/proxies/p/toxics", SLOW)
     assert (made.status, made.content_type, made.json) == (200, "application/json", SLOW)
@@ -273,7 +279,7 @@ def test_defaults_of_toxics(arm: Arm, quiet: Upstream, type_: str, defaults: dic
     }  # fmt: skip
 
 
-def test_the_slicer_has_no_size_of_its_own(arm: Arm, quiet: Upstream) -> None:
+def test_the_slicer_has_no_default_size(arm: Arm, quiet: Upstream) -> None:
     arm.make(quiet)
     answer = arm.call("POST", "/proxies/p/toxics", {"type": "slicer"})
     # Toxiproxy takes an average size of 0, and dies of a stack overflow at the first bytes.
@@ -304,16 +310,16 @@ def test_toxics_are_listed_upstream_first_and_in_order(arm: Arm, quiet: Upstream
         ),
     ],
 )
-def test_what_is_no_toxic(arm: Arm, quiet: Upstream, body: Any, expected: tuple[int, str]) -> None:
+def test_invalid_toxics(arm: Arm, quiet: Upstream, body: Any, expected: tuple[int, str]) -> None:
     arm.make(quiet)
     assert error(arm, "POST", "/proxies/p/toxics", body) == expected
 
 
 @pytest.mark.parametrize("value", ["x", 1.5, [], True, {}])
 @pytest.mark.parametrize("verb", ["POST", "PATCH"])
-def test_attributes_of_the_wrong_kind(arm: Arm, quiet: Upstream, verb: str, value: Any) -> None:
+def test_attributes_of_the_wrong_type(arm: Arm, quiet: Upstream, verb: str, value: Any) -> None:
     arm.make(quiet)
-    arm.poison("timeout", timeout=7)
+    arm.add_toxic("timeout", timeout=7)
     path = "/proxies/p/toxics" + ("/timeout_downstream" if verb == "PATCH" else "")
     status, problem = error(arm, verb, path, {"type": "timeout", "name": "t", "attributes": {"timeout": value}})
     assert status == 400
@@ -321,9 +327,9 @@ def test_attributes_of_the_wrong_kind(arm: Arm, quiet: Upstream, verb: str, valu
     assert [toxic["attributes"] for toxic in arm.call("GET", "/proxies/p/toxics").json] == [{"timeout": 7}]
 
 
-def test_a_toxic_twice(arm: Arm, quiet: Upstream) -> None:
+def test_duplicate_toxic(arm: Arm, quiet: Upstream) -> None:
     arm.make(quiet)
-    arm.poison("latency")
+    arm.add_toxic("latency")
     assert error(arm, "POST", "/proxies/p/toxics", {"type": "latency"}) == (409, "toxic already exists")
 
 
@@ -339,7 +345,7 @@ def test_a_toxic_twice(arm: Arm, quiet: Upstream) -> None:
         ("timeout", {"timeout": -1}),
     ],
 )
-def test_sizes_that_cannot_be(arm: Arm, quiet: Upstream, type_: str, attributes: dict[str, int]) -> None:
+def test_attributes_out_of_range(arm: Arm, quiet: Upstream, type_: str, attributes: dict[str, int]) -> None:
     arm.make(quiet)
     answer = arm.call("POST", "/proxies/p/toxics", {"type": type_, "attributes": attributes})
     # Toxiproxy takes them all: a slicer of 0 or a negative rate then crash the server when bytes come.
@@ -356,7 +362,7 @@ def test_an_unknown_attribute_is_reported(arm: Arm, quiet: Upstream) -> None:
     assert answer.json.get("warnings") == warnings
 
 
-def test_toxicity_is_shown_in_single_precision(arm: Arm, quiet: Upstream) -> None:
+def test_toxicity_is_returned_in_single_precision(arm: Arm, quiet: Upstream) -> None:
     arm.make(quiet)
     for number, value in enumerate((0.1, 0.123456789, 1, 0, 0.5, 1e-7)):
         name = f"t{number}"
@@ -364,17 +370,17 @@ def test_toxicity_is_shown_in_single_precision(arm: Arm, quiet: Upstream) -> Non
         assert made["toxicity"] == (0.12345679 if number == 1 else value)
 
 
-def test_signs_are_escaped_as_go_escapes_them(arm: Arm, quiet: Upstream) -> None:
+def test_characters_are_escaped_as_in_go(arm: Arm, quiet: Upstream) -> None:
     arm.make(quiet)
     answer = arm.call("POST", "/proxies/p/toxics", {"type": "latency", "name": "<é&\u2028>"})
     assert '"name":"\\u003cé\\u0026\\u2028\\u003e"' in answer.text
 
 
-def test_populate_makes_keeps_and_replaces(arm: Arm, quiet: Upstream) -> None:
+def test_populate_creates_keeps_and_replaces(arm: Arm, quiet: Upstream) -> None:
     place = arm.make(quiet, "kept")
-    arm.poison("latency", proxy="kept")
+    arm.add_toxic("latency", proxy="kept")
     arm.make(quiet, "replaced")
-    arm.poison("latency", proxy="replaced")
+    arm.add_toxic("latency", proxy="replaced")
     body = [
         {"name": "kept", "listen": f"127.0.0.1:{place[1]}", "upstream": quiet.address, "enabled": False},
         {"name": "replaced", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1"},
@@ -398,7 +404,7 @@ def test_populate_makes_keeps_and_replaces(arm: Arm, quiet: Upstream) -> None:
         ([{"name": "p", "upstream": "u"}, {"name": "q"}], 400, "missing required field: upstream at proxy 2"),
     ],
 )
-def test_populate_checks_before_it_begins(arm: Arm, body: Any, status: int, problem: str) -> None:
+def test_populate_validates_before_it_changes_anything(arm: Arm, body: Any, status: int, problem: str) -> None:
     answer = arm.call("POST", "/populate", body)
     assert (answer.status, answer.json["status"], answer.json["proxies"]) == (status, status, None)
     assert answer.json["error"].startswith(problem)
@@ -406,7 +412,7 @@ def test_populate_checks_before_it_begins(arm: Arm, body: Any, status: int, prob
     assert arm.call("GET", "/proxies").json == {}
 
 
-def test_populate_stops_at_a_failure_and_tells_how_far_it_came(arm: Arm, quiet: Upstream) -> None:
+def test_populate_stops_at_a_failure_and_returns_what_was_created(arm: Arm, quiet: Upstream) -> None:
     body = [
         {"name": "a", "listen": "127.0.0.1:0", "upstream": "u"},
         {"name": "b", "listen": quiet.address, "upstream": "u"},
@@ -418,17 +424,17 @@ def test_populate_stops_at_a_failure_and_tells_how_far_it_came(arm: Arm, quiet: 
     assert list(arm.call("GET", "/proxies").json) == ["a"]
 
 
-def test_populating_nothing(arm: Arm) -> None:
+def test_populate_with_an_empty_list(arm: Arm) -> None:
     for body in ("[]", "null"):
         answer = arm.call("POST", "/populate", body)
         assert (answer.status, answer.text) == (201, '{"proxies":null}')
 
 
-def test_reset_enables_all_and_removes_all_toxics(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_reset_enables_all_proxies_and_removes_all_toxics(arm: Arm, upstream: Callable[..., Upstream]) -> None:
     place = arm.make(upstream())
     arm.make(upstream(), "q", enabled=False)
-    arm.poison("latency", latency=100000)
-    arm.poison("timeout", "upstream")
+    arm.add_toxic("latency", latency=100000)
+    arm.add_toxic("timeout", "upstream")
     answer = arm.call("POST", "/reset")
     assert (answer.status, answer.text) == (204, "")
     proxies = arm.call("GET", "/proxies").json.values()
@@ -438,10 +444,10 @@ def test_reset_enables_all_and_removes_all_toxics(arm: Arm, upstream: Callable[.
         assert receive(sock, 1) == b"x"
 
 
-def test_reset_does_all_it_can_and_says_what_it_could_not(arm: Arm, quiet: Upstream) -> None:
+def test_reset_goes_on_after_a_failure_and_lists_failures(arm: Arm, quiet: Upstream) -> None:
     for name in "abc":
         arm.make(quiet, name, enabled=False)
-        arm.poison("latency", proxy=name)
+        arm.add_toxic("latency", proxy=name)
     arm.call("POST", "/proxies/b", {"listen": quiet.address})
     answer = arm.call("POST", "/reset")
     problem = f"listen tcp {quiet.address}: bind: address already in use"
@@ -474,9 +480,9 @@ def test_metrics_count_bytes(arm: Arm, upstream: Callable[..., Upstream]) -> Non
     until(counted)
 
 
-def test_our_additions_are_not_seen_by_plain_clients(mine: Arm, quiet: Upstream) -> None:
+def test_responses_have_no_added_fields_unless_used(mine: Arm, quiet: Upstream) -> None:
     mine.make(quiet)
-    made = mine.poison("latency", latency=1)
+    made = mine.add_toxic("latency", latency=1)
     assert list(made) == ["attributes", "name", "type", "stream", "toxicity"]
     text = mine.call("GET", "/proxies/p").text
     for word in ("ttl", "lease", "expires_in", "warnings"):

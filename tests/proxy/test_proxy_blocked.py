@@ -80,9 +80,9 @@ def flood(request: pytest.FixtureRequest, mine: Arm, upstream: Callable[..., Ups
 
 
 def test_bytes_after_a_removed_toxic_do_not_overtake_what_it_held(flood: Flood) -> None:
-    flood.arm.poison("corrupt", flood.stream, rate=0)
+    flood.arm.add_toxic("corrupt", flood.stream, rate=0)
     flood.fill()
-    flood.arm.cure(f"corrupt_{flood.stream}")
+    flood.arm.remove_toxic(f"corrupt_{flood.stream}")
     assert flood.held()
     flood.send(1 << 15)  # no toxic sees these, so they could be spliced
     flood.sock.shutdown(socket.SHUT_WR)
@@ -92,20 +92,20 @@ def test_bytes_after_a_removed_toxic_do_not_overtake_what_it_held(flood: Flood) 
 @pytest.mark.parametrize("toxic", [None, "corrupt"])
 def test_a_black_hole_counts_dropped_bytes_exactly(flood: Flood, toxic: str | None) -> None:
     if toxic:  # then the bytes wait in the process, else in the kernel
-        flood.arm.poison(toxic, flood.stream, rate=0)
+        flood.arm.add_toxic(toxic, flood.stream, rate=0)
     flood.fill()
     held = flood.held()
     name = f"timeout_{flood.stream}"
-    flood.arm.poison("timeout", flood.stream, timeout=0)
+    flood.arm.add_toxic("timeout", flood.stream, timeout=0)
     assert flood.arm.did(name)["bytes_dropped"] == held
     flood.sock.sendall(b"x" * 1000)
     assert until(lambda: flood.arm.did(name)["bytes_dropped"] == held + 1000)
 
 
 def test_a_black_hole_drops_everything_however_much_was_held(flood: Flood) -> None:
-    flood.arm.poison("corrupt", flood.stream, rate=0)
+    flood.arm.add_toxic("corrupt", flood.stream, rate=0)
     flood.fill_up()
-    flood.arm.poison("timeout", flood.stream, timeout=0)
+    flood.arm.add_toxic("timeout", flood.stream, timeout=0)
     passed_on = flood.counts()[1]
     flood.sock.sendall(bytes(1 << 20))  # more than a stream may hold
     lost = len(flood.sent) + (1 << 20) - passed_on
@@ -121,7 +121,7 @@ def test_bytes_sent_before_a_reset_still_arrive(flood: Flood) -> None:
 
 
 def test_the_end_that_does_not_read_may_reset_while_the_other_sends(flood: Flood) -> None:
-    """The side that failed is closed, and the sender hears of it by a reset, whichever of the two it is."""
+    """The side that failed is closed, and the sender is reset."""
     flood.fill_up()
     assert flood.held()
     reset(flood.far)

@@ -159,13 +159,13 @@ def test_every_byte_arrives_in_order_both_ways(
 @given(
     size=st.integers(1, 300_000), limit=st.integers(0, 300_000), chunks=CHUNKS, behind=st.lists(HARMLESS, max_size=2)
 )
-def test_a_limit_lets_exactly_so_many_bytes_through(
+def test_limit_data_passes_exactly_its_bytes(
     still: Any, size: int, limit: int, chunks: list[int], behind: list[Any]
 ) -> None:
     arm, listener = still
     arm.call("DELETE", "/proxies/p")
     place = arm.make("{}:{}".format(*listener.getsockname()))
-    arm.poison("limit_data", bytes=limit)
+    arm.add_toxic("limit_data", bytes=limit)
     for number, (type_, attributes) in enumerate(behind):
         arm.call("POST", "/proxies/p/toxics", {"type": type_, "name": f"b{number}", "attributes": attributes})
     payload = bytes(number % 251 for number in range(size))

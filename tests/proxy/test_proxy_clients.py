@@ -1,4 +1,4 @@
-"""Other people's clients drive both arms: what works with Toxiproxy works with ours."""
+"""Third-party clients drive both arms: what works with Toxiproxy works with ours."""
 
 import os
 import subprocess
@@ -83,9 +83,9 @@ def test_toxiproxy_cli(arm: Arm, upstream: Callable[..., Upstream]) -> None:
     assert "cli" in cli("list")
     cli("toxic", "add", "-t", "latency", "-n", "slow", "-a", "latency=100", "-a", "jitter=50", "cli")
     cli("toxic", "add", "-t", "slicer", "-u", "--tox", "0.5", "-a", "average_size=100", "cli")
-    shown = cli("inspect", "cli")
-    assert "slow" in shown
-    assert "slicer_upstream" in shown
+    output = cli("inspect", "cli")
+    assert "slow" in output
+    assert "slicer_upstream" in output
     cli("toxic", "update", "-n", "slow", "-a", "latency=10", "cli")
     assert "latency=10" in cli("inspect", "cli")
     cli("toxic", "delete", "-n", "slow", "cli")

@@ -1,4 +1,4 @@
-"""The proxy as a program: its options, its file, its start and its end; and the limits it keeps to."""
+"""The proxy as a program: options, config file, start, end, and limits."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ from harness.proxy.server import running
 
 @contextlib.contextmanager
 def served(*options: str, **kwargs: Any) -> Iterator[tuple[Arm, "subprocess.Popen[str]", str]]:
-    """`serve` on a free port, when it says that it listens; the line it said it with."""
+    """`serve` on a free port, once it listens; the last value is its first line of output."""
     port = free_port()
     command = [sys.executable, "-m", "harness.proxy", "serve", "--port", str(port), *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, **kwargs)
@@ -37,7 +37,7 @@ def served(*options: str, **kwargs: Any) -> Iterator[tuple[Arm, "subprocess.Pope
         process.stdout.close()
 
 
-def test_it_says_where_it_listens_and_its_seed_and_ends_on_sigterm() -> None:
+def test_first_line_names_address_and_seed_and_sigterm_ends_it() -> None:
     with served("--seed", "42") as (arm, process, line):
         assert line == f"harness proxy listening on {arm.url}, seed 42\n"
         assert arm.call("GET", "/version").json == {"version": harness.proxy.api.VERSION}
@@ -46,13 +46,13 @@ def test_it_says_where_it_listens_and_its_seed_and_ends_on_sigterm() -> None:
         assert process.wait(20) == 0
 
 
-def test_metrics_are_switched_on() -> None:
+def test_metrics_option() -> None:
     with served("--metrics") as (arm, _, _line):
         answer = arm.call("GET", "/metrics")
         assert (answer.status, answer.content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
 
 
-def test_a_file_of_proxies_and_toxics(tmp_path: Path, upstream: Callable[..., Upstream]) -> None:
+def test_config_file_with_proxies_and_toxics(tmp_path: Path, upstream: Callable[..., Upstream]) -> None:
     toxic = {
         "type": "latency",
         "name": "slow",
@@ -76,7 +76,7 @@ def test_a_file_of_proxies_and_toxics(tmp_path: Path, upstream: Callable[..., Up
 @pytest.mark.parametrize(
     "text", ["{", "{}", '[{"name": "p"}]', '[{"name":"p","upstream":"u","toxics":[{"type":"x"}]}]']
 )
-def test_a_file_that_is_none(tmp_path: Path, text: str) -> None:
+def test_invalid_config_file(tmp_path: Path, text: str) -> None:
     config = tmp_path / "proxies.json"
     config.write_text(text)
     command = [sys.executable, "-m", "harness.proxy", "serve", "--port", "0", "--config", str(config)]
@@ -85,7 +85,7 @@ def test_a_file_that_is_none(tmp_path: Path, text: str) -> None:
     assert done.stderr.startswith(f"harness proxy serve: cannot load {config}: ")
 
 
-def test_a_taken_port() -> None:
+def test_api_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command = [sys.executable, "-m", "harness.proxy", "serve", "--port", str(taken.getsockname()[1])]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
@@ -93,7 +93,7 @@ def test_a_taken_port() -> None:
     assert "in use; choose" in done.stderr
 
 
-def test_an_api_address_given_by_name() -> None:
+def test_api_host_that_does_not_exist() -> None:
     command = [sys.executable, "-m", "harness.proxy", "serve", "--port", "0", "--host", "no-such-host.invalid"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
@@ -123,20 +123,20 @@ time.sleep(600)
     os.close(watched)
 
 
-def test_it_does_not_begin_when_its_parent_is_another_than_it_was_told() -> None:
+def test_it_exits_when_the_named_parent_has_ended() -> None:
     command = [sys.executable, "-m", "harness.proxy", "serve", "--port", "0", "--die-with-parent", "999999999"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_it_starts_light() -> None:
+def test_start_imports_little() -> None:
     heavy = ("asyncio", "dataclasses", "inspect", "_hashlib", "http", "email", "harness.model")
     code = f"import sys, harness.proxy.server; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
 
-def test_it_needs_the_standard_library_only() -> None:
+def test_start_imports_only_the_standard_library() -> None:
     """It runs in containers that have a plain Python and nothing else."""
     code = """
 import sys
@@ -148,8 +148,8 @@ print({name.partition(".")[0] for name in set(sys.modules) - before} - sys.stdli
     assert done.stdout == "{'harness'}\n"
 
 
-def test_out_of_descriptors_it_goes_on(upstream: Callable[..., Upstream]) -> None:
-    """More clients than there are descriptors: some are turned away, the API and the rest live."""
+def test_it_survives_running_out_of_descriptors(upstream: Callable[..., Upstream]) -> None:
+    """More clients than descriptors: some are refused, the API and the rest go on."""
 
     def few() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160))
@@ -167,14 +167,14 @@ def test_out_of_descriptors_it_goes_on(upstream: Callable[..., Upstream]) -> Non
             assert receive(sock, 1) == b"x"
 
 
-def test_a_defect_in_one_connection_does_not_take_the_others_along(
+def test_a_defect_in_one_connection_does_not_end_others(
     upstream: Callable[..., Upstream], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     echo = upstream()
     with running(seed=1) as server:
         arm = Arm("ours", server.host, server.port)
         place = arm.make(echo)
-        arm.poison("latency")
+        arm.add_toxic("latency")
         with connect(place) as other:
             other.sendall(b"x")
             assert receive(other, 1) == b"x"
@@ -187,7 +187,7 @@ def test_a_defect_in_one_connection_does_not_take_the_others_along(
     assert "ZeroDivisionError" in capfd.readouterr().err
 
 
-def test_a_name_that_is_slow_to_look_up_holds_up_nobody(
+def test_a_slow_name_lookup_delays_nothing_else(
     upstream: Callable[..., Upstream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, answer = threading.Event(), threading.Event()
@@ -218,7 +218,7 @@ def test_a_name_that_is_slow_to_look_up_holds_up_nobody(
         assert (listening.status, listening.json["listen"].partition(":")[0]) == (201, "127.0.0.1")
 
 
-def test_a_name_that_is_nowhere() -> None:
+def test_a_name_that_does_not_exist() -> None:
     with running(seed=1) as server:
         arm = Arm("ours", server.host, server.port)
         with connect(arm.make("no-such-host.invalid:1")) as sock:
@@ -237,13 +237,13 @@ def test_addresses(address: str, parts: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("address", ["h", "::1:5:6", "1.2.3.4:70000", "1.2.3.4:nobody-s-service"])
-def test_addresses_that_are_none(address: str) -> None:
+def test_invalid_addresses(address: str) -> None:
     resolver = Resolver(lambda: 0.0, lambda call: None)
     with pytest.raises(AddressError):
         resolver.resolve(address)
 
 
-def test_numeric_hosts_need_no_looking_up() -> None:
+def test_numeric_hosts_need_no_lookup() -> None:
     assert numeric("127.0.0.1", 5) == [(socket.AF_INET, ("127.0.0.1", 5))]
     assert numeric("example.org", 5) is None
     (family, place), *_ = numeric("::1", 5) or []

@@ -1,4 +1,4 @@
-"""The API under nonsense: no crash, no hang, no unbounded memory, and in the end it still works."""
+"""The API under random input: no crash, no hang, no unbounded memory, and it still works afterwards."""
 
 import json
 import os
@@ -100,7 +100,7 @@ def _still_works(arm: Arm, upstream: Upstream) -> None:
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(requests=st.lists(st.tuples(VERBS, PATHS, BODIES), min_size=1, max_size=6))
-def test_requests_of_all_kinds(fuzzed: Arm, requests: list[tuple[str, str, bytes]]) -> None:
+def test_random_requests(fuzzed: Arm, requests: list[tuple[str, str, bytes]]) -> None:
     for verb, path, body in requests:
         answer = fuzzed.call(verb, path, body)
         assert answer.status < 500 or b"listen" in body or path in ("/reset", "/proxies/p", "/populate", "/proxies")
@@ -110,7 +110,7 @@ def test_requests_of_all_kinds(fuzzed: Arm, requests: list[tuple[str, str, bytes
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=400) | st.binary(max_size=60).map(lambda tail: b"POST /proxies HTTP/1.1\r\n" + tail))
-def test_what_is_no_http(fuzzed: Arm, raw: bytes) -> None:
+def test_bytes_that_are_not_http(fuzzed: Arm, raw: bytes) -> None:
     with socket.create_connection((fuzzed.host, fuzzed.port), timeout=PATIENCE_S) as sock:
         sock.sendall(raw)
         sock.shutdown(socket.SHUT_WR)
@@ -133,7 +133,7 @@ def test_what_is_no_http(fuzzed: Arm, raw: bytes) -> None:
         (b"GET /version HTTP/9\r\n\r\n", b"400"),
     ],
 )
-def test_requests_too_big_or_broken_are_answered_and_closed(mine: Arm, raw: bytes, status: bytes) -> None:
+def test_oversized_and_malformed_requests_get_a_status_and_are_closed(mine: Arm, raw: bytes, status: bytes) -> None:
     with socket.create_connection((mine.host, mine.port), timeout=PATIENCE_S) as sock:
         sock.sendall(raw)
         got = b""
@@ -142,7 +142,7 @@ def test_requests_too_big_or_broken_are_answered_and_closed(mine: Arm, raw: byte
         assert got.split()[1] == status
 
 
-def test_bodies_in_chunks_and_in_pieces_and_pipelined(mine: Arm) -> None:
+def test_chunked_split_and_pipelined_requests(mine: Arm) -> None:
     body = b'{"name":"p","upstream":"u","enabled":false}'
     chunked = b"%x\r\n%s\r\n%x;note=1\r\n%s\r\n0\r\nTrailer: x\r\n\r\n" % (10, body[:10], len(body) - 10, body[10:])
     head = b"POST /proxies HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -160,7 +160,7 @@ def test_bodies_in_chunks_and_in_pieces_and_pipelined(mine: Arm) -> None:
     assert b'{"version"' in got
 
 
-def test_a_client_may_be_told_to_go_on(mine: Arm) -> None:
+def test_expect_100_continue(mine: Arm) -> None:
     head = b"POST /proxies HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
     with socket.create_connection((mine.host, mine.port), timeout=PATIENCE_S) as sock:
         sock.sendall(head)
@@ -174,7 +174,7 @@ def test_deep_json_is_refused(mine: Arm) -> None:
         assert mine.call("POST", "/proxies", body).status == 400
 
 
-def test_many_clients_of_the_api_are_limited(mine: Arm) -> None:
+def test_api_connections_are_limited(mine: Arm) -> None:
     clients = []
     try:
         clients.extend(socket.create_connection((mine.host, mine.port), timeout=PATIENCE_S) for _ in range(600))
@@ -185,11 +185,11 @@ def test_many_clients_of_the_api_are_limited(mine: Arm) -> None:
 
 
 def test_memory_does_not_grow_with_use(mine: Arm, upstream: Callable[..., Upstream]) -> None:
-    """What is kept of the past is bounded: after thousands of toxics the journal is as long as it may be."""
+    """The journal is bounded: after thousands of toxics it has its maximum length."""
     mine.make(upstream())
     for number in range(700):
-        mine.poison("latency", latency=number)
-        mine.cure("latency_downstream")
+        mine.add_toxic("latency", latency=number)
+        mine.remove_toxic("latency_downstream")
     journal = mine.journal()
     assert len(journal["events"]) <= 2000
     assert len(journal["toxics"]) <= 200
@@ -198,7 +198,7 @@ def test_memory_does_not_grow_with_use(mine: Arm, upstream: Callable[..., Upstre
     assert mine.call("GET", f"/journal?since={since}").json["events"] == []
 
 
-def test_after_all_that_it_still_works(fuzzed: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_it_still_works_afterwards(fuzzed: Arm, upstream: Callable[..., Upstream]) -> None:
     before = len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
     for _ in range(20):
         _still_works(fuzzed, upstream())

@@ -1,4 +1,4 @@
-"""Faults that are gone by themselves when nobody cares for them any more, and plain ones that stay."""
+"""Faults with a time to live or a lease expire; faults with neither stay."""
 
 import signal
 import socket
@@ -34,11 +34,11 @@ def _events(arm: Arm, event: str) -> list[dict[str, object]]:
     return [entry for entry in arm.journal()["events"] if entry["event"] == event]
 
 
-def test_an_owner_killed_with_sigkill_takes_its_faults_along(ours: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_faults_of_an_owner_killed_by_sigkill_expire(ours: Arm, upstream: Callable[..., Upstream]) -> None:
     echo = upstream()
     ours.make(echo)
     ours.make(echo, "q")
-    ours.poison("latency", "upstream", latency=1)  # a plain client's
+    ours.add_toxic("latency", "upstream", latency=1)  # a plain client's
     ttl_ms = 3000  # a busy machine may keep the owner from renewing for a second or two
     owner = subprocess.Popen([sys.executable, "-c", OWNER, ours.url, str(ttl_ms)], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
@@ -61,7 +61,7 @@ def test_an_owner_killed_with_sigkill_takes_its_faults_along(ours: Arm, upstream
     assert ended_s - killed_s <= ttl_ms / 1000 + 0.5, "within the ttl, by the proxy's own clock"
 
 
-def test_a_toxic_with_a_ttl_goes_by_itself(ours: Arm, quiet: Upstream) -> None:
+def test_a_toxic_with_a_ttl_expires(ours: Arm, quiet: Upstream) -> None:
     ours.make(quiet)
     body = {"type": "latency", "ttl": 150}
     made = ours.call("POST", "/proxies/p/toxics", body).json
@@ -87,7 +87,7 @@ def test_a_proxy_with_a_ttl(ours: Arm, quiet: Upstream) -> None:
     until(lambda: ours.call("GET", "/proxies/p").status == 404)
 
 
-def test_a_down_with_a_ttl_comes_up_again(ours: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_a_proxy_disabled_with_a_ttl_is_enabled_again(ours: Arm, upstream: Callable[..., Upstream]) -> None:
     place = ours.make(upstream())
     down = ours.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 100}).json
     assert (down["enabled"], down["ttl"]) == (False, 100)
@@ -98,7 +98,7 @@ def test_a_down_with_a_ttl_comes_up_again(ours: Arm, upstream: Callable[..., Ups
         assert receive(sock, 1) == b"x"
 
 
-def test_up_by_hand_ends_the_ttl_of_a_down(ours: Arm, quiet: Upstream) -> None:
+def test_enabling_a_proxy_cancels_the_ttl_of_its_downtime(ours: Arm, quiet: Upstream) -> None:
     ours.make(quiet)
     ours.call("PATCH", "/proxies/p", {"enabled": False, "ttl": 60_000})
     assert "ttl" not in ours.call("PATCH", "/proxies/p", {"enabled": True}).json
@@ -107,7 +107,7 @@ def test_up_by_hand_ends_the_ttl_of_a_down(ours: Arm, quiet: Upstream) -> None:
     assert until(lambda: ours.call("GET", "/proxies/p").json["enabled"])
 
 
-def test_a_down_whose_port_was_taken_is_tried_again(ours: Arm, quiet: Upstream) -> None:
+def test_enabling_after_a_ttl_is_retried_while_the_port_is_in_use(ours: Arm, quiet: Upstream) -> None:
     host, port = ours.make(quiet)
     ours.call("PATCH", "/proxies/p", {"enabled": False})
     with socket.create_server((host, port)):
@@ -116,7 +116,7 @@ def test_a_down_whose_port_was_taken_is_tried_again(ours: Arm, quiet: Upstream) 
     assert until(lambda: ours.call("GET", "/proxies/p").json["enabled"])
 
 
-def test_leases_are_made_shown_renewed_and_ended(ours: Arm, quiet: Upstream) -> None:
+def test_create_get_renew_and_end_a_lease(ours: Arm, quiet: Upstream) -> None:
     ours.make(quiet)
     made = ours.call("POST", "/leases", {"name": "mine", "ttl": 60_000})
     assert made.status == 201
@@ -145,19 +145,19 @@ def test_leases_are_made_shown_renewed_and_ended(ours: Arm, quiet: Upstream) -> 
         ("/proxies", {"name": "x", "upstream": "u", "lease": "nobody's"}, 404),
     ],
 )
-def test_terms_that_cannot_be(ours: Arm, quiet: Upstream, path: str, body: dict[str, object], status: int) -> None:
+def test_invalid_lifetimes(ours: Arm, quiet: Upstream, path: str, body: dict[str, object], status: int) -> None:
     ours.make(quiet)
     assert ours.call("POST", path, body).status == status
     assert _toxics(ours) == []
     assert list(ours.call("GET", "/proxies").json) == ["p"]
 
 
-def test_what_was_removed_by_hand_is_no_more_on_the_lease(ours: Arm, quiet: Upstream) -> None:
+def test_a_removed_toxic_leaves_its_lease(ours: Arm, quiet: Upstream) -> None:
     ours.make(quiet)
     ours.call("POST", "/leases", {"name": "l", "ttl": 60_000})
     ours.call("POST", "/proxies/p/toxics", {"type": "latency", "lease": "l"})
-    ours.cure("latency_downstream")
+    ours.remove_toxic("latency_downstream")
     assert ours.call("GET", "/leases/l").json["holds"] == []
-    ours.poison("latency")
+    ours.add_toxic("latency")
     ours.call("DELETE", "/leases/l")
     assert _toxics(ours) == ["latency_downstream"], "one of the same name that came later is not its"

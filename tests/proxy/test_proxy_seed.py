@@ -1,4 +1,4 @@
-"""The same seed gives the same choices, however the bytes came; another seed gives others."""
+"""The same seed gives the same choices, however the bytes were chunked; another seed gives others."""
 
 import itertools
 import random
@@ -24,7 +24,7 @@ PAYLOAD = bytes(range(256)) * 300
 
 
 class Stand:
-    """A stream that is none: it has an ordinal, a clock that stands still, and remembers what leaves."""
+    """A fake stream: it has an ordinal and a clock that stands still, and records what leaves."""
 
     def __init__(self, kind: type[Stage], values: dict[str, Any], seed: int, ordinal: int) -> None:
         self.ordinal = ordinal
@@ -116,7 +116,7 @@ def test_cuts_of_the_slicer_are_places_in_the_stream(cuts: list[int], average: i
 @settings(max_examples=40, deadline=None)
 @given(cuts=CUTS, jitter=st.integers(1, 500))
 def test_jitter_does_not_depend_on_chunking(cuts: list[int], jitter: int) -> None:
-    """For bytes that came at the same moment, the moment at which each leaves is the same however they were cut."""
+    """Bytes that arrive together leave at the same moments however they were chunked."""
 
     def leaving(cuts: list[int]) -> dict[int, float]:
         stand = Stand(Latency, {"latency": 100, "jitter": jitter}, 5, 1)
@@ -133,7 +133,7 @@ def test_jitter_does_not_depend_on_chunking(cuts: list[int], jitter: int) -> Non
     assert leaving(cuts) == leaving([])
 
 
-def test_loss_and_corruption_come_at_the_rates_asked_for() -> None:
+def test_loss_and_corruption_rates() -> None:
     payload = bytes(1_000_000)
     corrupt = Stand(Corrupt, {"rate": 0.01, "offsets": []}, 1, 1)
     corrupt.feed(payload, [])
@@ -148,7 +148,7 @@ def test_loss_and_corruption_come_at_the_rates_asked_for() -> None:
     assert len(bursts.out) < len(loss.out), "the same share, in longer runs"
 
 
-def test_bandwidth_asks_for_the_time_that_the_rate_says() -> None:
+def test_bandwidth_takes_the_time_of_its_rate() -> None:
     stand = Stand(Bandwidth, {"rate": 100}, 1, 1)
     stand.stage.push(0, bytes(25_000))
     due = []
@@ -160,7 +160,7 @@ def test_bandwidth_asks_for_the_time_that_the_rate_says() -> None:
     assert due == pytest.approx([0.1, 0.2, 0.25])
 
 
-def test_a_choice_is_a_number_of_its_own() -> None:
+def test_choices_are_independent() -> None:
     one = SeededChoice(1, "proxy", "toxic")
     assert one.unit(1) == SeededChoice(1, "proxy", "toxic").unit(1)
     others = [SeededChoice(2, "proxy", "toxic"), SeededChoice(1, "prox", "ytoxic"), SeededChoice(1, "proxy", "other")]
@@ -171,7 +171,7 @@ def test_a_choice_is_a_number_of_its_own() -> None:
 
 
 def _struck(seed: int, upstream: Upstream, portable: bool, own: dict[str, int] | None = None) -> list[bool]:
-    """Which of 24 connections a toxic of toxicity 0.5 strikes."""
+    """Which of 24 connections a toxic of toxicity 0.5 affects."""
     with running(seed=seed, portable=portable) as server:
         arm = Arm("ours", server.host, server.port)
         place = arm.make(upstream)
@@ -186,7 +186,7 @@ def _struck(seed: int, upstream: Upstream, portable: bool, own: dict[str, int] |
         return got
 
 
-def test_the_same_seed_strikes_the_same_connections(upstream: Callable[..., Upstream]) -> None:
+def test_the_same_seed_affects_the_same_connections(upstream: Callable[..., Upstream]) -> None:
     echo = upstream()
     first = _struck(11, echo, portable=False)
     assert first == _struck(11, echo, portable=False) == _struck(11, echo, portable=True)
@@ -194,7 +194,7 @@ def test_the_same_seed_strikes_the_same_connections(upstream: Callable[..., Upst
     assert set(first) == {True, False}
 
 
-def test_the_seed_of_a_toxic_takes_the_place_of_the_servers(upstream: Callable[..., Upstream]) -> None:
+def test_a_toxics_seed_overrides_the_servers(upstream: Callable[..., Upstream]) -> None:
     echo = upstream()
     with_own, with_servers = _struck(0, echo, False, {"seed": 11}), _struck(11, echo, False)
     assert with_own == with_servers != _struck(0, echo, False)
@@ -204,7 +204,7 @@ def _corrupted(seed: int, upstream: Upstream, chunk: int) -> tuple[bytes, list[l
     with running(seed=seed) as server:
         arm = Arm("ours", server.host, server.port)
         place = arm.make(upstream)
-        arm.poison("corrupt", rate=0.001, offsets=[0, 77])
+        arm.add_toxic("corrupt", rate=0.001, offsets=[0, 77])
         with connect(place) as sock:
             upstream.arrived.acquire()
             for start in range(0, len(PAYLOAD), chunk):
@@ -227,7 +227,7 @@ def test_the_same_seed_flips_the_same_bits(upstream: Callable[..., Upstream]) ->
     assert bytes(mended) == PAYLOAD, "the journal names every flip, and there is no other"
 
 
-def test_a_greater_toxicity_keeps_those_that_were_struck() -> None:
+def test_a_higher_toxicity_keeps_the_affected_connections() -> None:
     chance = SeededChoice(random.Random(0).randrange(1 << 50), "p", "t")
     few = {ordinal for ordinal in range(500) if chance.unit(ordinal) < 0.3}
     many = {ordinal for ordinal in range(500) if chance.unit(ordinal) < 0.6}

@@ -14,12 +14,12 @@ EVERYWHERE = ("upstream", "downstream")
 
 def _node_lost(arm: Arm) -> None:
     for stream in EVERYWHERE:
-        arm.poison("timeout", stream)
+        arm.add_toxic("timeout", stream)
 
 
 def _node_back(arm: Arm) -> None:
     for stream in EVERYWHERE:
-        arm.cure(f"timeout_{stream}")
+        arm.remove_toxic(f"timeout_{stream}")
 
 
 def _open(arm: Arm) -> int:
@@ -65,13 +65,13 @@ def test_a_new_connection_to_a_dead_upstream_is_held(mine: Arm, upstream: Callab
     quiet = upstream(leave)
     place = mine.make(quiet)
     quiet.close()
-    mine.poison("timeout", stream)
+    mine.add_toxic("timeout", stream)
     with connect(place) as sock:
         sock.sendall(b"is anybody there?")
         until(lambda: mine.journal()["proxies"]["p"]["dials_failed"] == 1)
         assert silent(sock)
         assert _open(mine) == 1
-        mine.cure(f"timeout_{stream}")
+        mine.remove_toxic(f"timeout_{stream}")
         assert receive_all(sock) == b"", "and closed when the toxic goes"
     assert until(lambda: _open(mine) == 0)
 
@@ -84,7 +84,7 @@ def test_without_the_toxic_the_same_client_is_closed(mine: Arm, upstream: Callab
         assert receive_all(sock) == b""
 
 
-def test_a_client_that_is_spared_sees_the_refusal(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_a_spared_client_gets_the_refusal(mine: Arm, upstream: Callable[..., Upstream]) -> None:
     quiet = upstream(leave)
     place = mine.make(quiet)
     quiet.close()
@@ -93,9 +93,9 @@ def test_a_client_that_is_spared_sees_the_refusal(mine: Arm, upstream: Callable[
         assert receive_all(sock) == b""
 
 
-def test_only_the_poisoned_stream_is_silent(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_only_the_stream_with_the_toxic_is_silent(mine: Arm, upstream: Callable[..., Upstream]) -> None:
     quiet, sock = _met(mine, upstream)
-    mine.poison("timeout", "upstream")
+    mine.add_toxic("timeout", "upstream")
     quiet.accepted[-1].sendall(b"c")
     assert receive(sock, 1) == b"c"
     sock.sendall(b"lost")
@@ -103,7 +103,7 @@ def test_only_the_poisoned_stream_is_silent(mine: Arm, upstream: Callable[..., U
     sock.close()
 
 
-def test_the_upstream_hears_nothing_of_a_client_that_leaves(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_the_upstream_is_not_notified_of_a_client_reset(mine: Arm, upstream: Callable[..., Upstream]) -> None:
     quiet, sock = _met(mine, upstream)
     _node_lost(mine)
     reset(sock)
@@ -112,7 +112,7 @@ def test_the_upstream_hears_nothing_of_a_client_that_leaves(mine: Arm, upstream:
     assert receive_all(quiet.accepted[-1]) == b""
 
 
-def test_when_both_sides_are_gone_nothing_is_kept(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_a_connection_with_both_sides_reset_is_closed(mine: Arm, upstream: Callable[..., Upstream]) -> None:
     quiet, sock = _met(mine, upstream)
     _node_lost(mine)
     reset(sock)
@@ -131,7 +131,7 @@ def test_a_reset_after_an_end_is_noticed_too(mine: Arm, upstream: Callable[..., 
     assert until(lambda: _open(mine) == 0)
 
 
-def test_what_was_on_its_way_is_lost(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_bytes_in_transit_are_lost(mine: Arm, upstream: Callable[..., Upstream]) -> None:
     """Bytes that the proxy had read and not yet written when the node was lost."""
     place = mine.make(upstream(lambda sock: sock.sendall(bytes(64 << 20))))
     with connect(place) as sock:
@@ -146,7 +146,7 @@ def test_what_was_on_its_way_is_lost(mine: Arm, upstream: Callable[..., Upstream
 
 def test_a_timeout_with_an_end_is_silent_until_then(mine: Arm, upstream: Callable[..., Upstream]) -> None:
     quiet, sock = _met(mine, upstream)
-    mine.poison("timeout", timeout=300)
+    mine.add_toxic("timeout", timeout=300)
     quiet.accepted[-1].close()
     assert silent(sock, 0.05)
     assert receive_all(sock) == b""

@@ -1,4 +1,4 @@
-"""What the toxics do to bytes and connections, on both arms. Times are only bounded from below; ours tells the rest."""
+"""What the toxics do to bytes and connections, on both arms. Times have lower bounds only; our journal has the rest."""
 
 import itertools
 import socket
@@ -44,11 +44,11 @@ def test_bytes_pass_unchanged(arm: Arm, upstream: Callable[..., Upstream]) -> No
 def test_latency(arm: Arm, upstream: Callable[..., Upstream], stream: str) -> None:
     with connect(arm.make(upstream())) as sock:
         ping_s(sock)
-        arm.poison("latency", stream, latency=60)
+        arm.add_toxic("latency", stream, latency=60)
         assert ping_s(sock) >= 0.060, "a toxic strikes a live connection"
         arm.call("PATCH", f"/proxies/p/toxics/latency_{stream}", {"attributes": {"latency": 30}})
         assert ping_s(sock) >= 0.030
-        arm.cure(f"latency_{stream}")
+        arm.remove_toxic(f"latency_{stream}")
         if arm.ours:
             did = arm.did(f"latency_{stream}")
             assert did["delay_max_ms"] >= 60
@@ -71,7 +71,7 @@ def test_latencies_add_up(arm: Arm, upstream: Callable[..., Upstream]) -> None:
 def test_latency_delays_the_end_too(arm: Arm, quiet: Upstream) -> None:
     arm.make(quiet)
     place = arm.make(quiet, "q")
-    arm.poison("latency", proxy="q", latency=60)
+    arm.add_toxic("latency", proxy="q", latency=60)
     with connect(place) as sock:
         quiet.arrived.acquire()
         began = time.monotonic()
@@ -82,10 +82,10 @@ def test_latency_delays_the_end_too(arm: Arm, quiet: Upstream) -> None:
 
 
 @BOTH
-def test_removing_latency_lets_go_of_what_was_held(arm: Arm, upstream: Callable[..., Upstream], stream: str) -> None:
+def test_removing_latency_releases_held_bytes(arm: Arm, upstream: Callable[..., Upstream], stream: str) -> None:
     with connect(arm.make(upstream())) as sock:
         ping_s(sock)
-        arm.poison("latency", stream, latency=60_000)
+        arm.add_toxic("latency", stream, latency=60_000)
         sock.sendall(b"held")
         if arm.ours:
             until(lambda: arm.did(f"latency_{stream}")["connections_touched"])
@@ -94,24 +94,24 @@ def test_removing_latency_lets_go_of_what_was_held(arm: Arm, upstream: Callable[
         else:
             assert silent(sock)
             sock.sendall(b" and more")
-        arm.cure(f"latency_{stream}")
+        arm.remove_toxic(f"latency_{stream}")
         assert receive(sock, 13) == b"held and more"
 
 
 @BOTH
 def test_bandwidth(arm: Arm, upstream: Callable[..., Upstream], stream: str) -> None:
     with connect(arm.make(upstream())) as sock:
-        arm.poison("bandwidth", stream, rate=200)
+        arm.add_toxic("bandwidth", stream, rate=200)
         # 200 KB/s; the first tenth of a second's worth may come at once in Toxiproxy
         assert ping_s(sock, bytes(40_000)) >= 0.1
         if arm.ours:
             assert ping_s(sock, bytes(40_000)) >= 0.19
 
 
-def test_a_rate_of_nothing_stops_all_and_a_change_frees_it(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_bandwidth_zero_stops_all_and_a_change_releases(arm: Arm, upstream: Callable[..., Upstream]) -> None:
     with connect(arm.make(upstream())) as sock:
         ping_s(sock)
-        arm.poison("bandwidth", rate=0)
+        arm.add_toxic("bandwidth", rate=0)
         sock.sendall(b"wait")
         assert silent(sock)
         arm.call("PATCH", "/proxies/p/toxics/bandwidth_downstream", {"attributes": {"rate": 1000}})
@@ -120,7 +120,7 @@ def test_a_rate_of_nothing_stops_all_and_a_change_frees_it(arm: Arm, upstream: C
 
 def test_slow_close(arm: Arm, quiet: Upstream) -> None:
     place = arm.make(quiet)
-    arm.poison("slow_close", delay=80)
+    arm.add_toxic("slow_close", delay=80)
     with connect(place) as sock:
         quiet.arrived.acquire()
         quiet.accepted[-1].sendall(b"now")
@@ -133,7 +133,7 @@ def test_slow_close(arm: Arm, quiet: Upstream) -> None:
 
 def test_timeout_drops_bytes_and_closes(arm: Arm, upstream: Callable[..., Upstream]) -> None:
     place = arm.make(upstream())
-    arm.poison("timeout", timeout=80)
+    arm.add_toxic("timeout", timeout=80)
     with connect(place) as sock:
         began = time.monotonic()
         sock.sendall(b"lost")
@@ -141,10 +141,10 @@ def test_timeout_drops_bytes_and_closes(arm: Arm, upstream: Callable[..., Upstre
         assert time.monotonic() - began >= 0.079
 
 
-def test_a_timeout_counts_from_its_beginning(mine: Arm, upstream: Callable[..., Upstream]) -> None:
-    """Toxiproxy begins anew at every chunk, so that it never closes a connection that is in use."""
+def test_timeout_counts_from_when_it_was_added(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+    """Toxiproxy restarts at every chunk, so it never closes a busy connection."""
     place = mine.make(upstream())
-    mine.poison("timeout", timeout=100)
+    mine.add_toxic("timeout", timeout=100)
     with connect(place) as sock:
         for _ in itertools.count():
             try:
@@ -160,17 +160,17 @@ def test_a_timeout_counts_from_its_beginning(mine: Arm, upstream: Callable[..., 
 def test_a_black_hole_is_silent_until_it_is_removed(arm: Arm, upstream: Callable[..., Upstream], stream: str) -> None:
     with connect(arm.make(upstream())) as sock:
         ping_s(sock)
-        arm.poison("timeout", stream)
+        arm.add_toxic("timeout", stream)
         sock.sendall(b"lost")
         assert silent(sock)
-        arm.cure(f"timeout_{stream}")
+        arm.remove_toxic(f"timeout_{stream}")
         assert receive_all(sock) == b"", "removing it closes the connection"
 
 
 @BOTH
 def test_reset_peer(arm: Arm, upstream: Callable[..., Upstream], stream: str) -> None:
     place = arm.make(upstream())
-    arm.poison("reset_peer", stream, timeout=50)
+    arm.add_toxic("reset_peer", stream, timeout=50)
     with connect(place) as sock:
         began = time.monotonic()
         sock.sendall(b"x")
@@ -178,10 +178,10 @@ def test_reset_peer(arm: Arm, upstream: Callable[..., Upstream], stream: str) ->
         assert time.monotonic() - began >= 0.050
 
 
-def test_reset_peer_resets_a_live_connection(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_reset_peer_resets_an_open_connection(arm: Arm, upstream: Callable[..., Upstream]) -> None:
     with connect(arm.make(upstream())) as sock:
         ping_s(sock)
-        arm.poison("reset_peer")
+        arm.add_toxic("reset_peer")
         sock.sendall(b"x")
         # Toxiproxy sets the option that makes a close a reset only on connections that come after the toxic.
         assert was_reset(sock) is arm.ours
@@ -189,14 +189,14 @@ def test_reset_peer_resets_a_live_connection(arm: Arm, upstream: Callable[..., U
 
 def test_limit_data(arm: Arm, upstream: Callable[..., Upstream]) -> None:
     place = arm.make(upstream(lambda sock: sock.sendall(bytes(range(200)))))
-    arm.poison("limit_data", bytes=100)
+    arm.add_toxic("limit_data", bytes=100)
     with connect(place) as sock:
         assert receive_all(sock) == bytes(range(100))
 
 
-def test_limit_data_of_nothing_closes_at_the_first_byte(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_limit_data_zero_closes_at_the_first_byte(arm: Arm, upstream: Callable[..., Upstream]) -> None:
     place = arm.make(upstream())
-    arm.poison("limit_data", "upstream")
+    arm.add_toxic("limit_data", "upstream")
     with connect(place) as sock:
         sock.sendall(b"x")
         assert receive_all(sock) == b""
@@ -204,18 +204,16 @@ def test_limit_data_of_nothing_closes_at_the_first_byte(arm: Arm, upstream: Call
 
 def test_limit_data_waits_for_the_toxics_behind_it(mine: Arm, upstream: Callable[..., Upstream]) -> None:
     place = mine.make(upstream(lambda sock: sock.sendall(bytes(range(200)))))
-    mine.poison("limit_data", bytes=100)
-    mine.poison("latency", latency=50)
+    mine.add_toxic("limit_data", bytes=100)
+    mine.add_toxic("latency", latency=50)
     with connect(place) as sock:
         assert receive_all(sock) == bytes(range(100))
 
 
-def test_limit_data_delivers_what_it_lets_through_to_a_slow_reader(
-    mine: Arm, upstream: Callable[..., Upstream]
-) -> None:
+def test_limit_data_delivers_its_bytes_to_a_slow_reader(mine: Arm, upstream: Callable[..., Upstream]) -> None:
     size = 3_000_000
     place = mine.make(upstream(lambda sock: sock.sendall(bytes(2 * size))))
-    mine.poison("limit_data", bytes=size)
+    mine.add_toxic("limit_data", bytes=size)
     with connect(place) as sock:
         sock.sendall(b"never read by the upstream")
         until(lambda: mine.did("limit_data_downstream")["closes"])
@@ -226,7 +224,7 @@ def test_limit_data_delivers_what_it_lets_through_to_a_slow_reader(
 @BOTH
 def test_slicer(arm: Arm, upstream: Callable[..., Upstream], stream: str) -> None:
     with connect(arm.make(upstream())) as sock:
-        arm.poison("slicer", stream, average_size=64, size_variation=32, delay=10)
+        arm.add_toxic("slicer", stream, average_size=64, size_variation=32, delay=10)
         data = bytes(range(256)) * 8
         ping_s(sock, data)
         if arm.ours:
@@ -236,16 +234,16 @@ def test_slicer(arm: Arm, upstream: Callable[..., Upstream], stream: str) -> Non
 
 
 def test_toxics_act_in_their_order(mine: Arm, upstream: Callable[..., Upstream]) -> None:
-    """What is cut off first is not delayed afterwards."""
+    """Bytes that an earlier toxic dropped are not delayed by a later one."""
     place = mine.make(upstream(lambda sock: sock.sendall(bytes(1000))))
-    mine.poison("limit_data", bytes=10)
-    mine.poison("slicer", average_size=4, delay=100)
+    mine.add_toxic("limit_data", bytes=10)
+    mine.add_toxic("slicer", average_size=4, delay=100)
     with connect(place) as sock:
         assert receive_all(sock) == bytes(10)
     assert mine.did("slicer_downstream")["bytes_delayed"] == 10
 
 
-def test_toxicity_of_nothing_strikes_nobody(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_toxicity_zero_affects_no_connection(arm: Arm, upstream: Callable[..., Upstream]) -> None:
     place = arm.make(upstream())
     body = {"type": "timeout", "toxicity": 0}
     assert arm.call("POST", "/proxies/p/toxics", body).json["toxicity"] == 0
@@ -263,7 +261,7 @@ def test_a_refused_upstream_closes_the_client(arm: Arm, quiet: Upstream) -> None
         assert receive_all(sock) == b""
 
 
-def test_an_upstream_that_does_not_answer_holds_up_nobody(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_an_unresponsive_upstream_delays_no_other_client(arm: Arm, upstream: Callable[..., Upstream]) -> None:
     """A dial that hangs: Toxiproxy dials where it accepts, so every later client of that proxy waits for it."""
     full = socket.socket()
     full.bind(("127.0.0.1", 0))
@@ -287,8 +285,8 @@ def test_an_upstream_that_does_not_answer_holds_up_nobody(arm: Arm, upstream: Ca
             sock.close()
 
 
-def test_half_a_close_is_half_a_close(arm: Arm, upstream: Callable[..., Upstream]) -> None:
-    """The client has no more to say; the answer still comes. Toxiproxy closes both ways."""
+def test_client_half_close(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+    """The client ends its stream; the answer still arrives. Toxiproxy closes both ways."""
     may_answer = threading.Event()
 
     def answer_at_the_end(sock: socket.socket) -> None:
@@ -308,8 +306,8 @@ def test_half_a_close_is_half_a_close(arm: Arm, upstream: Callable[..., Upstream
             assert receive_all(sock) == b"answer"
 
 
-def test_the_other_half(arm: Arm, upstream: Callable[..., Upstream]) -> None:
-    """The server has no more to say, and still listens."""
+def test_server_half_close(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+    """The server ends its stream, and still reads."""
     heard = []
     done = threading.Event()
 
@@ -330,15 +328,15 @@ def test_the_other_half(arm: Arm, upstream: Callable[..., Upstream]) -> None:
 
 @pytest.mark.parametrize("who", ["client", "server"])
 def test_a_reset_is_passed_on_as_a_reset(arm: Arm, upstream: Callable[..., Upstream], who: str) -> None:
-    """Toxiproxy makes an ordinary end of it."""
+    """Toxiproxy turns it into an ordinary end."""
     quiet = upstream(leave)
     sock = connect(arm.make(quiet))
     quiet.arrived.acquire()
     sock.sendall(b"x")
     assert receive(quiet.accepted[-1], 1) == b"x"
-    gone, told = (sock, quiet.accepted[-1]) if who == "client" else (quiet.accepted[-1], sock)
+    gone, other = (sock, quiet.accepted[-1]) if who == "client" else (quiet.accepted[-1], sock)
     reset(gone)
-    assert was_reset(told) is arm.ours
+    assert was_reset(other) is arm.ours
     sock.close()
 
 
@@ -353,10 +351,10 @@ def test_bytes_before_a_reset_arrive(mine: Arm, upstream: Callable[..., Upstream
         assert receive_all(sock) == data
 
 
-def test_removing_a_toxic_whose_reader_reads_nothing_does_not_hang(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_removing_a_toxic_does_not_wait_for_a_reader(arm: Arm, upstream: Callable[..., Upstream]) -> None:
     data = bytes(range(251)) * 300_000  # more than a toxic may hold
     place = arm.make(upstream(lambda sock: sock.sendall(data)))
-    arm.poison("latency", latency=1)
+    arm.add_toxic("latency", latency=1)
     with connect(place) as sock:
         assert receive(sock, 1) == data[:1]
         answer: list[int] = []
@@ -376,7 +374,7 @@ def test_removing_a_toxic_whose_reader_reads_nothing_does_not_hang(arm: Arm, ups
             )
 
 
-def test_a_toxic_in_a_row_that_was_removed_does_nothing_more(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+def test_a_toxic_removed_from_a_chain_has_no_effect(mine: Arm, upstream: Callable[..., Upstream]) -> None:
     place = mine.make(upstream())
     for name, type_, attributes in (
         ("first", "latency", {"latency": 1}),
@@ -388,16 +386,16 @@ def test_a_toxic_in_a_row_that_was_removed_does_nothing_more(mine: Arm, upstream
     with connect(place) as sock:
         sock.sendall(b"ping")
         assert receive(sock, 4) != b"ping"
-        mine.cure("second")
+        mine.remove_toxic("second")
         ping_s(sock)
         before = mine.did("first")["delays"], mine.did("third")["delays"]
-        mine.cure("first")
+        mine.remove_toxic("first")
         ping_s(sock)
         assert mine.did("third")["delays"] == before[1] + 1
 
 
-def test_packet_loss_and_corruption_are_ours_for_now(arm: Arm, quiet: Upstream) -> None:
-    """packet_loss came to Toxiproxy after 2.12; corrupt it has not."""
+def test_packet_loss_and_corrupt_exist_only_here(arm: Arm, quiet: Upstream) -> None:
+    """Toxiproxy has packet_loss only after 2.12, and no corrupt."""
     arm.make(quiet)
     for type_ in ("packet_loss", "corrupt"):
         answer = arm.call("POST", "/proxies/p/toxics", {"type": type_})

@@ -1,4 +1,4 @@
-"""packet_loss: segments of 1,460 bytes of the stream are lost with probability `loss_rate`, in bursts if asked.
+"""packet_loss: segments of 1,460 bytes of the stream are lost with probability `loss_rate`, in bursts if correlated.
 
 After a lost segment the next is lost with probability `loss_rate` + `correlation`. They are not retransmitted:
 the stream arrives with holes, as in Toxiproxy, which loses whole chunks. The seed and the place decide each segment.
