@@ -9,10 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-KNOWN = (  # cycles still to break: take a line out with its cycle
-    frozenset(f"harness.onboarding.discovery.{name}" for name in ("candidates", "store_candidates", "tool_candidates")),
-    frozenset(f"harness.pytest_plugin.{name}" for name in ("failure_text", "folders", "session_end", "session_runner")),
-)
 SOURCES = {"harness": ROOT / "harness", "refstack": ROOT / "compose" / "refstack"}
 
 
@@ -75,12 +71,7 @@ def import_graph() -> dict[str, set[str]]:
 
 
 def test_no_module_imports_itself_through_others() -> None:
-    graph = import_graph()
-    for listed in KNOWN:
-        within = {name: graph[name] & listed for name in listed & graph.keys()}
-        assert cycle(within), f"this cycle is gone, so take it off the list: {sorted(listed)}"
-        graph |= {name: graph[name] - listed for name in within}
-    found = cycle(graph)
+    found = cycle(import_graph())
     assert found is None, "import cycle: " + " -> ".join(found)
 
 

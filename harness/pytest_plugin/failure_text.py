@@ -3,9 +3,6 @@ report is."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from harness.journal.records import Journal
@@ -13,18 +10,12 @@ from harness.model.errors import BackendError
 from harness.model.expectations import ClearedResult, DetectionResult, RecoveryResult
 from harness.model.readings import AlertsSeen, Answer, FaultSeen, ProcessSeen, Reading
 from harness.model.verdict import ClauseResult, Value, Verdict
-from harness.pytest_plugin.session_end import ERROR_PROPERTY, RUN_PROPERTY, VERDICT_PROPERTY
+from harness.pytest_plugin.session_end import ERROR_PROPERTY, RUN_PROPERTY, VERDICT_PROPERTY, readable_path
 from harness.pytest_plugin.session_runner import Finished
 
 MOST_CLAUSES = 8
 MOST_CITED = 4
 LOG_LINES = 8
-
-
-def readable_path(path: Path) -> str:
-    """Return a path relative to the working directory where it lies below that."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
 
 
 def note_run(item: pytest.Item, finished: Finished) -> None:

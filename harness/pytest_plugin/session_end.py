@@ -6,6 +6,7 @@ a pure function of the journal, so the verdicts are the same), draws the reports
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from pathlib import Path
@@ -32,6 +33,12 @@ VERDICT_PROPERTY = "harness_verdict"
 def session_of(config: pytest.Config) -> str:
     """Return the name of this session, which the workers of pytest-xdist share."""
     return config.stash[SESSION_KEY]
+
+
+def readable_path(path: Path) -> str:
+    """Return a path relative to the working directory where it lies below that."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
 
 
 class SessionEnd:
@@ -114,8 +121,6 @@ class SessionEnd:
         return stored_run(run_dir, None if error is None else HarnessError(error))
 
     def _summarise(self, document: SuiteDocument, reports: Path) -> None:
-        from harness.pytest_plugin.failure_text import readable_path
-
         counts = document.counts
         summary = f"{counts.passed} pass, {counts.fail} fail, {counts.unknown} unknown"
         self._messages.append((f"{summary}; report: {readable_path(reports / 'index.html')}", False))
