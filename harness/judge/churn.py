@@ -53,7 +53,7 @@ def churn(clause: Churn, facts: Facts) -> ClauseResult:
 
 
 def _restarts(service: str, facts: Facts, injected: Span) -> _Count:
-    """Count restarts that nobody asked for and that follow no death which the fault inflicted."""
+    """Count restarts that neither a fault nor the harness did, and that follow no death by a fault."""
     found: list[tuple[int, ProcessSeen]] = []
     own_death = False
     for n, seen in sorted(facts.journal.of(ProcessSeen), key=lambda pair: pair[1].at_s):

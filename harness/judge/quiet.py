@@ -109,7 +109,7 @@ def _most_starts(starts: Sequence[Episode]) -> tuple[int, int]:
     for alert in {e.alert.key: e.alert for e in starts}.values():
         own = sum(e.alert.key == alert.key for e in starts)
         shared = [e for e in hidden if e.alert.key != alert.key and e.covers(alert)]
-        # Where a counter covers only one label set that was ever seen, it is that one which it counts.
+        # Where a counter covers only one label set that ever fired in a poll, it counts that one.
         alone = [e for e in shared if sum(e.covers(other) for other in seen.values()) == 1]
         sure, most = max(sure, own + len(alone)), max(most, own + len(shared))
     return sure, most

@@ -64,7 +64,7 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def silent_wrong(answer: Answer) -> bool | None:
-    """Whether an answer was wrong or stale and said nothing of it; None where that could not be checked."""
+    """Whether an answer was wrong or stale without a flag; None where that could not be checked."""
     if answer.flagged is not None or not answer.ok:
         return False
     if answer.stale:

@@ -82,7 +82,7 @@ class Bound(Clause):
     at_most: Quantity | None = None
     over: PositiveWallSeconds = Field(OVER_S, description="the window in which the bound is judged")
     min_samples: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="fewer samples in a window make it unknown; 100 for shares unless said otherwise"
+        None, description="fewer samples in a window make it unknown; the default is 100 for shares, else 1"
     )
 
     @model_validator(mode="after")
@@ -145,13 +145,13 @@ class Recovered(Bound):
 
     KIND: ClassVar[str] = "recovered"
     within: PositiveWallSeconds = Field(description="the time in which it must be kept again")
-    hold: PositiveWallSeconds = Field(HOLD_S, description="how long it must be seen good after it recovered")
+    hold: PositiveWallSeconds = Field(HOLD_S, description="how long it must stay good after it recovered")
     since: Literal["revert", "injection"] = Field(
         "revert",
         alias="from",
         description="injection where the stack must heal itself with the fault still on",
     )
-    fault: FaultId = Field(None, description="the fault it belongs to; the last one unless said")
+    fault: FaultId = Field(None, description="the fault it belongs to; default: the last one")
 
     @property
     def text(self) -> str:
@@ -208,7 +208,7 @@ class Detected(AlertClause):
 
     KIND: ClassVar[str] = "detected"
     within: PositiveWallSeconds
-    fault: FaultId = Field(None, description="the fault it belongs to; the first one unless said")
+    fault: FaultId = Field(None, description="the fault it belongs to; default: the first one")
 
     @property
     def text(self) -> str:
@@ -237,7 +237,7 @@ class Cleared(AlertClause):
 
     KIND: ClassVar[str] = "cleared"
     within: PositiveWallSeconds
-    fault: FaultId = Field(None, description="the fault it belongs to; the last one unless said")
+    fault: FaultId = Field(None, description="the fault it belongs to; default: the last one")
 
     @property
     def text(self) -> str:
@@ -454,7 +454,7 @@ class Expect(Frozen):
     flaps_at_most: tuple[Flaps, ...] = ()
     churn_at_most: tuple[Churn, ...] = ()
     integrity: tuple[IntegrityCheck, ...] | None = Field(
-        None, description="which guarantees are checked; all that the stack describes unless said"
+        None, description="which guarantees are checked; default: all that the stack describes"
     )
 
     @property

@@ -144,7 +144,7 @@ class Hit(Frozen):
 
 
 class Undo(Frozen):
-    """How to take a fault out again, as data, written before it goes in."""
+    """How to revert a fault, as data, written before its injection."""
 
     kind: Literal["undo"] = "undo"
     fault: str
@@ -199,7 +199,7 @@ class Evidence(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _record_of_its_part(cls, raw: Any) -> Any:
-        """Read `data` as the record of its part. A document of another form is evidence of nothing, and says so."""
+        """Read `data` as the record of its part. One of another form becomes an error."""
         if not isinstance(raw, dict) or not isinstance(raw.get("data"), dict) or raw.get("check") not in PARTS:
             return raw
         if not raw["data"]:
@@ -225,7 +225,7 @@ class Planned(Frozen):
 
 
 class Note(Frozen):
-    """Something worth telling a reader that no clause depends on."""
+    """Something worth knowing that no clause depends on."""
 
     kind: Literal["note"] = "note"
     text: str

@@ -111,13 +111,13 @@ class Scenario(Frozen):
     owner: str | None = Field(None, description="the team to ask")
     tags: tuple[str, ...] = Field((), description="words to choose scenarios by, with --tag")
     runbook: str | None = Field(None, description="where to look when this happens in earnest")
-    stack: str = Field(description="an installed stack's name, or a compose file seen from this one")
+    stack: str = Field(description="an installed stack's name, or the path of a compose file, relative to this one")
     vars: dict[str, Scalar] = Field(default_factory=dict, description="values for ${name} anywhere below")
     matrix: dict[str, tuple[Scalar, ...]] = Field(
         default_factory=dict, description="variables with several values: a run for every combination"
     )
     start_at: str | None = Field(None, description="event time at which the run starts, such as 2013-06-14T06:00")
-    seed: int | None = Field(None, description="the seed of every random choice; 1 unless said here or with --seed")
+    seed: int | None = Field(None, description="the seed of every random choice; default: 1; --seed overrides it")
     gate_timeout: PositiveWallSeconds = Field(20.0, description="how long the steady state is waited for")
     steady_state: tuple[Bound, ...] = Field((), description="what must hold before the first fault goes in")
     timeline: Annotated[tuple[FaultStep, ...], Field(min_length=1)] = Field(description="the faults")

@@ -32,7 +32,7 @@ class Point:
     since_s: float | None = None
     """Where the window begins that it is about; None where it is about no more than the moment."""
     gap: bool = False
-    """Nothing was attempted: whatever happened then, nobody looked."""
+    """No measurement was attempted: nothing is known of that time."""
 
 
 def min_samples(bound: Bound, probe: AnswerProbe | None) -> int:
@@ -107,7 +107,7 @@ def reading_series(
 ) -> list[Point]:
     """Judge polled readings one by one. No answer breaches the bound; a stretch without an attempt is neither.
 
-    `readings` are (journal line, reading) in the order in which they were asked, `every_s` is how often they are.
+    `readings` are (journal line, reading) in the order in which they were sent, `every_s` is how often they are.
     """
     longest_s = longest_gap_s(every_s)
     inside = [(n, r) for n, r in readings if r.asked_s >= from_s and r.answered_s <= to_s]

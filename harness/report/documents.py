@@ -41,7 +41,7 @@ class QuietAlert(Frozen):
 
 
 class Stayed(Frozen):
-    """A bound that must never break, and the worst that was seen of it."""
+    """A bound that must never break, and its worst value."""
 
     id: str
     probe: str

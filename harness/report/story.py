@@ -14,12 +14,12 @@ from harness.report.words import seconds
 
 MOST_EVENTS = 120
 _STAGES = {
-    "injecting": "is being put in",
-    "injected": "is in",
-    "confirmed": "is confirmed at its seam",
-    "reverting": "is being taken out",
-    "reverted": "is out, measured at its seam",
-    "failed": "could not be handled",
+    "injecting": "is being injected",
+    "injected": "is injected",
+    "confirmed": "is confirmed",
+    "reverting": "is being reverted",
+    "reverted": "is reverted: its effect is gone",
+    "failed": "failed",
 }
 _SHOWN_PHASES = {"gate": "waiting for the steady state", "observed": "observation ends", "healing": "healing"}
 
@@ -74,11 +74,11 @@ def _of_lines(journal: Journal) -> list[Event]:
 
 
 def process_text(seen: ProcessSeen) -> str:
-    """Say what became of a process, and whether anyone asked for it."""
+    """Write what happened to a process, and which fault did it, if one did."""
     how = ""
     if seen.what == "exited":
         how = f" by signal {seen.signal}" if seen.signal is not None else f" with code {seen.exit_code}"
-    asked = f", asked by {seen.asked}" if seen.asked else ", not asked" if seen.what == "exited" else ""
+    asked = f", by {seen.asked}" if seen.asked else ", not by a fault" if seen.what == "exited" else ""
     return f"{seen.service} {seen.what}{how}{asked}"
 
 

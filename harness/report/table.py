@@ -48,7 +48,7 @@ Standing = Literal["good", "failure", "error"]
 
 
 def standing(run: SuiteScenario) -> Standing:
-    """Return how a run counts in CI: a sabotage twin is right to fail, and wrong where nobody named what was off."""
+    """Return how a run counts in CI: a sabotage twin is good if it fails and its reasons name what was off."""
     if run.error is not None or run.verdict is Value.UNKNOWN:
         return "error"
     if run.twin == "sabotage":
@@ -66,11 +66,11 @@ def outcome(run: SuiteScenario) -> str:
 
 
 def landed(faults: tuple[FaultReport, ...], twin: str | None) -> str:
-    """Say whether the faults proved that they landed."""
+    """Return whether the faults were confirmed, in words."""
     if twin == "control":
-        return "not put in"
+        return "not injected"
     if not faults or all(f.injected_at_s is None for f in faults):
-        return "not put in" if faults else NONE
+        return "not injected" if faults else NONE
     confirmed = sum(f.confirmed_at_s is not None for f in faults)
     if confirmed == len(faults):
         return "yes"
@@ -89,10 +89,10 @@ def after(timed: tuple[Detection, ...] | tuple[RecoveryEntry, ...]) -> str:
 
 def damage(cost: Damage) -> str:
     """Say what it cost, the worst first."""
-    said = ", ".join(damage_parts(cost))
-    if not said:
-        return "none seen" if cost.requests else NONE
-    return f"{said} of {count(cost.requests, 'request')}"
+    parts = ", ".join(damage_parts(cost))
+    if not parts:
+        return "none" if cost.requests else NONE
+    return f"{parts} of {count(cost.requests, 'request')}"
 
 
 def damage_parts(cost: Damage) -> list[str]:

@@ -26,7 +26,7 @@ def seconds(value_s: float | None, never: str = NONE) -> str:
 
 
 def between(lo_s: float | None, hi_s: float | None) -> str | None:
-    """Write the interval that encloses a moment, where it says more than its end."""
+    """Write the interval that encloses a moment, where that is more exact than its end."""
     if lo_s is None or hi_s is None or not math.isfinite(lo_s) or hi_s - lo_s < 0.01:
         return None
     return f"between {seconds(lo_s)} and {seconds(hi_s)}"
@@ -55,23 +55,23 @@ def writable(text: str) -> str:
 
 
 def headline(verdict: Verdict) -> str:
-    """Say in one sentence what the verdict means."""
+    """Return what the verdict means, in one sentence."""
     if verdict.twin == "sabotage" and verdict.value is not Value.UNKNOWN:
         if verdict.caught:
-            return f"The harness caught the sabotage: {verdict.sabotage} was switched off, and the verdict says so."
-        return f"{verdict.sabotage} was switched off, and no reason of the verdict says so."
+            return f"The harness caught the sabotage: {verdict.sabotage} was switched off, and the verdict names it."
+        return f"{verdict.sabotage} was switched off, and no reason of the verdict names it."
     if verdict.twin == "control":
         return {
-            Value.PASS: "Without the fault nothing alarmed and nothing broke, as it should be.",
-            Value.FAIL: "Something alarmed or broke although no fault was put in.",
-            Value.UNKNOWN: "No fault was put in, and what was seen does not decide.",
+            Value.PASS: "Without the fault no alert fired and no bound broke, as it should be.",
+            Value.FAIL: "An alert fired or a bound broke, although no fault was injected.",
+            Value.UNKNOWN: "No fault was injected, and the evidence does not decide.",
         }[verdict.value]
     if verdict.known_weakness is not None and verdict.value is not Value.UNKNOWN:
         if verdict.value is Value.PASS:
-            return "The stack failed as it is known to: a weakness that the scenario declares."
-        return "A known weakness that did not fail, or whose date has passed, fails the run."
+            return "The stack failed as expected: the scenario declares this weakness."
+        return "A known weakness that passes, or whose date has passed, fails the run."
     return {
-        Value.PASS: "The stack noticed the fault and recovered from it as the scenario demands.",
-        Value.FAIL: "The stack did not do all that the scenario demands.",
-        Value.UNKNOWN: "The run does not decide: it is no proof of anything, good or bad.",
+        Value.PASS: "The stack detected the fault and recovered from it as the scenario expects.",
+        Value.FAIL: "The stack did not meet all that the scenario expects.",
+        Value.UNKNOWN: "The evidence does not decide: the run proves nothing, good or bad.",
     }[verdict.value]

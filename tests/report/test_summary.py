@@ -25,7 +25,7 @@ def test_the_table_has_a_row_a_run(text: str) -> None:
     assert by_name["pass"][6] == "✅ pass"
     assert by_name["fail"][4] == "never"
     assert by_name["unknown"][2:4] == ["no", "unknown"]
-    assert by_name["control"][2] == "not put in"
+    assert by_name["control"][2] == "not injected"
     assert by_name["sabotage"][6] == "✅ fail (caught)"
 
 
