@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import click
 import pytest
 from pydantic import BaseModel
 
+from harness.cli.app import app
 from harness.description.stackfile import load_stack
 from harness.model.alertsources import AlertSource
 from harness.model.probekinds import PROBE_KINDS
@@ -118,6 +120,28 @@ def test_every_name_after_a_path_in_the_architecture_page_exists() -> None:
             if scope is None:
                 missing.append(f"{path} {name}")
     assert missing == []
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words of every `harness` command in the page's examples."""
+    for block in re.findall(r"^```(?:sh|console)\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            words = line.partition("#")[0].removeprefix("$ ").split()
+            if words[:1] == ["harness"]:
+                yield words[1:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_of_an_example_exists_with_its_options(page: Path) -> None:
+    wrong = []
+    for words in commands(page):
+        command = app.get_command(click.Context(app), words[0])
+        if isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), words[1])
+        known = {option for one in (command.params if command else ()) for option in one.opts}
+        wrong += [" ".join(words)] if command is None else []
+        wrong += [f"{words[0]} {word}" for word in words if word.startswith("-") and word not in known]
+    assert wrong == []
 
 
 def examples(page: str, language: str) -> list[str]:
