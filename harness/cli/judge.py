@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--control", type=click.Path(path_type=Path), help="The control of this run, to judge them as a pair.")
+@click.option("--control", type=click.Path(path_type=Path), help="Its control; default: the one in its suite.")
+@click.option("--unpaired", is_flag=True, help="Ignore the run's control.")
 @json_option
-def judge(run: Path, control: Path | None, as_json: bool) -> int:
-    """Judge a stored run again, from its journal alone; no file is changed."""
+def judge(run: Path, control: Path | None, unpaired: bool, as_json: bool) -> int:
+    """Judge a stored run again, from its journal alone, with its control if the suite has one. Changes no file."""
+    if unpaired and control is not None:
+        raise click.UsageError("--control and --unpaired exclude each other")
     from harness.suite.conclude import judge_again
     from harness.suite.rules import verdict_code
 
     with given_journals():
-        verdict = judge_again(run, control)
+        verdict = judge_again(run, control, unpaired=unpaired)
     click.echo(verdict.model_dump_json(indent=2) if as_json else "\n".join(_lines(verdict)))
     return verdict_code(verdict)
 

@@ -7,13 +7,15 @@ function.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from harness.journal.files import NAME as JOURNAL
 from harness.journal.files import read
-from harness.journal.records import Journal
+from harness.journal.records import Journal, parse
 from harness.model.errors import HarnessError, JournalError
 from harness.model.plan import Plan
 from harness.model.verdict import Verdict
@@ -93,12 +95,32 @@ def conclude(
     return ConcludedRun(run.run_dir, run.journal, verdict, written, failed)
 
 
-def judge_again(run: Path, control: Path | None = None) -> Verdict:
-    """Judge a stored run from its journal alone. Raises JournalError, ScenarioError for a path that is no run."""
-    given = [StoredRun(folder, read(folder)) for folder in map(run_folder, filter(None, (run, control)))]
-    verdict = conclude(given[0], given[1].journal if control is not None else None, report=False).verdict
+def judge_again(run: Path, control: Path | None = None, *, unpaired: bool = False) -> Verdict:
+    """Judge a stored run from its journal alone, with the given control or the one in its suite.
+
+    Raises JournalError, ScenarioError for a path that is no run.
+    """
+    folder = run_folder(run)
+    stored = StoredRun(folder, read(folder))
+    if control is not None:
+        beside: Path | None = run_folder(control)
+    else:
+        beside = None if unpaired else _control_beside(stored)
+    verdict = conclude(stored, read(beside) if beside is not None else None, report=False).verdict
     assert verdict is not None
     return verdict
+
+
+def _control_beside(run: StoredRun) -> Path | None:
+    """Return the folder of a run's control in the same suite; None where there is none."""
+    if run.plan is None or run.plan.twin is not None:
+        return None
+    for journal in sorted(run.run_dir.resolve().parent.glob(f"*/{JOURNAL}")):
+        with suppress(OSError, JournalError, UnicodeDecodeError), journal.open(encoding="utf-8") as lines:
+            plan = parse([lines.readline()], str(journal)).header.plan
+            if controlled_run(plan) == run.plan.run:
+                return journal.parent
+    return None
 
 
 def conclude_all(

@@ -86,7 +86,7 @@ class _Pool:
 
     def _stop(self) -> None:
         again, self._stopping = self._stopping, True
-        self._changed.set()
+        self._wake()
         for worker in self._workers:
             if again and worker.returncode is None:
                 worker.kill()
@@ -104,7 +104,13 @@ class _Pool:
         """Give one worker one plan after the other; a worker that died is replaced for the next plan."""
         worker: asyncio.subprocess.Process | None = None
         try:
-            while await self._may_start(number):
+            while self._waiting and not self._stopping:
+                if number >= self._pace.jobs:
+                    if worker is not None:
+                        await self._end_worker(worker)
+                        worker = None
+                    await self._changed.wait()
+                    continue
                 index, plan = self._waiting.popleft()
                 self._begin(index)
                 try:
@@ -115,20 +121,12 @@ class _Pool:
                     self._outcomes[index] = RunOutcome(plan, self._run_dir(plan), error)
                 await self._end(index, plan)
         finally:
+            self._wake()
             if worker is not None:
                 await self._end_worker(worker)
             while self._stopping and self._waiting:
                 index, plan = self._waiting.popleft()
                 self._outcomes[index] = RunOutcome(plan, self._run_dir(plan), interrupted=True)
-
-    async def _may_start(self, number: int) -> bool:
-        """Wait until this slot may start a run; False where there is none left to start."""
-        while self._waiting and not self._stopping:
-            if number < self._pace.jobs:
-                return True
-            await self._changed.wait()
-        self._changed.set()
-        return False
 
     def _begin(self, index: int) -> None:
         self._beside[index] = 0
@@ -146,10 +144,13 @@ class _Pool:
         late_s, limit_s = measured
         pace = next_pace(self._pace, late_s, limit_s, beside)
         if pace.jobs != self._pace.jobs:
-            self._on_message(
-                f"-j auto: {side_by_side(pace.jobs)} from now on; {plan.run} was {late_s * 1e3:.0f} ms late"
-            )
+            why = f"{plan.run} was {late_s * 1e3:.0f} ms late" if pace.jobs < self._pace.jobs else "runs are on time"
+            self._on_message(f"-j auto: {side_by_side(pace.jobs)} from now on ({why})")
         self._pace = pace
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let waiting slots look again at what there is to do."""
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -17,7 +17,7 @@ from harness.model.readings import Closed
 from harness.model.scenario import Scenario
 from harness.model.verdict import Value, Verdict
 from harness.suite import rules
-from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, stored_run
+from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, judge_again, stored_run
 from harness.suite.suite import report_again
 
 SCENARIO = {
@@ -77,6 +77,20 @@ def test_suites_from_before_controls_named_their_runs_are_paired_again(
     finished = report_again(tmp_path)
     assert judged == {"slow": "slow~control", "slow~control": None}
     assert finished.exit_code == rules.PASS
+
+
+def test_a_run_is_judged_again_with_the_control_in_its_suite(tmp_path: Path, judged: dict[str, str | None]) -> None:
+    run_in(tmp_path, "quiet", twin="control", control_of="slow")
+    run_in(tmp_path, "other~control", twin="control", control_of="other")
+    run_in(tmp_path, "slow", twin=None)
+    judge_again(tmp_path / "slow")
+    assert judged["slow"] == "quiet"
+    judge_again(tmp_path / "slow" / "journal.jsonl", unpaired=True)
+    assert judged["slow"] is None
+    judge_again(tmp_path / "slow", tmp_path / "other~control")
+    assert judged["slow"] == "other~control", "the judge says what is wrong with it"
+    judge_again(tmp_path / "quiet")
+    assert judged["quiet"] is None
 
 
 def verdict(value: Value, **fields: Any) -> Verdict:
