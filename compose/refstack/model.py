@@ -7,6 +7,7 @@ named input of shape [n, 1] a column and gives the probability of leaving 15 min
 from __future__ import annotations
 
 import hashlib
+import math
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from refstack.schema import CATEGORIES, INPUTS, NAMES, NUMERIC
 Floats = NDArray[np.float64]
 STEP = 0.002
 """The constant learning rate of the online updates."""
+ALPHA = 1e-5
+"""Their L2 penalty."""
+ENCODED = "transformed_column"
+"""The graph's matrix between preprocessing and regression."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def load_preprocessing(root: Path) -> Any:
 def classifier(weights: Weights | None, width: int, seed: int = 7, **settings: Any) -> Any:
     from sklearn.linear_model import SGDClassifier
 
-    chosen = {"learning_rate": "constant", "eta0": STEP, "alpha": 1e-5, **settings}
+    chosen = {"learning_rate": "constant", "eta0": STEP, "alpha": ALPHA, **settings}
     made = SGDClassifier(loss="log_loss", random_state=seed, **chosen)
     if weights is not None:
         made.coef_ = np.array([weights.coef], dtype=np.float64)
@@ -80,12 +85,16 @@ def weights_of(fitted: Any) -> Weights:
     return Weights(tuple(float(v) for v in fitted.coef_[0]), float(fitted.intercept_[0]))
 
 
-def learn(preprocessing: Any, weights: Weights, columns: Mapping[str, Sequence[Any]], labels: Sequence[int]) -> Weights:
-    """One pass over one shard from the given weights."""
-    encoded = np.asarray(preprocessing.transform(table(columns)), dtype=np.float64)
-    fitted = classifier(weights, encoded.shape[1])
-    fitted.partial_fit(encoded, np.asarray(labels), classes=np.array([0, 1]))
-    return weights_of(fitted)
+def learn(encoded: Floats, weights: Weights, labels: Sequence[int], seed: int = 7) -> Weights:
+    """One pass over one shard from the given weights: what SGDClassifier.partial_fit does, without scikit-learn, whose
+    import would cost each worker more than all that it ever learns."""
+    coef, intercept = np.array(weights.coef), weights.intercept
+    for row in np.random.default_rng(seed).permutation(len(labels)):
+        x, sign = encoded[row], 1.0 if labels[row] else -1.0
+        slope = -sign / (1.0 + math.exp(min(sign * (float(x @ coef) + intercept), 500.0)))
+        coef = coef * (1.0 - STEP * ALPHA) - STEP * slope * x
+        intercept -= STEP * slope
+    return Weights(tuple(float(value) for value in coef), intercept)
 
 
 def export(preprocessing: Any, weights: Weights) -> bytes:
@@ -115,6 +124,17 @@ def reweighted(graph: bytes, weights: Weights) -> bytes:
     for name, floats in values.items():
         array = np.array(floats, dtype=np.float32).reshape(tuple(kept[name].dims))
         kept[name].CopyFrom(numpy_helper.from_array(array, name))
+    data: bytes = made.SerializeToString()
+    return data
+
+
+def encoding(graph: bytes) -> bytes:
+    """The part of the graph that is preprocessing."""
+    import onnx
+
+    made = onnx.load_from_string(graph)
+    del made.graph.output[:]
+    made.graph.output.append(onnx.helper.make_tensor_value_info(ENCODED, onnx.TensorProto.FLOAT, [None, None]))
     data: bytes = made.SerializeToString()
     return data
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +18,29 @@ import pyarrow.parquet as pq
 
 from refstack.eventtime import hour_name, hour_number
 from refstack.schema import FEATURES, GROUPS, stamp_field
+
+
+class _Absent(MetaPathFinder):
+    """Finds no pandas while pyarrow looks for it, which it does once, at its first conversion.
+
+    Else every service would spend a second of processor on importing it, for types that none of them has.
+    """
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(f"{name} is not for services", name=name)
+
+
+def _look_for_pandas_in_vain() -> None:
+    absent = _Absent()
+    sys.meta_path.insert(0, absent)
+    try:
+        pa.array([])
+    finally:
+        sys.meta_path.remove(absent)
+
+
+_look_for_pandas_in_vain()
 
 Row = dict[str, Any]
 _DIGEST = b"rows_sha256"

@@ -19,6 +19,7 @@ from refstack.model import Weights
 from refstack.objects import MissingObject, ObjectStore, StoreError
 from refstack.partitions import TRAINING_ROWS, PartitionError, Row, decode
 from refstack.schema import INPUTS
+from refstack.scoring import Encoder
 from refstack.service import Service, address
 
 IDLE_LOOK_S = 1.0
@@ -32,7 +33,7 @@ class Worker:
     def __init__(self, service: Service, store: ObjectStore) -> None:
         self._service, self._store = service, store
         self._trainer = Peer(address("TRAINER"), 0.8)
-        self._preprocessing = model.load_preprocessing(default_dir())
+        self._encoder = Encoder(model.encoding((default_dir() / "model-1.onnx").read_bytes()))
         self._looked = 0.0
         self._shards = Counter("worker_shards_total", "Shards by outcome", ["outcome"], registry=service.metrics)
 
@@ -51,7 +52,7 @@ class Worker:
         self._trainer.call("POST", "/renew", held)
         weights = Weights.from_json(lease["weights"])
         if rows:
-            weights = model.learn(self._preprocessing, weights, columns_of(rows), [row["label"] for row in rows])
+            weights = model.learn(self._encoder.many(columns_of(rows)), weights, [row["label"] for row in rows])
         digest = "sha256:" + hashlib.sha256(data).hexdigest()
         return {**held, "weights": weights.as_json(), "rows": len(rows), "digest": digest}
 

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -25,6 +29,8 @@ from refstack.sourceview import SourceView
 from refstack.worker import columns_of
 
 HOUR = hour_of(parse("2013-06-14T07:00"))
+
+COMPOSE = Path(__file__).parents[2] / "compose"
 
 
 def row(key: str, **changes: object) -> dict[str, object]:
@@ -112,3 +118,14 @@ def test_the_workers_columns_are_the_models_inputs() -> None:
     columns = columns_of([row("a")])
     assert columns["origin"] == ["JFK"]
     assert columns["distance"] == [100.0]
+
+
+def test_partitions_are_written_and_read_without_pandas() -> None:
+    code = (
+        "import sys; from refstack.partitions import FEATURE_ROWS, decode, encode; "
+        "row = {'entity': 'JFK', 'group': 'weather', 'event_time': 1, 'temp': 1.0}; "
+        "assert decode(encode([row], FEATURE_ROWS), FEATURE_ROWS)[0]['temp'] == 1.0; print('pandas' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(COMPOSE)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "False"

@@ -13,7 +13,7 @@ from refstack import model
 from refstack.gate import Golden, refuse
 from refstack.model import Weights, digest_of
 from refstack.promotions import PromotionError, Promotions, Version
-from refstack.scoring import Scorer
+from refstack.scoring import Encoder, Scorer
 
 BOUND = 0.6
 
@@ -39,6 +39,24 @@ def test_a_graph_with_other_weights_is_the_one_that_skl2onnx_makes_of_them(root:
     expected = Scorer(exported(root, other)).many(columns)
     assert np.array_equal(Scorer(made).many(columns), expected)
     assert not np.array_equal(Scorer((root / "model-1.onnx").read_bytes()).many(columns), expected)
+
+
+def test_a_worker_learns_what_scikit_learn_does_from_the_same_rows_in_the_same_order(
+    root: Path, weights: Weights
+) -> None:
+    golden = json.loads((root / "golden.json").read_text())
+    columns = {name: values[:200] for name, values in golden["columns"].items()}
+    labels = np.array(golden["labels"][:200])
+    encoded = Encoder(model.encoding((root / "model-1.onnx").read_bytes())).many(columns)
+    expected = model.load_preprocessing(root).transform(model.table(columns)).astype(float)
+    assert np.allclose(encoded, expected, atol=1e-5)
+    learned = model.learn(encoded, weights, labels.tolist(), seed=3)
+    order = np.random.default_rng(3).permutation(len(labels))
+    theirs = model.classifier(weights, encoded.shape[1], shuffle=False)
+    theirs.partial_fit(encoded[order], labels[order], classes=np.array([0, 1]))
+    assert np.allclose(learned.coef, theirs.coef_[0], atol=1e-9)
+    assert learned.intercept == pytest.approx(float(theirs.intercept_[0]), abs=1e-9)
+    assert not np.allclose(learned.coef, weights.coef, atol=1e-4)
 
 
 def test_the_bootstrap_model_passes(root: Path, golden: Golden) -> None:
@@ -110,6 +128,7 @@ def test_shards_are_mixed_by_their_sizes() -> None:
 def test_learning_from_real_rows_moves_the_weights_and_keeps_them_finite(root: Path, weights: Weights) -> None:
     golden = json.loads((root / "golden.json").read_text())
     columns = {name: values[:100] for name, values in golden["columns"].items()}
-    learned = model.learn(model.load_preprocessing(root), weights, columns, golden["labels"][:100])
+    encoded = Encoder(model.encoding((root / "model-1.onnx").read_bytes())).many(columns)
+    learned = model.learn(encoded, weights, golden["labels"][:100])
     assert learned != weights
     assert Weights.from_json(learned.as_json()) == learned
