@@ -59,7 +59,7 @@ class Header(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: its number, when it was written on the run's clock, and what it says."""
+    """One line: its number, when it was written on the run's clock, and its record."""
 
     n: int
     t_s: float
@@ -67,7 +67,7 @@ class Line:
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number that a journal holds")
+    raise ValueError(f"{text} is not a number that a journal may contain")
 
 
 _JSON = json.JSONDecoder(parse_constant=_no_number)
@@ -93,7 +93,7 @@ class Journal:
 
     @property
     def plan(self) -> Plan:
-        """The plan of the run: the last that was written, for some become whole only as they go."""
+        """The plan of the run: the latest one, as some plans are completed while the run goes on."""
         grown = self.of(Planned)
         return grown[-1][1].plan if grown else self.header.plan
 
@@ -134,7 +134,7 @@ class Journal:
         return sorted(self.of(Answer), key=lambda pair: pair[1].due_s)
 
     def readings(self, probe: str) -> list[tuple[int, Reading]]:
-        """Readings of one probe, in the order in which they were asked."""
+        """Readings of one probe, in the order in which they were requested."""
         return self._readings.get(probe, [])
 
     @cached_property
@@ -150,12 +150,12 @@ class Journal:
 
     @property
     def all_gaps(self) -> list[Gap]:
-        """Every stretch in which something was not attempted."""
+        """Every interval in which a measurement was not attempted."""
         return [g for _, g in self.of(Gap)]
 
     @cached_property
     def alerts(self) -> list[tuple[int, AlertsSeen]]:
-        """Polls of the alert sources, in the order in which they were asked."""
+        """Polls of the alert sources, in the order in which they were requested."""
         return sorted(self.of(AlertsSeen), key=lambda pair: pair[1].asked_s)
 
     def evidence(self, check: str) -> tuple[int, Evidence] | None:
@@ -204,7 +204,7 @@ def _as_written(text: str) -> Line | None:
 
 
 def _line(text: str, number: int, file: str | None) -> Line:
-    """Read any line. Raises JournalError, which says what is wrong with it."""
+    """Read any line. Raises JournalError, which names the problem."""
     try:
         data = _JSON.decode(text)
         n, t_s = int(data.pop("n")), float(data.pop("t"))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.journal.records import Journal
+from harness.model.readings import FaultSeen
 from harness.model.verdict import Verdict
 from harness.report.axes import Scale, ticks
 from harness.report.panels import Area, Panel, draw_panel, draw_requests, panels
@@ -16,8 +17,8 @@ from harness.report.spans import (
     MOST_LANES,
     AlertLane,
     FaultLane,
+    Interval,
     Marker,
-    Stretch,
     alert_lanes,
     extent,
     fault_lanes,
@@ -43,9 +44,9 @@ _FAULT = {
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A stretch with its colour and its tooltip; without a colour it is an outline."""
+    """A interval with its colour and its tooltip; without a colour it is an outline."""
 
-    stretch: Stretch
+    interval: Interval
     colour: str | None
     tip: str
     text: str = ""
@@ -103,34 +104,36 @@ def lane_rows(journal: Journal, alerts: Sequence[AlertLane] | None = None) -> li
     rows = [LaneRow("phase", "phase", tuple(_phase(s) for s in phases(journal)))]
     rows += [_fault(lane) for lane in fault_lanes(journal)]
     alerts = alert_lanes(journal) if alerts is None else alerts
-    rows += [_alert(lane) for lane in alerts[:MOST_LANES]]
+    injected = any(seen.stage == "injected" for _, seen in journal.of(FaultSeen))
+    rows += [_alert(lane, injected) for lane in alerts[:MOST_LANES]]
     if len(alerts) > MOST_LANES:
         rows.append(LaneRow(f"and {len(alerts) - MOST_LANES} more alerts", "more", (), "listed below"))
     return rows
 
 
-def _phase(stretch: Stretch) -> Bar:
-    tip = f"{stretch.what}: {seconds(stretch.from_s)} to {seconds(stretch.to_s)}"
-    return Bar(stretch, _PHASES.get(stretch.what, "phase-other"), tip, stretch.what)
+def _phase(interval: Interval) -> Bar:
+    tip = f"{interval.what}: {seconds(interval.from_s)} to {seconds(interval.to_s)}"
+    return Bar(interval, _PHASES.get(interval.what, "phase-other"), tip, interval.what)
 
 
 def _fault(lane: FaultLane) -> LaneRow:
     bars = []
-    for s in lane.stretches:
+    for s in lane.intervals:
         colour, words = _FAULT[s.what]
         bars.append(Bar(s, colour, f"{lane.label}: {words}, {seconds(s.from_s)} to {seconds(s.to_s)}"))
-    note = "" if lane.stretches else "never injected"
+    note = "" if lane.intervals else "never injected"
     return LaneRow(lane.label, "fault", tuple(bars), "failed" if lane.failed_s is not None else note)
 
 
-def _alert(lane: AlertLane) -> LaneRow:
+def _alert(lane: AlertLane, injected: bool) -> LaneRow:
     solid, light = ("alert", "alert-tint") if lane.expected else ("stray", "stray-tint")
     bars = [
         Bar(s, colour, f"{lane.label}: {s.what} {seconds(s.from_s)} to {seconds(s.to_s)}")
-        for stretches, colour in ((lane.pending, light), (lane.firing, solid))
-        for s in stretches
+        for intervals, colour in ((lane.pending, light), (lane.firing, solid))
+        for s in intervals
     ]
-    note = "" if lane.firing else "never fired" if lane.expected else "pending only"
+    never = "never fired" if injected else "did not fire"
+    note = "" if lane.firing else never if lane.expected else "pending only"
     return LaneRow(lane.label, "expected" if lane.expected else "not expected", tuple(bars), note)
 
 
@@ -154,14 +157,14 @@ def _draw_label(canvas: Canvas, area: Area, y: float, row: LaneRow) -> None:
     canvas.text(area.left + 14, y, fitting(row.label, room, 10.5), "ink", 10.5, tip=tip)
     note = row.note or (row.kind if row.kind == "not expected" else "")
     if note:
-        calm = row.kind in ("phase", "more") or note == "pending only"
+        calm = row.kind in ("phase", "more") or note in ("pending only", "did not fire")
         canvas.text(area.x.end + 8, y, note, "soft" if calm else "bad", 9.5)
 
 
 def _draw_bar(canvas: Canvas, x: Scale, top: float, bar: Bar) -> None:
-    if bar.stretch.to_s < x.low or bar.stretch.from_s > x.high:
+    if bar.interval.to_s < x.low or bar.interval.from_s > x.high:
         return
-    left, right = x(bar.stretch.from_s), x(bar.stretch.to_s)
+    left, right = x(bar.interval.from_s), x(bar.interval.to_s)
     width = max(right - left, LEAST_BAR)
     inset = 0.1 if bar.text else 0.2
     box = (left, top + inset * LANE, width, (1 - 2 * inset) * LANE)
@@ -196,6 +199,6 @@ def _draw_moments(canvas: Canvas, placed: Sequence[tuple[int, Marker]], x: Scale
 
 
 def _description(moments: Sequence[Marker], probes: Sequence[Panel]) -> str:
-    said = ", ".join(_label(m) for m in moments) or "no fault was injected"
+    summary = ", ".join(_label(m) for m in moments) or "no fault was injected"
     drawn = ", ".join(panel.probe for panel in probes) or "none"
-    return f"{said}. Probes: {drawn}. The tables of this page hold the same information as text."
+    return f"{summary}. Probes: {drawn}. The tables of this page hold the same information as text."

@@ -1,7 +1,7 @@
-"""`junit.xml` for CI systems: one test case a run, in a suite of its own so that its numbers can be properties.
+"""`junit.xml` for CI systems: one test case for each run, in a suite of its own so that its numbers can be properties.
 
 Properties stand at the suite because the schema that CI servers validate against knows none in a test case.
-`unknown` is an error of type `unknown`, so that it is never taken for a pass nor for a finding about the stack. A
+`unknown` is an error of type `unknown`: it counts neither as a pass nor as a failure of the stack. A
 sabotage twin passes when it fails for what was switched off.
 """
 
@@ -53,8 +53,8 @@ def _add(root: ET.Element, suite: SuiteDocument, run: SuiteScenario, time_s: flo
     if failed != "good":
         kind = "harness" if run.error is not None else "not caught" if run.twin == "sabotage" else str(run.verdict)
         first = run.error or (run.reasons[0] if run.reasons else outcome(run))
-        told = ET.SubElement(case, failed, type=kind, message=writable(first))
-        told.text = writable("\n".join(run.reasons) or first)
+        problem = ET.SubElement(case, failed, type=kind, message=writable(first))
+        problem.text = writable("\n".join(run.reasons) or first)
     elif run.reasons:
         ET.SubElement(case, "system-out").text = writable("\n".join(run.reasons))
     ET.SubElement(case, "system-out").text = writable(f"report: {run.run_dir}/report.html")

@@ -1,7 +1,7 @@
 """HTML pages from templates: self-contained, without scripts, under a policy of their own that forbids every request.
 
-Everything that comes from a journal is escaped; only our own drawings are put in as they are, and our own style sheet,
-which the page's policy allows by its digest.
+Everything that comes from a journal is escaped. Only our own drawings and our own style sheet are inserted as they are;
+the page's policy allows the style sheet by its digest.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _digest(text: str) -> str:
 
 
 def drawing(svg: str) -> Markup:
-    """Mark a drawing of ours as safe to put in as it is: its texts were escaped when it was written as XML."""
+    """Mark one of our drawings as safe to insert: its texts were escaped when it was written."""
     return Markup(svg)  # noqa: S704
 
 

@@ -1,7 +1,7 @@
 """Every colour of the reports, once, for light and for dark.
 
-A plot is drawn in the light colours; each colour is told apart by its value, so that the drawing can afterwards be
-given classes and the page's style decides (see `svg`). Hence no two names may share a light colour.
+Drawings carry the light colour as an attribute and its name as a class, so that the page's style sheet can override it
+(see `svg`). The data colours differ in lightness as well as in hue, for readers who cannot tell the hues apart.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ PALETTE: dict[str, tuple[str, str]] = {
     "marker": ("#2a3038", "#d5dbe1"),
 }
 LIGHT: dict[str, str] = {name: light for name, (light, _) in PALETTE.items()}
-NAME_OF: dict[str, str] = {light: name for name, light in LIGHT.items()}
 
 
 def palette_css() -> str:

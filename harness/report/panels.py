@@ -39,7 +39,7 @@ class Area:
         return self.x.end - self.x.start
 
     def title(self, canvas: Canvas, title: str, subtitle: str) -> None:
-        """Write what is shown beside it, and draw the line that it stands on."""
+        """Write its title at the left, and draw its baseline."""
         y = self.top + 0.3 * (self.bottom - self.top)
         room = self.x.start - self.left - 44
         canvas.text(self.left, y, fitting(title, room, 10.5), "ink", 10.5, bold=True, tip=title)
@@ -95,8 +95,8 @@ def _points(journal: Journal, bound: Bound, from_s: float, to_s: float) -> list[
 
 
 def draw_panel(canvas: Canvas, area: Area, panel: Panel) -> None:
-    """Draw a probe's curve with its bounds; breaches are shaded, stretches without a result are grey."""
-    for lo_s, hi_s, good, why in _stretches(panel.points):
+    """Draw a probe's curve with its bounds; breaches are shaded, intervals without a result are grey."""
+    for lo_s, hi_s, good, why in _intervals(panel.points):
         words = "breaches its bound" if good is False else "inconclusive"
         tip = f"{panel.probe}: {words} {seconds(lo_s)} to {seconds(hi_s)}" + (f": {why}" if why else "")
         left, right = area.x(lo_s), area.x(hi_s)
@@ -164,7 +164,7 @@ def y_ticks(y: Scale, unit: Unit) -> list[tuple[float, str]]:
 
 
 def _unbroken(points: Sequence[Point]) -> list[list[tuple[float, float]]]:
-    """Split the curve where it has no value: a stretch that was not measured is not drawn."""
+    """Split the curve where it has no value: an interval without a measurement is not drawn."""
     found: list[list[tuple[float, float]]] = []
     begun = False
     for p in points:
@@ -178,8 +178,8 @@ def _unbroken(points: Sequence[Point]) -> list[list[tuple[float, float]]]:
     return found
 
 
-def _stretches(points: Sequence[Point]) -> list[tuple[float, float, bool | None, str | None]]:
-    """Join neighbours that are not good into stretches, each with the reason of its first point."""
+def _intervals(points: Sequence[Point]) -> list[tuple[float, float, bool | None, str | None]]:
+    """Join neighbours that are not good into intervals, each with the reason of its first point."""
     found: list[tuple[float, float, bool | None, str | None]] = []
     before: Point | None = None
     for p in points:

@@ -19,18 +19,18 @@ from harness.model.expectations import (
     UnbrokenResult,
 )
 from harness.model.readings import Hit, ProcessSeen
-from harness.model.verdict import ClauseResult, FaultReport, Value, Verdict
-from harness.report.documents import Detection, RecoveryEntry, RunDocument
-from harness.report.excerpt import cited_lines
+from harness.model.verdict import ClauseResult, Damage, FaultReport, Value, Verdict
+from harness.report.documents import Detection, Estimate, Quality, RecoveryEntry, RunDocument
 from harness.report.figure import run_svg
 from harness.report.pages import drawing, page
-from harness.report.run_tables import damage_rows, quality_rows
 from harness.report.spans import alert_lanes
 from harness.report.story import process_text, story
 from harness.report.table import after, damage, damage_parts, landed
 from harness.report.words import NONE, amount, between, count, headline, seconds, unit_of
 
 MOST_CITES = 8
+MOST_LINES = 200
+MOST_CHARS = 700
 MOST_PROCESSES = 60
 MOST_EVIDENCE_CHARS = 1500
 _COLLATERAL = "no process dies except by the fault"
@@ -53,7 +53,7 @@ class ClauseRow:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One of the few numbers that stand at the top."""
+    """One of the headline numbers."""
 
     name: str
     value: str
@@ -96,19 +96,21 @@ def _reasons(verdict: Verdict) -> tuple[str, ...]:
     """Return the reasons; a pass that gives none rests on its clauses."""
     if verdict.reasons or not verdict.clauses or verdict.value is not Value.PASS:
         return verdict.reasons
-    met_count = count(len(verdict.clauses), "clause")
-    return (f"all of {met_count} met: " + ", ".join(c.id for c in verdict.clauses),)
+    number = len(verdict.clauses)
+    return (
+        f"{'all ' if number > 1 else ''}{count(number, 'clause')} met: " + ", ".join(c.id for c in verdict.clauses),
+    )
 
 
 def _ended(journal: Journal) -> str | None:
     closed = journal.closed
     if closed is None:
-        return "The journal has no end: the run was killed. What was written until then is shown."
+        return "The journal has no closing record: the run was killed. This page covers what was written until then."
     if closed.reason == "completed":
         return None
     words = {
         "interrupted": "The run was interrupted.",
-        "gate": "The run ended at the gate: the steady state was not reached, so no fault was put in.",
+        "gate": "The run ended at the gate: the steady state was not reached, so no fault was injected.",
         "error": "The harness itself failed.",
     }[closed.reason]
     return f"{words} {closed.error}" if closed.error else words
@@ -132,7 +134,7 @@ def _figures(run: RunDocument, expect: Expect) -> list[Figure]:
 def _slowest(timed: Sequence[Detection | RecoveryEntry], wanted: bool) -> str:
     """Name the clause that the time at the top is of, and what it was allowed."""
     if not timed:
-        return "not judged" if wanted else "not asked for"
+        return "not judged" if wanted else "not expected by the scenario"
     slowest = max(timed, key=lambda t: math.inf if t.after_s is None else t.after_s)
     return f"{slowest.id}: {seconds(slowest.within_s)} allowed"
 
@@ -188,3 +190,86 @@ def _evidence(fault: FaultReport) -> str:
 def _logs(run_dir: Path) -> list[str]:
     logs = run_dir / "logs"
     return sorted(f.name for f in logs.iterdir() if f.is_file()) if logs.is_dir() else []
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """One cited line, shortened where it is very long."""
+
+    n: int
+    t_s: float
+    kind: str
+    text: str
+
+
+def cited_lines(journal: Journal, verdict: Verdict) -> list[Cited]:
+    """Return the cited lines in order; at most MOST_LINES, those of the clauses that were not met first."""
+    wanted: dict[int, None] = {}
+    for clause in sorted(verdict.clauses, key=lambda c: c.value == "pass"):
+        wanted.update(dict.fromkeys(clause.cites))
+    by_number = {line.n: line for line in journal.lines}
+    found = []
+    for n in sorted([n for n in wanted if n in by_number][:MOST_LINES]):
+        line = by_number[n]
+        body = line.body.model_dump(mode="json", exclude_defaults=True)
+        text = json.dumps(body, ensure_ascii=False)
+        short = text if len(text) <= MOST_CHARS else f"{text[:MOST_CHARS]}… ({len(text):,} characters)"
+        found.append(Cited(n, line.t_s, line.body.kind, short))
+    return found
+
+
+def damage_rows(cost: Damage) -> list[tuple[str, str]]:
+    """Return the rows of the table of damage."""
+    rows = [
+        ("requests due from injection to the end", f"{cost.requests:,}"),
+        ("silently wrong or stale, before detection", f"{cost.wrong_before_detection:,}"),
+        ("silently wrong or stale, from detection to recovery", f"{cost.wrong_until_recovery:,}"),
+        ("silently wrong or stale, after recovery", f"{cost.wrong_after:,}"),
+        ("failed: not answered in time", f"{cost.failed:,}"),
+        ("slow", f"{cost.slow:,}"),
+        ("flagged: the answer says that a fallback was taken", f"{cost.flagged:,}"),
+        ("score could not be checked", f"{cost.unverified:,}"),
+        ("seconds with any damage", f"{cost.seconds:,}"),
+    ]
+    if cost.rows_hit:
+        versions = ", ".join(map(str, cost.versions_poisoned)) or "none"
+        rows += [
+            ("rows that the fault changed", f"{cost.rows_hit:,}"),
+            ("answers from those rows", count(cost.answers_from_hit_rows, "answer")),
+            ("model versions that learned from them", versions),
+        ]
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRow:
+    """A window of the table of quality."""
+
+    window: str
+    period: str
+    scored: str
+    positives: str
+    cells: tuple[tuple[str, str], ...]
+
+
+def quality_rows(quality: Quality | None) -> list[QualityRow]:
+    """Return the rows of the table of quality."""
+    if quality is None:
+        return []
+    return [
+        QualityRow(
+            window=w.window,
+            period=f"{seconds(w.from_s)} to {seconds(w.to_s)}",
+            scored=f"{w.scored:,} of {w.requests:,}",
+            positives=f"{w.positives:,}",
+            cells=tuple(_estimate(e) for e in (w.log_loss, w.log_loss_minus_control, w.auc, w.auc_minus_control)),
+        )
+        for w in quality.windows
+    ]
+
+
+def _estimate(estimate: Estimate | None) -> tuple[str, str]:
+    if estimate is None or estimate.value is None:
+        return NONE, ""
+    interval = "" if estimate.lo is None or estimate.hi is None else f"{estimate.lo:.3f} to {estimate.hi:.3f}"
+    return f"{estimate.value:.3f}", interval

@@ -1,4 +1,4 @@
-"""What the timeline shows, read out of a journal: phases, faults, alerts and the four moments that matter."""
+"""What the timeline shows, read from a journal: phases, faults, alerts and key moments."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ MOST_LANES = 14
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """From here to there, and what it was."""
+class Interval:
+    """A period of the run, and what it was."""
 
     from_s: float
     to_s: float
@@ -27,11 +27,11 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class FaultLane:
-    """One fault: `stretches` are going in, in (confirmed), going out, or `planned` where it was never put in."""
+    """One fault: its `intervals` are unconfirmed, confirmed, reverting, or `planned` where it was never injected."""
 
     id: str
     label: str
-    stretches: tuple[Stretch, ...]
+    intervals: tuple[Interval, ...]
     failed_s: float | None
 
 
@@ -41,20 +41,20 @@ class AlertLane:
 
     label: str
     expected: bool
-    pending: tuple[Stretch, ...]
-    firing: tuple[Stretch, ...]
+    pending: tuple[Interval, ...]
+    firing: tuple[Interval, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """A moment that matters."""
+    """A key moment: injection, detection, revert or recovery."""
 
     at_s: float
     what: str
 
 
 def extent(journal: Journal) -> tuple[float, float]:
-    """Return the stretch of the run worth drawing: from the gate (or the start) to the end of observation."""
+    """Return what to draw of the run: from the gate (or the start) to the end of observation."""
     end_s = journal.lines[-1].t_s if journal.lines else 0.0
     observed_s = journal.phase_s("observed") or journal.phase_s("stopping")
     start_s = journal.phase_s("gate")
@@ -63,12 +63,12 @@ def extent(journal: Journal) -> tuple[float, float]:
     return from_s, max(to_s, from_s + 1.0)
 
 
-def phases(journal: Journal) -> list[Stretch]:
+def phases(journal: Journal) -> list[Interval]:
     """Return the phases in order, each until the next one."""
     begun = [(line.t_s, line.body.phase) for line in journal.lines if isinstance(line.body, Phase)]
     end_s = journal.lines[-1].t_s if journal.lines else 0.0
     ends = [*(t for t, _ in begun), end_s][1:]
-    return [Stretch(t, e, phase) for (t, phase), e in zip(begun, ends, strict=True) if e > t]
+    return [Interval(t, e, phase) for (t, phase), e in zip(begun, ends, strict=True) if e > t]
 
 
 def fault_lanes(journal: Journal) -> list[FaultLane]:
@@ -90,33 +90,36 @@ def _fault_lane(journal: Journal, step: FaultStep, end_s: float) -> FaultLane:
         if gate is None or not gate[1].met or step.at is None:
             return FaultLane(step.id, label, (), failed_s)
         start_s = gate[1].at_s + step.at
-        return FaultLane(step.id, label, (Stretch(start_s, start_s + step.duration, "planned"),), failed_s)
+        return FaultLane(step.id, label, (Interval(start_s, start_s + step.duration, "planned"),), failed_s)
     reverting_s = stages["reverting"].lo_s if "reverting" in stages else None
     reverted_s = stages["reverted"].hi_s if "reverted" in stages else None
     out_s = reverting_s if reverting_s is not None else reverted_s if reverted_s is not None else end_s
     in_s = min(stages["confirmed"].hi_s, out_s) if "confirmed" in stages else out_s
-    found = [Stretch(begun.lo_s, in_s, "unconfirmed")]
+    found = [Interval(begun.lo_s, in_s, "unconfirmed")]
     if in_s < out_s:
-        found.append(Stretch(in_s, out_s, "confirmed"))
+        found.append(Interval(in_s, out_s, "confirmed"))
     if reverting_s is not None:
-        found.append(Stretch(reverting_s, reverted_s if reverted_s is not None else end_s, "reverting"))
+        found.append(Interval(reverting_s, reverted_s if reverted_s is not None else end_s, "reverting"))
     return FaultLane(step.id, label, tuple(found), failed_s)
 
 
 def alert_lanes(journal: Journal) -> list[AlertLane]:
-    """Return a lane an alert that was pending or firing, expected ones first; those that never came are empty."""
-    expect = journal.plan.scenario.expect
-    wanted = [clause for clause in expect.clauses if isinstance(clause, AlertClause)]
-    allowed = set(expect.quiet_but or ())
+    """Return a lane for each alert that was pending or firing, expected ones first, then those that never fired.
+
+    A control has no fault, and so no alert is expected in it.
+    """
+    expect, faults_on = journal.plan.scenario.expect, journal.plan.faults_on
+    wanted = [clause for clause in expect.clauses if isinstance(clause, AlertClause) and faults_on]
+    allowed = set(expect.quiet_but or ()) if faults_on else set()
     polls = journal.alerts
     end_s = extent(journal)[1]
-    firing: dict[str, list[Stretch]] = {}
+    firing: dict[str, list[Interval]] = {}
     seen: dict[str, Alert] = {}
     for episode in episodes(polls):
         to_s = episode.end.hi if episode.end is not None else end_s
         key = episode.alert.key
         seen.setdefault(key, episode.alert)
-        firing.setdefault(key, []).append(Stretch(episode.start.hi, max(to_s, episode.start.hi), "firing"))
+        firing.setdefault(key, []).append(Interval(episode.start.hi, max(to_s, episode.start.hi), "firing"))
     pending = _pending(polls, seen, end_s)
     lanes = [
         AlertLane(
@@ -139,27 +142,29 @@ def _first(lane: AlertLane) -> float:
     return min((s.from_s for s in (*lane.firing, *lane.pending)), default=math.inf)
 
 
-def _pending(polls: Sequence[tuple[int, AlertsSeen]], seen: dict[str, Alert], end_s: float) -> dict[str, list[Stretch]]:
-    """Return when each label set was pending, and add those that were never more than that to `seen`."""
-    found: dict[str, list[Stretch]] = {}
+def _pending(
+    polls: Sequence[tuple[int, AlertsSeen]], seen: dict[str, Alert], end_s: float
+) -> dict[str, list[Interval]]:
+    """Return when each label set was pending, and add those that never fired to `seen`."""
+    found: dict[str, list[Interval]] = {}
     open_since: dict[str, tuple[str, float]] = {}
     for _, poll in polls:
         if poll.down is not None:
             continue
         now = {a.key: a for a in poll.pending}
         for key in [k for k, (source, _) in open_since.items() if source == poll.source and k not in now]:
-            found.setdefault(key, []).append(Stretch(open_since.pop(key)[1], poll.answered_s, "pending"))
+            found.setdefault(key, []).append(Interval(open_since.pop(key)[1], poll.answered_s, "pending"))
         for key, alert in now.items():
             seen.setdefault(key, alert)
             open_since.setdefault(key, (poll.source, poll.answered_s))
     for key, (_, since_s) in open_since.items():
-        found.setdefault(key, []).append(Stretch(since_s, max(since_s, end_s), "pending"))
+        found.setdefault(key, []).append(Interval(since_s, max(since_s, end_s), "pending"))
     return found
 
 
 def _label(alert: Alert) -> str:
-    shown = {value: None for key, value in sorted(alert.labels.items()) if key not in ("severity", "alertname")}
-    return f"{alert.name} · {', '.join(shown)}" if shown else alert.name
+    values = {value: None for key, value in sorted(alert.labels.items()) if key not in ("severity", "alertname")}
+    return f"{alert.name} · {', '.join(values)}" if values else alert.name
 
 
 def markers(verdict: Verdict) -> list[Marker]:

@@ -53,7 +53,7 @@ def thumbnail_svg(journal: Journal, verdict: Verdict) -> str:
         tip = f"{first} s to {last} s: silently wrong, stale or failed answers"
         bar(first, last, 0, HEIGHT, "breach", tip)
     for fault in fault_lanes(journal):
-        for s in fault.stretches:
+        for s in fault.intervals:
             if s.what != "planned":
                 colour = "fault" if s.what == "confirmed" else "fault-tint"
                 bar(s.from_s, s.to_s, 8, 10, colour, f"{fault.label}: {seconds(s.from_s)} to {seconds(s.to_s)}")
@@ -71,11 +71,11 @@ def thumbnail_svg(journal: Journal, verdict: Verdict) -> str:
 
 
 def _joined(found: set[int]) -> list[tuple[int, int]]:
-    """Join seconds that follow one another into stretches."""
-    stretches: list[tuple[int, int]] = []
+    """Join seconds that follow one another into intervals."""
+    intervals: list[tuple[int, int]] = []
     for second in sorted(found):
-        if stretches and stretches[-1][1] == second:
-            stretches[-1] = (stretches[-1][0], second + 1)
+        if intervals and intervals[-1][1] == second:
+            intervals[-1] = (intervals[-1][0], second + 1)
         else:
-            stretches.append((second, second + 1))
-    return stretches
+            intervals.append((second, second + 1))
+    return intervals

@@ -1,6 +1,6 @@
 """SVG for a page, written as text: rectangles, lines, texts, each with an optional tooltip.
 
-Pages are shown under policies that forbid inline styles, so every colour is a presentation attribute, which such a
+Servers send pages with policies that forbid inline styles, so every colour is a presentation attribute, which such a
 policy lets through, and a class, by which the page's own style sheet overrides it: that is how a drawing follows light
 and dark. Colours are the names of the palette.
 """

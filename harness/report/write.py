@@ -21,7 +21,7 @@ from harness.report.summary import summary_md
 
 @dataclass(frozen=True)
 class JudgedRun:
-    """One run of a suite. `error` says what failed in the harness itself; then there may be no journal and no verdict.
+    """One run of a suite. `error` is a failure of the harness itself; then there may be no journal and no verdict.
 
     `document` is what `write_run` returned; without it the fields are made anew, without a comparison with a control.
     """
@@ -94,7 +94,7 @@ def _scenario(out_dir: Path, run: JudgedRun, twin: str | None) -> SuiteScenario:
     document = run.document or run_document(run.journal, run.verdict, quality(run.journal, run.verdict))
     scenario = suite_scenario(document, folder, run.error)
     if run.error is not None and scenario.verdict is Value.PASS:
-        # A run that the harness did not bring to its end proves nothing.
+        # A run that the harness did not complete cannot pass.
         return scenario.model_copy(update={"verdict": Value.UNKNOWN, "reasons": (run.error, *scenario.reasons)})
     return scenario
 

@@ -6,7 +6,22 @@ import re
 from xml.etree import ElementTree as ET
 
 import pytest
-from made_runs import ALL, END_S, HOSTILE, Tape, failing, interrupted, passing, plan, polls, sabotaged, unknown
+from made_runs import (
+    ALL,
+    END_S,
+    HOSTILE,
+    STALE,
+    Tape,
+    control,
+    failing,
+    interrupted,
+    never_started,
+    passing,
+    plan,
+    polls,
+    sabotaged,
+    unknown,
+)
 
 from harness.model.readings import Alert, AlertsSeen
 from harness.report.figure import lane_rows, run_svg
@@ -59,14 +74,14 @@ def test_recovery_is_marked_only_when_all_recovered() -> None:
 
 
 def test_the_fault_lane_shows_what_is_proven() -> None:
-    def stretches(made: str) -> list[str]:
-        return [s.what for s in fault_lanes(ALL[made]()[0])[0].stretches]
+    def intervals(made: str) -> list[str]:
+        return [s.what for s in fault_lanes(ALL[made]()[0])[0].intervals]
 
-    assert stretches("pass") == ["unconfirmed", "confirmed", "reverting"]
-    assert stretches("unknown") == ["unconfirmed", "reverting"]
-    assert stretches("interrupted") == ["unconfirmed", "confirmed"]
-    assert stretches("control") == ["planned"]
-    assert stretches("never-started") == []
+    assert intervals("pass") == ["unconfirmed", "confirmed", "reverting"]
+    assert intervals("unknown") == ["unconfirmed", "reverting"]
+    assert intervals("interrupted") == ["unconfirmed", "confirmed"]
+    assert intervals("control") == ["planned"]
+    assert intervals("never-started") == []
 
 
 def test_alerts_that_are_expected_come_first_and_strays_are_told_apart() -> None:
@@ -82,6 +97,18 @@ def test_alerts_that_are_expected_come_first_and_strays_are_told_apart() -> None
 def test_an_expected_alert_that_never_fired_has_an_empty_lane() -> None:
     rows = [row for row in lane_rows(sabotaged()[0]) if row.kind == "expected"]
     assert [(row.label, row.bars, row.note) for row in rows] == [("FeaturesStale · pipeline", (), "never fired")]
+
+
+def test_no_alert_is_expected_in_a_control() -> None:
+    assert alert_lanes(control()[0]) == []
+    tape = Tape()
+    polls(tape, 1.0, 5.0, {"loud": (STALE, 1.5, 2.0, 3.0)})
+    [lane] = alert_lanes(tape.journal(plan("control")))
+    assert (lane.label, lane.expected, len(lane.firing)) == ("FeaturesStale · pipeline", False, 1)
+
+
+def test_an_alert_is_not_missed_where_no_fault_was_injected() -> None:
+    assert [row.note for row in lane_rows(never_started()[0]) if row.kind == "expected"] == ["did not fire"]
 
 
 def test_a_firing_that_no_poll_saw_is_still_drawn() -> None:

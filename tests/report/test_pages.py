@@ -14,7 +14,7 @@ from made_runs import ALL, passing
 from harness.journal.records import Journal
 from harness.model.verdict import ClauseResult, Value
 from harness.report import write_run
-from harness.report.excerpt import MOST_LINES
+from harness.report.run_page import MOST_LINES
 
 PAGES = [f"{name}/report.html" for name in ALL] + ["index.html"]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -106,7 +106,7 @@ def test_the_verdict_and_its_reasons_come_first(out: Path) -> None:
 
 
 def test_a_pass_without_reasons_names_its_clauses(out: Path) -> None:
-    assert "all of 7 clauses met: seen, quiet" in read((out / "pass" / "report.html").read_text(encoding="utf-8")).text
+    assert "all 7 clauses met: seen, quiet" in read((out / "pass" / "report.html").read_text(encoding="utf-8")).text
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_pass_without_reasons_names_its_clauses(out: Path) -> None:
         ("no-answers", "The run ended at the gate"),
         ("control", "This is a control"),
         ("sabotage", "The harness caught the sabotage: alert FeaturesStale was switched off"),
-        ("unknown", "No evidence that it landed"),
+        ("unknown", "No evidence that it took effect"),
         ("fail", "Known weakness"),
     ],
 )

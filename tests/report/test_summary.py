@@ -43,4 +43,4 @@ def test_text_of_a_journal_is_no_markdown(text: str) -> None:
 def test_an_empty_suite_has_an_empty_table(tmp_path: Path) -> None:
     write_suite(tmp_path, SuiteInfo("none", "local", 7, "2026-01-05T03:00:00+00:00", 0.0, []))
     assert "0 pass, 0 fail, 0 unknown" in (tmp_path / "summary.md").read_text(encoding="utf-8")
-    assert "No scenario was run" in (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "No scenario ran" in (tmp_path / "index.html").read_text(encoding="utf-8")
