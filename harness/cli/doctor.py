@@ -66,7 +66,7 @@ def _seconds(text: str) -> float:
 
 
 def _show(found: list[Finding]) -> None:
-    click.echo(plain_table(("", "what", "name", "says"), [[f.state, f.area, f.name, f.says] for f in found]))
+    click.echo(plain_table(("", "area", "name", "result"), [[f.state, f.area, f.name, f.says] for f in found]))
     helped = [finding for finding in found if finding.remedy and finding.state != "ok"]
     if helped:
         click.echo("\nremedies:")

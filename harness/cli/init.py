@@ -42,14 +42,14 @@ def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_
     found = discover(project, target, Faults())
     written = write_all(target, found.files, MARK, force=force)
     click.echo(plain_table(("service", "kind", "port", "health", "links"), [_row(s) for s in found.services.values()]))
-    click.echo("\n? is a guess. " + _summary(found))
+    click.echo("\n? marks a guess. " + _summary(found))
     for note in _notes(found):
         click.echo(f"note: {note}")
     click.echo("\nwritten:")
     for file in written:
         click.echo(f"  {file}")
     for file in stale(target, found.files, MARK):
-        click.echo(f"left from an earlier init, and no more what it would write: {file}")
+        click.echo(f"written by an earlier init and no longer needed: {file}")
     stack, scenarios = written[0], target / "scenarios"
     click.echo(f"\nnext: read {stack}, then")
     if len(written) > 1:
@@ -85,16 +85,16 @@ def _summary(found: Discovery) -> str:
 def _notes(found: Discovery) -> list[str]:
     notes = list(found.project.notes)
     left_out = found.project.left_out.items()
-    notes += [f"{name} is behind the profile {', '.join(profiles)} and was left out" for name, profiles in left_out]
+    notes += [f"{name} is in the profile {', '.join(profiles)} and was left out" for name, profiles in left_out]
     notes += [
-        f"{service.name}: no port was found, so that nothing can be asked of it"
+        f"{service.name}: no port was found, so probes cannot reach it"
         for service in found.services.values()
         if service.port is None and not service.job
     ]
     if not any(service.links for service in found.services.values()):
-        notes.append("no service was seen to talk to another one, so that there is no link to disturb")
+        notes.append("no link between services was found, so faults on links do not apply")
     if len(found.files) == 1:
-        notes.append("no scenario was written: nothing was found that the harness knows how to break and to watch")
+        notes.append("no scenario was written: no service has both a fault and a probe that fit it")
     if not found.rules:
-        notes.append("no alert rule was found: scenarios can say what recovers, not what was noticed")
+        notes.append("no alert rule was found: scenarios can check recovery, but not detection")
     return notes

@@ -1,7 +1,7 @@
 """Compose files put together into one, as `docker compose -f a -f b` would see them, without any engine.
 
-`include`, `extends`, `env_file`, `.env` and relative paths are followed; what lies on another machine is left out and
-said. Values stay as they were written, with their variables, and each knows its file and line.
+`include`, `extends`, `env_file`, `.env` and relative paths are followed; remote files are left out with a
+note. Values keep their variables, and each has its file and line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BIND = ("./", "../", "~")
 
 @dataclass(slots=True)
 class Composed:
-    """What the files say together: the tree, the files that were read, the variables, and what could not be seen."""
+    """The merged files: the tree, the files that were read, the variables, and notes on what could not be read."""
 
     tree: Tree
     folder: Path
@@ -86,14 +86,16 @@ class _Reader:
         given = item if isinstance(item, dict) else {"path": item}
         names = [self._filled(tree, at, text) for text in _as_list(given.get("path"))]
         if any(name.startswith(_REMOTE) for name in names):
-            self._all.notes.append(f"{tree.file_of(at)}: {names[0]} is included from another machine and was not read")
+            self._all.notes.append(f"{tree.file_of(at)}: {names[0]} is a remote include and was not read")
             return
         paths = [folder / name for name in names]
         if not paths or len(trail) > DEEPEST_INCLUDE or any(path.resolve() in trail for path in paths):
             raise tree.error(at, "a file includes itself" if paths else "the path of a file is needed here")
         missing = [path for path in paths if not path.is_file()]
         if missing:
-            raise tree.error(at, f"there is no file {str(missing[0])!r}", "paths are seen from the first file's folder")
+            raise tree.error(
+                at, f"there is no file {str(missing[0])!r}", "paths are relative to the folder of the first file"
+            )
         inside = folder / str(given.get("project_directory") or paths[0].parent)
         own: dict[str, str] = {}
         for name in _as_list(given.get("env_file")) or [inside / ".env"]:
@@ -151,7 +153,7 @@ class _Reader:
         return merged
 
     def _moved(self, tree: Tree, folder: Path, to: Path | None = None) -> None:
-        """Write paths that are seen from another folder than the project's as seen from there."""
+        """Make paths that are relative to another folder than the project's independent of it."""
         if folder.resolve() == (to or self._all.folder).resolve():
             return
         services = tree.value.get("services") if isinstance(tree.value, dict) else None
@@ -172,17 +174,17 @@ def _move(body: dict[str, Any], folder: Path) -> None:
             if isinstance(item, dict):
                 inside = "path" if key == "env_file" else "source"
                 if inside in item and (key == "env_file" or item.get("type") == "bind"):
-                    item[inside] = _seen_from(folder, item[inside])
+                    item[inside] = _relative_to(folder, item[inside])
             elif key == "env_file" or str(item).startswith(_BIND):
-                body[key][index] = _seen_from(folder, item)
+                body[key][index] = _relative_to(folder, item)
     build = body.get("build")
     if isinstance(build, str):
-        body["build"] = _seen_from(folder, build)
+        body["build"] = _relative_to(folder, build)
     elif isinstance(build, dict):
-        build["context"] = _seen_from(folder, build.get("context", "."))
+        build["context"] = _relative_to(folder, build.get("context", "."))
 
 
-def _seen_from(folder: Path, path: Any) -> str:
+def _relative_to(folder: Path, path: Any) -> str:
     text = str(path)
     if text.startswith(("/", "~", *_REMOTE)) or "$" in text.split("/", 1)[0]:
         return text
@@ -208,7 +210,7 @@ def _fold_env_files(composed: Composed) -> None:
             if not file.is_file():
                 # Compose refuses to start without it; what can be known of the stack is known all the same.
                 if not (isinstance(item, dict) and item.get("required") is False):
-                    composed.notes.append(f"{name}: the env_file {path} is not there")
+                    composed.notes.append(f"{name}: the env_file {path} does not exist")
                 continue
             lines: dict[str, int] = {}
             read = read_env(file, composed.variables, lines)

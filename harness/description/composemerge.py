@@ -1,7 +1,7 @@
-"""How one compose file is laid over another, by compose's own rules.
+"""How one compose file overrides another, by compose's own rules.
 
 Mappings are merged and lists appended, scalars replaced; commands, entrypoints and the tests of health checks are
-replaced whole; volumes and devices are told apart by where they are in the container. Every value keeps its place.
+replaced whole; volumes and devices are identified by their path in the container. Every value keeps its place.
 """
 
 from __future__ import annotations

@@ -98,8 +98,8 @@ def _check_event_times(description: StackDescription, tree: Tree) -> None:
         for field in ("as_", "read"):
             if description.event_clock is None and getattr(probe.settings, field, None) == "event_age":
                 path = (_TOP, "probes", name, probe.kind, field.rstrip("_"))
-                remedy = "describe x-harness.event_clock, or take the age by the wall clock: age"
-                raise tree.error(path, "the stack tells no event time to take an age by", remedy)
+                remedy = "describe x-harness.event_clock, or use the wall clock: age"
+                raise tree.error(path, "the stack has no event clock to measure an age with", remedy)
 
 
 def _check_conditions(description: StackDescription, tree: Tree) -> None:
@@ -109,7 +109,7 @@ def _check_conditions(description: StackDescription, tree: Tree) -> None:
             if condition == "service_healthy" and other.health is None and not other.healthcheck:
                 path = ("services", service.name, "depends_on", name)
                 remedy = "add a healthcheck, or x-harness.health, to it"
-                raise tree.error(path, f"{name!r} has no health to wait for", remedy)
+                raise tree.error(path, f"{name!r} has no health check to wait for", remedy)
 
 
 def _check_circles(description: StackDescription, tree: Tree) -> None:
@@ -118,7 +118,7 @@ def _check_circles(description: StackDescription, tree: Tree) -> None:
     def visit(name: str, trail: tuple[str, ...]) -> None:
         if name in trail:
             circle = " -> ".join([*trail[trail.index(name) :], name])
-            raise tree.error(("services", name, "depends_on"), f"services wait for one another: {circle}")
+            raise tree.error(("services", name, "depends_on"), f"circular dependency: {circle}")
         if name not in done:
             for other in description.services[name].depends_on:
                 visit(other, (*trail, name))

@@ -101,10 +101,10 @@ def _base_files(path: Path, tree: Tree) -> list[Path]:
     for index, file in enumerate(found):
         if not file.is_file():
             raise tree.error(
-                (*place, index), f"there is no file {str(file)!r}", "paths are seen from this file's folder"
+                (*place, index), f"there is no file {str(file)!r}", "paths are relative to this file's folder"
             )
         if file.resolve() == path.resolve():
-            raise tree.error((*place, index), "this file cannot be laid over itself")
+            raise tree.error((*place, index), "this file cannot override itself")
     return found
 
 
@@ -120,7 +120,9 @@ class _StackReader:
     def description(self, path: Path, files: Sequence[Path]) -> StackDescription:
         top = self._tree.value
         if EXTENSION not in top:
-            raise self._tree.error((), f"there is no {EXTENSION!r} at the top", "it describes the stack to the harness")
+            raise self._tree.error(
+                (), f"the top-level field {EXTENSION!r} is missing", "it describes the stack to the harness"
+            )
         fields = self._model(StackFields, (EXTENSION,), top[EXTENSION])
         raw = self._mapping(("services",), top.get("services"))
         if not raw:

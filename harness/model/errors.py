@@ -1,22 +1,22 @@
 """The error tree of the harness.
 
-HarnessError                what went wrong, where, and what would be right
+HarnessError                the problem, its place, and the remedy
 ├── ScenarioError           a scenario, a setting or an argument that cannot be run       exit 2
 ├── StackError              a stack description that cannot be used                       exit 2
 ├── JournalError            a journal that cannot be read or written                      exit 2 or 4
-├── BackendError            the stack could not be started, stopped or asked              exit 4
-├── FaultError              a fault could not be put in or taken out                      recorded, run goes on to heal
+├── BackendError            the stack could not be started, stopped or inspected              exit 4
+├── FaultError              a fault could not be injected or reverted                     recorded, run goes on to heal
 └── ProbeError              the harness could not attempt a measurement                   recorded as a gap
 
-Errors of libraries are translated into these at the edge where they arise. What the stack does wrong is never one
-of them: that is a reading.
+Errors of libraries are translated into these where they arise. Misbehaviour of the stack is never one of
+them: that is a reading.
 """
 
 from __future__ import annotations
 
 
 class HarnessError(Exception):
-    """What was wrong, where (file, line, field) and what would be right."""
+    """The problem, its place (file, line, field) and the remedy."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class JournalError(HarnessError):
 
 
 class BackendError(HarnessError):
-    """The stack could not be started, stopped or asked."""
+    """The stack could not be started, stopped or inspected."""
 
 
 class FaultError(HarnessError):
-    """A fault could not be put in or taken out."""
+    """A fault could not be injected or reverted."""
 
 
 class ProbeError(HarnessError):

@@ -16,7 +16,9 @@ _HTTP_URL = re.compile(r"https?://([^/@\s]*@)?[^/:@\s]+(:\d+)?(/|\?|$)")
 
 def _valid_name(value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is not a name; use letters, digits, '_', '.', '-', and begin with no sign")
+        raise ValueError(
+            f"{value!r} is not a name; use letters, digits, '_', '.', '-', and begin with a letter or digit"
+        )
     return value
 
 

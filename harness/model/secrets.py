@@ -1,7 +1,7 @@
-"""Secrets: `${secret:NAME}` is read from the environment at the moment of use, and hidden wherever it could show.
+"""Secrets: `${secret:NAME}` is read from the environment at the moment of use, and masked in every output.
 
-What was revealed in this process is remembered, so that a text that somebody else wrote (a driver's error, a command's
-output) can be kept from telling it. Plans, journals and reports hold the placeholder only.
+Values that were read in this process are remembered, so that they can be masked in texts of others (a driver's error,
+a command's output). Plans, journals and reports hold the placeholder only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def reveal(text: str, environment: Mapping[str, str] | None = None) -> str:
             raise ScenarioError(f"the secret {name!r} is not in the environment", remedy=f"export {name}=…")
         value = values[name]
         if value:
-            # As a driver may show it: as it is, as it stands in a URL, and as Python writes it.
+            # As a driver may print it: plain, URL-encoded, and as a Python literal.
             _revealed.update({value, quote(value, safe=""), quote_plus(value), repr(value)[1:-1]})
         return value
 

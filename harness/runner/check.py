@@ -1,7 +1,7 @@
 """Whether a scenario can run on its stack: every name in it exists there, every bound fits its probe.
 
-What a file says of itself was checked when it was loaded. Here everything it refers to is looked up, and all that is
-wrong is given at once, each with file, line, field and the nearest valid name.
+A file's own fields were validated when it was loaded. Here everything it refers to is looked up, and all problems are
+reported at once, each with file, line, field and the nearest valid name.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from harness.runner.timeline import check_timeline
 Problems = Iterator[ScenarioError]
 
 RESERVED_IDS = (*INTEGRITY_CHECKS, "quiet", "collateral", "ended", "gate", "harness", "death", "judge")
-"""Ids of what the judge says of every run; a clause of that id could not be told from it in history."""
+"""Ids of checks that every run has; a clause with such an id would be ambiguous in the history."""
 
 _UNIT_REMEDIES = {
-    Unit.RATIO: "write a share between 0 and 1, such as 0.99",
+    Unit.RATIO: "write a ratio between 0 and 1, such as 0.99",
     Unit.COUNT: "write a number from 0 on, such as 5",
     Unit.WALL: "write a wall-clock duration, such as 250ms",
     Unit.EVENT: "write a duration of event time, such as 90min event",
@@ -39,13 +39,13 @@ _UNIT_REMEDIES = {
 
 
 def check_all(loaded: Sequence[tuple[Loaded, Catalogue]]) -> list[ScenarioError]:
-    """Return all that is wrong with these scenarios on their stacks; runs of one matrix share their errors."""
+    """Return all problems of these scenarios on their stacks; runs of one matrix share their errors."""
     found = {str(problem): problem for item, catalogue in loaded for problem in check(item, catalogue)}
     return list(found.values())
 
 
 def check(loaded: Loaded, catalogue: Catalogue) -> list[ScenarioError]:
-    """Return all that is wrong with one scenario on its stack, in the order of the file."""
+    """Return all problems of one scenario on its stack, in the order of the file."""
     checker = _Checker(loaded.scenario, loaded.source, catalogue)
     return sorted(checker.problems(), key=lambda problem: problem.line or 0)
 
@@ -129,11 +129,11 @@ class _Checker:
         if any(name in source.watchdog for source in self._known.stack.alert_sources):
             message = f"the alert {name!r} is a watchdog, which always fires and never counts"
             yield self._source.problem(place, message, "name another alert, or take it out of `watchdog` in the stack")
-        yield from self._alerts_are_seen(place)
+        yield from self._alerts_are_readable(place)
 
-    def _alerts_are_seen(self, place: Place) -> Problems:
+    def _alerts_are_readable(self, place: Place) -> Problems:
         if not self._known.stack.alert_sources:
-            message = f"no alert can be seen: the stack {self._known.stack.name!r} has no alert source"
+            message = f"alerts cannot be read: the stack {self._known.stack.name!r} has no alert source"
             yield self._source.problem(place, message, "describe x-harness.alert_sources in the stack")
 
     def _bounds(self, place: Place, bounds: Sequence[Bound]) -> Problems:
@@ -148,12 +148,12 @@ class _Checker:
             yield from self._named("probe", bound.probe, tuple(self._known.probe_units), (*place, "probe"))
         elif not _fits(bound, unit):
             side = "at_least" if bound.at_least is not None else "at_most"
-            message = f"the probe {bound.probe!r} gives {_READINGS[unit]}, and {bound.limit} is not"
+            message = f"the probe {bound.probe!r} measures {_READINGS[unit]}, and {bound.limit} is not one"
             if unit is Unit.RATIO and bound.limit.unit is Unit.NUMBER:
-                message = f"the probe {bound.probe!r} gives a share, and {bound.limit} is none"
+                message = f"the probe {bound.probe!r} measures a ratio between 0 and 1, and {bound.limit} is outside"
             yield self._source.problem((*place, side), message, _UNIT_REMEDIES[unit])
         else:
-            yield from self._told(bound, place)
+            yield from self._enough_samples(bound, place)
 
     def _not_measured(self, probe: str) -> tuple[str, str]:
         """Return why a probe of answers gives nothing on this stack, and the remedy."""
@@ -161,30 +161,30 @@ class _Checker:
             message = f"the probe {probe!r} measures answers, and the stack has no workload"
             return message, "describe x-harness.workload in the stack"
         if probe in OF_EXPECTED:
-            message = f"the probe {probe!r} tells right from wrong, and no request says what is expected"
+            message = f"the probe {probe!r} needs expected answers, and no request has one"
             return message, "write `expect` in every line of the file of requests"
         if probe in OF_FLAGGED:
-            message = f"the probe {probe!r} needs to know where an answer says that it is a fallback"
+            message = f"the probe {probe!r} needs the field that marks a fallback answer"
             return message, "give x-harness.workload.flagged in the stack"
-        message = f"the probe {probe!r} is about features with event times, and a file of requests knows none"
+        message = f"the probe {probe!r} needs the event times of features, which a file of requests does not have"
         return message, "declare a probe of that age in x-harness.probes"
 
-    def _told(self, bound: Bound, place: Place) -> Problems:
-        """Refuse what could never be told, however well the stack behaves: too few samples for the window."""
+    def _enough_samples(self, bound: Bound, place: Place) -> Problems:
+        """Refuse a bound that would always be unknown: too few samples for its window."""
         if bound.probe in self._known.stack.probes:
-            yield from self._told_by_readings(bound, place)
+            yield from self._enough_readings(bound, place)
         spec = self._known.stack.workload
         probe = ANSWER_PROBES.get(bound.probe)
         if probe is None or spec is None or spec.rate is None:
             return
         needed, there = min_samples(bound, probe), spec.rate * bound.over
         if there < needed:
-            message = f"at {spec.rate:g} requests a second a window of {bound.over:g} s holds {there:.3g} answers, "
-            message += f"and {needed} are needed: it could never be judged"
+            message = f"at {spec.rate:g} requests a second, a window of {bound.over:g} s holds {there:.3g} answers, "
+            message += f"and {needed} are needed: the bound would always be unknown"
             remedy = f"write min_samples: {max(1, int(there * 0.8))}, a longer `over`, or send more"
             yield self._source.problem((*place, "over"), message, remedy)
 
-    def _told_by_readings(self, bound: Bound, place: Place) -> Problems:
+    def _enough_readings(self, bound: Bound, place: Place) -> Problems:
         every_s = self._known.stack.probes[bound.probe].every_s
         most = max(1, int(bound.over / every_s + 1e-9))
         if min_samples(bound, None) > most:
@@ -193,9 +193,8 @@ class _Checker:
             )
             yield self._source.problem((*place, "min_samples"), message, "write fewer, or a longer `over`")
         if isinstance(bound, Recovered) and bound.within <= every_s:
-            message = (
-                f"the probe {bound.probe!r} is read every {every_s:g} s: whether it came back sooner cannot be told"
-            )
+            message = f"the probe {bound.probe!r} is read every {every_s:g} s: "
+            message += f"a recovery within {bound.within:g} s cannot be observed"
             remedy = "allow more time, or give the probe a shorter `every` in the stack"
             yield self._source.problem((*place, "within"), message, remedy)
 
@@ -208,18 +207,18 @@ class _Checker:
             for index, name in enumerate(expect.quiet.allow):
                 yield from self._alert(name, ("expect", "quiet", "except", index))
         if expect.quiet is not None:
-            yield from self._alerts_are_seen(("expect", "quiet"))
+            yield from self._alerts_are_readable(("expect", "quiet"))
         for index, check_name in enumerate(expect.integrity or ()):
             if check_name not in self._known.integrity:
                 place = ("expect", "integrity", index)
-                message = f"the stack {self._known.stack.name!r} describes no evidence of {check_name}"
+                message = f"the stack {self._known.stack.name!r} has no evidence for {check_name}"
                 yield self._source.problem(
-                    place, message, f"it does of: {', '.join(self._known.integrity) or 'nothing'}"
+                    place, message, f"it has evidence for: {', '.join(self._known.integrity) or 'nothing'}"
                 )
 
     def _clause(self, clause: Clause, place: Place) -> Problems:
         if clause.id in RESERVED_IDS:
-            message = f"the id {clause.id!r} is that of something which is always judged"
+            message = f"the id {clause.id!r} is reserved for a check that every run has"
             yield self._source.problem((*place, "id"), message, "choose another id")
         if isinstance(clause, Bound):
             yield from self._bound(clause, place)
@@ -251,19 +250,19 @@ class _Checker:
             if name not in recoveries:
                 yield from self._named("recovery", name, tuple(recoveries), place)
             elif recoveries[name].off is None:
-                message = f"the stack does not say how {name!r} is switched off"
+                message = f"the stack does not define how {name!r} is switched off"
                 yield self._source.problem(place, message, f"add `off` to x-harness.recoveries.{name}")
             if not breaks:
-                yield self._source.problem(place, "nothing is said to break", "name the clauses that must then fail")
+                yield self._source.problem(place, "no clause is listed", "list the clauses that must fail without it")
             for index, clause in enumerate(breaks):
                 yield from self._named("clause", clause, clauses, (*place, index))
 
 
 _READINGS = {
-    Unit.RATIO: "a share",
+    Unit.RATIO: "a ratio",
     Unit.COUNT: "a count",
-    Unit.WALL: "wall-clock time",
-    Unit.EVENT: "event time",
+    Unit.WALL: "a wall-clock duration",
+    Unit.EVENT: "an event-time duration",
     Unit.NUMBER: "a bare number",
 }
 

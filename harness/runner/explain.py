@@ -1,4 +1,4 @@
-"""Turns what pydantic finds wrong into errors with file, line, field and the nearest valid name.
+"""Translates pydantic's errors into ours, with file, line, field and the nearest valid name.
 
 Validation is strict and by the names that the file uses, so that `true` is no number and the schema for editors says
 the same as the loader.
@@ -53,7 +53,7 @@ def problems(
     for place, found_here in by_place.items():
         deeper = any(other != place and other[: len(place)] == place for other in by_place)
         if deeper and place and all(f["type"] != "value_error" for f in found_here):
-            continue  # the other member of a union, or a list that seems empty as all in it is wrong
+            continue  # the other member of a union, or a list that seems empty because all its items are invalid
         message, remedy = _message(found_here, kind, _value_at(raw, place))
         result.append(source.problem((*base, *place), message, remedy))
     return sorted(result, key=lambda problem: problem.line or 0)
@@ -92,11 +92,11 @@ def _message(found: list[ErrorDetails], kind: type[BaseModel], value: Any) -> tu
         return f"the field {name!r} is missing", None
     if first["type"] == "literal_error":
         written = "null" if value is None else str(value)
-        return f"{shown(value)} is not valid here", _nearest_literal(written, str(first["ctx"]["expected"]))
+        return f"{displayed(value)} is not valid here", _nearest_literal(written, str(first["ctx"]["expected"]))
     wanted = list(dict.fromkeys(_KINDS[f["type"]] for f in found if f["type"] in _KINDS))
     if wanted and first["type"] in _KINDS:
         quotes = "put it in quotes" if wanted == ["a text"] and isinstance(value, bool | int | float) else None
-        return f"{' or '.join(wanted)} is needed here, not {shown(value)}", quotes
+        return f"{' or '.join(wanted)} is needed here, not {displayed(value)}", quotes
     if first["type"] in ("too_short", "string_too_short"):
         return "this is empty", "something is needed here"
     text = str(first["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
@@ -109,7 +109,7 @@ def _nearest_literal(value: str, expected: str) -> str:
     return did_you_mean(value, valid) if valid else f"{expected.lower()} is valid here"
 
 
-def shown(value: Any) -> str:
+def displayed(value: Any) -> str:
     """Return a value as short as an error message needs it."""
     if isinstance(value, dict):
         return "a mapping"

@@ -1,6 +1,6 @@
 """From files to scenarios: find them, read them, fill in their variables, and validate them.
 
-Everything wrong with all the files is collected before anything is refused. A loaded scenario remembers where each of
+All problems of all files are collected before anything is refused. A loaded scenario remembers where each of
 its fields was written, for the checks that come later.
 """
 
@@ -46,18 +46,18 @@ class Loaded:
 def load_each(
     paths: Sequence[Path], settings: Mapping[str, Scalar] | None = None
 ) -> tuple[list[Loaded], list[ScenarioError]]:
-    """Load every scenario under these paths; return what could be loaded, and all that is wrong."""
+    """Load every scenario under these paths; return what could be loaded, and all problems."""
     loaded: list[Loaded] = []
-    wrong: list[ScenarioError] = []
+    errors: list[ScenarioError] = []
     for path in discover(paths):
         try:
             loaded += load_file(path, settings)
         except ScenarioError as error:
-            wrong += problems_of(error)
-    wrong += _duplicate_names(loaded)
-    if not wrong:
-        wrong += _unknown_settings(loaded, settings or {})
-    return loaded, wrong
+            errors += problems_of(error)
+    errors += _duplicate_names(loaded)
+    if not errors:
+        errors += _unknown_settings(loaded, settings or {})
+    return loaded, errors
 
 
 def discover(paths: Sequence[Path]) -> list[Path]:
@@ -96,26 +96,26 @@ def _similar(path: Path) -> str | None:
 
 
 def load_file(path: Path, settings: Mapping[str, Scalar] | None = None) -> list[Loaded]:
-    """Load one file: one scenario for each combination of its matrix. Raises ScenarioError for all that is wrong."""
+    """Load one file: one scenario for each combination of its matrix. Raises ScenarioError with all problems."""
     source = Source(_read(path))
     raw = source.tree.value
     if raw is None:
         raise source.problem((), "the file is empty", "see docs/scenarios.md for what a scenario is made of")
     if not isinstance(raw, dict):
         raise source.problem((), "a scenario is a mapping of fields", "begin with `schema: 1`")
-    wrong = [*_odd_values(raw, source), *check_names(raw, source)]
-    if wrong:
-        raise RefusedError(wrong)
+    errors = [*_odd_values(raw, source), *check_names(raw, source)]
+    if errors:
+        raise RefusedError(errors)
     chosen = dict(settings or {})
-    result, seen = [], {}
+    result, by_text = [], {}
     for matrix in combinations(raw, source, chosen):
         try:
             result.append(_one(raw, source, matrix, chosen))
         except ScenarioError as error:
             # Runs of one matrix have most of their errors in common.
-            seen.update({str(problem): problem for problem in problems_of(error)})
-    if seen:
-        raise RefusedError(seen.values())
+            by_text.update({str(problem): problem for problem in problems_of(error)})
+    if by_text:
+        raise RefusedError(by_text.values())
     return result
 
 
@@ -125,7 +125,7 @@ def _read(path: Path) -> Tree:
         if stat.S_ISDIR(mode):
             raise ScenarioError("this is a folder, not a scenario file", file=str(path))
         if not stat.S_ISREG(mode):
-            raise ScenarioError("this is not an ordinary file", file=str(path))
+            raise ScenarioError("this is not a regular file", file=str(path))
         return read_tree(path)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -140,25 +140,25 @@ def _one(raw: dict[str, Any], source: Source, matrix: dict[str, Scalar], setting
     given = raw.get("vars")
     own = dict(given) if isinstance(given, dict) else {}
     own.update({name: value for name, value in settings.items() if name in own})
-    wrong: list[ScenarioError] = []
+    errors: list[ScenarioError] = []
     filled = {
-        key: value if key in VERBATIM else fill(value, {**own, **matrix}, source, wrong.append, (key,))
+        key: value if key in VERBATIM else fill(value, {**own, **matrix}, source, errors.append, (key,))
         for key, value in raw.items()
     }
     if own:
         filled["vars"] = own
-    if wrong:
-        raise RefusedError(wrong)
+    if errors:
+        raise RefusedError(errors)
     twice = _duplicate_ids(filled, source)
     try:
         scenario = read_model(Scenario, filled)
     except ValidationError as error:
         found = problems(error, Scenario, filled, source)
         # The model says of the whole scenario that an id is used twice; here it is known where.
-        wrong = [problem for problem in found if problem.field is not None or not twice]
-    wrong += twice
-    if wrong:
-        raise RefusedError(wrong)
+        errors = [problem for problem in found if problem.field is not None or not twice]
+    errors += twice
+    if errors:
+        raise RefusedError(errors)
     if scenario.scenario.startswith("."):
         raise source.problem(("scenario",), f"{scenario.scenario!r} begins with a dot", "begin with a letter or digit")
     return Loaded(scenario, source, matrix)
@@ -174,13 +174,13 @@ def _odd_values(value: Any, source: Source, place: Place = ()) -> Iterable[Scena
         for index, inside in enumerate(value):
             yield from _odd_values(inside, source, (*place, index))
     elif isinstance(value, float) and not math.isfinite(value):
-        yield source.problem(place, f"{value} is not a number to work with", "write an ordinary number")
+        yield source.problem(place, f"{value} is not a finite number", "write a finite number")
     elif isinstance(value, int) and not -LARGEST_NUMBER <= value < LARGEST_NUMBER:
         yield source.problem(place, "the number is too large", f"the largest is {LARGEST_NUMBER - 1}")
     elif isinstance(value, str) and not value.isprintable():
         odd = next(c for c in value if not c.isprintable())
         if odd not in "\n\t" and ("\ud800" <= odd <= "\udfff" or odd < " "):
-            yield source.problem(place, f"the text holds U+{ord(odd):04X}", "write it without control characters")
+            yield source.problem(place, f"the text contains U+{ord(odd):04X}", "write it without control characters")
 
 
 def _duplicate_ids(raw: Mapping[str, Any], source: Source) -> list[ScenarioError]:
@@ -188,7 +188,7 @@ def _duplicate_ids(raw: Mapping[str, Any], source: Source) -> list[ScenarioError
     blocks: list[tuple[Place, Any]] = [((name,), raw.get(name)) for name in ("steady_state", "timeline")]
     blocks += [(("expect", name), block) for name, block in expect.items()] if isinstance(expect, dict) else []
     first: dict[str, Place] = {}
-    wrong = []
+    errors = []
     for base, block in blocks:
         for index, clause in enumerate(block if isinstance(block, list) else ()):
             clause_id = clause.get("id") if isinstance(clause, dict) else None
@@ -197,22 +197,24 @@ def _duplicate_ids(raw: Mapping[str, Any], source: Source) -> list[ScenarioError
             place = (*base, index, "id")
             if clause_id in first:
                 message = f"the id {clause_id!r} is used twice, first on line {source.line(first[clause_id])}"
-                wrong.append(source.problem(place, message, "ids are the keys of history: give each clause its own"))
+                errors.append(
+                    source.problem(place, message, "ids identify clauses in the history: make each one unique")
+                )
             first.setdefault(clause_id, place)
-    return wrong
+    return errors
 
 
 def _duplicate_names(loaded: Sequence[Loaded]) -> list[ScenarioError]:
     first: dict[str, Source] = {}
-    wrong: dict[str, ScenarioError] = {}
+    errors: dict[str, ScenarioError] = {}
     for item in loaded:
         name = item.scenario.scenario
         other = first.setdefault(name, item.source)
         if other is not item.source:
-            message = f"the scenario {name!r} is also in {other.file}:{other.line(('scenario',))}"
-            remedy = "names are the keys of history: give each scenario its own"
-            wrong[item.source.file] = item.source.problem(("scenario",), message, remedy)
-    return list(wrong.values())
+            message = f"the scenario {name!r} is also defined in {other.file}:{other.line(('scenario',))}"
+            remedy = "names identify scenarios in the history: make each one unique"
+            errors[item.source.file] = item.source.problem(("scenario",), message, remedy)
+    return list(errors.values())
 
 
 def _unknown_settings(loaded: Sequence[Loaded], settings: Mapping[str, Scalar]) -> list[ScenarioError]:

@@ -145,5 +145,5 @@ def _or_variable(schema: Any) -> Any:
 
 
 def _beside(schema: Schema, options: list[Schema]) -> Schema:
-    told: Schema = {key: schema[key] for key in ("description", "default", "examples") if key in schema}
-    return {**told, "anyOf": [*options, VARIABLE]}
+    annotations: Schema = {key: schema[key] for key in ("description", "default", "examples") if key in schema}
+    return {**annotations, "anyOf": [*options, VARIABLE]}

@@ -1,7 +1,7 @@
 """Where something in a scenario file was written, and the errors that say so.
 
 A scenario is checked long after it was read: by then only the path of a field is at hand, and this turns it back into a
-file and a line. Everything wrong with a set of files is collected, so that one error does not hide the next.
+file and a line. All problems of a set of files are collected, so that one error does not hide the next.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Source:
 
 
 class RefusedError(ScenarioError):
-    """Everything that is wrong with one or more files, as one error. Its own place is that of the first."""
+    """All problems of one or more files, as one error. Its own place is that of the first."""
 
     def __init__(self, problems: Iterable[ScenarioError]) -> None:
         self.problems = tuple(problems)

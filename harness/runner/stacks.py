@@ -1,7 +1,7 @@
-"""Scenarios together with their stacks: loaded, looked up and checked in one go, so that all errors are shown.
+"""Scenarios together with their stacks: loaded, looked up and checked in one go, so that all errors are reported.
 
-A stack is named in the scenario, as an installed one or by a path seen from the scenario's own folder; `--stack`
-overrides it for all.
+A scenario names its stack by the name of an installed one, or by a path relative to its own folder; `--stack` overrides
+it for all scenarios.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ from harness.runner.source import RefusedError
 def validated(
     paths: Sequence[Path], settings: Mapping[str, Scalar] | None = None, stack: str | None = None
 ) -> list[tuple[Loaded, Catalogue]]:
-    """Load and check every scenario under these paths. Raises ScenarioError that stands for all that is wrong."""
-    loaded, wrong = load_each(paths, settings)
+    """Load and check every scenario under these paths. Raises ScenarioError with all problems."""
+    loaded, errors = load_each(paths, settings)
     found, unknown = with_stacks(loaded, stack)
-    wrong += [*unknown, *check_all(found)]
-    if wrong:
-        raise RefusedError(sorted(wrong, key=lambda problem: (problem.file or "", problem.line or 0)))
+    errors += [*unknown, *check_all(found)]
+    if errors:
+        raise RefusedError(sorted(errors, key=lambda problem: (problem.file or "", problem.line or 0)))
     return found
 
 
 def with_stacks(
     loaded: Sequence[Loaded], override: str | None = None
 ) -> tuple[list[tuple[Loaded, Catalogue]], list[ScenarioError]]:
-    """Give each scenario the catalogue of its stack; return also what is wrong with the stacks."""
+    """Give each scenario the catalogue of its stack; return also the problems of the stacks."""
     faults = Faults()
     known: dict[str, Catalogue | StackError] = {}
     found = []
-    wrong: dict[str, ScenarioError] = {}
+    errors: dict[str, ScenarioError] = {}
     for item in loaded:
-        name = override or _seen_from(item.scenario.stack, Path(item.source.file).parent)
+        name = override or _relative_to(item.scenario.stack, Path(item.source.file).parent)
         if name not in known:
             known[name] = _catalogue(name, faults)
         catalogue = known[name]
         if isinstance(catalogue, Catalogue):
             found.append((replace(item, scenario=item.scenario.model_copy(update={"stack": name})), catalogue))
             continue
-        if override is not None or catalogue.file is not None:  # it is not in a scenario that this is to be put right
+        if override is not None or catalogue.file is not None:  # the mistake is not in the scenario
             problem = _in_the_stack(catalogue)
         else:
             problem = item.source.problem(("stack",), catalogue.message, catalogue.remedy)
-        wrong[str(problem)] = problem
-    return found, list(wrong.values())
+        errors[str(problem)] = problem
+    return found, list(errors.values())
 
 
 def _in_the_stack(error: StackError) -> ScenarioError:
@@ -73,7 +73,7 @@ def _catalogue(name: str, faults: Faults) -> Catalogue | StackError:
     return found
 
 
-def _seen_from(name: str, folder: Path) -> str:
+def _relative_to(name: str, folder: Path) -> str:
     return str((folder / name).resolve()) if _is_path(name) else name
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from harness.model.errors import ScenarioError
 from harness.model.nearest import did_you_mean
 from harness.model.scenario import Scalar
-from harness.runner.explain import shown
+from harness.runner.explain import displayed
 from harness.runner.source import Place, Source
 
 MOST_RUNS = 200
@@ -37,7 +37,7 @@ def parse_settings(given: Mapping[str, str] | tuple[str, ...]) -> dict[str, Scal
 def _pair(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign or not _NAME.fullmatch(name):
-        raise ScenarioError(f"{text!r} sets nothing", field="--set", remedy="write --set name=value")
+        raise ScenarioError(f"{text!r} is not NAME=VALUE", field="--set", remedy="write --set name=value")
     return name, value
 
 
@@ -60,7 +60,7 @@ def combinations(raw: Mapping[str, Any], source: Source, settings: Mapping[str, 
         _check_axis(name, values, raw, source)
         count *= 1 if name in settings else len(values)
     if count > MOST_RUNS:
-        raise source.problem(("matrix",), f"this makes {count} runs of one scenario", f"the most is {MOST_RUNS}")
+        raise source.problem(("matrix",), f"the matrix makes {count} runs", f"the most is {MOST_RUNS}")
     axes = [[settings[name]] if name in settings else values for name, values in matrix.items()]
     for chosen in itertools.product(*axes):
         yield dict(zip(matrix, chosen, strict=True))
@@ -72,7 +72,7 @@ def _check_axis(name: str, values: list[Any], raw: Mapping[str, Any], source: So
         raise source.problem(place, f"{name!r} has no values", "at least one is needed here")
     if name in (raw.get("vars") or {}):
         line = source.line(("vars", name))
-        raise source.problem(place, f"{name!r} is in vars as well, on line {line}", "keep it in one of the two")
+        raise source.problem(place, f"{name!r} is also in vars, on line {line}", "keep it in one of the two")
     texts = [str(value) for value in values]
     for index, text in enumerate(texts):
         if text in texts[:index]:
@@ -80,23 +80,23 @@ def _check_axis(name: str, values: list[Any], raw: Mapping[str, Any], source: So
 
 
 def check_names(raw: Mapping[str, Any], source: Source) -> list[ScenarioError]:
-    """Return what is wrong with the names and texts of the variables themselves."""
+    """Return the problems of the names and values of the variables themselves."""
     found = []
     for field in ("vars", "matrix"):
         block = raw.get(field)
         if block is not None and not isinstance(block, dict):
-            found.append(source.problem((field,), f"a mapping of names is needed here, not {shown(block)}"))
+            found.append(source.problem((field,), f"a mapping of names is needed here, not {displayed(block)}"))
             continue
         for name, value in (block or {}).items():
             if field == "matrix" and not isinstance(value, list):
-                found.append(source.problem((field, name), f"a list is needed here, not {shown(value)}"))
+                found.append(source.problem((field, name), f"a list is needed here, not {displayed(value)}"))
             if not _NAME.fullmatch(name):
                 remedy = "use letters, digits, '_' and '-', and begin with a letter"
                 found.append(source.problem((field, name), f"{name!r} is not a name of a variable", remedy))
             for text in value if isinstance(value, list) else [value]:
                 inner = isinstance(text, str) and [m for m in _REFERENCE.finditer(text) if not _is_secret(m)]
                 if inner:
-                    message = f"a variable cannot be made of others, as in {text!r}"
+                    message = f"a variable cannot refer to other variables, as in {text!r}"
                     found.append(source.problem((field, name), message, "write the value out"))
     return found
 

@@ -91,7 +91,7 @@ def test_duplicate_scenario_names(good: Path, harness_: Harness, runner: Runner)
     result = harness_("run")
     assert result.code == 2
     assert "scenarios/same.scenario.yaml:2: scenario: " in result.err
-    assert "is also in scenarios/good.scenario.yaml:2" in result.err
+    assert "is also defined in scenarios/good.scenario.yaml:2" in result.err
     assert runner.requests == []
 
 

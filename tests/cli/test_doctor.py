@@ -96,9 +96,9 @@ def test_what_does_not_work_is_said_with_what_helps(clinic: Path, harness_: Harn
         "probe age": "no number at 'name'",
         "probe rows": "no series columns with these labels",
         "alerts http://web:18001": "1 firing: Late; no rule was evaluated meanwhile",
-        "alerts Lost": "no source has a rule of that name",
+        "alerts Lost": "no source has a rule with this name",
         "scenario rests-on-age": "probe age: no number at 'name'",
-        "scenario rests-on-alerts": "alert Lost: no source has a rule of that name; alert source http://web:18001: "
+        "scenario rests-on-alerts": "alert Lost: no source has a rule with this name; alert source http://web:18001: "
         "1 firing: Late; no rule was evaluated meanwhile",
     }
     assert seen["scenario rests-on-nothing"]["state"] == "note"
@@ -142,9 +142,9 @@ def test_a_stack_that_does_not_start(clinic: Path, harness_: Harness) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "there is no running stack to examine — have it started with --start"),
+        ((), "there is no running stack to examine — use --start"),
         (("--backend", "local", "--attach", "shop"), "--attach: there is nothing to attach to on the local backend"),
-        (("--start", "--attach", "shop"), "--start: a stack is either started or attached to"),
+        (("--start", "--attach", "shop"), "--start: --start and --attach exclude each other"),
         (("--start", "--backend", "podman"), "unknown backend 'podman'"),
         (("--start", "--watch", "long"), "--watch: 'long' is not a duration — write one such as 5s or 1min"),
         (("--backend", "compose"), "name the compose project that runs with --attach"),

@@ -70,7 +70,7 @@ def test_what_init_wrote_is_written_anew_only_when_asked(project: Path, harness_
     again = harness_("init", "--no-engine", "--force")
     assert again.code == 0
     assert stack.read_text() == first
-    assert "left from an earlier init, and no more what it would write: scenarios/older.scenario.yaml" in again.out
+    assert "written by an earlier init and no longer needed: scenarios/older.scenario.yaml" in again.out
     assert old.exists()
 
 

@@ -75,7 +75,7 @@ def visit(folder: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]
 
 def test_doctor_on_a_stack_that_it_starts(project: Path) -> None:
     code, found = visit(project, "--start")
-    wrong = {name: one["says"] for name, one in found.items() if one["state"] == "wrong" and one["area"] != "ground"}
+    wrong = {name: one["says"] for name, one in found.items() if one["state"] == "wrong" and one["area"] != "machine"}
     assert wrong == {}
     assert found["link serving -> store"]["says"].startswith("runs through the proxy")
     assert found["probe serving_up"]["says"].startswith("1 ")

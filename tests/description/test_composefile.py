@@ -92,7 +92,7 @@ def test_env_files_lie_beneath_the_environment(tmp_path: Path) -> None:
     composed = read_compose(files(tmp_path, base=base), {"Z": "z"})
     environment = composed.tree.value["services"]["db"]["environment"]
     assert environment == {"X": "later", "Y": "two z", "W": "$$9.99", "A": "1", "B": "2", "C": None}
-    assert composed.notes == ["db: the env_file gone.env is not there"]
+    assert composed.notes == ["db: the env_file gone.env does not exist"]
     path = ("services", "db", "environment", "Y")
     assert (composed.tree.file_of(path), composed.tree.line(path)) == (str(tmp_path / "a.env"), 3)
 
@@ -189,7 +189,7 @@ def test_profiles_that_the_override_switches_on(tmp_path: Path) -> None:
     [
         ("[../base.yaml]", "[gone.yaml]", "over.yaml", 3, "there is no file"),
         ("[../base.yaml]", "../base.yaml", "over.yaml", 3, "a list of compose files"),
-        ("[../base.yaml]", "[over.yaml]", "over.yaml", 3, "over itself"),
+        ("[../base.yaml]", "[over.yaml]", "over.yaml", 3, "cannot override itself"),
         ("port: 5432", "prt: 5432", "over.yaml", 5, "did you mean 'port'"),
         ("db:5432", "${DB", "base.yaml", 12, "not closed"),
     ],

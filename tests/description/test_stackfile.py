@@ -178,7 +178,7 @@ def test_mistakes_are_named_with_their_place(tmp_path: Path, mistake: str) -> No
     [
         ("", "a compose file with services is needed"),
         ("- a\n- b\n", "a compose file with services is needed"),
-        ("services: {web: {}}\n", "there is no 'x-harness'"),
+        ("services: {web: {}}\n", "the top-level field 'x-harness' is missing"),
         ("x-harness: {schema: 1}\n", "services"),
         ("x-harness: {schema: 1}\nservices: {}\n", "there are no services"),
         ("x-harness: {schema: 1, links: [web]}\nservices: {web: {}}\n", "'web' is not a link; write it as"),
@@ -255,7 +255,7 @@ def test_every_kind_of_probe_and_source_in_a_file(tmp_path: Path) -> None:
         ("alias: champion", "alais: champion", "probes.l.mlflow.alais", "did you mean 'alias'?"),
         ("status: 200", "stauts: 200", "probes.a.http.expect.stauts", "did you mean 'status'?"),
         ("{approx: 1}", "{aprox: 1}", "probes.a.http.expect.json", "did you mean 'approx'?"),
-        ("view: v}", "view: v, read: event_age}", "probes.m.feast.read", "tells no event time"),
+        ("view: v}", "view: v, read: event_age}", "probes.m.feast.read", "has no event clock"),
         ("${secret:TOKEN}", "${secret TOKEN}", "probes.b.promql.token", "is not a variable"),
         ("rate: 30/min", "rate: fast", "workload.rate", "write one such as 50/s"),
         ("rate: 30/min", "make: [x]", "workload", "exactly one of `make` (a command) and `requests`"),

@@ -63,25 +63,33 @@ def test_a_good_scenario_has_no_problem(tmp_path: Path) -> None:
         ("may_die: [server]", "may_die: [sever]", "may_die.0", "unknown service 'sever'", "did you mean 'server'?"),
         ("retries: [caught-up]", "retry: [caught-up]", "sabotage.retry", "unknown recovery 'retry'",
          "did you mean 'retries'?"),
-        ("retries: [caught-up]", "failover: [caught-up]", "sabotage.failover", "does not say how 'failover'", "`off`"),
+        ("retries: [caught-up]", "failover: [caught-up]", "sabotage.failover", "does not define how 'failover'",
+         "`off`"),
         ("retries: [caught-up]", "retries: [cought-up]", "sabotage.retries.0", "unknown clause 'cought-up'",
          "did you mean 'caught-up'?"),
-        ("retries: [caught-up]", "retries: []", "sabotage.retries", "nothing is said to break", "name the clauses"),
-        ("id: serving", "id: nothing_poisoned", "expect.stays.0.id", "that of something which is always judged", ""),
+        ("retries: [caught-up]", "retries: []", "sabotage.retries", "no clause is listed", "list the clauses"),
+        ("id: serving", "id: nothing_poisoned", "expect.stays.0.id", "is reserved for a check that every run has", ""),
         (PROBE, "probe: training_lag, at_most: 8h", "expect.recovered.0.at_most",
-         "gives event time, and 8h is not", "90min event"),
-        (PROBE, "probe: training_lag, at_most: 8", "expect.recovered.0.at_most", "gives event time", "90min event"),
-        (PROBE, "probe: availability, at_least: 99", "expect.recovered.0.at_least", "gives a share, and 99 is none",
+         "measures an event-time duration, and 8h is not one", "90min event"),
+        (PROBE, "probe: training_lag, at_most: 8", "expect.recovered.0.at_most", "measures an event-time duration",
+         "90min event"),
+        (PROBE, "probe: availability, at_least: 99", "expect.recovered.0.at_least",
+         "measures a ratio between 0 and 1, and 99 is outside",
          "between 0 and 1"),
-        (PROBE, "probe: availability, at_least: 99s", "expect.recovered.0.at_least", "gives a share", "between 0 and"),
-        (PROBE, "probe: availability, at_least: -0.1", "expect.recovered.0.at_least", "gives a share", "between 0 and"),
-        (PROBE, "probe: latency_p99, at_most: 0.2", "expect.recovered.0.at_most", "gives wall-clock time", "250ms"),
-        (PROBE, "probe: latency_p99, at_most: 2s event", "expect.recovered.0.at_most", "wall-clock time", "250ms"),
-        (PROBE, "probe: store_latency, at_most: 2", "expect.recovered.0.at_most", "gives wall-clock time", "250ms"),
-        (PROBE, "probe: failed_requests, at_most: -1", "expect.recovered.0.at_most", "gives a count", "from 0 on"),
-        (PROBE, "probe: replicas_up, at_least: 2s", "expect.recovered.0.at_least", "gives a bare number", "bare"),
+        (PROBE, "probe: availability, at_least: 99s", "expect.recovered.0.at_least", "measures a ratio",
+         "between 0 and"),
+        (PROBE, "probe: availability, at_least: -0.1", "expect.recovered.0.at_least", "measures a ratio",
+         "between 0 and"),
+        (PROBE, "probe: latency_p99, at_most: 0.2", "expect.recovered.0.at_most", "measures a wall-clock duration",
+         "250ms"),
+        (PROBE, "probe: latency_p99, at_most: 2s event", "expect.recovered.0.at_most",
+         "measures a wall-clock duration", "250ms"),
+        (PROBE, "probe: store_latency, at_most: 2", "expect.recovered.0.at_most", "measures a wall-clock duration",
+         "250ms"),
+        (PROBE, "probe: failed_requests, at_most: -1", "expect.recovered.0.at_most", "measures a count", "from 0 on"),
+        (PROBE, "probe: replicas_up, at_least: 2s", "expect.recovered.0.at_least", "measures a bare number", "bare"),
         ("  cleared:", "  integrity: [checkpoints_restorable]\n  cleared:", "expect.integrity.0",
-         "describes no evidence of checkpoints_restorable", "it does of: promotion_monotonic"),
+         "has no evidence for checkpoints_restorable", "it has evidence for: promotion_monotonic"),
     ],
 )  # fmt: skip
 def test_one_wrong_reference(tmp_path: Path, old: str, new: str, field: str, message: str, remedy: str) -> None:
@@ -141,7 +149,7 @@ def test_answers_need_a_workload_and_alerts_a_source(tmp_path: Path) -> None:
         validated([written(tmp_path)], stack=str(tmp_path / "bare.yaml"))
     messages = [p.message for p in problems_of(caught.value)]
     assert sum("the stack has no workload" in m for m in messages) == 2
-    assert sum("no alert can be seen" in m for m in messages) == 3
+    assert sum("alerts cannot be read" in m for m in messages) == 3
 
 
 class _Entry:

@@ -101,8 +101,8 @@ def test_a_variable_that_is_none(tmp_path: Path, new: str, message: str, remedy:
     ("new", "field", "message"),
     [
         ("vars: {latency: 800ms, a b: 1}", "vars.a b", "not a name of a variable"),
-        ("vars: {latency: '${share}'}", "vars.latency", "cannot be made of others"),
-        ("vars: {latency: 1s}\nmatrix: {latency: [1s]}", "matrix.latency", "is in vars as well"),
+        ("vars: {latency: '${share}'}", "vars.latency", "cannot refer to other variables"),
+        ("vars: {latency: 1s}\nmatrix: {latency: [1s]}", "matrix.latency", "is also in vars"),
         ("matrix: {latency: []}", "matrix.latency", "no values"),
         ("matrix: {latency: [1s, 1s]}", "matrix.latency.1", "listed twice"),
         ("matrix: {latency: 1s}", "matrix.latency", "a list is needed"),

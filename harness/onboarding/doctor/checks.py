@@ -32,7 +32,7 @@ State = Literal["ok", "wrong", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing: its area and name, whether it works, what was seen, and what would help. A note fails nothing."""
+    """One check: area, name, state, result, and remedy. A note does not fail the examination."""
 
     area: str
     name: str
@@ -69,10 +69,10 @@ def services(stack: StackDescription, statuses: Sequence[ServiceStatus]) -> Iter
             restarts = f", restarted {status.restarts} times" if status.restarts else ""
             yield Finding("service", name, "ok", f"runs on node {status.node}{restarts}")
         elif status is not None and name in waited_for:
-            yield Finding("service", name, "ok", f"has ended, as it should ({status.state})")
+            yield Finding("service", name, "ok", f"has finished, as expected ({status.state})")
         else:
-            told = status.state if status is not None else "not there"
-            yield Finding("service", name, "wrong", told, f"start it, or see its log: `docker compose logs {name}`")
+            message = status.state if status is not None else "not there"
+            yield Finding("service", name, "wrong", message, f"start it, or see its log: `docker compose logs {name}`")
 
 
 def event_clock(stack: StackDescription, observed: Observed) -> Iterator[Finding]:
@@ -94,16 +94,16 @@ def probes(stack: StackDescription, observed: Observed) -> Iterator[Finding]:
         readings = observed.readings.get(name, [])
         good = [reading for reading in readings if reading.value is not None]
         if name in observed.errors:
-            yield Finding("probe", name, "wrong", f"cannot be asked: {observed.errors[name]}")
+            yield Finding("probe", name, "wrong", f"cannot be read: {observed.errors[name]}")
         elif good:
             missed = len(readings) - len(good)
-            told = _value(good[-1], spec.unit) + (f"; no answer {missed} of {len(readings)} times" if missed else "")
-            yield Finding("probe", name, "wrong" if missed and readings[-1].value is None else "ok", told)
+            message = _value(good[-1], spec.unit) + (f"; no answer {missed} of {len(readings)} times" if missed else "")
+            yield Finding("probe", name, "wrong" if missed and readings[-1].value is None else "ok", message)
         elif readings:
             remedy = f"is the address right, and does it hold what the {spec.kind} probe looks for?"
             yield Finding("probe", name, "wrong", readings[-1].down or "no value", remedy)
         else:
-            yield Finding("probe", name, "wrong", "not read in the time", "give it longer with --watch")
+            yield Finding("probe", name, "wrong", "not read in time", "read for longer with --watch")
 
 
 def _value(reading: Reading, unit: Unit) -> str:
@@ -119,48 +119,56 @@ async def alert_sources(stack: StackDescription, backend: Backend, observed: Obs
     known: set[str] | None = set()
     for source in stack.alert_sources:
         if source.name in observed.errors:
-            found.append(Finding("alerts", source.name, "wrong", f"cannot be asked: {observed.errors[source.name]}"))
+            found.append(Finding("alerts", source.name, "wrong", f"cannot be read: {observed.errors[source.name]}"))
         else:
             found.append(_source(source, observed.alerts.get(source.name, [])))
         rules = await _rule_names(source, backend)
         known = None if rules is None or known is None else known | rules
     if not stack.alert_sources and stack.alerts:
         remedy = "describe x-harness.alert_sources"
-        found.append(Finding("alerts", "alert_sources", "wrong", "alerts are named, and none can be seen", remedy))
+        found.append(
+            Finding(
+                "alerts",
+                "alert_sources",
+                "wrong",
+                "alerts are declared, but there is no source to read them from",
+                remedy,
+            )
+        )
     if not known or not stack.alerts:
         return found
-    remedy = "put its name right, or take it out"
+    remedy = "correct its name, or remove it"
     missing = [name for name in stack.alerts if name not in known]
-    found += [Finding("alerts", name, "wrong", "no source has a rule of that name", remedy) for name in missing]
-    told = f"{len(stack.alerts) - len(missing)} of {len(stack.alerts)} are rules of a source"
-    return [*found, Finding("alerts", "declared alerts", "ok", told)]
+    found += [Finding("alerts", name, "wrong", "no source has a rule with this name", remedy) for name in missing]
+    message = f"{len(stack.alerts) - len(missing)} of {len(stack.alerts)} are rules of a source"
+    return [*found, Finding("alerts", "declared alerts", "ok", message)]
 
 
-def _source(source: AlertSource, seen: Sequence[AlertsSeen]) -> Finding:
-    answers = [one for one in seen if one.down is None]
+def _source(source: AlertSource, observed: Sequence[AlertsSeen]) -> Finding:
+    answers = [one for one in observed if one.down is None]
     if not answers:
-        says = seen[-1].down or "no answer" if seen else "not read in the time"
+        says = observed[-1].down or "no answer" if observed else "not read in time"
         return Finding("alerts", source.name, "wrong", says, f"is that where {source.kind} can be read?")
     last = answers[-1]
     firing = [alert.name for alert in last.firing]
-    told = f"{len(firing)} firing" + (f": {', '.join(firing[:MOST_ALERTS_SHOWN])}" if firing else "")
+    message = f"{len(firing)} firing" + (f": {', '.join(firing[:MOST_ALERTS_SHOWN])}" if firing else "")
     if last.awake is False:
         remedy = "is the rule of the watchdog there, and is it sent here?"
-        return Finding("alerts", source.name, "wrong", f"{told}; its watchdog does not fire", remedy)
+        return Finding("alerts", source.name, "wrong", f"{message}; its watchdog does not fire", remedy)
     beats = [one.evaluations for one in answers if one.evaluations is not None]
     if beats and beats[-1] > beats[0]:
-        return Finding("alerts", source.name, "ok", f"{told}; rules are being evaluated")
+        return Finding("alerts", source.name, "ok", f"{message}; rules are being evaluated")
     if last.awake:
-        return Finding("alerts", source.name, "ok", f"{told}; its watchdog fires")
+        return Finding("alerts", source.name, "ok", f"{message}; its watchdog fires")
     if beats:
         every = f" (they are every {last.interval_s:g} s)" if last.interval_s else ""
         remedy = "watch for longer than that, with --watch; see whether it has rules that can be evaluated"
-        return Finding("alerts", source.name, "wrong", f"{told}; no rule was evaluated meanwhile{every}", remedy)
+        return Finding("alerts", source.name, "wrong", f"{message}; no rule was evaluated meanwhile{every}", remedy)
     if source.heartbeat is not None:
         remedy = f"is there such a counter on the page /metrics of {source.name}?"
-        return Finding("alerts", source.name, "wrong", f"{told}; there is no {source.heartbeat}", remedy)
-    remedy = "without that, silence proves nothing: name a watchdog or a heartbeat, or give rules that are well"
-    return Finding("alerts", source.name, "note", f"{told}; nothing shows that rules are evaluated", remedy)
+        return Finding("alerts", source.name, "wrong", f"{message}; there is no {source.heartbeat}", remedy)
+    remedy = "without that, silence proves nothing: name a watchdog or a heartbeat"
+    return Finding("alerts", source.name, "note", f"{message}; nothing shows that rules are evaluated", remedy)
 
 
 async def _rule_names(source: AlertSource, backend: Backend) -> set[str] | None:
@@ -180,7 +188,7 @@ async def links(stack: StackDescription, backend: Backend) -> list[Finding]:
     """Whether every link runs through a proxy now, and what comes through; or how it can."""
     if not stack.links:
         remedy = "name the port together with the service (db:5432), or list x-harness.links"
-        return [Finding("link", "none", "note", "no service is seen to talk to another one", remedy)]
+        return [Finding("link", "none", "note", "no link between services was found", remedy)]
     seams = Seams(backend, stack)
     return list(await asyncio.gather(*(_link(link, stack, backend, seams) for link in stack.links)))
 
@@ -190,11 +198,11 @@ async def _link(planned: Link, stack: StackDescription, backend: Backend, seams:
     if service.port is None:
         return Finding("link", name, "wrong", f"{service.name} has no port", f"add x-harness.port to {service.name}")
     if name not in backend.links:
-        told = "runs directly; a run that disturbs it puts a proxy in, at its start"
+        message = "runs directly; a run with a fault on it starts a proxy for it"
         if stack.ownership == "attached":
             remedy = "start the stack with `harness up --links all`, or have the harness own it"
-            return Finding("link", name, "note", "runs directly, and an attached stack is not started anew", remedy)
-        return Finding("link", name, "note", told)
+            return Finding("link", name, "note", "runs directly, and an attached stack is not restarted", remedy)
+        return Finding("link", name, "note", message)
     try:
         link = seams.link(name)
         toxics = await link.toxics()
@@ -204,23 +212,25 @@ async def _link(planned: Link, stack: StackDescription, backend: Backend, seams:
     except HarnessError as error:
         return Finding("link", name, "wrong", str(error))
     if toxics:
-        return Finding("link", name, "wrong", f"is disturbed: {', '.join(toxics)}", "`harness heal` takes faults out")
+        return Finding("link", name, "wrong", f"has faults on it: {', '.join(toxics)}", "`harness heal` reverts them")
     if "answered" not in (through.outcome, direct.outcome):
         return Finding(
-            "link", name, "note", f"runs through the proxy; {service.name} answers nothing that can be timed"
+            "link", name, "note", f"runs through the proxy; {service.name} does not answer the timed request"
         )
     if through.outcome != "answered":
-        return Finding("link", name, "wrong", "nothing comes through its proxy", f"is {service.port} the port in use?")
+        return Finding(
+            "link", name, "wrong", "no answer comes through its proxy", f"is {service.port} the port in use?"
+        )
     return Finding("link", name, "ok", f"runs through the proxy: {through.time_s * 1e3:.1f} ms")
 
 
 def unusable(findings: Sequence[Finding]) -> Mapping[str, Finding]:
-    """Return what does not work, by the name that scenarios have for it."""
+    """Return the failed findings, by the name that scenarios use."""
     return {finding.name: finding for finding in findings if finding.state == "wrong"}
 
 
 def scenarios(paths: Sequence[Path], stack: str, backend: str, broken: Mapping[str, Finding]) -> list[Finding]:
-    """Say of every scenario whether it can run on this stack as it is now. Raises ScenarioError for no path."""
+    """Check of every scenario whether it can run on this stack as it is now. Raises ScenarioError for no path."""
     if not paths:
         return []
     loaded, wrong = load_each(paths)
@@ -242,9 +252,9 @@ def _one(item: Loaded, catalogue: Catalogue, backend: str, broken: Mapping[str, 
     if missing:
         yield Finding("scenario", item.name, "wrong", "; ".join(missing))
     elif not item.scenario.expect.clauses and item.scenario.expect.quiet is None:
-        told = "it expects nothing, so that it judges next to nothing"
+        message = "it has no expectations, so it checks almost nothing"
         yield Finding(
-            "scenario", item.name, "note", told, "say under `expect` what must stay, come back, or be noticed"
+            "scenario", item.name, "note", message, "write under `expect` what must stay, recover or be detected"
         )
     else:
         yield Finding("scenario", item.name, "ok", "nothing is missing")

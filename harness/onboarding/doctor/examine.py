@@ -15,7 +15,7 @@ from harness.model.errors import ScenarioError
 from harness.model.stack import ComposeFields, Link, StackDescription
 from harness.onboarding.doctor import checks
 from harness.onboarding.doctor.checks import Finding
-from harness.onboarding.doctor.machine import ground
+from harness.onboarding.doctor.machine import check_machine
 from harness.onboarding.doctor.observing import observe
 from harness.runner.backend_factory import backend_for, check_backend
 
@@ -33,10 +33,10 @@ class ExaminationRequest:
 
 
 def examine(request: ExaminationRequest) -> list[Finding]:
-    """Look at everything once. Raises ScenarioError for what cannot be asked, BackendError without an engine."""
+    """Check everything once. Raises ScenarioError for an invalid request, BackendError without an engine."""
     check_backend(request.backend)
     stack = _wanted(request)
-    found = ground(request.backend)
+    found = check_machine(request.backend)
     found += asyncio.run(_on_the_stack(request, stack))
     broken = checks.unusable(found)
     return found + checks.scenarios(request.scenarios, stack.file, request.backend, broken)
@@ -46,7 +46,7 @@ def _wanted(request: ExaminationRequest) -> StackDescription:
     """Return the stack as it is to be examined: attached to a project that runs, or started here."""
     stack = request.stack
     if request.start and request.attach is not None:
-        raise ScenarioError("a stack is either started or attached to", field="--start", remedy="leave one of them out")
+        raise ScenarioError("--start and --attach exclude each other", field="--start", remedy="use one of them")
     if request.attach is not None and request.backend == "local":
         remedy = "local processes belong to whoever started them; use --start"
         raise ScenarioError("there is nothing to attach to on the local backend", field="--attach", remedy=remedy)
@@ -54,7 +54,7 @@ def _wanted(request: ExaminationRequest) -> StackDescription:
         compose = ComposeFields.model_validate({**stack.compose.model_dump(), "project": request.attach})
         return stack.model_copy(update={"ownership": "attached", "compose": compose})
     if not request.start and not (request.backend == "compose" and stack.ownership == "attached"):
-        remedy = "have it started with --start"
+        remedy = "use --start"
         if request.backend == "compose":
             remedy = "name the compose project that runs with --attach (see `docker compose ls`), or use --start"
         raise ScenarioError("there is no running stack to examine", remedy=remedy)
@@ -82,10 +82,10 @@ async def _running(
         plan = StackPlan(stack, Path(folder), stack.links)
         try:
             if request.start:
-                told = f"up in {(await backend.start(plan)).ready_s:.1f} s"
+                message = f"up in {(await backend.start(plan)).ready_s:.1f} s"
             else:
-                told = f"attached to the project {(await attach(backend, stack, plan)).project}"
-            yield backend, [Finding("stack", stack.name, "ok", told)]
+                message = f"attached to the project {(await attach(backend, stack, plan)).project}"
+            yield backend, [Finding("stack", stack.name, "ok", message)]
         finally:
             await backend.close()
 

@@ -1,4 +1,4 @@
-"""What a run stands on: the engine and its compose command, room on the disk, leftovers of earlier runs."""
+"""What a run needs of the machine: the engine, its compose command, disk space, and no leftovers of earlier runs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from harness.onboarding.doctor.checks import Finding
 ENOUGH_FOR_IMAGES_BYTES = 2 * 1024**3
 
 
-def ground(backend: str) -> list[Finding]:
-    """Look at what the backend needs. Raises BackendError where there is no engine to be had."""
+def check_machine(backend: str) -> list[Finding]:
+    """Check what the backend needs. Raises BackendError where there is no engine to be had."""
     return list(_local() if backend == "local" else _engine())
 
 
@@ -26,10 +26,10 @@ def _local() -> Iterator[Finding]:
     yield _room(Path(tempfile.gettempdir()), LEAST_FREE_BYTES, "set TMPDIR to a place with room")
     running = len(list(zygotes()))
     if running:
-        told = f"{running} stack{'s' if running != 1 else ''} of yours run{'s' if running == 1 else ''} on this machine"
-        yield Finding("ground", "other stacks", "note", told, "`harness down --all` stops them, runs included")
+        message = f"{running} stack{'s' if running != 1 else ''} running on this machine"
+        yield Finding("machine", "other stacks", "note", message, "`harness down --all` stops them, runs included")
     else:
-        yield Finding("ground", "other stacks", "ok", "none")
+        yield Finding("machine", "other stacks", "ok", "none")
 
 
 def _engine() -> Iterator[Finding]:
@@ -37,12 +37,12 @@ def _engine() -> Iterator[Finding]:
 
     engine = connect()
     try:
-        yield Finding("ground", "engine", "ok", f"Docker {engine.version} answers; you may use it")
+        yield Finding("machine", "engine", "ok", f"Docker {engine.version} answers; you may use it")
         command = compose_command()
-        told = command[1] if command is not None else " ".join(engine.compose)
-        yield Finding("ground", "compose", "ok", told)
+        message = command[1] if command is not None else " ".join(engine.compose)
+        yield Finding("machine", "compose", "ok", message)
         reached = "by their own addresses" if engine.reached_directly else f"by published ports, at {engine.host}"
-        yield Finding("ground", "containers", "ok", f"reached {reached}")
+        yield Finding("machine", "containers", "ok", f"reached {reached}")
         root = Path(str(engine.client.info().get("DockerRootDir") or "/var/lib/docker"))
         if engine.loopback and root.exists():
             yield _room(root, ENOUGH_FOR_IMAGES_BYTES, "`docker system prune` frees what nothing uses")
@@ -60,17 +60,19 @@ def _leftovers(client: Any) -> Finding:
         if not owner_lives(str(labels.get(OWNER, ""))):
             runs[str(labels.get(RUN))] += 1
     if not runs:
-        return Finding("ground", "leftovers", "ok", "none")
-    told = f"{sum(runs.values())} containers of {len(runs)} runs whose harness is gone: {', '.join(sorted(runs)[:3])}"
-    return Finding("ground", "leftovers", "wrong", told, "`harness down --all` removes them")
+        return Finding("machine", "leftovers", "ok", "none")
+    message = (
+        f"{sum(runs.values())} containers of {len(runs)} runs whose harness is gone: {', '.join(sorted(runs)[:3])}"
+    )
+    return Finding("machine", "leftovers", "wrong", message, "`harness down --all` removes them")
 
 
 def _room(folder: Path, least_bytes: int, remedy: str) -> Finding:
     try:
         free_bytes = shutil.disk_usage(folder).free
     except OSError as error:
-        return Finding("ground", "free space", "note", f"{folder} cannot be looked at: {error.strerror}")
-    told = f"{free_bytes / 1e9:.1f} GB are free in {folder}"
+        return Finding("machine", "free space", "note", f"{folder} cannot be looked at: {error.strerror}")
+    message = f"{free_bytes / 1e9:.1f} GB are free in {folder}"
     if free_bytes < least_bytes:
-        return Finding("ground", "free space", "wrong", told, remedy)
-    return Finding("ground", "free space", "ok", told)
+        return Finding("machine", "free space", "wrong", message, remedy)
+    return Finding("machine", "free space", "ok", message)

@@ -1,4 +1,4 @@
-"""Looking at a running stack for a few seconds with the same watchers as a run has, and keeping what they saw."""
+"""Reads a running stack for a few seconds with the watchers of a run, and keeps the readings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Observed:
     readings: dict[str, list[Reading]] = field(default_factory=dict)
     alerts: dict[str, list[AlertsSeen]] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
-    """Why a probe or a source could not be asked at all."""
+    """Why a probe or a source could not be read at all."""
     clock: EventClock | None = None
     clock_error: str | None = None
 
@@ -46,17 +46,17 @@ class Observed:
 async def observe(stack: StackDescription, backend: Backend, for_s: float, settle_s: float) -> Observed:
     """Read every probe and alert source of a running stack for some seconds.
 
-    Each has a watcher of its own, so that one which cannot even be asked keeps no other from being read. The event
+    Each has its own watcher, so that one which cannot be read does not keep the others from being read. The event
     clock, which ages are taken by, is waited for up to `settle_s`.
     """
-    seen = Observed()
+    observed = Observed()
     try:
-        seen.clock = await read_event_clock(stack, backend, settle_s)
+        observed.clock = await read_event_clock(stack, backend, settle_s)
     except HarnessError as error:
-        seen.clock_error = str(error)
+        observed.clock_error = str(error)
     with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
         plan = _plan(stack)
-        journal = JournalWriter(Path(folder) / "journal.jsonl", plan, seen.take)
+        journal = JournalWriter(Path(folder) / "journal.jsonl", plan, observed.take)
         parts: dict[str, StackDescription] = {}
         for name, spec in stack.probes.items():
             parts[name] = stack.model_copy(update={"probes": {name: spec}, "alert_sources": ()})
@@ -64,14 +64,14 @@ async def observe(stack: StackDescription, backend: Backend, for_s: float, settl
             parts[source.name] = stack.model_copy(update={"probes": {}, "alert_sources": (source,)})
 
         async def watch(name: str, part: StackDescription) -> None:
-            seams = Seams(backend, part, seen.clock)
+            seams = Seams(backend, part, observed.clock)
             watchers = Watchers(plan, part, backend, journal)
             try:
                 watchers.start(seams, None)
                 await asyncio.sleep(for_s)
                 watchers.check()
             except HarnessError as error:
-                seen.errors[name] = str(error)
+                observed.errors[name] = str(error)
             finally:
                 await watchers.stop()
                 await seams.close()
@@ -80,7 +80,7 @@ async def observe(stack: StackDescription, backend: Backend, for_s: float, settl
             await asyncio.gather(*(watch(name, part) for name, part in parts.items()))
         finally:
             journal.close()
-    return seen
+    return observed
 
 
 def _plan(stack: StackDescription) -> Plan:

@@ -43,11 +43,13 @@ def test_a_file_of_requests_will_do_for_what_it_can_tell(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("probe", "changes", "lines", "hint", "remedy"),
     [
-        ("silent_wrong_answers", (requests(),), '{"body": 1}\n', "no request says what is expected", "write `expect`"),
-        ("wrong_answers", (requests(),), '{"body": 1}\n', "no request says what is expected", "write `expect`"),
-        ("flagged_answers", (requests(),), LINE, "where an answer says that it is a fallback",
+        ("silent_wrong_answers", (requests(),), '{"body": 1}\n', "needs expected answers, and no request has one",
+         "write `expect`"),
+        ("wrong_answers", (requests(),), '{"body": 1}\n', "needs expected answers, and no request has one",
+         "write `expect`"),
+        ("flagged_answers", (requests(),), LINE, "needs the field that marks a fallback answer",
          "x-harness.workload.flagged"),
-        ("stale_answers", (requests(),), LINE, "is about features with event times", "x-harness.probes"),
+        ("stale_answers", (requests(),), LINE, "needs the event times of features", "x-harness.probes"),
         ("availability", ((f"  {MADE}\n", ""),), LINE, "the stack has no workload", "describe x-harness.workload"),
         ("availability", (requests(rate="5/s"),), LINE, "holds 10 answers, and 100 are needed", "write min_samples: 8"),
     ],
@@ -92,7 +94,7 @@ def seldom(every: str) -> tuple[str, str]:
     ("bound", "every", "field", "hint"),
     [
         (BOUND, "2s", None, ""),
-        (BOUND, "20s", "within", "read every 20 s: whether it came back sooner cannot be told"),
+        (BOUND, "20s", "within", "read every 20 s: a recovery within 15 s cannot be observed"),
         (BOUND.replace("within", "min_samples: 2, within"), "2s", "min_samples", "3 s hold 1 of it"),
         (BOUND.replace("within", "over: 10s, min_samples: 5, within"), "2s", None, ""),
     ],
