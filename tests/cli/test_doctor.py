@@ -8,9 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import harness.onboarding.doctor.ground
 import pytest
 from calling import Called, Harness
+
+import harness.onboarding.doctor.machine
 
 STACK = Path(__file__).parent / "doctor_stack"
 SCENARIO = """\
@@ -61,7 +62,7 @@ def test_a_stack_in_which_all_works(clinic: Path, harness_: Harness) -> None:
     result = harness_("doctor", clinic / "compose.yaml", clinic / "scenarios", "--start", "--watch", "1s")
     assert (result.code, result.err) == (0, "")
     head, *rows = result.out.splitlines()
-    assert head.split() == ["what", "name", "says"]
+    assert head.split() == ["area", "name", "result"]
     said = {tuple(row.split()[:2]): row for row in rows if row}
     assert "ok" in said["ok", "stack"]
     table = "\n".join(" ".join(row.split()) for row in rows)
@@ -172,10 +173,10 @@ def test_an_engine_that_cannot_be_reached(clinic: Path, harness_: Harness, monke
 
 
 def test_leftovers_of_earlier_runs_are_told(clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness.onboarding.doctor.ground, "zygotes", lambda: iter([object()]))
+    monkeypatch.setattr(harness.onboarding.doctor.machine, "zygotes", lambda: iter([object()]))
     result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
     assert result.code == 0
-    assert found(result)["ground other stacks"]["state"] == "note"
+    assert found(result)["machine other stacks"]["state"] == "note"
 
 
 def test_a_disk_that_is_full(clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
