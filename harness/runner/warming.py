@@ -26,6 +26,8 @@ def modules_for(plan: Plan, stack: StackDescription) -> list[str]:
         "docker": plan.backend != "local",
         "boto3": bool(stack.datasets) or integrity.store is not None or "s3" in kinds,
         "pyarrow.parquet": bool(stack.datasets) or integrity.examples is not None,
+        # pyarrow imports it, where it is installed, when rows are written for the first time.
+        "pandas": any(step.target.dataset is not None for step in plan.scenario.timeline),
         "numpy": integrity.models is not None,
         "onnxruntime": integrity.models is not None,
         "redis.asyncio": "redis" in kinds or bool(stack.keyspaces),

@@ -32,10 +32,22 @@ def test_a_small_stack_needs_the_client_of_its_proxy_alone() -> None:
 def test_the_reference_stack_needs_its_stores_and_models() -> None:
     found = set(modules_for(*planned("scenarios/features/corrupted-features.scenario.yaml", "compose/compose.yaml")))
     assert {"boto3", "pyarrow.parquet", "numpy", "onnxruntime", "redis.asyncio", "prometheus_client.parser"} <= found
-    assert "docker" not in found
+    assert not {"docker", "pandas"} & found
 
 
 def test_the_process_of_a_run_starts_without_the_clients_of_stores() -> None:
     code = f"import sys, harness.runner.worker; print([name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_reading_parquet_does_not_import_pandas() -> None:
+    code = (
+        "import io, sys, pyarrow.parquet as pq, pyarrow as pa; from harness.seams.parquet import ParquetRows; "
+        "sink = io.BytesIO(); schema = pa.schema([('a', pa.int64())]); "
+        "pq.ParquetWriter(sink, schema).close(); before = 'pandas' in sys.modules; "
+        "rows = ParquetRows(); rows.read(sink.getvalue()); rows.columns(sink.getvalue(), ('a',)); "
+        "print(before, 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["False", "False"]
