@@ -15,7 +15,7 @@ from harness.judge.alert_history import (
 )
 from harness.judge.facts import Facts
 from harness.judge.moments import Span, span_text
-from harness.model.expectations import Cleared, ClearedResult, Detected, DetectionResult
+from harness.model.alert_clauses import Cleared, ClearedResult, Detected, DetectionResult
 from harness.model.verdict import ClauseResult, Value, met
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from harness.judge.facts import Facts, FaultFacts
 from harness.judge.moments import Span, span_text
 from harness.model.answers import ANSWER_PROBES
-from harness.model.expectations import Bound, Recovered, RecoveryResult, StaysResult, UnbrokenResult
+from harness.model.clauses import Bound, Recovered, RecoveryResult, StaysResult, UnbrokenResult
 from harness.model.series import MAX_GAP_S, Point, answer_series, longest_gap_s, reading_series
 from harness.model.verdict import ClauseResult, Value, met
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.journal.records import Journal
 from harness.judge.facts import gather
-from harness.model.expectations import Detected, DetectionResult
+from harness.model.alert_clauses import Detected, DetectionResult
 from harness.model.verdict import ClauseResult, Value
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from harness.judge.facts import Facts
 from harness.judge.integrity import versions_poisoned
+from harness.model.alert_clauses import DetectionResult
 from harness.model.answers import silent_wrong
-from harness.model.expectations import DetectionResult, RecoveryResult
+from harness.model.clauses import RecoveryResult
 from harness.model.ledger import Lineage
 from harness.model.readings import Hit
 from harness.model.verdict import ClauseResult, Damage, FaultReport

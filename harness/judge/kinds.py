@@ -16,27 +16,18 @@ from harness.judge.bounds import recovered, stays, unbroken
 from harness.judge.churn import churn
 from harness.judge.facts import Facts
 from harness.judge.quiet import flaps, quiet
-from harness.model.expectations import (
-    Bound,
-    Churn,
-    ChurnResult,
-    Clause,
+from harness.model.alert_clauses import (
     Cleared,
     ClearedResult,
     Detected,
     DetectionResult,
     Flaps,
     FlapsResult,
-    Guarantee,
-    IntegrityResult,
-    Measured,
     QuietResult,
-    Recovered,
-    RecoveryResult,
-    Result,
     Silence,
-    StaysResult,
 )
+from harness.model.clauses import Bound, Clause, Recovered, RecoveryResult, Result, StaysResult
+from harness.model.expectations import Churn, ChurnResult, Guarantee, IntegrityResult
 from harness.model.verdict import ClauseResult, Value
 
 C = TypeVar("C", bound=Clause)
@@ -83,7 +74,7 @@ def check(clause: Clause, facts: Facts) -> ClauseResult | None:
     return None if checker is None else guarded(clause.id, clause.unmeasured(), lambda: checker(clause, facts))
 
 
-def guarded(id_: str, unmeasured: Measured, work: Callable[[], ClauseResult]) -> ClauseResult:
+def guarded(id_: str, unmeasured: Result, work: Callable[[], ClauseResult]) -> ClauseResult:
     """Return what a checker returns. One that crashes makes its own clause unknown and says why."""
     try:
         return work()

@@ -16,7 +16,7 @@ from harness.judge.alert_history import (
 )
 from harness.judge.facts import Facts
 from harness.judge.moments import Span
-from harness.model.expectations import AlertCount, Flaps, FlapsResult, QuietResult, Silence
+from harness.model.alert_clauses import AlertCount, Flaps, FlapsResult, QuietResult, Silence
 from harness.model.verdict import ClauseResult, Value, met
 
 

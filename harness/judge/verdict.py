@@ -10,7 +10,9 @@ from harness.judge.damage import count, fault_reports
 from harness.judge.facts import Facts, gather
 from harness.judge.kinds import check, guarded
 from harness.judge.run_checks import collateral, ending, foundations, unknown
-from harness.model.expectations import Clause, CollateralResult, Detected, Silence
+from harness.model.alert_clauses import Detected, Silence
+from harness.model.clauses import Clause
+from harness.model.expectations import CollateralResult
 from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Damage, Value, Verdict, merge
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.model.answers import ANSWER_PROBES, AnswerProbe, Measured
-from harness.model.expectations import SHARE_MIN_SAMPLES, Bound
+from harness.model.clauses import SHARE_MIN_SAMPLES, Bound
 from harness.model.readings import Answer, Gap, Reading
 from harness.model.units import Unit
 

@@ -8,7 +8,8 @@ from typing import Any, Self, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from harness.model.expectations import RESULTS, Measured, Result
+from harness.model.clauses import Result
+from harness.model.expectations import RESULTS, Measured
 from harness.model.frozen import Frozen
 
 R = TypeVar("R", bound=Result)
@@ -54,9 +55,10 @@ class ClauseResult(Frozen):
         return RESULTS[kind].model_validate(raw)
 
     @classmethod
-    def of(cls, id_: str, value: Value, reason: str, measured: Measured, cites: Iterable[int] = ()) -> Self:
+    def of(cls, id_: str, value: Value, reason: str, measured: Result, cites: Iterable[int] = ()) -> Self:
         """Return the result of a clause; what was measured tells its kind."""
-        return cls(id=id_, kind=measured.KIND, value=value, reason=reason, cites=tuple(cites), measured=measured)
+        given = {"id": id_, "kind": measured.KIND, "value": value, "reason": reason, "cites": tuple(cites)}
+        return cls.model_validate({**given, "measured": measured})
 
 
 class FaultReport(Frozen):

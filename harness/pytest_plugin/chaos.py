@@ -12,9 +12,10 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
+from harness.model.alert_clauses import Cleared, Detected
 from harness.model.backend import Backend
+from harness.model.clauses import Recovered
 from harness.model.errors import HarnessError, ScenarioError
-from harness.model.expectations import Cleared, Detected, Recovered
 from harness.model.scenario import FaultStep
 from harness.model.units import parse_wall_s
 from harness.pytest_plugin.session_runner import EndedRun, SessionRunner, calm_memory

@@ -6,8 +6,9 @@ from __future__ import annotations
 import pytest
 
 from harness.journal.records import Journal
+from harness.model.alert_clauses import ClearedResult, DetectionResult
+from harness.model.clauses import RecoveryResult
 from harness.model.errors import BackendError
-from harness.model.expectations import ClearedResult, DetectionResult, RecoveryResult
 from harness.model.readings import AlertsSeen, Answer, FaultSeen, ProcessSeen, Reading
 from harness.model.verdict import ClauseResult, Value, Verdict
 from harness.pytest_plugin.session_end import ERROR_PROPERTY, RUN_PROPERTY, VERDICT_PROPERTY, readable_path

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, create_model
 
 from harness.judge.kinds import KINDS
-from harness.model.expectations import Result
+from harness.model.clauses import Result
 from harness.model.frozen import Frozen
 from harness.model.verdict import ClauseResult, Damage, FaultReport, Value
 

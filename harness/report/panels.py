@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.journal.records import Journal
 from harness.model.answers import ANSWER_PROBES
-from harness.model.expectations import Bound
+from harness.model.clauses import Bound
 from harness.model.readings import Answer
 from harness.model.series import STEP_S, Point, answer_series, reading_series
 from harness.model.units import Unit

@@ -9,15 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.journal.records import Journal
-from harness.model.expectations import (
-    ClearedResult,
-    DetectionResult,
-    Expect,
-    QuietResult,
-    RecoveryResult,
-    StaysResult,
-    UnbrokenResult,
-)
+from harness.model.alert_clauses import ClearedResult, DetectionResult, QuietResult
+from harness.model.clauses import RecoveryResult, StaysResult, UnbrokenResult
+from harness.model.expectations import Expect
 from harness.model.readings import Hit, ProcessSeen
 from harness.model.verdict import ClauseResult, Damage, FaultReport, Value, Verdict
 from harness.report.documents import Detection, Estimate, Quality, RecoveryEntry, RunDocument

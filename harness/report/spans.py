@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from harness.journal.records import Journal
 from harness.judge.alert_history import episodes
-from harness.model.expectations import AlertClause, DetectionResult, RecoveryResult
+from harness.model.alert_clauses import AlertClause, DetectionResult
+from harness.model.clauses import RecoveryResult
 from harness.model.readings import Alert, AlertsSeen, FaultSeen, Phase
 from harness.model.scenario import FaultStep
 from harness.model.verdict import Verdict

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 
 from harness.model.answers import ANSWER_PROBES
+from harness.model.clauses import OVER_S, Clause
 from harness.model.errors import HarnessError
-from harness.model.expectations import OVER_S, Clause
 from harness.model.plan import Plan
 from harness.model.scenario import FaultStep
 from harness.runner.script import TICK_S, RunContext, observe

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from pydantic import ValidationError
 
 from harness.model.answers import ANSWER_PROBES
+from harness.model.clauses import Bound, Clause, Names, Recovered
 from harness.model.errors import ScenarioError
-from harness.model.expectations import CLAUSES, INTEGRITY_CHECKS, Bound, Clause, Names, Recovered
+from harness.model.expectations import CLAUSES, INTEGRITY_CHECKS
 from harness.model.fault import FaultKind
 from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep, Scenario, Target

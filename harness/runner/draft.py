@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.description.yamltree import Tree
+from harness.model.alert_clauses import Quiet
+from harness.model.clauses import Clause
 from harness.model.errors import ScenarioError
-from harness.model.expectations import CLAUSES, Clause, Expect, Quiet
+from harness.model.expectations import CLAUSES, Expect
 from harness.model.nearest import did_you_mean
 from harness.model.plan import Plan, Twin
 from harness.model.scenario import FaultStep, Scenario

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from harness.model.expectations import Bound
+from harness.model.clauses import Bound
 from harness.model.plan import Plan
 from harness.model.readings import GateSeen
 from harness.model.stack import StackDescription

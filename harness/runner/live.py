@@ -9,7 +9,7 @@ from bisect import bisect_right, insort
 from operator import itemgetter
 
 from harness.model.answers import ANSWER_PROBES
-from harness.model.expectations import Bound
+from harness.model.clauses import Bound
 from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, Reading
 from harness.model.series import Point, answer_series, reading_series, window_point
 

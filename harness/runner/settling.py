@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from harness.model.expectations import Clause, Cleared, Detected, Recovered
+from harness.model.alert_clauses import Cleared, Detected
+from harness.model.clauses import Clause, Recovered
 from harness.model.plan import Plan
 from harness.model.readings import Alert
 from harness.model.series import Point

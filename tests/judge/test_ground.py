@@ -9,7 +9,8 @@ import pytest
 from journals import ALL, SLOW, Run, good_run
 
 from harness.judge import judge, kinds
-from harness.model.expectations import Detected, Expect
+from harness.model.alert_clauses import Detected
+from harness.model.expectations import Expect
 from harness.model.verdict import Value, merge
 
 EVERY_KIND = {**ALL, "flaps_at_most": [{"id": "flaps", "alert": SLOW, "at_most": 1}]}

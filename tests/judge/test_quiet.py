@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from journals import CLEAR, SEEN, SLOW, Firing, Run
 
-from harness.model.expectations import AlertCount
+from harness.model.alert_clauses import AlertCount
 
 
 def quiet(*firing: Firing, expect: dict[str, Any] | None = None, **polls: Any) -> Run:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from harness.model.answers import ANSWER_PROBES
-from harness.model.expectations import Bound
+from harness.model.clauses import Bound
 from harness.model.readings import Answer
 from harness.model.series import answer_series, window_point
 

@@ -11,8 +11,8 @@ import pytest
 from fake_runs import ScriptedFault, SmallBackend, SmallStack, plan_of, scripted, small_description, write_workload
 
 from harness.journal.files import read
+from harness.model.alert_clauses import Cleared, Detected
 from harness.model.errors import FaultError, HarnessError
-from harness.model.expectations import Cleared, Detected
 from harness.model.plan import Plan
 from harness.model.readings import FaultSeen, Phase
 from harness.runner import gate, script, settling

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from harness.model.expectations import INTEGRITY_CHECKS, Bound, Cleared, Detected, Expect, Flaps, Quiet, Recovered
+from harness.model.alert_clauses import Cleared, Detected, Flaps, Quiet
+from harness.model.clauses import Bound, Recovered
+from harness.model.expectations import INTEGRITY_CHECKS, Expect
 from harness.model.scenario import After, FaultStep, KnownWeakness, Scenario, Target
 from harness.model.units import format_seconds
 from harness.runner.explain import field_names

@@ -10,7 +10,7 @@ import pytest
 from fake_runs import plan_of, small_description
 
 from harness.journal.writer import JournalWriter
-from harness.model.expectations import Bound
+from harness.model.clauses import Bound
 from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Reading
 from harness.model.scenario import FaultStep
 from harness.runner.gate import wait_for_steady_state

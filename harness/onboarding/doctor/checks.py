@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import aiohttp
 
+from harness.model.alert_clauses import AlertClause
 from harness.model.answers import ANSWER_PROBES
 from harness.model.backend import Backend, ServiceStatus
+from harness.model.clauses import Bound
 from harness.model.errors import HarnessError, ScenarioError
-from harness.model.expectations import AlertClause, Bound
 from harness.model.link import Link
 from harness.model.readings import AlertsSeen, Reading
 from harness.model.scenario import Scenario

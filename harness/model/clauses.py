@@ -1,0 +1,182 @@
+"""A clause and its result in general, and those of bounds on probes: what must stay, and what must recover.
+
+Durations are seconds by the wall clock; a bound carries its own unit, and whether that unit fits its probe is checked
+where the probes of the stack are known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from harness.model.frozen import Frozen
+from harness.model.units import PositiveWallSeconds, Quantity, Unit, format_amount, format_seconds
+
+OVER_S = 3.0
+HOLD_S = 3.0
+SHARE_MIN_SAMPLES = 100
+
+
+def _valid_id(value: str) -> str:
+    if not value or not all(c.isalnum() or c in "-_." for c in value):
+        raise ValueError(f"{value!r} is not an id; use letters, digits, '-', '_' and '.'")
+    return value
+
+
+Id = Annotated[str, AfterValidator(_valid_id), Field(json_schema_extra={"pattern": r"^[\w.-]+$"})]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Marks a field of a clause that names something of the stack or of the scenario; names are looked up by it."""
+
+    what: Literal["alert", "fault id", "polled probe", "service"]
+
+
+AlertName = Annotated[str, Names("alert")]
+FaultId = Annotated[str | None, Names("fault id")]
+PolledProbe = Annotated[str | None, Names("polled probe")]
+"""A probe that the stack declares; one that is made of answers is never polled."""
+ServiceName = Annotated[str | None, Names("service")]
+
+
+class Result(Frozen):
+    """What was measured of one clause: the field `measured` of a clause in `verdict.json`."""
+
+    KIND: ClassVar[str]
+
+    @property
+    def seen(self) -> str:
+        """What was measured, in words; empty where times, values or alerts say it."""
+        return ""
+
+
+class Clause(Frozen):
+    """One expectation."""
+
+    KIND: ClassVar[str]
+    id: Id
+
+    @property
+    def text(self) -> str:
+        """What is expected, in words."""
+        raise NotImplementedError
+
+    def unmeasured(self) -> Result:
+        """Return the result of this clause when nothing was measured."""
+        raise NotImplementedError
+
+
+class Bound(Clause):
+    """One side of a limit on a probe, over a window of time."""
+
+    KIND: ClassVar[str] = "stays"
+    probe: str = Field(description="what is measured; `harness list probes` tells them")
+    at_least: Quantity | None = None
+    at_most: Quantity | None = None
+    over: PositiveWallSeconds = Field(OVER_S, description="the window in which the bound is judged")
+    min_samples: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="fewer samples in a window make it unknown; the default is 100 for shares, else 1"
+    )
+
+    @model_validator(mode="after")
+    def _one_side(self) -> Bound:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("exactly one of at_least and at_most is needed")
+        return self
+
+    @property
+    def limit(self) -> Quantity:
+        """The limit, whichever side it is on."""
+        limit = self.at_least if self.at_least is not None else self.at_most
+        assert limit is not None
+        return limit
+
+    @property
+    def limit_text(self) -> str:
+        """The limit in words: `at most 250ms`."""
+        return f"{'at least' if self.at_least is not None else 'at most'} {self.limit}"
+
+    @property
+    def text(self) -> str:
+        """What is expected, in words."""
+        return f"{self.probe} {self.limit_text}"
+
+    def amount(self, value: float | None) -> str:
+        """Return a value of the probe in the unit of the limit."""
+        if self.limit.unit is Unit.NUMBER and value is not None:
+            return f"{value:.4g}"
+        return format_amount(value, self.limit.unit) or "no value"
+
+    def met_by(self, value: float) -> bool:
+        """Whether a value keeps the bound."""
+        if self.at_least is not None:
+            return value >= self.at_least.value
+        assert self.at_most is not None
+        return value <= self.at_most.value
+
+    def worst(self, values: list[float]) -> float:
+        """Return the value furthest towards, or beyond, the limit."""
+        return min(values) if self.at_least is not None else max(values)
+
+    def unmeasured(self) -> StaysResult | RecoveryResult:
+        """Return the result of this clause when nothing was measured."""
+        return StaysResult(probe=self.probe, limit=self.limit_text)
+
+
+class StaysResult(Result):
+    """The worst value of a bound that must never break."""
+
+    KIND: ClassVar[str] = "stays"
+    probe: str
+    limit: str
+    worst: float | None = None
+    met: bool | None = None
+
+
+class Recovered(Bound):
+    """A bound that the fault breaks and that must be kept again, in time, and stay kept."""
+
+    KIND: ClassVar[str] = "recovered"
+    within: PositiveWallSeconds = Field(description="the time in which it must be kept again")
+    hold: PositiveWallSeconds = Field(HOLD_S, description="how long it must stay good after it recovered")
+    since: Literal["revert", "injection"] = Field(
+        "revert",
+        alias="from",
+        description="injection where the stack must heal itself with the fault still on",
+    )
+    fault: FaultId = Field(None, description="the fault it belongs to; default: the last one")
+
+    @property
+    def text(self) -> str:
+        """What is expected, in words."""
+        return f"{self.probe} {self.limit_text} within {format_seconds(self.within)} of {self.since}"
+
+    def unmeasured(self) -> RecoveryResult:
+        """Return the result of this clause when nothing was measured."""
+        return RecoveryResult(probe=self.probe, limit=self.limit_text, within_s=self.within, since=self.since)
+
+
+class RecoveryResult(Result):
+    """How long after `since` a bound was kept again, and when on the run's clock."""
+
+    KIND: ClassVar[str] = "recovered"
+    probe: str
+    limit: str
+    within_s: float
+    since: Literal["revert", "injection"]
+    after_lo_s: float | None = None
+    after_s: float | None = None
+    recovered_at_s: float | None = None
+    met: bool | None = None
+
+
+class UnbrokenResult(Result):
+    """Of a control: a bound that a fault is to break, and that must not break without it."""
+
+    KIND: ClassVar[str] = "unbroken"
+    probe: str
+    limit: str
+    met: bool | None = None
