@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -36,6 +37,10 @@ COMMANDS: Mapping[str, Entry] = {
 }
 
 
+READ_ONLY = ("check", "list", "schema")
+"""Commands that start no other program, which would inherit the environment."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a command when it is called."""
 
@@ -48,6 +53,9 @@ class LazyGroup(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
+        if cmd_name in READ_ONLY:
+            # Pydantic looks through every installed package for plugins, which takes longer than a check itself.
+            os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
         module, _, name = entry.where.partition(":")
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command)

@@ -1,6 +1,8 @@
 """Files of `NAME=value` lines, as compose reads `.env` and `env_file`.
 
-Quotes, `export`, comments, and variables in values that are not in single quotes.
+Quotes, `export`, comments, and variables in values that are not in single quotes. python-dotenv (1.2) is no substitute:
+it expands neither `$NAME` nor `${NAME:+…}`, `${NAME-…}` and `${NAME:?…}`, expands variables in single quotes, and only
+warns of a line that it cannot read.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def test_doctor_on_a_stack_that_it_starts(project: Path) -> None:
     assert found["link serving -> store"]["says"].startswith("runs through the proxy")
     assert found["probe serving_up"]["says"].startswith("1 ")
     assert found["scenario crashed-serving"]["says"] == "nothing is missing"
-    assert found["ground engine"]["state"] == "ok"
+    assert found["machine engine"]["state"] == "ok"
     assert code == (1 if any(one["state"] == "wrong" for one in found.values()) else 0)
     assert left_of(project) == []
 
