@@ -12,6 +12,7 @@ from projects import Run, outcomes, write
 from harness.journal.files import read
 
 TINY = Path(__file__).parents[1] / "runner" / "tiny"
+ALERTS = '  alert_sources: [{kind: prometheus, url: "http://server:18001", heartbeat: evaluations_total}]\n'
 SCENARIO = """
 schema: 1
 scenario: lost
@@ -48,6 +49,10 @@ def test_it_was_called_for_the_control_too():
 @pytest.mark.timeout(400)
 def test_runs_and_their_controls_are_judged_as_pairs(project: pytest.Pytester, run: Run) -> None:
     shutil.copytree(TINY, project.path / "tiny")
+    compose = project.path / "tiny" / "compose.yaml"
+    text = compose.read_text("utf-8")
+    assert "  workload:\n" in text
+    compose.write_text(text.replace("  workload:\n", f"{ALERTS}  workload:\n"), "utf-8")
     write(project, "lost.scenario.yaml", SCENARIO)
     write(project, "test_lost.py", BY_HAND)
     result = run("--harness-paired", "--harness-seed", "7", "-p", "no:randomly")
