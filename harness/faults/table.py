@@ -13,6 +13,7 @@ from harness.model.fault import FaultKind
 
 MODULES: Mapping[str, str] = {
     "network.latency": "network_latency",
+    "network.reset": "network_reset",
     "storage.slow": "slow_storage",
     "data.stale": "stale_data",
     "features.corrupt": "corrupt_features",

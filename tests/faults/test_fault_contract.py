@@ -29,6 +29,8 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "latency": ("network.latency", {"link": "trainer -> object-store"}, {"latency": "60ms", "jitter": "10ms"}),
     "slow": ("storage.slow", {"service": "object-store"}, {"latency": "60ms", "bandwidth_kb_s": 500}),
     "slow-links": ("storage.slow", {"links": ["server -> online-store"]}, {"latency": "60ms"}),
+    "reset": ("network.reset", {"link": "trainer -> object-store"}, {"after": "50ms"}),
+    "reset-answers": ("network.reset", {"service": "online-store"}, {"lose": "response"}),
     "stopped": ("data.stale", {"service": "pipeline"}, {"keyspace": "features", "older_than": "30min event"}),
     "replayed": ("data.stale", {"keyspace": "features"}, {"mode": "replay"}),
     "rows": ("features.corrupt", {"keyspace": "features"}, ALL_ROWS),
@@ -46,7 +48,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 }
 
 
-CONFIRMED_BY: dict[str, Outcome] = {}
+CONFIRMED_BY: dict[str, Outcome] = {"network.reset": "reset"}
 """Faults on links that show themselves in another way than by a late answer."""
 LINK_CASES = [name for name, (kind, _, _) in CASES.items() if FAULTS[kind].targets == LINK_TARGETS]
 
@@ -216,6 +218,8 @@ NONSENSE: list[tuple[str, dict[str, Any]]] = [
     ("network.latency", {"latency": "2min"}),
     ("network.latency", {"latency": "100ms", "jitter": "100ms"}),
     ("network.latency", {"latency": "100ms", "loss": 1}),
+    ("network.reset", {"after": "5s"}),
+    ("network.reset", {"lose": "both"}),
     ("storage.slow", {"latency": "100ms", "bandwidth_kb_s": 0}),
     ("storage.slow", {"latency": "100ms", "jitter": "1s"}),
     ("data.stale", {"mode": "melt"}),
