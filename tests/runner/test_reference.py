@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from harness.model import alertsources
 from harness.model.probekinds import PROBE_KINDS
 from harness.runner.reference import fault_reference, with_reference
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 
 
 def test_the_reference_of_faults_is_up_to_date() -> None:
@@ -32,6 +34,23 @@ def test_every_fault_says_what_it_proves_and_what_its_parameters_mean(name: str)
     assert f"### `{name}`" in reference
     undescribed = [row for row in reference.splitlines() if row.startswith("| `") and row.endswith("|  |")]
     assert undescribed == []
+
+
+EXAMPLE = (
+    "harness/faults/network_reset.py",
+    "harness/faults/table.py",
+    "tests/faults/test_fault_contract.py",
+    "scenarios/network/connection-resets.scenario.yaml",
+)
+
+
+def test_the_example_of_contributing_is_the_code_itself() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    section = page.partition("## A fault\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```(?:python|yaml)\n(.*?)```", section, re.DOTALL)
+    files = {name: (ROOT / name).read_text("utf-8") for name in EXAMPLE}
+    quoted = [next((name for name, text in files.items() if block in text), block) for block in blocks]
+    assert set(quoted) == set(EXAMPLE)
 
 
 def test_every_kind_of_probe_is_in_the_docs() -> None:
