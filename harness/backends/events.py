@@ -28,7 +28,7 @@ class EventLog:
         self._wake()
 
     def fail(self, error: Exception) -> None:
-        """End the log because events may be missing: whoever follows it is told so by this error."""
+        """End the log because events may be missing: following it raises this error."""
         self._failure = error
         self.end()
 

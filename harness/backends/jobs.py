@@ -20,7 +20,7 @@ from harness.model.errors import BackendError
 
 
 async def run_job(argv: Sequence[str], env: Mapping[str, str], home: Path, timeout_s: float) -> JobResult:
-    """Run a command to its end; a relative program is seen from `home`. Raises BackendError when it is late."""
+    """Run a command to its end; a relative program is looked up in `home`. Raises BackendError after `timeout_s`."""
     program = str(home / argv[0]) if os.sep in argv[0] else argv[0]
     own = str(Path(sys.executable).parent)
     path = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])

@@ -61,23 +61,23 @@ class ClockSkew(StandIn):
 
     def __init__(self, step: FaultStep, seams: Seams) -> None:
         super().__init__(step, seams)
-        self._asked = Parameters.model_validate(step.parameters)
-        text = self._asked.offset.strip()
+        self._parameters = Parameters.model_validate(step.parameters)
+        text = self._parameters.offset.strip()
         self._offset_s = parse_wall_s(text.lstrip("+-")) * (-1 if text.startswith("-") else 1)
 
     async def change(self) -> Replacement:
         """Start it with the library before all others."""
         files: dict[str, bytes] = {}
-        if self._asked.library is not None:
+        if self._parameters.library is not None:
             try:
-                files[BROUGHT] = await asyncio.to_thread(Path(self._asked.library).read_bytes)
+                files[BROUGHT] = await asyncio.to_thread(Path(self._parameters.library).read_bytes)
             except OSError as error:
-                raise FaultError(f"with.library: {self._asked.library}: {error.strerror}") from None
+                raise FaultError(f"with.library: {self._parameters.library}: {error.strerror}") from None
             library = BROUGHT
         else:
             library = await self._found()
-        told = await self.containers.ask(self.service, "process", names=["LD_PRELOAD"])
-        others = told["environment"]["LD_PRELOAD"]
+        reply = await self.containers.ask(self.service, "process", names=["LD_PRELOAD"])
+        others = reply["environment"]["LD_PRELOAD"]
         environment = {
             "LD_PRELOAD": f"{library}:{others}" if others else library,
             "FAKETIME": f"{self._offset_s:+.3f}",
@@ -96,9 +96,9 @@ class ClockSkew(StandIn):
 
     async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Confirmation:
         """Read the clock inside and the engine's, and whether the service itself has the library."""
-        told = await self.containers.ask(self.service, "process", names=[], maps="faketime")
-        evidence: dict[str, Any] = {"offset": format_seconds(abs(self._offset_s)), "loaded": told["maps"]}
-        if not told["maps"]:
+        reply = await self.containers.ask(self.service, "process", names=[], maps="faketime")
+        evidence: dict[str, Any] = {"offset": format_seconds(abs(self._offset_s)), "loaded": reply["maps"]}
+        if not reply["maps"]:
             return Confirmation(
                 False, evidence | {"why": "the main process has not loaded it: perhaps it is linked statically"}
             )
@@ -111,7 +111,7 @@ class ClockSkew(StandIn):
                 evidence["ahead_s"] = round(read_s - before_s, 1)
                 early_s, late_s = before_s + self._offset_s - NEARLY_S, after_s + self._offset_s + NEARLY_S
                 return Confirmation(early_s <= read_s <= late_s, evidence)
-        return Confirmation(None, evidence | {"why": "the image has no program that tells the time"})
+        return Confirmation(None, evidence | {"why": "the image has no program that prints the time"})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> ClockSkew:

@@ -131,10 +131,10 @@ def _evidence(done: Done) -> dict[str, Any]:
     """Return the last line of output: its fields where it is a mapping in JSON."""
     text = done.last_line[:LONGEST_EVIDENCE]
     try:
-        said = json.loads(text, parse_constant=str)
+        reply = json.loads(text, parse_constant=str)
     except (ValueError, RecursionError):
-        said = text
-    found = dict(said) if isinstance(said, dict) else {"said": said}
+        reply = text
+    found = dict(reply) if isinstance(reply, dict) else {"output": reply}
     return {**hide_all(found), "exit_code": done.exit_code}
 
 

@@ -41,24 +41,24 @@ class ContainerCpu(ContainerFault):
     async def prepare(self) -> dict[str, Any]:
         """What their quotas were."""
         await self.all_running()
-        told = await self.each(lambda name: self.containers.ask(name, "cpu"))
-        return {"quotas": {name: [found["quota_us"], found["period_us"]] for name, found in told.items()}}
+        reply = await self.each(lambda name: self.containers.ask(name, "cpu"))
+        return {"quotas": {name: [found["quota_us"], found["period_us"]] for name, found in reply.items()}}
 
     async def inject(self) -> None:
         """Set the quotas."""
-        told = await self.each(lambda name: self.containers.ask(name, "cpu"))
-        self._throttled = {name: found["throttled"] for name, found in told.items()}
-        for name, found in told.items():
+        reply = await self.each(lambda name: self.containers.ask(name, "cpu"))
+        self._throttled = {name: found["throttled"] for name, found in reply.items()}
+        for name, found in reply.items():
             period_us = found["period_us"]
             self._wanted[name] = max(LEAST_US, round(self._cpus * period_us))
             await self.containers.ask(name, "limit_cpu", quota_us=self._wanted[name], period_us=period_us)
 
     async def confirm(self) -> Confirmation:
         """Read quota and throttling from the kernel."""
-        told = await self.each(lambda name: self.containers.ask(name, "cpu"))
+        reply = await self.each(lambda name: self.containers.ask(name, "cpu"))
         evidence: dict[str, Any] = {}
         hit = []
-        for name, found in told.items():
+        for name, found in reply.items():
             throttled = found["throttled"] - self._throttled.get(name, found["throttled"])
             set_ = found["quota_us"] == self._wanted.get(name)
             if set_ and throttled <= 0:
@@ -80,10 +80,10 @@ class ContainerCpu(ContainerFault):
         """Read from the kernel that no quota of ours is set."""
         states = await self.each(self.containers.state)
         running = [name for name, state in states.items() if state.pid]
-        told = await self.each(lambda name: self.containers.ask(name, "cpu"), running)
+        reply = await self.each(lambda name: self.containers.ask(name, "cpu"), running)
         left = {
             name: found["quota_us"]
-            for name, found in told.items()
+            for name, found in reply.items()
             if name in self._wanted
             or (name in self._own and self._own[name] != (found["quota_us"], found["period_us"]))
         }

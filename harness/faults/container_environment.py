@@ -40,18 +40,18 @@ class ContainerEnvironment(StandIn):
 
     def __init__(self, step: FaultStep, seams: Seams) -> None:
         super().__init__(step, seams)
-        self._asked = Parameters.model_validate(step.parameters)
+        self._parameters = Parameters.model_validate(step.parameters)
 
     async def change(self) -> Replacement:
         """Other variables."""
-        return Replacement(set_environment=self._asked.set, unset_environment=self._asked.unset)
+        return Replacement(set_environment=self._parameters.set, unset_environment=self._parameters.unset)
 
     async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Confirmation:
         """Ask the kernel for the variables."""
-        names = [*self._asked.set, *self._asked.unset]
-        told = await self.containers.ask(self.service, "process", names=names)
-        wanted = {**self._asked.set, **dict.fromkeys(self._asked.unset)}
-        as_wanted = {name: told["environment"][name] == value for name, value in wanted.items()}
+        names = [*self._parameters.set, *self._parameters.unset]
+        reply = await self.containers.ask(self.service, "process", names=names)
+        wanted = {**self._parameters.set, **dict.fromkeys(self._parameters.unset)}
+        as_wanted = {name: reply["environment"][name] == value for name, value in wanted.items()}
         return Confirmation(all(as_wanted.values()), {"as_wanted": as_wanted})
 
 

@@ -46,38 +46,38 @@ class ContainerFile(StandIn):
 
     def __init__(self, step: FaultStep, seams: Seams) -> None:
         super().__init__(step, seams)
-        self._asked = Parameters.model_validate(step.parameters)
+        self._parameters = Parameters.model_validate(step.parameters)
         self._wanted = ""
 
     async def change(self) -> Replacement:
         """The file's new content."""
         content = await self._content()
         self._wanted = hashlib.sha256(content).hexdigest()
-        return Replacement(files={self._asked.path: content})
+        return Replacement(files={self._parameters.path: content})
 
     async def _content(self) -> bytes:
-        asked = self._asked
-        if asked.content is not None:
-            return asked.content.encode()
-        if asked.source is not None:
+        parameters = self._parameters
+        if parameters.content is not None:
+            return parameters.content.encode()
+        if parameters.source is not None:
             try:
-                return await asyncio.to_thread(Path(asked.source).read_bytes)
+                return await asyncio.to_thread(Path(parameters.source).read_bytes)
             except OSError as error:
-                raise FaultError(f"with.source: {asked.source} cannot be read: {error.strerror}") from None
-        assert asked.find is not None
-        assert asked.put is not None
-        there = await self.containers.read_file(self.service, asked.path)
+                raise FaultError(f"with.source: {parameters.source} cannot be read: {error.strerror}") from None
+        assert parameters.find is not None
+        assert parameters.put is not None
+        there = await self.containers.read_file(self.service, parameters.path)
         if there is None:
-            raise FaultError(f"there is no file {asked.path} in the container of {self.service!r}")
-        if asked.find.encode() not in there:
-            message = f"{asked.path} of {self.service!r} does not hold {asked.find!r}"
+            raise FaultError(f"there is no file {parameters.path} in the container of {self.service!r}")
+        if parameters.find.encode() not in there:
+            message = f"{parameters.path} of {self.service!r} does not hold {parameters.find!r}"
             raise FaultError(message, remedy="look at with.find: it is taken as it is written")
-        return there.replace(asked.find.encode(), asked.put.encode())
+        return there.replace(parameters.find.encode(), parameters.put.encode())
 
     async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Confirmation:
         """Ask for the file's digest inside."""
-        told = await self.containers.ask(self.service, "digest", path=self._asked.path)
-        return Confirmation(told["sha256"] == self._wanted, {"path": self._asked.path, "sha256": told["sha256"]})
+        reply = await self.containers.ask(self.service, "digest", path=self._parameters.path)
+        return Confirmation(reply["sha256"] == self._wanted, {"path": self._parameters.path, "sha256": reply["sha256"]})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerFile:

@@ -53,7 +53,7 @@ class ContainerKill(ContainerFault):
 
     def __init__(self, step: FaultStep, seams: Seams) -> None:
         super().__init__(step, seams)
-        self._asked = Parameters.model_validate(step.parameters)
+        self._parameters = Parameters.model_validate(step.parameters)
         self._before: dict[str, ContainerState] = {}
 
     async def prepare(self) -> dict[str, Any]:
@@ -64,8 +64,8 @@ class ContainerKill(ContainerFault):
     async def inject(self) -> None:
         """Signal them all at once."""
         before = await self.each(self.containers.state)
-        call = self.containers.crash if self._asked.restart == "engine" else self.containers.kill
-        await self.each(lambda name: call(name, self._asked.signal))
+        call = self.containers.crash if self._parameters.restart == "engine" else self.containers.kill
+        await self.each(lambda name: call(name, self._parameters.signal))
         self._before = before
 
     async def confirm(self) -> Confirmation:
@@ -80,32 +80,32 @@ class ContainerKill(ContainerFault):
         hit = []
         for name, state in now.items():
             ended = state.started_at != self._before[name].started_at or not state.pid
-            if ended and self._asked.restart == "none":
+            if ended and self._parameters.restart == "none":
                 hit.append(not state.pid)
             elif ended:
                 hit.append(True)
             else:
                 hit.append(await self._survives(name, evidence[name]))
-        return Confirmation(all(hit), {"signal": signal.Signals(self._asked.signal).name, **evidence})
+        return Confirmation(all(hit), {"signal": signal.Signals(self._parameters.signal).name, **evidence})
 
     async def _survives(self, name: str, evidence: dict[str, Any]) -> bool:
         """Ask the kernel what a process that lives has made of the signal."""
         try:
-            told = await self.containers.ask(name, "process", names=[])
+            reply = await self.containers.ask(name, "process", names=[])
         except FaultError as error:  # it ended between two questions: the next look will see it
             evidence["why"] = error.message
             return False
-        caught = self._asked.signal in told["catches"]
-        evidence |= {"process": told["state"], "catches_it": caught}
-        if self._asked.signal == signal.SIGSTOP:
-            return told["state"] in ("T", "t")
+        caught = self._parameters.signal in reply["catches"]
+        evidence |= {"process": reply["state"], "catches_it": caught}
+        if self._parameters.signal == signal.SIGSTOP:
+            return reply["state"] in ("T", "t")
         return caught
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Start what does not run, and let go on what was stopped."""
         self._before = {}
         services = undo.get("services", self.services)
-        if self._asked.signal == signal.SIGSTOP:
+        if self._parameters.signal == signal.SIGSTOP:
             for name, status in (await self.statuses(services)).items():
                 if status == "running":
                     await self.containers.crash(name, signal.SIGCONT)
@@ -115,9 +115,9 @@ class ContainerKill(ContainerFault):
         """Every container runs, and none is stopped."""
         states = await self.statuses()
         down = [name for name, status in states.items() if status != "running"]
-        if not down and self._asked.signal == signal.SIGSTOP:
-            told = await self.each(lambda name: self.containers.ask(name, "process", names=[]))
-            down = [name for name, found in told.items() if found["state"] in ("T", "t")]
+        if not down and self._parameters.signal == signal.SIGSTOP:
+            reply = await self.each(lambda name: self.containers.ask(name, "process", names=[]))
+            down = [name for name, found in reply.items() if found["state"] in ("T", "t")]
         return Confirmation(bool(down), {"containers": states})
 
 

@@ -1,6 +1,6 @@
 """`container.oom`: a container's memory is filled up to its limit until the kernel kills one of its processes.
 
-A process of the harness joins the container's control group and allocates memory; the kernel is told to prefer the
+A process of the harness joins the container's control group and allocates memory; the kernel is set to prefer the
 container's own processes, and kills the largest of them. Without a memory limit in the compose file, give `limit`; it
 is set in the kernel and lasts until revert or until the container is restarted. With control groups of version 1 the
 kernel refuses a limit below what is in use. A limit that the machine could not fill without harm is refused.
@@ -26,7 +26,7 @@ WITHIN_S = 10.0
 class Parameters(Frozen):
     """Inside which limit."""
 
-    limit: Size | None = Field(None, description="a limit for as long as it takes; the container's own unless said")
+    limit: Size | None = Field(None, description="a limit for as long as it takes; by default the container's own")
 
 
 class ContainerOom(ContainerFault):
@@ -41,11 +41,11 @@ class ContainerOom(ContainerFault):
     async def prepare(self) -> dict[str, Any]:
         """What its limit was."""
         await self.all_running()
-        told = await self.containers.ask(self._service, "memory")
-        if self._limit is None and told["limit"] < 0:
+        reply = await self.containers.ask(self._service, "memory")
+        if self._limit is None and reply["limit"] < 0:
             message = f"the container of {self._service!r} has no memory limit that could be reached"
             raise FaultError(message, remedy="give `mem_limit` in its compose file, or with.limit")
-        return {"service": self._service, "limit": told["limit"]}
+        return {"service": self._service, "limit": reply["limit"]}
 
     async def inject(self) -> None:
         """Fill its memory until the kernel kills."""
@@ -53,10 +53,10 @@ class ContainerOom(ContainerFault):
         state = await self.containers.state(self._service)
         kills = (await self.containers.ask(self._service, "oom_log"))["kills"]
         if self._limit is not None:
-            told = await self.containers.ask(self._service, "limit_memory", limit=self._limit)
-            if "refused" in told:
+            reply = await self.containers.ask(self._service, "limit_memory", limit=self._limit)
+            if "refused" in reply:
                 message = (
-                    f"the kernel refuses a limit of {self._limit} bytes ({told['refused']}): {own['used']} are used"
+                    f"the kernel refuses a limit of {self._limit} bytes ({reply['refused']}): {own['used']} are used"
                 )
                 raise FaultError(message, remedy="give a limit above what is used")
         self._before = (state, own["kills"], kills)
@@ -87,8 +87,8 @@ class ContainerOom(ContainerFault):
         self._before = None
         service = undo["service"]
         await self.containers.start(service)
-        told = await self.containers.ask(service, "memory")
-        if told["limit"] != undo["limit"]:
+        reply = await self.containers.ask(service, "memory")
+        if reply["limit"] != undo["limit"]:
             await self.containers.ask(service, "limit_memory", limit=undo["limit"])
 
     async def absent(self) -> Confirmation:

@@ -34,8 +34,8 @@ class ContainerPause(ContainerFault):
         return Confirmation(all(frozen.values()), {"containers": states, "frozen": frozen})
 
     async def _frozen(self) -> dict[str, bool]:
-        told = await self.each(lambda name: self.containers.ask(name, "frozen"))
-        return {name: bool(found["frozen"]) for name, found in told.items()}
+        reply = await self.each(lambda name: self.containers.ask(name, "frozen"))
+        return {name: bool(found["frozen"]) for name, found in reply.items()}
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Let them go on."""

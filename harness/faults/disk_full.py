@@ -21,7 +21,7 @@ from harness.model.scenario import FaultStep
 from harness.seams import Seams
 
 MEMORY_AT_MOST = 10**9
-"""How much is filled without being asked for, and only of file systems in memory."""
+"""How much is filled without `at_most`; only on file systems in memory."""
 IN_MEMORY = ("tmpfs", "ramfs")
 SLACK = 1 << 17
 """File systems keep account in blocks; a little is left or taken by it."""
@@ -41,41 +41,46 @@ class DiskFull(ContainerFault):
     def __init__(self, step: FaultStep, seams: Seams) -> None:
         super().__init__(step, seams)
         self._service = self.services[0]
-        self._asked = Parameters.model_validate(step.parameters)
+        self._parameters = Parameters.model_validate(step.parameters)
         self._filler = f".{self.tag}-full"
         self._in = False
 
     async def prepare(self) -> dict[str, Any]:
         """Refuse what must not be filled."""
         await self.all_running()
-        path = self._asked.path
-        told = await self.containers.ask(self._service, "space", path=path)
-        at_most = self._at_most(told)
-        if told["read_only"]:
+        path = self._parameters.path
+        reply = await self.containers.ask(self._service, "space", path=path)
+        at_most = self._at_most(reply)
+        if reply["read_only"]:
             raise FaultError(f"{path} of {self._service!r} is read-only and cannot fill up", remedy="choose another")
-        if told["free"] - self._asked.leave > at_most:
-            message = f"{told['free']} bytes are free at {path} of {self._service!r}, more than the {at_most} allowed"
+        if reply["free"] - self._parameters.leave > at_most:
+            message = f"{reply['free']} bytes are free at {path} of {self._service!r}, more than the {at_most} allowed"
             raise FaultError(message, remedy="limit the mount's size, or allow more with.at_most")
-        return {"service": self._service, "path": path, "file": self._filler, "file_system": told["file_system"]}
+        return {"service": self._service, "path": path, "file": self._filler, "file_system": reply["file_system"]}
 
-    def _at_most(self, told: dict[str, Any]) -> int:
-        path, kind = self._asked.path, told["file_system"]
-        where = f"{path} of {self._service!r} lies on {told['mount_point']} ({kind})"
-        if told["engines_own"] or kind == "overlay":
+    def _at_most(self, reply: dict[str, Any]) -> int:
+        path, kind = self._parameters.path, reply["file_system"]
+        where = f"{path} of {self._service!r} lies on {reply['mount_point']} ({kind})"
+        if reply["engines_own"] or kind == "overlay":
             remedy = "mount a tmpfs or a volume of limited size there, such as `tmpfs: [/path:size=64m]`"
             raise FaultError(f"{where}, which is the disk of the engine itself: it is never filled", remedy=remedy)
-        if self._asked.at_most is not None:
-            return self._asked.at_most
+        if self._parameters.at_most is not None:
+            return self._parameters.at_most
         if kind in IN_MEMORY:
             return MEMORY_AT_MOST
         raise FaultError(f"{where}, a disk that others may use", remedy="say how much may be written: with.at_most")
 
     async def inject(self) -> None:
         """Write the file that takes the space."""
-        told = await self.containers.ask(self._service, "space", path=self._asked.path)
-        at_most = self._at_most(told)
+        reply = await self.containers.ask(self._service, "space", path=self._parameters.path)
+        at_most = self._at_most(reply)
         await self.containers.ask(
-            self._service, "fill", path=self._asked.path, name=self._filler, leave=self._asked.leave, at_most=at_most
+            self._service,
+            "fill",
+            path=self._parameters.path,
+            name=self._filler,
+            leave=self._parameters.leave,
+            at_most=at_most,
         )
         self._in = True
 
@@ -83,10 +88,10 @@ class DiskFull(ContainerFault):
         """Ask for the free space inside, and write more than that."""
         if not self._in:
             return Confirmation(False, {"why": "not put in"})
-        path, leave = self._asked.path, self._asked.leave
-        told = await self.containers.ask(self._service, "space", path=path)
-        evidence: dict[str, Any] = {"free": told["free"], "size": told["size"], "file_system": told["file_system"]}
-        if told["free"] > leave + SLACK:
+        path, leave = self._parameters.path, self._parameters.leave
+        reply = await self.containers.ask(self._service, "space", path=path)
+        evidence: dict[str, Any] = {"free": reply["free"], "size": reply["size"], "file_system": reply["file_system"]}
+        if reply["free"] > leave + SLACK:
             return Confirmation(False, evidence)
         size = leave + 2 * SLACK
         tried = await self.containers.ask(self._service, "try_write", path=path, name=f".{self.tag}-try", size=size)
@@ -108,8 +113,8 @@ class DiskFull(ContainerFault):
         state = await self.containers.state(self._service)
         if not state.pid:
             return Confirmation(False, {"status": state.status})
-        told = await self.containers.ask(self._service, "exists", path=self._asked.path, name=self._filler)
-        return Confirmation(bool(told["exists"]), {"filler": told["exists"]})
+        reply = await self.containers.ask(self._service, "exists", path=self._parameters.path, name=self._filler)
+        return Confirmation(bool(reply["exists"]), {"filler": reply["exists"]})
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> DiskFull:

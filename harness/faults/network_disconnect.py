@@ -25,7 +25,7 @@ SHARED = ("host", "none")
 class Parameters(Frozen):
     """Off which networks."""
 
-    networks: tuple[str, ...] = Field((), description="as in the compose file; all of the container's unless said")
+    networks: tuple[str, ...] = Field((), description="as in the compose file; by default all of the container's")
 
 
 class NetworkDisconnect(ContainerFault):

@@ -36,15 +36,15 @@ class NetworkPartition(ContainerFault):
 
     def __init__(self, step: FaultStep, seams: Seams) -> None:
         super().__init__(step, seams)
-        asked = Parameters.model_validate(step.parameters)
-        self._others = tuple(seams.service(name).name for name in asked.apart_from)
+        parameters = Parameters.model_validate(step.parameters)
+        self._others = tuple(seams.service(name).name for name in parameters.apart_from)
         both = set(self.services) & set(self._others)
         if both:
             raise FaultError(f"{min(both)!r} is on both sides of the partition", remedy="name it once")
         self._senders: dict[str, set[str]] = {}
-        if asked.way in ("both", "to"):
+        if parameters.way in ("both", "to"):
             self._senders |= {name: set(self.services) for name in self._others}
-        if asked.way in ("both", "from"):
+        if parameters.way in ("both", "from"):
             self._senders |= {name: set(self._others) for name in self.services}
         self._silenced = self._toxics(seams)
 
@@ -69,8 +69,8 @@ class NetworkPartition(ContainerFault):
 
     async def _addresses(self) -> dict[str, dict[str, list[str]]]:
         """Return each service's addresses by network."""
-        told = await self.each(self.containers.networks, self._all)
-        return {name: {net: found["addresses"] for net, found in nets.items()} for name, nets in told.items()}
+        reply = await self.each(self.containers.networks, self._all)
+        return {name: {net: found["addresses"] for net, found in nets.items()} for name, nets in reply.items()}
 
     async def prepare(self) -> dict[str, Any]:
         """See that there is a way between them at all, and that it can be cut here."""
@@ -123,8 +123,8 @@ class NetworkPartition(ContainerFault):
         return Confirmation(all(count > 0 for count in grown.values()) and not missing, evidence)
 
     async def _dropped(self, services: list[str]) -> dict[str, dict[str, int]]:
-        told = await self.each(lambda name: self.containers.ask(name, "blocked", tag=self.tag), services)
-        return {name: found["packets"] for name, found in told.items()}
+        reply = await self.each(lambda name: self.containers.ask(name, "blocked", tag=self.tag), services)
+        return {name: found["packets"] for name, found in reply.items()}
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Take the rules away. A container that was started anew has none any more."""

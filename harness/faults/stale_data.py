@@ -37,14 +37,14 @@ class Parameters(Frozen):
 class Stopped:
     """A producer that puts nothing out."""
 
-    def __init__(self, step: FaultStep, seams: Seams, asked: Parameters) -> None:
-        if step.target.service is None or asked.keyspace is None:
+    def __init__(self, step: FaultStep, seams: Seams, parameters: Parameters) -> None:
+        if step.target.service is None or parameters.keyspace is None:
             raise FaultError("mode stop needs target.service and, to prove it by its age, with.keyspace")
         self._backend = seams.backend
         self._seams = seams
         self._service = seams.service(step.target.service).name
-        self._keyspace = seams.keyspace(asked.keyspace)
-        self._older_s = asked.older_than.value
+        self._keyspace = seams.keyspace(parameters.keyspace)
+        self._older_s = parameters.older_than.value
 
     async def prepare(self) -> dict[str, Any]:
         """Which service to let go on."""
@@ -104,9 +104,9 @@ class _OldValues:
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> Stopped | Rewriting:
-    asked = Parameters.model_validate(step.parameters)
-    if asked.mode == "stop":
-        return Stopped(step, seams, asked)
+    parameters = Parameters.model_validate(step.parameters)
+    if parameters.mode == "stop":
+        return Stopped(step, seams, parameters)
     if step.target.keyspace is None:
         raise FaultError("mode replay needs target.keyspace: it is there that old values are written again")
     keyspace = seams.keyspace(step.target.keyspace)

@@ -1,7 +1,7 @@
 """The table of our own faults, by kind. Other people's come in by the entry-point group `harness.faults`.
 
 An explicit table, and no registration on import: what can be injected is what is listed here. A fault's module is
-imported when its kind is asked for: a run needs one or two of them, and some need packages that are optional.
+imported when its kind is looked up: a run needs one or two of them, and some need packages that are optional.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MODULES: Mapping[str, str] = {
 
 
 class OwnFaults(Mapping[str, FaultKind]):
-    """Every fault of our own by its kind, each imported when it is asked for."""
+    """Every fault of our own by its kind, each imported when it is looked up."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(MODULES)

@@ -34,14 +34,14 @@ class VolumeReadOnly(ContainerFault):
     def __init__(self, step: FaultStep, seams: Seams) -> None:
         super().__init__(step, seams)
         self._service = self.services[0]
-        self._asked = Parameters.model_validate(step.parameters)
-        self._change = Replacement(read_only=(self._asked.path,))
+        self._parameters = Parameters.model_validate(step.parameters)
+        self._change = Replacement(read_only=(self._parameters.path,))
         self._undo: dict[str, Any] | None = None
 
     async def prepare(self) -> dict[str, Any]:
         """See that it is mounted there, and takes writes."""
         await self.all_running()
-        path = self._asked.path
+        path = self._parameters.path
         mounts = {mount.target: mount for mount in await self.containers.mounts(self._service)}
         if path not in mounts:
             remedy = f"mounted are: {', '.join(sorted(mounts)) or 'none'}"
@@ -49,28 +49,27 @@ class VolumeReadOnly(ContainerFault):
         if "refused" in (tried := await self._try()):
             raise FaultError(f"{path} of {self._service!r} takes no writes as it is ({tried['refused']})")
         undo: dict[str, Any] = {"service": self._service, "path": path}
-        if self._asked.how == "recreate":
+        if self._parameters.how == "recreate":
             undo["replaced"] = await self.containers.plan_replacement(self._service, self._change)
         self._undo = undo
         return undo
 
     async def _try(self) -> dict[str, Any]:
-        path = self._asked.path
+        path = self._parameters.path
         return await self.containers.ask(self._service, "try_write", path=path, name=f".{self.tag}-try", size=SOME)
 
     async def inject(self) -> None:
         """Make it read-only."""
-        if self._asked.how == "recreate":
+        if self._parameters.how == "recreate":
             assert self._undo is not None
             await self.containers.replace(self._service, self._change, self._undo["replaced"])
             return
-        told = await self.containers.ask(self._service, "remount", path=self._asked.path, read_only=True)
-        if "refused" in told:
-            message = (
-                f"the kernel refuses to make {self._asked.path} of {self._service!r} read-only ({told['refused']})"
-            )
+        reply = await self.containers.ask(self._service, "remount", path=self._parameters.path, read_only=True)
+        if "refused" in reply:
+            where = f"{self._parameters.path} of {self._service!r}"
+            message = f"the kernel refuses to make {where} read-only ({reply['refused']})"
             remedy = "a file there is open for writing: let it be recreated, with.how: recreate"
-            raise FaultError(message, remedy=remedy if told["refused"] == "EBUSY" else None)
+            raise FaultError(message, remedy=remedy if reply["refused"] == "EBUSY" else None)
 
     async def confirm(self) -> Confirmation:
         """Write."""
@@ -87,9 +86,9 @@ class VolumeReadOnly(ContainerFault):
             return
         state = await self.containers.state(undo["service"])
         if state.pid and (await self.containers.ask(undo["service"], "space", path=undo["path"]))["read_only"]:
-            told = await self.containers.ask(undo["service"], "remount", path=undo["path"], read_only=False)
-            if "refused" in told:
-                raise FaultError(f"{undo['path']} of {undo['service']!r} stays read-only ({told['refused']})")
+            reply = await self.containers.ask(undo["service"], "remount", path=undo["path"], read_only=False)
+            if "refused" in reply:
+                raise FaultError(f"{undo['path']} of {undo['service']!r} stays read-only ({reply['refused']})")
 
     async def absent(self) -> Confirmation:
         """Write again."""

@@ -66,7 +66,7 @@ class ServiceStatus:
 
 @dataclass(frozen=True, slots=True)
 class ProcessEvent:
-    """Something that happened to a service's process. `asked` means that the harness itself asked for it."""
+    """Something that happened to a service's process. `asked`: the harness itself requested it."""
 
     service: str
     what: Literal["started", "exited", "killed", "restarted"]

@@ -116,7 +116,7 @@ class Containers(Protocol):
         """Take it off a network. Idempotent."""
 
     async def connect(self, service: str, network: str, endpoint: Mapping[str, Any]) -> None:
-        """Put it on a network, as `networks` told it. Idempotent."""
+        """Connect it to a network with an endpoint of `networks`. Idempotent."""
 
     async def plan_replacement(self, service: str, change: Replacement) -> dict[str, Any]:
         """Return, as data, what `put_back` needs, and see to it that the image is there. Changes nothing."""
@@ -128,7 +128,7 @@ class Containers(Protocol):
         """Remove what stands in and put the kept container back as it was. Idempotent."""
 
     async def replaced(self, undo: Mapping[str, Any]) -> bool:
-        """Whether another container stands in for the one that the undo tells of."""
+        """Whether a stand-in is in the place of the container in the undo."""
 
     async def owned_volumes(self, services: Sequence[str]) -> tuple[str, ...]:
         """Return the names of the volumes of some services. Raises FaultError for one that is not of this run."""

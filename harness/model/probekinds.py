@@ -64,7 +64,7 @@ LONGEST_EVERY_S = 600.0
 
 
 def _settings(model: type[BaseModel], kind: str, raw: Any, context: Any) -> BaseModel:
-    """Validate the settings of one kind; what is wrong is said to be wrong under that kind's name."""
+    """Validate the settings of one kind; errors are located under that kind's name."""
     try:
         return model.model_validate(raw, context=context)
     except ValidationError as error:

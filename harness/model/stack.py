@@ -75,7 +75,7 @@ class ServiceFields(Frozen):
     @model_validator(mode="after")
     def _health_needs_a_port(self) -> ServiceFields:
         if self.health is not None and self.port is None:
-            raise ValueError("health is asked for on `port`, which is missing")
+            raise ValueError("the health check needs `port`, which is missing")
         return self
 
 
@@ -106,7 +106,7 @@ class ServiceSpec(Frozen):
 
 
 class EventClock(Frozen):
-    """Where the stack tells its event time."""
+    """Where the stack publishes its event time."""
 
     url: Url
 
@@ -166,7 +166,7 @@ class StoreSpec(Frozen):
 
 
 class ExamplesSpec(Frozen):
-    """Training examples: objects under a prefix, one row an example, told apart by a column."""
+    """Training examples: objects under a prefix, one row an example, identified by a column."""
 
     prefix: str
     id: str = "id"
@@ -216,7 +216,9 @@ class StackFields(Frozen):
 
     schema_version: Literal[1] = Field(alias="schema")
     stack: Name | None = None
-    base: tuple[str, ...] = Field((), description="the compose files that this one is laid over, seen from its folder")
+    base: tuple[str, ...] = Field(
+        (), description="the compose files that this one is laid over, relative to its folder"
+    )
     profiles: tuple[Name, ...] = Field((), description="compose profiles that are switched on")
     more_links: tuple[LinkName, ...] = Field(
         (), alias="links", description="links that no service's configuration shows"
@@ -247,7 +249,7 @@ class StackDescription(StackFields):
 
     @property
     def folder(self) -> str:
-        """The folder that relative paths are seen from: that of the first file."""
+        """The folder at which relative paths start: that of the first file."""
         return (self.files[0] if self.files else self.file).rpartition("/")[0] or "/"
 
     @property

@@ -48,7 +48,7 @@ class WorkloadSpec(Frozen):
     """Where requests go, where they come from, and when an answer is too late."""
 
     make: Command | None = None
-    requests: str | None = Field(None, description="a file of requests, seen from the compose file's folder")
+    requests: str | None = Field(None, description="a file of requests, relative to the compose file's folder")
     rate: Rate | None = Field(None, description="requests a second; without it, the lines' own times")
     repeat: bool = Field(False, description="whether the file is begun anew when it is over")
     method: Method = "POST"

@@ -1,4 +1,4 @@
-"""Alert sources, polled: which alerts fire and are pending, and what shows that somebody was looking at the rules.
+"""Alert sources, polled: which alerts fire and are pending, and whether rules are being evaluated.
 
 A watchdog (an alert that always fires) proves that the source works, and is never one of the alerts that fired. What
 the source cannot be asked is `down`, which is a reading.
@@ -20,7 +20,7 @@ from harness.probes.reader import NoAnswerError
 
 
 class AlertPoller:
-    """One source. What it says is looked up by those who build on this."""
+    """One source; subclasses read it."""
 
     def __init__(self, source: AlertSource, clock: Clock, record: Callable[[AlertsSeen], object]) -> None:
         self._source = source
@@ -29,17 +29,17 @@ class AlertPoller:
         self._beats = Rounds()
 
     async def start(self) -> None:
-        """Make ready to be polled. Raises ProbeError."""
+        """Get ready to be polled. Raises ProbeError."""
 
     async def close(self) -> None:
-        """Give up what `start` took. Idempotent."""
+        """Release what `start` acquired. Idempotent."""
 
     async def _look(self) -> dict[str, Any]:
         """Return the fields of an AlertsSeen, watchdogs among the alerts. Raises NoAnswerError."""
         raise NotImplementedError
 
     async def once(self, planned_s: float) -> None:
-        """Poll the source and record what it said."""
+        """Poll the source and record its answer."""
         from harness.probes.polled import shown
 
         asked_s = self._clock.now_s()

@@ -1,6 +1,6 @@
 """Alerts of an Alertmanager, by its API v2: what is active now, without what is silenced or inhibited.
 
-An Alertmanager evaluates no rules. That somebody does is shown by a watchdog alone, which those who evaluate send again
+An Alertmanager evaluates no rules. Only a watchdog proves that rules are evaluated: the evaluator sends it again
 and again: each time, its `updatedAt` moves on.
 """
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4
 FETCH_S = 5.0
 AGAIN_S = 0.5
-"""How long an artefact that could not be read is not asked for again: every answer of that version would."""
+"""How long an artefact that could not be read is not fetched again: every answer of that version would fetch it."""
 
 
 class DigestError(ProbeError):

@@ -47,9 +47,9 @@ class SqlReader:
                 self._connection.rollback()
         except SQLAlchemyError as error:
             self._drop()
-            # What the driver said, without the statement and the link that SQLAlchemy adds.
-            said = str(getattr(error, "orig", None) or error).strip().splitlines()
-            raise NoAnswerError(f"{type(error).__name__}: {said[0] if said else 'no reason given'}") from None
+            # The driver's message, without the statement and the link that SQLAlchemy adds.
+            response = str(getattr(error, "orig", None) or error).strip().splitlines()
+            raise NoAnswerError(f"{type(error).__name__}: {response[0] if response else 'no reason given'}") from None
         except Exception:  # a driver's own error, perhaps with a broken connection behind it
             self._drop()
             raise
@@ -114,7 +114,7 @@ def _engine(settings: SqlProbe, around: ProbeContext) -> Any:
 
 
 def _url(text: str, around: ProbeContext) -> Any:
-    """Return the URL with its service's address and its secrets. Parts are told apart before secrets go in."""
+    """Return the URL with its service's address and its secrets. The URL is split before secrets are filled in."""
     from sqlalchemy import make_url
 
     url = make_url(reveal(text) if text.startswith("${secret:") else text)

@@ -102,7 +102,7 @@ class Gauges:
 
 
 def number_at(found: Any, path: str, how: str, event_age: Callable[[float], float] | None) -> float:
-    """Return what was found as a number, or as the age that it tells. Raises NoAnswerError."""
+    """Return a value as a number, or a timestamp as an age. Raises NoAnswerError."""
     try:
         value = float(found) if how == "number" else unix_of(found)
     except (ValueError, TypeError, OverflowError):
@@ -113,6 +113,6 @@ def number_at(found: Any, path: str, how: str, event_age: Callable[[float], floa
         return time.time() - value
     if how == "event_age":
         if event_age is None:
-            raise NoAnswerError("the stack tells no event time to take an age by")
+            raise NoAnswerError("the stack has no event clock, so there is no age in event time")
         return event_age(value)
     return value

@@ -23,7 +23,7 @@ LONGEST_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class HttpResponse:
     """One whole answer."""
 
     status: int
@@ -40,10 +40,10 @@ async def get(
     params: Mapping[str, str] | None = None,
 ) -> bytes:
     """Return the body of a 200 answer. Raises NoAnswerError."""
-    said = await ask(session, "GET", url, deadline_s, headers, allow_redirects=True, params=params)
-    if said.status != 200:
-        raise NoAnswerError(f"status {said.status}")
-    return said.body
+    reply = await ask(session, "GET", url, deadline_s, headers, allow_redirects=True, params=params)
+    if reply.status != 200:
+        raise NoAnswerError(f"status {reply.status}")
+    return reply.body
 
 
 async def ask(
@@ -53,11 +53,11 @@ async def ask(
     deadline_s: float,
     headers: Mapping[str, str] | None = None,
     **more: Any,
-) -> Said:
+) -> HttpResponse:
     """Return what is answered to one request, whatever its status. Raises NoAnswerError."""
     try:
         async with asyncio.timeout(deadline_s), session.request(method, url, headers=headers, **more) as response:
-            return Said(response.status, response.headers, await read_body(response))
+            return HttpResponse(response.status, response.headers, await read_body(response))
     except TimeoutError:
         raise NoAnswerError(f"no answer within {deadline_s:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -1,7 +1,7 @@
 """Requests sent open loop: each at its own time, whatever becomes of those before it.
 
 Arrivals never wait for answers, so overload is not hidden; latency counts from the moment at which a request was due.
-What is sent, and what a right answer is, is said by those who build on this.
+Subclasses decide what is sent and which answer is right.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 
 
 class OpenLoop(Generic[Item]):
-    """Sends one workload and tells what became of every request that was due."""
+    """Sends one workload and records the outcome of every request that was due."""
 
     def __init__(self, timeout_s: float, slow_s: float, record: Record, origin_s: float) -> None:
         """`origin_s` is the value of time.monotonic() at which the run's clock stood at 0."""

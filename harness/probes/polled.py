@@ -104,7 +104,7 @@ class Page:
 
 
 class ProbeGroup:
-    """Probes that are asked at one moment, because one answer serves them all."""
+    """Probes that are read at the same moment, because they share one answer."""
 
     def __init__(self, name: str, every_s: float, singles: Sequence[Single]) -> None:
         self.name = name

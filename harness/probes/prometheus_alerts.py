@@ -1,7 +1,7 @@
 """Alerts of a Prometheus server, or of something that speaks its form.
 
-A real server needs nothing declared: its page of rules tells when each group was last evaluated and how often it is,
-and the series `ALERTS` is asked for firings that no poll saw. Where a heartbeat or a history is declared, the source
+A real server needs nothing declared: its page of rules has the last evaluation and the interval of each group,
+and the series `ALERTS` has the firings between two polls. Where a heartbeat or a history is declared, the source
 has counters for that on `/metrics`, and its page of alerts is enough.
 """
 
@@ -48,13 +48,13 @@ class PrometheusAlerts(HttpAlertPoller):
 
     async def _look(self) -> dict[str, Any]:
         if self._has_rules:
-            said = await ask(
+            response = await ask(
                 self._session, "GET", f"{self._url}/api/v1/rules", DEADLINE_S, self._headers, params={"type": "alert"}
             )
-            if said.status == 200:
-                return await self._rules(said.body)
-            if said.status != 404:
-                raise NoAnswerError(f"status {said.status}")
+            if response.status == 200:
+                return await self._rules(response.body)
+            if response.status != 404:
+                raise NoAnswerError(f"status {response.status}")
             self._has_rules = False  # something that speaks of alerts only
         pages = [get(self._session, f"{self._url}/api/v1/alerts", headers=self._headers)]
         if self._counters:
@@ -121,16 +121,16 @@ class PrometheusAlerts(HttpAlertPoller):
         back_s = math.ceil(min(LONGEST_BACK_S, since_s + 2 * interval_s + 5.0))
         asked = ('ALERTS{alertstate="firing"}', "ALERTS_FOR_STATE")
         url = f"{self._url}/api/v1/query"
-        said = await asyncio.gather(
+        response = await asyncio.gather(
             *(
                 ask(self._session, "GET", url, DEADLINE_S, self._headers, params={"query": f"{name}[{back_s}s]"})
                 for name in asked
             )
         )
-        if any(one.status != 200 for one in said):
+        if any(one.status != 200 for one in response):
             self._has_history = False  # rules, but no series to ask: it says no more than it shows
             return {}
-        firing, active = (_matrix(one.body) for one in said)
+        firing, active = (_matrix(one.body) for one in response)
         since = {(_key(labels), at): value for labels, values in active for at, value in values}
         for labels, values in firing:
             for at, _ in values:

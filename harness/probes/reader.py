@@ -68,7 +68,7 @@ class ProbeContext:
 
     @property
     def folder(self) -> Path:
-        """The compose file's folder, from which relative paths are seen."""
+        """The compose file's folder, at which relative paths start."""
         return Path(self.stack.file).parent
 
     async def statuses(self) -> tuple[ServiceStatus, ...]:
@@ -100,7 +100,7 @@ class ProbeContext:
         return {name.lower(): name for name in self.stack.services}.get((host or "").lower())
 
     def age(self, stamp: Any, how: str) -> float:
-        """Return the age in seconds that a stamp tells: by the wall clock, or for `event_age` by the event clock.
+        """Return the age of a timestamp in seconds: by the wall clock, or for `event_age` by the event clock.
 
         Raises NoAnswerError where it is no stamp, or there is no event clock.
         """
@@ -111,7 +111,7 @@ class ProbeContext:
         if how != "event_age":
             return time.time() - unix
         if self.event_age is None:
-            raise NoAnswerError("the stack tells no event time to take an age by")
+            raise NoAnswerError("the stack has no event clock, so there is no age in event time")
         return self.event_age(unix)
 
 

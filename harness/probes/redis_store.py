@@ -54,7 +54,7 @@ def _where(access: RedisAccess, around: ProbeContext) -> tuple[tuple[str, int], 
         named = {"db": access.db, "username": access.username, "password": access.password}
         more = {name: reveal(value) if isinstance(value, str) else value for name, value in named.items()}
         return around.place(access.service), more
-    # Parts are told apart before the secrets go in: a password may hold any sign.
+    # The URL is split before secrets are filled in: a password may contain any character.
     whole = str(access.url)
     text = reveal(whole) if whole.startswith("${secret:") else whole
     try:

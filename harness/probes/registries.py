@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.model.httpprobes import AirflowProbe, MlflowProbe
 from harness.model.secrets import reveal
-from harness.probes.http import Said, access_headers, ask, read_json
+from harness.probes.http import HttpResponse, access_headers, ask, read_json
 from harness.probes.reader import NoAnswerError, ProbeContext
 
 
@@ -33,8 +33,8 @@ class MlflowReader:
     async def _version(self) -> dict[str, Any]:
         name, alias = self._settings.model, self._settings.alias
         if alias is not None:
-            said = await self._get("registered-models/alias", {"name": name, "alias": alias})
-            return _mapping(said, "model_version")
+            response = await self._get("registered-models/alias", {"name": name, "alias": alias})
+            return _mapping(response, "model_version")
         # Newest first; versions are numbers. A quotation mark in a name cannot be escaped, but there are two kinds.
         mark = '"' if "'" in name else "'"
         asked = {"filter": f"name={mark}{name}{mark}", "max_results": "1", "order_by": "version_number DESC"}
@@ -44,7 +44,7 @@ class MlflowReader:
         return _mapping({"model_version": versions[0]}, "model_version")
 
     async def _get(self, path: str, params: dict[str, str]) -> dict[str, Any]:
-        said = await ask(
+        response = await ask(
             self._around.session,
             "GET",
             f"{self._base}/{path}",
@@ -52,7 +52,7 @@ class MlflowReader:
             self._headers,
             params=params,
         )
-        return _answered(said, "message")
+        return _answered(response, "message")
 
     async def close(self) -> None:
         """Nothing of its own is open."""
@@ -83,16 +83,16 @@ class AirflowReader:
 
     async def _latest(self, params: dict[str, str], otherwise: str) -> dict[str, Any]:
         path = f"/api/{self._settings.api}/dags/{self._settings.dag}/dagRuns"
-        said = await self._get(path, params)
-        if said.status == 401 and self._logs_in:
+        response = await self._get(path, params)
+        if response.status == 401 and self._logs_in:
             self._token = None  # it may have run out
-            said = await self._get(path, params)
-        runs = _answered(said, "detail").get("dag_runs") or []
+            response = await self._get(path, params)
+        runs = _answered(response, "detail").get("dag_runs") or []
         if not runs:
             raise NoAnswerError(otherwise)
         return _mapping({"run": runs[0]}, "run")
 
-    async def _get(self, path: str, params: dict[str, str]) -> Said:
+    async def _get(self, path: str, params: dict[str, str]) -> HttpResponse:
         headers = self._headers
         if self._logs_in:
             headers = {**headers, "Authorization": f"Bearer {await self._login()}"}
@@ -105,8 +105,8 @@ class AirflowReader:
             if self._token is None:
                 body = {"username": reveal(settings.username or ""), "password": reveal(settings.password or "")}
                 url, limit_s = f"{self._root}/auth/token", self._around.deadline_s
-                said = await ask(self._around.session, "POST", url, limit_s, json=body)
-                token = _answered(said, "detail").get("access_token")
+                response = await ask(self._around.session, "POST", url, limit_s, json=body)
+                token = _answered(response, "detail").get("access_token")
                 if not isinstance(token, str):
                     raise NoAnswerError("Airflow's answer to the login holds no token")
                 self._token = token
@@ -116,15 +116,15 @@ class AirflowReader:
         """Nothing of its own is open."""
 
 
-def _answered(said: Said, why: str) -> dict[str, Any]:
+def _answered(response: HttpResponse, why: str) -> dict[str, Any]:
     """Return a mapping that was answered with a good status; `why` is where an error's text stands."""
     try:
-        data = read_json(said.body)
+        data = read_json(response.body)
     except ValueError:
         data = None
-    if not 200 <= said.status <= 299:
+    if not 200 <= response.status <= 299:
         text = data.get(why) if isinstance(data, dict) else None
-        raise NoAnswerError(f"status {said.status}" + (f": {str(text)[:200]}" if text else ""))
+        raise NoAnswerError(f"status {response.status}" + (f": {str(text)[:200]}" if text else ""))
     if not isinstance(data, dict):
         raise NoAnswerError("the answer is no mapping in JSON")
     return data

@@ -132,9 +132,9 @@ def _line(path: Path, number: int, text: str) -> Line:
         message = str(first["msg"]).removeprefix("Value error, ")
         raise ProbeError(message[:1].lower() + message[1:], file=str(path), line=number, field=field) from None
     except (ValueError, RecursionError) as error:
-        said = str(error) or "nested too deeply"
+        response = str(error) or "nested too deeply"
         remedy = "each line is one request in JSON"
-        raise ProbeError(f"not a line of JSON: {said}", file=str(path), line=number, remedy=remedy) from None
+        raise ProbeError(f"not a line of JSON: {response}", file=str(path), line=number, remedy=remedy) from None
 
 
 def _no_number(text: str) -> float:

@@ -31,7 +31,7 @@ class ContainerReader:
             return 0.0
         if self._settings.read == "up":
             return 1.0
-        # A backend tells no health of what declares no check of it.
+        # A backend reports no health for a service without a health check.
         if seen.health is None:
             raise NoAnswerError(f"nothing checks the health of {self._settings.service!r} while it runs")
         return 1.0 if seen.health == "healthy" else 0.0

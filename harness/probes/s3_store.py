@@ -53,10 +53,10 @@ class S3Reader:
                 self._made = _client(self._url, *self._keys, self._settings.region, self._around.deadline_s)
             return self._value()
         except ClientError as error:
-            said = error.response.get("Error", {})
-            if said.get("Code") in ("NoSuchKey", "404", "NotFound"):
+            reply = error.response.get("Error", {})
+            if reply.get("Code") in ("NoSuchKey", "404", "NotFound"):
                 raise NoAnswerError(f"there is no object {self._settings.key!r}") from None
-            raise NoAnswerError(f"{said.get('Code')}: {said.get('Message') or error}") from None
+            raise NoAnswerError(f"{reply.get('Code')}: {reply.get('Message') or error}") from None
         except (BotoCoreError, HTTPError, OSError) as error:
             raise NoAnswerError(f"{type(error).__name__}: {error}") from None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.model.httpprobes import HttpProbe, PromqlProbe
 from harness.probes.gauges import AGGREGATES, number_at
-from harness.probes.http import Said, access_headers, ask, at_path, get, read_json, request_body
+from harness.probes.http import HttpResponse, access_headers, ask, at_path, get, read_json, request_body
 from harness.probes.reader import NoAnswerError, ProbeContext
 
 
@@ -27,7 +27,7 @@ class HttpReader:
         settings = self._settings
         began_s = time.monotonic()
         try:
-            said = await ask(
+            response = await ask(
                 self._around.session,
                 settings.method,
                 self._url,
@@ -38,8 +38,8 @@ class HttpReader:
             )
             took_s = time.monotonic() - began_s
             if settings.read == "status":
-                return float(said.status)
-            why = self._unexpected(said)
+                return float(response.status)
+            why = self._unexpected(response)
             if why is not None:
                 raise NoAnswerError(why)
         except NoAnswerError:
@@ -48,23 +48,25 @@ class HttpReader:
             raise
         if settings.read == "up":
             return 1.0
-        return took_s if settings.read == "latency" else self._number(said)
+        return took_s if settings.read == "latency" else self._number(response)
 
-    def _unexpected(self, said: Said) -> str | None:
+    def _unexpected(self, response: HttpResponse) -> str | None:
         expect = self._settings.expect
         if expect is None:
-            return None if 200 <= said.status <= 299 else f"status {said.status}"
-        if not expect.takes(said.status):
-            return f"status {said.status}"
-        why = expect.header_differs(said.headers)
+            return None if 200 <= response.status <= 299 else f"status {response.status}"
+        if not expect.takes(response.status):
+            return f"status {response.status}"
+        why = expect.header_differs(response.headers)
         if why is None and expect.values:
-            why = expect.differs(_json(said.body))
+            why = expect.differs(_json(response.body))
         return why
 
-    def _number(self, said: Said) -> float:
+    def _number(self, response: HttpResponse) -> float:
         settings = self._settings
         assert settings.path is not None
-        return number_at(at_path(_json(said.body), settings.path), settings.path, settings.as_, self._around.event_age)
+        return number_at(
+            at_path(_json(response.body), settings.path), settings.path, settings.as_, self._around.event_age
+        )
 
     async def close(self) -> None:
         """Nothing of its own is open."""

@@ -1,8 +1,8 @@
 """Alerts that come by themselves: an address on which Alertmanager's and Grafana's webhooks are taken.
 
 Alertmanager and Grafana's alerting send the same form, a list of alerts that fire or are resolved; Grafana's older
-form tells of one rule. What fires is known from what came: an alert fires until it is told to be resolved. That
-notifications arrive at all is shown by a watchdog alone.
+format has one rule. What fires is known from what came: an alert fires until it is reported as resolved. That
+notifications arrive at all is proven by a watchdog alone.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class WebhookAlerts(AlertPoller):
         if not firing:
             self._firing.pop(alert.key, None)
             return
-        # One that is told again with another beginning was resolved meanwhile, and nobody said so.
+        # An alert that is reported again with another start was resolved meanwhile, without a notification.
         if before is None or _again(before, alert):
             self._fired[alert.key] = (alert, self._fired.get(alert.key, (alert, 0))[1] + 1)
             self._firing[alert.key] = alert
@@ -107,20 +107,20 @@ def _again(before: Alert, now: Alert) -> bool:
     return now.started_s - before.started_s > 1.0
 
 
-def _changes(said: Any) -> Iterator[tuple[Mapping[str, Any], Any, bool]]:
+def _changes(response: Any) -> Iterator[tuple[Mapping[str, Any], Any, bool]]:
     """Yield labels, beginning and whether it fires, of each alert in a notification. Raises ValueError and others."""
-    if "alerts" in said:
-        if not isinstance(said["alerts"], list):
+    if "alerts" in response:
+        if not isinstance(response["alerts"], list):
             raise TypeError("a list of alerts is needed")
-        for alert in said["alerts"]:
+        for alert in response["alerts"]:
             status = alert["status"]
             if status not in ("firing", "resolved"):
                 raise ValueError(f"an alert that is neither firing nor resolved, but {status!r}")
             yield alert["labels"], alert.get("startsAt"), status == "firing"
         return
-    state = str(said["state"])
+    state = str(response["state"])
     if state == "pending":
         return
     if state not in _OLD_STATES:
         raise ValueError(f"the state {state!r} is none of Grafana's")
-    yield {**(said.get("tags") or {}), "alertname": said["ruleName"]}, None, _OLD_STATES[state]
+    yield {**(response.get("tags") or {}), "alertname": response["ruleName"]}, None, _OLD_STATES[state]

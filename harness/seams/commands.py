@@ -39,9 +39,9 @@ class Done:
 
     @property
     def complaint(self) -> str:
-        """The last line of what it said against it, or of its output."""
-        said = next((line for line in reversed(self.errors) if line.strip()), "") or self.last_line
-        return said.strip()[:300] or "it said nothing"
+        """The last line of its errors, or else of its output."""
+        reply = next((line for line in reversed(self.errors) if line.strip()), "") or self.last_line
+        return reply.strip()[:300] or "it printed nothing"
 
 
 def addressed(argv: Sequence[str], backend: Backend, services: Mapping[str, object]) -> list[str]:

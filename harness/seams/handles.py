@@ -1,7 +1,7 @@
 """The handles of one run, made on demand and closed together.
 
-What a handle needs beyond the core (a Redis client, an S3 client) is imported when it is first asked for, and a missing
-package is said by name.
+What a handle needs beyond the core (a Redis client, an S3 client) is imported at first use, and a missing
+package is named in the error.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class Seams:
     def now_event(self) -> float:
         """Return the event time now. Raises FaultError where the stack has no event clock."""
         if self.clock is None:
-            raise FaultError("the stack tells no event time", remedy="give x-harness.event_clock in its description")
+            raise FaultError("the stack has no event clock", remedy="give x-harness.event_clock in its description")
         return self.clock.event_at(time.time())
 
     def _address(self, service: str) -> str:

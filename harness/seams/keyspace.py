@@ -102,7 +102,7 @@ class Keyspace:
             await self._client.config_set(NOTIFY, flags)
 
     def rewriter(self, decide: Decide, applied: Applied) -> Rewriter:
-        """Return a rewriter that changes each row for which `decide` gives a change, and tells which it really
+        """Return a rewriter that changes each row for which `decide` gives a change, and reports which it really
         changed."""
         return Rewriter(self, self._client, decide, applied)
 

@@ -66,7 +66,7 @@ class Objects:
         except (BotoCoreError, ClientError, HTTPError, OSError) as error:
             code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
             kind = NoObjectError if code in ("NoSuchKey", "404") else FaultError
-            raise kind(f"the object store did not do as asked: {error}") from error
+            raise kind(f"the object store refused: {error}") from error
 
 
 def _client(url: str, access_key: str, secret_key: str) -> Any:

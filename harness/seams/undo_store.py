@@ -23,7 +23,7 @@ class UndoStore:
         self.folder = folder.absolute()
 
     def keep_object(self, key: str, original: bytes, changed_digest: str) -> None:
-        """Keep what an object was; `changed_digest` tells later whether it still is as it was changed."""
+        """Keep what an object was; by `changed_digest` revert knows whether it still is as it was changed."""
         self.folder.mkdir(parents=True, exist_ok=True)
         name = hashlib.sha256(key.encode()).hexdigest()[:40]
         _write(self.folder / f"{name}.original", original)
@@ -32,8 +32,8 @@ class UndoStore:
     def objects(self) -> Iterator[tuple[str, bytes, str]]:
         """Yield each kept object: its key, what it was, and the digest of what it was changed to."""
         for file in sorted(self.folder.glob("*.json")):
-            said = json.loads(file.read_text(encoding="utf-8"))
-            yield str(said["key"]), file.with_suffix(".original").read_bytes(), str(said["changed"])
+            reply = json.loads(file.read_text(encoding="utf-8"))
+            yield str(reply["key"]), file.with_suffix(".original").read_bytes(), str(reply["changed"])
 
     def keep_lines(self, lines: list[dict[str, Any]]) -> None:
         """Keep changes of rows."""

@@ -74,7 +74,7 @@ async def test_how_commands_end_is_what_was_measured(
     assert (await fault(tmp_path, **{**FLAG, "confirm": ends}).absent()).landed is gone
     by_absent = await fault(tmp_path, **FLAG, absent=ends).absent()
     assert by_absent.landed is (None if gone is None else not gone)
-    assert by_absent.evidence == {"said": "done", "exit_code": code}
+    assert by_absent.evidence == {"output": "done", "exit_code": code}
 
 
 async def test_services_have_addresses_and_secrets_stay_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,8 +218,8 @@ class ComposeBackend:
         """Return every service's state, in the order of the description."""
         self._running()
         seen = {one.service: one for one in await self._seen()}
-        told = await asyncio.gather(*(self._inspected(seen[n]) for n in self._description.services if n in seen))
-        return tuple(self._status(one, about) for one, about in told)
+        reply = await asyncio.gather(*(self._inspected(seen[n]) for n in self._description.services if n in seen))
+        return tuple(self._status(one, about) for one, about in reply)
 
     async def _inspected(self, seen: ContainerSnapshot) -> tuple[ContainerSnapshot, dict[str, Any]]:
         engine = await self._connected()
@@ -324,5 +324,5 @@ class ComposeBackend:
         self._log.add(event)
 
     def _on_lost(self, why: str) -> None:
-        """The engine went away in mid-run: whoever follows the events is told by an error, not by their end."""
+        """The engine went away in mid-run: following the events raises an error instead of ending."""
         self._log.fail(BackendError(why, remedy="look at the engine's log; the run says nothing about the stack"))

@@ -81,7 +81,7 @@ def exists(pid: int, path: str, name: str) -> Answer:
 
 
 def try_write(pid: int, path: str, name: str, size: int) -> Answer:
-    """Write a small file and remove it; `refused` names what the kernel said against it."""
+    """Write a small file and remove it; `refused` is the error of the kernel."""
     _inside(pid, path)
     target = Path(path, name)
     written = 0
@@ -122,7 +122,7 @@ def digest(pid: int, path: str) -> Answer:
 
 
 def empty(path: str) -> Answer:
-    """Remove all that is in a volume's directory. It is never told any other directory."""
+    """Remove everything in a volume's directory; it is never called for any other."""
     folder = _volume(path)
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():

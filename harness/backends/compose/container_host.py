@@ -186,6 +186,6 @@ def _read(task: str, out: bytes, err: bytes) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(out)
     except ValueError:
-        said = err.decode("utf-8", "replace").strip().splitlines()
-        raise FaultError(f"the task {task!r} gave no answer: {said[-1] if said else 'it said nothing'}") from None
+        reply = err.decode("utf-8", "replace").strip().splitlines()
+        raise FaultError(f"the task {task!r} gave no answer: {reply[-1] if reply else 'it reply nothing'}") from None
     return found

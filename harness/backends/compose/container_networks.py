@@ -1,6 +1,6 @@
-"""A container's networks: told so that it can be connected again exactly as it was.
+"""A container's networks, in a form from which it can be connected again exactly as it was.
 
-The engine adds the container's short id to its aliases by itself, and tells an address that was asked for
+The engine adds the container's short id to its aliases by itself, and reports an address that was requested
 (`IPAMConfig`) apart from one that it chose.
 """
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 SHORT = 12
 
 
-def networks_of(told: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the networks that `inspect` tells of: id, addresses now, and the endpoint to connect with."""
+def networks_of(reply: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the networks in the output of `inspect`: id, addresses now, and the endpoint to connect with."""
     found = {}
-    for name, endpoint in told["NetworkSettings"]["Networks"].items():
+    for name, endpoint in reply["NetworkSettings"]["Networks"].items():
         addresses = [a for a in (endpoint.get("IPAddress"), endpoint.get("GlobalIPv6Address")) if a]
         found[name] = {
             "id": endpoint.get("NetworkID", ""),
             "addresses": addresses,
-            "endpoint": endpoint_of(endpoint, told["Id"]),
+            "endpoint": endpoint_of(endpoint, reply["Id"]),
         }
     return found
 
 
 def endpoint_of(endpoint: Mapping[str, Any], container: str) -> dict[str, Any]:
-    """Return the part of an endpoint that was asked for, in the engine's own words."""
+    """Return the requested part of an endpoint, in the engine's own words."""
     aliases = [alias for alias in endpoint.get("Aliases") or () if alias != container[:SHORT]]
     return {
         "IPAMConfig": endpoint.get("IPAMConfig"),

@@ -77,7 +77,7 @@ def _tables(program: str, *words: str) -> str:
 
 
 def knock(pid: int, addresses: list[str]) -> Answer:
-    """Send a few datagrams to a port of each address where nobody listens; tell which machines said so."""
+    """Send a few datagrams to a port of each address where nobody listens; return which machines answered that."""
     enter(pid, "net")
     answers = {}
     for address in addresses:

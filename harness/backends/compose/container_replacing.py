@@ -1,7 +1,7 @@
 """A container that stands in for another: the same but for one change, while the original is kept, stopped.
 
 The original is renamed and put back on revert, its own layer untouched, so that nothing of it has to be made anew.
-Labels are copied, so that `down` finds both; a label of ours tells which container is stood in for. Each step of the
+Labels are copied, so that `down` finds both; a label of ours names the container that is replaced. Each step of the
 way back can be done again, also by another process.
 """
 
@@ -34,41 +34,41 @@ class Replacing:
         self._api: Any = client.api
         self._labels = dict(labels)
 
-    def plan(self, service: str, told: Mapping[str, Any], change: Replacement) -> dict[str, Any]:
+    def plan(self, service: str, reply: Mapping[str, Any], change: Replacement) -> dict[str, Any]:
         """Return, as data, what `put_back` needs. Raises FaultError where the change cannot be made."""
-        image = self._check(told, change)
+        image = self._check(reply, change)
         return {
             "service": service,
-            "container": told["Id"],
-            "name": told["Name"].lstrip("/"),
-            "running": told["State"]["Running"],
-            "paused": told["State"]["Paused"],
-            "restart": told["HostConfig"]["RestartPolicy"],
+            "container": reply["Id"],
+            "name": reply["Name"].lstrip("/"),
+            "running": reply["State"]["Running"],
+            "paused": reply["State"]["Paused"],
+            "restart": reply["HostConfig"]["RestartPolicy"],
             "image": image,
         }
 
-    def _check(self, told: Mapping[str, Any], change: Replacement) -> str:
+    def _check(self, reply: Mapping[str, Any], change: Replacement) -> str:
         """See to it that the change can be made; return the id of the image that will be used."""
         import docker.errors
 
-        if told["HostConfig"].get("AutoRemove"):
-            message = f"{told['Name'].lstrip('/')} is removed by its engine when it stops, and could not be put back"
+        if reply["HostConfig"].get("AutoRemove"):
+            message = f"{reply['Name'].lstrip('/')} is removed by its engine when it stops, and could not be put back"
             raise FaultError(message, remedy="start it without --rm")
-        image = str(told["Image"])
+        image = str(reply["Image"])
         if change.image is not None:
             try:
                 image = str(self._api.inspect_image(change.image)["Id"])
             except docker.errors.ImageNotFound:
                 remedy = f"pull or build it before the run: docker pull {change.image}"
                 raise FaultError(f"the engine has no image {change.image!r}", remedy=remedy) from None
-        targets = {mount["Destination"] for mount in told["Mounts"]}
+        targets = {mount["Destination"] for mount in reply["Mounts"]}
         for path in change.files:
             over = next((str(p) for p in PurePosixPath(path).parents if str(p) in targets), None)
             if over is not None:
                 message = f"{path} lies in what is mounted at {over}, which is not the container's own"
                 raise FaultError(message, remedy="mount the file by itself, or change what is in the image")
         for target in change.read_only:
-            if target not in targets | set(told["HostConfig"].get("Tmpfs") or {}):
+            if target not in targets | set(reply["HostConfig"].get("Tmpfs") or {}):
                 raise FaultError(f"nothing is mounted at {target}", remedy=f"mounts: {', '.join(sorted(targets))}")
         return image
 
@@ -76,17 +76,17 @@ class Replacing:
         """Stop, keep, create and start. Raises FaultError; what was done until then is for `put_back`."""
         api = self._api
         original, name = undo["container"], undo["name"]
-        told = api.inspect_container(original)
-        if told["State"]["Paused"]:
+        reply = api.inspect_container(original)
+        if reply["State"]["Paused"]:
             api.unpause(original)
         # Kept containers must not come back by themselves, not even when the engine is started anew.
         if undo["restart"]["Name"] not in ("", "no"):  # the two say the same, and the first could not be set again
             api.update_container(original, restart_policy={"Name": "no", "MaximumRetryCount": 0})
         api.stop(original, timeout=GRACE_S)
-        if not told["Name"].endswith(KEPT_SUFFIX):
+        if not reply["Name"].endswith(KEPT_SUFFIX):
             api.rename(original, name + KEPT_SUFFIX)
-        made = api.create_container_from_config(self._config(told, undo, change), name=name)["Id"]
-        others = list(told["NetworkSettings"]["Networks"].items())[1:]
+        made = api.create_container_from_config(self._config(reply, undo, change), name=name)["Id"]
+        others = list(reply["NetworkSettings"]["Networks"].items())[1:]
         for network, endpoint in others:
             connect(self._client, made, network, endpoint_of(endpoint, original))
         for path, content in change.files.items():
@@ -96,29 +96,29 @@ class Replacing:
         if undo["paused"]:
             api.pause(made)
 
-    def _config(self, told: Mapping[str, Any], undo: Mapping[str, Any], change: Replacement) -> dict[str, Any]:
-        config = dict(told["Config"])
-        if config.get("Hostname") == told["Id"][:SHORT]:
+    def _config(self, reply: Mapping[str, Any], undo: Mapping[str, Any], change: Replacement) -> dict[str, Any]:
+        config = dict(reply["Config"])
+        if config.get("Hostname") == reply["Id"][:SHORT]:
             config["Hostname"] = ""  # the engine's own choice, as it will choose again
         if change.image is not None:
-            config |= self._of_image(told, config, change.image)
+            config |= self._of_image(reply, config, change.image)
         environment = dict(part.partition("=")[::2] for part in config.get("Env") or ())
         environment = {k: v for k, v in environment.items() if k not in change.unset_environment}
         environment |= change.set_environment
         config["Env"] = [f"{name}={value}" for name, value in environment.items()]
         # Compose notes each mount here too, where the engine takes it for a volume without a name.
         config["Volumes"] = {path: {} for path in config.get("Volumes") or () if path not in change.files}
-        config["Labels"] = {**(config.get("Labels") or {}), **self._labels, STANDS_FOR: told["Id"]}
-        host = dict(told["HostConfig"]) | {"RestartPolicy": undo["restart"]}
-        host |= _mounts(told, change)
-        host["PortBindings"] = _ports(told)
-        networks = list(told["NetworkSettings"]["Networks"].items())[:1]
-        endpoints = {name: endpoint_of(endpoint, told["Id"]) for name, endpoint in networks}
+        config["Labels"] = {**(config.get("Labels") or {}), **self._labels, STANDS_FOR: reply["Id"]}
+        host = dict(reply["HostConfig"]) | {"RestartPolicy": undo["restart"]}
+        host |= _mounts(reply, change)
+        host["PortBindings"] = _ports(reply)
+        networks = list(reply["NetworkSettings"]["Networks"].items())[:1]
+        endpoints = {name: endpoint_of(endpoint, reply["Id"]) for name, endpoint in networks}
         return config | {"HostConfig": host, "NetworkingConfig": {"EndpointsConfig": endpoints}}
 
-    def _of_image(self, told: Mapping[str, Any], config: Mapping[str, Any], image: str) -> dict[str, Any]:
+    def _of_image(self, reply: Mapping[str, Any], config: Mapping[str, Any], image: str) -> dict[str, Any]:
         """Take from the new image whatever the container had from the old one."""
-        before = self._api.inspect_image(told["Image"])["Config"] or {}
+        before = self._api.inspect_image(reply["Image"])["Config"] or {}
         after = self._api.inspect_image(image)["Config"] or {}
         found: dict[str, Any] = {"Image": image}
         for field in ("Cmd", "Entrypoint", "WorkingDir", "User", "Healthcheck", "StopSignal"):
@@ -167,10 +167,10 @@ class Replacing:
         import docker.errors
 
         try:
-            told = self._api.inspect_container(undo["container"])
+            reply = self._api.inspect_container(undo["container"])
         except docker.errors.NotFound:
             return True
-        return told["Name"].lstrip("/") != undo["name"] or bool(self._standing_in(undo))
+        return reply["Name"].lstrip("/") != undo["name"] or bool(self._standing_in(undo))
 
     def put_back(self, undo: Mapping[str, Any]) -> None:
         """Put the original back as it was. Raises FaultError where it is gone."""
@@ -183,29 +183,29 @@ class Replacing:
                 # Volumes without a name that were made for it go with it; those of the original are named there.
                 api.remove_container(other, v=True, force=True)
         try:
-            told = api.inspect_container(undo["container"])
+            reply = api.inspect_container(undo["container"])
         except docker.errors.NotFound:
             message = f"the container {undo['name']!r} that was kept is gone"
             raise FaultError(message, remedy="start the stack anew") from None
-        if told["Name"].lstrip("/") != undo["name"]:
+        if reply["Name"].lstrip("/") != undo["name"]:
             api.rename(undo["container"], undo["name"])
-        if told["HostConfig"]["RestartPolicy"] != undo["restart"]:
+        if reply["HostConfig"]["RestartPolicy"] != undo["restart"]:
             api.update_container(undo["container"], restart_policy=undo["restart"])
-        if undo["running"] and not told["State"]["Running"]:
+        if undo["running"] and not reply["State"]["Running"]:
             api.start(undo["container"])
-        if undo["paused"] and not told["State"]["Paused"]:
+        if undo["paused"] and not reply["State"]["Paused"]:
             api.pause(undo["container"])
 
 
-def _mounts(told: Mapping[str, Any], change: Replacement) -> dict[str, Any]:
+def _mounts(reply: Mapping[str, Any], change: Replacement) -> dict[str, Any]:
     """Return the mounts of the new container; anonymous volumes are named, so that it gets the same ones."""
-    host = told["HostConfig"]
+    host = reply["HostConfig"]
     binds = [bind for bind in host.get("Binds") or () if _target(bind) not in change.files]
     mounts = [dict(mount) for mount in host.get("Mounts") or () if mount["Target"] not in change.files]
     named = {_target(bind) for bind in binds} | {mount["Target"] for mount in mounts}
     binds += [
         f"{mount['Name']}:{mount['Destination']}:{'rw' if mount['RW'] else 'ro'}"
-        for mount in told["Mounts"]
+        for mount in reply["Mounts"]
         if mount["Type"] == "volume" and mount["Destination"] not in named | set(change.files)
     ]
     tmpfs = dict(host.get("Tmpfs") or {})
@@ -227,8 +227,8 @@ def _read_only(bind: str) -> str:
     return ":".join((source, target, ",".join(["ro", *kept])))
 
 
-def _ports(told: Mapping[str, Any]) -> dict[str, Any]:
+def _ports(reply: Mapping[str, Any]) -> dict[str, Any]:
     """Return the published ports as they are now: one that the engine chose stays the same."""
-    now = told["NetworkSettings"].get("Ports") or {}
-    asked = told["HostConfig"].get("PortBindings") or {}
+    now = reply["NetworkSettings"].get("Ports") or {}
+    asked = reply["HostConfig"].get("PortBindings") or {}
     return {port: [dict(b) for b in now.get(port) or bindings or ()] for port, bindings in asked.items()}

@@ -1,4 +1,4 @@
-"""The containers of one compose project, for faults: found by their labels, started, stopped and asked.
+"""The containers of one compose project, for faults: found by their labels, started, stopped and inspected.
 
 What the engine itself can do is here; what only root on its machine can do is in `container_host`, networks and
 replacement in their own modules.
@@ -57,7 +57,7 @@ class EngineContainers:
         self.on_own(service, on)
 
     async def inspect(self, service: str) -> dict[str, Any]:
-        """Return all that the engine tells of a service's container. Raises FaultError where it has none."""
+        """Return the engine's `inspect` of a service's container. Raises FaultError where it has none."""
         return await engine_call(f"looking for the container of {service!r}", self._inspect, service)
 
     def _inspect(self, service: str) -> dict[str, Any]:
@@ -82,21 +82,21 @@ class EngineContainers:
 
     async def state(self, service: str) -> ContainerState:
         """Ask the engine for a service's container."""
-        told = await self.inspect(service)
-        state = told["State"]
+        reply = await self.inspect(service)
+        state = reply["State"]
         return ContainerState(
             service=service,
-            container=told["Id"],
-            name=told["Name"].lstrip("/"),
-            image=told["Image"],
+            container=reply["Id"],
+            name=reply["Name"].lstrip("/"),
+            image=reply["Image"],
             status=state["Status"],
             pid=state["Pid"] if state["Running"] and not state["Restarting"] else 0,
             exit_code=state["ExitCode"],
             oom_killed=state["OOMKilled"],
-            restarts=told["RestartCount"],
+            restarts=reply["RestartCount"],
             started_at=state["StartedAt"],
             finished_at=state["FinishedAt"],
-            restart_policy=told["HostConfig"]["RestartPolicy"]["Name"] or "no",
+            restart_policy=reply["HostConfig"]["RestartPolicy"]["Name"] or "no",
         )
 
     async def crash(self, service: str, signal: int) -> None:
@@ -113,8 +113,8 @@ class EngineContainers:
         name = Signals(signal).name.removeprefix("SIG")
         survived = name in HARMLESS
         if name in PERHAPS:
-            told = await self.host.ask("process", state.pid, state.container, names=[])
-            survived = signal in told["catches"]
+            reply = await self.host.ask("process", state.pid, state.container, names=[])
+            survived = signal in reply["catches"]
         if not survived:
             self.on_end([state.service])
 
@@ -142,25 +142,25 @@ class EngineContainers:
     async def kill(self, service: str, signal: int) -> None:
         """Have the engine signal the main process."""
         await self._announce(await self.running(service), signal)
-        await self._change(service, f"signalling {service!r}", lambda told: self._client.api.kill(told["Id"], signal))
+        await self._change(service, f"signalling {service!r}", lambda reply: self._client.api.kill(reply["Id"], signal))
 
     async def stop(self, service: str, grace_s: float) -> None:
         """Have the engine stop it."""
         self.on_end([service])
         grace = round(grace_s)
-        await self._change(service, f"stopping {service!r}", lambda told: self._client.api.stop(told["Id"], grace))
+        await self._change(service, f"stopping {service!r}", lambda reply: self._client.api.stop(reply["Id"], grace))
 
     async def start(self, service: str) -> None:
         """Start it where it does not run."""
         if (await self.state(service)).status == "restarting":
             self.on_end([service])
 
-        def start(told: dict[str, Any]) -> None:
-            state = told["State"]
+        def start(reply: dict[str, Any]) -> None:
+            state = reply["State"]
             if state["Restarting"]:  # it waits for the engine's back-off, which a stop ends
-                self._client.api.stop(told["Id"], 0)
+                self._client.api.stop(reply["Id"], 0)
             if state["Restarting"] or not state["Running"]:
-                self._client.api.start(told["Id"])
+                self._client.api.start(reply["Id"])
 
         await self._change(service, f"starting {service!r}", start)
 
@@ -168,14 +168,14 @@ class EngineContainers:
         """Freeze all its processes."""
         api = self._client.api
         await self._change(
-            service, f"pausing {service!r}", lambda told: None if told["State"]["Paused"] else api.pause(told["Id"])
+            service, f"pausing {service!r}", lambda reply: None if reply["State"]["Paused"] else api.pause(reply["Id"])
         )
 
     async def unpause(self, service: str) -> None:
         """Let them go on."""
         api = self._client.api
         doing = f"letting {service!r} go on"
-        await self._change(service, doing, lambda told: api.unpause(told["Id"]) if told["State"]["Paused"] else None)
+        await self._change(service, doing, lambda reply: api.unpause(reply["Id"]) if reply["State"]["Paused"] else None)
 
     async def ask(self, service: str, task: str, **arguments: Any) -> dict[str, Any]:
         """Have a task done by the kernel of the engine's machine."""
@@ -212,12 +212,12 @@ class EngineContainers:
 
     async def mounts(self, service: str) -> tuple[Mount, ...]:
         """Return what is declared to be mounted."""
-        told = await self.inspect(service)
+        reply = await self.inspect(service)
         found = [
             Mount(m["Type"], m.get("Name") or m.get("Source", ""), m["Destination"], not m.get("RW", True))
-            for m in told["Mounts"]
+            for m in reply["Mounts"]
         ]
-        for target, options in (told["HostConfig"].get("Tmpfs") or {}).items():
+        for target, options in (reply["HostConfig"].get("Tmpfs") or {}).items():
             found.append(Mount("tmpfs", "", target, "ro" in options.split(",")))
         return tuple({mount.target: mount for mount in found}.values())
 
@@ -228,26 +228,26 @@ class EngineContainers:
     async def disconnect(self, service: str, network: str) -> None:
         """Take it off a network."""
 
-        def off(told: dict[str, Any]) -> None:
-            found = networks_of(told).get(network)
+        def off(reply: dict[str, Any]) -> None:
+            found = networks_of(reply).get(network)
             if found is not None:
-                disconnect(self._client, told["Id"], found["id"] or network)
+                disconnect(self._client, reply["Id"], found["id"] or network)
 
         await self._change(service, f"taking {service!r} off the network {network!r}", off)
 
     async def connect(self, service: str, network: str, endpoint: Mapping[str, Any]) -> None:
         """Put it on a network as it was."""
 
-        def on(told: dict[str, Any]) -> None:
-            if network not in told["NetworkSettings"]["Networks"]:
-                connect(self._client, told["Id"], network, endpoint)
+        def on(reply: dict[str, Any]) -> None:
+            if network not in reply["NetworkSettings"]["Networks"]:
+                connect(self._client, reply["Id"], network, endpoint)
 
         await self._change(service, f"putting {service!r} on the network {network!r}", on)
 
     async def plan_replacement(self, service: str, change: Replacement) -> dict[str, Any]:
         """Return what `put_back` needs."""
-        told = await self.inspect(service)
-        return await engine_call(f"planning for {service!r}", self._replacing.plan, service, told, change)
+        reply = await self.inspect(service)
+        return await engine_call(f"planning for {service!r}", self._replacing.plan, service, reply, change)
 
     async def replace(self, service: str, change: Replacement, undo: Mapping[str, Any]) -> None:
         """Stop and keep the container, and start one in its place that differs by the change."""

@@ -1,6 +1,6 @@
 """One Docker engine: where it is, its client, the compose command for it, and how its containers can be reached.
 
-`DOCKER_HOST` and contexts are honoured as the docker command does. What is missing is said with what to do about it.
+`DOCKER_HOST` and contexts are honoured as the docker command does. Errors name what is missing and the remedy.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Engine:
     def run_compose(
         self, project: str, file: str, words: Sequence[str], within_s: float, folder: str
     ) -> subprocess.Popen[str]:
-        """Start a compose command on a file whose relative paths are seen from a folder. Its output is one text."""
+        """Start a compose command on a file whose relative paths start at a folder. Its output is one text."""
         argv = [*self.compose, "-p", project, "-f", file, "--project-directory", folder, *words]
         limit = str(int(within_s) + 10)
         quiet = {"COMPOSE_PROGRESS": "plain", "DOCKER_CLI_HINTS": "false", "COMPOSE_HTTP_TIMEOUT": limit}
@@ -73,10 +73,10 @@ def client() -> docker.DockerClient:
 
 def connect() -> Engine:
     """Connect to that engine, and find the compose command for it. Blocks. Raises BackendError."""
-    client, base_url, tls, about, told = _connected()
+    client, base_url, tls, about, info = _connected()
     try:
         compose = _compose_command()
-        direct = _reached_directly(urlsplit(base_url).scheme in _NEAR, told)
+        direct = _reached_directly(urlsplit(base_url).scheme in _NEAR, info)
     except BackendError:
         client.close()
         raise
@@ -108,7 +108,7 @@ def _connected() -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[st
             base_url=base_url, tls=tls, timeout=int(CALL_S), max_pool_size=_SMALL_POOL, use_ssh_client=over_ssh
         )
         about = client.version()
-        told = client.info()
+        info = client.info()
     except (docker.errors.DockerException, OSError, ValueError) as error:
         raise _unreachable(base_url, error) from error
     api = tuple(int(part) for part in str(about["ApiVersion"]).split("."))
@@ -116,7 +116,7 @@ def _connected() -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[st
         client.close()
         message = f"the Docker engine {about['Version']} speaks API {about['ApiVersion']}, which is too old"
         raise BackendError(message, remedy="update it to 19.03 (API 1.40) or later")
-    return client, base_url, tls, about, told
+    return client, base_url, tls, about, info
 
 
 def _where() -> tuple[str, Any]:
@@ -139,14 +139,14 @@ def _where() -> tuple[str, Any]:
     return str(context.Host or "unix:///var/run/docker.sock"), tls if isinstance(tls, TLSConfig) else False
 
 
-def _reached_directly(near: bool, told: dict[str, Any]) -> bool:
+def _reached_directly(near: bool, info: dict[str, Any]) -> bool:
     asked = os.environ.get(REACH)
     if asked in ("direct", "published"):
         return asked == "direct"
     if asked:
         raise BackendError(f"{REACH} is {asked!r}", remedy="direct and published are right")
-    virtual = "Docker Desktop" in str(told.get("OperatingSystem")) or any(
-        "rootless" in option for option in told.get("SecurityOptions") or []
+    virtual = "Docker Desktop" in str(info.get("OperatingSystem")) or any(
+        "rootless" in option for option in info.get("SecurityOptions") or []
     )
     return near and sys.platform == "linux" and not virtual
 

@@ -1,7 +1,7 @@
-"""The engine's events of one project, as process events: what started, ended, was killed, and whether it was asked for.
+"""The engine's events of one project, as process events: what started, ended or was killed, and whether by the harness.
 
-A thread reads the engine's stream and hands each event to the loop. The engine does not say who asked for a kill; the
-harness knows what it asked for itself, and says so before it asks.
+A thread reads the engine's stream and hands each event to the loop. The engine does not report who sent a kill; the
+harness announces its own here before it sends them.
 """
 
 from __future__ import annotations
@@ -92,6 +92,6 @@ class EventStream:
             what: Literal["killed", "exited"] = "killed" if signal is not None else "exited"
             self._tell(ProcessEvent(service, what, at_s, None if signal is not None else code, signal, asked))
         elif action == "start":
-            # A start that follows an end which nobody asked for is the engine's own restart.
+            # A start after an end that the harness did not cause is the engine's own restart.
             asked = self._ended.pop(service, True)
             self._tell(ProcessEvent(service, "started" if asked else "restarted", at_s, asked=asked))

@@ -1,6 +1,6 @@
 """The images of a stack, had before its first run: built where the stack says how, else pulled.
 
-So no run's start waits for a download, and what cannot be had is said once, with the service that needs it.
+So no run's start waits for a download. An image that cannot be pulled is reported once, with the service that needs it.
 """
 
 from __future__ import annotations

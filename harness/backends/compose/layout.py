@@ -1,6 +1,6 @@
 """Where everything of one run is to be: its project, subnets, fixed addresses, proxies of its links, published ports.
 
-Decided before anything starts, so that a consumer can be told at its start where its links lead, and a container that
+Decided before anything starts, so that a consumer starts with the addresses of its links, and a container that
 is started again is where it was. Addresses are taken from 10.200.0.0/13, from blocks that no network there uses.
 """
 

@@ -31,7 +31,7 @@ class Processes:
         self._events.expect_end(alive)
         if suppress_restart:
             self.suppressed.update(names)
-        # The engine does not restart what it was itself asked to kill; a crash comes from outside of it.
+        # The engine does not restart what it killed on request; a crash comes from outside of it.
         act = self._containers.kill if suppress_restart else self._containers.crash
         await asyncio.gather(*(act(name, int(signal)) for name in alive))
         if signal == signals.SIGKILL:

@@ -1,7 +1,7 @@
 """The compose file of one run: the user's own files, put together, with what keeps runs apart and links in reach.
 
 Nothing of the user's is edited. Names that would collide are left out, networks get blocks of addresses of their own,
-services fixed addresses in them, everything gets labels, and the consumer of a planned link is told the proxy's address
+services fixed addresses in them, everything gets labels, and the consumer of a planned link gets the proxy's address
 as its service's, so that names, ports and TLS stay as they are.
 """
 
@@ -20,7 +20,7 @@ Document = dict[str, Any]
 
 
 def composed(description: StackDescription) -> tuple[Document, Path]:
-    """Return the compose files as one, variables filled in, and the folder that relative paths are seen from."""
+    """Return the compose files as one, variables filled in, and the folder at which relative paths start."""
     paths = [Path(file) for file in description.files or (description.file,)]
     read = read_compose(paths)
     whole = filled_in(read.tree, read.tree.value, read.variables)

@@ -52,7 +52,7 @@ def proxy_service(box: ProxyBox, seed: int) -> dict[str, Any]:
         "labels": {LINKS: json.dumps({link.name: proxy_name(link) for link in box.links})},
         "restart": "no",
         "init": False,
-        # A proxy that waits for a processor behind the stack's own work would be a fault that nobody asked for.
+        # A proxy that waits for a processor behind the stack's own work would be a fault that is in no scenario.
         "cpu_shares": 4096,
     }
     if proxy_kind() == "toxiproxy":

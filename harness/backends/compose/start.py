@@ -55,7 +55,7 @@ class Start:
     """Runs the compose command on the file of one run."""
 
     def __init__(self, engine: Engine, plan: StackPlan, layout: Layout, document: dict[str, Any], folder: Path) -> None:
-        """Write the file into the run's folder; relative paths in it are seen from `folder`."""
+        """Write the file into the run's folder; relative paths in it start at `folder`."""
         self._engine = engine
         self._description = plan.description
         self._layout = layout
@@ -71,7 +71,7 @@ class Start:
             raise BackendError(what, file=str(self._file), remedy="choose a place with room with --reports") from error
 
     def forget(self) -> None:
-        """Remove the file: a run's folder is shown to others, and the settings in the file are not theirs to see."""
+        """Remove the file: a run's folder is published, and the file holds settings that may be secret."""
         self._file.unlink(missing_ok=True)
 
     async def links(self, places: ServiceAddresses) -> dict[str, LinkEndpoint]:
@@ -115,6 +115,6 @@ class Start:
             if one.service in self._description.services and (bad or one.health == "unhealthy"):
                 how = f"exited with code {one.exit_code}" if bad else "is unhealthy by its own health check"
                 lines = await asyncio.to_thread(tail, one.service, LOG_LINES)
-                said = "\n".join(lines) or "it wrote no log"
-                return BackendError(f"the service {one.service!r} {how}; its last log lines:\n{said}")
+                reply = "\n".join(lines) or "it wrote no log"
+                return BackendError(f"the service {one.service!r} {how}; its last log lines:\n{reply}")
         return error

@@ -80,8 +80,8 @@ def end_group(command: subprocess.Popen[str]) -> None:
 
 
 def _last(output: str, lines: int = 2) -> str:
-    said = [line.strip() for line in output.splitlines() if line.strip()]
-    return "\n".join(said[-lines:]) if said else "it said nothing"
+    written = [line.strip() for line in output.splitlines() if line.strip()]
+    return "\n".join(written[-lines:]) if written else "it printed nothing"
 
 
 class Readiness:
@@ -90,7 +90,7 @@ class Readiness:
     def __init__(
         self, description: StackDescription, seen: Callable[[], Sequence[ContainerSnapshot]], tail: Tail
     ) -> None:
-        """`seen` asks the engine for the containers, and blocks; `tail` gives a service's last log lines."""
+        """`seen` lists the containers by the engine, and blocks; `tail` gives a service's last log lines."""
         self._description = description
         self._seen = seen
         self._tail = tail
@@ -144,5 +144,5 @@ class Readiness:
 
     async def _error(self, name: str, what: str) -> BackendError:
         lines = await asyncio.to_thread(self._tail, name, LOG_LINES)
-        said = "\n".join(lines) if lines else "it wrote no log"
-        return BackendError(f"the service {name!r} {what}; its last log lines:\n{said}")
+        log = "\n".join(lines) if lines else "it wrote no log"
+        return BackendError(f"the service {name!r} {what}; its last log lines:\n{log}")

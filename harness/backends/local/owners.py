@@ -14,7 +14,7 @@ _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
 def zygotes() -> list[psutil.Process]:
-    """Return every zygote that answers on its socket; the kernel tells whose process that is."""
+    """Return every zygote that answers on its socket; the kernel names its process."""
     found = []
     for folder in scratch_folders("zygote"):
         try:

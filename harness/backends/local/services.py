@@ -74,7 +74,7 @@ class Services:
         chosen = [self._all[name] for name in names]
         now_s = time.monotonic()
         for service in chosen:
-            # Who is only stopped or let go on was not asked to end: if it does, that is news.
+            # A process that is only paused or resumed is not expected to end: if it does, that is an event of its own.
             if number not in (signal.SIGSTOP, signal.SIGCONT):
                 service.asked_signal, service.asked_s = number, now_s
             if suppress:

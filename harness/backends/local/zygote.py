@@ -44,7 +44,7 @@ class Zygote:
         wake, wake_end = socket.socketpair()
         for end in (wake, wake_end, self._listener):
             end.setblocking(False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # the wake-up socket tells of it
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # the wake-up socket reports it
         signal.signal(signal.SIGTERM, self._asked_to_end)
         signal.set_wakeup_fd(wake_end.fileno(), warn_on_full_buffer=False)
         with selectors.PollSelector() as selector:
@@ -145,7 +145,7 @@ def _main() -> Callable[[], None] | None:
     began_s = time.monotonic()
     try:
         _preload(config["preload"], config["search"])
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - any module's import may fail in any way, and the owner is told
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - any module's import may fail in any way, and the owner gets the error
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         _report(report, error=f"{type(error).__name__}: {error}", missing=missing)
         return None
