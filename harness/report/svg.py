@@ -15,6 +15,7 @@ from harness.report.palette import LIGHT
 from harness.report.words import writable
 
 Path = Sequence[tuple[float, float]]
+_WIDTHS = (("ijl.,:;'|! ·", 0.34), ("ftr()[]-", 0.43), ("mwMW@%…—", 1.0))
 
 
 class Canvas:
@@ -92,7 +93,15 @@ def num(value: float) -> str:
 
 def text_width(words: str, size: float) -> float:
     """Return about how wide a text is in whatever font the reader has: rather too wide than too narrow."""
-    return size * sum(1.05 if unicodedata.east_asian_width(c) in "WF" else 0.6 for c in words)
+    return size * sum(map(_letter_width, words))
+
+
+def _letter_width(letter: str) -> float:
+    """Return the width of a letter by that of DejaVu Sans, which is wider than most fonts."""
+    for letters, width in _WIDTHS:
+        if letter in letters:
+            return width
+    return 1.05 if unicodedata.east_asian_width(letter) in "WF" else 0.72 if letter.isupper() else 0.64
 
 
 def fitting(words: str, width: float, size: float) -> str:
