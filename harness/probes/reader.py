@@ -1,6 +1,6 @@
 """What reads a probe: one call gives one number, or says why there is none.
 
-Whatever the stack does is a reading. `Around` is what a reader may use of the run that it reads for. A package of its
+Whatever the stack does is a reading. `ProbeContext` is what a reader may use of its run. A package of its
 own offers a `ProbeKind` under the entry-point group `harness.probes`.
 """
 

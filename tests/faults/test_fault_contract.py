@@ -162,7 +162,7 @@ async def test_another_process_can_take_it_out(case: str, make: Make, world: Any
 
 
 @pytest.mark.parametrize("case", LINK_CASES)
-async def test_a_toxic_taken_off_behind_its_back_is_noticed(case: str, make: Make, proxy_url: str) -> None:
+async def test_a_toxic_that_somebody_else_removes_is_noticed(case: str, make: Make, proxy_url: str) -> None:
     fault = make(*CASES[case])
     undo = await fault.prepare()
     await fault.inject()
