@@ -160,7 +160,7 @@ def _plan_lines(plan: Plan) -> list[str]:
         env = ", ".join(f"{name}={value}" for name, value in plan.sabotage.env.items())
         must_fail = ", ".join(plan.sabotage.breaks)
         rows.append(("sabotage", f"{plan.sabotage.name} off ({plan.sabotage.service}: {env}); must fail: {must_fail}"))
-    rows += [("gate", f"{b.id}: {b.probe} {_limit(b)}") for b in scenario.steady_state]
+    rows += [("gate", f"{b.id}: {b.text}") for b in scenario.steady_state]
     for step in scenario.timeline:
         when = f"at {format_seconds(step.at)}" if step.at is not None else f"after {_after(step.after)}"
         with_ = "".join(f", {name} {value}" for name, value in step.parameters.items())
@@ -182,11 +182,7 @@ def _expected(plan: Plan) -> list[tuple[str, str]]:
     return [*rows, (Guarantee.KIND, ", ".join(guarantees) or "nothing")]
 
 
-def _limit(bound: Any) -> str:
-    return f"{'at least' if bound.at_least is not None else 'at most'} {bound.limit}"
-
-
 def _after(after: Any) -> str:
     if after.probe is not None:
-        return f"{after.probe.probe} {_limit(after.probe)}"
+        return str(after.probe.text)
     return str(after.event or f"alert {after.alert}")

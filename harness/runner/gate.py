@@ -75,6 +75,5 @@ def _quiet(plan: Plan, stack: StackDescription, live: Live) -> list[str]:
 
 
 def _unmet(bound: Bound, value: float | None, why: str | None) -> str:
-    side = "at least" if bound.at_least is not None else "at most"
-    measured = "nothing" if value is None else f"{value:.4g}"
-    return f"{bound.probe} is {measured}, not {side} {bound.limit}" + (f" ({why})" if why else "")
+    measured = "has no value" if value is None else f"is {bound.amount(value)}"
+    return f"{bound.probe} {measured}, not {bound.limit_text}" + (f" ({why})" if why else "")

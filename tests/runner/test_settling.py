@@ -92,7 +92,7 @@ async def test_nothing_seen_at_all() -> None:
     live = Live()
     seen = await gate_of(live)
     assert "does not answer" in seen.why
-    assert "availability is nothing" in seen.why
+    assert "availability has no value" in seen.why
     answers(live, 10.0)
     alerts(live, beats=1)
     assert "nothing shows that" in (await gate_of(live)).why, "one beat proves no evaluation"
