@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from refstack.eventtime import age
 from refstack.rules import Condition
 from refstack.schema import FRESH_S
-from refstack.world import Target, World
+from refstack.world import ScrapeTarget, World
 
 GRACE_S = 6.0
 LAG_S = 8 * 3600
@@ -88,7 +88,7 @@ def storage(world: World, now_s: float) -> Iterator[Condition]:
             yield Condition("ObjectStoreSlow", (("service", target.name),), value)
 
 
-def _slow_s(target: Target, now_s: float) -> float | None:
+def _slow_s(target: ScrapeTarget, now_s: float) -> float | None:
     if target.failed_since_s is not None:
         return None
     stuck_s = target.samples.get("object_store_oldest_request_seconds", 0.0)

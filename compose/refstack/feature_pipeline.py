@@ -29,7 +29,7 @@ from refstack.online import (
 from refstack.partitions import FEATURE_ROWS, Row, encode
 from refstack.partitions import features_key as partition_key
 from refstack.schema import ENTITIES, WEATHER, stamp_field
-from refstack.service import Service, number
+from refstack.service import ServiceProcess, number
 from refstack.sourceview import SourceView
 from refstack.uploads import Uploads
 
@@ -77,7 +77,7 @@ class Partitions:
 
 
 class Pipeline:
-    def __init__(self, service: Service, client: redis.Redis, uploads: Uploads) -> None:
+    def __init__(self, service: ServiceProcess, client: redis.Redis, uploads: Uploads) -> None:
         self._service, self._client, self._uploads = service, client, uploads
         self._max_backlog_s = int(number("MAX_BACKLOG", 0) * 60)
         self._view = SourceView()
@@ -168,7 +168,7 @@ class Pipeline:
 
 
 def main() -> None:
-    service = Service("feature-pipeline")
+    service = ServiceProcess("feature-pipeline")
     client = connect()
     uploads = Uploads(service, ObjectStore(service.metrics))
     pipeline = Pipeline(service, client, uploads)

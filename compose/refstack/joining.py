@@ -26,7 +26,7 @@ Guard = Callable[[Row], str | None]
 
 
 @dataclass
-class Counts:
+class JoinCounts:
     pairs: int = 0
     quarantined: int = 0
     flagged: int = 0
@@ -48,7 +48,7 @@ class Joiner:
     guard: Guard | None
     first_hour: int
     committed: set[str] = field(default_factory=set)
-    counts: Counts = field(default_factory=Counts)
+    counts: JoinCounts = field(default_factory=JoinCounts)
     _served: dict[str, Served] = field(default_factory=dict)
     _outcomes: dict[str, Departed] = field(default_factory=dict)
     _open: dict[int, list[Row]] = field(default_factory=dict)

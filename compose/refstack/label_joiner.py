@@ -29,7 +29,7 @@ from refstack.partitions import (
     training_key,
 )
 from refstack.schema import GROUPS, stamp_field
-from refstack.service import Service, setting, switch
+from refstack.service import ServiceProcess, setting, switch
 from refstack.sourceview import SourceView, agrees
 from refstack.uploads import Uploads
 
@@ -72,7 +72,7 @@ def written_hours(store: ObjectStore) -> dict[int, set[str]]:
 
 
 class LabelJoiner:
-    def __init__(self, service: Service, client: redis.Redis, store: ObjectStore) -> None:
+    def __init__(self, service: ServiceProcess, client: redis.Redis, store: ObjectStore) -> None:
         self._service, self._store = service, store
         self._view = SourceView()
         guard = guard_of(self._view) if switch("TRAINING_GUARD") else None
@@ -165,7 +165,7 @@ class LabelJoiner:
 
 
 def main() -> None:
-    service = Service("label-joiner")
+    service = ServiceProcess("label-joiner")
     worker = LabelJoiner(service, connect(), ObjectStore(service.metrics))
     service.ready = lambda: worker.recovered
     service.routes[("GET", "/status")] = worker.status

@@ -19,10 +19,10 @@ from refstack.eventtime import age
 from refstack.objects import ObjectStore
 from refstack.rules import RULES, Alerts
 from refstack.schema import DELAY, ENTITIES, GROUPS
-from refstack.service import Service, SettingError, address, number, setting, switch
+from refstack.service import ServiceProcess, SettingError, address, number, setting, switch
 from refstack.sourceview import SourceView
 from refstack.watchers import Canary, OnlineWatch, PartitionWatch, knock, scrape
-from refstack.world import Target, World
+from refstack.world import ScrapeTarget, World
 
 DRIFT_WINDOW = 72
 
@@ -42,7 +42,7 @@ def targets_of(text: str) -> dict[str, tuple[str, int]]:
 class Drift:
     """How far the last hours of the live feature lie from the hold-out, in its standard deviations."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ServiceProcess) -> None:
         golden = json.loads((default_dir() / "golden.json").read_text())["columns"][DELAY]
         self._mean, self._std = float(np.mean(golden)), float(np.std(golden))
         self._gauge = Gauge(
@@ -63,11 +63,11 @@ class Drift:
 
 
 class Monitor:
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ServiceProcess) -> None:
         self._service = service
         scraped, knocked = targets_of(setting("TARGETS")), targets_of(setting("KNOCK"))
         names = [*scraped, *knocked, "online-store", "monitor"]
-        self.world = World({name: Target(name) for name in names}, time.monotonic())
+        self.world = World({name: ScrapeTarget(name) for name in names}, time.monotonic())
         off = frozenset(filter(None, setting("RULES_OFF", " ").replace(",", " ").split()))
         if unknown := off - set(RULES):
             raise SettingError(f"RULES_OFF names {sorted(unknown)}; the rules are {sorted(RULES)}")
@@ -148,7 +148,7 @@ class Monitor:
 
 
 def main() -> None:
-    service = Service("monitor")
+    service = ServiceProcess("monitor")
     monitor = Monitor(service)
     service.routes[("GET", "/api/v1/alerts")] = monitor.answer
     service.serve()

@@ -21,7 +21,7 @@ class Version:
 
 
 @dataclass
-class Promotions:
+class PromotionHistory:
     seq: int = 0
     promoted: int | None = None
     versions: dict[int, Version] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Promotions:
         return json.dumps({**asdict(self), "versions": [asdict(v) for v in self.versions.values()]}).encode()
 
     @classmethod
-    def load(cls, data: bytes) -> Promotions:
+    def load(cls, data: bytes) -> PromotionHistory:
         value = json.loads(data)
         return cls(
             seq=value["seq"],

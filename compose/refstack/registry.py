@@ -22,21 +22,21 @@ from refstack.eventtime import parse
 from refstack.gate import Golden, refuse
 from refstack.model import digest_of, model_key
 from refstack.objects import MissingObject, ObjectStore, StoreError
-from refstack.promotions import PromotionError, Promotions, Version
-from refstack.service import Answer, Service, address, number, setting
+from refstack.promotions import PromotionError, PromotionHistory, Version
+from refstack.service import Answer, ServiceProcess, address, number, setting
 
 STATE_KEY = "registry/state.json"
 
 
 class Registry:
-    def __init__(self, service: Service, store: ObjectStore) -> None:
+    def __init__(self, service: ServiceProcess, store: ObjectStore) -> None:
         self._service, self._store = service, store
         self._root = default_dir()
         self._bound = number("GATE_LOG_LOSS", 0.6)
         self._start = parse(setting("START_AT"))
         self._golden: Golden | None = None
         self._lock = threading.Lock()
-        self.state: Promotions | None = None
+        self.state: PromotionHistory | None = None
         self._refused = Counter("registry_refused_total", "Versions refused by the gate", registry=service.metrics)
         version = Gauge("registry_promoted_version", "The promoted version", registry=service.metrics)
         version.set_function(lambda: (self.state.promoted or 0) if self.state else 0)
@@ -45,11 +45,11 @@ class Registry:
 
     def begin(self) -> None:
         try:
-            self.state = Promotions.load(self._store.get(STATE_KEY))
+            self.state = PromotionHistory.load(self._store.get(STATE_KEY))
         except MissingObject:
             self.state = self._bootstrap()
 
-    def _bootstrap(self) -> Promotions:
+    def _bootstrap(self) -> PromotionHistory:
         model = (self._root / "model-1.onnx").read_bytes()
         weights = json.loads((self._root / "weights-1.json").read_text())
         first = Version(1, digest_of(model), None, self._start, 0)
@@ -64,7 +64,7 @@ class Registry:
         self._store.put(model_key(first.digest), model)
         self._store.put("lineage/1.json", json.dumps(lineage).encode())
         self._store.put(version_key(1), dump({"version": 1, "weights": weights}))
-        state = Promotions()
+        state = PromotionHistory()
         state.decide(first, None, self._start)
         self._store.put(STATE_KEY, state.dump())
         return state
@@ -76,7 +76,7 @@ class Registry:
         except CallError:
             return self._start
 
-    def _change(self, now: Promotions, new: Promotions) -> None:
+    def _change(self, now: PromotionHistory, new: PromotionHistory) -> None:
         if new.seq != now.seq:
             self._store.put(STATE_KEY, new.dump())
             self.state = new
@@ -109,7 +109,7 @@ class Registry:
                 return 503, {"error": str(error)}
             return 200, self._outcome(new, offered)
 
-    def _outcome(self, state: Promotions, offered: Version) -> dict[str, Any]:
+    def _outcome(self, state: PromotionHistory, offered: Version) -> dict[str, Any]:
         return {"promoted": offered.version in state.versions, "reason": state.refused.get(offered.version)}
 
     def rollback(self, body: Mapping[str, Any]) -> Answer:
@@ -136,7 +136,7 @@ class Registry:
 
 
 def main() -> None:
-    service = Service("registry")
+    service = ServiceProcess("registry")
     registry = Registry(service, ObjectStore(service.metrics))
     service.ready = lambda: registry.state is not None
     service.routes[("GET", "/promoted")] = registry.promoted

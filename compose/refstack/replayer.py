@@ -20,7 +20,7 @@ from refstack.dataset import Dataset, default_dir
 from refstack.eventtime import ACTIVE_DAY_S, HOUR_S, SKIP, SLOT_S, active, event_at, iso, parse
 from refstack.online import EVENTS, SCHEDULE, OnlineError, connect, slot_of_id
 from refstack.schema import ENTITIES, GROUPS, WEATHER
-from refstack.service import Service, number, setting
+from refstack.service import ServiceProcess, number, setting
 from refstack.sourceview import Departed, departure_entry, watermark_entry, weather_entry
 
 RETAIN_S = int(1.5 * ACTIVE_DAY_S)
@@ -28,7 +28,7 @@ LEAD_S = 2 * HOUR_S
 
 
 @dataclass(frozen=True)
-class Clock:
+class SlotClock:
     start_event: int
     start_unix: float
     speed: float
@@ -72,12 +72,12 @@ def schedule_entry(data: Dataset, slot: int) -> dict[str, str]:
 
 
 class Replayer:
-    def __init__(self, service: Service, data: Dataset, client: redis.Redis) -> None:
+    def __init__(self, service: ServiceProcess, data: Dataset, client: redis.Redis) -> None:
         self._service, self._data, self._client = service, data, client
         self._file = Path(setting("STATE_DIR", ".")) / "clock.json"
         self._start = parse(setting("START_AT"))
         self._history_s = int(number("HISTORY_HOURS", 4) * HOUR_S)
-        self.clock: Clock | None = None
+        self.clock: SlotClock | None = None
         self.watermark = 0
         self._published: int | None = None
         gauge = Gauge("replayer_watermark", "Event time up to which all is published", registry=service.metrics)
@@ -108,13 +108,13 @@ class Replayer:
     def _begin(self) -> None:
         """Starts the clock, or takes it up again after a restart."""
         if self._file.exists():
-            self.clock = Clock(**json.loads(self._file.read_text()))
+            self.clock = SlotClock(**json.loads(self._file.read_text()))
             return
         self._client.ping()
         last = self._last_published()
         since = event_at(active(self._start) - self._history_s)
         self._publish(self._slots(since if last is None else last, self._start))
-        clock = Clock(self._start, time.time(), number("SPEED", 3600.0))
+        clock = SlotClock(self._start, time.time(), number("SPEED", 3600.0))
         partial = self._file.with_suffix(".part")
         partial.write_text(json.dumps(asdict(clock)))
         partial.replace(self._file)
@@ -153,7 +153,7 @@ class Replayer:
 
 
 def main() -> None:
-    service = Service("replayer")
+    service = ServiceProcess("replayer")
     replayer = Replayer(service, Dataset(default_dir()), connect())
     service.routes[("GET", "/clock")] = replayer.answer_clock
     service.serve()

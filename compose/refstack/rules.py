@@ -15,7 +15,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Rule:
+class AlertRule:
     alert: str
     severity: str
     for_s: float
@@ -45,7 +45,7 @@ class _Active:
 
 @dataclass
 class Alerts:
-    rules: Mapping[str, Rule]
+    rules: Mapping[str, AlertRule]
     off: frozenset[str] = frozenset()
     _active: dict[tuple[str, Labels], _Active] = field(default_factory=dict)
 
@@ -82,11 +82,11 @@ class Alerts:
 
 
 _RULES = (
-    Rule("FeaturesStale", "page", 0.2, 0.5, "Online features are older than declared", ("group", "service")),
-    Rule(
+    AlertRule("FeaturesStale", "page", 0.2, 0.5, "Online features are older than declared", ("group", "service")),
+    AlertRule(
         "FeatureOutOfRange", "page", 0.0, 1.0, "An online feature is outside of what it can be", ("feature", "service")
     ),
-    Rule(
+    AlertRule(
         "FeatureSkew",
         "page",
         0.0,
@@ -94,16 +94,20 @@ _RULES = (
         "Stored features are not what the source events give at their stamps",
         ("group", "service", "store"),
     ),
-    Rule("FeatureCoverageLow", "page", 0.3, 0.5, "Features are missing for some airports"),
-    Rule("LabelJoinRateLow", "ticket", 0.3, 1.0, "Too few answers find their outcome"),
-    Rule("ModelStale", "ticket", 2.5, 0.5, "A replica does not serve the promoted version", ("replica", "service")),
-    Rule("TrainingLagging", "ticket", 0.3, 0.5, "The promoted version has not learned from the last 8 event hours"),
-    Rule("PartitionCorrupt", "ticket", 0.0, 1.0, "A training partition is not what was written"),
-    Rule("CanaryWrong", "page", 0.0, 1.5, "Test requests get scores that the model does not give"),
-    Rule("ReplicaDown", "page", 0.5, 0.3, "A model server does not answer", ("replica", "service")),
-    Rule("WorkerLost", "ticket", 0.6, 0.3, "A training worker does not answer", ("service", "worker")),
-    Rule("ServiceDown", "page", 0.6, 0.3, "A service does not answer"),
-    Rule("ObjectStoreSlow", "ticket", 0.2, 1.0, "A client's requests to the object store take too long"),
+    AlertRule("FeatureCoverageLow", "page", 0.3, 0.5, "Features are missing for some airports"),
+    AlertRule("LabelJoinRateLow", "ticket", 0.3, 1.0, "Too few answers find their outcome"),
+    AlertRule(
+        "ModelStale", "ticket", 2.5, 0.5, "A replica does not serve the promoted version", ("replica", "service")
+    ),
+    AlertRule(
+        "TrainingLagging", "ticket", 0.3, 0.5, "The promoted version has not learned from the last 8 event hours"
+    ),
+    AlertRule("PartitionCorrupt", "ticket", 0.0, 1.0, "A training partition is not what was written"),
+    AlertRule("CanaryWrong", "page", 0.0, 1.5, "Test requests get scores that the model does not give"),
+    AlertRule("ReplicaDown", "page", 0.5, 0.3, "A model server does not answer", ("replica", "service")),
+    AlertRule("WorkerLost", "ticket", 0.6, 0.3, "A training worker does not answer", ("service", "worker")),
+    AlertRule("ServiceDown", "page", 0.6, 0.3, "A service does not answer"),
+    AlertRule("ObjectStoreSlow", "ticket", 0.2, 1.0, "A client's requests to the object store take too long"),
 )
-RULES: Mapping[str, Rule] = {rule.alert: rule for rule in _RULES}
+RULES: Mapping[str, AlertRule] = {rule.alert: rule for rule in _RULES}
 """The one list of the alerts; a test compares compose.yaml, prometheus/rules.yml and the README with it."""

@@ -29,7 +29,7 @@ from refstack.objects import ObjectStore, StoreError
 from refstack.online import SERVED, WATERMARK, features_key, quarantine_key
 from refstack.schema import CATEGORIES, INPUTS
 from refstack.scoring import Scorer
-from refstack.service import Service, address, number, setting
+from refstack.service import ServiceProcess, address, number, setting
 from refstack.serving import Chooser, Snapshot, WatermarkClock, described, parse
 
 FAILURES, PAUSE_S = 3, 0.3
@@ -39,7 +39,7 @@ SERVED_KEPT = 6000
 class Models:
     """The model in use, kept at the registry's promoted version."""
 
-    def __init__(self, service: Service, store: ObjectStore) -> None:
+    def __init__(self, service: ServiceProcess, store: ObjectStore) -> None:
         self._service, self._store = service, store
         self._registry = Peer(address("REGISTRY"), 0.5)
         self._poll_s = number("MODEL_POLL", 0.5)
@@ -131,7 +131,7 @@ class Features:
 
 
 class Server:
-    def __init__(self, service: Service, models: Models, features: Features) -> None:
+    def __init__(self, service: ServiceProcess, models: Models, features: Features) -> None:
         self._service, self._models, self._features = service, models, features
         self._chooser = Chooser()
         metrics = service.metrics
@@ -209,7 +209,7 @@ class Server:
 
 
 def main() -> None:
-    service = Service("server")
+    service = ServiceProcess("server")
     models = Models(service, ObjectStore(service.metrics))
     service.thread(models.run, "models")
     server = Server(service, models, Features(number("SPEED", 3600.0)))

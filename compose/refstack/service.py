@@ -59,7 +59,7 @@ def address(name: str) -> tuple[str, int]:
     return host, int(port)
 
 
-class Service:
+class ServiceProcess:
     """One process: its stop event, its metrics, its web port."""
 
     def __init__(self, kind: str) -> None:
@@ -129,7 +129,7 @@ class _Server(ThreadingHTTPServer):
         """A caller that went away is its own affair."""
 
 
-def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
+def _handler(service: ServiceProcess) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True

@@ -25,7 +25,7 @@ from refstack.leases import LeaseTable
 from refstack.model import Weights
 from refstack.objects import MissingObject, ObjectStore, StoreError
 from refstack.partitions import hour_of_key
-from refstack.service import Answer, Service, address, number, switch
+from refstack.service import Answer, ServiceProcess, address, number, switch
 
 LONG_POLL_S = 0.25
 KEEP_VERSIONS = 12
@@ -89,7 +89,7 @@ class Desk:
 
 
 class Trainer:
-    def __init__(self, service: Service, store: ObjectStore) -> None:
+    def __init__(self, service: ServiceProcess, store: ObjectStore) -> None:
         self._service, self._store = service, store
         self._registry = Peer(address("REGISTRY"), number("REGISTRY_TIMEOUT", 3.0))
         self._every = int(number("TRAIN_EVERY", 3))
@@ -290,7 +290,7 @@ class Trainer:
 
 
 def main() -> None:
-    service = Service("trainer")
+    service = ServiceProcess("trainer")
     trainer = Trainer(service, ObjectStore(service.metrics))
     desk = trainer.desk
     for path, route in (("/lease", desk.lease), ("/renew", desk.renew), ("/result", desk.result)):

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from prometheus_client import Gauge
 
 from refstack.objects import ObjectStore, StoreError
-from refstack.service import Service
+from refstack.service import ServiceProcess
 
 RETRY_S = 0.1
 
 
 class Uploads:
-    def __init__(self, service: Service, store: ObjectStore) -> None:
+    def __init__(self, service: ServiceProcess, store: ObjectStore) -> None:
         self._service, self._store = service, store
         self._waiting: queue.Queue[tuple[str, bytes, Callable[[], None]]] = queue.Queue()
         gauge = Gauge("uploads_waiting", "Objects not yet written", registry=service.metrics)

@@ -18,9 +18,9 @@ from refstack.online import BATCH, EVENTS, OnlineError, StreamReader, connect, f
 from refstack.partitions import FEATURE_ROWS, TRAINING_ROWS, PartitionError, decode
 from refstack.schema import DELAY, ENTITIES, FEATURES, GROUP_OF, GROUPS, in_range, stamp_field
 from refstack.scoring import Scorer
-from refstack.service import Service
+from refstack.service import ServiceProcess
 from refstack.sourceview import SourceView, agrees
-from refstack.world import ReplayClock, Target, World, parse_metrics
+from refstack.world import ReplayClock, ScrapeTarget, World, parse_metrics
 
 SCRAPE_S, SCRAPE_TIMEOUT_S = 0.35, 0.25
 LOOK_S = 0.1
@@ -31,7 +31,7 @@ CANARY_S = 0.5
 PARTITIONS_S = 1.0
 
 
-def scrape(service: Service, world: World, target: Target, address: tuple[str, int]) -> None:
+def scrape(service: ServiceProcess, world: World, target: ScrapeTarget, address: tuple[str, int]) -> None:
     """Keeps one target's samples; the replayer's clock with them."""
     peer = Peer(address, SCRAPE_TIMEOUT_S)
     while not service.stop.is_set():
@@ -50,7 +50,7 @@ def scrape(service: Service, world: World, target: Target, address: tuple[str, i
         service.stop.wait(max(0.02, SCRAPE_S - (time.monotonic() - began_s)))
 
 
-def knock(service: Service, target: Target, address: tuple[str, int]) -> None:
+def knock(service: ServiceProcess, target: ScrapeTarget, address: tuple[str, int]) -> None:
     """For what has no metrics: an HTTP server that answers anything at all."""
     while not service.stop.is_set():
         try:
@@ -68,7 +68,7 @@ def knock(service: Service, target: Target, address: tuple[str, int]) -> None:
 class OnlineWatch:
     """Compares what is online with what the source events give at the stamps carried."""
 
-    def __init__(self, service: Service, world: World, view: SourceView, quarantine: bool) -> None:
+    def __init__(self, service: ServiceProcess, world: World, view: SourceView, quarantine: bool) -> None:
         self._service, self._world, self._view = service, world, view
         self._quarantine = quarantine
         self._client = connect(0.25)
@@ -163,7 +163,7 @@ def _numbers(fields: Mapping[str, str]) -> dict[str, float | None]:
 class PartitionWatch:
     """Looks again at the newest partitions: features against the source events, training against its digest."""
 
-    def __init__(self, service: Service, world: World, view: SourceView, store: ObjectStore) -> None:
+    def __init__(self, service: ServiceProcess, world: World, view: SourceView, store: ObjectStore) -> None:
         self._service, self._world, self._view, self._store = service, world, view, store
         self._after = {"features/": "", "training/": ""}
         self._good: dict[str, bytes] = {}
@@ -214,7 +214,7 @@ class PartitionWatch:
 class Canary:
     """Asks what the answer to is known: the model's own score for the inputs that the answer names."""
 
-    def __init__(self, service: Service, world: World, store: ObjectStore, gateway: tuple[str, int]) -> None:
+    def __init__(self, service: ServiceProcess, world: World, store: ObjectStore, gateway: tuple[str, int]) -> None:
         self._service, self._world, self._store = service, world, store
         self._peer = Peer(gateway, 0.8)
         self._scorer: tuple[str, Scorer] | None = None

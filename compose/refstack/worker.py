@@ -20,7 +20,7 @@ from refstack.objects import MissingObject, ObjectStore, StoreError
 from refstack.partitions import TRAINING_ROWS, PartitionError, Row, decode
 from refstack.schema import INPUTS
 from refstack.scoring import Encoder
-from refstack.service import Service, address
+from refstack.service import ServiceProcess, address
 
 IDLE_LOOK_S = 1.0
 
@@ -29,8 +29,8 @@ def columns_of(rows: list[Row]) -> dict[str, list[Any]]:
     return {name: [row["entity" if name == "origin" else name] for row in rows] for name in INPUTS}
 
 
-class Worker:
-    def __init__(self, service: Service, store: ObjectStore) -> None:
+class TrainingWorker:
+    def __init__(self, service: ServiceProcess, store: ObjectStore) -> None:
         self._service, self._store = service, store
         self._trainer = Peer(address("TRAINER"), 0.8)
         self._encoder = Encoder(model.encoding((default_dir() / "model-1.onnx").read_bytes()))
@@ -84,8 +84,8 @@ class Worker:
 
 
 def main() -> None:
-    service = Service("worker")
-    worker = Worker(service, ObjectStore(service.metrics))
+    service = ServiceProcess("worker")
+    worker = TrainingWorker(service, ObjectStore(service.metrics))
     service.serve()
     worker.run()
     service.leave()

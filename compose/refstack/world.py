@@ -32,7 +32,7 @@ def total(samples: Samples, name: str) -> float:
 
 
 @dataclass
-class Target:
+class ScrapeTarget:
     """One scraped service."""
 
     name: str
@@ -74,7 +74,7 @@ class ReplayClock:
 
 @dataclass
 class World:
-    targets: dict[str, Target]
+    targets: dict[str, ScrapeTarget]
     began_s: float
     clock: ReplayClock = field(default_factory=ReplayClock)
     stamps: dict[str, dict[str, int]] = field(default_factory=dict)

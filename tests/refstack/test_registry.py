@@ -12,7 +12,7 @@ import pytest
 from refstack import model
 from refstack.gate import Golden, refuse
 from refstack.model import Weights, digest_of
-from refstack.promotions import PromotionError, Promotions, Version
+from refstack.promotions import PromotionError, PromotionHistory, Version
 from refstack.scoring import Encoder, Scorer
 
 BOUND = 0.6
@@ -90,7 +90,7 @@ def version(number: int, parent: int | None) -> Version:
 
 
 def test_promotion_rejection_rollback_and_history() -> None:
-    state = Promotions()
+    state = PromotionHistory()
     assert state.decide(version(1, None), None, 0)
     assert state.decide(version(2, 1), None, 10)
     assert not state.decide(version(3, 2), "too bad", 20)
@@ -108,11 +108,11 @@ def test_promotion_rejection_rollback_and_history() -> None:
     assert state.pointer()["promoted_at"] == 30
     with pytest.raises(PromotionError, match="no version"):
         state.rollback(None, 40, None)
-    assert Promotions.load(state.dump()) == state
+    assert PromotionHistory.load(state.dump()) == state
 
 
 def test_offering_the_same_version_twice_changes_nothing() -> None:
-    state = Promotions()
+    state = PromotionHistory()
     state.decide(version(1, None), None, 0)
     assert state.decide(version(1, None), "whatever", 5)
     assert state.seq == 1

@@ -8,11 +8,11 @@ import pytest
 
 from refstack import eventtime as et
 from refstack.conditions import GRACE_S, all_conditions
-from refstack.rules import RULES, Alerts, Condition, Rule
+from refstack.rules import RULES, AlertRule, Alerts, Condition
 from refstack.schema import DELAY, ENTITIES, WEATHER
-from refstack.world import ReplayClock, Target, World, parse_metrics
+from refstack.world import ReplayClock, ScrapeTarget, World, parse_metrics
 
-RULE = Rule("X", "page", for_s=0.5, keep_s=1.0, summary="x")
+RULE = AlertRule("X", "page", for_s=0.5, keep_s=1.0, summary="x")
 HELD = Condition("X", (("service", "s"),), 1.0)
 
 
@@ -70,7 +70,7 @@ NOON = et.parse("2013-06-14T12:00")
 @pytest.fixture
 def world() -> World:
     """A world in which all is well."""
-    found = World({name: Target(name) for name in NAMES}, began_s=0.0)
+    found = World({name: ScrapeTarget(name) for name in NAMES}, began_s=0.0)
     for target in found.targets.values():
         target.good({}, 100.0)
     found.clock = ReplayClock(NOON, time.time(), 3600.0)
@@ -101,7 +101,7 @@ def test_each_lost_service_has_its_own_alert(world: World) -> None:
 
 
 def test_what_has_never_been_there_has_time_to_start(world: World) -> None:
-    world.targets["trainer"] = Target("trainer")
+    world.targets["trainer"] = ScrapeTarget("trainer")
     world.targets["trainer"].bad(1.0)
     assert seen(world, GRACE_S - 1) == set()
     assert seen(world, GRACE_S + 1) == {("ServiceDown", "trainer")}
@@ -113,7 +113,7 @@ def test_one_stale_airport_is_enough(world: World) -> None:
 
 
 def test_slow_storage_is_seen_by_mean_and_by_what_hangs(world: World) -> None:
-    trainer = world.targets["trainer"] = Target("trainer")
+    trainer = world.targets["trainer"] = ScrapeTarget("trainer")
     for tick, (seconds, count) in enumerate([(1.0, 100), (1.01, 102), (2.8, 104)]):
         trainer.good(
             {
@@ -129,7 +129,7 @@ def test_slow_storage_is_seen_by_mean_and_by_what_hangs(world: World) -> None:
 
 
 def test_a_counter_that_began_anew_is_not_slow(world: World) -> None:
-    trainer = world.targets["trainer"] = Target("trainer")
+    trainer = world.targets["trainer"] = ScrapeTarget("trainer")
     for tick, (seconds, count) in enumerate([(9.0, 100), (0.9, 2)]):
         trainer.good(
             {"object_store_request_seconds_sum": seconds, "object_store_request_seconds_count": count}, 99.0 + tick

@@ -17,10 +17,10 @@ from refstack.checkpoints import dump, job_key, load, version_key
 from refstack.eventtime import hour_end, hour_of, parse
 from refstack.objects import StoreError
 from refstack.partitions import TRAINING_ROWS, encode, training_key
-from refstack.promotions import Promotions, Version
+from refstack.promotions import PromotionHistory, Version
 from refstack.schema import DEFAULTS, GROUPS, stamp_field
 from refstack.trainer import JobError, Trainer
-from refstack.worker import Worker
+from refstack.worker import TrainingWorker
 
 FIRST = hour_of(parse("2013-06-14T06:00"))
 
@@ -29,7 +29,7 @@ class MemoryRegistry:
     """The registry's two calls; refuses what it is told to."""
 
     def __init__(self) -> None:
-        self.state = Promotions()
+        self.state = PromotionHistory()
         self.state.decide(Version(1, "sha256:1", None, 0, 0), None, 0)
         self.refuse_next: str | None = None
 
@@ -104,7 +104,7 @@ def partition(store, number: int, rows: int = 20) -> str:
 
 def round_with_worker(trainer: Trainer, store) -> bool:
     """One round of the trainer while a worker works."""
-    worker = Worker(service(), store)
+    worker = TrainingWorker(service(), store)
     worker._trainer = DirectPeer(trainer)  # type: ignore[assignment]
     ended = threading.Event()
 
