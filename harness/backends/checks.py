@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.model.backend import StackPlan
-from harness.model.errors import BackendError
-from harness.model.nearest import did_you_mean
+from harness.model.errors import BackendError, did_you_mean
 from harness.model.stack import StackDescription
 
 

@@ -1,7 +1,7 @@
-"""A job: one command of the stack's own tooling, run where the harness runs, in a session of its own.
+"""A job: one command of the stack's own tooling, run on the harness's machine, in a session of its own.
 
-What it started goes with it when it ends or when its time is over. It gives way to the harness, which may be measuring
-another run meanwhile, as a stack does.
+What it started ends with it, or when its time is over. Jobs and services have a lower priority than the harness, which
+may be measuring another run meanwhile.
 """
 
 from __future__ import annotations
@@ -14,9 +14,23 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.backends.priority import give_way
 from harness.model.backend import JobResult
 from harness.model.errors import BackendError
+
+NICENESS = 5
+
+
+def give_way(pid: int = 0) -> None:
+    """Lower the priority of a process that leads its session, 0 for this one, where that can be done."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid) + NICENESS)
+    give_way_as_session(pid)
+
+
+def give_way_as_session(pid: int = 0) -> None:
+    """The same for all of its session, where the scheduler groups by session and niceness counts within one only."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid or 'self'}/autogroup").write_text(str(NICENESS), encoding="ascii")
 
 
 async def run_job(argv: Sequence[str], env: Mapping[str, str], home: Path, timeout_s: float) -> JobResult:

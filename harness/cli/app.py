@@ -10,7 +10,7 @@ from importlib import import_module
 import click
 
 from harness import __version__
-from harness.model.nearest import did_you_mean
+from harness.model.errors import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

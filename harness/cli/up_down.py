@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.exit_codes import FAIL, PASS, say
-from harness.model.errors import ScenarioError
-from harness.model.nearest import did_you_mean
+from harness.model.errors import ScenarioError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.model.stack import Link, StackDescription

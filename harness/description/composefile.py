@@ -16,7 +16,7 @@ from harness.description.composemerge import graft, merge, normalise
 from harness.description.dotenv import read_env
 from harness.description.interpolation import interpolate
 from harness.description.yamltree import Path_, Tree, read_tree
-from harness.model.nearest import did_you_mean
+from harness.model.errors import did_you_mean
 
 DEEPEST_INCLUDE = 10
 _REMOTE = ("http://", "https://", "git@", "ssh://", "oci://", "github.com/")

@@ -21,8 +21,7 @@ from harness.description.entry_points import EntryPoints, InstalledSettings
 from harness.description.interpolation import interpolate
 from harness.description.stackchecks import check_names
 from harness.description.yamltree import Tree, read_tree
-from harness.model.errors import StackError
-from harness.model.nearest import did_you_mean
+from harness.model.errors import StackError, did_you_mean
 from harness.model.stack import (
     MOST_SERVICES,
     PROBE_KINDS,

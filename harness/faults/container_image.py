@@ -14,7 +14,7 @@ from harness.faults.stand_in import StandIn
 from harness.model.containers import ContainerState, Replacement
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 

@@ -17,10 +17,9 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
 from harness.model.containers import ContainerState
-from harness.model.errors import FaultError
+from harness.model.errors import FaultError, did_you_mean
 from harness.model.fault import Confirmation, FaultKind
-from harness.model.frozen import Frozen
-from harness.model.nearest import did_you_mean
+from harness.model.fields import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 

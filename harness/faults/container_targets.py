@@ -14,8 +14,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, WithJsonSchema
 
 from harness.model.containers import Containers
-from harness.model.errors import FaultError
-from harness.model.nearest import did_you_mean
+from harness.model.errors import FaultError, did_you_mean
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 

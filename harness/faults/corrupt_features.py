@@ -14,12 +14,11 @@ from harness.faults.corrupt_objects import CorruptObjects
 from harness.faults.corruption import Corruption, Values
 from harness.faults.rewriting import Rewriting
 from harness.model.chance import chosen
-from harness.model.errors import FaultError
+from harness.model.errors import FaultError, did_you_mean
 from harness.model.fault import FaultKind
-from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
-from harness.seams.rows import Change, Row
+from harness.seams.objects import Change, Row
 
 NULL = "nan"
 """How a null is written into a store that knows only text."""

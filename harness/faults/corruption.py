@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 
 Operation = Literal["scale", "null", "swap", "sign"]
 Values = dict[str, float | None]

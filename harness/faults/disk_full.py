@@ -16,7 +16,7 @@ from pydantic import Field
 from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault, Size
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 

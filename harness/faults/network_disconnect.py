@@ -12,10 +12,9 @@ from typing import Any
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
-from harness.model.errors import FaultError
+from harness.model.errors import FaultError, did_you_mean
 from harness.model.fault import Confirmation, FaultKind
-from harness.model.frozen import Frozen
-from harness.model.nearest import did_you_mean
+from harness.model.fields import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 

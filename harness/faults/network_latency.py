@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from harness.faults.links import DOES, LINK_TARGETS, LinkFault
 from harness.model.fault import FaultKind
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.units import PositiveWallSeconds, WallSeconds
 from harness.seams import Seams

@@ -17,7 +17,7 @@ from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, Containe
 from harness.faults.links import Toxics
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.link import Link
 from harness.model.scenario import FaultStep
 from harness.seams import Seams

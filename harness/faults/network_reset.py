@@ -13,7 +13,7 @@ from pydantic import Field
 
 from harness.faults.links import DOES, LINK_TARGETS, LinkFault
 from harness.model.fault import FaultKind
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.units import WallSeconds
 from harness.seams import Seams

@@ -14,11 +14,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.faults.links import Toxics, exchanges
-from harness.model.errors import FaultError
+from harness.model.errors import FaultError, did_you_mean
 from harness.model.fault import Confirmation, FaultKind
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.link import Link
-from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 from harness.seams.toxiproxy import ToxicSpec

@@ -13,11 +13,11 @@ from pydantic import Field, model_validator
 from harness.faults.rewriting import Rewriting
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.units import Quantity, Unit
 from harness.seams import Seams
-from harness.seams.rows import Change, Row
+from harness.seams.objects import Change, Row
 
 
 class Parameters(Frozen):

@@ -14,7 +14,7 @@ from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault
 from harness.model.containers import Replacement
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
 

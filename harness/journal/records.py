@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from harness.model.errors import JournalError
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.plan import Plan
 from harness.model.readings import (
     AlertsSeen,

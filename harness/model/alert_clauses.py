@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from harness.model.clauses import AlertName, Clause, FaultId, Id, Result
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.units import PositiveWallSeconds, format_seconds
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.units import PositiveWallSeconds, Quantity, Unit, format_amount, format_seconds
 
 OVER_S = 3.0

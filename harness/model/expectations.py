@@ -33,7 +33,7 @@ from harness.model.clauses import (
     StaysResult,
     UnbrokenResult,
 )
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 
 
 class Churn(Clause):

@@ -1,6 +1,6 @@
-"""The types that fields of a stack description share: names, addresses, commands, ports.
+"""Frozen records, and the types that their fields share: names, addresses, commands, ports.
 
-Each refuses what cannot be meant, in words that say what would be right.
+Each type refuses a value that cannot be right, and says what would be.
 """
 
 from __future__ import annotations
@@ -8,7 +8,14 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    """A record that refuses unknown fields and is never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
+
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HTTP_URL = re.compile(r"https?://([^/@\s]*@)?[^/:@\s]+(:\d+)?(/|\?|$)")

@@ -7,8 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from harness.model.fields import Command, Name
-from harness.model.frozen import Frozen
+from harness.model.fields import Command, Frozen, Name
 from harness.model.units import Unit
 
 

@@ -6,8 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from harness.model.fields import Url
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen, Url
 from harness.model.response_match import Expected
 from harness.model.units import Unit
 from harness.model.workload import Method

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.link import LinkField
 from harness.model.scenario import Scenario
 from harness.model.units import Unit

@@ -13,9 +13,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
-from harness.model.errors import HarnessError
-from harness.model.frozen import Frozen
-from harness.model.nearest import did_you_mean
+from harness.model.errors import HarnessError, did_you_mean
+from harness.model.fields import Frozen
 from harness.model.units import PositiveWallSeconds, Unit
 
 

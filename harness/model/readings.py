@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_serializer, model_validator
 
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.ledger import PARTS, LedgerPart, Part
 from harness.model.plan import Plan
 

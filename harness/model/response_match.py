@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.model.frozen import Frozen
+from harness.model.errors import did_you_mean
+from harness.model.fields import Frozen
 from harness.model.jsonpath import NothingThereError, at_path
-from harness.model.nearest import did_you_mean
 
 _WAYS = {
     "approx": {"approx", "atol", "rtol"},

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.model.clauses import Bound, Id
 from harness.model.expectations import Expect
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.link import Link
 from harness.model.units import PositiveWallSeconds, WallSeconds
 

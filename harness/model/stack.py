@@ -14,8 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from harness.model.alertsources import AlertSource as AlertSource
-from harness.model.fields import Command, Name, Port, Url
-from harness.model.frozen import Frozen
+from harness.model.fields import Command, Frozen, Name, Port, Url
 from harness.model.httpprobes import JsonProbe as JsonProbe
 from harness.model.httpprobes import MetricProbe as MetricProbe
 from harness.model.link import Link as Link

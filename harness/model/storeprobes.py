@@ -7,8 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from harness.model.fields import Name, Url
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen, Name, Url
 from harness.model.httpprobes import Stamped, Text
 from harness.model.units import Unit
 

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from harness.model.clauses import Result
 from harness.model.expectations import RESULTS, Measured
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 
 R = TypeVar("R", bound=Result)
 

@@ -11,8 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from harness.model.fields import Command, Url
-from harness.model.frozen import Frozen
+from harness.model.fields import Command, Frozen, Url
 from harness.model.units import PositiveWallSeconds
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|min|h)")

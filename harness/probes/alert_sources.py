@@ -10,10 +10,9 @@ from harness.model.backend import Backend
 from harness.model.readings import AlertsSeen
 from harness.model.stack import AlertSource, StackDescription
 from harness.probes.alert_poller import AlertPoller
-from harness.probes.alertmanager import AlertmanagerAlerts
 from harness.probes.http import access_headers
 from harness.probes.polling import DEADLINE_S, Clock
-from harness.probes.prometheus_alerts import PrometheusAlerts
+from harness.probes.prometheus_alerts import AlertmanagerAlerts, PrometheusAlerts
 from harness.probes.reader import ProbeContext
 
 

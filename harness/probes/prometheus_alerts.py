@@ -1,8 +1,10 @@
-"""Alerts of a Prometheus server, or of something that speaks its form.
+"""Alerts of a Prometheus server, of something that speaks its form, or of an Alertmanager.
 
-A real server needs nothing declared: its page of rules has the last evaluation and the interval of each group,
+A real Prometheus needs nothing declared: its page of rules has the last evaluation and the interval of each group,
 and the series `ALERTS` has the firings between two polls. Where a heartbeat or a history is declared, the source
-has counters for that on `/metrics`, and its page of alerts is enough.
+has counters for that on `/metrics`, and its page of alerts is enough. An Alertmanager (API v2) lists what is active now,
+without what is silenced or inhibited. It evaluates no rules: only a watchdog proves that they are evaluated, because its
+`updatedAt` moves on with each notification.
 """
 
 from __future__ import annotations
@@ -157,3 +159,34 @@ def _matrix(page: bytes) -> list[tuple[dict[str, Any], list[tuple[float, float]]
         return [(s["metric"], [(float(at), float(value)) for at, value in s["values"]]) for s in found]
     except (ValueError, KeyError, TypeError) as error:
         raise NoAnswerError(f"not Prometheus' form of a query's answer: {type(error).__name__} {error}") from None
+
+
+FIRING = ("active",)
+SUPPRESSED = ("active", "suppressed")
+
+
+class AlertmanagerAlerts(HttpAlertPoller):
+    """One source."""
+
+    async def _look(self) -> dict[str, Any]:
+        page = await get(self._session, f"{self._url}/api/v2/alerts", DEADLINE_S, headers=self._headers)
+        states = SUPPRESSED if self._source.suppressed else FIRING
+        firing: list[Alert] = []
+        marks: dict[Any, Any] = {}
+        try:
+            listed = read_json(page)
+            if not isinstance(listed, list):
+                raise TypeError("a list is needed")
+            for item in listed:
+                if item["status"]["state"] not in states:
+                    continue
+                alert = self._alert(item["labels"], item.get("startsAt"))
+                firing.append(alert)
+                if alert.name in self._source.watchdog:
+                    marks[alert.key] = item["updatedAt"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise NoAnswerError(f"not Alertmanager's form of alerts: {type(error).__name__} {error}") from None
+        seen: dict[str, Any] = {"firing": tuple(firing)}
+        if marks:
+            seen |= {"evaluations": float(self._beats.note(marks)), "interval_s": self._source.watchdog_every_s}
+        return seen

@@ -16,9 +16,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from harness.model.errors import ProbeError
-from harness.model.frozen import Frozen
-from harness.model.nearest import did_you_mean
+from harness.model.errors import ProbeError, did_you_mean
+from harness.model.fields import Frozen
 from harness.model.response_match import Expected
 from harness.model.workload import Method
 

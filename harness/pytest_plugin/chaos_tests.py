@@ -68,7 +68,7 @@ def _marked(item: pytest.Function) -> tuple[str, dict[str, Any]]:
     if mark is None:
         remedy = 'mark it with @pytest.mark.stack("reference")'
         raise ScenarioError("the test uses `chaos` and names no stack", file=str(item.path), remedy=remedy)
-    from harness.model.nearest import did_you_mean
+    from harness.model.errors import did_you_mean
 
     named = dict(mark.kwargs)
     name = named.pop("name", None) if not mark.args else mark.args[0]

@@ -63,7 +63,7 @@ def _seed(config: pytest.Config) -> int | None:
 def _twin(config: pytest.Config) -> Twin | None:
     twin: Twin | None = _setting(config, "twin")
     if twin is not None and twin not in TWINS:
-        from harness.model.nearest import did_you_mean
+        from harness.model.errors import did_you_mean
 
         raise pytest.UsageError(f"harness_twin: unknown twin {twin!r} — {did_you_mean(twin, TWINS)}")
     return twin

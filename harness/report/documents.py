@@ -15,7 +15,7 @@ from pydantic import Field, create_model
 
 from harness.judge.kinds import KINDS
 from harness.model.clauses import Result
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.verdict import ClauseResult, Damage, FaultReport, Value
 
 SCHEMA: Literal[1] = 1

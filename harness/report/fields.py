@@ -7,7 +7,7 @@ from typing import Any
 from harness.journal.records import Journal
 from harness.judge.kinds import KINDS
 from harness.model.alert_clauses import QuietResult
-from harness.model.frozen import Frozen
+from harness.model.fields import Frozen
 from harness.model.verdict import ClauseResult, Value, Verdict, met
 from harness.report.documents import ENTRIES, SCHEMA, KnownWeak, Quality, RunDocument, RunRecord, SuiteScenario
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.model.backend import Backend
-from harness.model.errors import ScenarioError
-from harness.model.nearest import did_you_mean
+from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.stack import StackDescription
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ from pydantic import ValidationError
 
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Clause, Names, Recovered
-from harness.model.errors import ScenarioError
+from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.expectations import CLAUSES, INTEGRITY_CHECKS
 from harness.model.fault import FaultKind
-from harness.model.nearest import did_you_mean
 from harness.model.scenario import FaultStep, Scenario, Target
 from harness.model.series import min_samples
 from harness.model.units import Unit

@@ -15,9 +15,8 @@ from pydantic import BaseModel, ValidationError
 from harness.description.yamltree import Tree
 from harness.model.alert_clauses import Quiet
 from harness.model.clauses import Clause
-from harness.model.errors import ScenarioError
+from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.expectations import CLAUSES, Expect
-from harness.model.nearest import did_you_mean
 from harness.model.plan import Plan, Twin
 from harness.model.scenario import FaultStep, Scenario
 from harness.runner.catalogue import Catalogue

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from harness.model.errors import ScenarioError
-from harness.model.nearest import did_you_mean
+from harness.model.errors import ScenarioError, did_you_mean
 from harness.runner.source import Place, Source
 
 Model = TypeVar("Model", bound=BaseModel)

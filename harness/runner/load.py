@@ -17,8 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.description.yamltree import Tree, read_tree
-from harness.model.errors import ScenarioError, StackError
-from harness.model.nearest import did_you_mean, nearest
+from harness.model.errors import ScenarioError, StackError, did_you_mean, nearest
 from harness.model.scenario import Scalar, Scenario
 from harness.runner.explain import problems, read_model
 from harness.runner.source import Place, RefusedError, Source, problems_of

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from harness.model.errors import ScenarioError
-from harness.model.nearest import did_you_mean
+from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.scenario import FaultStep, Scenario
 from harness.runner.catalogue import Catalogue
 from harness.runner.source import Place, Source

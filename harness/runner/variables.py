@@ -11,8 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from harness.model.errors import ScenarioError
-from harness.model.nearest import did_you_mean
+from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.scenario import Scalar
 from harness.runner.explain import displayed
 from harness.runner.source import Place, Source

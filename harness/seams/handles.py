@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 
 from harness.model.backend import Backend
 from harness.model.containers import Containers
-from harness.model.errors import FaultError
+from harness.model.errors import FaultError, did_you_mean
 from harness.model.eventtime import EventClock
 from harness.model.link import Link
-from harness.model.nearest import did_you_mean
 from harness.model.secrets import reveal
 from harness.model.stack import DatasetSpec, KeyspaceSpec, ServiceSpec, StackDescription
 from harness.seams.undo_store import UndoStore

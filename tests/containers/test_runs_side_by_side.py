@@ -17,8 +17,7 @@ from images import base_image
 from small_stack import STACK
 
 from harness.backends.compose.engine import client
-from harness.backends.compose.labels import RUN
-from harness.backends.compose.leftovers import runs
+from harness.backends.compose.leftovers import RUN, runs
 
 pytestmark = pytest.mark.docker
 OWNER = Path(__file__).with_name("stack_owner.py")

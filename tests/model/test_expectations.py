@@ -10,9 +10,8 @@ from pydantic import ValidationError
 
 from harness.model.answers import ANSWER_PROBES, quantile
 from harness.model.clauses import Bound
-from harness.model.errors import HarnessError, ScenarioError
+from harness.model.errors import HarnessError, ScenarioError, did_you_mean, nearest
 from harness.model.expectations import Expect
-from harness.model.nearest import did_you_mean, nearest
 from harness.model.readings import Answer
 from harness.model.scenario import After, FaultStep, Scenario, Target
 

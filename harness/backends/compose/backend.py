@@ -21,10 +21,8 @@ from harness.backends.compose import proxies
 from harness.backends.compose.containers import EngineContainers
 from harness.backends.compose.containers_of import ContainerSnapshot, containers_of
 from harness.backends.compose.engine import Engine, connect
-from harness.backends.compose.follow import EventStream
-from harness.backends.compose.labels import run_labels
-from harness.backends.compose.leftovers import remove_run
-from harness.backends.compose.logs import lines_since, tail, write_logs
+from harness.backends.compose.follow import EventStream, lines_since, tail, write_logs
+from harness.backends.compose.leftovers import remove_run, run_labels
 from harness.backends.compose.processes import Processes
 from harness.backends.compose.service_addresses import ServiceAddresses
 from harness.backends.compose.start import Start, lay_out

@@ -18,11 +18,10 @@ from harness.backends.compose.container_host import EngineHost
 from harness.backends.compose.container_networks import connect, disconnect, networks_of
 from harness.backends.compose.container_processes import send_signal
 from harness.backends.compose.container_replacing import Replacing
-from harness.backends.compose.labels import ONE_OFF, PROJECT, RUN, SERVICE
+from harness.backends.compose.leftovers import ONE_OFF, PROJECT, RUN, SERVICE
 from harness.model.backend import JobResult
 from harness.model.containers import KEPT_SUFFIX, ContainerState, Mount, Replacement
-from harness.model.errors import FaultError
-from harness.model.nearest import did_you_mean
+from harness.model.errors import FaultError, did_you_mean
 
 if TYPE_CHECKING:
     import docker

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from harness.backends.compose.labels import ONE_OFF, PROJECT, SERVICE
+from harness.backends.compose.leftovers import ONE_OFF, PROJECT, SERVICE
 from harness.model.containers import KEPT_SUFFIX
 
 _EXIT = re.compile(r"\((\d+)\)")

@@ -16,13 +16,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from harness.backends.compose.labels import LINKS
 from harness.backends.compose.layout import API_PORT, Layout, ProxyBox
+from harness.backends.compose.leftovers import LINKS
 from harness.backends.http_request import request
 from harness.model.backend import LinkEndpoint
-from harness.model.errors import BackendError
+from harness.model.errors import BackendError, did_you_mean
 from harness.model.link import Link
-from harness.model.nearest import did_you_mean
 from harness.model.stack import StackDescription
 
 KIND, IMAGE = "HARNESS_PROXY", "HARNESS_PROXY_IMAGE"

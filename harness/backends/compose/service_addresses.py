@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 
 from harness.backends.compose.engine import Engine
 from harness.backends.compose.layout import Layout
-from harness.model.errors import BackendError
-from harness.model.nearest import did_you_mean
+from harness.model.errors import BackendError, did_you_mean
 from harness.model.stack import Link, StackDescription, reference_pattern
 
 

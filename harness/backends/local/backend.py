@@ -19,11 +19,9 @@ from typing import Any
 from harness.backends.checks import known_services
 from harness.backends.events import EventLog
 from harness.backends.local import linux
-from harness.backends.local.addresses import Addresses
-from harness.backends.local.control import Control
-from harness.backends.local.jobs import run_job
+from harness.backends.local.addresses import Addresses, create_proxies, link_endpoints, proxy_command
+from harness.backends.local.control import Control, run_job
 from harness.backends.local.layout import base_environment, log_path, process_spec, tail, without_env
-from harness.backends.local.links import create_proxies, link_endpoints, proxy_command
 from harness.backends.local.preflight import check_plan, check_ports, prepare_directories
 from harness.backends.local.spawn import ProcessSpec
 from harness.backends.local.startup import Startup

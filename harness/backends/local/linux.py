@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.backends.priority import give_way_as_session
+from harness.backends.jobs import give_way_as_session
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15

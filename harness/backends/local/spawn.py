@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.backends.jobs import NICENESS
 from harness.backends.local import linux
-from harness.backends.priority import NICENESS
 
 _PYTHONS = ("python", "python3")
 

@@ -103,7 +103,7 @@ def _links_with_proxies(stack: StackDescription) -> tuple[Link, ...]:
     """Return the links of the stack that run through a proxy, as the labels of the project's containers say."""
     from harness.backends.compose.containers_of import containers_of
     from harness.backends.compose.engine import client
-    from harness.backends.compose.labels import LINKS
+    from harness.backends.compose.leftovers import LINKS
 
     engine = client()
     try:

@@ -52,7 +52,7 @@ def _engine() -> Iterator[Finding]:
 
 
 def _leftovers(client: Any) -> Finding:
-    from harness.backends.compose.labels import OWNER, RUN, owner_lives
+    from harness.backends.compose.leftovers import OWNER, RUN, owner_lives
 
     runs: Counter[str] = Counter()
     for container in client.api.containers(all=True, filters={"label": RUN}):
