@@ -15,6 +15,7 @@ from benchmarks.results import CannotMeasureError, Options, Result, options_pars
 from benchmarks.suites import SCENARIOS, Suite, run_suite
 from harness.journal.files import NAME, read
 from harness.journal.records import Journal
+from harness.model.alert_clauses import ClearedResult, DetectionResult
 from harness.model.readings import AlertsSeen, Answer, Reading
 
 SUITES = 5
@@ -116,9 +117,11 @@ def of_folders(folders: Iterable[Path]) -> Result:
         errors.take(journal)
         runs += 1
         for clause in judge(journal).clauses:
-            lo_s, hi_s = clause.measured.get("after_lo_s"), clause.measured.get("after_s")
-            if clause.kind in ("detected", "cleared") and lo_s is not None and hi_s is not None:
-                errors.widths.append(hi_s - lo_s)
+            measured = clause.measured
+            if not isinstance(measured, DetectionResult | ClearedResult):
+                continue
+            if measured.after_lo_s is not None and measured.after_s is not None:
+                errors.widths.append(measured.after_s - measured.after_lo_s)
     if not runs:
         raise CannotMeasureError("there is no journal in these folders")
     return result(errors, runs)

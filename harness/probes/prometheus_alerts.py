@@ -2,9 +2,9 @@
 
 A real Prometheus needs nothing declared: its page of rules has the last evaluation and the interval of each group,
 and the series `ALERTS` has the firings between two polls. Where a heartbeat or a history is declared, the source
-has counters for that on `/metrics`, and its page of alerts is enough. An Alertmanager (API v2) lists what is active now,
-without what is silenced or inhibited. It evaluates no rules: only a watchdog proves that they are evaluated, because its
-`updatedAt` moves on with each notification.
+has counters for that on `/metrics`, and its page of alerts is enough. An Alertmanager (API v2) lists what is active
+now, without what is silenced or inhibited. It evaluates no rules: only a watchdog proves that they are evaluated,
+because its `updatedAt` moves on with each notification.
 """
 
 from __future__ import annotations

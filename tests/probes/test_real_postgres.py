@@ -35,8 +35,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if AS_POSTGRES:
         for path in (folder, folder / "password"):
             shutil.chown(path, "postgres")
-        for parent in list(folder.parents)[:3]:  # the tests' own folders: the server's user must get through them
-            if parent.name.startswith("pytest-"):
+        for parent in list(folder.parents)[:4]:  # the tests' own folders: the server's user must get through them
+            if parent.name.startswith(("pytest-", "popen-")):
                 parent.chmod(0o755)
     made = [
         program("initdb"),

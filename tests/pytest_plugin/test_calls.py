@@ -26,7 +26,7 @@ CALLS = {
     "probe": ('chaos.expect_stays("availabilty", at_least=0.9)', "*probe: unknown probe 'availabilty'*'availability'*"),
     "bound": (
         'chaos.expect_stays("availability", at_least="5s")',
-        "*at_least: the probe 'availability' gives a share*",
+        "*at_least: the probe 'availability' measures a ratio*",
     ),
     "sides": ('chaos.expect_stays("availability")', "chaos.expect_stays: exactly one of at_least and at_most*"),
     "quiet": ('chaos.expect_quiet(except_=["Nothing"])', "*except: unknown alert 'Nothing'*"),
