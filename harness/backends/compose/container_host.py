@@ -31,7 +31,7 @@ PULL_S = 120.0
 LAST_WORDS_S = 3.0
 CAPABILITIES = ("NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "SYSLOG")
 """Beside the usual ones: to go into other namespaces, to mount, to drop packets, to read the kernel's log."""
-MODULES = ("agent", "ground", "processes", "limits", "disks", "packets")
+MODULES = ("agent", "common", "processes", "limits", "disks", "packets")
 START = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from harness.backends.compose.container_agent import main; main()"
 )
@@ -146,7 +146,7 @@ class EngineHost:
             host_config=host,
         )["Id"]
         try:
-            api.put_archive(made, "/", _program())
+            api.put_archive(made, "/", agent_archive())
             api.start(made)
             api.wait(made, timeout=int(HELPER_S))
             out = api.logs(made, stdout=True, stderr=False)
@@ -161,7 +161,7 @@ class EngineHost:
         return _read(task, out, err)
 
 
-def _program() -> bytes:
+def agent_archive() -> bytes:
     """Return the agent's modules as an archive, in the folders that their imports name."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
