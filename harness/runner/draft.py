@@ -23,7 +23,7 @@ from harness.runner.catalogue import Catalogue
 from harness.runner.check import check
 from harness.runner.explain import problems, read_model
 from harness.runner.load import Loaded
-from harness.runner.plan import DEFAULT_SEED, attached_project, stack_facts
+from harness.runner.plan import attached_project, control_of, effective_seed, proxied_links, stack_facts
 from harness.runner.source import RefusedError, Source
 
 LONGEST_FAULT_S = 600.0
@@ -61,19 +61,21 @@ class Draft:
         source = call("@pytest.mark.stack")
         raw = {"schema": 1, "timeline": [_to_come(catalogue)], "expect": {}, **settings}
         scenario = _read(Scenario, raw, source)
-        chosen = seed if seed is not None else scenario.seed
-        self._plan = Plan(
-            run=run if twin is None else f"{run}~{twin}",
+        plan = Plan(
+            run=run,
             scenario=scenario,
             stack=stack_facts(catalogue),
-            seed=DEFAULT_SEED if chosen is None else chosen,
+            seed=effective_seed(seed, scenario),
             backend=backend,
             attach=attached_project(catalogue.stack, backend, attach),
             links=(),
-            twin=twin,
-            control_of=run if twin == "control" else None,
             file=file,
         )
+        if twin == "control":
+            plan = control_of(plan)
+        elif twin is not None:
+            plan = plan.model_copy(update={"run": f"{run}~{twin}", "twin": twin})
+        self._plan = plan
         self.steps: list[FaultStep] = []
         self._open: list[str] = []
         self._check(self._plan, source)
@@ -100,8 +102,7 @@ class Draft:
             if name not in known:
                 problem = f"unknown link {name!r}"
                 raise call("@pytest.mark.stack").problem(("links",), problem, did_you_mean(name, known))
-        disturbed = {name for step in self.steps for name in self._catalogue.links_of(step)} | set(wanted or ())
-        links = tuple(link for link in self._catalogue.stack.links if link.name in disturbed)
+        links = proxied_links(self.steps, self._catalogue, wanted or ())
         self._plan = self._plan.model_copy(update={"links": links})
 
     def fault(

@@ -12,7 +12,7 @@ from typing import Literal
 
 from harness.model.link import Link
 from harness.model.plan import Plan, Sabotage, StackFacts, Twin
-from harness.model.scenario import Scenario
+from harness.model.scenario import FaultStep, Scenario
 from harness.model.stack import OffSwitch, StackDescription
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.load import Loaded
@@ -38,14 +38,13 @@ def make_plans(
     plans: list[Plan] = []
     for item in loaded:
         scenario = item.scenario
-        effective = seed if seed is not None else scenario.seed
         plan = Plan(
             run=run_name(item),
             scenario=scenario,
             stack=facts,
-            seed=DEFAULT_SEED if effective is None else effective,
+            seed=effective_seed(seed, scenario),
             backend=backend,
-            links=_links(scenario, catalogue),
+            links=proxied_links(scenario.timeline, catalogue),
             file=item.source.file,
             matrix=item.matrix,
             attach=attached_project(stack, backend, attach),
@@ -124,9 +123,15 @@ def _sabotage(kind: Literal["alert", "recovery"], name: str, breaks: tuple[str, 
     return Sabotage(kind=kind, name=name, breaks=breaks, service=off.service, env=dict(off.env))
 
 
-def _links(scenario: Scenario, catalogue: Catalogue) -> tuple[Link, ...]:
+def effective_seed(given: int | None, scenario: Scenario) -> int:
+    """Return the seed of a run: the given one, else the scenario's, else the default."""
+    chosen = given if given is not None else scenario.seed
+    return DEFAULT_SEED if chosen is None else chosen
+
+
+def proxied_links(steps: Iterable[FaultStep], catalogue: Catalogue, extra: Iterable[str] = ()) -> tuple[Link, ...]:
     """Return every link that must run through the fault proxy, in the order of the stack."""
-    disturbed = {name for step in scenario.timeline for name in catalogue.links_of(step)}
+    disturbed = {name for step in steps for name in catalogue.links_of(step)} | set(extra)
     return tuple(link for link in catalogue.stack.links if link.name in disturbed)
 
 
