@@ -174,17 +174,26 @@ class Driver:
         )
 
     def _failed(self, doing: str, error: HarnessError) -> None:
-        at_s = self._journal.now_s()
-        evidence = {"doing": doing, "error": str(error)}
-        self._journal.write(FaultSeen(fault=self._step.id, stage="failed", lo_s=at_s, hi_s=at_s, evidence=evidence))
+        self._journal.write(failed_stage(self._step, doing, str(error), self._journal.now_s()))
 
 
-async def _within(limit_s: float, doing: str, call: Awaitable[T]) -> T:
+def failed_stage(step: FaultStep, doing: str, why: str, at_s: float) -> FaultSeen:
+    """Return the record of a fault that has failed."""
+    return FaultSeen(fault=step.id, stage="failed", lo_s=at_s, hi_s=at_s, evidence={"doing": doing, "error": why})
+
+
+async def bounded(limit_s: float, doing: str, call: Awaitable[T], error: type[HarnessError]) -> T:
+    """Await a call for a limited time. Raises `error` where it takes longer."""
     try:
         async with asyncio.timeout(limit_s):
             return await call
     except TimeoutError:
-        raise FaultError(f"{doing} took longer than {limit_s:g} s") from None
+        raise error(f"{doing} took longer than {limit_s:g} s") from None
+
+
+async def _within(limit_s: float, doing: str, call: Awaitable[T]) -> T:
+    try:
+        return await bounded(limit_s, doing, call, FaultError)
     except HarnessError:
         raise
     except Exception as error:  # a bug in a fault, perhaps of a third party: the run must be able to heal

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from harness.journal.files import NAME as JOURNAL
 from harness.journal.writer import JournalWriter
 from harness.model.backend import Backend, StackInfo, StackPlan
 from harness.model.errors import BackendError, HarnessError, JournalError
@@ -24,7 +25,7 @@ from harness.probes.event_clock import read_event_clock
 from harness.probes.ledger import Ledger
 from harness.probes.request_file import RequestFile
 from harness.probes.workload_file import Workload
-from harness.runner.faulting import Driver
+from harness.runner.faulting import Driver, bounded
 from harness.runner.gate import wait_for_steady_state
 from harness.runner.live import Live
 from harness.runner.progress import OnProgress, Progress, What
@@ -68,7 +69,7 @@ class Run:
         self.run_dir = run_dir
         self._on_progress = on_progress
         self._live = Live(whole=self._script.whole_history)
-        self._journal = JournalWriter(run_dir / "journal.jsonl", plan, self._written)
+        self._journal = JournalWriter(run_dir / JOURNAL, plan, self._written)
         self._drivers: dict[str, Driver] = {}
         self._displayed: frozenset[str] = frozenset()
 
@@ -113,7 +114,7 @@ class Run:
         try:
             self._phase("stopping")
         finally:
-            await _bounded("stopping the stack", self._backend.stop(), STOP_S)
+            await bounded(STOP_S, "stopping the stack", self._backend.stop(), BackendError)
 
     def _stack_plan(self) -> StackPlan:
         sabotage = self.plan.sabotage
@@ -153,10 +154,10 @@ class Run:
     async def _heal_and_close(self, watchers: Watchers, seams: Seams) -> None:
         """Heal, then stop the watchers. Each part is tried even if the one before fails, and each has a limit."""
         try:
-            await _bounded("healing", self._heal(), HEAL_S)
+            await bounded(HEAL_S, "healing", self._heal(), BackendError)
         finally:
             try:
-                await _bounded("stopping the watchers", watchers.stop(), STOP_S)
+                await bounded(STOP_S, "stopping the watchers", watchers.stop(), BackendError)
             finally:
                 await seams.close()
 
@@ -213,11 +214,3 @@ def _known(info: StackInfo) -> dict[str, object]:
     """Return what healing a killed run needs to know of its stack."""
     known: dict[str, object] = {"ready_s": round(info.ready_s, 3)}
     return known | ({"project": info.project, "owned": info.owned} if info.project is not None else {})
-
-
-async def _bounded(doing: str, work: Awaitable[None], limit_s: float) -> None:
-    try:
-        async with asyncio.timeout(limit_s):
-            await work
-    except TimeoutError:
-        raise BackendError(f"{doing} took longer than {limit_s:g} s") from None

@@ -14,10 +14,10 @@ from harness.journal.writer import JournalWriter
 from harness.model.errors import HarnessError
 from harness.model.fault import Fault
 from harness.model.plan import Plan
-from harness.model.readings import FaultSeen, Phase, PhaseName, Planned
+from harness.model.readings import Phase, PhaseName, Planned
 from harness.model.scenario import After, FaultStep
 from harness.runner.catalogue import Faults
-from harness.runner.faulting import Driver
+from harness.runner.faulting import Driver, failed_stage
 from harness.runner.live import Live
 from harness.runner.settling import Settling
 from harness.runner.watching import Watchers
@@ -80,9 +80,7 @@ class RunContext:
 
     def failed(self, step: FaultStep, doing: str, why: str) -> None:
         """Write into the journal that a fault has failed."""
-        at_s = self.now_s()
-        evidence = {"doing": doing, "error": why}
-        self.journal.write(FaultSeen(fault=step.id, stage="failed", lo_s=at_s, hi_s=at_s, evidence=evidence))
+        self.journal.write(failed_stage(step, doing, why, self.now_s()))
 
 
 class Script(Protocol):

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.journal.files import NAME as JOURNAL
 from harness.journal.writer import JournalWriter
 from harness.model.backend import Backend
 from harness.model.errors import HarnessError
@@ -56,7 +57,7 @@ async def observe(stack: StackDescription, backend: Backend, for_s: float, settl
         observed.clock_error = str(error)
     with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
         plan = _plan(stack)
-        journal = JournalWriter(Path(folder) / "journal.jsonl", plan, observed.take)
+        journal = JournalWriter(Path(folder) / JOURNAL, plan, observed.take)
         parts: dict[str, StackDescription] = {}
         for name, spec in stack.probes.items():
             parts[name] = stack.model_copy(update={"probes": {name: spec}, "alert_sources": ()})
