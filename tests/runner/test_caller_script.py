@@ -69,7 +69,7 @@ async def test_a_fault_is_confirmed_on_entry_and_absent_after_leaving(driven: Dr
         step = plan.scenario.timeline[0]
         await calls.enter(step, plan)
         assert driven.stages()[-1] == "confirmed"
-        assert await calls.current("availability") is not None
+        assert await calls.current("availability") == 1.0
         await calls.leave(step.id, plan)
         assert not driven.fault.on
         calls.finish()
