@@ -18,7 +18,7 @@ from harness.pytest_plugin.settings import read_settings, reports_of
 
 if TYPE_CHECKING:
     from harness.report.documents import RunDocument, SuiteDocument
-    from harness.suite.conclude import ConcludedRun, StoredRun
+    from harness.suite.conclude import StoredRun
 
 SESSION_FILE = ".session"
 """In the reports folder: the session of pytest that it belongs to."""
@@ -95,23 +95,23 @@ class SessionEnd:
         from harness.report import SuiteInfo
         from harness.runner.plan import DEFAULT_SEED
         from harness.suite.conclude import conclude_all
-        from harness.suite.suite import iso, write_report
+        from harness.suite.folders import run_folders
+        from harness.suite.suite import first_seed, iso, write_report
 
         settings = read_settings(self._config)
-        folders = {entry for entry in reports.iterdir() if (entry / "journal.jsonl").is_file()}
-        stored = [self._stored(run) for run in folders | set(self._errors)]
+        folders = {*run_folders(reports), *self._errors}
+        stored = sorted((self._stored(run) for run in folders), key=_order)
         info = SuiteInfo(
             name=reports.name,
             backend=settings.backend,
-            seed=DEFAULT_SEED if settings.seed is None else settings.seed,
+            seed=first_seed(stored, DEFAULT_SEED if settings.seed is None else settings.seed),
             started=iso(self._began_unix),
             wall_s=time.monotonic() - self._began_s,
             runs=[],
             twin=settings.twin,
         )
         written: dict[Path, RunDocument] = self._config.stash[WRITTEN_KEY]
-        runs = sorted(conclude_all(stored, written), key=_order)
-        return write_report(reports, info, runs)
+        return write_report(reports, info, conclude_all(stored, written))
 
     def _stored(self, run_dir: Path) -> StoredRun:
         from harness.model.errors import HarnessError
@@ -131,5 +131,5 @@ class SessionEnd:
             terminalreporter.write_line(f"harness: {text}", red=bad)
 
 
-def _order(run: ConcludedRun) -> tuple[str, str]:
+def _order(run: StoredRun) -> tuple[str, str]:
     return (run.journal.header.started if run.journal is not None else "", run.run_dir.name)

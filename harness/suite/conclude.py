@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from harness.report import JudgedRun
     from harness.report.documents import RunDocument
 
-CONTROL_SUFFIX = "~control"
-"""How the folder of a control ends in suites from before plans had `control_of`."""
-
 
 @dataclass(frozen=True)
 class StoredRun:
@@ -118,7 +115,7 @@ def _control_beside(run: StoredRun) -> Path | None:
     for journal in sorted(run.run_dir.resolve().parent.glob(f"*/{JOURNAL}")):
         with suppress(OSError, JournalError, UnicodeDecodeError), journal.open(encoding="utf-8") as lines:
             plan = parse([lines.readline()], str(journal)).header.plan
-            if controlled_run(plan) == run.plan.run:
+            if plan.control_of == run.plan.run:
                 return journal.parent
     return None
 
@@ -134,17 +131,10 @@ def conclude_all(
 def controls_of(runs: Iterable[StoredRun]) -> dict[str, Journal]:
     """Return the journal of each run's control, by the name of the run."""
     return {
-        controlled: run.journal
+        run.journal.plan.control_of: run.journal
         for run in runs
-        if run.journal is not None and (controlled := controlled_run(run.journal.plan)) is not None
+        if run.journal is not None and run.journal.plan.control_of is not None
     }
-
-
-def controlled_run(plan: Plan) -> str | None:
-    """Return the name of the run that this is the control of; None for any other run."""
-    if plan.twin != "control":
-        return None
-    return plan.control_of or plan.run.removesuffix(CONTROL_SUFFIX)
 
 
 def control_for(run: StoredRun, controls: Mapping[str, Journal]) -> Journal | None:

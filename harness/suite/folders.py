@@ -22,8 +22,7 @@ def clear(folder: Path, choose_another: str) -> None:
     Raises ScenarioError, before anything is removed, where a run may have left its fault active; `choose_another` is
     what the user can do instead of healing it. Raises OSError.
     """
-    entries = sorted(folder.iterdir()) if folder.exists() else []
-    runs = [entry for entry in entries if (entry / NAME).is_file()]
+    runs = run_folders(folder)
     for run in runs:
         if unhealed(run):
             raise ScenarioError(
@@ -38,9 +37,15 @@ def clear(folder: Path, choose_another: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
+def run_folders(folder: Path) -> list[Path]:
+    """Return the folders with a journal in the folder of a suite."""
+    entries = sorted(folder.iterdir()) if folder.exists() else []
+    return [entry for entry in entries if (entry / NAME).is_file()]
+
+
 def runs_in(folder: Path) -> list[Path]:
     """Return the folders of the runs of a suite. Raises ScenarioError where there is none."""
-    runs = sorted(found.parent for found in folder.glob(f"*/{NAME}"))
+    runs = run_folders(folder) if folder.is_dir() else []
     if not runs:
         raise ScenarioError("no run in this folder", file=str(folder), remedy="give the folder of a suite")
     return runs

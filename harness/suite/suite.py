@@ -66,16 +66,22 @@ def run_suite(
     interrupted = any(outcome.interrupted for outcome in outcomes)
     if interrupted:
         on_message(INTERRUPTED)
+    stored = [_stored(outcome) for outcome in outcomes]
     info = SuiteInfo(
         name=request.name,
         backend=request.plans[0].backend,
-        seed=request.plans[0].seed,
+        seed=first_seed(stored, request.plans[0].seed),
         started=iso(began_unix),
         wall_s=wall_s,
         runs=[],
         twin=twin,
     )
-    return report_suite(request.out_dir, info, [_stored(outcome) for outcome in outcomes], interrupted=interrupted)
+    return report_suite(request.out_dir, info, stored, interrupted=interrupted)
+
+
+def first_seed(runs: Iterable[StoredRun], default: int) -> int:
+    """Return the seed of a suite: that of the first run with a journal, or `default` where there is none."""
+    return next((run.plan.seed for run in runs if run.plan is not None), default)
 
 
 def iso(unix_s: float) -> str:

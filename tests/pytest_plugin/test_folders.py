@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from projects import write
 
 from harness.model.errors import HarnessError
 from harness.pytest_plugin.folders import RunFolders
@@ -33,3 +35,33 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HarnessError, match="--harness-reports"):
         RunFolders(tmp_path / "file" / "reports", "session").claim("slow")
+
+
+STORED = """
+from harness.journal.writer import JournalWriter
+from harness.model.plan import Plan, StackFacts
+from harness.model.readings import Closed
+from harness.model.scenario import Scenario
+from harness.pytest_plugin.session_runner import session_runner_of
+
+
+def test_a_stored_run(request):
+    scenario = Scenario.model_validate({
+        "schema": 1, "scenario": "slow", "summary": "Something is slow.", "stack": "small", "seed": 7,
+        "timeline": [{"id": "it", "at": "0s", "fault": "node.loss", "target": {"service": "server"}, "for": "1s"}],
+        "expect": {},
+    })
+    folder = session_runner_of(request.config).claim("slow")
+    plan = Plan(run="slow", scenario=scenario, stack=StackFacts(name="small"), seed=7)
+    journal = JournalWriter(folder / "journal.jsonl", plan)
+    journal.write(Closed(reason="completed"))
+    journal.close()
+"""
+
+
+def test_the_suite_of_a_session_has_the_seed_of_its_runs(project: pytest.Pytester) -> None:
+    write(project, "test_stored.py", STORED)
+    result = project.runpytest_subprocess(timeout=170)
+    assert result.parseoutcomes() == {"passed": 1}
+    suite = json.loads((project.path / "reports/pytest/suite.json").read_text("utf-8"))
+    assert suite["seed"] == 7

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from harness.model.scenario import Scenario
 from harness.model.verdict import Value, Verdict
 from harness.suite import rules
 from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, judge_again, stored_run
-from harness.suite.suite import report_again
+from harness.suite.suite import first_seed
 
 SCENARIO = {
     "schema": 1, "scenario": "slow", "summary": "Something is slow.", "stack": "small",
@@ -30,7 +29,7 @@ SCENARIO = {
 def run_in(folder: Path, run: str, **fields: Any) -> StoredRun:
     """Leave a run in a folder as a runner does."""
     made = Scenario.model_validate(SCENARIO)
-    plan = Plan(run=run, scenario=made, stack=StackFacts(name="small"), seed=1, **fields)
+    plan = Plan.model_validate({"run": run, "scenario": made, "stack": StackFacts(name="small"), "seed": 1, **fields})
     journal = JournalWriter(folder / run / "journal.jsonl", plan)
     journal.write(Closed(reason="completed"))
     journal.close()
@@ -63,20 +62,10 @@ def test_a_run_is_judged_with_the_control_that_names_it(tmp_path: Path, judged: 
     assert all((run.run_dir / "verdict.json").is_file() for run in concluded)
 
 
-def test_suites_from_before_controls_named_their_runs_are_paired_again(
-    tmp_path: Path, judged: dict[str, str | None]
-) -> None:
-    run_in(tmp_path, "slow", twin=None)
-    run_in(tmp_path, "slow~control", twin="control")
-    old = tmp_path / "slow~control" / "journal.jsonl"
-    head, *rest = old.read_text("utf-8").splitlines()
-    header = json.loads(head)
-    for field in ("control_of", "attach"):
-        del header["plan"][field]
-    old.write_text("\n".join([json.dumps(header), *rest]) + "\n", "utf-8")
-    finished = report_again(tmp_path)
-    assert judged == {"slow": "slow~control", "slow~control": None}
-    assert finished.exit_code == rules.PASS
+def test_the_seed_of_a_suite_is_that_of_its_first_run_with_a_journal(tmp_path: Path) -> None:
+    runs = [StoredRun(tmp_path / "lost", None), run_in(tmp_path, "slow", seed=7), run_in(tmp_path, "slower", seed=8)]
+    assert first_seed(runs, 1) == 7
+    assert first_seed(runs[:1], 3) == 3
 
 
 def test_a_run_is_judged_again_with_the_control_in_its_suite(tmp_path: Path, judged: dict[str, str | None]) -> None:
