@@ -19,12 +19,11 @@ import pytest
 from harness.description.stackfile import resolve_stack
 from harness.model.errors import HarnessError, ScenarioError, StackError
 from harness.pytest_plugin.chaos import Chaos
-from harness.pytest_plugin.failure_text import error_text, last_logs, note_run, verdict_text
+from harness.pytest_plugin.failure_text import errors, failures, last_logs, note_run
 from harness.pytest_plugin.session_runner import EndedRun, Finished, session_runner_of
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.draft import Draft
 from harness.runner.session import RunEndedError
-from harness.suite.rules import passes
 
 FIELDS = ("start_at", "seed", "steady_state", "may_die", "gate_timeout")
 OTHERS = ("links", "integrity")
@@ -116,10 +115,11 @@ def judged(item: pytest.Function, chaos: Chaos) -> Iterator[None]:
     __tracebackhide__ = True
     with _to_its_end(item, chaos):
         yield
+    runner = session_runner_of(item.config)
     run, control = chaos.ended, None
-    if run is not None and run.stored.error is None and session_runner_of(item.config).settings.paired:
+    if run is not None and runner.wants_control(run):
         control = _control(item, chaos, run)
-    finished = session_runner_of(item.config).conclude(run, control) if run is not None else []
+    finished = runner.conclude(run, control) if run is not None else []
     for one in finished:
         _note(item, one)
     reason = _reason(item, finished)
@@ -163,12 +163,10 @@ def _reason(item: pytest.Function, finished: Sequence[Finished]) -> str | None:
     """Return why a test does not pass; None where it does."""
     if not finished:
         return f"{item.name}: UNKNOWN: the test injected no fault"
-    errors = [error_text(one) for one in finished if one.error is not None]
-    if errors:
+    if texts := errors(finished):
         item.stash[HARNESS_ERROR_KEY] = True
-        return "\n\n".join(errors)
-    failed = [verdict_text(one) for one in finished if one.verdict is None or not passes(one.verdict)]
-    return "\n\n".join(failed) or None
+        return "\n\n".join(texts)
+    return "\n\n".join(failures(finished)) or None
 
 
 def _note(item: pytest.Function, finished: Finished) -> None:

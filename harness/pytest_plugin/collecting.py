@@ -17,7 +17,7 @@ import pytest
 from harness.model.errors import HarnessError
 from harness.model.plan import Plan
 from harness.model.stack import StackDescription
-from harness.pytest_plugin.failure_text import error_text, note_run, verdict_text
+from harness.pytest_plugin.failure_text import errors, failures, note_run
 from harness.pytest_plugin.session_runner import Finished, session_runner_of
 from harness.pytest_plugin.settings import read_settings
 from harness.runner.check import check_all
@@ -25,7 +25,6 @@ from harness.runner.load import Loaded, load_file
 from harness.runner.plan import control_of, make_plans
 from harness.runner.source import RefusedError
 from harness.runner.stacks import with_stacks
-from harness.suite.rules import passes
 
 NAMES_KEY: pytest.StashKey[dict[str, Path]] = pytest.StashKey()
 
@@ -93,25 +92,23 @@ class ScenarioItem(pytest.Item):
             return
         runner = session_runner_of(self.config)
         run, control = runner.run(self.plan, self._stack), None
-        if runner.settings.paired and run.stored.error is None:
+        if runner.wants_control(run):
             control = runner.run(control_of(run.plan), self._stack)
         finished = runner.conclude(run, control)
         for one in finished:
             note_run(self, one)
             if one.progress:
                 self.add_report_section("setup", f"harness {one.plan.run}", "\n".join(one.progress))
-        errors = [error_text(one) for one in finished if one.error is not None]
-        if errors:
-            pytest.fail("\n\n".join(errors), pytrace=False)
+        if texts := errors(finished):
+            pytest.fail("\n\n".join(texts), pytrace=False)
         self._finished = finished
 
     def runtest(self) -> None:
         """Fail unless every run passes."""
         finished, self._finished = self._finished, []
         assert finished
-        failed = [verdict_text(one) for one in finished if one.verdict is None or not passes(one.verdict)]
-        if failed:
-            pytest.fail("\n\n".join(failed), pytrace=False)
+        if texts := failures(finished):
+            pytest.fail("\n\n".join(texts), pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Return the file, the line and the name of the item."""

@@ -3,8 +3,11 @@ report is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
+from harness.journal.files import NAME as JOURNAL
 from harness.journal.records import Journal
 from harness.model.alert_clauses import ClearedResult, DetectionResult
 from harness.model.clauses import RecoveryResult
@@ -13,6 +16,7 @@ from harness.model.readings import AlertsSeen, Answer, FaultSeen, ProcessSeen, R
 from harness.model.verdict import ClauseResult, Value, Verdict
 from harness.pytest_plugin.session_end import ERROR_PROPERTY, RUN_PROPERTY, VERDICT_PROPERTY, readable_path
 from harness.pytest_plugin.session_runner import Finished
+from harness.suite.rules import passes
 
 MOST_CLAUSES = 8
 MOST_CITED = 4
@@ -26,6 +30,16 @@ def note_run(item: pytest.Item, finished: Finished) -> None:
         item.user_properties.append((VERDICT_PROPERTY, str(finished.verdict.value)))
     if finished.error is not None:
         item.user_properties.append((ERROR_PROPERTY, str(finished.error)))
+
+
+def errors(finished: Iterable[Finished]) -> list[str]:
+    """Return the texts of the runs that the harness could not complete."""
+    return [error_text(one) for one in finished if one.error is not None]
+
+
+def failures(finished: Iterable[Finished]) -> list[str]:
+    """Return the texts of the runs whose verdicts do not pass."""
+    return [verdict_text(one) for one in finished if one.verdict is None or not passes(one.verdict)]
 
 
 def verdict_text(finished: Finished) -> str:
@@ -137,7 +151,7 @@ def last_logs(finished: Finished) -> list[str]:
 
 
 def _places(finished: Finished) -> list[str]:
-    journal, report = finished.run_dir / "journal.jsonl", finished.run_dir / "report.html"
+    journal, report = finished.run_dir / JOURNAL, finished.run_dir / "report.html"
     found = [("journal", journal), ("report", report), ("logs", finished.run_dir / "logs")]
     # The report may be drawn only at the end of the session.
     there = finished.journal is not None

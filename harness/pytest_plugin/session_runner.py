@@ -114,6 +114,10 @@ class SessionRunner:
             error = failure
         return EndedRun(plan, stored_run(run_dir, error), progress)
 
+    def wants_control(self, run: EndedRun) -> bool:
+        """Whether a run is to be followed by its control: in a paired session, unless the harness failed."""
+        return self.settings.paired and run.stored.error is None
+
     async def _run(self, plan: Plan, stack: StackDescription, run_dir: Path, lines: list[str]) -> HarnessError | None:
         asyncio.get_running_loop().set_default_executor(waiting_threads())
         backend = self.backend(stack, plan)
