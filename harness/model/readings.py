@@ -224,6 +224,17 @@ class Planned(Frozen):
     plan: Plan
 
 
+class StackUp(Frozen):
+    """The stack is up. Healing a killed run in containers needs the project, and whether the run owned the stack."""
+
+    kind: Literal["stack_up"] = "stack_up"
+    ready_s: float
+    project: str | None = None
+    """The compose project, for a stack of containers."""
+    owned: bool = True
+    """Whether the run started the stack, rather than found it running."""
+
+
 class Note(Frozen):
     """Something worth knowing that no clause depends on."""
 
@@ -253,6 +264,7 @@ Body = Annotated[
     | GateSeen
     | Evidence
     | Planned
+    | StackUp
     | Note
     | Closed,
     Field(discriminator="kind"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.journal.records import Journal
-from harness.model.readings import Closed, FaultSeen, Gap, GateSeen, Note, Phase, ProcessSeen
+from harness.model.readings import Closed, FaultSeen, Gap, GateSeen, Note, Phase, ProcessSeen, StackUp
 from harness.model.verdict import Verdict
 from harness.report.spans import AlertLane, markers
 from harness.report.words import seconds
@@ -64,6 +64,8 @@ def _of_lines(journal: Journal) -> list[Event]:
             case Gap(probe=probe, from_s=from_s, to_s=to_s, why=why):
                 text = f"{probe} was not measured for {seconds(to_s - from_s)}: {why}"
                 found.append(Event(from_s, "gap", text))
+            case StackUp():
+                found.append(Event(line.t_s, "note", "the stack is up"))
             case Note(text=text):
                 found.append(Event(line.t_s, "note", text))
             case Closed(reason=reason, error=error):

@@ -19,13 +19,11 @@ from harness.journal.files import read
 from harness.journal.records import Journal
 from harness.model.backend import StackPlan
 from harness.model.errors import HarnessError
-from harness.model.readings import FaultSeen, Note, Undo
+from harness.model.readings import FaultSeen, Note, StackUp, Undo
 from harness.model.scenario import FaultStep
 from harness.runner.catalogue import Faults
 from harness.seams import Seams
 
-PROJECT = "project"
-OWNED = "owned"
 REVERT_S = 60.0
 
 
@@ -50,24 +48,32 @@ def _heal(journal: Journal) -> list[str]:
 def _heal_stack(journal: Journal) -> list[str]:
     if journal.plan.backend == "local":
         return []
-    notes = [note.data for _, note in journal.of(Note) if PROJECT in note.data]
-    if not notes:  # it was cut off before its stack was up; the labels name what there may be
+    up = _stack_up(journal)
+    if up is None or up.project is None:  # it was cut off before its stack was up; the labels name what there may be
         from harness.runner.up_down import down_abandoned
 
         down_abandoned()
         return []
-    project = str(notes[-1][PROJECT])
-    if notes[-1][OWNED]:
+    if up.owned:
         from harness.backends.compose.engine import client
         from harness.backends.compose.leftovers import remove_run
 
         engine = client()
         try:
-            remove_run(engine, project)
+            remove_run(engine, up.project)
         finally:
             engine.close()
         return []
-    return asyncio.run(_revert_all(journal, project))
+    return asyncio.run(_revert_all(journal, up.project))
+
+
+def _stack_up(journal: Journal) -> StackUp | None:
+    """Return the record of the stack; None where the run was killed before the stack was up."""
+    found = [up for _, up in journal.of(StackUp)]
+    # Older journals have it as the data of a note.
+    notes = [note.data for _, note in journal.of(Note) if "project" in note.data]
+    found += [StackUp(ready_s=0, project=str(data["project"]), owned=bool(data["owned"])) for data in notes]
+    return found[-1] if found else None
 
 
 def _still_active(journal: Journal) -> list[Undo]:

@@ -16,10 +16,10 @@ from typing import TypeVar
 
 from harness.journal.files import NAME as JOURNAL
 from harness.journal.writer import JournalWriter
-from harness.model.backend import Backend, StackInfo, StackPlan
+from harness.model.backend import Backend, StackPlan
 from harness.model.errors import BackendError, HarnessError, JournalError
 from harness.model.plan import Plan
-from harness.model.readings import AlertsSeen, Body, Closed, FaultSeen, GateSeen, Note, Phase, PhaseName
+from harness.model.readings import AlertsSeen, Body, Closed, FaultSeen, GateSeen, Phase, PhaseName, StackUp
 from harness.model.stack import StackDescription
 from harness.probes.event_clock import read_event_clock
 from harness.probes.ledger import Ledger
@@ -105,7 +105,7 @@ class Run:
         try:
             workload = await workload_for(self.plan, self._stack, self._backend, self.run_dir.parent, self._notice)
             info = await self._backend.start(self._stack_plan())
-            self._journal.write(Note(text="the stack is up", data=_known(info)))
+            self._journal.write(StackUp(ready_s=round(info.ready_s, 3), project=info.project, owned=info.owned))
             return await self._watched(workload)
         finally:
             await shielded(self._stop_stack())
@@ -208,9 +208,3 @@ class Run:
 
     def _tell(self, at_s: float, what: What, text: str, data: dict[str, object] | None = None) -> None:
         self._on_progress(Progress(self.plan.run, at_s, what, text, data or {}))
-
-
-def _known(info: StackInfo) -> dict[str, object]:
-    """Return what healing a killed run needs to know of its stack."""
-    known: dict[str, object] = {"ready_s": round(info.ready_s, 3)}
-    return known | ({"project": info.project, "owned": info.owned} if info.project is not None else {})

@@ -33,6 +33,7 @@ from harness.model.readings import (
     Phase,
     ProcessSeen,
     Reading,
+    StackUp,
     Undo,
 )
 
@@ -66,6 +67,7 @@ bodies: st.SearchStrategy[Body] = st.one_of(
               values=st.dictionaries(words, st.none() | numbers, max_size=2)),
     st.builds(Evidence, check=st.just("examples"), data=st.none() | examples, error=st.none() | words),
     st.builds(Evidence, check=st.just("lineage"), data=st.none() | lineage, error=st.none() | words),
+    st.builds(StackUp, ready_s=numbers, project=st.none() | words, owned=st.booleans()),
     st.builds(Note, text=words),
     st.builds(Closed, reason=st.just("completed")),
 )  # fmt: skip

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from fake_runs import plan_of
 
+from harness.backends.compose import engine, leftovers
 from harness.journal.writer import JournalWriter
-from harness.model.readings import FaultSeen, Undo
+from harness.model.readings import Body, FaultSeen, Note, StackUp, Undo
 from harness.runner.healing import heal
 
 
@@ -51,3 +54,37 @@ def test_what_was_taken_out_is_left_alone(tmp_path: Path) -> None:
     flag.touch()
     assert heal([killed(tmp_path, flag, ["rm", "-f", "flag"], reverted=True)]) == []
     assert flag.exists()
+
+
+class NoEngine:
+    """A client of an engine without containers."""
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("up", "removed"),
+    [
+        (StackUp(ready_s=1, project="shop-1", owned=True), ["shop-1"]),
+        (StackUp(ready_s=1, project="shop", owned=False), []),
+        (Note(text="the stack is up", data={"ready_s": 1, "project": "shop-1", "owned": True}), ["shop-1"]),
+        (Note(text="the stack is up", data={"ready_s": 1, "project": "shop", "owned": False}), []),
+    ],
+)
+def test_a_stack_of_containers_is_removed_only_if_the_run_owned_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, up: Body, removed: list[str]
+) -> None:
+    found: list[str] = []
+
+    def remove_run(client: Any, run: str) -> None:
+        found.append(run)
+
+    monkeypatch.setattr(engine, "client", NoEngine)
+    monkeypatch.setattr(leftovers, "remove_run", remove_run)
+    plan = plan_of("0s", "1s").model_copy(update={"backend": "compose"})
+    journal = JournalWriter(tmp_path / "run" / "journal.jsonl", plan)
+    journal.write(up)
+    journal.close()
+    assert heal([tmp_path / "run"]) == []
+    assert found == removed
