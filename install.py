@@ -50,11 +50,13 @@ def works(python: str) -> bool:
 
 def check_disk(folder: Path) -> None:
     """Refuse a disk that is sure to be too small, before minutes are spent on it."""
+    while not folder.exists():
+        folder = folder.parent
     free_gb = shutil.disk_usage(folder).free / 1e9
     if free_gb < NEEDED_GB:
         raise InstallError(
             f"the disk of {folder} has {free_gb:.1f} GB free, and {NEEDED_GB:g} GB are needed\n"
-            "  make room, or clone to a larger disk"
+            "  make room, or put the environment on a larger disk: python3 install.py --venv FOLDER"
         )
 
 
@@ -90,19 +92,20 @@ def run(what: str, *command: str) -> None:
 def explanation(what: str, errors: str) -> str:
     """Return why a step failed, in one message with the remedy."""
     if any(sign in errors for sign in DISK_SIGNS):
-        return f"{what}: the disk is full\n  make room ({NEEDED_GB:g} GB are needed), then run this again"
+        return f"{what}: the disk is full\n  make room ({NEEDED_GB:g} GB are needed), then run it again"
     if any(sign in errors for sign in NETWORK_SIGNS):
         return (
             f"{what}: the package index cannot be reached, or lacks a package\n"
             "  check the network, or set PIP_INDEX_URL to a mirror or PIP_FIND_LINKS to a folder of wheels"
         )
-    return f"{what}: failed, see above\n  mend it, then run this again: what is installed already is kept"
+    return f"{what}: failed, see above\n  fix it, then run it again: what is installed already is kept"
 
 
 def install(venv: Path) -> None:
     """Do all the steps."""
     check_python()
-    check_disk(ROOT)
+    if not (venv / "installed").exists():
+        check_disk(venv)
     print(f"install: the environment {venv.name}, with {sys.executable}", flush=True)
     make_environment(venv)
     python = str(venv / "bin" / "python")
@@ -115,6 +118,8 @@ def install(venv: Path) -> None:
     # Some packages carry files for other Pythons, so its exit code says nothing.
     subprocess.run((python, "-m", "compileall", "-qq", "-j", "0", str(packages)), check=False)
     run("this project, in place", *pip, "--no-deps", "--no-build-isolation", "--editable", ".")
+    sources = (str(ROOT / "harness"), str(ROOT / "compose" / "refstack"))
+    subprocess.run((python, "-m", "compileall", "-qq", "-j", "0", *sources), check=False)
     run("the reference stack's data", python, "-m", "refstack.prepare")
     (venv / "installed").touch()
 

@@ -55,7 +55,7 @@ def test_an_interpreter_that_does_not_start_is_not_offered(
     assert [install.works(name) for name in ("python3.12", "python3.13", "python3.14")] == [True, False, False]
 
 
-def test_a_python_without_ensurepip_is_told_which_package_has_it(
+def test_without_ensurepip_the_message_names_the_package(
     install: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "ensurepip", None)
@@ -72,6 +72,39 @@ def test_a_small_disk_is_refused_before_anything_is_made(
     message = failure(install, capsys, "--venv", str(tmp_path / "venv"))
     assert "0.1 GB free, and 3 GB are needed" in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_disk_of_the_environment_is_measured_and_only_for_a_first_installation(
+    install: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    measured: list[Path] = []
+
+    def usage(folder: Path) -> object:
+        measured.append(folder)
+        return namedtuple("usage", "total used free")(10**9, 9 * 10**8, 10**8)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    for step in ("make_environment", "run"):
+        monkeypatch.setattr(install, step, lambda *arguments: None)
+    monkeypatch.setattr(install.subprocess, "run", lambda *arguments, **settings: None)
+    venv = tmp_path / "other" / "venv"
+    with pytest.raises(install.InstallError, match="are needed"):
+        install.install(venv)
+    assert measured == [tmp_path]
+    venv.mkdir(parents=True)
+    (venv / "installed").touch()
+    install.install(venv)
+    assert measured == [tmp_path]
+
+
+def test_the_sources_are_compiled_too(install: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    commands: list[tuple[str, ...]] = []
+    for step in ("check_disk", "make_environment", "run"):
+        monkeypatch.setattr(install, step, lambda *arguments: None)
+    monkeypatch.setattr(install.subprocess, "run", lambda command, **settings: commands.append(command))
+    install.install(tmp_path)
+    compiled = {word for command in commands if "compileall" in command for word in command}
+    assert {str(ROOT / "harness"), str(ROOT / "compose" / "refstack")} <= compiled
 
 
 def test_a_disk_that_fills_up_meanwhile_is_named(
