@@ -99,3 +99,8 @@ class FaultError(HarnessError):
 
 class ProbeError(HarnessError):
     """The harness itself could not attempt a measurement."""
+
+
+def install_extra(extra: str) -> str:
+    """Return the remedy for a missing optional dependency."""
+    return f"install the extra [{extra}]: pip install 'PATH[{extra}]', where PATH is your clone of ml-chaos-harness"

@@ -11,7 +11,7 @@ import math
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from harness.model.errors import ProbeError
+from harness.model.errors import ProbeError, install_extra
 from harness.model.secrets import reveal
 from harness.model.storeprobes import FeastProbe, RedisAccess, RedisProbe
 from harness.probes.gauges import AGGREGATES
@@ -45,7 +45,7 @@ def connect(access: RedisAccess, around: ProbeContext) -> Any:
 
 def missing(extra: str, error: ImportError) -> ProbeError:
     """Return the error that names the extra to install."""
-    remedy = f"install it with: pip install 'ml-chaos-harness[{extra}]'"
+    remedy = install_extra(extra)
     return ProbeError(f"this probe needs the package {error.name}", remedy=remedy)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from harness.model.backend import Backend
 from harness.model.containers import Containers
-from harness.model.errors import FaultError, did_you_mean
+from harness.model.errors import FaultError, did_you_mean, install_extra
 from harness.model.eventtime import EventClock
 from harness.model.link import Link
 from harness.model.secrets import reveal
@@ -171,6 +171,4 @@ class Seams:
 
 
 def _missing(extra: str, error: ImportError) -> FaultError:
-    return FaultError(
-        f"this needs the package {error.name}", remedy=f"install it with: pip install 'ml-chaos-harness[{extra}]'"
-    )
+    return FaultError(f"this needs the package {error.name}", remedy=install_extra(extra))

@@ -78,7 +78,7 @@ async def test_service_that_exits_at_start(failing: Failing) -> None:
     began_s = time.monotonic()
     error = await failing(services, PATIENT)
     assert "'web' exited with code 7 while the stack started; its last log lines:\n    no licence" in str(error)
-    assert time.monotonic() - began_s < 30, "it is not waited for until ready_within"
+    assert time.monotonic() - began_s < 10, "it is not waited for until ready_within"
 
 
 async def test_service_that_exits_again_and_again(failing: Failing) -> None:
@@ -159,7 +159,7 @@ async def test_data_that_cannot_be_prepared(tmp_path: Path, zygote: Zygote) -> N
 def test_preload_of_a_missing_module(marker: str) -> None:
     with pytest.raises(BackendError, match="needs the module 'no_such_module'") as caught:
         Zygote.start(["json", "no_such_module"])
-    assert "ml-chaos-harness[reference]" in str(caught.value.remedy)
+    assert "pip install 'PATH[reference]'" in str(caught.value.remedy)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from harness.model.errors import BackendError
+from harness.model.errors import BackendError, install_extra
 
 if TYPE_CHECKING:
     import docker
@@ -98,7 +98,7 @@ def _connected() -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[st
         import docker
         import docker.errors
     except ImportError as error:
-        remedy = "install it with: pip install 'ml-chaos-harness[docker]'"
+        remedy = install_extra("docker")
         raise BackendError(f"the compose backend needs the package {error.name}", remedy=remedy) from error
     base_url, tls = _where()
     try:

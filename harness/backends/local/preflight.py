@@ -13,7 +13,7 @@ from harness.backends.http_request import port_is_taken
 from harness.backends.local.addresses import MOST_LINKS, Addresses
 from harness.backends.local.layout import missing_program
 from harness.model.backend import StackPlan
-from harness.model.errors import BackendError
+from harness.model.errors import BackendError, install_extra
 
 LEAST_FREE_BYTES = 64 * 1024 * 1024
 
@@ -39,7 +39,7 @@ def check_plan(plan: StackPlan) -> None:
             raise BackendError(f"the service {service.name!r} has no command for the local backend", remedy=remedy)
         missing = missing_program(command, Path(description.folder))
         if missing is not None:
-            remedy = "install it, or put it on PATH; for the reference stack: pip install 'ml-chaos-harness[reference]'"
+            remedy = f"install it, or put it on PATH; for the reference stack, {install_extra('reference')}"
             raise BackendError(f"the service {service.name!r} needs {missing!r}, which is not there", remedy=remedy)
 
 

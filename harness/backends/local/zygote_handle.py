@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.backends.local.scratch import make_scratch, remove_scratch, sweep_scratch
-from harness.model.errors import BackendError
+from harness.model.errors import BackendError, install_extra
 
 PRELOAD_WITHIN_S = 60.0
 END_WITHIN_S = 5.0
@@ -135,5 +135,5 @@ def _preload_error(report: dict[str, Any]) -> BackendError:
     missing = report.get("missing")
     if missing is None:
         return BackendError(f"a module of the stack cannot be imported: {report['error']}")
-    remedy = "install what the stack needs; for the reference stack: pip install 'ml-chaos-harness[reference]'"
+    remedy = f"install what the stack needs; for the reference stack, {install_extra('reference')}"
     return BackendError(f"the stack needs the module {missing!r}, which is not installed", remedy=remedy)
