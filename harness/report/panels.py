@@ -33,11 +33,6 @@ class Area:
     left: float
     right: float
 
-    @property
-    def plot_width(self) -> float:
-        """How wide the plotted part is."""
-        return self.x.end - self.x.start
-
     def title(self, canvas: Canvas, title: str, subtitle: str) -> None:
         """Write its title at the left, and draw its baseline."""
         y = self.top + 0.3 * (self.bottom - self.top)

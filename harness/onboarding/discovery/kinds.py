@@ -20,8 +20,6 @@ class Kind:
     http: str | None = None
     command: str | None = None
     image: str | None = None
-    asks: str | None = None
-    """The path of a request for a prediction."""
 
 
 SOUNDS = "sounds like it"
@@ -35,14 +33,14 @@ _BEGINS = r"init|migrate|migrations?|bootstrap|seed|create-?buckets?|setup"
 KINDS: tuple[Kind, ...] = (
     Kind("job", "job", command=r"^(alembic|flyway|liquibase)\b|\bmlflow db upgrade\b|\bairflow (db|version)\b"),
     Kind("job", "job", image=r"(^|/)(minio/mc|mc|aws-cli|alpine/k8s|flyway)$"),
-    Kind("mlflow-model", "serving", 5000, "/ping", command=r"\bmlflow models serve\b", asks="invocations"),
+    Kind("mlflow-model", "serving", 5000, "/ping", command=r"\bmlflow models serve\b"),
     Kind("mlflow", "tracking", 5000, "/health", command=r"\bmlflow (server|ui)\b", image=r"(^|/)mlflow(-server)?$"),
     Kind("airflow-web", "pipeline", 8080, "/health", command=r"\b(airflow )?(webserver|api-server)$"),
     Kind("airflow", "pipeline", command=r"\bairflow (scheduler|triggerer|dag-proc|celery)", image=r"(^|/)airflow$"),
     Kind("bentoml", "serving", 3000, "/readyz", command=r"\bbentoml serve", image=r"(^|/)bentoml(/|$)"),
-    Kind("torchserve", "serving", 8080, "/ping", None, r"(^|/)torchserve", "predictions/M"),
-    Kind("triton", "serving", 8000, "/v2/health/ready", r"\btritonserver\b", r"/tritonserver$", "v2/models/M/infer"),
-    Kind("tf-serving", "serving", 8501, None, r"tensorflow_model_server", r"tensorflow/serving", "v1/models/M:predict"),
+    Kind("torchserve", "serving", 8080, "/ping", None, r"(^|/)torchserve"),
+    Kind("triton", "serving", 8000, "/v2/health/ready", r"\btritonserver\b", r"/tritonserver$"),
+    Kind("tf-serving", "serving", 8501, None, r"tensorflow_model_server", r"tensorflow/serving"),
     Kind("mlserver", "serving", 8080, "/v2/health/ready", command=r"\bmlserver start", image=r"/?(mlserver|seldon)"),
     Kind("vllm", "serving", 8000, "/health", command=r"\bvllm\b", image=r"(^|/)vllm"),
     Kind("text-generation", "serving", 80, "/health", image=r"(^|/)text-(generation|embeddings)-inference$"),
