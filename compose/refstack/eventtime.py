@@ -57,11 +57,6 @@ def age(now: int, stamp: int) -> int:
     return active(now) - active(stamp)
 
 
-def slot_of(event: int) -> int:
-    """The watermark under which an event is published: the first grid instant not before it."""
-    return event_at(-(-active(event) // SLOT_S) * SLOT_S)
-
-
 def hour_of(event: int) -> int:
     """The number of the active hour that an event belongs to."""
     return active(event) // HOUR_S

@@ -88,12 +88,12 @@ class LabelJoiner:
         for name in ("pairs", "quarantined", "flagged", "cancelled", "doubled"):
             gauge = Gauge(f"joiner_{name}", f"Answers {name} since the start", registry=self._service.metrics)
             gauge.set_function(partial(getattr, counts, name))
-        for name, get in (
-            ("joiner_backlog", lambda: self.joiner.backlog),
-            ("joiner_watermark", lambda: self._view.watermark),
-            ("joiner_open_hour", lambda: self.joiner.first_hour),
+        for name, text, get in (
+            ("joiner_backlog", "Answers that wait for their outcome", lambda: self.joiner.backlog),
+            ("joiner_watermark", "The source's watermark, in event seconds", lambda: self._view.watermark),
+            ("joiner_open_hour", "The first active hour not written yet", lambda: self.joiner.first_hour),
         ):
-            Gauge(name, "See the README", registry=self._service.metrics).set_function(get)
+            Gauge(name, text, registry=self._service.metrics).set_function(get)
         self._due = Gauge("joiner_due", "Answers served for departures 2 to 6 h ago", registry=self._service.metrics)
         self._missing = Gauge("joiner_missing", "Those of them without outcome", registry=self._service.metrics)
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,12 +57,6 @@ def table(columns: Mapping[str, Any]) -> NDArray[np.object_]:
     for index, name in enumerate(INPUTS):
         out[:, index] = columns[name]
     return out
-
-
-def load_preprocessing(root: Path) -> Any:
-    """The fitted ColumnTransformer; the file is the stack's own, made by ``prepare``."""
-    with (root / "preprocessing.pkl").open("rb") as file:
-        return pickle.load(file)  # noqa: S301
 
 
 def classifier(weights: Weights | None, width: int, seed: int = 7, **settings: Any) -> Any:

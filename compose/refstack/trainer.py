@@ -51,13 +51,11 @@ class Desk:
         self.table = LeaseTable(ttl_s, expiry)
         self.changed = threading.Condition()
         self.job: Job | None = None
-        self.seen: dict[str, float] = {}
 
     def lease(self, body: Mapping[str, Any]) -> Answer:
         worker, until = str(body["worker"]), time.monotonic() + LONG_POLL_S
         with self.changed:
             while True:
-                self.seen[worker] = time.monotonic()
                 lease = self.table.acquire(worker, time.monotonic()) if self.job else None
                 if lease is not None and self.job is not None:
                     return 200, {
@@ -105,12 +103,12 @@ class Trainer:
         self.halted = False
         metrics = service.metrics
         self._jobs = Counter("trainer_jobs_total", "Jobs by how they ended", ["outcome"], registry=metrics)
-        for name, read in (
-            ("trainer_halted", lambda: float(self.halted)),
-            ("trainer_corrupt_partitions", lambda: float(len(self._corrupt))),
-            ("trainer_leases_expired", lambda: float(self.desk.table.expired)),
+        for name, text, read in (
+            ("trainer_halted", "1 while training is halted", lambda: float(self.halted)),
+            ("trainer_corrupt_partitions", "Partitions found corrupt", lambda: float(len(self._corrupt))),
+            ("trainer_leases_expired", "Leases that expired", lambda: float(self.desk.table.expired)),
         ):
-            Gauge(name, "See the README", registry=metrics).set_function(read)
+            Gauge(name, text, registry=metrics).set_function(read)
 
     def _chain(self, version: int) -> set[str]:
         """Every partition that this version and those it was made from have learned from."""

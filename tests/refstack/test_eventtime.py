@@ -33,7 +33,7 @@ def test_arrays_and_numbers_agree(events: list[int]) -> None:
 def test_the_clock_skips_the_night() -> None:
     assert et.iso(et.advance(et.parse("2013-06-14T22:30"), 3600)) == "2013-06-15T05:30:00"
     assert et.age(et.parse("2013-06-15T05:30"), et.parse("2013-06-14T22:30")) == 3600
-    assert et.slot_of(et.parse("2013-06-14T23:40")) == et.parse("2013-06-15T05:00")
+    assert et.event_at(et.active(et.parse("2013-06-14T23:40"))) == et.parse("2013-06-15T05:00")
 
 
 @given(EVENTS)

@@ -17,6 +17,11 @@ START = et.parse("2013-06-14T20:00")
 FIRST = et.hour_of(START)
 
 
+def slot_of(event: int) -> int:
+    """Return the watermark under which an event is published: the first grid instant not before it."""
+    return et.event_at(-(-et.active(event) // et.SLOT_S) * et.SLOT_S)
+
+
 def served(key: str, at: int, scheduled: int, fallback: str | None = None) -> dict:
     return {
         "id": key,
@@ -69,12 +74,12 @@ def test_every_matured_unflagged_answer_is_in_exactly_one_hour(
         key, at = f"f{number}", et.advance(START, asked_s)
         scheduled = et.advance(at, 3600)
         left = None if delay is None else scheduled + 60 * delay
-        read = et.advance(et.slot_of(left), 600) if late and left else at
-        log.append((et.active(et.slot_of(read)), 0, served(key, at, scheduled, fallback)))
+        read = et.advance(slot_of(left), 600) if late and left else at
+        log.append((et.active(slot_of(read)), 0, served(key, at, scheduled, fallback)))
         if twice:
-            log.append((et.active(et.slot_of(read)), 0, served(key, at, scheduled, None)))
+            log.append((et.active(slot_of(read)), 0, served(key, at, scheduled, None)))
         if left is not None:
-            log.append((et.active(et.slot_of(left)), 1, Departed(key, "JFK", left, delay or 0)))
+            log.append((et.active(slot_of(left)), 1, Departed(key, "JFK", left, delay or 0)))
             if fallback is None or twice:
                 wanted.add(key)
     slots = range(et.active(START), et.active(START) + 16 * 3600, et.SLOT_S)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,11 @@ from refstack.scoring import Encoder, Scorer
 BOUND = 0.6
 
 
+def load_preprocessing(root: Path) -> Any:
+    """Return the fitted ColumnTransformer."""
+    return pickle.loads((root / "preprocessing.pkl").read_bytes())
+
+
 @pytest.fixture(scope="module")
 def golden(root: Path) -> Golden:
     return Golden.load(root)
@@ -29,7 +36,7 @@ def weights(root: Path) -> Weights:
 
 
 def exported(root: Path, weights: Weights) -> bytes:
-    return model.export(model.load_preprocessing(root), weights)
+    return model.export(load_preprocessing(root), weights)
 
 
 def test_a_graph_with_other_weights_is_the_one_that_skl2onnx_makes_of_them(root: Path, weights: Weights) -> None:
@@ -48,7 +55,7 @@ def test_a_worker_learns_what_scikit_learn_does_from_the_same_rows_in_the_same_o
     columns = {name: values[:200] for name, values in golden["columns"].items()}
     labels = np.array(golden["labels"][:200])
     encoded = Encoder(model.encoding((root / "model-1.onnx").read_bytes())).many(columns)
-    expected = model.load_preprocessing(root).transform(model.table(columns)).astype(float)
+    expected = load_preprocessing(root).transform(model.table(columns)).astype(float)
     assert np.allclose(encoded, expected, atol=1e-5)
     learned = model.learn(encoded, weights, labels.tolist(), seed=3)
     order = np.random.default_rng(3).permutation(len(labels))
