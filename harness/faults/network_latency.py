@@ -79,7 +79,7 @@ KIND = FaultKind(
     targets=LINK_TARGETS,
     parameters=LatencyParameters,
     confirmed_by=(
-        "an exchange over each link takes longer than one beside it, by 80 % of `latency` minus `jitter` or "
+        "an exchange over each link takes longer than a direct exchange, by 80 % of `latency` minus `jitter` or "
         "more; a link that refuses, resets or closes connections does not confirm it"
     ),
     restored="the toxics are removed",
