@@ -1,10 +1,11 @@
-# Two commands do everything: `make demo` and `make test`. Each sets up the environment in .venv first.
+# Start with `make demo` or `make test`. Every target but `lock` and `clean` sets up the environment in .venv first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BACKEND ?= local
-# Two stacks of processes fit on two cores; of containers, with their health checks, one.
-JOBS ?= $(if $(filter compose,$(BACKEND)),1,2)
+# How many runs at a time. Without it, harness measures what the machine can do: make demo JOBS=1
+JOBS ?=
+AT_A_TIME = $(if $(JOBS),-j $(JOBS))
 
 .PHONY: install demo test quick check lint types layers twins flakes bench lock generate clean
 
@@ -14,7 +15,7 @@ $(VENV)/installed: requirements.lock pyproject.toml install.py
 	@$(PYTHON) install.py
 
 demo: install
-	$(BIN)/harness run scenarios --tag demo --name demo -j $(JOBS) --backend $(BACKEND)
+	$(BIN)/harness run scenarios --tag demo --name demo $(AT_A_TIME) --backend $(BACKEND)
 
 # Everything. Tests that start stacks or containers measure time, so these run one after another; the rest runs side by side.
 test: check
@@ -40,8 +41,8 @@ layers: install
 	$(BIN)/lint-imports
 
 twins: install
-	$(BIN)/harness run scenarios --twin control --name control -j $(JOBS)
-	$(BIN)/harness run scenarios --twin sabotage --name sabotage -j $(JOBS)
+	$(BIN)/harness run scenarios --twin control --name control $(AT_A_TIME)
+	$(BIN)/harness run scenarios --twin sabotage --name sabotage $(AT_A_TIME)
 
 flakes: install
 	$(BIN)/python -m benchmarks.flakes --runs 10
@@ -50,10 +51,12 @@ bench: install
 	$(BIN)/python -m benchmarks
 
 # What is made from the code and kept in the repository.
-generate:
+generate: install
 	$(BIN)/harness schema > schema/scenario.schema.json
 	$(BIN)/python -m harness.runner.reference docs/faults.md
+	$(BIN)/python -m harness.report.documents reports/README.md
 
+# Needs uv, which nothing else here does: pip install uv
 lock:
 	uv pip compile --quiet --all-extras --no-strip-extras --generate-hashes --no-emit-index-url --universal pyproject.toml -o requirements.lock
 

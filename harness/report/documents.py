@@ -2,12 +2,15 @@
 
 Times are seconds on the run's monotonic clock; an event that never came is null, never 0. `met` is true, false, or null
 for unknown. A kind of expectation that has no entry here gets one from its result, under the field that the table
-`judge.kinds` names. `python -m harness.report.documents` prints both schemas.
+`judge.kinds` names. `python -m harness.report.documents` prints both schemas;
+with the path of reports/README.md it updates the blocks on that page.
 """
 
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -223,5 +226,20 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     }
 
 
+def with_schemas(page: str) -> str:
+    """Return a page of documentation with the schema blocks on it renewed."""
+    for name, schema in json_schemas().items():
+        before, begin, rest = page.partition(f"<code>{name}</code></summary>\n\n```json\n")
+        _, end, after = rest.partition("\n```\n")
+        if not begin or not end:
+            raise ValueError(f"the page has no block for the schema of {name}")
+        page = f"{before}{begin}{json.dumps(schema, indent=1)}{end}{after}"
+    return page
+
+
 if __name__ == "__main__":
-    print(json.dumps(json_schemas(), indent=1))
+    if sys.argv[1:]:
+        place = Path(sys.argv[1])
+        place.write_text(with_schemas(place.read_text("utf-8")), "utf-8")
+    else:
+        print(json.dumps(json_schemas(), indent=1))
