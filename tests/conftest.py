@@ -56,11 +56,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if count:
         how = "python tests/containers/prepare.py"
         terminalreporter.write_line(
-            f"containers: {count} tests left out for want of Docker Compose v2; to get it: {how}"
+            f"containers: {count} tests deselected, because Docker Compose v2 is missing; to get it: {how}"
         )
     count = getattr(config, "_left_out_for_docker", 0)
     if count:
         how = "start one (`sudo systemctl start docker`), or install docker.io and docker-compose first"
         terminalreporter.write_line(
-            f"containers: {count} tests left out for want of a Docker engine; to get one: {how}"
+            f"containers: {count} tests deselected, because there is no Docker engine; to get one: {how}"
         )

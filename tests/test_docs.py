@@ -1,4 +1,4 @@
-"""The documents: every link leads somewhere, every path exists, and no phrase of the old private dialect comes back."""
+"""The documents: every link leads somewhere, every path exists, and no phrase that a reader has to decode."""
 
 from __future__ import annotations
 

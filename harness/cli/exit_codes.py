@@ -1,6 +1,6 @@
 """How a command ends: the exit codes, and every error as one clear message.
 
-An error that nobody foresaw is the harness's own failure: its traceback goes into a file, for whoever mends it.
+An error that nobody foresaw is the harness's own failure: its traceback goes into a file for the bug report.
 """
 
 from __future__ import annotations
