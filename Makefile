@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BACKEND ?= local
-# How many runs at a time. Without it, harness measures what the machine can do: make demo JOBS=1
-JOBS ?=
+# How many runs at a time (make demo JOBS=1). By default the harness adapts to the machine; with containers it is one.
+JOBS ?= $(if $(filter compose,$(BACKEND)),1)
 AT_A_TIME = $(if $(JOBS),-j $(JOBS))
 
 .PHONY: install demo test quick check lint types layers twins flakes bench lock generate clean
