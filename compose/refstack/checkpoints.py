@@ -15,7 +15,7 @@ from refstack.model import Weights
 
 
 class CheckpointError(Exception):
-    """A checkpoint cannot be restored; the message says why."""
+    """A checkpoint cannot be restored; the message has the reason."""
 
 
 def version_key(version: int) -> str:

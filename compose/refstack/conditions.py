@@ -1,6 +1,6 @@
 """The rules' conditions, read off the monitor's picture of the world: one function a family of rules.
 
-A condition says only what holds at this moment; how long it must last is the rule's own affair.
+A condition is evaluated at one moment; the rule defines how long it must last.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from refstack.sourceview import SourceView, agrees
 from refstack.uploads import Uploads
 
 READ_EVERY_S = 0.04
-"""Answers come one by one, forty a second; read one by one each would cost a round trip of its own."""
+"""Answers come one by one, forty a second; reading them one by one would cost a round trip each."""
 RECALL_HOURS = 30
 """Hours whose ids are read again after a restart: more than the streams hold."""
 

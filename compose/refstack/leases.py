@@ -1,6 +1,6 @@
 """Shards leased to workers: each shard's result is taken once, from the holder of its newest token.
 
-A lease that is not renewed in time is given to the next worker that asks, under a higher token (a fencing
+A lease that is not renewed in time is given to the next worker that requests one, under a higher token (a fencing
 token): what a worker that was thought dead brings later is refused. Pure: the caller brings the time.
 """
 

@@ -1,6 +1,6 @@
 """The monitor: evaluates the alert rules ten times a second and shows them as Prometheus does.
 
-RULES_OFF (comma separated) switches rules off; what is done about a finding is done all the same. Drift is
+RULES_OFF (comma separated) switches rules off; reactions to a finding stay on. Drift is
 shown as a metric only: on quiet data it crosses any useful threshold (see the README).
 """
 

@@ -1,8 +1,9 @@
 """The object store as a client sees it: get, put, list, delete with time-outs, timed for the monitor.
 
 Four requests of S3's protocol over a pool of kept connections, signed by botocore; botocore's own client does the same
-for five times the processor, half of it for what these services never ask. Every request's latency goes into a summary,
-and the age of the oldest one under way into a gauge, so that a store that never answers is seen as well as a slow one.
+for five times the processor, half of it for features that these services do not use. Every request's latency goes into
+a summary, and the age of the oldest one under way into a gauge, so that a store that never answers is detected as well
+as a slow one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ REGION = "us-east-1"
 
 
 class StoreError(Exception):
-    """The object store did not do what was asked; the message says what and why."""
+    """A request to the object store failed; the message has the request and the reason."""
 
 
 class MissingObject(StoreError):  # noqa: N818

@@ -23,7 +23,7 @@ from refstack.schema import FEATURES, GROUPS, stamp_field
 class _Absent(MetaPathFinder):
     """Finds no pandas while pyarrow looks for it, which it does once, at its first conversion.
 
-    Else every service would spend a second of processor on importing it, for types that none of them has.
+    Otherwise every service would spend a second of CPU on importing it, for types that none of them uses.
     """
 
     def find_spec(self, name: str, *_: object) -> None:

@@ -144,14 +144,14 @@ def main() -> None:
     service.routes[("POST", "/register")] = registry.register
     service.routes[("POST", "/rollback")] = registry.rollback
     service.serve()
-    told = False
+    warned = False
     while registry.state is None and not service.stop.is_set():
         try:
             registry.begin()
         except StoreError as error:
-            if not told:
+            if not warned:
                 service.log.warning("waiting for the object store: %s", error)
-            told = True
+            warned = True
             service.stop.wait(0.02)
     service.stop.wait()
     service.leave()

@@ -1,6 +1,6 @@
 """A model server: reads features from the online store, scores, logs the answer for training, answers.
 
-The promoted model is fetched and verified in a thread of its own, off the request path. Every read of the
+The promoted model is fetched and verified in a separate thread, off the request path. Every read of the
 store has a time-out; after a few failures in a row the store is left alone for a moment and answers are
 flagged. An answer is logged before it is given, or it is flagged.
 """

@@ -1,7 +1,7 @@
 """What every Python service of the stack has: settings from the environment, a log, a stop signal, a web port.
 
 The web port answers /healthz, /metrics and the service's own routes from threads, so that a busy or waiting
-main loop is still seen. All state of the services survives a kill, so stopping is setting an event and leaving.
+main loop still answers. All state of the services survives a kill, so stopping is setting an event and leaving.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a server decides about the features it has read: use them, or fall back, and how it says so.
+"""What a server decides about the features it has read: use them, or fall back, and how it flags that.
 
 Pure: the caller brings what it read and the time. Every answer that does not rest on fresh, plausible, stored
 values carries a flag: `last_good`, `default`, `stale` or `quarantined`.
@@ -34,8 +34,8 @@ class Chosen:
 class WatermarkClock:
     """The event time as far as known: each watermark carried on by our own clock, and the furthest of them taken.
 
-    A watermark says what the event time was at the least; how late it was read varies. Of the last few, the one that
-    came the soonest tells best, so neither a watermark that is late nor those of a backlog being caught up set the
+    A watermark is a lower bound of the event time; how late it was read varies. Of the last few, the one with the
+    smallest delay is the best estimate, so neither a late watermark nor those of a backlog being caught up set the
     clock back, which would call old features fresh. Only so many are remembered, so that one that ran ahead of its
     source is forgotten.
     """

@@ -1,6 +1,6 @@
-"""What the source has said so far: departures and weather as published, and the features that follow.
+"""The published departures and weather, and the features computed from them.
 
-Pipeline, label joiner and monitor each keep one of their own, fed from the event stream; so a guard's
+Pipeline, label joiner and monitor each keep their own view, fed from the event stream; so a guard's
 recomputation shares the definition with the pipeline but none of its state.
 """
 
@@ -78,7 +78,7 @@ class SourceView:
                 del observed[first]
 
     def complete(self, at: int) -> bool:
-        """Whether everything that the features as of this moment depend on has been seen."""
+        """Whether everything that the features as of this moment depend on has been published."""
         return self._since is not None and self._since + WINDOW_S <= at <= self.watermark
 
     def truth(self, entity: str, group: str, stamp: int) -> Values | None:

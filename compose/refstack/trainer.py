@@ -33,7 +33,7 @@ MOST_SHARDS = 12
 
 
 class JobError(Exception):
-    """A job did not end as it should; the message says where."""
+    """A job failed; the message has the step."""
 
 
 @dataclass(frozen=True)

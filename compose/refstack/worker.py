@@ -1,7 +1,7 @@
 """A training worker: takes a lease on a shard, learns from it, brings the weights back.
 
-It refuses a partition whose rows are not those that were written, and says so instead of learning from it.
-Between leases it asks the object store for something small, so that its latency is known before it matters.
+It refuses a partition whose rows are not those that were written, and reports them instead of learning from them.
+Between leases it reads a small object from the object store, so that its latency is known before it matters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the monitor has seen: the shared picture that watchers fill and rules read.
+"""The monitor's state of the stack, which watchers fill and rules read.
 
 Every field is replaced as a whole by the one thread that owns it, so that a rule never sees half an update.
 """
