@@ -1,9 +1,9 @@
 """Beside Chaos Toolkit with its Toxiproxy driver, on an equivalent run: one latency fault on one link, two probes.
 
-The same target on both sides, the same latency for the same time. Theirs asks its probes before and after the fault,
-ours ten times a second throughout, waits for a steady state, proves that the fault landed and that it is gone, looks on
-for a second, judges, and writes reports: a longer list for the same question, so the figures are a price list rather
-than a race. Both sides take turns in one run, and each figure is a median.
+The same target on both sides, the same latency for the same time. Chaos Toolkit reads its probes before and after the
+fault. The harness reads them ten times a second throughout, waits for a steady state, confirms the fault and its
+absence, observes for another second, judges, and writes reports. So the figures are a price list, not a race. Both
+sides take turns in one run, and each figure is a median.
 
 `python -m benchmarks.chaostoolkit [--quick]`
 """

@@ -1,4 +1,4 @@
-"""The other tools: Chaos Toolkit with its Toxiproxy driver, in an environment of its own, and Toxiproxy's server.
+"""The other tools: Chaos Toolkit with its Toxiproxy driver, in a separate environment, and Toxiproxy's server.
 
 Both are put into `.bin` of the checkout (git-ignored), once, by the ordinary clients of their registries; never into
 the environment of the project.

@@ -1,7 +1,7 @@
 """Bringing stacks of containers up and down, beside plain compose: what the harness adds.
 
 Up is from the start of the command until every service that has a health check is healthy; compose 1.29 has no
-`--wait`, so the plain arm asks the engine until they are, as often as the harness does. Down is until the command has
+`--wait`, so the plain arm polls the engine until they are, as often as the harness does. Down is until the command has
 ended and nothing of the project is left. The arms take turns, each pair in another order; ratios are of medians.
 
 `python -m benchmarks.compose [--quick]`; the images must be there.
@@ -110,10 +110,10 @@ def _plain(engine: Engine, stack: StackDescription, file: Path, home: Path) -> t
 def _ours(name: str) -> tuple[float, float]:
     program = str(Path(sys.executable).with_name("harness"))
     began_s = time.monotonic()
-    said = _run([program, "up", name, "--backend", "compose"])
+    output = _run([program, "up", name, "--backend", "compose"])
     up_s = time.monotonic() - began_s
-    if PROJECT.search(said) is None:
-        raise CannotMeasureError(f"the harness did not say which project it brought up: {said}")
+    if PROJECT.search(output) is None:
+        raise CannotMeasureError(f"the output of `harness up` does not name the project: {output}")
     began_s = time.monotonic()
     _run([program, "down"])
     return up_s, time.monotonic() - began_s

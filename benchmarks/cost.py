@@ -1,7 +1,7 @@
 """The price list of the harness: what a run, a command and a suite cost, each beside what it is compared with.
 
-A group of lines that cannot be measured says so, and the others are measured all the same. `--before` names another
-checkout with an environment of its own (`DIR/.venv`); the same commands are then run there too, taking turns.
+A group of lines that cannot be measured is reported, and the others are still measured. `--before` names another
+checkout with its own environment (`DIR/.venv`); the same commands are then run there too, taking turns.
 
 `python -m benchmarks.cost [--quick] [--out DIR] [--before DIR]`: about 12 minutes on an idle machine, 16 with `before`.
 """
@@ -28,7 +28,7 @@ from benchmarks.results import ROOT, CannotMeasureError, Options, Result, option
 from benchmarks.suites import copies, harness, original
 
 OBSERVED_S = 1.0
-"""How long the scenario beside Chaos Toolkit asks to be observed after the revert."""
+"""How long the scenario compared with Chaos Toolkit is observed after the revert."""
 TINY = "benchmarks/tiny_stack/slow-link.scenario.yaml"
 VERDICTS = (0, 1, 3)
 """Exit codes of a suite that was run and judged."""

@@ -1,5 +1,5 @@
 """The demo scenarios many times with one seed: the same plan, the same corrupted rows, never unknown, never another
-verdict. Prints what that bounds, and exits 1 where it was otherwise.
+verdict. Prints the bound on the rate of flakes, and exits 1 if any run differed.
 
 `python -m benchmarks.flakes [--runs 10] [-j 2]`
 """
@@ -25,7 +25,7 @@ CONFIDENCE = 0.95
 
 
 def flake_bound(runs: int, confidence: float = CONFIDENCE) -> float:
-    """Return the one-sided upper bound on the rate of flakes where none was seen in so many runs: 1 − (1 − c)^(1/n)."""
+    """Return the one-sided upper bound on the rate of flakes if none occurred in so many runs: 1 − (1 − c)^(1/n)."""
     return float(1 - (1 - confidence) ** (1 / runs))
 
 
@@ -71,7 +71,7 @@ def of_suites(suites: Sequence[Suite]) -> Result:
     note = (
         f"No flake in {total} runs: with 95 % confidence the rate of flakes is below {bound:.1%}."
         if not wrong
-        else f"{len(wrong)} things were otherwise in {total} runs, so nothing is bounded."
+        else f"{len(wrong)} differences in {total} runs, so there is no bound."
     )
     columns = ("scenario", "runs", "pass", "fail", "unknown", "plans", "rows hit", "of common, by both", "by one only")
     told = table(f"Flakes: the demo {len(suites)} times, seed {SEED}", columns, rows, note)

@@ -1,9 +1,9 @@
-"""Manifests of runs with one seed, compared: every row that two runs both saw must have met the same decision.
+"""Manifests of runs with one seed, compared: a row that two runs both read must have had the same decision.
 
-A manifest lists the rows that were hit, not those that were only seen. A row that was overwritten before the fault came
-to it was not seen, and is then missing in one run and not in the other. So rows that were hit in both must be the same
-from before to after; and a row that was hit at all must be one that the seed chooses. Rows hit by one run only, within
-the stretch that is common to both, are counted: those were missed by the other.
+A manifest lists the rows that were hit, not those that were only read. A row that was overwritten before the fault
+reached it was not read, and is then missing in one run and not in the other. So rows that were hit in both must be the
+same from before to after; and a row that was hit at all must be one that the seed chooses. Rows hit by one run only,
+within the stretch that is common to both, are counted: those were missed by the other.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def compare(manifests: Sequence[Rows]) -> Shared:
         shared.both += len(mine & theirs)
         for key in sorted(mine & theirs):
             if one[key] != other[key]:
-                said = f"{one[key][0]} to {one[key][1]}, or {other[key][0]} to {other[key][1]}"
-                shared.different.append(f"{_told(key)} is another row in runs {i} and {j}: {said}")
+                values = f"{one[key][0]} to {one[key][1]}, or {other[key][0]} to {other[key][1]}"
+                shared.different.append(f"{_row_name(key)} is another row in runs {i} and {j}: {values}")
     return shared
 
 
@@ -72,7 +72,7 @@ def undecided(plan: Plan, manifests: Sequence[Rows]) -> list[str]:
     }
     hit = {key for rows in manifests for key in rows if key[0] in shares}
     return [
-        f"{_told(key)} was hit, and the seed does not choose it"
+        f"{_row_name(key)} was hit, and the seed does not choose it"
         for key in sorted(hit)
         if not chosen(shares[key[0]], plan.seed, key[0], key[1], key[2])
     ]
@@ -96,6 +96,6 @@ def _inside(key: Key, stretch: dict[tuple[str, str], tuple[int, int]]) -> bool:
     return lo <= key[2] <= hi
 
 
-def _told(key: Key) -> str:
+def _row_name(key: Key) -> str:
     fault, entity, at, name = key
     return f"{fault}: {entity} at {at}{f', {name}' if name else ''}"

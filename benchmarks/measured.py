@@ -1,6 +1,6 @@
 """What a command costs with everything that it starts: wall time, CPU of the whole tree, peak of memory.
 
-A launcher of its own becomes the reaper of whatever is orphaned below it, so the CPU of processes that outlive their
+A separate launcher becomes the reaper of whatever is orphaned below it, so the CPU of processes that outlive their
 parents is counted as well. Memory is the sum of proportional shares (PSS), so pages that forked processes share count
 once; reading it costs time, so it is read in runs whose time is not counted.
 
@@ -31,7 +31,7 @@ WITHIN_S = 1200.0
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command cost. `peak_mib` is None where memory was not asked for; `said` is its standard output."""
+    """What a command cost. `peak_mib` is None where memory was not measured; `said` is its standard output."""
 
     wall_s: float
     cpu_s: float

@@ -22,7 +22,7 @@ def _part(name: str, part: dict[str, Any]) -> str:
         return f"### {name}\n\nNot measured: {part['not_measured'].splitlines()[0]}"
     machine = part["machine"]
     where = f"{machine['cpus']} CPUs, {machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}"
-    quick = "; a quick trial, which says little" if part["quick"] else ""
+    quick = "; a quick trial, not representative" if part["quick"] else ""
     head = f"### {name}\n\n{part['started'][:10]}, {where}, took {part['took_s']:g} s{quick}"
     tables = [Table.from_json(one).markdown() for one in part["tables"]]
     wrong = [f"- **wrong**: {line}" for line in part["wrong"]]

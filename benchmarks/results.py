@@ -1,7 +1,7 @@
 """What a benchmark leaves behind: tables on the terminal, and its figures in reports/benchmarks/benchmarks.json.
 
-Each part replaces only its own figures in the file, so parts may be run one at a time; each says when, how long and on
-what kind of machine it was run.
+Each part replaces only its own figures in the file, so parts may be run one at a time; each records when, for how long
+and on what kind of machine it ran.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SCHEMA = 1
 
 
 class CannotMeasureError(Exception):
-    """What is needed for a measurement is missing, or what was measured did not work; the text says what to do."""
+    """What is needed for a measurement is missing, or what was measured did not work; the text has the remedy."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What every part is told."""
+    """The options of every part."""
 
     quick: bool = False
     out: Path = OUT

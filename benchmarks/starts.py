@@ -140,8 +140,8 @@ async def _event_clock(session: aiohttp.ClientSession, url: str) -> EventClock:
 
     while True:
         try:
-            async with session.get(url) as told:
-                return EventClock.from_json(await told.json(content_type=None))
+            async with session.get(url) as response:
+                return EventClock.from_json(await response.json(content_type=None))
         except (aiohttp.ClientError, ValueError, KeyError):
             await asyncio.sleep(CLOCK_EVERY_S)
 

@@ -1,4 +1,4 @@
-"""Suites run as a user runs them: `harness run` in a process of its own, then read back from what it leaves behind."""
+"""Suites run as a user runs them: `harness run` in a separate process, then read back from its reports."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def run_suite(
     folder = out if out.is_absolute() else ROOT / out
     file = folder / name / "suite.json"
     if done.returncode not in (0, 1, 3) or not file.exists():
-        said = (done.stderr.strip() or done.stdout.strip())[-2000:]
-        raise CannotMeasureError(f"harness run ended with {done.returncode}: {said}")
+        output = (done.stderr.strip() or done.stdout.strip())[-2000:]
+        raise CannotMeasureError(f"harness run ended with {done.returncode}: {output}")
     suite = Suite(folder / name, done.returncode, wall_s, SuiteDocument.model_validate_json(file.read_text()))
     verdicts = ", ".join(f"{run.name} {run.verdict}" for run in suite.runs)
     say(f"{name}: {wall_s:.1f} s: {verdicts}")
@@ -78,7 +78,7 @@ def run_suite(
 
 
 def copies(folder: Path, times: int, tag: str = "demo") -> list[Path]:
-    """Write so many copies of the scenarios with a tag, each under a name of its own, and return the files."""
+    """Write so many copies of the scenarios with a tag, each under its own name, and return the files."""
     found = []
     for file in sorted(SCENARIOS.rglob("*.scenario.yaml")):
         text = file.read_text()

@@ -60,7 +60,7 @@ class Errors:
 
 
 def injection_errors_s(journal: Journal) -> list[float]:
-    """Return how much later than planned each fault with a time of its own began to go in."""
+    """Return how much later than planned the injection of each timed fault began."""
     gate = journal.gate
     found = []
     for step in journal.plan.scenario.timeline:
@@ -130,7 +130,7 @@ def of_folders(folders: Iterable[Path]) -> Result:
 def main() -> int:
     """Measure the runs that are given, else make some."""
     parser = options_parser("timing")
-    parser.add_argument("runs", nargs="*", type=Path, help="folders with journals, instead of runs of its own")
+    parser.add_argument("runs", nargs="*", type=Path, help="folders with journals, instead of new runs")
     given = parser.parse_args()
     options = Options(given.quick, given.out)
     return run_part("timing", (lambda _: of_folders(given.runs)) if given.runs else measure, options)

@@ -59,10 +59,10 @@ class Status(BaseHTTPRequestHandler):
     exchanges: Exchanges
 
     def do_GET(self) -> None:
-        """Tell it as asked."""
+        """Answer with the time of the exchange, or with the metrics."""
         time_s = self.exchanges.time_s()
-        said = time_s if self.path == "/exchange" else {"up": 1, "exchange_s": time_s}
-        body = json.dumps(said).encode()
+        document = time_s if self.path == "/exchange" else {"up": 1, "exchange_s": time_s}
+        body = json.dumps(document).encode()
         self.send_response(200 if time_s is not None else 503)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
