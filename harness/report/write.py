@@ -92,11 +92,7 @@ def _scenario(out_dir: Path, run: JudgedRun, twin: str | None) -> SuiteScenario:
         name = run.journal.plan.scenario.scenario if run.journal is not None else run.run_dir.name
         return unjudged(name, folder, run.error, twin)
     document = run.document or run_document(run.journal, run.verdict, quality(run.journal, run.verdict))
-    scenario = suite_scenario(document, folder, run.error)
-    if run.error is not None and scenario.verdict is Value.PASS:
-        # A run that the harness did not complete cannot pass.
-        return scenario.model_copy(update={"verdict": Value.UNKNOWN, "reasons": (run.error, *scenario.reasons)})
-    return scenario
+    return suite_scenario(document, folder, run.error)
 
 
 def _write(path: Path, text: str) -> None:

@@ -20,6 +20,7 @@ from harness.model.errors import HarnessError, JournalError
 from harness.model.plan import Plan
 from harness.model.verdict import Verdict
 from harness.suite.folders import run_folder
+from harness.suite.rules import with_error
 
 if TYPE_CHECKING:
     from harness.report import JudgedRun
@@ -77,15 +78,16 @@ def conclude(
 ) -> ConcludedRun:
     """Judge a run, as a pair where its control is given, and write its report. Raises HarnessError for a bad disk.
 
-    `written` is the report that an earlier call wrote; `error` what has failed since the run ended.
+    `written` is the report that an earlier call wrote, kept if its verdict still stands; `error` what has failed since
+    the run ended.
     """
     from harness.judge import judge
 
     failed = run.error or error
     if run.journal is None:
         return ConcludedRun(run.run_dir, error=failed)
-    verdict = judge(run.journal, control)
-    if report and written is None:
+    verdict = with_error(judge(run.journal, control), failed)
+    if report and (written is None or written.verdict is not verdict.value):
         from harness.report import write_run
 
         written = write_run(run.run_dir, run.journal, verdict, control)

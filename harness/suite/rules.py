@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from harness.model.errors import HarnessError
     from harness.model.verdict import Verdict
     from harness.suite.conclude import ConcludedRun
 
@@ -24,6 +25,15 @@ def verdict_code(verdict: Verdict) -> int:
     if verdict.twin == "sabotage":
         return PASS if verdict.value is Value.FAIL and verdict.caught else FAIL
     return PASS if verdict.value is Value.PASS else FAIL
+
+
+def with_error(verdict: Verdict, error: HarnessError | None) -> Verdict:
+    """Return the verdict on a run in which the harness failed, if it did: such a run cannot pass."""
+    from harness.model.verdict import Value
+
+    if error is None or verdict.value is not Value.PASS:
+        return verdict
+    return verdict.model_copy(update={"value": Value.UNKNOWN, "reasons": (str(error), *verdict.reasons)})
 
 
 def passes(verdict: Verdict) -> bool:

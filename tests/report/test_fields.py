@@ -13,7 +13,7 @@ from made_runs import ALL, failing, never_started, passing, unknown
 from harness.judge import judge
 from harness.judge.kinds import KINDS
 from harness.model.verdict import ClauseResult, Value
-from harness.report import JudgedRun, RunDocument, SuiteDocument, SuiteInfo, json_schemas, write_run, write_suite
+from harness.report import RunDocument, SuiteDocument, SuiteInfo, json_schemas, write_run, write_suite
 from harness.report.documents import to_json
 from harness.report.fields import run_document
 
@@ -73,14 +73,6 @@ def test_quiet_and_integrity_are_spread_out(suite: dict[str, Any]) -> None:
     assert by_dir["pass"]["integrity"][0]["id"] == "examples_exactly_once"
     assert by_dir["pass"]["integrity"][0]["met"] is True
     assert by_dir["fail"]["known_weakness"]["ticket"] == "ML-17"
-
-
-def test_an_error_of_the_harness_takes_a_pass_away(tmp_path: Path) -> None:
-    run = JudgedRun(tmp_path / "a", *passing(), error="the disk is full")
-    document = write_suite(tmp_path, SuiteInfo("s", "local", 1, "2026-01-05T03:00:00+00:00", 1.0, [run]))
-    assert document.scenarios[0].verdict is Value.UNKNOWN
-    assert document.scenarios[0].reasons[0] == "the disk is full"
-    assert document.counts.passed == 0
 
 
 def test_numbers_that_json_cannot_hold_are_null() -> None:

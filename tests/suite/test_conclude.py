@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ from harness.model.plan import Plan, StackFacts
 from harness.model.readings import Closed
 from harness.model.scenario import Scenario
 from harness.model.verdict import Value, Verdict
+from harness.report import SuiteInfo
 from harness.suite import rules
-from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, judge_again, stored_run
-from harness.suite.suite import first_seed
+from harness.suite.conclude import ConcludedRun, StoredRun, conclude, conclude_all, judge_again, stored_run
+from harness.suite.suite import first_seed, write_report
 
 SCENARIO = {
     "schema": 1, "scenario": "slow", "summary": "Something is slow.", "stack": "small",
@@ -60,6 +63,23 @@ def test_a_run_is_judged_with_the_control_that_names_it(tmp_path: Path, judged: 
     assert judged == {"slow": "quiet.2", "quiet.2": None, "slow~control": None, "slow~sabotage-alert-A": None}
     assert [run.run_dir for run in concluded] == [run.run_dir for run in runs]
     assert all((run.run_dir / "verdict.json").is_file() for run in concluded)
+
+
+def test_a_run_with_an_error_of_the_harness_does_not_pass_in_any_report(
+    tmp_path: Path, judged: dict[str, str | None]
+) -> None:
+    run = run_in(tmp_path, "slow")
+    before = conclude(run)
+    assert before.document is not None
+    assert before.document.verdict is Value.PASS
+    failed = replace(run, error=BackendError("the disk is full"))
+    concluded = conclude_all([failed], {run.run_dir: before.document})
+    info = SuiteInfo("s", "local", 1, "2026-01-05T03:00:00+00:00", 1.0, [])
+    suite = write_report(tmp_path, info, concluded)
+    stored = json.loads((run.run_dir / "verdict.json").read_text("utf-8"))
+    assert (stored["verdict"], stored["reasons"][0]) == ("unknown", "the disk is full")
+    assert (suite.scenarios[0].verdict, suite.scenarios[0].reasons[0]) == (Value.UNKNOWN, "the disk is full")
+    assert suite.counts.passed == 0
 
 
 def test_the_seed_of_a_suite_is_that_of_its_first_run_with_a_journal(tmp_path: Path) -> None:
