@@ -14,7 +14,7 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
-from landings import NOW_EVENT, SEED
+from confirmations import NOW_EVENT, SEED
 from real_servers import ACCESS, FakeBackend, clear_toxics, fault_proxy, object_store, own_address, valkey
 
 from harness.model.backend import LinkEndpoint

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio as redis
-from landings import NOW_EVENT, lands
+from confirmations import NOW_EVENT, lands
 from pydantic import ValidationError
 from real_servers import ACCESS
 

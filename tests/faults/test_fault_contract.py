@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import redis.asyncio as redis
-from landings import NOW_EVENT, lands
+from confirmations import NOW_EVENT, lands
 from pydantic import ValidationError
 from real_servers import FakeBackend, clear_toxics, ending, proxies
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio as redis
-from landings import lands, until
+from confirmations import lands, until
 
 from harness.model.chance import chosen
 from harness.model.errors import FaultError

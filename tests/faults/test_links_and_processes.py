@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio as redis
-from landings import NOW_EVENT, SEED, lands
+from confirmations import NOW_EVENT, SEED, lands
 from real_servers import (
     FakeBackend,
     add_proxy,

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from landings import until
+from confirmations import until
 
 from harness.model.errors import FaultError
 from harness.model.fault import Fault

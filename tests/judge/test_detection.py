@@ -136,7 +136,7 @@ def test_a_counter_that_starts_anew_is_no_firing_of_its_own() -> None:
     assert run.clause("seen").value == "fail"
 
 
-def test_a_firing_right_after_the_source_started_anew_is_seen() -> None:
+def test_a_firing_right_after_the_source_restarted_is_seen() -> None:
     run = looked((SLOW, 2.0, 3.0), counted=[(SLOW, 2.0), (SLOW, 2.5), (SLOW, 8.05)], resets=[8.0])
     seen = run.clause("seen")
     assert (seen.value, seen.measured.after_s) == ("pass", pytest.approx(3.11))

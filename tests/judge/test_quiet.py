@@ -91,7 +91,7 @@ def test_a_short_run_needs_the_proof_too() -> None:
     assert run.clause("quiet").value == "unknown"
 
 
-def test_a_source_that_started_anew_goes_on_to_prove_itself() -> None:
+def test_a_source_that_restarted_goes_on_to_prove_itself() -> None:
     assert quiet(beats=lambda t_s: float(int((t_s % 9) * 5))).clause("quiet").value == "pass"
 
 

@@ -1,4 +1,4 @@
-"""The ground of a run: the gate, the harness's lateness, whether the fault landed, deaths, and how the run ended."""
+"""What makes a run `unknown`: the gate, lateness, an unconfirmed fault, deaths, and how the run ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probes that are seldom read, rules that are seldom gone through, sources that nobody polled: never a false pass."""
+"""Infrequent readings, infrequent rule evaluations, sources that nobody polled: never a false pass."""
 
 from __future__ import annotations
 
