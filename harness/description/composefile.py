@@ -47,12 +47,12 @@ def read_compose(
     if variables is None and (folder / ".env").is_file():
         given = {**read_env(folder / ".env", given), **given}
     composed = Composed(Tree(str(paths[-1])), folder, given)
-    _Reader(composed, parsed or {}).project(paths, paths[0].parent, ())
+    _ComposeReader(composed, parsed or {}).project(paths, paths[0].parent, ())
     _fold_env_files(composed)
     return composed
 
 
-class _Reader:
+class _ComposeReader:
     """Reads files, and those that they name, into one tree."""
 
     def __init__(self, composed: Composed, parsed: Mapping[Path, Tree]) -> None:

@@ -42,7 +42,7 @@ class Checker(Protocol[C_contra]):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[C]):
+class ExpectationKind(Generic[C]):
     """One kind of expectation."""
 
     clause: type[C]
@@ -54,15 +54,15 @@ class Kind(Generic[C]):
     """What a control has to show instead; None where a run without a fault has nothing to show."""
 
 
-KINDS: tuple[Kind[Any], ...] = (
-    Kind(Detected, detected, DetectionResult, "detection"),
-    Kind(Silence, quiet, QuietResult, "quiet", in_control=quiet),
-    Kind(Bound, stays, StaysResult, "stays", in_control=stays),
-    Kind(Recovered, recovered, RecoveryResult, "recovery", in_control=unbroken),
-    Kind(Cleared, cleared, ClearedResult, "cleared"),
-    Kind(Flaps, flaps, FlapsResult, "flaps"),
-    Kind(Churn, churn, ChurnResult, "churn"),
-    Kind(Guarantee, integrity.check, IntegrityResult, "integrity", in_control=integrity.check),
+KINDS: tuple[ExpectationKind[Any], ...] = (
+    ExpectationKind(Detected, detected, DetectionResult, "detection"),
+    ExpectationKind(Silence, quiet, QuietResult, "quiet", in_control=quiet),
+    ExpectationKind(Bound, stays, StaysResult, "stays", in_control=stays),
+    ExpectationKind(Recovered, recovered, RecoveryResult, "recovery", in_control=unbroken),
+    ExpectationKind(Cleared, cleared, ClearedResult, "cleared"),
+    ExpectationKind(Flaps, flaps, FlapsResult, "flaps"),
+    ExpectationKind(Churn, churn, ChurnResult, "churn"),
+    ExpectationKind(Guarantee, integrity.check, IntegrityResult, "integrity", in_control=integrity.check),
 )
 BY_CLAUSE = {kind.clause: kind for kind in KINDS}
 

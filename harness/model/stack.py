@@ -104,7 +104,7 @@ class ServiceSpec(Frozen):
         return self.local.command or self.command
 
 
-class EventClock(Frozen):
+class EventClockEndpoint(Frozen):
     """Where the stack publishes its event time."""
 
     url: Url
@@ -225,7 +225,7 @@ class StackFields(Frozen):
     ownership: Literal["owned", "attached"] = "owned"
     ready_within_s: PositiveWallSeconds = Field(20.0, alias="ready_within")
     compose: ComposeFields = ComposeFields()
-    event_clock: EventClock | None = None
+    event_clock: EventClockEndpoint | None = None
     workload: WorkloadSpec | None = None
     freshness: dict[str, Annotated[Quantity, AfterValidator(_a_duration)]] = Field(default_factory=dict)
     probes: dict[Name, ProbeSpec] = Field(default_factory=dict)

@@ -24,7 +24,7 @@ from harness.model.workload import Method
 LARGEST_BYTES = 256 * 2**20
 
 
-class Line(Frozen):
+class RequestLine(Frozen):
     """One line as written."""
 
     id: str | None = None
@@ -115,17 +115,17 @@ def read_requests(path: Path, rate: float | None = None, repeat: bool = False) -
     return found
 
 
-def _line(path: Path, number: int, text: str) -> Line:
+def _line(path: Path, number: int, text: str) -> RequestLine:
     try:
         raw = json.loads(text, parse_constant=_no_number)
         if not isinstance(raw, dict):
             raise ValueError("a mapping of fields is needed here")
-        return Line.model_validate(raw, by_alias=True, by_name=False)
+        return RequestLine.model_validate(raw, by_alias=True, by_name=False)
     except ValidationError as error:
         first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         field = ".".join(str(part) for part in first["loc"]) or None
         if first["type"] == "extra_forbidden":
-            valid = [f.alias or n for n, f in (Expected if len(first["loc"]) > 1 else Line).model_fields.items()]
+            valid = [f.alias or n for n, f in (Expected if len(first["loc"]) > 1 else RequestLine).model_fields.items()]
             message, remedy = f"unknown field {first['loc'][-1]!r}", did_you_mean(str(first["loc"][-1]), valid)
             raise ProbeError(message, file=str(path), line=number, field=field, remedy=remedy) from None
         message = str(first["msg"]).removeprefix("Value error, ")
@@ -140,7 +140,7 @@ def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number of JSON")
 
 
-def _check_alike(path: Path, lines: list[tuple[int, Line]], rate: float | None) -> None:
+def _check_alike(path: Path, lines: list[tuple[int, RequestLine]], rate: float | None) -> None:
     """Raise ProbeError where lines that must be alike are not."""
     first_number, first = lines[0]
     ids: dict[str, int] = {}
@@ -167,7 +167,7 @@ def _check_alike(path: Path, lines: list[tuple[int, Line]], rate: float | None) 
             ids[line.id] = number
 
 
-def _seconds(path: Path, number: int, line: Line) -> float:
+def _seconds(path: Path, number: int, line: RequestLine) -> float:
     at = line.at
     if isinstance(at, str):
         try:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.proxy import entries, journal, wire
-from harness.proxy.httpd import PLAIN, HttpRequest, HttpResponse
+from harness.proxy.httpd import PLAIN, ApiResponse, HttpRequest
 from harness.proxy.registry import ProxyRegistry
 from harness.proxy.wire import ApiError
 
 VERSION = "2.12.0"  # the version of Toxiproxy whose API this is; clients check it
 
-_Call = Callable[[HttpRequest, list[str]], HttpResponse]
+_Call = Callable[[HttpRequest, list[str]], ApiResponse]
 
 
 class Api:
@@ -39,7 +39,7 @@ class Api:
         if with_metrics:
             self._routes["/metrics"] = {"GET": self._metrics}
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: HttpRequest) -> ApiResponse:
         names = request.path.split("/")[1:]
         pattern = "".join("/*" if place in (1, 3) else f"/{name}" for place, name in enumerate(names))
         verbs = self._routes.get(pattern) if all(names) else None
@@ -47,7 +47,7 @@ class Api:
             return _text(404, b"404 page not found\n")
         call = verbs.get(request.method)
         if call is None:
-            return HttpResponse(405, content_type="")
+            return ApiResponse(405, content_type="")
         if request.headers.get("user-agent", "").startswith("Mozilla/"):
             return _text(403, b"User agent not allowed\n")
         try:
@@ -57,16 +57,16 @@ class Api:
 
     # Proxies.
 
-    def _index(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
+    def _index(self, _request: HttpRequest, _names: list[str]) -> ApiResponse:
         proxies = self.registry.proxies
         return _json(200, {name: proxies[name].as_json() for name in sorted(proxies)})
 
-    def _create(self, request: HttpRequest, _names: list[str]) -> HttpResponse:
+    def _create(self, request: HttpRequest, _names: list[str]) -> ApiResponse:
         warnings: list[str] = []
         proxy = self.registry.create(wire.read(request.body), warnings)
         return _json(201, proxy.as_json(), warnings)
 
-    def _populate(self, request: HttpRequest, _names: list[str]) -> HttpResponse:
+    def _populate(self, request: HttpRequest, _names: list[str]) -> ApiResponse:
         warnings: list[str] = []
         try:
             proxies, error = self.registry.populate(wire.read(request.body), warnings)
@@ -76,99 +76,99 @@ class Api:
         fields["proxies"] = None if proxies is None else [proxy.as_json() for proxy in proxies]
         return _json(201 if error is None else error.status, fields, warnings)
 
-    def _show(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
+    def _show(self, _request: HttpRequest, names: list[str]) -> ApiResponse:
         return _json(200, self.registry.get(names[1]).as_json())
 
-    def _update(self, request: HttpRequest, names: list[str]) -> HttpResponse:
+    def _update(self, request: HttpRequest, names: list[str]) -> ApiResponse:
         warnings: list[str] = []
         proxy = self.registry.get(names[1])
         self.registry.update(proxy, wire.read(request.body), warnings)
         return _json(200, proxy.as_json(), warnings)
 
-    def _delete(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
+    def _delete(self, _request: HttpRequest, names: list[str]) -> ApiResponse:
         self.registry.delete(self.registry.get(names[1]))
-        return HttpResponse(204)
+        return ApiResponse(204)
 
     # Toxics.
 
-    def _toxics(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
+    def _toxics(self, _request: HttpRequest, names: list[str]) -> ApiResponse:
         return _json(200, [toxic.as_json() for toxic in self.registry.get(names[1]).ordered_toxics()])
 
-    def _add_toxic(self, request: HttpRequest, names: list[str]) -> HttpResponse:
+    def _add_toxic(self, request: HttpRequest, names: list[str]) -> ApiResponse:
         warnings: list[str] = []
         toxic = self.registry.add_toxic(self.registry.get(names[1]), wire.read(request.body), warnings)
         return _json(200, toxic.as_json(), warnings)
 
-    def _show_toxic(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
+    def _show_toxic(self, _request: HttpRequest, names: list[str]) -> ApiResponse:
         return _json(200, self.registry.toxic(self.registry.get(names[1]), names[3]).as_json())
 
-    def _change_toxic(self, request: HttpRequest, names: list[str]) -> HttpResponse:
+    def _change_toxic(self, request: HttpRequest, names: list[str]) -> ApiResponse:
         warnings: list[str] = []
         proxy = self.registry.get(names[1])
         toxic = self.registry.toxic(proxy, names[3])
         self.registry.change_toxic(proxy, toxic, wire.read(request.body), warnings)
         return _json(200, toxic.as_json(), warnings)
 
-    def _remove_toxic(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
+    def _remove_toxic(self, _request: HttpRequest, names: list[str]) -> ApiResponse:
         proxy = self.registry.get(names[1])
         self.registry.remove_toxic(proxy, self.registry.toxic(proxy, names[3]))
-        return HttpResponse(204)
+        return ApiResponse(204)
 
     # The server.
 
-    def _reset(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
+    def _reset(self, _request: HttpRequest, _names: list[str]) -> ApiResponse:
         failed = self.registry.reset()
         if not failed:
-            return HttpResponse(204)
+            return ApiResponse(204)
         reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(failed.items()))
         return _json(500, {"error": f"could not start {reasons}", "status": 500, "failed": failed})
 
-    def _version(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
-        return HttpResponse(200, f'{{"version": "{VERSION}"}}\n'.encode(), "application/json;charset=utf-8")
+    def _version(self, _request: HttpRequest, _names: list[str]) -> ApiResponse:
+        return ApiResponse(200, f'{{"version": "{VERSION}"}}\n'.encode(), "application/json;charset=utf-8")
 
-    def _journal(self, request: HttpRequest, _names: list[str]) -> HttpResponse:
+    def _journal(self, request: HttpRequest, _names: list[str]) -> ApiResponse:
         name, _, number = request.query.partition("=")
         since = int(number) if name == "since" and number.isascii() and number[:18].isdigit() else 0
         return _json(200, self.registry.journal.as_json(self.registry.proxies, since))
 
-    def _metrics(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
+    def _metrics(self, _request: HttpRequest, _names: list[str]) -> ApiResponse:
         text = journal.metrics(self.registry.proxies)
-        return HttpResponse(200, text.encode("utf-8", "replace"), journal.METRICS_CONTENT_TYPE)
+        return ApiResponse(200, text.encode("utf-8", "replace"), journal.METRICS_CONTENT_TYPE)
 
     # Leases.
 
-    def _leases(self, _request: HttpRequest, _names: list[str]) -> HttpResponse:
+    def _leases(self, _request: HttpRequest, _names: list[str]) -> ApiResponse:
         return _json(200, self.registry.leases.all_as_json())
 
-    def _create_lease(self, request: HttpRequest, _names: list[str]) -> HttpResponse:
+    def _create_lease(self, request: HttpRequest, _names: list[str]) -> ApiResponse:
         warnings: list[str] = []
         leases = self.registry.leases
         lease = leases.create(*entries.lease(wire.read(request.body), warnings))
         return _json(201, leases.as_json(lease), warnings)
 
-    def _show_lease(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
+    def _show_lease(self, _request: HttpRequest, names: list[str]) -> ApiResponse:
         leases = self.registry.leases
         return _json(200, leases.as_json(leases.get(names[1])))
 
-    def _renew_lease(self, request: HttpRequest, names: list[str]) -> HttpResponse:
+    def _renew_lease(self, request: HttpRequest, names: list[str]) -> ApiResponse:
         warnings: list[str] = []
         leases = self.registry.leases
         lease = leases.get(names[1])
         leases.renew(lease, entries.lease(wire.read(request.body or b"null"), warnings)[1])
         return _json(200, leases.as_json(lease), warnings)
 
-    def _end_lease(self, _request: HttpRequest, names: list[str]) -> HttpResponse:
+    def _end_lease(self, _request: HttpRequest, names: list[str]) -> ApiResponse:
         leases = self.registry.leases
         leases.end(leases.get(names[1]), "requested")
-        return HttpResponse(204)
+        return ApiResponse(204)
 
 
-def _text(status: int, body: bytes) -> HttpResponse:
+def _text(status: int, body: bytes) -> ApiResponse:
     """An error; Toxiproxy sends the JSON of errors as plain text."""
-    return HttpResponse(status, body, PLAIN, ("X-Content-Type-Options: nosniff",))
+    return ApiResponse(status, body, PLAIN, ("X-Content-Type-Options: nosniff",))
 
 
-def _json(status: int, value: dict[str, Any] | list[Any], warnings: list[str] | None = None) -> HttpResponse:
+def _json(status: int, value: dict[str, Any] | list[Any], warnings: list[str] | None = None) -> ApiResponse:
     if warnings and isinstance(value, dict):
         value = {**value, "warnings": warnings}
-    return HttpResponse(status, wire.dump(value))
+    return ApiResponse(status, wire.dump(value))

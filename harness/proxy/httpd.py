@@ -40,7 +40,7 @@ class HttpRequest(NamedTuple):
     close: bool  # the client wants the connection closed after the response
 
 
-class HttpResponse(NamedTuple):
+class ApiResponse(NamedTuple):
     status: int
     body: bytes = b""
     content_type: str = "application/json"
@@ -214,7 +214,7 @@ class HttpClientConnection:
             except MalformedRequestError as error:
                 self.last = True
                 text = f"{error.status} {_REASONS[error.status]}".encode()
-                self.out += HttpResponse(error.status, text, PLAIN).encode(head=False, close=True)
+                self.out += ApiResponse(error.status, text, PLAIN).encode(head=False, close=True)
                 return
             del self.received[:size]
             self.continued = False
@@ -260,7 +260,7 @@ class HttpClientConnection:
 class HttpServer:
     """Accepts clients and passes their requests to the handler."""
 
-    def __init__(self, loop: Loop, resolver: Resolver, handler: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, loop: Loop, resolver: Resolver, handler: Callable[[HttpRequest], ApiResponse]) -> None:
         self.loop = loop
         self.resolver = resolver
         self.handler = handler

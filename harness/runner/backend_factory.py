@@ -11,7 +11,7 @@ from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.stack import StackDescription
 
 if TYPE_CHECKING:
-    from harness.backends.local.zygote_handle import Zygote
+    from harness.backends.local.zygote_handle import ZygoteHandle
 
 BACKENDS = ("local", "compose")
 ATTACH = "HARNESS_ATTACH"
@@ -22,7 +22,7 @@ class Shared:
 
     def __init__(self, stack: StackDescription, backend: str, attach: str | None = None) -> None:
         check_backend(backend)
-        self._zygote: Zygote | None = None
+        self._zygote: ZygoteHandle | None = None
         if backend == "local":
             from harness.backends.local.backend import start_zygote
 
@@ -58,9 +58,9 @@ def backend_for(stack: StackDescription, name: str, token: str | None = None, at
 
         return ComposeBackend(stack)
     from harness.backends.local.backend import LocalBackend
-    from harness.backends.local.zygote_handle import Zygote
+    from harness.backends.local.zygote_handle import ZygoteHandle
 
-    return LocalBackend(stack, Zygote.connect(Path(token)) if token is not None else None)
+    return LocalBackend(stack, ZygoteHandle.connect(Path(token)) if token is not None else None)
 
 
 def project_to_attach_to(given: str | None, backend: str | None) -> str | None:

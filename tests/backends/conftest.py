@@ -14,7 +14,7 @@ from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.engine import _compose_command, connect
 from harness.backends.compose.leftovers import runs
 from harness.backends.local.backend import LocalBackend, start_zygote
-from harness.backends.local.zygote_handle import Zygote
+from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.description.stackfile import load_stack
 from harness.model.backend import Backend, StackPlan
 from harness.model.stack import Link, StackDescription
@@ -28,7 +28,7 @@ def description() -> StackDescription:
 
 
 @pytest.fixture
-def marker(zygote: Zygote, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def marker(zygote: ZygoteHandle, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A mark on every process that the test starts, but on the zygote; none may be left when it ends."""
     value = uuid.uuid4().hex
     monkeypatch.setenv(MARKER, value)
@@ -38,7 +38,7 @@ def marker(zygote: Zygote, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def zygote(description: StackDescription) -> Iterator[Zygote]:
+def zygote(description: StackDescription) -> Iterator[ZygoteHandle]:
     started = start_zygote(description)
     yield started
     started.close()
@@ -57,7 +57,7 @@ async def backend(request: pytest.FixtureRequest, marker: str) -> AsyncIterator[
 
 
 @pytest.fixture
-def local_backend(description: StackDescription, zygote: Zygote) -> Iterator[Callable[[], Backend]]:
+def local_backend(description: StackDescription, zygote: ZygoteHandle) -> Iterator[Callable[[], Backend]]:
     """Makes a local backend, of which nothing may be left."""
     yield lambda: LocalBackend(description, zygote)
     eventually(lambda: below(zygote) == set(), "nothing is left below the zygote")

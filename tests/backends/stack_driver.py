@@ -11,7 +11,7 @@ from pathlib import Path
 from watching import MARKER, get, pids, supervisor
 
 from harness.backends.local.backend import LocalBackend
-from harness.backends.local.zygote_handle import Zygote
+from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.description.stackfile import load_stack
 from harness.model.backend import StackPlan
 
@@ -19,7 +19,7 @@ from harness.model.backend import StackPlan
 async def main() -> None:
     marker, run_dir, socket = sys.argv[1:]
     description = load_stack(Path(__file__).parent / "stack" / "compose.yaml", variables={})
-    zygote = None if socket == "own" else Zygote.connect(Path(socket))
+    zygote = None if socket == "own" else ZygoteHandle.connect(Path(socket))
     backend = LocalBackend(description, zygote)
     settings = {name: {MARKER: marker} for name in description.services}
     await backend.start(StackPlan(description, Path(run_dir), description.links, settings))

@@ -11,7 +11,7 @@ import pytest
 from watching import get
 
 from harness.backends.local.backend import LocalBackend
-from harness.backends.local.zygote_handle import Zygote
+from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.model.backend import StackPlan
 from harness.model.stack import Link, StackDescription
 
@@ -19,7 +19,7 @@ Plan = Callable[..., StackPlan]
 
 
 @pytest.fixture
-async def local(description: StackDescription, zygote: Zygote, marker: str) -> AsyncIterator[LocalBackend]:
+async def local(description: StackDescription, zygote: ZygoteHandle, marker: str) -> AsyncIterator[LocalBackend]:
     async with LocalBackend(description, zygote) as backend:
         yield backend
 

@@ -20,14 +20,14 @@ from harness.backends.local.control import Control
 from harness.backends.local.supervisor import GUARD_PORT, block_name
 from harness.backends.local.zygote import Zygote as ForkServer
 from harness.backends.local.zygote import peer_uid
-from harness.backends.local.zygote_handle import Zygote
+from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
 
 Plan = Callable[..., StackPlan]
 
 
-async def test_two_stacks_of_one_zygote_side_by_side(plan: Plan, zygote: Zygote, tmp_path: Path) -> None:
+async def test_two_stacks_of_one_zygote_side_by_side(plan: Plan, zygote: ZygoteHandle, tmp_path: Path) -> None:
     plans = [dataclasses.replace(plan(), run_dir=tmp_path / name, seed=n) for n, name in enumerate("ab")]
     backends = [LocalBackend(p.description, zygote) for p in plans]
     infos = await asyncio.gather(*(b.start(p) for b, p in zip(backends, plans, strict=True)))
@@ -40,7 +40,7 @@ async def test_two_stacks_of_one_zygote_side_by_side(plan: Plan, zygote: Zygote,
     eventually(lambda: below(zygote) == set(), "nothing is left below the zygote")
 
 
-async def test_twenty_starts_in_a_row_lose_no_port(plan: Plan, zygote: Zygote) -> None:
+async def test_twenty_starts_in_a_row_lose_no_port(plan: Plan, zygote: ZygoteHandle) -> None:
     planned = dataclasses.replace(plan(), links=plan().description.links)
     async with LocalBackend(planned.description, zygote) as backend:
         for _ in range(20):
@@ -49,7 +49,7 @@ async def test_twenty_starts_in_a_row_lose_no_port(plan: Plan, zygote: Zygote) -
             await backend.stop()
 
 
-async def test_a_block_whose_guard_is_taken_is_passed_over(zygote: Zygote) -> None:
+async def test_a_block_whose_guard_is_taken_is_passed_over(zygote: ZygoteHandle) -> None:
     first = os.getpid()
     with socket.socket() as guard:
         guard.bind((f"{block_name(first)}.1", GUARD_PORT))
@@ -70,7 +70,7 @@ def test_blocks_are_loopback_and_distinct() -> None:
     assert block_name(224 * 254) == block_name(0)
 
 
-async def test_a_supervisor_survives_nonsense_requests(zygote: Zygote) -> None:
+async def test_a_supervisor_survives_nonsense_requests(zygote: ZygoteHandle) -> None:
     control = await Control.open(zygote.path, lambda _: None)
     with pytest.raises(BackendError, match="dance"):
         await control.ask("dance")
@@ -80,7 +80,7 @@ async def test_a_supervisor_survives_nonsense_requests(zygote: Zygote) -> None:
     await control.close()
 
 
-def test_the_zygote_is_private_to_its_user(zygote: Zygote) -> None:
+def test_the_zygote_is_private_to_its_user(zygote: ZygoteHandle) -> None:
     assert zygote.path.parent.stat().st_mode & 0o077 == 0
     assert zygote.path.parent.parent.stat().st_mode & 0o077 == 0
 
@@ -129,7 +129,7 @@ def test_a_base_directory_that_others_can_write_is_refused(temporary: Path) -> N
     base.mkdir()
     base.chmod(0o777)
     with pytest.raises(BackendError, match="not a private directory"):
-        Zygote.start()
+        ZygoteHandle.start()
 
 
 def test_a_folder_too_deep_for_a_socket_is_passed_over(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:

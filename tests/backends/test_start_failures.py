@@ -17,7 +17,7 @@ from watching import below, eventually
 
 from harness.backends.local import linux, preflight, zygote_handle
 from harness.backends.local.backend import LocalBackend
-from harness.backends.local.zygote_handle import Zygote
+from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.description.stackfile import load_stack
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
@@ -28,7 +28,7 @@ Failing = Callable[..., Awaitable[BackendError]]
 
 
 @pytest.fixture
-async def failing(tmp_path: Path, zygote: Zygote) -> AsyncIterator[Failing]:
+async def failing(tmp_path: Path, zygote: ZygoteHandle) -> AsyncIterator[Failing]:
     """Start a stack of these services, which must fail, and return the error."""
 
     async def start(services: str, head: str = HEAD) -> BackendError:
@@ -108,7 +108,7 @@ async def test_service_that_is_never_healthy(failing: Failing) -> None:
     assert time.monotonic() - began_s < 2
 
 
-async def test_one_shot_service_lets_others_go_on(tmp_path: Path, zygote: Zygote) -> None:
+async def test_one_shot_service_lets_others_go_on(tmp_path: Path, zygote: ZygoteHandle) -> None:
     text = (
         f"{HEAD}  after:\n    command: sleep 60\n"
         "    depends_on: {first: {condition: service_completed_successfully}}\n"
@@ -133,20 +133,20 @@ async def test_no_place_for_the_logs(failing: Failing, tmp_path: Path) -> None:
     assert "no place for the logs of the stack" in str(await failing("  web: {command: sleep 9}\n"))
 
 
-async def test_settings_for_an_unknown_service(plan: Callable[..., StackPlan], zygote: Zygote) -> None:
+async def test_settings_for_an_unknown_service(plan: Callable[..., StackPlan], zygote: ZygoteHandle) -> None:
     mistaken = dataclasses.replace(plan(), environment={"ecko": {"A": "1"}})
     with pytest.raises(BackendError, match="unknown service 'ecko' — did you mean 'echo'"):
         await LocalBackend(mistaken.description, zygote).start(mistaken)
 
 
-async def test_attached_stack_is_not_started(tmp_path: Path, zygote: Zygote) -> None:
+async def test_attached_stack_is_not_started(tmp_path: Path, zygote: ZygoteHandle) -> None:
     text = "x-harness: {schema: 1, ownership: attached}\nservices: {web: {command: sleep 9}}\n"
     description = load_stack(write(tmp_path, text), variables={})
     with pytest.raises(BackendError, match="attached, not owned"):
         await LocalBackend(description, zygote).start(StackPlan(description, tmp_path / "run"))
 
 
-async def test_data_that_cannot_be_prepared(tmp_path: Path, zygote: Zygote) -> None:
+async def test_data_that_cannot_be_prepared(tmp_path: Path, zygote: ZygoteHandle) -> None:
     text = (
         "x-harness: {schema: 1, data: {command: [sh, -c, 'echo no room >&2; exit 3']}}\n"
         "services: {web: {x-harness: {local: {command: [sleep, '{data}']}}}}\n"
@@ -158,7 +158,7 @@ async def test_data_that_cannot_be_prepared(tmp_path: Path, zygote: Zygote) -> N
 
 def test_preload_of_a_missing_module(marker: str) -> None:
     with pytest.raises(BackendError, match="needs the module 'no_such_module'") as caught:
-        Zygote.start(["json", "no_such_module"])
+        ZygoteHandle.start(["json", "no_such_module"])
     assert "pip install 'PATH[reference]'" in str(caught.value.remedy)
 
 
@@ -169,13 +169,13 @@ def test_preload_of_a_missing_module(marker: str) -> None:
 def test_preload_of_a_broken_module(marker: str, tmp_path: Path, source: str, what: str) -> None:
     (tmp_path / "broken_module.py").write_text(source)
     with pytest.raises(BackendError, match=f"cannot be imported: {what}"):
-        Zygote.start(["broken_module"], [tmp_path])
+        ZygoteHandle.start(["broken_module"], [tmp_path])
 
 
 def test_preload_that_ends_the_process(marker: str, tmp_path: Path) -> None:
     (tmp_path / "fatal_module.py").write_text("import os, sys\nprint('goodbye', file=sys.stderr)\nos._exit(3)\n")
     with pytest.raises(BackendError, match=r"(?s)forked from ended.*goodbye"):
-        Zygote.start(["fatal_module"], [tmp_path])
+        ZygoteHandle.start(["fatal_module"], [tmp_path])
 
 
 def test_preload_that_hangs(marker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,24 +183,24 @@ def test_preload_that_hangs(marker: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(zygote_handle, "PRELOAD_WITHIN_S", 0.3)
     monkeypatch.setattr(zygote_handle, "END_WITHIN_S", 0.3)
     with pytest.raises(BackendError, match="was not ready within"):
-        Zygote.start(["hanging_module"], [tmp_path])
+        ZygoteHandle.start(["hanging_module"], [tmp_path])
 
 
 def test_another_system_than_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(BackendError, match="runs on Linux only, and this is darwin"):
-        Zygote.start()
+        ZygoteHandle.start()
 
 
 def test_connecting_to_what_is_no_zygote(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="there is no zygote"):
-        Zygote.connect(tmp_path / "missing")
+        ZygoteHandle.connect(tmp_path / "missing")
     with pytest.raises(BackendError, match="is not a zygote"):
-        Zygote.connect(tmp_path)
+        ZygoteHandle.connect(tmp_path)
 
 
 async def test_a_zygote_that_has_ended(plan: Callable[..., StackPlan], marker: str) -> None:
-    own = Zygote.start()
+    own = ZygoteHandle.start()
     assert own.pid is not None
     os.kill(own.pid, signal.SIGKILL)
     planned = plan()

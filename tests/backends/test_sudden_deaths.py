@@ -16,7 +16,7 @@ from watching import below, eventually, marked, supervisor
 
 from harness.backends.local import control, linux
 from harness.backends.local.backend import LocalBackend
-from harness.backends.local.zygote_handle import Zygote
+from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
 from harness.model.stack import StackDescription
@@ -85,7 +85,9 @@ def test_whoever_is_killed_takes_the_stack_along(driver: Start, marker: str, tem
         eventually(lambda: not scratch(temporary, "stack"), "the directories are removed")
 
 
-def test_killing_one_user_of_a_shared_zygote_ends_its_stack_alone(driver: Start, marker: str, zygote: Zygote) -> None:
+def test_killing_one_user_of_a_shared_zygote_ends_its_stack_alone(
+    driver: Start, marker: str, zygote: ZygoteHandle
+) -> None:
     one, other = driver(str(zygote.path)), driver(str(zygote.path))
     os.kill(one["driver"], signal.SIGKILL)
     eventually(lambda: gone({one["supervisor"], *one["pids"]}), "its stack is gone")
@@ -105,7 +107,7 @@ def test_the_death_of_the_owner_ends_the_stacks_of_others(driver: Start, marker:
 
 async def test_a_hung_supervisor_costs_bounded_time(
     description: StackDescription,
-    zygote: Zygote,
+    zygote: ZygoteHandle,
     plan: Callable[..., StackPlan],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -122,7 +124,7 @@ async def test_a_hung_supervisor_costs_bounded_time(
 
 
 async def test_a_dead_supervisor_is_an_error_and_ends_the_events(
-    description: StackDescription, zygote: Zygote, plan: Callable[..., StackPlan]
+    description: StackDescription, zygote: ZygoteHandle, plan: Callable[..., StackPlan]
 ) -> None:
     backend = LocalBackend(description, zygote)
     await backend.start(plan())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.backends.http_request import request
 from harness.backends.local import linux
-from harness.backends.local.zygote_handle import Zygote
+from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.model.backend import Backend
 
 MARKER = "HARNESS_TEST_MARKER"
@@ -29,7 +29,7 @@ def marked(marker: str) -> list[int]:
     return [pid for pid in found if pid != os.getpid()]
 
 
-def below(zygote: Zygote) -> set[int]:
+def below(zygote: ZygoteHandle) -> set[int]:
     """Every process below a zygote."""
     assert zygote.pid is not None
     return linux.family({zygote.pid}, linux.processes()) - {zygote.pid}

@@ -21,7 +21,7 @@ from harness.model.backend import JobResult
 from harness.model.fault import Confirmation, Fault, FaultKind, NoParameters
 from harness.model.plan import Plan, StackFacts
 from harness.model.scenario import Scenario
-from harness.model.stack import AlertSource, EventClock, ServiceSpec, StackDescription, WorkloadSpec
+from harness.model.stack import AlertSource, EventClockEndpoint, ServiceSpec, StackDescription, WorkloadSpec
 
 START = 1_371_000_000
 PER_SECOND = 50
@@ -153,7 +153,7 @@ def small_description() -> StackDescription:
         name="small",
         file="compose.yaml",
         services={"server": ServiceSpec(name="server", index=0, node="a", port=18001)},
-        event_clock=EventClock(url="http://server:18001/clock"),
+        event_clock=EventClockEndpoint(url="http://server:18001/clock"),
         workload=WorkloadSpec(make=("make",), url="http://server:18001/predict"),
         alert_sources=(AlertSource(kind="prometheus", url="http://server:18001", heartbeat="evaluations_total"),),
     )

@@ -25,7 +25,7 @@ from harness.backends.local.layout import base_environment, log_path, process_sp
 from harness.backends.local.preflight import check_plan, check_ports, prepare_directories
 from harness.backends.local.spawn import ProcessSpec
 from harness.backends.local.startup import Startup
-from harness.backends.local.zygote_handle import Zygote
+from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.backends.stack_data import data_directory
 from harness.model.backend import (
     FAULT_PROXY,
@@ -48,7 +48,7 @@ PROXY_MODULE = "harness.proxy.server"  # what `python -m harness.proxy` imports
 class LocalBackend:
     """Runs one stack at a time. The zygote outlives the stack, so that the next start is quick."""
 
-    def __init__(self, description: StackDescription, zygote: Zygote | None = None) -> None:
+    def __init__(self, description: StackDescription, zygote: ZygoteHandle | None = None) -> None:
         self._description = description
         self._zygote = zygote
         self._owns_zygote = zygote is None
@@ -87,7 +87,7 @@ class LocalBackend:
         """The zygote's process, if it was started here."""
         return self._zygote.pid if self._zygote else None
 
-    async def _ready_zygote(self) -> Zygote:
+    async def _ready_zygote(self) -> ZygoteHandle:
         if self._owns_zygote and self._zygote is not None and self._zygote.ended:
             self._zygote.close()
             self._zygote = None
@@ -263,10 +263,10 @@ class LocalBackend:
         self._log.add(event)
 
 
-def start_zygote(description: StackDescription) -> Zygote:
+def start_zygote(description: StackDescription) -> ZygoteHandle:
     """Start a zygote that has imported what this stack asks for, and the fault proxy. Raises BackendError."""
     wanted = [module for service in description.services.values() for module in service.local.preload]
-    return Zygote.start(dict.fromkeys([PROXY_MODULE, *wanted]), [Path(description.folder)])
+    return ZygoteHandle.start(dict.fromkeys([PROXY_MODULE, *wanted]), [Path(description.folder)])
 
 
 def _state(pid: int | None, table: dict[int, linux.Process]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from harness.backends.local.layout import located, tail
 from harness.backends.local.spawn import ProcessSpec
-from harness.backends.local.zygote_handle import Zygote
+from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.model.backend import JobResult
 from harness.model.errors import BackendError
 
@@ -116,7 +116,9 @@ class Control:
             await self._writer.wait_closed()
 
 
-async def run_job(zygote: Zygote, argv: list[str], env: dict[str, str], home: Path, timeout_s: float) -> JobResult:
+async def run_job(
+    zygote: ZygoteHandle, argv: list[str], env: dict[str, str], home: Path, timeout_s: float
+) -> JobResult:
     """Run a command to its end. Raises BackendError when it does not end in time."""
     ended: asyncio.Future[dict[str, Any] | None] = asyncio.get_running_loop().create_future()
 

@@ -110,5 +110,5 @@ def _error(name: str, why: str, tail: Tail) -> BackendError:
     what = "the fault proxy" if name == FAULT_PROXY else f"the service {name!r}"
     lines = tail(name, LOG_LINES)
     shown = [f"its last log lines:\n{chr(10).join(f'    {line}' for line in lines)}"] if lines else ["its log is empty"]
-    remedy = "set this right, or give the stack more time with x-harness.ready_within"
+    remedy = "correct it, or give the stack more time with x-harness.ready_within"
     return BackendError(f"{what} {why}; {shown[0]}\n", remedy=remedy)

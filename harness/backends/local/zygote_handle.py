@@ -25,7 +25,7 @@ END_WITHIN_S = 5.0
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-class Zygote:
+class ZygoteHandle:
     """Somewhere to fork supervisors from."""
 
     def __init__(self, path: Path, process: subprocess.Popen[bytes] | None = None, preload_s: float = 0.0) -> None:
@@ -34,7 +34,7 @@ class Zygote:
         self._process = process
 
     @classmethod
-    def start(cls, preload: Iterable[str] = (), search: Iterable[Path] = ()) -> Zygote:
+    def start(cls, preload: Iterable[str] = (), search: Iterable[Path] = ()) -> ZygoteHandle:
         """Start a zygote that has imported these modules. Blocks until it has. Raises BackendError."""
         if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
             raise BackendError(
@@ -55,7 +55,7 @@ class Zygote:
             os.close(lock)
 
     @classmethod
-    def connect(cls, path: Path) -> Zygote:
+    def connect(cls, path: Path) -> ZygoteHandle:
         """Use a zygote that another process owns. Raises BackendError."""
         try:
             found = path.stat()
@@ -66,7 +66,7 @@ class Zygote:
         return cls(path)
 
     @classmethod
-    def _started(cls, scratch: Path, lock: int, preload: list[str], search: list[str]) -> Zygote:
+    def _started(cls, scratch: Path, lock: int, preload: list[str], search: list[str]) -> ZygoteHandle:
         path = scratch / "socket"
         config = {"owner": os.getpid(), "socket": str(path), "scratch": str(scratch), "lock": lock}
         config |= {"preload": preload, "search": search}
