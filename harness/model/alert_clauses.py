@@ -91,7 +91,8 @@ class Flaps(AlertClause):
     @property
     def text(self) -> str:
         """What is expected, in words."""
-        return f"{self.alert} fires at most {self.at_most} times"
+        times = "once" if self.at_most == 1 else f"{self.at_most} times"
+        return f"{self.alert} fires at most {times}"
 
     def unmeasured(self) -> FlapsResult:
         """Return the result of this clause when nothing was measured."""
@@ -108,7 +109,7 @@ class FlapsResult(Result):
     met: bool | None = None
 
     @property
-    def seen(self) -> str:
+    def summary(self) -> str:
         """What was measured, in words."""
         return "" if self.starts is None else f"{self.starts}×"
 
@@ -130,7 +131,7 @@ class Silence(Clause):
     @property
     def text(self) -> str:
         """What is expected, in words."""
-        return f"every alert but {', '.join(self.allowed) or 'none'}"
+        return "no alert fires" + (f" except {', '.join(self.allowed)}" if self.allowed else "")
 
     def unmeasured(self) -> QuietResult:
         """Return the result of this clause when nothing was measured."""

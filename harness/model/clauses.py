@@ -48,7 +48,7 @@ class Result(Frozen):
     KIND: ClassVar[str]
 
     @property
-    def seen(self) -> str:
+    def summary(self) -> str:
         """What was measured, in words; empty where times, values or alerts say it."""
         return ""
 
@@ -73,7 +73,7 @@ class Bound(Clause):
     """One side of a limit on a probe, over a window of time."""
 
     KIND: ClassVar[str] = "stays"
-    probe: str = Field(description="what is measured; `harness list probes` tells them")
+    probe: str = Field(description="what is measured; `harness list probes` prints the names")
     at_least: Quantity | None = None
     at_most: Quantity | None = None
     over: PositiveWallSeconds = Field(OVER_S, description="the window in which the bound is judged")

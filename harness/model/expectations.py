@@ -81,7 +81,7 @@ class ChurnResult(Result):
     met: bool | None = None
 
     @property
-    def seen(self) -> str:
+    def summary(self) -> str:
         """What was measured, in words."""
         return "" if self.changes is None else f"{self.changes}×"
 
@@ -130,7 +130,7 @@ class RunResult(Result):
     samples: int | None = None
 
 
-Measured = (
+AnyResult = (
     DetectionResult
     | QuietResult
     | StaysResult
@@ -143,7 +143,7 @@ Measured = (
     | CollateralResult
     | RunResult
 )
-RESULTS: dict[str, type[Measured]] = {result.KIND: result for result in get_args(Measured)}
+RESULTS: dict[str, type[AnyResult]] = {result.KIND: result for result in get_args(AnyResult)}
 
 
 class Expect(Frozen):
@@ -163,7 +163,7 @@ class Expect(Frozen):
     )
 
     @property
-    def quiet_but(self) -> tuple[str, ...] | None:
+    def allowed_alerts(self) -> tuple[str, ...] | None:
         """Names of the alerts that may fire, or None where quiet is not expected."""
         if self.quiet is None:
             return None
@@ -181,8 +181,8 @@ class Expect(Frozen):
         for field in type(self).model_fields:
             if field in CLAUSES:
                 found.extend(getattr(self, field))
-            elif field == "quiet" and self.quiet_but is not None:
-                found.append(Silence(allowed=self.quiet_but))
+            elif field == "quiet" and self.allowed_alerts is not None:
+                found.append(Silence(allowed=self.allowed_alerts))
             elif field == "integrity":
                 found.extend(Guarantee(id=name) for name in (guarantees if self.integrity is None else self.integrity))
         return tuple(found)

@@ -79,7 +79,7 @@ class FaultStep(Frozen):
     id: Id
     at: WallSeconds | None = Field(None, description="time after the steady-state gate")
     after: After | None = Field(None, description="a moment in the run instead of a time")
-    fault: str = Field(description="the kind of fault; `harness list faults` tells them")
+    fault: str = Field(description="the kind of fault; `harness list faults` prints the names")
     target: Target
     parameters: dict[str, Any] = Field(default_factory=dict, alias="with", description="what the fault takes")
     duration: PositiveWallSeconds = Field(alias="for", description="how long the fault stays in")

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from pydantic import Field, ValidationInfo, field_validator
 
 from harness.model.clauses import Result
-from harness.model.expectations import RESULTS, Measured
+from harness.model.expectations import RESULTS, AnyResult
 from harness.model.fields import Frozen
 
 R = TypeVar("R", bound=Result)
@@ -44,7 +44,7 @@ class ClauseResult(Frozen):
     value: Value
     reason: str
     cites: tuple[int, ...] = ()
-    measured: Measured = Field(description="by `kind`")
+    measured: AnyResult = Field(description="by `kind`")
 
     @field_validator("measured", mode="before")
     @classmethod

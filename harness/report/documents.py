@@ -24,7 +24,7 @@ from harness.model.verdict import ClauseResult, Damage, FaultReport, Value
 SCHEMA: Literal[1] = 1
 
 
-class Detection(Frozen):
+class DetectionEntry(Frozen):
     """An alert that had to fire in time: `after_lo_s`..`after_s` after injection."""
 
     id: str
@@ -43,7 +43,7 @@ class QuietAlert(Frozen):
     met: bool | None
 
 
-class Stayed(Frozen):
+class StaysEntry(Frozen):
     """A bound that must never break, and its worst value."""
 
     id: str
@@ -64,7 +64,7 @@ class RecoveryEntry(Frozen):
     met: bool | None
 
 
-class Clearing(Frozen):
+class ClearedEntry(Frozen):
     """An alert that had to be quiet again: `after_lo_s`..`after_s` after revert."""
 
     id: str
@@ -75,7 +75,7 @@ class Clearing(Frozen):
     met: bool | None
 
 
-class Guarantee(Frozen):
+class GuaranteeEntry(Frozen):
     """A guarantee about data, checked against the stack's ledger."""
 
     id: str
@@ -113,7 +113,6 @@ class Quality(Frozen):
     """Reported as damage, never expected: over windows this short both wander with no fault at all."""
 
     method: str
-    resamples: int = Field(description="bootstrap resamples; 0 since the intervals are computed in closed form")
     windows: tuple[QualityWindow, ...]
 
 
@@ -132,16 +131,16 @@ class _Promised(Frozen):
     verdict: Value
     reasons: tuple[str, ...]
     faults: tuple[FaultReport, ...] = ()
-    detection: tuple[Detection, ...] = ()
+    detection: tuple[DetectionEntry, ...] = ()
     quiet: tuple[QuietAlert, ...] = ()
-    stays: tuple[Stayed, ...] = ()
+    stays: tuple[StaysEntry, ...] = ()
     recovery: tuple[RecoveryEntry, ...] = ()
     damage: Damage = Damage()
     twin: str | None = None
     sabotage: str | None = None
     caught: bool | None = Field(None, description="for a sabotage twin: the sabotaged thing is among the reasons")
-    cleared: tuple[Clearing, ...] = ()
-    integrity: tuple[Guarantee, ...] = ()
+    cleared: tuple[ClearedEntry, ...] = ()
+    integrity: tuple[GuaranteeEntry, ...] = ()
     quality: Quality | None = None
     known_weakness: KnownWeak | None = None
 

@@ -44,7 +44,7 @@ _FAULT = {
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A interval with its colour and its tooltip; without a colour it is an outline."""
+    """An interval with its colour and its tooltip; without a colour it is an outline."""
 
     interval: Interval
     colour: str | None
@@ -126,7 +126,7 @@ def _fault(lane: FaultLane) -> LaneRow:
 
 
 def _alert(lane: AlertLane, injected: bool) -> LaneRow:
-    solid, light = ("alert", "alert-tint") if lane.expected else ("stray", "stray-tint")
+    solid, light = ("alert", "alert-tint") if lane.expected else ("unexpected", "unexpected-tint")
     bars = [
         Bar(s, colour, f"{lane.label}: {s.what} {seconds(s.from_s)} to {seconds(s.to_s)}")
         for intervals, colour in ((lane.pending, light), (lane.firing, solid))
@@ -147,7 +147,7 @@ def _draw_lanes(canvas: Canvas, area: Area, rows: Sequence[LaneRow]) -> None:
 
 
 def _draw_label(canvas: Canvas, area: Area, y: float, row: LaneRow) -> None:
-    colour = {"fault": "fault", "expected": "alert", "not expected": "stray"}.get(row.kind, "soft")
+    colour = {"fault": "fault", "expected": "alert", "not expected": "unexpected"}.get(row.kind, "soft")
     # A sign as well as a colour, for readers who cannot tell the colours apart.
     sign = {"fault": "▼", "expected": "●", "not expected": "▲"}.get(row.kind)
     if sign is not None:

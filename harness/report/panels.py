@@ -95,7 +95,7 @@ def draw_panel(canvas: Canvas, area: Area, panel: Panel) -> None:
         words = "breaches its bound" if good is False else "inconclusive"
         tip = f"{panel.probe}: {words} {seconds(lo_s)} to {seconds(hi_s)}" + (f": {why}" if why else "")
         left, right = area.x(lo_s), area.x(hi_s)
-        colour = "breach" if good is False else "blind"
+        colour = "breach" if good is False else "inconclusive"
         canvas.rect(left, area.top, max(right - left, 1.0), area.bottom - area.top, colour, tip)
     y = y_scale(panel, area)
     area.ticks(canvas, y, y_ticks(y, panel.unit))

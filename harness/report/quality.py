@@ -45,7 +45,7 @@ def quality(journal: Journal, verdict: Verdict, control: Journal | None = None) 
         _window(window, [a for a in answers if window[1] <= a.due_s < window[2]], theirs)
         for window in _windows(journal, verdict)
     ]
-    return Quality(method=METHOD, resamples=0, windows=tuple(rows))
+    return Quality(method=METHOD, windows=tuple(rows))
 
 
 def _scored(answer: Answer) -> bool:

@@ -14,12 +14,12 @@ from harness.model.clauses import RecoveryResult, StaysResult, UnbrokenResult
 from harness.model.expectations import Expect
 from harness.model.readings import Hit, ProcessSeen
 from harness.model.verdict import ClauseResult, Damage, FaultReport, Value, Verdict
-from harness.report.documents import Detection, Estimate, Quality, RecoveryEntry, RunDocument
+from harness.report.documents import DetectionEntry, Estimate, Quality, RecoveryEntry, RunDocument
 from harness.report.figure import run_svg
 from harness.report.pages import drawing, page
 from harness.report.spans import alert_lanes
 from harness.report.story import process_text, story
-from harness.report.table import after, damage, damage_parts, landed
+from harness.report.table import after, confirmed_text, damage, damage_parts
 from harness.report.words import NONE, amount, between, count, headline, seconds, unit_of
 
 MOST_CITES = 8
@@ -37,9 +37,9 @@ class ClauseRow:
     id: str
     kind: str
     value: str
-    wanted: str
-    seen: str
-    seen_detail: str
+    expected: str
+    measured: str
+    measured_detail: str
     reason: str
     cites: tuple[int, ...]
     more: int
@@ -118,14 +118,14 @@ def _figures(run: RunDocument, expect: Expect) -> list[Figure]:
         details.append(f"{cost.wrong_before_detection:,} silently wrong before detection")
     faults = ", ".join(f"{f.kind} on {f.target}" for f in run.faults)
     return [
-        Figure("fault landed?", landed(run.faults, run.twin), faults),
+        Figure("fault confirmed", confirmed_text(run.faults, run.twin), faults),
         Figure("detected after", after(run.detection), _slowest(run.detection, bool(expect.detected))),
         Figure("recovered after", after(run.recovery), _slowest(run.recovery, bool(expect.recovered))),
         Figure("damage", parts[0] if parts else damage(cost), ", ".join(details)),
     ]
 
 
-def _slowest(timed: Sequence[Detection | RecoveryEntry], wanted: bool) -> str:
+def _slowest(timed: Sequence[DetectionEntry | RecoveryEntry], wanted: bool) -> str:
     """Name the clause that the time at the top is of, and what it was allowed."""
     if not timed:
         return "not judged" if wanted else "not expected by the scenario"
@@ -139,22 +139,22 @@ def _ordered(verdict: Verdict) -> list[ClauseResult]:
 
 
 def _row(clause: ClauseResult, journal: Journal, shown: set[int]) -> ClauseRow:
-    seen, detail = _seen(clause, journal)
+    measured, detail = _measured(clause, journal)
     cites = tuple(n for n in clause.cites if n in shown)
     return ClauseRow(
         id=clause.id,
         kind=clause.kind,
         value=clause.value,
-        wanted=_wanted(clause, journal),
-        seen=seen,
-        seen_detail=detail,
+        expected=_expected(clause, journal),
+        measured=measured,
+        measured_detail=detail,
         reason=clause.reason,
         cites=cites[:MOST_CITES],
         more=max(0, len(clause.cites) - MOST_CITES),
     )
 
 
-def _wanted(clause: ClauseResult, journal: Journal) -> str:
+def _expected(clause: ClauseResult, journal: Journal) -> str:
     """Return what was expected, in the words of the scenario's clause."""
     if isinstance(clause.measured, UnbrokenResult):
         return f"{clause.measured.probe} {clause.measured.limit}"
@@ -163,7 +163,7 @@ def _wanted(clause: ClauseResult, journal: Journal) -> str:
     return texts.get((clause.kind, clause.id), "")
 
 
-def _seen(clause: ClauseResult, journal: Journal) -> tuple[str, str]:
+def _measured(clause: ClauseResult, journal: Journal) -> tuple[str, str]:
     """Return what was measured of a clause, and the interval in which it lies."""
     match clause.measured:
         case DetectionResult() | ClearedResult() | RecoveryResult() as timed:
@@ -173,7 +173,7 @@ def _seen(clause: ClauseResult, journal: Journal) -> tuple[str, str]:
             return f"worst {amount(stayed.worst, unit_of(stayed.probe, journal.plan.stack))}", ""
         case QuietResult() as quiet:
             return ", ".join(f"{a.alert} {a.fired}×" for a in quiet.alerts if a.fired) or "none fired", ""
-    return clause.measured.seen or (NONE if clause.value is Value.UNKNOWN else ""), ""
+    return clause.measured.summary or (NONE if clause.value is Value.UNKNOWN else ""), ""
 
 
 def _evidence(fault: FaultReport) -> str:

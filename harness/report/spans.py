@@ -111,7 +111,7 @@ def alert_lanes(journal: Journal) -> list[AlertLane]:
     """
     expect, faults_on = journal.plan.scenario.expect, journal.plan.faults_on
     wanted = [clause for clause in expect.clauses if isinstance(clause, AlertClause) and faults_on]
-    allowed = set(expect.quiet_but or ()) if faults_on else set()
+    allowed = set(expect.allowed_alerts or ()) if faults_on else set()
     polls = journal.alerts
     end_s = extent(journal)[1]
     firing: dict[str, list[Interval]] = {}

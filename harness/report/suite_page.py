@@ -59,7 +59,7 @@ def thumbnail_svg(journal: Journal, verdict: Verdict) -> str:
                 bar(s.from_s, s.to_s, 8, 10, colour, f"{fault.label}: {seconds(s.from_s)} to {seconds(s.to_s)}")
     for alert in alert_lanes(journal):
         for s in alert.firing:
-            y, colour = (26, "alert") if alert.expected else (32, "stray")
+            y, colour = (26, "alert") if alert.expected else (32, "unexpected")
             bar(s.from_s, s.to_s, y, 10, colour, f"{alert.label} fires {seconds(s.from_s)} to {seconds(s.to_s)}")
     moments = markers(verdict)
     for moment in moments:

@@ -7,10 +7,10 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from harness.model.verdict import Damage, FaultReport, Value
-from harness.report.documents import Detection, RecoveryEntry, SuiteScenario
+from harness.report.documents import DetectionEntry, RecoveryEntry, SuiteScenario
 from harness.report.words import NEVER, NONE, count, seconds
 
-COLUMNS = ("scenario", "fault", "landed?", "detected after", "recovered after", "damage", "verdict")
+COLUMNS = ("scenario", "fault", "confirmed", "detected after", "recovered after", "damage", "verdict")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Row:
 
     scenario: str
     fault: str
-    landed: str
+    confirmed: str
     detected: str
     recovered: str
     damage: str
@@ -28,7 +28,7 @@ class Row:
     @property
     def cells(self) -> tuple[str, ...]:
         """The words in the order of COLUMNS."""
-        return (self.scenario, self.fault, self.landed, self.detected, self.recovered, self.damage, self.verdict)
+        return (self.scenario, self.fault, self.confirmed, self.detected, self.recovered, self.damage, self.verdict)
 
 
 def row(run: SuiteScenario) -> Row:
@@ -36,7 +36,7 @@ def row(run: SuiteScenario) -> Row:
     return Row(
         scenario=PurePosixPath(run.run_dir).name or run.name,
         fault=", ".join(f"{f.kind} on {f.target}" for f in run.faults) or NONE,
-        landed=landed(run.faults, run.twin),
+        confirmed=confirmed_text(run.faults, run.twin),
         detected=after(run.detection),
         recovered=after(run.recovery),
         damage=damage(run.damage),
@@ -65,7 +65,7 @@ def outcome(run: SuiteScenario) -> str:
     return f"{run.verdict} (control)" if run.twin == "control" else str(run.verdict)
 
 
-def landed(faults: tuple[FaultReport, ...], twin: str | None) -> str:
+def confirmed_text(faults: tuple[FaultReport, ...], twin: str | None) -> str:
     """Return whether the faults were confirmed, in words."""
     if twin == "control":
         return "not injected"
@@ -77,7 +77,7 @@ def landed(faults: tuple[FaultReport, ...], twin: str | None) -> str:
     return "no" if confirmed == 0 else f"{confirmed} of {len(faults)}"
 
 
-def after(timed: tuple[Detection, ...] | tuple[RecoveryEntry, ...]) -> str:
+def after(timed: tuple[DetectionEntry, ...] | tuple[RecoveryEntry, ...]) -> str:
     """Say how long the slowest of them took; `never` where one never came."""
     if not timed:
         return NONE

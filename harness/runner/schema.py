@@ -86,7 +86,7 @@ def _as_written(default: Any, schema: Schema) -> Any:
 
 def _fault_names(kinds: Sequence[FaultKind]) -> Schema:
     choices = [{"const": kind.kind, "description": kind.summary} for kind in kinds]
-    return {"description": "the kind of fault; `harness list faults` tells them", "oneOf": choices}
+    return {"description": "the kind of fault; `harness list faults` prints the names", "oneOf": choices}
 
 
 def _one_of(*names: str) -> Schema:

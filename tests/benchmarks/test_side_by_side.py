@@ -5,12 +5,12 @@ from pathlib import Path
 from benchmarks.side_by_side import decided, detections, worth_s
 from benchmarks.suites import copies, original
 from harness.model.verdict import Value
-from harness.report.documents import Detection, SuiteScenario
+from harness.report.documents import DetectionEntry, SuiteScenario
 from harness.runner.load import load_each
 
 
 def run(name: str, value: Value, after_s: float | None = None, error: str | None = None) -> SuiteScenario:
-    seen = Detection(id="seen", alert="Slow", within_s=6.0, after_lo_s=after_s, after_s=after_s, met=None)
+    seen = DetectionEntry(id="seen", alert="Slow", within_s=6.0, after_lo_s=after_s, after_s=after_s, met=None)
     return SuiteScenario(name=name, verdict=value, reasons=(), detection=(seen,), run_dir=name, error=error)
 
 

@@ -44,7 +44,7 @@ def test_the_exit_code_is_the_verdict(
     (request,) = runner.requests
     assert (request.name, request.jobs, request.out_dir) == ("suite", 3, Path("reports/suite"))
     assert "scenario" in result.out.splitlines()[0]
-    assert "landed?" in result.out.splitlines()[0]
+    assert "confirmed" in result.out.splitlines()[0]
     assert "report: reports/suite/index.html" in result.out.splitlines()[-1]
     assert ("slow-store: because" in result.out) is (value is not Value.PASS)
     for name in ("suite.json", "junit.xml", "index.html", "slow-store/verdict.json", "slow-store/report.html"):

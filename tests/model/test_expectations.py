@@ -59,10 +59,10 @@ def test_quiet_spares_what_is_expected_and_what_is_excepted() -> None:
             "quiet": {"others": True, "except": ["D"]},
         }
     )
-    assert expect.quiet_but == ("A", "B", "D")
+    assert expect.allowed_alerts == ("A", "B", "D")
     assert [c.id for c in expect.clauses] == ["a", "b", "c"]
-    assert Expect().quiet_but is None
-    assert Expect(quiet="others").quiet_but == ()
+    assert Expect().allowed_alerts is None
+    assert Expect(quiet="others").allowed_alerts == ()
 
 
 def test_a_step_starts_in_exactly_one_way() -> None:

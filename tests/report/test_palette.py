@@ -28,11 +28,11 @@ def test_no_two_names_share_a_colour(mode: int) -> None:
     ("text", "ground"),
     [
         *[(text, ground) for text in ("ink", "soft", "link") for ground in ("paper", "card")],
-        *[(text, "paper") for text in ("good", "bad", "doubt", "fault", "marker")],
+        *[(text, "paper") for text in ("good", "bad", "unknown", "fault", "marker")],
         ("good", "good-tint"),
         ("bad", "bad-tint"),
-        ("doubt", "doubt-tint"),
-        ("ink", "doubt-tint"),
+        ("unknown", "unknown-tint"),
+        ("ink", "unknown-tint"),
         *[("ink", f"phase-{name}") for name in ("gate", "baseline", "fault", "observing", "other")],
     ],
 )
