@@ -26,7 +26,7 @@ _HOST_ENDINGS = ("_HOST", "_HOSTNAME", "_SERVER", "_ADDR", "_ADDRESS", "_ENDPOIN
 
 @dataclass(frozen=True, slots=True)
 class AddressReference:
-    """One place where a consumer names a service. `port` is None where none is said; `plain` is `service:port` in
+    """One place where a consumer names a service. `port` is None where none is given; `plain` is `service:port` in
     the environment or the command, where the harness finds it by itself."""
 
     consumer: str
@@ -121,5 +121,5 @@ def _in_text(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, int]]:
 def _port_beside(key: str, environment: Any) -> int | None:
     """Return the port in the variable that goes with a host: `DB_PORT` beside `DB_HOST`."""
     stem = next(key[: -len(ending)] for ending in _HOST_ENDINGS if key.upper().endswith(ending))
-    said = str((environment or {}).get(f"{stem}_PORT", ""))
-    return int(said) if said.isdigit() and 0 < int(said) < 65536 else None
+    port = str((environment or {}).get(f"{stem}_PORT", ""))
+    return int(port) if port.isdigit() and 0 < int(port) < 65536 else None

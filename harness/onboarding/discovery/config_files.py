@@ -25,7 +25,7 @@ _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 60
 
 
 @dataclass(frozen=True, slots=True)
-class Mount:
+class BindMount:
     """A path of the host that a service sees."""
 
     source: Path
@@ -52,10 +52,10 @@ class Timing:
 
 
 USUAL = Timing(60.0, 60.0)
-"""Prometheus' own, where nothing is said."""
+"""Prometheus' default."""
 
 
-def mounts(body: Mapping[str, Any], folder: Path) -> list[Mount]:
+def mounts(body: Mapping[str, Any], folder: Path) -> list[BindMount]:
     """Return the host's paths that a service mounts."""
     found = []
     for item in body.get("volumes") or ():
@@ -67,7 +67,7 @@ def mounts(body: Mapping[str, Any], folder: Path) -> list[Mount]:
             source, _, rest = str(item).partition(":")
             target = rest.partition(":")[0]
         if target and source.startswith(("/", ".", "~")):
-            found.append(Mount(folder / Path(source).expanduser(), target))
+            found.append(BindMount(folder / Path(source).expanduser(), target))
     return found
 
 
@@ -148,11 +148,11 @@ def alert_rules(files: list[Path], folder: Path, variables: Mapping[str, str]) -
                 if not isinstance(rule, dict) or not isinstance(rule.get("alert"), str):
                     continue
                 notes = _mapping(rule.get("annotations"))
-                said = str(notes.get("summary") or notes.get("description") or "")
+                summary = str(notes.get("summary") or notes.get("description") or "")
                 line = tree.line(("groups", g, "rules", r, "alert"))
                 labels = {k: str(v) for k, v in _mapping(rule.get("labels")).items() if "{{" not in str(v)}
                 place = f"{os.path.relpath(file, folder)}:{line}"
-                found.append(Rule(rule["alert"], said, _seconds(rule.get("for"), 0.0, variables), labels, place))
+                found.append(Rule(rule["alert"], summary, _seconds(rule.get("for"), 0.0, variables), labels, place))
     return found
 
 
@@ -179,6 +179,6 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _seconds(text: Any, otherwise_s: float, variables: Mapping[str, str]) -> float:
-    said = re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), str(text)) if text is not None else ""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", said)
+    duration = re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), str(text)) if text is not None else ""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", duration)
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts) if parts else otherwise_s

@@ -1,6 +1,6 @@
 """What a compose command says of compose files: `docker compose config`, or `docker-compose config` where only that is.
 
-It starts nothing and needs no engine. That there is no such command is no error; that it refuses the files is told.
+It starts nothing and needs no engine. That there is no such command is no error; a refusal of the files is reported.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WITHIN_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class EngineView:
-    """The command that was asked, the services as it sees them, or why it could not tell."""
+    """The compose command, the services as it lists them, or why it failed."""
 
     command: str | None
     services: Mapping[str, Mapping[str, Any]] | None
@@ -50,9 +50,9 @@ def engine_view(files: Sequence[Path], folder: Path) -> EngineView:
     if done is None:
         return EngineView(name, None, f"no answer within {WITHIN_S:g} s")
     if done.returncode != 0:
-        said = " ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
-        said = said.partition(" You might be seeing this error")[0]  # 1.29's advice, which is seldom to the point
-        return EngineView(name, None, said[:300] or f"exit code {done.returncode}")
+        message = " ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
+        message = message.partition(" You might be seeing this error")[0]  # 1.29's advice, which is seldom to the point
+        return EngineView(name, None, message[:300] or f"exit code {done.returncode}")
     try:
         tree = parse_tree(done.stdout, f"{name} config")
     except StackError as error:

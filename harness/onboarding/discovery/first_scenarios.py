@@ -176,7 +176,7 @@ def _starter(
     """Put a scenario together: what is up before, what must stay, what must come back, which alerts there are."""
     bounded = [probe for probe in ground.probes if probe.good]
     about = [probe for probe in bounded if breaks and _is_about(probe, service, ground)]
-    # Between two scrapes a crash that is soon over goes unseen; nothing can be said of it either way.
+    # Between two scrapes a crash that is soon over is missed: neither a pass nor a fail.
     own = [probe for probe in about if not (heals_itself and probe.name == TARGETS_UP)]
     last_s = max([20, *(_rounded(_detect_s(ground, rule)) for rule in ground.rules)])
     return Starter(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ServiceKind:
     """A kind of service. `what` groups kinds: store, queue, serving, tracking, pipeline, gateway, watch or job."""
 
     name: str
@@ -24,82 +24,90 @@ class Kind:
 
 SOUNDS = "sounds like it"
 """Ends the reason of a guess that has no better one than a name."""
-UNKNOWN = Kind("service", "other")
+UNKNOWN = ServiceKind("service", "other")
 
 _REDIS = r"(^|/)(redis|valkey|keydb|dragonfly|redis-stack(-server)?)$"
 _SERVES = r"serv(e|er|ing)|predict(or|ion)?|inference|scor(er|ing)|model-api"
 _BEGINS = r"init|migrate|migrations?|bootstrap|seed|create-?buckets?|setup"
 
-KINDS: tuple[Kind, ...] = (
-    Kind("job", "job", command=r"^(alembic|flyway|liquibase)\b|\bmlflow db upgrade\b|\bairflow (db|version)\b"),
-    Kind("job", "job", image=r"(^|/)(minio/mc|mc|aws-cli|alpine/k8s|flyway)$"),
-    Kind("mlflow-model", "serving", 5000, "/ping", command=r"\bmlflow models serve\b"),
-    Kind("mlflow", "tracking", 5000, "/health", command=r"\bmlflow (server|ui)\b", image=r"(^|/)mlflow(-server)?$"),
-    Kind("airflow-web", "pipeline", 8080, "/health", command=r"\b(airflow )?(webserver|api-server)$"),
-    Kind("airflow", "pipeline", command=r"\bairflow (scheduler|triggerer|dag-proc|celery)", image=r"(^|/)airflow$"),
-    Kind("bentoml", "serving", 3000, "/readyz", command=r"\bbentoml serve", image=r"(^|/)bentoml(/|$)"),
-    Kind("torchserve", "serving", 8080, "/ping", None, r"(^|/)torchserve"),
-    Kind("triton", "serving", 8000, "/v2/health/ready", r"\btritonserver\b", r"/tritonserver$"),
-    Kind("tf-serving", "serving", 8501, None, r"tensorflow_model_server", r"tensorflow/serving"),
-    Kind("mlserver", "serving", 8080, "/v2/health/ready", command=r"\bmlserver start", image=r"/?(mlserver|seldon)"),
-    Kind("vllm", "serving", 8000, "/health", command=r"\bvllm\b", image=r"(^|/)vllm"),
-    Kind("text-generation", "serving", 80, "/health", image=r"(^|/)text-(generation|embeddings)-inference$"),
-    Kind("ollama", "serving", 11434, "/", image=r"(^|/)ollama$"),
-    Kind("ray", "serving", 8000, command=r"\bserve run\b", image=r"(^|/)ray(-ml|-llm)?$"),
-    Kind("feast", "serving", 6566, "/health", command=r"\bfeast .*\bserve\b", image=r"(^|/)feast|feature-server$"),
-    Kind("jupyter", "other", 8888, command=r"\bjupyter\b", image=r"(^|/)(jupyter/|.*-notebook$)"),
-    Kind("streamlit", "other", 8501, "/_stcore/health", command=r"\bstreamlit run\b"),
-    Kind("flower", "watch", 5555, command=r"\bcelery\b.*\bflower\b"),
-    Kind("celery", "pipeline", command=r"\bcelery\b"),
-    Kind("dagster", "pipeline", 3000, command=r"\bdagster(-webserver|-daemon)?\b", image=r"(^|/)dagster"),
-    Kind("prefect", "pipeline", 4200, "/api/health", command=r"\bprefect server\b"),
-    Kind("rclone", "store", 8080, command=r"\brclone serve s3\b"),
-    Kind("uvicorn", "serving", 8000, command=r"\b(uvicorn|fastapi run|hypercorn)\b"),
-    Kind("gunicorn", "serving", 8000, command=r"\b(gunicorn|waitress-serve)\b"),
-    Kind("flask", "serving", 5000, command=r"\bflask\b.* run\b"),
-    Kind("postgres", "store", 5432, image=r"(^|/)(postgres|postgresql|postgis|timescaledb(-ha)?|pgvector)$"),
-    Kind("pgbouncer", "gateway", 5432, image=r"(^|/)pgbouncer$"),
-    Kind("mysql", "store", 3306, image=r"(^|/)(mysql|mariadb|percona)$"),
-    Kind("mongo", "store", 27017, image=r"(^|/)mongo(db)?$"),
-    Kind("redis", "store", 6379, command=r"\b(redis|valkey|keydb)-server\b", image=_REDIS),
-    Kind("memcached", "store", 11211, image=r"(^|/)memcached$"),
-    Kind("minio", "store", 9000, "/minio/health/live", command=r"\bminio server\b", image=r"(^|/)minio$"),
-    Kind("localstack", "store", 4566, "/_localstack/health", image=r"(^|/)localstack(-pro)?$"),
-    Kind("seaweedfs", "store", 8333, image=r"(^|/)seaweedfs$"),
-    Kind("qdrant", "store", 6333, "/healthz", image=r"(^|/)qdrant$"),
-    Kind("weaviate", "store", 8080, "/v1/.well-known/ready", image=r"(^|/)weaviate$"),
-    Kind("milvus", "store", 19530, image=r"(^|/)milvus$"),
-    Kind("chroma", "store", 8000, "/api/v2/heartbeat", image=r"(^|/)chroma$"),
-    Kind("elasticsearch", "store", 9200, image=r"(^|/)(elasticsearch|opensearch)$"),
-    Kind("clickhouse", "store", 8123, "/ping", image=r"(^|/)clickhouse(-server)?$"),
-    Kind("cassandra", "store", 9042, image=r"(^|/)(cassandra|scylla)$"),
-    Kind("etcd", "store", 2379, "/health", image=r"(^|/)etcd$"),
-    Kind("kafka", "queue", 9092, image=r"(^|/)(cp-)?(kafka|redpanda)$"),
-    Kind("zookeeper", "queue", 2181, image=r"(^|/)(cp-)?zookeeper$"),
-    Kind("rabbitmq", "queue", 5672, image=r"(^|/)rabbitmq$"),
-    Kind("nats", "queue", 4222, image=r"(^|/)nats$"),
-    Kind("prometheus", "watch", 9090, "/-/healthy", image=r"(^|/)prometheus$"),
-    Kind("alertmanager", "watch", 9093, "/-/healthy", image=r"(^|/)alertmanager$"),
-    Kind("grafana", "watch", 3000, "/api/health", image=r"(^|/)grafana(-oss|-enterprise)?$"),
-    Kind("pushgateway", "watch", 9091, "/-/healthy", image=r"(^|/)pushgateway$"),
-    Kind("loki", "watch", 3100, "/ready", image=r"(^|/)loki$"),
-    Kind("exporter", "watch", image=r"exporter$"),
-    Kind("nginx", "gateway", 80, image=r"(^|/)nginx(-unprivileged)?$"),
-    Kind("caddy", "gateway", 80, image=r"(^|/)caddy$"),
-    Kind("traefik", "gateway", 80, image=r"(^|/)traefik$"),
-    Kind("haproxy", "gateway", 80, image=r"(^|/)haproxy$"),
-    Kind("envoy", "gateway", 10000, image=r"(^|/)envoy$"),
+KINDS: tuple[ServiceKind, ...] = (
+    ServiceKind("job", "job", command=r"^(alembic|flyway|liquibase)\b|\bmlflow db upgrade\b|\bairflow (db|version)\b"),
+    ServiceKind("job", "job", image=r"(^|/)(minio/mc|mc|aws-cli|alpine/k8s|flyway)$"),
+    ServiceKind("mlflow-model", "serving", 5000, "/ping", command=r"\bmlflow models serve\b"),
+    ServiceKind(
+        "mlflow", "tracking", 5000, "/health", command=r"\bmlflow (server|ui)\b", image=r"(^|/)mlflow(-server)?$"
+    ),
+    ServiceKind("airflow-web", "pipeline", 8080, "/health", command=r"\b(airflow )?(webserver|api-server)$"),
+    ServiceKind(
+        "airflow", "pipeline", command=r"\bairflow (scheduler|triggerer|dag-proc|celery)", image=r"(^|/)airflow$"
+    ),
+    ServiceKind("bentoml", "serving", 3000, "/readyz", command=r"\bbentoml serve", image=r"(^|/)bentoml(/|$)"),
+    ServiceKind("torchserve", "serving", 8080, "/ping", None, r"(^|/)torchserve"),
+    ServiceKind("triton", "serving", 8000, "/v2/health/ready", r"\btritonserver\b", r"/tritonserver$"),
+    ServiceKind("tf-serving", "serving", 8501, None, r"tensorflow_model_server", r"tensorflow/serving"),
+    ServiceKind(
+        "mlserver", "serving", 8080, "/v2/health/ready", command=r"\bmlserver start", image=r"/?(mlserver|seldon)"
+    ),
+    ServiceKind("vllm", "serving", 8000, "/health", command=r"\bvllm\b", image=r"(^|/)vllm"),
+    ServiceKind("text-generation", "serving", 80, "/health", image=r"(^|/)text-(generation|embeddings)-inference$"),
+    ServiceKind("ollama", "serving", 11434, "/", image=r"(^|/)ollama$"),
+    ServiceKind("ray", "serving", 8000, command=r"\bserve run\b", image=r"(^|/)ray(-ml|-llm)?$"),
+    ServiceKind(
+        "feast", "serving", 6566, "/health", command=r"\bfeast .*\bserve\b", image=r"(^|/)feast|feature-server$"
+    ),
+    ServiceKind("jupyter", "other", 8888, command=r"\bjupyter\b", image=r"(^|/)(jupyter/|.*-notebook$)"),
+    ServiceKind("streamlit", "other", 8501, "/_stcore/health", command=r"\bstreamlit run\b"),
+    ServiceKind("flower", "watch", 5555, command=r"\bcelery\b.*\bflower\b"),
+    ServiceKind("celery", "pipeline", command=r"\bcelery\b"),
+    ServiceKind("dagster", "pipeline", 3000, command=r"\bdagster(-webserver|-daemon)?\b", image=r"(^|/)dagster"),
+    ServiceKind("prefect", "pipeline", 4200, "/api/health", command=r"\bprefect server\b"),
+    ServiceKind("rclone", "store", 8080, command=r"\brclone serve s3\b"),
+    ServiceKind("uvicorn", "serving", 8000, command=r"\b(uvicorn|fastapi run|hypercorn)\b"),
+    ServiceKind("gunicorn", "serving", 8000, command=r"\b(gunicorn|waitress-serve)\b"),
+    ServiceKind("flask", "serving", 5000, command=r"\bflask\b.* run\b"),
+    ServiceKind("postgres", "store", 5432, image=r"(^|/)(postgres|postgresql|postgis|timescaledb(-ha)?|pgvector)$"),
+    ServiceKind("pgbouncer", "gateway", 5432, image=r"(^|/)pgbouncer$"),
+    ServiceKind("mysql", "store", 3306, image=r"(^|/)(mysql|mariadb|percona)$"),
+    ServiceKind("mongo", "store", 27017, image=r"(^|/)mongo(db)?$"),
+    ServiceKind("redis", "store", 6379, command=r"\b(redis|valkey|keydb)-server\b", image=_REDIS),
+    ServiceKind("memcached", "store", 11211, image=r"(^|/)memcached$"),
+    ServiceKind("minio", "store", 9000, "/minio/health/live", command=r"\bminio server\b", image=r"(^|/)minio$"),
+    ServiceKind("localstack", "store", 4566, "/_localstack/health", image=r"(^|/)localstack(-pro)?$"),
+    ServiceKind("seaweedfs", "store", 8333, image=r"(^|/)seaweedfs$"),
+    ServiceKind("qdrant", "store", 6333, "/healthz", image=r"(^|/)qdrant$"),
+    ServiceKind("weaviate", "store", 8080, "/v1/.well-known/ready", image=r"(^|/)weaviate$"),
+    ServiceKind("milvus", "store", 19530, image=r"(^|/)milvus$"),
+    ServiceKind("chroma", "store", 8000, "/api/v2/heartbeat", image=r"(^|/)chroma$"),
+    ServiceKind("elasticsearch", "store", 9200, image=r"(^|/)(elasticsearch|opensearch)$"),
+    ServiceKind("clickhouse", "store", 8123, "/ping", image=r"(^|/)clickhouse(-server)?$"),
+    ServiceKind("cassandra", "store", 9042, image=r"(^|/)(cassandra|scylla)$"),
+    ServiceKind("etcd", "store", 2379, "/health", image=r"(^|/)etcd$"),
+    ServiceKind("kafka", "queue", 9092, image=r"(^|/)(cp-)?(kafka|redpanda)$"),
+    ServiceKind("zookeeper", "queue", 2181, image=r"(^|/)(cp-)?zookeeper$"),
+    ServiceKind("rabbitmq", "queue", 5672, image=r"(^|/)rabbitmq$"),
+    ServiceKind("nats", "queue", 4222, image=r"(^|/)nats$"),
+    ServiceKind("prometheus", "watch", 9090, "/-/healthy", image=r"(^|/)prometheus$"),
+    ServiceKind("alertmanager", "watch", 9093, "/-/healthy", image=r"(^|/)alertmanager$"),
+    ServiceKind("grafana", "watch", 3000, "/api/health", image=r"(^|/)grafana(-oss|-enterprise)?$"),
+    ServiceKind("pushgateway", "watch", 9091, "/-/healthy", image=r"(^|/)pushgateway$"),
+    ServiceKind("loki", "watch", 3100, "/ready", image=r"(^|/)loki$"),
+    ServiceKind("exporter", "watch", image=r"exporter$"),
+    ServiceKind("nginx", "gateway", 80, image=r"(^|/)nginx(-unprivileged)?$"),
+    ServiceKind("caddy", "gateway", 80, image=r"(^|/)caddy$"),
+    ServiceKind("traefik", "gateway", 80, image=r"(^|/)traefik$"),
+    ServiceKind("haproxy", "gateway", 80, image=r"(^|/)haproxy$"),
+    ServiceKind("envoy", "gateway", 10000, image=r"(^|/)envoy$"),
 )  # fmt: skip
 
-BY_NAME: tuple[Kind, ...] = (
-    Kind("model-server", "serving", image=rf"(^|[-_./ ])({_SERVES})([-_./ ]|$)"),
-    Kind("trainer", "training", image=r"(^|[-_./ ])(re)?train(er|ing)?([-_./ ]|$)"),
-    Kind("job", "job", image=rf"(^|[-_./ ])({_BEGINS})([-_./ ]|$)"),
+BY_NAME: tuple[ServiceKind, ...] = (
+    ServiceKind("model-server", "serving", image=rf"(^|[-_./ ])({_SERVES})([-_./ ]|$)"),
+    ServiceKind("trainer", "training", image=r"(^|[-_./ ])(re)?train(er|ing)?([-_./ ]|$)"),
+    ServiceKind("job", "job", image=rf"(^|[-_./ ])({_BEGINS})([-_./ ]|$)"),
 )  # fmt: skip
 """What a service's name, or that of its program, may mean where nothing better is known."""
 
 
-def kind_of(words: Sequence[str], images: Sequence[str], service: str) -> tuple[Kind, str]:
+def kind_of(words: Sequence[str], images: Sequence[str], service: str) -> tuple[ServiceKind, str]:
     """Return the kind of a service, and why: its command, its image, its name, or nothing that is known.
 
     `images` are the image, and others that may stand in its place, such as the usual one of a variable.
@@ -115,9 +123,9 @@ def kind_of(words: Sequence[str], images: Sequence[str], service: str) -> tuple[
     for kind in KINDS:
         if kind.image is not None and kind.name in re.split(r"[-_.\d]+", service):
             return kind, f"its name {SOUNDS}"
-    for said, what in ((service, "its name"), (line, f"its command, `{line}`,")):
+    for text, what in ((service, "its name"), (line, f"its command, `{line}`,")):
         for kind in BY_NAME:
-            if kind.image is not None and said and re.search(kind.image, said):
+            if kind.image is not None and text and re.search(kind.image, text):
                 return kind, f"{what} {SOUNDS}"
     return UNKNOWN, ""
 

@@ -155,10 +155,10 @@ def _service(found: Found) -> dict[str, Any]:
         fields.append(("port", found.port.value, _why(found.port)))
     if found.health is not None:
         fields.append(("health", found.health.value, _why(found.health)))
-    said = [found.kind.name if found.kind.name != "service" else "of no kind that is known"]
+    notes = [found.kind.name if found.kind.name != "service" else "of no kind that is known"]
     if found.volumes:
-        said.append(f"keeps data in {', '.join(found.volumes)}")
-    said.append(f"restart: {found.restart}" if not found.job else "ends by itself")
+        notes.append(f"keeps data in {', '.join(found.volumes)}")
+    notes.append(f"restart: {found.restart}" if not found.job else "ends by itself")
     links = [
         f"talks to {other}: {comment(places[0].where)}" + (f", and {len(places) - 1} more" if len(places) > 1 else "")
         for other, places in found.links.items()
@@ -167,7 +167,7 @@ def _service(found: Found) -> dict[str, Any]:
     if silent:
         them = "them" if len(silent) > 1 else "it"
         links.append(f"waits for {', '.join(silent)}, but nothing here shows that it talks to {them}")
-    return {"name": found.name, "said": "; ".join(said), "links": links, "fields": fields}
+    return {"name": found.name, "notes": "; ".join(notes), "links": links, "fields": fields}
 
 
 def _why(guess: Guess) -> str:

@@ -64,10 +64,10 @@ def find_files(path: Path, variables: Mapping[str, str]) -> tuple[Path, ...]:
         return (path,)
     if not path.is_dir():
         raise ScenarioError("there is no such folder", file=str(path), remedy="give the folder of a compose file")
-    said = variables.get("COMPOSE_FILE") or _from_env_file(path, "COMPOSE_FILE")
-    if said:
+    listed = variables.get("COMPOSE_FILE") or _from_env_file(path, "COMPOSE_FILE")
+    if listed:
         separator = variables.get("COMPOSE_PATH_SEPARATOR", os.pathsep)
-        return tuple(path / name for name in said.split(separator))
+        return tuple(path / name for name in listed.split(separator))
     for name in NAMES:
         if (path / name).is_file():
             beside = [path / override for override in OVERRIDES if (path / override).is_file()]
@@ -123,7 +123,7 @@ def read_project(path: Path, given: Sequence[Path] = (), *, ask_engine: bool = T
 
 
 def _shown(file: Path) -> Path:
-    """Return a path as short as it can be said from here."""
+    """Return a path as short as it can be from here."""
     try:
         return file.absolute().relative_to(Path.cwd())
     except ValueError:

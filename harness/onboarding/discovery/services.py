@@ -20,7 +20,7 @@ from harness.description.stackfile import container_ports
 from harness.model.stack import ServiceFields
 from harness.onboarding.discovery.addresses import AddressReference, seen
 from harness.onboarding.discovery.config_files import named_volumes
-from harness.onboarding.discovery.kinds import Kind, kind_of, usual_image
+from harness.onboarding.discovery.kinds import ServiceKind, kind_of, usual_image
 from harness.onboarding.discovery.project import Project
 
 _FLAG = re.compile(r"(?:^|\s)(?:--port|--http-port|--serve-port|--server\.port|-p)[= ](\d{2,5})(?=\s|$)")
@@ -44,7 +44,7 @@ class Found:
     """One service."""
 
     name: str
-    kind: Kind
+    kind: ServiceKind
     kind_why: str
     port: Guess | None = None
     health: Guess | None = None
@@ -140,7 +140,7 @@ def _port(
     body: Mapping[str, Any],
     built: Built,
     words: Iterable[str],
-    kind: Kind,
+    kind: ServiceKind,
     places: list[AddressReference],
     checked: tuple[int | None, str | None],
 ) -> Guess | None:
