@@ -68,7 +68,7 @@ class ContainerCpu(ContainerFault):
         return Confirmation(all(hit), evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
-        """Set the quotas that were. A container that was started anew has its own already."""
+        """Set the quotas that were. A container that restarted has its own already."""
         self._wanted = {}
         states = await self.each(self.containers.state, list(undo["quotas"]))
         for name, (quota_us, period_us) in undo["quotas"].items():

@@ -127,7 +127,7 @@ class NetworkPartition(ContainerFault):
         return {name: found["packets"] for name, found in reply.items()}
 
     async def revert(self, undo: dict[str, Any]) -> None:
-        """Take the rules away. A container that was started anew has none any more."""
+        """Take the rules away. A container that restarted has none any more."""
         offs = await asyncio.gather(*(toxics.off() for toxics in self._silenced), return_exceptions=True)
         states = await self.each(self.containers.state, undo["services"])
         running = [name for name, state in states.items() if state.pid]

@@ -1,4 +1,4 @@
-"""What faults share that start a container anew with one thing changed: a stand-in, while the original is kept.
+"""What faults share that restart a container with one thing changed: a stand-in, while the original is kept.
 
 The original is stopped and renamed, not removed, and comes back as it was, with its own layer. Each fault says what is
 changed, and what of it the kernel or the engine must tell of the container that now runs.

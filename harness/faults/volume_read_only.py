@@ -80,7 +80,7 @@ class VolumeReadOnly(ContainerFault):
         return Confirmation(tried.get("refused") == "EROFS", {"write_refused": tried.get("refused")})
 
     async def revert(self, undo: dict[str, Any]) -> None:
-        """Make it writable. A container that was started anew has its own mounts already."""
+        """Make it writable. A container that restarted has its own mounts already."""
         if "replaced" in undo:
             await self.containers.put_back(undo["replaced"])
             return

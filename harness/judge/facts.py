@@ -161,10 +161,10 @@ def _inconclusive_reason(journal: Journal, fault: str) -> str | None:
     reverted = journal.fault_stage(fault, "reverted")
     if reverted is not None and reverted[1].landed:
         return "the fault was reverted, but its effect was still measured"
-    return _lapse(journal, fault, confirmed[1])
+    return _effect_gap(journal, fault, confirmed[1])
 
 
-def _lapse(journal: Journal, fault: str, confirmed: FaultSeen) -> str | None:
+def _effect_gap(journal: Journal, fault: str, confirmed: FaultSeen) -> str | None:
     """Return when its effect was lost or unmeasured, between its confirmation and the start of its revert."""
     out = journal.fault_stage(fault, "reverting") or journal.fault_stage(fault, "reverted")
     until_s = out[1].lo_s if out is not None else min(_ends_s(journal), default=journal.lines[-1].t_s)

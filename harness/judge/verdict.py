@@ -73,13 +73,13 @@ def _reasons(clauses: list[ClauseResult], value: Value, facts: Facts | None) -> 
     if value is Value.PASS:
         return []
     reasons = [c.reason for c in clauses if c.value is value]
-    doubted = facts.inconclusive_fault if facts is not None else None
-    if doubted is None:
+    inconclusive = facts.inconclusive_fault if facts is not None else None
+    if inconclusive is None:
         return reasons
-    resting = [r for r in reasons if str(doubted.inconclusive_reason) in r]
+    resting = [r for r in reasons if str(inconclusive.inconclusive_reason) in r]
     if len(resting) < 2:
         return reasons
-    shared = f"{doubted.id}: {doubted.inconclusive_reason} ({len(resting)} clauses rest on it)"
+    shared = f"{inconclusive.id}: {inconclusive.inconclusive_reason} ({len(resting)} clauses rest on it)"
     return [shared, *(r for r in reasons if r not in resting)]
 
 

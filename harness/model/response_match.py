@@ -71,11 +71,11 @@ class Expected(Frozen):
                 return f"the header {name} is {_short(found)}, not {_short(wanted)}"
         return None
 
-    def differs(self, said: Any) -> str | None:
+    def differs(self, answer: Any) -> str | None:
         """Return how an answer in JSON differs from what is expected, None where it does not."""
         for path, wanted in self.values.items():
             try:
-                found = at_path(said, path)
+                found = at_path(answer, path)
             except NothingThereError as error:
                 return str(error)
             if not matches(found, wanted):
@@ -105,8 +105,8 @@ def matches(found: Any, wanted: Any) -> bool:
 def _check_way(path: str, wanted: dict[str, Any]) -> None:
     way = next((name for name in _WAYS if name in wanted), None)
     if way is None:
-        said = next(iter(wanted), "")
-        raise ValueError(f"{path}: {said!r} is no way to compare: {did_you_mean(str(said), _WAYS)}")
+        name = next(iter(wanted), "")
+        raise ValueError(f"{path}: {name!r} is not a comparison: {did_you_mean(str(name), _WAYS)}")
     for name, value in wanted.items():
         if name not in _WAYS[way]:
             raise ValueError(f"{path}: {name!r} does not go with {way!r}")

@@ -59,7 +59,7 @@ def _overview(kinds: Iterable[FaultKind]) -> str:
 
 def _section(kind: FaultKind) -> str:
     _, _, prose = (sys.modules[kind.make.__module__].__doc__ or "").strip().partition("\n")
-    told = [
+    details = [
         ("targets", _names(kind.targets)),
         ("confirmed when", kind.confirmed_by),
         ("revert restores", kind.restored),
@@ -67,7 +67,7 @@ def _section(kind: FaultKind) -> str:
         ("does not certify", kind.not_certified),
     ]
     parts = [f"### `{kind.kind}`", f"{kind.summary[:1].upper()}{kind.summary[1:]}.", prose.strip()]
-    parts.append("\n".join(f"- **{name}**: {text}" for name, text in told if text))
+    parts.append("\n".join(f"- **{name}**: {text}" for name, text in details if text))
     parts.append(_parameters(kind))
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -65,7 +65,7 @@ class AttachedBackend(ComposeBackend):
         check_settings(plan)
         check_links(plan)
         if plan.environment:
-            what = f"other settings for {', '.join(plan.environment)} would mean to start it anew"
+            what = f"other settings for {', '.join(plan.environment)} would restart it"
             raise BackendError(
                 what, remedy="a stack that is only attached has no sabotage twins; own it, or leave them out"
             )

@@ -187,5 +187,5 @@ def _read(task: str, out: bytes, err: bytes) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(out)
     except ValueError:
         reply = err.decode("utf-8", "replace").strip().splitlines()
-        raise FaultError(f"the task {task!r} gave no answer: {reply[-1] if reply else 'it reply nothing'}") from None
+        raise FaultError(f"the task {task!r} gave no answer: {reply[-1] if reply else 'no output'}") from None
     return found

@@ -46,14 +46,14 @@ def disconnect(client: docker.DockerClient, container: str, network: str) -> Non
 
 def connect(client: docker.DockerClient, container: str, network: str, endpoint: Mapping[str, Any]) -> None:
     """Put a container on a network with the endpoint that it had."""
-    asked = endpoint.get("IPAMConfig") or {}
+    ipam = endpoint.get("IPAMConfig") or {}
     client.api.connect_container_to_network(
         container,
         network,
         aliases=endpoint.get("Aliases"),
         links=endpoint.get("Links"),
-        ipv4_address=asked.get("IPv4Address"),
-        ipv6_address=asked.get("IPv6Address"),
-        link_local_ips=asked.get("LinkLocalIPs"),
+        ipv4_address=ipam.get("IPv4Address"),
+        ipv6_address=ipam.get("IPv6Address"),
+        link_local_ips=ipam.get("LinkLocalIPs"),
         driver_opt=endpoint.get("DriverOpts"),
     )

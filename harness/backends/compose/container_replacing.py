@@ -79,7 +79,7 @@ class Replacing:
         reply = api.inspect_container(original)
         if reply["State"]["Paused"]:
             api.unpause(original)
-        # Kept containers must not come back by themselves, not even when the engine is started anew.
+        # Kept containers must not come back by themselves, not even when the engine restarts.
         if undo["restart"]["Name"] not in ("", "no"):  # the two say the same, and the first could not be set again
             api.update_container(original, restart_policy={"Name": "no", "MaximumRetryCount": 0})
         api.stop(original, timeout=GRACE_S)
@@ -186,7 +186,7 @@ class Replacing:
             reply = api.inspect_container(undo["container"])
         except docker.errors.NotFound:
             message = f"the container {undo['name']!r} that was kept is gone"
-            raise FaultError(message, remedy="start the stack anew") from None
+            raise FaultError(message, remedy="restart the stack") from None
         if reply["Name"].lstrip("/") != undo["name"]:
             api.rename(undo["container"], undo["name"])
         if reply["HostConfig"]["RestartPolicy"] != undo["restart"]:
@@ -230,5 +230,5 @@ def _read_only(bind: str) -> str:
 def _ports(reply: Mapping[str, Any]) -> dict[str, Any]:
     """Return the published ports as they are now: one that the engine chose stays the same."""
     now = reply["NetworkSettings"].get("Ports") or {}
-    asked = reply["HostConfig"].get("PortBindings") or {}
-    return {port: [dict(b) for b in now.get(port) or bindings or ()] for port, bindings in asked.items()}
+    requested = reply["HostConfig"].get("PortBindings") or {}
+    return {port: [dict(b) for b in now.get(port) or bindings or ()] for port, bindings in requested.items()}

@@ -140,11 +140,11 @@ def _where() -> tuple[str, Any]:
 
 
 def _reached_directly(near: bool, info: dict[str, Any]) -> bool:
-    asked = os.environ.get(REACH)
-    if asked in ("direct", "published"):
-        return asked == "direct"
-    if asked:
-        raise BackendError(f"{REACH} is {asked!r}", remedy="direct and published are right")
+    reach = os.environ.get(REACH)
+    if reach in ("direct", "published"):
+        return reach == "direct"
+    if reach:
+        raise BackendError(f"{REACH} is {reach!r}", remedy="direct and published are right")
     virtual = "Docker Desktop" in str(info.get("OperatingSystem")) or any(
         "rootless" in option for option in info.get("SecurityOptions") or []
     )
@@ -156,10 +156,10 @@ def _compose_command() -> tuple[str, ...]:
     """Return the compose command: docker's plugin where there is one, else docker-compose (1.29, or 2 by itself)."""
     if shutil.which("docker") is not None:
         try:
-            asked = subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=20, check=False)
+            compose = subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=20, check=False)
         except (OSError, subprocess.TimeoutExpired):
-            asked = None
-        if asked is not None and asked.returncode == 0:
+            compose = None
+        if compose is not None and compose.returncode == 0:
             return ("docker", "compose")
     if shutil.which("docker-compose") is not None:  # to ask it for its version would take it a third of a second
         return ("docker-compose",)

@@ -143,12 +143,12 @@ class EventStream:
         if action == "die":
             code = int(attributes.get("exitCode") or 0)
             signal = code - FATAL if FATAL < code < FATAL + 65 else None
-            asked = service in self._ours or service in self._ending
+            expected = service in self._ours or service in self._ending
             self._ending.discard(service)
-            self._ended[service] = asked
+            self._ended[service] = expected
             what: Literal["killed", "exited"] = "killed" if signal is not None else "exited"
-            self._tell(ProcessEvent(service, what, at_s, None if signal is not None else code, signal, asked))
+            self._tell(ProcessEvent(service, what, at_s, None if signal is not None else code, signal, expected))
         elif action == "start":
             # A start after an end that the harness did not cause is the engine's own restart.
-            asked = self._ended.pop(service, True)
-            self._tell(ProcessEvent(service, "started" if asked else "restarted", at_s, asked=asked))
+            expected = self._ended.pop(service, True)
+            self._tell(ProcessEvent(service, "started" if expected else "restarted", at_s, asked=expected))
