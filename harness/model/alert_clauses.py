@@ -8,7 +8,7 @@ from pydantic import Field
 
 from harness.model.clauses import AlertName, Clause, FaultId, Id, Result
 from harness.model.fields import Frozen
-from harness.model.units import PositiveWallSeconds, format_seconds
+from harness.model.units import PositiveWallSeconds, format_seconds, times_text
 
 
 class AlertClause(Clause):
@@ -91,8 +91,7 @@ class Flaps(AlertClause):
     @property
     def text(self) -> str:
         """What is expected, in words."""
-        times = "once" if self.at_most == 1 else f"{self.at_most} times"
-        return f"{self.alert} fires at most {times}"
+        return f"{self.alert} fires at most {times_text(self.at_most)}"
 
     def unmeasured(self) -> FlapsResult:
         """Return the result of this clause when nothing was measured."""

@@ -34,6 +34,7 @@ from harness.model.clauses import (
     UnbrokenResult,
 )
 from harness.model.fields import Frozen
+from harness.model.units import times_text
 
 
 class Churn(Clause):
@@ -63,7 +64,7 @@ class Churn(Clause):
     @property
     def text(self) -> str:
         """What is expected, in words."""
-        return f"{self.subject} {'restarts' if self.service else 'changes'} at most {self.at_most} times"
+        return f"{self.subject} {'restarts' if self.service else 'changes'} at most {times_text(self.at_most)}"
 
     def unmeasured(self) -> ChurnResult:
         """Return the result of this clause when nothing was measured."""

@@ -113,6 +113,11 @@ def _positive(seconds: float) -> float:
 _SCHEMA = WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": ["800ms", "5s"]})
 
 
+def times_text(number: int) -> str:
+    """Return how often, in words: `once`, `2 times`."""
+    return "once" if number == 1 else f"{number} times"
+
+
 def format_seconds(seconds: float) -> str:
     """Write seconds with a unit that reads back to the same value."""
     for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from harness.model.alert_clauses import Flaps, Silence
 from harness.model.answers import ANSWER_PROBES, quantile
 from harness.model.clauses import Bound
 from harness.model.errors import HarnessError, ScenarioError, did_you_mean, nearest
@@ -157,3 +158,15 @@ def test_errors_say_where_and_what_would_be_right_and_cross_processes(place: dic
     assert isinstance(again, ScenarioError)
     assert isinstance(again, HarnessError)
     assert str(again) == text
+
+
+@pytest.mark.parametrize(
+    ("allowed", "text"), [((), "no alert fires"), (("A", "B"), "no alert fires except A, B")], ids=["none", "some"]
+)
+def test_the_text_of_quiet_names_what_is_allowed(allowed: tuple[str, ...], text: str) -> None:
+    assert Silence(allowed=allowed).text == text
+
+
+@pytest.mark.parametrize(("at_most", "times"), [(0, "0 times"), (1, "once"), (2, "2 times")])
+def test_the_text_of_flaps_counts_in_words(at_most: int, times: str) -> None:
+    assert Flaps(id="flaps", alert="Slow", at_most=at_most).text == f"Slow fires at most {times}"
