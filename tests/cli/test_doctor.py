@@ -172,7 +172,9 @@ def test_an_engine_that_cannot_be_reached(clinic: Path, harness_: Harness, monke
     gc.collect()
 
 
-def test_leftovers_of_earlier_runs_are_told(clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leftovers_of_earlier_runs_are_reported(
+    clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(harness.onboarding.doctor.machine, "zygotes", lambda: iter([object()]))
     result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
     assert result.code == 0

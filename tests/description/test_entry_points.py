@@ -73,7 +73,7 @@ def test_a_kind_of_another_package_is_read_and_others_are_not_imported(
         ("{named: {}}", "'package:named' is not the probe kind 'named'"),
     ],
 )
-def test_what_is_wrong_with_an_offered_kind_is_said_with_its_place(
+def test_an_invalid_plugin_kind_is_reported_with_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probe: str, hint: str
 ) -> None:
     kind = ProbeKind("rabbit", "messages in a queue", Depth, make)

@@ -243,7 +243,7 @@ def test_parameters_that_make_no_sense_are_refused(kind: str, parameters: dict[s
         FAULTS[kind].parameters.model_validate(parameters)
 
 
-async def test_names_that_do_not_exist_are_said_with_the_nearest(seams: Seams, make: Make) -> None:
+async def test_unknown_names_are_errors_with_the_nearest_name(seams: Seams, make: Make) -> None:
     from harness.model.errors import FaultError
 
     wrong: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [

@@ -72,7 +72,7 @@ def test_too_few_samples_are_unknown() -> None:
     assert up(rate=40, bound={"min_samples": 50}).clause("up").value == "pass"
 
 
-def test_counts_need_one_sample_and_readings_need_what_is_said() -> None:
+def test_counts_need_one_sample_and_readings_need_min_samples() -> None:
     failures = {"probe": "failed_requests", "at_least": None, "at_most": 0}
     assert up(rate=5, bound=failures).clause("up").value == "pass"
     assert low(1.0, {"min_samples": 31}).clause("low").value == "unknown"
@@ -185,7 +185,7 @@ def test_still_broken_at_the_end_fails_only_after_the_deadline() -> None:
     assert back(lag((6.0, 40.0)), {"within": "20s"}).clause("back").value == "unknown"
 
 
-def test_recovery_counts_from_injection_where_that_is_said() -> None:
+def test_recovery_counts_from_injection_where_the_clause_has_it() -> None:
     found = back(lag((6.0, 9.0)), {"from": "injection"}).clause("back")
     assert (found.value, found.measured.after_s) == ("pass", pytest.approx(4.01))
     assert back(lag((6.0, 12.5)), {"from": "injection"}).clause("back").value == "fail"

@@ -114,7 +114,7 @@ def test_values_are_compared_as_json(found: Any, wanted: Any, same: bool) -> Non
     assert matches(found, wanted) is same
 
 
-def test_what_differs_is_said() -> None:
+def test_the_message_names_the_difference() -> None:
     expected = Expected.model_validate({"json": {"a.0.b": 1}, "header": {"X": "1"}})
     assert expected.differs({"a": [{"b": 1.0}]}) is None
     assert expected.differs({"a": [{"b": 2}]}) == "a.0.b is 2, not 1"

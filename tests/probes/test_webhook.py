@@ -68,7 +68,7 @@ class Hook(Polls):
 
 
 @pytest.mark.parametrize("form", [from_alertmanager, from_grafana])
-async def test_alerts_fire_until_they_are_told_to_be_resolved(form: Any) -> None:
+async def test_alerts_fire_until_they_are_resolved(form: Any) -> None:
     async with Hook() as hook:
         assert await hook.firing() == []
         assert await hook.call(form(told("firing", service="web"), told("firing", "Cold"))) == 200

@@ -31,7 +31,7 @@ def test_a_session_clears_the_runs_of_the_one_before_and_nothing_else(tmp_path: 
     assert not (tmp_path / "slow" / "journal.jsonl").exists()
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HarnessError, match="--harness-reports"):
         RunFolders(tmp_path / "file" / "reports", "session").claim("slow")

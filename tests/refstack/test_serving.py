@@ -64,7 +64,7 @@ def test_what_the_pipeline_writes_is_what_a_server_reads() -> None:
     assert read.stamps == {DELAY: NOON, WEATHER: NOON - 900}
 
 
-def test_missing_and_impossible_fields_are_told_apart() -> None:
+def test_missing_and_impossible_fields_are_distinguished() -> None:
     fields = {name: str(VALUES[name]) for name in FEATURES} | {f"{group}__t": str(NOON) for group in GROUPS}
     assert parse(fields)[1] is None
     assert parse({})[1] == "missing"

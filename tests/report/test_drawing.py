@@ -84,7 +84,7 @@ def test_the_fault_lane_shows_what_is_proven() -> None:
     assert intervals("never-started") == []
 
 
-def test_alerts_that_are_expected_come_first_and_strays_are_told_apart() -> None:
+def test_expected_alerts_come_first_and_unexpected_ones_are_marked() -> None:
     lanes = alert_lanes(failing()[0])
     assert [(lane.label, lane.expected) for lane in lanes] == [
         ("FeaturesStale · pipeline", True),

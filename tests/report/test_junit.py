@@ -103,7 +103,7 @@ def test_numbers_are_properties_and_what_never_came_is_left_out(root: ET.Element
     assert "recovery.fresh-again.after_s" not in bad
 
 
-def test_every_reason_is_told_and_nothing_unwritable_is_left(root: ET.Element) -> None:
+def test_every_reason_is_written_and_nothing_unwritable_is_left(root: ET.Element) -> None:
     failure = of(root, "fail").find("testcase/failure")
     assert failure is not None
     assert failure.text is not None

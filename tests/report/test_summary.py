@@ -29,7 +29,7 @@ def test_the_table_has_a_row_a_run(text: str) -> None:
     assert by_name["sabotage"][6] == "✅ fail (caught)"
 
 
-def test_reasons_are_told_of_those_that_did_not_pass(text: str) -> None:
+def test_reasons_are_listed_for_runs_that_did_not_pass(text: str) -> None:
     assert "**fail: fail**" in text
     assert "- FeaturesStale fired too late, 8.21–8.31 s after injection" in text
     assert "**pass: pass**" not in text

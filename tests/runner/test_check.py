@@ -120,7 +120,7 @@ def test_a_stack_that_is_a_path_is_seen_from_the_scenario(tmp_path: Path) -> Non
     assert "there.yaml" in caught.value.message
 
 
-def test_a_broken_stack_is_told_where_it_is_broken(tmp_path: Path) -> None:
+def test_a_broken_stack_is_reported_with_its_place(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text("services: {}\n", "utf-8")
     with pytest.raises(ScenarioError) as caught:
@@ -128,7 +128,7 @@ def test_a_broken_stack_is_told_where_it_is_broken(tmp_path: Path) -> None:
     assert caught.value.file == str(broken)
 
 
-def test_errors_of_loading_and_of_checking_are_told_together(tmp_path: Path) -> None:
+def test_errors_of_loading_and_of_checking_are_reported_together(tmp_path: Path) -> None:
     written(tmp_path, changed("owner:", "ownr:"), "a.scenario.yaml")
     text = changed("scenario: slow-store", "scenario: other", changed("may_die: [server]", "may_die: [sever]"))
     written(tmp_path, text, "b.scenario.yaml")

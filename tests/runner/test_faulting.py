@@ -170,7 +170,7 @@ async def test_a_full_disk_does_not_keep_the_fault_in(bench: Any, monkeypatch: p
     assert not it.driver.needs_revert
 
 
-async def test_rows_without_an_event_time_are_told_and_not_traced(bench: Any) -> None:
+async def test_rows_without_an_event_time_are_reported_and_not_traced(bench: Any) -> None:
     it = bench(rows=[{"object": "a", "entity": None, "event_time": None, "field": "x"}, {"object": "b"}])
     await it.driver.prepare()
     await it.driver.run()

@@ -39,7 +39,7 @@ def test_what_a_killed_run_left_in_is_taken_out(tmp_path: Path) -> None:
     assert not flag.exists()
 
 
-def test_what_cannot_be_taken_out_is_told(tmp_path: Path) -> None:
+def test_a_fault_that_cannot_be_reverted_is_reported(tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     flag.touch()
     run = killed(tmp_path, flag, ["true"])

@@ -67,7 +67,7 @@ def test_an_empty_timeline(tmp_path: Path) -> None:
     assert (problem.field, problem.message) == ("timeline", "this is empty")
 
 
-def test_all_that_is_wrong_is_told_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_errors_are_reported_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = changed("owner:", "ownr:", changed("for: 12s", "for: 12", changed("seed: 7", "seed: x")))
     assert [p.field for p in load_problems(tmp_path, text)] == ["ownr", "seed", "timeline.0.for"]
 

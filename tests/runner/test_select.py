@@ -32,7 +32,7 @@ def test_expressions_choose_runs(text: str, chosen: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("text", ["and", "slow and", "(slow", "slow)", "not", "slow node", "()", "not " * 500 + "a"])
-def test_what_cannot_be_understood_is_said(text: str) -> None:
+def test_an_invalid_selection_is_an_error(text: str) -> None:
     with pytest.raises(ScenarioError, match="-k"):
         parse_expression(text)
 

@@ -80,7 +80,7 @@ SEEN = [{"id": "seen", "alert": "Broken", "labels": {"service": "x"}, "within": 
         (lambda live: alerts(live, down="refused"), "does not answer (refused)"),
     ],
 )
-async def test_each_thing_that_is_not_well_is_said(change: Any, why: str) -> None:
+async def test_each_unhealthy_thing_is_reported(change: Any, why: str) -> None:
     live = well()
     change(live)
     seen = await gate_of(live, detected=SEEN)
