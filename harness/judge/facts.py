@@ -46,7 +46,7 @@ class Facts:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The alert sources that the stack declares; a journal of an earlier version has none."""
+        """The alert sources that the stack declares."""
         return self.journal.plan.stack.alert_sources
 
     @property

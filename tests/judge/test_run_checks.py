@@ -217,7 +217,7 @@ def crash(_clause: object, _facts: object) -> NoReturn:
 
 @pytest.mark.parametrize("kind", [kinds.BY_CLAUSE[clause] for clause in JUDGED], ids=lambda kind: kind.document)
 def test_a_checker_that_crashes_makes_its_own_clauses_unknown(
-    monkeypatch: pytest.MonkeyPatch, kind: kinds.Kind[Any]
+    monkeypatch: pytest.MonkeyPatch, kind: kinds.ExpectationKind[Any]
 ) -> None:
     run = good_run(EVERY_KIND, guarantees=["promotion_monotonic"]).evidence("promotions", history=[])
     before = run.judged()
