@@ -76,16 +76,16 @@ def their_command() -> list[str]:
 
 def their_sample() -> Sample:
     """Run their side once. Raises CannotMeasureError where it did not complete."""
-    said: dict[str, Any] = json.loads(cost(their_command()).said.splitlines()[-1])
-    if said["exit_code"] != 0 or said["status"] != "completed" or said["deviated"]:
-        raise CannotMeasureError(f"Chaos Toolkit did not come to a good end: {said}")
-    parts: dict[str, float] = said["cpu_s"]
+    figures: dict[str, Any] = json.loads(cost(their_command()).stdout.splitlines()[-1])
+    if figures["exit_code"] != 0 or figures["status"] != "completed" or figures["deviated"]:
+        raise CannotMeasureError(f"Chaos Toolkit did not complete: {figures}")
+    parts: dict[str, float] = figures["cpu_s"]
     # The little program that starts the parts is no part of what is compared.
     return {
-        "wall_s": said["wall_s"],
-        "beyond_s": said["wall_s"] - FAULT_S,
-        "tool_s": said["tool_s"],
-        "tool_beyond_s": said["tool_s"] - FAULT_S,
+        "wall_s": figures["wall_s"],
+        "beyond_s": figures["wall_s"] - FAULT_S,
+        "tool_s": figures["tool_s"],
+        "tool_beyond_s": figures["tool_s"] - FAULT_S,
         "cpu_s": sum(parts.values()),
         **{f"{name}_cpu_s": used for name, used in parts.items()},
     }
@@ -100,9 +100,9 @@ def _ours(out: Path) -> Sample:
     journal = read((out if out.is_absolute() else ROOT / out) / "tiny" / "slow-link")
     began = {phase: journal.phase_s(phase) for phase in PHASES}
     ended_s = journal.lines[-1].t_s
-    told = [(phase, began_s) for phase, began_s in began.items() if began_s is not None]
-    until = [began_s for _, began_s in told[1:]] + [ended_s]
-    spans = {f"{phase}_s": to_s - from_s for (phase, from_s), to_s in zip(told, until, strict=True)}
+    phases = [(phase, began_s) for phase, began_s in began.items() if began_s is not None]
+    until = [began_s for _, began_s in phases[1:]] + [ended_s]
+    spans = {f"{phase}_s": to_s - from_s for (phase, from_s), to_s in zip(phases, until, strict=True)}
     beyond = {"beyond_s": found.wall_s - FAULT_S, "around_s": found.wall_s - ended_s}
     return {"wall_s": found.wall_s, "cpu_s": found.cpu_s, **beyond, **spans}
 
@@ -156,7 +156,7 @@ def _our_parts(ours: Sequence[Sample]) -> Table:
         "observed_s": "reading the ledger",
         "stopping_s": "stopping the stack",
     }
-    rows = [(told, median([sample[key] for sample in ours if key in sample])) for key, told in names.items()]
+    rows = [(label, median([sample[key] for sample in ours if key in sample])) for key, label in names.items()]
     return table("Ours, part by part: wall time", ("", "median, s"), rows)
 
 

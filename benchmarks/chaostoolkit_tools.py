@@ -48,10 +48,12 @@ def toxiproxy_server() -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of what is compared with."""
-    asked = "import importlib.metadata as m; print(*(m.version(n) for n in ('chaostoolkit', 'chaostoolkit-lib')))"
+    program_text = (
+        "import importlib.metadata as m; print(*(m.version(n) for n in ('chaostoolkit', 'chaostoolkit-lib')))"
+    )
     program = chaos()
-    told = _run([str(Path(program).parent / "python"), "-c", asked]).split()
-    return {"chaostoolkit": told[0], "chaostoolkit-lib": told[1], "toxiproxy": TOXIPROXY.rpartition("@v")[2]}
+    versions = _run([str(Path(program).parent / "python"), "-c", program_text]).split()
+    return {"chaostoolkit": versions[0], "chaostoolkit-lib": versions[1], "toxiproxy": TOXIPROXY.rpartition("@v")[2]}
 
 
 def _run(command: list[str], **environment: str) -> str:

@@ -208,7 +208,7 @@ class Bill:
             before = self._side_by_side(self._before, small, "2", lengths_s) if self._before is not None else None
             for jobs in JOBS:
                 speeds[str(jobs)] = self._side_by_side(self._ours, small, str(jobs), lengths_s)[1]
-            auto = "auto" in self._ours.run("run", "--help").said
+            auto = "auto" in self._ours.run("run", "--help").stdout
             best = "auto" if auto else max(speeds, key=lambda jobs: speeds[jobs])
             wall_s, speeds[f"{best}, {large_runs} runs"] = self._side_by_side(self._ours, large, best, lengths_s)
         jobs, speed = max(speeds.items(), key=lambda item: item[1])
@@ -287,7 +287,7 @@ def _walls(call: Callable[[], Cost], times: int) -> list[float]:
 def _program(root: Path) -> str:
     program = root / ".venv" / "bin" / "harness"
     if not program.exists():
-        raise CannotMeasureError(f"{program} is missing; install that checkout into an environment of its own")
+        raise CannotMeasureError(f"{program} is missing; install that checkout into its own environment")
     return str(program.absolute())
 
 

@@ -74,8 +74,8 @@ def of_suites(suites: Sequence[Suite]) -> Result:
         else f"{len(wrong)} differences in {total} runs, so there is no bound."
     )
     columns = ("scenario", "runs", "pass", "fail", "unknown", "plans", "rows hit", "of common, by both", "by one only")
-    told = table(f"Flakes: the demo {len(suites)} times, seed {SEED}", columns, rows, note)
-    return Result([told], {"runs": total, "bound": bound if not wrong else None, "scenarios": figures}, wrong)
+    summary = table(f"Flakes: the demo {len(suites)} times, seed {SEED}", columns, rows, note)
+    return Result([summary], {"runs": total, "bound": bound if not wrong else None, "scenarios": figures}, wrong)
 
 
 def wrong_verdicts(name: str, verdicts: Sequence[Value], reasons: Sequence[str]) -> list[str]:
@@ -114,7 +114,7 @@ def main() -> int:
     if given.runs is not None and given.runs < 2:
         parser.error("--runs must be 2 or more: a single run has nothing to be compared with")
     options = replace(Options(), quick=given.quick, out=given.out)
-    return run_part("flakes", lambda told: measure(told, given.runs, given.jobs), options)
+    return run_part("flakes", lambda options: measure(options, given.runs, given.jobs), options)
 
 
 if __name__ == "__main__":

@@ -31,13 +31,13 @@ WITHIN_S = 1200.0
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command cost. `peak_mib` is None where memory was not measured; `said` is its standard output."""
+    """What a command cost. `peak_mib` is None where memory was not measured; `stdout` is its standard output."""
 
     wall_s: float
     cpu_s: float
     peak_mib: float | None
     exit_code: int
-    said: str
+    stdout: str
 
 
 def cost(
@@ -57,10 +57,10 @@ def cost(
     lines = done.stdout.splitlines()
     if done.returncode != 0 or not lines:
         raise CannotMeasureError(f"{' '.join(command)}: {done.stderr.strip()[-2000:]}")
-    found = Cost(**json.loads(lines[-1]), said="\n".join(lines[:-1]))
+    found = Cost(**json.loads(lines[-1]), stdout="\n".join(lines[:-1]))
     if found.exit_code not in accept:
-        said = "\n".join((found.said, done.stderr)).strip()[-2000:]
-        raise CannotMeasureError(f"{' '.join(command)} exited with {found.exit_code}: {said}")
+        stdout = "\n".join((found.stdout, done.stderr)).strip()[-2000:]
+        raise CannotMeasureError(f"{' '.join(command)} exited with {found.exit_code}: {stdout}")
     return found
 
 
@@ -127,4 +127,4 @@ def _pss_kib(pid: int) -> int:
 if __name__ == "__main__":
     with_memory = sys.argv[1:2] == ["--memory"]
     measured = _launch(sys.argv[2:] if with_memory else sys.argv[1:], with_memory)
-    print(json.dumps({k: v for k, v in vars(measured).items() if k != "said"}), flush=True)
+    print(json.dumps({k: v for k, v in vars(measured).items() if k != "stdout"}), flush=True)

@@ -82,8 +82,8 @@ def result(errors: Errors, runs: int) -> Result:
         ("injection: begun after its planned moment", errors.injected),
         ("injection: time to put the fault in", errors.injecting),
         ("workload: sent after it was due", errors.sent),
-        ("probes: asked after the planned moment", errors.polled),
-        ("alerts: asked after the planned moment", errors.alerts_polled),
+        ("probes: polled after the planned moment", errors.polled),
+        ("alerts: polled after the planned moment", errors.alerts_polled),
         ("alerts: read after the planned moment", errors.alerts_read),
         ("alerts: width of the observed interval", errors.widths),
     ]

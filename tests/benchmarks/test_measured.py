@@ -14,7 +14,7 @@ ORPHANED = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {BU
 def test_the_cpu_of_an_orphan_counts() -> None:
     found = cost([sys.executable, "-c", ORPHANED])
     assert found.cpu_s >= 0.2
-    assert found.said == "said"
+    assert found.stdout == "said"
     assert found.peak_mib is None
 
 
