@@ -17,7 +17,7 @@ $(VENV)/installed: requirements.lock pyproject.toml install.py
 demo: install
 	$(BIN)/harness run scenarios --tag demo --name demo $(AT_A_TIME) --backend $(BACKEND)
 
-# Everything. Tests that start stacks or containers measure time, so these run one after another; the rest runs side by side.
+# All checks and tests. Those that start stacks or containers measure time and run one after another, the rest side by side.
 test: check
 	@echo "make test: unit and component tests, side by side (1 of 2)"
 	$(BIN)/pytest -n auto --dist worksteal -m "not stack_run and not docker"
@@ -54,7 +54,7 @@ bench: install
 generate: install
 	$(BIN)/harness schema > schema/scenario.schema.json
 	$(BIN)/python -m harness.runner.reference docs/faults.md
-	$(BIN)/python -m harness.report.documents reports/README.md
+	$(BIN)/python -c 'from pathlib import Path; from harness.report.documents import renew_schemas; renew_schemas(Path("reports/README.md"))'
 
 # Needs uv, which nothing else here does: pip install uv
 lock:

@@ -9,7 +9,6 @@ with the path of reports/README.md it updates the blocks on that page.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Literal
@@ -236,9 +235,6 @@ def with_schemas(page: str) -> str:
     return page
 
 
-if __name__ == "__main__":
-    if sys.argv[1:]:
-        place = Path(sys.argv[1])
-        place.write_text(with_schemas(place.read_text("utf-8")), "utf-8")
-    else:
-        print(json.dumps(json_schemas(), indent=1))
+def renew_schemas(page: Path) -> None:
+    """Rewrite the schema blocks of a page of documentation."""
+    page.write_text(with_schemas(page.read_text("utf-8")), "utf-8")
