@@ -18,7 +18,7 @@ from harness.model.errors import FaultError, did_you_mean
 from harness.model.fault import FaultKind
 from harness.model.scenario import FaultStep
 from harness.seams import Seams
-from harness.seams.objects import Change, Row
+from harness.seams.stored import Change, Row
 
 NULL = "nan"
 """How a null is written into a store that knows only text."""

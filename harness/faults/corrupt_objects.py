@@ -17,7 +17,7 @@ from harness.model.chance import chosen
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation
 from harness.seams import Seams
-from harness.seams.objects import NoObjectError, Stored
+from harness.seams.stored import NoObjectError, Stored
 from harness.seams.undo_store import UndoStore
 
 LIST_EVERY_S = 0.1
@@ -27,7 +27,7 @@ class CorruptObjects:
     """A seeded share of the rows under one prefix."""
 
     def __init__(self, seams: Seams, dataset: str, corruption: Corruption, seed: int, fault: str) -> None:
-        from harness.seams.objects import ParquetRows
+        from harness.seams.parquet import ParquetRows
 
         self._spec = seams.dataset_spec(dataset)
         self._objects = seams.dataset(dataset)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.model.fault import Confirmation
-from harness.seams.objects import Change, Row
+from harness.seams.stored import Change, Row
 from harness.seams.undo_store import UndoStore
 
 LOOK_S = 1.0

@@ -17,7 +17,7 @@ from harness.model.fields import Frozen
 from harness.model.scenario import FaultStep
 from harness.model.units import Quantity, Unit
 from harness.seams import Seams
-from harness.seams.objects import Change, Row
+from harness.seams.stored import Change, Row
 
 
 class Parameters(Frozen):

@@ -185,7 +185,7 @@ def _checked(version: ModelVersion, promoted: set[int], digests: dict[str, str])
 
 def _ids_of(data: bytes, column: str) -> tuple[list[str], int | None]:
     """Return the ids in an object and the last moment at which one of its rows matured."""
-    from harness.seams.objects import ParquetRows
+    from harness.seams.parquet import ParquetRows
 
     columns = ParquetRows().columns(data, (column, "matured_at"))
     if column not in columns:
@@ -195,6 +195,6 @@ def _ids_of(data: bytes, column: str) -> tuple[list[str], int | None]:
 
 
 def _rows(data: bytes) -> list[dict[str, Any]]:
-    from harness.seams.objects import ParquetRows
+    from harness.seams.parquet import ParquetRows
 
     return ParquetRows().read(data)

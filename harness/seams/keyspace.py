@@ -20,7 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 from harness.model.errors import FaultError
 from harness.model.secrets import reveal
 from harness.model.stack import KeyspaceSpec
-from harness.seams.objects import Change, Row
+from harness.seams.stored import Change, Row
 
 CALL_S = 1.0
 NOTIFY = "notify-keyspace-events"

@@ -1,51 +1,23 @@
-"""Objects under one prefix of an S3 store: list, read, write, with deadlines and errors of our tree; and their rows.
+"""Objects under one prefix of an S3 store: list, read, write, with deadlines and errors of our tree.
 
-The library's client blocks, so each call runs in a thread. Retries are off: a measurement that was retried is not
-one. Parquet objects are read as rows and written back with the same schema and metadata.
+The library's client blocks, so each call runs in a thread. Retries are off: a measurement that was retried is not one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import builtins
-import io
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import boto3
-import pyarrow as pa
-import pyarrow.parquet as pq
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from harness.model.errors import FaultError
-
-Row = dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a row was and what it is to be: only the fields that differ."""
-
-    before: Row
-    after: Row
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One object as a listing shows it."""
-
-    key: str
-    etag: str
-    size: int
-
-
-class NoObjectError(FaultError):
-    """There is no object under that key, or not any more."""
-
+from harness.seams.stored import NoObjectError, Stored
 
 CALL_S = 2.0
 THREADS = 32
@@ -115,36 +87,3 @@ def _client(url: str, access_key: str, secret_key: str) -> Any:
             response_checksum_validation="when_required",
         ),
     )
-
-
-class ParquetRows:
-    """Reads and rewrites whole Parquet objects."""
-
-    def read(self, data: bytes) -> list[dict[str, Any]]:
-        """Return the rows. Raises FaultError where the bytes are no Parquet."""
-        try:
-            # Not `read_table`: it imports pandas where that is installed, half a second in the middle of a run.
-            rows: list[dict[str, Any]] = pq.ParquetFile(io.BytesIO(data)).read(use_threads=False).to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            raise FaultError(f"not a Parquet object: {error}") from error
-        return rows
-
-    def columns(self, data: bytes, names: tuple[str, ...]) -> dict[str, list[Any]]:
-        """Return some columns, as far as they are there. Raises FaultError where the bytes are no Parquet."""
-        try:
-            file = pq.ParquetFile(io.BytesIO(data))
-            there = [name for name in names if name in file.schema_arrow.names]
-            found: dict[str, list[Any]] = file.read(columns=there, use_threads=False).to_pydict()
-        except (pa.ArrowException, OSError) as error:
-            raise FaultError(f"not a Parquet object: {error}") from error
-        return found
-
-    def rewrite(self, data: bytes, rows: list[dict[str, Any]]) -> bytes:
-        """Return an object with these rows and the schema and metadata of the original. Raises FaultError."""
-        sink = io.BytesIO()
-        try:
-            schema = pq.read_schema(io.BytesIO(data))
-            pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
-        except (pa.ArrowException, OSError) as error:
-            raise FaultError(f"the rows do not fit the object's schema: {error}") from error
-        return sink.getvalue()

@@ -6,14 +6,25 @@ The module imports nothing at load, so that `harness --help` stays cheap.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from harness.model.errors import HarnessError
     from harness.model.verdict import Verdict
-    from harness.suite.conclude import ConcludedRun
 
 PASS, FAIL, UNKNOWN, BROKEN, INTERRUPTED = 0, 1, 3, 4, 130
+
+
+class Concluded(Protocol):
+    """A run with its verdict, or with what failed in the harness."""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict, None where there was nothing to judge."""
+
+    @property
+    def error(self) -> HarnessError | None:
+        """What failed in the harness."""
 
 
 def verdict_code(verdict: Verdict) -> int:
@@ -41,7 +52,7 @@ def passes(verdict: Verdict) -> bool:
     return verdict_code(verdict) == PASS
 
 
-def exit_code(runs: Iterable[ConcludedRun], interrupted: bool = False) -> int:
+def exit_code(runs: Iterable[Concluded], interrupted: bool = False) -> int:
     """Return the exit code of a suite: a failure of the harness beats fail, which beats unknown, which beats pass."""
     if interrupted:
         return INTERRUPTED

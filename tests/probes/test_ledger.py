@@ -18,7 +18,7 @@ from harness.model.ledger import Examples
 from harness.model.readings import Evidence
 from harness.model.stack import CheckSpec, ExamplesSpec, Integrity, PrefixSpec, StoreSpec, UrlSpec
 from harness.probes.ledger import Ledger
-from harness.seams.objects import NoObjectError, Stored
+from harness.seams.stored import NoObjectError, Stored
 
 HISTORY = [{"seq": 1, "version": 1, "digest": "d1", "action": "promote", "at_event": 5, "reason": None, "more": 1}]
 SPEC = Integrity(

@@ -13,7 +13,7 @@ from servers import START, event_clock, workload
 from harness.model.errors import FaultError
 from harness.probes.artefacts import Artefacts
 from harness.probes.verify import Checked, MalformedError, Verifier
-from harness.seams.objects import NoObjectError
+from harness.seams.stored import NoObjectError
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,7 @@ def test_the_process_of_a_run_starts_without_the_clients_of_stores() -> None:
 
 def test_reading_parquet_does_not_import_pandas() -> None:
     code = (
-        "import io, sys, pyarrow.parquet as pq, pyarrow as pa; from harness.seams.objects import ParquetRows; "
+        "import io, sys, pyarrow.parquet as pq, pyarrow as pa; from harness.seams.parquet import ParquetRows; "
         "sink = io.BytesIO(); schema = pa.schema([('a', pa.int64())]); "
         "pq.ParquetWriter(sink, schema).close(); before = 'pandas' in sys.modules; "
         "rows = ParquetRows(); rows.read(sink.getvalue()); rows.columns(sink.getvalue(), ('a',)); "
