@@ -20,6 +20,8 @@ class ServiceKind:
     http: str | None = None
     command: str | None = None
     image: str | None = None
+    predict_path: str | None = None
+    """The path of a request for a prediction, as the template of the stack description suggests it."""
 
 
 SOUNDS = "sounds like it"
@@ -33,7 +35,9 @@ _BEGINS = r"init|migrate|migrations?|bootstrap|seed|create-?buckets?|setup"
 KINDS: tuple[ServiceKind, ...] = (
     ServiceKind("job", "job", command=r"^(alembic|flyway|liquibase)\b|\bmlflow db upgrade\b|\bairflow (db|version)\b"),
     ServiceKind("job", "job", image=r"(^|/)(minio/mc|mc|aws-cli|alpine/k8s|flyway)$"),
-    ServiceKind("mlflow-model", "serving", 5000, "/ping", command=r"\bmlflow models serve\b"),
+    ServiceKind(
+        "mlflow-model", "serving", 5000, "/ping", command=r"\bmlflow models serve\b", predict_path="invocations"
+    ),
     ServiceKind(
         "mlflow", "tracking", 5000, "/health", command=r"\bmlflow (server|ui)\b", image=r"(^|/)mlflow(-server)?$"
     ),
@@ -42,9 +46,13 @@ KINDS: tuple[ServiceKind, ...] = (
         "airflow", "pipeline", command=r"\bairflow (scheduler|triggerer|dag-proc|celery)", image=r"(^|/)airflow$"
     ),
     ServiceKind("bentoml", "serving", 3000, "/readyz", command=r"\bbentoml serve", image=r"(^|/)bentoml(/|$)"),
-    ServiceKind("torchserve", "serving", 8080, "/ping", None, r"(^|/)torchserve"),
-    ServiceKind("triton", "serving", 8000, "/v2/health/ready", r"\btritonserver\b", r"/tritonserver$"),
-    ServiceKind("tf-serving", "serving", 8501, None, r"tensorflow_model_server", r"tensorflow/serving"),
+    ServiceKind("torchserve", "serving", 8080, "/ping", None, r"(^|/)torchserve", "predictions/M"),
+    ServiceKind(
+        "triton", "serving", 8000, "/v2/health/ready", r"\btritonserver\b", r"/tritonserver$", "v2/models/M/infer"
+    ),
+    ServiceKind(
+        "tf-serving", "serving", 8501, None, r"tensorflow_model_server", r"tensorflow/serving", "v1/models/M:predict"
+    ),
     ServiceKind(
         "mlserver", "serving", 8080, "/v2/health/ready", command=r"\bmlserver start", image=r"/?(mlserver|seldon)"
     ),
