@@ -24,6 +24,8 @@ from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
 
+pytestmark = pytest.mark.slow
+
 Plan = Callable[..., StackPlan]
 
 

@@ -22,6 +22,8 @@ from harness.description.stackfile import load_stack
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
 
+pytestmark = pytest.mark.slow
+
 HEAD = "name: small\nx-harness: {schema: 1, ready_within: 700ms}\nservices:\n"
 PATIENT = HEAD.replace("700ms", "60s")
 Failing = Callable[..., Awaitable[BackendError]]

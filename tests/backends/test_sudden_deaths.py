@@ -21,6 +21,8 @@ from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
 from harness.model.stack import StackDescription
 
+pytestmark = pytest.mark.slow
+
 DRIVER = Path(__file__).parent / "stack_driver.py"
 Start = Callable[..., dict[str, Any]]
 

@@ -13,6 +13,8 @@ from calling import Called, Harness
 
 import harness.onboarding.doctor.machine
 
+pytestmark = pytest.mark.slow
+
 STACK = Path(__file__).parent / "doctor_stack"
 SCENARIO = """\
 schema: 1

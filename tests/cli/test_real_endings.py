@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TINY = Path(__file__).parents[1] / "runner" / "tiny"
 HARNESS = str(Path(sys.executable).parent / "harness")
 SCENARIO = """

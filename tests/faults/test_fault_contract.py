@@ -23,6 +23,8 @@ from harness.model.fault import Fault
 from harness.seams import Seams
 from harness.seams.link import Outcome
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Fault]
 ALL_ROWS = {"operation": "scale", "factor": 60}
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {

@@ -31,6 +31,8 @@ from harness.model.errors import BackendError, FaultError
 from harness.model.fault import Fault
 from harness.seams import Seams
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Fault]
 LINK = {"link": "trainer -> object-store"}
 

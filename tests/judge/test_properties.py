@@ -17,6 +17,8 @@ from harness.judge import verdict as verdicts
 from harness.model.errors import JournalError
 from harness.model.verdict import ClauseResult, Verdict
 
+pytestmark = pytest.mark.slow
+
 MOMENTS = ("lo_s", "hi_s", "at_s", "planned_s", "asked_s", "answered_s", "due_s", "sent_s", "done_s", "from_s", "to_s")
 LENGTHS = ("after_lo_s", "after_s", "within_s", "starts", "worst", "met")
 

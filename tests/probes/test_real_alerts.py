@@ -20,6 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
 from real_servers import free_port, running
 
+pytestmark = pytest.mark.slow
+
 PROMETHEUS = """\
 global: {{scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms}}
 scrape_configs: [{{job_name: web, static_configs: [{{targets: ["{target}"]}}]}}]

@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
 from real_servers import free_port, running
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "p@ss/w:rd#1"
 AS_POSTGRES: dict[str, Any] = {"user": "postgres"} if os.getuid() == 0 else {}
 """The server refuses to be run by root."""

@@ -23,6 +23,8 @@ from harness.model.workload import WorkloadSpec
 from harness.probes.request_file import FileRequest, RequestFile, read_requests
 from harness.probes.senders import RequestSender
 
+pytestmark = pytest.mark.slow
+
 
 def sender(file: RequestFile, url: str, told: list[Any], **fields: Any) -> RequestSender:
     given = {"requests": "f", "url": "http://server:1", "timeout": "300ms", "slow": "50ms", **fields}

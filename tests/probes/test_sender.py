@@ -17,6 +17,8 @@ from harness.model.stack import WorkloadSpec
 from harness.probes.senders import Sender
 from harness.probes.verify import Verifier
 
+pytestmark = pytest.mark.slow
+
 
 def good(k: int | str, **changes: Any) -> dict[str, Any]:
     return {

@@ -33,6 +33,8 @@ from harness.model.stack import ProbeSpec
 from harness.probes.reader import NoAnswerError
 from harness.probes.redis_store import timestamp
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "p@ss:wo/rd?#%"
 
 

@@ -22,6 +22,8 @@ from harness.model.stack import ProbeSpec
 from harness.probes.reader import NoAnswerError
 from harness.probes.web import samples
 
+pytestmark = pytest.mark.slow
+
 
 def says(body: Any, status: int = 200, **headers: str) -> Any:
     async def handler(_: web.Request) -> web.StreamResponse:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from proxy_arms import PATIENCE_S, Arm, Upstream, connect, leave, reset, until, was_reset
 
+pytestmark = pytest.mark.slow
+
 
 class Flood:
     """One end of a connection through the proxy `p` that sends, while the other end reads nothing yet."""

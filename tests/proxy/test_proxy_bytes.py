@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from proxy_arms import PATIENCE_S, Arm, arm_running, connect, receive_all, until
 
+pytestmark = pytest.mark.slow
+
 SIZES = st.one_of(st.integers(50_000, 400_000), st.integers(50_000, 400_000), st.integers(0, 3))
 CHUNKS = st.lists(st.integers(1, 70_000), max_size=6).map(lambda sizes: [*sizes, 30_000])
 STREAMS = st.sampled_from(["upstream", "downstream"])

@@ -10,6 +10,8 @@ from proxy_arms import BIN, Arm, Upstream, connect, found, receive
 from toxiproxy import Toxiproxy
 from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = Path(__file__).parent / "clients"
 
 

@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from proxy_arms import PATIENCE_S, Arm, Upstream, arm_running, connect, receive
 
+pytestmark = pytest.mark.slow
+
 NAMES = st.sampled_from(["p", "q", "", "a/b", "é", "x" * 300, "\x00", "t", "latency_downstream"])
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False), st.text(max_size=20), NAMES

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import pytest
 from proxy_arms import Arm, Upstream, connect, receive, until
 
+pytestmark = pytest.mark.slow
+
 OWNER = """
 import json, sys, time, urllib.request
 url, ttl_ms = sys.argv[1], int(sys.argv[2])

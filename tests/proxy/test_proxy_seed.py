@@ -20,6 +20,8 @@ from harness.proxy.toxics.packet_loss import PacketLoss
 from harness.proxy.toxics.slicer import Slicer
 from harness.proxy.toxics.stage import Stage
 
+pytestmark = pytest.mark.slow
+
 PAYLOAD = bytes(range(256)) * 300
 
 

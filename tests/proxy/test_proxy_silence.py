@@ -9,6 +9,8 @@ from collections.abc import Callable
 import pytest
 from proxy_arms import Arm, Upstream, connect, leave, receive, receive_all, reset, silent, until
 
+pytestmark = pytest.mark.slow
+
 EVERYWHERE = ("upstream", "downstream")
 
 

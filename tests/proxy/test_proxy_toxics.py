@@ -20,6 +20,8 @@ from proxy_arms import (
     was_reset,
 )
 
+pytestmark = pytest.mark.slow
+
 BOTH = pytest.mark.parametrize("stream", ["upstream", "downstream"])
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from projects import Run, outcomes, write
 
+pytestmark = pytest.mark.slow
+
 CALLS = {
     "fault": (
         'with chaos.fault("network.latncy", node="a"): pass',

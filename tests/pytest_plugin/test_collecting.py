@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from projects import Run, outcomes, short_scenario, write
 
+pytestmark = pytest.mark.slow
+
 
 def test_scenarios_are_items_one_for_each_combination_of_the_matrix(project: pytest.Pytester, run: Run) -> None:
     write(project, "one.scenario.yaml", short_scenario("one"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from projects import Run, outcomes, write
 
+pytestmark = pytest.mark.slow
+
 STACK = """
 name: broken
 x-harness: {schema: 1, stack: broken, ownership: owned, ready_within: 10s}

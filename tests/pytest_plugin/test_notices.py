@@ -10,6 +10,8 @@ from harness.pytest_plugin.session_runner import SessionRunner
 from harness.pytest_plugin.settings import Settings
 from harness.runner.progress import Progress
 
+pytestmark = pytest.mark.slow
+
 CONFTEST = """
 from harness.pytest_plugin.session_runner import _announce
 import pytest

@@ -17,6 +17,8 @@ from prometheus_client import CollectorRegistry
 
 from refstack.objects import MissingObject, ObjectStore, StoreError
 
+pytestmark = pytest.mark.slow
+
 COMPOSE = Path(__file__).parents[2] / "compose"
 
 

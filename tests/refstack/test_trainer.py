@@ -22,6 +22,8 @@ from refstack.schema import DEFAULTS, GROUPS, stamp_field
 from refstack.trainer import JobError, Trainer
 from refstack.worker import TrainingWorker
 
+pytestmark = pytest.mark.slow
+
 FIRST = hour_of(parse("2013-06-14T06:00"))
 
 

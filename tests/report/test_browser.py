@@ -13,6 +13,8 @@ import pytest
 from chromium import CHROMIUM, HOW
 from made_runs import ALL
 
+pytestmark = pytest.mark.slow
+
 PAGES = [f"{name}/report.html" for name in ALL] + ["index.html"]
 # What Jenkins sends with every archived page: not even a page's own style sheet is applied.
 JENKINS = "sandbox; default-src 'none'; img-src 'self'; style-src 'self';"

@@ -17,6 +17,8 @@ from harness.model.errors import ScenarioError
 from harness.runner.load import discover, load_file
 from harness.runner.source import problems_of
 
+pytestmark = pytest.mark.slow
+
 
 def refused(folder: Path, content: bytes | str) -> ScenarioError:
     path = folder / "bad.scenario.yaml"

@@ -21,6 +21,8 @@ from harness.runner import run as run_module
 from harness.runner.progress import Progress
 from harness.runner.run import Run
 
+pytestmark = pytest.mark.slow
+
 
 class Driven:
     """One run with its stack, its fault and its progress."""

@@ -21,6 +21,8 @@ from harness.judge import judge
 from harness.model.readings import FaultSeen
 from harness.model.verdict import Value
 
+pytestmark = pytest.mark.slow
+
 DRIVER = Path(__file__).parent / "suite_driver.py"
 MARK = "HARNESS_SUITE_TEST"
 
