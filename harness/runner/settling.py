@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 
 from harness.model.alert_clauses import Cleared, Detected
-from harness.model.clauses import Clause, Recovered
+from harness.model.clauses import Bound, Clause, Recovered
 from harness.model.plan import Plan
 from harness.model.readings import Alert
 from harness.model.series import Point
@@ -115,6 +115,8 @@ class Settling:
         """Whether a clause is met, or its time is over, or has not begun."""
         if isinstance(clause, Recovered):
             return self._recovered(clause, now_s)
+        if isinstance(clause, Bound):
+            return self._window_seen(clause, now_s)
         if not isinstance(clause, Detected | Cleared):
             return True  # it has no time of its own
         start_s = self._start_s(clause)
@@ -127,6 +129,11 @@ class Settling:
         # An alert may still be pending: only one that has fired is known to be quiet again.
         injected_s = self._moment_s(clause.fault or self._plan.scenario.timeline[0].id, "injected")
         return not self._plan.faults_on or self._fired_since(clause, start_s if injected_s is None else injected_s)
+
+    def _window_seen(self, clause: Bound, now_s: float) -> bool:
+        """Whether a whole window has followed the injection: without one, what must stay could not be judged."""
+        injected_s = self._moment_s(self._plan.scenario.timeline[0].id, "injected")
+        return injected_s is None or now_s >= injected_s + clause.over + MARGIN_S
 
     def _fired_since(self, clause: Detected | Cleared, since_s: float) -> bool:
         return bool(self._live.firing(clause.alert, clause.labels)) or any(

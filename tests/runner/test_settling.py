@@ -212,3 +212,13 @@ def test_polled_probes_are_held_against_their_bounds() -> None:
     for value, good in ((3.0, True), (7.0, False), (None, False)):
         live.note(1, 1.0, Reading(probe="lag", planned_s=1, asked_s=1, answered_s=1, value=value))
         assert live.point(bound, 1.0).good is good
+
+
+def test_a_whole_window_of_what_must_stay_follows_the_injection() -> None:
+    live = well()
+    stays = [{"id": "serving", "probe": "availability", "at_least": 0.9, "over": "3s"}]
+    watch = settling(live, expect={"stays": stays})
+    stage(live, "injected", 11.0)
+    stage(live, "reverted", 11.5)
+    assert not watch.settled(13.5, 11.5)
+    assert watch.settled(14.6, 11.5)
