@@ -13,7 +13,6 @@ from pathlib import Path
 
 from harness.model.plan import Plan
 
-MOST_PER_CORE = 4
 NEARLY_LATE = 0.5
 """The share of the limit on lateness above which no more runs are added."""
 
@@ -41,15 +40,17 @@ def fixed(jobs: int) -> Pace:
 def first_pace(plans: Sequence[Plan], wanted: int | None, cores: int) -> Pace:
     """Return the pace to begin with. `wanted` is the number that the user asked for; None finds it.
 
-    Containers begin with one: two stacks of them do not fit on two cores. An attached stack carries one run at a time.
+    At most one stack of processes for each core, or one stack of containers for two cores: beyond that, stacks starve
+    one another while the harness itself is still on time, and a verdict would blame the stack. An attached stack
+    carries one run at a time.
     """
     if any(plan.attach is not None for plan in plans):
         return fixed(1)
     if wanted is not None:
         return fixed(max(1, min(wanted, len(plans))))
     local = all(plan.backend == "local" for plan in plans)
-    most = max(1, min(len(plans), cores * MOST_PER_CORE if local else cores))
-    return Pace(min(most, max(1, cores)) if local else 1, most)
+    most = max(1, min(len(plans), cores if local else cores // 2))
+    return Pace(most if local else 1, most)
 
 
 def next_pace(pace: Pace, late_s: float | None, limit_s: float, beside: int) -> Pace:

@@ -36,12 +36,12 @@ def after(pace: Pace, *runs: tuple[float | None, int]) -> Pace:
 @pytest.mark.parametrize(
     ("count", "fields", "wanted", "cores", "jobs", "most"),
     [
-        (20, {}, None, 2, 2, 8),
-        (20, {}, None, 8, 8, 20),
+        (20, {}, None, 2, 2, 2),
+        (20, {}, None, 8, 8, 8),
         (1, {}, None, 8, 1, 1),
-        (3, {}, None, 2, 2, 3),
-        (20, {"backend": "compose"}, None, 2, 1, 2),
-        (20, {"backend": "compose"}, None, 8, 1, 8),
+        (3, {}, None, 2, 2, 2),
+        (20, {"backend": "compose"}, None, 2, 1, 1),
+        (20, {"backend": "compose"}, None, 8, 1, 4),
         (20, {}, 3, 2, 3, 3),
         (2, {}, 64, 2, 2, 2),
         (20, {"backend": "compose", "attach": "shop"}, 4, 8, 1, 1),
