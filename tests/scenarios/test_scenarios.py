@@ -20,11 +20,11 @@ pytestmark = [pytest.mark.stack_run, pytest.mark.timeout(600)]
 
 
 def suite(tmp_path: Path, *options: str) -> tuple[int, dict[str, Any]]:
-    """Run scenarios side by side and return the exit code and the suite's document."""
+    """Run scenarios one after another and return the exit code and the suite's document."""
     command = [str(Path(sys.executable).parent / "harness"), "run", str(ROOT / "scenarios"), "--reports", str(tmp_path)]
     environment = {**os.environ, "PYTHONWARNINGS": "error"}
     done = subprocess.run(
-        [*command, "--name", "suite", *options], capture_output=True, text=True, env=environment, timeout=580
+        [*command, "--name", "suite", "-j", "1", *options], capture_output=True, text=True, env=environment, timeout=580
     )
     file = tmp_path / "suite" / "suite.json"
     assert file.is_file(), done.stderr[-2000:]
