@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DEMO = {"stale-data", "corrupted-features", "slow-storage", "node-loss"}
-pytestmark = [pytest.mark.stack_run, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack_run, pytest.mark.timeout(900)]
 
 
 def suite(tmp_path: Path, *options: str) -> tuple[int, dict[str, Any]]:
@@ -24,7 +24,7 @@ def suite(tmp_path: Path, *options: str) -> tuple[int, dict[str, Any]]:
     command = [str(Path(sys.executable).parent / "harness"), "run", str(ROOT / "scenarios"), "--reports", str(tmp_path)]
     environment = {**os.environ, "PYTHONWARNINGS": "error"}
     done = subprocess.run(
-        [*command, "--name", "suite", "-j", "1", *options], capture_output=True, text=True, env=environment, timeout=580
+        [*command, "--name", "suite", "-j", "1", *options], capture_output=True, text=True, env=environment, timeout=880
     )
     file = tmp_path / "suite" / "suite.json"
     assert file.is_file(), done.stderr[-2000:]
