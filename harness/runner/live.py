@@ -8,9 +8,9 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from operator import itemgetter
 
-from harness.model.answers import ANSWER_PROBES
+from harness.model.answers import ANSWER_PROBES, quantile
 from harness.model.clauses import Bound
-from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, Reading
+from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, GateSeen, Reading
 from harness.model.series import Point, answer_series, reading_series, window_point
 
 KEPT_S = 30.0
@@ -34,19 +34,26 @@ class Live:
         self._beating: set[str] = set()
         self.stages: dict[tuple[str, str], float] = {}
         self.hits: set[tuple[str, int, str]] = set()
+        self._gate_s: float | None = None
+        self._sent_late: list[tuple[float, float]] = []
+        self._polled_late: list[tuple[float, float]] = []
+        """When each request or poll was due, and how late it went out."""
 
     def note(self, n: int, _at_s: float, body: Body) -> None:
         """Take in one line of the journal."""
         if isinstance(body, Answer):
+            self._sent_late.append((body.due_s, body.sent_s - body.due_s))
             insort(self._answers, (body.due_s, n, body), key=_DUE)
             if not self._whole and len(self._answers) > self._trim_at:
                 del self._answers[: bisect_right(self._answers, body.due_s - KEPT_S, key=_DUE)]
                 self._trim_at = len(self._answers) + TRIM_EVERY
         elif isinstance(body, Reading):
+            self._polled_late.append((body.planned_s, body.asked_s - body.planned_s))
             self.readings[body.probe] = (n, body)
             if self._whole:
                 self._history.setdefault(body.probe, []).append((n, body))
         elif isinstance(body, AlertsSeen):
+            self._polled_late.append((body.planned_s, body.asked_s - body.planned_s))
             self.alerts[body.source] = body
             if body.down is None:
                 self._answered[body.source] = body
@@ -54,8 +61,17 @@ class Live:
                 first = self._first_beat.setdefault(body.source, body.evaluations)
                 if body.evaluations != first:
                     self._beating.add(body.source)
+        elif isinstance(body, GateSeen):
+            self._gate_s = body.at_s
         elif isinstance(body, FaultSeen):
             self.stages.setdefault((body.fault, body.stage), body.hi_s)
+
+    def late_s(self) -> float | None:
+        """Return the 99th percentile of the harness's own lateness since the gate, as the judge measures it."""
+        if self._gate_s is None:
+            return None
+        since = [[late for due, late in all_ if due >= self._gate_s] for all_ in (self._sent_late, self._polled_late)]
+        return max((quantile(late, 0.99) for late in since if late), default=None)
 
     def point(self, bound: Bound, settled_s: float) -> Point:
         """Compare the present state with a bound. Answers count up to `settled_s`, until which all of them are in."""

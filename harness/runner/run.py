@@ -41,12 +41,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How one run ended. Its journal is in `run_dir`; `error` is why it was not completed."""
+    """How one run ended. Its journal is in `run_dir`; `error` is why it was not completed.
+
+    `late_s` is the 99th percentile of the harness's own lateness after the gate; None where nothing was measured.
+    """
 
     plan: Plan
     run_dir: Path
     error: HarnessError | None = None
     interrupted: bool = False
+    late_s: float | None = None
 
 
 class Run:
@@ -87,7 +91,7 @@ class Run:
         except BaseException as failure:
             self._close(Closed(reason="error", error=f"{type(failure).__name__}: {failure}"))
             raise
-        return RunOutcome(self.plan, self.run_dir, self._close(closed) or error)
+        return RunOutcome(self.plan, self.run_dir, self._close(closed) or error, late_s=self._live.late_s())
 
     def _close(self, closed: Closed) -> JournalError | None:
         """Write the last line. Returns the error of the disk."""

@@ -9,24 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import json
 import logging
 import os
 import sys
-from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 from harness.description.stackfile import resolve_stack
 from harness.model.errors import BackendError, HarnessError
-from harness.model.plan import Plan
 from harness.model.stack import StackDescription
 from harness.runner.backend_factory import backend_for
+from harness.runner.messages import LINE_LIMIT, Ended, Task, write_message
 from harness.runner.progress import Progress
 from harness.runner.run import Run, RunOutcome
 from harness.runner.warming import waiting_threads, warm_up
 
-LINE_LIMIT = 16 * 2**20
-INTERRUPTED: dict[str, Any] = {"interrupted": True, "error": None}
+INTERRUPTED = Ended(interrupted=True)
 
 
 class Worker:
@@ -44,49 +41,40 @@ class Worker:
         line = await lines.readline()
         while line:
             following = asyncio.create_task(lines.readline())
-            task = asyncio.create_task(self._one(json.loads(line)))
+            task = asyncio.create_task(self._one(line))
             await asyncio.wait([following, task], return_when=asyncio.FIRST_COMPLETED)
             if not task.done() and not following.result():
                 task.cancel()
             await asyncio.wait([task])
-            self._send("outcome", INTERRUPTED if task.cancelled() else task.result())
+            self._send(INTERRUPTED if task.cancelled() else task.result())
             gc.collect()
             line = await following
 
-    async def _one(self, task: dict[str, Any]) -> dict[str, Any]:
-        error: HarnessError | None = None
+    async def _one(self, line: bytes) -> Ended:
         try:
-            plan = Plan.model_validate(task["plan"])
-            stack = self._stack(task["stack"])
-            outcome = await self._run(plan, stack, Path(task["run_dir"]), task["token"])
-            error = outcome.error
-        except HarnessError as failure:
-            error = failure
+            outcome = await self._run(Task.read(line))
+            return Ended(outcome.error, late_s=outcome.late_s)
+        except HarnessError as error:
+            return Ended(error)
         except asyncio.CancelledError:
             return INTERRUPTED
         except Exception as failure:  # a bug in the harness: one line for the user, the traceback in the log
             logging.getLogger(__name__).exception("the run failed")
-            error = BackendError(
-                f"the harness itself failed: {type(failure).__name__}: {failure}",
-                remedy="the traceback is in the worker's log beside the runs",
-            )
-        return {"interrupted": False, "error": _plain(error)}
+            message = f"the harness itself failed: {type(failure).__name__}: {failure}"
+            return Ended(BackendError(message, remedy="the traceback is in the worker's log beside the runs"))
 
-    def _send(self, kind: str, data: dict[str, Any]) -> None:
+    def _send(self, message: Progress | Ended) -> None:
         # The suite may be gone; the run must be healed and stopped all the same.
         with contextlib.suppress(OSError, ValueError):
-            self._out.write(json.dumps({kind: data}) + "\n")
+            self._out.write(write_message(message))
             self._out.flush()
 
-    def _send_progress(self, progress: Progress) -> None:
-        fields = ("run", "at_s", "what", "text", "data")
-        self._send("progress", {f: getattr(progress, f) for f in fields})
-
-    async def _run(self, plan: Plan, stack: StackDescription, run_dir: Path, token: str) -> RunOutcome:
+    async def _run(self, task: Task) -> RunOutcome:
+        plan, stack = task.plan, self._stack(task.stack)
         await asyncio.to_thread(warm_up, plan, stack)
-        backend = backend_for(stack, plan.backend, token, plan.attach)
+        backend = backend_for(stack, plan.backend, task.token, plan.attach)
         try:
-            return await Run(plan, stack, backend, run_dir, self._send_progress).go()
+            return await Run(plan, stack, backend, task.run_dir, self._send).go()
         finally:
             await backend.close()
 
@@ -94,13 +82,6 @@ class Worker:
         if name not in self._stacks:
             self._stacks[name] = resolve_stack(name)
         return self._stacks[name]
-
-
-def _plain(error: HarnessError | None) -> dict[str, Any] | None:
-    if error is None:
-        return None
-    fields = ("message", "file", "line", "field", "remedy")
-    return {"kind": type(error).__name__} | {f: getattr(error, f) for f in fields}
 
 
 async def main(out: TextIO) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from harness.model.plan import Plan
 
@@ -25,16 +24,8 @@ class Pace:
     most: int
     on_time: int = 0
     """Runs that were on time since the last change."""
-
-    @property
-    def fixed(self) -> bool:
-        """Whether there is nothing to find out."""
-        return self.most == 1 or self.on_time < 0
-
-
-def fixed(jobs: int) -> Pace:
-    """Return a pace that never changes."""
-    return Pace(jobs, jobs, on_time=-1)
+    fixed: bool = False
+    """Whether the number was given: it never changes then."""
 
 
 def first_pace(plans: Sequence[Plan], wanted: int | None, cores: int) -> Pace:
@@ -45,9 +36,10 @@ def first_pace(plans: Sequence[Plan], wanted: int | None, cores: int) -> Pace:
     carries one run at a time.
     """
     if any(plan.attach is not None for plan in plans):
-        return fixed(1)
+        return Pace(1, 1, fixed=True)
     if wanted is not None:
-        return fixed(max(1, min(wanted, len(plans))))
+        jobs = max(1, min(wanted, len(plans)))
+        return Pace(jobs, jobs, fixed=True)
     local = all(plan.backend == "local" for plan in plans)
     most = max(1, min(len(plans), cores if local else cores // 2))
     return Pace(most if local else 1, most)
@@ -74,21 +66,3 @@ def next_pace(pace: Pace, late_s: float | None, limit_s: float, beside: int) -> 
 def cores() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def measured_lateness(run_dir: Path) -> tuple[float, float] | None:
-    """Return the harness's own lateness in a run and the judge's limit on it; None where nothing is measured."""
-    from harness.journal.files import read
-    from harness.judge.facts import gather
-    from harness.judge.run_checks import LATE_S, lateness_s
-    from harness.model.errors import JournalError
-
-    try:
-        journal = read(run_dir)
-    except JournalError:
-        return None
-    if journal.gate is None:
-        return None
-    facts = gather(journal)
-    late = lateness_s(journal, facts.gate_s, facts.end_s)
-    return None if late is None else (late[0], LATE_S)

@@ -7,24 +7,22 @@ them and their stacks. A worker that died leaves a journal that was never closed
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from harness.description.stackfile import resolve_stack
-from harness.model import errors
+from harness.judge.run_checks import LATE_S
 from harness.model.errors import BackendError, HarnessError
 from harness.model.plan import Plan
 from harness.runner.backend_factory import Shared
+from harness.runner.messages import LINE_LIMIT, Ended, Task, read_message
 from harness.runner.progress import OnProgress, Progress
 from harness.runner.run import RunOutcome
-from harness.runner.worker import LINE_LIMIT
-from harness.suite.jobs import cores, first_pace, measured_lateness, next_pace
+from harness.suite.jobs import cores, first_pace, next_pace
 
 END_S = 45.0
 """How long a worker may take to heal and stop; then it is killed, and its stack dies with it."""
@@ -119,7 +117,7 @@ class _Pool:
                     self._outcomes[index] = await self._one(worker, plan)
                 except HarnessError as error:
                     self._outcomes[index] = RunOutcome(plan, self._run_dir(plan), error)
-                await self._end(index, plan)
+                self._end(index, self._outcomes[index])
         finally:
             self._wake()
             if worker is not None:
@@ -133,18 +131,15 @@ class _Pool:
         together = len(self._beside)
         self._beside = {run: max(most, together) for run, most in self._beside.items()}
 
-    async def _end(self, index: int, plan: Plan) -> None:
+    def _end(self, index: int, outcome: RunOutcome) -> None:
         """Adapt the number of runs side by side to how late this one was."""
         beside = self._beside.pop(index)
-        if self._pace.fixed or not self._waiting or self._stopping:
+        if self._stopping or not self._waiting or outcome.late_s is None:
             return
-        measured = await asyncio.to_thread(measured_lateness, self._run_dir(plan))
-        if measured is None:
-            return
-        late_s, limit_s = measured
-        pace = next_pace(self._pace, late_s, limit_s, beside)
+        pace = next_pace(self._pace, outcome.late_s, LATE_S, beside)
         if pace.jobs != self._pace.jobs:
-            why = f"{plan.run} was {late_s * 1e3:.0f} ms late" if pace.jobs < self._pace.jobs else "runs are on time"
+            late = f"{outcome.plan.run} was {outcome.late_s * 1e3:.0f} ms late"
+            why = late if pace.jobs < self._pace.jobs else "runs are on time"
             self._on_message(f"-j auto: {side_by_side(pace.jobs)} from now on ({why})")
         self._pace = pace
         self._wake()
@@ -163,39 +158,30 @@ class _Pool:
             return RunOutcome(plan, run_dir, error)
         if self._stopping:
             return RunOutcome(plan, run_dir, interrupted=True)
-        task = {
-            "plan": plan.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-            "run_dir": str(run_dir),
-            "stack": stack,
-            "token": shared.token,
-        }
         assert worker.stdin is not None
         try:
-            worker.stdin.write(json.dumps(task).encode() + b"\n")
+            worker.stdin.write(Task(plan, run_dir, stack, shared.token).line())
             await worker.stdin.drain()
-            answer = await self._listen(worker)
+            ended = await self._listen(worker)
         except (OSError, ValueError, KeyError, TypeError) as error:
             worker.kill()  # it does not follow the protocol any more
             await worker.wait()
-            answer = {"interrupted": False, "error": {"kind": "BackendError", "message": f"the run's process: {error}"}}
-        outcome = RunOutcome(plan, run_dir, _error(answer["error"]), bool(answer["interrupted"]))
+            ended = Ended(BackendError(f"the run's process: {error}"))
+        outcome = RunOutcome(plan, run_dir, ended.error, ended.interrupted, ended.late_s)
         self._on_progress(Progress(plan.run, 0.0, "done", _summary(outcome), {"run_dir": str(run_dir)}))
         return outcome
 
-    async def _listen(self, worker: asyncio.subprocess.Process) -> dict[str, Any]:
+    async def _listen(self, worker: asyncio.subprocess.Process) -> Ended:
         assert worker.stdout is not None
         while line := await worker.stdout.readline():
-            answer = json.loads(line)
-            if "outcome" in answer:
-                outcome: dict[str, Any] = answer["outcome"]
-                return outcome
-            self._on_progress(Progress(**answer["progress"]))
+            message = read_message(line)
+            if isinstance(message, Ended):
+                return message
+            self._on_progress(message)
         code = await worker.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        return {
-            "interrupted": self._stopping,
-            "error": {"kind": "BackendError", "message": f"the run's process {how} before the run was over"},
-        }
+        error = BackendError(f"the run's process {how} before the run was over")
+        return Ended(error, interrupted=self._stopping)
 
     async def _share(self, stack: str, plan: Plan) -> Shared:
         """Start what the runs of a stack share, at the first call."""
@@ -248,14 +234,6 @@ class _Pool:
 def side_by_side(jobs: int) -> str:
     """Return a number of runs in words."""
     return f"{jobs} runs side by side" if jobs > 1 else "one run at a time"
-
-
-def _error(plain: dict[str, Any] | None) -> HarnessError | None:
-    if plain is None:
-        return None
-    kind = getattr(errors, str(plain.pop("kind")), BackendError)
-    error: HarnessError = kind(plain.pop("message"), **plain)
-    return error
 
 
 def _summary(outcome: RunOutcome) -> str:

@@ -13,6 +13,8 @@ import pytest
 from fake_runs import ScriptedFault, SmallBackend, SmallStack, plan_of, scripted, small_description, write_workload
 
 from harness.journal.files import read
+from harness.judge.facts import gather
+from harness.judge.run_checks import lateness_s
 from harness.model.backend import FAULT_PROXY, ProcessEvent
 from harness.model.errors import BackendError, FaultError, JournalError
 from harness.model.readings import Answer, FaultSeen, Phase
@@ -81,6 +83,15 @@ async def test_from_start_to_end(driven: Driven) -> None:
     assert next(p.text for p in driven.progress if p.what == "phase") == "starting"
 
 
+async def test_its_lateness_is_what_the_judge_reads_in_the_journal(driven: Driven) -> None:
+    outcome = await driven.run().go()
+    journal = driven.journal()
+    facts = gather(journal)
+    in_journal = lateness_s(journal, facts.gate_s, journal.lines[-1].t_s)
+    assert in_journal is not None
+    assert outcome.late_s == in_journal[0]
+
+
 async def test_a_control_goes_through_the_same_motions_without_the_fault(driven: Driven) -> None:
     await driven.run(twin="control").go()
     assert driven.fault.calls == []
@@ -144,6 +155,7 @@ async def test_a_stack_that_does_not_start_is_an_error_with_the_journal_closed(d
     assert isinstance(outcome.error, BackendError)
     closed = driven.journal().closed
     assert (closed.reason, closed.error) == ("error", "the service server did not start")
+    assert outcome.late_s is None, "without a gate nothing is measured"
     assert driven.backend.calls == ["stop"]
 
 

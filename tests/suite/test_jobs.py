@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.model.plan import Plan, StackFacts
 from harness.model.scenario import Scenario
-from harness.suite.jobs import Pace, first_pace, fixed, measured_lateness, next_pace
+from harness.suite.jobs import Pace, first_pace, next_pace
 
 LIMIT_S = 0.1
 ON_TIME_S, NEARLY_S, LATE_S = 0.01, 0.07, 0.2
@@ -88,8 +87,5 @@ def test_runs_that_were_nearly_late_or_not_measured_or_alone_do_not_raise_it() -
 
 
 def test_a_number_that_was_asked_for_stays() -> None:
-    assert after(fixed(4), *[(LATE_S, 4)] * 9, *[(ON_TIME_S, 4)] * 30) == fixed(4)
-
-
-def test_a_run_without_a_journal_or_a_gate_measures_nothing(tmp_path: Path) -> None:
-    assert measured_lateness(tmp_path) is None
+    given = Pace(4, 4, fixed=True)
+    assert after(given, *[(LATE_S, 4)] * 9, *[(ON_TIME_S, 4)] * 30) == given
