@@ -43,6 +43,9 @@ def warm_up(plan: Plan, stack: StackDescription) -> None:
     for name in missing:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    if "boto3" in missing:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("harness.seams.objects").warm_up()
     if missing:
         # Objects of the imports live as long as the process; collections would pause the run to look at them.
         gc.collect()

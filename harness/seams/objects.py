@@ -12,8 +12,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import create_loader
 from urllib3.exceptions import HTTPError
 
 from harness.model.errors import FaultError
@@ -21,6 +23,8 @@ from harness.seams.stored import NoObjectError, Stored
 
 CALL_S = 2.0
 THREADS = 32
+_SERVICES = create_loader()
+"""The library's description of S3, read once a process: reading it is most of what a client costs."""
 T = TypeVar("T")
 
 
@@ -68,9 +72,16 @@ class Objects:
             raise kind(f"the object store refused: {error}") from error
 
 
+def warm_up() -> None:
+    """Read what every client needs, so that the first one is not made in the middle of a run."""
+    _client("http://127.0.0.1", "none", "none")
+
+
 def _client(url: str, access_key: str, secret_key: str) -> Any:
     # A session of its own: the library's default one may not be used by several threads.
-    return boto3.session.Session().client(
+    session = botocore.session.Session()
+    session.register_component("data_loader", _SERVICES)
+    return boto3.session.Session(botocore_session=session).client(
         "s3",
         endpoint_url=url,
         region_name="us-east-1",
