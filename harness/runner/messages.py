@@ -1,4 +1,7 @@
-"""What a suite and its worker processes write to one another: one JSON object a line."""
+"""What a suite and its worker processes write to one another, one JSON object a line, and the outcome of a run.
+
+A suite's own process imports this, and nothing of what drives a run.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,22 @@ class Task:
 
 
 @dataclass(frozen=True)
+class RunOutcome:
+    """How one run ended. Its journal is in `run_dir`; `error` is why it was not completed.
+
+    `late_s` is the 99th percentile of the harness's own lateness after the gate; None where nothing was measured.
+    """
+
+    plan: Plan
+    run_dir: Path
+    error: HarnessError | None = None
+    interrupted: bool = False
+    late_s: float | None = None
+
+
+@dataclass(frozen=True)
 class Ended:
-    """How a run ended. `late_s` is the harness's own lateness in it; None where nothing was measured."""
+    """The outcome of a run as its worker sends it."""
 
     error: HarnessError | None = None
     interrupted: bool = False

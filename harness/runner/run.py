@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +27,7 @@ from harness.probes.workload_file import Workload
 from harness.runner.faulting import Driver, bounded
 from harness.runner.gate import wait_for_steady_state
 from harness.runner.live import Live
+from harness.runner.messages import RunOutcome
 from harness.runner.progress import OnProgress, Progress, What
 from harness.runner.script import TICK_S, RunContext, Script, TimelineScript, ended, shielded
 from harness.runner.watching import Watchers
@@ -37,20 +37,6 @@ from harness.seams import Seams
 STOP_S = 30.0
 HEAL_S = 15.0
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class RunOutcome:
-    """How one run ended. Its journal is in `run_dir`; `error` is why it was not completed.
-
-    `late_s` is the 99th percentile of the harness's own lateness after the gate; None where nothing was measured.
-    """
-
-    plan: Plan
-    run_dir: Path
-    error: HarnessError | None = None
-    interrupted: bool = False
-    late_s: float | None = None
 
 
 class Run:

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from harness.model.backend import Backend
 from harness.model.errors import BackendError, HarnessError
 from harness.runner.caller_script import CallerScript
-from harness.runner.run import Run, RunOutcome
+from harness.runner.messages import RunOutcome
+from harness.runner.run import Run
 from harness.runner.warming import waiting_threads
 
 T = TypeVar("T")

@@ -18,9 +18,9 @@ from harness.description.stackfile import resolve_stack
 from harness.model.errors import BackendError, HarnessError
 from harness.model.stack import StackDescription
 from harness.runner.backend_factory import backend_for
-from harness.runner.messages import LINE_LIMIT, Ended, Task, write_message
+from harness.runner.messages import LINE_LIMIT, Ended, RunOutcome, Task, write_message
 from harness.runner.progress import Progress
-from harness.runner.run import Run, RunOutcome
+from harness.runner.run import Run
 from harness.runner.warming import waiting_threads, warm_up
 
 INTERRUPTED = Ended(interrupted=True)

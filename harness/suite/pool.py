@@ -19,9 +19,8 @@ from harness.judge.run_checks import LATE_S
 from harness.model.errors import BackendError, HarnessError
 from harness.model.plan import Plan
 from harness.runner.backend_factory import Shared
-from harness.runner.messages import LINE_LIMIT, Ended, Task, read_message
+from harness.runner.messages import LINE_LIMIT, Ended, RunOutcome, Task, read_message
 from harness.runner.progress import OnProgress, Progress
-from harness.runner.run import RunOutcome
 from harness.suite.jobs import cores, first_pace, next_pace
 
 END_S = 45.0

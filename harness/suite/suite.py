@@ -20,8 +20,8 @@ from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, stored
 from harness.suite.folders import clear, runs_in
 
 if TYPE_CHECKING:
+    from harness.runner.messages import RunOutcome
     from harness.runner.progress import OnProgress
-    from harness.runner.run import RunOutcome
     from harness.suite.pool import SuiteRequest
 
 INTERRUPTED = "interrupted; writing the report of what was run"

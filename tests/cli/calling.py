@@ -9,8 +9,8 @@ from pathlib import Path
 from harness.journal.writer import JournalWriter
 from harness.model.errors import HarnessError
 from harness.model.readings import Closed
+from harness.runner.messages import RunOutcome
 from harness.runner.progress import OnProgress, Progress
-from harness.runner.run import RunOutcome
 from harness.suite.pool import SuiteRequest
 
 DATA = Path(__file__).parents[1] / "runner" / "data"

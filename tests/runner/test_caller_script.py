@@ -17,7 +17,8 @@ from harness.model.plan import Plan
 from harness.model.readings import FaultSeen, Phase
 from harness.runner import gate, script, settling
 from harness.runner.caller_script import CallerScript
-from harness.runner.run import Run, RunOutcome
+from harness.runner.messages import RunOutcome
+from harness.runner.run import Run
 
 LONG = "600s"
 
