@@ -80,7 +80,7 @@ def test_a_stack_in_which_all_works(clinic: Path, harness_: Harness) -> None:
     assert rows[-1].startswith("everything works"), "though other stacks of this user may be noted"
 
 
-def test_what_does_not_work_is_said_with_what_helps(clinic: Path, harness_: Harness) -> None:
+def test_each_failure_is_reported_with_its_remedy(clinic: Path, harness_: Harness) -> None:
     changed(clinic, "path: age", "path: name")
     changed(clinic, "name: rows", "name: columns")
     changed(clinic, "heartbeat: rounds_total", "heartbeat: still_total")

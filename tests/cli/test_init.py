@@ -29,7 +29,7 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_what_was_found_is_shown_with_what_is_uncertain(project: Path, harness_: Harness) -> None:
+def test_findings_are_printed_with_what_is_uncertain(project: Path, harness_: Harness) -> None:
     result = harness_("init", "--no-engine")
     assert result.code == 0
     head, store, web, *_ = result.out.splitlines()

@@ -130,7 +130,7 @@ async def test_taking_out_what_is_not_in_is_harmless(case: str, make: Make, worl
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_it_can_be_put_in_and_taken_out_again(case: str, make: Make, world: Any) -> None:
+async def test_it_can_be_injected_and_reverted_again(case: str, make: Make, world: Any) -> None:
     before = await world()
     fault = make(*CASES[case])
     undo = await fault.prepare()

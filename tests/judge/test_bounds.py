@@ -209,7 +209,7 @@ def test_what_was_not_measured_may_have_broken() -> None:
     assert never.value == "unknown"
 
 
-def test_recovery_must_be_seen_to_hold() -> None:
+def test_recovery_must_be_measured_to_hold() -> None:
     found = back(lag((6.0, 17.5)), {"hold": "10s"}).clause("back")
     assert found.value == "unknown"
     assert "not observed to hold" in found.reason

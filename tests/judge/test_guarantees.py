@@ -180,7 +180,7 @@ def test_a_roll_back_may_go_back() -> None:
     assert rolled.value == "pass"
 
 
-def test_a_pointer_seen_to_go_back_fails_whatever_the_history_says() -> None:
+def test_a_pointer_that_went_back_fails_whatever_the_history_says() -> None:
     found = promotions(("promote", 2), ("promote", 3), served=lambda t: 3.0 if t < 9 else None if t < 10 else 2.0)
     assert found.value == "fail"
     assert "from 3 to 2" in found.reason

@@ -112,7 +112,7 @@ def test_a_verdict_has_reasons_and_cites_lines_that_exist(run: Run) -> None:
 
 @many
 @given(runs(), st.integers(1, 64).map(lambda n: n / 4))
-def test_when_a_run_was_told_makes_no_difference(run: Run, by_s: float) -> None:
+def test_shifting_a_run_in_time_changes_no_verdict(run: Run, by_s: float) -> None:
     assume(any(body["kind"] == "gate" for _, body in run.lines))
     before, after = run.judged(), shifted(run, by_s).judged()
     for name, clause in by_id(before).items():

@@ -55,7 +55,7 @@ def back(every_s: float, hold: str) -> ClauseResult:
     return knowing(run.end(), probe_every_s={"lag": every_s}).clause("back")
 
 
-def test_what_came_back_must_be_read_again_to_be_seen_to_hold() -> None:
+def test_a_recovered_reading_must_be_read_again_to_hold() -> None:
     assert back(2.0, "3s").value == "pass"
     # Good again at 20.5 s, which nobody looked at until observation ended at 25 s.
     found = back(5.0, "3s")

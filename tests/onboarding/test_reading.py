@@ -91,7 +91,7 @@ def test_a_command_that_refuses_the_files_is_no_hindrance(tmp_path: Path, comman
     assert list(project.services) == ["web"]
 
 
-def test_what_a_variable_lacks_is_said_and_the_rest_is_read(tmp_path: Path) -> None:
+def test_an_undefined_variable_is_reported_and_the_rest_is_read(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("services: {web: {image: '${GONE:?say which}', ports: ['80:80']}}\n")
     project = read_project(tmp_path, ask_engine=False)
     assert "the variable GONE is not set: say which" in project.notes[0]

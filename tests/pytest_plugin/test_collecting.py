@@ -25,7 +25,7 @@ def test_scenarios_are_items_one_for_each_combination_of_the_matrix(project: pyt
     assert not (project.path / "reports").exists()
 
 
-def test_what_is_wrong_with_files_is_said_once_with_file_line_field_and_the_nearest_name(
+def test_errors_in_files_are_reported_once_with_file_line_field_and_nearest_name(
     project: pytest.Pytester, run: Run
 ) -> None:
     write(project, "a.scenario.yaml", short_scenario("a").replace("gate_timeout", "gate_timeot"))

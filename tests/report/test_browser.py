@@ -134,7 +134,7 @@ def test_a_citation_leads_to_its_line(opened: Any) -> None:
     assert shown.evaluate("document.querySelector(':target').id") == target[1:]
 
 
-def test_readers_of_the_screen_are_told_what_a_drawing_shows(opened: Any) -> None:
+def test_screen_readers_get_a_description_of_each_drawing(opened: Any) -> None:
     shown, _ = opened("pass/report.html")
     label = shown.locator("svg.plot").get_attribute("aria-label")
     assert "detected 11.8 s" in label

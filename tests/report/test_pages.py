@@ -121,7 +121,7 @@ def test_a_pass_without_reasons_names_its_clauses(out: Path) -> None:
         ("fail", "Known weakness"),
     ],
 )
-def test_what_each_run_is_said_to_be(out: Path, run: str, said: str) -> None:
+def test_what_the_page_of_each_run_says_of_it(out: Path, run: str, said: str) -> None:
     assert said in read((out / run / "report.html").read_text(encoding="utf-8")).text
 
 

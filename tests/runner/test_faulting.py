@@ -130,7 +130,7 @@ async def test_reverting_fails_or_hangs_and_can_be_tried_again(bench: Any, error
     assert not it.fault.on
 
 
-async def test_a_fault_that_is_never_seen_to_be_gone(bench: Any) -> None:
+async def test_a_fault_whose_absence_is_never_measured(bench: Any) -> None:
     it = bench(absent=Confirmation(True, {"left": 1}))
     await it.driver.prepare()
     await it.driver.run()
@@ -140,7 +140,7 @@ async def test_a_fault_that_is_never_seen_to_be_gone(bench: Any) -> None:
     assert it.driver.needs_revert
 
 
-async def test_cancelled_anywhere_it_can_still_be_taken_out(bench: Any) -> None:
+async def test_cancelled_anywhere_it_can_still_be_reverted(bench: Any) -> None:
     it = bench()
     await it.driver.prepare()
     running = asyncio.create_task(it.driver.run())

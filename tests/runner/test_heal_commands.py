@@ -32,7 +32,7 @@ def killed(folder: Path, flag: Path, revert: list[str], reverted: bool = False) 
     return run
 
 
-def test_what_a_killed_run_left_in_is_taken_out(tmp_path: Path) -> None:
+def test_heal_reverts_the_faults_of_a_killed_run(tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     flag.touch()
     assert heal([killed(tmp_path, flag, ["rm", "-f", "flag"])]) == []
@@ -49,7 +49,7 @@ def test_a_fault_that_cannot_be_reverted_is_reported(tmp_path: Path) -> None:
     assert "`revert` ended with 1: no such cloud" in heal([run])[0]
 
 
-def test_what_was_taken_out_is_left_alone(tmp_path: Path) -> None:
+def test_heal_leaves_reverted_faults_alone(tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     flag.touch()
     assert heal([killed(tmp_path, flag, ["rm", "-f", "flag"], reverted=True)]) == []

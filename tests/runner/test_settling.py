@@ -205,7 +205,7 @@ async def test_triggers(tmp_path: Path) -> None:
         assert why == "its trigger did not happen within 0.05 s"
 
 
-def test_polled_probes_are_held_against_their_bounds() -> None:
+def test_polled_probes_are_compared_with_their_bounds() -> None:
     live = Live()
     bound = Bound.model_validate({"id": "b", "probe": "lag", "at_most": 5})
     assert live.point(bound, 1.0).good is None
