@@ -1,4 +1,4 @@
-"""The table of commands. Each is imported when it is called, and only then."""
+"""The table of commands, each imported when it is called and only then, and the options that several of them share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -28,12 +29,12 @@ COMMANDS: Mapping[str, Entry] = {
     "doctor": Entry("harness.cli.doctor:doctor", "Test a stack description against the running stack."),
     "list": Entry("harness.cli.listing:listing", "List scenarios, faults, probes or alerts."),
     "judge": Entry("harness.cli.judge:judge", "Judge a stored run again."),
-    "report": Entry("harness.cli.report:report", "Judge the runs of a suite again and rewrite its report."),
+    "report": Entry("harness.cli.judge:report", "Judge the runs of a suite again and rewrite its report."),
     "up": Entry("harness.cli.up_down:up", "Start a stack and keep it running."),
     "down": Entry("harness.cli.up_down:down", "Stop stacks that `harness up` started."),
     "heal": Entry("harness.cli.up_down:heal", "Revert faults left active by killed runs."),
-    "schema": Entry("harness.cli.schema:schema", "Print the JSON Schema of scenario files."),
-    "proxy": Entry("harness.cli.proxy:proxy", "Run the fault proxy on its own."),
+    "schema": Entry("harness.cli.check:schema", "Print the JSON Schema of scenario files."),
+    "proxy": Entry("harness.cli.up_down:proxy", "Run the fault proxy on its own."),
 }
 
 
@@ -82,3 +83,17 @@ def app() -> None:
 
     Exit codes: 0 pass, 1 fail, 2 invalid input, 3 unknown, 4 the harness itself failed, 130 interrupted.
     """
+
+
+paths_argument = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+stack_option = click.option(
+    "--stack", metavar="STACK", help="Use this stack (a name or a compose file) instead of the scenarios'."
+)
+set_option = click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="Set a variable.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON and nothing else to stdout.")
+
+
+def given_or_usual(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return the paths; without any, the folder `scenarios` if there is one, or else this one."""
+    usual = Path("scenarios")
+    return paths or ((usual,) if usual.is_dir() else (Path(),))

@@ -1,4 +1,4 @@
-"""`harness check`: validate scenarios without running anything."""
+"""`harness check` and `harness schema`: scenario files validated without running anything, here or by an editor."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from harness.cli.app import given_or_usual, json_option, paths_argument, set_option, stack_option
 from harness.cli.exit_codes import INVALID, PASS
-from harness.cli.options import given_or_usual, json_option, paths_argument, set_option, stack_option
 from harness.model.errors import ScenarioError
 
 
@@ -48,3 +48,12 @@ def _write(data: dict[str, Any]) -> None:
 def _problem(error: ScenarioError) -> dict[str, Any]:
     fields = ("message", "file", "line", "field", "remedy")
     return {"text": str(error), **{name: getattr(error, name) for name in fields}}
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files, with all installed faults."""
+    from harness.runner.catalogue import Faults
+    from harness.runner.schema import scenario_schema, schema_text
+
+    click.echo(schema_text(scenario_schema(Faults())), nl=False)

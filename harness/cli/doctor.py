@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.app import json_option
 from harness.cli.exit_codes import FAIL, PASS
-from harness.cli.options import json_option
 from harness.cli.tables import plain_table
 
 if TYPE_CHECKING:

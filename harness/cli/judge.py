@@ -1,4 +1,4 @@
-"""`harness judge`: judge a stored run again, with the same result."""
+"""`harness judge` and `harness report`: judge a stored run again, or all of a suite and write their report anew."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.app import json_option
 from harness.cli.exit_codes import given_journals
-from harness.cli.options import json_option
 
 if TYPE_CHECKING:
     from harness.model.verdict import Verdict
@@ -41,3 +41,17 @@ def _lines(verdict: Verdict) -> list[str]:
         cites = f"  (journal lines {', '.join(map(str, clause.cites))})" if clause.cites else ""
         lines.append(f"  {clause.value:7}  {clause.id.ljust(width)}  {clause.reason}{cites}")
     return lines
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@json_option
+def report(folder: Path, as_json: bool) -> int:
+    """Judge the runs in a suite's folder again and rewrite its report."""
+    from harness.cli.suite import print_suite
+    from harness.suite.suite import report_again
+
+    with given_journals():
+        finished = report_again(folder)
+    print_suite(finished.document, folder, "json" if as_json else "text")
+    return finished.exit_code

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import given_or_usual, json_option, paths_argument, stack_option
+from harness.cli.app import given_or_usual, json_option, paths_argument, stack_option
 from harness.cli.tables import plain_table
 
 if TYPE_CHECKING:

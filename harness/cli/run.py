@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from harness.cli.options import given_or_usual, json_option, paths_argument, set_option, stack_option
+from harness.cli.app import given_or_usual, json_option, paths_argument, set_option, stack_option
 
 if TYPE_CHECKING:
     from harness.model.plan import Plan, Twin

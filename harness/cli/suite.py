@@ -1,21 +1,30 @@
-"""A suite on the command line: progress while it runs, then its result."""
+"""A suite on the command line: its progress while it runs, then its result.
+
+The display of progress is a live table on a terminal, plain lines elsewhere, JSON lines for programs. Progress goes to
+stderr, so that stdout is the result alone; with --json it goes to stdout, one object a line.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import click
 
 from harness.cli.exit_codes import say
-from harness.cli.progress import progress
 from harness.cli.tables import show_table
 from harness.model.verdict import Value
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from harness.model.plan import Twin
     from harness.report.documents import SuiteDocument
+    from harness.runner.progress import Progress
     from harness.suite.pool import SuiteRequest
 
 Mode = Literal["json", "text"]
@@ -48,3 +57,91 @@ def print_suite(document: SuiteDocument, folder: Path, mode: Mode) -> None:
     counts = document.counts
     summary = f"{counts.passed} pass, {counts.fail} fail, {counts.unknown} unknown in {document.wall_s:.1f} s"
     click.echo(f"{summary}; report: {index}")
+
+
+class Display(Protocol):
+    """Takes each step of progress as it happens."""
+
+    def __call__(self, step: Progress, /) -> None: ...
+
+
+@contextmanager
+def progress(runs: Sequence[str], mode: Literal["json", "text"]) -> Iterator[Display]:
+    """Display progress on a terminal, in a log, or as JSON."""
+    if mode == "json":
+        yield _json_lines
+    elif not sys.stderr.isatty():
+        yield _plain_lines(runs)
+    else:
+        with _live(runs) as display:
+            yield display
+
+
+def _json_lines(step: Progress) -> None:
+    data = {"kind": "progress", "run": step.run, "at_s": round(step.at_s, 3), "what": step.what, "text": step.text}
+    with suppress(OSError):  # a reader that went away must not end the run
+        print(json.dumps({**data, "data": step.data}, default=str), flush=True)
+
+
+def _plain_lines(runs: Sequence[str]) -> Display:
+    width = max((len(run) for run in runs), default=0)
+
+    def display(step: Progress) -> None:
+        text = " ".join(step.text.split())
+        with suppress(OSError):
+            print(f"{step.at_s:7.2f} s  {step.run.ljust(width)}  {step.what:5}  {text}", file=sys.stderr, flush=True)
+
+    return display
+
+
+@contextmanager
+def _live(runs: Sequence[str]) -> Iterator[Display]:
+    from rich.console import Console
+    from rich.live import Live
+
+    table = LiveTable(runs)
+    with Live(get_renderable=table.render, console=Console(stderr=True), refresh_per_second=8):
+        yield table
+
+
+class LiveTable:
+    """The state of every run, as a table to be drawn anew many times a second."""
+
+    COLUMNS = ("run", "time", "phase", "fault", "alerts")
+
+    def __init__(self, runs: Sequence[str]) -> None:
+        self._rows: dict[str, dict[str, Any]] = {run: {"phase": "waiting"} for run in runs}
+        self._alerts: dict[str, dict[str, bool]] = {}
+
+    def __call__(self, step: Progress, /) -> None:
+        """Take in one step."""
+        row = self._rows.setdefault(step.run, {})
+        if step.at_s > 0:
+            row["time"] = f"{step.at_s:.1f} s"
+        if step.what == "alert":
+            alerts = self._alerts.setdefault(step.run, {})
+            alerts[str(step.data.get("alert", step.text))] = bool(step.data.get("firing", True))
+            row["alerts"] = _alerts_in_short(alerts)
+        else:
+            row["phase" if step.what in ("phase", "done", "note", "notice") else "fault"] = step.text
+
+    def render(self) -> Table:
+        """Return the table as it stands."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*self.COLUMNS, expand=True)
+        for run, row in self._rows.items():
+            table.add_row(Text(run), *(Text(str(row.get(column, ""))) for column in self.COLUMNS[1:]))
+        return table
+
+
+def _alerts_in_short(alerts: Mapping[str, bool]) -> str:
+    """Return the alerts by name, with how many of their label sets fire; in brackets those that fire no more."""
+    counts: dict[str, int] = {}
+    for key, firing in alerts.items():
+        name = key.partition("{")[0]
+        counts[name] = counts.get(name, 0) + firing
+    return ", ".join(
+        f"({name})" if not count else name if count == 1 else f"{name} ×{count}" for name, count in counts.items()
+    )

@@ -8,7 +8,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from harness.cli.progress import LiveTable, progress
+from harness.cli.suite import LiveTable, progress
 from harness.cli.tables import plain_table, show_table
 from harness.runner.progress import Progress
 
