@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from harness.journal.records import Journal
 from harness.model.readings import FaultSeen
 from harness.model.verdict import Verdict
-from harness.report.axes import Scale, ticks
+from harness.report.drawing import Canvas, Scale, fitting, text_width, ticks
 from harness.report.panels import Area, Panel, draw_panel, draw_requests, panels
 from harness.report.spans import (
     MOST_LANES,
@@ -25,7 +25,6 @@ from harness.report.spans import (
     markers,
     phases,
 )
-from harness.report.svg import Canvas, fitting, text_width
 from harness.report.words import seconds
 
 WIDTH, LEFT, RIGHT, EDGE = 960.0, 212.0, 104.0, 12.0

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.report import words
-from harness.report.palette import LIGHT, palette_css
+from harness.report.drawing import LIGHT, palette_css
 
 
 @cache

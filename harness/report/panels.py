@@ -12,9 +12,8 @@ from harness.model.clauses import Bound
 from harness.model.readings import Answer
 from harness.model.series import STEP_S, Point, answer_series, reading_series
 from harness.model.units import Unit
-from harness.report.axes import Scale, log_ticks, stepped, thinned, ticks
-from harness.report.outcomes import OUTCOME_WORDS, OUTCOMES, answers_by_outcome
-from harness.report.svg import Canvas, fitting
+from harness.report.drawing import Canvas, Scale, fitting, log_ticks, stepped, thinned, ticks
+from harness.report.spans import OUTCOME_WORDS, OUTCOMES, answers_by_outcome
 from harness.report.words import amount, seconds, unit_of
 
 MOST_PANELS = 10

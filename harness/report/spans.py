@@ -1,4 +1,4 @@
-"""What the timeline shows, read from a journal: phases, faults, alerts and key moments."""
+"""What the timeline shows, read from a journal: phases, faults, alerts, key moments, and the outcome of each request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.journal.records import Journal
 from harness.judge.alert_history import episodes
 from harness.model.alert_clauses import AlertClause, DetectionResult
 from harness.model.clauses import RecoveryResult
-from harness.model.readings import Alert, AlertsSeen, FaultSeen, Phase
+from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Phase
 from harness.model.scenario import FaultStep
 from harness.model.verdict import Verdict
 
@@ -186,3 +186,35 @@ def markers(verdict: Verdict) -> list[Marker]:
     if recovered and len(recovered) == len(clauses):
         found.append(Marker(max(recovered), "recovered"))
     return sorted(found, key=lambda m: m.at_s)
+
+
+OUTCOMES = ("right", "slow", "flagged", "unverified", "wrong", "failed")
+OUTCOME_WORDS = {
+    "right": "correct",
+    "slow": "slow",
+    "flagged": "flagged",
+    "unverified": "not checked",
+    "wrong": "silently wrong or stale",
+    "failed": "failed",
+}
+
+
+def answers_by_outcome(answers: Sequence[Answer]) -> dict[str, int]:
+    """Count answers by what became of them; each counts once, as the worst that it was."""
+    found = dict.fromkeys(OUTCOMES, 0)
+    for answer in answers:
+        found[outcome_of(answer)] += 1
+    return found
+
+
+def outcome_of(answer: Answer) -> str:
+    """Return the one outcome an answer counts as."""
+    if not answer.ok:
+        return "failed"
+    if answer.flagged is not None:
+        return "flagged"
+    if answer.stale or answer.wrong:
+        return "wrong"
+    if answer.wrong is None:
+        return "unverified"
+    return "slow" if answer.slow else "right"

@@ -10,12 +10,10 @@ from markupsafe import Markup
 
 from harness.journal.records import Journal
 from harness.model.verdict import Verdict
-from harness.report.axes import Scale
 from harness.report.documents import SuiteDocument
-from harness.report.outcomes import outcome_of
+from harness.report.drawing import Canvas, Scale
 from harness.report.pages import drawing, page
-from harness.report.spans import alert_lanes, extent, fault_lanes, markers
-from harness.report.svg import Canvas
+from harness.report.spans import alert_lanes, extent, fault_lanes, markers, outcome_of
 from harness.report.table import row, standing
 from harness.report.words import seconds
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from harness.journal.records import Journal
 from harness.model.errors import HarnessError
 from harness.model.verdict import Value, Verdict
+from harness.report.ci import junit_xml, summary_md
 from harness.report.documents import SCHEMA, Counts, RunDocument, SuiteDocument, SuiteScenario, to_json
 from harness.report.fields import run_document, suite_scenario, unjudged
-from harness.report.junit import junit_xml
 from harness.report.quality import quality
 from harness.report.run_page import run_html
 from harness.report.suite_page import suite_html, thumbnail_svg
-from harness.report.summary import summary_md
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report.axes import Scale, log_ticks, stepped, thinned, ticks
+from harness.report.drawing import Scale, log_ticks, stepped, thinned, ticks
 
 places = st.floats(0, 700)
 

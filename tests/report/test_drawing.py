@@ -24,8 +24,8 @@ from made_runs import (
 )
 
 from harness.model.readings import Alert, AlertsSeen
+from harness.report.drawing import LIGHT
 from harness.report.figure import lane_rows, run_svg
-from harness.report.palette import LIGHT
 from harness.report.panels import panels
 from harness.report.spans import MOST_LANES, alert_lanes, extent, fault_lanes, markers
 from harness.report.suite_page import thumbnail_svg

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.report.palette import PALETTE, palette_css
+from harness.report.drawing import PALETTE, palette_css
 
 
 def luminance(colour: str) -> float:

@@ -1,17 +1,18 @@
-"""`junit.xml` for CI systems: one test case for each run, in a suite of its own so that its numbers can be properties.
+"""What CI systems show: `junit.xml`, and `summary.md` for the summary page of a job.
 
-Properties stand at the suite because the schema that CI servers validate against knows none in a test case.
-`unknown` is an error of type `unknown`: it counts neither as a pass nor as a failure of the stack. A
-sabotage twin passes when it fails for what was switched off.
+In `junit.xml` each run is one test case, in a suite of its own, because the numbers are properties and the schema that
+CI servers validate against knows none in a test case. `unknown` is an error of type `unknown`: it counts neither as a
+pass nor as a failure of the stack. A sabotage twin passes when it fails for what was switched off.
 """
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree as ET
 
 from harness.report.documents import SuiteDocument, SuiteScenario
-from harness.report.table import outcome, standing
-from harness.report.words import writable
+from harness.report.table import COLUMNS, outcome, row, standing
+from harness.report.words import seconds, writable
 
 
 def junit_xml(suite: SuiteDocument, times_s: dict[str, float]) -> str:
@@ -77,3 +78,35 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+_SIGNS = {"good": "✅", "failure": "❌", "error": "❔"}
+
+
+def summary_md(suite: SuiteDocument) -> str:
+    """Return the file's text."""
+    counts = suite.counts
+    twin = f" ({suite.twin} twins)" if suite.twin else ""
+    lines = [
+        f"## {_plain(suite.suite)}{twin}: {counts.passed} pass, {counts.fail} fail, {counts.unknown} unknown",
+        "",
+        f"Backend {_plain(suite.backend)}, seed {suite.seed}, {seconds(suite.wall_s)} by the wall clock.",
+        "",
+        "| " + " | ".join(COLUMNS) + " |",
+        "|" + "--|" * len(COLUMNS),
+    ]
+    for run in suite.scenarios:
+        cells = [_plain(cell) for cell in row(run).cells]
+        cells[-1] = f"{_SIGNS[standing(run)]} {cells[-1]}"
+        lines.append("| " + " | ".join(cells) + " |")
+    for run in suite.scenarios:
+        if standing(run) != "good":
+            lines += ["", f"**{_plain(row(run).scenario)}: {run.verdict}**", ""]
+            lines += [f"- {_plain(reason)}" for reason in run.reasons] or ["- no reason given"]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Text of a journal is not Markdown: nothing in it may become a link, an image or a tag."""
+    one_line = " ".join(text.split())
+    return re.sub(r"([\\`*_\[\]<>|#!&~])", r"\\\1", one_line)
