@@ -104,8 +104,7 @@ async def _right_answer(stack: StackDescription, backend: LocalBackend, workload
     """Ask, each request when it is due, until an answer is right, fresh and not flagged."""
     import aiohttp
 
-    from harness.probes.artefacts import Artefacts
-    from harness.probes.verify import Verifier
+    from harness.probes.verify import Artefacts, Verifier
     from harness.seams import Seams
 
     spec = stack.integrity

@@ -15,8 +15,7 @@ import aiohttp
 from harness.model.alertsources import AlertSource
 from harness.model.readings import Alert, AlertsSeen
 from harness.model.stamps import unix_of
-from harness.probes.polling import Clock
-from harness.probes.reader import NoAnswerError
+from harness.probes.reader import Clock, NoAnswerError
 
 
 class AlertPoller:

@@ -13,8 +13,7 @@ from typing import Any
 from harness.model.errors import ProbeError
 from harness.model.secrets import reveal
 from harness.model.storeprobes import SqlProbe
-from harness.probes.own_thread import OwnThread
-from harness.probes.reader import NoAnswerError, ProbeContext
+from harness.probes.reader import NoAnswerError, OwnThread, ProbeContext
 from harness.probes.redis_store import missing
 
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}

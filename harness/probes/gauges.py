@@ -14,7 +14,7 @@ from harness.model.secrets import hide
 from harness.model.stack import JsonProbe, MetricProbe, ProbeSpec
 from harness.model.stamps import unix_of
 from harness.probes.http import NoAnswerError, at_path, get, metrics, read_json
-from harness.probes.polling import Clock
+from harness.probes.reader import Clock
 
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {
     "sum": math.fsum,

@@ -16,7 +16,7 @@ import aiohttp
 from harness.model import jsonpath
 from harness.model.httpprobes import HttpAccess
 from harness.model.secrets import reveal
-from harness.probes.polling import DEADLINE_S
+from harness.probes.reader import DEADLINE_S
 from harness.probes.reader import NoAnswerError as NoAnswerError
 
 LONGEST_BYTES = 16 * 2**20

@@ -21,8 +21,7 @@ from harness.model.secrets import hide
 from harness.model.stack import JsonProbe, MetricProbe, ProbeSpec, StackDescription
 from harness.probes.gauges import Gauges
 from harness.probes.http import access_headers
-from harness.probes.polling import Clock
-from harness.probes.reader import NoAnswerError, ProbeContext, ProbeKind, Reader, Statuses
+from harness.probes.reader import Clock, NoAnswerError, ProbeContext, ProbeKind, Reader, Statuses
 from harness.probes.table import reader_for
 
 LONGEST_REASON = 300

@@ -1,17 +1,23 @@
-"""What reads a probe: one call gives one number, or says why there is none.
+"""How a probe is read: what reads it (one call gives one number, or says why there is none), when, and in which thread.
 
-Whatever the stack does is a reading. `ProbeContext` is what a reader may use of its run. A package of its
-own offers a `ProbeKind` under the entry-point group `harness.probes`.
+Whatever the stack does is a reading. `ProbeContext` is what a reader may use of its run. A package of its own offers a
+`ProbeKind` under the entry-point group `harness.probes`. Polls keep to a fixed grid of moments and know when they were
+meant, began and ended; each has a deadline, and one that takes longer makes the next wait for the next free moment.
+A client that blocks is called in a daemon thread of its own, one call at a time. So neither polls nor threads pile up,
+a source that hangs costs its deadline and is a reading, `down`, and it keeps no process from ending.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -125,3 +131,76 @@ class ProbeKind:
     """Its fields are checked as the stack is read. May have `EVERY_S`, `DEADLINE_S` and `usual_unit`."""
     make: Callable[[Any, ProbeContext], Reader]
     """`make(settings, around)` binds it to one run. Raises ProbeError where that cannot be."""
+
+
+EVERY_S = 0.1
+DEADLINE_S = 1.0
+
+
+class Clock:
+    """The run's clock: seconds since its journal was opened."""
+
+    def __init__(self, origin_s: float) -> None:
+        """`origin_s` is the value of time.monotonic() at which the run's clock stood at 0."""
+        self.origin_s = origin_s
+
+    def now_s(self) -> float:
+        """Return seconds on the run's clock."""
+        return time.monotonic() - self.origin_s
+
+
+async def poll(
+    clock: Clock, once: Callable[[float], Awaitable[None]], every_s: float = EVERY_S, offset_s: float = 0.0
+) -> None:
+    """Call `once(planned_s)` on a grid until cancelled. `offset_s` keeps several pollers apart."""
+    start_s = clock.now_s() + offset_s
+    k = 0
+    while True:
+        planned_s = start_s + k * every_s
+        wait_s = planned_s - clock.now_s()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        await once(planned_s)
+        # The next moment of the grid that is still ahead; one that was missed while waiting is not made up for.
+        k = max(k + 1, math.ceil((clock.now_s() - start_s) / every_s - 1e-9))
+
+
+T = TypeVar("T")
+
+
+class OwnThread:
+    """Runs one blocking call after the other."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._free = threading.Lock()
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """Return what the call returns, or raise what it raises. Raises NoAnswerError while one before it hangs."""
+        if not self._free.acquire(blocking=False):
+            raise NoAnswerError("the call before this one has not come back yet")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def settle(result: T | None, error: BaseException | None) -> None:
+            if done.done():
+                return  # nobody waits for it any more
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(result)  # type: ignore[arg-type]
+
+        def run() -> None:
+            result: Any = None
+            error: BaseException | None = None
+            try:
+                result = work()
+            except BaseException as failure:  # noqa: BLE001 - it is raised where it is waited for
+                error = failure
+            finally:
+                self._free.release()
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the run is long over
+                loop.call_soon_threadsafe(settle, result, error)
+
+        threading.Thread(target=run, name=self._name, daemon=True).start()
+        return await done

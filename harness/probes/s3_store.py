@@ -10,8 +10,7 @@ from typing import Any
 
 from harness.model.secrets import reveal
 from harness.model.storeprobes import S3Probe
-from harness.probes.own_thread import OwnThread
-from harness.probes.reader import NoAnswerError, ProbeContext
+from harness.probes.reader import NoAnswerError, OwnThread, ProbeContext
 from harness.probes.redis_store import missing
 
 MOST_OBJECTS = 50_000

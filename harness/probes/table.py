@@ -17,16 +17,16 @@ from harness.probes.reader import ProbeContext, ProbeKind, Reader
 READERS: Mapping[str, str] = {
     "http": "web:HttpReader",
     "promql": "web:PromqlReader",
-    "log": "running:LogReader",
+    "log": "host:LogReader",
     "redis": "redis_store:RedisReader",
     "s3": "s3_store:S3Reader",
     "sql": "database:SqlReader",
-    "file": "machine:FileReader",
-    "command": "machine:CommandReader",
-    "container": "running:ContainerReader",
-    "mlflow": "registries:MlflowReader",
+    "file": "host:FileReader",
+    "command": "host:CommandReader",
+    "container": "host:ContainerReader",
+    "mlflow": "web:MlflowReader",
     "feast": "redis_store:FeastReader",
-    "airflow": "registries:AirflowReader",
+    "airflow": "web:AirflowReader",
 }
 
 

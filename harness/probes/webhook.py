@@ -20,7 +20,7 @@ from harness.model.secrets import reveal
 from harness.model.stack import AlertSource
 from harness.probes.alert_poller import AlertPoller
 from harness.probes.http import read_json
-from harness.probes.polling import Clock
+from harness.probes.reader import Clock
 
 LARGEST_BYTES = 4 * 2**20
 _OLD_STATES = {"alerting": True, "ok": False, "no_data": False, "paused": False}

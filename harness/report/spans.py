@@ -1,4 +1,4 @@
-"""What the timeline shows, read from a journal: phases, faults, alerts, key moments, and the outcome of each request."""
+"""What the timeline shows, read from a journal: phases, faults, alerts, key moments and the outcomes of requests."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ from servers import hang, serving
 from harness.model.readings import AlertsSeen, Reading
 from harness.model.stack import AlertSource, ProbeSpec
 from harness.probes import http
+from harness.probes.alert_sources import PrometheusAlerts
 from harness.probes.gauges import Gauges
 from harness.probes.http import NoAnswerError, metrics
-from harness.probes.polling import Clock, poll
-from harness.probes.prometheus_alerts import PrometheusAlerts
+from harness.probes.reader import Clock, poll
 
 LIMIT_S = 0.2
 
@@ -40,7 +40,7 @@ class Steps:
             self.at_s += delay_s
             await real(0)
 
-        monkeypatch.setattr("harness.probes.polling.asyncio.sleep", sleep)
+        monkeypatch.setattr("harness.probes.reader.asyncio.sleep", sleep)
 
     def now_s(self) -> float:
         return self.at_s

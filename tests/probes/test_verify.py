@@ -11,8 +11,7 @@ import pytest
 from servers import START, event_clock, workload
 
 from harness.model.errors import FaultError
-from harness.probes.artefacts import Artefacts
-from harness.probes.verify import Checked, MalformedError, Verifier
+from harness.probes.verify import Artefacts, Checked, MalformedError, Verifier
 from harness.seams.stored import NoObjectError
 
 
