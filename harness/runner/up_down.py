@@ -19,8 +19,8 @@ from pathlib import Path
 import psutil
 
 from harness.backends.local.backend import LocalBackend
-from harness.backends.local.owners import zygotes
 from harness.backends.local.scratch import make_scratch, remove_scratch, scratch_folders, sweep_scratch
+from harness.backends.local.zygote_handle import zygotes
 from harness.model.backend import Link, StackPlan
 from harness.model.errors import BackendError
 from harness.model.stack import StackDescription
@@ -44,7 +44,7 @@ def up(stack: StackDescription, links: Sequence[Link], backend: str, seed: int, 
 
 async def _up_in_containers(stack: StackDescription, links: Sequence[Link], seed: int, on_progress: OnProgress) -> None:
     from harness.backends.compose.backend import ComposeBackend
-    from harness.backends.compose.images import have_images
+    from harness.backends.compose.start import have_images
 
     def report(text: str) -> None:
         on_progress(Progress(stack.name, 0.0, "note", text))

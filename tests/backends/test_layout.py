@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.backends.local.addresses import Addresses, link_endpoints
-from harness.backends.local.layout import located, process_spec, tail, without_env
+from harness.backends.local.layout import Addresses, link_endpoints, located, process_spec, tail, without_env
 from harness.model.backend import StackPlan
 from harness.model.stack import StackDescription
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from watching import below, eventually
 
-from harness.backends.local import linux, preflight, zygote_handle
+from harness.backends.local import linux, startup, zygote_handle
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.description.stackfile import load_stack
@@ -124,7 +124,7 @@ async def test_one_shot_service_lets_others_go_on(tmp_path: Path, zygote: Zygote
 
 async def test_full_disk(failing: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+    monkeypatch.setattr(startup.shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
     error = await failing("  web: {command: sleep 9}\n")
     assert "is full: 1 MB are left" in str(error)
     assert "TMPDIR" in str(error.remedy)

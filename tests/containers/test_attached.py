@@ -17,9 +17,9 @@ import pytest
 from small_stack import STACK
 
 from harness.backends.compose.attached import AttachedBackend
-from harness.backends.compose.containers_of import containers_of
 from harness.backends.compose.engine import client
 from harness.backends.compose.leftovers import remove_run
+from harness.backends.compose.processes import containers_of
 from harness.description.stackfile import load_stack
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError

@@ -14,12 +14,10 @@ from typing import Any
 from harness.backends.checks import check_links, check_settings
 from harness.backends.compose import proxies
 from harness.backends.compose.backend import ComposeBackend
-from harness.backends.compose.containers_of import ContainerSnapshot, containers_of
 from harness.backends.compose.engine import Engine
-from harness.backends.compose.follow import BEGINNING, lines_since
-from harness.backends.compose.layout import API_PORT, Layout, ProxyBox
+from harness.backends.compose.layout import API_PORT, Layout, ProxyBox, ServiceAddresses
 from harness.backends.compose.leftovers import LINKS, run_labels
-from harness.backends.compose.service_addresses import ServiceAddresses
+from harness.backends.compose.processes import BEGINNING, ContainerSnapshot, containers_of, lines_since
 from harness.backends.compose.startup import Readiness
 from harness.model.backend import StackInfo, StackPlan
 from harness.model.errors import BackendError

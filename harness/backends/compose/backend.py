@@ -19,12 +19,18 @@ from harness.backends.checks import check_links, check_settings, known_services
 from harness.backends.compose import project as projects
 from harness.backends.compose import proxies
 from harness.backends.compose.containers import EngineContainers
-from harness.backends.compose.containers_of import ContainerSnapshot, containers_of
 from harness.backends.compose.engine import Engine, connect
-from harness.backends.compose.follow import EventStream, lines_since, tail, write_logs
+from harness.backends.compose.layout import ServiceAddresses
 from harness.backends.compose.leftovers import remove_run, run_labels
-from harness.backends.compose.processes import Processes
-from harness.backends.compose.service_addresses import ServiceAddresses
+from harness.backends.compose.processes import (
+    ContainerSnapshot,
+    EventStream,
+    Processes,
+    containers_of,
+    lines_since,
+    tail,
+    write_logs,
+)
 from harness.backends.compose.start import Start, lay_out
 from harness.backends.compose.startup import Readiness, RetryableStartError
 from harness.backends.events import EventLog

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.backends.compose.container_calls import engine_call
 from harness.backends.compose.container_common import belongs
+from harness.backends.compose.engine import engine_call
 from harness.model.errors import FaultError, HarnessError
 
 if TYPE_CHECKING:

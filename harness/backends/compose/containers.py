@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
-from harness.backends.compose.container_calls import engine_call
 from harness.backends.compose.container_common import TaskError
 from harness.backends.compose.container_host import EngineHost
-from harness.backends.compose.container_networks import connect, disconnect, networks_of
 from harness.backends.compose.container_processes import send_signal
-from harness.backends.compose.container_replacing import Replacing
+from harness.backends.compose.container_replacing import Replacing, connect, disconnect, networks_of
+from harness.backends.compose.engine import engine_call
 from harness.backends.compose.leftovers import ONE_OFF, PROJECT, RUN, SERVICE
 from harness.model.backend import JobResult
 from harness.model.containers import KEPT_SUFFIX, ContainerState, Mount, Replacement

@@ -1,28 +1,30 @@
-"""One Docker engine: where it is, its client, the compose command for it, and how its containers can be reached.
+"""One Docker engine: where it is, its client and its compose command, how containers are reached, and calls of its SDK.
 
-`DOCKER_HOST` and contexts are honoured as the docker command does. Errors name what is missing and the remedy.
+`DOCKER_HOST` and contexts are honoured as the docker command does. Errors name what is missing and the remedy. The SDK
+blocks and raises errors of three libraries: `engine_call` awaits it, with a deadline and errors of our tree.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from harness.model.errors import BackendError, install_extra
+from harness.model.errors import BackendError, FaultError, install_extra
 
 if TYPE_CHECKING:
     import docker
 
 OLDEST_API = (1, 40)
 """Engine 19.03: the first whose network and health fields are those that are read here."""
-CALL_S = 60.0
+REQUEST_S = 60.0
 REACH = "HARNESS_ENGINE_REACH"
 _SMALL_POOL = 64
 _NEAR = ("unix", "npipe")
@@ -105,7 +107,7 @@ def _connected() -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[st
         # One connection for each call that may go on at once; the default of 10 makes the rest wait in line.
         over_ssh = base_url.startswith("ssh://")  # by the ssh command, which knows the user's keys and hosts
         client = docker.DockerClient(
-            base_url=base_url, tls=tls, timeout=int(CALL_S), max_pool_size=_SMALL_POOL, use_ssh_client=over_ssh
+            base_url=base_url, tls=tls, timeout=int(REQUEST_S), max_pool_size=_SMALL_POOL, use_ssh_client=over_ssh
         )
         about = client.version()
         info = client.info()
@@ -175,3 +177,36 @@ def _unreachable(base_url: str, error: Exception) -> BackendError:
     remedy = "start it (`sudo systemctl start docker`), set DOCKER_HOST to where it is, or use --backend local"
     reason = text.splitlines()[0][:200] if text else type(error).__name__
     return BackendError(f"no Docker engine answers at {base_url}: {reason}", remedy=remedy)
+
+
+CALL_S = 30.0
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def engine_call(doing: str, call: Callable[..., T], *arguments: object, within_s: float = CALL_S) -> T:
+    """Make a blocking call in a thread.
+
+    Raises BackendError where the engine does not answer, FaultError where it refuses.
+    """
+    import docker.errors
+    import requests.exceptions
+    import urllib3.exceptions
+
+    try:
+        async with asyncio.timeout(within_s):
+            return await asyncio.to_thread(call, *arguments)
+    except TimeoutError:
+        raise BackendError(
+            f"{doing} took the container engine longer than {within_s:g} s", remedy="look at the engine's own log"
+        ) from None
+    except docker.errors.NotFound as error:
+        raise FaultError(f"{doing}: {error.explanation}", remedy="it was removed meanwhile") from error
+    except docker.errors.APIError as error:
+        raise FaultError(f"{doing} was refused by the container engine: {error.explanation or error}") from error
+    except docker.errors.DockerException as error:
+        raise FaultError(f"{doing} failed: {error}") from error
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise BackendError(
+            f"{doing}: the container engine does not answer: {error}", remedy="see whether `docker version` answers"
+        ) from error

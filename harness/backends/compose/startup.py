@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from harness.backends.compose.containers_of import ContainerSnapshot
+from harness.backends.compose.processes import ContainerSnapshot
 from harness.backends.http_request import healthy
 from harness.model.backend import ProcessEvent
 from harness.model.errors import BackendError

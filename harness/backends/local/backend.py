@@ -19,12 +19,20 @@ from typing import Any
 from harness.backends.checks import known_services
 from harness.backends.events import EventLog
 from harness.backends.local import linux
-from harness.backends.local.addresses import Addresses, create_proxies, link_endpoints, proxy_command
 from harness.backends.local.control import Control, run_job
-from harness.backends.local.layout import base_environment, log_path, process_spec, tail, without_env
-from harness.backends.local.preflight import check_plan, check_ports, prepare_directories
+from harness.backends.local.layout import (
+    Addresses,
+    base_environment,
+    create_proxies,
+    link_endpoints,
+    log_path,
+    process_spec,
+    proxy_command,
+    tail,
+    without_env,
+)
 from harness.backends.local.spawn import ProcessSpec
-from harness.backends.local.startup import Startup
+from harness.backends.local.startup import Startup, check_plan, check_ports, prepare_directories
 from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.backends.stack_data import data_directory
 from harness.model.backend import (

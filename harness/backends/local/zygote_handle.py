@@ -1,4 +1,4 @@
-"""A zygote as its users hold it: started and owned here, or connected to by the path of its socket.
+"""A zygote as its users hold it: started and owned here, connected to by the path of its socket, or found running.
 
 The process that starts a zygote owns it: the zygote ends when that process does. Others that are given the path (the
 workers of a parallel run) may have stacks of their own forked from it, and only lose it when the owner goes.
@@ -10,14 +10,18 @@ import json
 import os
 import select
 import signal
+import socket
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.backends.local.scratch import make_scratch, remove_scratch, sweep_scratch
+import psutil
+
+from harness.backends.local.scratch import make_scratch, remove_scratch, scratch_folders, sweep_scratch
 from harness.model.errors import BackendError, install_extra
 
 PRELOAD_WITHIN_S = 60.0
@@ -137,3 +141,22 @@ def _preload_error(report: dict[str, Any]) -> BackendError:
         return BackendError(f"a module of the stack cannot be imported: {report['error']}")
     remedy = f"install what the stack needs; for the reference stack, {install_extra('reference')}"
     return BackendError(f"the stack needs the module {missing!r}, which is not installed", remedy=remedy)
+
+
+ASK_S = 1.0
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+
+
+def zygotes() -> list[psutil.Process]:
+    """Return every zygote that answers on its socket; the kernel names its process."""
+    found = []
+    for folder in scratch_folders("zygote"):
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
+                asked.settimeout(ASK_S)
+                asked.connect(str(folder / "socket"))
+                raw = asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            found.append(psutil.Process(_CREDENTIALS.unpack(raw)[0]))
+        except (OSError, psutil.Error):
+            continue
+    return found

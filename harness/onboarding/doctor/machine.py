@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.backends.local.owners import zygotes
-from harness.backends.local.preflight import LEAST_FREE_BYTES
+from harness.backends.local.startup import LEAST_FREE_BYTES
+from harness.backends.local.zygote_handle import zygotes
 from harness.onboarding.discovery.engine_view import compose_command
 from harness.onboarding.doctor.checks import Finding
 
