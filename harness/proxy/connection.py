@@ -9,8 +9,7 @@ from typing import Protocol
 
 from harness.proxy.address import Resolver
 from harness.proxy.loop import ERROR, HANG_UP, IN, OUT, Loop
-from harness.proxy.pipes import PipePool
-from harness.proxy.sockets import Dial, Side
+from harness.proxy.sockets import Dial, PipePool, Side
 from harness.proxy.stream import Stream
 from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, Toxic
 from harness.proxy.toxics import TOXICS

@@ -9,7 +9,7 @@ from harness.proxy.address import Resolver, SocketAddress, as_text
 from harness.proxy.connection import Connection
 from harness.proxy.leases import Expiry
 from harness.proxy.loop import IN, Loop
-from harness.proxy.pipes import PipePool
+from harness.proxy.sockets import PipePool
 from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, Toxic
 
 _BACKLOG = 4096

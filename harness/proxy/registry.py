@@ -7,8 +7,8 @@ from harness.proxy.address import AddressError, LookupNeeded, Resolver, SocketAd
 from harness.proxy.journal import ProxyJournal
 from harness.proxy.leases import Expiry, Leases, Lifetime
 from harness.proxy.loop import Loop
-from harness.proxy.pipes import PipePool
 from harness.proxy.proxy import ListenError, Proxy
+from harness.proxy.sockets import PipePool
 from harness.proxy.toxic import Toxic
 from harness.proxy.wire import ApiError
 

@@ -20,8 +20,8 @@ from harness.proxy.api import Api
 from harness.proxy.connection import Connection
 from harness.proxy.httpd import HttpClientConnection, HttpServer
 from harness.proxy.loop import Loop
-from harness.proxy.pipes import PipePool
 from harness.proxy.registry import ProxyRegistry
+from harness.proxy.sockets import PipePool
 from harness.proxy.wire import ApiError
 
 DEFAULT_PORT = 8474

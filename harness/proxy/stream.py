@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from harness.proxy.loop import Loop, Timer
-from harness.proxy.pipes import Pipe, PipePool
-from harness.proxy.sockets import Side
+from harness.proxy.sockets import Pipe, PipePool, Side
 from harness.proxy.toxics.stage import Data, End, Receiver, Stage
 
 CHUNK_BYTES = 1 << 16
