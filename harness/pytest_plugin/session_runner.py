@@ -1,12 +1,14 @@
 """What the runs of one pytest process share: the settings, the reports folder, and one zygote a stack.
 
 It is made when the first run needs it and closed at the end of the session. Every run is concluded as soon as it has
-ended, and reported too unless other processes have runs of their own meanwhile.
+ended, and reported too unless other processes have runs of their own meanwhile. The processes of pytest-xdist share the
+reports folder: the first that needs it clears it, once, and each run gets a subfolder.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -22,17 +24,71 @@ from harness.model.errors import HarnessError
 from harness.model.plan import Plan
 from harness.model.stack import StackDescription
 from harness.model.verdict import Verdict
-from harness.pytest_plugin.folders import RunFolders
-from harness.pytest_plugin.session_end import WRITTEN_KEY, session_of
+from harness.pytest_plugin.session_end import SESSION_FILE, WRITTEN_KEY, session_of
 from harness.pytest_plugin.settings import Settings, read_settings
 from harness.runner.backend_factory import Shared, backend_for
 from harness.runner.progress import OnProgress, Progress
 from harness.runner.run import Run
 from harness.runner.warming import waiting_threads, warm_up
 from harness.suite.conclude import ConcludedRun, StoredRun, conclude, stored_run
+from harness.suite.folders import clear
 
 if TYPE_CHECKING:
     from harness.report.documents import RunDocument
+
+
+class RunFolders:
+    """Makes folders under `root`, which belongs to one session of pytest at a time."""
+
+    def __init__(self, root: Path, session: str) -> None:
+        """`session` is the same in all processes of a session, and never again."""
+        self.root = root
+        self._session = session
+        self._ready = False
+
+    def claim(self, run: str) -> Path:
+        """Make and return the folder of a run; a run that comes a second time gets a number."""
+        try:
+            if not self._ready:
+                self._take_over()
+                self._ready = True
+            attempt = 1
+            while True:
+                folder = self.root / (run if attempt == 1 else f"{run}.{attempt}")
+                try:
+                    folder.mkdir()
+                except FileExistsError:
+                    attempt += 1
+                else:
+                    return folder
+        except OSError as error:
+            raise HarnessError(
+                f"the report cannot be written here: {error.strerror}",
+                file=str(error.filename or self.root),
+                remedy="choose another place with --harness-reports",
+            ) from error
+
+    def _take_over(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        with _locked(self.root / SESSION_FILE) as (before, note):
+            if before != self._session:
+                clear(self.root, "choose another place with --harness-reports")
+                note(self._session)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[tuple[str, Callable[[str], None]]]:
+    with path.open("a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+
+        def note(text: str) -> None:
+            file.truncate(0)
+            file.write(text)
+            file.flush()
+
+        yield file.read(), note
+
 
 SESSION_RUNNER_KEY: pytest.StashKey[SessionRunner] = pytest.StashKey()
 

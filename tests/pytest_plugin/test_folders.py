@@ -9,7 +9,7 @@ import pytest
 from projects import write
 
 from harness.model.errors import HarnessError
-from harness.pytest_plugin.folders import RunFolders
+from harness.pytest_plugin.session_runner import RunFolders
 
 
 def test_no_two_runs_share_a_folder_whatever_process_they_are_of(tmp_path: Path) -> None:
