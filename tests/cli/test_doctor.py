@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from calling import Called, Harness
 
-import harness.onboarding.doctor.machine
+import harness.onboarding.doctor.examine
 
 pytestmark = pytest.mark.slow
 
@@ -177,7 +177,7 @@ def test_an_engine_that_cannot_be_reached(clinic: Path, harness_: Harness, monke
 def test_leftovers_of_earlier_runs_are_reported(
     clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(harness.onboarding.doctor.machine, "zygotes", lambda: iter([object()]))
+    monkeypatch.setattr(harness.onboarding.doctor.examine, "zygotes", lambda: iter([object()]))
     result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
     assert result.code == 0
     assert found(result)["machine other stacks"]["state"] == "note"
