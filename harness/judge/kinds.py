@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from harness.judge import integrity
-from harness.judge.alerts import cleared, detected
+from harness.judge.alerts import cleared, detected, flaps, quiet
 from harness.judge.bounds import recovered, stays, unbroken
 from harness.judge.churn import churn
 from harness.judge.facts import Facts
-from harness.judge.quiet import flaps, quiet
 from harness.model.alert_clauses import (
     Cleared,
     ClearedResult,

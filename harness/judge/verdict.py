@@ -1,20 +1,50 @@
-"""From checkers to one verdict: what is checked, in which order, and how the values are merged."""
+"""From checkers to one verdict: what is checked, in which order, how the values are merged, and what the control voids.
+
+The control is the same run without the fault: an alert that fires in it too does not detect the fault.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 
 from harness.journal.records import Journal
-from harness.judge import control as controls
 from harness.judge.damage import count, fault_reports
 from harness.judge.facts import Facts, gather
 from harness.judge.kinds import check, guarded
 from harness.judge.run_checks import collateral, ending, foundations, unknown
-from harness.model.alert_clauses import Detected, Silence
+from harness.model.alert_clauses import Detected, DetectionResult, Silence
 from harness.model.clauses import Clause
 from harness.model.expectations import CollateralResult
 from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Damage, Value, Verdict, merge
+
+
+def belongs(journal: Journal, control: Journal) -> bool:
+    """Whether a control is that run's own: same scenario, same seed, same stretch of data, and no fault in it."""
+    run, other = journal.plan, control.plan
+    same = (run.scenario.scenario, run.seed, run.scenario.start_at, run.matrix, run.stack.name)
+    return other.twin == "control" and same == (
+        other.scenario.scenario,
+        other.seed,
+        other.scenario.start_at,
+        other.matrix,
+        other.stack.name,
+    )
+
+
+def void(found: ClauseResult, expected: Detected, control: Journal) -> ClauseResult:
+    """Turn the pass of a detection into unknown where its alert fired in the control too."""
+    if found.value is not Value.PASS or not isinstance(found.measured, DetectionResult):
+        return found
+    facts = gather(control)
+    for episode in facts.episodes:
+        over = episode.end is not None and episode.end.hi <= facts.gate_s
+        if episode.is_of(expected.alert, expected.labels) is not False and not over:
+            at_s = f"{episode.start.hi:.2f} s"
+            reason = f"{expected.alert} fired in the control too, at {at_s}: it does not detect the fault"
+            measured = found.measured.model_copy(update={"met": None})
+            return found.model_copy(update={"value": Value.UNKNOWN, "reason": reason, "measured": measured})
+    return found
 
 
 def judge(journal: Journal, control: Journal | None = None) -> Verdict:
@@ -43,7 +73,7 @@ def _judge(journal: Journal, control: Journal | None) -> Verdict:
 
 def _expectations(facts: Facts, control: Journal | None) -> list[ClauseResult]:
     found: list[ClauseResult] = []
-    paired = control if control is not None and controls.belongs(facts.journal, control) else None
+    paired = control if control is not None and belongs(facts.journal, control) else None
     for clause in _clauses(facts.journal.plan):
         result = check(clause, facts)
         if result is not None and isinstance(clause, Detected) and paired is not None:
@@ -57,7 +87,7 @@ def _expectations(facts: Facts, control: Journal | None) -> list[ClauseResult]:
 
 
 def _compared(result: ClauseResult, clause: Detected, control: Journal) -> ClauseResult:
-    return guarded(clause.id, clause.unmeasured(), lambda: controls.void(result, clause, control))
+    return guarded(clause.id, clause.unmeasured(), lambda: void(result, clause, control))
 
 
 def _clauses(plan: Plan) -> tuple[Clause, ...]:
