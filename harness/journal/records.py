@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from harness.model.errors import JournalError
 from harness.model.fields import Frozen
@@ -71,7 +71,7 @@ def _no_number(text: str) -> float:
 
 
 _JSON = json.JSONDecoder(parse_constant=_no_number)
-_BODY: TypeAdapter[Body] = TypeAdapter(Body)
+_BODY: TypeAdapter[Body] = TypeAdapter(Body, config=ConfigDict(defer_build=True))  # a run only writes
 _START = re.compile(r'\{"n":(\d+),"t":(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?),(?=")')
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ Part = Literal["examples", "lineage", "checkpoints", "promotions"]
 class Recorded(BaseModel):
     """A record read from documents that the stack wrote."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Examples(Recorded):

@@ -69,7 +69,7 @@ class ServiceFields(Frozen):
     port: Port | None = None
     ports: tuple[Port, ...] = Field((), description="further ports, besides `port` and those that compose names")
     health: Health | None = None
-    local: LocalCommand = LocalCommand()
+    local: LocalCommand = Field(default_factory=LocalCommand)
 
     @model_validator(mode="after")
     def _health_needs_a_port(self) -> ServiceFields:
@@ -96,7 +96,7 @@ class ServiceSpec(Frozen):
     command: tuple[str, ...] | None = None
     depends_on: dict[str, Condition] = Field(default_factory=dict)
     restart: str = "no"
-    local: LocalCommand = LocalCommand()
+    local: LocalCommand = Field(default_factory=LocalCommand)
 
     @property
     def local_command(self) -> tuple[str, ...] | None:
@@ -224,7 +224,7 @@ class StackFields(Frozen):
     )
     ownership: Literal["owned", "attached"] = "owned"
     ready_within_s: PositiveWallSeconds = Field(20.0, alias="ready_within")
-    compose: ComposeFields = ComposeFields()
+    compose: ComposeFields = Field(default_factory=ComposeFields)
     event_clock: EventClockEndpoint | None = None
     workload: WorkloadSpec | None = None
     freshness: dict[str, Annotated[Quantity, AfterValidator(_a_duration)]] = Field(default_factory=dict)
@@ -234,7 +234,7 @@ class StackFields(Frozen):
     recoveries: dict[Name, Switchable] = Field(default_factory=dict)
     datasets: dict[Name, DatasetSpec] = Field(default_factory=dict)
     keyspaces: dict[Name, KeyspaceSpec] = Field(default_factory=dict)
-    integrity: Integrity = Integrity()
+    integrity: Integrity = Field(default_factory=Integrity)
     data: CheckSpec | None = Field(None, description="prints the directory that `{data}` stands for")
 
 
