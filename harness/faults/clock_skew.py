@@ -10,7 +10,6 @@ locks, queues, sockets and event loops work.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,8 +21,8 @@ from harness.faults.stand_in import StandIn
 from harness.model.containers import ContainerState, Replacement
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
-from harness.model.scenario import FaultStep
 from harness.model.units import format_seconds, parse_wall_s
 from harness.seams import Seams
 
@@ -67,6 +66,8 @@ class ClockSkew(StandIn):
 
     async def change(self) -> Replacement:
         """Start it with the library before all others."""
+        import asyncio  # here and not above: to list or check faults needs no event loop
+
         files: dict[str, bytes] = {}
         if self._parameters.library is not None:
             try:

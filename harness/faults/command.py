@@ -18,8 +18,8 @@ from pydantic import Field, field_validator
 
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Command, Frozen
-from harness.model.scenario import FaultStep
 from harness.model.secrets import hide_all
 from harness.model.units import PositiveWallSeconds
 from harness.seams import Seams

@@ -14,8 +14,8 @@ from harness.faults.container_targets import CALL_LIMIT_S
 from harness.faults.stand_in import StandIn
 from harness.model.containers import ContainerState, Replacement
 from harness.model.fault import Confirmation, FaultKind
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
-from harness.model.scenario import FaultStep
 from harness.seams import Seams
 
 

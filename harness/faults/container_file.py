@@ -6,7 +6,6 @@ mounted original is never written to. A file in a mounted folder or volume is no
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from pathlib import Path
 from typing import Any, Self
@@ -18,8 +17,8 @@ from harness.faults.stand_in import StandIn
 from harness.model.containers import ContainerState, Replacement
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
-from harness.model.scenario import FaultStep
 from harness.seams import Seams
 
 
@@ -56,6 +55,8 @@ class ContainerFile(StandIn):
         return Replacement(files={self._parameters.path: content})
 
     async def _content(self) -> bytes:
+        import asyncio  # here and not above: to list or check faults needs no event loop
+
         parameters = self._parameters
         if parameters.content is not None:
             return parameters.content.encode()

@@ -19,8 +19,8 @@ from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, Containe
 from harness.model.containers import ContainerState
 from harness.model.errors import FaultError, did_you_mean
 from harness.model.fault import Confirmation, FaultKind
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
-from harness.model.scenario import FaultStep
 from harness.seams import Seams
 
 NAMES = [s.name.removeprefix("SIG") for s in signal.Signals]

@@ -16,8 +16,8 @@ from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault, Size
 from harness.model.containers import ContainerState
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
-from harness.model.scenario import FaultStep
 from harness.seams import Seams
 
 WITHIN_S = 10.0

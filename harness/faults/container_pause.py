@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
 from harness.model.fault import Confirmation, FaultKind, NoParameters
-from harness.model.scenario import FaultStep
+from harness.model.faultstep import FaultStep
 from harness.seams import Seams
 
 

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
 from harness.model.fault import Confirmation, FaultKind
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
-from harness.model.scenario import FaultStep
 from harness.model.units import WallSeconds
 from harness.seams import Seams
 

@@ -6,17 +6,18 @@ so they take longer than others.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from harness.model.containers import Containers
 from harness.model.errors import FaultError, did_you_mean
-from harness.model.scenario import FaultStep
+from harness.model.faultstep import FaultStep
 from harness.seams import Seams
+
+if TYPE_CHECKING:
+    from harness.model.containers import Containers
 
 CALL_LIMIT_S = 75.0
 """How long one call may take: a stop with its grace, or a helper container on a machine that is busy."""
@@ -62,6 +63,8 @@ class ContainerFault:
 
     async def each(self, call: Callable[[str], Awaitable[T]], services: Sequence[str] | None = None) -> dict[str, T]:
         """Make a call for every service at once; all are waited for before the first error is raised."""
+        import asyncio  # here and not above: to list or check faults needs no event loop
+
         names = self.services if services is None else services
         found = await asyncio.gather(*(call(name) for name in names), return_exceptions=True)
         for outcome in found:

@@ -10,13 +10,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.faults.corrupt_objects import CorruptObjects
 from harness.faults.corruption import Corruption, Values
-from harness.faults.rewriting import Rewriting
 from harness.model.chance import chosen
 from harness.model.errors import FaultError, did_you_mean
 from harness.model.fault import FaultKind
-from harness.model.scenario import FaultStep
+from harness.model.faultstep import FaultStep
 from harness.seams import Seams
 from harness.seams.stored import Change, Row
 
@@ -26,6 +24,8 @@ CALL_LIMIT_S = 60.0
 """How long one call may take: a dataset may hold hundreds of objects, and each is read and written."""
 
 if TYPE_CHECKING:
+    from harness.faults.corrupt_objects import CorruptObjects
+    from harness.faults.rewriting import Rewriting
     from harness.seams.keyspace import Keyspace
 
 
@@ -64,6 +64,9 @@ def _number(text: str) -> float | None:
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> Rewriting | CorruptObjects:
+    from harness.faults.corrupt_objects import CorruptObjects  # both bring asyncio, which a check does not need
+    from harness.faults.rewriting import Rewriting
+
     corruption = Corruption.model_validate(step.parameters)
     if step.target.dataset is not None:
         return CorruptObjects(seams, step.target.dataset, corruption, seed, step.id)

@@ -7,15 +7,14 @@ touched.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation
+from harness.model.faultstep import FaultStep, Target
 from harness.model.link import Link
-from harness.model.scenario import FaultStep, Target
 from harness.seams import Seams
 from harness.seams.toxiproxy import ToxicSpec
 
@@ -157,6 +156,8 @@ class Toxics:
 
     async def still_on(self) -> list[str]:
         """Return `link: toxic` for each of ours that is on."""
+        import asyncio  # here and not above: to list or check faults needs no event loop
+
         names = {toxic.name for toxic in self._toxics}
         # One request for each proxy server: in containers the links of a stack may be spread over several.
         servers = {link.api.url: link.api for link in self.links}
@@ -175,6 +176,7 @@ async def _each(calls: Sequence[Callable[[], None]]) -> None:
 
     A thread for each would be no quicker: they would take turns with one another, and the run's own clock would wait.
     """
+    import asyncio
 
     def make() -> FaultError | None:
         first = None
@@ -194,6 +196,7 @@ async def exchanges(
     links: Sequence[LinkHandle], seams: Seams, timeout_s: float, direct: bool = False
 ) -> dict[str, Exchange]:
     """Make one exchange over each link, or beside it, all at once."""
+    import asyncio
 
     async def one(link: LinkHandle) -> Exchange:
         service = seams.service(Link.parse(link.name).service)

@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 
 from harness.faults.links import DOES, LINK_TARGETS, LinkFault
 from harness.model.fault import FaultKind
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
-from harness.model.scenario import FaultStep
 from harness.model.units import PositiveWallSeconds, WallSeconds
 from harness.seams import Seams
 from harness.seams.toxiproxy import ToxicSpec

@@ -8,7 +8,6 @@ same direction. A container that is restarted has no rules any more, and the fau
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Literal
 
 from pydantic import Field
@@ -17,9 +16,9 @@ from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, Containe
 from harness.faults.links import Toxics
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
 from harness.model.link import Link
-from harness.model.scenario import FaultStep
 from harness.seams import Seams
 from harness.seams.toxiproxy import ToxicSpec
 
@@ -128,6 +127,8 @@ class NetworkPartition(ContainerFault):
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Take the rules away. A container that restarted has none any more."""
+        import asyncio  # here and not above: to list or check faults needs no event loop
+
         offs = await asyncio.gather(*(toxics.off() for toxics in self._silenced), return_exceptions=True)
         states = await self.each(self.containers.state, undo["services"])
         running = [name for name, state in states.items() if state.pid]

@@ -6,9 +6,8 @@ does for a service that cannot come up. The service needs a restart policy in th
 
 from __future__ import annotations
 
-import asyncio
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -16,10 +15,13 @@ from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, Containe
 from harness.model.containers import ContainerState
 from harness.model.errors import FaultError, HarnessError
 from harness.model.fault import Confirmation, FaultKind
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
-from harness.model.scenario import FaultStep
 from harness.model.units import WallSeconds
 from harness.seams import Seams
+
+if TYPE_CHECKING:
+    import asyncio
 
 LOOK_EVERY_S = 0.05
 CRASHES = 2
@@ -53,12 +55,16 @@ class RestartLoop(ContainerFault):
 
     async def inject(self) -> None:
         """Begin to crash them."""
+        import asyncio  # here and not above: to list or check faults needs no event loop
+
         self._before = await self.each(self.containers.state)
         for name in self.services:
             self.containers.expect_ends(name, True)
             self._tasks[name] = asyncio.create_task(self._loop(name))
 
     async def _loop(self, name: str) -> None:
+        import asyncio
+
         crashed = ""
         while True:
             try:
@@ -93,6 +99,8 @@ class RestartLoop(ContainerFault):
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """End the crashes and start what is down, without waiting for the engine to try again."""
+        import asyncio
+
         tasks, self._tasks, self._before = list(self._tasks.values()), {}, {}
         for task in tasks:
             task.cancel()

@@ -12,7 +12,7 @@ from pydantic import Field
 from harness.faults.links import LINK_TARGETS
 from harness.faults.network_latency import LatencyParameters, NetworkLatency
 from harness.model.fault import FaultKind
-from harness.model.scenario import FaultStep
+from harness.model.faultstep import FaultStep
 from harness.seams import Seams
 from harness.seams.toxiproxy import ToxicSpec
 

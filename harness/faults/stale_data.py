@@ -6,18 +6,20 @@ lets it write, and puts the values of the moment of injection under every new ti
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from harness.faults.rewriting import Rewriting
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
-from harness.model.scenario import FaultStep
 from harness.model.units import Quantity, Unit
 from harness.seams import Seams
 from harness.seams.stored import Change, Row
+
+if TYPE_CHECKING:
+    from harness.faults.rewriting import Rewriting
 
 
 class Parameters(Frozen):
@@ -104,6 +106,8 @@ class _OldValues:
 
 
 def _make(step: FaultStep, seams: Seams, seed: int) -> Stopped | Rewriting:
+    from harness.faults.rewriting import Rewriting  # brings asyncio, which a check does not need
+
     parameters = Parameters.model_validate(step.parameters)
     if parameters.mode == "stop":
         return Stopped(step, seams, parameters)

@@ -11,7 +11,7 @@ from typing import Any
 from harness.faults.container_targets import ContainerFault
 from harness.model.containers import ContainerState, Replacement
 from harness.model.fault import Confirmation
-from harness.model.scenario import FaultStep
+from harness.model.faultstep import FaultStep
 from harness.seams import Seams
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from harness.model.backend import JobResult
+if TYPE_CHECKING:
+    from harness.model.backend import JobResult
 
 KEPT_SUFFIX = ".harness-kept"
 """Ends the name of an original container while another stands in for it; it is no container of its service then."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
-from harness.model.scenario import FaultStep
 
 
 class NoParameters(Frozen):

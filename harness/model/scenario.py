@@ -7,88 +7,19 @@ alerts) is checked against the catalogue and the stack when it is planned, not h
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from harness.model.clauses import Bound, Id
 from harness.model.expectations import Expect
+from harness.model.faultstep import After as After
+from harness.model.faultstep import FaultStep as FaultStep
+from harness.model.faultstep import Target as Target
 from harness.model.fields import Frozen
-from harness.model.link import Link
 from harness.model.units import PositiveWallSeconds, WallSeconds
 
 SCHEMA = 1
-
-
-class After(Frozen):
-    """A moment in the run instead of a time: when an alert fires, a bound holds, or another fault gets somewhere."""
-
-    alert: str | None = Field(None, description="when this alert fires")
-    probe: Bound | None = Field(None, description="when this bound holds")
-    event: str | None = Field(None, description="<fault id>.injected, .confirmed or .reverted")
-    timeout: PositiveWallSeconds = Field(10.0, description="how long that is waited for")
-
-    @model_validator(mode="after")
-    def _one_trigger(self) -> After:
-        if sum(x is not None for x in (self.alert, self.probe, self.event)) != 1:
-            raise ValueError("exactly one of alert, probe and event is needed")
-        return self
-
-
-class Target(Frozen):
-    """What a fault acts on. Exactly one field is given."""
-
-    link: str | None = Field(None, description="consumer -> service")
-    links: tuple[str, ...] | None = Field(None, description="several links at once")
-    service: str | None = Field(None, description="one service; for faults on links, every link that leads to it")
-    services: tuple[str, ...] | None = Field(None, description="several services at once")
-    node: str | None = Field(None, description="every service of a node, and the links that touch them")
-    keyspace: str | None = Field(None, description="a key space that the stack describes")
-    dataset: str | None = Field(None, description="a prefix of objects that the stack describes")
-
-    @model_validator(mode="after")
-    def _one_thing(self) -> Target:
-        if sum(value is not None for value in self.model_dump().values()) != 1:
-            raise ValueError(f"exactly one target is needed: {', '.join(type(self).model_fields)}")
-        return self
-
-    @property
-    def kind(self) -> str:
-        """The field that is given."""
-        return next(name for name, value in self.model_dump().items() if value is not None)
-
-    def __str__(self) -> str:
-        value = getattr(self, self.kind)
-        if not isinstance(value, tuple):
-            return f"{self.kind} {value}"
-        if self.services is not None:
-            return f"{self.kind} {', '.join(value)}"
-        by_service: dict[str, list[str]] = {}
-        for link in value:
-            try:
-                parsed = Link.parse(link)
-            except ValueError:  # a scenario that is not checked yet
-                return f"{self.kind} {', '.join(value)}"
-            by_service.setdefault(parsed.service, []).append(parsed.consumer)
-        return f"{self.kind} " + "; ".join(Link(", ".join(who), service).name for service, who in by_service.items())
-
-
-class FaultStep(Frozen):
-    """One fault in the timeline: when it goes in, on what, how, and for how long."""
-
-    id: Id
-    at: WallSeconds | None = Field(None, description="time after the steady-state gate")
-    after: After | None = Field(None, description="a moment in the run instead of a time")
-    fault: str = Field(description="the kind of fault; `harness list faults` prints the names")
-    target: Target
-    parameters: dict[str, Any] = Field(default_factory=dict, alias="with", description="what the fault takes")
-    duration: PositiveWallSeconds = Field(alias="for", description="how long the fault stays in")
-
-    @model_validator(mode="after")
-    def _one_start(self) -> FaultStep:
-        if (self.at is None) == (self.after is None):
-            raise ValueError("exactly one of at and after is needed")
-        return self
 
 
 class KnownWeakness(Frozen):

@@ -6,7 +6,6 @@ command runs in the compose file's folder and in a process group of its own, whi
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -14,11 +13,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.model.backend import Backend
 from harness.model.errors import FaultError
 from harness.model.secrets import hide, reveal
-from harness.model.stack import reference_pattern
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from harness.model.backend import Backend
 
 MOST_BYTES = 2**20
 GRACE_S = 0.2
@@ -46,6 +49,8 @@ class Done:
 
 def addressed(argv: Sequence[str], backend: Backend, services: Mapping[str, object]) -> list[str]:
     """Return a command with every `service:port` replaced by where that is. Raises BackendError."""
+    from harness.model.stack import reference_pattern  # slow to import, and not needed to list faults
+
     if not services:
         return list(argv)
     pattern = reference_pattern(services)
@@ -56,6 +61,8 @@ async def run(
     argv: Sequence[str], timeout_s: float, folder: Path, environment: Mapping[str, str] | None = None
 ) -> Done:
     """Run a command to its end. Raises FaultError where it cannot be started or takes too long."""
+    import asyncio  # here and not above: to list or check faults needs no event loop
+
     words = [reveal(word) for word in argv]
     program = str(folder / words[0]) if os.sep in words[0] else words[0]
     own = str(Path(sys.executable).parent)
@@ -96,6 +103,8 @@ async def _read(stream: asyncio.StreamReader | None) -> bytes:
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
     """Kill what is left of a command and all that it started."""
+    import asyncio
+
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     if process.returncode is None:

@@ -1,35 +1,34 @@
 """The handles of one run, made on demand and closed together.
 
 What a handle needs beyond the core (a Redis client, an S3 client) is imported at first use, and a missing
-package is named in the error.
+package is named in the error. So is the event loop: every fault imports this, and to list or check faults needs none.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.model.backend import Backend
-from harness.model.containers import Containers
 from harness.model.errors import FaultError, did_you_mean, install_extra
-from harness.model.eventtime import EventClock
 from harness.model.link import Link
 from harness.model.secrets import reveal
-from harness.model.stack import DatasetSpec, KeyspaceSpec, ServiceSpec, StackDescription
-from harness.seams.undo_store import UndoStore
 
 CLOSE_S = 1.0
 _IN_CONTAINERS = "run it with --backend compose"
 
 if TYPE_CHECKING:
+    from harness.model.backend import Backend
+    from harness.model.containers import Containers
+    from harness.model.eventtime import EventClock
+    from harness.model.stack import DatasetSpec, KeyspaceSpec, ServiceSpec, StackDescription
     from harness.seams.keyspace import Keyspace
+    from harness.seams.lease import LeaseKeeper
     from harness.seams.link import LinkHandle
     from harness.seams.objects import Objects
-    from harness.seams.toxiproxy import LeaseKeeper
+    from harness.seams.undo_store import UndoStore
 
 
 class Seams:
@@ -58,6 +57,8 @@ class Seams:
 
     def kept(self, fault: str) -> UndoStore | None:
         """Return where a fault may keep what it changes, for another process to put it back."""
+        from harness.seams.undo_store import UndoStore
+
         return UndoStore(self._kept_dir / fault) if self._kept_dir is not None else None
 
     def service(self, name: str) -> ServiceSpec:
@@ -88,7 +89,7 @@ class Seams:
 
     async def lease(self, proxy_api_url: str) -> str | None:
         """Return the name of this run's lease on a proxy server, None where that knows none. Raises FaultError."""
-        from harness.seams.toxiproxy import LeaseKeeper
+        from harness.seams.lease import LeaseKeeper
 
         if proxy_api_url not in self._leases:
             lease = LeaseKeeper(proxy_api_url)
@@ -148,6 +149,8 @@ class Seams:
 
     def containers(self) -> Containers:
         """Return the stack's containers. Raises FaultError where it has none."""
+        from harness.model.containers import Containers
+
         found = getattr(self.backend, "containers", None)
         if not isinstance(found, Containers):
             raise FaultError("this fault acts on containers, and the stack does not run in any", remedy=_IN_CONTAINERS)
@@ -164,6 +167,8 @@ class Seams:
 
     async def close(self) -> None:
         """Close every handle that holds connections; one that does not close in time is left."""
+        import asyncio
+
         while self._closing:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_S):

@@ -1,4 +1,4 @@
-"""The API of a fault proxy: toxics on its proxies, and the lease that ends them with the run.
+"""The API of a fault proxy: toxics on its proxies, and leases that end them.
 
 The proxy speaks Toxiproxy's API and is driven by toxiproxy-python; this module alone imports it, and only when a call
 is made. That client keeps its endpoint on a class, has no time-outs, and returns statuses other than 400, 404 and 409
@@ -7,9 +7,6 @@ as if they were answers; the adapter here mends all three. Calls block; every fa
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,9 +19,6 @@ CALL_S = 3.0
 CREATED, NO_CONTENT = 201, 204
 NO_PROXIES = {"http": None, "https": None, "all": None}
 """The environment's HTTP proxies are not for the fault proxy, wherever it listens."""
-LEASE_TTL_S = 15.0
-"""Far more than a busy machine delays a renewal. If a lease expires all the same, its fault is no longer confirmed."""
-LEASE_RENEW_S = 3.0
 T = TypeVar("T")
 
 
@@ -124,42 +118,6 @@ class ProxyApi:
     @cached_property
     def _client(self) -> Any:
         return _client(self.url)
-
-
-class LeaseKeeper:
-    """The run's lease on one proxy server, renewed until it is closed: toxics outlive no run that is killed.
-
-    Toxiproxy itself has no leases; a toxic there stays until it is removed, by this run or by `harness heal`.
-    """
-
-    def __init__(self, api_url: str) -> None:
-        self._api = ProxyApi(api_url)
-        self._renewing: asyncio.Task[None] | None = None
-        self.name: str | None = None
-        """None where the server has no leases."""
-
-    async def acquire(self) -> None:
-        """Create the lease, and renew it from now on. Raises FaultError where the server does not answer."""
-        name = f"harness-{uuid.uuid4().hex[:12]}"
-        if await asyncio.to_thread(self._api.create_lease, name, LEASE_TTL_S):
-            self.name = name
-            self._renewing = asyncio.create_task(self._renew(name))
-
-    async def _renew(self, name: str) -> None:
-        while True:
-            await asyncio.sleep(LEASE_RENEW_S)
-            # A server that is away for a moment is tried again; a lease that expired shows in the fault's confirmation.
-            with contextlib.suppress(FaultError):
-                await asyncio.to_thread(self._api.renew_lease, name)
-
-    async def close(self) -> None:
-        """Delete the lease, and with it every toxic that is still on. Idempotent."""
-        renewing, self._renewing = self._renewing, None
-        if renewing is None or self.name is None:
-            return
-        renewing.cancel()
-        with contextlib.suppress(FaultError):
-            await asyncio.to_thread(self._api.delete_lease, self.name)
 
 
 def _client(api_url: str) -> Any:
