@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.description.composefile import read_compose
-from harness.description.entry_points import EntryPoints, InstalledSettings
+from harness.description.entry_points import EntryPoints
+from harness.description.installed_probes import InstalledSettings
 from harness.description.interpolation import interpolate
 from harness.description.stackchecks import check_names
 from harness.description.yamltree import Tree, read_tree

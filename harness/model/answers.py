@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from harness.model.readings import Answer
 from harness.model.units import Unit
+
+if TYPE_CHECKING:
+    from harness.model.readings import Answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness.model.answers import ANSWER_PROBES, AnswerProbe, Measured
 from harness.model.clauses import SHARE_MIN_SAMPLES, Bound
-from harness.model.readings import Answer, Gap, Reading
 from harness.model.units import Unit
+
+if TYPE_CHECKING:
+    from harness.model.readings import Answer, Gap, Reading
 
 STEP_S = 0.1
 MAX_GAP_S = 1.0

@@ -16,12 +16,13 @@ from harness.faults.table import FAULTS
 from harness.model.answers import ANSWER_PROBES, AnswerProbe
 from harness.model.errors import ProbeError, ScenarioError, StackError
 from harness.model.fault import FaultKind
-from harness.model.scenario import FaultStep
-from harness.model.stack import StackDescription
+from harness.model.faultstep import FaultStep
 from harness.model.units import Unit
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    from harness.model.stack import StackDescription
 
 ENTRY_POINTS = "harness.faults"
 OF_EVERY_ANSWER = ("availability", "failed_requests", "slow_answers", "latency_p50", "latency_p99")

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from harness.description.yamltree import Tree
 from harness.model.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from harness.description.yamltree import Tree
 
 Place = tuple[str | int, ...]
 

@@ -12,7 +12,7 @@ import time
 
 import aiohttp
 
-from harness.description.entry_points import InstalledKinds
+from harness.description.installed_probes import InstalledKinds
 from harness.journal.writer import JournalWriter
 from harness.model.backend import FAULT_PROXY, Backend
 from harness.model.errors import BackendError, HarnessError, ProbeError
