@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +41,7 @@ COMMANDS: Mapping[str, Entry] = {
 
 
 READ_ONLY = ("check", "list", "schema")
-"""Commands that start no other program, which would inherit the environment."""
+"""Commands that start no other program, which would inherit the environment, and that are over soon."""
 
 
 class LazyGroup(click.Group):
@@ -57,8 +59,12 @@ class LazyGroup(click.Group):
         if cmd_name in READ_ONLY:
             # Pydantic looks through every installed package for plugins, which takes longer than a check itself.
             os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
+            # At the end, too, there is no need to look through everything for garbage: the process is over.
+            atexit.register(gc.freeze)
         module, _, name = entry.where.partition(":")
         command = getattr(import_module(module), name)
+        if cmd_name not in READ_ONLY:
+            gc.enable()
         assert isinstance(command, click.Command)
         return command
 

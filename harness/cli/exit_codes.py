@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -72,6 +70,9 @@ def _one_line(error: Exception) -> str:
 
 
 def _kept_traceback(error: Exception) -> str:
+    import tempfile  # both are slow to import, and seldom needed
+    import traceback
+
     try:
         handle, path = tempfile.mkstemp(prefix="harness-failure-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
