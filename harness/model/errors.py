@@ -14,12 +14,13 @@ them: that is a reading.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
     """Return the valid name closest to `name`, or None where none resembles it."""
+    import difflib  # only for who made a mistake
+
     close = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
     return close[0] if close else None
 
