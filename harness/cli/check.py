@@ -20,7 +20,7 @@ from harness.model.errors import ScenarioError
 @json_option
 def check(paths: tuple[Path, ...], stack: str | None, settings: tuple[str, ...], as_json: bool) -> int:
     """Validate scenarios without running anything."""
-    from harness.runner.source import problems_of
+    from harness.runner.explain import problems_of
     from harness.runner.stacks import validated
     from harness.runner.variables import parse_settings
 

@@ -19,9 +19,8 @@ from harness.model.scenario import FaultStep, Scenario, Target
 from harness.model.series import min_samples
 from harness.model.units import Unit
 from harness.runner.catalogue import OF_EXPECTED, OF_FLAGGED, Catalogue
-from harness.runner.explain import problems, read_model
+from harness.runner.explain import Place, Source, problems, read_model
 from harness.runner.load import Loaded
-from harness.runner.source import Place, Source
 from harness.runner.timeline import check_timeline
 
 Problems = Iterator[ScenarioError]

@@ -21,10 +21,9 @@ from harness.model.plan import Plan, Twin
 from harness.model.scenario import FaultStep, Scenario
 from harness.runner.catalogue import Catalogue
 from harness.runner.check import check
-from harness.runner.explain import problems, read_model
+from harness.runner.explain import RefusedError, Source, problems, read_model
 from harness.runner.load import Loaded
 from harness.runner.plan import attached_project, control_of, effective_seed, proxied_links, stack_facts
-from harness.runner.source import RefusedError, Source
 
 LONGEST_FAULT_S = 600.0
 """A fault that a test does not revert is reverted after this time."""

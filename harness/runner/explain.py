@@ -1,21 +1,70 @@
-"""Translates pydantic's errors into ours, with file, line, field and the nearest valid name.
+"""What is wrong in a scenario file, and where: pydantic's errors and our own, with file, line, field and a remedy.
 
-Validation is strict and by the names that the file uses, so that `true` is no number and the schema for editors says
-the same as the loader.
+A scenario is checked long after it was read: by then only the path of a field is at hand, and this turns it back into a
+file and a line. All problems of a set of files are collected, so that one error does not hide the next. Validation is
+strict and by the names that the file uses, so that `true` is no number and the schema for editors says the same as the
+loader; what is near a name that does not exist is named.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.model.errors import ScenarioError, did_you_mean
-from harness.runner.source import Place, Source
+
+if TYPE_CHECKING:
+    from harness.description.yamltree import Tree
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file as read, with the line of every value."""
+
+    tree: Tree
+
+    @property
+    def file(self) -> str:
+        """The path of the file, as it was given."""
+        return self.tree.file
+
+    def line(self, place: Sequence[str | int]) -> int | None:
+        """Return the line of a field, or of the nearest one around it."""
+        return self.tree.line(place)
+
+    def problem(self, place: Sequence[str | int], message: str, remedy: str | None = None) -> ScenarioError:
+        """Return the error that names this place."""
+        field = ".".join(str(part) for part in place) or None
+        return ScenarioError(message, file=self.file, line=self.line(place), field=field, remedy=remedy)
+
+
+class RefusedError(ScenarioError):
+    """All problems of one or more files, as one error. Its own place is that of the first."""
+
+    def __init__(self, problems: Iterable[ScenarioError]) -> None:
+        self.problems = tuple(problems)
+        first = self.problems[0]
+        super().__init__(first.message, file=first.file, line=first.line, field=first.field, remedy=first.remedy)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (RefusedError, (self.problems,))
+
+
+def problems_of(error: ScenarioError) -> tuple[ScenarioError, ...]:
+    """Return the single problems that an error stands for."""
+    return error.problems if isinstance(error, RefusedError) else (error,)
+
 
 Model = TypeVar("Model", bound=BaseModel)
 

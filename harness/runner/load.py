@@ -19,8 +19,7 @@ from pydantic import ValidationError
 from harness.description.yamltree import Tree, read_tree
 from harness.model.errors import ScenarioError, StackError, did_you_mean, nearest
 from harness.model.scenario import Scalar, Scenario
-from harness.runner.explain import problems, read_model
-from harness.runner.source import Place, RefusedError, Source, problems_of
+from harness.runner.explain import Place, RefusedError, Source, problems, problems_of, read_model
 from harness.runner.variables import VERBATIM, as_text, check_names, combinations, fill
 
 ENDING = ".scenario.yaml"

@@ -17,8 +17,8 @@ from harness.model.scenario import Scalar
 from harness.model.stack import StackDescription
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.check import check_all
+from harness.runner.explain import RefusedError
 from harness.runner.load import Loaded, load_each
-from harness.runner.source import RefusedError
 
 
 def validated(

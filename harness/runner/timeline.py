@@ -12,7 +12,7 @@ from itertools import combinations
 from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.scenario import FaultStep, Scenario
 from harness.runner.catalogue import Catalogue
-from harness.runner.source import Place, Source
+from harness.runner.explain import Place, Source
 
 STAGES = ("injected", "confirmed", "reverted")
 

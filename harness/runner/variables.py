@@ -13,8 +13,7 @@ from typing import Any
 
 from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.scenario import Scalar
-from harness.runner.explain import displayed
-from harness.runner.source import Place, Source
+from harness.runner.explain import Place, Source, displayed
 
 MOST_RUNS = 200
 VERBATIM = ("schema", "scenario", "vars", "matrix")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.backends.stack_data import data_directory
+from harness.backends.jobs import data_directory
 from harness.model.backend import Backend
 from harness.model.errors import BackendError, ScenarioError
 from harness.model.plan import Plan

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from harness.model.errors import ScenarioError
 from harness.model.scenario import Scalar
+from harness.runner.explain import RefusedError, problems_of
 from harness.runner.load import Loaded, load_each, load_file
-from harness.runner.source import RefusedError, problems_of
 from harness.runner.stacks import validated
 
 DATA = Path(__file__).parent / "data"

@@ -11,7 +11,7 @@ from scenario_files import DATA, GOOD, STACK, changed, check_problems, line_of, 
 from harness.faults.table import FAULTS
 from harness.model.errors import ScenarioError
 from harness.runner.catalogue import Faults
-from harness.runner.source import problems_of
+from harness.runner.explain import problems_of
 from harness.runner.stacks import validated
 
 TARGET = "target: {link: trainer -> object-store}"

@@ -8,7 +8,7 @@ import pytest
 from scenario_files import GOOD, STACK, changed, line_of, written
 
 from harness.model.errors import ScenarioError
-from harness.runner.source import problems_of
+from harness.runner.explain import problems_of
 from harness.runner.stacks import validated
 
 BOUND = "{id: caught-up, probe: training_lag, at_most: 8h event, within: 15s}"

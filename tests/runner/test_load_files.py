@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scenario_files import GOOD, changed, load_all, load_problems, loaded, written
 
 from harness.model.errors import ScenarioError
+from harness.runner.explain import problems_of
 from harness.runner.load import discover, load_file
-from harness.runner.source import problems_of
 
 pytestmark = pytest.mark.slow
 

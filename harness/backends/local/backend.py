@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.backends.checks import known_services
 from harness.backends.events import EventLog
+from harness.backends.jobs import data_directory
 from harness.backends.local import linux
 from harness.backends.local.control import Control, run_job
 from harness.backends.local.layout import (
@@ -34,7 +35,6 @@ from harness.backends.local.layout import (
 from harness.backends.local.spawn import ProcessSpec
 from harness.backends.local.startup import Startup, check_plan, check_ports, prepare_directories
 from harness.backends.local.zygote_handle import ZygoteHandle
-from harness.backends.stack_data import data_directory
 from harness.model.backend import (
     FAULT_PROXY,
     JobResult,
