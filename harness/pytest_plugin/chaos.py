@@ -19,11 +19,10 @@ from harness.model.errors import HarnessError, ScenarioError
 from harness.model.scenario import FaultStep
 from harness.model.units import parse_wall_s
 from harness.pytest_plugin.session_runner import EndedRun, SessionRunner, calm_memory
-from harness.runner.caller_script import CONFIRM_WITHIN_S, CallerScript
 from harness.runner.catalogue import Catalogue
 from harness.runner.draft import LONGEST_FAULT_S, Draft
 from harness.runner.run import Run
-from harness.runner.session import Session
+from harness.runner.session import CONFIRM_WITHIN_S, CallerScript, Session
 from harness.suite.conclude import stored_run
 
 UP_S = 150.0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 from harness.model.errors import ScenarioError
-from harness.model.link import Link
+from harness.model.fields import Link
 from harness.model.plan import Plan, Sabotage, StackFacts, Twin
 from harness.model.scenario import FaultStep, Scenario
 from harness.model.stack import OffSwitch, StackDescription

@@ -1,6 +1,6 @@
 """What a run does between its steady-state gate and its end: a script.
 
-A scenario file's script plays the timeline of the plan; `caller_script` has the one that its caller drives. Both inject
+A scenario file's script plays the timeline of the plan; `session` has the one that its caller drives. Both inject
 faults with the same drivers and stop observing by the same rules.
 """
 

@@ -16,9 +16,9 @@ from harness.model.errors import FaultError, HarnessError
 from harness.model.plan import Plan
 from harness.model.readings import FaultSeen, Phase
 from harness.runner import gate, script, settling
-from harness.runner.caller_script import CallerScript
 from harness.runner.messages import RunOutcome
 from harness.runner.run import Run
+from harness.runner.session import CallerScript
 
 LONG = "600s"
 

@@ -8,7 +8,7 @@ import pytest
 from scenario_files import GOOD, STACK, changed, loaded
 
 from harness.description.stackfile import load_stack
-from harness.model.link import Link
+from harness.model.fields import Link
 from harness.model.plan import Plan, Twin
 from harness.model.stack import ComposeFields
 from harness.model.units import Unit
