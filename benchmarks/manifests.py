@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from harness.journal.records import Journal
-from harness.model.chance import chosen
+from harness.model.fault import chosen
 from harness.model.plan import Plan
 from harness.model.readings import Hit
 

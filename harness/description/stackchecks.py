@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from harness.description.yamltree import Tree
 from harness.model.errors import did_you_mean
-from harness.model.link import Link
+from harness.model.fields import Link
 from harness.model.stack import StackDescription
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")

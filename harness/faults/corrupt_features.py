@@ -11,9 +11,8 @@ import math
 from typing import TYPE_CHECKING
 
 from harness.faults.corruption import Corruption, Values
-from harness.model.chance import chosen
 from harness.model.errors import FaultError, did_you_mean
-from harness.model.fault import FaultKind
+from harness.model.fault import FaultKind, chosen
 from harness.model.faultstep import FaultStep
 from harness.seams import Seams
 from harness.seams.stored import Change, Row

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.faults.corruption import Corruption
-from harness.model.chance import chosen
 from harness.model.errors import FaultError
-from harness.model.fault import Confirmation
+from harness.model.fault import Confirmation, chosen
 from harness.seams import Seams
 from harness.seams.stored import NoObjectError, Stored
 from harness.seams.undo_store import UndoStore

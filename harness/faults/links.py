@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation
 from harness.model.faultstep import FaultStep, Target
-from harness.model.link import Link
+from harness.model.fields import Link
 from harness.seams import Seams
 from harness.seams.toxiproxy import ToxicSpec
 

@@ -17,8 +17,7 @@ from harness.faults.links import Toxics
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
 from harness.model.faultstep import FaultStep
-from harness.model.fields import Frozen
-from harness.model.link import Link
+from harness.model.fields import Frozen, Link
 from harness.seams import Seams
 from harness.seams.toxiproxy import ToxicSpec
 

@@ -1,7 +1,8 @@
 """The seam between the harness and whatever runs a stack: local processes, containers, or a stack that runs already.
 
 A backend starts, stops, kills, pauses and inspects; it never judges. Every call has a deadline: something that hangs
-costs bounded time and is a BackendError. Moments are seconds on the system's monotonic clock.
+costs bounded time and is a BackendError. Moments are seconds on the system's monotonic clock. Every backend refuses
+names of services, settings of services and links that do not exist.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+from harness.model.errors import BackendError, did_you_mean
 from harness.model.stack import Link as Link
 from harness.model.stack import StackDescription
 
@@ -131,3 +133,29 @@ class Backend(Protocol):
 
     def logs(self, service: str, lines: int) -> list[str]:
         """Return the service's last log lines."""
+
+
+def known_services(stack: StackDescription, services: Iterable[str]) -> list[str]:
+    """Return the names of services. Raises BackendError for one that does not exist, with the nearest that does."""
+    names = list(services)
+    for name in names:
+        if name not in stack.services:
+            raise BackendError(f"unknown service {name!r}", remedy=did_you_mean(name, stack.services))
+    return names
+
+
+def check_settings(plan: StackPlan) -> None:
+    """Raise BackendError for settings of a service that does not exist."""
+    services = plan.description.services
+    for name in plan.environment:
+        if name not in services:
+            raise BackendError(f"settings for unknown service {name!r}", remedy=did_you_mean(name, services))
+
+
+def check_links(plan: StackPlan) -> None:
+    """Raise BackendError for a link through which nothing would run."""
+    possible = {link.name for link in plan.description.links}
+    for link in plan.links:
+        if link.name not in possible:
+            what = f"the link {link.name!r} is in nobody's configuration, so nothing would run through it"
+            raise BackendError(what, remedy=did_you_mean(link.name, possible))

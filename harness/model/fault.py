@@ -1,11 +1,14 @@
 """What a fault is: something that acts at a seam, measures its own effect there, and can be reverted.
 
 A fault is one file in `harness/faults/`: a `FaultKind` (its name, its targets, its parameters) whose `make` gives a
-`Fault` bound to the seams of one run. It never judges, and it never checks whether the stack coped.
+`Fault` bound to the seams of one run. It never judges, and it never checks whether the stack coped. Each of its choices
+is a hash of (seed, fault, what is decided), never of the order in which things arrive: one choice never shifts another,
+and the same seed makes the same decision for every row that two runs both saw.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -70,3 +73,14 @@ class FaultKind:
     """How long one call of it may take; the runner's own limits where it is None or below them."""
     in_containers: bool = False
     """Whether it can be put in only where the stack runs in containers."""
+
+
+def draw(seed: int, *what: object) -> float:
+    """Return a number in [0, 1) that depends on nothing but the seed and what is decided."""
+    text = "\x1f".join((str(seed), *map(str, what)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") / 2**64
+
+
+def chosen(share: float, seed: int, *what: object) -> bool:
+    """Return whether this one is among the share that is hit."""
+    return draw(seed, *what) < share

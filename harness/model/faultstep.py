@@ -10,8 +10,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from harness.model.clauses import Bound, Id
-from harness.model.fields import Frozen
-from harness.model.link import Link
+from harness.model.fields import Frozen, Link
 from harness.model.units import PositiveWallSeconds, WallSeconds
 
 

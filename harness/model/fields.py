@@ -1,14 +1,16 @@
-"""Frozen records, and the types that their fields share: names, addresses, commands, ports.
+"""Frozen records, and the types that their fields share: names, addresses, commands, ports, links.
 
-Each type refuses a value that cannot be right, and says what would be.
+Each type refuses a value that cannot be right, and says what would be. A link is the way from one service to another:
+`consumer -> service` is parsed and printed here and nowhere else.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 
 class Frozen(BaseModel):
@@ -46,3 +48,38 @@ Name = Annotated[str, AfterValidator(_valid_name)]
 Url = Annotated[str, AfterValidator(_valid_url)]
 Command = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+ARROW = " -> "
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The way from a consumer to a service."""
+
+    consumer: str
+    service: str
+
+    @classmethod
+    def parse(cls, name: str) -> Link:
+        """Read `consumer -> service`. Raises ValueError."""
+        consumer, arrow, service = name.partition(ARROW)
+        if not (arrow and consumer and service) or consumer == service:
+            raise ValueError(f"{name!r} is not a link; write it as 'consumer -> service'")
+        return cls(consumer, service)
+
+    @property
+    def name(self) -> str:
+        """The name used in scenarios and reports."""
+        return f"{self.consumer}{ARROW}{self.service}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _parsed(value: object) -> object:
+    return Link.parse(value) if isinstance(value, str) else value
+
+
+LinkField = Annotated[Link, BeforeValidator(_parsed), PlainSerializer(lambda link: link.name, return_type=str)]
+"""A link in a model; in JSON and YAML it is its name."""

@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.model.fields import Frozen
-from harness.model.link import LinkField
+from harness.model.fields import Frozen, LinkField
 from harness.model.scenario import Scenario
 from harness.model.units import Unit
 

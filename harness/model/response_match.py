@@ -1,7 +1,8 @@
 """What an answer is expected to be: its status, its headers, and values at places in its JSON.
 
-A value is compared as it stands; a mapping says how else: `{approx: 0.7, atol: 0.01}`, `{at_least: 0, at_most: 1}`,
-`{one_of: [a, b]}`, `{any: true}` for whatever is there, `{equal: …}` for a mapping itself.
+At a place in JSON, dots descend and numbers index lists. A value is compared as it stands; a mapping says how else:
+`{approx: 0.7, atol: 0.01}`, `{at_least: 0, at_most: 1}`, `{one_of: [a, b]}`, `{any: true}` for whatever is there,
+`{equal: …}` for a mapping itself.
 """
 
 from __future__ import annotations
@@ -13,7 +14,21 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.model.errors import did_you_mean
 from harness.model.fields import Frozen
-from harness.model.jsonpath import NothingThereError, at_path
+
+
+class NothingThereError(LookupError):
+    """Nothing lies at that place; the text says at which."""
+
+
+def at_path(data: Any, path: str) -> Any:
+    """Return what lies at a dotted path. Raises NothingThereError."""
+    for step in path.split("."):
+        try:
+            data = data[int(step)] if isinstance(data, list) else data[step]
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise NothingThereError(f"nothing at {path!r}") from None
+    return data
+
 
 _WAYS = {
     "approx": {"approx", "atol", "rtol"},

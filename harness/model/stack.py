@@ -15,9 +15,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from harness.model.alertsources import AlertSource as AlertSource
 from harness.model.fields import Command, Frozen, Name, Port, Url
+from harness.model.fields import Link as Link
 from harness.model.httpprobes import JsonProbe as JsonProbe
 from harness.model.httpprobes import MetricProbe as MetricProbe
-from harness.model.link import Link as Link
 from harness.model.probekinds import PROBE_KINDS as PROBE_KINDS
 from harness.model.probekinds import ProbeSpec as ProbeSpec
 from harness.model.units import PositiveWallSeconds, Quantity, Unit

@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 
 from harness.model.alertsources import AlertSource
+from harness.model.eventtime import unix_of
 from harness.model.readings import Alert, AlertsSeen
-from harness.model.stamps import unix_of
 from harness.probes.reader import Clock, NoAnswerError
 
 

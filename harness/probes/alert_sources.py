@@ -17,9 +17,9 @@ from typing import Any
 import aiohttp
 
 from harness.model.backend import Backend
+from harness.model.eventtime import unix_of
 from harness.model.readings import Alert, AlertsSeen
 from harness.model.stack import AlertSource, StackDescription
-from harness.model.stamps import unix_of
 from harness.probes.alert_poller import AlertPoller, HttpAlertPoller
 from harness.probes.http import NoAnswerError, access_headers, ask, get, metrics, read_json
 from harness.probes.reader import DEADLINE_S, Clock, ProbeContext

@@ -9,10 +9,10 @@ from typing import Any
 
 import aiohttp
 
+from harness.model.eventtime import unix_of
 from harness.model.readings import Reading
 from harness.model.secrets import hide
 from harness.model.stack import JsonProbe, MetricProbe, ProbeSpec
-from harness.model.stamps import unix_of
 from harness.probes.http import NoAnswerError, at_path, get, metrics, read_json
 from harness.probes.reader import Clock
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from harness.model import jsonpath
+from harness.model import response_match
 from harness.model.httpprobes import HttpAccess
 from harness.model.secrets import reveal
 from harness.probes.reader import DEADLINE_S
@@ -147,6 +147,6 @@ def _name(line: str) -> str:
 def at_path(data: Any, path: str) -> Any:
     """Return what lies at a dotted path in JSON. Raises NoAnswerError where nothing does."""
     try:
-        return jsonpath.at_path(data, path)
-    except jsonpath.NothingThereError as error:
+        return response_match.at_path(data, path)
+    except response_match.NothingThereError as error:
         raise NoAnswerError(str(error)) from None

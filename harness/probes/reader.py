@@ -25,8 +25,8 @@ from pydantic import BaseModel
 
 from harness.model.backend import Backend, ServiceStatus
 from harness.model.errors import ProbeError
+from harness.model.eventtime import unix_of
 from harness.model.stack import StackDescription
-from harness.model.stamps import unix_of
 
 
 class NoAnswerError(Exception):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.model.errors import FaultError, did_you_mean, install_extra
-from harness.model.link import Link
+from harness.model.fields import Link
 from harness.model.secrets import reveal
 
 CLOSE_S = 1.0

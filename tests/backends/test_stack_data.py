@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from harness.backends import jobs
 from harness.backends.jobs import data_directory
 from harness.model.backend import JobResult
 from harness.model.errors import BackendError
@@ -47,7 +46,7 @@ async def test_the_command_runs_once_and_its_last_line_is_the_directory(tmp_path
 
 
 async def test_a_command_that_takes_a_while_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "NOTICE_AFTER_S", 0.0)
+    monkeypatch.setattr("harness.backends.jobs.NOTICE_AFTER_S", 0.0)
     jobs, notices = Jobs(JobResult(0, "/data\n", "")), list[str]()
     jobs.may_end.clear()
 

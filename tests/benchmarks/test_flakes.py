@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.flakes import flake_bound, wrong_verdicts
 from benchmarks.manifests import Rows, compare, undecided
-from harness.model.chance import chosen
+from harness.model.fault import chosen
 from harness.model.plan import Plan
 from harness.model.verdict import Value
 

@@ -16,7 +16,7 @@ import harness.runner.up_down
 from harness.cli.app import COMMANDS
 from harness.faults.table import FAULTS
 from harness.model.errors import BackendError
-from harness.model.link import Link
+from harness.model.fields import Link
 from harness.runner.progress import OnProgress, Progress
 
 

@@ -10,9 +10,8 @@ import pytest
 import redis.asyncio as redis
 from confirmations import lands, until
 
-from harness.model.chance import chosen
 from harness.model.errors import FaultError
-from harness.model.fault import Fault
+from harness.model.fault import Fault, chosen
 
 Make = Callable[..., Fault]
 ON_DELAY = {"operation": "scale", "factor": 60, "fields": ["delay"]}

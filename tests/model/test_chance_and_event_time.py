@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model.chance import chosen, draw
 from harness.model.eventtime import EventClock
+from harness.model.fault import chosen, draw
 
 
 def parse_event(text: str) -> float:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 import harness
-from harness.model.link import Link, LinkField
+from harness.model.fields import Link, LinkField
 
 
 class Holder(BaseModel):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.model.chance import chosen, draw
 from harness.model.eventtime import DAY_S, EventClock
+from harness.model.fault import chosen, draw
 from harness.probes.workload_file import Truth
 
 EVENTS = st.integers(1_300_000_000, 1_500_000_000)

@@ -11,7 +11,6 @@ import json
 import time
 from typing import Any
 
-from harness.backends.checks import check_links, check_settings
 from harness.backends.compose import proxies
 from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.engine import Engine
@@ -19,7 +18,7 @@ from harness.backends.compose.layout import API_PORT, Layout, ProxyBox, ServiceA
 from harness.backends.compose.leftovers import LINKS, run_labels
 from harness.backends.compose.processes import BEGINNING, ContainerSnapshot, containers_of, lines_since
 from harness.backends.compose.startup import Readiness
-from harness.model.backend import StackInfo, StackPlan
+from harness.model.backend import StackInfo, StackPlan, check_links, check_settings
 from harness.model.errors import BackendError
 from harness.model.stack import Link, StackDescription
 

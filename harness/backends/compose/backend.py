@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from harness.backends.checks import check_links, check_settings, known_services
 from harness.backends.compose import project as projects
 from harness.backends.compose import proxies
 from harness.backends.compose.containers import EngineContainers
@@ -43,6 +42,9 @@ from harness.model.backend import (
     ServiceStatus,
     StackInfo,
     StackPlan,
+    check_links,
+    check_settings,
+    known_services,
 )
 from harness.model.errors import BackendError
 from harness.model.stack import StackDescription

@@ -21,7 +21,7 @@ from harness.backends.compose.leftovers import LINKS
 from harness.backends.http_request import request
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError, did_you_mean
-from harness.model.link import Link
+from harness.model.fields import Link
 from harness.model.stack import StackDescription
 
 KIND, IMAGE = "HARNESS_PROXY", "HARNESS_PROXY_IMAGE"

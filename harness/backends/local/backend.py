@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.backends.checks import known_services
 from harness.backends.events import EventLog
 from harness.backends.jobs import data_directory
 from harness.backends.local import linux
@@ -43,6 +42,7 @@ from harness.model.backend import (
     ServiceStatus,
     StackInfo,
     StackPlan,
+    known_services,
 )
 from harness.model.errors import BackendError
 from harness.model.logs import lines_since

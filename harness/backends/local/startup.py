@@ -16,10 +16,9 @@ from typing import Any
 
 import psutil
 
-from harness.backends.checks import check_links, check_settings
 from harness.backends.http_request import port_is_taken, until_healthy
 from harness.backends.local.layout import MOST_LINKS, Addresses, missing_program
-from harness.model.backend import FAULT_PROXY, ProcessEvent, StackPlan
+from harness.model.backend import FAULT_PROXY, ProcessEvent, StackPlan, check_links, check_settings
 from harness.model.errors import BackendError, install_extra
 from harness.model.stack import ServiceSpec, StackDescription
 

@@ -17,7 +17,7 @@ import jinja2
 
 from harness.model.errors import ScenarioError
 from harness.model.fault import FaultKind
-from harness.model.link import Link
+from harness.model.fields import Link
 from harness.onboarding.discovery.config_files import USUAL, Rule, Timing, alert_rules, config_files, timing
 from harness.onboarding.discovery.first_scenarios import Ground, starters
 from harness.onboarding.discovery.probes import Candidate, candidates

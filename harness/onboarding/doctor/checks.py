@@ -15,7 +15,7 @@ from harness.model.answers import ANSWER_PROBES
 from harness.model.backend import Backend, ServiceStatus
 from harness.model.clauses import Bound
 from harness.model.errors import HarnessError, ScenarioError
-from harness.model.link import Link
+from harness.model.fields import Link
 from harness.model.readings import AlertsSeen, Reading
 from harness.model.scenario import Scenario
 from harness.model.stack import AlertSource, StackDescription
