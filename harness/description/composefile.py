@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.description.composemerge import graft, merge, normalise
-from harness.description.dotenv import read_env
-from harness.description.interpolation import interpolate
+from harness.description.interpolation import interpolate, read_env
 from harness.description.yamltree import Path_, Tree, read_tree
 from harness.model.errors import did_you_mean
 

@@ -18,8 +18,7 @@ from typing import Any
 
 from harness.description.composefile import Composed, read_compose
 from harness.description.composemerge import normalise
-from harness.description.dotenv import read_env
-from harness.description.interpolation import interpolate
+from harness.description.interpolation import interpolate, read_env
 from harness.description.yamltree import Path_, parse_tree
 from harness.model.errors import ScenarioError, StackError
 
