@@ -16,8 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from harness.faults.container_targets import CALL_LIMIT_S
-from harness.faults.stand_in import StandIn
+from harness.faults.container_targets import CALL_LIMIT_S, StandIn
 from harness.model.containers import ContainerState, Replacement
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind

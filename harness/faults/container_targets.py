@@ -1,7 +1,9 @@
 """What faults on containers share: which services a target means, sizes, and what they all do alike.
 
 None of them changes data by rows, so none has a manifest. Their calls go to a container engine and may start things,
-so they take longer than others.
+so they take longer than others. Some restart a container with one thing changed, as a stand-in: the original is stopped
+and renamed, not removed, and comes back as it was, with its own layer. Each fault says what is changed, and what of it
+the kernel or the engine must tell of the container that now runs.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from harness.model.containers import ContainerState, Replacement
 from harness.model.errors import FaultError, did_you_mean
+from harness.model.fault import Confirmation
 from harness.model.faultstep import FaultStep
 from harness.seams import Seams
 
@@ -86,3 +90,58 @@ class ContainerFault:
     def manifest(self) -> list[dict[str, Any]]:
         """Nothing here changes rows."""
         return []
+
+
+class StandIn(ContainerFault):
+    """One container, replaced by another that differs in one thing."""
+
+    def __init__(self, step: FaultStep, seams: Seams) -> None:
+        super().__init__(step, seams)
+        self.service = self.services[0]
+        self._undo: dict[str, Any] | None = None
+        self._change: Replacement | None = None
+
+    async def change(self) -> Replacement:
+        """Look at the container and return how the stand-in differs. Raises FaultError."""
+        raise NotImplementedError
+
+    async def effect(self, state: ContainerState, undo: dict[str, Any]) -> Confirmation:
+        """Measure the change in the container that runs now."""
+        raise NotImplementedError
+
+    async def prepare(self) -> dict[str, Any]:
+        """How to put the original back."""
+        await self.all_running()
+        self._change = await self.change()
+        self._undo = await self.containers.plan_replacement(self.service, self._change)
+        return self._undo
+
+    async def inject(self) -> None:
+        """Let the stand-in take its place."""
+        assert self._change is not None
+        assert self._undo is not None
+        await self.containers.replace(self.service, self._change, self._undo)
+
+    async def confirm(self) -> Confirmation:
+        """Ask whether it runs, and with what was changed."""
+        if self._undo is None or not await self.containers.replaced(self._undo):
+            return Confirmation(False, {"why": "nothing stands in for it"})
+        state = await self.containers.state(self.service)
+        if not state.pid:
+            # It may not be able to live with the change; whether it does is not ours to judge.
+            return Confirmation(
+                None, {"status": state.status, "exit_code": state.exit_code, "restarts": state.restarts}
+            )
+        return await self.effect(state, self._undo)
+
+    async def revert(self, undo: dict[str, Any]) -> None:
+        """Put the original back."""
+        self._undo = undo
+        await self.containers.put_back(undo)
+
+    async def absent(self) -> Confirmation:
+        """The original is in its place and runs."""
+        if self._undo is not None and await self.containers.replaced(self._undo):
+            return Confirmation(True, {"why": "another stands in for it"})
+        states = await self.statuses()
+        return Confirmation(states[self.service] != "running", {"containers": states})

@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
 from real_servers import FakeBackend
 
-from harness.model.backend import ServiceStatus, lines_since
+from harness.model.backend import ServiceStatus
 from harness.model.errors import BackendError
+from harness.model.logs import lines_since
 from harness.model.stack import ProbeSpec
 from harness.model.units import Unit
 
