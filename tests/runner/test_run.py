@@ -18,7 +18,7 @@ from harness.judge.run_checks import lateness_s
 from harness.model.backend import FAULT_PROXY, ProcessEvent
 from harness.model.errors import BackendError, FaultError, JournalError
 from harness.model.readings import Answer, FaultSeen, Phase
-from harness.runner import gate, script, settling
+from harness.runner import gate, live, script
 from harness.runner import run as run_module
 from harness.runner.progress import Progress
 from harness.runner.run import Run
@@ -61,7 +61,7 @@ async def stack() -> AsyncIterator[tuple[SmallStack, str]]:
 def driven(tmp_path: Path, stack: tuple[SmallStack, str], monkeypatch: pytest.MonkeyPatch) -> Driven:
     made = Driven(tmp_path, stack[1])
     monkeypatch.setattr(script, "Faults", lambda: scripted(made.fault))
-    monkeypatch.setattr(settling, "LEAST_S", 0.1)
+    monkeypatch.setattr(live, "LEAST_S", 0.1)
     sane = tuple(bound.model_copy(update={"over": 0.2}) for bound in gate.SANE)
     monkeypatch.setattr(gate, "SANE", sane)
     return made

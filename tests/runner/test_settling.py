@@ -14,9 +14,8 @@ from harness.model.clauses import Bound
 from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Reading
 from harness.model.scenario import FaultStep
 from harness.runner.gate import wait_for_steady_state
-from harness.runner.live import KEPT_S, Live
+from harness.runner.live import KEPT_S, Live, Settling
 from harness.runner.script import RunContext, wait_for_start
-from harness.runner.settling import Settling
 
 SOURCE = "http://server:18001"
 BROKEN = Alert(name="Broken", labels={"service": "x"})
