@@ -15,7 +15,7 @@ from harness.judge.kinds import KINDS
 from harness.model.verdict import ClauseResult, Value
 from harness.report import RunDocument, SuiteDocument, SuiteInfo, json_schemas, write_run, write_suite
 from harness.report.documents import to_json
-from harness.report.fields import run_document
+from harness.report.write import run_document
 
 FIELDS = {
     "faults": {"id", "kind", "target", "injected_at_s", "confirmed_at_s", "reverted_at_s", "evidence"},
