@@ -27,8 +27,10 @@ class Entry:
 COMMANDS: Mapping[str, Entry] = {
     "run": Entry("harness.cli.run:run", "Run scenarios, judge the runs and write a report."),
     "check": Entry("harness.cli.check:check", "Validate scenarios without running anything."),
-    "init": Entry("harness.cli.init:init", "Write a stack description and first scenarios for a compose project."),
-    "doctor": Entry("harness.cli.doctor:doctor", "Test a stack description against the running stack."),
+    "init": Entry(
+        "harness.cli.onboarding:init", "Write a stack description and first scenarios for a compose project."
+    ),
+    "doctor": Entry("harness.cli.onboarding:doctor", "Test a stack description against the running stack."),
     "list": Entry("harness.cli.listing:listing", "List scenarios, faults, probes or alerts."),
     "judge": Entry("harness.cli.judge:judge", "Judge a stored run again."),
     "report": Entry("harness.cli.judge:report", "Judge the runs of a suite again and rewrite its report."),
