@@ -98,7 +98,7 @@ class Verdict(Frozen):
     reasons: tuple[str, ...]
     clauses: tuple[ClauseResult, ...]
     faults: tuple[FaultReport, ...] = ()
-    damage: Damage = Damage()
+    damage: Damage = Field(default_factory=Damage)
     twin: str | None = None
     sabotage: str | None = None
     caught: bool | None = Field(None, description="for a sabotage twin: the sabotaged thing is among the reasons")
