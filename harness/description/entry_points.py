@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from harness.model.errors import HarnessError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint as EntryPoint
@@ -30,3 +32,12 @@ class EntryPoints(Mapping[str, "EntryPoint"]):
 
     def __getitem__(self, name: str) -> EntryPoint:
         return self._found[name]
+
+    def load(self, name: str, what: str, error: type[HarnessError]) -> Any:
+        """Import what has that name. Raises the error, which says what it is, where that fails."""
+        entry = self._found[name]
+        try:
+            return entry.load()
+        except Exception as failure:
+            message = f"the {what} {name!r} cannot be imported from {entry.value!r}: {failure}"
+            raise error(message, remedy="reinstall the package that provides it") from failure

@@ -7,16 +7,13 @@ same name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
 from harness.description.entry_points import EntryPoints
 from harness.model.errors import StackError
 from harness.model.stack import PROBE_KINDS
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 PROBES = "harness.probes"
 
@@ -44,7 +41,8 @@ class InstalledKinds(Mapping[str, Any]):
         if kind in PROBE_KINDS:
             raise KeyError(kind)
         if kind not in self._imported:
-            self._imported[kind] = _imported(self._installed[kind])
+            found = self._installed.load(kind, "probe kind", StackError)
+            self._imported[kind] = _checked(found, kind, self._installed[kind].value)
         return self._imported[kind]
 
 
@@ -68,15 +66,10 @@ class InstalledSettings(Mapping[str, type[BaseModel]]):
         return settings
 
 
-def _imported(entry: EntryPoint) -> Any:
-    try:
-        found = entry.load()
-    except Exception as error:
-        message = f"the probe kind {entry.name!r} cannot be imported from {entry.value!r}: {error}"
-        raise StackError(message, remedy="reinstall the package that provides it") from error
+def _checked(found: Any, kind: str, value: str) -> Any:
     settings = getattr(found, "settings", None)
-    is_kind = getattr(found, "kind", None) == entry.name and callable(getattr(found, "make", None))
+    is_kind = getattr(found, "kind", None) == kind and callable(getattr(found, "make", None))
     if not is_kind or not isinstance(settings, type) or not issubclass(settings, BaseModel):
         remedy = f"an entry point of the group {PROBES!r} is a ProbeKind, under the name of its kind"
-        raise StackError(f"{entry.value!r} is not the probe kind {entry.name!r}", remedy=remedy)
+        raise StackError(f"{value!r} is not the probe kind {kind!r}", remedy=remedy)
     return found

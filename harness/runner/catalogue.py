@@ -20,8 +20,6 @@ from harness.model.faultstep import FaultStep
 from harness.model.units import Unit
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     from harness.model.stack import StackDescription
 
 ENTRY_POINTS = "harness.faults"
@@ -52,19 +50,15 @@ class Faults(Mapping[str, FaultKind]):
         if kind in self._table:
             return self._table[kind]
         if kind not in self._imported:
-            self._imported[kind] = _imported(self._installed[kind])
+            found = self._installed.load(kind, "fault", ScenarioError)
+            self._imported[kind] = _checked(found, kind, self._installed[kind].value)
         return self._imported[kind]
 
 
-def _imported(entry: EntryPoint) -> FaultKind:
-    try:
-        found = entry.load()
-    except Exception as error:
-        message = f"the fault {entry.name!r} cannot be imported from {entry.value!r}: {error}"
-        raise ScenarioError(message, remedy="reinstall the package that offers it") from error
-    if not isinstance(found, FaultKind) or found.kind != entry.name:
+def _checked(found: object, kind: str, value: str) -> FaultKind:
+    if not isinstance(found, FaultKind) or found.kind != kind:
         remedy = f"an entry point of {ENTRY_POINTS!r} is a FaultKind, under the name of its kind"
-        raise ScenarioError(f"{entry.value!r} is not the fault {entry.name!r}", remedy=remedy)
+        raise ScenarioError(f"{value!r} is not the fault {kind!r}", remedy=remedy)
     return found
 
 
