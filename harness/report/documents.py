@@ -2,8 +2,7 @@
 
 Times are seconds on the run's monotonic clock; an event that never came is null, never 0. `met` is true, false, or null
 for unknown. A kind of expectation that has no entry here gets one from its result, under the field that the table
-`judge.kinds` names. `python -m harness.report.documents` prints both schemas;
-with the path of reports/README.md it updates the blocks on that page.
+`judge.kinds` names. `make generate` writes both schemas into reports/README.md.
 """
 
 from __future__ import annotations
