@@ -21,7 +21,7 @@ from refstack.rules import RULES, Alerts
 from refstack.schema import DELAY, ENTITIES, GROUPS
 from refstack.service import ServiceProcess, SettingError, address, number, setting, switch
 from refstack.sourceview import SourceView
-from refstack.watchers import Canary, OnlineWatch, PartitionWatch, knock, scrape
+from refstack.watchers import Canary, OnlineWatch, PartitionWatch, probe_http, scrape
 from refstack.world import ScrapeTarget, World
 
 DRIFT_WINDOW = 72
@@ -65,8 +65,8 @@ class Drift:
 class Monitor:
     def __init__(self, service: ServiceProcess) -> None:
         self._service = service
-        scraped, knocked = targets_of(setting("TARGETS")), targets_of(setting("KNOCK"))
-        names = [*scraped, *knocked, "online-store", "monitor"]
+        scraped, probed = targets_of(setting("TARGETS")), targets_of(setting("HTTP_TARGETS"))
+        names = [*scraped, *probed, "online-store", "monitor"]
         self.world = World({name: ScrapeTarget(name) for name in names}, time.monotonic())
         off = frozenset(filter(None, setting("RULES_OFF", " ").replace(",", " ").split()))
         if unknown := off - set(RULES):
@@ -77,9 +77,9 @@ class Monitor:
         for name, where in scraped.items():
             target = self.world.targets[name]
             service.thread(partial(scrape, service, self.world, target, where), f"scrape {name}")
-        for name, where in knocked.items():
+        for name, where in probed.items():
             target = self.world.targets[name]
-            service.thread(partial(knock, service, target, where), f"knock {name}")
+            service.thread(partial(probe_http, service, target, where), f"probe {name}")
         service.thread(OnlineWatch(service, self.world, self._view, switch("QUARANTINE")).run, "online")
         service.thread(PartitionWatch(service, self.world, self._view, store).run, "partitions")
         service.thread(Canary(service, self.world, store, address("GATEWAY")).run, "canary")

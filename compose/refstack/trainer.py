@@ -44,8 +44,8 @@ class Job:
     keys: tuple[str, ...]
 
 
-class Desk:
-    """Where workers come for leases: the lease table behind a lock, with the running job's base weights."""
+class LeaseService:
+    """Serves leases to workers: the lease table behind a lock, with the running job's base weights."""
 
     def __init__(self, ttl_s: float, expiry: bool) -> None:
         self.table = LeaseTable(ttl_s, expiry)
@@ -93,7 +93,7 @@ class Trainer:
         self._every = int(number("TRAIN_EVERY", 3))
         self._timeout_s = number("JOB_TIMEOUT", 6.0)
         self._retry = switch("JOB_RETRY")
-        self.desk = Desk(number("LEASE_TTL", 1.5), switch("LEASE_EXPIRY"))
+        self.lease_service = LeaseService(number("LEASE_TTL", 1.5), switch("LEASE_EXPIRY"))
         self._graph = (default_dir() / "model-1.onnx").read_bytes()
         self._lineage: dict[int, tuple[int | None, frozenset[str]]] = {}
         self._weights: dict[int, Weights] = {}
@@ -106,7 +106,7 @@ class Trainer:
         for name, text, read in (
             ("trainer_halted", "1 while training is halted", lambda: float(self.halted)),
             ("trainer_corrupt_partitions", "Partitions found corrupt", lambda: float(len(self._corrupt))),
-            ("trainer_leases_expired", "Leases that expired", lambda: float(self.desk.table.expired)),
+            ("trainer_leases_expired", "Leases that expired", lambda: float(self.lease_service.table.expired)),
         ):
             Gauge(name, text, registry=metrics).set_function(read)
 
@@ -148,17 +148,17 @@ class Trainer:
         self._resume = False
         step = len(done)
         self._checkpoint(job, done, step)
-        with self.desk.changed:
-            self.desk.table.open([key for key in job.keys if key not in done])
-            self.desk.job = job
-            self.desk.changed.notify_all()
+        with self.lease_service.changed:
+            self.lease_service.table.open([key for key in job.keys if key not in done])
+            self.lease_service.job = job
+            self.lease_service.changed.notify_all()
         try:
             while True:
-                with self.desk.changed:
-                    results, finished = self.desk.table.results, self.desk.table.done
+                with self.lease_service.changed:
+                    results, finished = self.lease_service.table.results, self.lease_service.table.done
                     if len(results) + len(done) == step and not finished:
-                        self.desk.changed.wait(0.1)
-                        results, finished = self.desk.table.results, self.desk.table.done
+                        self.lease_service.changed.wait(0.1)
+                        results, finished = self.lease_service.table.results, self.lease_service.table.done
                 if len(results) + len(done) > step:
                     step = len(results) + len(done)
                     self._checkpoint(job, {**done, **results}, step)
@@ -171,8 +171,8 @@ class Trainer:
                 if self._service.stop.is_set():
                     return
         finally:
-            with self.desk.changed:
-                self.desk.job = None
+            with self.lease_service.changed:
+                self.lease_service.job = None
         self._finish(job, {**done, **results})
 
     def _checkpoint(self, job: Job, shards: Mapping[str, Any], step: int) -> None:
@@ -290,8 +290,8 @@ class Trainer:
 def main() -> None:
     service = ServiceProcess("trainer")
     trainer = Trainer(service, ObjectStore(service.metrics))
-    desk = trainer.desk
-    for path, route in (("/lease", desk.lease), ("/renew", desk.renew), ("/result", desk.result)):
+    leases = trainer.lease_service
+    for path, route in (("/lease", leases.lease), ("/renew", leases.renew), ("/result", leases.result)):
         service.routes[("POST", path)] = route
     service.serve()
     trainer.run()

@@ -1,4 +1,4 @@
-"""The monitor's eyes: one thread each for a scraped service, the online store, partitions and canaries.
+"""The monitor's watchers: one thread each for a scraped service, the online store, partitions and canaries.
 
 None waits for another, and every call has a time-out, so that a hung service delays nothing but its own state.
 """
@@ -50,7 +50,7 @@ def scrape(service: ServiceProcess, world: World, target: ScrapeTarget, address:
         service.stop.wait(max(0.02, SCRAPE_S - (time.monotonic() - began_s)))
 
 
-def knock(service: ServiceProcess, target: ScrapeTarget, address: tuple[str, int]) -> None:
+def probe_http(service: ServiceProcess, target: ScrapeTarget, address: tuple[str, int]) -> None:
     """For what has no metrics: an HTTP server that answers anything at all."""
     while not service.stop.is_set():
         try:

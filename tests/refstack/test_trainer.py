@@ -45,10 +45,11 @@ class MemoryRegistry:
 
 
 class DirectPeer:
-    """Calls the trainer's desk without a wire."""
+    """Calls the trainer's lease service without a wire."""
 
     def __init__(self, trainer: Trainer) -> None:
-        self._routes = {"/lease": trainer.desk.lease, "/renew": trainer.desk.renew, "/result": trainer.desk.result}
+        leases = trainer.lease_service
+        self._routes = {"/lease": leases.lease, "/renew": leases.renew, "/result": leases.result}
 
     def call(self, _: str, path: str, body: dict[str, Any]) -> Any:
         return self._routes[path](body)[1]
