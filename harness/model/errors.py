@@ -4,7 +4,7 @@ HarnessError                the problem, its place, and the remedy
 ├── ScenarioError           a scenario, a setting or an argument that cannot be run       exit 2
 ├── StackError              a stack description that cannot be used                       exit 2
 ├── JournalError            a journal that cannot be read or written                      exit 2 or 4
-├── BackendError            the stack could not be started, stopped or inspected              exit 4
+├── BackendError            the stack could not be started, stopped or inspected          exit 4
 ├── FaultError              a fault could not be injected or reverted                     recorded, run goes on to heal
 └── ProbeError              the harness could not attempt a measurement                   recorded as a gap
 

@@ -119,7 +119,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    from harness.faults.table import FAULTS
+    from harness.faults.table import FAULTS  # whoever imports this module passes the faults in
 
     for name in sys.argv[1:]:
         Path(name).write_text(with_reference(Path(name).read_text("utf-8"), FAULTS), "utf-8")
