@@ -99,16 +99,16 @@ class NetworkPartition(ContainerFault):
         await self.each(block, list(self._senders))
 
     async def confirm(self) -> Confirmation:
-        """Knock from the other side and read from the kernel what was dropped."""
+        """Send packets from the other side and read from the kernel what was dropped."""
         addresses = await self._addresses()
         receivers = list(self._senders)
         before = await self._dropped(receivers)
-        knocks: dict[str, list[str]] = {}
+        probes: dict[str, list[str]] = {}
         for receiver, senders in self._senders.items():
             for sender in senders:
                 shared = set(addresses[receiver]) & set(addresses[sender])
-                knocks.setdefault(sender, []).extend(a for net in sorted(shared) for a in addresses[receiver][net])
-        await self.each(lambda name: self.containers.ask(name, "knock", addresses=knocks[name]), list(knocks))
+                probes.setdefault(sender, []).extend(a for net in sorted(shared) for a in addresses[receiver][net])
+        await self.each(lambda name: self.containers.ask(name, "probe_port", addresses=probes[name]), list(probes))
         after = await self._dropped(receivers)
         grown: dict[str, int] = {}
         for receiver, senders in self._senders.items():
@@ -117,7 +117,7 @@ class NetworkPartition(ContainerFault):
                 count = sum(after[receiver].get(a, 0) - before[receiver].get(a, 0) for a in own)
                 grown[Link(sender, receiver).name] = count
         missing = [one for toxics in self._silenced for one in await toxics.missing()]
-        evidence = {"dropped_of_3_knocks": grown, "toxics_missing": missing}
+        evidence = {"dropped_of_3_packets": grown, "toxics_missing": missing}
         return Confirmation(all(count > 0 for count in grown.values()) and not missing, evidence)
 
     async def _dropped(self, services: list[str]) -> dict[str, dict[str, int]]:

@@ -44,7 +44,7 @@ TASKS: dict[str, Callable[..., Answer]] = {
     "block": packets.block,
     "unblock": packets.unblock,
     "blocked": packets.blocked,
-    "knock": packets.knock,
+    "probe_port": packets.probe_port,
 }
 WITHOUT_A_PROCESS = ("oom_log", "clock", "empty", "entries")
 NEEDS_THE_ID = ("signal", "oom_log")

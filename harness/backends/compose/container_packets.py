@@ -1,4 +1,4 @@
-"""Tasks of `container_agent` about networks: interfaces, packets that are dropped on arrival, and knocking."""
+"""Tasks of `container_agent` about networks: interfaces, packets that are dropped on arrival, and port probing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DISCARD_PORT = 9
 
 
 def interfaces(pid: int) -> Answer:
-    """Tell the container's network interfaces but the loopback."""
+    """Return the container's network interfaces but the loopback."""
     lines = Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]
     return {"interfaces": sorted({line.split(":")[0].strip() for line in lines} - {"lo"})}
 
@@ -36,7 +36,7 @@ def unblock(pid: int, tag: str) -> Answer:
 
 
 def blocked(pid: int, tag: str) -> Answer:
-    """Tell the rules with a tag: how many packets each has dropped, by source."""
+    """Return the rules with a tag: how many packets each has dropped, by source."""
     enter(pid, "net")
     found: dict[str, int] = {}
     for program in ("iptables", "ip6tables"):
@@ -76,19 +76,19 @@ def _tables(program: str, *words: str) -> str:
     return done.stdout
 
 
-def knock(pid: int, addresses: list[str]) -> Answer:
+def probe_port(pid: int, addresses: list[str]) -> Answer:
     """Send a few datagrams to a port of each address where nobody listens; return which machines answered that."""
     enter(pid, "net")
     answers = {}
     for address in addresses:
-        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as knocker:
-            knocker.settimeout(0.1)
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(0.1)
             answers[address] = "silent"
             try:
-                knocker.connect((address, DISCARD_PORT))
+                sender.connect((address, DISCARD_PORT))
                 for _ in range(3):
-                    knocker.send(b"harness")
-                knocker.recv(1)
+                    sender.send(b"harness")
+                sender.recv(1)
             except ConnectionRefusedError:
                 answers[address] = "answers"
             except TimeoutError:
