@@ -1,1 +1,1 @@
-"""Backends start, stop, kill, pause and inspect a stack; `stackfile` reads what both of them start from."""
+"""Backends start, stop, kill, pause and inspect a stack that `harness.description` has read."""

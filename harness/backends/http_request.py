@@ -64,7 +64,7 @@ async def until_healthy(health: Health, address: str, port: int) -> None:
 
 
 def port_is_taken(address: str, port: int) -> bool:
-    """Tell whether something listens there already, on this address or on all."""
+    """Return whether something listens there already, on this address or on all."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(
             socket.SOL_SOCKET, socket.SO_REUSEADDR, 1

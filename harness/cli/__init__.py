@@ -1,4 +1,4 @@
-"""The command line: `harness`, one of the two front doors.
+"""The command line: `harness`, one of the two front ends.
 
 Commands are imported when they are called, so that `harness --help` is there at once. Whatever happens ends in one
 clear message on stderr and in one of the exit codes of `harness.cli.exit_codes`; never in a traceback.

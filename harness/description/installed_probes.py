@@ -1,6 +1,6 @@
 """The kinds of probes that other packages add, by the entry-point group `harness.probes`.
 
-They are here, as the reader of stack descriptions needs their settings. Our own kinds take precedence over those of the
+The reader of stack descriptions checks their settings. The harness's own kinds take precedence over others of the
 same name.
 """
 

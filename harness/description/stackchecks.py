@@ -93,7 +93,7 @@ def _texts_called(wanted: str, value: Any, path: Sequence[str | int]) -> Iterato
 
 
 def _check_event_times(description: StackDescription, tree: Tree) -> None:
-    """Refuse an age by event time of a stack that tells none: it would never be read."""
+    """Refuse an age in event time for a stack without an event clock: it would never be read."""
     for name, probe in description.probes.items():
         for field in ("as_", "read"):
             if description.event_clock is None and getattr(probe.settings, field, None) == "event_age":

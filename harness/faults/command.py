@@ -93,7 +93,7 @@ class CommandFault:
         return _gone(await self._run(given or self._given.confirm), IN if given is not None else NOT_IN)
 
     def manifest(self) -> list[dict[str, Any]]:
-        """Commands tell no rows."""
+        """Return no rows: a command does not report which rows it changed."""
         return []
 
     def _ready(self, argv: Sequence[str]) -> list[str]:

@@ -70,7 +70,7 @@ class ContainerKill(ContainerFault):
     async def confirm(self) -> Confirmation:
         """Ask the engine whether they ended since, and the kernel about those that live."""
         if not self._before:
-            return Confirmation(False, {"why": "not put in"})
+            return Confirmation(False, {"why": "not injected"})
         now = await self.each(self.containers.state)
         evidence: dict[str, Any] = {
             name: {"status": s.status, "exit_code": s.exit_code, "restarts": s.restarts, "started": s.started_at}

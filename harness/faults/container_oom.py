@@ -65,7 +65,7 @@ class ContainerOom(ContainerFault):
     async def confirm(self) -> Confirmation:
         """Ask the engine and the kernel for the kill."""
         if self._before is None:
-            return Confirmation(False, {"why": "not put in"})
+            return Confirmation(False, {"why": "not injected"})
         state, kills, logged = self._before
         now = await self.containers.state(self._service)
         log = await self.containers.ask(self._service, "oom_log")

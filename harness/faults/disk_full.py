@@ -87,7 +87,7 @@ class DiskFull(ContainerFault):
     async def confirm(self) -> Confirmation:
         """Ask for the free space inside, and write more than that."""
         if not self._in:
-            return Confirmation(False, {"why": "not put in"})
+            return Confirmation(False, {"why": "not injected"})
         path, leave = self._parameters.path, self._parameters.leave
         reply = await self.containers.ask(self._service, "space", path=path)
         evidence: dict[str, Any] = {"free": reply["free"], "size": reply["size"], "file_system": reply["file_system"]}

@@ -81,7 +81,7 @@ class RestartLoop(ContainerFault):
     async def confirm(self) -> Confirmation:
         """Ask the engine how often it has restarted each, and whether that goes on."""
         if not self._before:
-            return Confirmation(False, {"why": "not put in"})
+            return Confirmation(False, {"why": "not injected"})
         now = await self.each(self.containers.state)
         evidence: dict[str, Any] = {
             name: {"restarts": s.restarts - self._before[name].restarts, "status": s.status}

@@ -2,7 +2,7 @@
 
 Event time is an int of seconds since 1970. An event clock may run faster than the wall clock and skip a stretch of
 every day (the night); ages are counted in *active* seconds, which leave the skipped stretch out. A stamp is a moment in
-ISO 8601, or a number of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by its size: as
+ISO 8601, or a number of seconds, milliseconds, microseconds or nanoseconds since 1970. Its size decides which: as
 seconds, the smallest that is read as milliseconds would lie in the year 5138.
 """
 
@@ -76,7 +76,7 @@ _FINER = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 
 
 def unix_of(value: Any) -> float:
-    """Return the unix time that a stamp tells, in seconds; moments without a zone are UTC. Raises ValueError."""
+    """Return a time stamp as unix time, in seconds; one without a zone is UTC. Raises ValueError."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if isinstance(value, str):

@@ -1,6 +1,6 @@
 """A step of a scenario's timeline: which fault goes in, when, on what and for how long.
 
-Apart from the scenario, for every fault needs it and none needs the rest of that.
+It is a module of its own because faults import it without the rest of the scenario.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ BAD_HEALTH = "err"
 
 
 class PrometheusAlerts(HttpAlertPoller):
-    """One source."""
+    """A Prometheus, or a source whose page of alerts has the same form."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class PrometheusAlerts(HttpAlertPoller):
         self._has_rules = not self._counters
         self._has_history = True
         self._activations: dict[str, tuple[Alert, set[int]]] = {}
-        self._told_s = -math.inf
+        self._history_read_s = -math.inf
         self._began_s = clock.now_s()
 
     async def _look(self) -> dict[str, Any]:
@@ -139,13 +139,13 @@ class PrometheusAlerts(HttpAlertPoller):
         if groups and len(well) == len(groups):
             seen |= {"evaluations": float(self._beats.note(marks)), "interval_s": interval_s}
         now_s = self._clock.now_s()
-        if self._has_history and now_s - self._told_s >= HISTORY_EVERY_S:
-            seen |= await self._asked_back(now_s, interval_s)
+        if self._has_history and now_s - self._history_read_s >= HISTORY_EVERY_S:
+            seen |= await self._read_history(now_s, interval_s)
         return seen
 
-    async def _asked_back(self, now_s: float, interval_s: float) -> dict[str, Any]:
+    async def _read_history(self, now_s: float, interval_s: float) -> dict[str, Any]:
         """Return how often each alert has begun to fire, with what the server's own series know of it."""
-        since_s = now_s - max(self._told_s, self._began_s)
+        since_s = now_s - max(self._history_read_s, self._began_s)
         back_s = math.ceil(min(LONGEST_BACK_S, since_s + 2 * interval_s + 5.0))
         asked = ('ALERTS{alertstate="firing"}', "ALERTS_FOR_STATE")
         url = f"{self._url}/api/v1/query"
@@ -165,7 +165,7 @@ class PrometheusAlerts(HttpAlertPoller):
                 begun = since.get((_key(labels), at))
                 if begun is not None:
                     self._activated(labels, int(begun))
-        self._told_s = now_s
+        self._history_read_s = now_s
         return {"fired": tuple((alert, float(len(begun))) for alert, begun in self._activations.values())}
 
     def _activated(self, labels: Mapping[str, Any], begun: int) -> None:
@@ -192,7 +192,7 @@ SUPPRESSED = ("active", "suppressed")
 
 
 class AlertmanagerAlerts(HttpAlertPoller):
-    """One source."""
+    """An Alertmanager: its list of active alerts."""
 
     async def _look(self) -> dict[str, Any]:
         page = await get(self._session, f"{self._url}/api/v2/alerts", DEADLINE_S, headers=self._headers)

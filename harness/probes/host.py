@@ -167,7 +167,7 @@ class CommandReader:
         except ValueError:
             raise NoAnswerError(f"the last line of output is no number: {done.last_line[:60]!r}") from None
         if not math.isfinite(value):
-            raise NoAnswerError(f"the command says {value}")
+            raise NoAnswerError(f"the command printed {value}")
         return value
 
     async def close(self) -> None:

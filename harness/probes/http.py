@@ -118,7 +118,7 @@ def read_json(page: bytes) -> Any:
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a valid JSON number")
 
 
 Series = tuple[str, dict[str, str], float]

@@ -137,7 +137,7 @@ def _line(path: Path, number: int, text: str) -> RequestLine:
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a valid JSON number")
 
 
 def _check_alike(path: Path, lines: list[tuple[int, RequestLine]], rate: float | None) -> None:

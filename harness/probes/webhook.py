@@ -40,7 +40,7 @@ class WebhookAlerts(AlertPoller):
         """What was wrong with the last notification that was not taken."""
 
     async def start(self) -> None:
-        """Listen. Raises ProbeError where the address cannot be had."""
+        """Listen. Raises ProbeError where the address cannot be bound."""
         host, _, port = str(self._source.listen).rpartition(":")
         app = web.Application(client_max_size=LARGEST_BYTES)
         app.router.add_route("*", "/{path:.*}", self._take)

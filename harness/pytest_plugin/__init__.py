@@ -1,4 +1,4 @@
-"""The pytest front door: `*.scenario.yaml` files as test items, and the `chaos` fixture for tests written by hand.
+"""The pytest front end: `*.scenario.yaml` files as test items, and the `chaos` fixture for tests written by hand.
 
 It is loaded in every pytest run of every project where the package is installed, so this module imports nothing but
 pytest, and no hook imports more than it needs before a scenario or a `chaos` test is collected.

@@ -31,7 +31,7 @@ SHORTEST_S = 0.001
 
 
 class CallerScript:
-    """Does what its caller says. Its methods are for the event loop of the run."""
+    """A script whose steps are the caller's method calls, made in the event loop of the run."""
 
     whole_history = True
 

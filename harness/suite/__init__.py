@@ -1,5 +1,5 @@
 """The road from plans to a report: run, judge, report, and the rules of what passes.
 
-Both front doors (`harness run`, the pytest plugin) and the commands `judge` and `report` go this way; none of them has
+Both front ends (`harness run`, the pytest plugin) and the commands `judge` and `report` go this way; none of them has
 a rule of its own.
 """

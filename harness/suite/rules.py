@@ -1,4 +1,4 @@
-"""What passes, and which exit code a suite ends with. Every front door applies these rules.
+"""What passes, and which exit code a suite ends with. Every front end applies these rules.
 
 The module imports nothing at load, so that `harness --help` stays cheap.
 """

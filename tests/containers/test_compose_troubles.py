@@ -91,7 +91,7 @@ def test_an_unavailable_image(monkeypatch: pytest.MonkeyPatch, small: StackDescr
     [
         ("write /x: no space left on device", "disk is full", "docker system df"),
         ("Got permission denied while trying to connect to the Docker daemon socket", "no permission", "group docker"),
-        ("pull access denied for x, repository does not exist", "an image cannot be had", "pull or build"),
+        ("pull access denied for x, repository does not exist", "an image is not available", "pull or build"),
         ("Cannot connect to the Docker daemon at unix:///x", "does not answer", "journalctl"),
         ("services.x Additional property y is not allowed", "docker compose failed with 1", "property y"),
     ],

@@ -53,7 +53,7 @@ MISTAKES: list[tuple[tuple[Any, ...], dict[str, Any], int | None, str | None, st
     (("{",), {}, 1, None, "not a line of JSON"),
     (("[]",), {}, 1, None, "a mapping of fields"),
     (("[" * 100_000,), {}, 1, None, "not a line of JSON"),
-    (('{"body": NaN}',), {}, 1, None, "NaN is no number"),
+    (('{"body": NaN}',), {}, 1, None, "NaN is not a valid JSON number"),
     (({"at": 0}, {"att": 1}), {}, 2, "att", "did you mean 'at'?"),
     (({"at": 0, "expect": {"stauts": 200}},), {}, 1, "expect.stauts", "did you mean 'status'?"),
     (({"at": 0, "path": "score"},), {}, 1, "path", "begin it with '/'"),

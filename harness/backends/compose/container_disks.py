@@ -26,7 +26,7 @@ def _inside(pid: int, path: str) -> tuple[str, str, str, str]:
 
 
 def space(pid: int, path: str) -> Answer:
-    """Tell what is free where a path lies, and whose file system that is."""
+    """Return what is free where a path lies, and whose file system that is."""
     # What the engine itself mounts in a container lies on its own disk.
     own = {mount_of(mountinfo(pid), name)[1] for name in ("/", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf")}
     own.add(mount_of(mountinfo(1), "/")[1])
@@ -75,7 +75,7 @@ def remove(pid: int, path: str, name: str) -> Answer:
 
 
 def exists(pid: int, path: str, name: str) -> Answer:
-    """Tell whether a file of ours is there."""
+    """Return whether a file of ours is there."""
     _inside(pid, path)
     return {"exists": os.path.lexists(Path(path, name))}
 
@@ -113,7 +113,7 @@ def remount(pid: int, path: str, read_only: bool) -> Answer:
 
 
 def digest(pid: int, path: str) -> Answer:
-    """Tell the SHA-256 of a file as the container sees it; null where there is none."""
+    """Return the SHA-256 of a file as the container sees it; null where there is none."""
     enter(pid, "mnt")
     try:
         return {"sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
@@ -133,7 +133,7 @@ def empty(path: str) -> Answer:
 
 
 def entries(path: str) -> Answer:
-    """Tell how many entries a volume's directory has."""
+    """Return how many entries a volume's directory has."""
     return {"entries": sum(1 for _ in _volume(path).iterdir())}
 
 

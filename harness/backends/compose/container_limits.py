@@ -18,7 +18,7 @@ V1_UNLIMITED = 1 << 62
 
 
 def cpu(pid: int) -> Answer:
-    """Tell the container's processor quota (-1: none) and how often it ran into it."""
+    """Return the container's processor quota (-1: none) and how often it ran into it."""
     folder, version = group(pid, "cpu")
     stat = numbers(folder / "cpu.stat")
     if version == 1:
@@ -56,7 +56,7 @@ def use_cpu(pid: int, within_s: float) -> Answer:
 
 
 def memory(pid: int) -> Answer:
-    """Tell the container's memory limit (-1: none), what is used, and how many processes the kernel killed for it."""
+    """Return the container's memory limit (-1: none), what is used, and how many processes the kernel killed for it."""
     folder, version = group(pid, "memory")
     if version == 1:
         limit = int((folder / "memory.limit_in_bytes").read_text())

@@ -38,7 +38,7 @@ def send_signal(pid: int, container: str, number: int) -> Answer:
 
 
 def process(pid: int, names: list[str], maps: str = "") -> Answer:
-    """Tell of the service's process: state letter, signals it catches, variables it was started with, libraries."""
+    """Return what the kernel knows of the service's process: state letter, signals it catches, variables it was started with, libraries."""
     pid = service_process(pid)
     status = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
@@ -55,7 +55,7 @@ def process(pid: int, names: list[str], maps: str = "") -> Answer:
 
 
 def frozen(pid: int) -> Answer:
-    """Tell whether the kernel has frozen the container's processes."""
+    """Return whether the kernel has frozen the container's processes."""
     folder, version = group(pid, "freezer")
     if version == 1:
         return {"frozen": (folder / "freezer.state").read_text().strip() == "FROZEN"}
@@ -82,5 +82,5 @@ def oom_log(container: str) -> Answer:
 
 
 def clock() -> Answer:
-    """Tell the time on the engine's machine, in seconds since 1970."""
+    """Return the time on the engine's machine, in seconds since 1970."""
     return {"at_s": time.time()}

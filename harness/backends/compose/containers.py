@@ -30,7 +30,7 @@ CHANGE_S = 70.0
 """How long a change may take: a stop with its grace, and a start."""
 HARMLESS = ("STOP", "CONT", "CHLD", "URG", "WINCH")
 PERHAPS = ("HUP", "USR1", "USR2")
-"""Signals that nobody dies of, and those that are survived where they are caught, as for reading settings anew."""
+"""Signals that end no process, and those that a process survives where it catches them, as to reload its settings."""
 
 
 class EngineContainers:
@@ -46,9 +46,9 @@ class EngineContainers:
         self.host = EngineHost(client, self._labels)
         self._replacing = Replacing(client, self._labels)
         self.on_end: Callable[[Iterable[str]], object] = lambda _: None
-        """Told of the services whose next end is the harness's own doing, before it is done."""
+        """Called with the services that the harness is about to end, before it ends them."""
         self.on_own: Callable[[str, bool], object] = lambda _service, _on: None
-        """Told of a service whose every end, from now on or no more, is the harness's own doing."""
+        """Called with a service and whether the harness causes its ends from now on."""
 
     def expect_ends(self, service: str, on: bool) -> None:
         """Say that every end of a service is the harness's own doing, from now on or no more."""

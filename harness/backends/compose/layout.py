@@ -1,4 +1,4 @@
-"""Where everything of one run is to be, and is: its project, subnets, fixed addresses, links' proxies, published ports.
+"""The layout of one run: its compose project, subnets, fixed addresses, the proxies of its links and published ports.
 
 Decided before anything starts, so that a consumer starts with the addresses of its links, and a container that
 is started again is where it was. Addresses are taken from 10.200.0.0/13, from blocks that no network there uses. From
@@ -61,7 +61,7 @@ def project_name(stack: str, chance: random.Random) -> str:
 
 
 def boxes_for(description: StackDescription, links: Sequence[Link]) -> tuple[ProxyBox, ...]:
-    """Put the links into as few boxes as their ports allow. Raises BackendError for a link that cannot be led so."""
+    """Put the links into as few boxes as their ports allow. Raises BackendError for a link that cannot be proxied."""
     boxes: list[tuple[list[Link], set[int], set[str]]] = []
     for link in links:
         service, consumer = description.services[link.service], description.services[link.consumer]
@@ -152,7 +152,7 @@ class ServiceAddresses:
         self._pattern = reference_pattern(description.services)
 
     def known(self, name: str) -> bool:
-        """Tell whether a service or box can be reached at all."""
+        """Return whether a service or box can be reached at all."""
         return not self._direct or any(owner == name for owner, _ in self.layout.addresses)
 
     def host(self, name: str) -> str:

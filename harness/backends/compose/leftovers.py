@@ -40,7 +40,7 @@ def owner() -> str:
 
 
 def owner_lives(label: str) -> bool:
-    """Tell whether the process of an owner label still runs. What runs elsewhere counts as alive."""
+    """Return whether the process of an owner label still runs. What runs elsewhere counts as alive."""
     host, _, rest = label.partition(" ")
     if host == UP or host != socket.gethostname():
         return True
@@ -67,12 +67,12 @@ def runs(client: Any) -> dict[str, str]:
 
 
 def kept(owner: str) -> bool:
-    """Tell whether a run's owner means that it was left running on purpose."""
+    """Return whether a run's owner means that it was left running on purpose."""
     return owner.startswith(f"{UP} ")
 
 
 def abandoned(owner: str) -> bool:
-    """Tell whether the process that a run belongs to is gone."""
+    """Return whether the process that a run belongs to is gone."""
     return not owner_lives(owner)
 
 

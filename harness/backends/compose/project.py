@@ -47,7 +47,7 @@ def images_of(description: StackDescription, document: Document) -> dict[str, st
 
 
 def has_address(body: Mapping[str, Any]) -> bool:
-    """Tell whether a service may have one fixed address: one container, on networks of its own."""
+    """Return whether a service may have one fixed address: one container, on networks of its own."""
     many = int(body.get("scale") or (body.get("deploy") or {}).get("replicas") or 1) != 1
     return not many and not body.get("network_mode")
 

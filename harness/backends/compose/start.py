@@ -72,7 +72,7 @@ def _pull(engine: Engine, image: str, whose: str) -> None:
         text = getattr(error, "explanation", None) or str(error)
         full = "no space left" in str(text)
         remedy = "free room: `docker system df`" if full else f"`docker pull {image}` shows more; or name another image"
-        raise BackendError(f"{whose} needs the image {image!r}, which cannot be had: {text}", remedy=remedy) from error
+        raise BackendError(f"{whose} needs the image {image!r}, which is not available: {text}", remedy=remedy) from error
 
 
 def _split(image: str) -> tuple[str, str | None]:
@@ -154,7 +154,7 @@ class Start:
         self._file.unlink(missing_ok=True)
 
     async def links(self, places: ServiceAddresses) -> dict[str, LinkEndpoint]:
-        """Start the proxies and make the links, before any consumer starts. Raises BackendError, or Trouble."""
+        """Start the proxies and make the links, before any consumer starts. Raises BackendError or RetryableStartError."""
         names = [box.name for box in self._layout.boxes]
         if not names:
             return {}
@@ -174,7 +174,7 @@ class Start:
         return proxies.endpoints(self._layout, reached)
 
     async def services(self, tail: Callable[[str, int], list[str]]) -> None:
-        """Start the rest. Raises BackendError with the log of the service that did not come up, or Trouble."""
+        """Start the rest. Raises RetryableStartError, or BackendError with the log of the service that did not start."""
         try:
             await self._compose("up", "-d", "--no-build")
         except BackendError as error:

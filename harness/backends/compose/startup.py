@@ -38,7 +38,7 @@ _TROUBLES = {
         "add yourself to the group docker, or use sudo",
     ),
     r"pull access denied|manifest unknown|No such image|failed to resolve reference|repository does not exist": (
-        "an image cannot be had",
+        "an image is not available",
         "pull or build it first, or name another one by the variable in the compose file",
     ),
     r"Cannot connect to the Docker daemon|connection refused|Connection aborted": (
@@ -53,12 +53,12 @@ class RetryableStartError(Exception):
 
 
 async def compose_up(command: subprocess.Popen[str], within_s: float) -> str:
-    """Wait for a compose command and return its output. Raises Trouble, or BackendError with what to do."""
+    """Wait for a compose command and return its output. Raises RetryableStartError, or BackendError with the remedy."""
     try:
         async with asyncio.timeout(within_s):
             output, _ = await asyncio.to_thread(command.communicate)
     except TimeoutError:
-        raise BackendError(f"docker compose did not come to its end within {within_s:g} s") from None
+        raise BackendError(f"docker compose did not finish within {within_s:g} s") from None
     finally:
         end_group(command)
     if command.returncode == 0:

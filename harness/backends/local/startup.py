@@ -148,7 +148,7 @@ class Startup:
         elif service.restart == "no" or (service.restart.startswith("on-failure") and event.exit_code == 0):
             self._fail(event, f"{ended} while the stack started")
         elif self._exits[service.name] >= MOST_EXITS:
-            self._fail(event, f"{ended}, {MOST_EXITS} times in all, while the stack started")
+            self._fail(event, f"{ended}, {MOST_EXITS} times, while the stack started")
 
     def _fail(self, event: ProcessEvent, why: str) -> None:
         self._why = why

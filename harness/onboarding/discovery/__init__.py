@@ -1,1 +1,1 @@
-"""What a compose project says of itself, and what can be guessed from it: the ground of `harness init`."""
+"""`harness init` reads a compose project here, and guesses services, probes and scenarios from it."""

@@ -1,1 +1,1 @@
-"""What of a stack's description works against the running stack: the ground of `harness doctor`."""
+"""`harness doctor` tests here which parts of a stack description work against the running stack."""
