@@ -28,7 +28,7 @@ class Shared:
 
             self._zygote = start_zygote(stack)
         elif stack.ownership == "owned" and attach is None:
-            from harness.backends.compose.start import have_images
+            from harness.backends.compose.images import have_images
 
             have_images(stack)
 

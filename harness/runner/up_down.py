@@ -44,7 +44,7 @@ def up(stack: StackDescription, links: Sequence[Link], backend: str, seed: int, 
 
 async def _up_in_containers(stack: StackDescription, links: Sequence[Link], seed: int, on_progress: OnProgress) -> None:
     from harness.backends.compose.backend import ComposeBackend
-    from harness.backends.compose.start import have_images
+    from harness.backends.compose.images import have_images
 
     def report(text: str) -> None:
         on_progress(Progress(stack.name, 0.0, "note", text))

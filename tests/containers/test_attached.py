@@ -19,7 +19,7 @@ from small_stack import STACK
 from harness.backends.compose.attached import AttachedBackend
 from harness.backends.compose.engine import client
 from harness.backends.compose.leftovers import remove_run
-from harness.backends.compose.processes import containers_of
+from harness.backends.compose.snapshots import containers_of
 from harness.description.stackfile import load_stack
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError

@@ -16,8 +16,8 @@ from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.engine import Engine
 from harness.backends.compose.layout import API_PORT, Layout, ProxyBox, ServiceAddresses
 from harness.backends.compose.leftovers import LINKS, run_labels
-from harness.backends.compose.processes import BEGINNING, ContainerSnapshot, containers_of, lines_since
-from harness.backends.compose.startup import Readiness
+from harness.backends.compose.readiness import Readiness
+from harness.backends.compose.snapshots import BEGINNING, ContainerSnapshot, containers_of, lines_since
 from harness.model.backend import StackInfo, StackPlan, check_links, check_settings
 from harness.model.errors import BackendError
 from harness.model.stack import Link, StackDescription

@@ -15,23 +15,16 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from harness.backends.compose import project as projects
 from harness.backends.compose import proxies
 from harness.backends.compose.containers import EngineContainers
 from harness.backends.compose.engine import Engine, connect
 from harness.backends.compose.layout import ServiceAddresses
 from harness.backends.compose.leftovers import remove_run, run_labels
-from harness.backends.compose.processes import (
-    ContainerSnapshot,
-    EventStream,
-    Processes,
-    containers_of,
-    lines_since,
-    tail,
-    write_logs,
-)
+from harness.backends.compose.processes import EventStream, Processes
+from harness.backends.compose.project import RunFile, composed
+from harness.backends.compose.readiness import Readiness, RetryableStartError
+from harness.backends.compose.snapshots import ContainerSnapshot, containers_of, lines_since, tail, write_logs
 from harness.backends.compose.start import Start, lay_out
-from harness.backends.compose.startup import Readiness, RetryableStartError
 from harness.backends.events import EventLog
 from harness.backends.jobs import run_job
 from harness.model.backend import (
@@ -86,7 +79,7 @@ class ComposeBackend:
         except OSError as error:
             raise BackendError(f"the run's folder cannot be made: {error.strerror}", file=str(plan.run_dir)) from error
         engine = await self._connected()
-        document, folder = await asyncio.to_thread(projects.composed, self._description)
+        document, folder = await asyncio.to_thread(composed, self._description)
         for attempt in range(1, TRIES + 1):
             try:
                 await self._bring_up(engine, plan, document, folder)
@@ -116,7 +109,7 @@ class ComposeBackend:
         labels = run_labels(project, self._description.name, kept=self._keep)
         self._places = ServiceAddresses(self._description, layout, engine)
         events = self._take_hold(engine, project, labels)
-        run_file = projects.RunFile(document, plan, layout, labels, self._keep, engine.loopback)
+        run_file = RunFile(document, plan, layout, labels, self._keep, engine.loopback)
         start = Start(
             engine, plan, layout, run_file.document(lambda box: proxies.proxy_service(box, plan.seed)), folder
         )

@@ -38,7 +38,7 @@ def send_signal(pid: int, container: str, number: int) -> Answer:
 
 
 def process(pid: int, names: list[str], maps: str = "") -> Answer:
-    """Return what the kernel knows of the service's process: state letter, signals it catches, variables it was started with, libraries."""
+    """Return a service's process: state letter, signals it catches, variables it was started with, libraries."""
     pid = service_process(pid)
     status = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line

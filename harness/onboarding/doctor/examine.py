@@ -171,7 +171,7 @@ def _links_with_proxies(stack: StackDescription) -> tuple[Link, ...]:
     """Return the links of the stack that run through a proxy, as the labels of the project's containers say."""
     from harness.backends.compose.engine import client
     from harness.backends.compose.leftovers import LINKS
-    from harness.backends.compose.processes import containers_of
+    from harness.backends.compose.snapshots import containers_of
 
     engine = client()
     try:

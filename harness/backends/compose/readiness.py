@@ -15,17 +15,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from harness.backends.compose.processes import ContainerSnapshot
+from harness.backends.compose.snapshots import ContainerSnapshot
 from harness.backends.http_request import healthy
+from harness.backends.start_limits import LOG_LINES, MOST_EXITS, Tail
 from harness.model.backend import ProcessEvent
 from harness.model.errors import BackendError
 from harness.model.stack import StackDescription
 
 POLL_S = 0.1
-MOST_EXITS = 3
-LOG_LINES = 20
-Tail = Callable[[str, int], list[str]]
-
 OVERLAP = re.compile(r"[Pp]ool overlaps|overlaps with other one|invalid pool request")
 PORT_TAKEN = re.compile(r"port is already allocated|address already in use|bind for .* failed", re.IGNORECASE)
 _TROUBLES = {

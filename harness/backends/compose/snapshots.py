@@ -1,0 +1,110 @@
+"""The containers of a project as the engine lists them, in one question for all, and their logs."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.backends.compose.leftovers import ONE_OFF, PROJECT, SERVICE
+from harness.model.containers import KEPT_SUFFIX
+from harness.model.errors import BackendError
+
+MOST_LINES = 20000
+AT_ONCE = 8
+BEGINNING = "1970-01-01T00:00:00.000000000Z"
+_EXIT = re.compile(r"\((\d+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSnapshot:
+    """One container, as the engine's list of containers has it."""
+
+    id: str
+    service: str
+    state: str
+    """`created`, `running`, `paused`, `restarting`, `exited` or `dead`."""
+    health: str | None
+    """`starting`, `healthy`, `unhealthy`; None where the engine checks none."""
+    exit_code: int | None
+    addresses: dict[str, str]
+    """Its address on each network, by the network's name on the engine."""
+    labels: dict[str, str]
+    ports: dict[int, int]
+    """Ports inside, with those on the host that they are published at."""
+
+
+def containers_of(client: Any, project: str) -> list[ContainerSnapshot]:
+    """Return the containers of a project, whatever their state. Blocks."""
+    raw = client.api.containers(all=True, filters={"label": [f"{PROJECT}={project}"]})
+    return [
+        _seen(one)
+        for one in raw
+        if one["Labels"].get(ONE_OFF) != "True" and not str((one["Names"] or [""])[0]).endswith(KEPT_SUFFIX)
+    ]
+
+
+def _seen(raw: dict[str, Any]) -> ContainerSnapshot:
+    status = str(raw.get("Status", ""))
+    health = next((word for word in ("unhealthy", "healthy", "health: starting") if f"({word})" in status), None)
+    code = _EXIT.search(status) if raw["State"] in ("exited", "restarting", "dead") else None
+    networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
+    return ContainerSnapshot(
+        id=raw["Id"],
+        service=raw["Labels"].get(SERVICE, ""),
+        state=str(raw["State"]),
+        health=health.removeprefix("health: ") if health else None,
+        exit_code=int(code[1]) if code else None,
+        addresses={name: str(given["IPAddress"]) for name, given in networks.items() if given.get("IPAddress")},
+        labels=dict(raw["Labels"]),
+        ports={int(p["PrivatePort"]): int(p["PublicPort"]) for p in raw.get("Ports") or [] if p.get("PublicPort")},
+    )
+
+
+def tail(client: Any, project: str, service: str, lines: int) -> list[str]:
+    """Return the last log lines of a service of a project. Blocks; none where the engine gives none."""
+    import docker.errors
+    import requests
+
+    try:
+        found = [one for one in containers_of(client, project) if one.service == service]
+        raw: bytes = client.api.logs(found[0].id, tail=lines) if found and lines > 0 else b""
+    except (docker.errors.DockerException, requests.RequestException):
+        return []
+    return raw.decode("utf-8", "replace").splitlines()[-lines:] if raw else []
+
+
+def lines_since(client: Any, container: str, position: str, most: int | None = None) -> tuple[list[str], str]:
+    """Return the lines after a position, which is the engine's own stamp of a line, and the last one's. Blocks.
+
+    `most` cuts it to the last few. Raises BackendError where the engine gives none.
+    """
+    import docker.errors
+    import requests
+
+    # The engine takes a fraction of a second as a number, which holds microseconds: what came before is left out below.
+    since = {"since": dt.datetime.fromisoformat(f"{position[:26]}+00:00").timestamp() - 2e-6} if position else {}
+    try:
+        raw: bytes = client.api.logs(container, timestamps=True, tail=most or "all", **since)
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise BackendError(f"the engine gives no log: {error}") from error
+    stamped = [line.partition(" ") for line in raw.decode("utf-8", "replace").splitlines()]
+    later = [(stamp, text) for stamp, _, text in stamped if stamp > position]
+    return [text for _, text in later], max(stamp for stamp, _ in later) if later else position
+
+
+def write_logs(client: Any, project: str, folder: Path) -> None:
+    """Write the log of every service of a project into a folder. Blocks. What the engine does not give is left out."""
+    import docker.errors
+    import requests
+
+    def write(one: ContainerSnapshot) -> None:
+        with contextlib.suppress(docker.errors.DockerException, requests.RequestException, OSError):
+            (folder / f"{one.service}.log").write_bytes(client.api.logs(one.id, tail=MOST_LINES))
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        list(threads.map(write, containers_of(client, project)))
