@@ -75,7 +75,7 @@ def _of_day(text: str) -> int:
 _FINER = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 
 
-def unix_of(value: Any) -> float:
+def parse_timestamp(value: Any) -> float:
     """Return a time stamp as unix time, in seconds; one without a zone is UTC. Raises ValueError."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")

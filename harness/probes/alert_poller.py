@@ -13,9 +13,10 @@ from typing import Any
 import aiohttp
 
 from harness.model.alertsources import AlertSource
-from harness.model.eventtime import unix_of
+from harness.model.eventtime import parse_timestamp
 from harness.model.readings import Alert, AlertsSeen
-from harness.probes.reader import Clock, NoAnswerError
+from harness.probes.polling import Clock
+from harness.probes.reader import NoAnswerError, short_reason
 
 
 class AlertPoller:
@@ -39,13 +40,11 @@ class AlertPoller:
 
     async def once(self, planned_s: float) -> None:
         """Poll the source and record its answer."""
-        from harness.probes.polled import shown
-
         asked_s = self._clock.now_s()
         try:
             seen = self._without_watchdogs(await self._look())
         except NoAnswerError as error:
-            seen = {"down": shown(str(error))}
+            seen = {"down": short_reason(str(error))}
         self._record(
             AlertsSeen(
                 source=self._source.name,
@@ -80,7 +79,7 @@ class AlertPoller:
         if stamp is None:
             return None
         try:
-            return round(unix_of(stamp) - time.time() + self._clock.now_s(), 3)
+            return round(parse_timestamp(stamp) - time.time() + self._clock.now_s(), 3)
         except (ValueError, OverflowError):
             return None
 

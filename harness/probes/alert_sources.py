@@ -17,12 +17,14 @@ from typing import Any
 import aiohttp
 
 from harness.model.backend import Backend
-from harness.model.eventtime import unix_of
+from harness.model.eventtime import parse_timestamp
 from harness.model.readings import Alert, AlertsSeen
 from harness.model.stack import AlertSource, StackDescription
 from harness.probes.alert_poller import AlertPoller, HttpAlertPoller
-from harness.probes.http import NoAnswerError, access_headers, ask, get, metrics, read_json
-from harness.probes.reader import DEADLINE_S, Clock, ProbeContext
+from harness.probes.http import access_headers, ask, get, metrics
+from harness.probes.polling import DEADLINE_S, Clock
+from harness.probes.reader import NoAnswerError, ProbeContext
+from harness.probes.strict_json import read_json
 
 
 def source_pollers(
@@ -133,7 +135,7 @@ class PrometheusAlerts(HttpAlertPoller):
             interval_s = max((float(group.get("interval") or 0) for group in groups), default=0.0)
             for alert in listed:
                 if alert["state"] == "firing":
-                    self._activated(alert["labels"], int(unix_of(alert["activeAt"])))
+                    self._activated(alert["labels"], int(parse_timestamp(alert["activeAt"])))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise NoAnswerError(f"not Prometheus' form of rules: {type(error).__name__} {error}") from None
         if groups and len(well) == len(groups):

@@ -9,12 +9,14 @@ from typing import Any
 
 import aiohttp
 
-from harness.model.eventtime import unix_of
+from harness.model.eventtime import parse_timestamp
 from harness.model.readings import Reading
 from harness.model.secrets import hide
 from harness.model.stack import JsonProbe, MetricProbe, ProbeSpec
-from harness.probes.http import NoAnswerError, at_path, get, metrics, read_json
-from harness.probes.reader import Clock
+from harness.probes.http import at_path, get, metrics
+from harness.probes.polling import Clock
+from harness.probes.reader import NoAnswerError
+from harness.probes.strict_json import read_json
 
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {
     "sum": math.fsum,
@@ -104,7 +106,7 @@ class Gauges:
 def number_at(found: Any, path: str, how: str, event_age: Callable[[float], float] | None) -> float:
     """Return a value as a number, or a timestamp as an age. Raises NoAnswerError."""
     try:
-        value = float(found) if how == "number" else unix_of(found)
+        value = float(found) if how == "number" else parse_timestamp(found)
     except (ValueError, TypeError, OverflowError):
         raise NoAnswerError(f"no {'number' if how == 'number' else 'time stamp'} at {path!r}") from None
     if not math.isfinite(value):

@@ -16,10 +16,11 @@ import aiohttp
 from harness.model import response_match
 from harness.model.httpprobes import HttpAccess
 from harness.model.secrets import reveal
-from harness.probes.reader import DEADLINE_S
-from harness.probes.reader import NoAnswerError as NoAnswerError
+from harness.probes.polling import DEADLINE_S
+from harness.probes.reader import NoAnswerError
 
 LONGEST_BYTES = 16 * 2**20
+Series = tuple[str, dict[str, str], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +108,6 @@ async def read_body(response: aiohttp.ClientResponse) -> bytes:
         if length > LONGEST_BYTES:
             raise ValueError(f"an answer of more than {LONGEST_BYTES} bytes")
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def read_json(page: bytes) -> Any:
-    """Return what a page says in JSON. Raises ValueError, for numbers that JSON does not know too."""
-    try:
-        return json.loads(page, parse_constant=_no_number)
-    except RecursionError:
-        raise ValueError("JSON nested too deeply") from None
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is not a valid JSON number")
-
-
-Series = tuple[str, dict[str, str], float]
 
 
 def metrics(page: bytes, names: frozenset[str]) -> list[Series]:

@@ -28,7 +28,9 @@ from harness.model.ledger import (
 )
 from harness.model.readings import Evidence
 from harness.model.stack import Integrity
-from harness.probes.http import NoAnswerError, get, read_json
+from harness.probes.http import get
+from harness.probes.reader import NoAnswerError
+from harness.probes.strict_json import read_json
 from harness.probes.workload_file import Workload
 from harness.seams import Seams
 
@@ -155,7 +157,7 @@ class Ledger:
         done = await self._seams.backend.run_job(self._spec.checkpoints.command, PART_S - 1.0)
         if done.exit_code != 0:
             raise FaultError(f"the restore check exited with {done.exit_code}: {done.stderr.strip()[-300:]}")
-        lines = [read_json(line.encode()) for line in done.stdout.splitlines() if line.strip()]
+        lines = [read_json(line) for line in done.stdout.splitlines() if line.strip()]
         return Checkpoints(checkpoints=tuple(Checkpoint.model_validate(line) for line in lines))
 
     async def _object(self, key: str) -> bytes:

@@ -17,14 +17,13 @@ import aiohttp
 from harness.model.backend import Backend
 from harness.model.eventtime import EventClock
 from harness.model.readings import Reading
-from harness.model.secrets import hide
 from harness.model.stack import JsonProbe, MetricProbe, ProbeSpec, StackDescription
 from harness.probes.gauges import Gauges
 from harness.probes.http import access_headers
-from harness.probes.reader import Clock, NoAnswerError, ProbeContext, ProbeKind, Reader, Statuses
+from harness.probes.polling import Clock
+from harness.probes.reader import NoAnswerError, ProbeContext, ProbeKind, Reader, Statuses, short_reason
 from harness.probes.table import reader_for
 
-LONGEST_REASON = 300
 GRACE_S = 0.1
 Record = Callable[[Reading], object]
 
@@ -76,9 +75,9 @@ class Single:
         except TimeoutError:
             return None, f"no answer within {self._deadline_s:g} s"
         except NoAnswerError as error:
-            return None, shown(str(error))
+            return None, short_reason(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a client or somebody else's reader raises is a reading
-            return None, shown(f"{type(error).__name__}: {error}")
+            return None, short_reason(f"{type(error).__name__}: {error}")
         return (value, None) if math.isfinite(value) else (None, f"the reading is {value}")
 
     async def close(self) -> None:
@@ -118,12 +117,6 @@ class ProbeGroup:
         """Give up their connections."""
         for single in self._singles:
             await single.close()
-
-
-def shown(why: str) -> str:
-    """Return a reason in one line, without secrets, no longer than a reader wants."""
-    line = " ".join(hide(why).split())
-    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 1]}…"
 
 
 def pollers(

@@ -1,20 +1,18 @@
-"""How a probe is read: what reads it (one call gives one number, or says why there is none), when, and in which thread.
+"""How a probe is read: what reads it (one call gives one number, or says why there is none), and in which thread.
 
 Whatever the stack does is a reading. `ProbeContext` is what a reader may use of its run. A package of its own offers a
-`ProbeKind` under the entry-point group `harness.probes`. Polls keep to a fixed grid of moments and know when they were
-meant, began and ended; each has a deadline, and one that takes longer makes the next wait for the next free moment.
-A client that blocks is called in a daemon thread of its own, one call at a time. So neither polls nor threads pile up,
-a source that hangs costs its deadline and is a reading, `down`, and it keeps no process from ending.
+`ProbeKind` under the entry-point group `harness.probes`. A client that blocks is called in a daemon thread of its own,
+one call at a time: threads do not pile up, a source that hangs costs its deadline and is a reading, `down`, and it
+keeps no process from ending.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -25,12 +23,22 @@ from pydantic import BaseModel
 
 from harness.model.backend import Backend, ServiceStatus
 from harness.model.errors import ProbeError
-from harness.model.eventtime import unix_of
+from harness.model.eventtime import parse_timestamp
+from harness.model.secrets import hide
 from harness.model.stack import StackDescription
+
+LONGEST_REASON = 300
+T = TypeVar("T")
 
 
 class NoAnswerError(Exception):
     """The stack gave no usable answer; the text says why."""
+
+
+def short_reason(why: str) -> str:
+    """Return a reason in one line, without secrets, no longer than a reader wants."""
+    line = " ".join(hide(why).split())
+    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 1]}…"
 
 
 class Reader(Protocol):
@@ -111,7 +119,7 @@ class ProbeContext:
         Raises NoAnswerError where it is no stamp, or there is no event clock.
         """
         try:
-            unix = unix_of(stamp)
+            unix = parse_timestamp(stamp)
         except ValueError as error:
             raise NoAnswerError(str(error)) from None
         if how != "event_age":
@@ -131,41 +139,6 @@ class ProbeKind:
     """Its fields are checked as the stack is read. May have `EVERY_S`, `DEADLINE_S` and `usual_unit`."""
     make: Callable[[Any, ProbeContext], Reader]
     """`make(settings, around)` binds it to one run. Raises ProbeError where that cannot be."""
-
-
-EVERY_S = 0.1
-DEADLINE_S = 1.0
-
-
-class Clock:
-    """The run's clock: seconds since its journal was opened."""
-
-    def __init__(self, origin_s: float) -> None:
-        """`origin_s` is the value of time.monotonic() at which the run's clock stood at 0."""
-        self.origin_s = origin_s
-
-    def now_s(self) -> float:
-        """Return seconds on the run's clock."""
-        return time.monotonic() - self.origin_s
-
-
-async def poll(
-    clock: Clock, once: Callable[[float], Awaitable[None]], every_s: float = EVERY_S, offset_s: float = 0.0
-) -> None:
-    """Call `once(planned_s)` on a grid until cancelled. `offset_s` keeps several pollers apart."""
-    start_s = clock.now_s() + offset_s
-    k = 0
-    while True:
-        planned_s = start_s + k * every_s
-        wait_s = planned_s - clock.now_s()
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
-        await once(planned_s)
-        # The next moment of the grid that is still ahead; one that was missed while waiting is not made up for.
-        k = max(k + 1, math.ceil((clock.now_s() - start_s) / every_s - 1e-9))
-
-
-T = TypeVar("T")
 
 
 class OwnThread:

@@ -8,7 +8,6 @@ all answers.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from harness.model.errors import ProbeError, did_you_mean
 from harness.model.fields import Frozen
 from harness.model.response_match import Expected
 from harness.model.workload import Method
+from harness.probes.strict_json import read_json
 
 LARGEST_BYTES = 256 * 2**20
 
@@ -117,7 +117,7 @@ def read_requests(path: Path, rate: float | None = None, repeat: bool = False) -
 
 def _line(path: Path, number: int, text: str) -> RequestLine:
     try:
-        raw = json.loads(text, parse_constant=_no_number)
+        raw = read_json(text)
         if not isinstance(raw, dict):
             raise ValueError("a mapping of fields is needed here")
         return RequestLine.model_validate(raw, by_alias=True, by_name=False)
@@ -136,8 +136,6 @@ def _line(path: Path, number: int, text: str) -> RequestLine:
         raise ProbeError(f"not a line of JSON: {response}", file=str(path), line=number, remedy=remedy) from None
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is not a valid JSON number")
 
 
 def _check_alike(path: Path, lines: list[tuple[int, RequestLine]], rate: float | None) -> None:

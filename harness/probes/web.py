@@ -10,8 +10,9 @@ from typing import Any
 from harness.model.httpprobes import AirflowProbe, HttpProbe, MlflowProbe, PromqlProbe
 from harness.model.secrets import reveal
 from harness.probes.gauges import AGGREGATES, number_at
-from harness.probes.http import HttpResponse, access_headers, ask, at_path, get, read_json, request_body
+from harness.probes.http import HttpResponse, access_headers, ask, at_path, get, request_body
 from harness.probes.reader import NoAnswerError, ProbeContext
+from harness.probes.strict_json import read_json
 
 
 class HttpReader:

@@ -19,8 +19,8 @@ from harness.model.readings import Alert, AlertsSeen
 from harness.model.secrets import reveal
 from harness.model.stack import AlertSource
 from harness.probes.alert_poller import AlertPoller
-from harness.probes.http import read_json
-from harness.probes.reader import Clock
+from harness.probes.polling import Clock
+from harness.probes.strict_json import read_json
 
 LARGEST_BYTES = 4 * 2**20
 _OLD_STATES = {"alerting": True, "ok": False, "no_data": False, "paused": False}

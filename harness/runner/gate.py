@@ -12,7 +12,7 @@ from harness.model.clauses import Bound
 from harness.model.plan import Plan
 from harness.model.readings import GateSeen
 from harness.model.stack import StackDescription
-from harness.probes.reader import Clock
+from harness.probes.polling import Clock
 from harness.runner.live import Live
 
 EVERY_S = 0.05

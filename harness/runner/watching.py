@@ -25,7 +25,7 @@ from harness.probes.alert_poller import AlertPoller
 from harness.probes.alert_sources import source_pollers
 from harness.probes.http import named_host
 from harness.probes.polled import Poller, pollers
-from harness.probes.reader import EVERY_S, Clock, poll
+from harness.probes.polling import EVERY_S, Clock, poll
 from harness.probes.request_file import RequestFile
 from harness.probes.senders import RequestSender, Sender
 from harness.probes.verify import Artefacts, Verifier

@@ -17,7 +17,7 @@ from real_servers import FakeBackend
 from harness.model.readings import AlertsSeen
 from harness.model.stack import AlertSource, ServiceSpec, StackDescription
 from harness.probes.alert_sources import source_pollers
-from harness.probes.reader import Clock
+from harness.probes.polling import Clock
 
 
 class Polls:

@@ -18,7 +18,7 @@ from harness.model.eventtime import EventClock
 from harness.model.readings import Reading
 from harness.model.stack import ProbeSpec, ServiceSpec, StackDescription
 from harness.probes.polled import pollers
-from harness.probes.reader import Clock
+from harness.probes.polling import Clock
 
 
 def stack_of(folder: Path, probes: Mapping[str, Any], *services: str) -> StackDescription:

@@ -18,8 +18,9 @@ from harness.model.stack import AlertSource, ProbeSpec
 from harness.probes import http
 from harness.probes.alert_sources import PrometheusAlerts
 from harness.probes.gauges import Gauges
-from harness.probes.http import NoAnswerError, metrics
-from harness.probes.reader import Clock, poll
+from harness.probes.http import metrics
+from harness.probes.polling import Clock, poll
+from harness.probes.reader import NoAnswerError
 
 LIMIT_S = 0.2
 
@@ -40,7 +41,7 @@ class Steps:
             self.at_s += delay_s
             await real(0)
 
-        monkeypatch.setattr("harness.probes.reader.asyncio.sleep", sleep)
+        monkeypatch.setattr("harness.probes.polling.asyncio.sleep", sleep)
 
     def now_s(self) -> float:
         return self.at_s

@@ -21,7 +21,9 @@ from harness.model.scenario import Scenario
 from harness.model.stack import AlertSource, StackDescription
 from harness.model.units import Unit
 from harness.onboarding.doctor.observing import Observed
-from harness.probes.http import NoAnswerError, get, read_json
+from harness.probes.http import get
+from harness.probes.reader import NoAnswerError
+from harness.probes.strict_json import read_json
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.check import check
 from harness.runner.load import Loaded, load_each
