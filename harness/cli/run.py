@@ -114,7 +114,8 @@ def _planned(
 ) -> list[Plan]:  # fmt: skip
     from harness.cli.exit_codes import say
     from harness.model.errors import ScenarioError
-    from harness.runner.plan import make_plans, not_sabotaged, parse_expression
+    from harness.runner.plan import make_plans, not_sabotaged
+    from harness.runner.select import parse_expression
     from harness.runner.stacks import stacks_of, validated
     from harness.runner.variables import parse_settings
 

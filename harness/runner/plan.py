@@ -1,17 +1,15 @@
-"""From checked scenarios to plans: one a run, with seed, twin, links and the stack's facts decided; and which to run.
+"""From checked scenarios to plans: one a run, with seed, twin, links and the stack's facts decided.
 
-The same files, stack and options give the same plans, in the order of the files. An expression such as
-`-k "slow and not (node or stale)"` chooses among them, by the grammar that pytest has.
+The same files, stack and options give the same plans, in the order of the files.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
-from harness.model.errors import ScenarioError
 from harness.model.fields import Link
 from harness.model.plan import Plan, Sabotage, StackFacts, Twin
 from harness.model.scenario import FaultStep, Scenario
@@ -151,62 +149,3 @@ def stack_facts(catalogue: Catalogue) -> StackFacts:
         alert_sources=tuple(source.name for source in stack.alert_sources),
         probe_every_s={name: probe.every_s for name, probe in stack.probes.items()},
     )
-
-
-Chooser = Callable[[str], bool]
-MOST_WORDS = 200
-
-_TOKEN = re.compile(r"\s*(\(|\)|[^\s()]+)")
-
-
-def parse_expression(text: str) -> Chooser:
-    """Read an expression such as `slow and not (node or stale)`: each word is looked for in the name, in any case."""
-    tokens = _TOKEN.findall(text)
-    if not tokens:
-        return lambda _: True
-    if len(tokens) > MOST_WORDS:
-        raise ScenarioError(f"{len(tokens)} words are too many", field="-k", remedy=f"the most is {MOST_WORDS}")
-    chooser, rest = _either(tokens, text)
-    if rest:
-        raise _unreadable(text, rest[0])
-    return chooser
-
-
-def _either(tokens: list[str], text: str) -> tuple[Chooser, list[str]]:
-    left, tokens = _both(tokens, text)
-    while tokens and tokens[0] == "or":
-        right, tokens = _both(tokens[1:], text)
-        left = _joined(any, left, right)
-    return left, tokens
-
-
-def _both(tokens: list[str], text: str) -> tuple[Chooser, list[str]]:
-    left, tokens = _single(tokens, text)
-    while tokens and tokens[0] == "and":
-        right, tokens = _single(tokens[1:], text)
-        left = _joined(all, left, right)
-    return left, tokens
-
-
-def _joined(how: Callable[[Sequence[bool]], bool], left: Chooser, right: Chooser) -> Chooser:
-    return lambda name: how((left(name), right(name)))
-
-
-def _single(tokens: list[str], text: str) -> tuple[Chooser, list[str]]:
-    if not tokens or tokens[0] in (")", "and", "or"):
-        raise _unreadable(text, tokens[0] if tokens else "its end")
-    word, rest = tokens[0], tokens[1:]
-    if word == "not":
-        inner, rest = _single(rest, text)
-        return lambda name: not inner(name), rest
-    if word == "(":
-        inner, rest = _either(rest, text)
-        if not rest or rest[0] != ")":
-            raise _unreadable(text, rest[0] if rest else "its end")
-        return inner, rest[1:]
-    return lambda name: word.lower() in name.lower(), rest
-
-
-def _unreadable(text: str, at: str) -> ScenarioError:
-    message = f"{text!r} cannot be understood at {at!r}"
-    return ScenarioError(message, field="-k", remedy="write words joined by and, or, not and brackets")

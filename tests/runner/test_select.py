@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.model.errors import ScenarioError
-from harness.runner.plan import parse_expression
+from harness.runner.select import parse_expression
 
 RUNS = ("slow-store", "slow-store@latency=1s", "node-loss", "stale-data~sabotage-alert-FeaturesStale")
 
