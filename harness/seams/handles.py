@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from harness.model.eventtime import EventClock
     from harness.model.stack import DatasetSpec, KeyspaceSpec, ServiceSpec, StackDescription
     from harness.seams.keyspace import Keyspace
-    from harness.seams.link import LeaseKeeper, LinkHandle
+    from harness.seams.lease import LeaseKeeper
+    from harness.seams.link import LinkHandle
     from harness.seams.objects import Objects
     from harness.seams.undo_store import UndoStore
 
@@ -88,7 +89,7 @@ class Seams:
 
     async def lease(self, proxy_api_url: str) -> str | None:
         """Return the name of this run's lease on a proxy server, None where that knows none. Raises FaultError."""
-        from harness.seams.link import LeaseKeeper
+        from harness.seams.lease import LeaseKeeper
 
         if proxy_api_url not in self._leases:
             lease = LeaseKeeper(proxy_api_url)

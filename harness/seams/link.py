@@ -1,21 +1,18 @@
-"""A planned link between two services: what an exchange over it ends in; and the lease that ends toxics with the run.
+"""A planned link between two services, and how an exchange over it ends.
 
 An exchange sends a small request and waits for the first byte. How it ends tells faults on links apart: a link that
-refuses connections is not a slow one, and one that is silent is not one that resets. Both need the event loop, which
-`toxiproxy`, the API that puts toxics on links, does without: every fault on links imports that.
+refuses connections is not a slow one, and one that is silent is not one that resets. It needs the event loop,
+which `toxiproxy`, the API that puts toxics on links, does without: every fault on links imports that.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-import uuid
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.model.backend import LinkEndpoint
-from harness.model.errors import FaultError
 from harness.seams.toxiproxy import ProxyApi
 
 Outcome = Literal["answered", "refused", "reset", "closed", "silent"]
@@ -77,44 +74,3 @@ async def _outcome(host: str, port: int, request: bytes, timeout_s: float) -> Ou
         return "silent"  # ETIMEDOUT of the kernel is one too
     except OSError:
         return "reset" if connected else "refused"
-
-
-LEASE_TTL_S = 15.0
-"""Far more than a busy machine delays a renewal. If a lease expires all the same, its fault is no longer confirmed."""
-LEASE_RENEW_S = 3.0
-
-
-class LeaseKeeper:
-    """The run's lease on one proxy server, renewed until it is closed: toxics outlive no run that is killed.
-
-    Toxiproxy itself has no leases; a toxic there stays until it is removed, by this run or by `harness heal`.
-    """
-
-    def __init__(self, api_url: str) -> None:
-        self._api = ProxyApi(api_url)
-        self._renewing: asyncio.Task[None] | None = None
-        self.name: str | None = None
-        """None where the server has no leases."""
-
-    async def acquire(self) -> None:
-        """Create the lease, and renew it from now on. Raises FaultError where the server does not answer."""
-        name = f"harness-{uuid.uuid4().hex[:12]}"
-        if await asyncio.to_thread(self._api.create_lease, name, LEASE_TTL_S):
-            self.name = name
-            self._renewing = asyncio.create_task(self._renew(name))
-
-    async def _renew(self, name: str) -> None:
-        while True:
-            await asyncio.sleep(LEASE_RENEW_S)
-            # A server that is away for a moment is tried again; a lease that expired shows in the fault's confirmation.
-            with contextlib.suppress(FaultError):
-                await asyncio.to_thread(self._api.renew_lease, name)
-
-    async def close(self) -> None:
-        """Delete the lease, and with it every toxic that is still on. Idempotent."""
-        renewing, self._renewing = self._renewing, None
-        if renewing is None or self.name is None:
-            return
-        renewing.cancel()
-        with contextlib.suppress(FaultError):
-            await asyncio.to_thread(self._api.delete_lease, self.name)

@@ -189,7 +189,7 @@ async def test_a_broken_proxy_is_an_error_in_bounded_time(
 async def test_what_is_put_on_lasts_no_longer_than_its_run(
     make: Make, seams: Seams, proxy_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.seams.link.LEASE_RENEW_S", 0.05)
+    monkeypatch.setattr("harness.seams.lease.LEASE_RENEW_S", 0.05)
     fault = make("network.latency", LINK, {"latency": "50ms"})
     await fault.prepare()
     await fault.inject()
@@ -210,8 +210,8 @@ async def test_what_is_put_on_lasts_no_longer_than_its_run(
 async def test_a_killed_run_takes_its_toxics_along_and_a_lapse_is_noticed(
     make: Make, proxy_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.seams.link.LEASE_TTL_S", 2.0)
-    monkeypatch.setattr("harness.seams.link.LEASE_RENEW_S", 3600.0)  # as of an owner that is dead
+    monkeypatch.setattr("harness.seams.lease.LEASE_TTL_S", 2.0)
+    monkeypatch.setattr("harness.seams.lease.LEASE_RENEW_S", 3600.0)  # as of an owner that is dead
     fault = make("storage.slow", LINK, {"latency": "50ms"})
     undo = await fault.prepare()
     await fault.inject()
