@@ -22,10 +22,10 @@ from pathlib import Path
 from benchmarks.figures import Cell, table
 from benchmarks.results import ROOT, CannotMeasureError, Options, Result, main, say
 from harness.backends.compose.engine import Engine, connect
-from harness.backends.compose.snapshots import containers_of
-from harness.backends.compose.project import composed, images_of
 from harness.backends.compose.images import have_images
+from harness.backends.compose.project import composed, images_of
 from harness.backends.compose.readiness import POLL_S
+from harness.backends.compose.snapshots import containers_of
 from harness.description.stackfile import resolve_stack
 from harness.model.errors import BackendError
 from harness.model.stack import StackDescription

@@ -11,7 +11,8 @@ from harness.cli.exit_codes import FAIL, PASS, say
 from harness.model.errors import ScenarioError, did_you_mean
 
 if TYPE_CHECKING:
-    from harness.model.stack import Link, StackDescription
+    from harness.model.fields import Link
+    from harness.model.stack import StackDescription
 
 
 @click.command()

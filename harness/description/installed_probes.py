@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from harness.description.entry_points import EntryPoints
 from harness.model.errors import StackError
-from harness.model.stack import PROBE_KINDS
+from harness.model.probekinds import PROBE_KINDS
 
 PROBES = "harness.probes"
 

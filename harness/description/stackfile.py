@@ -23,15 +23,8 @@ from harness.description.interpolation import interpolate
 from harness.description.stackchecks import check_names
 from harness.description.yamltree import Tree, read_tree
 from harness.model.errors import StackError, did_you_mean
-from harness.model.stack import (
-    MOST_SERVICES,
-    PROBE_KINDS,
-    ProbeSpec,
-    ServiceFields,
-    ServiceSpec,
-    StackDescription,
-    StackFields,
-)
+from harness.model.probekinds import PROBE_KINDS, ProbeSpec
+from harness.model.stack import MOST_SERVICES, ServiceFields, ServiceSpec, StackDescription, StackFields
 
 ENTRY_POINTS = "harness.stacks"
 EXTENSION = "x-harness"

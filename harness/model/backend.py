@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from harness.model.errors import BackendError, did_you_mean
-from harness.model.stack import Link as Link
+from harness.model.fields import Link
 from harness.model.stack import StackDescription
 
 FAULT_PROXY = "harness:proxy"  # the fault proxy's name in process events; no service can be called so

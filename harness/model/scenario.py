@@ -13,7 +13,6 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.model.clauses import Bound, Id
 from harness.model.expectations import Expect
-from harness.model.faultstep import After as After
 from harness.model.faultstep import FaultStep as FaultStep
 from harness.model.faultstep import Target as Target
 from harness.model.fields import Frozen

@@ -13,15 +13,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from harness.model.alertsources import AlertSource as AlertSource
-from harness.model.fields import Command, Frozen, Name, Port, Url
-from harness.model.fields import Link as Link
-from harness.model.httpprobes import JsonProbe as JsonProbe
-from harness.model.httpprobes import MetricProbe as MetricProbe
-from harness.model.probekinds import PROBE_KINDS as PROBE_KINDS
-from harness.model.probekinds import ProbeSpec as ProbeSpec
+from harness.model.alertsources import AlertSource
+from harness.model.fields import Command, Frozen, Link, Name, Port, Url
+from harness.model.probekinds import ProbeSpec
 from harness.model.units import PositiveWallSeconds, Quantity, Unit
-from harness.model.workload import WorkloadSpec as WorkloadSpec
+from harness.model.workload import WorkloadSpec
 
 MOST_SERVICES = 100
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import aiohttp
 
+from harness.model.alertsources import AlertSource
 from harness.model.backend import Backend
 from harness.model.eventtime import parse_timestamp
 from harness.model.readings import Alert, AlertsSeen
-from harness.model.stack import AlertSource, StackDescription
+from harness.model.stack import StackDescription
 from harness.probes.alert_poller import AlertPoller, HttpAlertPoller
 from harness.probes.http import access_headers, ask, get, metrics
 from harness.probes.polling import DEADLINE_S, Clock

@@ -16,8 +16,10 @@ import aiohttp
 
 from harness.model.backend import Backend
 from harness.model.eventtime import EventClock
+from harness.model.httpprobes import JsonProbe, MetricProbe
+from harness.model.probekinds import ProbeSpec
 from harness.model.readings import Reading
-from harness.model.stack import JsonProbe, MetricProbe, ProbeSpec, StackDescription
+from harness.model.stack import StackDescription
 from harness.probes.gauges import Gauges
 from harness.probes.http import access_headers
 from harness.probes.polling import Clock

@@ -1,7 +1,7 @@
 """When probes and alert sources are polled: on a fixed grid of moments of the run's clock.
 
-A poll knows when it was planned, began and ended. Each has a deadline, and one that takes longer makes the next wait for
-the next free moment of the grid, so polls do not pile up.
+A poll knows when it was planned, began and ended. Each has a deadline, and one that takes longer makes the next wait
+for the next free moment of the grid, so polls do not pile up.
 """
 
 from __future__ import annotations

@@ -136,8 +136,6 @@ def _line(path: Path, number: int, text: str) -> RequestLine:
         raise ProbeError(f"not a line of JSON: {response}", file=str(path), line=number, remedy=remedy) from None
 
 
-
-
 def _check_alike(path: Path, lines: list[tuple[int, RequestLine]], rate: float | None) -> None:
     """Raise ProbeError where lines that must be alike are not."""
     first_number, first = lines[0]

@@ -18,10 +18,10 @@ from harness.model.eventtime import EventClock
 from harness.model.readings import Answer
 from harness.model.workload import WorkloadSpec
 from harness.probes.http import at_path, request_body
-from harness.probes.reader import NoAnswerError
-from harness.probes.strict_json import read_json
 from harness.probes.open_loop import CHECK_S, OpenLoop, Record
+from harness.probes.reader import NoAnswerError
 from harness.probes.request_file import FileRequest, RequestFile
+from harness.probes.strict_json import read_json
 from harness.probes.verify import Checked, MalformedError, Verifier
 from harness.probes.workload_file import Request, Workload
 

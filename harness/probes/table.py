@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib import import_module
 
 from harness.model.errors import HarnessError, ProbeError
-from harness.model.stack import ProbeSpec
+from harness.model.probekinds import ProbeSpec
 from harness.probes.reader import ProbeContext, ProbeKind, Reader
 
 READERS: Mapping[str, str] = {

@@ -14,10 +14,10 @@ from typing import Any
 
 from aiohttp import web
 
+from harness.model.alertsources import AlertSource
 from harness.model.errors import ProbeError
 from harness.model.readings import Alert, AlertsSeen
 from harness.model.secrets import reveal
-from harness.model.stack import AlertSource
 from harness.probes.alert_poller import AlertPoller
 from harness.probes.polling import Clock
 from harness.probes.strict_json import read_json

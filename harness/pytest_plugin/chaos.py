@@ -16,7 +16,7 @@ from harness.model.alert_clauses import Cleared, Detected
 from harness.model.backend import Backend
 from harness.model.clauses import Recovered
 from harness.model.errors import HarnessError, ScenarioError
-from harness.model.scenario import FaultStep
+from harness.model.faultstep import FaultStep
 from harness.model.units import parse_wall_s
 from harness.pytest_plugin.session_runner import EndedRun, SessionRunner, calm_memory
 from harness.runner.catalogue import Catalogue

@@ -10,8 +10,8 @@ from harness.journal.records import Journal
 from harness.judge.alert_history import episodes
 from harness.model.alert_clauses import AlertClause, DetectionResult
 from harness.model.clauses import RecoveryResult
+from harness.model.faultstep import FaultStep
 from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Phase
-from harness.model.scenario import FaultStep
 from harness.model.verdict import Verdict
 
 MOST_LANES = 14

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from harness.journal.writer import JournalWriter
 from harness.model.errors import FaultError, HarnessError, JournalError
 from harness.model.fault import Confirmation, Fault
+from harness.model.faultstep import FaultStep
 from harness.model.readings import FaultSeen, FaultStage, Hit, Undo
-from harness.model.scenario import FaultStep
 
 PREPARE_S = 5.0
 INJECT_S = 5.0

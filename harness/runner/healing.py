@@ -19,8 +19,8 @@ from harness.journal.files import read
 from harness.journal.records import Journal
 from harness.model.backend import StackPlan
 from harness.model.errors import HarnessError
+from harness.model.faultstep import FaultStep
 from harness.model.readings import FaultSeen, Note, StackUp, Undo
-from harness.model.scenario import FaultStep
 from harness.runner.catalogue import Faults
 from harness.seams import Seams
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.model.fault import FaultKind
+from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Frozen
-from harness.model.scenario import FaultStep, Scenario, Target
+from harness.model.scenario import Scenario
 from harness.model.units import Quantity, Unit, format_seconds
 from harness.runner.variables import VERBATIM
 

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from harness.journal.writer import JournalWriter
 from harness.model.errors import HarnessError
 from harness.model.fault import Fault
+from harness.model.faultstep import After, FaultStep
 from harness.model.plan import Plan
 from harness.model.readings import Phase, PhaseName, Planned
-from harness.model.scenario import After, FaultStep
 from harness.runner.catalogue import Faults
 from harness.runner.faulting import Driver, failed_stage
 from harness.runner.live import Live, Settling

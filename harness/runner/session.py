@@ -16,8 +16,8 @@ from harness.model.answers import ANSWER_PROBES
 from harness.model.backend import Backend
 from harness.model.clauses import OVER_S, Clause
 from harness.model.errors import BackendError, HarnessError
+from harness.model.faultstep import FaultStep
 from harness.model.plan import Plan
-from harness.model.scenario import FaultStep
 from harness.runner.live import Settling
 from harness.runner.messages import RunOutcome
 from harness.runner.run import Run

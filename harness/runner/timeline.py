@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from harness.model.errors import ScenarioError, did_you_mean
-from harness.model.scenario import FaultStep, Scenario
+from harness.model.faultstep import FaultStep
+from harness.model.scenario import Scenario
 from harness.runner.catalogue import Catalogue
 from harness.runner.explain import Place, Source
 

@@ -21,8 +21,9 @@ import psutil
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.scratch import make_scratch, remove_scratch, scratch_folders, sweep_scratch
 from harness.backends.local.zygote_handle import zygotes
-from harness.model.backend import Link, StackPlan
+from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
+from harness.model.fields import Link
 from harness.model.stack import StackDescription
 from harness.runner.progress import OnProgress, Progress
 

@@ -17,7 +17,8 @@ from harness.backends.local.backend import LocalBackend, start_zygote
 from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.description.stackfile import load_stack
 from harness.model.backend import Backend, StackPlan
-from harness.model.stack import Link, StackDescription
+from harness.model.fields import Link
+from harness.model.stack import StackDescription
 
 STACK = Path(__file__).parent / "stack" / "compose.yaml"
 

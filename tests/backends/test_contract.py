@@ -15,7 +15,7 @@ from watching import get, marked, soon
 
 from harness.model.backend import Backend, ProcessEvent, StackPlan
 from harness.model.errors import BackendError
-from harness.model.stack import Link
+from harness.model.fields import Link
 
 Plan = Callable[..., StackPlan]
 LINK = Link("relay", "echo")

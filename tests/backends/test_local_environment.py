@@ -13,7 +13,8 @@ from watching import get
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.model.backend import StackPlan
-from harness.model.stack import Link, StackDescription
+from harness.model.fields import Link
+from harness.model.stack import StackDescription
 
 Plan = Callable[..., StackPlan]
 

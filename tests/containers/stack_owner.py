@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.backends.compose.backend import ComposeBackend
 from harness.description.stackfile import load_stack
 from harness.model.backend import StackPlan
-from harness.model.stack import Link
+from harness.model.fields import Link
 
 
 async def main(file: Path, run_dir: Path) -> None:

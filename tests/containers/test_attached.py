@@ -23,7 +23,7 @@ from harness.backends.compose.snapshots import containers_of
 from harness.description.stackfile import load_stack
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
-from harness.model.stack import Link
+from harness.model.fields import Link
 from harness.seams import Seams
 from harness.seams.toxiproxy import ToxicSpec
 

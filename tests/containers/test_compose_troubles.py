@@ -17,13 +17,14 @@ from small_stack import STACK
 
 from harness.backends.compose import engine
 from harness.backends.compose.backend import ComposeBackend
-from harness.backends.compose.leftovers import remove_run, runs
 from harness.backends.compose.images import have_images
+from harness.backends.compose.leftovers import remove_run, runs
 from harness.backends.compose.readiness import RetryableStartError, compose_up
 from harness.backends.http_request import request
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
-from harness.model.stack import Link, StackDescription
+from harness.model.fields import Link
+from harness.model.stack import StackDescription
 
 pytestmark = pytest.mark.docker
 SOCKET = "/var/run/docker.sock"

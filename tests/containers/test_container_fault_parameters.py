@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from harness.faults.table import FAULTS
 from harness.model.backend import Backend
 from harness.model.errors import FaultError
-from harness.model.scenario import FaultStep
+from harness.model.faultstep import FaultStep
 from harness.seams import Seams
 
 INVALID: list[tuple[str, dict[str, Any]]] = [

@@ -22,7 +22,7 @@ from harness.backends.compose.leftovers import RUN
 from harness.faults.table import FAULTS
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, Fault
-from harness.model.scenario import FaultStep
+from harness.model.faultstep import FaultStep
 from harness.seams import Seams
 
 pytestmark = pytest.mark.docker

@@ -21,7 +21,7 @@ from real_servers import ACCESS, FakeBackend, clear_toxics, fault_proxy, object_
 from harness.model.backend import LinkEndpoint
 from harness.model.eventtime import EventClock
 from harness.model.fault import Fault
-from harness.model.scenario import FaultStep
+from harness.model.faultstep import FaultStep
 from harness.model.stack import (
     DatasetSpec,
     Health,

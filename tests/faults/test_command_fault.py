@@ -13,7 +13,7 @@ from real_servers import FakeBackend
 
 from harness.faults.command import KIND, CommandFault, CommandParameters, is_gone, take_out
 from harness.model.errors import FaultError, HarnessError
-from harness.model.scenario import FaultStep
+from harness.model.faultstep import FaultStep
 from harness.model.stack import ServiceSpec, StackDescription
 from harness.seams import Seams
 

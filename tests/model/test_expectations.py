@@ -13,8 +13,9 @@ from harness.model.answers import ANSWER_PROBES, quantile
 from harness.model.clauses import Bound
 from harness.model.errors import HarnessError, ScenarioError, did_you_mean, nearest
 from harness.model.expectations import Expect
+from harness.model.faultstep import After, FaultStep, Target
 from harness.model.readings import Answer
-from harness.model.scenario import After, FaultStep, Scenario, Target
+from harness.model.scenario import Scenario
 
 STEP = {"id": "slow", "at": "4s", "fault": "network.latency", "target": {"service": "store"}, "for": "7s"}
 

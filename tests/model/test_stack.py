@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from harness.model.fields import Link
+from harness.model.httpprobes import MetricProbe
+from harness.model.probekinds import ProbeSpec
 from harness.model.stack import (
     Health,
-    Link,
     LocalCommand,
-    MetricProbe,
-    ProbeSpec,
     ServiceSpec,
     StackDescription,
     StackFields,

@@ -14,8 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
 from real_servers import FakeBackend
 
+from harness.model.alertsources import AlertSource
 from harness.model.readings import AlertsSeen
-from harness.model.stack import AlertSource, ServiceSpec, StackDescription
+from harness.model.stack import ServiceSpec, StackDescription
 from harness.probes.alert_sources import source_pollers
 from harness.probes.polling import Clock
 

@@ -15,8 +15,9 @@ from real_servers import FakeBackend
 
 from harness.model.errors import HarnessError
 from harness.model.eventtime import EventClock
+from harness.model.probekinds import ProbeSpec
 from harness.model.readings import Reading
-from harness.model.stack import ProbeSpec, ServiceSpec, StackDescription
+from harness.model.stack import ServiceSpec, StackDescription
 from harness.probes.polled import pollers
 from harness.probes.polling import Clock
 

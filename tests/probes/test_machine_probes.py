@@ -19,7 +19,7 @@ from real_servers import FakeBackend
 from harness.model.backend import ServiceStatus
 from harness.model.errors import BackendError
 from harness.model.logs import lines_since
-from harness.model.stack import ProbeSpec
+from harness.model.probekinds import ProbeSpec
 from harness.model.units import Unit
 
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers import hang, serving
 
+from harness.model.alertsources import AlertSource
+from harness.model.probekinds import ProbeSpec
 from harness.model.readings import AlertsSeen, Reading
-from harness.model.stack import AlertSource, ProbeSpec
 from harness.probes import http
 from harness.probes.alert_sources import PrometheusAlerts
 from harness.probes.gauges import Gauges

@@ -13,7 +13,7 @@ from servers import START, Handler, event_clock, hang, serving, until, workload
 
 from harness.model.errors import JournalError
 from harness.model.readings import Answer, Gap
-from harness.model.stack import WorkloadSpec
+from harness.model.workload import WorkloadSpec
 from harness.probes.senders import Sender
 from harness.probes.verify import Verifier
 

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 from real_servers import ACCESS, object_store, valkey
 
 from harness.model.errors import HarnessError, ProbeError, ScenarioError
-from harness.model.stack import ProbeSpec
+from harness.model.probekinds import ProbeSpec
 from harness.probes.reader import NoAnswerError
 from harness.probes.redis_store import timestamp
 

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from real_probes import Probing, read
 from servers import hang, serving
 
+from harness.model.probekinds import ProbeSpec
 from harness.model.readings import Reading
-from harness.model.stack import ProbeSpec
 from harness.probes.reader import NoAnswerError
 from harness.probes.web import samples
 

@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
 from real_servers import free_port
 
+from harness.model.alertsources import AlertSource
 from harness.model.errors import ProbeError
-from harness.model.stack import AlertSource
 from harness.probes.alert_poller import Rounds
 
 

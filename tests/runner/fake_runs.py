@@ -17,11 +17,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
 from real_servers import FakeBackend
 
+from harness.model.alertsources import AlertSource
 from harness.model.backend import JobResult
 from harness.model.fault import Confirmation, Fault, FaultKind, NoParameters
 from harness.model.plan import Plan, StackFacts
 from harness.model.scenario import Scenario
-from harness.model.stack import AlertSource, EventClockEndpoint, ServiceSpec, StackDescription, WorkloadSpec
+from harness.model.stack import EventClockEndpoint, ServiceSpec, StackDescription
+from harness.model.workload import WorkloadSpec
 
 START = 1_371_000_000
 PER_SECOND = 50

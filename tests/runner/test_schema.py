@@ -11,7 +11,8 @@ import pytest
 
 from harness.faults.table import FAULTS
 from harness.model.expectations import Expect
-from harness.model.scenario import FaultStep, Scenario
+from harness.model.faultstep import FaultStep
+from harness.model.scenario import Scenario
 from harness.runner.explain import field_names
 from harness.runner.schema import DIALECT, scenario_schema, schema_text
 

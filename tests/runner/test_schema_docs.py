@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from harness.model.alert_clauses import Cleared, Detected, Flaps, Quiet
 from harness.model.clauses import Bound, Recovered
 from harness.model.expectations import INTEGRITY_CHECKS, Expect
-from harness.model.scenario import After, FaultStep, KnownWeakness, Scenario, Target
+from harness.model.faultstep import After, FaultStep, Target
+from harness.model.scenario import KnownWeakness, Scenario
 from harness.model.units import format_seconds
 from harness.runner.explain import field_names
 from harness.runner.load import load_file

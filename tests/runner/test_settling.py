@@ -11,8 +11,8 @@ from fake_runs import plan_of, small_description
 
 from harness.journal.writer import JournalWriter
 from harness.model.clauses import Bound
+from harness.model.faultstep import FaultStep
 from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Reading
-from harness.model.scenario import FaultStep
 from harness.runner.gate import wait_for_steady_state
 from harness.runner.live import KEPT_S, Live, Settling
 from harness.runner.script import RunContext, wait_for_start

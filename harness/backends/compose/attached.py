@@ -20,7 +20,8 @@ from harness.backends.compose.readiness import Readiness
 from harness.backends.compose.snapshots import BEGINNING, ContainerSnapshot, containers_of, lines_since
 from harness.model.backend import StackInfo, StackPlan, check_links, check_settings
 from harness.model.errors import BackendError
-from harness.model.stack import Link, StackDescription
+from harness.model.fields import Link
+from harness.model.stack import StackDescription
 
 
 class AttachedBackend(ComposeBackend):

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from harness.backends.compose.engine import Engine
 from harness.model.errors import BackendError, did_you_mean
-from harness.model.stack import Link, StackDescription, reference_pattern
+from harness.model.fields import Link
+from harness.model.stack import StackDescription, reference_pattern
 
 POOL = ipaddress.ip_network("10.200.0.0/13")
 BLOCK_BITS = 23

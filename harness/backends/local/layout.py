@@ -22,7 +22,8 @@ from harness.backends.http_request import request
 from harness.backends.local.spawn import ProcessSpec
 from harness.model.backend import LinkEndpoint, StackPlan
 from harness.model.errors import BackendError, did_you_mean
-from harness.model.stack import Link, ServiceSpec, StackDescription, reference_pattern
+from harness.model.fields import Link
+from harness.model.stack import ServiceSpec, StackDescription, reference_pattern
 
 PROXY_PORT = 8474
 MOST_LINKS = 140

@@ -90,7 +90,9 @@ def _holder(port: int) -> str:
 class Startup:
     """Brings one stack up."""
 
-    def __init__(self, description: StackDescription, addresses: ServiceAddresses, launch: Callable[[str], Awaitable[None]]):
+    def __init__(
+        self, description: StackDescription, addresses: ServiceAddresses, launch: Callable[[str], Awaitable[None]]
+    ):
         self._description = description
         self._addresses = addresses
         self._launch = launch

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import aiohttp
 
 from harness.model.alert_clauses import AlertClause
+from harness.model.alertsources import AlertSource
 from harness.model.answers import ANSWER_PROBES
 from harness.model.backend import Backend, ServiceStatus
 from harness.model.clauses import Bound
@@ -18,7 +19,7 @@ from harness.model.errors import HarnessError, ScenarioError
 from harness.model.fields import Link
 from harness.model.readings import AlertsSeen, Reading
 from harness.model.scenario import Scenario
-from harness.model.stack import AlertSource, StackDescription
+from harness.model.stack import StackDescription
 from harness.model.units import Unit
 from harness.onboarding.doctor.observing import Observed
 from harness.probes.http import get

@@ -17,7 +17,8 @@ from harness.backends.local.startup import LEAST_FREE_BYTES
 from harness.backends.local.zygote_handle import zygotes
 from harness.model.backend import Backend, StackInfo, StackPlan
 from harness.model.errors import ScenarioError
-from harness.model.stack import ComposeFields, Link, StackDescription
+from harness.model.fields import Link
+from harness.model.stack import ComposeFields, StackDescription
 from harness.onboarding.discovery.project import compose_command
 from harness.onboarding.doctor import checks
 from harness.onboarding.doctor.checks import Finding
