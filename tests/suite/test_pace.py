@@ -8,7 +8,7 @@ import pytest
 
 from harness.model.plan import Plan, StackFacts
 from harness.model.scenario import Scenario
-from harness.suite.jobs import Pace, first_pace, next_pace
+from harness.suite.pace import Pace, first_pace, next_pace
 
 LIMIT_S = 0.1
 ON_TIME_S, NEARLY_S, LATE_S = 0.01, 0.07, 0.2
