@@ -12,8 +12,7 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    # What is imported stays: to look for garbage in it takes a tenth of a short command's time. `app` switches the
-    # collector on again for commands that last longer.
+    # `harness.cli.app` says why, and switches the collector on again for commands that are not short.
     gc.disable()
     try:
         from harness.cli.app import app

@@ -1,4 +1,9 @@
-"""The table of commands, each imported when it is called and only then, and the options that several of them share."""
+"""The table of commands, each imported when it is called and only then, and the options that several of them share.
+
+The table says of each command whether it is short. A short command starts no other program, which would inherit the
+environment, and runs without garbage collection: what is imported stays, and to look for garbage in it takes a tenth of
+such a command's time. `harness.cli.main` switches the collector off, and `load` on again for the other commands.
+"""
 
 from __future__ import annotations
 
@@ -18,32 +23,51 @@ from harness.model.errors import did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a command lives, and what it does, in a line."""
+    """Where a command lives, what it does, in a line, and whether it is short."""
 
     where: str
     summary: str
+    short: bool = False
 
 
 COMMANDS: Mapping[str, Entry] = {
     "run": Entry("harness.cli.run:run", "Run scenarios, judge the runs and write a report."),
-    "check": Entry("harness.cli.check:check", "Validate scenarios without running anything."),
+    "check": Entry("harness.cli.check:check", "Validate scenarios without running anything.", short=True),
     "init": Entry(
         "harness.cli.onboarding:init", "Write a stack description and first scenarios for a compose project."
     ),
     "doctor": Entry("harness.cli.onboarding:doctor", "Test a stack description against the running stack."),
-    "list": Entry("harness.cli.listing:listing", "List scenarios, faults, probes or alerts."),
+    "list": Entry("harness.cli.listing:listing", "List scenarios, faults, probes or alerts.", short=True),
     "judge": Entry("harness.cli.judge:judge", "Judge a stored run again."),
     "report": Entry("harness.cli.judge:report", "Judge the runs of a suite again and rewrite its report."),
-    "up": Entry("harness.cli.up_down:up", "Start a stack and keep it running."),
-    "down": Entry("harness.cli.up_down:down", "Stop stacks that `harness up` started."),
-    "heal": Entry("harness.cli.up_down:heal", "Revert faults left active by killed runs."),
-    "schema": Entry("harness.cli.check:schema", "Print the JSON Schema of scenario files."),
-    "proxy": Entry("harness.cli.up_down:proxy", "Run the fault proxy on its own."),
+    "up": Entry("harness.cli.stacks:up", "Start a stack and keep it running."),
+    "down": Entry("harness.cli.stacks:down", "Stop stacks that `harness up` started."),
+    "heal": Entry("harness.cli.stacks:heal", "Revert faults left active by killed runs."),
+    "schema": Entry("harness.cli.check:schema", "Print the JSON Schema of scenario files.", short=True),
+    "proxy": Entry("harness.cli.proxy:proxy", "Run the fault proxy on its own."),
 }
 
+paths_argument = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+stack_option = click.option(
+    "--stack", metavar="STACK", help="Use this stack (a name or a compose file) instead of the scenarios'."
+)
+set_option = click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="Set a variable.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON and nothing else to stdout.")
 
-READ_ONLY = ("check", "list", "schema")
-"""Commands that start no other program, which would inherit the environment, and that are over soon."""
+
+def load(entry: Entry) -> click.Command:
+    """Import a command. A short one goes on without garbage collection, and without plugins of pydantic."""
+    if entry.short:
+        # Pydantic looks through every installed package for plugins, which takes longer than a check itself.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
+        # At the end, too, there is no need to look through everything for garbage: the process is over.
+        atexit.register(gc.freeze)
+    module, _, name = entry.where.partition(":")
+    command = getattr(import_module(module), name)
+    if not entry.short:
+        gc.enable()
+    assert isinstance(command, click.Command)
+    return command
 
 
 class LazyGroup(click.Group):
@@ -56,19 +80,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as click calls it
         """Import a command."""
         entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        if cmd_name in READ_ONLY:
-            # Pydantic looks through every installed package for plugins, which takes longer than a check itself.
-            os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
-            # At the end, too, there is no need to look through everything for garbage: the process is over.
-            atexit.register(gc.freeze)
-        module, _, name = entry.where.partition(":")
-        command = getattr(import_module(module), name)
-        if cmd_name not in READ_ONLY:
-            gc.enable()
-        assert isinstance(command, click.Command)
-        return command
+        return load(entry) if entry is not None else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -91,14 +103,6 @@ def app() -> None:
 
     Exit codes: 0 pass, 1 fail, 2 invalid input, 3 unknown, 4 the harness itself failed, 130 interrupted.
     """
-
-
-paths_argument = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-stack_option = click.option(
-    "--stack", metavar="STACK", help="Use this stack (a name or a compose file) instead of the scenarios'."
-)
-set_option = click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="Set a variable.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON and nothing else to stdout.")
 
 
 def given_or_usual(paths: tuple[Path, ...]) -> tuple[Path, ...]:

@@ -15,6 +15,7 @@ import click
 from harness.cli.app import json_option
 from harness.cli.exit_codes import FAIL, PASS
 from harness.cli.tables import plain_table
+from harness.model.errors import ScenarioError
 
 if TYPE_CHECKING:
     from harness.onboarding.discovery.output import Discovery
@@ -145,7 +146,6 @@ def doctor(
 def _seconds(text: str) -> float:
     from pydantic import TypeAdapter, ValidationError
 
-    from harness.model.errors import ScenarioError
     from harness.model.units import PositiveWallSeconds
 
     try:

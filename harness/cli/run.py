@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from harness.cli.app import given_or_usual, json_option, paths_argument, set_option, stack_option
+from harness.cli.exit_codes import say
+from harness.model.errors import ScenarioError
 
 if TYPE_CHECKING:
     from harness.model.plan import Plan, Twin
@@ -112,8 +114,6 @@ def _planned(
     paths: tuple[Path, ...], settings: tuple[str, ...], stack: str | None, expression: str, tags: Sequence[str],
     seed: int | None, twin: Twin | None, backend: str, attach: str | None,
 ) -> list[Plan]:  # fmt: skip
-    from harness.cli.exit_codes import say
-    from harness.model.errors import ScenarioError
     from harness.runner.plan import make_plans, not_sabotaged
     from harness.runner.select import parse_expression
     from harness.runner.stacks import stacks_of, validated

@@ -1,4 +1,4 @@
-"""`harness up`, `down`, `heal` and `proxy`: stacks and the fault proxy without a run, and healing after killed runs."""
+"""`harness up`, `down` and `heal`: stacks without a run, and healing after killed runs."""
 
 from __future__ import annotations
 
@@ -73,15 +73,3 @@ def heal(paths: tuple[Path, ...]) -> int:
         say(text)
     click.echo(f"{len(runs)} run{'s' if len(runs) != 1 else ''} checked, {len(left)} left to heal by hand")
     return FAIL if left else PASS
-
-
-@click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def proxy(arguments: tuple[str, ...]) -> int:
-    """Run the fault proxy on its own."""
-    from harness.proxy.server import main
-
-    try:
-        return main(list(arguments))
-    except SystemExit as end:  # how its argument parser ends
-        return end.code if isinstance(end.code, int) else 0

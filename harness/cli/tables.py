@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 
 STYLES: Mapping[str, str] = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
@@ -18,8 +19,6 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Draw a table on a terminal, or write aligned columns elsewhere. The last column is a verdict."""
-    import sys
-
     if not sys.stdout.isatty():
         print(plain_table(columns, rows))
         return
