@@ -42,26 +42,23 @@ class Task:
 
 
 @dataclass(frozen=True)
-class RunOutcome:
-    """How one run ended. Its journal is in `run_dir`; `error` is why it was not completed.
+class Ended:
+    """How a run ended, as its worker sends it. `error` is why it was not completed.
 
     `late_s` is the 99th percentile of the harness's own lateness after the gate; None where nothing was measured.
     """
 
+    error: HarnessError | None = None
+    interrupted: bool = False
+    late_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutcome(Ended):
+    """How one run ended, with its plan and the folder that has its journal."""
+
     plan: Plan
     run_dir: Path
-    error: HarnessError | None = None
-    interrupted: bool = False
-    late_s: float | None = None
-
-
-@dataclass(frozen=True)
-class Ended:
-    """The outcome of a run as its worker sends it."""
-
-    error: HarnessError | None = None
-    interrupted: bool = False
-    late_s: float | None = None
 
 
 def write_message(message: Progress | Ended) -> str:

@@ -77,7 +77,9 @@ class Run:
         except BaseException as failure:
             self._close(Closed(reason="error", error=f"{type(failure).__name__}: {failure}"))
             raise
-        return RunOutcome(self.plan, self.run_dir, self._close(closed) or error, late_s=self._live.late_s())
+        return RunOutcome(
+            self._close(closed) or error, late_s=self._live.late_s(), plan=self.plan, run_dir=self.run_dir
+        )
 
     def _close(self, closed: Closed) -> JournalError | None:
         """Write the last line. Returns the error of the disk."""

@@ -41,21 +41,26 @@ class CallerScript:
         """Set once the steady state is met."""
         self._over = asyncio.Event()
         self._failure: str | None = None
-        self._context: RunContext | None = None
-        self._settling: Settling | None = None
+        self._run_or_none: RunContext | None = None
+        self._settling_or_none: Settling | None = None
         self._began_s: dict[str, float] = {}
         self._ended_s: dict[str, float] = {}
         self._active: dict[str, asyncio.Task[None]] = {}
 
     @property
     def _run(self) -> RunContext:
-        assert self._context is not None, "the caller waits for `ready`"
-        return self._context
+        assert self._run_or_none is not None, "the caller waits for `ready`"
+        return self._run_or_none
+
+    @property
+    def _settling(self) -> Settling:
+        assert self._settling_or_none is not None, "the caller waits for `ready`"
+        return self._settling_or_none
 
     async def play(self, run: RunContext) -> None:
         """Wait until the caller has finished, then observe."""
-        self._context = run
-        settling = self._settling = Settling(run.plan, run.live)
+        self._run_or_none = run
+        settling = self._settling_or_none = Settling(run.plan, run.live)
         run.phase("baseline")
         self.ready.set()
         over = asyncio.create_task(self._over.wait())
@@ -83,7 +88,7 @@ class CallerScript:
         run.phase("fault", step.id)
         self._began_s[step.id] = run.now_s()
         if not run.plan.faults_on:
-            self._settle.began(step.id, run.now_s())
+            self._settling.began(step.id, run.now_s())
             return
         driver = await run.driver(step)
         if driver is None:
@@ -111,18 +116,18 @@ class CallerScript:
             await run.drivers[fault].revert()
         self._ended_s[fault] = run.now_s()
         if not run.plan.faults_on:
-            self._settle.ended(fault, run.now_s())
+            self._settling.ended(fault, run.now_s())
         self._grow(plan)
 
     async def expect(self, plan: Plan) -> None:
         """Take in the expectations that the plan has grown by."""
-        await self._settle.follow(plan, self._run.settled_s())
+        await self._settling.follow(plan, self._run.settled_s())
         self._grow(plan)
 
     async def wait_for(self, clause: Clause) -> None:
         """Wait until a clause is met or its time is over. The judge decides which."""
         while True:
-            if self._settle.content(clause, self._run.now_s()):
+            if self._settling.content(clause, self._run.now_s()):
                 return
             await asyncio.sleep(EVERY_S)
 
@@ -140,16 +145,11 @@ class CallerScript:
         """Let the run go on for a while."""
         await asyncio.sleep(seconds)
 
-    @property
-    def _settle(self) -> Settling:
-        assert self._settling is not None, "the caller waits for `ready`"
-        return self._settling
-
     def _grow(self, plan: Plan) -> None:
         self._plan = plan
         steps = tuple(self._timed(step) for step in plan.scenario.timeline)
         self._run.replan(plan.model_copy(update={"scenario": plan.scenario.model_copy(update={"timeline": steps})}))
-        self._settle.replan(self._run.plan)
+        self._settling.replan(self._run.plan)
 
     def _timed(self, step: FaultStep) -> FaultStep:
         """Return a step with the times at which it really began and ended."""
@@ -269,7 +269,7 @@ class Session:
         try:
             return await run.go()
         except asyncio.CancelledError:
-            return RunOutcome(run.plan, run.run_dir, interrupted=True)
+            return RunOutcome(interrupted=True, plan=run.plan, run_dir=run.run_dir)
 
     async def _while_it_runs(self, work: Callable[[CallerScript], Coroutine[Any, Any, T]], limit_s: float) -> T:
         assert self._going is not None

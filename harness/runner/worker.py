@@ -1,7 +1,8 @@
 """A process that runs plans for a suite, one at a time: reads tasks as JSON lines, writes progress and outcomes.
 
 Runs side by side are in processes of their own, so that none waits for the interpreter of another. When its input ends,
-its owner is gone or stops it: it heals and stops the current run, then ends.
+its owner is gone or stops it: it heals and stops the current run, then ends. As a program it runs without garbage
+collection from its first import until `serve`, hence the block between the imports.
 """
 
 from __future__ import annotations
@@ -57,8 +58,7 @@ class Worker:
 
     async def _one(self, line: bytes) -> Ended:
         try:
-            outcome = await self._run(Task.read(line))
-            return Ended(outcome.error, late_s=outcome.late_s)
+            return await self._run(Task.read(line))
         except HarnessError as error:
             return Ended(error)
         except asyncio.CancelledError:

@@ -21,7 +21,7 @@ from harness.model.plan import Plan
 from harness.runner.backend_factory import Shared
 from harness.runner.messages import LINE_LIMIT, Ended, RunOutcome, Task, read_message
 from harness.runner.progress import OnProgress, Progress
-from harness.suite.jobs import cores, first_pace, next_pace
+from harness.suite.pace import cores, first_pace, next_pace
 
 END_S = 45.0
 """How long a worker may take to heal and stop; then it is killed, and its stack dies with it."""
@@ -115,7 +115,7 @@ class _Pool:
                         worker = await self._start_worker(number)
                     self._outcomes[index] = await self._one(worker, plan)
                 except HarnessError as error:
-                    self._outcomes[index] = RunOutcome(plan, self._run_dir(plan), error)
+                    self._outcomes[index] = RunOutcome(error, plan=plan, run_dir=self._run_dir(plan))
                 self._end(index, self._outcomes[index])
         finally:
             self._wake()
@@ -123,7 +123,7 @@ class _Pool:
                 await self._end_worker(worker)
             while self._stopping and self._waiting:
                 index, plan = self._waiting.popleft()
-                self._outcomes[index] = RunOutcome(plan, self._run_dir(plan), interrupted=True)
+                self._outcomes[index] = RunOutcome(interrupted=True, plan=plan, run_dir=self._run_dir(plan))
 
     def _begin(self, index: int) -> None:
         self._beside[index] = 0
@@ -154,9 +154,9 @@ class _Pool:
         try:
             shared = await self._share(stack, plan)
         except HarnessError as error:
-            return RunOutcome(plan, run_dir, error)
+            return RunOutcome(error, plan=plan, run_dir=run_dir)
         if self._stopping:
-            return RunOutcome(plan, run_dir, interrupted=True)
+            return RunOutcome(interrupted=True, plan=plan, run_dir=run_dir)
         assert worker.stdin is not None
         try:
             worker.stdin.write(Task(plan, run_dir, stack, shared.token).line())
@@ -166,7 +166,7 @@ class _Pool:
             worker.kill()  # it does not follow the protocol any more
             await worker.wait()
             ended = Ended(BackendError(f"the run's process: {error}"))
-        outcome = RunOutcome(plan, run_dir, ended.error, ended.interrupted, ended.late_s)
+        outcome = RunOutcome(plan=plan, run_dir=run_dir, **vars(ended))
         self._on_progress(Progress(plan.run, 0.0, "done", _summary(outcome), {"run_dir": str(run_dir)}))
         return outcome
 

@@ -49,7 +49,7 @@ class Runner:
         plan = request.plans[number]
         run_dir = request.out_dir / plan.run
         if self.interrupt_after is not None and number >= self.interrupt_after:
-            return RunOutcome(plan, run_dir, None, True)
+            return RunOutcome(interrupted=True, plan=plan, run_dir=run_dir)
         on_progress(Progress(plan.run, 0.5, "phase", "gate"))
         on_progress(Progress(plan.run, 1.0, "fault", "slow injected", {"fault": "slow"}))
         on_progress(Progress(plan.run, 2.0, "alert", "ObjectStoreSlow[x]\nfiring"))
@@ -57,4 +57,4 @@ class Runner:
         journal.write(Closed(reason="completed"))
         journal.close()
         on_progress(Progress(plan.run, 3.0, "done", "ended"))
-        return RunOutcome(plan, run_dir, self.error, False)
+        return RunOutcome(self.error, plan=plan, run_dir=run_dir)
