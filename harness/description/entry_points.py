@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.model.errors import HarnessError
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint as EntryPoint
+    from importlib.metadata import EntryPoint
 
 
 class EntryPoints(Mapping[str, "EntryPoint"]):

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from harness.model.containers import Containers, ContainerState, Replacement
 from harness.model.errors import FaultError, did_you_mean
 from harness.model.fault import Confirmation
 from harness.model.faultstep import FaultStep
 from harness.seams import Seams
-
-if TYPE_CHECKING:
-    from harness.model.containers import Containers, ContainerState, Replacement
 
 CALL_LIMIT_S = 75.0
 """How long one call may take: a stop with its grace, or a helper container on a machine that is busy."""

@@ -17,15 +17,15 @@ from harness.model.faultstep import FaultStep
 from harness.seams import Seams
 from harness.seams.stored import Change, Row
 
-NULL = "nan"
-"""How a null is written into a store that knows only text."""
-CALL_LIMIT_S = 60.0
-"""How long one call may take: a dataset may hold hundreds of objects, and each is read and written."""
-
 if TYPE_CHECKING:
     from harness.faults.corrupt_objects import CorruptObjects
     from harness.faults.rewriting import Rewriting
     from harness.seams.keyspace import Keyspace
+
+NULL = "nan"
+"""How a null is written into a store that knows only text."""
+CALL_LIMIT_S = 60.0
+"""How long one call may take: a dataset may hold hundreds of objects, and each is read and written."""
 
 
 class _Rows:

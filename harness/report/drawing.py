@@ -15,7 +15,8 @@ from html import escape
 
 from harness.report.words import writable
 
-Path = Sequence[tuple[float, float]]
+XY = tuple[float, float]
+Curve = Sequence[XY]
 _WIDTHS = (("ijl.,:;'|! ·", 0.34), ("ftr()[]-", 0.43), ("mwMW@%…—", 1.0))
 
 
@@ -45,9 +46,9 @@ class Canvas:
         """Add a straight line."""
         self.curve([((x1, y1), (x2, y2))], colour, width, dash, tip)
 
-    def curve(self, paths: Iterable[Path], colour: str, width: float = 1.6, dash: str = "", tip: str = "") -> None:
-        """Add lines through points; each path begins anew. A path of one point is a dot."""
-        drawn = " ".join(_path(points) for points in paths if points)
+    def curve(self, curves: Iterable[Curve], colour: str, width: float = 1.6, dash: str = "", tip: str = "") -> None:
+        """Add lines through points. A curve of one point is a dot."""
+        drawn = " ".join(_path(points) for points in curves if points)
         if drawn:
             dashes = f' stroke-dasharray="{dash}"' if dash else ""
             ends = "" if dash else ' stroke-linecap="round"'
@@ -112,7 +113,7 @@ def fitting(words: str, width: float, size: float) -> str:
     return words
 
 
-def _path(points: Path) -> str:
+def _path(points: Curve) -> str:
     (x, y), *rest = points
     if not rest:
         return f"M{num(x)} {num(y)}h.1"
@@ -134,7 +135,6 @@ def _text(words: str) -> str:
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 # Samples further apart than this on the drawing are held until the next one: nobody knows of a slope between them.
 HOLD_FROM = 6.0
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +180,15 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
     return finer[-most:] or powers
 
 
-def thinned(points: Iterable[Point]) -> list[Point]:
+def thinned(points: Iterable[XY]) -> list[XY]:
     """Return a curve with at most four points a column one unit wide: the first, the lowest, the highest, the last.
 
     So no peak is lost, however long the run. Points are places on the drawing, ordered by x.
     """
-    columns: dict[int, list[Point]] = {}
+    columns: dict[int, list[XY]] = {}
     for point in points:
         columns.setdefault(math.floor(point[0]), []).append(point)
-    found: list[Point] = []
+    found: list[XY] = []
     for column in columns.values():
         if len(column) > 4:
             keep = {0, len(column) - 1, *(f(range(len(column)), key=lambda k: column[k][1]) for f in (min, max))}
@@ -197,9 +197,9 @@ def thinned(points: Iterable[Point]) -> list[Point]:
     return _without_flat(found)
 
 
-def stepped(points: Sequence[Point]) -> list[Point]:
+def stepped(points: Sequence[XY]) -> list[XY]:
     """Return a curve in which a value is held until the next one, where that is far enough away to be seen."""
-    found: list[Point] = []
+    found: list[XY] = []
     for point in points:
         if found and point[0] - found[-1][0] > HOLD_FROM and point[1] != found[-1][1]:
             found.append((point[0], found[-1][1]))
@@ -207,7 +207,7 @@ def stepped(points: Sequence[Point]) -> list[Point]:
     return found
 
 
-def _without_flat(points: list[Point]) -> list[Point]:
+def _without_flat(points: list[XY]) -> list[XY]:
     """Leave out the inner points of level stretches."""
     return [
         point

@@ -16,9 +16,6 @@ from harness.model.errors import FaultError, did_you_mean, install_extra
 from harness.model.fields import Link
 from harness.model.secrets import reveal
 
-CLOSE_S = 1.0
-_IN_CONTAINERS = "run it with --backend compose"
-
 if TYPE_CHECKING:
     from harness.model.backend import Backend
     from harness.model.containers import Containers
@@ -29,6 +26,9 @@ if TYPE_CHECKING:
     from harness.seams.link import LinkHandle
     from harness.seams.objects import Objects
     from harness.seams.undo_store import UndoStore
+
+CLOSE_S = 1.0
+_IN_CONTAINERS = "run it with --backend compose"
 
 
 class Seams:
