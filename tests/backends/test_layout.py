@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.backends.local.layout import ServiceAddresses, link_endpoints, located, process_spec, tail, without_env
+from harness.backends.local.layout import LocalAddresses, link_endpoints, located, process_spec, tail, without_env
 from harness.model.backend import StackPlan
 from harness.model.stack import StackDescription
 
@@ -47,7 +47,7 @@ def test_the_process_of_a_service(
     plan: Callable[..., StackPlan], description: StackDescription, tmp_path: Path
 ) -> None:
     planned = plan(links=description.links, relay={"UPSTREAM": "http://echo:17101/other"})
-    addresses = ServiceAddresses("127.9.9", description, planned.links)
+    addresses = LocalAddresses("127.9.9", description, planned.links)
     relay = process_spec(description.services["relay"], planned, addresses, tmp_path / "s", None)
     assert relay.module == "teststack_relay"
     assert relay.env["BIND"] == "127.9.9.11:17102"
@@ -60,5 +60,5 @@ def test_the_process_of_a_service(
 
 
 def test_endpoints_of_links(description: StackDescription) -> None:
-    endpoint = link_endpoints(ServiceAddresses("127.9.9", description, description.links))["relay -> echo"]
+    endpoint = link_endpoints(LocalAddresses("127.9.9", description, description.links))["relay -> echo"]
     assert (endpoint.proxy_api_url, endpoint.proxy_name) == ("http://127.9.9.2:8474", "0-relay-echo")

@@ -14,7 +14,7 @@ from typing import Any
 from harness.backends.compose import proxies
 from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.engine import Engine
-from harness.backends.compose.layout import API_PORT, Layout, ProxyBox, ServiceAddresses
+from harness.backends.compose.layout import API_PORT, ComposeAddresses, Layout, ProxyBox
 from harness.backends.compose.leftovers import LINKS, run_labels
 from harness.backends.compose.readiness import Readiness
 from harness.backends.compose.snapshots import BEGINNING, ContainerSnapshot, containers_of, lines_since
@@ -92,7 +92,7 @@ class AttachedBackend(ComposeBackend):
     async def _look_on(self, engine: Engine, plan: StackPlan, found: list[ContainerSnapshot]) -> None:
         project = self._project = self._attached
         layout = _layout(project, found, plan.links)
-        self._places = ServiceAddresses(self._description, layout, engine)
+        self._places = ComposeAddresses(self._description, layout, engine)
         api = {box.name: self._places.place(box.name, API_PORT) for box in layout.boxes}
         self._links = {
             name: end for name, end in proxies.endpoints(layout, api).items() if name in {k.name for k in plan.links}

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from harness.backends.compose import proxies
 from harness.backends.compose.containers import EngineContainers
 from harness.backends.compose.engine import Engine, connect
-from harness.backends.compose.layout import ServiceAddresses
+from harness.backends.compose.layout import ComposeAddresses
 from harness.backends.compose.leftovers import remove_run, run_labels
 from harness.backends.compose.processes import EventStream, Processes
 from harness.backends.compose.project import RunFile, composed
@@ -55,7 +55,7 @@ class ComposeBackend:
         self._keep = keep
         self._engine: Engine | None = None
         self._project: str | None = None
-        self._places: ServiceAddresses | None = None
+        self._places: ComposeAddresses | None = None
         self._events: EventStream | None = None
         self._log = EventLog()
         self._readiness: Readiness | None = None
@@ -107,7 +107,7 @@ class ComposeBackend:
         layout = await asyncio.to_thread(lay_out, engine, plan, document)
         project = self._project = layout.project
         labels = run_labels(project, self._description.name, kept=self._keep)
-        self._places = ServiceAddresses(self._description, layout, engine)
+        self._places = ComposeAddresses(self._description, layout, engine)
         events = self._take_hold(engine, project, labels)
         run_file = RunFile(document, plan, layout, labels, self._keep, engine.loopback)
         start = Start(

@@ -142,7 +142,7 @@ def host_ports(wanted: Sequence[tuple[str, int]], chance: random.Random) -> dict
     return dict(zip(wanted, chosen, strict=True))
 
 
-class ServiceAddresses:
+class ComposeAddresses:
     """The places of one run."""
 
     def __init__(self, description: StackDescription, layout: Layout, engine: Engine) -> None:

@@ -17,8 +17,8 @@ from harness.backends.compose.engine import Engine
 from harness.backends.compose.layout import (
     API_PORT,
     MOST_SERVICES,
+    ComposeAddresses,
     Layout,
-    ServiceAddresses,
     boxes_for,
     fixed_addresses,
     free_blocks,
@@ -85,7 +85,7 @@ class Start:
         """Remove the file: a run's folder is published, and the file holds settings that may be secret."""
         self._file.unlink(missing_ok=True)
 
-    async def links(self, places: ServiceAddresses) -> dict[str, LinkEndpoint]:
+    async def links(self, places: ComposeAddresses) -> dict[str, LinkEndpoint]:
         """Start the proxies and make the links before consumers start. Raises BackendError or RetryableStartError."""
         names = [box.name for box in self._layout.boxes]
         if not names:

@@ -21,7 +21,7 @@ from harness.backends.jobs import data_directory
 from harness.backends.local import linux
 from harness.backends.local.control import Control, run_job
 from harness.backends.local.layout import (
-    ServiceAddresses,
+    LocalAddresses,
     base_environment,
     create_proxies,
     link_endpoints,
@@ -61,7 +61,7 @@ class LocalBackend:
         self._zygote = zygote
         self._owns_zygote = zygote is None
         self._control: Control | None = None
-        self._addresses: ServiceAddresses | None = None
+        self._addresses: LocalAddresses | None = None
         self._startup: Startup | None = None
         self._log = EventLog()
         self._pids: dict[str, int] = {}
@@ -108,14 +108,14 @@ class LocalBackend:
                 raise
         return self._zygote
 
-    async def _claim(self, control: Control, plan: StackPlan) -> ServiceAddresses:
+    async def _claim(self, control: Control, plan: StackPlan) -> LocalAddresses:
         first = zlib.crc32(f"{os.getpid()} {control.pid}".encode())
         block = await control.ask("claim", first=first, tries=TRIES)
-        addresses = self._addresses = ServiceAddresses(block, plan.description, plan.links)
+        addresses = self._addresses = LocalAddresses(block, plan.description, plan.links)
         check_ports(plan, addresses)
         return addresses
 
-    async def _bring_up(self, control: Control, plan: StackPlan, addresses: ServiceAddresses, data: str | None) -> None:
+    async def _bring_up(self, control: Control, plan: StackPlan, addresses: LocalAddresses, data: str | None) -> None:
         specs = {
             name: process_spec(service, plan, addresses, control.scratch, data)
             for name, service in plan.description.services.items()
@@ -131,7 +131,7 @@ class LocalBackend:
         finally:
             self._startup = None
 
-    async def _open_links(self, control: Control, plan: StackPlan, addresses: ServiceAddresses) -> None:
+    async def _open_links(self, control: Control, plan: StackPlan, addresses: LocalAddresses) -> None:
         if not plan.links:
             return
         spec = ProcessSpec(

@@ -31,7 +31,7 @@ _FIRST_SERVICE = 10
 _FIRST_LINK = 110
 
 
-class ServiceAddresses:
+class LocalAddresses:
     """The addresses of one stack."""
 
     def __init__(self, block: str, description: StackDescription, links: tuple[Link, ...] = ()) -> None:
@@ -73,13 +73,13 @@ POLL_S = 0.01
 READY_WITHIN_S = 10.0
 
 
-def proxy_command(addresses: ServiceAddresses, seed: int) -> list[str]:
+def proxy_command(addresses: LocalAddresses, seed: int) -> list[str]:
     """Return the command of the fault proxy."""
     where = ["--host", addresses.proxy, "--port", str(PROXY_PORT)]
     return ["python", "-m", "harness.proxy", "serve", *where, "--seed", str(seed), "--die-with-parent"]
 
 
-def link_endpoints(addresses: ServiceAddresses) -> dict[str, LinkEndpoint]:
+def link_endpoints(addresses: LocalAddresses) -> dict[str, LinkEndpoint]:
     """Return where each planned link can be disturbed."""
     api = f"http://{addresses.proxy}:{PROXY_PORT}"
     return {
@@ -88,7 +88,7 @@ def link_endpoints(addresses: ServiceAddresses) -> dict[str, LinkEndpoint]:
     }
 
 
-async def create_proxies(addresses: ServiceAddresses, description: StackDescription) -> None:
+async def create_proxies(addresses: LocalAddresses, description: StackDescription) -> None:
     """Wait for the fault proxy and create every link in it. Raises BackendError."""
     await _wait_for_api(addresses.proxy)
     endpoints = link_endpoints(addresses)
@@ -96,7 +96,7 @@ async def create_proxies(addresses: ServiceAddresses, description: StackDescript
 
 
 async def _create(
-    addresses: ServiceAddresses, description: StackDescription, link: Link, endpoints: Mapping[str, LinkEndpoint]
+    addresses: LocalAddresses, description: StackDescription, link: Link, endpoints: Mapping[str, LinkEndpoint]
 ) -> None:
     port = description.services[link.service].port
     body = {
@@ -184,7 +184,7 @@ def missing_program(argv: tuple[str, ...], home: Path) -> str | None:
 
 
 def process_spec(
-    service: ServiceSpec, plan: StackPlan, addresses: ServiceAddresses, scratch: Path, data: str | None
+    service: ServiceSpec, plan: StackPlan, addresses: LocalAddresses, scratch: Path, data: str | None
 ) -> ProcessSpec:
     """Return the process that a service is to be."""
     home = Path(plan.description.folder)

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from harness.backends.http_request import port_is_taken, until_healthy
-from harness.backends.local.layout import MOST_LINKS, ServiceAddresses, missing_program
+from harness.backends.local.layout import MOST_LINKS, LocalAddresses, missing_program
 from harness.backends.start_limits import LOG_LINES, MOST_EXITS, Tail
 from harness.model.backend import FAULT_PROXY, ProcessEvent, StackPlan, check_links, check_settings
 from harness.model.errors import BackendError, install_extra
@@ -66,7 +66,7 @@ def prepare_directories(plan: StackPlan) -> None:
         raise BackendError(f"no place for the logs of the stack: {error}") from error
 
 
-def check_ports(plan: StackPlan, addresses: ServiceAddresses) -> None:
+def check_ports(plan: StackPlan, addresses: LocalAddresses) -> None:
     """Raise BackendError if something else already listens where a service is to listen."""
     for service in plan.description.services.values():
         if service.port is not None and port_is_taken(addresses.services[service.name], service.port):
@@ -91,7 +91,7 @@ class Startup:
     """Brings one stack up."""
 
     def __init__(
-        self, description: StackDescription, addresses: ServiceAddresses, launch: Callable[[str], Awaitable[None]]
+        self, description: StackDescription, addresses: LocalAddresses, launch: Callable[[str], Awaitable[None]]
     ):
         self._description = description
         self._addresses = addresses
