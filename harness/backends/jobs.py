@@ -22,6 +22,10 @@ from harness.model.errors import BackendError
 from harness.model.stack import StackDescription
 
 NICENESS = 5
+PREPARE_WITHIN_S = 300.0
+NOTICE_AFTER_S = 2.0
+"""A command that finds its data in place ends sooner than this, and nobody needs to hear of it."""
+_directories: dict[tuple[str, tuple[str, ...]], str] = {}
 
 
 def give_way(pid: int = 0) -> None:
@@ -69,13 +73,6 @@ async def run_job(argv: Sequence[str], env: Mapping[str, str], home: Path, timeo
             await process.wait()
     code = process.returncode
     return JobResult(127 if code is None else code, out.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
-
-
-PREPARE_WITHIN_S = 300.0
-NOTICE_AFTER_S = 2.0
-"""A command that finds its data in place ends sooner than this, and nobody needs to hear of it."""
-
-_directories: dict[tuple[str, tuple[str, ...]], str] = {}
 
 
 class RunJob(Protocol):

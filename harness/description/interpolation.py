@@ -17,6 +17,10 @@ from harness.model.errors import StackError
 
 _TOKEN = re.compile(r"\$(?:(?P<escaped>\$)|(?P<named>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*))")
 _OPERATOR = re.compile(r":?[-+?]")
+LARGEST_BYTES = 256 * 1024
+_LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][\w.-]*)\s*(?:=\s*(?P<value>.*))?$")
+_QUOTED = re.compile(r"(?P<quote>['\"])(?P<inside>(?:\\.|(?!(?P=quote)).)*)(?P=quote)")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def interpolate(text: str, variables: Mapping[str, str], keep: re.Pattern[str] | None = None) -> str:
@@ -78,12 +82,6 @@ def _braced(name: str, rest: str, variables: Mapping[str, str]) -> str:
     if not present:
         raise ValueError(f"the variable {name} is not set: {interpolate(argument, variables) or 'it is required'}")
     return str(value)
-
-
-LARGEST_BYTES = 256 * 1024
-_LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][\w.-]*)\s*(?:=\s*(?P<value>.*))?$")
-_QUOTED = re.compile(r"(?P<quote>['\"])(?P<inside>(?:\\.|(?!(?P=quote)).)*)(?P=quote)")
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def read_env(path: Path, variables: Mapping[str, str], at: dict[str, int] | None = None) -> dict[str, str]:

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 DAY_S = 86_400
+_FINER = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,6 @@ class EventClock:
 def _of_day(text: str) -> int:
     hours, _, minutes = text.partition(":")
     return int(hours) * 3600 + int(minutes) * 60
-
-
-_FINER = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 
 
 def parse_timestamp(value: Any) -> float:

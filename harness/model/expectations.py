@@ -36,6 +36,9 @@ from harness.model.clauses import (
 from harness.model.fields import Frozen
 from harness.model.units import times_text
 
+IntegrityCheck = Literal["examples_exactly_once", "checkpoints_restorable", "promotion_monotonic", "nothing_poisoned"]
+INTEGRITY_CHECKS: tuple[str, ...] = get_args(IntegrityCheck)
+
 
 class Churn(Clause):
     """How often a service may restart, or a pointer change, from the first injection to the end of observation."""
@@ -88,9 +91,6 @@ class ChurnResult(Result):
 
 
 # Guarantees about data, and the run itself
-
-IntegrityCheck = Literal["examples_exactly_once", "checkpoints_restorable", "promotion_monotonic", "nothing_poisoned"]
-INTEGRITY_CHECKS: tuple[str, ...] = get_args(IntegrityCheck)
 
 
 class Guarantee(Clause):

@@ -17,6 +17,13 @@ from harness.model.errors import HarnessError, did_you_mean
 from harness.model.fields import Frozen
 from harness.model.units import PositiveWallSeconds, Unit
 
+BESIDE = ("unit", "summary", "every", "timeout")
+"""What a probe may have beside its kind."""
+USUAL_EVERY_S = 1.0
+USUAL_DEADLINE_S = 1.0
+SHORTEST_EVERY_S = 0.1
+LONGEST_EVERY_S = 600.0
+
 
 class _OwnKinds(Mapping[str, type[BaseModel]]):
     """The settings of our own kinds, each imported when a stack has a probe of it."""
@@ -54,12 +61,6 @@ class _OwnKinds(Mapping[str, type[BaseModel]]):
 
 
 PROBE_KINDS: Mapping[str, type[BaseModel]] = _OwnKinds()
-BESIDE = ("unit", "summary", "every", "timeout")
-"""What a probe may have beside its kind."""
-USUAL_EVERY_S = 1.0
-USUAL_DEADLINE_S = 1.0
-SHORTEST_EVERY_S = 0.1
-LONGEST_EVERY_S = 600.0
 
 
 def _settings(model: type[BaseModel], kind: str, raw: Any, context: Any) -> BaseModel:

@@ -15,6 +15,17 @@ from pydantic import Field, field_validator, model_validator
 from harness.model.errors import did_you_mean
 from harness.model.fields import Frozen
 
+_WAYS = {
+    "approx": {"approx", "atol", "rtol"},
+    "at_least": {"at_least", "at_most"},
+    "at_most": {"at_least", "at_most"},
+    "one_of": {"one_of"},
+    "any": {"any"},
+    "equal": {"equal"},
+}
+RTOL = 1e-6
+ATOL = 1e-9
+
 
 class NothingThereError(LookupError):
     """Nothing lies at that place; the text says at which."""
@@ -28,18 +39,6 @@ def at_path(data: Any, path: str) -> Any:
         except (KeyError, IndexError, ValueError, TypeError):
             raise NothingThereError(f"nothing at {path!r}") from None
     return data
-
-
-_WAYS = {
-    "approx": {"approx", "atol", "rtol"},
-    "at_least": {"at_least", "at_most"},
-    "at_most": {"at_least", "at_most"},
-    "one_of": {"one_of"},
-    "any": {"any"},
-    "equal": {"equal"},
-}
-RTOL = 1e-6
-ATOL = 1e-9
 
 
 class Expected(Frozen):

@@ -20,18 +20,14 @@ from harness.model.units import PositiveWallSeconds, Quantity, Unit
 from harness.model.workload import WorkloadSpec
 
 MOST_SERVICES = 100
+Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
+LinkName = Annotated[str, AfterValidator(lambda value: Link.parse(value).name)]
 
 
 def _a_duration(value: Quantity) -> Quantity:
     if value.unit not in (Unit.WALL, Unit.EVENT):
         raise ValueError("an age is needed here, such as 5s or 90min event")
     return value
-
-
-Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
-
-
-LinkName = Annotated[str, AfterValidator(lambda value: Link.parse(value).name)]
 
 
 class Health(Frozen):

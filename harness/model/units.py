@@ -29,6 +29,7 @@ _PATTERN = r"^\s*\d+(\.\d+)?\s*(us|ms|s|min|h|d)\s*$"
 _QUANTITY_PATTERN = r"^\s*\d+(\.\d+)?\s*(us|ms|s|min|h|d)(\s+event)?\s*$"
 LONGEST_S = 7 * 86400.0
 HIGHEST = 1e15
+_SCHEMA = WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": ["800ms", "5s"]})
 
 
 class Unit(StrEnum):
@@ -108,9 +109,6 @@ def _positive(seconds: float) -> float:
     if seconds <= 0:
         raise ValueError("a duration longer than zero is needed here")
     return seconds
-
-
-_SCHEMA = WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": ["800ms", "5s"]})
 
 
 def times_text(number: int) -> str:

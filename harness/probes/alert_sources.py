@@ -27,6 +27,12 @@ from harness.probes.polling import DEADLINE_S, Clock
 from harness.probes.reader import NoAnswerError, ProbeContext
 from harness.probes.strict_json import read_json
 
+HISTORY_EVERY_S = 1.0
+LONGEST_BACK_S = 3600.0
+BAD_HEALTH = "err"
+FIRING = ("active",)
+SUPPRESSED = ("active", "suppressed")
+
 
 def source_pollers(
     stack: StackDescription,
@@ -50,11 +56,6 @@ def _poller(
     kind = AlertmanagerAlerts if source.kind == "alertmanager" else PrometheusAlerts
     url = around.reachable(source.url)
     return kind(around.session, source, url, clock, record, access_headers(source))
-
-
-HISTORY_EVERY_S = 1.0
-LONGEST_BACK_S = 3600.0
-BAD_HEALTH = "err"
 
 
 class PrometheusAlerts(HttpAlertPoller):
@@ -188,10 +189,6 @@ def _matrix(page: bytes) -> list[tuple[dict[str, Any], list[tuple[float, float]]
         return [(s["metric"], [(float(at), float(value)) for at, value in s["values"]]) for s in found]
     except (ValueError, KeyError, TypeError) as error:
         raise NoAnswerError(f"not Prometheus' form of a query's answer: {type(error).__name__} {error}") from None
-
-
-FIRING = ("active",)
-SUPPRESSED = ("active", "suppressed")
 
 
 class AlertmanagerAlerts(HttpAlertPoller):

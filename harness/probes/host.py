@@ -17,6 +17,8 @@ from harness.model.logs import FollowsLogs, lines_since
 from harness.probes.reader import NoAnswerError, ProbeContext
 from harness.seams.commands import addressed, run
 
+MOST_FILES = 50_000
+
 
 class ContainerReader:
     """Reads a `container` probe."""
@@ -95,9 +97,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-MOST_FILES = 50_000
 
 
 class FileReader:

@@ -25,6 +25,8 @@ _KEPT_FOR_THE_API = 64  # descriptors, so that a fault can be removed whatever i
 WANTED_BYTES = 1 << 20
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
 CAN_SPLICE = hasattr(os, "splice")
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
+_PROBE_AFTER_S = 5
 
 
 class Pipe:
@@ -79,10 +81,6 @@ class PipePool:
             self.hot.close()
         while self._idle:
             self._idle.pop().close()
-
-
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
-_PROBE_AFTER_S = 5
 
 
 class Side:

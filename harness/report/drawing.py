@@ -18,6 +18,46 @@ from harness.report.words import writable
 XY = tuple[float, float]
 Curve = Sequence[XY]
 _WIDTHS = (("ijl.,:;'|! ·", 0.34), ("ftr()[]-", 0.43), ("mwMW@%…—", 1.0))
+STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+# Samples further apart than this on the drawing are held until the next one: nobody knows of a slope between them.
+HOLD_FROM = 6.0
+PALETTE: dict[str, tuple[str, str]] = {
+    # name: (light, dark)
+    "ink": ("#1b1f24", "#e6e8eb"),
+    "soft": ("#57606a", "#a1abb6"),
+    "line": ("#d8dee4", "#343b44"),
+    "paper": ("#ffffff", "#15181c"),
+    "card": ("#f6f8fa", "#1d2228"),
+    "good": ("#15693d", "#4cc38a"),
+    "bad": ("#b3261e", "#ff7b72"),
+    "unknown": ("#8a5d00", "#e3b341"),
+    "link": ("#0a58ca", "#79b8ff"),
+    "good-tint": ("#def3e6", "#17342a"),
+    "bad-tint": ("#fbdedc", "#47201f"),
+    "unknown-tint": ("#fbeecb", "#3d3113"),
+    "fault": ("#7d3bd1", "#b794f6"),
+    "fault-tint": ("#d9c6f5", "#4d3a75"),
+    "alert": ("#d9730d", "#ffa657"),
+    "alert-tint": ("#f8dcba", "#5e4420"),
+    "unexpected": ("#c4302b", "#ff8078"),
+    "unexpected-tint": ("#f3bfbd", "#5f2b2b"),
+    "phase-gate": ("#d5dce4", "#3a434e"),
+    "phase-baseline": ("#c3dfce", "#29513c"),
+    "phase-fault": ("#e2d5f8", "#443365"),
+    "phase-observing": ("#c5dcf5", "#27456a"),
+    "phase-other": ("#e9ecef", "#2b3138"),
+    "curve": ("#1f6feb", "#6cb0ff"),
+    "breach": ("#fad7d5", "#4f2223"),
+    "inconclusive": ("#eceff2", "#282d34"),
+    "right": ("#86c2a2", "#3f8562"),
+    "flagged": ("#e9b949", "#c9992b"),
+    "wrong": ("#d1383a", "#f0605a"),
+    "slow": ("#8db4dc", "#527fae"),
+    "failed": ("#424a53", "#b9c2cc"),
+    "unverified": ("#b9a9cc", "#6f6287"),
+    "marker": ("#2a3038", "#d5dbe1"),
+}
+LIGHT: dict[str, str] = {name: light for name, (light, _) in PALETTE.items()}
 
 
 class Canvas:
@@ -132,11 +172,6 @@ def _text(words: str) -> str:
     return escape(writable(words), quote=False)
 
 
-STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
-# Samples further apart than this on the drawing are held until the next one: nobody knows of a slope between them.
-HOLD_FROM = 6.0
-
-
 @dataclass(frozen=True, slots=True)
 class Scale:
     """Maps values from `low`..`high` to places from `start`..`end`, along a line or by powers of ten."""
@@ -214,45 +249,6 @@ def _without_flat(points: list[XY]) -> list[XY]:
         for k, point in enumerate(points)
         if k in (0, len(points) - 1) or not points[k - 1][1] == point[1] == points[k + 1][1]
     ]
-
-
-PALETTE: dict[str, tuple[str, str]] = {
-    # name: (light, dark)
-    "ink": ("#1b1f24", "#e6e8eb"),
-    "soft": ("#57606a", "#a1abb6"),
-    "line": ("#d8dee4", "#343b44"),
-    "paper": ("#ffffff", "#15181c"),
-    "card": ("#f6f8fa", "#1d2228"),
-    "good": ("#15693d", "#4cc38a"),
-    "bad": ("#b3261e", "#ff7b72"),
-    "unknown": ("#8a5d00", "#e3b341"),
-    "link": ("#0a58ca", "#79b8ff"),
-    "good-tint": ("#def3e6", "#17342a"),
-    "bad-tint": ("#fbdedc", "#47201f"),
-    "unknown-tint": ("#fbeecb", "#3d3113"),
-    "fault": ("#7d3bd1", "#b794f6"),
-    "fault-tint": ("#d9c6f5", "#4d3a75"),
-    "alert": ("#d9730d", "#ffa657"),
-    "alert-tint": ("#f8dcba", "#5e4420"),
-    "unexpected": ("#c4302b", "#ff8078"),
-    "unexpected-tint": ("#f3bfbd", "#5f2b2b"),
-    "phase-gate": ("#d5dce4", "#3a434e"),
-    "phase-baseline": ("#c3dfce", "#29513c"),
-    "phase-fault": ("#e2d5f8", "#443365"),
-    "phase-observing": ("#c5dcf5", "#27456a"),
-    "phase-other": ("#e9ecef", "#2b3138"),
-    "curve": ("#1f6feb", "#6cb0ff"),
-    "breach": ("#fad7d5", "#4f2223"),
-    "inconclusive": ("#eceff2", "#282d34"),
-    "right": ("#86c2a2", "#3f8562"),
-    "flagged": ("#e9b949", "#c9992b"),
-    "wrong": ("#d1383a", "#f0605a"),
-    "slow": ("#8db4dc", "#527fae"),
-    "failed": ("#424a53", "#b9c2cc"),
-    "unverified": ("#b9a9cc", "#6f6287"),
-    "marker": ("#2a3038", "#d5dbe1"),
-}
-LIGHT: dict[str, str] = {name: light for name, (light, _) in PALETTE.items()}
 
 
 def palette_css() -> str:

@@ -15,6 +15,15 @@ from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Phase
 from harness.model.verdict import Verdict
 
 MOST_LANES = 14
+OUTCOMES = ("right", "slow", "flagged", "unverified", "wrong", "failed")
+OUTCOME_WORDS = {
+    "right": "correct",
+    "slow": "slow",
+    "flagged": "flagged",
+    "unverified": "not checked",
+    "wrong": "silently wrong or stale",
+    "failed": "failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +195,6 @@ def markers(verdict: Verdict) -> list[Marker]:
     if recovered and len(recovered) == len(clauses):
         found.append(Marker(max(recovered), "recovered"))
     return sorted(found, key=lambda m: m.at_s)
-
-
-OUTCOMES = ("right", "slow", "flagged", "unverified", "wrong", "failed")
-OUTCOME_WORDS = {
-    "right": "correct",
-    "slow": "slow",
-    "flagged": "flagged",
-    "unverified": "not checked",
-    "wrong": "silently wrong or stale",
-    "failed": "failed",
-}
 
 
 def answers_by_outcome(answers: Sequence[Answer]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from harness.report.documents import DetectionEntry, RecoveryEntry, SuiteScenari
 from harness.report.words import NEVER, NONE, count, seconds
 
 COLUMNS = ("scenario", "fault", "confirmed", "detected after", "recovered after", "damage", "verdict")
+Standing = Literal["good", "failure", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,6 @@ def row(run: SuiteScenario) -> Row:
         damage=damage(run.damage),
         verdict=outcome(run),
     )
-
-
-Standing = Literal["good", "failure", "error"]
 
 
 def standing(run: SuiteScenario) -> Standing:

@@ -23,6 +23,22 @@ if TYPE_CHECKING:
     from harness.description.yamltree import Tree
 
 Place = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+_KINDS = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping of names",
+    "model_type": "a mapping of fields",
+    "model_attributes_type": "a mapping of fields",
+    "date_type": "a date such as 2026-12-31",
+    "date_from_datetime_parsing": "a date such as 2026-12-31",
+    "date_from_datetime_inexact": "a date such as 2026-12-31",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +80,6 @@ class RefusedError(ScenarioError):
 def problems_of(error: ScenarioError) -> tuple[ScenarioError, ...]:
     """Return the single problems that an error stands for."""
     return error.problems if isinstance(error, RefusedError) else (error,)
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-_KINDS = {
-    "string_type": "a text",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": "a mapping of names",
-    "model_type": "a mapping of fields",
-    "model_attributes_type": "a mapping of fields",
-    "date_type": "a date such as 2026-12-31",
-    "date_from_datetime_parsing": "a date such as 2026-12-31",
-    "date_from_datetime_inexact": "a date such as 2026-12-31",
-}
 
 
 def read_model(kind: type[Model], raw: Any) -> Model:

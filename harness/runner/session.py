@@ -28,6 +28,11 @@ CONFIRM_WITHIN_S = 8.0
 """How long entering a fault waits for its confirmation. A later one still counts; the judge decides."""
 EVERY_S = 0.03
 SHORTEST_S = 0.001
+T = TypeVar("T")
+BEGIN_S = 30.0
+END_S = 120.0
+"""More than all the limits together that healing, stopping and reading the ledger have."""
+SLACK_S = 5.0
 
 
 class CallerScript:
@@ -160,13 +165,6 @@ class CallerScript:
         ended_s = self._ended_s.get(step.id)
         lasted_s = step.duration if ended_s is None else max(SHORTEST_S, round(ended_s - began_s, 3))
         return step.model_copy(update={"at": at_s, "duration": lasted_s})
-
-
-T = TypeVar("T")
-BEGIN_S = 30.0
-END_S = 120.0
-"""More than all the limits together that healing, stopping and reading the ledger have."""
-SLACK_S = 5.0
 
 
 class RunEndedError(HarnessError):

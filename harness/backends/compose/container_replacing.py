@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import docker
 
 SHORT = 12
+STANDS_FOR = "ml-chaos-harness.stands-for"
+GRACE_S = 3
 
 
 def networks_of(reply: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -67,10 +69,6 @@ def connect(client: docker.DockerClient, container: str, network: str, endpoint:
         link_local_ips=ipam.get("LinkLocalIPs"),
         driver_opt=endpoint.get("DriverOpts"),
     )
-
-
-STANDS_FOR = "ml-chaos-harness.stands-for"
-GRACE_S = 3
 
 
 class Replacing:

@@ -28,6 +28,9 @@ REQUEST_S = 60.0
 REACH = "HARNESS_ENGINE_REACH"
 _SMALL_POOL = 64
 _NEAR = ("unix", "npipe")
+CALL_S = 30.0
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -177,11 +180,6 @@ def _unreachable(base_url: str, error: Exception) -> BackendError:
     remedy = "start it (`sudo systemctl start docker`), set DOCKER_HOST to where it is, or use --backend local"
     reason = text.splitlines()[0][:200] if text else type(error).__name__
     return BackendError(f"no Docker engine answers at {base_url}: {reason}", remedy=remedy)
-
-
-CALL_S = 30.0
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 async def engine_call(doing: str, call: Callable[..., T], *arguments: object, within_s: float = CALL_S) -> T:

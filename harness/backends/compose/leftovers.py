@@ -27,6 +27,11 @@ SERVICE = "com.docker.compose.service"
 ONE_OFF = "com.docker.compose.oneoff"
 UP = "up"
 """Stands first in the owner of a stack that `harness up` leaves running."""
+GRACE_S = 1
+WITHIN_S = 25.0
+AT_ONCE = 16
+PAUSE_S = 0.1
+GONE, BUSY = 404, 409
 
 
 def run_labels(project: str, stack: str, *, kept: bool = False) -> dict[str, str]:
@@ -49,13 +54,6 @@ def owner_lives(label: str) -> bool:
         return Path(f"/proc/{pid}").exists() and abs(psutil.Process(int(pid)).create_time() - float(created)) < 0.02
     except (ValueError, psutil.Error):
         return False
-
-
-GRACE_S = 1
-WITHIN_S = 25.0
-AT_ONCE = 16
-PAUSE_S = 0.1
-GONE, BUSY = 404, 409
 
 
 def runs(client: Any) -> dict[str, str]:

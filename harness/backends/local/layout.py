@@ -29,6 +29,9 @@ PROXY_PORT = 8474
 MOST_LINKS = 140
 _FIRST_SERVICE = 10
 _FIRST_LINK = 110
+POLL_S = 0.01
+READY_WITHIN_S = 10.0
+_TAKEN_OVER = ("HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME", "PYTHONPATH")
 
 
 class LocalAddresses:
@@ -67,10 +70,6 @@ class LocalAddresses:
         if resolved == url:
             raise BackendError(f"{url!r} has no port", remedy=f"write {known[host]}:<port>")
         return resolved
-
-
-POLL_S = 0.01
-READY_WITHIN_S = 10.0
 
 
 def proxy_command(addresses: LocalAddresses, seed: int) -> list[str]:
@@ -130,9 +129,6 @@ def _error_in(text: str) -> str:
         return str(json.loads(text)["error"])
     except (ValueError, LookupError, TypeError):
         return text.strip()
-
-
-_TAKEN_OVER = ("HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME", "PYTHONPATH")
 
 
 def base_environment() -> dict[str, str]:

@@ -27,6 +27,8 @@ from harness.model.errors import BackendError, install_extra
 PRELOAD_WITHIN_S = 60.0
 END_WITHIN_S = 5.0
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+ASK_S = 1.0
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
 class ZygoteHandle:
@@ -141,10 +143,6 @@ def _preload_error(report: dict[str, Any]) -> BackendError:
         return BackendError(f"a module of the stack cannot be imported: {report['error']}")
     remedy = f"install what the stack needs; for the reference stack, {install_extra('reference')}"
     return BackendError(f"the stack needs the module {missing!r}, which is not installed", remedy=remedy)
-
-
-ASK_S = 1.0
-_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
 def zygotes() -> list[psutil.Process]:

@@ -29,6 +29,10 @@ MARK = "# Written by `harness init`"
 STACK_FILE = "compose.harness.yaml"
 SCENARIOS = "scenarios"
 ENDING = ".scenario.yaml"
+LONGEST_MARK = 200
+_PLAIN = re.compile(r"(?:\.{0,2}/|[A-Za-z_])[\w./@+ >()%-]*[\w./%)]|[A-Za-z_]")
+_TYPED = re.compile(r"(?i)true|false|yes|no|on|off|null|y|n|\.inf|\.nan")
+_DURATION = re.compile(r"\d+(\.\d+)?(us|ms|s|min|h|d)( event)?")
 
 
 @dataclass(frozen=True)
@@ -174,9 +178,6 @@ def _why(guess: Guess) -> str:
     return comment(guess.why if guess.sure else f"guess: {guess.why}")
 
 
-LONGEST_MARK = 200
-
-
 def write_all(folder: Path, files: Mapping[str, str], mark: str, *, force: bool) -> list[Path]:
     """Write the files into a folder; return their paths. Raises ScenarioError before the first one is written."""
     paths = {folder / name: text for name, text in files.items()}
@@ -216,11 +217,6 @@ def stale(folder: Path, files: Mapping[str, str], mark: str) -> list[Path]:
     found = [path for place in sorted(beside) for path in sorted(place.iterdir())]
     known = {folder / name for name in files}
     return [p for p in found if p not in known and "".join(p.suffixes) in endings and _is_ours(p, mark)]
-
-
-_PLAIN = re.compile(r"(?:\.{0,2}/|[A-Za-z_])[\w./@+ >()%-]*[\w./%)]|[A-Za-z_]")
-_TYPED = re.compile(r"(?i)true|false|yes|no|on|off|null|y|n|\.inf|\.nan")
-_DURATION = re.compile(r"\d+(\.\d+)?(us|ms|s|min|h|d)( event)?")
 
 
 def flow(value: Any) -> str:

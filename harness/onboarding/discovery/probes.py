@@ -15,6 +15,20 @@ from harness.onboarding.discovery.config_files import config_files, text_of
 from harness.onboarding.discovery.project import Project, found_in, setting, written_texts
 from harness.onboarding.discovery.services import Found
 
+S3_KINDS = ("minio", "rclone", "localstack", "seaweedfs")
+_BUCKET = re.compile(r"s3a?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?=[/\s\"']|$)")
+_BUCKET_NAMES = re.compile(r"(^|_)BUCKET(_NAME)?$")
+_PASSWORD = re.compile(r"--requirepass[= ]+(\S+)")
+_VIEW = re.compile(r"FeatureView\(\s*name\s*=\s*[\"']([\w.-]+)[\"']")
+_PROJECT = re.compile(r"^project:\s*([\w.-]+)\s*$", re.MULTILINE)
+_KEYS_READ = ("AWS_ACCESS_KEY_ID", "MINIO_ROOT_USER", "MINIO_ACCESS_KEY", "S3_ACCESS_KEY")
+_KEYS_SECRET = ("AWS_SECRET_ACCESS_KEY", "MINIO_ROOT_PASSWORD", "MINIO_SECRET_KEY", "S3_SECRET_KEY")
+MOST_BUCKETS = 3
+MOST_DAGS = 3
+_MODEL = re.compile(r"models:/([\w.-]+)(?:@([\w.-]+))?")
+_MODEL_NAMES = ("MODEL_NAME", "MLFLOW_MODEL_NAME", "REGISTERED_MODEL_NAME", "MLFLOW_MODEL")
+_DAG = re.compile(r"\b(?:DAG\(\s*(?:dag_id\s*=\s*)?|@dag\([^)]*?dag_id\s*=\s*|dag_id\s*=\s*)[\"']([\w.-]+)[\"']")
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -80,17 +94,6 @@ def _runs(service: Found) -> Candidate:
         spec = {"container": {"service": service.name, "read": "up"}}
         why, name = "whether its container runs, which is little; in containers only", name_of(service.name, "runs")
     return Candidate(name, spec, service.name, why, {"at_least": 1}, sure=True)
-
-
-S3_KINDS = ("minio", "rclone", "localstack", "seaweedfs")
-_BUCKET = re.compile(r"s3a?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?=[/\s\"']|$)")
-_BUCKET_NAMES = re.compile(r"(^|_)BUCKET(_NAME)?$")
-_PASSWORD = re.compile(r"--requirepass[= ]+(\S+)")
-_VIEW = re.compile(r"FeatureView\(\s*name\s*=\s*[\"']([\w.-]+)[\"']")
-_PROJECT = re.compile(r"^project:\s*([\w.-]+)\s*$", re.MULTILINE)
-_KEYS_READ = ("AWS_ACCESS_KEY_ID", "MINIO_ROOT_USER", "MINIO_ACCESS_KEY", "S3_ACCESS_KEY")
-_KEYS_SECRET = ("AWS_SECRET_ACCESS_KEY", "MINIO_ROOT_PASSWORD", "MINIO_SECRET_KEY", "S3_SECRET_KEY")
-MOST_BUCKETS = 3
 
 
 def of_store(project: Project, service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
@@ -185,12 +188,6 @@ def _keys(project: Project, service: Found, services: Mapping[str, Found]) -> di
         if key is not None and secret is not None:
             return {"access_key": key, "secret_key": secret}
     return {}
-
-
-MOST_DAGS = 3
-_MODEL = re.compile(r"models:/([\w.-]+)(?:@([\w.-]+))?")
-_MODEL_NAMES = ("MODEL_NAME", "MLFLOW_MODEL_NAME", "REGISTERED_MODEL_NAME", "MLFLOW_MODEL")
-_DAG = re.compile(r"\b(?:DAG\(\s*(?:dag_id\s*=\s*)?|@dag\([^)]*?dag_id\s*=\s*|dag_id\s*=\s*)[\"']([\w.-]+)[\"']")
 
 
 def of_tool(project: Project, service: Found) -> Iterator[Candidate]:

@@ -23,6 +23,11 @@ from harness.description.yamltree import Path_, parse_tree
 from harness.model.errors import ScenarioError, StackError
 
 WITHIN_S = 60.0
+NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+OVERRIDES = tuple(name.replace(".y", ".override.y") for name in NAMES)
+_KEYS = ("image", "command", "entrypoint", "environment", "ports", "expose", "healthcheck", "depends_on", "volumes")
+_DEEPEST_LOOK = 2
+_PLAIN_YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +89,6 @@ def _run(words: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]
         return subprocess.run(words, capture_output=True, text=True, timeout=WITHIN_S, cwd=folder, check=False)
     except (subprocess.TimeoutExpired, OSError):
         return None
-
-
-NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-OVERRIDES = tuple(name.replace(".y", ".override.y") for name in NAMES)
-_KEYS = ("image", "command", "entrypoint", "environment", "ports", "expose", "healthcheck", "depends_on", "volumes")
-_DEEPEST_LOOK = 2
 
 
 @dataclass(frozen=True)
@@ -223,9 +222,6 @@ def _filled(composed: Composed, path: Path_, value: Any, notes: list[str]) -> An
         problem: StackError = composed.tree.error(path, str(error))
         notes.append(str(problem))
         return value
-
-
-_PLAIN_YAML = (".yaml", ".yml")
 
 
 def setting(project: Project, service: str, *keys: str, secret: bool = True) -> str | None:

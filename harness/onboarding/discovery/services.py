@@ -28,6 +28,7 @@ _LISTENS = "--bind|-b|--listen|--addr|--address|--http-address|--web\\.listen-ad
 _BIND = re.compile(rf"(?:^|\s)(?:{_LISTENS})[= ]\S*?:(\d{{2,5}})(?=\s|$)")
 _PORT_NAMES = ("PORT", "HTTP_PORT", "SERVER_PORT", "APP_PORT", "LISTEN_PORT", "UVICORN_PORT", "MLFLOW_PORT")
 _URL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\]|[\w.-]+)(?::(\d+))?(/[^\s'\"|&;)]*)?")
+LARGEST_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +221,6 @@ def _node(project: Project, name: str, body: Mapping[str, Any]) -> Guess | None:
             where = project.place(("services", name, "deploy", "placement"))
             return Guess(match[1], f"its placement says so ({where})", sure=True)
     return None
-
-
-LARGEST_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ from harness.runner.stacks import with_stacks
 from harness.seams import Seams
 
 State = Literal["ok", "wrong", "note"]
+ROUND_TRIP_S = 2.0
+MOST_ALERTS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,6 @@ class Finding:
 def all_well(findings: Iterable[Finding]) -> bool:
     """Whether nothing was found that does not work."""
     return all(finding.state != "wrong" for finding in findings)
-
-
-ROUND_TRIP_S = 2.0
-MOST_ALERTS_SHOWN = 5
 
 
 def services(stack: StackDescription, statuses: Sequence[ServiceStatus]) -> Iterator[Finding]:

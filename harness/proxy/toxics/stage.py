@@ -15,6 +15,7 @@ from harness.proxy.loop import Timer
 from harness.proxy.toxic import Toxic
 
 _AT_ONCE = 256  # entries that a holding stage releases before other connections have their turn
+Data = bytes | memoryview
 
 
 class End(enum.Enum):
@@ -23,9 +24,6 @@ class End(enum.Enum):
     DONE = enum.auto()
     RESET = enum.auto()
     CLOSE = enum.auto()
-
-
-Data = bytes | memoryview
 
 
 class Receiver(Protocol):
