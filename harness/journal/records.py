@@ -1,7 +1,7 @@
 """A journal read back: typed lines, in order, with the version of their schema checked.
 
 Pure: text in, records out. A last line that was cut off (the run was killed) is dropped and the journal counts as not
-closed; a broken line anywhere else is an error, for a journal that lies is worse than none.
+closed; a broken line anywhere else is an error, and so are lines that no run can have written one after the other.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from harness.journal.damage import first_damage
 from harness.model.errors import JournalError
 from harness.model.fields import Frozen
 from harness.model.plan import Plan
@@ -175,6 +176,15 @@ def parse(text: Iterable[str], file: str | None = None) -> Journal:
     header = _header(raw[0], file)
     with _collector_paused():
         lines = tuple(_as_written(text) or _line(text, number, file) for number, text in enumerate(raw[1:], start=2))
+    damaged = first_damage(lines)
+    if damaged is not None:
+        position, why = damaged
+        raise JournalError(
+            f"the journal is damaged: {why}",
+            file=file,
+            line=position + 2,
+            remedy="nothing can be judged from it; use the file as the run wrote it",
+        )
     return Journal(header, lines, cut_off)
 
 
@@ -207,9 +217,11 @@ def _line(text: str, number: int, file: str | None) -> Line:
     """Read any line. Raises JournalError, which names the problem."""
     try:
         data = _JSON.decode(text)
-        n, t_s = int(data.pop("n")), float(data.pop("t"))
-        return Line(n, t_s, _BODY.validate_python(data))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        n, t_s = data.pop("n"), data.pop("t")
+        if type(n) is not int or type(t_s) not in (int, float):
+            raise ValueError("'n' must be a whole number and 't' a number of seconds")
+        return Line(n, float(t_s), _BODY.validate_python(data))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise JournalError(f"not a journal line: {_short(error)}", file=file, line=number) from None
 
 

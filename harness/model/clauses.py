@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from harness.model.fields import Frozen
 from harness.model.units import PositiveWallSeconds, Quantity, Unit, format_amount, format_seconds
@@ -55,6 +55,8 @@ class Result(Frozen):
 
 class Clause(Frozen):
     """One expectation."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     KIND: ClassVar[str]
     id: Id

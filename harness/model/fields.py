@@ -47,6 +47,8 @@ def _words(value: object) -> object:
 Name = Annotated[str, AfterValidator(_valid_name)]
 Url = Annotated[str, AfterValidator(_valid_url)]
 Command = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)]
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A whole number that databases and other languages can hold, and that a float can be added to."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 

@@ -9,13 +9,15 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from harness.model.fields import Whole
+
 Part = Literal["examples", "lineage", "checkpoints", "promotions"]
 
 
 class Recorded(BaseModel):
     """A record read from documents that the stack wrote."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True)
 
 
 class Examples(Recorded):
@@ -39,10 +41,10 @@ class TrainedOn(Recorded):
 class ModelVersion(Recorded):
     """One model version and what it learned from."""
 
-    version: int
+    version: Whole
     digest: str | None = None
-    parent: int | None = None
-    trained_until: int | str | None = None
+    parent: Whole | None = None
+    trained_until: Whole | str | None = None
     promoted: bool = False
     trained_on: tuple[TrainedOn, ...]
 
@@ -78,8 +80,8 @@ class Checkpoints(Recorded):
 class Promotion(Recorded):
     """One entry of the registry's history."""
 
-    seq: int
-    version: int
+    seq: Whole
+    version: Whole
     action: str
     digest: str | None = None
     at_event: float | None = None

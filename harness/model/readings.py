@@ -10,14 +10,20 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_serializer, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_serializer, model_validator
 
-from harness.model.fields import Frozen
+from harness.model.fields import Frozen, Whole
 from harness.model.ledger import PARTS, LedgerPart, Part
 from harness.model.plan import Plan
 
 
-class Reading(Frozen):
+class Record(Frozen):
+    """What one line of a journal holds. Its numbers are finite."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class Reading(Record):
     """One polled value of a probe."""
 
     kind: Literal["reading"] = "reading"
@@ -29,7 +35,7 @@ class Reading(Frozen):
     down: str | None = None
 
 
-class Gap(Frozen):
+class Gap(Record):
     """A stretch in which the harness itself did not attempt a measurement."""
 
     kind: Literal["gap"] = "gap"
@@ -39,7 +45,7 @@ class Gap(Frozen):
     why: str
 
 
-class Answer(Frozen):
+class Answer(Record):
     """One request of the workload and what became of it.
 
     `wrong` is None where the score could not be checked against the model's artefact. `ages` are in seconds of active
@@ -49,7 +55,7 @@ class Answer(Frozen):
     kind: Literal["answer"] = "answer"
     id: str
     entity: str | None = None
-    at_event: int
+    at_event: Whole
     due_s: float
     sent_s: float
     done_s: float
@@ -61,14 +67,14 @@ class Answer(Frozen):
     wrong: bool | None = False
     why: str | None = None
     ages: dict[str, float] = Field(default_factory=dict)
-    stamps: dict[str, int | None] = Field(default_factory=dict)
-    version: int | None = None
+    stamps: dict[str, Whole | None] = Field(default_factory=dict)
+    version: Whole | None = None
     score: float | None = None
-    outcome: int | None = None
-    outcome_at: int | None = None
+    outcome: Whole | None = None
+    outcome_at: Whole | None = None
 
 
-class Alert(Frozen):
+class Alert(Record):
     """One label set of one alert rule."""
 
     name: str
@@ -88,7 +94,7 @@ class Alert(Frozen):
         return self.name == name and all(self.labels.get(k) == v for k, v in labels.items())
 
 
-class AlertsSeen(Frozen):
+class AlertsSeen(Record):
     """One poll of an alert source.
 
     `evaluations` counts passes over the source's rules (the proof that it was looking), which come `interval_s` apart
@@ -113,7 +119,7 @@ class AlertsSeen(Frozen):
 FaultStage = Literal["injecting", "injected", "confirmed", "effect", "reverting", "reverted", "failed"]
 
 
-class FaultSeen(Frozen):
+class FaultSeen(Record):
     """A stage of a fault. `lo_s`..`hi_s` encloses the moment; `landed` is what was measured at the seam.
 
     `evidence` is for readers: whatever the fault measured, as JSON. Only the `error` of a failed stage is read back.
@@ -124,7 +130,7 @@ class FaultSeen(Frozen):
     stage: FaultStage
     lo_s: float
     hi_s: float
-    at_event: int | None = None
+    at_event: Whole | None = None
     landed: bool | None = None
     evidence: dict[str, Any] = Field(default_factory=dict)
 
@@ -135,7 +141,7 @@ class FaultSeen(Frozen):
         return None if error is None else str(error)
 
 
-class Hit(Frozen):
+class Hit(Record):
     """Rows that a fault changed: the manifest, as it grows."""
 
     kind: Literal["hit"] = "hit"
@@ -143,7 +149,7 @@ class Hit(Frozen):
     rows: tuple[dict[str, Any], ...]
 
 
-class Undo(Frozen):
+class Undo(Record):
     """How to revert a fault, as data, written before its injection."""
 
     kind: Literal["undo"] = "undo"
@@ -154,7 +160,7 @@ class Undo(Frozen):
     data: dict[str, Any]
 
 
-class ProcessSeen(Frozen):
+class ProcessSeen(Record):
     """A process of the stack that started or ended. `asked` names the fault that did it, or `harness`."""
 
     kind: Literal["process"] = "process"
@@ -162,15 +168,15 @@ class ProcessSeen(Frozen):
     node: str | None = None
     what: Literal["started", "exited", "restarted"]
     at_s: float
-    exit_code: int | None = None
-    signal: int | None = None
+    exit_code: Whole | None = None
+    signal: Whole | None = None
     asked: str | None = None
 
 
 PhaseName = Literal["starting", "gate", "baseline", "fault", "observing", "observed", "healing", "stopping"]
 
 
-class Phase(Frozen):
+class Phase(Record):
     """The run goes on to its next part."""
 
     kind: Literal["phase"] = "phase"
@@ -178,7 +184,7 @@ class Phase(Frozen):
     detail: str | None = None
 
 
-class GateSeen(Frozen):
+class GateSeen(Record):
     """Whether the steady state was reached, and if not, why."""
 
     kind: Literal["gate"] = "gate"
@@ -188,7 +194,7 @@ class GateSeen(Frozen):
     values: dict[str, float | None] = Field(default_factory=dict)
 
 
-class Evidence(Frozen):
+class Evidence(Record):
     """One part of the stack's ledger: a record, or the `error` because of which there is none."""
 
     kind: Literal["integrity"] = "integrity"
@@ -217,14 +223,14 @@ class Evidence(Frozen):
         return data.model_dump(mode="json", exclude_unset=True) if data is not None else None
 
 
-class Planned(Frozen):
+class Planned(Record):
     """The whole plan as it has become, for a run whose faults and expectations are only known as it goes."""
 
     kind: Literal["planned"] = "planned"
     plan: Plan
 
 
-class StackUp(Frozen):
+class StackUp(Record):
     """The stack is up. Healing a killed run in containers needs the project, and whether the run owned the stack."""
 
     kind: Literal["stack_up"] = "stack_up"
@@ -235,7 +241,7 @@ class StackUp(Frozen):
     """Whether the run started the stack, rather than found it running."""
 
 
-class Note(Frozen):
+class Note(Record):
     """Something worth knowing that no clause depends on."""
 
     kind: Literal["note"] = "note"
@@ -243,7 +249,7 @@ class Note(Frozen):
     data: dict[str, Any] = Field(default_factory=dict)
 
 
-class Closed(Frozen):
+class Closed(Record):
     """The last line of a run that came to its end, or was brought to one."""
 
     kind: Literal["closed"] = "closed"

@@ -91,12 +91,20 @@ def answer_series(
     contributions = probe.contributions(a for _, a in answers)
     points: list[Point] = []
     steps = int((to_s - from_s - bound.over) / STEP_S + 1e-6)
-    for k in range(max(0, steps + 1)):
+    k = 0
+    while k <= steps:
         at_s = from_s + bound.over + k * STEP_S
         lo, hi = bisect_right(dues, at_s - bound.over), bisect_right(dues, at_s)
         gap = any(g.from_s < at_s and g.to_s > at_s - bound.over for g in gaps)
         cites = (answers[lo][0], answers[hi - 1][0]) if hi > lo else ()
         points.append(_point(bound, probe.combine(contributions[lo:hi]), needed, cites, at_s, gap))
+        k += 1
+        if lo == hi:
+            # Nothing is due for a while: the last of these windows is like the first.
+            until_s = min(
+                [to_s, *dues[hi : hi + 1], *(t for g in gaps for t in (g.from_s, g.to_s + bound.over) if t > at_s)]
+            )
+            k = max(k, int((until_s - from_s - bound.over) / STEP_S) - 1)
     return points
 
 

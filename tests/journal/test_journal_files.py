@@ -41,7 +41,10 @@ STEP = {"id": "slow", "at": "4s", "fault": "network.latency", "target": {"servic
 SCENARIO = {"schema": 1, "scenario": "toy", "summary": "A toy.", "stack": "toy", "timeline": [STEP], "expect": {}}
 PLAN = Plan.model_validate({"run": "toy", "seed": 1, "stack": {"name": "toy"}, "scenario": SCENARIO})
 
-numbers = st.floats(0, 1e6, allow_nan=False)
+LATER_S = 1e6
+"""How long the journals of these tests have been open when their lines are written."""
+numbers = st.floats(0, LATER_S, allow_nan=False)
+ordered = st.tuples(numbers, numbers, numbers).map(sorted)
 words = st.text(max_size=12)
 ids = st.dictionaries(words, st.lists(words, max_size=2).map(tuple), max_size=2)
 examples = st.builds(Examples, training=ids, quarantine=ids, settled_until=st.none() | st.integers(0, 10**9))
@@ -50,16 +53,17 @@ versions = parents.map(lambda parent: ModelVersion(version=3, trained_on=(Traine
 lineage = st.builds(Lineage, versions=st.lists(versions, max_size=2).map(tuple), poisoned=ids)
 alerts = st.builds(Alert, name=words, labels=st.dictionaries(words, words, max_size=2))
 bodies: st.SearchStrategy[Body] = st.one_of(
-    st.builds(Reading, probe=words, planned_s=numbers, asked_s=numbers, answered_s=numbers,
+    st.builds(lambda moments, **rest: Reading(**polled(moments), **rest), ordered, probe=words,
               value=st.none() | numbers, down=st.none() | words),
     st.builds(Gap, probe=words, from_s=numbers, to_s=numbers, why=words),
-    st.builds(Answer, id=words, at_event=st.integers(0, 10**9), due_s=numbers, sent_s=numbers, done_s=numbers,
-              ok=st.booleans(), wrong=st.none() | st.booleans(), ages=st.dictionaries(words, numbers, max_size=2)),
-    st.builds(AlertsSeen, source=words, planned_s=numbers, asked_s=numbers, answered_s=numbers,
+    st.builds(lambda moments, **rest: Answer(due_s=moments[0], sent_s=moments[1], done_s=moments[2], **rest), ordered,
+              id=words, at_event=st.integers(0, 10**9), ok=st.booleans(), wrong=st.none() | st.booleans(),
+              ages=st.dictionaries(words, numbers, max_size=2)),
+    st.builds(lambda moments, **rest: AlertsSeen(**polled(moments), **rest), ordered, source=words,
               firing=st.lists(alerts, max_size=2).map(tuple),
               fired=st.none() | st.lists(st.tuples(alerts, numbers), max_size=2).map(tuple)),
-    st.builds(FaultSeen, fault=words, stage=st.just("injected"), lo_s=numbers, hi_s=numbers,
-              landed=st.none() | st.booleans()),
+    st.builds(lambda moments, **rest: FaultSeen(lo_s=moments[0], hi_s=moments[1], **rest), ordered, fault=words,
+              stage=st.just("injected"), landed=st.none() | st.booleans()),
     st.builds(Hit, fault=words, rows=st.lists(st.dictionaries(words, numbers | words, max_size=2)).map(tuple)),
     st.builds(ProcessSeen, service=words, what=st.just("exited"), at_s=numbers, signal=st.none() | st.integers(1, 30)),
     st.builds(Phase, phase=st.just("observed")),
@@ -69,8 +73,19 @@ bodies: st.SearchStrategy[Body] = st.one_of(
     st.builds(Evidence, check=st.just("lineage"), data=st.none() | lineage, error=st.none() | words),
     st.builds(StackUp, ready_s=numbers, project=st.none() | words, owned=st.booleans()),
     st.builds(Note, text=words),
-    st.builds(Closed, reason=st.just("completed")),
 )  # fmt: skip
+closed = st.builds(Closed, reason=st.just("completed"))
+
+
+def polled(moments: list[float]) -> dict[str, float]:
+    return dict(zip(("planned_s", "asked_s", "answered_s"), moments, strict=True))
+
+
+def later(path: Path) -> JournalWriter:
+    """Open a journal that has been open for a long time."""
+    writer = JournalWriter(path, PLAN)
+    writer._origin_s -= LATER_S
+    return writer
 
 
 def reread(path: Path) -> Journal:
@@ -79,10 +94,13 @@ def reread(path: Path) -> Journal:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(bodies, max_size=8))
-def test_what_is_written_is_what_is_read(tmp_path_factory: pytest.TempPathFactory, written: list[Body]) -> None:
+@given(st.lists(bodies, max_size=8), st.lists(closed, max_size=1))
+def test_what_is_written_is_what_is_read(
+    tmp_path_factory: pytest.TempPathFactory, written: list[Body], end: list[Body]
+) -> None:
     path = tmp_path_factory.mktemp("run") / "deep" / "journal.jsonl"
-    writer = JournalWriter(path, PLAN)
+    writer = later(path)
+    written = [*written, *end]
     numbers = [writer.write(body) for body in written]
     writer.close()
     journal = reread(path)
@@ -100,7 +118,7 @@ def test_a_last_line_cut_off_anywhere_is_dropped(
     tmp_path_factory: pytest.TempPathFactory, written: list[Body], share: float
 ) -> None:
     path = tmp_path_factory.mktemp("run") / "journal.jsonl"
-    writer = JournalWriter(path, PLAN)
+    writer = later(path)
     for body in written:
         writer.write(body)
     writer.close()
@@ -216,7 +234,7 @@ def test_a_file_that_is_no_journal_is_refused_with_its_line(lines: list[str], li
 
 
 def journal(*bodies: Body) -> Journal:
-    lines = [json.dumps({"n": n, "t": float(n), **b.model_dump(mode="json")}) + "\n" for n, b in enumerate(bodies, 1)]
+    lines = [json.dumps({"n": n, "t": 10.0 + n, **b.model_dump(mode="json")}) + "\n" for n, b in enumerate(bodies, 1)]
     return parse([head(), *lines])
 
 
@@ -254,10 +272,10 @@ def test_the_last_gate_phase_and_evidence_count_and_the_first_stage_of_a_fault()
     found = journal(
         GateSeen(met=False, at_s=1), GateSeen(met=True, at_s=2), Phase(phase="observed"), Phase(phase="observed"),
         Evidence(check="lineage"), Evidence(check="lineage", error="gone"), stage(1.0), stage(2.0),
-        Closed(reason="error"), Gap(probe="lag", from_s=1, to_s=2, why="busy"),
+        Gap(probe="lag", from_s=1, to_s=2, why="busy"), Closed(reason="error"),
     )  # fmt: skip
     assert found.gate == (2, GateSeen(met=True, at_s=2))
-    assert found.phase_s("observed") == 4.0
+    assert found.phase_s("observed") == 14.0
     assert found.evidence("lineage") == (6, Evidence(check="lineage", error="gone"))
     assert found.fault_stage("slow", "confirmed") == (7, stage(1.0))
     assert found.closed == Closed(reason="error")

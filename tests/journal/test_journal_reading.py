@@ -51,7 +51,7 @@ def test_a_line_means_the_same_however_it_is_written(line: str) -> None:
         ('{"n":1,"t":0.5,"kind":"note","text":"x","data":{"a":-Infinity}}\n', "Infinity"),
         ('{"n":1,"t":0.5,"kind":"note","text":7}\n', "text"),
         ('{"n":1,"t":0.5,"kind":"note"}\n', "text"),
-        ('{"n":1,"t":0.5,"kind":"note","text":"x","n":"one"}\n', "one"),
+        ('{"n":1,"t":0.5,"kind":"note","text":"x","n":"one"}\n', "whole number"),
         ('{"n":1,"t":0.5,"kind":"note","text":"x"\n', "not a journal line"),
         ('{"n":1,"t":0.5,"kind":"note","text":"x"} {}\n', "not a journal line"),
         ('{"n":1,"t":0.5,}\n', "not a journal line"),

@@ -16,6 +16,8 @@ from harness.model.verdict import ClauseResult, Verdict
 
 GATE_S, INJECTED_S, REVERTED_S, OBSERVED_S = 1.0, 5.0, 12.0, 25.0
 SLOW = "Slow"
+MOMENTS = ("hi_s", "at_s", "answered_s", "done_s", "from_s")
+"""The latest moment in each kind of line."""
 Stretch = tuple[float, float]
 Firing = tuple[str, float, float]
 
@@ -73,8 +75,8 @@ class Run:
         self.lines: list[tuple[float, dict[str, Any]]] = []
 
     def add(self, t_s: float, kind: str, **body: Any) -> Run:
-        """Add one line as it is."""
-        self.lines.append((t_s, {"kind": kind, **body}))
+        """Add one line, written at `t_s`, or as soon as its moments have passed."""
+        self.lines.append((max([t_s, *(body[name] for name in MOMENTS if name in body)]), {"kind": kind, **body}))
         return self
 
     def gate(self, at_s: float = GATE_S, met: bool = True, why: str | None = None) -> Run:
@@ -206,7 +208,9 @@ class Run:
     def text(self) -> list[str]:
         """Return the lines of the journal."""
         head = {"kind": "header", "schema": 1, "harness": "0", "started": self.started, "plan": self.plan}
-        ordered = sorted(self.lines, key=lambda line: line[0])
+        last_s = max((t for t, _ in self.lines), default=0.0)
+        timed = [(last_s if body["kind"] == "closed" else t, body) for t, body in self.lines]
+        ordered = sorted(timed, key=lambda line: (line[1]["kind"] == "closed", line[0]))
         bodies = [{"n": n, "t": t, **body} for n, (t, body) in enumerate(ordered, start=1)]
         return [json.dumps(line) + "\n" for line in [{"n": 0, "t": 0.0, **head}, *bodies]]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -190,24 +188,6 @@ def test_readings_lost_are_never_rewarded(broken: list[tuple[float, float]], los
     stays = {"id": "low", "probe": "lag", "at_most": 5}
     run = Run({"stays": [stays], "recovered": ALL["recovered"]}).gate().fault().readings("lag", lag(*broken)).end()
     never_rewarded(run, without(run, "reading", lost, gap="lag"))
-
-
-@few
-@given(runs(), st.randoms(use_true_random=False))
-def test_the_order_of_lines_makes_no_difference(run: Run, chance: Any) -> None:
-    order = run.text()
-    body = order[1:]
-    chance.shuffle(body)
-    # Lines are told apart by their numbers, and stages of one fault keep their order.
-    kept = [line for line in order[1:] if json.loads(line)["kind"] in ("fault", "phase", "gate", "closed", "integrity")]
-    rest = [line for line in body if line not in kept]
-    before, after = parse(order), parse([order[0], *rest, *kept])
-    assume(before.phase_s("observed") is not None)  # or the last line says where looking ended
-    assert strip(judge(before)) == strip(judge(after))
-
-
-def strip(verdict: Verdict) -> list[tuple[str, str]]:
-    return [(c.id, c.value) for c in verdict.clauses]
 
 
 GOOD = good_run().text()

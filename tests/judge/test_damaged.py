@@ -1,0 +1,153 @@
+"""Damaged journals: each is refused with its line, or judged as what is left of it; none crashes, hangs or passes.
+
+The campaign changes recorded and hand-written journals in every way that a disk, a copy or a clock can, and says for
+each change what must come of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from journals import good_run
+
+from harness.journal.records import parse
+from harness.judge import judge
+from harness.model.errors import JournalError
+
+pytestmark = pytest.mark.slow
+
+GOLDEN = Path(__file__).parent / "golden"
+TEXTS = {
+    "by-hand": good_run().text(),
+    **{file.stem: file.read_text().splitlines(keepends=True) for file in sorted(GOLDEN.glob("v*/*.jsonl"))},
+}
+UNIX_S = 1.79e9
+HUGE = 10**400
+Lines = list[str]
+Change = Callable[[dict[str, Any]], None]
+
+
+def outcome(lines: Lines) -> str:
+    """Return the verdict, or `refused`."""
+    try:
+        return str(judge(parse(lines, "journal.jsonl")).value)
+    except JournalError as error:
+        return "refused" if error.line is not None or not lines else "refused without its line"
+
+
+def changed(lines: Lines, at: int, change: Change) -> Lines:
+    data = json.loads(lines[at])
+    change(data)
+    return [*lines[:at], json.dumps(data) + "\n", *lines[at + 1 :]]
+
+
+def put(**fields: Any) -> Change:
+    return lambda data: data.update(fields)
+
+
+def numbers(data: dict[str, Any]) -> list[str]:
+    return [k for k, v in data.items() if isinstance(v, (int, float)) and not isinstance(v, bool)]
+
+
+def spots(lines: Lines) -> list[int]:
+    """Return the first, the middle and the last line of each kind; the last line of all stands apart."""
+    by_kind: dict[str, list[int]] = {}
+    for at, line in enumerate(lines[:-1]):
+        if at:
+            by_kind.setdefault(json.loads(line)["kind"], []).append(at)
+    return sorted({at for found in by_kind.values() for at in (found[0], found[len(found) // 2], found[-1])})
+
+
+def mutations(lines: Lines) -> Iterator[tuple[str, Lines]]:
+    """Yield (name, changed lines); a run can have written none of them."""
+    for at in spots(lines):
+        before, line, after = lines[:at], lines[at], lines[at + 1 :]
+        data = json.loads(line)
+        kind = data["kind"]
+        yield f"{kind} {at} lost", [*before, *after]
+        yield f"{kind} {at} doubled", [*before, line, line, *after]
+        yield (
+            f"{kind} {at} moved back",
+            [*lines[: at - 1], line, lines[at - 1], *after] if at > 1 else [*before, *after],
+        )
+        yield f"{kind} {at} cut", [*before, line[: len(line) // 2] + "\n", *after]
+        yield f"{kind} {at} empty", [*before, "\n", *after]
+        for name in ("1e999", "-1e999", str(HUGE), "NaN", "Infinity", "null", '"1"', "1.5", "[]"):
+            yield f"{kind} {at} n {name}", [*before, re.sub(r'^\{"n": ?\d+', f'{{"n":{name}', line), *after]
+        for name in ("1e999", "-1e999", str(HUGE), "NaN", "Infinity", "null", "-1", str(UNIX_S), "{}"):
+            yield f"{kind} {at} t {name}", [*before, re.sub(r'"t": ?[-\d.e]+', f'"t":{name}', line), *after]
+        yield f"{kind} {at} time goes back", changed(lines, at, put(t=json.loads(lines[at - 1]).get("t", 0.0) - 0.5))
+        yield f"{kind} {at} of no kind", changed(lines, at, put(kind="reeding"))
+        yield f"{kind} {at} with more", changed(lines, at, put(more=1))
+        for name in numbers(data):
+            if name in ("n", "t"):
+                continue
+            for value in ("1e999", "-1e999", "NaN", "-Infinity", str(HUGE)):
+                text = re.sub(rf'"{name}": ?[-\d.e]+', f'"{name}":{value}', line)
+                assert text != line
+                yield f"{kind} {at} {name} {value}", [*before, text, *after]
+            if name.endswith("_s") and name not in ("to_s", "interval_s", "ready_s"):
+                yield f"{kind} {at} {name} in Unix time", changed(lines, at, put(**{name: UNIX_S}))
+
+
+CAMPAIGN = [(text, name, lines) for text, whole in TEXTS.items() for name, lines in mutations(whole)]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_journal_that_no_run_can_have_written_is_refused_with_its_line(text: str) -> None:
+    assert outcome(TEXTS[text]) != "refused"
+    mine = [(name, lines) for of, name, lines in CAMPAIGN if of == text]
+    assert len(mine) > 150
+    wrong = [name for name, lines in mine if outcome(lines) != "refused"]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_is_lost_at_the_end_leaves_no_pass(text: str) -> None:
+    lines = TEXTS[text]
+    for left in (lines[:-1], [*lines[:-1], lines[-1][:20]], lines[: len(lines) // 2], lines[:2]):
+        assert outcome(left) in ("unknown", "fail" if "fail" in text or "caught" in text else "unknown")
+    assert outcome([*lines[1:]]) == "refused"
+    assert outcome([*lines, lines[-1]]) == "refused"
+    assert outcome([]) == "refused"
+
+
+@pytest.mark.parametrize("phase", ["observed", "stopping"])
+def test_phases_in_the_time_of_another_clock_do_not_hang_the_judge(phase: str) -> None:
+    lines = TEXTS["by-hand"]
+    at = next(k for k, line in enumerate(lines) if '"phase": "observed"' in line)
+    late = changed(lines, at, put(phase=phase, t=UNIX_S))
+    assert outcome([*late[: at + 1], *(re.sub(r'"t": ?[\d.]+', f'"t":{UNIX_S}', line) for line in late[at + 1 :])]) == (
+        "refused"
+    )
+
+
+def test_a_journal_with_days_of_silence_is_judged_at_once() -> None:
+    days_s = 29 * 86400.0
+    run = good_run()
+    run.lines = [(days_s if body["kind"] in ("phase", "closed") else t, body) for t, body in run.lines]
+    found = judge(run.build())
+    assert found.value == "unknown", found.reasons
+    assert any("samples in the window" in reason or "no attempt" in reason for reason in found.reasons)
+
+
+@settings(max_examples=60, deadline=5000, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted(TEXTS)), st.data())
+def test_any_damage_to_the_bytes_is_refused_or_judged(text: str, data: st.DataObject) -> None:
+    whole = "".join(TEXTS[text])
+    at = data.draw(st.integers(0, len(whole) - 1))
+    length = data.draw(st.integers(0, 400))
+    new = data.draw(st.sampled_from(["", "\n", "0", "9" * 400, '"', "{}", "null", "e9", "-", ",", "Infinity"]))
+    lines = (whole[:at] + new + whole[at + length :]).splitlines(keepends=True)
+    found = outcome(lines)
+    if found == "pass":
+        assert outcome(TEXTS[text]) == "pass"
+        # No line of evidence is lost: what changed is inside of one line, and the number of lines is the same.
+        assert len(lines) == len(TEXTS[text])
