@@ -161,7 +161,25 @@ def _inconclusive_reason(journal: Journal, fault: str) -> str | None:
     reverted = journal.fault_stage(fault, "reverted")
     if reverted is not None and reverted[1].landed:
         return "the fault was reverted, but its effect was still measured"
-    return _effect_gap(journal, fault, confirmed[1])
+    return _out_of_order(journal, fault, confirmed[1]) or _effect_gap(journal, fault, confirmed[1])
+
+
+def _out_of_order(journal: Journal, fault: str, confirmed: FaultSeen) -> str | None:
+    """Return what was measured at the wrong time: the effect belongs between injection and revert, and nowhere else."""
+    injected, reverted = journal.fault_stage(fault, "injected"), journal.fault_stage(fault, "reverted")
+    out = journal.fault_stage(fault, "reverting") or reverted
+    if injected is not None and confirmed.lo_s < injected[1].lo_s:
+        return f"the fault was confirmed at {confirmed.lo_s:.2f} s, before its injection"
+    if out is not None and confirmed.hi_s > out[1].lo_s:
+        return f"the fault was only confirmed at {confirmed.hi_s:.2f} s, when its revert had begun"
+    if reverted is None:
+        return None
+    if injected is not None and reverted[1].lo_s < injected[1].hi_s:
+        return f"the fault was reverted at {reverted[1].lo_s:.2f} s, before it was injected"
+    again = [e for _, e in journal.of(FaultSeen) if e.fault == fault and e.landed and e.lo_s >= reverted[1].hi_s]
+    if again:
+        return f"the effect of the fault was measured again at {again[0].lo_s:.2f} s, after its revert"
+    return None
 
 
 def _effect_gap(journal: Journal, fault: str, confirmed: FaultSeen) -> str | None:
