@@ -44,6 +44,7 @@ def run_and_print(request: SuiteRequest, twin: Twin | None, mode: Mode) -> int:
 def print_suite(document: SuiteDocument, folder: Path, mode: Mode) -> None:
     """Print the table for people, or all of `suite.json` on one line for programs."""
     from harness.report.table import COLUMNS, row
+    from harness.report.words import unbounded_text
 
     index = folder / "index.html"
     if mode == "json":
@@ -54,6 +55,8 @@ def print_suite(document: SuiteDocument, folder: Path, mode: Mode) -> None:
     for run in document.scenarios:
         for reason in run.reasons if run.verdict is not Value.PASS else ():
             click.echo(f"{run.name}: {reason}")
+        if run.unbounded:
+            click.echo(f"{run.name}: passed. {unbounded_text(run.unbounded)}")
     counts = document.counts
     summary = f"{counts.passed} pass, {counts.fail} fail, {counts.unknown} unknown in {document.wall_s:.1f} s"
     click.echo(f"{summary}; report: {index}")

@@ -10,12 +10,15 @@ from harness.model.errors import JournalError
 NAME = "journal.jsonl"
 
 
-def read(path: Path) -> Journal:
-    """Read a journal, or the journal of a run's folder. Raises JournalError with file and line."""
+def read(path: Path, *, damaged: bool = False) -> Journal:
+    """Read a journal, or the journal of a run's folder. Raises JournalError with file and line.
+
+    `damaged` reads lines that no run can have written one after the other: enough to heal from, not to judge.
+    """
     file = path / NAME if path.is_dir() else path
     try:
         with file.open(encoding="utf-8", newline="\n") as lines:
-            return parse(lines, str(file))
+            return parse(lines, str(file), damaged=damaged)
     except OSError as error:
         raise JournalError(
             f"the journal cannot be read: {error.strerror}",
@@ -29,7 +32,7 @@ def read(path: Path) -> Journal:
 def unhealed(run: Path) -> bool:
     """Tell whether a run was cut off and may have left its fault in. A journal that cannot be read heals nothing."""
     try:
-        journal = read(run)
+        journal = read(run, damaged=True)
     except JournalError:
         return False
     # A local stack and all that was done to it died with its runner.

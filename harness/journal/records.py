@@ -165,8 +165,8 @@ class Journal:
         return found[-1] if found else None
 
 
-def parse(text: Iterable[str], file: str | None = None) -> Journal:
-    """Read the lines of a journal. Raises JournalError with file and line."""
+def parse(text: Iterable[str], file: str | None = None, *, damaged: bool = False) -> Journal:
+    """Read the lines of a journal. Raises JournalError with file and line; `damaged` lets their order be what it is."""
     raw = list(text)
     cut_off = bool(raw) and not raw[-1].endswith("\n")
     if cut_off:
@@ -176,9 +176,9 @@ def parse(text: Iterable[str], file: str | None = None) -> Journal:
     header = _header(raw[0], file)
     with _collector_paused():
         lines = tuple(_as_written(text) or _line(text, number, file) for number, text in enumerate(raw[1:], start=2))
-    damaged = first_damage(lines)
-    if damaged is not None:
-        position, why = damaged
+    damage = None if damaged else first_damage(lines)
+    if damage is not None:
+        position, why = damage
         raise JournalError(
             f"the journal is damaged: {why}",
             file=file,

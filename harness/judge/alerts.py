@@ -209,6 +209,8 @@ def _quiet(facts: Facts, loud: Sequence[Episode], already: Sequence[Episode]) ->
     missed = unpolled(polls, gate_s, end_s, MAX_POLL_GAP_S, facts.journal.all_gaps, declared=facts.sources)
     if missed:
         return Value.UNKNOWN, f"quiet: no polls of the alerts from {missed[0].lo:.2f} to {missed[0].hi:.2f} s", ()
+    if not polled_since(polls, end_s, facts.sources):
+        return Value.UNKNOWN, "quiet: no poll of the alerts at the end of observation", ()
     late = without_base(polls, gate_s)
     if late is not None:
         reason = f"quiet: {late}'s count of firings was first read after the steady state; it may hide an early one"

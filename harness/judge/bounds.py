@@ -7,13 +7,14 @@ was not exercised: its clause is unknown, never a pass.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from harness.judge.facts import Facts, FaultFacts
+from harness.judge.facts import Facts, FaultFacts, late_text
 from harness.judge.moments import Span, span_text
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Recovered, RecoveryResult, StaysResult, UnbrokenResult
 from harness.model.series import MAX_GAP_S, Point, answer_series, longest_gap_s, reading_series
+from harness.model.units import format_amount
 from harness.model.verdict import ClauseResult, Value, met
 
 MAX_CITES = 8
@@ -23,8 +24,17 @@ def series(bound: Bound, facts: Facts) -> list[Point]:
     """Return the bound compared with the journal, moment by moment, from the gate to the end of observation."""
     from_s, to_s, gaps = facts.gate_s, facts.end_s, facts.journal.gaps
     if bound.probe in ANSWER_PROBES:
-        return answer_series(bound, facts.answers, from_s, to_s, gaps("workload"))
-    return reading_series(bound, facts.readings(bound.probe), from_s, to_s, gaps(bound.probe), _every_s(bound, facts))
+        return answer_series(bound, facts.attributed, from_s, to_s, gaps("workload"))
+    points = reading_series(bound, facts.readings(bound.probe), from_s, to_s, gaps(bound.probe), _every_s(bound, facts))
+    return [_unless_late(point, facts) for point in points]
+
+
+def _unless_late(point: Point, facts: Facts) -> Point:
+    """Return a reading that got no answer as inconclusive where the harness itself was late meanwhile."""
+    if point.good is not False or point.value is not None:
+        return point
+    late = late_text(facts.late, point.lo_s, point.hi_s)
+    return point if late is None else replace(point, good=None, why=late)
 
 
 def stays(clause: Bound, facts: Facts) -> ClauseResult:
@@ -38,13 +48,13 @@ def stays(clause: Bound, facts: Facts) -> ClauseResult:
     worst = clause.worst(values) if values else None
     value, reason, cited = _stays(clause, facts, points, since_s)
     if value is Value.PASS:
-        reason = f"{clause.probe} stayed {clause.limit_text}, worst {clause.amount(worst)}"
+        reason = f"{clause.probe} stayed {limit_text(clause)}, worst {amount(clause, worst)}"
     measured = StaysResult(probe=clause.probe, limit=clause.limit_text, worst=worst, met=met(value))
     return ClauseResult.of(clause.id, value, reason, measured, _cites(cited))
 
 
 def _stays(clause: Bound, facts: Facts, points: Sequence[Point], since_s: float) -> tuple[Value, str, Sequence[Point]]:
-    probe, limit = clause.probe, clause.limit_text
+    probe, limit = clause.probe, limit_text(clause)
     earlier = [p for p in points if p.good is False and p.hi_s < since_s]
     during = [p for p in points if p.hi_s >= since_s]
     broken = [p for p in during if p.good is False]
@@ -57,7 +67,8 @@ def _stays(clause: Bound, facts: Facts, points: Sequence[Point], since_s: float)
     if broken and _may_have_broken_before(points, broken, since_s):
         return Value.UNKNOWN, f"{_was(clause, broken[0])}, and no window before injection was good ({limit})", broken
     if broken:
-        return Value.FAIL, f"{_was(clause, broken[0])} ({limit}){_why(broken[0])}", broken
+        worst = _worst(clause, broken)
+        return Value.FAIL, f"{_was(clause, worst)} ({limit}){_why(worst)}", broken
     if not during or blind:
         where = f" at {blind[0].hi_s:.2f} s: {blind[0].why}" if blind else ": no data"
         return Value.UNKNOWN, f"{probe} cannot be judged{where}", blind
@@ -72,8 +83,29 @@ def _stays(clause: Bound, facts: Facts, points: Sequence[Point], since_s: float)
 
 
 def _was(clause: Bound, point: Point) -> str:
-    value = "had no value" if point.value is None else f"was {clause.amount(point.value)}"
+    verb = "fell to" if clause.at_least is not None else "reached"
+    value = "had no value" if point.value is None else f"{verb} {amount(clause, point.value)}"
     return f"{clause.probe} {value} at {point.hi_s:.2f} s"
+
+
+def _worst(clause: Bound, broken: Sequence[Point]) -> Point:
+    """Return the point furthest beyond the limit, the first of several; one without a value where none has one."""
+    values = [p.value for p in broken if p.value is not None]
+    worst = clause.worst(values) if values else None
+    return next(p for p in broken if p.value == worst)
+
+
+def amount(bound: Bound, value: float | None) -> str:
+    """Return a value in the unit of its probe: a share in per cent."""
+    if bound.probe in ANSWER_PROBES:
+        return format_amount(value, ANSWER_PROBES[bound.probe].unit) or "no value"
+    return bound.amount(value)
+
+
+def limit_text(bound: Bound) -> str:
+    """Return the limit in words, in the unit of its probe."""
+    side = "at least" if bound.at_least is not None else "at most"
+    return f"{side} {amount(bound, bound.limit.value)}"
 
 
 def unbroken(clause: Recovered, facts: Facts) -> ClauseResult:
@@ -83,13 +115,13 @@ def unbroken(clause: Recovered, facts: Facts) -> ClauseResult:
     blind = [p for p in points if p.good is None]
     if broken:
         value, cited = Value.FAIL, broken[:4]
-        reason = f"{_was(clause, broken[0])} without any fault ({clause.limit_text})"
+        reason = f"{_was(clause, _worst(clause, broken))} without any fault ({limit_text(clause)})"
     elif blind or not points:
         value, cited = Value.UNKNOWN, blind[:4]
         reason = f"{clause.probe} cannot be judged: {blind[0].why if blind else 'no data'}"
     else:
         value, cited = Value.PASS, points[-1:]
-        reason = f"{clause.probe} stayed {clause.limit_text}"
+        reason = f"{clause.probe} stayed {limit_text(clause)}"
     measured = UnbrokenResult(probe=clause.probe, limit=clause.limit_text, met=met(value))
     return ClauseResult.of(clause.id, value, reason, measured, (n for p in cited for n in p.cites))
 
@@ -109,7 +141,7 @@ def recovered(clause: Recovered, facts: Facts) -> ClauseResult:
         recovered_at_s=outcome.at_s,
         met=met(outcome.value),
     )
-    reason = f"{clause.probe} ({clause.limit_text}): {outcome.reason}"
+    reason = f"{clause.probe} ({limit_text(clause)}): {outcome.reason}"
     cites = (*fault.cites[:1], *_cites(outcome.cited))
     return ClauseResult.of(clause.id, outcome.value, reason, measured, cites)
 
@@ -149,7 +181,7 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
     good = next((p for p in after if p.good and p.lo_s >= last.lo_s and p is not last and p.hi_s >= last.hi_s), None)
     if good is None:
         late = Span(last.lo_s, last.hi_s).since(start).lo > clause.within
-        value = "no value" if last.value is None else clause.amount(last.value)
+        value = amount(clause, last.value)
         reason = f"still broken at {last.hi_s:.2f} s ({value}), when observation ended{_why(last)}"
         return _Outcome(Value.FAIL if late else Value.UNKNOWN, reason, [breaches[0], last])
     took = Span(last.lo_s, good.hi_s).since(start)

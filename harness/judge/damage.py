@@ -9,8 +9,10 @@ from harness.judge.integrity import versions_poisoned
 from harness.model.alert_clauses import DetectionResult
 from harness.model.answers import silent_wrong
 from harness.model.clauses import RecoveryResult
+from harness.model.expectations import Expect
 from harness.model.ledger import Lineage
 from harness.model.readings import Hit
+from harness.model.units import Unit, format_amount
 from harness.model.verdict import ClauseResult, Damage, FaultReport
 
 
@@ -19,7 +21,7 @@ def count(facts: Facts, clauses: Sequence[ClauseResult]) -> Damage:
     injected = facts.injected
     if injected is None:
         return Damage()
-    answers = [a for _, a in facts.answers if injected.lo <= a.due_s <= facts.end_s]
+    answers = [a.answer for a in facts.attributed if injected.lo <= a.at_s and a.answer.due_s <= facts.end_s]
     results = [c.measured for c in clauses]
     detected = [r.detected_at_s for r in results if isinstance(r, DetectionResult)]
     recovered = [r.recovered_at_s for r in results if isinstance(r, RecoveryResult)]
@@ -41,10 +43,38 @@ def count(facts: Facts, clauses: Sequence[ClauseResult]) -> Damage:
         wrong_after=sum(a.due_s >= recovered_s for a in silent),
         flagged=sum(a.flagged is not None for a in answers),
         unverified=sum(a.wrong is None and a.ok for a in answers),
-        seconds=len({int(a.due_s - injected.lo + 1e-6) for a in answers if not a.ok or silent_wrong(a)}),
+        seconds=len({int(max(0.0, a.due_s - injected.lo) + 1e-6) for a in answers if not a.ok or silent_wrong(a)}),
         rows_hit=sum(len(h.rows) for _, h in facts.journal.of(Hit)),
         answers_from_hit_rows=sum(any((str(a.entity), t) in hit for t in a.stamps.values()) for a in answers),
         versions_poisoned=tuple(poisoned),
+    )
+
+
+WORTH_SAYING = 0.01
+"""The share of requests above which damage that no clause bounds is named."""
+_BOUNDED_BY: dict[str, tuple[str, ...]] = {
+    "not answered": ("availability", "failed_requests", "slow_answers", "latency_p50", "latency_p99"),
+    "slow": ("slow_answers", "latency_p50", "latency_p99"),
+    "silently wrong or stale": ("silent_wrong_answers", "wrong_answers", "stale_answers"),
+    "flagged": ("flagged_answers",),
+}
+"""Which probes bound a kind of damage."""
+
+
+def unwatched(expect: Expect, damage: Damage) -> tuple[str, ...]:
+    """Return each kind of damage that was done and that no clause looks at: `94 % of the requests were slow`."""
+    silent = damage.wrong_before_detection + damage.wrong_until_recovery + damage.wrong_after
+    counts = {
+        "not answered": damage.failed,
+        "slow": damage.slow,
+        "silently wrong or stale": silent,
+        "flagged": damage.flagged,
+    }
+    probes = {clause.probe for clause in (*expect.stays, *expect.recovered)}
+    return tuple(
+        f"{format_amount(number / damage.requests, Unit.RATIO)} of the requests were {kind}"
+        for kind, number in counts.items()
+        if number and number / damage.requests >= WORTH_SAYING and not probes & set(_BOUNDED_BY[kind])
     )
 
 

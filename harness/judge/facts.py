@@ -4,6 +4,7 @@ observation ended, and the journal indexed once for all checkers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,9 +13,12 @@ from harness.judge.alert_history import Episode, Poll, episodes
 from harness.judge.moments import Span
 from harness.model.readings import Answer, FaultSeen, Phase, Reading
 from harness.model.scenario import Scenario
+from harness.model.series import Attributed, as_due
 
 # A fault is confirmed repeatedly until revert; after a longer silence than this it may no longer have been in effect.
 EFFECT_SILENCE_S = 5.0
+LATE_IN_WINDOW_S = 0.05
+"""How late the harness may be in a single request or poll; what was open meanwhile decides nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +79,42 @@ class Facts:
         return self.journal.answers
 
     @cached_property
-    def _readings(self) -> dict[str, list[tuple[int, Reading]]]:
-        found: dict[str, list[tuple[int, Reading]]] = {}
-        for pair in sorted(self.journal.of(Reading), key=lambda pair: pair[1].asked_s):
-            found.setdefault(pair[1].probe, []).append(pair)
+    def attributed(self) -> list[Attributed]:
+        """Answers, each for the moment at which it was due.
+
+        One that was open at an injection belongs to that fault. Nothing follows from one that was open while the
+        harness itself was late.
+        """
+        found = as_due(self.answers)
+        if self.journal.plan.faults_on:
+            injections = [fault.injected.lo for fault in self.faults.values() if fault.injected is not None]
+            found = [
+                one._replace(at_s=max([a.due_s, *(at_s for at_s in injections if a.due_s < at_s < a.done_s)]))
+                for one in found
+                for a in (one.answer,)
+            ]
+            found.sort(key=lambda one: one.at_s)
+        if not self.late:
+            return found
+        return [one._replace(inconclusive=late_text(self.late, one.answer.due_s, one.answer.done_s)) for one in found]
+
+    @cached_property
+    def late(self) -> list[Span]:
+        """The stretches in which the harness itself was late, in sending or in polling."""
+        seen = [(a.due_s, a.sent_s) for _, a in self.answers]
+        seen += [(r.planned_s, r.asked_s) for _, r in self.journal.of(Reading)]
+        seen += [(poll.planned_s, poll.asked_s) for _, poll in self.polls]
+        found: list[Span] = []
+        for lo_s, hi_s in sorted(pair for pair in seen if pair[1] - pair[0] > LATE_IN_WINDOW_S):
+            if found and lo_s <= found[-1].hi:
+                found[-1] = Span(found[-1].lo, max(found[-1].hi, hi_s))
+            else:
+                found.append(Span(lo_s, hi_s))
         return found
 
     def readings(self, probe: str) -> list[tuple[int, Reading]]:
         """Return the readings of one probe, in the order in which they were sent."""
-        return self._readings.get(probe, [])
+        return self.journal.readings(probe)
 
     @cached_property
     def injected(self) -> Span | None:
@@ -109,6 +140,12 @@ class Facts:
         if not self.journal.plan.faults_on:
             return None
         return next((f for f in self.faults.values() if f.inconclusive_reason is not None), None)
+
+
+def late_text(late: Sequence[Span], from_s: float, to_s: float) -> str | None:
+    """Return when the harness was late in a stretch of time, as a reason; None where it was not."""
+    found = next((span for span in late if span.lo <= to_s and span.hi >= from_s), None)
+    return None if found is None else f"the harness was late at {found.lo:.2f}–{found.hi:.2f} s"
 
 
 def gather(journal: Journal) -> Facts:

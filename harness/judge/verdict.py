@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 
 from harness.journal.records import Journal
-from harness.judge.damage import count, fault_reports
+from harness.judge.damage import count, fault_reports, unwatched
 from harness.judge.facts import Facts, gather
 from harness.judge.kinds import check, guarded
 from harness.judge.run_checks import collateral, ending, foundations, unknown
@@ -19,44 +19,19 @@ from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Damage, Value, Verdict, merge
 
 
-def belongs(journal: Journal, control: Journal) -> bool:
-    """Whether a control is that run's own: same scenario, same seed, same stretch of data, and no fault in it."""
-    run, other = journal.plan, control.plan
-    same = (run.scenario.scenario, run.seed, run.scenario.start_at, run.matrix, run.stack.name)
-    return other.twin == "control" and same == (
-        other.scenario.scenario,
-        other.seed,
-        other.scenario.start_at,
-        other.matrix,
-        other.stack.name,
-    )
+def judge(journal: Journal, control: Journal | None = None, *, unpaired: bool = False) -> Verdict:
+    """Judge one run, with its control where there is one; `unpaired` judges one of a pair without it.
 
-
-def void(found: ClauseResult, expected: Detected, control: Journal) -> ClauseResult:
-    """Turn the pass of a detection into unknown where its alert fired in the control too."""
-    if found.value is not Value.PASS or not isinstance(found.measured, DetectionResult):
-        return found
-    facts = gather(control)
-    for episode in facts.episodes:
-        over = episode.end is not None and episode.end.hi <= facts.gate_s
-        if episode.is_of(expected.alert, expected.labels) is not False and not over:
-            at_s = f"{episode.start.hi:.2f} s"
-            reason = f"{expected.alert} fired in the control too, at {at_s}: it does not detect the fault"
-            measured = found.measured.model_copy(update={"met": None})
-            return found.model_copy(update={"value": Value.UNKNOWN, "reason": reason, "measured": measured})
-    return found
-
-
-def judge(journal: Journal, control: Journal | None = None) -> Verdict:
-    """Judge one run. A crash outside of the checkers makes the verdict unknown and says why; it never makes it pass."""
+    A crash outside of the checkers makes the verdict unknown and says why; it never makes it pass.
+    """
     try:
-        return _judge(journal, control)
+        return _judge(journal, control, unpaired)
     except Exception as error:  # noqa: BLE001 - whatever it is, the run was not judged
         reason = f"the judge failed: {type(error).__name__}: {error}"
         return _verdict(journal, [unknown("judge", reason)], Damage(), Value.UNKNOWN)
 
 
-def _judge(journal: Journal, control: Journal | None) -> Verdict:
+def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict:
     facts = gather(journal)
     unsound = foundations(facts)
     end = ending(facts)
@@ -65,6 +40,10 @@ def _judge(journal: Journal, control: Journal | None) -> Verdict:
         clauses = [*unsound, *([end] if end else [])]
         return _verdict(journal, clauses, count(facts, []), Value.UNKNOWN, facts)
     clauses = _expectations(facts, control)
+    if not clauses and journal.plan.faults_on:
+        clauses.append(unknown("expectations", "the scenario expects nothing: a run of it proves nothing"))
+    if control is None and journal.plan.paired and not unpaired:
+        clauses.append(unknown("control", "this run is one of a pair, and its control left no journal"))
     clauses.append(guarded("collateral", CollateralResult(), lambda: collateral(facts)))
     if end is not None:
         clauses.append(end)
@@ -73,7 +52,7 @@ def _judge(journal: Journal, control: Journal | None) -> Verdict:
 
 def _expectations(facts: Facts, control: Journal | None) -> list[ClauseResult]:
     found: list[ClauseResult] = []
-    paired = control if control is not None and belongs(facts.journal, control) else None
+    paired = control if control is not None and _is_control_of(facts.journal, control) else None
     for clause in _clauses(facts.journal.plan):
         result = check(clause, facts)
         if result is not None and isinstance(clause, Detected) and paired is not None:
@@ -86,8 +65,48 @@ def _expectations(facts: Facts, control: Journal | None) -> list[ClauseResult]:
     return found
 
 
+def _is_control_of(journal: Journal, control: Journal) -> bool:
+    """Whether a control is that run's own: same scenario, same seed, same stretch of data, and no fault in it."""
+    run, other = journal.plan, control.plan
+    same = (run.scenario.scenario, run.seed, run.scenario.start_at, run.matrix, run.stack.name)
+    return other.twin == "control" and same == (
+        other.scenario.scenario,
+        other.seed,
+        other.scenario.start_at,
+        other.matrix,
+        other.stack.name,
+    )
+
+
+def _void_detection(found: ClauseResult, expected: Detected, control: Journal) -> ClauseResult:
+    """Turn the pass of a detection into unknown where its alert fired in the control too."""
+    if found.value is not Value.PASS or not isinstance(found.measured, DetectionResult):
+        return found
+    facts = gather(control)
+    reason = _no_proof(facts)
+    for episode in facts.episodes:
+        over = episode.end is not None and episode.end.hi <= facts.gate_s
+        if episode.is_of(expected.alert, expected.labels) is not False and not over:
+            at_s = f"{episode.start.hi:.2f} s"
+            reason = f"{expected.alert} fired in the control too, at {at_s}: it does not detect the fault"
+            break
+    if reason is None:
+        return found
+    measured = found.measured.model_copy(update={"met": None})
+    return found.model_copy(update={"value": Value.UNKNOWN, "reason": reason, "measured": measured})
+
+
+def _no_proof(control: Facts) -> str | None:
+    """Return why a control does not prove that an alert was silent without the fault; None where it does."""
+    quiet = check(Silence(), control)
+    end = ending(control)
+    doubts = [*foundations(control), *([end] if end is not None else []), *([quiet] if quiet is not None else [])]
+    doubt = next((result for result in doubts if result.value is Value.UNKNOWN), None)
+    return None if doubt is None else f"the control proves nothing: {doubt.reason}"
+
+
 def _compared(result: ClauseResult, clause: Detected, control: Journal) -> ClauseResult:
-    return guarded(clause.id, clause.unmeasured(), lambda: void(result, clause, control))
+    return guarded(clause.id, clause.unmeasured(), lambda: _void_detection(result, clause, control))
 
 
 def _clauses(plan: Plan) -> tuple[Clause, ...]:
@@ -121,8 +140,10 @@ def _verdict(
     weakness = plan.scenario.known_weakness if plan.twin is None else None
     if weakness is not None:
         ended = all(c.id != "ended" for c in clauses)
-        value, reasons = _expected_to_fail(journal, value, reasons, ended)
+        value, reasons = _expected_to_fail(journal, clauses, value, reasons, ended)
     sabotage = plan.sabotage
+    passed = value is Value.PASS and plan.faults_on and weakness is None
+    unbounded = unwatched(plan.scenario.expect, damage) if passed else ()
     failed = {c.id for c in clauses if c.value is Value.FAIL}
     return Verdict(
         scenario=plan.scenario.scenario,
@@ -135,17 +156,32 @@ def _verdict(
         sabotage=f"{sabotage.kind} {sabotage.name}" if sabotage is not None else None,
         caught=bool(sabotage.breaks) and set(sabotage.breaks) <= failed if sabotage is not None else None,
         known_weakness=f"{weakness.reason} ({weakness.ticket})" if weakness is not None else None,
+        unbounded=unbounded,
     )
 
 
-def _expected_to_fail(journal: Journal, value: Value, reasons: list[str], ended: bool) -> tuple[Value, list[str]]:
-    """Invert the verdict of a known weakness, strictly: passing, or the date passing, fails it."""
+def _expected_to_fail(
+    journal: Journal, clauses: list[ClauseResult], value: Value, reasons: list[str], ended: bool
+) -> tuple[Value, list[str]]:
+    """Invert the verdict of a known weakness, strictly: a clause of it that passes, another one that fails, or the date
+    passing, fails the run. Journals from before clauses were named expect any failure.
+    """
     weakness = journal.plan.scenario.known_weakness
     assert weakness is not None
     started = dt.datetime.fromisoformat(journal.header.started).date()
     known = f"known weakness until {weakness.until}: {weakness.reason} ({weakness.ticket})"
     if started > weakness.until:
         return Value.FAIL, [f"{known}: that date has passed", *reasons]
+    named = weakness.clauses
+    others = [c for c in clauses if c.id not in named and c.value is not Value.PASS] if named else []
+    failed = [c.reason for c in others if c.value is Value.FAIL]
+    if failed:
+        return Value.FAIL, failed
+    passed = [c.id for c in clauses if c.id in named and c.value is Value.PASS]
+    if passed and value is not Value.UNKNOWN:
+        return Value.FAIL, [f"{known}: {', '.join(passed)} passed; remove it from known_weakness", *reasons]
+    if others:
+        return Value.UNKNOWN, [c.reason for c in others]
     if value is Value.UNKNOWN:
         return value, reasons
     if value is Value.PASS:
@@ -154,6 +190,3 @@ def _expected_to_fail(journal: Journal, value: Value, reasons: list[str], ended:
         # Not even an expected failure is a pass of a run that did not end properly.
         return Value.UNKNOWN, [f"failed as expected, {known}, but the run did not end properly", *reasons]
     return Value.PASS, [f"failed as expected, {known}", *reasons]
-
-
-__all__ = ["judge"]

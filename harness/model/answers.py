@@ -32,6 +32,10 @@ class Failed(float):
     """How long a request took that failed: it must not look faster than one that was answered."""
 
 
+class Open(float):
+    """How long a request seemed to take while the harness itself was late: it may have been quicker."""
+
+
 # What one answer contributes: for shares and counts yes, no, or None where that could not be checked; for quantiles a
 # number. LEFT_OUT stands for an answer that the probe does not look at.
 Contribution = bool | float | str | None
@@ -48,14 +52,28 @@ class AnswerProbe:
     contribution: Callable[[Answer], Contribution]
     combine: Callable[[Sequence[Contribution]], Measured]
 
-    def contributions(self, answers: Iterable[Answer]) -> list[Contribution]:
-        """Return what each answer contributes, in order."""
+    def contributions(
+        self, answers: Iterable[Answer], inconclusive: Iterable[bool] | None = None
+    ) -> list[Contribution]:
+        """Return what each answer contributes, in order. What an `inconclusive` one says is not known to be so."""
         contribution = self.contribution
-        return [contribution(answer) for answer in answers]
+        if inconclusive is None:
+            return [contribution(answer) for answer in answers]
+        return [
+            _opened(contribution(answer)) if is_open else contribution(answer)
+            for answer, is_open in zip(answers, inconclusive, strict=True)
+        ]
 
     def measure(self, answers: Sequence[Answer]) -> Measured:
         """Measure one window of answers."""
         return self.combine(self.contributions(answers))
+
+
+def _opened(contribution: Contribution) -> Contribution:
+    """Return what an answer contributes of which only the harness's own lateness may be the cause."""
+    if isinstance(contribution, bool):
+        return None
+    return Open(contribution) if isinstance(contribution, float) else contribution
 
 
 def quantile(values: Sequence[float], q: float) -> float:
@@ -97,8 +115,8 @@ def _share(window: Sequence[Contribution]) -> Measured:
 
 
 def _count(window: Sequence[Contribution]) -> Measured:
-    value = float(window.count(True))
-    return Measured(value, value, len(window))
+    sure = window.count(True)
+    return Measured(float(sure), float(sure + window.count(None)), len(window))
 
 
 def _quantile_of(q: float) -> Callable[[Sequence[Contribution]], Measured]:
@@ -107,11 +125,14 @@ def _quantile_of(q: float) -> Callable[[Sequence[Contribution]], Measured]:
         values = cast("Sequence[float]", inside)
         if not values:
             return Measured(None, None, 0)
-        if Failed in map(type, values):
+        kinds = set(map(type, values))
+        if Failed in kinds:
             slowest = max(*values, 60.0)
             values = [slowest if isinstance(v, Failed) else v for v in values]
         value = quantile(values, q)
-        return Measured(value, value, len(values))
+        if Open not in kinds:
+            return Measured(value, value, len(values))
+        return Measured(quantile([0.0 if isinstance(v, Open) else v for v in values], q), value, len(values))
 
     return combine
 

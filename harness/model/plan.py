@@ -57,6 +57,8 @@ class Plan(Frozen):
     matrix: dict[str, Any] = Field(default_factory=dict)
     control_of: str | None = None
     """For a control: the run that it is the control of."""
+    paired: bool = False
+    """Whether this run is judged with its control, which is another run of its suite."""
     attach: str | None = None
     """The compose project to attach to, which is left as it is."""
 

@@ -27,6 +27,7 @@ class KnownWeakness(Frozen):
     reason: Annotated[str, Field(min_length=1)]
     ticket: Annotated[str, Field(min_length=1)]
     until: dt.date
+    clauses: tuple[Id, ...] = Field((), description="ids of the clauses that fail; any other that fails is a failure")
 
 
 Scalar = str | int | float | bool

@@ -7,9 +7,9 @@ whole journal.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.model.answers import ANSWER_PROBES, AnswerProbe, Measured
 from harness.model.clauses import SHARE_MIN_SAMPLES, Bound
@@ -59,7 +59,15 @@ def window_point(
     return _point(bound, probe.measure([a for _, a in window]), min_samples(bound, probe), cites, at_s, gap)
 
 
-def _point(bound: Bound, measured: Measured, needed: int, cites: tuple[int, ...], at_s: float, gap: bool) -> Point:
+def _point(
+    bound: Bound,
+    measured: Measured,
+    needed: int,
+    cites: tuple[int, ...],
+    at_s: float,
+    gap: bool,
+    doubt: str | None = None,
+) -> Point:
     if gap:
         return Point(at_s, at_s, None, measured.hi, cites, "a gap in the workload", at_s - bound.over, True)
     if measured.lo is None or measured.hi is None or measured.samples < needed:
@@ -68,27 +76,47 @@ def _point(bound: Bound, measured: Measured, needed: int, cites: tuple[int, ...]
     both = {bound.met_by(measured.lo), bound.met_by(measured.hi)}
     value = bound.worst([measured.lo, measured.hi])
     if len(both) == 2:
-        return Point(
-            at_s, at_s, None, value, cites, "answers whose score could not be checked decide it", at_s - bound.over
-        )
+        why = doubt or "answers whose score could not be checked decide it"
+        return Point(at_s, at_s, None, value, cites, why, at_s - bound.over)
     return Point(at_s, at_s, both.pop(), value, cites, None, at_s - bound.over)
+
+
+class Attributed(NamedTuple):
+    """An answer, its journal line, and the moment for which it counts: when it was due, unless the judge says later.
+
+    `inconclusive` says why nothing follows from it: something other than the stack may be the cause of what it shows.
+    """
+
+    at_s: float
+    n: int
+    answer: Answer
+    inconclusive: str | None = None
+
+
+def as_due(answers: Iterable[tuple[int, Answer]]) -> list[Attributed]:
+    """Return answers, each for the moment at which it was due."""
+    return [Attributed(answer.due_s, n, answer) for n, answer in answers]
 
 
 def answer_series(
     bound: Bound,
-    answers: Sequence[tuple[int, Answer]],
+    answers: Sequence[Attributed],
     from_s: float,
     to_s: float,
     gaps: Sequence[Gap] = (),
 ) -> list[Point]:
     """Judge sliding windows of answers, one each STEP_S, all lying within `from_s`..`to_s`.
 
-    `answers` are (journal line, answer) in the order of their due times.
+    `answers` are in the order of the moments for which they count.
     """
     probe = ANSWER_PROBES[bound.probe]
     needed = min_samples(bound, probe)
-    dues = [a.due_s for _, a in answers]
-    contributions = probe.contributions(a for _, a in answers)
+    dues = [a.at_s for a in answers]
+    doubts = [a.inconclusive for a in answers]
+    doubted = any(doubts)
+    contributions = probe.contributions(
+        (a.answer for a in answers), (why is not None for why in doubts) if doubted else None
+    )
     points: list[Point] = []
     steps = int((to_s - from_s - bound.over) / STEP_S + 1e-6)
     k = 0
@@ -96,8 +124,9 @@ def answer_series(
         at_s = from_s + bound.over + k * STEP_S
         lo, hi = bisect_right(dues, at_s - bound.over), bisect_right(dues, at_s)
         gap = any(g.from_s < at_s and g.to_s > at_s - bound.over for g in gaps)
-        cites = (answers[lo][0], answers[hi - 1][0]) if hi > lo else ()
-        points.append(_point(bound, probe.combine(contributions[lo:hi]), needed, cites, at_s, gap))
+        cites = (answers[lo].n, answers[hi - 1].n) if hi > lo else ()
+        doubt = next(filter(None, doubts[lo:hi]), None) if doubted else None
+        points.append(_point(bound, probe.combine(contributions[lo:hi]), needed, cites, at_s, gap, doubt))
         k += 1
         if lo == hi:
             # Nothing is due for a while: the last of these windows is like the first.

@@ -103,6 +103,7 @@ class Verdict(Frozen):
     sabotage: str | None = None
     caught: bool | None = Field(None, description="for a sabotage twin: the sabotaged thing is among the reasons")
     known_weakness: str | None = None
+    unbounded: tuple[str, ...] = Field((), description="for a pass: damage that no clause of the scenario bounds")
 
     def of_kind(self, kind: str) -> tuple[ClauseResult, ...]:
         """Return the clauses of one kind."""

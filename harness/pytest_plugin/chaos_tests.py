@@ -51,6 +51,7 @@ def chaos_for(item: pytest.Function) -> Chaos:
                 twin="control" if control_of is not None else runner.settings.twin,
                 backend=runner.settings.backend,
                 attach=runner.settings.attach,
+                paired=runner.settings.paired,
                 file=str(item.path),
             )
             draft.plan_links(links if links is not None else ())

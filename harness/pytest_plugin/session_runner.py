@@ -162,7 +162,8 @@ class SessionRunner:
         """Run a plan to its end. Ctrl-C heals, stops, and is raised on."""
         progress: list[str] = []
         run_dir = self.claim(plan.run)
-        plan = plan.model_copy(update={"run": run_dir.name})
+        paired = self.settings.paired and plan.twin is None
+        plan = plan.model_copy(update={"run": run_dir.name, "paired": paired})
         try:
             with calm_memory():
                 error = asyncio.run(self._run(plan, stack, run_dir, progress))

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from harness.report.documents import SuiteDocument, SuiteScenario
 from harness.report.table import COLUMNS, outcome, row, standing
-from harness.report.words import seconds, writable
+from harness.report.words import seconds, unbounded_text, writable
 
 
 def junit_xml(suite: SuiteDocument, times_s: dict[str, float]) -> str:
@@ -103,6 +103,8 @@ def summary_md(suite: SuiteDocument) -> str:
         if standing(run) != "good":
             lines += ["", f"**{_plain(row(run).scenario)}: {run.verdict}**", ""]
             lines += [f"- {_plain(reason)}" for reason in run.reasons] or ["- no reason given"]
+        if run.unbounded:
+            lines += ["", f"{_plain(row(run).scenario)}: passed. {_plain(unbounded_text(run.unbounded))}"]
     return "\n".join(lines) + "\n"
 
 

@@ -141,6 +141,7 @@ class _Promised(Frozen):
     integrity: tuple[GuaranteeEntry, ...] = ()
     quality: Quality | None = None
     known_weakness: KnownWeak | None = None
+    unbounded: tuple[str, ...] = Field(default=(), description="for a pass: damage that no clause of it bounds")
 
 
 def _entry(result: type[Result]) -> Any:

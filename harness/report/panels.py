@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.journal.records import Journal
+from harness.judge.facts import gather
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound
 from harness.model.readings import Answer
@@ -84,7 +85,7 @@ def _observed(journal: Journal, from_s: float, to_s: float) -> tuple[float, floa
 
 def _points(journal: Journal, bound: Bound, from_s: float, to_s: float) -> list[Point]:
     if bound.probe in ANSWER_PROBES:
-        return answer_series(bound, journal.answers, from_s, to_s, journal.gaps("workload"))
+        return answer_series(bound, gather(journal).attributed, from_s, to_s, journal.gaps("workload"))
     return reading_series(bound, journal.readings(bound.probe), from_s, to_s, journal.gaps(bound.probe))
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
+from harness.model.alert_clauses import DetectionResult
 from harness.model.answers import ANSWER_PROBES
+from harness.model.clauses import RecoveryResult, StaysResult
+from harness.model.expectations import IntegrityResult
 from harness.model.plan import StackFacts
 from harness.model.units import Unit, format_amount
 from harness.model.verdict import Value, Verdict
@@ -54,6 +58,30 @@ def writable(text: str) -> str:
     return _UNWRITABLE.sub("\ufffd", text)
 
 
+_DONE = {
+    DetectionResult.KIND: "detected the fault",
+    RecoveryResult.KIND: "recovered from it",
+    StaysResult.KIND: "stayed within its bounds",
+    IntegrityResult.KIND: "kept its guarantees about data",
+}
+"""What a stack did, by the kind of clause that passed."""
+
+
+def _passed(verdict: Verdict) -> str:
+    """Return what a pass rests on: only what was expected, and measured."""
+    done = [words for kind, words in _DONE.items() if verdict.of_kind(kind)]
+    listed = f"{', '.join(done[:-1])} and {done[-1]}" if len(done) > 1 else "".join(done)
+    text = f"The stack {listed}." if listed else "The stack met what the scenario expects of it."
+    if verdict.unbounded:
+        text += f" {unbounded_text(verdict.unbounded)}"
+    return text
+
+
+def unbounded_text(unbounded: Sequence[str]) -> str:
+    """Return what a run did that no clause of its scenario looks at, as a sentence."""
+    return f"But {' and '.join(unbounded)}, and no clause looks at that."
+
+
 def headline(verdict: Verdict) -> str:
     """Return what the verdict means, in one sentence."""
     if verdict.twin == "sabotage" and verdict.value is not Value.UNKNOWN:
@@ -71,7 +99,7 @@ def headline(verdict: Verdict) -> str:
             return "The stack failed as expected: the scenario declares this weakness."
         return "A known weakness that passes, or whose date has passed, fails the run."
     return {
-        Value.PASS: "The stack detected the fault and recovered from it as the scenario expects.",
+        Value.PASS: _passed(verdict),
         Value.FAIL: "The stack did not meet all that the scenario expects.",
         Value.UNKNOWN: "The evidence does not decide: the run proves nothing, good or bad.",
     }[verdict.value]

@@ -85,6 +85,7 @@ def _record(journal: Journal, verdict: Verdict, quality: Quality | None) -> dict
         "sabotage": verdict.sabotage,
         "caught": verdict.caught,
         "quality": quality,
+        "unbounded": verdict.unbounded,
         "known_weakness": None
         if weakness is None
         else KnownWeak(

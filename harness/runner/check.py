@@ -43,10 +43,14 @@ def check_all(loaded: Sequence[tuple[Loaded, Catalogue]]) -> list[ScenarioError]
     return list(found.values())
 
 
-def check(loaded: Loaded, catalogue: Catalogue) -> list[ScenarioError]:
-    """Return all problems of one scenario on its stack, in the order of the file."""
+def check(loaded: Loaded, catalogue: Catalogue, *, complete: bool = True) -> list[ScenarioError]:
+    """Return all problems of one scenario on its stack, in the order of the file.
+
+    One that is not `complete` may still come to expect something.
+    """
     checker = _Checker(loaded.scenario, loaded.source, catalogue)
-    return sorted(checker.problems(), key=lambda problem: problem.line or 0)
+    found = [*checker.problems(), *(checker.nothing_expected() if complete else ())]
+    return sorted(found, key=lambda problem: problem.line or 0)
 
 
 class _Checker:
@@ -66,7 +70,16 @@ class _Checker:
         for index, name in enumerate(scenario.may_die):
             yield from self._named("service", name, self._known.of_target("service"), ("may_die", index))
         yield from self._sabotage()
+        yield from self._known_weakness()
         yield from check_timeline(scenario, self._source, self._known)
+
+    def nothing_expected(self) -> Problems:
+        """Refuse a scenario that no run could fail."""
+        expect = self._scenario.expect
+        if not expect.clauses and expect.quiet is None and not expect.integrity:
+            message = "nothing is expected: whatever the stack does, a run of this scenario could not fail"
+            remedy = "write what is to be detected, to stay, to recover or to hold, such as `stays`"
+            yield self._source.problem(("expect",), message, remedy)
 
     def _named(self, what: str, name: str, valid: Sequence[str], place: Place) -> Problems:
         if name not in valid:
@@ -239,11 +252,25 @@ class _Checker:
         }
         yield from self._named(what, name, known[what], place)
 
-    def _sabotage(self) -> Problems:
-        recoveries = self._known.stack.recoveries
+    def _known_weakness(self) -> Problems:
+        weakness = self._scenario.known_weakness
+        if weakness is None:
+            return
+        if not weakness.clauses:
+            remedy = "list the ids of the clauses that fail: any other that fails is a failure"
+            yield self._source.problem(("known_weakness", "clauses"), "no clause is listed", remedy)
+        for index, clause in enumerate(weakness.clauses):
+            valid = [*self._clause_ids(), "quiet", "collateral"]
+            yield from self._named("clause", clause, valid, ("known_weakness", "clauses", index))
+
+    def _clause_ids(self) -> list[str]:
         expect = self._scenario.expect
         checked = self._known.integrity if expect.integrity is None else expect.integrity
-        clauses = [*(clause.id for clause in expect.clauses), *checked]
+        return [*(clause.id for clause in expect.clauses), *checked]
+
+    def _sabotage(self) -> Problems:
+        recoveries = self._known.stack.recoveries
+        clauses = self._clause_ids()
         for name, breaks in self._scenario.sabotage.items():
             place: Place = ("sabotage", name)
             if name not in recoveries:

@@ -32,7 +32,7 @@ def heal(runs: Sequence[Path]) -> list[str]:
     left = []
     for run in runs:
         try:
-            journal = read(run)
+            journal = read(run, damaged=True)
             if journal.closed is None:
                 left += [f"{run}: {text}" for text in _heal(journal)]
         except HarnessError as error:

@@ -18,7 +18,7 @@ from harness.model.answers import ANSWER_PROBES, quantile
 from harness.model.clauses import Bound, Clause, Recovered
 from harness.model.plan import Plan
 from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, GateSeen, Reading
-from harness.model.series import Point, answer_series, reading_series, window_point
+from harness.model.series import Point, answer_series, as_due, reading_series, window_point
 
 KEPT_S = 30.0
 TRIM_EVERY = 512
@@ -101,7 +101,7 @@ class Live:
     def series(self, bound: Bound, from_s: float, to_s: float, every_s: float) -> list[Point]:
         """Return how a bound stood over time, as far back as the history goes."""
         if bound.probe in ANSWER_PROBES:
-            return answer_series(bound, [(n, answer) for _, n, answer in list(self._answers)], from_s, to_s)
+            return answer_series(bound, as_due((n, answer) for _, n, answer in list(self._answers)), from_s, to_s)
         return reading_series(bound, list(self._history.get(bound.probe, ())), from_s, to_s, (), every_s)
 
     def all_firing(self) -> list[Alert]:

@@ -73,12 +73,14 @@ def _twins(plan: Plan, stack: StackDescription, twin: Twin | None) -> Iterator[P
 
 def control_of(plan: Plan) -> Plan:
     """Return the same run without its fault."""
-    return plan.model_copy(update={"run": f"{plan.run}~control", "twin": "control", "control_of": plan.run})
+    control = {"run": f"{plan.run}~control", "twin": "control", "control_of": plan.run, "paired": False}
+    return plan.model_copy(update=control)
 
 
 def with_controls(plans: Iterable[Plan]) -> list[Plan]:
-    """Return each plan followed by its control."""
-    return [member for plan in plans for member in (plan, control_of(plan))]
+    """Return each plan, to be judged as a pair, followed by its control."""
+    paired = [plan.model_copy(update={"paired": True}) for plan in plans]
+    return [member for plan in paired for member in (plan, control_of(plan))]
 
 
 def run_name(loaded: Loaded) -> str:

@@ -135,6 +135,8 @@ class Run:
                 return False
             context = RunContext(self.plan, gate.at_s, self._live, self._journal, seams, watchers, self._drivers)
             await self._guarded(watchers, self._script.play(context))
+            # An alert that began to fire since the last poll is part of what was observed.
+            await self._guarded(watchers, watchers.look())
             await watchers.stop_workload()
             truth = workload if isinstance(workload, Workload) else None
             for evidence in await Ledger(seams, truth, self._live.hits).read():

@@ -75,18 +75,19 @@ def conclude(
     report: bool = True,
     written: RunDocument | None = None,
     error: HarnessError | None = None,
+    unpaired: bool = False,
 ) -> ConcludedRun:
     """Judge a run, as a pair where its control is given, and write its report. Raises HarnessError for a bad disk.
 
     `written` is the report that an earlier call wrote, kept if its verdict still stands; `error` what has failed since
-    the run ended.
+    the run ended. `unpaired` judges one of a pair without its control.
     """
     from harness.judge import judge
 
     failed = run.error or error
     if run.journal is None:
         return ConcludedRun(run.run_dir, error=failed)
-    verdict = with_error(judge(run.journal, control), failed)
+    verdict = with_error(judge(run.journal, control, unpaired=unpaired), failed)
     if report and (written is None or written.verdict is not verdict.value):
         from harness.report import write_run
 
@@ -105,7 +106,8 @@ def judge_again(run: Path, control: Path | None = None, *, unpaired: bool = Fals
         beside: Path | None = run_folder(control)
     else:
         beside = None if unpaired else _control_beside(stored)
-    verdict = conclude(stored, read(beside) if beside is not None else None, report=False).verdict
+    control_journal = read(beside) if beside is not None else None
+    verdict = conclude(stored, control_journal, report=False, unpaired=unpaired).verdict
     assert verdict is not None
     return verdict
 

@@ -87,7 +87,7 @@ def test_each_failure_is_reported_with_its_remedy(clinic: Path, harness_: Harnes
     changed(clinic, "alerts: {Late: {}}", "alerts: {Late: {}, Lost: {}}")
     scenario(clinic, "rests-on-age")
     scenario(clinic, "rests-on-alerts", expect="{detected: [{id: seen, alert: Lost, within: 5s}]}")
-    scenario(clinic, "rests-on-nothing", expect="{}")
+    scenario(clinic, "rests-on-restarts", expect="{churn_at_most: [{id: steady, service: web, at_most: 9}]}")
     scenario(clinic, "no-such-link", target="{link: web -> stoer}")
     result = harness_("doctor", clinic / "compose.yaml", clinic / "scenarios", "--start", "--watch", "1s", "--json")
     assert result.code == 1
@@ -104,7 +104,7 @@ def test_each_failure_is_reported_with_its_remedy(clinic: Path, harness_: Harnes
         "scenario rests-on-alerts": "alert Lost: no source has a rule with this name; alert source http://web:18001: "
         "1 firing: Late; no rule was evaluated meanwhile",
     }
-    assert seen["scenario rests-on-nothing"]["state"] == "note"
+    assert seen["scenario rests-on-restarts"]["state"] == "ok"
     assert all(seen[name]["remedy"] for name in wrong if not name.startswith("scenario"))
     plain = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "1s")
     assert plain.code == 1

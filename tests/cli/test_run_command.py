@@ -21,7 +21,7 @@ def judged_as(monkeypatch: pytest.MonkeyPatch, value: Value, caught: bool | None
     """Let every run be judged so; return which runs were judged, and whether against a control."""
     seen: list[tuple[str, bool]] = []
 
-    def judge(journal: Journal, control: Journal | None = None) -> Verdict:
+    def judge(journal: Journal, control: Journal | None = None, *, unpaired: bool = False) -> Verdict:
         seen.append((journal.plan.run, control is not None))
         plan = journal.plan
         off = plan.sabotage.name if plan.sabotage else None

@@ -137,7 +137,7 @@ def test_a_fault_in_doubt_makes_guarantees_unknown() -> None:
 
 def test_only_the_guarantees_that_are_asked_for_are_checked() -> None:
     run = Run({"integrity": []}, guarantees=[POISON]).gate().fault().end()
-    assert {c.id for c in run.judged().clauses} == {"collateral"}
+    assert {c.id for c in run.judged().clauses} == {"expectations", "collateral"}
 
 
 # checkpoints

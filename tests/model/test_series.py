@@ -9,7 +9,7 @@ import pytest
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound
 from harness.model.readings import Answer
-from harness.model.series import answer_series, window_point
+from harness.model.series import answer_series, as_due, window_point
 
 
 def random_answers(count: int) -> list[tuple[int, Answer]]:
@@ -38,7 +38,7 @@ def test_a_series_is_its_windows_measured_one_by_one(probe: str) -> None:
     answers = random_answers(400)
     value = "2 h event" if probe.startswith("feature_age") else "2s" if probe.startswith("latency") else 1
     bound = Bound.model_validate({"id": "x", "probe": probe, "at_most": value, "over": "1s", "min_samples": 10})
-    points = answer_series(bound, answers, 0.0, 8.0)
+    points = answer_series(bound, as_due(answers), 0.0, 8.0)
     assert len(points) == 71
     for point in points:
         window = [(n, a) for n, a in answers if point.hi_s - bound.over < a.due_s <= point.hi_s]

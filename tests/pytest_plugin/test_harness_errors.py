@@ -28,7 +28,7 @@ summary: A stack that does not start.
 stack: ./compose.yaml
 timeline:
   - {id: lost, at: 0s, fault: node.loss, target: {node: a}, for: 1s}
-expect: {}
+expect: {churn_at_most: [{id: steady, service: web, at_most: 9}]}
 """
 BY_HAND = """
 import pytest

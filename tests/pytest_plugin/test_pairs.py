@@ -20,7 +20,7 @@ summary: The node of a bystander is lost.
 stack: ./tiny/compose.yaml
 timeline:
   - {id: gone, at: 0s, fault: node.loss, target: {node: b}, for: 500ms}
-expect: {}
+expect: {churn_at_most: [{id: steady, service: server, at_most: 9}]}
 """
 BY_HAND = """
 import pytest
@@ -34,10 +34,11 @@ def lost(chaos):
 
 
 @pytest.mark.stack("./tiny/compose.yaml")
-def test_lost(lost):
+def test_lost(lost, chaos):
     calls.append(1)
     with lost():
         pass
+    chaos.expect("churn_at_most", id="steady", service="server", at_most=9)
 
 
 def test_it_was_called_for_the_control_too():

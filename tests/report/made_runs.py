@@ -143,8 +143,8 @@ def answers(tape: Tape, from_s: float, to_s: float, stale_from: float, stale_to:
 
 
 def polls(tape: Tape, from_s: float, to_s: float, seen: dict[str, tuple[Alert, float, float, float]]) -> None:
-    """Ten polls a second; `seen` says of each alert from when it is pending, firing, and quiet again."""
-    for k in range(int((to_s - from_s) * 10)):
+    """Ten polls a second, one of them after `to_s`; `seen` says when each alert is pending, firing, and quiet again."""
+    for k in range(int((to_s - from_s) * 10) + 2):
         at_s = from_s + k / 10
         tape.at(
             at_s + 0.01,

@@ -44,7 +44,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     """Let every run pass; tells which run was judged with which control."""
     seen: dict[str, str | None] = {}
 
-    def judge(journal: Journal, control: Journal | None = None) -> Verdict:
+    def judge(journal: Journal, control: Journal | None = None, *, unpaired: bool = False) -> Verdict:
         seen[journal.plan.run] = None if control is None else control.plan.run
         return Verdict(scenario="slow", value=Value.PASS, reasons=(), clauses=(), twin=journal.plan.twin)
 

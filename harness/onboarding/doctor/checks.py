@@ -253,11 +253,6 @@ def _one(item: Loaded, catalogue: Catalogue, backend: str, broken: Mapping[str, 
         missing = list(dict.fromkeys(_missing(item.scenario, catalogue, backend, broken)))
     if missing:
         yield Finding("scenario", item.name, "wrong", "; ".join(missing))
-    elif not item.scenario.expect.clauses and item.scenario.expect.quiet is None:
-        message = "it has no expectations, so it checks almost nothing"
-        yield Finding(
-            "scenario", item.name, "note", message, "write under `expect` what must stay, recover or be detected"
-        )
     else:
         yield Finding("scenario", item.name, "ok", "nothing is missing")
 

@@ -1,0 +1,225 @@
+"""What once let a broken stack pass, or blamed a good one: one test for each kind, with the verdict that is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from journals import ALL, BACK, BROKEN, OBSERVED_S, SEEN, SLOW, STAYS, Run, good_run
+
+from harness.judge import judge
+from harness.model.plan import Plan
+
+FIRST_S = 5.0
+"""When the fault of these runs goes in."""
+
+
+def control(**changes: Any) -> Run:
+    """A control in which nothing happens, and all is measured."""
+    run = Run(ALL, twin="control").gate()
+    return run.alerts(**changes).answers().readings("lag", 1.0).end()
+
+
+def pair(of: Run, beside: Run | None) -> tuple[str, str]:
+    of.plan["paired"] = True
+    verdict = of.judged(beside)
+    return verdict.value, " / ".join(verdict.reasons)
+
+
+# A: the machine, not the stack
+
+LONG_S = 70.0
+"""So long a run hides a short stall in a percentile over all of it."""
+QUICK = {"id": "quick", "probe": "latency_p99", "at_most": "250ms", "over": "3s"}
+STALL = (8.0, 8.38)
+"""The process of the run is stopped: what was due in this stretch is sent at its end."""
+
+
+def stalled(expect: dict[str, Any], *bad: tuple[float, float, dict[str, Any]]) -> Run:
+    """Return a run, still open, whose harness was stopped for a moment while requests were due."""
+    run = Run(expect).gate().fault().answers(*bad, to_s=LONG_S)
+    for k, (t_s, body) in enumerate(run.lines):
+        if body["kind"] == "answer" and STALL[0] < body["due_s"] < STALL[1]:
+            by_s = STALL[1] - body["due_s"]
+            later = {name: body[name] + by_s for name in ("sent_s", "done_s")}
+            run.lines[k] = (t_s + by_s, body | later)
+    return run.add(LONG_S, "phase", phase="observed")
+
+
+def test_a_a_stall_of_the_harness_is_not_the_stack_s() -> None:
+    verdict = stalled({"stays": [QUICK]}).end(None).judged()
+    assert verdict.value == "unknown", verdict.reasons
+    assert "the harness was late at 8." in verdict.reasons[0]
+
+
+def test_a_a_stall_of_the_harness_does_not_hide_a_slow_stack() -> None:
+    slow = [(t / 50, t / 50 + 0.02, {"done_s": t / 50 + 0.6}) for t in range(300, 550)]
+    verdict = stalled({"stays": [QUICK]}, *slow).end(None).judged()
+    assert verdict.value == "fail"
+
+
+def test_a_a_bound_that_was_kept_all_the_same_is_kept() -> None:
+    assert stalled({"stays": [QUICK | {"at_most": "2s"}]}).end(None).judged().value == "pass"
+
+
+def test_a_a_poll_that_timed_out_while_the_harness_was_late_is_no_breach() -> None:
+    low = {"id": "low", "probe": "lag", "at_most": 5}
+    verdict = stalled({"stays": [low]}).readings("lag", 1.0, down=[(8.1, 8.3)], to_s=LONG_S).end(None).judged()
+    assert verdict.value == "unknown"
+    assert "the harness was late" in verdict.reasons[0]
+
+
+# C3: measured at the wrong time
+
+
+@pytest.mark.parametrize(
+    ("stages", "reason"),
+    [
+        ({"confirmed": 12.5}, "when its revert had begun"),
+        ({"confirmed": 12.5, "reverted": (12.0, 12.6)}, "when its revert had begun"),
+        ({"confirmed": 4.5}, "before its injection"),
+        ({"injected": (11.0, 12.5), "confirmed": 11.9}, "before it was injected"),
+        ({"effects": [(t, True) for t in (6.0, 9.0, 11.0, 15.0)]}, "measured again at 15.00 s, after its revert"),
+    ],
+    ids=["after revert", "during revert", "before injection", "revert before injection", "back after revert"],
+)
+def test_c3_what_is_measured_at_the_wrong_time_confirms_nothing(stages: dict[str, Any], reason: str) -> None:
+    run = Run(ALL).gate().fault(**stages).alerts((SLOW, 7.0, 14.0)).answers().readings("lag", BROKEN).end()
+    verdict = run.judged()
+    assert verdict.value == "unknown"
+    assert reason in " / ".join(verdict.reasons)
+
+
+# D1: pairs
+
+
+def test_d1_a_pair_passes_with_a_control_that_was_watched_and_silent() -> None:
+    assert pair(good_run(), control()) == ("pass", "")
+
+
+def test_d1_a_control_that_never_ran_proves_nothing() -> None:
+    value, reasons = pair(good_run(), None)
+    assert value == "unknown"
+    assert "its control left no journal" in reasons
+
+
+@pytest.mark.parametrize(
+    ("beside", "reason"),
+    [
+        (control(beats=lambda _t_s: 7.0), "no sign that the rules were evaluated"),
+        (control(skip=[(6.0, 20.0)]), "no polls of the alerts"),
+        (control(down=[(0.0, 99.0)]), "no sign that the rules were evaluated"),
+        (
+            Run(ALL, twin="control").gate(met=False, why="no data").alerts().end(None, "gate"),
+            "steady state was not met",
+        ),
+        (Run(ALL, twin="control").gate().alerts().answers().readings("lag", 1.0).end(closed=None), "cut off"),
+    ],
+    ids=["dead rules", "never read", "no answers", "gate not met", "cut off"],
+)
+def test_d1_a_control_that_was_not_watched_proves_nothing(beside: Run, reason: str) -> None:
+    value, reasons = pair(good_run(), beside)
+    assert value == "unknown"
+    assert "the control proves nothing" in reasons
+    assert reason in reasons
+
+
+def test_d1_one_of_a_pair_can_be_judged_alone_when_that_is_asked_for() -> None:
+    run = good_run()
+    run.plan["paired"] = True
+    assert judge(run.build(), unpaired=True).value == "pass"
+
+
+# D7: nothing was asked
+
+
+def test_d7_a_run_of_which_nothing_is_expected_is_no_pass() -> None:
+    verdict = good_run({}).judged()
+    assert verdict.value == "unknown"
+    assert "expects nothing" in verdict.reasons[0]
+
+
+def test_d7_damage_that_no_clause_bounds_is_named_on_a_pass() -> None:
+    slow = (FIRST_S + 0.5, OBSERVED_S, {"slow": True})
+    run = Run({"detected": [SEEN]}).gate().fault().alerts((SLOW, 7.0, 14.0)).answers(slow).end()
+    verdict = run.judged()
+    assert verdict.value == "pass"
+    assert len(verdict.unbounded) == 1
+    assert verdict.unbounded[0].endswith("% of the requests were slow")
+    bounded = Run({"detected": [SEEN], "stays": [{"id": "p", "probe": "slow_answers", "at_most": 1}]})
+    assert not bounded.gate().fault().alerts((SLOW, 7.0, 14.0)).answers(slow).end().judged().unbounded
+
+
+# D8: what was open when the fault went in
+
+
+def test_d8_requests_that_were_open_at_the_injection_belong_to_the_fault() -> None:
+    # Due up to 0.4 s before the injection, and cut off after it: nothing was broken before the fault.
+    cut_off = (FIRST_S - 0.4, FIRST_S + 7.0, {"ok": False, "done_s": FIRST_S + 7.5})
+    run = Run({"stays": [STAYS | {"over": "1s", "min_samples": 20}]}).gate().fault().answers(cut_off).end()
+    verdict = run.judged()
+    assert verdict.value == "fail", verdict.reasons
+    assert verdict.damage.failed == round(7.4 * 50)
+
+
+def test_d8_what_had_failed_before_the_injection_is_not_the_fault_s() -> None:
+    failed = (FIRST_S - 2.0, FIRST_S - 0.5, {"ok": False})
+    run = Run({"stays": [STAYS | {"over": "1s", "min_samples": 20}]}).gate().fault().answers(failed).end()
+    verdict = run.judged()
+    assert verdict.value == "unknown"
+    assert "before injection" in verdict.reasons[0]
+
+
+# D9: a known weakness names its clauses
+
+
+def weak(*clauses: str) -> Run:
+    known = {"reason": "no retry", "ticket": "ML-7", "until": "2026-07-01", "clauses": list(clauses)}
+    run = Run({"stays": [STAYS], "recovered": [BACK]}, known_weakness=known).gate().fault()
+    return run.answers((6.0, 9.0, {"ok": False}))
+
+
+def test_d9_the_clause_that_is_known_to_fail_may_fail() -> None:
+    verdict = weak("up").readings("lag", BROKEN).end().judged()
+    assert verdict.value == "pass"
+    assert verdict.reasons[0].startswith("failed as expected")
+
+
+def test_d9_another_clause_that_fails_is_a_failure() -> None:
+    verdict = weak("up").readings("lag", lambda t_s: 9.0 if t_s > 6.0 else 1.0).end().judged()
+    assert verdict.value == "fail"
+    assert verdict.reasons[0].startswith("lag")
+
+
+def test_d9_a_named_clause_that_passes_fails_the_run() -> None:
+    verdict = weak("up", "back").readings("lag", BROKEN).end().judged()
+    assert verdict.value == "fail"
+    assert "back passed" in verdict.reasons[0]
+
+
+def test_d9_another_clause_that_cannot_be_judged_leaves_it_open() -> None:
+    assert weak("up").readings("lag", 1.0).end().judged().value == "unknown"
+
+
+# D10: the worst value and its time, in the unit of the bound
+
+
+def test_d10_a_reason_gives_the_worst_value_and_its_time() -> None:
+    first, worst = (6.0, 9.0, {"ok": False}), (9.0, 12.0, {"ok": True})
+    fine = {"id": "up", "probe": "availability", "at_least": 0.99, "over": "2s"}
+    run = Run({"stays": [fine]}).gate().fault().answers(first, worst).end()
+    [reason] = run.judged().reasons
+    assert reason.startswith("availability fell to 0 % at 8."), reason
+    assert reason.endswith("(at least 99 %)")
+
+
+def test_d10_a_polled_probe_keeps_the_unit_of_its_bound() -> None:
+    run = Run({"stays": [{"id": "low", "probe": "lag", "at_most": "5s"}]}).gate().fault()
+    [reason] = run.readings("lag", lambda t_s: 1.0 + 2 * max(0.0, t_s - 10.0)).end().judged().reasons
+    assert reason == "lag reached 30.8 s at 24.91 s (at most 5 s)", reason
+
+
+def test_stored_plans_without_the_new_fields_are_read() -> None:
+    plan = good_run().build().plan
+    assert Plan.model_validate(plan.model_dump(mode="json", by_alias=True)) == plan
+    assert plan.paired is False
