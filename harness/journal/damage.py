@@ -7,12 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.model.readings import AlertsSeen, Answer, Closed, FaultSeen, Gap, GateSeen, Phase, ProcessSeen, Reading
-
-if TYPE_CHECKING:
-    from harness.journal.records import Line
+from harness.model.readings import (
+    AlertsSeen,
+    Answer,
+    Closed,
+    FaultSeen,
+    Gap,
+    GateSeen,
+    Line,
+    Phase,
+    ProcessSeen,
+    Reading,
+)
 
 LONGEST_S = 30 * 86400.0
 """No run takes longer: such a time was read from another clock."""

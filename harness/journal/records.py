@@ -31,6 +31,7 @@ from harness.model.readings import (
     FaultSeen,
     Gap,
     GateSeen,
+    Line,
     Phase,
     Planned,
     Reading,
@@ -56,15 +57,6 @@ class Header(Frozen):
     def _iso_moment(cls, value: str) -> str:
         dt.datetime.fromisoformat(value)
         return value
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line: its number, when it was written on the run's clock, and its record."""
-
-    n: int
-    t_s: float
-    body: Body
 
 
 def _no_number(text: str) -> float:

@@ -143,6 +143,11 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
     if all(may_precede(e, facts.journal, injected) for e in fired):
         reason = f"not exercised: {name} may have fired only before injection"
         return _clearing(clause, Value.UNKNOWN, reason, cites)
+    if any(e.counted for e in fired):
+        # What only a counter shows may have begun inside of a firing that polls show, and ends with that.
+        shown = [e for e in facts.episodes if not e.counted and e.is_of(clause.alert, clause.labels)]
+        fired += [e for e in shown if e not in fired and (e.end is None or e.end.hi > injected.lo)]
+        cites = [n for e in fired for n in e.cites]
     limit_s = fault.reverted.lo + clause.within
     late_ones = [e for e in fired if e.end is None or e.end.hi > limit_s]
     if late_ones and all(may_precede(e, facts.journal, injected) for e in late_ones):

@@ -7,6 +7,7 @@ first two is the harness's own lateness. `down` says why the stack gave no answe
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -275,3 +276,12 @@ Body = Annotated[
     | Closed,
     Field(discriminator="kind"),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: its number, when it was written on the run's clock, and its record."""
+
+    n: int
+    t_s: float
+    body: Body

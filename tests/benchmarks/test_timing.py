@@ -17,7 +17,7 @@ GATE = {"kind": "gate", "met": True, "at_s": 2.0}
 
 
 def lines(*bodies: dict[str, object]) -> list[str]:
-    written = [HEAD | {"plan": PLAN}, *({"n": n, "t": 2.0 + n} | body for n, body in enumerate(bodies, start=1))]
+    written = [HEAD | {"plan": PLAN}, *({"n": n, "t": 10.0 + n} | body for n, body in enumerate(bodies, start=1))]
     return [json.dumps(line) + "\n" for line in written]
 
 

@@ -90,6 +90,16 @@ def test_c3_what_is_measured_at_the_wrong_time_confirms_nothing(stages: dict[str
     assert reason in " / ".join(verdict.reasons)
 
 
+# Found by a property test: a firing that only a counter shows
+
+
+def test_an_alert_that_fired_again_unseen_has_not_cleared_while_polls_show_it() -> None:
+    firing = (SLOW, 0.0, 5.4), (SLOW, 5.6, 18.0)
+    run = Run({"cleared": ALL["cleared"]}).gate().fault()
+    run.alerts(*firing, counted=[(SLOW, 0.0), (SLOW, 5.6)], every_s=0.2, skip=[(5.4, 5.6)]).end()
+    assert run.clause("clear").value == "unknown"
+
+
 # D1: pairs
 
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.journal.records import Header, Journal, Line, parse
+from harness.journal.records import Header, Journal, parse
 from harness.model.plan import Plan, Sabotage, StackFacts
 from harness.model.readings import (
     Alert,
@@ -21,6 +21,7 @@ from harness.model.readings import (
     FaultSeen,
     GateSeen,
     Hit,
+    Line,
     Phase,
     ProcessSeen,
     Reading,
