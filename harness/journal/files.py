@@ -30,7 +30,7 @@ def read(path: Path, *, damaged: bool = False) -> Journal:
 
 
 def unhealed(run: Path) -> bool:
-    """Tell whether a run was cut off and may have left its fault in. A journal that cannot be read heals nothing."""
+    """Return whether a run was cut off and may have left its fault in. A journal that cannot be read heals nothing."""
     try:
         journal = read(run, damaged=True)
     except JournalError:
