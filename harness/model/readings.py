@@ -242,14 +242,6 @@ class StackUp(Record):
     """Whether the run started the stack, rather than found it running."""
 
 
-class Note(Record):
-    """Something worth knowing that no clause depends on."""
-
-    kind: Literal["note"] = "note"
-    text: str
-    data: dict[str, Any] = Field(default_factory=dict)
-
-
 class Closed(Record):
     """The last line of a run that came to its end, or was brought to one."""
 
@@ -272,7 +264,6 @@ Body = Annotated[
     | Evidence
     | Planned
     | StackUp
-    | Note
     | Closed,
     Field(discriminator="kind"),
 ]

@@ -13,8 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.model.clauses import Bound, Id
 from harness.model.expectations import Expect
-from harness.model.faultstep import FaultStep as FaultStep
-from harness.model.faultstep import Target as Target
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
 from harness.model.units import PositiveWallSeconds, WallSeconds
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.journal.records import Journal
-from harness.model.readings import Closed, FaultSeen, Gap, GateSeen, Note, Phase, ProcessSeen, StackUp
+from harness.model.readings import Closed, FaultSeen, Gap, GateSeen, Phase, ProcessSeen, StackUp
 from harness.model.verdict import Verdict
 from harness.report.spans import AlertLane, markers
 from harness.report.words import seconds
@@ -66,8 +66,6 @@ def _of_lines(journal: Journal) -> list[Event]:
                 found.append(Event(from_s, "gap", text))
             case StackUp():
                 found.append(Event(line.t_s, "note", "the stack is up"))
-            case Note(text=text):
-                found.append(Event(line.t_s, "note", text))
             case Closed(reason=reason, error=error):
                 found.append(Event(line.t_s, "closed", f"the run ends: {reason}" + (f", {error}" if error else "")))
             case _:

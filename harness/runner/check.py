@@ -15,7 +15,8 @@ from harness.model.clauses import Bound, Clause, Names, Recovered
 from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.expectations import CLAUSES, INTEGRITY_CHECKS
 from harness.model.fault import FaultKind
-from harness.model.scenario import FaultStep, Scenario, Target
+from harness.model.faultstep import FaultStep, Target
+from harness.model.scenario import Scenario
 from harness.model.series import min_samples
 from harness.model.units import Unit
 from harness.runner.catalogue import OF_EXPECTED, OF_FLAGGED, Catalogue

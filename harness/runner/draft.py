@@ -17,8 +17,9 @@ from harness.model.alert_clauses import Quiet
 from harness.model.clauses import Clause
 from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.expectations import CLAUSES, Expect
+from harness.model.faultstep import FaultStep
 from harness.model.plan import Plan, Twin
-from harness.model.scenario import FaultStep, Scenario
+from harness.model.scenario import Scenario
 from harness.runner.catalogue import Catalogue
 from harness.runner.check import check
 from harness.runner.explain import RefusedError, Source, problems, read_model

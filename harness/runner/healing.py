@@ -20,7 +20,7 @@ from harness.journal.records import Journal
 from harness.model.backend import StackPlan
 from harness.model.errors import HarnessError
 from harness.model.faultstep import FaultStep
-from harness.model.readings import FaultSeen, Note, StackUp, Undo
+from harness.model.readings import FaultSeen, StackUp, Undo
 from harness.runner.catalogue import Faults
 from harness.seams import Seams
 
@@ -70,9 +70,6 @@ def _heal_stack(journal: Journal) -> list[str]:
 def _stack_up(journal: Journal) -> StackUp | None:
     """Return the record of the stack; None where the run was killed before the stack was up."""
     found = [up for _, up in journal.of(StackUp)]
-    # Older journals have it as the data of a note.
-    notes = [note.data for _, note in journal.of(Note) if "project" in note.data]
-    found += [StackUp(ready_s=0, project=str(data["project"]), owned=bool(data["owned"])) for data in notes]
     return found[-1] if found else None
 
 

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
+from harness.model.faultstep import FaultStep
 from harness.model.fields import Link
 from harness.model.plan import Plan, Sabotage, StackFacts, Twin
-from harness.model.scenario import FaultStep, Scenario
+from harness.model.scenario import Scenario
 from harness.model.stack import OffSwitch, StackDescription
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.load import Loaded

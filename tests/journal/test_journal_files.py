@@ -29,7 +29,6 @@ from harness.model.readings import (
     Gap,
     GateSeen,
     Hit,
-    Note,
     Phase,
     ProcessSeen,
     Reading,
@@ -72,7 +71,6 @@ bodies: st.SearchStrategy[Body] = st.one_of(
     st.builds(Evidence, check=st.just("examples"), data=st.none() | examples, error=st.none() | words),
     st.builds(Evidence, check=st.just("lineage"), data=st.none() | lineage, error=st.none() | words),
     st.builds(StackUp, ready_s=numbers, project=st.none() | words, owned=st.booleans()),
-    st.builds(Note, text=words),
 )  # fmt: skip
 closed = st.builds(Closed, reason=st.just("completed"))
 
@@ -134,10 +132,10 @@ def test_each_line_is_heard_by_the_listener_when_it_is_on_disk(tmp_path: Path) -
     heard: list[tuple[int, Body, str]] = []
     path = tmp_path / "journal.jsonl"
     writer = JournalWriter(path, PLAN, lambda n, _at_s, body: heard.append((n, body, path.read_text())))
-    writer.write(Note(text="here"))
+    writer.write(StackUp(ready_s=1, project="here"))
     [(n, body, on_disk)] = heard
-    assert (n, body) == (1, Note(text="here"))
-    assert on_disk.endswith('"text":"here","kind":"note"}\n') or '"here"' in on_disk
+    assert (n, body) == (1, StackUp(ready_s=1, project="here"))
+    assert on_disk.endswith('"project":"here","kind":"stack_up"}\n')
     writer.close()
 
 
@@ -145,7 +143,7 @@ def test_an_undo_is_forced_to_the_disk_before_the_call_returns(tmp_path: Path, m
     forced: list[int] = []
     monkeypatch.setattr(os, "fsync", forced.append)
     writer = JournalWriter(tmp_path / "journal.jsonl", PLAN)
-    writer.write(Note(text="not this"))
+    writer.write(StackUp(ready_s=1, project="not this"))
     assert forced == []
     writer.write(Undo(fault="slow", fault_kind="x", target={}, parameters={}, data={"was": 3}))
     assert len(forced) == 1
@@ -158,7 +156,7 @@ def test_the_writer_has_the_run_s_clock(tmp_path: Path, monkeypatch: pytest.Monk
     writer = JournalWriter(tmp_path / "journal.jsonl", PLAN)
     assert writer.now_s() == 0.5
     assert writer.at_s(103.0) == 3.0
-    writer.write(Note(text="at two"))
+    writer.write(StackUp(ready_s=1, project="at two"))
     writer.close()
     assert reread(writer.path).lines[0].t_s == 2.0
 
@@ -194,7 +192,7 @@ def test_a_line_that_the_disk_does_not_take_says_so(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(writer, "_file", Full())
     with pytest.raises(JournalError, match="No space left"):
-        writer.write(Note(text="x"))
+        writer.write(StackUp(ready_s=1, project="x"))
 
 
 def head(**changes: Any) -> str:
@@ -202,7 +200,7 @@ def head(**changes: Any) -> str:
     return json.dumps({"n": 0, "t": 0.0, **header.model_dump(mode="json", by_alias=True), **changes}) + "\n"
 
 
-GOOD = '{"n":1,"t":0.5,"kind":"note","text":"x"}\n'
+GOOD = '{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":"x"}\n'
 
 
 @pytest.mark.parametrize(
@@ -219,10 +217,10 @@ GOOD = '{"n":1,"t":0.5,"kind":"note","text":"x"}\n'
         ([head(), "nonsense\n", GOOD], 2, "not a journal line"),
         ([head(), GOOD, "\n"], 3, "not a journal line"),
         ([head(), "[1]\n"], 2, "not a journal line"),
-        ([head(), '{"t":0.5,"kind":"note","text":"x"}\n'], 2, "not a journal line"),
+        ([head(), '{"t":0.5,"kind":"stack_up","ready_s":1,"project":"x"}\n'], 2, "not a journal line"),
         ([head(), '{"n":1,"t":0.5,"kind":"strange"}\n'], 2, "strange"),
-        ([head(), '{"n":1,"t":0.5,"kind":"note","text":"x","more":1}\n'], 2, "more"),
-        ([head(), '{"n":1,"t":NaN,"kind":"note","text":"x"}\n'], 2, "NaN"),
+        ([head(), '{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":"x","more":1}\n'], 2, "more"),
+        ([head(), '{"n":1,"t":NaN,"kind":"stack_up","ready_s":1,"project":"x"}\n'], 2, "NaN"),
         ([head(), "[" * 100_000 + "\n", GOOD], 2, "not a journal line"),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ from test_journal_files import GOOD, head
 from harness.journal.files import NAME, read
 from harness.journal.records import parse
 from harness.model.errors import JournalError
-from harness.model.readings import Note
+from harness.model.readings import StackUp
 
 
 def test_a_journal_is_found_by_its_folder_or_its_file(tmp_path: Path) -> None:
@@ -33,27 +33,27 @@ def test_what_is_not_text_is_no_journal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        '{"n":1,"t":0.5,"kind":"note","text":"x"}\n',
-        '{"n": 1, "t": 0.5, "kind": "note", "text": "x"}\n',
-        '{"kind":"note","text":"x","t":5e-1,"n":1}\n',
-        '{"n":1,"t":0.5,"text":"\\u0078","kind":"note"}\n',
+        '{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":"x"}\n',
+        '{"n": 1, "t": 0.5, "kind": "stack_up", "ready_s": 1, "project": "x"}\n',
+        '{"kind":"stack_up","ready_s":1,"project":"x","t":5e-1,"n":1}\n',
+        '{"n":1,"t":0.5,"ready_s":1,"project":"\\u0078","kind":"stack_up"}\n',
     ],
 )
 def test_a_line_means_the_same_however_it_is_written(line: str) -> None:
     [read_back] = parse([head(), line]).lines
-    assert (read_back.n, read_back.t_s, read_back.body) == (1, 0.5, Note(text="x"))
+    assert (read_back.n, read_back.t_s, read_back.body) == (1, 0.5, StackUp(ready_s=1, project="x"))
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ('{"n":1,"t":0.5,"kind":"gap","probe":"a","from_s":NaN,"to_s":1,"why":"x"}\n', "NaN"),
-        ('{"n":1,"t":0.5,"kind":"note","text":"x","data":{"a":-Infinity}}\n', "Infinity"),
-        ('{"n":1,"t":0.5,"kind":"note","text":7}\n', "text"),
-        ('{"n":1,"t":0.5,"kind":"note"}\n', "text"),
-        ('{"n":1,"t":0.5,"kind":"note","text":"x","n":"one"}\n', "whole number"),
-        ('{"n":1,"t":0.5,"kind":"note","text":"x"\n', "not a journal line"),
-        ('{"n":1,"t":0.5,"kind":"note","text":"x"} {}\n', "not a journal line"),
+        ('{"n":1,"t":0.5,"kind":"stack_up","ready_s":-Infinity,"project":"x"}\n', "Infinity"),
+        ('{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":7}\n', "project"),
+        ('{"n":1,"t":0.5,"kind":"stack_up"}\n', "ready_s"),
+        ('{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":"x","n":"one"}\n', "whole number"),
+        ('{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":"x"\n', "not a journal line"),
+        ('{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":"x"} {}\n', "not a journal line"),
         ('{"n":1,"t":0.5,}\n', "not a journal line"),
     ],
 )
@@ -65,4 +65,5 @@ def test_a_damaged_line_among_good_ones_is_refused_with_its_number(line: str, me
 
 
 def test_what_only_looks_like_no_number_is_text() -> None:
-    assert parse([head(), '{"n":1,"t":0.5,"kind":"note","text":"NaN"}\n']).lines[0].body == Note(text="NaN")
+    line = '{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":"NaN"}\n'
+    assert parse([head(), line]).lines[0].body == StackUp(ready_s=1, project="NaN")

@@ -10,7 +10,7 @@ from fake_runs import plan_of
 
 from harness.backends.compose import engine, leftovers
 from harness.journal.writer import JournalWriter
-from harness.model.readings import Body, FaultSeen, Note, StackUp, Undo
+from harness.model.readings import Body, FaultSeen, StackUp, Undo
 from harness.runner.healing import heal
 
 
@@ -68,8 +68,6 @@ class NoEngine:
     [
         (StackUp(ready_s=1, project="shop-1", owned=True), ["shop-1"]),
         (StackUp(ready_s=1, project="shop", owned=False), []),
-        (Note(text="the stack is up", data={"ready_s": 1, "project": "shop-1", "owned": True}), ["shop-1"]),
-        (Note(text="the stack is up", data={"ready_s": 1, "project": "shop", "owned": False}), []),
     ],
 )
 def test_a_stack_of_containers_is_removed_only_if_the_run_owned_it(
