@@ -72,6 +72,8 @@ def make_environment(venv: Path) -> None:
             f"  on Debian and Ubuntu: sudo apt-get install python{version}-venv"
         ) from None
     if not (venv / "bin" / "pip").exists():
+        if venv.exists() and not (venv / "pyvenv.cfg").exists() and (not venv.is_dir() or any(venv.iterdir())):
+            raise InstallError(f"{venv} is no environment, and not empty\n  name a new folder: --venv FOLDER")
         venv_module.create(venv, with_pip=True, clear=venv.exists())
 
 

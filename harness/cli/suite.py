@@ -32,10 +32,9 @@ Mode = Literal["json", "text"]
 
 def run_and_print(request: SuiteRequest, twin: Twin | None, mode: Mode) -> int:
     """Run the plans, print the result and return the exit code."""
-    from harness.suite.suite import prepare, run_suite
+    from harness.suite.suite import prepared, run_suite
 
-    prepare(request.out_dir)
-    with progress([plan.run for plan in request.plans], mode) as on_progress:
+    with prepared(request.out_dir), progress([plan.run for plan in request.plans], mode) as on_progress:
         finished = run_suite(request, on_progress, say, twin)
     print_suite(finished.document, request.out_dir, mode)
     return finished.exit_code

@@ -5,10 +5,11 @@ A journal that lost, doubled or changed lines is refused: a verdict would rest o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from harness.model.plan import Plan
 from harness.model.readings import (
     AlertsSeen,
     Answer,
@@ -16,10 +17,12 @@ from harness.model.readings import (
     FaultSeen,
     Gap,
     GateSeen,
+    Hit,
     Line,
     Phase,
     ProcessSeen,
     Reading,
+    Undo,
 )
 
 LONGEST_S = 30 * 86400.0
@@ -27,16 +30,10 @@ LONGEST_S = 30 * 86400.0
 ROUNDING_S = 1e-5
 """The times of lines are written with six decimals, moments in full."""
 
-_PHASES = {
-    "starting": 0,
-    "gate": 1,
-    "baseline": 2,
-    "fault": 3,
-    "observing": 3,
-    "observed": 4,
-    "healing": 5,
-    "stopping": 6,
-}
+LATEST_WRITE_S = 10.0
+"""A reading is written as soon as it is there; later than this, its moments are not those of this line."""
+_PHASES = ("starting", "gate", "baseline", "fault", "observing", "observed", "healing", "stopping")
+_STAGES = ("injecting", "injected", "confirmed", "reverting", "reverted")
 _MOMENTS: dict[type[Any], Callable[[Any], tuple[float, ...]]] = {
     Reading: lambda seen: (seen.planned_s, seen.asked_s, seen.answered_s),
     AlertsSeen: lambda seen: (seen.planned_s, seen.asked_s, seen.answered_s),
@@ -49,33 +46,80 @@ _MOMENTS: dict[type[Any], Callable[[Any], tuple[float, ...]]] = {
 """The moments in each record that had passed when it was written, in their order."""
 
 
-def first_damage(lines: Sequence[Line]) -> tuple[int, str] | None:
-    """Return the position of the first line that no run can have written there, and why; None where there is none."""
-    return next(_damages(lines), None)
-
-
-def _damages(lines: Sequence[Line]) -> Iterator[tuple[int, str]]:
-    last_s, phase, closed = 0.0, "starting", False
+def first_damage(lines: Sequence[Line], plan: Plan) -> tuple[int, str] | None:
+    """Return the position of the first line that no run of the plan can have written there, and why; None for none."""
+    order = _Order(plan)
     for position, line in enumerate(lines):
-        body = line.body
-        if line.n != position + 1:
-            yield (
-                position,
-                f"it has the number {line.n}, and {position + 1} is due: lines are missing, doubled or moved",
-            )
-        if not last_s <= line.t_s <= LONGEST_S:
-            yield position, f"its time is {line.t_s:g} s, after a line of {last_s:g} s"
-        last_s = line.t_s
+        due = position + 1
+        if line.n != due:
+            return position, f"it has the number {line.n}, and {due} is due: lines are missing, doubled or moved"
+        why = order.broken_by(line)
+        if why is not None:
+            return position, why
+    return None
+
+
+class _Order:
+    """What may come next in the journal of a run."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._faults = {step.id for step in plan.scenario.timeline}
+        self._last_s = 0.0
+        self._phase = "starting"
+        self._gated = False
+        self._closed = False
+        self._stages: dict[str, str] = {}
+
+    def broken_by(self, line: Line) -> str | None:
+        """Return why this line cannot come next; None, and take it in, where it can."""
+        body, before_s = line.body, self._last_s
+        if self._closed:
+            return "the journal was closed before it"
+        if not before_s <= line.t_s <= LONGEST_S:
+            return f"its time is {line.t_s:g} s, after a line of {before_s:g} s"
+        self._last_s = line.t_s
         moments = _MOMENTS.get(type(body))
-        if moments is not None and not _in_order((*moments(body), last_s + ROUNDING_S)):
-            yield position, "its moments are not in order, or later than the line itself"
-        if closed:
-            yield position, "the journal was closed before it"
-        if isinstance(body, Phase):
-            if _PHASES[body.phase] < _PHASES[phase]:
-                yield position, f"the phase {body.phase!r} cannot come after {phase!r}"
-            phase = body.phase
-        closed = isinstance(body, Closed)
+        if moments is not None and not _in_order((0.0, *moments(body), line.t_s + ROUNDING_S)):
+            return "its moments are not in order, before the run, or later than the line itself"
+        match body:
+            case Phase():
+                return self._phase_broken_by(body)
+            case GateSeen():
+                again, self._gated = self._gated, True
+                return "the steady state was judged before it" if again or self._stages else None
+            case FaultSeen():
+                return self._stage_broken_by(body)
+            case Undo() | Hit() if body.fault not in self._faults:
+                return f"the plan has no fault {body.fault!r}"
+            case ProcessSeen(asked=str() as asked) if asked != "harness" and asked not in self._faults:
+                return f"the plan has no fault {asked!r}"
+            case Gap() if body.to_s < body.from_s:
+                return "the gap ends before it begins"
+            case Reading() | AlertsSeen() if line.t_s - body.answered_s > LATEST_WRITE_S:
+                return f"it was read {line.t_s - body.answered_s:.1f} s before it was written"
+            case Closed():
+                self._closed = True
+        return None
+
+    def _phase_broken_by(self, body: Phase) -> str | None:
+        before, self._phase = self._phase, body.phase
+        again = body.phase == before and body.phase not in ("starting", "fault")
+        if again or _PHASES.index(body.phase) < _PHASES.index(before):
+            return f"the phase {body.phase!r} cannot come after {before!r}"
+        return None
+
+    def _stage_broken_by(self, body: FaultSeen) -> str | None:
+        if body.fault not in self._faults:
+            return f"the plan has no fault {body.fault!r}"
+        if body.stage not in _STAGES:
+            return None
+        before = self._stages.get(body.fault)
+        self._stages[body.fault] = body.stage
+        # A revert that failed is tried again.
+        again = body.stage == before == "reverting"
+        if before is None or again or _STAGES.index(body.stage) > _STAGES.index(before):
+            return None
+        return f"the fault {body.fault!r} cannot be {body.stage!r} after {before!r}"
 
 
 def _in_order(moments: tuple[float, ...]) -> bool:

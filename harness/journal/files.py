@@ -17,6 +17,8 @@ def read(path: Path, *, damaged: bool = False) -> Journal:
     """
     file = path / NAME if path.is_dir() else path
     try:
+        if file.exists() and not file.is_file():
+            raise JournalError("this is no file", file=str(file), remedy="give a run's folder, or its journal")
         with file.open(encoding="utf-8", newline="\n") as lines:
             return parse(lines, str(file), damaged=damaged)
     except OSError as error:

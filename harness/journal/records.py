@@ -168,7 +168,8 @@ def parse(text: Iterable[str], file: str | None = None, *, damaged: bool = False
     header = _header(raw[0], file)
     with _collector_paused():
         lines = tuple(_as_written(text) or _line(text, number, file) for number, text in enumerate(raw[1:], start=2))
-    damage = None if damaged else first_damage(lines)
+    journal = Journal(header, lines, cut_off)
+    damage = None if damaged else first_damage(lines, journal.plan)
     if damage is not None:
         position, why = damage
         raise JournalError(
@@ -177,7 +178,7 @@ def parse(text: Iterable[str], file: str | None = None, *, damaged: bool = False
             line=position + 2,
             remedy="nothing can be judged from it; use the file as the run wrote it",
         )
-    return Journal(header, lines, cut_off)
+    return journal
 
 
 @contextmanager
@@ -223,15 +224,15 @@ def _header(written: str, file: str | None) -> Header:
         version = data["schema"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise JournalError("the first line is not a journal's head", file=file, line=1) from None
-    if version not in READABLE:
+    if type(version) is not int or version not in READABLE:
         raise JournalError(
             f"journal schema {version!r} is not one this version reads",
             file=file,
             line=1,
             remedy=f"it reads schema {', '.join(map(str, READABLE))}",
         )
-    data.pop("n", None)
-    data.pop("t", None)
+    if (data.pop("n", None), data.pop("t", None)) != (0, 0.0):
+        raise JournalError("the first line is not a journal's head", file=file, line=1)
     try:
         return Header.model_validate(data)
     except ValidationError as error:

@@ -17,7 +17,7 @@ from harness.judge.alert_history import (
     unpolled,
     without_base,
 )
-from harness.judge.facts import Facts
+from harness.judge.facts import Facts, late_text
 from harness.judge.moments import Span, span_text
 from harness.model.alert_clauses import (
     AlertCount,
@@ -122,7 +122,11 @@ def _never(clause: Detected, facts: Facts, injected: Span) -> tuple[Value, str]:
     if not polled_since(facts.polls, deadline_s, facts.sources):
         return Value.UNKNOWN, f"{name} had not fired at the last poll, which was before its deadline"
     during = [p for _, p in facts.polls if injected.hi <= p.asked_s <= deadline_s]
-    if during and all(p.down is not None for p in during):
+    unanswered = bool(during) and all(p.down is not None for p in during)
+    late = late_text(facts.late, injected.hi, deadline_s) if unanswered else None
+    if late is not None:
+        return Value.UNKNOWN, f"{name} may have fired: no poll was answered, and {late}"
+    if unanswered:
         return Value.FAIL, f"{name} did not fire: the alert source gave no answer ({during[-1].down})"
     return Value.FAIL, f"{name} did not fire within {clause.within:g} s of injection, nor later"
 

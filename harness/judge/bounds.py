@@ -13,8 +13,8 @@ from harness.judge.facts import Facts, FaultFacts, late_text
 from harness.judge.moments import Span, span_text
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Recovered, RecoveryResult, StaysResult, UnbrokenResult
-from harness.model.series import MAX_GAP_S, Point, answer_series, longest_gap_s, reading_series
-from harness.model.units import format_amount
+from harness.model.series import MAX_GAP_S, Attributed, Point, answer_series, longest_gap_s, reading_series
+from harness.model.units import Unit, format_amount
 from harness.model.verdict import ClauseResult, Value, met
 
 MAX_CITES = 8
@@ -24,9 +24,24 @@ def series(bound: Bound, facts: Facts) -> list[Point]:
     """Return the bound compared with the journal, moment by moment, from the gate to the end of observation."""
     from_s, to_s, gaps = facts.gate_s, facts.end_s, facts.journal.gaps
     if bound.probe in ANSWER_PROBES:
-        return answer_series(bound, facts.attributed, from_s, to_s, gaps("workload"))
+        return answer_series(bound, _attributed(bound, facts), from_s, to_s, gaps("workload"))
     points = reading_series(bound, facts.readings(bound.probe), from_s, to_s, gaps(bound.probe), _every_s(bound, facts))
     return [_unless_late(point, facts) for point in points]
+
+
+def _attributed(bound: Bound, facts: Facts) -> list[Attributed]:
+    """Return the answers, each for the moment for which it counts.
+
+    A request that had taken longer than the bound allows before the fault went in was slow before the fault.
+    """
+    if ANSWER_PROBES[bound.probe].unit is not Unit.WALL:
+        return facts.attributed
+    limit_s = bound.limit.value
+    found = [
+        one._replace(at_s=one.answer.due_s) if one.at_s - one.answer.due_s > limit_s else one
+        for one in facts.attributed
+    ]
+    return sorted(found, key=lambda one: one.at_s)
 
 
 def _unless_late(point: Point, facts: Facts) -> Point:

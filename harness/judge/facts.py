@@ -193,11 +193,13 @@ def _inconclusive_reason(journal: Journal, fault: str) -> str | None:
     if journal.fault_stage(fault, "injected") is None:
         return "the fault was never injected"
     confirmed = journal.fault_stage(fault, "confirmed")
-    if confirmed is None or confirmed[1].landed is False:
+    if confirmed is None or not confirmed[1].landed:
         return "the fault was injected but never confirmed"
     reverted = journal.fault_stage(fault, "reverted")
     if reverted is not None and reverted[1].landed:
         return "the fault was reverted, but its effect was still measured"
+    if reverted is not None and reverted[1].landed is None:
+        return "the fault was reverted, but its absence was not measured"
     return _out_of_order(journal, fault, confirmed[1]) or _effect_gap(journal, fault, confirmed[1])
 
 

@@ -42,6 +42,9 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
     clauses = _expectations(facts, control)
     if not clauses and journal.plan.faults_on:
         clauses.append(unknown("expectations", "the scenario expects nothing: a run of it proves nothing"))
+    proof = None if control is None else _no_proof(gather(control))
+    if proof is not None and journal.plan.faults_on:
+        clauses.append(unknown("control", proof))
     if control is None and journal.plan.paired and not unpaired:
         clauses.append(unknown("control", "this run is one of a pair, and its control left no journal"))
     clauses.append(guarded("collateral", CollateralResult(), lambda: collateral(facts)))
@@ -53,10 +56,10 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
 def _expectations(facts: Facts, control: Journal | None) -> list[ClauseResult]:
     found: list[ClauseResult] = []
     paired = control if control is not None and _is_control_of(facts.journal, control) else None
-    for clause in _clauses(facts.journal.plan):
+    for clause in _clauses(facts):
         result = check(clause, facts)
         if result is not None and isinstance(clause, Detected) and paired is not None:
-            result = _compared(result, clause, paired)
+            result = _compared(result, clause, facts, paired)
         if result is not None:
             found.append(result)
     if control is not None and paired is None and facts.journal.plan.faults_on:
@@ -67,23 +70,26 @@ def _expectations(facts: Facts, control: Journal | None) -> list[ClauseResult]:
 
 def _is_control_of(journal: Journal, control: Journal) -> bool:
     """Whether a control is that run's own: same scenario, same seed, same stretch of data, and no fault in it."""
-    run, other = journal.plan, control.plan
-    same = (run.scenario.scenario, run.seed, run.scenario.start_at, run.matrix, run.stack.name)
-    return other.twin == "control" and same == (
-        other.scenario.scenario,
-        other.seed,
-        other.scenario.start_at,
-        other.matrix,
-        other.stack.name,
-    )
+    return control.plan.twin == "control" and _identity(journal.plan) == _identity(control.plan)
 
 
-def _void_detection(found: ClauseResult, expected: Detected, control: Journal) -> ClauseResult:
+def _identity(plan: Plan) -> tuple[object, ...]:
+    """Return what a run and its control have in common. A test's faults last as long as its own code takes."""
+    scenario = plan.scenario
+    faults = [(step.id, step.fault, step.target) for step in scenario.timeline]
+    expected = [clause.id for clause in scenario.expect.clauses]
+    return (scenario.scenario, plan.seed, scenario.start_at, plan.matrix, plan.stack.name, faults, expected)
+
+
+def _void_detection(found: ClauseResult, expected: Detected, run: Facts, control: Journal) -> ClauseResult:
     """Turn the pass of a detection into unknown where its alert fired in the control too."""
     if found.value is not Value.PASS or not isinstance(found.measured, DetectionResult):
         return found
     facts = gather(control)
-    reason = _no_proof(facts)
+    reason = None
+    detected_s = found.measured.detected_at_s
+    if detected_s is not None and run.gate_s + facts.end_s - facts.gate_s < detected_s:
+        reason = f"the control ended before {detected_s:.2f} s, when {expected.alert} fired: it proves nothing"
     for episode in facts.episodes:
         over = episode.end is not None and episode.end.hi <= facts.gate_s
         if episode.is_of(expected.alert, expected.labels) is not False and not over:
@@ -96,23 +102,29 @@ def _void_detection(found: ClauseResult, expected: Detected, control: Journal) -
     return found.model_copy(update={"value": Value.UNKNOWN, "reason": reason, "measured": measured})
 
 
+def _has_alerts(facts: Facts) -> bool:
+    """Whether the stack has alerts that could be read."""
+    return bool(facts.sources or facts.polls or facts.journal.plan.stack.alerts)
+
+
 def _no_proof(control: Facts) -> str | None:
     """Return why a control does not prove that an alert was silent without the fault; None where it does."""
-    quiet = check(Silence(), control)
+    quiet = check(Silence(), control) if _has_alerts(control) else None
     end = ending(control)
     doubts = [*foundations(control), *([end] if end is not None else []), *([quiet] if quiet is not None else [])]
     doubt = next((result for result in doubts if result.value is Value.UNKNOWN), None)
     return None if doubt is None else f"the control proves nothing: {doubt.reason}"
 
 
-def _compared(result: ClauseResult, clause: Detected, control: Journal) -> ClauseResult:
-    return guarded(clause.id, clause.unmeasured(), lambda: _void_detection(result, clause, control))
+def _compared(result: ClauseResult, clause: Detected, run: Facts, control: Journal) -> ClauseResult:
+    return guarded(clause.id, clause.unmeasured(), lambda: _void_detection(result, clause, run, control))
 
 
-def _clauses(plan: Plan) -> tuple[Clause, ...]:
+def _clauses(facts: Facts) -> tuple[Clause, ...]:
     """Return what is judged of a run; in a control no alert may fire, whatever the scenario expects of alerts."""
+    plan = facts.journal.plan
     clauses = plan.scenario.expect.all_clauses(plan.stack.integrity)
-    if plan.faults_on:
+    if plan.faults_on or not _has_alerts(facts):
         return clauses
     return (Silence(), *(clause for clause in clauses if not isinstance(clause, Silence)))
 
@@ -180,8 +192,9 @@ def _expected_to_fail(
     passed = [c.id for c in clauses if c.id in named and c.value is Value.PASS]
     if passed and value is not Value.UNKNOWN:
         return Value.FAIL, [f"{known}: {', '.join(passed)} passed; remove it from known_weakness", *reasons]
-    if others:
-        return Value.UNKNOWN, [c.reason for c in others]
+    open_ones = [c.reason for c in clauses if c.value is Value.UNKNOWN]
+    if named and open_ones:
+        return Value.UNKNOWN, open_ones
     if value is Value.UNKNOWN:
         return value, reasons
     if value is Value.PASS:

@@ -7,7 +7,6 @@ function.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -117,10 +116,17 @@ def _control_beside(run: StoredRun) -> Path | None:
     if run.plan is None or run.plan.twin is not None:
         return None
     for journal in sorted(run.run_dir.resolve().parent.glob(f"*/{JOURNAL}")):
-        with suppress(OSError, JournalError, UnicodeDecodeError), journal.open(encoding="utf-8") as lines:
-            plan = parse([lines.readline()], str(journal)).header.plan
-            if plan.control_of == run.plan.run:
-                return journal.parent
+        if not journal.is_file():
+            continue
+        try:
+            with journal.open(encoding="utf-8") as lines:
+                plan = parse([lines.readline()], str(journal)).header.plan
+        except (OSError, JournalError, UnicodeDecodeError):
+            if journal.parent.name == f"{run.run_dir.name}~control":
+                return journal.parent  # reading it says what is wrong with it
+            continue
+        if plan.control_of == run.plan.run:
+            return journal.parent
     return None
 
 

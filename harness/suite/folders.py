@@ -6,7 +6,11 @@ journal.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.journal.files import NAME, unhealed
@@ -14,6 +18,25 @@ from harness.model.errors import ScenarioError
 
 REPORTS = ("suite.json", "junit.xml", "summary.md", "index.html")
 WORKER_LOGS = "worker-*.log"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the folder of a suite, made if it is missing, for as long as its runs go on.
+
+    Raises ScenarioError where another suite holds it: it would remove the runs of that one. Raises OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            remedy = "wait for it, or choose another --name"
+            raise ScenarioError("another suite of this name is running", file=str(folder), remedy=remedy) from None
+        yield
+    finally:
+        os.close(file)
 
 
 def clear(folder: Path, choose_another: str) -> None:

@@ -28,8 +28,10 @@ class Pace:
     """Whether the number was given: it never changes then."""
 
 
-def first_pace(plans: Sequence[Plan], wanted: int | None, cores: int) -> Pace:
+def first_pace(plans: Sequence[Plan], wanted: int | None, cores: int, load: float = 0.0) -> Pace:
     """Return the pace to begin with. `wanted` is the number that the user asked for; None finds it.
+
+    `load` is how many processors others use: where they leave less than two, it begins with one run at a time.
 
     At most one stack of processes for each core, or one stack of containers for two cores: beyond that, stacks starve
     one another while the harness itself is still on time, and a verdict would blame the stack. An attached stack
@@ -42,7 +44,7 @@ def first_pace(plans: Sequence[Plan], wanted: int | None, cores: int) -> Pace:
         return Pace(jobs, jobs, fixed=True)
     local = all(plan.backend == "local" for plan in plans)
     most = max(1, min(len(plans), cores if local else cores // 2))
-    return Pace(most if local else 1, most)
+    return Pace(max(1, min(most, int(cores - load + 0.5))) if local else 1, most)
 
 
 def next_pace(pace: Pace, late_s: float | None, limit_s: float, beside: int) -> Pace:
@@ -61,6 +63,11 @@ def next_pace(pace: Pace, late_s: float | None, limit_s: float, beside: int) -> 
     if pace.jobs < pace.most and pace.on_time + 1 >= 2 * pace.jobs:
         return Pace(pace.jobs + 1, pace.most)
     return replace(pace, on_time=pace.on_time + 1)
+
+
+def load() -> float:
+    """Return how many processes wanted a processor, on average over the last minute; 0 where that is not known."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def cores() -> int:

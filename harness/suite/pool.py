@@ -21,7 +21,7 @@ from harness.model.plan import Plan
 from harness.runner.backend_factory import Shared
 from harness.runner.messages import LINE_LIMIT, Ended, RunOutcome, Task, read_message
 from harness.runner.progress import OnProgress, Progress
-from harness.suite.pace import cores, first_pace, next_pace
+from harness.suite.pace import cores, first_pace, load, next_pace
 
 END_S = 45.0
 """How long a worker may take to heal and stop; then it is killed, and its stack dies with it."""
@@ -55,14 +55,16 @@ class _Pool:
         self._workers: set[asyncio.subprocess.Process] = set()
         self._stopping = False
         self._shared: dict[str, asyncio.Task[Shared]] = {}
-        self._pace = first_pace(request.plans, request.jobs, cores())
+        self._pace = first_pace(request.plans, request.jobs, cores(), load())
         self._changed = asyncio.Event()
         self._beside: dict[int, int] = {}
         """For each run that is going on, how many went side by side with it at most, itself included."""
 
     async def go(self) -> list[RunOutcome]:
         if self._request.jobs is None and len(self._request.plans) > 1:
-            self._on_message(f"-j auto: {side_by_side(self._pace.jobs)}, on {cores()} cores")
+            self._on_message(
+                f"-j auto: {side_by_side(self._pace.jobs)}, on {cores()} cores with a load of {load():.1f}"
+            )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)

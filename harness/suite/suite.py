@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from harness.report import SuiteInfo, write_suite
 from harness.report.documents import SuiteDocument
 from harness.suite import rules
 from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, stored_run
-from harness.suite.folders import clear, runs_in
+from harness.suite.folders import clear, held, runs_in
 
 if TYPE_CHECKING:
     from harness.runner.messages import RunOutcome
@@ -41,16 +42,20 @@ class FinishedSuite:
         return rules.exit_code(self.runs, self.interrupted)
 
 
-def prepare(folder: Path) -> None:
-    """Clear the folder of a suite. Raises ScenarioError where the report cannot be written there."""
-    try:
-        clear(folder, "choose another --name")
-    except OSError as error:
-        raise ScenarioError(
-            f"the report cannot be written here: {error.strerror}",
-            file=str(error.filename or folder),
-            remedy="choose another place with --reports or --name",
-        ) from error
+@contextmanager
+def prepared(folder: Path) -> Iterator[None]:
+    """Clear and hold the folder of a suite. Raises ScenarioError where another suite holds it or it cannot be made."""
+    with ExitStack() as holding:
+        try:
+            holding.enter_context(held(folder))
+            clear(folder, "choose another --name")
+        except OSError as error:
+            raise ScenarioError(
+                f"the report cannot be written here: {error.strerror}",
+                file=str(error.filename or folder),
+                remedy="choose another place with --reports or --name",
+            ) from error
+        yield
 
 
 def run_suite(

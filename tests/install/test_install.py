@@ -135,3 +135,13 @@ def test_an_index_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
     assert "the package index cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "venv" / "installed").exists()
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(install: ModuleType, tmp_path: Path) -> None:
+    thesis = tmp_path / "thesis.txt"
+    thesis.write_text("years of work")
+    with pytest.raises(install.InstallError, match="is no environment, and not empty"):
+        install.make_environment(tmp_path)
+    with pytest.raises(install.InstallError, match="is no environment"):
+        install.make_environment(thesis)
+    assert thesis.read_text() == "years of work"

@@ -88,7 +88,7 @@ def later(path: Path) -> JournalWriter:
 
 def reread(path: Path) -> Journal:
     with path.open(encoding="utf-8") as lines:
-        return parse(lines, str(path))
+        return parse(lines, str(path), damaged=True)
 
 
 @settings(max_examples=40, deadline=None)
@@ -123,7 +123,7 @@ def test_a_last_line_cut_off_anywhere_is_dropped(
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     # As a share, for the line's length depends on the clock.
     at = 1 + int(share * (len(lines[-1]) - 2))
-    journal = parse([*lines[:-1], lines[-1][:at]])
+    journal = parse([*lines[:-1], lines[-1][:at]], damaged=True)
     assert journal.cut_off
     assert [line.body for line in journal.lines] == written[:-1]
 
@@ -233,7 +233,7 @@ def test_a_file_that_is_no_journal_is_refused_with_its_line(lines: list[str], li
 
 def journal(*bodies: Body) -> Journal:
     lines = [json.dumps({"n": n, "t": 10.0 + n, **b.model_dump(mode="json")}) + "\n" for n, b in enumerate(bodies, 1)]
-    return parse([head(), *lines])
+    return parse([head(), *lines], damaged=True)
 
 
 def reading(probe: str, asked_s: float) -> Reading:

@@ -119,6 +119,56 @@ def test_what_is_lost_at_the_end_leaves_no_pass(text: str) -> None:
     assert outcome([]) == "refused"
 
 
+def in_journal(at: int, *bodies: dict[str, Any]) -> Lines:
+    """Return the hand-written journal with lines put in, numbered anew."""
+    lines = [json.loads(line) for line in TEXTS["by-hand"]]
+    t_s = lines[at]["t"]
+    lines[at + 1 : at + 1] = [{"n": 0, "t": t_s, **body} for body in bodies]
+    return [json.dumps(line | {"n": n}) + "\n" for n, line in enumerate(lines)]
+
+
+def first(kind: str, **fields: Any) -> int:
+    """Return the position of the first such line in the hand-written journal."""
+    lines = [json.loads(line) for line in TEXTS["by-hand"]]
+    return next(k for k, line in enumerate(lines) if line["kind"] == kind and fields.items() <= line.items())
+
+
+FAULT = {"kind": "fault", "fault": "slow", "lo_s": 11.5, "hi_s": 11.5}
+READING = {"kind": "reading", "probe": "lag", "value": 9}
+
+
+@pytest.mark.parametrize(
+    ("after", "body"),
+    [
+        ("observed", {"kind": "phase", "phase": "observed"}),
+        ("observed", {"kind": "phase", "phase": "gate"}),
+        ("reverted", {"kind": "gate", "met": True, "at_s": 12.0}),
+        ("reverted", FAULT | {"stage": "confirmed", "landed": True}),
+        ("reverted", FAULT | {"stage": "reverted", "landed": False}),
+        ("reverted", FAULT | {"stage": "injected"}),
+        ("reverted", FAULT | {"stage": "effect", "fault": "slux", "landed": False}),
+        ("reverted", {"kind": "process", "service": "server", "what": "exited", "at_s": 9.0, "asked": "nope"}),
+        ("reverted", {"kind": "gap", "probe": "lag", "from_s": 8.0, "to_s": -1.0, "why": "x"}),
+        ("reverted", READING | {"planned_s": 0.2, "asked_s": 0.2, "answered_s": 0.21}),
+        ("reverted", READING | {"planned_s": -8, "asked_s": -8, "answered_s": 12}),
+    ],
+)
+def test_lines_that_no_run_writes_there_are_refused(after: str, body: dict[str, Any]) -> None:
+    at = first("phase", phase="observed") if after == "observed" else first("fault", stage="reverted")
+    assert outcome(in_journal(at)) == "pass"
+    assert outcome(in_journal(at, body)) == "refused"
+
+
+def test_a_revert_that_failed_may_be_tried_again() -> None:
+    at = first("fault", stage="reverted") - 1
+    assert outcome(in_journal(at, *[FAULT | {"stage": "reverting"}] * 2)) == "pass"
+
+
+@pytest.mark.parametrize("head", [{"n": 1}, {"t": []}, {"n": "x"}, {"schema": True}, {"schema": 1.0}])
+def test_a_head_that_no_run_wrote_is_refused(head: dict[str, Any]) -> None:
+    assert outcome(changed(TEXTS["by-hand"], 0, put(**head))) == "refused"
+
+
 @pytest.mark.parametrize("phase", ["observed", "stopping"])
 def test_phases_in_the_time_of_another_clock_do_not_hang_the_judge(phase: str) -> None:
     lines = TEXTS["by-hand"]

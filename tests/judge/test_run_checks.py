@@ -44,7 +44,7 @@ def test_fail_beats_unknown_beats_pass() -> None:
     assert merge([Value.PASS]) == "pass"
     assert merge([]) == "unknown"
     run = good_run().dies("server", 8.0)
-    run.add(0.0, "note", text="nothing")
+    run.add(0.0, "stack_up", ready_s=0.5)
     run.lines = [line for line in run.lines if line[1]["kind"] != "reading"]
     verdict = run.judged()
     assert verdict.value == "fail"

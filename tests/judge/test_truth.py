@@ -69,6 +69,14 @@ def test_a_a_poll_that_timed_out_while_the_harness_was_late_is_no_breach() -> No
     assert "the harness was late" in verdict.reasons[0]
 
 
+def test_a_polls_that_got_no_answer_while_the_harness_was_late_are_no_silence() -> None:
+    run = Run({"detected": [SEEN | {"within": "1s"}]}).gate().fault()
+    run.alerts(to_s=5.0).alerts(from_s=5.0, to_s=6.2, down=[(5.0, 6.2)], late_s=0.09).alerts(from_s=6.2).end()
+    found = run.clause("seen")
+    assert found.value == "unknown"
+    assert "the harness was late" in found.reason
+
+
 # C3: measured at the wrong time
 
 
@@ -98,6 +106,22 @@ def test_an_alert_that_fired_again_unseen_has_not_cleared_while_polls_show_it() 
     run = Run({"cleared": ALL["cleared"]}).gate().fault()
     run.alerts(*firing, counted=[(SLOW, 0.0), (SLOW, 5.6)], every_s=0.2, skip=[(5.4, 5.6)]).end()
     assert run.clause("clear").value == "unknown"
+
+
+# What was not measured to be so
+
+
+@pytest.mark.parametrize(
+    ("stage", "reason"), [("confirmed", "never confirmed"), ("reverted", "absence was not measured")]
+)
+def test_a_stage_that_measured_nothing_proves_nothing(stage: str, reason: str) -> None:
+    run = good_run()
+    for _, body in run.lines:
+        if body.get("stage") == stage:
+            del body["landed"]
+    verdict = run.judged()
+    assert verdict.value == "unknown"
+    assert reason in " / ".join(verdict.reasons)
 
 
 # D1: pairs
@@ -132,6 +156,35 @@ def test_d1_a_control_that_was_not_watched_proves_nothing(beside: Run, reason: s
     assert value == "unknown"
     assert "the control proves nothing" in reasons
     assert reason in reasons
+
+
+def test_d1_a_control_that_proves_nothing_leaves_a_run_without_detections_open() -> None:
+    expect = {"stays": [STAYS]}
+    run = Run(expect).gate().fault().alerts().answers().end()
+    broken = Run(expect, twin="control").end(None, "error")
+    assert run.judged().value == "pass"
+    value, reasons = pair(run, broken)
+    assert value == "unknown"
+    assert "the control proves nothing" in reasons
+
+
+def test_d1_a_control_that_ended_too_early_proves_nothing() -> None:
+    beside = Run(ALL, twin="control").gate().alerts(to_s=4.0).answers(to_s=4.0).readings("lag", 1.0, to_s=4.0).end(3.0)
+    value, reasons = pair(good_run(), beside)
+    assert value == "unknown"
+    assert "it proves nothing" in reasons
+
+
+def test_d1_a_control_of_other_expectations_is_not_its_own() -> None:
+    beside = Run({"detected": [SEEN]}, twin="control").gate().alerts().end()
+    assert "is not this run's" in pair(good_run(), beside)[1]
+
+
+def test_d1_a_stack_without_alerts_can_have_a_control() -> None:
+    expect = {"stays": [STAYS]}
+    beside = Run(expect, twin="control", rules=()).gate().answers().end()
+    assert beside.judged().value == "pass", beside.judged().reasons
+    assert pair(Run(expect, rules=()).gate().fault().answers().end(), beside) == ("pass", "")
 
 
 def test_d1_one_of_a_pair_can_be_judged_alone_when_that_is_asked_for() -> None:
@@ -172,6 +225,13 @@ def test_d8_requests_that_were_open_at_the_injection_belong_to_the_fault() -> No
     assert verdict.damage.failed == round(7.4 * 50)
 
 
+def test_d8_a_request_that_was_too_slow_before_the_injection_is_not_the_fault_s() -> None:
+    slow = [(3.0 + k / 50, 3.0 + (k + 1) / 50, {"done_s": FIRST_S + 0.01}) for k in range(70)]
+    bound = {"id": "quick", "probe": "latency_p99", "at_most": "500ms"}
+    verdict = Run({"stays": [bound]}).gate().fault().answers(*slow).end().judged()
+    assert verdict.value == "unknown", verdict.reasons
+
+
 def test_d8_what_had_failed_before_the_injection_is_not_the_fault_s() -> None:
     failed = (FIRST_S - 2.0, FIRST_S - 0.5, {"ok": False})
     run = Run({"stays": [STAYS | {"over": "1s", "min_samples": 20}]}).gate().fault().answers(failed).end()
@@ -205,6 +265,10 @@ def test_d9_a_named_clause_that_passes_fails_the_run() -> None:
     verdict = weak("up", "back").readings("lag", BROKEN).end().judged()
     assert verdict.value == "fail"
     assert "back passed" in verdict.reasons[0]
+
+
+def test_d9_a_named_clause_that_cannot_be_judged_leaves_it_open() -> None:
+    assert weak("up", "back").readings("lag", 1.0).end().judged().value == "unknown"
 
 
 def test_d9_another_clause_that_cannot_be_judged_leaves_it_open() -> None:

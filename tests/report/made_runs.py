@@ -190,7 +190,14 @@ def phases(tape: Tape, *names: tuple[float, str]) -> None:
 def stages(tape: Tape, fault: str, *named: tuple[float, str], evidence: dict[str, Any] | None = None) -> None:
     for at_s, stage in named:
         told = evidence if stage in ("confirmed", "failed") else None
-        body = {"fault": fault, "stage": stage, "lo_s": at_s - 0.04, "hi_s": at_s, "evidence": told or {}}
+        body = {
+            "fault": fault,
+            "stage": stage,
+            "lo_s": at_s - 0.04,
+            "hi_s": at_s,
+            "evidence": told or {},
+            "landed": {"confirmed": True, "reverted": False}.get(stage),
+        }
         tape.at(at_s, FaultSeen.model_validate(body))
 
 

@@ -12,7 +12,7 @@ import pytest
 import harness.judge
 from harness.journal.records import Journal
 from harness.journal.writer import JournalWriter
-from harness.model.errors import BackendError
+from harness.model.errors import BackendError, ScenarioError
 from harness.model.plan import Plan, StackFacts
 from harness.model.readings import Closed
 from harness.model.scenario import Scenario
@@ -20,7 +20,7 @@ from harness.model.verdict import Value, Verdict
 from harness.report import SuiteInfo
 from harness.suite import rules
 from harness.suite.conclude import ConcludedRun, StoredRun, conclude, conclude_all, judge_again, stored_run
-from harness.suite.suite import first_seed, write_report
+from harness.suite.suite import first_seed, prepared, write_report
 
 SCENARIO = {
     "schema": 1, "scenario": "slow", "summary": "Something is slow.", "stack": "small",
@@ -136,3 +136,12 @@ def test_the_worst_run_gives_the_exit_code_of_a_suite(tmp_path: Path) -> None:
     assert rules.exit_code([open_, bad, good]) == rules.FAIL
     assert rules.exit_code([bad, broken]) == rules.exit_code([ConcludedRun(tmp_path)]) == rules.BROKEN
     assert rules.exit_code([bad], interrupted=True) == rules.INTERRUPTED
+
+
+def test_two_suites_do_not_share_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "suite"
+    refused = pytest.raises(ScenarioError, match="another suite of this name is running")
+    with prepared(folder), refused, prepared(folder):
+        pytest.fail("both hold it")
+    with prepared(folder):
+        assert folder.is_dir()

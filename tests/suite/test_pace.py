@@ -54,6 +54,13 @@ def test_what_it_begins_with(
     assert (pace.jobs, pace.most) == (jobs, most)
 
 
+@pytest.mark.parametrize(("load", "jobs"), [(0.4, 8), (1.0, 7), (6.7, 1), (30.0, 1)])
+def test_a_busy_machine_begins_with_fewer_and_may_have_more_later(load: float, jobs: int) -> None:
+    pace = first_pace(plans(20), None, 8, load)
+    assert (pace.jobs, pace.most) == (jobs, 8)
+    assert first_pace(plans(20), 5, 8, load).jobs == 5, "what was asked for stays"
+
+
 def test_one_stack_of_containers_among_local_ones_begins_with_one() -> None:
     assert first_pace([*plans(3), *plans(1, backend="compose")], None, 4).jobs == 1
 
