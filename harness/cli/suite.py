@@ -53,9 +53,9 @@ def print_suite(document: SuiteDocument, folder: Path, mode: Mode) -> None:
     show_table(COLUMNS, [row(run).cells for run in document.scenarios])
     for run in document.scenarios:
         for reason in run.reasons if run.verdict is not Value.PASS else ():
-            click.echo(f"{run.name}: {reason}")
+            click.echo(f"{run.run_dir}: {reason}")
         if run.unbounded:
-            click.echo(f"{run.name}: passed. {unbounded_text(run.unbounded)}")
+            click.echo(f"{run.run_dir}: passed. {unbounded_text(run.unbounded)}")
     counts = document.counts
     summary = f"{counts.passed} pass, {counts.fail} fail, {counts.unknown} unknown in {document.wall_s:.1f} s"
     click.echo(f"{summary}; report: {index}")

@@ -50,7 +50,7 @@ class WebhookAlerts(AlertPoller):
             await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
         except OSError as error:
             await self.close()
-            remedy = "one run at a time can listen there: end the other one, or give `listen` another port"
+            remedy = "one run at a time can listen there: use -j 1, end the other one, or give `listen` another port"
             raise ProbeError(
                 f"no webhook can listen on {self._source.listen}: {error.strerror}", remedy=remedy
             ) from None

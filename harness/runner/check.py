@@ -6,6 +6,7 @@ reported at once, each with file, line, field and the nearest valid name.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
@@ -138,7 +139,11 @@ class _Checker:
                 yield from self._named(name, value, self._known.of_target(name), (*place, name))
 
     def _alert(self, name: str, place: Place) -> Problems:
-        yield from self._named("alert", name, tuple(self._known.stack.alerts), place)
+        if self._known.stack.alerts:
+            yield from self._named("alert", name, tuple(self._known.stack.alerts), place)
+        else:
+            message = f"unknown alert {name!r}: the stack {self._known.stack.name!r} declares no alerts"
+            yield self._source.problem(place, message, f"declare it in the stack: x-harness.alerts: {{{name}: {{summary: …}}}}")
         if any(name in source.watchdog for source in self._known.stack.alert_sources):
             message = f"the alert {name!r} is a watchdog, which always fires and never counts"
             yield self._source.problem(place, message, "name another alert, or take it out of `watchdog` in the stack")
@@ -257,6 +262,10 @@ class _Checker:
         weakness = self._scenario.known_weakness
         if weakness is None:
             return
+        if weakness.until < dt.datetime.now(dt.UTC).date():
+            remedy = "remove known_weakness, or agree on another date"
+            message = f"{weakness.until} has passed: every run would fail"
+            yield self._source.problem(("known_weakness", "until"), message, remedy)
         if not weakness.clauses:
             remedy = "list the ids of the clauses that fail: any other that fails is a failure"
             yield self._source.problem(("known_weakness", "clauses"), "no clause is listed", remedy)

@@ -70,7 +70,9 @@ def runs_in(folder: Path) -> list[Path]:
     """Return the folders of the runs of a suite. Raises ScenarioError where there is none."""
     runs = run_folders(folder) if folder.is_dir() else []
     if not runs:
-        raise ScenarioError("no run in this folder", file=str(folder), remedy="give the folder of a suite")
+        itself = (folder / NAME).is_file()
+        remedy = f"this is a run; give its suite: {folder.resolve().parent}" if itself else "give the folder of a suite"
+        raise ScenarioError("no run in this folder", file=str(folder), remedy=remedy)
     return runs
 
 

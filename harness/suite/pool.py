@@ -57,6 +57,8 @@ class _Pool:
         self._shared: dict[str, asyncio.Task[Shared]] = {}
         self._pace = first_pace(request.plans, request.jobs, cores(), load())
         self._changed = asyncio.Event()
+        self._at_s: dict[str, float] = {}
+        """When each run that is going on last reported, on its own clock."""
         self._beside: dict[int, int] = {}
         """For each run that is going on, how many went side by side with it at most, itself included."""
 
@@ -169,7 +171,8 @@ class _Pool:
             await worker.wait()
             ended = Ended(BackendError(f"the run's process: {error}"))
         outcome = RunOutcome(plan=plan, run_dir=run_dir, **vars(ended))
-        self._on_progress(Progress(plan.run, 0.0, "done", _summary(outcome), {"run_dir": str(run_dir)}))
+        at_s = self._at_s.pop(plan.run, 0.0)
+        self._on_progress(Progress(plan.run, at_s, "done", _summary(outcome), {"run_dir": str(run_dir)}))
         return outcome
 
     async def _listen(self, worker: asyncio.subprocess.Process) -> Ended:
@@ -178,6 +181,7 @@ class _Pool:
             message = read_message(line)
             if isinstance(message, Ended):
                 return message
+            self._at_s[message.run] = message.at_s
             self._on_progress(message)
         code = await worker.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
