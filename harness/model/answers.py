@@ -52,27 +52,23 @@ class AnswerProbe:
     contribution: Callable[[Answer], Contribution]
     combine: Callable[[Sequence[Contribution]], Measured]
 
-    def contributions(
-        self, answers: Iterable[Answer], inconclusive: Iterable[bool] | None = None
-    ) -> list[Contribution]:
-        """Return what each answer contributes, in order. What an `inconclusive` one says is not known to be so."""
+    def contributions(self, answers: Iterable[Answer]) -> list[Contribution]:
+        """Return what each answer contributes, in order."""
         contribution = self.contribution
-        if inconclusive is None:
-            return [contribution(answer) for answer in answers]
-        return [
-            _opened(contribution(answer)) if is_open else contribution(answer)
-            for answer, is_open in zip(answers, inconclusive, strict=True)
-        ]
+        return [contribution(answer) for answer in answers]
 
     def measure(self, answers: Sequence[Answer]) -> Measured:
         """Measure one window of answers."""
         return self.combine(self.contributions(answers))
 
 
-def _opened(contribution: Contribution) -> Contribution:
-    """Return what an answer contributes of which only the harness's own lateness may be the cause."""
+def opened(contribution: Contribution, breaching: bool) -> Contribution:
+    """Return what an answer contributes that was open while the harness was late, which may be the cause of a breach.
+
+    `breaching` is what contributes to one: yes under an upper bound on a share, no under a lower one.
+    """
     if isinstance(contribution, bool):
-        return None
+        return None if contribution is breaching else contribution
     return Open(contribution) if isinstance(contribution, float) else contribution
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.model.answers import ANSWER_PROBES, AnswerProbe, Measured
+from harness.model.answers import ANSWER_PROBES, AnswerProbe, Measured, opened
 from harness.model.clauses import SHARE_MIN_SAMPLES, Bound
 from harness.model.units import Unit
 
@@ -114,9 +114,11 @@ def answer_series(
     dues = [a.at_s for a in answers]
     doubts = [a.inconclusive for a in answers]
     doubted = any(doubts)
-    contributions = probe.contributions(
-        (a.answer for a in answers), (why is not None for why in doubts) if doubted else None
-    )
+    contributions = probe.contributions(a.answer for a in answers)
+    if doubted:
+        breaching = bound.at_least is None
+        pairs = zip(contributions, doubts, strict=True)
+        contributions = [opened(value, breaching) if why is not None else value for value, why in pairs]
     points: list[Point] = []
     steps = int((to_s - from_s - bound.over) / STEP_S + 1e-6)
     k = 0

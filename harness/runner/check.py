@@ -143,7 +143,9 @@ class _Checker:
             yield from self._named("alert", name, tuple(self._known.stack.alerts), place)
         else:
             message = f"unknown alert {name!r}: the stack {self._known.stack.name!r} declares no alerts"
-            yield self._source.problem(place, message, f"declare it in the stack: x-harness.alerts: {{{name}: {{summary: …}}}}")
+            yield self._source.problem(
+                place, message, f"declare it in the stack: x-harness.alerts: {{{name}: {{summary: …}}}}"
+            )
         if any(name in source.watchdog for source in self._known.stack.alert_sources):
             message = f"the alert {name!r} is a watchdog, which always fires and never counts"
             yield self._source.problem(place, message, "name another alert, or take it out of `watchdog` in the stack")

@@ -62,6 +62,14 @@ def test_a_a_bound_that_was_kept_all_the_same_is_kept() -> None:
     assert stalled({"stays": [QUICK | {"at_most": "2s"}]}).end(None).judged().value == "pass"
 
 
+def test_a_good_answers_are_good_although_the_harness_was_late() -> None:
+    strict = {"id": "up", "probe": "availability", "at_least": 0.999, "over": "3s"}
+    right = {"id": "right", "probe": "wrong_answers", "at_most": 0, "over": "3s"}
+    assert stalled({"stays": [strict, right]}).end(None).judged().value == "pass"
+    failed = (STALL[0], STALL[1], {"ok": False})
+    assert stalled({"stays": [strict]}, failed).end(None).judged().value == "unknown"
+
+
 def test_a_a_poll_that_timed_out_while_the_harness_was_late_is_no_breach() -> None:
     low = {"id": "low", "probe": "lag", "at_most": 5}
     verdict = stalled({"stays": [low]}).readings("lag", 1.0, down=[(8.1, 8.3)], to_s=LONG_S).end(None).judged()
