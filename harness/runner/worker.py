@@ -19,6 +19,7 @@ import os
 import sys
 from typing import NoReturn, TextIO
 
+from harness.backends.jobs import come_first_as_session
 from harness.description.stackfile import resolve_stack
 from harness.model.errors import BackendError, HarnessError
 from harness.model.stack import StackDescription
@@ -91,6 +92,7 @@ class Worker:
 
 async def main(out: TextIO) -> None:
     """Serve tasks from standard input."""
+    come_first_as_session()
     loop = asyncio.get_running_loop()
     threads = waiting_threads()
     loop.set_default_executor(threads)

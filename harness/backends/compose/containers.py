@@ -32,6 +32,9 @@ HARMLESS = ("STOP", "CONT", "CHLD", "URG", "WINCH")
 PERHAPS = ("HUP", "USR1", "USR2")
 """Signals that end no process, and those that a process survives where it catches them, as to reload its settings."""
 
+PAUSE_ATTEMPTS = 5
+"""With control groups of version 1 an engine gives up after milliseconds if a container has not come to a stop."""
+
 
 class EngineContainers:
     """The handle of `harness.model.containers.Containers` on a Docker engine."""
@@ -165,9 +168,18 @@ class EngineContainers:
     async def pause(self, service: str) -> None:
         """Freeze all its processes."""
         api = self._client.api
-        await self._change(
-            service, f"pausing {service!r}", lambda reply: None if reply["State"]["Paused"] else api.pause(reply["Id"])
-        )
+
+        def freeze(reply: dict[str, Any]) -> None:
+            if not reply["State"]["Paused"]:
+                api.pause(reply["Id"])
+
+        for attempts_left in reversed(range(PAUSE_ATTEMPTS)):
+            try:
+                await self._change(service, f"pausing {service!r}", freeze)
+                break
+            except FaultError as error:
+                if "unable to freeze" not in str(error) or not attempts_left:
+                    raise
 
     async def unpause(self, service: str) -> None:
         """Let them go on."""
