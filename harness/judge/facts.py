@@ -88,11 +88,7 @@ class Facts:
         found = as_due(self.answers)
         if self.journal.plan.faults_on:
             injections = [fault.injected.lo for fault in self.faults.values() if fault.injected is not None]
-            found = [
-                one._replace(at_s=max([a.due_s, *(at_s for at_s in injections if a.due_s < at_s < a.done_s)]))
-                for one in found
-                for a in (one.answer,)
-            ]
+            found = [one._replace(at_s=_counts_at_s(one.answer, injections)) for one in found]
             found.sort(key=lambda one: one.at_s)
         if not self.late:
             return found
@@ -140,6 +136,11 @@ class Facts:
         if not self.journal.plan.faults_on:
             return None
         return next((f for f in self.faults.values() if f.inconclusive_reason is not None), None)
+
+
+def _counts_at_s(answer: Answer, injections: Sequence[float]) -> float:
+    """Return when a request counts: when it was due, or at the last injection at which it was open."""
+    return max((at_s for at_s in injections if answer.due_s < at_s < answer.done_s), default=answer.due_s)
 
 
 def late_text(late: Sequence[Span], from_s: float, to_s: float) -> str | None:

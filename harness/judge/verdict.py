@@ -39,10 +39,11 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
         # No clause of such a run can be judged: neither a pass nor a fail.
         clauses = [*unsound, *([end] if end else [])]
         return _verdict(journal, clauses, count(facts, []), Value.UNKNOWN, facts)
-    clauses = _expectations(facts, control)
+    beside = None if control is None else gather(control)
+    clauses = _expectations(facts, beside)
     if not clauses and journal.plan.faults_on:
         clauses.append(unknown("expectations", "the scenario expects nothing: a run of it proves nothing"))
-    proof = None if control is None else _no_proof(gather(control))
+    proof = None if beside is None else _no_proof(beside)
     if proof is not None and journal.plan.faults_on:
         clauses.append(unknown("control", proof))
     if control is None and journal.plan.paired and not unpaired:
@@ -53,9 +54,9 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
     return _verdict(journal, clauses, count(facts, clauses), merge([c.value for c in clauses]), facts)
 
 
-def _expectations(facts: Facts, control: Journal | None) -> list[ClauseResult]:
+def _expectations(facts: Facts, control: Facts | None) -> list[ClauseResult]:
     found: list[ClauseResult] = []
-    paired = control if control is not None and _is_control_of(facts.journal, control) else None
+    paired = control if control is not None and _is_control_of(facts.journal, control.journal) else None
     for clause in _clauses(facts):
         result = check(clause, facts)
         if result is not None and isinstance(clause, Detected) and paired is not None:
@@ -63,7 +64,9 @@ def _expectations(facts: Facts, control: Journal | None) -> list[ClauseResult]:
         if result is not None:
             found.append(result)
     if control is not None and paired is None and facts.journal.plan.faults_on:
-        reason = f"the control {control.plan.run!r} is not this run's: another scenario, seed or stretch of data"
+        reason = (
+            f"the control {control.journal.plan.run!r} is not this run's: another scenario, seed or stretch of data"
+        )
         found.append(unknown("control", reason))
     return found
 
@@ -81,17 +84,16 @@ def _identity(plan: Plan) -> tuple[object, ...]:
     return (scenario.scenario, plan.seed, scenario.start_at, plan.matrix, plan.stack.name, faults, expected)
 
 
-def _void_detection(found: ClauseResult, expected: Detected, run: Facts, control: Journal) -> ClauseResult:
+def _void_detection(found: ClauseResult, expected: Detected, run: Facts, control: Facts) -> ClauseResult:
     """Turn the pass of a detection into unknown where its alert fired in the control too."""
     if found.value is not Value.PASS or not isinstance(found.measured, DetectionResult):
         return found
-    facts = gather(control)
     reason = None
     detected_s = found.measured.detected_at_s
-    if detected_s is not None and run.gate_s + facts.end_s - facts.gate_s < detected_s:
+    if detected_s is not None and run.gate_s + control.end_s - control.gate_s < detected_s:
         reason = f"the control ended before {detected_s:.2f} s, when {expected.alert} fired: it proves nothing"
-    for episode in facts.episodes:
-        over = episode.end is not None and episode.end.hi <= facts.gate_s
+    for episode in control.episodes:
+        over = episode.end is not None and episode.end.hi <= control.gate_s
         if episode.is_of(expected.alert, expected.labels) is not False and not over:
             at_s = f"{episode.start.hi:.2f} s"
             reason = f"{expected.alert} fired in the control too, at {at_s}: it does not detect the fault"
@@ -116,7 +118,7 @@ def _no_proof(control: Facts) -> str | None:
     return None if doubt is None else f"the control proves nothing: {doubt.reason}"
 
 
-def _compared(result: ClauseResult, clause: Detected, run: Facts, control: Journal) -> ClauseResult:
+def _compared(result: ClauseResult, clause: Detected, run: Facts, control: Facts) -> ClauseResult:
     return guarded(clause.id, clause.unmeasured(), lambda: _void_detection(result, clause, run, control))
 
 

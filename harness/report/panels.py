@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.journal.records import Journal
-from harness.judge.facts import gather
+from harness.judge.facts import Facts, gather
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound
 from harness.model.readings import Answer
@@ -65,9 +65,9 @@ def panels(journal: Journal, from_s: float, to_s: float) -> list[Panel]:
     for bound in (*scenario.expect.recovered, *scenario.expect.stays, *scenario.steady_state):
         by_probe.setdefault(bound.probe, []).append(bound)
     start_s, end_s = _observed(journal, from_s, to_s)
-    stack = journal.plan.stack
+    stack, facts = journal.plan.stack, gather(journal)
     return [
-        Panel(probe, unit_of(probe, stack), tuple(bounds), tuple(_points(journal, bounds[0], start_s, end_s)))
+        Panel(probe, unit_of(probe, stack), tuple(bounds), tuple(_points(facts, bounds[0], start_s, end_s)))
         for probe, bounds in list(by_probe.items())[:MOST_PANELS]
     ]
 
@@ -83,9 +83,10 @@ def _observed(journal: Journal, from_s: float, to_s: float) -> tuple[float, floa
     return start_s, min(to_s, observed_s) if observed_s is not None else to_s
 
 
-def _points(journal: Journal, bound: Bound, from_s: float, to_s: float) -> list[Point]:
+def _points(facts: Facts, bound: Bound, from_s: float, to_s: float) -> list[Point]:
+    journal = facts.journal
     if bound.probe in ANSWER_PROBES:
-        return answer_series(bound, gather(journal).attributed, from_s, to_s, journal.gaps("workload"))
+        return answer_series(bound, facts.attributed, from_s, to_s, journal.gaps("workload"))
     return reading_series(bound, journal.readings(bound.probe), from_s, to_s, journal.gaps(bound.probe))
 
 
