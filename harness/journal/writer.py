@@ -9,11 +9,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from harness import __version__
+from harness.journal.clock import Clock
 from harness.journal.records import SCHEMA, Header
 from harness.model.errors import JournalError
 from harness.model.plan import Plan
@@ -30,7 +30,7 @@ class JournalWriter:
         self.path = path
         self._listener = listener
         self._n = 0
-        self._origin_s = time.monotonic()
+        self.clock = Clock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("x", encoding="utf-8")
@@ -41,12 +41,8 @@ class JournalWriter:
         self._line(header.model_dump(mode="json", by_alias=True), 0.0)
 
     def now_s(self) -> float:
-        """Seconds since the journal was opened, on the monotonic clock."""
-        return time.monotonic() - self._origin_s
-
-    def at_s(self, monotonic_s: float) -> float:
-        """Turn a reading of time.monotonic() into the run's clock."""
-        return monotonic_s - self._origin_s
+        """Seconds since the journal was opened."""
+        return self.clock.now_s()
 
     def write(self, body: Body) -> int:
         """Append one record and return its line number. Raises JournalError where the disk does not take it."""

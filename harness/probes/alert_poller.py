@@ -6,16 +6,15 @@ the source cannot be asked is `down`, which is a reading.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import aiohttp
 
+from harness.journal.clock import Clock
 from harness.model.alertsources import AlertSource
 from harness.model.eventtime import parse_timestamp
 from harness.model.readings import Alert, AlertsSeen
-from harness.probes.polling import Clock
 from harness.probes.reader import NoAnswerError, short_reason
 
 
@@ -79,7 +78,7 @@ class AlertPoller:
         if stamp is None:
             return None
         try:
-            return round(parse_timestamp(stamp) - time.time() + self._clock.now_s(), 3)
+            return round(parse_timestamp(stamp) - self._clock.unix_at_zero_s(), 3)
         except (ValueError, OverflowError):
             return None
 

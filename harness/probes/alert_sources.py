@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 
+from harness.journal.clock import Clock
 from harness.model.alertsources import AlertSource
 from harness.model.backend import Backend
 from harness.model.eventtime import parse_timestamp
@@ -23,7 +24,7 @@ from harness.model.readings import Alert, AlertsSeen
 from harness.model.stack import StackDescription
 from harness.probes.alert_poller import AlertPoller, HttpAlertPoller
 from harness.probes.http import access_headers, ask, get, metrics
-from harness.probes.polling import DEADLINE_S, Clock
+from harness.probes.polling import DEADLINE_S
 from harness.probes.reader import NoAnswerError, ProbeContext
 from harness.probes.strict_json import read_json
 

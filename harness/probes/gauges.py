@@ -9,13 +9,13 @@ from typing import Any
 
 import aiohttp
 
+from harness.journal.clock import Clock
 from harness.model.eventtime import parse_timestamp
 from harness.model.httpprobes import JsonProbe, MetricProbe
 from harness.model.probekinds import ProbeSpec
 from harness.model.readings import Reading
 from harness.model.secrets import hide
 from harness.probes.http import at_path, get, metrics
-from harness.probes.polling import Clock
 from harness.probes.reader import NoAnswerError
 from harness.probes.strict_json import read_json
 

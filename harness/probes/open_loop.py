@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 import aiohttp
 
+from harness.journal.clock import Clock
 from harness.model.readings import Answer, Gap
 from harness.probes.http import read_body
 
@@ -27,12 +27,11 @@ Item = TypeVar("Item")
 class OpenLoop(Generic[Item]):
     """Sends one workload and records the outcome of every request that was due."""
 
-    def __init__(self, timeout_s: float, slow_s: float, record: Record, origin_s: float) -> None:
-        """`origin_s` is the value of time.monotonic() at which the run's clock stood at 0."""
+    def __init__(self, timeout_s: float, slow_s: float, record: Record, run_clock: Clock) -> None:
         self._timeout_s = timeout_s
         self._slow_s = slow_s
         self._record = record
-        self._origin_s = origin_s
+        self._now_s = run_clock.now_s
         self._open: dict[asyncio.Task[None], float] = {}
         self._next_due_s = math.inf
         self._error: BaseException | None = None
@@ -113,9 +112,6 @@ class OpenLoop(Generic[Item]):
             self._failed(outcome, "the run ended before the answer came")
             raise
         return None
-
-    def _now_s(self) -> float:
-        return time.monotonic() - self._origin_s
 
     def _limit_s(self, sent_s: float, due_s: float) -> float:
         """Return how long a request that was sent now may still take."""

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import aiohttp
 
+from harness.journal.clock import Clock
 from harness.model.backend import Backend
 from harness.model.eventtime import EventClock
 from harness.model.httpprobes import JsonProbe, MetricProbe
@@ -22,7 +23,6 @@ from harness.model.readings import Reading
 from harness.model.stack import StackDescription
 from harness.probes.gauges import Gauges
 from harness.probes.http import access_headers
-from harness.probes.polling import Clock
 from harness.probes.reader import NoAnswerError, ProbeContext, ProbeKind, Reader, Statuses, short_reason
 from harness.probes.table import reader_for
 

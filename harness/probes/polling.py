@@ -8,23 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Awaitable, Callable
+
+from harness.journal.clock import Clock
 
 EVERY_S = 0.1
 DEADLINE_S = 1.0
-
-
-class Clock:
-    """The run's clock: seconds since its journal was opened."""
-
-    def __init__(self, origin_s: float) -> None:
-        """`origin_s` is the value of time.monotonic() at which the run's clock stood at 0."""
-        self.origin_s = origin_s
-
-    def now_s(self) -> float:
-        """Return seconds on the run's clock."""
-        return time.monotonic() - self.origin_s
 
 
 async def poll(

@@ -8,12 +8,12 @@ file of requests assumes nothing but HTTP: an error status is a failure, an answ
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import aiohttp
 
+from harness.journal.clock import Clock
 from harness.model.eventtime import EventClock
 from harness.model.readings import Answer
 from harness.model.workload import WorkloadSpec
@@ -42,20 +42,19 @@ class Sender(OpenLoop[Request]):
         clock: EventClock,
         verifier: Verifier,
         record: Record,
-        origin_s: float,
+        run_clock: Clock,
     ) -> None:
-        """`origin_s` is the value of time.monotonic() at which the run's clock stood at 0."""
-        super().__init__(spec.timeout_s, spec.slow_s, record, origin_s)
+        super().__init__(spec.timeout_s, spec.slow_s, record, run_clock)
         self._workload = workload
         self._url = url
         self._clock = clock
         self._verifier = verifier
         # The event clock speaks unix time; one offset, taken once, keeps the sending on the monotonic clock.
-        self._unix_to_run = -time.time() + time.monotonic() - origin_s
+        self._unix_at_zero_s = run_clock.unix_at_zero_s()
 
     def _schedule(self) -> Iterator[tuple[float, Request]]:
         for request in self._workload.requests:
-            yield self._clock.unix_of(request.at_event) + self._unix_to_run, request
+            yield self._clock.unix_of(request.at_event) - self._unix_at_zero_s, request
 
     async def _one(self, session: aiohttp.ClientSession, request: Request, due_s: float) -> None:
         sent_s = self._now_s()
@@ -117,15 +116,15 @@ class RequestSender(OpenLoop[Due]):
         url: str,
         headers: Mapping[str, str],
         record: Record,
-        origin_s: float,
+        run_clock: Clock,
     ) -> None:
-        """Take the address and headers as they are to be used; `origin_s` is time.monotonic() at the run's 0."""
-        super().__init__(spec.timeout_s, spec.slow_s, record, origin_s)
+        """Take the address and headers as they are to be used."""
+        super().__init__(spec.timeout_s, spec.slow_s, record, run_clock)
         self._file = file
         self._spec = spec
         self._url = url
         self._headers = dict(headers)
-        self._run_to_unix = time.time() - time.monotonic() + origin_s
+        self._unix_at_zero_s = run_clock.unix_at_zero_s()
 
     def _schedule(self) -> Iterator[tuple[float, Due]]:
         start_s = self._now_s() + LEAD_S
@@ -144,7 +143,7 @@ class RequestSender(OpenLoop[Due]):
         sent_s = self._now_s()
         outcome: dict[str, Any] = {
             "id": request.id if turn == 0 else f"{request.id}#{turn + 1}",
-            "at_event": int(due_s + self._run_to_unix),
+            "at_event": int(due_s + self._unix_at_zero_s),
             "due_s": due_s,
             "sent_s": sent_s,
         }

@@ -14,12 +14,12 @@ from typing import Any
 
 from aiohttp import web
 
+from harness.journal.clock import Clock
 from harness.model.alertsources import AlertSource
 from harness.model.errors import ProbeError
 from harness.model.readings import Alert, AlertsSeen
 from harness.model.secrets import reveal
 from harness.probes.alert_poller import AlertPoller
-from harness.probes.polling import Clock
 from harness.probes.strict_json import read_json
 
 LARGEST_BYTES = 4 * 2**20

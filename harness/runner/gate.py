@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from harness.journal.clock import Clock
 from harness.model.clauses import Bound
 from harness.model.plan import Plan
 from harness.model.readings import GateSeen
 from harness.model.stack import StackDescription
-from harness.probes.polling import Clock
 from harness.runner.live import Live
 
 EVERY_S = 0.05

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 
 import aiohttp
 
@@ -25,7 +24,7 @@ from harness.probes.alert_poller import AlertPoller
 from harness.probes.alert_sources import source_pollers
 from harness.probes.http import named_host
 from harness.probes.polled import Poller, pollers
-from harness.probes.polling import EVERY_S, Clock, poll
+from harness.probes.polling import EVERY_S, poll
 from harness.probes.request_file import RequestFile
 from harness.probes.senders import RequestSender, Sender
 from harness.probes.verify import Artefacts, Verifier
@@ -43,7 +42,7 @@ class Watchers:
         self._stack = stack
         self._backend = backend
         self._journal = journal
-        self.clock = Clock(time.monotonic() - journal.now_s())
+        self.clock = journal.clock
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._sources: list[AlertPoller] = []
@@ -97,7 +96,7 @@ class Watchers:
             events,
             Verifier(workload, events, self._plan.stack.freshness_s, artefacts),
             self._journal.write,
-            self.clock.origin_s,
+            self.clock,
         )
         self._tasks["workload"] = asyncio.create_task(self._sender.run())
 
@@ -110,7 +109,7 @@ class Watchers:
             reveal(self._backend.resolve(spec.url)),
             named_host(spec.url) | {name: reveal(value) for name, value in spec.headers.items()},
             self._journal.write,
-            self.clock.origin_s,
+            self.clock,
         )
         self._tasks["workload"] = asyncio.create_task(self._sender.run())
 
@@ -167,7 +166,7 @@ class Watchers:
                     service=event.service,
                     node=self._stack.services[event.service].node,
                     what="exited" if event.what == "killed" else event.what,
-                    at_s=self._journal.at_s(event.at_s),
+                    at_s=self.clock.at_s(event.at_s),
                     exit_code=event.exit_code,
                     signal=event.signal,
                     asked="harness" if event.asked else None,

@@ -82,7 +82,7 @@ def polled(moments: list[float]) -> dict[str, float]:
 def later(path: Path) -> JournalWriter:
     """Open a journal that has been open for a long time."""
     writer = JournalWriter(path, PLAN)
-    writer._origin_s -= LATER_S
+    writer.clock._origin_s -= LATER_S
     return writer
 
 
@@ -155,7 +155,7 @@ def test_the_writer_has_the_run_s_clock(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("time.monotonic", lambda: next(now))
     writer = JournalWriter(tmp_path / "journal.jsonl", PLAN)
     assert writer.now_s() == 0.5
-    assert writer.at_s(103.0) == 3.0
+    assert writer.clock.at_s(103.0) == 3.0
     writer.write(StackUp(ready_s=1, project="at two"))
     writer.close()
     assert reread(writer.path).lines[0].t_s == 2.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
 from real_servers import FakeBackend
 
+from harness.journal.clock import Clock
 from harness.model.alertsources import AlertSource
 from harness.model.readings import AlertsSeen
 from harness.model.stack import ServiceSpec, StackDescription
 from harness.probes.alert_sources import source_pollers
-from harness.probes.polling import Clock
 
 
 class Polls:
@@ -26,7 +25,7 @@ class Polls:
 
     def __init__(self, source: dict[str, Any], addresses: dict[str, str] | None = None) -> None:
         self.seen: list[AlertsSeen] = []
-        self.clock = Clock(time.monotonic())
+        self.clock = Clock()
         self._backend = FakeBackend(addresses=addresses or {})
         services = {n: ServiceSpec(name=n, index=k, node="a", port=1) for k, n in enumerate(self._backend.addresses)}
         sources = (AlertSource.model_validate(source),)

@@ -13,13 +13,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
 from real_servers import FakeBackend
 
+from harness.journal.clock import Clock
 from harness.model.errors import HarnessError
 from harness.model.eventtime import EventClock
 from harness.model.probekinds import ProbeSpec
 from harness.model.readings import Reading
 from harness.model.stack import ServiceSpec, StackDescription
 from harness.probes.polled import pollers
-from harness.probes.polling import Clock
 
 
 def stack_of(folder: Path, probes: Mapping[str, Any], *services: str) -> StackDescription:
@@ -54,7 +54,7 @@ class Probing:
 
     async def __aenter__(self) -> Probing:
         self._session = aiohttp.ClientSession()
-        clock = Clock(0.0)
+        clock = Clock()
         try:
             self.pollers = pollers(
                 self.stack, self.backend, self._session, clock, self.told.append, self._events, self._kinds

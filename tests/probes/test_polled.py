@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers import hang, serving
 
+from harness.journal.clock import Clock
 from harness.model.alertsources import AlertSource
 from harness.model.probekinds import ProbeSpec
 from harness.model.readings import AlertsSeen, Reading
@@ -20,7 +21,7 @@ from harness.probes import http
 from harness.probes.alert_sources import PrometheusAlerts
 from harness.probes.gauges import Gauges
 from harness.probes.http import metrics
-from harness.probes.polling import Clock, poll
+from harness.probes.polling import poll
 from harness.probes.reader import NoAnswerError
 
 LIMIT_S = 0.2
@@ -68,7 +69,7 @@ async def readings(url: str, **probes: dict[str, Any]) -> dict[str, Reading]:
     told: list[Reading] = []
     specs = {name: ProbeSpec.model_validate(spec) for name, spec in probes.items()}
     async with aiohttp.ClientSession() as session:
-        await Gauges(session, url, specs, Clock(0.0), lambda stamp: stamp + 1, told.append).once(0.0)
+        await Gauges(session, url, specs, Clock(), lambda stamp: stamp + 1, told.append).once(0.0)
     return {reading.probe: reading for reading in told}
 
 
@@ -148,7 +149,7 @@ async def alerts(alerts_page: str, metrics_page: str = "", status: int = 200) ->
 
     source = AlertSource(kind="prometheus", url="http://monitor:1", heartbeat="beats_total", history="fired_total")
     async with serving(handler) as url, aiohttp.ClientSession() as session:
-        await PrometheusAlerts(session, source, url, Clock(0.0), told.append).once(0.0)
+        await PrometheusAlerts(session, source, url, Clock(), told.append).once(0.0)
     return told[0]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers import Handler, hang, serving, until
 
+from harness.journal.clock import Clock
 from harness.model.answers import ANSWER_PROBES
 from harness.model.readings import Answer, Gap
 from harness.model.response_match import Expected
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 def sender(file: RequestFile, url: str, told: list[Any], **fields: Any) -> RequestSender:
     given = {"requests": "f", "url": "http://server:1", "timeout": "300ms", "slow": "50ms", **fields}
     spec = WorkloadSpec.model_validate(given)
-    return RequestSender(file, spec, url, {"X-All": "yes"}, told.append, time.monotonic())
+    return RequestSender(file, spec, url, {"X-All": "yes"}, told.append, Clock())
 
 
 def lines(*requests: dict[str, Any]) -> RequestFile:

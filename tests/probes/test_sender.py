@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from typing import Any
 
 import pytest
 from aiohttp import web
 from servers import START, Handler, event_clock, hang, serving, until, workload
 
+from harness.journal.clock import Clock
 from harness.model.errors import JournalError
 from harness.model.readings import Answer, Gap
 from harness.model.workload import WorkloadSpec
@@ -48,7 +48,7 @@ def sender_of(url: str, told: list[Any], count: int = 10, in_time: str = "300ms"
     clock, work = event_clock(), workload(count)
     spec = WorkloadSpec(make=("make",), url="http://server/predict", timeout=in_time, slow=slow)
     verifier = Verifier(work, clock, {"delay": 1800.0}, None)
-    return Sender(work, spec, f"{url}/predict", clock, verifier, told.append, time.monotonic())
+    return Sender(work, spec, f"{url}/predict", clock, verifier, told.append, Clock())
 
 
 async def test_answers_that_are_right() -> None:
