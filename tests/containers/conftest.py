@@ -13,6 +13,8 @@ from harness.backends.compose.leftovers import remove_run, runs
 from harness.description.stackfile import load_stack
 from harness.model.stack import StackDescription
 
+collect_ignore = ["small"]
+"""Its scenario is run by the tests of attached stacks; by itself it would be a test that measures beside others."""
 OURS = ("mlch-teststack-", "mlch-small-", "mlch-reference-")
 """Prefixes of the runs of these tests: others may use the engine at the same time."""
 

@@ -216,6 +216,7 @@ async def test_a_change_that_is_cut_short_is_taken_back_all_the_same(make: Make,
         assert {await online.hget(f"f:E{k}", "delay") for k in range(40)} == {"1"}
 
 
+@pytest.mark.slow
 async def test_a_store_that_hangs_costs_one_deadline(
     make: Make, online: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,7 @@ def alive(pid: Path) -> bool:
     return state.exists() and state.read_text().split()[2] != "Z"
 
 
+@pytest.mark.slow
 async def test_a_command_that_takes_too_long_takes_its_children_with_it(tmp_path: Path) -> None:
     script = (
         "import subprocess, sys, time, pathlib; child = subprocess.Popen([sys.executable, '-c', 'import time; "

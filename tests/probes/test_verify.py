@@ -105,6 +105,7 @@ async def test_inputs_that_are_not_the_features() -> None:
     assert "went into the model as 7" in ((await check(answer(delay=7.0))).why or "")
 
 
+@pytest.mark.slow
 async def test_the_score_is_computed_again(model: bytes) -> None:
     store, digest = store_of(model)
     inputs = {"delay": 2.0, "temp": 1.0}

@@ -59,6 +59,7 @@ def test_a_stored_run(request):
 """
 
 
+@pytest.mark.slow
 def test_the_suite_of_a_session_has_the_seed_of_its_runs(project: pytest.Pytester) -> None:
     write(project, "test_stored.py", STORED)
     result = project.runpytest_subprocess(timeout=170)

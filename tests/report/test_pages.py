@@ -158,6 +158,7 @@ def test_the_index_links_every_run(out: Path) -> None:
         assert (out / name / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_very_long_run_is_still_small(tmp_path: Path) -> None:
     journal, verdict = passing()
     lines = [line for shift in range(8) for line in _shifted(journal, shift * 35.0)]
