@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 from harness.model.plan import Plan
 
+RUN_NEEDS = 1.3
+"""The processors that a run on processes wants at its busiest, with the reference stack; 0.9 on average."""
 NEARLY_LATE = 0.5
 """The share of the limit on lateness above which no more runs are added."""
 
@@ -31,11 +33,11 @@ class Pace:
 def first_pace(plans: Sequence[Plan], wanted: int | None, cores: int, load: float = 0.0) -> Pace:
     """Return the pace to begin with. `wanted` is the number that the user asked for; None finds it.
 
-    `load` is how many processors others use: where they leave less than two, it begins with one run at a time.
+    `load` is how many processors others use: it begins with what they leave.
 
-    At most one stack of processes for each core, or one stack of containers for two cores: beyond that, stacks starve
-    one another while the harness itself is still on time, and a verdict would blame the stack. An attached stack
-    carries one run at a time.
+    At most as many stacks of processes as find RUN_NEEDS processors each, or one stack of containers for two: beyond
+    that, stacks starve one another while the harness itself is still on time. An attached stack carries one run at a
+    time.
     """
     if any(plan.attach is not None for plan in plans):
         return Pace(1, 1, fixed=True)
@@ -43,8 +45,8 @@ def first_pace(plans: Sequence[Plan], wanted: int | None, cores: int, load: floa
         jobs = max(1, min(wanted, len(plans)))
         return Pace(jobs, jobs, fixed=True)
     local = all(plan.backend == "local" for plan in plans)
-    most = max(1, min(len(plans), cores if local else cores // 2))
-    return Pace(max(1, min(most, int(cores - load + 0.5))) if local else 1, most)
+    most = max(1, min(len(plans), int(cores / RUN_NEEDS) if local else cores // 2))
+    return Pace(max(1, min(most, int((cores - load) / RUN_NEEDS + 0.5))) if local else 1, most)
 
 
 def next_pace(pace: Pace, late_s: float | None, limit_s: float, beside: int) -> Pace:
