@@ -19,6 +19,7 @@ from harness.model.readings import (
     GateSeen,
     Hit,
     Line,
+    MachineSeen,
     Phase,
     ProcessSeen,
     Reading,
@@ -42,6 +43,7 @@ _MOMENTS: dict[type[Any], Callable[[Any], tuple[float, ...]]] = {
     GateSeen: lambda seen: (seen.at_s,),
     ProcessSeen: lambda seen: (seen.at_s,),
     Gap: lambda seen: (seen.from_s,),
+    MachineSeen: lambda seen: (seen.from_s, seen.to_s),
 }
 """The moments in each record that had passed when it was written, in their order."""
 

@@ -87,6 +87,14 @@ class JobResult:
     stderr: str
 
 
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """What all processes of a stack descend from: processes, and containers by the engine's identifiers."""
+
+    processes: frozenset[int] = frozenset()
+    containers: frozenset[str] = frozenset()
+
+
 @runtime_checkable
 class Backend(Protocol):
     """What every backend can do. Names of services that do not exist raise BackendError with the nearest valid name."""
@@ -94,6 +102,10 @@ class Backend(Protocol):
     @property
     def links(self) -> Mapping[str, LinkEndpoint]:
         """The planned links of the running stack, by `consumer -> service`."""
+
+    @property
+    def roots(self) -> Roots:
+        """What the processes of the running stack descend from, besides the harness's own process."""
 
     async def start(self, plan: StackPlan) -> StackInfo:
         """Start the stack and wait until every service is healthy. On failure nothing is left running."""

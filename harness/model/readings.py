@@ -224,6 +224,34 @@ class Evidence(Record):
         return data.model_dump(mode="json", exclude_unset=True) if data is not None else None
 
 
+class MachineSeen(Record):
+    """What the machine did in one stretch of a run. None stands for what the platform does not tell.
+
+    Processor time is in processors: 1.3 is one and a third of them busy all the while. Pressure is the share of the
+    stretch in which something on the machine waited for it, as the kernel's pressure stall information has it (`some`).
+    """
+
+    kind: Literal["machine"] = "machine"
+    from_s: float
+    to_s: float
+    late_s: float = Field(0.0, description="how late the harness itself was to look")
+    processors: float = Field(description="how many the run may use")
+    busy: float | None = Field(None, description="processors in use, by whatever")
+    own: float | None = Field(None, description="of these, by the harness and the stack of this run")
+    steal: float | None = Field(None, description="processors that the hypervisor gave to other machines")
+    throttled: float | None = Field(None, description="share in which the harness's own group had used up its quota")
+    waiting: Whole | None = Field(None, description="processes that ran or wanted to, at the end of the stretch")
+    cpu_pressure: float | None = None
+    io_pressure: float | None = None
+    memory_pressure: float | None = None
+    memory_free: float | None = Field(None, description="share of the memory that is available")
+
+    @property
+    def others(self) -> float | None:
+        """The processors that everything outside of the run used."""
+        return None if self.busy is None or self.own is None else max(0.0, self.busy - self.own)
+
+
 class Planned(Record):
     """The whole plan as it has become, for a run whose faults and expectations are only known as it goes."""
 
@@ -262,6 +290,7 @@ Body = Annotated[
     | Phase
     | GateSeen
     | Evidence
+    | MachineSeen
     | Planned
     | StackUp
     | Closed,

@@ -42,7 +42,9 @@ async def wait_for_steady_state(
         if not missing:
             return GateSeen(met=True, at_s=now_s, values=values)
         if now_s > deadline_s:
-            return GateSeen(met=False, at_s=now_s, why="; ".join(missing), values=values)
+            busy = live.machine_busy()
+            why = "; ".join([*missing, *([busy] if busy is not None else [])])
+            return GateSeen(met=False, at_s=now_s, why=why, values=values)
         await asyncio.sleep(EVERY_S)
 
 

@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right, insort
+from collections import deque
 from dataclasses import dataclass
 from operator import itemgetter
 
 from harness.model.alert_clauses import Cleared, Detected
 from harness.model.answers import ANSWER_PROBES, quantile
 from harness.model.clauses import Bound, Clause, Recovered
+from harness.model.machine import busy_share, busy_text
 from harness.model.plan import Plan
-from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, GateSeen, Reading
+from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, GateSeen, MachineSeen, Reading
 from harness.model.series import Point, answer_series, as_due, reading_series, window_point
 
 KEPT_S = 30.0
 TRIM_EVERY = 512
+LOOKS = 30
+"""How many looks at the machine say how it is now: those of three seconds."""
+MOSTLY = 0.5
 _DUE = itemgetter(0)
 
 
@@ -42,6 +47,7 @@ class Live:
         self.stages: dict[tuple[str, str], float] = {}
         self.hits: set[tuple[str, int, str]] = set()
         self._gate_s: float | None = None
+        self._machine: deque[MachineSeen] = deque(maxlen=LOOKS)
         self._sent_late: list[tuple[float, float]] = []
         self._polled_late: list[tuple[float, float]] = []
         """When each request or poll was due, and how late it went out."""
@@ -68,10 +74,17 @@ class Live:
                 first = self._first_beat.setdefault(body.source, body.evaluations)
                 if body.evaluations != first:
                     self._beating.add(body.source)
+        elif isinstance(body, MachineSeen):
+            self._machine.append(body)
         elif isinstance(body, GateSeen):
             self._gate_s = body.at_s
         elif isinstance(body, FaultSeen):
             self.stages.setdefault((body.fault, body.stage), body.hi_s)
+
+    def machine_busy(self) -> str | None:
+        """Return what the run had to do without of late, if for most of the time; None where it had enough."""
+        seen = list(self._machine)
+        return busy_text(seen) if busy_share(seen) > MOSTLY else None
 
     def late_s(self) -> float | None:
         """Return the 99th percentile of the harness's own lateness since the gate, as the judge measures it."""

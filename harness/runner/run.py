@@ -22,6 +22,8 @@ from harness.model.readings import AlertsSeen, Body, Closed, FaultSeen, GateSeen
 from harness.model.stack import StackDescription
 from harness.probes.event_clock import read_event_clock
 from harness.probes.ledger import Ledger
+from harness.probes.machine import MachineWatcher
+from harness.probes.polling import poll
 from harness.probes.request_file import RequestFile
 from harness.probes.workload_file import Workload
 from harness.runner.faulting import Driver, bounded
@@ -62,10 +64,12 @@ class Run:
         self._journal = JournalWriter(run_dir / JOURNAL, plan, self._written)
         self._drivers: dict[str, Driver] = {}
         self._displayed: frozenset[str] = frozenset()
+        self._looking: asyncio.Task[None] | None = None
 
     async def go(self) -> RunOutcome:
         """Run from start to end. Never raises HarnessError; cancellation heals, stops, and is raised on."""
         error: HarnessError | None = None
+        self._looking = asyncio.create_task(self._look_at_the_machine())
         try:
             met = await self._on_a_stack()
             closed = Closed(reason="completed" if met else "gate")
@@ -83,6 +87,8 @@ class Run:
 
     def _close(self, closed: Closed) -> JournalError | None:
         """Write the last line. Returns the error of the disk."""
+        if self._looking is not None:
+            self._looking.cancel()
         try:
             self._journal.write(closed)
             self._journal.close()
@@ -91,6 +97,12 @@ class Run:
         except OSError as error:
             return JournalError(f"the journal cannot be written: {error.strerror}", file=str(self._journal.path))
         return None
+
+    async def _look_at_the_machine(self) -> None:
+        clock = self._journal.clock
+        watcher = MachineWatcher(clock, self._journal.write, lambda: self._backend.roots)
+        with contextlib.suppress(JournalError):  # whatever else is written meets the full disk as well, and says so
+            await poll(clock, watcher.once)
 
     async def _on_a_stack(self) -> bool:
         self._phase("starting")
@@ -131,6 +143,9 @@ class Run:
                 wait_for_steady_state(self.plan, self._stack, self._live, watchers.clock, watchers.settled_s),
             )
             self._journal.write(gate)
+            busy = self._live.machine_busy()
+            if busy is not None:
+                self._tell(gate.at_s, "note", f"{busy}: what goes wrong meanwhile is not the stack's")
             if not gate.met:
                 return False
             context = RunContext(self.plan, gate.at_s, self._live, self._journal, seams, watchers, self._drivers)

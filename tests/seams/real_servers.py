@@ -18,7 +18,7 @@ from typing import Any
 
 import requests
 
-from harness.model.backend import JobResult, LinkEndpoint, ProcessEvent, ServiceStatus, StackInfo, StackPlan
+from harness.model.backend import JobResult, LinkEndpoint, ProcessEvent, Roots, ServiceStatus, StackInfo, StackPlan
 from harness.model.errors import BackendError
 
 ACCESS = ("tester", "tester-secret")
@@ -146,6 +146,10 @@ class FakeBackend:
     @property
     def links(self) -> Mapping[str, LinkEndpoint]:
         return self.endpoints
+
+    @property
+    def roots(self) -> Roots:
+        return Roots()
 
     async def start(self, plan: StackPlan) -> StackInfo:
         self.calls.append("start")

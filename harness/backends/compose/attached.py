@@ -98,6 +98,7 @@ class AttachedBackend(ComposeBackend):
             name: end for name, end in proxies.endpoints(layout, api).items() if name in {k.name for k in plan.links}
         }
         events = self._take_hold(engine, project, run_labels(f"{project}-attached", self._description.name))
+        events.containers = frozenset(one.id for one in found)
         await asyncio.to_thread(events.start, time.time())
 
     async def _healthy(self) -> None:

@@ -32,6 +32,7 @@ from harness.model.backend import (
     JobResult,
     LinkEndpoint,
     ProcessEvent,
+    Roots,
     ServiceStatus,
     StackInfo,
     StackPlan,
@@ -160,6 +161,11 @@ class ComposeBackend:
             await asyncio.to_thread(remove_run, engine.client, project, lambda: self._collect(engine, project))
         finally:
             self._let_go()
+
+    @property
+    def roots(self) -> Roots:
+        """The stack's containers, those that have ended included."""
+        return Roots(containers=self._events.containers if self._events is not None else frozenset())
 
     def leave(self) -> str:
         """Let the stack run on after this process. Returns its project."""

@@ -40,6 +40,8 @@ class EventStream:
         self._ours: set[str] = set()
         self._ended: dict[str, bool] = {}
         self._stopping = False
+        self.containers: frozenset[str] = frozenset()
+        """The identifiers of all that started so far."""
         self._stream: Any = None
         self._thread = threading.Thread(target=self._follow, name="docker-events", daemon=True)
 
@@ -83,7 +85,10 @@ class EventStream:
             self._loop.call_soon_threadsafe(call, *arguments)
 
     def _take(self, raw: dict[str, Any], at_s: float) -> None:
-        attributes = (raw.get("Actor") or {}).get("Attributes") or {}
+        actor = raw.get("Actor") or {}
+        if raw.get("Action") == "start":
+            self.containers |= {str(actor.get("ID"))}
+        attributes = actor.get("Attributes") or {}
         service = attributes.get(SERVICE)
         if service is None or attributes.get(ONE_OFF) == "True":
             return

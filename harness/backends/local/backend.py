@@ -39,6 +39,7 @@ from harness.model.backend import (
     JobResult,
     LinkEndpoint,
     ProcessEvent,
+    Roots,
     ServiceStatus,
     StackInfo,
     StackPlan,
@@ -89,6 +90,11 @@ class LocalBackend:
             addresses=dict(addresses.services),
             ready_s=time.monotonic() - began_s,
         )
+
+    @property
+    def roots(self) -> Roots:
+        """The stack's supervisor, which the zygote forked."""
+        return Roots(processes=frozenset([self._control.pid]) if self._control is not None else frozenset())
 
     @property
     def zygote_pid(self) -> int | None:
