@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from harness.judge.alert_history import (
@@ -17,8 +18,9 @@ from harness.judge.alert_history import (
     unpolled,
     without_base,
 )
-from harness.judge.facts import Facts, late_text
-from harness.judge.moments import Span, span_text
+from harness.judge.facts import Facts
+from harness.judge.machine import CONSEQUENCE_S
+from harness.judge.moments import Span, but, span_text
 from harness.model.alert_clauses import (
     AlertCount,
     Cleared,
@@ -52,7 +54,9 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
     # Where several label sets or sources fired, the first of them counts; which one it was may be unknown too.
     first = Span(min(e.start.lo for e in sure), min(e.start.hi for e in sure)) if sure else None
     after = first.since(fault.injected) if first is not None else None
-    value = after.within(clause.within) if after is not None else Value.FAIL
+    value, cause = Value.FAIL, None
+    if first is not None and after is not None:
+        value, cause = facts.disturbed.within(after, clause.within, fault.injected.lo, first.hi)
     if value is Value.FAIL:
         unclear = _already(clause, before) or _unclear(clause, facts, fault.injected, later, matching, doubted)
         if unclear is not None:
@@ -60,9 +64,16 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
     if first is None or after is None:
         never, reason = _never(clause, facts, fault.injected)
         return _detection(clause, never, reason, (n for n, _ in facts.polls[-1:]))
-    verb = {Value.PASS: "fired", Value.FAIL: "fired too late,", Value.UNKNOWN: "fired around its deadline,"}[value]
+    if value is Value.PASS:
+        since_s = max(fault.injected.lo, first.lo - CONSEQUENCE_S)
+        baseline = Span(facts.gate_s, fault.injected.lo)
+        cause = facts.disturbed.machine_alone(baseline, Span(since_s, first.hi))
+        value = Value.PASS if cause is None else Value.UNKNOWN
+        verb = "fired"
+    else:
+        verb = "fired too late," if value is Value.FAIL or cause is not None else "fired around its deadline,"
     reason = f"{name} {verb} {span_text(after)} after injection (within {clause.within:g} s)"
-    return _detection(clause, value, reason, (*fault.cites[:1], *sure[0].cites), after, first.hi)
+    return _detection(clause, value, but(reason, cause), (*fault.cites[:1], *sure[0].cites), after, first.hi)
 
 
 def _detection(
@@ -123,12 +134,16 @@ def _never(clause: Detected, facts: Facts, injected: Span) -> tuple[Value, str]:
         return Value.UNKNOWN, f"{name} had not fired at the last poll, which was before its deadline"
     during = [p for _, p in facts.polls if injected.hi <= p.asked_s <= deadline_s]
     unanswered = bool(during) and all(p.down is not None for p in during)
-    late = late_text(facts.late, injected.hi, deadline_s) if unanswered else None
-    if late is not None:
-        return Value.UNKNOWN, f"{name} may have fired: no poll was answered, and {late}"
+    why = facts.disturbed.why(injected.hi, deadline_s) if unanswered else None
+    if why is not None:
+        return Value.UNKNOWN, f"{name} may have fired: no poll was answered, and {why}"
     if unanswered:
         return Value.FAIL, f"{name} did not fire: the alert source gave no answer ({during[-1].down})"
-    return Value.FAIL, f"{name} did not fire within {clause.within:g} s of injection, nor later"
+    # Observation may have ended before the time that was lost could be made up for.
+    value, cause = facts.disturbed.within(
+        Span(facts.end_s - injected.hi, math.inf), clause.within, injected.hi, facts.end_s
+    )
+    return value, but(f"{name} did not fire within {clause.within:g} s of injection, nor later", cause)
 
 
 def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
@@ -162,18 +177,22 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
     if still:
         late = facts.end_s >= deadline_s and polled_since(facts.polls, deadline_s, facts.sources)
         reason = f"{name} was still firing at {facts.end_s:.2f} s, when observation ended (within {clause.within:g} s)"
-        return _clearing(clause, Value.FAIL if late else Value.UNKNOWN, reason, cites)
+        if not late:
+            return _clearing(clause, Value.UNKNOWN, reason, cites)
+        least = Span(facts.end_s - fault.reverted.hi, math.inf)
+        value, cause = facts.disturbed.within(least, clause.within, fault.reverted.lo, facts.end_s)
+        return _clearing(clause, value, but(reason, cause), cites)
     ends = [e.end for e in fired if e.end is not None]
     last = Span(max(e.lo for e in ends), max(e.hi for e in ends))
     after = last.since(fault.reverted)
-    value = after.within(clause.within)
+    value, cause = facts.disturbed.within(after, clause.within, fault.reverted.lo, last.hi)
     gaps = facts.journal.all_gaps
     unseen = unpolled(facts.polls, last.hi, facts.end_s, MAX_POLL_GAP_S, gaps, answered=True, declared=facts.sources)
     if unseen and value is Value.PASS:
         reason = f"{name} cleared, but no poll shows it quiet from {unseen[0].lo:.2f} to {unseen[0].hi:.2f} s"
         return _clearing(clause, Value.UNKNOWN, reason, cites, after)
     reason = f"{name} cleared {span_text(after)} after revert (within {clause.within:g} s)"
-    return _clearing(clause, value, reason, cites, after)
+    return _clearing(clause, value, but(reason, cause), cites, after)
 
 
 def _clearing(
@@ -209,8 +228,11 @@ def _quiet(facts: Facts, loud: Sequence[Episode], already: Sequence[Episode]) ->
         return Value.UNKNOWN, f"quiet: {fault.inconclusive_reason}", fault.cites
     if loud:
         more = f" (and {len(loud) - 1} more)" if len(loud) > 1 else ""
-        reason = f"{loud[0].alert.key} fired at {loud[0].start.hi:.2f} s, and no clause expects it{more}"
-        return Value.FAIL, reason, [n for e in loud for n in e.cites]
+        causes = [facts.disturbed.behind(e.start) for e in loud]
+        first, cause = next((pair for pair in zip(loud, causes, strict=True) if pair[1] is None), (loud[0], causes[0]))
+        reason = f"{first.alert.key} fired at {first.start.hi:.2f} s, and no clause expects it{more}"
+        value = Value.FAIL if cause is None else Value.UNKNOWN
+        return value, but(reason, cause), [n for e in loud for n in e.cites]
     if already:
         reason = f"quiet: {already[0].alert.key} may already have been firing at the steady state"
         return Value.UNKNOWN, reason, already[0].cites
@@ -243,8 +265,12 @@ def flaps(clause: Flaps, facts: Facts) -> ClauseResult:
     during = [e for e in facts.episodes if e.start.hi > facts.gate_s and e.start.lo <= facts.end_s]
     starts = [e for e in during if e.is_of(clause.alert, clause.labels) is not False]
     gate = Span(facts.gate_s, facts.gate_s)
-    sure = _most_starts([e for e in starts if not may_precede(e, facts.journal, gate)])[0]
+    causes = [facts.disturbed.behind(e.start) for e in starts]
+    own = [e for e, cause in zip(starts, causes, strict=True) if cause is None]
+    sure = _most_starts([e for e in own if not may_precede(e, facts.journal, gate)])[0]
     value, reason = _flaps(clause, facts, sure, _most_starts(starts)[1])
+    if value is Value.UNKNOWN:
+        reason = but(reason, next(filter(None, causes), None))
     measured = FlapsResult(alert=clause.alert, starts=sure, at_most=clause.at_most, met=met(value))
     return ClauseResult.of(clause.id, value, reason, measured, (n for e in starts for n in e.cites))
 

@@ -6,11 +6,13 @@ was not exercised: its clause is unknown, never a pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.judge.facts import Facts, FaultFacts, late_text
-from harness.judge.moments import Span, span_text
+from harness.judge.facts import Facts, FaultFacts
+from harness.judge.machine import UNDISTURBED
+from harness.judge.moments import Span, but, span_text
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Recovered, RecoveryResult, StaysResult, UnbrokenResult
 from harness.model.series import MAX_GAP_S, Attributed, Point, answer_series, longest_gap_s, reading_series
@@ -20,13 +22,19 @@ from harness.model.verdict import ClauseResult, Value, met
 MAX_CITES = 8
 
 
-def series(bound: Bound, facts: Facts) -> list[Point]:
-    """Return the bound compared with the journal, moment by moment, from the gate to the end of observation."""
+def series(bound: Bound, facts: Facts, *, excused: bool = True) -> list[Point]:
+    """Return the bound compared with the journal, moment by moment, from the gate to the end of observation.
+
+    What is bad where something other than the stack may be the cause decides nothing, unless it is not `excused`.
+    """
     from_s, to_s, gaps = facts.gate_s, facts.end_s, facts.journal.gaps
     if bound.probe in ANSWER_PROBES:
-        return answer_series(bound, _attributed(bound, facts), from_s, to_s, gaps("workload"))
+        answers = _attributed(bound, facts)
+        if not excused:
+            answers = [one._replace(inconclusive=None) for one in answers]
+        return answer_series(bound, answers, from_s, to_s, gaps("workload"))
     points = reading_series(bound, facts.readings(bound.probe), from_s, to_s, gaps(bound.probe), _every_s(bound, facts))
-    return [_unless_late(point, facts) for point in points]
+    return [_unless_disturbed(point, facts) for point in points] if excused else points
 
 
 def _attributed(bound: Bound, facts: Facts) -> list[Attributed]:
@@ -44,12 +52,16 @@ def _attributed(bound: Bound, facts: Facts) -> list[Attributed]:
     return sorted(found, key=lambda one: one.at_s)
 
 
-def _unless_late(point: Point, facts: Facts) -> Point:
-    """Return a reading that got no answer as inconclusive where the harness itself was late meanwhile."""
-    if point.good is not False or point.value is not None:
+def _unless_disturbed(point: Point, facts: Facts) -> Point:
+    """Return a bad reading as inconclusive where something other than the stack may be the cause.
+
+    A harness that is late misses an answer; a value that it got is the stack's.
+    """
+    if point.good is not False:
         return point
-    late = late_text(facts.late, point.lo_s, point.hi_s)
-    return point if late is None else replace(point, good=None, why=late)
+    disturbed = facts.disturbed
+    why = (disturbed.why if point.value is None else disturbed.by_machine)(point.lo_s, point.hi_s)
+    return point if why is None else replace(point, good=None, why=why)
 
 
 def stays(clause: Bound, facts: Facts) -> ClauseResult:
@@ -145,7 +157,7 @@ def recovered(clause: Recovered, facts: Facts) -> ClauseResult:
     """A bound that broke is kept again in time, and holds."""
     fault = facts.faults[clause.fault] if clause.fault else facts.last
     start = fault.injected if clause.since == "injection" else fault.reverted
-    outcome = _recovery(clause, facts, fault, start)
+    outcome = _excused(clause, facts, fault, start)
     measured = RecoveryResult(
         probe=clause.probe,
         limit=clause.limit_text,
@@ -172,12 +184,29 @@ class _Outcome:
     at_s: float | None = None
 
 
-def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | None) -> _Outcome:
+def _excused(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | None) -> _Outcome:
+    """Judge a recovery by all that was seen where it passes so, else by what the stack alone can be the cause of.
+
+    What recovers in time on a busy machine has recovered. But it must have been the fault that broke it.
+    """
+    outcome = _recovery(clause, facts, fault, start, series(clause, facts, excused=False))
+    if facts.disturbed == UNDISTURBED:
+        return outcome
+    if outcome.value is not Value.PASS or outcome.at_s is None or fault.injected is None:
+        return _recovery(clause, facts, fault, start, series(clause, facts))
+    cause = facts.disturbed.machine_alone(Span(facts.gate_s, fault.injected.lo), Span(fault.injected.lo, outcome.at_s))
+    if cause is None or any(p.good is False for p in series(clause, facts) if p.hi_s >= fault.injected.lo):
+        return outcome
+    return replace(outcome, value=Value.UNKNOWN, reason=but(outcome.reason, cause))
+
+
+def _recovery(
+    clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | None, points: Sequence[Point]
+) -> _Outcome:
     if fault.inconclusive_reason is not None:
         return _Outcome(Value.UNKNOWN, fault.inconclusive_reason)
     if fault.injected is None or start is None:
         return _Outcome(Value.UNKNOWN, "the fault was never measured to be gone")
-    points = series(clause, facts)
     earlier = [p for p in points if p.good is False and p.hi_s < fault.injected.lo]
     if earlier:
         reason = f"already broken at {earlier[0].hi_s:.2f} s, before injection"
@@ -195,12 +224,13 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
     last = breaches[-1]
     good = next((p for p in after if p.good and p.lo_s >= last.lo_s and p is not last and p.hi_s >= last.hi_s), None)
     if good is None:
-        late = Span(last.lo_s, last.hi_s).since(start).lo > clause.within
-        value = amount(clause, last.value)
-        reason = f"still broken at {last.hi_s:.2f} s ({value}), when observation ended{_why(last)}"
-        return _Outcome(Value.FAIL if late else Value.UNKNOWN, reason, [breaches[0], last])
+        least = Span(Span(last.lo_s, last.hi_s).since(start).lo, math.inf)
+        value, cause = facts.disturbed.within(least, clause.within, start.lo, last.hi_s)
+        reached = amount(clause, last.value)
+        reason = f"still broken at {last.hi_s:.2f} s ({reached}), when observation ended{_why(last)}"
+        return _Outcome(value, but(reason, cause), [breaches[0], last])
     took = Span(last.lo_s, good.hi_s).since(start)
-    value = took.within(clause.within)
+    value, cause = facts.disturbed.within(took, clause.within, start.lo, good.hi_s)
     cited = [breaches[0], last, good]
     blind_why = _not_held(clause, facts, after, good) if value is not Value.FAIL else None
     if blind_why is not None:
@@ -209,10 +239,10 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
     verb = {
         Value.PASS: "good again",
         Value.FAIL: "good again too late,",
-        Value.UNKNOWN: "good again around its deadline,",
+        Value.UNKNOWN: "good again too late," if cause else "good again around its deadline,",
     }
     text = f"{verb[value]} {span_text(took)} after {clause.since} (within {clause.within:g} s)"
-    return _Outcome(value, text, cited, took, good.hi_s)
+    return _Outcome(value, but(text, cause), cited, took, good.hi_s)
 
 
 def _unexercised(after: Sequence[Point]) -> _Outcome:

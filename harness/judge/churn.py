@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from harness.judge.facts import Facts
-from harness.judge.moments import Span
+from harness.judge.moments import Span, but
 from harness.model.expectations import Churn
 from harness.model.readings import ProcessSeen, Reading
 from harness.model.series import longest_gap_s
@@ -20,13 +20,17 @@ from harness.model.verdict import ClauseResult, Value, met
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """At least `sure` and, as far as anything shows, at most `most` changes; `blind` is why there may be more."""
+    """At least `sure` and, as far as anything shows, at most `most` changes.
+
+    `blind` is why there may be more, `cause` what else than the stack may have caused some of them.
+    """
 
     sure: int
     most: int
     cites: tuple[int, ...]
     last_s: float | None = None
     blind: str | None = None
+    cause: str | None = None
 
 
 def churn(clause: Churn, facts: Facts) -> ClauseResult:
@@ -45,6 +49,7 @@ def churn(clause: Churn, facts: Facts) -> ClauseResult:
         value = Value.FAIL
     elif count.most > clause.at_most or count.blind is not None:
         value = Value.UNKNOWN
+        reason = but(reason, count.cause if count.most > clause.at_most else None)
         reason += f"; {count.blind}" if count.blind is not None else ""
     else:
         value = Value.PASS
@@ -63,8 +68,10 @@ def _restarts(service: str, facts: Facts, injected: Span) -> _Count:
             own_death = seen.asked is not None
         elif seen.what == "restarted" and seen.asked is None and not own_death and seen.at_s >= injected.lo:
             found.append((n, seen))
-    sure = sum(seen.at_s > injected.hi for _, seen in found)
-    return _Count(sure, len(found), tuple(n for n, _ in found), found[-1][1].at_s if found else None)
+    causes = [facts.disturbed.behind(Span(seen.at_s, seen.at_s)) for _, seen in found]
+    sure = sum(seen.at_s > injected.hi and why is None for (_, seen), why in zip(found, causes, strict=True))
+    last_s = found[-1][1].at_s if found else None
+    return _Count(sure, len(found), tuple(n for n, _ in found), last_s, cause=next(filter(None, causes), None))
 
 
 def _changes(probe: str, facts: Facts, injected: Span) -> _Count:
@@ -74,10 +81,12 @@ def _changes(probe: str, facts: Facts, injected: Span) -> _Count:
     after = [pair for pair in read if pair[1].answered_s > injected.lo]
     pairs = [(a, b) for a, b in pairwise((*before, *after)) if a[1].value != b[1].value]
     # A change since the last reading before injection may have come before it as well.
-    sure = sum(a[1].asked_s >= injected.hi for a, _ in pairs)
+    causes = [facts.disturbed.behind(Span(a[1].asked_s, b[1].answered_s)) for a, b in pairs]
+    sure = sum(a[1].asked_s >= injected.hi and why is None for (a, _), why in zip(pairs, causes, strict=True))
     cites = tuple(n for _, (n, _) in pairs)
     last_s = pairs[-1][1][1].answered_s if pairs else None
-    return _Count(sure, len(pairs), cites, last_s, _blind(probe, facts, injected, [r for _, r in (*before, *after)]))
+    blind = _blind(probe, facts, injected, [r for _, r in (*before, *after)])
+    return _Count(sure, len(pairs), cites, last_s, blind, next(filter(None, causes), None))
 
 
 def _blind(probe: str, facts: Facts, injected: Span, read: Sequence[Reading]) -> str | None:

@@ -10,8 +10,9 @@ from functools import cached_property
 
 from harness.journal.records import Journal
 from harness.judge.alert_history import Episode, Poll, episodes
+from harness.judge.machine import UNDISTURBED, Disturbances, disturbances, joined
 from harness.judge.moments import Span
-from harness.model.readings import Answer, FaultSeen, Phase, Reading
+from harness.model.readings import Answer, FaultSeen, MachineSeen, Phase, Reading
 from harness.model.scenario import Scenario
 from harness.model.series import Attributed, as_due
 
@@ -82,17 +83,23 @@ class Facts:
     def attributed(self) -> list[Attributed]:
         """Answers, each for the moment at which it was due.
 
-        One that was open at an injection belongs to that fault. Nothing follows from one that was open while the
-        harness itself was late.
+        One that was open at an injection belongs to that fault. Nothing bad follows from one that was open while the
+        machine was busy, or the harness late.
         """
         found = as_due(self.answers)
         if self.journal.plan.faults_on:
             injections = [fault.injected.lo for fault in self.faults.values() if fault.injected is not None]
             found = [one._replace(at_s=_counts_at_s(one.answer, injections)) for one in found]
             found.sort(key=lambda one: one.at_s)
-        if not self.late:
+        if self.disturbed == UNDISTURBED:
             return found
-        return [one._replace(inconclusive=late_text(self.late, one.answer.due_s, one.answer.done_s)) for one in found]
+        why = self.disturbed.why
+        return [one._replace(inconclusive=why(one.answer.due_s, one.answer.done_s)) for one in found]
+
+    @cached_property
+    def disturbed(self) -> Disturbances:
+        """When the machine was busy, or the harness late."""
+        return disturbances((seen for _, seen in self.journal.of(MachineSeen)), self.late)
 
     @cached_property
     def late(self) -> list[Span]:
@@ -100,13 +107,9 @@ class Facts:
         seen = [(a.due_s, a.sent_s) for _, a in self.answers]
         seen += [(r.planned_s, r.asked_s) for _, r in self.journal.of(Reading)]
         seen += [(poll.planned_s, poll.asked_s) for _, poll in self.polls]
-        found: list[Span] = []
-        for lo_s, hi_s in sorted(pair for pair in seen if pair[1] - pair[0] > LATE_IN_WINDOW_S):
-            if found and lo_s <= found[-1].hi:
-                found[-1] = Span(found[-1].lo, max(found[-1].hi, hi_s))
-            else:
-                found.append(Span(lo_s, hi_s))
-        return found
+        seen += [(m.to_s - m.late_s, m.to_s) for _, m in self.journal.of(MachineSeen)]
+        late = sorted(pair for pair in seen if pair[1] - pair[0] > LATE_IN_WINDOW_S)
+        return [Span(lo_s, hi_s) for lo_s, hi_s in joined(late)]
 
     def readings(self, probe: str) -> list[tuple[int, Reading]]:
         """Return the readings of one probe, in the order in which they were sent."""
@@ -141,12 +144,6 @@ class Facts:
 def _counts_at_s(answer: Answer, injections: Sequence[float]) -> float:
     """Return when a request counts: when it was due, or at the last injection at which it was open."""
     return max((at_s for at_s in injections if answer.due_s < at_s < answer.done_s), default=answer.due_s)
-
-
-def late_text(late: Sequence[Span], from_s: float, to_s: float) -> str | None:
-    """Return when the harness was late in a stretch of time, as a reason; None where it was not."""
-    found = next((span for span in late if span.lo <= to_s and span.hi >= from_s), None)
-    return None if found is None else f"the harness was late at {found.lo:.2f}–{found.hi:.2f} s"
 
 
 def gather(journal: Journal) -> Facts:

@@ -37,3 +37,8 @@ def seconds(value: float) -> str:
 def span_text(span: Span) -> str:
     """Return a length of time for a sentence, as an interval where that says more."""
     return seconds(span.hi) if span.hi - span.lo < 0.005 else f"{span.lo:.2f}–{span.hi:.2f} s"
+
+
+def but(reason: str, cause: str | None) -> str:
+    """Return a reason with what may be the cause of it, where there is something."""
+    return reason if cause is None else f"{reason}, but {cause}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.journal.records import Journal
 from harness.judge.facts import Facts
+from harness.judge.moments import Span, but
 from harness.model.answers import quantile
 from harness.model.backend import FAULT_PROXY
 from harness.model.expectations import CollateralResult, RunResult
@@ -68,6 +69,8 @@ def _lateness(facts: Facts) -> ClauseResult | None:
         return None
     p99_ms, most_ms = round(late[0] * 1e3), round(LATE_S * 1e3)
     reason = f"harness late: its own lateness had a 99th percentile of {p99_ms} ms (at most {most_ms} ms)"
+    busy = facts.disturbed.longest()
+    reason = f"{busy}: {reason}" if busy is not None else reason
     return unknown("harness", reason, (), RunResult(p99_s=late[0], samples=late[1]))
 
 
@@ -111,8 +114,10 @@ def collateral(facts: Facts) -> ClauseResult:
     elif died:
         _, first = died[0]
         how = f"signal {first.signal}" if first.signal else f"exit code {first.exit_code}"
-        value = Value.FAIL
-        reason = f"collateral: {first.service} died at {first.at_s:.2f} s ({how}), and no fault killed it"
+        causes = [facts.disturbed.behind(Span(d.at_s, d.at_s)) for _, d in died]
+        cause = None if None in causes else causes[0]
+        value = Value.FAIL if cause is None else Value.UNKNOWN
+        reason = but(f"collateral: {first.service} died at {first.at_s:.2f} s ({how}), and no fault killed it", cause)
     else:
         value, reason = Value.PASS, "no process died except by a fault"
     measured = CollateralResult(died=tuple(d.service for _, d in died))

@@ -15,8 +15,12 @@ from harness.judge.run_checks import collateral, ending, foundations, unknown
 from harness.model.alert_clauses import Detected, DetectionResult, Silence
 from harness.model.clauses import Clause
 from harness.model.expectations import CollateralResult
+from harness.model.machine import MACHINE_BUSY
 from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Damage, Value, Verdict, merge
+
+MACHINE_S = 1.0
+"""For how long a machine must have been busy to be named beside an unknown verdict."""
 
 
 def judge(journal: Journal, control: Journal | None = None, *, unpaired: bool = False) -> Verdict:
@@ -146,11 +150,22 @@ def _reasons(clauses: list[ClauseResult], value: Value, facts: Facts | None) -> 
     return [shared, *(r for r in reasons if r not in resting)]
 
 
+def _machine(reasons: list[str], facts: Facts) -> list[str]:
+    """Return how the machine may be the cause of an unknown verdict whose reasons do not name it."""
+    busy = facts.disturbed.longest()
+    last_s = facts.journal.lines[-1].t_s if facts.journal.lines else 0.0
+    if busy is None or any(MACHINE_BUSY in reason for reason in reasons):
+        return []
+    return [busy] if facts.disturbed.busy_s(0.0, last_s) >= MACHINE_S else []
+
+
 def _verdict(
     journal: Journal, clauses: list[ClauseResult], damage: Damage, value: Value, facts: Facts | None = None
 ) -> Verdict:
     plan = journal.plan
     reasons = _reasons(clauses, value, facts)
+    if value is Value.UNKNOWN and facts is not None:
+        reasons += _machine(reasons, facts)
     weakness = plan.scenario.known_weakness if plan.twin is None else None
     if weakness is not None:
         ended = all(c.id != "ended" for c in clauses)

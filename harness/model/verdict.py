@@ -11,6 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from harness.model.clauses import Result
 from harness.model.expectations import RESULTS, AnyResult
 from harness.model.fields import Frozen
+from harness.model.machine import MACHINE_BUSY
 
 R = TypeVar("R", bound=Result)
 
@@ -104,6 +105,11 @@ class Verdict(Frozen):
     caught: bool | None = Field(None, description="for a sabotage twin: the sabotaged thing is among the reasons")
     known_weakness: str | None = None
     unbounded: tuple[str, ...] = Field((), description="for a pass: damage that no clause of the scenario bounds")
+
+    @property
+    def machine_busy(self) -> bool:
+        """Whether it is unknown, and the machine may be the cause: another run may decide it."""
+        return self.value is Value.UNKNOWN and any(MACHINE_BUSY in reason for reason in self.reasons)
 
     def of_kind(self, kind: str) -> tuple[ClauseResult, ...]:
         """Return the clauses of one kind."""

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.journal.records import Journal
-from harness.model.readings import Closed, FaultSeen, Gap, GateSeen, Phase, ProcessSeen, StackUp
+from harness.judge.machine import disturbances
+from harness.model.readings import Closed, FaultSeen, Gap, GateSeen, MachineSeen, Phase, ProcessSeen, StackUp
 from harness.model.verdict import Verdict
 from harness.report.spans import AlertLane, markers
 from harness.report.words import seconds
 
 MOST_EVENTS = 120
+SHOWN_S = 0.5
+"""How long the machine must have been busy to be news."""
 _STAGES = {
     "injecting": "is being injected",
     "injected": "is injected",
@@ -35,7 +38,7 @@ class Event:
 
 def story(journal: Journal, verdict: Verdict, alerts: Sequence[AlertLane]) -> tuple[list[Event], int]:
     """Return what happened in order, and how many events were left out at the end."""
-    found = _of_lines(journal) + _of_alerts(alerts)
+    found = _of_lines(journal) + _of_alerts(alerts) + _of_the_machine(journal)
     for marker in markers(verdict):
         if marker.what in ("detected", "recovered"):
             found.append(Event(marker.at_s, marker.what, f"{marker.what}, as the judge finds it"))
@@ -80,6 +83,11 @@ def process_text(seen: ProcessSeen) -> str:
         how = f" by signal {seen.signal}" if seen.signal is not None else f" with code {seen.exit_code}"
     asked = f", by {seen.asked}" if seen.asked else ", not by a fault" if seen.what == "exited" else ""
     return f"{seen.service} {seen.what}{how}{asked}"
+
+
+def _of_the_machine(journal: Journal) -> list[Event]:
+    busy = disturbances((seen for _, seen in journal.of(MachineSeen)), ()).machine
+    return [Event(one.lo, "machine", one.why) for one in busy if one.hi - one.lo >= SHOWN_S]
 
 
 def _of_alerts(alerts: Sequence[AlertLane]) -> list[Event]:

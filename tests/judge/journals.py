@@ -179,6 +179,16 @@ class Run:
             self.add(t + 0.01, "reading", **body, down="no answer" if dead else None)
         return self
 
+    def machine(self, *busy: tuple[float, float, Mapping[str, Any]], to_s: float = OBSERVED_S + 0.5) -> Run:
+        """The machine is looked at: at rest, except in the stretches in which it is as said."""
+        for t in times(0.1, to_s):
+            seen = {"processors": 2.0, "busy": 0.9, "own": 0.8, "steal": 0.0, "cpu_pressure": 0.02, "memory_free": 0.5}
+            for lo, hi, changes in busy:
+                if lo <= t < hi:
+                    seen |= changes
+            self.add(round(t + 0.1, 6), "machine", from_s=t, to_s=round(t + 0.1, 6), **seen)
+        return self
+
     def gap(self, probe: str, from_s: float, to_s: float) -> Run:
         """The harness admits that it did not measure."""
         return self.add(to_s, "gap", probe=probe, from_s=from_s, to_s=to_s, why="the harness was busy")
@@ -228,6 +238,8 @@ class Run:
         return found
 
 
+CROWDED = {"busy": 2.0, "own": 0.7, "cpu_pressure": 0.9}
+"""Others take 1.3 of 2 processors."""
 SEEN = {"id": "seen", "alert": SLOW, "within": "6s"}
 STAYS = {"id": "up", "probe": "availability", "at_least": 0.99, "over": "2s"}
 BACK = {"id": "back", "probe": "lag", "at_most": 5, "within": "6s", "hold": "3s"}

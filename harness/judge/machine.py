@@ -1,0 +1,131 @@
+"""When something other than the stack may be the cause of what was measured: the machine was busy, or the harness late.
+
+What a stack does badly in such a stretch, or shortly after it, decides nothing: the clause is unknown and names the
+machine. What it does well counts all the same. Time that the machine took is not time that the stack took.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.judge.moments import Span
+from harness.model.machine import busy_text, lacking
+from harness.model.readings import MachineSeen
+from harness.model.verdict import Value
+
+JOINED_S = 0.15
+"""Stretches with no more than this between them are one."""
+BACKLOG_MOST_S = 5.0
+"""What piled up in a stretch is worked off in as long again, but no longer than this."""
+CONSEQUENCE_S = 10.0
+"""Rules look back over a window, and checks of health fail more than once, before an alert fires or a service ends."""
+ALONE_S = 1.0
+"""For how long a machine must have been busy to cause by itself what a fault should cause."""
+CONSEQUENCE_LOST_S = 0.3
+"""How much of that time must have been lost to be the cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """A stretch of a run, and what was wrong in it; `why` names the stretch."""
+
+    lo: float
+    hi: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Disturbances:
+    """All disturbances of a run in order, by their cause."""
+
+    machine: tuple[Disturbance, ...] = ()
+    harness: tuple[Disturbance, ...] = ()
+
+    def why(self, from_s: float, to_s: float) -> str | None:
+        """Return what may be the cause of something in a stretch, the machine first; None where nothing may."""
+        return self.by_machine(from_s, to_s) or _first(self.harness, from_s, to_s)
+
+    def by_machine(self, from_s: float, to_s: float) -> str | None:
+        """Return how the machine may be the cause of something in a stretch.
+
+        What it delayed is still being worked off for a while, so it counts for as long again as it was busy.
+        """
+        backlogged = (one for one in self.machine if one.hi + min(one.hi - one.lo, BACKLOG_MOST_S) >= from_s)
+        return next((one.why for one in backlogged if one.lo <= to_s), None)
+
+    def behind(self, at: Span) -> str | None:
+        """Return how the machine may be the cause of an alert, a restart or an end of a service."""
+        from_s = at.lo - CONSEQUENCE_S
+        if self.busy_s(from_s, at.hi) < CONSEQUENCE_LOST_S:
+            return None
+        return _first(self.machine, from_s, at.hi)
+
+    def machine_alone(self, before: Span, during: Span) -> str | None:
+        """Return how the machine alone may have caused something: it was much busier `during` it than `before`.
+
+        None where it was as busy when nothing happened, or hardly busy.
+        """
+        busy_s, earlier_s = self.busy_s(during.lo, during.hi), self.busy_s(before.lo, before.hi)
+        share, earlier = (busy_s / max(during.hi - during.lo, 0.1), earlier_s / max(before.hi - before.lo, 0.1))
+        if busy_s < ALONE_S or earlier >= share / 2:
+            return None
+        return _first(self.machine, during.lo, during.hi)
+
+    def busy_s(self, from_s: float, to_s: float) -> float:
+        """Return for how much of a stretch the machine was busy."""
+        return sum(max(0.0, min(one.hi, to_s) - max(one.lo, from_s)) for one in self.machine)
+
+    def longest(self) -> str | None:
+        """Return the longest stretch in which the machine was busy, as a reason; None where it never was."""
+        return max(self.machine, key=lambda one: one.hi - one.lo).why if self.machine else None
+
+    def lost_s(self, from_s: float, to_s: float) -> float:
+        """Return for how much of a stretch the machine was busy, or the harness late."""
+        return sum(max(0.0, min(hi, to_s) - max(lo, from_s)) for lo, hi in self._stretches)
+
+    def within(self, took: Span, limit_s: float, from_s: float, to_s: float) -> tuple[Value, str | None]:
+        """Judge how long something took in a stretch against a deadline.
+
+        What is late only by time that was lost in the stretch is unknown, with the reason.
+        """
+        value = took.within(limit_s)
+        if value is not Value.FAIL or took.lo - self.lost_s(from_s, to_s) > limit_s:
+            return value, None
+        return Value.UNKNOWN, _first(self.machine, from_s, to_s) or _first(self.harness, from_s, to_s)
+
+    @cached_property
+    def _stretches(self) -> list[tuple[float, float]]:
+        return joined(sorted((one.lo, one.hi) for one in (*self.machine, *self.harness)))
+
+
+UNDISTURBED = Disturbances()
+
+
+def disturbances(machine: Iterable[MachineSeen], late: Sequence[Span]) -> Disturbances:
+    """Find the disturbances of a run, by what was seen of the machine, and when the harness was late."""
+    bad = sorted((one for one in machine if lacking(one) is not None), key=lambda one: one.from_s)
+    starts = [one.from_s for one in bad]
+    busy = []
+    for lo, hi in joined(((one.from_s, one.to_s) for one in bad), JOINED_S):
+        why = busy_text(bad[bisect_left(starts, lo) : bisect_left(starts, hi)])
+        busy.append(Disturbance(lo, hi, str(why)))
+    own = (Disturbance(span.lo, span.hi, f"the harness was late at {span.lo:.2f}–{span.hi:.2f} s") for span in late)
+    return Disturbances(tuple(busy), tuple(own))
+
+
+def joined(stretches: Iterable[tuple[float, float]], gap_s: float = 0.0) -> list[tuple[float, float]]:
+    """Join stretches that overlap, or between which there is no more than a gap. They come in order."""
+    found: list[tuple[float, float]] = []
+    for lo, hi in stretches:
+        if found and lo <= found[-1][1] + gap_s:
+            found[-1] = (found[-1][0], max(found[-1][1], hi))
+        else:
+            found.append((lo, hi))
+    return found
+
+
+def _first(found: Iterable[Disturbance], from_s: float, to_s: float) -> str | None:
+    return next((one.why for one in found if one.lo <= to_s and one.hi >= from_s), None)

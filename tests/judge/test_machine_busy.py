@@ -1,0 +1,195 @@
+"""What a busy machine does to a verdict: it opens it and names the machine; it never fails or passes a stack."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from journals import ALL, BACK, BROKEN, CLEAR, CROWDED, SEEN, SLOW, Run, good_run, lag
+from test_properties import by_id, many, runs, stretches
+
+from harness.model.verdict import Value
+
+THROUGHOUT = (0.0, 30.0, CROWDED)
+QUICK = {"id": "quick", "probe": "latency_p99", "at_most": "250ms", "over": "2s"}
+
+
+def slow(from_s: float, to_s: float) -> list[tuple[float, float, Mapping[str, Any]]]:
+    """Answers of this stretch that take 0.6 s."""
+    return [(t / 50, t / 50 + 0.01, {"done_s": t / 50 + 0.6}) for t in range(int(from_s * 50), int(to_s * 50))]
+
+
+def watched(expect: dict[str, Any]) -> Run:
+    return Run(expect).gate().fault().alerts((SLOW, 7.0, 14.0))
+
+
+# In the window, and nowhere else
+
+
+def test_slow_answers_on_a_busy_machine_are_not_the_stack_s() -> None:
+    run = watched({"stays": [QUICK]}).answers(*slow(14.2, 15.1)).machine((14.2, 15.1, CROWDED)).end()
+    found = run.clause("quick")
+    assert found.value == "unknown"
+    assert "machine busy (others took 1.3 of 2 processors at 14.2–15.1 s)" in found.reason
+    assert run.judged().machine_busy
+
+
+def test_what_was_delayed_is_worked_off_for_as_long_again() -> None:
+    busy = (14.2, 15.2, CROWDED)
+    assert watched({"stays": [QUICK]}).answers(*slow(15.3, 16.0)).machine(busy).end().clause("quick").value == "unknown"
+    assert watched({"stays": [QUICK]}).answers(*slow(16.3, 17.0)).machine(busy).end().clause("quick").value == "fail"
+
+
+def test_answers_that_are_slow_elsewhere_too_are_the_stack_s() -> None:
+    run = watched({"stays": [QUICK]}).answers(*slow(8.0, 9.0), *slow(14.2, 15.1)).machine((14.2, 15.1, CROWDED)).end()
+    assert run.clause("quick").value == "fail"
+    assert not run.judged().machine_busy
+
+
+@pytest.mark.parametrize(
+    ("machine", "value"),
+    [
+        ({"busy": 2.0, "own": 1.95}, "fail"),  # the run's own work, its faults included
+        ({"busy": 1.2, "own": 0.2}, "fail"),  # others work, and there is room for all
+        ({"busy": 2.0, "own": 0.7, "cpu_pressure": 0.01}, "fail"),  # nothing waited
+        ({"busy": 2.0, "own": None}, "fail"),  # whose work it was is not known
+        ({"steal": 0.05}, "fail"),
+        ({"steal": 0.4}, "unknown"),
+        ({"throttled": 0.5}, "unknown"),
+        ({"memory_pressure": 0.4, "memory_free": 0.5}, "fail"),  # a container at a limit of its own
+        ({"memory_pressure": 0.4, "memory_free": 0.02}, "unknown"),
+        ({"busy": 2.0, "own": 0.7, "cpu_pressure": None}, "unknown"),
+        ({"busy": 2.0, "own": 0.7, "cpu_pressure": None, "memory_free": None}, "unknown"),
+        ({"busy": None, "own": None, "steal": None, "cpu_pressure": None, "memory_free": None}, "fail"),
+    ],
+)
+def test_what_is_an_excuse_and_what_is_none(machine: dict[str, Any], value: str) -> None:
+    run = watched({"stays": [QUICK]}).answers(*slow(14.2, 15.1)).machine((14.2, 15.1, machine)).end()
+    assert run.clause("quick").value == value
+
+
+def test_good_answers_count_on_a_busy_machine() -> None:
+    assert good_run().machine(THROUGHOUT).judged().value == "pass"
+
+
+def test_what_recovers_in_time_on_a_busy_machine_has_recovered_if_the_fault_broke_it() -> None:
+    run = Run({"recovered": [BACK]}).gate().fault().readings("lag", BROKEN)
+    assert copy.deepcopy(run).machine(THROUGHOUT).end().clause("back").value == "pass", "it was as busy before"
+    assert copy.deepcopy(run).machine((8.0, 9.0, CROWDED)).end().clause("back").value == "pass", "it broke elsewhere"
+    found = run.machine((5.5, 15.0, CROWDED)).end().clause("back")
+    assert found.value == "unknown"
+    assert "machine busy" in found.reason
+
+
+def test_a_bad_reading_on_a_busy_machine_decides_nothing() -> None:
+    low = {"id": "low", "probe": "lag", "at_most": 5}
+    run = Run({"stays": [low]}).gate().fault().readings("lag", lag((14.0, 14.5)))
+    assert copy.deepcopy(run).end().clause("low").value == "fail"
+    assert run.machine((13.9, 14.6, CROWDED)).end().clause("low").value == "unknown"
+
+
+# Time that the machine took
+
+
+@pytest.mark.parametrize(("lost_s", "value"), [(0.0, "fail"), (1.0, "fail"), (3.5, "unknown")])
+def test_a_late_detection_is_the_machine_s_if_it_took_the_time(lost_s: float, value: str) -> None:
+    run = Run({"detected": [SEEN | {"within": "2s"}]}).gate().fault().alerts((SLOW, 10.0, 14.0))
+    found = run.machine((5.2, 5.2 + lost_s, CROWDED)).end().clause("seen")
+    assert found.value == value
+    assert ("machine busy" in found.reason) is (value == "unknown")
+
+
+@pytest.mark.parametrize(("until_s", "value"), [(5.0, "fail"), (18.0, "fail"), (25.0, "unknown")])
+def test_an_alert_that_never_fires_had_enough_of_the_machine_or_not(until_s: float, value: str) -> None:
+    run = Run({"detected": [SEEN]}).gate().fault().alerts().machine((0.0, until_s, CROWDED)).end()
+    assert run.clause("seen").value == value
+
+
+@pytest.mark.parametrize(("lost_s", "value"), [(0.0, "fail"), (3.5, "unknown")])
+def test_a_late_recovery_is_the_machine_s_if_it_took_the_time(lost_s: float, value: str) -> None:
+    run = Run({"recovered": [BACK | {"within": "2s"}]}).gate().fault().readings("lag", lag((6.0, 17.0)))
+    assert run.machine((12.5, 12.5 + lost_s, CROWDED)).end().clause("back").value == value
+
+
+def test_a_recovery_that_never_comes_is_the_stack_s_once_there_was_time_for_it() -> None:
+    run = Run({"recovered": [BACK]}).gate().fault().readings("lag", lag((6.0, 30.0)))
+    assert copy.deepcopy(run).machine((12.5, 15.0, CROWDED)).end().clause("back").value == "fail"
+    assert run.machine((12.5, 23.0, CROWDED)).end().clause("back").value == "unknown"
+
+
+@pytest.mark.parametrize(("lost_s", "value"), [(0.0, "fail"), (11.5, "unknown")])
+def test_a_late_clearing_is_the_machine_s_if_it_took_the_time(lost_s: float, value: str) -> None:
+    for until_s in (22.0, 40.0):
+        run = Run({"cleared": [CLEAR | {"within": "2s"}]}).gate().fault().alerts((SLOW, 7.0, until_s))
+        assert run.machine((12.5, 12.5 + lost_s, CROWDED)).end().clause("clear").value == value
+
+
+# What the machine may have set off
+
+
+def test_an_alert_that_nobody_expects_may_be_about_the_machine() -> None:
+    run = Run({"quiet": "others"}).gate().fault().alerts(("Other", 15.0, 16.0))
+    assert copy.deepcopy(run).machine((1.0, 2.0, CROWDED)).end().clause("quiet").value == "fail"
+    assert copy.deepcopy(run).machine((12.0, 12.2, CROWDED)).end().clause("quiet").value == "fail", "too short"
+    assert run.machine((12.0, 13.0, CROWDED)).end().clause("quiet").value == "unknown"
+
+
+def test_an_expected_alert_that_only_a_busy_machine_explains_detects_nothing() -> None:
+    run = Run({"detected": [SEEN]}).gate().fault().alerts((SLOW, 8.0, 14.0))
+    assert copy.deepcopy(run).machine(THROUGHOUT).end().clause("seen").value == "pass", "it was as busy before"
+    assert copy.deepcopy(run).machine((6.0, 6.4, CROWDED)).end().clause("seen").value == "pass", "hardly busy"
+    found = run.machine((5.5, 9.0, CROWDED)).end().clause("seen")
+    assert found.value == "unknown"
+    assert "machine busy" in found.reason
+
+
+def test_a_death_on_a_machine_without_memory_is_not_the_stack_s() -> None:
+    starved = {"memory_pressure": 0.6, "memory_free": 0.01}
+    run = good_run().dies("server", 16.0)
+    assert copy.deepcopy(run).machine().clause("collateral").value == "fail"
+    assert run.machine((14.0, 16.0, starved)).clause("collateral").value == "unknown"
+
+
+def test_flaps_and_restarts_on_a_busy_machine_are_not_counted_for_sure() -> None:
+    run = Run({"flaps_at_most": [{"id": "f", "alert": SLOW, "at_most": 1}]}).gate().fault()
+    run.alerts((SLOW, 7.0, 8.0), (SLOW, 16.0, 17.0))
+    assert copy.deepcopy(run).machine().end().clause("f").value == "fail"
+    assert run.machine((14.0, 15.0, CROWDED)).end().clause("f").value == "unknown"
+
+
+# What is said
+
+
+def test_the_machine_is_named_first_where_the_harness_was_late_on_it() -> None:
+    run = Run(ALL).gate().fault().alerts((SLOW, 7.0, 14.0)).answers(late_s=0.3).readings("lag", BROKEN)
+    verdict = run.machine(THROUGHOUT).end().judged()
+    assert verdict.value == "unknown"
+    assert verdict.reasons[0].startswith("machine busy (others took 1.3 of 2 processors at 0.1–25.5 s): harness late")
+
+
+def test_a_steady_state_that_a_busy_machine_never_met_names_it() -> None:
+    run = Run(ALL).gate(met=False, why="availability is 80 %").machine(THROUGHOUT).end(None, closed="gate")
+    verdict = run.judged()
+    assert verdict.value == "unknown"
+    assert verdict.machine_busy
+
+
+def test_an_unknown_for_another_reason_on_a_machine_at_rest_is_not_the_machine_s() -> None:
+    run = Run(ALL).gate(met=False, why="availability is 80 %").machine().end(None, closed="gate")
+    assert not run.judged().machine_busy
+
+
+@many
+@given(runs(), st.lists(stretches, max_size=3))
+def test_a_busy_machine_never_fails_and_never_passes_a_stack(run: Run, busy: list[tuple[float, float]]) -> None:
+    before = by_id(run.judged())
+    after = by_id(copy.deepcopy(run).machine(*((*stretch, CROWDED) for stretch in busy)).judged())
+    for name, clause in after.items():
+        if name in before:
+            worse_and_better = {before[name].value, clause.value}
+            assert worse_and_better != {Value.PASS, Value.FAIL}, (before[name].reason, clause.reason)
+            assert clause.value is not Value.FAIL or before[name].value is Value.FAIL, clause.reason
