@@ -15,7 +15,7 @@ $(VENV)/installed: requirements.lock pyproject.toml install.py
 	@$(PYTHON) install.py
 
 demo: install
-	$(BIN)/harness run scenarios --tag demo --name demo $(AT_A_TIME) --backend $(BACKEND)
+	$(BIN)/harness run scenarios --tag demo --name demo --retry-busy $(AT_A_TIME) --backend $(BACKEND)
 
 # All checks and tests. Those that start stacks or containers measure time and run one after another, the rest side by side.
 test: check

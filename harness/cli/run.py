@@ -33,6 +33,15 @@ def _jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> int | Non
     return int(value)
 
 
+def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float:
+    from harness.model.units import parse_wall_s
+
+    try:
+        return 0.0 if value is None else parse_wall_s(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command()
 @paths_argument
 @click.option(
@@ -64,6 +73,15 @@ def _jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> int | Non
     metavar="N",
     help="Runs side by side: a number, or auto, which adapts to how late the runs get.",
 )
+@click.option(
+    "--wait-for-quiet",
+    callback=_seconds,
+    metavar="TIME",
+    help="Before each run, wait up to TIME (such as 60s) until other programs leave it enough of the machine.",
+)
+@click.option(
+    "--retry-busy", is_flag=True, help="Repeat a run once that is unknown because the machine was busy; both are kept."
+)
 @click.option("--backend", help="Backend of the stacks: local (the default) or compose.")
 @click.option(
     "--attach",
@@ -76,7 +94,8 @@ def _jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> int | Non
 @json_option
 def run(
     paths: tuple[Path, ...], reports: Path, name: str, seed: int | None, twin: Twin | None, paired: bool,
-    expression: str, tags: tuple[str, ...], jobs: int | None, backend: str | None, attach: str | None,
+    expression: str, tags: tuple[str, ...], jobs: int | None, wait_for_quiet: float, retry_busy: bool,
+    backend: str | None, attach: str | None,
     stack: str | None, settings: tuple[str, ...], dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Run scenarios, judge the runs and write a report."""
@@ -101,7 +120,8 @@ def run(
     from harness.suite.pool import SuiteRequest
 
     mode: Literal["json", "text"] = "json" if as_json else "text"
-    return run_and_print(SuiteRequest(name, tuple(plans), folder, jobs), twin, mode)
+    request = SuiteRequest(name, tuple(plans), folder, jobs, wait_for_quiet, retry_busy)
+    return run_and_print(request, twin, mode)
 
 
 def _suite_folder(reports: Path, name: str) -> Path:

@@ -32,11 +32,17 @@ Mode = Literal["json", "text"]
 
 def run_and_print(request: SuiteRequest, twin: Twin | None, mode: Mode) -> int:
     """Run the plans, print the result and return the exit code."""
+    from harness.suite.conclude import counting
     from harness.suite.suite import prepared, run_suite
 
     with prepared(request.out_dir), progress([plan.run for plan in request.plans], mode) as on_progress:
         finished = run_suite(request, on_progress, say, twin)
     print_suite(finished.document, request.out_dir, mode)
+    busy = sum(run.verdict is not None and run.verdict.machine_busy for run in counting(finished.runs))
+    if busy:
+        again = "fewer at a time (-j 1), or on a quiet machine (--wait-for-quiet 60s)"
+        again += "" if request.retry_busy else ", or repeat such runs (--retry-busy)"
+        say(f"the machine was too busy for {busy} of {len(finished.runs)} runs: run them {again}")
     return finished.exit_code
 
 

@@ -59,6 +59,8 @@ class Plan(Frozen):
     """For a control: the run that it is the control of."""
     paired: bool = False
     """Whether this run is judged with its control, which is another run of its suite."""
+    repeats: str | None = None
+    """The run of the same suite that this one repeats, because the machine was too busy for it."""
     attach: str | None = None
     """The compose project to attach to, which is left as it is."""
 

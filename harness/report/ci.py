@@ -43,7 +43,7 @@ def _add(root: ET.Element, suite: SuiteDocument, run: SuiteScenario, time_s: flo
         tests="1",
         failures="1" if failed == "failure" else "0",
         errors="1" if failed == "error" else "0",
-        skipped="0",
+        skipped="1" if failed == "repeated" else "0",
         time=time,
         timestamp=suite.started[:19],
     )
@@ -51,7 +51,10 @@ def _add(root: ET.Element, suite: SuiteDocument, run: SuiteScenario, time_s: flo
     for key, value in _properties(suite, run):
         ET.SubElement(properties, "property", name=writable(key), value=writable(value))
     case = ET.SubElement(element, "testcase", classname=writable(suite.suite), name=name, time=time)
-    if failed != "good":
+    if failed == "repeated":
+        first = run.reasons[0] if run.reasons else str(run.verdict)
+        ET.SubElement(case, "skipped", message=writable(f"{run.verdict}, repeated as {run.repeated_by}: {first}"))
+    elif failed != "good":
         kind = "harness" if run.error is not None else "not caught" if run.twin == "sabotage" else str(run.verdict)
         first = run.error or (run.reasons[0] if run.reasons else outcome(run))
         problem = ET.SubElement(case, failed, type=kind, message=writable(first))
@@ -80,7 +83,7 @@ def _text(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-_SIGNS = {"good": "✅", "failure": "❌", "error": "❔"}
+_SIGNS = {"good": "✅", "failure": "❌", "error": "❔", "repeated": "↻"}
 
 
 def summary_md(suite: SuiteDocument) -> str:
@@ -100,7 +103,7 @@ def summary_md(suite: SuiteDocument) -> str:
         cells[-1] = f"{_SIGNS[standing(run)]} {cells[-1]}"
         lines.append("| " + " | ".join(cells) + " |")
     for run in suite.scenarios:
-        if standing(run) != "good":
+        if standing(run) in ("failure", "error"):
             lines += ["", f"**{_plain(row(run).scenario)}: {run.verdict}**", ""]
             lines += [f"- {_plain(reason)}" for reason in run.reasons] or ["- no reason given"]
         if run.unbounded:

@@ -171,10 +171,13 @@ class SuiteScenario(RunRecord):
 
     run_dir: str = Field(description="the run's folder, relative to suite.json")
     error: str | None = Field(None, description="what failed in the harness itself; the verdict is then unknown")
+    repeated_by: str | None = Field(
+        None, description="the run that counts instead of this one, for which the machine was too busy"
+    )
 
 
 class Counts(Frozen):
-    """Runs by verdict."""
+    """Runs by verdict; one that was repeated does not count."""
 
     passed: int = Field(0, alias="pass")
     fail: int = 0

@@ -32,7 +32,7 @@ def suite_html(suite: SuiteDocument, pictures: Mapping[str, str], reports: set[s
         )
         for run in suite.scenarios
     ]
-    standings = {standing(run) for run in suite.scenarios}
+    standings = {standing(run) for run in suite.scenarios} - {"repeated"}
     worst = "fail" if "failure" in standings else "unknown" if standings != {"good"} else "pass"
     return page("index.html.j2", suite=suite, runs=runs, worst=worst)
 

@@ -11,7 +11,7 @@ from harness.report.documents import DetectionEntry, RecoveryEntry, SuiteScenari
 from harness.report.words import NEVER, NONE, count, seconds
 
 COLUMNS = ("scenario", "fault", "confirmed", "detected after", "recovered after", "damage", "verdict")
-Standing = Literal["good", "failure", "error"]
+Standing = Literal["good", "failure", "error", "repeated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ def row(run: SuiteScenario) -> Row:
 
 def standing(run: SuiteScenario) -> Standing:
     """Return how a run counts in CI: a sabotage twin is good if it fails and its reasons name what was off."""
+    if run.repeated_by is not None:
+        return "repeated"
     if run.error is not None or run.verdict is Value.UNKNOWN:
         return "error"
     if run.twin == "sabotage":
@@ -55,7 +57,9 @@ def standing(run: SuiteScenario) -> Standing:
 
 
 def outcome(run: SuiteScenario) -> str:
-    """Return the verdict, with what a twin or a failure of the harness adds to it."""
+    """Return the verdict, with what a twin, a repetition or a failure of the harness adds to it."""
+    if run.repeated_by is not None:
+        return f"{run.verdict} (repeated)"
     if run.error is not None:
         return f"{run.verdict} (harness error)"
     if run.twin == "sabotage" and run.verdict is not Value.UNKNOWN:

@@ -55,7 +55,7 @@ def run_document(journal: Journal, verdict: Verdict, quality: Quality | None) ->
 def suite_scenario(document: RunDocument, run_dir: str, error: str | None) -> SuiteScenario:
     """Return a run as `suite.json` lists it."""
     fields = {name: getattr(document, name) for name in RunRecord.model_fields}
-    return SuiteScenario(**fields, run_dir=run_dir, error=error)
+    return SuiteScenario(**fields, run_dir=run_dir, error=error, repeated_by=None)
 
 
 def unjudged(name: str, run_dir: str, error: str | None, twin: str | None) -> SuiteScenario:
@@ -69,6 +69,7 @@ def unjudged(name: str, run_dir: str, error: str | None, twin: str | None) -> Su
         caught=None,
         run_dir=run_dir,
         error=reason,
+        repeated_by=None,
     )
 
 
@@ -151,7 +152,11 @@ def write_run(run_dir: Path, journal: Journal, verdict: Verdict, control: Journa
 
 def write_suite(out_dir: Path, suite: SuiteInfo) -> SuiteDocument:
     """Write `suite.json`, `junit.xml`, `summary.md` and `index.html` of a suite whose runs are written."""
-    scenarios = [_scenario(out_dir, run, suite.twin) for run in suite.runs]
+    listed = [_scenario(out_dir, run, suite.twin) for run in suite.runs]
+    plans = [run.journal.plan for run in suite.runs if run.journal is not None]
+    repeated = {plan.repeats: plan.run for plan in plans if plan.repeats is not None}
+    scenarios = [s.model_copy(update={"repeated_by": repeated.get(Path(s.run_dir).name)}) for s in listed]
+    counting = [s for s in scenarios if s.repeated_by is None]
     document = SuiteDocument(
         schema=SCHEMA,
         suite=suite.name,
@@ -159,10 +164,10 @@ def write_suite(out_dir: Path, suite: SuiteInfo) -> SuiteDocument:
         seed=suite.seed,
         started=suite.started,
         wall_s=round(suite.wall_s, 3),
-        counts=Counts(**{v.value: sum(s.verdict is v for s in scenarios) for v in Value}),
+        counts=Counts(**{v.value: sum(s.verdict is v for s in counting) for v in Value}),
         scenarios=tuple(scenarios),
         twin=suite.twin,
-        errors=sum(s.error is not None for s in scenarios),
+        errors=sum(s.error is not None for s in counting),
     )
     folders = [s.run_dir for s in scenarios]
     times_s = {

@@ -51,6 +51,11 @@ class ConcludedRun:
     error: HarnessError | None = None
 
     @property
+    def plan(self) -> Plan | None:
+        """The plan in the journal."""
+        return self.journal.plan if self.journal is not None else None
+
+    @property
     def reported(self) -> JudgedRun:
         """The run as the report of its suite takes it."""
         from harness.report import JudgedRun
@@ -136,6 +141,12 @@ def conclude_all(
     """Conclude the runs of a suite, each with its control where that is among them."""
     controls = controls_of(runs)
     return [conclude(run, control_for(run, controls), written=written.get(run.run_dir)) for run in runs]
+
+
+def counting(runs: Sequence[ConcludedRun]) -> list[ConcludedRun]:
+    """Return the runs that count: a run that was repeated because the machine was busy does not."""
+    repeated = {run.plan.repeats for run in runs if run.plan is not None}
+    return [run for run in runs if run.run_dir.name not in repeated]
 
 
 def controls_of(runs: Iterable[StoredRun]) -> dict[str, Journal]:

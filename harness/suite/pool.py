@@ -22,6 +22,7 @@ from harness.runner.backend_factory import Shared
 from harness.runner.messages import LINE_LIMIT, Ended, RunOutcome, Task, read_message
 from harness.runner.progress import OnProgress, Progress
 from harness.suite.pace import cores, first_pace, load, next_pace
+from harness.suite.quiet import wait_for_quiet
 
 END_S = 45.0
 """How long a worker may take to heal and stop; then it is killed, and its stack dies with it."""
@@ -36,6 +37,10 @@ class SuiteRequest:
     out_dir: Path
     jobs: int | None = None
     """How many side by side; None finds out how many the machine carries."""
+    wait_for_quiet_s: float = 0.0
+    """For how long each run waits at most for a machine that leaves it enough."""
+    retry_busy: bool = False
+    """Whether a run that the machine was too busy for is repeated once."""
     stacks: dict[str, str] = field(default_factory=dict)
     """Stack name to the file that describes it, where it is not to be found by its name."""
 
@@ -112,6 +117,10 @@ class _Pool:
                         worker = None
                     await self._changed.wait()
                     continue
+                if self._request.wait_for_quiet_s > 0:
+                    await wait_for_quiet(self._request.wait_for_quiet_s, self._on_message, lambda: self._stopping)
+                    if not self._waiting or self._stopping:
+                        continue  # another slot took the last one meanwhile
                 index, plan = self._waiting.popleft()
                 self._begin(index)
                 try:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.journal.files import read
 from harness.model.errors import BackendError, HarnessError, ScenarioError
-from harness.model.plan import Twin
+from harness.model.plan import Plan, Twin
 from harness.report import SuiteInfo, write_suite
 from harness.report.documents import SuiteDocument
 from harness.suite import rules
-from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, stored_run
+from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, counting, stored_run
 from harness.suite.folders import clear, held, runs_in
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from harness.runner.progress import OnProgress
     from harness.suite.pool import SuiteRequest
 
+AGAIN = "~again"
+"""The end of the name of a run that repeats another."""
 INTERRUPTED = "interrupted; writing the report of what was run"
 
 
@@ -39,7 +41,7 @@ class FinishedSuite:
     @property
     def exit_code(self) -> int:
         """The exit code of the suite."""
-        return rules.exit_code(self.runs, self.interrupted)
+        return rules.exit_code(counting(self.runs), self.interrupted)
 
 
 @contextmanager
@@ -67,24 +69,46 @@ def run_suite(
 
     began_unix, began_s = time.time(), time.monotonic()
     outcomes = run_plans(request, on_progress, on_message)
-    wall_s = time.monotonic() - began_s
-    interrupted = any(outcome.interrupted for outcome in outcomes)
+    concluded = conclude_all([_stored(outcome) for outcome in outcomes])
+    again = repeats(request.plans, concluded) if request.retry_busy and not _interrupted(outcomes) else []
+    if again:
+        on_message(f"the machine was too busy for {len(again)} of {len(concluded)} runs: they are run once more")
+        more = run_plans(replace(request, plans=tuple(again), jobs=1), on_progress, on_message)
+        outcomes += more
+        concluded += conclude_all([_stored(outcome) for outcome in more])
+    interrupted = _interrupted(outcomes)
     if interrupted:
         on_message(INTERRUPTED)
-    stored = [_stored(outcome) for outcome in outcomes]
     info = SuiteInfo(
         name=request.name,
         backend=request.plans[0].backend,
-        seed=first_seed(stored, request.plans[0].seed),
+        seed=first_seed(concluded, request.plans[0].seed),
         started=iso(began_unix),
-        wall_s=wall_s,
+        wall_s=time.monotonic() - began_s,
         runs=[],
         twin=twin,
     )
-    return report_suite(request.out_dir, info, stored, interrupted=interrupted)
+    return FinishedSuite(tuple(concluded), write_report(request.out_dir, info, concluded), interrupted)
 
 
-def first_seed(runs: Iterable[StoredRun], default: int) -> int:
+def repeats(plans: Sequence[Plan], runs: Sequence[ConcludedRun]) -> list[Plan]:
+    """Return the plans of the runs that the machine was too busy for, to be run once more; a pair stays a pair."""
+    busy = {run.run_dir.name for run in runs if run.verdict is not None and run.verdict.machine_busy}
+    chosen = busy | {plan.control_of for plan in plans if plan.run in busy and plan.control_of is not None}
+    found = []
+    for plan in plans:
+        of = f"{plan.control_of}{AGAIN}" if plan.control_of in chosen else plan.control_of
+        if plan.run in chosen or plan.control_of in chosen:
+            again = {"run": f"{plan.run}{AGAIN}", "repeats": plan.run, "control_of": of}
+            found.append(plan.model_copy(update=again))
+    return found
+
+
+def _interrupted(outcomes: Iterable[RunOutcome]) -> bool:
+    return any(outcome.interrupted for outcome in outcomes)
+
+
+def first_seed(runs: Iterable[StoredRun | ConcludedRun], default: int) -> int:
     """Return the seed of a suite: that of the first run with a journal, or `default` where there is none."""
     return next((run.plan.seed for run in runs if run.plan is not None), default)
 

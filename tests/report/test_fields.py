@@ -25,7 +25,18 @@ FIELDS = {
     "recovery": {"id", "probe", "within_s", "after_lo_s", "after_s", "met"},
 }
 SCENARIO_FIELDS = {"name", "verdict", "reasons", "run_dir", "damage", *FIELDS}
-ADDED = {"twin", "sabotage", "caught", "cleared", "integrity", "quality", "known_weakness", "unbounded", "error"}
+ADDED = {
+    "twin",
+    "sabotage",
+    "caught",
+    "cleared",
+    "integrity",
+    "quality",
+    "known_weakness",
+    "unbounded",
+    "error",
+    "repeated_by",
+}
 DAMAGE = {"requests", "failed", "wrong_before_detection", "wrong_until_recovery", "wrong_after", "flagged", "seconds"}
 
 

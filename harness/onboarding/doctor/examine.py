@@ -24,13 +24,25 @@ from harness.onboarding.doctor import checks
 from harness.onboarding.doctor.checks import Finding
 from harness.onboarding.doctor.observing import observe
 from harness.runner.backend_factory import backend_for, check_backend
+from harness.suite.quiet import crowded, look_once
 
 ENOUGH_FOR_IMAGES_BYTES = 2 * 1024**3
 
 
 def check_machine(backend: str) -> list[Finding]:
-    """Check what the backend needs. Raises BackendError where there is no engine to be had."""
-    return list(_local() if backend == "local" else _engine())
+    """Check what a run and the backend need. Raises BackendError where there is no engine to be had."""
+    return [asyncio.run(_processors()), *(_local() if backend == "local" else _engine())]
+
+
+async def _processors() -> Finding:
+    """Look for a second at what others leave of the machine."""
+    seen = await look_once()
+    why = crowded(seen)
+    if why is not None:
+        remedy = "verdicts may be unknown meanwhile; `harness run --wait-for-quiet 60s` waits, --retry-busy repeats"
+        return Finding("machine", "processors", "note", why, remedy)
+    others = "" if seen.others is None else f", of which others use {seen.others:.1f}"
+    return Finding("machine", "processors", "ok", f"{seen.processors:g}{others}")
 
 
 def _local() -> Iterator[Finding]:
