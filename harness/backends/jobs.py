@@ -1,9 +1,8 @@
 """A job: one command of the stack's own tooling, run on this machine; and the one that prepares the stack's data.
 
-What a job started ends with it, or when its time is over. Jobs and services have a lower priority than the harness,
-which may be measuring another run meanwhile. A stack's `x-harness.data` command prints the directory of its data, and
-makes it at first use. Services find it as `{data}`, and the command that writes the workload reads it too, so whoever
-comes first prepares it.
+What a job started ends with it, or when its time is over. A stack's `x-harness.data` command prints the directory of
+its data, and makes it at first use. Services find it as `{data}`, and the command that writes the workload reads it
+too, so whoever comes first prepares it.
 """
 
 from __future__ import annotations
@@ -17,39 +16,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from harness.backends.priority import give_way
 from harness.model.backend import JobResult
 from harness.model.errors import BackendError
 from harness.model.stack import StackDescription
 
-NICENESS = 5
-MEASURING_NICENESS = -4
 PREPARE_WITHIN_S = 300.0
 NOTICE_AFTER_S = 2.0
 """A command that finds its data in place ends sooner than this, and nobody needs to hear of it."""
 _directories: dict[tuple[str, tuple[str, ...]], str] = {}
-
-
-def give_way(pid: int = 0) -> None:
-    """Lower the priority of a process that leads its session, 0 for this one, where that can be done."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid) + NICENESS)
-    give_way_as_session(pid)
-
-
-def give_way_as_session(pid: int = 0) -> None:
-    """The same for all of its session, where the scheduler groups by session and niceness counts within one only."""
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{pid or 'self'}/autogroup").write_text(str(NICENESS), encoding="ascii")
-
-
-def come_first_as_session() -> None:
-    """Let this session, which measures, be served before others where the user may ask for it.
-
-    Stacks of processes give way by themselves; containers do not, for their engine starts them. Much more than this
-    would keep a busy container from being frozen in time.
-    """
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(MEASURING_NICENESS), encoding="ascii")
 
 
 async def run_job(argv: Sequence[str], env: Mapping[str, str], home: Path, timeout_s: float) -> JobResult:

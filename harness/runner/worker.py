@@ -19,7 +19,7 @@ import os
 import sys
 from typing import NoReturn, TextIO
 
-from harness.backends.jobs import come_first_as_session
+from harness.backends.priority import come_first
 from harness.description.stackfile import resolve_stack
 from harness.model.errors import BackendError, HarnessError
 from harness.model.stack import StackDescription
@@ -92,7 +92,7 @@ class Worker:
 
 async def main(out: TextIO) -> None:
     """Serve tasks from standard input."""
-    come_first_as_session()
+    come_first()
     loop = asyncio.get_running_loop()
     threads = waiting_threads()
     loop.set_default_executor(threads)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.backends.jobs import give_way_as_session
+from harness.backends.priority import give_way
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -31,9 +31,9 @@ class Process(NamedTuple):
 
 
 def own_session() -> None:
-    """Begin a session. Where the scheduler groups by session, let this one give way to those who measure it."""
+    """Begin a session that gives way to those who measure it."""
     os.setsid()
-    give_way_as_session()
+    give_way()
 
 
 def die_with_parent(parent: int, with_signal: int = signal.SIGKILL) -> None:

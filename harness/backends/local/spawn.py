@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.backends.jobs import NICENESS
 from harness.backends.local import linux
 
 _PYTHONS = ("python", "python3")
@@ -69,7 +68,6 @@ def spawn(spec: ProcessSpec, keep: set[int]) -> int:
             os.setpgid(0, 0)
         else:
             linux.own_session()
-        os.nice(NICENESS)
         linux.die_with_parent(parent)
         linux.set_name(spec.name)
         reset_signals()
