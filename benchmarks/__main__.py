@@ -5,7 +5,7 @@ Exits 1 where a part found something wrong, 4 where one could not measure; the o
 
 import sys
 
-from benchmarks import backends, chaostoolkit, compose, cost, demo, flakes, judging, side_by_side, starts, timing
+from benchmarks import backends, busy, chaostoolkit, compose, cost, demo, flakes, judging, side_by_side, starts, timing
 from benchmarks.results import FILE, Options, Part, options_parser, run_part
 
 PARTS: dict[str, Part] = {
@@ -17,6 +17,7 @@ PARTS: dict[str, Part] = {
     "judging": judging.measure,
     "cost": cost.measure,
     "flakes": flakes.measure,
+    "busy": busy.measure,
     "compose": compose.measure,
     "backends": backends.measure,
 }

@@ -55,12 +55,18 @@ def run_suite(
     tag: str | None = None,
     seed: int | None = None,
     backend: str = "local",
+    twin: str | None = None,
+    may_break: bool = False,
 ) -> Suite:
-    """Run a suite and wait for its end. Raises CannotMeasureError where the harness itself failed."""
+    """Run a suite and wait for its end. Raises CannotMeasureError where the harness itself failed.
+
+    `may_break`: a run that the harness could not bring to its end is part of what is measured.
+    """
     command = [harness(), "run", *map(str, paths), "--reports", str(out), "--name", name, "-j", str(jobs)]
     command += ["--backend", backend]
     command += ["--tag", tag] if tag is not None else []
     command += ["--seed", str(seed)] if seed is not None else []
+    command += ["--twin", twin] if twin is not None else []
     began_s = time.monotonic()
     done = subprocess.run(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WITHIN_S, check=False
@@ -68,7 +74,7 @@ def run_suite(
     wall_s = time.monotonic() - began_s
     folder = out if out.is_absolute() else ROOT / out
     file = folder / name / "suite.json"
-    if done.returncode not in (0, 1, 3) or not file.exists():
+    if done.returncode not in (0, 1, 3, *([4] if may_break else [])) or not file.exists():
         output = (done.stderr.strip() or done.stdout.strip())[-2000:]
         raise CannotMeasureError(f"harness run ended with {done.returncode}: {output}")
     suite = Suite(folder / name, done.returncode, wall_s, SuiteDocument.model_validate_json(file.read_text()))
