@@ -1,8 +1,8 @@
 """A job: one command of the stack's own tooling, run on this machine; and the one that prepares the stack's data.
 
 What a job started ends with it, or when its time is over. A stack's `x-harness.data` command prints the directory of
-its data, and makes it at first use. Services find it as `{data}`, and the command that writes the workload reads it
-too, so whoever comes first prepares it.
+its data, and makes it at first use. Services find it as `{data}`. The command that writes the workload reads it too, so
+whoever comes first prepares it.
 """
 
 from __future__ import annotations
