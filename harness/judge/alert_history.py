@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from harness.journal.records import Journal
 from harness.judge.moments import Span
 from harness.model.readings import Alert, AlertsSeen, Gap
 
 Poll = tuple[int, AlertsSeen]
-# The runner polls once more right before it injects. An episode whose last absence lies further back than this may
-# have begun before the fault did.
+# The runner polls once more right before it injects, and again right after the injection began.
 AT_INJECTION_S = 0.5
 MAX_POLL_GAP_S = 1.0
 MAX_RULE_SILENCE_S = 2.0
@@ -159,8 +157,7 @@ def few_evaluations(polls: Sequence[Poll], since_s: float, to_s: float, least_s:
     may have begun before it.
     """
     for source, own in _by_source(polls, since_s, to_s):
-        counts = [poll.evaluations for poll in own if poll.evaluations is not None and poll.asked_s >= since_s]
-        advances = sum(now != before for before, now in pairwise(counts))
+        advances = len(_advances([poll for poll in own if poll.asked_s >= since_s]))
         if longest_silence_s(own, least_s) > least_s and advances < 2:
             return source, advances
     return None
@@ -173,17 +170,55 @@ def silences(
     found: list[Span] = []
     for _, own in _by_source(polls, from_s, to_s, declared):
         longest_s = longest_silence_s(own, least_s)
-        advanced_s, count = from_s, None
-        for poll in own:
-            if poll.evaluations is None or poll.evaluations == count:
-                continue
-            # The first value of the counter proves no evaluation by itself, but the gate saw one just before.
+        advanced_s = from_s
+        counted = [poll for poll in own if poll.evaluations is not None]
+        # The first value of the counter proves no evaluation by itself, but the gate saw one just before.
+        for poll in (*counted[:1], *_advances(counted)):
             if poll.asked_s - advanced_s > longest_s:
                 found.append(Span(advanced_s, poll.asked_s))
-            advanced_s, count = poll.answered_s, poll.evaluations
-        if to_s - advanced_s > longest_s or count is None:
+            advanced_s = poll.answered_s
+        if to_s - advanced_s > longest_s or not counted:
             found.append(Span(advanced_s, to_s))
     return found if polls else [Span(from_s, to_s)]
+
+
+def _advances(polls: Sequence[AlertsSeen]) -> list[AlertsSeen]:
+    """Return the polls that show a new evaluation: their count is higher than one that was itself no fall.
+
+    Two evaluators that stand still and answer by turns rise and fall by turns. One that was restarted falls once.
+    """
+    found: list[AlertsSeen] = []
+    last, most, fell = None, float("-inf"), False
+    for poll in polls:
+        count = poll.evaluations
+        if count is None or count == last:
+            continue
+        if last is not None and count > last and (not fell or count > most):
+            found.append(poll)
+        fell = last is not None and count < last
+        last, most = count, max(most, count)
+    return found
+
+
+def unproven(polls: Sequence[Poll], from_s: float, to_s: float, declared: Sequence[str]) -> str | None:
+    """Return why it is not proven that the rules were evaluated in a stretch; None where it is.
+
+    A source that tells what happens when it does, by itself, needs no proof for what it told.
+    """
+    told = {poll.source for _, poll in polls if poll.delivered and poll.evaluations is None}
+    looked = [pair for pair in polls if pair[1].source not in told]
+    if not looked and told:
+        return None
+    silent = silences(looked, from_s, to_s, MAX_RULE_SILENCE_S, [source for source in declared if source not in told])
+    if not silent:
+        return None
+    return f"no sign that the rules were evaluated from {silent[0].lo:.2f} to {silent[0].hi:.2f} s"
+
+
+def refused(polls: Sequence[Poll], from_s: float, to_s: float) -> str | None:
+    """Return why a notification in a stretch was not taken; None where all were."""
+    found = (p for _, p in polls if p.refused is not None and p.answered_s >= from_s and p.asked_s <= to_s)
+    return next((f"a notification was refused by {p.answered_s:.2f} s: {p.refused}" for p in found), None)
 
 
 def unpolled(
@@ -241,13 +276,13 @@ def at_injection(polls: Sequence[Poll], injected: Span, declared: Sequence[str])
 
 
 def may_precede(episode: Episode, journal: Journal, injected: Span) -> bool:
-    """Whether a firing may have begun before the fault: no poll right before it, or a gap that the harness recorded."""
+    """Whether a firing may have begun before the fault: no poll since its injection began shows it absent."""
     lo_s = episode.start.lo
     gaps = [g for g in journal.gaps(episode.source) if g.from_s < injected.lo and g.to_s > lo_s]
     # A webhook may be delivered late; the stack's own timestamp is enough to make the start uncertain.
     stamped_s = episode.alert.started_s
     earlier = stamped_s is not None and stamped_s < injected.lo - AT_INJECTION_S
-    return lo_s < injected.lo - AT_INJECTION_S or earlier or bool(gaps)
+    return lo_s < injected.lo or earlier or bool(gaps)
 
 
 def polled_since(polls: Sequence[Poll], at_s: float, declared: Sequence[str]) -> bool:

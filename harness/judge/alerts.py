@@ -14,8 +14,10 @@ from harness.judge.alert_history import (
     few_evaluations,
     may_precede,
     polled_since,
+    refused,
     silences,
     unpolled,
+    unproven,
     without_base,
 )
 from harness.judge.facts import Facts
@@ -119,6 +121,9 @@ def _unclear(
     if perhaps:
         return "may have fired: its source counted a firing, but not by all of these labels", perhaps[0].cites
     until_s = min(deadline_s, facts.end_s)
+    unread = refused(facts.polls, injected.lo, until_s)
+    if unread is not None:
+        return f"may have fired: {unread}", ()
     gaps = facts.journal.all_gaps
     missed = unpolled(facts.polls, injected.lo, until_s, MAX_POLL_GAP_S, gaps, declared=facts.sources)
     if missed:
@@ -191,6 +196,9 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
     if unseen and value is Value.PASS:
         reason = f"{name} cleared, but no poll shows it quiet from {unseen[0].lo:.2f} to {unseen[0].hi:.2f} s"
         return _clearing(clause, Value.UNKNOWN, reason, cites, after)
+    unsure = refused(facts.polls, last.hi, facts.end_s) or unproven(facts.polls, last.lo, facts.end_s, facts.sources)
+    if unsure is not None and value is Value.PASS:
+        return _clearing(clause, Value.UNKNOWN, f"{name} cleared, but {unsure}", cites, after)
     reason = f"{name} cleared {span_text(after)} after revert (within {clause.within:g} s)"
     return _clearing(clause, value, but(reason, cause), cites, after)
 
@@ -246,6 +254,9 @@ def _quiet(facts: Facts, loud: Sequence[Episode], already: Sequence[Episode]) ->
     if late is not None:
         reason = f"quiet: {late}'s count of firings was first read after the steady state; it may hide an early one"
         return Value.UNKNOWN, reason, ()
+    unread = refused(polls, gate_s, end_s)
+    if unread is not None:
+        return Value.UNKNOWN, f"quiet: {unread}", ()
     silent = silences(polls, gate_s, end_s, MAX_RULE_SILENCE_S, facts.sources)
     if silent:
         reason = f"quiet: no sign that the rules were evaluated from {silent[0].lo:.2f} to {silent[0].hi:.2f} s"
@@ -292,6 +303,9 @@ def _flaps(clause: Flaps, facts: Facts, sure: int, most: int) -> tuple[Value, st
     if late is not None:
         reason = f"{name}: {late}'s count of firings was first read after the steady state; it may hide an early one"
         return Value.UNKNOWN, reason
+    unsure = refused(polls, facts.gate_s, facts.end_s) or unproven(polls, facts.gate_s, facts.end_s, facts.sources)
+    if unsure is not None:
+        return Value.UNKNOWN, f"{name} started firing {most} times {limit}, but {unsure}"
     return Value.PASS, f"{name} started firing {most} times {limit}"
 
 

@@ -4,7 +4,8 @@ observation ended, and the journal indexed once for all checkers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -76,8 +77,12 @@ class Facts:
 
     @cached_property
     def answers(self) -> list[tuple[int, Answer]]:
-        """Answers in the order in which they were due."""
-        return self.journal.answers
+        """Answers in the order in which they were due; one older than the stack declares is stale, whatever it says."""
+        limits = self.journal.plan.stack.freshness_s
+        return [
+            (n, answer if answer.stale or not _too_old(answer, limits) else answer.model_copy(update={"stale": True}))
+            for n, answer in self.journal.answers
+        ]
 
     @cached_property
     def attributed(self) -> list[Attributed]:
@@ -139,6 +144,10 @@ class Facts:
         if not self.journal.plan.faults_on:
             return None
         return next((f for f in self.faults.values() if f.inconclusive_reason is not None), None)
+
+
+def _too_old(answer: Answer, limits_s: Mapping[str, float]) -> bool:
+    return any(age > limits_s.get(group, math.inf) for group, age in answer.ages.items())
 
 
 def _counts_at_s(answer: Answer, injections: Sequence[float]) -> float:

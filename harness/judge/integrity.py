@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from harness.judge.facts import Facts
-from harness.judge.moments import Span
+from harness.judge.moments import Span, but
 from harness.model.expectations import Guarantee, IntegrityResult
 from harness.model.ledger import Checkpoints, Examples, LedgerPart, Lineage, ModelVersion, Promotions
 from harness.model.readings import Answer, Hit, Reading
@@ -71,25 +71,34 @@ def _examples(facts: Facts, read: _Evidence) -> tuple[Value, str]:
     relearned = _relearned(lineage)
     if relearned:
         return Value.FAIL, relearned
-    expected = [a for _, a in facts.answers if _must_be_there(a, examples.settled_until)]
+    expected = [a for _, a in facts.answers if _must_be_there(a, examples)]
     if not expected:
         return Value.UNKNOWN, "not exercised: no answer's outcome was due in the training data yet"
     missing = [a for a in expected if a.id not in counts]
     if missing:
-        return (
-            Value.FAIL,
-            f"{len(missing)} of {len(expected)} answered requests are in no partition, such as {missing[0].id}",
-        )
+        reason = f"{len(missing)} of {len(expected)} answered requests are in no partition, such as {missing[0].id}"
+        # What is not lost may still be written, later than it should.
+        cause = None if _lost(missing, examples) else facts.disturbed.longest()
+        return Value.FAIL if cause is None else Value.UNKNOWN, but(reason, cause)
     skipped = _skipped(examples, lineage.versions)
     if skipped:
         return Value.FAIL, skipped
     return Value.PASS, f"all {len(expected)} answered requests with a settled outcome are there once"
 
 
-def _must_be_there(answer: Answer, settled_event: float | None) -> bool:
-    if not answer.ok or answer.flagged is not None or answer.outcome_at is None or settled_event is None:
+def _must_be_there(answer: Answer, examples: Examples) -> bool:
+    """Whether an answer must be among the examples: newer ones are there, or the stack's clock says that it is due."""
+    if not answer.ok or answer.flagged is not None or answer.outcome_at is None:
         return False
-    return max(answer.outcome_at, answer.at_event) + SETTLING_EVENT_S <= settled_event
+    known = max(answer.outcome_at, answer.at_event)
+    settled, due = examples.settled_until, examples.due_until
+    return (settled is not None and known + SETTLING_EVENT_S <= settled) or (due is not None and known <= due)
+
+
+def _lost(missing: Sequence[Answer], examples: Examples) -> bool:
+    """Whether an example is missing although newer ones were written."""
+    written = examples.model_copy(update={"due_until": None})
+    return any(_must_be_there(answer, written) for answer in missing)
 
 
 def _relearned(lineage: Lineage) -> str | None:
@@ -104,7 +113,8 @@ def _relearned(lineage: Lineage) -> str | None:
                     return f"versions {ancestor} and {learned[part.key]} both learned {part.key}"
                 learned[part.key] = ancestor
                 # What still holds a value that the fault wrote is for `nothing_poisoned` to judge.
-                if part.digest_now not in (None, part.digest) and not lineage.poisoned.get(part.key):
+                changed = part.digest_now not in (None, part.digest)
+                if changed and lineage.poisoned is not None and not lineage.poisoned.get(part.key):
                     return f"{part.key} was changed after version {ancestor} had learned it"
     return None
 
@@ -175,6 +185,11 @@ def _promotions(facts: Facts, read: _Evidence) -> tuple[Value, str]:
 
 def _poison(facts: Facts, read: _Evidence) -> tuple[Value, str]:
     reverted, lineage = facts.reverted, read.part(Lineage)
+    if lineage.poisoned is None:
+        return (
+            Value.UNKNOWN,
+            "what the fault wrote can be told from the truth with a made workload only",
+        )
     poisoned = versions_poisoned(lineage)
     hits = sum(len(h.rows) for _, h in facts.journal.of(Hit))
     if reverted is None and facts.journal.plan.faults_on:
@@ -199,7 +214,7 @@ def _poison(facts: Facts, read: _Evidence) -> tuple[Value, str]:
 
 def versions_poisoned(lineage: Lineage) -> list[int]:
     """Return the versions that learned from a partition with hit rows in it, themselves or through their parents."""
-    hit = {key for key, ids in lineage.poisoned.items() if ids}
+    hit = {key for key, ids in (lineage.poisoned or {}).items() if ids}
     own = {v.version for v in lineage.versions if any(part.key in hit for part in v.trained_on)}
     parents = {v.version: v.parent for v in lineage.versions}
     found = []

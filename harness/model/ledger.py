@@ -28,6 +28,8 @@ class Examples(Recorded):
     quarantine: dict[str, tuple[str, ...]] = {}
     settled_until: float | None
     """The newest event time at which an outcome in them was known."""
+    due_until: float | None = None
+    """Examples whose answer and outcome were known by then must have been written, by the stack's own clock."""
 
 
 class TrainedOn(Recorded):
@@ -55,11 +57,14 @@ class ModelVersion(Recorded):
 
 
 class Lineage(Recorded):
-    """Every model version, and the ids of examples that still hold a value which a fault wrote, by partition."""
+    """Every model version, and the ids of examples that still hold a value which a fault wrote, by partition.
+
+    None where that cannot be told.
+    """
 
     PART: ClassVar[Part] = "lineage"
     versions: tuple[ModelVersion, ...]
-    poisoned: dict[str, tuple[str, ...]] = {}
+    poisoned: dict[str, tuple[str, ...]] | None = {}
 
 
 class Checkpoint(Recorded):

@@ -114,6 +114,8 @@ class AlertsSeen(Record):
     fired: tuple[tuple[Alert, float], ...] | None = None
     interval_s: float | None = None
     awake: bool | None = None
+    delivered: bool = Field(False, description="told by the source when it happens, rather than looked up")
+    refused: str | None = Field(None, description="why a notification since the last poll was not understood")
     down: str | None = None
 
 

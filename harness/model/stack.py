@@ -157,10 +157,14 @@ class StoreSpec(Frozen):
 
 
 class ExamplesSpec(Frozen):
-    """Training examples: objects under a prefix, one row an example, identified by a column."""
+    """Training examples: objects under a prefix, one row an example, identified by a column.
+
+    `within` is how long after its answer and its outcome are known an example is written at the latest.
+    """
 
     prefix: str
     id: str = "id"
+    within: Annotated[Quantity, AfterValidator(_a_duration)] = Quantity(value=6 * 3600.0, unit=Unit.EVENT)
 
 
 class PrefixSpec(Frozen):

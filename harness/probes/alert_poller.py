@@ -6,6 +6,7 @@ the source cannot be asked is `down`, which is a reading.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
@@ -102,20 +103,32 @@ class HttpAlertPoller(AlertPoller):
 
 
 class Rounds:
-    """Counts rounds: one is over when everything that leaves a mark has left a new one since it began."""
+    """Counts rounds: one is over when everything that leaves time stamps has left a newer one since it began.
+
+    A stamp that only differs is none: two servers that stand still may answer by turns.
+    """
 
     def __init__(self) -> None:
         self.count = 0
-        self._base: dict[Hashable, Any] | None = None
-        self._changed: set[Hashable] = set()
+        self._newest: dict[Hashable, float] = {}
+        self._advanced: set[Hashable] = set()
+        self._begun = False
 
-    def note(self, marks: Mapping[Any, Any]) -> int:
-        """Take in the marks as they are now, and return how many rounds are over."""
-        if self._base is None:
-            self._base = dict(marks)
-            return self.count
-        base = self._base
-        self._changed |= {key for key, mark in marks.items() if key not in base or base[key] != mark}
-        if marks and set(marks) <= self._changed:
-            self.count, self._base, self._changed = self.count + 1, dict(marks), set()
+    def note(self, stamps: Mapping[Any, Any]) -> int:
+        """Take in the stamps as they are now, and return how many rounds are over."""
+        marks = {key: _moment(stamp) for key, stamp in stamps.items()}
+        self._advanced |= {key for key, mark in marks.items() if mark > self._newest.get(key, -math.inf)}
+        self._newest |= {key: max(mark, self._newest.get(key, mark)) for key, mark in marks.items()}
+        if not self._begun:
+            self._begun, self._advanced = True, set()
+        elif marks and set(marks) <= self._advanced:
+            self.count, self._advanced = self.count + 1, set()
         return self.count
+
+
+def _moment(stamp: Any) -> float:
+    """Return a time stamp as a number; the least of all for what is none, such as that of a rule never evaluated."""
+    try:
+        return -math.inf if stamp is None else parse_timestamp(stamp)
+    except (ValueError, TypeError, OverflowError):
+        return -math.inf

@@ -29,6 +29,7 @@ from harness.probes.reader import NoAnswerError, ProbeContext
 from harness.probes.strict_json import read_json
 
 HISTORY_EVERY_S = 1.0
+NO_SUCH_PAGE = (404, 405, 501)
 LONGEST_BACK_S = 3600.0
 BAD_HEALTH = "err"
 FIRING = ("active",)
@@ -74,6 +75,7 @@ class PrometheusAlerts(HttpAlertPoller):
         super().__init__(session, source, url, clock, record, headers)
         self._counters = frozenset(name for name in (source.heartbeat, source.history) if name)
         self._has_rules = not self._counters
+        self._answered_rules = False
         self._has_history = True
         self._activations: dict[str, tuple[Alert, set[int]]] = {}
         self._history_read_s = -math.inf
@@ -85,8 +87,9 @@ class PrometheusAlerts(HttpAlertPoller):
                 self._session, "GET", f"{self._url}/api/v1/rules", DEADLINE_S, self._headers, params={"type": "alert"}
             )
             if response.status == 200:
+                self._answered_rules = True
                 return await self._rules(response.body)
-            if response.status != 404:
+            if response.status != 404 or self._answered_rules:
                 raise NoAnswerError(f"status {response.status}")
             self._has_rules = False  # something that speaks of alerts only
         pages = [get(self._session, f"{self._url}/api/v1/alerts", headers=self._headers)]
@@ -160,9 +163,10 @@ class PrometheusAlerts(HttpAlertPoller):
                 for name in asked
             )
         )
-        if any(one.status != 200 for one in response):
+        if any(one.status in NO_SUCH_PAGE for one in response):
             self._has_history = False  # rules, but no series to ask: it says no more than it shows
-            return {}
+        if any(one.status != 200 for one in response):
+            return {}  # the next answer reaches back to the last one
         firing, active = (_matrix(one.body) for one in response)
         since = {(_key(labels), at): value for labels, values in active for at, value in values}
         for labels, values in firing:

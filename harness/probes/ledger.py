@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,6 +29,7 @@ from harness.model.ledger import (
 )
 from harness.model.readings import Evidence
 from harness.model.stack import Integrity
+from harness.model.units import Unit
 from harness.probes.http import get
 from harness.probes.reader import NoAnswerError
 from harness.probes.strict_json import read_json
@@ -104,11 +106,12 @@ class Ledger:
         versions = [_version(read_json(page)) for page in pages]
         keys = sorted({part.key for version in versions for part in version.trained_on})
         now = dict(zip(keys, await asyncio.gather(*(self._object(key) for key in keys)), strict=True))
-        poisoned = {}
-        for key, data in now.items():
-            found = await asyncio.to_thread(self._poisoned, data) if self._hits else []
-            if found:
-                poisoned[key] = tuple(found)
+        poisoned: dict[str, tuple[str, ...]] | None = {}
+        if self._hits and self._workload is None:
+            poisoned = None  # only a made workload knows what was true
+        elif self._hits:
+            found = {key: tuple(await asyncio.to_thread(self._poisoned, data)) for key, data in now.items()}
+            poisoned = {key: ids for key, ids in found.items() if ids}
         digests = {key: f"sha256:{hashlib.sha256(data).hexdigest()}" for key, data in now.items()}
         known = [_checked(version, promoted, digests) for version in versions]
         return Lineage(versions=tuple(sorted(known, key=lambda v: v.version)), poisoned=poisoned)
@@ -132,12 +135,25 @@ class Ledger:
 
     async def _examples(self) -> Examples:
         assert self._spec.examples is not None
+        read_unix = time.time()
         beside = self._spec.quarantine
         prefixes = [self._spec.examples.prefix, *([beside.prefix] if beside is not None else [])]
         found = await asyncio.gather(*(self._ids(prefix) for prefix in prefixes))
         settled = max((s for _, s in found if s is not None), default=None)
         quarantined = found[1][0] if beside is not None else {}
-        return Examples(training=found[0][0], quarantine=quarantined, settled_until=settled)
+        return Examples(
+            training=found[0][0], quarantine=quarantined, settled_until=settled, due_until=self._due_until(read_unix)
+        )
+
+    def _due_until(self, unix: float) -> float | None:
+        """Return until when, in event time, examples must have been written at a moment of the wall clock."""
+        assert self._spec.examples is not None
+        clock, within = self._seams.clock, self._spec.examples.within
+        if clock is None:
+            return None
+        if within.unit is Unit.WALL:
+            return clock.event_at(unix - within.value)
+        return clock.event_of_active(clock.active(clock.event_at(unix)) - within.value)
 
     async def _ids(self, prefix: str) -> tuple[dict[str, tuple[str, ...]], int | None]:
         assert self._spec.examples is not None

@@ -95,7 +95,7 @@ class Sender(OpenLoop[Request]):
             done_s=done_s,
             ok=True,
             slow=done_s - outcome["due_s"] > self._slow_s,
-            flagged=content.get("fallback"),
+            flagged=content.get("fallback") or None,
             stale=checked.stale,
             wrong=checked.wrong,
             why=checked.why,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 FETCH_S = 5.0
+AHEAD_S = 1.0
+"""By how much the clocks of harness and stack may differ, wall clock."""
 AGAIN_S = 0.5
 """How long an artefact that could not be read is not fetched again: every answer of that version would fetch it."""
 
@@ -163,7 +165,7 @@ class Verifier:
         stamps = self._stamps(features)
         ages = {g: self._clock.age_s(request.at_event, t) for g, t in stamps.items() if t is not None}
         stale = any(age > self._freshness_s.get(group, math.inf) for group, age in ages.items())
-        why = self._feature_error(request, features, inputs)
+        why = _another_s(request, answer, inputs) or self._feature_error(request, features, inputs)
         wrong: bool | None = why is not None
         if why is None and self._artefacts is not None:
             wrong, why = await self._score_error(digest, inputs, score)
@@ -187,6 +189,8 @@ class Verifier:
             value, stamp = features[name]
             if stamp is None:
                 return f"{name} carries no event time"
+            if stamp > self._clock.event_at(time.time() + AHEAD_S):
+                return f"{name} is stamped {stamp}, which has not come yet"
             known = self._workload.truth.as_of(entity, spec.group, int(stamp))
             if known is None:
                 return f"{name} is stamped {stamp}, earlier than anything known"
@@ -218,6 +222,24 @@ def _score_differs(artefact: Artefact, inputs: dict[str, Any], score: float) -> 
     if not abs(score - expected) <= TOLERANCE:
         return True, f"the score is {score:.5g}, but the model gives {expected:.5g} for these inputs"
     return False, None
+
+
+def _another_s(request: Request, answer: dict[str, Any], inputs: dict[str, Any]) -> str | None:
+    """Return how an answer is one to another request; None where nothing of it shows that."""
+    if "id" in request.body and "id" in answer and str(answer["id"]) != str(request.body["id"]):
+        return f"it answers the request {_short(answer['id'])}, not {_short(request.body['id'])}"
+    for name, sent in request.body.items():
+        if name in inputs and not _same(inputs[name], sent):
+            return f"{name} went into the model as {_short(inputs[name])}, but was sent as {_short(sent)}"
+    return None
+
+
+def _same(used: Any, sent: Any) -> bool:
+    """Whether an input is what was sent, whatever type the model takes it as."""
+    try:
+        return math.isclose(float(used), float(sent), rel_tol=1e-5, abs_tol=1e-9)
+    except (TypeError, ValueError):
+        return str(used) == str(sent)
 
 
 def _close(value: Any, true: Any, rtol: float, atol: float) -> bool:

@@ -20,6 +20,7 @@ from harness.model.errors import ProbeError
 from harness.model.readings import Alert, AlertsSeen
 from harness.model.secrets import reveal
 from harness.probes.alert_poller import AlertPoller
+from harness.probes.reader import short_reason
 from harness.probes.strict_json import read_json
 
 LARGEST_BYTES = 4 * 2**20
@@ -37,7 +38,7 @@ class WebhookAlerts(AlertPoller):
         self._fired: dict[str, tuple[Alert, int]] = {}
         self._watched = 0
         self.refused: str | None = None
-        """What was wrong with the last notification that was not taken."""
+        """What was wrong with the last notification that was not taken, until the next poll."""
 
     async def start(self) -> None:
         """Listen. Raises ProbeError where the address cannot be bound."""
@@ -94,7 +95,10 @@ class WebhookAlerts(AlertPoller):
         seen: dict[str, Any] = {
             "firing": tuple(self._firing.values()),
             "fired": tuple((alert, float(count)) for alert, count in self._fired.values()),
+            "delivered": True,
         }
+        if self.refused is not None:
+            seen["refused"], self.refused = short_reason(self.refused), None
         if self._source.watchdog:
             seen |= {"evaluations": float(self._watched), "interval_s": self._source.watchdog_every_s}
         return seen

@@ -92,6 +92,8 @@ class Driver:
             await self._look()
             lo_s = self._journal.now_s()
             self._record("injecting", lo_s)
+            # An alert that is absent now cannot have begun to fire before the injection.
+            await self._look()
             self._begun = True
             await _within(self._limit_s(INJECT_S), "injecting", self._fault.inject())
             self._record("injected", lo_s)

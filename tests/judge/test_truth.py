@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from journals import ALL, BACK, BROKEN, OBSERVED_S, SEEN, SLOW, STAYS, Run, good_run
+from journals import ALL, BACK, BROKEN, CROWDED, OBSERVED_S, SEEN, SLOW, STAYS, Run, good_run
 
 from harness.judge import judge
 from harness.model.plan import Plan
@@ -305,3 +305,112 @@ def test_stored_plans_without_the_new_fields_are_read() -> None:
     plan = good_run().build().plan
     assert Plan.model_validate(plan.model_dump(mode="json", by_alias=True)) == plan
     assert plan.paired is False
+
+
+# D3: nothing was written any more
+
+
+def served(run: Run, outcome_at: int) -> Run:
+    body = {"id": "a", "at_event": 0, "due_s": 6.0, "sent_s": 6.0, "done_s": 6.1, "ok": True, "outcome_at": outcome_at}
+    return run.add(6.1, "answer", **body)
+
+
+@pytest.mark.parametrize(("due_until", "value"), [(None, "unknown"), (9_999, "unknown"), (10_000, "fail")])
+def test_d3_an_example_that_is_due_by_the_stack_s_clock_is_missing(due_until: float | None, value: str) -> None:
+    run = Run(guarantees=["examples_exactly_once"]).gate().fault()
+    run.evidence("examples", training={}, settled_until=None, due_until=due_until)
+    run.evidence("lineage", versions=[], poisoned={})
+    assert served(run, 10_000).end().clause("examples_exactly_once").value == value
+
+
+def test_d3_an_example_that_a_busy_machine_may_have_delayed_is_not_lost() -> None:
+    def judged(settled: int) -> str:
+        run = Run(guarantees=["examples_exactly_once"]).gate().fault().machine((5.0, 9.0, CROWDED))
+        run.evidence("examples", training={}, settled_until=settled, due_until=20_000)
+        run.evidence("lineage", versions=[], poisoned={})
+        return str(served(run, 10_000).end().clause("examples_exactly_once").value)
+
+    assert judged(5_000) == "unknown"
+    assert judged(30_000) == "fail", "newer ones were written"
+
+
+# D4: what an answer says of itself
+
+
+def test_d4_an_answer_older_than_declared_is_stale_whatever_it_says() -> None:
+    run = Run({"stays": [{"id": "fresh", "probe": "stale_answers", "at_most": 0, "over": "2s"}]})
+    run.plan["stack"]["freshness_s"] = {"delay": 60.0}
+    old = (14.0, 14.2, {"ages": {"delay": 61.0}, "stale": False})
+    assert run.gate().fault().answers(old).end().clause("fresh").value == "fail"
+
+
+def test_d4_nothing_poisoned_is_unknown_where_the_truth_is() -> None:
+    run = Run(guarantees=["nothing_poisoned"]).gate().fault().hit(6.0, {"entity": "a", "event_time": 1, "field": "f"})
+    run.evidence("lineage", versions=[], poisoned=None)
+    found = run.end().clause("nothing_poisoned")
+    assert found.value == "unknown"
+    assert "can be told from the truth" in found.reason
+
+
+# D6: an alert before the fault
+
+
+@pytest.mark.parametrize(("start_s", "skipped", "value"), [(5.05, [], "pass"), (5.05, [(5.0, 5.1)], "unknown")])
+def test_d6_an_alert_counts_once_it_was_seen_absent_since_the_injection_began(
+    start_s: float, skipped: list[tuple[float, float]], value: str
+) -> None:
+    run = Run({"detected": [SEEN]}).gate().fault().alerts((SLOW, start_s, 14.0), skip=skipped).end()
+    assert run.clause("seen").value == value
+
+
+# D2: rules that were not evaluated
+
+
+DYING = {"beats": lambda t_s: float(int(min(t_s, 13.0) * 5))}
+"""The rules are evaluated until the fault is gone, and then no more."""
+FLAPS = {"flaps_at_most": [{"id": "flaps", "alert": SLOW, "at_most": 1}]}
+
+
+@pytest.mark.parametrize(("expect", "clause"), [({"cleared": ALL["cleared"]}, "clear"), (FLAPS, "flaps")])
+def test_d2_what_passes_after_the_rules_have_died_is_unknown(expect: dict[str, Any], clause: str) -> None:
+    firing = (SLOW, 7.0, 14.0)
+    assert Run(expect).gate().fault().alerts(firing).end().clause(clause).value == "pass"
+    found = Run(expect).gate().fault().alerts(firing, **DYING).end().clause(clause)
+    assert found.value == "unknown"
+    assert "no sign that the rules were evaluated from" in found.reason
+
+
+def test_d2_a_source_that_tells_by_itself_needs_no_evaluations_for_what_it_told() -> None:
+    run = Run({"cleared": ALL["cleared"]}).gate().fault().alerts((SLOW, 7.0, 14.0), beats=lambda _: None).end()
+    assert run.clause("clear").value == "unknown"
+    for _, body in run.lines:
+        if body["kind"] == "alerts":
+            body["delivered"] = True
+    assert run.clause("clear").value == "pass"
+
+
+@pytest.mark.parametrize(
+    ("beats", "value"),
+    [
+        (lambda t_s: (100.0, 57.0)[int(t_s * 10) % 2], "unknown"),  # two that stand still
+        (lambda t_s: (100.0, 57.0, 57.0, 100.0, 30.0)[int(t_s * 10) % 5], "unknown"),
+        (lambda t_s: float(int(t_s * 5)) if t_s < 15 else float(int(t_s * 5) - 75), "pass"),  # restarted
+        (lambda t_s: float(int(t_s * 5)) if t_s < 15 else 0.0, "unknown"),  # restarted, and never again evaluated
+    ],
+)
+def test_d2_a_count_that_only_changes_is_no_evaluation(beats: Any, value: str) -> None:
+    run = Run({"quiet": "others"}).gate().fault().alerts(beats=beats).end()
+    assert run.clause("quiet").value == value
+
+
+@pytest.mark.parametrize("clause", ["seen", "quiet", "clear", "flaps"])
+def test_d2_a_notification_that_was_refused_may_have_been_any(clause: str) -> None:
+    at_s = 8.0 if clause == "seen" else 20.0
+    firing = [] if clause == "seen" else [(SLOW, 7.0, 14.0)]
+    run = Run({**ALL, **FLAPS}).gate().fault().alerts(*firing).answers().readings("lag", BROKEN).end()
+    for t_s, body in run.lines:
+        if body["kind"] == "alerts" and at_s <= t_s < at_s + 0.1:
+            body["refused"] = "not a notification of Alertmanager or Grafana"
+    found = run.clause(clause)
+    assert found.value == "unknown"
+    assert "a notification was refused" in found.reason

@@ -13,6 +13,7 @@ from harness.model.eventtime import EventClock
 from harness.probes.workload_file import FeatureSpec, Request, Truth, Workload
 
 START = 1_371_000_000
+BODY = {"e": "JFK", "distance": 800}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -47,7 +48,9 @@ def workload(count: int, every_s: float = 0.02) -> Workload:
     truth.add("JFK", "delay", START - 7200, {"delay": 1.0})
     truth.add("JFK", "delay", START - 3600, {"delay": 2.0})
     requests = tuple(
-        Request(f"r{k}", START + int((0.05 + k * every_s) * 1000), {"id": f"r{k}", "e": "JFK"}, 1, None)
+        Request(
+            f"r{k}", START + int((0.05 + k * every_s) * 1000), {"id": f"r{k}", "e": "JFK", "distance": 800}, 1, None
+        )
         for k in range(count)
     )
     return Workload(START, START + 10**6, "e", {"delay": FeatureSpec("delay")}, truth, requests)

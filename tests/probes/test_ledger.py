@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import time
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,8 @@ from aiohttp import web
 from servers import START, serving, workload
 
 from harness.model.backend import JobResult
-from harness.model.ledger import Examples
+from harness.model.eventtime import DAY_S, EventClock
+from harness.model.ledger import Examples, Lineage
 from harness.model.readings import Evidence
 from harness.model.stack import CheckSpec, ExamplesSpec, Integrity, PrefixSpec, StoreSpec, UrlSpec
 from harness.probes.ledger import Ledger
@@ -43,6 +45,7 @@ class Stack:
 
     def __init__(self, url: str, objects: dict[str, bytes], job: JobResult) -> None:
         self.stack = type("Description", (), {"integrity": SPEC})
+        self.clock: EventClock | None = None
         self.backend = self
         self._url, self._objects, self._job = url, objects, job
         self.gets: list[str] = []
@@ -80,14 +83,16 @@ RESTORED = JobResult(0, '{"key": "checkpoints/1", "ok": true, "error": null}\n',
 
 async def read(
     objects: dict[str, bytes], hits: set[tuple[str, int, str]] | None = None, job: JobResult = RESTORED,
-    history: str | None = None,
+    history: str | None = None, clock: EventClock | None = None, made: bool = True,
 ) -> tuple[dict[str, Evidence], Stack]:  # fmt: skip
     async def promotions(_: web.Request) -> web.StreamResponse:
         return web.Response(text=json.dumps(HISTORY) if history is None else history)
 
     async with serving(promotions) as url:
         stack = Stack(url, objects, job)
-        found = await Ledger(stack, workload(1), hits or set()).read()  # type: ignore[arg-type]
+        stack.clock = clock
+        work = workload(1) if made else None
+        found = await Ledger(stack, work, hits or set()).read()  # type: ignore[arg-type]
     return {evidence.check: evidence for evidence in found}, stack
 
 
@@ -109,6 +114,27 @@ async def test_everything_that_is_there() -> None:
     assert entry.model_dump() == {k: v for k, v in HISTORY[0].items() if k != "more"}
     assert found["checkpoints"].data.checkpoints[0].ok is True
     assert len(stack.gets) == len(set(stack.gets)), "each object is read once"
+
+
+@pytest.mark.parametrize("speed", [3600.0, 1.0])
+async def test_d3_what_must_be_written_by_now_is_read_from_the_event_clock(speed: float) -> None:
+    # The clock has run for nine hours and skips the night, from the sixth hour of this day on.
+    clock = EventClock(10 * DAY_S, time.time() - 9 * 3600 / speed, speed, 0, 6 * 3600)
+    found, _ = await read(PARTS, clock=clock)
+    examples = found["examples"].data
+    assert isinstance(examples, Examples)
+    # Nine active hours lead to the third hour of the next day; six active hours before that it was three o'clock.
+    assert examples.due_until == pytest.approx(10 * DAY_S + 3 * 3600, abs=speed * 5)
+
+
+async def test_d4_what_a_fault_poisoned_cannot_be_told_without_a_made_workload() -> None:
+    objects = PARTS | {"lineage/1.json": json.dumps(LINEAGE).encode()}
+    found, _ = await read(objects, {("JFK", START - 60, "delay")}, made=False)
+    lineage = found["lineage"].data
+    assert isinstance(lineage, Lineage)
+    assert lineage.poisoned is None
+    found, _ = await read(objects, made=False)
+    assert found["lineage"].data.poisoned == {}, "nothing was hit"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from harness.journal.clock import Clock
 from harness.model.alertsources import AlertSource
 from harness.model.probekinds import ProbeSpec
 from harness.model.readings import AlertsSeen, Reading
-from harness.probes import http
+from harness.probes import alert_sources, http
 from harness.probes.alert_sources import PrometheusAlerts
 from harness.probes.gauges import Gauges
 from harness.probes.http import metrics
@@ -151,6 +151,30 @@ async def alerts(alerts_page: str, metrics_page: str = "", status: int = 200) ->
     async with serving(handler) as url, aiohttp.ClientSession() as session:
         await PrometheusAlerts(session, source, url, Clock(), told.append).once(0.0)
     return told[0]
+
+
+RULES = (
+    '{"data":{"groups":[{"name":"g","interval":1,"lastEvaluation":"2026-05-01T10:00:00Z","rules":[{"name":"A","alerts":'
+    "[]}]}]}}"
+)
+NO_SERIES = '{"data":{"result":[]}}'
+
+
+async def test_d2_one_error_switches_neither_the_history_nor_the_rules_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alert_sources, "HISTORY_EVERY_S", 0.0)
+    statuses = {"/api/v1/rules": [200, 200, 404, 200], "/api/v1/query": [500, 500, 200, 200, 200, 200]}
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        text = RULES if request.path == "/api/v1/rules" else NO_SERIES
+        return web.Response(text=text, status=statuses[request.path].pop(0))
+
+    told: list[AlertsSeen] = []
+    source = AlertSource(kind="prometheus", url="http://monitor:1")
+    async with serving(handler) as url, aiohttp.ClientSession() as session:
+        poller = PrometheusAlerts(session, source, url, Clock(), told.append)
+        for _ in range(4):
+            await poller.once(0.0)
+    assert [(seen.fired, seen.down) for seen in told] == [(None, None), ((), None), (None, "status 404"), ((), None)]
 
 
 LISTED = (

@@ -51,6 +51,11 @@ def sender_of(url: str, told: list[Any], count: int = 10, in_time: str = "300ms"
     return Sender(work, spec, f"{url}/predict", clock, verifier, told.append, Clock())
 
 
+async def test_d4_an_empty_fallback_is_no_flag() -> None:
+    async with serving(said(fallback="")) as url:
+        assert {answer.flagged for answer in await send(url, 3)} == {None}
+
+
 async def test_answers_that_are_right() -> None:
     async with serving(said()) as url:
         for answer in await send(url):

@@ -105,6 +105,32 @@ async def test_inputs_that_are_not_the_features() -> None:
     assert "went into the model as 7" in ((await check(answer(delay=7.0))).why or "")
 
 
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (answer() | {"id": "r1"}, "it answers the request r1, not r0"),
+        (answer(e="LGA"), "e went into the model as LGA, but was sent as JFK"),
+        (answer(distance=900.0), "distance went into the model as 900, but was sent as 800"),
+    ],
+)
+async def test_d4_an_answer_to_another_request_is_wrong(said: dict[str, Any], why: str) -> None:
+    found = await check(said)
+    assert found.wrong is True
+    assert found.why == why
+
+
+@pytest.mark.parametrize("distance", [800, 800.0, np.float32(800.1 - 0.1).item(), "800"])
+async def test_d4_an_input_may_be_of_another_type_than_it_was_sent_as(distance: Any) -> None:
+    assert (await check(answer(distance=distance, e="JFK") | {"id": "r0"})).wrong is False
+
+
+async def test_d4_a_value_from_the_future_is_wrong() -> None:
+    found = await check(answer(at=3000))
+    assert found.wrong is True
+    assert "has not come yet" in (found.why or "")
+    assert (await check(answer(at=500))).wrong is False, "the clocks of harness and stack may differ a little"
+
+
 @pytest.mark.slow
 async def test_the_score_is_computed_again(model: bytes) -> None:
     store, digest = store_of(model)

@@ -124,7 +124,10 @@ async def test_what_is_no_notification_is_refused_and_changes_nothing(body: byte
     async with Hook() as hook:
         await hook.call(from_alertmanager(told("firing")))
         assert await hook.call(body) == 400
-        assert await hook.firing() == ["Hot{}"]
+        seen = await hook.once()
+        assert "not a notification" in (seen.refused or "")
+        assert [alert.key for alert in seen.firing] == ["Hot{}"]
+        assert (await hook.once()).refused is None, "it is told once"
 
 
 async def test_only_who_knows_the_token_may_tell(monkeypatch: pytest.MonkeyPatch) -> None:
