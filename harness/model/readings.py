@@ -37,7 +37,7 @@ class Reading(Record):
 
 
 class Gap(Record):
-    """A stretch in which the harness itself did not attempt a measurement."""
+    """A stretch in which the harness itself did not attempt a measurement, or could not."""
 
     kind: Literal["gap"] = "gap"
     probe: str

@@ -7,7 +7,9 @@ the source cannot be asked is `down`, which is a reading.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Hashable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -15,18 +17,23 @@ import aiohttp
 from harness.journal.clock import Clock
 from harness.model.alertsources import AlertSource
 from harness.model.eventtime import parse_timestamp
-from harness.model.readings import Alert, AlertsSeen
-from harness.probes.reader import NoAnswerError, short_reason
+from harness.model.readings import Alert, AlertsSeen, Gap
+from harness.probes.reader import NoAnswerError, NotAskedError, short_reason
+
+CLOCKS_DIFFER_S = 2.0
+"""A clock nearer than this is taken for right: the time of an answer is told in whole seconds."""
 
 
 class AlertPoller:
     """One source; subclasses read it."""
 
-    def __init__(self, source: AlertSource, clock: Clock, record: Callable[[AlertsSeen], object]) -> None:
+    def __init__(self, source: AlertSource, clock: Clock, record: Callable[[AlertsSeen | Gap], object]) -> None:
         self._source = source
         self._clock = clock
         self._record = record
         self._beats = Rounds()
+        self._ahead_s = 0.0
+        """By how much the clock of the source is ahead of the harness's."""
 
     async def start(self) -> None:
         """Get ready to be polled. Raises ProbeError."""
@@ -43,6 +50,10 @@ class AlertPoller:
         asked_s = self._clock.now_s()
         try:
             seen = self._without_watchdogs(await self._look())
+        except NotAskedError as error:
+            why, until_s = short_reason(str(error)), self._clock.now_s()
+            self._record(Gap(probe=self._source.name, from_s=asked_s, to_s=until_s, why=why))
+            return
         except NoAnswerError as error:
             seen = {"down": short_reason(str(error))}
         self._record(
@@ -79,7 +90,7 @@ class AlertPoller:
         if stamp is None:
             return None
         try:
-            return round(parse_timestamp(stamp) - self._clock.unix_at_zero_s(), 3)
+            return round(parse_timestamp(stamp) - self._ahead_s - self._clock.unix_at_zero_s(), 3)
         except (ValueError, OverflowError):
             return None
 
@@ -93,13 +104,21 @@ class HttpAlertPoller(AlertPoller):
         source: AlertSource,
         url: str,
         clock: Clock,
-        record: Callable[[AlertsSeen], object],
+        record: Callable[[AlertsSeen | Gap], object],
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(source, clock, record)
         self._session = session
         self._url = url.rstrip("/")
         self._headers = dict(headers or {})
+
+    def _told_the_time(self, date: str | None) -> None:
+        """Take in what a source says the time is, by the `Date` of its answer, which is in whole seconds."""
+        try:
+            ahead_s = parsedate_to_datetime(str(date)).timestamp() + 0.5 - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return
+        self._ahead_s = ahead_s if abs(ahead_s) > CLOCKS_DIFFER_S else 0.0
 
 
 class Rounds:

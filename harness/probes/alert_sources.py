@@ -20,7 +20,7 @@ from harness.journal.clock import Clock
 from harness.model.alertsources import AlertSource
 from harness.model.backend import Backend
 from harness.model.eventtime import parse_timestamp
-from harness.model.readings import Alert, AlertsSeen
+from harness.model.readings import Alert, AlertsSeen, Gap
 from harness.model.stack import StackDescription
 from harness.probes.alert_poller import AlertPoller, HttpAlertPoller
 from harness.probes.http import access_headers, ask, get, metrics
@@ -41,7 +41,7 @@ def source_pollers(
     backend: Backend,
     session: aiohttp.ClientSession,
     clock: Clock,
-    record: Callable[[AlertsSeen], object],
+    record: Callable[[AlertsSeen | Gap], object],
 ) -> list[AlertPoller]:
     """Return what polls each source, in the stack's order; each must be started. Raises HarnessError."""
     around = ProbeContext(backend, stack, session, DEADLINE_S)
@@ -49,7 +49,7 @@ def source_pollers(
 
 
 def _poller(
-    source: AlertSource, around: ProbeContext, clock: Clock, record: Callable[[AlertsSeen], object]
+    source: AlertSource, around: ProbeContext, clock: Clock, record: Callable[[AlertsSeen | Gap], object]
 ) -> AlertPoller:
     if source.kind == "webhook":
         from harness.probes.webhook import WebhookAlerts  # a web server, which no other kind needs
@@ -69,7 +69,7 @@ class PrometheusAlerts(HttpAlertPoller):
         source: AlertSource,
         url: str,
         clock: Clock,
-        record: Callable[[AlertsSeen], object],
+        record: Callable[[AlertsSeen | Gap], object],
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(session, source, url, clock, record, headers)
@@ -200,12 +200,16 @@ class AlertmanagerAlerts(HttpAlertPoller):
     """An Alertmanager: its list of active alerts."""
 
     async def _look(self) -> dict[str, Any]:
-        page = await get(self._session, f"{self._url}/api/v2/alerts", DEADLINE_S, headers=self._headers)
+        url = f"{self._url}/api/v2/alerts"
+        response = await ask(self._session, "GET", url, DEADLINE_S, self._headers, allow_redirects=True)
+        if response.status != 200:
+            raise NoAnswerError(f"status {response.status}")
+        self._told_the_time(response.headers.get("Date"))
         states = SUPPRESSED if self._source.suppressed else FIRING
         firing: list[Alert] = []
         marks: dict[Any, Any] = {}
         try:
-            listed = read_json(page)
+            listed = read_json(response.body)
             if not isinstance(listed, list):
                 raise TypeError("a list is needed")
             for item in listed:

@@ -1,21 +1,29 @@
-"""The stack's event clock: what its page says, read once at the start of a run and by `doctor`."""
+"""The clocks that ages are read from: the stack's event clock, and steps of the wall clock that it goes by."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
+from collections.abc import Callable, Iterable
 
 import aiohttp
 
+from harness.journal.clock import Clock
 from harness.model.backend import Backend
 from harness.model.errors import ProbeError
 from harness.model.eventtime import EventClock
+from harness.model.readings import Gap
 from harness.model.stack import StackDescription
+from harness.model.units import Unit
 from harness.probes.http import get
+from harness.probes.open_loop import FOREVER_S
 from harness.probes.reader import NoAnswerError
 
 EVERY_S = 0.03
+STEP_S = 0.25
+"""By how much the wall clock may leave the monotonic one between two looks; setting it right by slewing takes less."""
+WORKLOAD = "workload"
 
 
 async def read_event_clock(stack: StackDescription, backend: Backend, within_s: float) -> EventClock | None:
@@ -35,3 +43,34 @@ async def read_event_clock(stack: StackDescription, backend: Backend, within_s: 
             if time.monotonic() > deadline_s:
                 raise ProbeError(f"the stack's event clock cannot be read: {why}")
             await asyncio.sleep(EVERY_S)
+
+
+def by_the_clock(stack: StackDescription) -> tuple[str, ...]:
+    """Return what is read from the wall clock: the answers of a workload by event time, and ages by probes."""
+    ages = [
+        name
+        for name, probe in stack.probes.items()
+        if probe.unit is Unit.EVENT or getattr(probe.settings, "as_", None) == "age"
+    ]
+    return (WORKLOAD, *ages) if stack.event_clock is not None else tuple(ages)
+
+
+class ClockSteps:
+    """Notices that the wall clock was set, or stood while the machine slept: ages are not right from then on."""
+
+    def __init__(self, clock: Clock, record: Callable[[Gap], object], probes: Iterable[str]) -> None:
+        self._clock = clock
+        self._record = record
+        self._probes = tuple(probes)
+        self._unix_at_zero_s = clock.unix_at_zero_s()
+        self._looked_s = clock.now_s()
+
+    def look(self) -> None:
+        """Record a gap for everything that is read from the wall clock, if that was set since the last look."""
+        now_s, unix_at_zero_s = self._clock.now_s(), self._clock.unix_at_zero_s()
+        by_s = unix_at_zero_s - self._unix_at_zero_s
+        if abs(by_s) > STEP_S:
+            for probe in self._probes:
+                why = f"the wall clock was set by {by_s:+.1f} s, and ages are read from it"
+                self._record(Gap(probe=probe, from_s=self._looked_s, to_s=FOREVER_S, why=why))
+        self._unix_at_zero_s, self._looked_s = unix_at_zero_s, now_s

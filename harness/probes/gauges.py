@@ -13,10 +13,10 @@ from harness.journal.clock import Clock
 from harness.model.eventtime import parse_timestamp
 from harness.model.httpprobes import JsonProbe, MetricProbe
 from harness.model.probekinds import ProbeSpec
-from harness.model.readings import Reading
+from harness.model.readings import Gap, Reading
 from harness.model.secrets import hide
 from harness.probes.http import at_path, get, metrics
-from harness.probes.reader import NoAnswerError
+from harness.probes.reader import NoAnswerError, NotAskedError, short_reason
 from harness.probes.strict_json import read_json
 
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {
@@ -37,7 +37,7 @@ class Gauges:
         probes: dict[str, ProbeSpec],
         clock: Clock,
         age_of: Callable[[float], float] | None,
-        record: Callable[[Reading], object],
+        record: Callable[[Reading | Gap], object],
         headers: Mapping[str, str] | None = None,
         deadline_s: float | None = None,
     ) -> None:
@@ -58,6 +58,11 @@ class Gauges:
         try:
             limit = () if self._deadline_s is None else (self._deadline_s,)
             page = await get(self._session, self._url, *limit, headers=self._headers)
+        except NotAskedError as error:
+            not_asked, until_s = short_reason(str(error)), self._clock.now_s()
+            for name in self._probes:
+                self._record(Gap(probe=name, from_s=asked_s, to_s=until_s, why=not_asked))
+            return
         except NoAnswerError as error:
             down = str(error)
         answered_s = self._clock.now_s()

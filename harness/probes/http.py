@@ -17,7 +17,7 @@ from harness.model import response_match
 from harness.model.httpprobes import HttpAccess
 from harness.model.secrets import reveal
 from harness.probes.polling import DEADLINE_S
-from harness.probes.reader import NoAnswerError
+from harness.probes.reader import NoAnswerError, NotAskedError, is_own
 
 LONGEST_BYTES = 16 * 2**20
 Series = tuple[str, dict[str, str], float]
@@ -55,14 +55,15 @@ async def ask(
     headers: Mapping[str, str] | None = None,
     **more: Any,
 ) -> HttpResponse:
-    """Return what is answered to one request, whatever its status. Raises NoAnswerError."""
+    """Return what is answered to one request, whatever its status. Raises NoAnswerError, NotAskedError."""
     try:
         async with asyncio.timeout(deadline_s), session.request(method, url, headers=headers, **more) as response:
             return HttpResponse(response.status, response.headers, await read_body(response))
     except TimeoutError:
         raise NoAnswerError(f"no answer within {deadline_s:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise NoAnswerError(f"{type(error).__name__}: {error}") from None
+        kind = NotAskedError if is_own(error) else NoAnswerError
+        raise kind(f"{type(error).__name__}: {error}") from None
 
 
 def named_host(url: str) -> dict[str, str]:

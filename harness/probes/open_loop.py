@@ -16,6 +16,7 @@ import aiohttp
 from harness.journal.clock import Clock
 from harness.model.readings import Answer, Gap
 from harness.probes.http import read_body
+from harness.probes.reader import is_own, short_reason
 
 Record = Callable[[Answer | Gap], object]
 FOREVER_S = 1e9
@@ -41,7 +42,7 @@ class OpenLoop(Generic[Item]):
         raise NotImplementedError
 
     async def _one(self, session: aiohttp.ClientSession, request: Item, due_s: float) -> None:
-        """Send one request and record exactly one answer."""
+        """Send one request and record exactly one answer, or one gap."""
         raise NotImplementedError
 
     async def run(self) -> None:
@@ -98,6 +99,7 @@ class OpenLoop(Generic[Item]):
     ) -> tuple[aiohttp.ClientResponse, bytes] | None:
         """Send a request and return its answer, read whole; None where there is none, which is recorded as a failure.
 
+        A request that the harness itself could not send is a gap.
         `outcome` has the fields of an Answer that are known before one comes.
         """
         try:
@@ -107,7 +109,11 @@ class OpenLoop(Generic[Item]):
         except TimeoutError:
             self._failed(outcome, f"no answer within {self._timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            self._failed(outcome, f"{type(error).__name__}: {error}")
+            why = f"{type(error).__name__}: {error}"
+            if is_own(error):
+                self._record(Gap(probe="workload", from_s=outcome["due_s"], to_s=self._now_s(), why=short_reason(why)))
+            else:
+                self._failed(outcome, why)
         except asyncio.CancelledError:
             self._failed(outcome, "the run ended before the answer came")
             raise

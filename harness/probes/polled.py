@@ -19,15 +19,24 @@ from harness.model.backend import Backend
 from harness.model.eventtime import EventClock
 from harness.model.httpprobes import JsonProbe, MetricProbe
 from harness.model.probekinds import ProbeSpec
-from harness.model.readings import Reading
+from harness.model.readings import Gap, Reading
 from harness.model.stack import StackDescription
 from harness.probes.gauges import Gauges
 from harness.probes.http import access_headers
-from harness.probes.reader import NoAnswerError, ProbeContext, ProbeKind, Reader, Statuses, short_reason
+from harness.probes.reader import (
+    NoAnswerError,
+    NotAskedError,
+    ProbeContext,
+    ProbeKind,
+    Reader,
+    Statuses,
+    is_own,
+    short_reason,
+)
 from harness.probes.table import reader_for
 
 GRACE_S = 0.1
-Record = Callable[[Reading], object]
+Record = Callable[[Reading | Gap], object]
 
 
 class Poller(Protocol):
@@ -57,7 +66,11 @@ class Single:
     async def once(self, planned_s: float) -> None:
         """Record one reading."""
         asked_s = self._clock.now_s()
-        value, why = await self._read()
+        try:
+            value, why = await self._read()
+        except NotAskedError as error:
+            self._record(Gap(probe=self.name, from_s=asked_s, to_s=self._clock.now_s(), why=short_reason(str(error))))
+            return
         self._record(
             Reading(
                 probe=self.name,
@@ -76,9 +89,13 @@ class Single:
                 value = await self._reader.read()
         except TimeoutError:
             return None, f"no answer within {self._deadline_s:g} s"
+        except NotAskedError:
+            raise
         except NoAnswerError as error:
             return None, short_reason(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a client or somebody else's reader raises is a reading
+            if is_own(error):
+                raise NotAskedError(f"{type(error).__name__}: {error}") from None
             return None, short_reason(f"{type(error).__name__}: {error}")
         return (value, None) if math.isfinite(value) else (None, f"the reading is {value}")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -28,11 +29,21 @@ from harness.model.secrets import hide
 from harness.model.stack import StackDescription
 
 LONGEST_REASON = 300
+OWN_TROUBLES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL)
 T = TypeVar("T")
 
 
 class NoAnswerError(Exception):
     """The stack gave no usable answer; the text says why."""
+
+
+class NotAskedError(NoAnswerError):
+    """The harness itself could not ask: no more open files, no memory, no free port. That says nothing of the stack."""
+
+
+def is_own(error: BaseException) -> bool:
+    """Whether an error of the system is the harness's own trouble."""
+    return isinstance(error, OSError) and error.errno in OWN_TROUBLES
 
 
 def short_reason(why: str) -> str:

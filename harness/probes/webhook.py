@@ -17,7 +17,7 @@ from aiohttp import web
 from harness.journal.clock import Clock
 from harness.model.alertsources import AlertSource
 from harness.model.errors import ProbeError
-from harness.model.readings import Alert, AlertsSeen
+from harness.model.readings import Alert, AlertsSeen, Gap
 from harness.model.secrets import reveal
 from harness.probes.alert_poller import AlertPoller
 from harness.probes.reader import short_reason
@@ -30,7 +30,7 @@ _OLD_STATES = {"alerting": True, "ok": False, "no_data": False, "paused": False}
 class WebhookAlerts(AlertPoller):
     """One source, which listens."""
 
-    def __init__(self, source: AlertSource, clock: Clock, record: Callable[[AlertsSeen], object]) -> None:
+    def __init__(self, source: AlertSource, clock: Clock, record: Callable[[AlertsSeen | Gap], object]) -> None:
         super().__init__(source, clock, record)
         self._token = None if source.token is None else reveal(source.token)
         self._runner: web.AppRunner | None = None

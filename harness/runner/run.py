@@ -20,7 +20,7 @@ from harness.model.errors import BackendError, HarnessError, JournalError
 from harness.model.plan import Plan
 from harness.model.readings import AlertsSeen, Body, Closed, FaultSeen, GateSeen, Phase, PhaseName, StackUp
 from harness.model.stack import StackDescription
-from harness.probes.event_clock import read_event_clock
+from harness.probes.event_clock import ClockSteps, by_the_clock, read_event_clock
 from harness.probes.ledger import Ledger
 from harness.probes.machine import MachineWatcher
 from harness.probes.polling import poll
@@ -101,8 +101,14 @@ class Run:
     async def _look_at_the_machine(self) -> None:
         clock = self._journal.clock
         watcher = MachineWatcher(clock, self._journal.write, lambda: self._backend.roots)
+        steps = ClockSteps(clock, self._journal.write, by_the_clock(self._stack))
+
+        async def look(planned_s: float) -> None:
+            await watcher.once(planned_s)
+            steps.look()
+
         with contextlib.suppress(JournalError):  # whatever else is written meets the full disk as well, and says so
-            await poll(clock, watcher.once)
+            await poll(clock, look)
 
     async def _on_a_stack(self) -> bool:
         self._phase("starting")
