@@ -24,6 +24,8 @@ CONSEQUENCE_S = 10.0
 """Rules look back over a window, and checks of health fail more than once, before an alert fires or a service ends."""
 ALONE_S = 1.0
 """For how long a machine must have been busy to cause by itself what a fault should cause."""
+ALONE_SHARE = 0.3
+"""For which share of the time, at least."""
 CONSEQUENCE_LOST_S = 0.3
 """How much of that time must have been lost to be the cause."""
 
@@ -70,7 +72,7 @@ class Disturbances:
         """
         busy_s, earlier_s = self.busy_s(during.lo, during.hi), self.busy_s(before.lo, before.hi)
         share, earlier = (busy_s / max(during.hi - during.lo, 0.1), earlier_s / max(before.hi - before.lo, 0.1))
-        if busy_s < ALONE_S or earlier >= share / 2:
+        if busy_s < ALONE_S or share < ALONE_SHARE or earlier >= share / 2:
             return None
         return _first(self.machine, during.lo, during.hi)
 
