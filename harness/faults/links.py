@@ -16,6 +16,7 @@ from harness.model.fault import Confirmation
 from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Link
 from harness.seams import Seams
+from harness.seams.greetings import greeting
 from harness.seams.toxiproxy import ToxicSpec
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ async def exchanges(
     async def one(link: LinkHandle) -> Exchange:
         service = seams.service(Link.parse(link.name).service)
         path = service.health.http if service.health is not None else None
-        return await link.exchange(path, timeout_s, direct)
+        return await link.exchange(greeting(service.port, path), timeout_s, direct)
 
     found = await asyncio.gather(*(one(link) for link in links))
     return {link.name: exchange for link, exchange in zip(links, found, strict=True)}

@@ -46,14 +46,9 @@ class LinkHandle:
         everywhere = await asyncio.to_thread(self.api.toxics)
         return everywhere.get(self.proxy_name, [])
 
-    async def exchange(self, health_path: str | None, timeout_s: float, direct: bool = False) -> Exchange:
-        """Make one small exchange over the link, or directly with the service.
-
-        The request is a GET of HTTP/1.0, for the service's health page where it has one. Servers of the Redis protocol
-        read that as a command with too many arguments, and answer it too.
-        """
+    async def exchange(self, request: bytes, timeout_s: float, direct: bool = False) -> Exchange:
+        """Make one small exchange over the link, or directly with the service."""
         host, _, port = (self.direct if direct else self.through).rpartition(":")
-        request = f"GET {health_path or '/'} HTTP/1.0\r\n\r\n".encode()
         started_s = time.monotonic()
         outcome = await _outcome(host, int(port), request, timeout_s)
         return Exchange(outcome, time.monotonic() - started_s)

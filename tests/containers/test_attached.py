@@ -25,6 +25,7 @@ from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
 from harness.model.fields import Link
 from harness.seams import Seams
+from harness.seams.greetings import greeting
 from harness.seams.toxiproxy import ToxicSpec
 
 pytestmark = pytest.mark.docker
@@ -73,7 +74,7 @@ async def test_a_fault_leaves_the_stack_unchanged(project: str, small_images: No
         assert {s.state for s in await backend.status()} == {"running"}
         link = Seams(backend, stack).link("relay -> echo")
         link.api.add_toxic(link.proxy_name, ToxicSpec("late", "latency", "downstream", {"latency": 200}))
-        through = await link.exchange("/healthz", 5.0)
+        through = await link.exchange(greeting(None, "/healthz"), 5.0)
         assert through.outcome == "answered"
         assert through.time_s >= 0.2
         link.api.remove_toxic(link.proxy_name, "late")

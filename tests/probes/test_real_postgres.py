@@ -18,6 +18,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
 from real_servers import free_port, running
 
+from harness.model.backend import LinkEndpoint
+from harness.seams.greetings import greeting
+from harness.seams.link import LinkHandle
+
 pytestmark = pytest.mark.slow
 
 PASSWORD = "p@ss/w:rd#1"
@@ -103,3 +107,9 @@ async def test_nothing_can_be_written(tmp_path: Path, place: str, monkeypatch: p
         found = await probing.once()
     assert "read-only transaction" in (found["w"].down or "")
     assert found["n"].value == 0.0
+
+
+async def test_c2_a_link_to_postgres_is_measured_by_an_exchange_that_it_answers(place: str) -> None:
+    link = LinkHandle(LinkEndpoint("a -> db", "http://127.0.0.1:1", "db"), place, place)
+    assert (await link.exchange(greeting(5432, None), 10.0)).outcome == "answered"
+    assert (await link.exchange(greeting(None, None), 0.5)).outcome != "answered"

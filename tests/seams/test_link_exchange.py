@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import struct
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from real_servers import ending
 
 import harness
 from harness.model.backend import LinkEndpoint
+from harness.seams.greetings import greeting
 from harness.seams.link import LinkHandle
+
+HTTP = greeting(None, None)
 
 
 def link(through: str, direct: str = "127.0.0.1:1") -> LinkHandle:
@@ -20,7 +24,7 @@ def link(through: str, direct: str = "127.0.0.1:1") -> LinkHandle:
 @pytest.mark.parametrize("how", ["answered", "refused", "reset", "closed", "silent"])
 async def test_an_exchange_tells_how_it_ended(how: str) -> None:
     async with ending(how) as address:
-        exchange = await link(address).exchange("/healthz", timeout_s=0.2 if how == "silent" else 30.0)
+        exchange = await link(address).exchange(greeting(80, "/healthz"), timeout_s=0.2 if how == "silent" else 30.0)
     assert exchange.outcome == how
     assert exchange.time_s >= 0.2 or how != "silent"
 
@@ -28,12 +32,36 @@ async def test_an_exchange_tells_how_it_ended(how: str) -> None:
 async def test_an_exchange_beside_the_link_is_with_the_service_itself() -> None:
     async with ending("answered") as service, ending("reset") as through:
         both = link(through, service)
-        assert (await both.exchange(None, 30.0)).outcome == "reset"
-        assert (await both.exchange(None, 30.0, direct=True)).outcome == "answered"
+        assert (await both.exchange(HTTP, 30.0)).outcome == "reset"
+        assert (await both.exchange(HTTP, 30.0, direct=True)).outcome == "answered"
+
+
+@pytest.mark.parametrize(
+    ("port", "path", "begins"),
+    [
+        (8000, "/healthz", b"GET /healthz HTTP/1.0\r\n"),
+        (5432, "/healthz", b"GET /healthz"),  # what the stack says of it comes first
+        (6379, None, b"GET / HTTP/1.0"),
+        (None, None, b"GET / HTTP/1.0"),
+        (5432, None, bytes.fromhex("00000008 04d2162f")),
+        (9092, None, bytes.fromhex("00000011 0012 0000 00000001 0007") + b"harness"),
+        (2181, None, b"ruok"),
+    ],
+)
+def test_c2_every_protocol_is_asked_in_its_own_words(port: int | None, path: str | None, begins: bytes) -> None:
+    assert greeting(port, path).startswith(begins)
+
+
+def test_c2_a_message_to_mongo_says_how_long_it_is() -> None:
+    request = greeting(27017, None)
+    length, _, _, opcode = struct.unpack("<iiii", request[:16])
+    assert (length, opcode) == (len(request), 2013)
+    (document,) = struct.unpack("<i", request[21:25])
+    assert document == len(request) - 21
 
 
 async def test_a_name_that_is_not_found_is_a_refusal() -> None:
-    assert (await link("no-such-host.invalid:80").exchange(None, 30.0)).outcome == "refused"
+    assert (await link("no-such-host.invalid:80").exchange(HTTP, 30.0)).outcome == "refused"
 
 
 def test_one_module_imports_the_client_of_toxiproxy_and_imports_it_late() -> None:

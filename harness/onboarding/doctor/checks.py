@@ -30,6 +30,7 @@ from harness.runner.check import check
 from harness.runner.load import Loaded, load_each
 from harness.runner.stacks import with_stacks
 from harness.seams import Seams
+from harness.seams.greetings import greeting
 
 State = Literal["ok", "wrong", "note"]
 ROUND_TRIP_S = 2.0
@@ -208,9 +209,9 @@ async def _link(planned: Link, stack: StackDescription, backend: Backend, seams:
     try:
         link = seams.link(name)
         toxics = await link.toxics()
-        path = service.health.http if service.health is not None else None
-        direct = await link.exchange(path, ROUND_TRIP_S, direct=True)
-        through = await link.exchange(path, ROUND_TRIP_S)
+        request = greeting(service.port, service.health.http if service.health is not None else None)
+        direct = await link.exchange(request, ROUND_TRIP_S, direct=True)
+        through = await link.exchange(request, ROUND_TRIP_S)
     except HarnessError as error:
         return Finding("link", name, "wrong", str(error))
     if toxics:
