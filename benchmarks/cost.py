@@ -205,7 +205,12 @@ class Bill:
         with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
             small, large = Path(folder) / "small", Path(folder) / "large"
             small_runs, large_runs = len(copies(small, few)), len(copies(large, many))
-            before = self._side_by_side(self._before, small, "2", lengths_s) if self._before is not None else None
+            before = None
+            if self._before is not None:
+                # An older version runs its own scenarios: it does not know what has been added to these.
+                older = Path(folder) / "older"
+                copies(older, few, scenarios=self._before.root / "scenarios")
+                before = self._side_by_side(self._before, older, "2", lengths_s)
             for jobs in JOBS:
                 speeds[str(jobs)] = self._side_by_side(self._ours, small, str(jobs), lengths_s)[1]
             auto = "auto" in self._ours.run("run", "--help").stdout

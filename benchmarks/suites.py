@@ -83,10 +83,10 @@ def run_suite(
     return suite
 
 
-def copies(folder: Path, times: int, tag: str = "demo") -> list[Path]:
+def copies(folder: Path, times: int, tag: str = "demo", scenarios: Path = SCENARIOS) -> list[Path]:
     """Write so many copies of the scenarios with a tag, each under its own name, and return the files."""
     found = []
-    for file in sorted(SCENARIOS.rglob("*.scenario.yaml")):
+    for file in sorted(scenarios.rglob("*.scenario.yaml")):
         text = file.read_text()
         name = re.search(r"^scenario: *(\S+) *$", text, re.MULTILINE)
         tags = re.search(r"^tags: *\[(.*)\]", text, re.MULTILINE)
@@ -99,7 +99,7 @@ def copies(folder: Path, times: int, tag: str = "demo") -> list[Path]:
             copy.write_text(f"{text[: name.start()]}scenario: {renamed}{text[name.end() :]}")
             found.append(copy)
     if not found:
-        raise CannotMeasureError(f"no scenario under {SCENARIOS} has the tag {tag}")
+        raise CannotMeasureError(f"no scenario under {scenarios} has the tag {tag}")
     return found
 
 
