@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Entry] = {
     "list": Entry("harness.cli.listing:listing", "List scenarios, faults, probes or alerts.", short=True),
     "judge": Entry("harness.cli.judge:judge", "Judge a stored run again."),
     "report": Entry("harness.cli.judge:report", "Judge the runs of a suite again and rewrite its report."),
+    "margins": Entry("harness.cli.margins:margins", "Show how near passed clauses came to their bounds."),
     "up": Entry("harness.cli.stacks:up", "Start a stack and keep it running."),
     "down": Entry("harness.cli.stacks:down", "Stop stacks that `harness up` started."),
     "heal": Entry("harness.cli.stacks:heal", "Revert faults left active by killed runs."),

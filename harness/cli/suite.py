@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from harness.runner.progress import Progress
     from harness.suite.pool import SuiteRequest
 
+MOST_MARGINS = 3
 Mode = Literal["json", "text"]
 
 
@@ -48,6 +49,7 @@ def run_and_print(request: SuiteRequest, twin: Twin | None, mode: Mode) -> int:
 
 def print_suite(document: SuiteDocument, folder: Path, mode: Mode) -> None:
     """Print the table for people, or all of `suite.json` on one line for programs."""
+    from harness.report.margins import nearest
     from harness.report.table import COLUMNS, row
     from harness.report.words import unbounded_text
 
@@ -62,6 +64,9 @@ def print_suite(document: SuiteDocument, folder: Path, mode: Mode) -> None:
             click.echo(f"{run.run_dir}: {reason}")
         if run.unbounded:
             click.echo(f"{run.run_dir}: passed. {unbounded_text(run.unbounded)}")
+    near = ", ".join(f"{margin.scenario} {margin.id} {margin.used:.0%}" for margin in nearest(document)[:MOST_MARGINS])
+    if near:
+        click.echo(f"nearest to their bounds: {near} (all of them: harness margins {folder})")
     counts = document.counts
     summary = f"{counts.passed} pass, {counts.fail} fail, {counts.unknown} unknown in {document.wall_s:.1f} s"
     click.echo(f"{summary}; report: {index}")

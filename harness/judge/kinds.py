@@ -15,6 +15,7 @@ from harness.judge.alerts import cleared, detected, flaps, quiet
 from harness.judge.bounds import recovered, stays, unbroken
 from harness.judge.churn import churn
 from harness.judge.facts import Facts
+from harness.judge.margins import used
 from harness.model.alert_clauses import (
     Cleared,
     ClearedResult,
@@ -70,7 +71,16 @@ def check(clause: Clause, facts: Facts) -> ClauseResult | None:
     """Judge one clause. None where a control has nothing to show for it."""
     kind = BY_CLAUSE[type(clause)]
     checker = kind.checker if facts.journal.plan.twin != "control" else kind.in_control
-    return None if checker is None else guarded(clause.id, clause.unmeasured(), lambda: checker(clause, facts))
+    return (
+        None
+        if checker is None
+        else guarded(clause.id, clause.unmeasured(), lambda: _with_margin(clause, checker, facts))
+    )
+
+
+def _with_margin(clause: C, checker: Checker[C], facts: Facts) -> ClauseResult:
+    found = checker(clause, facts)
+    return found.model_copy(update={"used": used(clause, found.measured)}) if found.value is Value.PASS else found
 
 
 def guarded(id_: str, unmeasured: Result, work: Callable[[], ClauseResult]) -> ClauseResult:

@@ -45,6 +45,7 @@ class ClauseResult(Frozen):
     value: Value
     reason: str
     cites: tuple[int, ...] = ()
+    used: float | None = Field(None, description="of a pass: the share of its bound that was used; 1 is the bound")
     measured: AnyResult = Field(description="by `kind`")
 
     @field_validator("measured", mode="before")

@@ -21,7 +21,7 @@ from harness.model.readings import Alert, AlertsSeen, Gap
 from harness.probes.reader import NoAnswerError, NotAskedError, short_reason
 
 CLOCKS_DIFFER_S = 2.0
-"""A clock nearer than this is taken for right: the time of an answer is told in whole seconds."""
+"""A clock nearer than this counts as right: the time of an answer is told in whole seconds."""
 
 
 class AlertPoller:

@@ -73,6 +73,15 @@ class ClearedEntry(Frozen):
     met: bool | None
 
 
+class MarginEntry(Frozen):
+    """How near a clause that passed came to its bound."""
+
+    id: str
+    kind: str
+    scenario: str
+    used: float = Field(description="the share of the bound that was used; 1 is the bound itself")
+
+
 class GuaranteeEntry(Frozen):
     """A guarantee about data, checked against the stack's ledger."""
 
@@ -142,6 +151,7 @@ class _Promised(Frozen):
     quality: Quality | None = None
     known_weakness: KnownWeak | None = None
     unbounded: tuple[str, ...] = Field(default=(), description="for a pass: damage that no clause of it bounds")
+    margins: tuple[MarginEntry, ...] = Field(default=(), description="of the clauses that passed, the nearest first")
 
 
 def _entry(result: type[Result]) -> Any:

@@ -12,6 +12,7 @@ from harness.journal.records import Journal
 from harness.model.verdict import Verdict
 from harness.report.documents import SuiteDocument
 from harness.report.drawing import Canvas, Scale
+from harness.report.margins import nearest
 from harness.report.pages import drawing, page
 from harness.report.spans import alert_lanes, extent, fault_lanes, markers, outcome_of
 from harness.report.table import row, standing
@@ -34,7 +35,7 @@ def suite_html(suite: SuiteDocument, pictures: Mapping[str, str], reports: set[s
     ]
     standings = {standing(run) for run in suite.scenarios} - {"repeated"}
     worst = "fail" if "failure" in standings else "unknown" if standings != {"good"} else "pass"
-    return page("index.html.j2", suite=suite, runs=runs, worst=worst)
+    return page("index.html.j2", suite=suite, runs=runs, worst=worst, margins=nearest(suite))
 
 
 def thumbnail_svg(journal: Journal, verdict: Verdict) -> str:

@@ -24,6 +24,7 @@ from harness.report.documents import (
     SCHEMA,
     Counts,
     KnownWeak,
+    MarginEntry,
     Quality,
     RunDocument,
     RunRecord,
@@ -87,6 +88,7 @@ def _record(journal: Journal, verdict: Verdict, quality: Quality | None) -> dict
         "caught": verdict.caught,
         "quality": quality,
         "unbounded": verdict.unbounded,
+        "margins": _margins(verdict),
         "known_weakness": None
         if weakness is None
         else KnownWeak(
@@ -95,6 +97,15 @@ def _record(journal: Journal, verdict: Verdict, quality: Quality | None) -> dict
             until=weakness.until.isoformat(),
         ),
     }
+
+
+def _margins(verdict: Verdict) -> tuple[MarginEntry, ...]:
+    found = [
+        MarginEntry(id=c.id, kind=c.kind, scenario=verdict.scenario, used=c.used)
+        for c in verdict.clauses
+        if c.used is not None
+    ]
+    return tuple(sorted(found, key=lambda margin: (-margin.used, margin.id)))
 
 
 def _entries(verdict: Verdict) -> dict[str, tuple[Frozen, ...]]:

@@ -36,6 +36,7 @@ ADDED = {
     "unbounded",
     "error",
     "repeated_by",
+    "margins",
 }
 DAMAGE = {"requests", "failed", "wrong_before_detection", "wrong_until_recovery", "wrong_after", "flagged", "seconds"}
 

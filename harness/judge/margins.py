@@ -1,0 +1,43 @@
+"""How near a clause that passed came to its bound: the share of the bound that was used, of which 1 is all.
+
+Of a deadline it is the time taken, of an upper limit the worst value, of a lower limit on a share what was lacking of
+all, and of a count how many there were. A bound of zero allows nothing, so nothing of it is used.
+"""
+
+from __future__ import annotations
+
+from harness.model.alert_clauses import Cleared, ClearedResult, Detected, DetectionResult, Flaps, FlapsResult
+from harness.model.answers import ANSWER_PROBES
+from harness.model.clauses import Bound, Clause, Recovered, RecoveryResult, Result, StaysResult
+from harness.model.expectations import Churn, ChurnResult
+from harness.model.units import Unit
+
+
+def used(clause: Clause, measured: Result) -> float | None:
+    """Return the share of its bound that a clause used; None where nothing of it can be used, or was measured."""
+    share: float | None = None
+    match clause, measured:
+        case Detected(), DetectionResult(after_s=float() as after_s, within_s=within_s):
+            share = after_s / within_s
+        case Cleared(), ClearedResult(after_s=float() as after_s, within_s=within_s):
+            share = after_s / within_s
+        case Recovered(), RecoveryResult(after_s=float() as after_s, within_s=within_s):
+            share = after_s / within_s
+        case Bound(), StaysResult(worst=float() as worst):
+            share = _of_limit(clause, worst)
+        case Flaps(), FlapsResult(starts=int() as count) if clause.at_most:
+            share = count / clause.at_most
+        case Churn(), ChurnResult(changes=int() as count) if clause.at_most:
+            share = count / clause.at_most
+        case _:
+            pass
+    return None if share is None else round(share, 4)
+
+
+def _of_limit(bound: Bound, worst: float) -> float | None:
+    limit = bound.limit.value
+    if bound.at_most is not None:
+        return worst / limit if limit > 0 else None
+    if bound.probe in ANSWER_PROBES and ANSWER_PROBES[bound.probe].unit is Unit.RATIO:
+        return (1 - worst) / (1 - limit) if limit < 1 else None
+    return limit / worst if worst > 0 and limit > 0 else None
