@@ -23,6 +23,7 @@ from harness.judge.alert_history import (
 from harness.judge.facts import Facts
 from harness.judge.machine import CONSEQUENCE_S
 from harness.judge.moments import Span, but, span_text
+from harness.judge.targets import names_untouched
 from harness.model.alert_clauses import (
     AlertCount,
     Cleared,
@@ -50,6 +51,8 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
     busy = [a for _, poll in before for a in (*poll.firing, *poll.pending)]
     later = [e for e in facts.episodes if e.start.hi > fault.injected.lo and e.start.lo <= facts.end_s]
     matching = [e for e in later if e.is_of(clause.alert, clause.labels)]
+    untouched = {e.alert.key: _untouched(clause, facts, fault.id, e) for e in matching}
+    matching = [e for e in matching if untouched[e.alert.key] is None]
     fresh = [e for e in matching if not any(e.covers(a) for a in busy)]
     doubted = [e for e in fresh if may_precede(e, facts.journal, fault.injected)]
     sure = [e for e in fresh if e not in doubted]
@@ -65,6 +68,9 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
             return _detection(clause, Value.UNKNOWN, f"{name} {unclear[0]}", (*fault.cites[:1], *unclear[1]))
     if first is None or after is None:
         never, reason = _never(clause, facts, fault.injected)
+        others = sorted(filter(None, untouched.values()))
+        if others and never is Value.FAIL:
+            reason = f"{name} fired for {', '.join(others)} only, which the fault did not hit"
         return _detection(clause, never, reason, (n for n, _ in facts.polls[-1:]))
     if value is Value.PASS:
         since_s = max(fault.injected.lo, first.lo - CONSEQUENCE_S)
@@ -76,6 +82,12 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
         verb = "fired too late," if value is Value.FAIL or cause is not None else "fired around its deadline,"
     reason = f"{name} {verb} {span_text(after)} after injection (within {clause.within:g} s)"
     return _detection(clause, value, but(reason, cause), (*fault.cites[:1], *sure[0].cites), after, first.hi)
+
+
+def _untouched(clause: Detected, facts: Facts, fault: str, episode: Episode) -> str | None:
+    """Return the name of what an alert is about instead of what the fault hit; None where it may be that."""
+    step = next(step for step in facts.scenario.timeline if step.id == fault)
+    return names_untouched(episode.alert, step.target, facts.journal.plan.stack) if clause.about == "hit" else None
 
 
 def _detection(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema, model_validator
 
 from harness.model.clauses import AlertName, Clause, FaultId, Id, Result
 from harness.model.fields import Frozen
 from harness.model.units import PositiveWallSeconds, format_seconds, times_text
+
+LABELS_OR_ANY = {"anyOf": [{"type": "object", "additionalProperties": {"type": "string"}}, {"const": "any"}]}
 
 
 class AlertClause(Clause):
@@ -26,11 +28,23 @@ class AlertClause(Clause):
 
 
 class Detected(AlertClause):
-    """An alert that must be firing, in time, for a label set that was quiet at injection."""
+    """An alert that must be firing, in time, for a label set that was quiet at injection.
+
+    Its labels must not name a sibling of what the fault hit; `labels: any` says that they may name anything.
+    """
 
     KIND: ClassVar[str] = "detected"
+    labels: Annotated[dict[str, str], WithJsonSchema(LABELS_OR_ANY)] = Field(default_factory=dict)
+    about: Literal["hit", "any"] = Field("hit", description="set by `labels: any`")
     within: PositiveWallSeconds
     fault: FaultId = Field(None, description="the fault it belongs to; default: the first one")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _any_labels(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and raw.get("labels") == "any":
+            return raw | {"labels": {}, "about": "any"}
+        return raw
 
     @property
     def text(self) -> str:

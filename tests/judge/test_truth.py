@@ -414,3 +414,38 @@ def test_d2_a_notification_that_was_refused_may_have_been_any(clause: str) -> No
     found = run.clause(clause)
     assert found.value == "unknown"
     assert "a notification was refused" in found.reason
+
+
+# D5: an alert about something else
+
+SERVICES = {"server-1": "a", "server-2": "b", "trainer": "b", "store": "a"}
+
+
+@pytest.mark.parametrize(
+    ("target", "alert", "value"),
+    [
+        ({"service": "server-2"}, "Down{service=server-2}", "pass"),
+        ({"service": "server-2"}, "Down{service=server-1}", "fail"),
+        ({"service": "server-2"}, "Down{instance=server-1:8000}", "fail"),
+        ({"services": ["server-2", "server-1"]}, "Down{service=server-1}", "pass"),
+        ({"service": "server-2"}, "Down{service=trainer}", "pass"),  # what the fault does further down the line
+        ({"service": "server-2"}, "Down{}", "pass"),
+        ({"service": "server-2"}, "Down{severity=page}", "pass"),
+        ({"node": "b"}, "Down{service=server-1}", "fail"),
+        ({"node": "b"}, "Down{node=a}", "fail"),
+        ({"node": "b"}, "Down{node=b}", "pass"),
+        ({"node": "b"}, "Down{node=a,service=trainer}", "pass"),
+        ({"link": "server-2 -> store"}, "Down{service=server-1}", "fail"),
+        ({"link": "server-2 -> store"}, "Down{service=store}", "pass"),
+        ({"keyspace": "features"}, "Down{service=server-1}", "pass"),
+    ],
+)
+def test_d5_an_alert_about_an_untouched_sibling_detects_nothing(target: Any, alert: str, value: str) -> None:
+    seen = {"id": "seen", "alert": "Down", "within": "6s"}
+    for labels, expected in (({}, value), ({"labels": "any"}, "pass")):
+        run = Run({"detected": [seen | labels]}, rules=["Down"])
+        run.plan["stack"]["services"] = SERVICES
+        run.plan["scenario"]["timeline"][0]["target"] = target
+        found = run.gate().fault().alerts((alert, 7.0, 14.0)).end().clause("seen")
+        assert found.value == expected, found.reason
+        assert ("only, which the fault did not hit" in found.reason) is (expected == "fail")
