@@ -1,11 +1,12 @@
-"""`python -m benchmarks [--quick]`: every part, one after the other. The fault proxy's own are in benchmarks.proxy.
+"""`python -m benchmarks [--quick]`: every part, one after the other. The fault proxy's own are in benchmarks.proxy, and
+`benchmarks.busy`, which keeps the machine busy for more than an hour, is run by itself.
 
 Exits 1 where a part found something wrong, 4 where one could not measure; the others are measured all the same.
 """
 
 import sys
 
-from benchmarks import backends, busy, chaostoolkit, compose, cost, demo, flakes, judging, side_by_side, starts, timing
+from benchmarks import backends, chaostoolkit, compose, cost, demo, flakes, judging, side_by_side, starts, timing
 from benchmarks.results import FILE, Options, Part, options_parser, run_part
 
 PARTS: dict[str, Part] = {
@@ -17,7 +18,6 @@ PARTS: dict[str, Part] = {
     "judging": judging.measure,
     "cost": cost.measure,
     "flakes": flakes.measure,
-    "busy": busy.measure,
     "compose": compose.measure,
     "backends": backends.measure,
 }

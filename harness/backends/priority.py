@@ -14,12 +14,15 @@ from pathlib import Path
 NICENESS = 5
 MEASURING_NICENESS = -4
 """Much more than this would keep a busy container from being frozen in time."""
+AUTOGROUPS = Path("/proc/sys/kernel/sched_autogroup_enabled")
 _CAP_SYS_NICE = 23
 
 
 def may_raise() -> bool:
-    """Whether this process may raise priorities."""
+    """Whether this process may raise the priority of a session, and the scheduler groups by session."""
     with contextlib.suppress(OSError):
+        if AUTOGROUPS.read_text(encoding="ascii").strip() != "1":
+            return False
         for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("CapEff:"):
                 return bool(int(line.split()[1], 16) >> _CAP_SYS_NICE & 1)

@@ -39,11 +39,12 @@ def run_and_print(request: SuiteRequest, twin: Twin | None, mode: Mode) -> int:
     with prepared(request.out_dir), progress([plan.run for plan in request.plans], mode) as on_progress:
         finished = run_suite(request, on_progress, say, twin)
     print_suite(finished.document, request.out_dir, mode)
-    busy = sum(run.verdict is not None and run.verdict.machine_busy for run in counting(finished.runs))
+    counted = counting(finished.runs)
+    busy = sum(run.verdict is not None and run.verdict.machine_busy for run in counted)
     if busy:
         again = "fewer at a time (-j 1), or on a quiet machine (--wait-for-quiet 60s)"
         again += "" if request.retry_busy else ", or repeat such runs (--retry-busy)"
-        say(f"the machine was too busy for {busy} of {len(finished.runs)} runs: run them {again}")
+        say(f"the machine was too busy for {busy} of {len(counted)} runs: run them {again}")
     return finished.exit_code
 
 
@@ -51,7 +52,7 @@ def print_suite(document: SuiteDocument, folder: Path, mode: Mode) -> None:
     """Print the table for people, or all of `suite.json` on one line for programs."""
     from harness.report.margins import nearest
     from harness.report.table import COLUMNS, row
-    from harness.report.words import unbounded_text
+    from harness.report.words import per_cent, unbounded_text
 
     index = folder / "index.html"
     if mode == "json":
@@ -64,7 +65,7 @@ def print_suite(document: SuiteDocument, folder: Path, mode: Mode) -> None:
             click.echo(f"{run.run_dir}: {reason}")
         if run.unbounded:
             click.echo(f"{run.run_dir}: passed. {unbounded_text(run.unbounded)}")
-    near = ", ".join(f"{margin.scenario} {margin.id} {margin.used:.0%}" for margin in nearest(document)[:MOST_MARGINS])
+    near = ", ".join(f"{run} {margin.id} {per_cent(margin.used)}" for run, margin in nearest(document)[:MOST_MARGINS])
     if near:
         click.echo(f"nearest to their bounds: {near} (all of them: harness margins {folder})")
     counts = document.counts

@@ -78,7 +78,7 @@ def _examples(facts: Facts, read: _Evidence) -> tuple[Value, str]:
     if missing:
         reason = f"{len(missing)} of {len(expected)} answered requests are in no partition, such as {missing[0].id}"
         # What is not lost may still be written, later than it should.
-        cause = None if _lost(missing, examples) else facts.disturbed.longest()
+        cause = None if any(_settled(answer, examples) for answer in missing) else facts.disturbed.mostly()
         return Value.FAIL if cause is None else Value.UNKNOWN, but(reason, cause)
     skipped = _skipped(examples, lineage.versions)
     if skipped:
@@ -88,17 +88,22 @@ def _examples(facts: Facts, read: _Evidence) -> tuple[Value, str]:
 
 def _must_be_there(answer: Answer, examples: Examples) -> bool:
     """Whether an answer must be among the examples: newer ones are there, or the stack's clock says that it is due."""
+    known = _known_at(answer)
+    due = known is not None and examples.due_until is not None and known <= examples.due_until
+    return due or _settled(answer, examples)
+
+
+def _settled(answer: Answer, examples: Examples) -> bool:
+    """Whether newer answers than this are among the examples."""
+    known, settled = _known_at(answer), examples.settled_until
+    return known is not None and settled is not None and known + SETTLING_EVENT_S <= settled
+
+
+def _known_at(answer: Answer) -> float | None:
+    """Return since when, in event time, an answer and its outcome are known; None where it makes no example."""
     if not answer.ok or answer.flagged is not None or answer.outcome_at is None:
-        return False
-    known = max(answer.outcome_at, answer.at_event)
-    settled, due = examples.settled_until, examples.due_until
-    return (settled is not None and known + SETTLING_EVENT_S <= settled) or (due is not None and known <= due)
-
-
-def _lost(missing: Sequence[Answer], examples: Examples) -> bool:
-    """Whether an example is missing although newer ones were written."""
-    written = examples.model_copy(update={"due_until": None})
-    return any(_must_be_there(answer, written) for answer in missing)
+        return None
+    return max(answer.outcome_at, answer.at_event)
 
 
 def _relearned(lineage: Lineage) -> str | None:

@@ -24,6 +24,8 @@ CONSEQUENCE_S = 10.0
 """Rules look back over a window, and checks of health fail more than once, before an alert fires or a service ends."""
 ALONE_S = 1.0
 """For how long a machine must have been busy to cause by itself what a fault should cause."""
+MOSTLY_S = 2.0
+"""For how long a machine must have been busy to be named for a run as a whole."""
 ALONE_SHARE = 0.3
 """For which share of the time, at least."""
 CONSEQUENCE_LOST_S = 0.3
@@ -80,9 +82,11 @@ class Disturbances:
         """Return for how much of a stretch the machine was busy."""
         return sum(max(0.0, min(one.hi, to_s) - max(one.lo, from_s)) for one in self.machine)
 
-    def longest(self) -> str | None:
-        """Return the longest stretch in which the machine was busy, as a reason; None where it never was."""
-        return max(self.machine, key=lambda one: one.hi - one.lo).why if self.machine else None
+    def mostly(self) -> str | None:
+        """Return the longest stretch in which the machine was busy, where it was busy for seconds; None where not."""
+        if sum(one.hi - one.lo for one in self.machine) < MOSTLY_S:
+            return None
+        return max(self.machine, key=lambda one: one.hi - one.lo).why
 
     def lost_s(self, from_s: float, to_s: float) -> float:
         """Return for how much of a stretch the machine was busy, or the harness late."""

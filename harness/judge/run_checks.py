@@ -69,7 +69,7 @@ def _lateness(facts: Facts) -> ClauseResult | None:
         return None
     p99_ms, most_ms = round(late[0] * 1e3), round(LATE_S * 1e3)
     reason = f"harness late: its own lateness had a 99th percentile of {p99_ms} ms (at most {most_ms} ms)"
-    busy = facts.disturbed.longest()
+    busy = facts.disturbed.mostly()
     reason = f"{busy}: {reason}" if busy is not None else reason
     return unknown("harness", reason, (), RunResult(p99_s=late[0], samples=late[1]))
 

@@ -19,9 +19,6 @@ from harness.model.machine import MACHINE_BUSY
 from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Damage, Value, Verdict, merge
 
-MACHINE_S = 1.0
-"""For how long a machine must have been busy to be named beside an unknown verdict."""
-
 
 def judge(journal: Journal, control: Journal | None = None, *, unpaired: bool = False) -> Verdict:
     """Judge one run, with its control where there is one; `unpaired` judges one of a pair without it.
@@ -152,11 +149,8 @@ def _reasons(clauses: list[ClauseResult], value: Value, facts: Facts | None) -> 
 
 def _machine(reasons: list[str], facts: Facts) -> list[str]:
     """Return how the machine may be the cause of an unknown verdict whose reasons do not name it."""
-    busy = facts.disturbed.longest()
-    last_s = facts.journal.lines[-1].t_s if facts.journal.lines else 0.0
-    if busy is None or any(MACHINE_BUSY in reason for reason in reasons):
-        return []
-    return [busy] if facts.disturbed.busy_s(0.0, last_s) >= MACHINE_S else []
+    busy = facts.disturbed.mostly()
+    return [busy] if busy is not None and not any(MACHINE_BUSY in reason for reason in reasons) else []
 
 
 def _verdict(

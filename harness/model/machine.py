@@ -74,9 +74,9 @@ def busy_text(seen: Iterable[MachineSeen]) -> str | None:
         case "processors":
             how = f"others took {_mean(one.others for one in those):.1f} of {cores}"
         case "quota":
-            how = f"the run was held back by its quota for {_mean(one.throttled for one in those):.0%} of the time"
+            how = f"a quota held the run back for {_mean(one.throttled for one in those) * 100:.0f} % of the time"
         case "memory":
-            how = f"{_mean(one.memory_free for one in those):.0%} of the memory was free"
+            how = f"{_mean(one.memory_free for one in those) * 100:.0f} % of the memory was free"
     return f"{MACHINE_BUSY} ({how} at {short[0][0].from_s:.1f}–{short[-1][0].to_s:.1f} s)"
 
 

@@ -28,7 +28,8 @@ class _Counters(NamedTuple):
     busy_s: float | None
     steal_s: float | None
     own_s: float | None
-    throttled_s: float | None
+    periods: tuple[int, int] | None
+    """Of the group with a quota: periods so far, and those of them in which it was held back."""
     pressed_s: dict[str, float | None]
 
 
@@ -49,7 +50,9 @@ class MachineWatcher:
         self._own = OwnProcesses(proc, roots)
         self._proc = str(proc)
         self._quota = _quota_file(proc, cgroups)
-        self._processors = float(_usable())
+        usable = _usable()
+        self._processors = float(len(usable))
+        self._names = {f"cpu{number}" for number in usable}
         self._last = self._read()
 
     async def once(self, planned_s: float) -> None:
@@ -74,7 +77,7 @@ class MachineWatcher:
             busy=share(before.busy_s, now.busy_s),
             own=share(before.own_s, now.own_s),
             steal=share(before.steal_s, now.steal_s),
-            throttled=share(before.throttled_s, now.throttled_s),
+            throttled=_held_back(before.periods, now.periods),
             waiting=self._waiting,
             cpu_pressure=pressed["cpu"],
             io_pressure=pressed["io"],
@@ -83,17 +86,24 @@ class MachineWatcher:
         )
 
     def _read(self) -> _Counters:
-        busy_s = steal_s = self._waiting = None
-        for line in _text(f"{self._proc}/stat").splitlines():
-            if line.startswith("cpu "):
-                user, nice, system, _idle, _iowait, irq, softirq, stolen = (int(t) for t in line.split()[1:9])
-                busy_s, steal_s = (user + nice + system + irq + softirq) / _TICKS, stolen / _TICKS
-            elif line.startswith("procs_running "):
-                self._waiting = int(line.split()[1])
+        busy_s, steal_s, self._waiting = self._counted(_text(f"{self._proc}/stat"))
         own_s = self._own.used_s()
         pressed = {name: _pressed_s(_text(f"{self._proc}/pressure/{name}")) for name in _PRESSURES}
-        throttled_s = None if self._quota is None else _throttled_s(_text(self._quota))
-        return _Counters(self._clock.now_s(), busy_s, steal_s, own_s, throttled_s, pressed)
+        periods = None if self._quota is None else _periods(_text(self._quota))
+        return _Counters(self._clock.now_s(), busy_s, steal_s, own_s, periods, pressed)
+
+    def _counted(self, stat: str) -> tuple[float | None, float | None, int | None]:
+        """Return seconds in use and stolen, of the processors that the run may use, and how many processes run."""
+        busy = stolen = waiting = None
+        for line in stat.splitlines():
+            name, _, rest = line.partition(" ")
+            if name in self._names:
+                user, nice, system, _idle, _iowait, irq, softirq, steal = (int(t) for t in rest.split()[:8])
+                busy = (busy or 0) + user + nice + system + irq + softirq
+                stolen = (stolen or 0) + steal
+            elif name == "procs_running":
+                waiting = int(rest)
+        return (None if busy is None else busy / _TICKS), (None if stolen is None else stolen / _TICKS), waiting
 
 
 class OwnProcesses:
@@ -148,8 +158,10 @@ class OwnProcesses:
     def _is_own(self, pid: int, stat: str) -> bool:
         if pid in self._known.processes or int(_fields(stat)[1]) in self._own:
             return True
-        containers = self._known.containers
-        return bool(containers) and any(one in _text(f"{self._proc}/{pid}/cgroup") for one in containers)
+        if not self._known.containers:
+            return False
+        group = _text(f"{self._proc}/{pid}/cgroup")
+        return any(one in group for one in self._known.containers)
 
     def _stat(self, pid: int) -> str:
         return _text(f"{self._proc}/{pid}/stat")
@@ -186,30 +198,40 @@ def _memory_free(text: str) -> float | None:
 
 
 def _quota_file(proc: Path, cgroups: Path) -> str | None:
-    """Return the file that counts for how long this process's control group was held back; None without a quota."""
+    """Return the file that counts how often a group was held back by its quota: this process's, or one above it.
+
+    None where no group above this process has a quota.
+    """
     for line in _text(f"{proc}/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         second = not controllers
         if not second and "cpu" not in controllers.split(","):
             continue
-        folder = cgroups / ("" if second else "cpu") / path.lstrip("/")
-        if (folder / "cpu.stat").exists() and "throttled" in _text(str(folder / "cpu.stat")):
-            return str(folder / "cpu.stat")
+        root = cgroups if second else cgroups / "cpu"
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents):
+            if _periods(_text(str(folder / "cpu.stat"))) not in (None, (0, 0)):
+                return str(folder / "cpu.stat")
+            if folder == root:
+                break
     return None
 
 
-def _throttled_s(text: str) -> float | None:
-    for line in text.splitlines():
-        name, _, value = line.partition(" ")
-        if name == "throttled_usec":
-            return int(value) / 1e6
-        if name == "throttled_time":  # the first version of control groups counts in nanoseconds
-            return int(value) / 1e9
-    return None
+def _periods(text: str) -> tuple[int, int] | None:
+    """Return in how many periods a quota counted, and in how many of them it held its group back."""
+    found = dict(line.split(" ", 1) for line in text.splitlines() if line.startswith(("nr_periods ", "nr_throttled ")))
+    return (int(found["nr_periods"]), int(found["nr_throttled"])) if len(found) == 2 else None
 
 
-def _usable() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _held_back(before: tuple[int, int] | None, now: tuple[int, int] | None) -> float | None:
+    if before is None or now is None or now[0] < before[0]:
+        return None
+    return round((now[1] - before[1]) / (now[0] - before[0]), 3) if now[0] > before[0] else 0.0
+
+
+def _usable() -> set[int]:
+    """Return the numbers of the processors that this process may use."""
+    return set(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
 def _text(path: str) -> str:

@@ -147,10 +147,13 @@ class Chaos:
 
     @plainly
     def expect_alert(
-        self, name: str, *, within: str, labels: Mapping[str, str] | None = None, fault: str | None = None,
-        id: str | None = None,  # noqa: A002
+        self, name: str, *, within: str, labels: Mapping[str, str] | Literal["any"] | None = None,
+        fault: str | None = None, id: str | None = None,  # noqa: A002
     ) -> None:  # fmt: skip
-        """Expect an alert to fire in time after the fault's injection, and wait until it does or its time is over."""
+        """Expect an alert to fire in time after the fault's injection, and wait until it does or its time is over.
+
+        `labels="any"`: it may also be about another replica or node than the one that was hit.
+        """
         raw = {"alert": name, "within": within, "labels": _plain(labels), "fault": fault, "id": id}
         self._expect("expect_alert", "detected", raw, name)
 
@@ -290,5 +293,5 @@ class _Held(AbstractContextManager[str]):
             self._chaos._leave(self._step)
 
 
-def _plain(labels: Mapping[str, str] | None) -> dict[str, str] | None:
-    return None if labels is None else dict(labels)
+def _plain(labels: Mapping[str, str] | Literal["any"] | None) -> dict[str, str] | Literal["any"] | None:
+    return labels if labels is None or labels == "any" else dict(labels)

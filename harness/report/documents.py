@@ -78,7 +78,6 @@ class MarginEntry(Frozen):
 
     id: str
     kind: str
-    scenario: str
     used: float = Field(description="the share of the bound that was used; 1 is the bound itself")
 
 

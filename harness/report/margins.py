@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from harness.model.errors import ScenarioError
 from harness.report.documents import MarginEntry, RunDocument, SuiteDocument
+from harness.report.words import per_cent
 
 NEAR = 0.9
 """The share of its bound from which a clause is too near to it, whatever the other runs say."""
@@ -22,12 +23,12 @@ LEAST_RUNS = 3
 
 @dataclass(frozen=True)
 class Margin:
-    """One clause of one scenario, and the shares of its bound that its runs used."""
+    """One clause of one run, and the shares of its bound that it used, in every suite in which it was run."""
 
-    scenario: str
+    run: str
     clause: str
     kind: str
-    uses: list[float] = field(default_factory=list)
+    uses: tuple[float, ...]
 
     @property
     def worst(self) -> float:
@@ -43,36 +44,36 @@ class Margin:
     def warning(self) -> str | None:
         """Why this clause will fail by chance; None where it has room enough."""
         if self.worst >= NEAR:
-            return f"used {self.worst:.0%} of its bound"
+            return f"used {per_cent(self.worst)} of its bound"
         if len(self.uses) < LEAST_RUNS:
             return None
         reach = self.mean + SPREAD * statistics.stdev(self.uses)
-        return f"varies so much that {reach:.0%} of its bound is likely one day" if reach > 1 else None
+        return f"mean plus three standard deviations is {per_cent(reach)} of its bound" if reach > 1 else None
 
 
-def nearest(suite: SuiteDocument) -> list[MarginEntry]:
-    """Return the margins of a suite's passed clauses, the nearest to its bound first."""
-    found = [margin for run in suite.scenarios for margin in run.margins if run.twin is None]
-    return sorted(found, key=lambda margin: (-margin.used, margin.scenario, margin.id))
+def nearest(suite: SuiteDocument) -> list[tuple[str, MarginEntry]]:
+    """Return the margins of a suite's passed clauses, each with its run's folder, the nearest to its bound first."""
+    found = [(run.run_dir, margin) for run in suite.scenarios for margin in run.margins if run.twin is None]
+    return sorted(found, key=lambda pair: (-pair[1].used, pair[0], pair[1].id))
 
 
 def margins_in(folders: Iterable[Path]) -> list[Margin]:
     """Return the margins of every passed clause of the runs in these folders, the nearest to its bound first.
 
-    Raises ScenarioError where there is no run, or one that cannot be read.
+    Twins are left out. Raises ScenarioError where there is no run, or one that cannot be read.
     """
-    found: dict[tuple[str, str], Margin] = {}
+    found: dict[tuple[str, str, str], list[float]] = {}
     for folder in folders:
         files = [folder] if folder.is_file() else sorted(folder.rglob("verdict.json"))
         if not files:
             raise ScenarioError(
                 "there is no verdict.json in it", file=str(folder), remedy="give folders of suites, or of their runs"
             )
-        for file in files:
-            for margin in _read(file).margins:
-                key = (margin.scenario, margin.id)
-                found.setdefault(key, Margin(margin.scenario, margin.id, margin.kind)).uses.append(margin.used)
-    return sorted(found.values(), key=lambda margin: (-margin.worst, margin.scenario, margin.clause))
+        for document in map(_read, files):
+            for margin in document.margins if document.twin is None else ():
+                found.setdefault((document.run, margin.id, margin.kind), []).append(margin.used)
+    margins = [Margin(*key, tuple(uses)) for key, uses in found.items()]
+    return sorted(margins, key=lambda margin: (-margin.worst, margin.run, margin.clause))
 
 
 def _read(file: Path) -> RunDocument:

@@ -48,6 +48,11 @@ def amount(value: float | None, unit: Unit) -> str:
     return format_amount(value, unit) or NONE
 
 
+def per_cent(share: float) -> str:
+    """Write a share in whole per cent."""
+    return f"{share * 100:.0f} %"
+
+
 def count(number: int, singular: str, plural: str | None = None) -> str:
     """Write `1 answer`, `2 answers`."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

@@ -100,11 +100,7 @@ def _record(journal: Journal, verdict: Verdict, quality: Quality | None) -> dict
 
 
 def _margins(verdict: Verdict) -> tuple[MarginEntry, ...]:
-    found = [
-        MarginEntry(id=c.id, kind=c.kind, scenario=verdict.scenario, used=c.used)
-        for c in verdict.clauses
-        if c.used is not None
-    ]
+    found = [MarginEntry(id=c.id, kind=c.kind, used=c.used) for c in verdict.clauses if c.used is not None]
     return tuple(sorted(found, key=lambda margin: (-margin.used, margin.id)))
 
 

@@ -18,11 +18,12 @@ from harness.journal.writer import JournalWriter
 from harness.model.backend import Backend, StackPlan
 from harness.model.errors import BackendError, HarnessError, JournalError
 from harness.model.plan import Plan
-from harness.model.readings import AlertsSeen, Body, Closed, FaultSeen, GateSeen, Phase, PhaseName, StackUp
+from harness.model.readings import AlertsSeen, Body, Closed, FaultSeen, Gap, GateSeen, Phase, PhaseName, StackUp
 from harness.model.stack import StackDescription
 from harness.probes.event_clock import ClockSteps, by_the_clock, read_event_clock
 from harness.probes.ledger import Ledger
 from harness.probes.machine import MachineWatcher
+from harness.probes.open_loop import FOREVER_S
 from harness.probes.polling import poll
 from harness.probes.request_file import RequestFile
 from harness.probes.workload_file import Workload
@@ -108,7 +109,11 @@ class Run:
             steps.look()
 
         with contextlib.suppress(JournalError):  # whatever else is written meets the full disk as well, and says so
-            await poll(clock, look)
+            try:
+                await poll(clock, look)
+            except (ValueError, LookupError, OSError) as error:  # a platform that tells it in another form
+                why = f"{type(error).__name__}: {error}"
+                self._journal.write(Gap(probe="machine", from_s=clock.now_s(), to_s=FOREVER_S, why=why))
 
     async def _on_a_stack(self) -> bool:
         self._phase("starting")

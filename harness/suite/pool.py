@@ -62,6 +62,7 @@ class _Pool:
         self._shared: dict[str, asyncio.Task[Shared]] = {}
         self._pace = first_pace(request.plans, request.jobs, cores(), load())
         self._changed = asyncio.Event()
+        self._looking = asyncio.Lock()
         self._at_s: dict[str, float] = {}
         """When each run that is going on last reported, on its own clock."""
         self._beside: dict[int, int] = {}
@@ -117,10 +118,9 @@ class _Pool:
                         worker = None
                     await self._changed.wait()
                     continue
-                if self._request.wait_for_quiet_s > 0:
-                    await wait_for_quiet(self._request.wait_for_quiet_s, self._on_message, lambda: self._stopping)
-                    if not self._waiting or self._stopping:
-                        continue  # another slot took the last one meanwhile
+                await self._quiet()
+                if not self._waiting or self._stopping:
+                    continue  # another slot took the last one meanwhile
                 index, plan = self._waiting.popleft()
                 self._begin(index)
                 try:
@@ -137,6 +137,12 @@ class _Pool:
             while self._stopping and self._waiting:
                 index, plan = self._waiting.popleft()
                 self._outcomes[index] = RunOutcome(interrupted=True, plan=plan, run_dir=self._run_dir(plan))
+
+    async def _quiet(self) -> None:
+        """Wait for a quiet machine, unless runs of this suite are what keeps it busy."""
+        async with self._looking:
+            if self._request.wait_for_quiet_s > 0 and not self._beside:
+                await wait_for_quiet(self._request.wait_for_quiet_s, self._on_message, lambda: self._stopping)
 
     def _begin(self, index: int) -> None:
         self._beside[index] = 0

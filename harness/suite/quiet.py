@@ -23,7 +23,7 @@ def crowded(seen: MachineSeen) -> str | None:
     if taken is not None and taken > max(seen.processors - RUN_NEEDS, AT_MOST * seen.processors):
         return f"others use {taken:.1f} of {seen.processors:g} processor{'s' if seen.processors != 1 else ''}"
     if seen.memory_free is not None and seen.memory_free < SHORT:
-        return f"{seen.memory_free:.0%} of the memory is free"
+        return f"{seen.memory_free * 100:.0f} % of the memory is free"
     return None
 
 

@@ -72,7 +72,7 @@ def run_suite(
     concluded = conclude_all([_stored(outcome) for outcome in outcomes])
     again = repeats(request.plans, concluded) if request.retry_busy and not _interrupted(outcomes) else []
     if again:
-        on_message(f"the machine was too busy for {len(again)} of {len(concluded)} runs: they are run once more")
+        on_message(f"the machine was too busy: {len(again)} of {len(concluded)} runs are run once more")
         more = run_plans(replace(request, plans=tuple(again), jobs=1), on_progress, on_message)
         outcomes += more
         concluded += conclude_all([_stored(outcome) for outcome in more])

@@ -38,6 +38,17 @@ def test_a_process_that_has_ended_is_no_error(monkeypatch: pytest.MonkeyPatch) -
     priority.give_way(child.pid)
 
 
+@pytest.mark.parametrize("text", [None, "0\n"])
+def test_what_is_measured_gives_way_where_the_scheduler_does_not_group_by_session(
+    text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(priority, "AUTOGROUPS", tmp_path / "enabled")
+    if text is not None:
+        (tmp_path / "enabled").write_text(text)
+    assert after_giving_way() == priority.NICENESS
+
+
 def test_the_right_to_raise_is_read_from_the_process_s_capabilities() -> None:
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text("utf-8").splitlines())
-    assert priority.may_raise() is bool(int(status["CapEff"], 16) & 1 << 23)
+    grouped = priority.AUTOGROUPS.read_text().strip() == "1"
+    assert priority.may_raise() is (grouped and bool(int(status["CapEff"], 16) & 1 << 23))

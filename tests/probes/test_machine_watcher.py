@@ -46,8 +46,11 @@ class Machine:
         path.write_text(text, encoding="utf-8")
 
     def processors(self, busy_s: float, steal_s: float = 0.0, running: int = 1) -> None:
-        counted = [int(busy_s * HZ), 0, 0, 999, 9, 0, 0, int(steal_s * HZ), 0, 0]
-        self.write("stat", f"cpu  {' '.join(map(str, counted))}\ncpu0 1 2 3\nprocs_running {running}\n")
+        counted = [int(busy_s * HZ), 0, 0, 998, 8, 0, 0, int(steal_s * HZ), 0, 0]
+        half = " ".join(str(number / 2) if number % 2 else str(number // 2) for number in counted)
+        assert "." not in half
+        others = "cpu1 99 99 99 99 99 99 99 99 99 99"
+        self.write("stat", f"cpu  9 9\ncpu0 {half}\n{others}\ncpu2 {half}\nprocs_running {running}\n")
 
     def process(self, pid: int, parent: int, used_s: float, name: str = "a (b) c", cgroup: str = "/") -> None:
         fields = ["S", parent, *[0] * 9, int(used_s * HZ), 0, 0, 0, *[0] * 30]
@@ -70,7 +73,7 @@ class Machine:
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    monkeypatch.setattr(machine, "_usable", lambda: 2)
+    monkeypatch.setattr(machine, "_usable", lambda: {0, 2})
     return Machine(tmp_path)
 
 
@@ -80,12 +83,12 @@ async def test_what_others_took_is_what_is_busy_and_not_the_run_s_own(made: Mach
     made.process(90, 1, 50.0)
     made.processors(100.0)
     watcher = made.watcher()
-    made.processors(101.9, steal_s=0.25, running=7)
+    made.processors(101.9, steal_s=0.26, running=7)
     made.process(70, ME, 5.3)
     made.process(71, 70, 1.2)
     made.process(90, 1, 51.4)
     seen = await made.next(watcher, late_s=0.2)
-    assert (seen.busy, seen.own, seen.steal, seen.waiting, seen.late_s) == (1.9, 0.5, 0.25, 7, 0.2)
+    assert (seen.busy, seen.own, seen.steal, seen.waiting, seen.late_s) == (1.9, 0.5, 0.26, 7, 0.2)
     assert seen.others == pytest.approx(1.4)
     assert (seen.from_s, seen.to_s, seen.processors) == (0.0, 1.0, 2.0)
 
@@ -140,7 +143,7 @@ async def test_pressure_memory_and_quota(made: Machine) -> None:
     made.write("meminfo", "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 250 kB\n")
     line = "some avg10=0.00 avg60=0.00 avg300=0.00 total={}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5\n"
     for after in (False, True):
-        stat.write_text(f"nr_periods 1\nnr_throttled 1\nthrottled_time {600_000_000 if after else 0}\n")
+        stat.write_text(f"nr_periods {15 if after else 5}\nnr_throttled {7 if after else 1}\nthrottled_time 9\n")
         for name, us in (("cpu", 400_000), ("io", 300_000), ("memory", 200_000)):
             made.write(f"pressure/{name}", line.format(us if after else 0))
         if not after:
@@ -151,13 +154,23 @@ async def test_pressure_memory_and_quota(made: Machine) -> None:
 
 
 async def test_the_second_version_of_control_groups(made: Machine) -> None:
+    made.write("self/cgroup", "0::/pod/job\n")
+    # The quota is that of the pod; the group of the job itself has none.
+    stat, own = made.cgroups / "pod" / "cpu.stat", made.cgroups / "pod" / "job" / "cpu.stat"
+    own.parent.mkdir(parents=True)
+    own.write_text("usage_usec 9\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n")
+    stat.write_text("usage_usec 9\nnr_periods 10\nnr_throttled 1\nthrottled_usec 1000\n")
+    watcher = made.watcher()
+    stat.write_text("usage_usec 9\nnr_periods 20\nnr_throttled 4\nthrottled_usec 5000000\n")
+    assert (await made.next(watcher)).throttled == 0.3
+
+
+async def test_a_group_without_a_quota_is_never_held_back(made: Machine) -> None:
     made.write("self/cgroup", "0::/job\n")
     stat = made.cgroups / "job" / "cpu.stat"
     stat.parent.mkdir(parents=True)
-    stat.write_text("usage_usec 9\nnr_throttled 1\nthrottled_usec 1000\n")
-    watcher = made.watcher()
-    stat.write_text("usage_usec 9\nnr_throttled 1\nthrottled_usec 301000\n")
-    assert (await made.next(watcher)).throttled == 0.3
+    stat.write_text("usage_usec 9\nnr_periods 0\nnr_throttled 0\n")
+    assert (await made.next(made.watcher())).throttled is None
 
 
 async def test_a_platform_that_tells_nothing_leaves_the_harness_s_own_lateness(tmp_path: Path) -> None:

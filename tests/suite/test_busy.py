@@ -96,7 +96,7 @@ def seen(others: float, processors: float = 2.0, **fields: float) -> MachineSeen
         (seen(0.3, processors=1.0), "others use 0.3 of 1 processor"),
         (seen(6.0, processors=8.0), None),
         (seen(7.0, processors=8.0), "others use 7.0 of 8 processors"),
-        (seen(0.1, memory_free=0.02), "2% of the memory is free"),
+        (seen(0.1, memory_free=0.02), "2 % of the memory is free"),
         (seen(0.1, memory_free=0.2), None),
     ],
 )
