@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from harness.journal.records import Journal
 from harness.judge.moments import Span
@@ -18,6 +19,8 @@ Poll = tuple[int, AlertsSeen]
 AT_INJECTION_S = 0.5
 MAX_POLL_GAP_S = 1.0
 MAX_RULE_SILENCE_S = 2.0
+MOST_RESTARTS = 2
+"""How often the count of one evaluator falls in a run at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,33 +186,36 @@ def silences(
 
 
 def _advances(polls: Sequence[AlertsSeen]) -> list[AlertsSeen]:
-    """Return the polls that show a new evaluation: their count is higher than one that was itself no fall.
+    """Return the polls that show a new evaluation: their count is higher than the one before.
 
-    Two evaluators that stand still and answer by turns rise and fall by turns. One that was restarted falls once.
+    Evaluators that stand still and answer by turns rise and fall again and again; then only a count above all others
+    is new. One that was restarted falls once.
     """
+    counted = [(poll, poll.evaluations) for poll in polls if poll.evaluations is not None]
+    restarted = sum(now < before for (_, before), (_, now) in pairwise(counted)) <= MOST_RESTARTS
     found: list[AlertsSeen] = []
-    last, most, fell = None, float("-inf"), False
-    for poll in polls:
-        count = poll.evaluations
-        if count is None or count == last:
-            continue
-        if last is not None and count > last and (not fell or count > most):
+    most = counted[0][1] if counted else 0.0
+    for (_, before), (poll, now) in pairwise(counted):
+        if now > (before if restarted else most):
             found.append(poll)
-        fell = last is not None and count < last
-        last, most = count, max(most, count)
+        most = max(most, now)
     return found
 
 
-def unproven(polls: Sequence[Poll], from_s: float, to_s: float, declared: Sequence[str]) -> str | None:
+def unproven(
+    polls: Sequence[Poll], from_s: float, to_s: float, declared: Sequence[str], told: bool = False
+) -> str | None:
     """Return why it is not proven that the rules were evaluated in a stretch; None where it is.
 
-    A source that tells what happens when it does, by itself, needs no proof for what it told.
+    `told`: it is about something that happened, and a source that tells by itself what happens needs no proof for that.
     """
-    told = {poll.source for _, poll in polls if poll.delivered and poll.evaluations is None}
-    looked = [pair for pair in polls if pair[1].source not in told]
-    if not looked and told:
+    tellers = {poll.source for _, poll in polls if told and poll.delivered and poll.evaluations is None}
+    looked = [pair for pair in polls if pair[1].source not in tellers]
+    if not looked and tellers:
         return None
-    silent = silences(looked, from_s, to_s, MAX_RULE_SILENCE_S, [source for source in declared if source not in told])
+    silent = silences(
+        looked, from_s, to_s, MAX_RULE_SILENCE_S, [source for source in declared if source not in tellers]
+    )
     if not silent:
         return None
     return f"no sign that the rules were evaluated from {silent[0].lo:.2f} to {silent[0].hi:.2f} s"

@@ -87,7 +87,11 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
 def _untouched(clause: Detected, facts: Facts, fault: str, episode: Episode) -> str | None:
     """Return the name of what an alert is about instead of what the fault hit; None where it may be that."""
     step = next(step for step in facts.scenario.timeline if step.id == fault)
-    return names_untouched(episode.alert, step.target, facts.journal.plan.stack) if clause.about == "hit" else None
+    if clause.about == "any":
+        return None
+    # A label that the clause itself asks for is no reason to doubt it.
+    others = [value for name, value in episode.alert.labels.items() if name not in clause.labels]
+    return names_untouched(others, step.target, facts.journal.plan.stack)
 
 
 def _detection(
@@ -208,7 +212,9 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
     if unseen and value is Value.PASS:
         reason = f"{name} cleared, but no poll shows it quiet from {unseen[0].lo:.2f} to {unseen[0].hi:.2f} s"
         return _clearing(clause, Value.UNKNOWN, reason, cites, after)
-    unsure = refused(facts.polls, last.hi, facts.end_s) or unproven(facts.polls, last.lo, facts.end_s, facts.sources)
+    unsure = refused(facts.polls, last.hi, facts.end_s) or unproven(
+        facts.polls, last.lo, facts.end_s, facts.sources, told=True
+    )
     if unsure is not None and value is Value.PASS:
         return _clearing(clause, Value.UNKNOWN, f"{name} cleared, but {unsure}", cites, after)
     reason = f"{name} cleared {span_text(after)} after revert (within {clause.within:g} s)"

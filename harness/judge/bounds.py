@@ -25,8 +25,19 @@ MAX_CITES = 8
 def series(bound: Bound, facts: Facts, *, excused: bool = True) -> list[Point]:
     """Return the bound compared with the journal, moment by moment, from the gate to the end of observation.
 
-    What is bad where something other than the stack may be the cause decides nothing, unless it is not `excused`.
+    What is bad where something other than the stack may be the cause decides nothing, unless it is not `excused`. But
+    what was broken before the injection was broken, whatever the cause.
     """
+    raw = _points(bound, facts, excused=False)
+    if not excused or facts.disturbed == UNDISTURBED:
+        return raw
+    points, injected = _points(bound, facts, excused=True), facts.injected
+    if injected is None or not facts.journal.plan.faults_on:
+        return points
+    return [before if before.hi_s < injected.lo else point for before, point in zip(raw, points, strict=True)]
+
+
+def _points(bound: Bound, facts: Facts, *, excused: bool) -> list[Point]:
     from_s, to_s, gaps = facts.gate_s, facts.end_s, facts.journal.gaps
     if bound.probe in ANSWER_PROBES:
         answers = _attributed(bound, facts)
@@ -90,7 +101,8 @@ def _stays(clause: Bound, facts: Facts, points: Sequence[Point], since_s: float)
     if facts.inconclusive_fault is not None:
         return Value.UNKNOWN, f"{probe}: {facts.inconclusive_fault.inconclusive_reason}", []
     if earlier:
-        return Value.UNKNOWN, f"{_was(clause, earlier[0])}, before injection ({limit})", earlier
+        reason = f"{_was(clause, earlier[0])}, before injection ({limit})"
+        return Value.UNKNOWN, but(reason, facts.disturbed.by_machine(earlier[0].lo_s, earlier[0].hi_s)), earlier
     if broken and _may_have_broken_before(points, broken, since_s):
         return Value.UNKNOWN, f"{_was(clause, broken[0])}, and no window before injection was good ({limit})", broken
     if broken:
@@ -194,8 +206,10 @@ def _excused(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | N
         return outcome
     if outcome.value is not Value.PASS or outcome.at_s is None or fault.injected is None:
         return _recovery(clause, facts, fault, start, series(clause, facts))
-    cause = facts.disturbed.machine_alone(Span(facts.gate_s, fault.injected.lo), Span(fault.injected.lo, outcome.at_s))
-    if cause is None or any(p.good is False for p in series(clause, facts) if p.hi_s >= fault.injected.lo):
+    if any(p.good is False for p in series(clause, facts) if p.hi_s >= fault.injected.lo):
+        return outcome
+    cause = facts.disturbed.busier(Span(facts.gate_s, fault.injected.lo), Span(fault.injected.lo, outcome.at_s))
+    if cause is None:
         return outcome
     return replace(outcome, value=Value.UNKNOWN, reason=but(outcome.reason, cause))
 
@@ -210,7 +224,8 @@ def _recovery(
     earlier = [p for p in points if p.good is False and p.hi_s < fault.injected.lo]
     if earlier:
         reason = f"already broken at {earlier[0].hi_s:.2f} s, before injection"
-        return _Outcome(Value.UNKNOWN, reason, earlier)
+        cause = facts.disturbed.by_machine(earlier[0].lo_s, earlier[0].hi_s)
+        return _Outcome(Value.UNKNOWN, but(reason, cause), earlier)
     after = [p for p in points if p.hi_s >= fault.injected.lo]
     breaches = [p for p in after if p.good is False]
     blind = [p for p in points if p.gap and p.lo_s < fault.injected.lo]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from harness.judge.moments import Span
 from harness.model.machine import busy_text, lacking
@@ -28,7 +27,7 @@ MOSTLY_S = 2.0
 """For how long a machine must have been busy to be named for a run as a whole."""
 ALONE_SHARE = 0.3
 """For which share of the time, at least."""
-CONSEQUENCE_LOST_S = 0.3
+CONSEQUENCE_LOST_S = 1.0
 """How much of that time must have been lost to be the cause."""
 
 
@@ -62,7 +61,8 @@ class Disturbances:
 
     def behind(self, at: Span) -> str | None:
         """Return how the machine may be the cause of an alert, a restart or an end of a service."""
-        from_s = at.lo - CONSEQUENCE_S
+        # Where nothing was seen for long before, that time is not one in which anything may be the cause.
+        from_s = max(at.lo, at.hi - CONSEQUENCE_S) - CONSEQUENCE_S
         if self.busy_s(from_s, at.hi) < CONSEQUENCE_LOST_S:
             return None
         return _first(self.machine, from_s, at.hi)
@@ -70,13 +70,17 @@ class Disturbances:
     def machine_alone(self, before: Span, during: Span) -> str | None:
         """Return how the machine alone may have caused something: it was much busier `during` it than `before`.
 
-        None where it was as busy when nothing happened, or hardly busy.
+        None where it was as busy before, or hardly busy.
         """
-        busy_s, earlier_s = self.busy_s(during.lo, during.hi), self.busy_s(before.lo, before.hi)
-        share, earlier = (busy_s / max(during.hi - during.lo, 0.1), earlier_s / max(before.hi - before.lo, 0.1))
-        if busy_s < ALONE_S or share < ALONE_SHARE or earlier >= share / 2:
+        busy_s = self.busy_s(during.lo, during.hi)
+        if busy_s < ALONE_S or busy_s < ALONE_SHARE * (during.hi - during.lo):
             return None
-        return _first(self.machine, during.lo, during.hi)
+        return self.busier(before, during)
+
+    def busier(self, before: Span, during: Span) -> str | None:
+        """Return how the machine was more than twice as busy `during` something as `before` it; None where not."""
+        share, earlier = (self.busy_s(t.lo, t.hi) / max(t.hi - t.lo, 0.1) for t in (during, before))
+        return _first(self.machine, during.lo, during.hi) if earlier < share / 2 else None
 
     def busy_s(self, from_s: float, to_s: float) -> float:
         """Return for how much of a stretch the machine was busy."""
@@ -88,23 +92,16 @@ class Disturbances:
             return None
         return max(self.machine, key=lambda one: one.hi - one.lo).why
 
-    def lost_s(self, from_s: float, to_s: float) -> float:
-        """Return for how much of a stretch the machine was busy, or the harness late."""
-        return sum(max(0.0, min(hi, to_s) - max(lo, from_s)) for lo, hi in self._stretches)
-
     def within(self, took: Span, limit_s: float, from_s: float, to_s: float) -> tuple[Value, str | None]:
         """Judge how long something took in a stretch against a deadline.
 
-        What is late only by time that was lost in the stretch is unknown, with the reason.
+        What is late only by time in which the machine was busy is unknown, with the reason. A late harness does not
+        make a stack late: it makes the interval wider in which something was seen to happen.
         """
         value = took.within(limit_s)
-        if value is not Value.FAIL or took.lo - self.lost_s(from_s, to_s) > limit_s:
+        if value is not Value.FAIL or took.lo - self.busy_s(from_s, to_s) > limit_s:
             return value, None
-        return Value.UNKNOWN, _first(self.machine, from_s, to_s) or _first(self.harness, from_s, to_s)
-
-    @cached_property
-    def _stretches(self) -> list[tuple[float, float]]:
-        return joined(sorted((one.lo, one.hi) for one in (*self.machine, *self.harness)))
+        return Value.UNKNOWN, _first(self.machine, from_s, to_s)
 
 
 UNDISTURBED = Disturbances()

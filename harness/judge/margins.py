@@ -1,15 +1,14 @@
 """How near a clause that passed came to its bound: the share of the bound that was used, of which 1 is all.
 
-Of a deadline it is the time taken, of an upper limit the worst value, of a lower limit on a share what was lacking of
-all, and of a count how many there were. A bound of zero allows nothing, so nothing of it is used.
+Of a deadline it is the time taken, of an upper limit the worst value, and of a lower limit on a share what was lacking
+of all. A bound of zero allows nothing, and a count comes in steps: nothing of them is used.
 """
 
 from __future__ import annotations
 
-from harness.model.alert_clauses import Cleared, ClearedResult, Detected, DetectionResult, Flaps, FlapsResult
+from harness.model.alert_clauses import Cleared, ClearedResult, Detected, DetectionResult
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Clause, Recovered, RecoveryResult, Result, StaysResult
-from harness.model.expectations import Churn, ChurnResult
 from harness.model.units import Unit
 
 
@@ -25,10 +24,6 @@ def used(clause: Clause, measured: Result) -> float | None:
             share = after_s / within_s
         case Bound(), StaysResult(worst=float() as worst):
             share = _of_limit(clause, worst)
-        case Flaps(), FlapsResult(starts=int() as count) if clause.at_most:
-            share = count / clause.at_most
-        case Churn(), ChurnResult(changes=int() as count) if clause.at_most:
-            share = count / clause.at_most
         case _:
             pass
     return None if share is None else round(share, 4)

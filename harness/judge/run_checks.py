@@ -12,6 +12,7 @@ from harness.model.readings import AlertsSeen, Answer, ProcessSeen, Reading
 from harness.model.verdict import ClauseResult, Value
 
 LATE_S = 0.1
+SIGKILL = 9
 
 
 def unknown(id_: str, reason: str, cites: tuple[int, ...] = (), measured: RunResult | None = None) -> ClauseResult:
@@ -112,10 +113,14 @@ def collateral(facts: Facts) -> ClauseResult:
         value, reason = Value.UNKNOWN, f"the harness's own fault proxy died at {proxy[0][1].at_s:.2f} s"
         died = proxy
     elif died:
-        _, first = died[0]
+        # Nothing but a lack of memory makes a machine kill: other signals are the stack's own.
+        causes = [
+            facts.disturbed.behind(Span(d.at_s, d.at_s)) if d.signal in (None, SIGKILL) else None for _, d in died
+        ]
+        first, cause = next(
+            ((d, why) for (_, d), why in zip(died, causes, strict=True) if why is None), (died[0][1], causes[0])
+        )
         how = f"signal {first.signal}" if first.signal else f"exit code {first.exit_code}"
-        causes = [facts.disturbed.behind(Span(d.at_s, d.at_s)) for _, d in died]
-        cause = None if None in causes else causes[0]
         value = Value.FAIL if cause is None else Value.UNKNOWN
         reason = but(f"collateral: {first.service} died at {first.at_s:.2f} s ({how}), and no fault killed it", cause)
     else:

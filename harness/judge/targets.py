@@ -7,33 +7,37 @@ the fault. One that names a service further down the line may well have: that is
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from harness.model.faultstep import Target
 from harness.model.fields import Link
 from harness.model.plan import StackFacts
-from harness.model.readings import Alert
 
 _NUMBER = re.compile(r"[-_.]?\d+$")
 
 
-def names_untouched(alert: Alert, target: Target, stack: StackFacts) -> str | None:
-    """Return the sibling of what was hit that an alert's labels name; None where they name none, or what was hit too.
+def names_untouched(labels: Iterable[str], target: Target, stack: StackFacts) -> str | None:
+    """Return the sibling of what was hit that the values of an alert's labels name; None where they may mean the fault.
 
-    Siblings are nodes, and services whose names differ in a number at their end only. A label such as `instance` may
-    have a port after the name.
+    They may where they name what was hit, or a service that is no sibling of it, besides. Siblings are nodes, and
+    services whose names differ in a number at their end only.
     """
     hit = _services_hit(target, stack)
     families = {_family(name) for name in hit}
-    nodes = {node for node in stack.services.values() if node is not None}
-    untouched = None
-    for value in alert.labels.values():
-        name = value.partition(":")[0]
-        if name in hit or (target.node is not None and name == target.node):
-            return None
-        sibling = name in stack.services and _family(name) in families
-        if sibling or (target.node is not None and name in nodes):
-            untouched = untouched or name
-    return untouched
+    nodes = {node for node in stack.services.values() if node is not None} if target.node is not None else set()
+    named = {name for value in labels for name in _names(value, {*stack.services, *nodes})}
+    if named & (hit | {target.node}):
+        return None
+    siblings = {name for name in named & set(stack.services) if _family(name) in families}
+    if named & set(stack.services) - siblings:
+        return None
+    return min(siblings | (named & nodes), default=None)
+
+
+def _names(value: str, known: Iterable[str]) -> set[str]:
+    """Return the names in the value of a label: alone, in an address, or in the name of a container or a link."""
+    found = {name for name in known if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", value)}
+    return {name for name in found if not any(name != other and name in other for other in found)}
 
 
 def _services_hit(target: Target, stack: StackFacts) -> set[str]:

@@ -237,7 +237,7 @@ class MachineSeen(Record):
     from_s: float
     to_s: float
     late_s: float = Field(0.0, description="how late the harness itself was to look")
-    processors: float = Field(description="how many the run may use")
+    processors: float = Field(gt=0, description="how many the run may use")
     busy: float | None = Field(None, description="processors in use, by whatever")
     own: float | None = Field(None, description="of these, by the harness and the stack of this run")
     steal: float | None = Field(None, description="processors that the hypervisor gave to other machines")

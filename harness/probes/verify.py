@@ -148,6 +148,7 @@ class Verifier:
         self._clock = clock
         self._freshness_s = freshness_s
         self._artefacts = artefacts
+        self._asked = {str(request.body["id"]) for request in workload.requests if "id" in request.body}
 
     async def check(self, request: Request, answer: dict[str, Any]) -> Checked:
         """Check one answer. Raises MalformedError where it is not of the documented form."""
@@ -165,11 +166,22 @@ class Verifier:
         stamps = self._stamps(features)
         ages = {g: self._clock.age_s(request.at_event, t) for g, t in stamps.items() if t is not None}
         stale = any(age > self._freshness_s.get(group, math.inf) for group, age in ages.items())
-        why = _another_s(request, answer, inputs) or self._feature_error(request, features, inputs)
+        why = self._another_s(request, answer, inputs) or self._feature_error(request, features, inputs)
         wrong: bool | None = why is not None
         if why is None and self._artefacts is not None:
             wrong, why = await self._score_error(digest, inputs, score)
         return Checked(wrong, why, stale, ages, stamps)
+
+    def _another_s(self, request: Request, answer: dict[str, Any], inputs: dict[str, Any]) -> str | None:
+        """Return how an answer is one to another request; None where nothing of it shows that."""
+        asked, told = request.body.get("id"), answer.get("id")
+        # A server may give its answers numbers of its own.
+        if asked is not None and str(told) != str(asked) and str(told) in self._asked:
+            return f"it answers the request {_short(told)}, not {_short(asked)}"
+        for name, sent in request.body.items():
+            if name in inputs and not _same(inputs[name], sent):
+                return f"{name} went into the model as {_short(inputs[name])}, but was sent as {_short(sent)}"
+        return None
 
     def _stamps(self, features: dict[str, tuple[Any, Any]]) -> dict[str, int | None]:
         stamps: dict[str, int | None] = {}
@@ -224,22 +236,14 @@ def _score_differs(artefact: Artefact, inputs: dict[str, Any], score: float) -> 
     return False, None
 
 
-def _another_s(request: Request, answer: dict[str, Any], inputs: dict[str, Any]) -> str | None:
-    """Return how an answer is one to another request; None where nothing of it shows that."""
-    if "id" in request.body and "id" in answer and str(answer["id"]) != str(request.body["id"]):
-        return f"it answers the request {_short(answer['id'])}, not {_short(request.body['id'])}"
-    for name, sent in request.body.items():
-        if name in inputs and not _same(inputs[name], sent):
-            return f"{name} went into the model as {_short(inputs[name])}, but was sent as {_short(sent)}"
-    return None
-
-
 def _same(used: Any, sent: Any) -> bool:
-    """Whether an input is what was sent, whatever type the model takes it as."""
+    """Whether an input may be what was sent, whatever type the model takes it as; what is no scalar is not compared."""
+    if not isinstance(used, str | int | float) or not isinstance(sent, str | int | float):
+        return True
     try:
         return math.isclose(float(used), float(sent), rel_tol=1e-5, abs_tol=1e-9)
     except (TypeError, ValueError):
-        return str(used) == str(sent)
+        return str(used).lower() == str(sent).lower()
 
 
 def _close(value: Any, true: Any, rtol: float, atol: float) -> bool:

@@ -72,7 +72,10 @@ class WebhookAlerts(AlertPoller):
         try:
             changes = list(_changes(read_json(await request.read())))
             known = [(self._alert(labels, started), firing) for labels, started, firing in changes]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except web.HTTPException as refusal:
+            self.refused = f"a notification that cannot be taken: {refusal.reason}"
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, web.RequestPayloadError) as error:
             self.refused = f"not a notification of Alertmanager or Grafana: {type(error).__name__} {error}"
             return web.Response(status=400, text=f"{self.refused}\n")
         for alert, firing in known:

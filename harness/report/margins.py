@@ -62,16 +62,18 @@ def margins_in(folders: Iterable[Path]) -> list[Margin]:
 
     Twins are left out. Raises ScenarioError where there is no run, or one that cannot be read.
     """
-    found: dict[tuple[str, str, str], list[float]] = {}
+    files: set[Path] = set()
     for folder in folders:
-        files = [folder] if folder.is_file() else sorted(folder.rglob("verdict.json"))
-        if not files:
+        inside = [folder] if folder.is_file() else list(folder.rglob("verdict.json"))
+        if not inside:
             raise ScenarioError(
                 "there is no verdict.json in it", file=str(folder), remedy="give folders of suites, or of their runs"
             )
-        for document in map(_read, files):
-            for margin in document.margins if document.twin is None else ():
-                found.setdefault((document.run, margin.id, margin.kind), []).append(margin.used)
+        files |= {file.resolve() for file in inside}
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for document in map(_read, sorted(files)):
+        for margin in document.margins if document.twin is None else ():
+            found.setdefault((document.run, margin.id, margin.kind), []).append(margin.used)
     margins = [Margin(*key, tuple(uses)) for key, uses in found.items()]
     return sorted(margins, key=lambda margin: (-margin.worst, margin.run, margin.clause))
 

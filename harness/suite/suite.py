@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.journal.files import read
 from harness.model.errors import BackendError, HarnessError, ScenarioError
 from harness.model.plan import Plan, Twin
+from harness.model.verdict import Value
 from harness.report import SuiteInfo, write_suite
 from harness.report.documents import SuiteDocument
 from harness.suite import rules
@@ -92,12 +93,19 @@ def run_suite(
 
 
 def repeats(plans: Sequence[Plan], runs: Sequence[ConcludedRun]) -> list[Plan]:
-    """Return the plans of the runs that the machine was too busy for, to be run once more; a pair stays a pair."""
+    """Return the plans of the runs that the machine was too busy for, to be run once more; a pair stays a pair.
+
+    A run that failed stands, and so does its pair: a repetition must not take its place.
+    """
     busy = {run.run_dir.name for run in runs if run.verdict is not None and run.verdict.machine_busy}
-    chosen = busy | {plan.control_of for plan in plans if plan.run in busy and plan.control_of is not None}
+    failed = {run.run_dir.name for run in runs if run.verdict is not None and run.verdict.value is Value.FAIL}
+    settled = failed | {plan.control_of for plan in plans if plan.run in failed and plan.control_of is not None}
+    chosen = (busy | {plan.control_of for plan in plans if plan.run in busy and plan.control_of is not None}) - settled
     found = []
     for plan in plans:
         of = f"{plan.control_of}{AGAIN}" if plan.control_of in chosen else plan.control_of
+        if plan.run in settled or plan.control_of in settled:
+            continue
         if plan.run in chosen or plan.control_of in chosen:
             again = {"run": f"{plan.run}{AGAIN}", "repeats": plan.run, "control_of": of}
             found.append(plan.model_copy(update=again))

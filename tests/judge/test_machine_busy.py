@@ -85,6 +85,24 @@ def test_what_recovers_in_time_on_a_busy_machine_has_recovered_if_the_fault_brok
     assert "machine busy" in found.reason
 
 
+def test_what_was_broken_before_the_injection_was_broken_whatever_the_cause() -> None:
+    low = {"id": "low", "probe": "lag", "at_most": 5}
+    for broken, busy in (((3.0, 14.0), (3.0, 4.5)), ((4.8, 14.0), (4.8, 4.9)), ((3.0, 7.0), (3.0, 4.5))):
+        run = Run({"recovered": [BACK], "stays": [low]}).gate().fault().readings("lag", lag(broken))
+        run.machine((*busy, CROWDED)).end()
+        for clause in ("back", "low"):
+            found = run.clause(clause)
+            assert found.value == "unknown"
+            assert "before injection" in found.reason
+            assert "but machine busy" in found.reason
+
+
+def test_a_breach_that_only_a_busy_machine_shows_is_not_the_fault_s() -> None:
+    run = Run({"recovered": [BACK]}).gate().fault().readings("lag", lag((5.3, 6.0)))
+    found = run.machine((5.1, 6.0, CROWDED)).end().clause("back")
+    assert found.value == "unknown"
+
+
 def test_a_bad_reading_on_a_busy_machine_decides_nothing() -> None:
     low = {"id": "low", "probe": "lag", "at_most": 5}
     run = Run({"stays": [low]}).gate().fault().readings("lag", lag((14.0, 14.5)))
@@ -149,9 +167,18 @@ def test_an_expected_alert_that_only_a_busy_machine_explains_detects_nothing() -
 
 def test_a_death_on_a_machine_without_memory_is_not_the_stack_s() -> None:
     starved = {"memory_pressure": 0.6, "memory_free": 0.01}
-    run = good_run().dies("server", 16.0)
+    run = good_run().dies("server", 16.0, signal=9)
     assert copy.deepcopy(run).machine().clause("collateral").value == "fail"
     assert run.machine((14.0, 16.0, starved)).clause("collateral").value == "unknown"
+
+
+def test_a_crash_is_the_stack_s_own_however_busy_the_machine() -> None:
+    run = good_run().dies("server", 16.0, signal=11).machine((6.0, 16.0, CROWDED))
+    assert run.clause("collateral").value == "fail"
+    both = good_run().dies("server", 8.0, signal=9).dies("worker", 21.0, signal=9).machine((6.0, 8.0, CROWDED))
+    found = both.clause("collateral")
+    assert found.value == "fail"
+    assert "worker died at 21.00 s" in found.reason
 
 
 def test_flaps_and_restarts_on_a_busy_machine_are_not_counted_for_sure() -> None:
@@ -193,3 +220,4 @@ def test_a_busy_machine_never_fails_and_never_passes_a_stack(run: Run, busy: lis
             worse_and_better = {before[name].value, clause.value}
             assert worse_and_better != {Value.PASS, Value.FAIL}, (before[name].reason, clause.reason)
             assert clause.value is not Value.FAIL or before[name].value is Value.FAIL, clause.reason
+            assert clause.value is not Value.PASS or before[name].value is Value.PASS, clause.reason

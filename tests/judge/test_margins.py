@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from journals import ALL, BROKEN, SLOW, Run, good_run, lag
+from journals import ALL, BROKEN, Run, good_run, lag
 
 
 def used(run: Run, clause: str) -> float | None:
@@ -38,12 +38,6 @@ def test_of_a_limit_it_is_the_worst_value(bound: dict[str, Any], share: float | 
     failing = [(t / 50, t / 50 + 0.01, {"ok": False}) for t in range(400, 405)]
     found = used(run.answers(*(failing if bound["probe"] == "availability" else ())).end(), "b")
     assert found == (None if share is None else pytest.approx(share, abs=0.01))
-
-
-@pytest.mark.parametrize(("at_most", "share"), [(1, 1.0), (4, 0.25)])
-def test_of_a_count_it_is_the_count(at_most: int, share: float) -> None:
-    run = Run({"flaps_at_most": [{"id": "f", "alert": SLOW, "at_most": at_most}]}).gate().fault()
-    assert used(run.alerts((SLOW, 7.0, 8.0)).end(), "f") == share
 
 
 def test_a_clause_that_did_not_pass_used_nothing() -> None:

@@ -435,6 +435,12 @@ SERVICES = {"server-1": "a", "server-2": "b", "trainer": "b", "store": "a"}
         ({"node": "b"}, "Down{node=a}", "fail"),
         ({"node": "b"}, "Down{node=b}", "pass"),
         ({"node": "b"}, "Down{node=a,service=trainer}", "pass"),
+        ({"node": "b"}, "Down{node=a,service=store}", "pass"),  # further down the line, on its own node
+        ({"service": "server-2"}, "Down{instance=http://server-1:80}", "fail"),
+        ({"service": "server-2"}, "Down{instance=server-1.default.svc:80}", "fail"),
+        ({"service": "server-2"}, "Down{container=toy-server-1-1}", "fail"),
+        ({"link": "trainer -> server-2"}, "Down{link=trainer->server-1}", "pass"),  # the consumer was hit too
+        ({"service": "server-2"}, "Down{service=trainer,backup=server-1}", "pass"),
         ({"link": "server-2 -> store"}, "Down{service=server-1}", "fail"),
         ({"link": "server-2 -> store"}, "Down{service=store}", "pass"),
         ({"keyspace": "features"}, "Down{service=server-1}", "pass"),
@@ -449,3 +455,30 @@ def test_d5_an_alert_about_an_untouched_sibling_detects_nothing(target: Any, ale
         found = run.gate().fault().alerts((alert, 7.0, 14.0)).end().clause("seen")
         assert found.value == expected, found.reason
         assert ("only, which the fault did not hit" in found.reason) is (expected == "fail")
+
+
+def test_d5_a_label_that_the_clause_asks_for_is_no_reason_to_doubt_it() -> None:
+    run = Run({"detected": [{"id": "seen", "alert": "Down", "labels": {"instance": "server-1"}, "within": "6s"}]})
+    run.plan["stack"]["services"] = SERVICES
+    run.plan["scenario"]["timeline"][0]["target"] = {"service": "server-2"}
+    assert run.gate().fault().alerts(("Down{instance=server-1}", 7.0, 14.0)).end().clause("seen").value == "pass"
+
+
+def test_d2_a_source_that_told_nothing_proves_nothing_about_flaps() -> None:
+    run = Run(FLAPS).gate().fault().alerts(beats=lambda _: None).end()
+    for _, body in run.lines:
+        if body["kind"] == "alerts":
+            body["delivered"] = True
+    assert run.clause("flaps").value == "unknown"
+
+
+@pytest.mark.parametrize("cycle", [[10.0, 20.0, 30.0], [10.0, 20.0, 30.0, 40.0], [10.0, 20.0, 20.0, 30.0, 30.0]])
+def test_d2_any_number_of_evaluators_may_stand_still(cycle: list[float]) -> None:
+    run = Run({"quiet": "others"}).gate().fault().alerts(beats=lambda t_s: cycle[round(t_s * 10) % len(cycle)]).end()
+    assert run.clause("quiet").value == "unknown"
+
+
+def test_a_a_late_request_does_not_make_an_alert_late() -> None:
+    run = Run({"detected": [SEEN | {"within": "2s"}]}).gate().fault().alerts((SLOW, 10.0, 14.0)).answers()
+    run.add(10.0, "answer", id="z", at_event=1, due_s=5.5, sent_s=9.0, done_s=9.1, ok=True)
+    assert run.end().clause("seen").value == "fail"

@@ -63,7 +63,7 @@ def answer(digest: str = "sha256:0", score: float = 0.5, value: Any = 2.0, at: A
 
 
 async def check(said: Any, store: Any = None) -> Checked:
-    work = workload(1)
+    work = workload(2)
     artefacts = Artefacts(store, "models/") if store is not None else None
     verifier = Verifier(work, event_clock(), {"delay": 5400.0}, artefacts)
     return await verifier.check(work.requests[0], said)
@@ -117,6 +117,15 @@ async def test_d4_an_answer_to_another_request_is_wrong(said: dict[str, Any], wh
     found = await check(said)
     assert found.wrong is True
     assert found.why == why
+
+
+async def test_d4_a_server_may_number_its_answers_by_itself() -> None:
+    assert (await check(answer() | {"id": "chatcmpl-77"})).wrong is False
+
+
+@pytest.mark.parametrize("used", [[800.0], {"a": 1}, None])
+async def test_d4_what_is_no_scalar_is_not_compared(used: Any) -> None:
+    assert (await check(answer(distance=used))).wrong is False
 
 
 @pytest.mark.parametrize("distance", [800, 800.0, np.float32(800.1 - 0.1).item(), "800"])

@@ -22,6 +22,7 @@ from real_servers import free_port
 
 from harness.model.alertsources import AlertSource
 from harness.model.errors import ProbeError
+from harness.probes import webhook
 from harness.probes.alert_poller import Rounds
 
 
@@ -128,6 +129,13 @@ async def test_what_is_no_notification_is_refused_and_changes_nothing(body: byte
         assert "not a notification" in (seen.refused or "")
         assert [alert.key for alert in seen.firing] == ["Hot{}"]
         assert (await hook.once()).refused is None, "it is told once"
+
+
+async def test_d2_a_notification_that_is_too_long_was_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "LARGEST_BYTES", 100)
+    async with Hook() as hook:
+        assert await hook.call(b"[" * 200) == 413
+        assert "cannot be taken" in ((await hook.once()).refused or "")
 
 
 async def test_only_who_knows_the_token_may_tell(monkeypatch: pytest.MonkeyPatch) -> None:

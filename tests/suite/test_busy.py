@@ -56,6 +56,15 @@ def test_a_pair_is_repeated_as_a_pair(tmp_path: Path, which: int) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("failed", [0, 1])
+def test_a_run_that_failed_stands_although_its_partner_is_unknown(tmp_path: Path, failed: int) -> None:
+    plans = with_controls([plan("a")])
+    values = [(Value.UNKNOWN, BUSY), (Value.UNKNOWN, BUSY)]
+    values[failed] = (Value.FAIL, "slow")
+    runs = [concluded(tmp_path, one, *value) for one, value in zip(plans, values, strict=True)]
+    assert repeats(plans, runs) == []
+
+
 def test_the_repetition_counts_and_both_are_in_every_report(tmp_path: Path) -> None:
     first = plan("slow")
     again = first.model_copy(update={"run": "slow~again", "repeats": "slow"})
