@@ -69,7 +69,7 @@ async def test_a_fault_that_does_as_it_should(bench: Any) -> None:
     await it.driver.run()
     assert it.stages() == ["injecting", "injected", "confirmed", "reverting", "reverted"]
     assert it.fault.calls[:2] == ["prepare", "inject"]
-    assert it.looks == 1, "the alert sources are read just before"
+    assert it.looks == 2, "the alert sources are read just before, and again once it has begun"
     assert it.hits == {("JFK", 5, "delay")}
     assert it.bodies(Hit)[0].rows[0]["after"] == 2
     assert not it.fault.on
