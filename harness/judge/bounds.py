@@ -42,7 +42,7 @@ def _points(bound: Bound, facts: Facts, *, excused: bool) -> list[Point]:
     if bound.probe in ANSWER_PROBES:
         answers = _attributed(bound, facts)
         if not excused:
-            answers = [one._replace(inconclusive=None) for one in answers]
+            answers = [one if one.inconclusive is None else one._replace(inconclusive=None) for one in answers]
         return answer_series(bound, answers, from_s, to_s, gaps("workload"))
     points = reading_series(bound, facts.readings(bound.probe), from_s, to_s, gaps(bound.probe), _every_s(bound, facts))
     return [_unless_disturbed(point, facts) for point in points] if excused else points

@@ -94,12 +94,14 @@ class Facts:
         found = as_due(self.answers)
         if self.journal.plan.faults_on:
             injections = [fault.injected.lo for fault in self.faults.values() if fault.injected is not None]
-            found = [one._replace(at_s=_counts_at_s(one.answer, injections)) for one in found]
+            counted = ((one, _counts_at_s(one.answer, injections)) for one in found)
+            found = [one if at_s == one.at_s else one._replace(at_s=at_s) for one, at_s in counted]
             found.sort(key=lambda one: one.at_s)
         if self.disturbed == UNDISTURBED:
             return found
         why = self.disturbed.why
-        return [one._replace(inconclusive=why(one.answer.due_s, one.answer.done_s)) for one in found]
+        doubted = ((one, why(one.answer.due_s, one.answer.done_s)) for one in found)
+        return [one if doubt is None else one._replace(inconclusive=doubt) for one, doubt in doubted]
 
     @cached_property
     def disturbed(self) -> Disturbances:
