@@ -15,7 +15,6 @@ from harness.judge.alert_history import (
     may_precede,
     polled_since,
     refused,
-    silences,
     unpolled,
     unproven,
     without_base,
@@ -272,13 +271,9 @@ def _quiet(facts: Facts, loud: Sequence[Episode], already: Sequence[Episode]) ->
     if late is not None:
         reason = f"quiet: {late}'s count of firings was first read after the steady state; it may hide an early one"
         return Value.UNKNOWN, reason, ()
-    unread = refused(polls, gate_s, end_s)
-    if unread is not None:
-        return Value.UNKNOWN, f"quiet: {unread}", ()
-    silent = silences(polls, gate_s, end_s, MAX_RULE_SILENCE_S, facts.sources)
-    if silent:
-        reason = f"quiet: no sign that the rules were evaluated from {silent[0].lo:.2f} to {silent[0].hi:.2f} s"
-        return Value.UNKNOWN, reason, ()
+    unsure = refused(polls, gate_s, end_s) or unproven(polls, gate_s, end_s, facts.sources)
+    if unsure is not None:
+        return Value.UNKNOWN, f"quiet: {unsure}", ()
     injected = facts.injected if facts.journal.plan.faults_on else None
     few = few_evaluations(polls, injected.hi if injected is not None else gate_s, end_s, MAX_RULE_SILENCE_S)
     if few is not None:

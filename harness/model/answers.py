@@ -33,7 +33,7 @@ class Failed(float):
 
 
 class Open(float):
-    """How long a request seemed to take while the harness itself was late: it may have been quicker."""
+    """How long a request took where something other than the stack may have delayed it: it may have been quicker."""
 
 
 # What one answer contributes: for shares and counts yes, no, or None where that could not be checked; for quantiles a
@@ -63,7 +63,7 @@ class AnswerProbe:
 
 
 def opened(contribution: Contribution, breaching: bool) -> Contribution:
-    """Return what an answer contributes that was open while the harness was late, which may be the cause of a breach.
+    """Return what an answer contributes of which something other than the stack may be the cause, if it is a breach.
 
     `breaching` is what contributes to one: yes under an upper bound on a share, no under a lower one.
     """
