@@ -50,9 +50,9 @@ class MachineWatcher:
         self._own = OwnProcesses(proc, roots)
         self._proc = str(proc)
         self._quota = _quota_file(proc, cgroups)
-        usable = _usable()
-        self._processors = float(len(usable))
-        self._names = {f"cpu{number}" for number in usable}
+        numbers = usable()
+        self._processors = float(len(numbers))
+        self._names = {f"cpu{number}" for number in numbers}
         self._last = self._read()
 
     async def once(self, planned_s: float) -> None:
@@ -229,7 +229,7 @@ def _held_back(before: tuple[int, int] | None, now: tuple[int, int] | None) -> f
     return round((now[1] - before[1]) / (now[0] - before[0]), 3) if now[0] > before[0] else 0.0
 
 
-def _usable() -> set[int]:
+def usable() -> set[int]:
     """Return the numbers of the processors that this process may use."""
     return set(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 

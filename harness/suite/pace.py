@@ -70,8 +70,3 @@ def next_pace(pace: Pace, late_s: float | None, limit_s: float, beside: int) -> 
 def load() -> float:
     """Return how many processes wanted a processor, on average over the last minute; 0 where that is not known."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,10 +18,11 @@ from harness.description.stackfile import resolve_stack
 from harness.judge.run_checks import LATE_S
 from harness.model.errors import BackendError, HarnessError
 from harness.model.plan import Plan
+from harness.probes.machine import usable
 from harness.runner.backend_factory import Shared
 from harness.runner.messages import LINE_LIMIT, Ended, RunOutcome, Task, read_message
 from harness.runner.progress import OnProgress, Progress
-from harness.suite.pace import cores, first_pace, load, next_pace
+from harness.suite.pace import first_pace, load, next_pace
 from harness.suite.quiet import wait_for_quiet
 
 END_S = 45.0
@@ -60,7 +61,7 @@ class _Pool:
         self._workers: set[asyncio.subprocess.Process] = set()
         self._stopping = False
         self._shared: dict[str, asyncio.Task[Shared]] = {}
-        self._pace = first_pace(request.plans, request.jobs, cores(), load())
+        self._pace = first_pace(request.plans, request.jobs, len(usable()), load())
         self._changed = asyncio.Event()
         self._looking = asyncio.Lock()
         self._at_s: dict[str, float] = {}
@@ -71,7 +72,7 @@ class _Pool:
     async def go(self) -> list[RunOutcome]:
         if self._request.jobs is None and len(self._request.plans) > 1:
             self._on_message(
-                f"-j auto: {side_by_side(self._pace.jobs)}, on {cores()} cores with a load of {load():.1f}"
+                f"-j auto: {side_by_side(self._pace.jobs)}, on {len(usable())} cores with a load of {load():.1f}"
             )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -73,7 +73,7 @@ class Machine:
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    monkeypatch.setattr(machine, "_usable", lambda: {0, 2})
+    monkeypatch.setattr(machine, "usable", lambda: {0, 2})
     return Machine(tmp_path)
 
 
