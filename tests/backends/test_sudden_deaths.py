@@ -135,6 +135,8 @@ async def test_a_dead_supervisor_is_an_error_and_ends_the_events(
     assert [event.service async for event in backend.events()], "iterating ends"
     with pytest.raises(BackendError, match="has ended"):
         await backend.status()
+    with pytest.raises(BackendError, match="has ended"):  # not `absent`: a lost node would count as what broke
+        await backend.process_states(["echo"])
     await backend.stop()
     await backend.start(plan())
     await backend.close()

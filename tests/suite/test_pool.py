@@ -20,6 +20,7 @@ from harness.journal.files import read
 from harness.judge import judge
 from harness.model.readings import FaultSeen
 from harness.model.verdict import Value
+from harness.suite.pool import END_S
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +68,7 @@ class Driven:
         return found
 
     def nothing_left(self) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + END_S
         while left := self.marked():
             assert time.monotonic() < deadline, left
             time.sleep(0.05)

@@ -19,7 +19,7 @@ from typing import Any
 from harness.backends.events import EventLog
 from harness.backends.jobs import data_directory
 from harness.backends.local import linux
-from harness.backends.local.control import Control, run_job
+from harness.backends.local.control import Control, gone, run_job
 from harness.backends.local.layout import (
     LocalAddresses,
     base_environment,
@@ -225,8 +225,11 @@ class LocalBackend:
 
     async def process_states(self, services: Iterable[str]) -> Mapping[str, str]:
         """Measure each service's state letter (R, S, D, T, Z) or `absent`; T only if all of its processes are."""
+        names = self._names(services)
+        if self._running().ended:  # its processes died with it, and their numbers may be those of others by now
+            raise gone()
         table = linux.processes()
-        return {name: _state(self._pids.get(name), table) for name in self._names(services)}
+        return {name: _state(self._pids.get(name), table) for name in names}
 
     async def run_job(self, argv: Iterable[str], timeout_s: float, env: Mapping[str, str] | None = None) -> JobResult:
         """Run a command of the stack's own tooling, before or while the stack runs."""

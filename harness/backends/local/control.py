@@ -27,6 +27,11 @@ END_WITHIN_S = 3.0
 _LONGEST_LINE = 4 * 1024 * 1024
 
 
+def gone() -> BackendError:
+    """Return the error of a stack that ended while it was needed."""
+    return BackendError("the supervisor of the stack has ended", remedy="was it, or its zygote, killed?")
+
+
 class Control:
     """One supervisor."""
 
@@ -58,12 +63,17 @@ class Control:
         control.pid, control.scratch = int(hello["supervisor"]), Path(hello["scratch"])
         return control
 
+    @property
+    def ended(self) -> bool:
+        """Whether the supervisor is gone, and the stack with it."""
+        return self._listening.done()
+
     async def ask(self, what: str, *, within_s: float | None = None, **arguments: Any) -> Any:
         """Ask for something. Raises BackendError when it fails or is not done in time."""
         self._last += 1
         number = self._last
         self._answers[number] = asyncio.get_running_loop().create_future()
-        if self._listening.done():
+        if self.ended:
             self._answers[number].set_result(None)
         else:
             self._writer.write(json.dumps({"id": number, "do": what, **arguments}).encode() + b"\n")
@@ -78,7 +88,7 @@ class Control:
         finally:
             self._answers.pop(number, None)
         if message is None:
-            raise BackendError("the supervisor of the stack has ended", remedy="was it, or its zygote, killed?")
+            raise gone()
         if "error" in message:
             raise BackendError(f"the supervisor of the stack could not {message['error']}")
         return message["ok"]
