@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from real_probes import Probing
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
-from real_servers import free_port, running
+from real_servers import own_address, running
 
 from harness.model.backend import LinkEndpoint
 from harness.seams.greetings import greeting
@@ -35,15 +36,17 @@ def program(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("postgres")
+def place() -> Iterator[str]:
+    # Not among the folders of the tests, for every session of pytest closes those of its user to others.
+    with tempfile.TemporaryDirectory(prefix="ml-chaos-test-postgres-") as folder:
+        yield from _served(Path(folder))
+
+
+def _served(folder: Path) -> Iterator[str]:
     (folder / "password").write_text(PASSWORD)
     if AS_POSTGRES:
         for path in (folder, folder / "password"):
             shutil.chown(path, "postgres")
-        for parent in list(folder.parents)[:4]:  # the tests' own folders: the server's user must get through them
-            if parent.name.startswith(("pytest-", "popen-")):
-                parent.chmod(0o755)
     made = [
         program("initdb"),
         "-D",
@@ -56,13 +59,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         str(folder / "password"),
     ]
     subprocess.run(made, check=True, capture_output=True, cwd="/", **AS_POSTGRES)
-    port = free_port()
-    settings = [f"-cport={port}", "-clisten_addresses=127.0.0.1", f"-cunix_socket_directories={folder}"]
+    host, port = own_address(8), 18432
+    settings = [f"-cport={port}", f"-clisten_addresses={host}", f"-cunix_socket_directories={folder}"]
     argv = [program("postgres"), "-D", str(folder / "data"), *settings]
     if AS_POSTGRES:
         argv = [str(shutil.which("setpriv")), "--reuid=postgres", "--regid=postgres", "--clear-groups", *argv]
-    with running(argv, "127.0.0.1", port):
-        yield f"127.0.0.1:{port}"
+    with running(argv, host, port):
+        yield f"{host}:{port}"
 
 
 def sql(query: str, user: str = "shop") -> dict[str, Any]:
@@ -110,6 +113,6 @@ async def test_nothing_can_be_written(tmp_path: Path, place: str, monkeypatch: p
 
 
 async def test_c2_a_link_to_postgres_is_measured_by_an_exchange_that_it_answers(place: str) -> None:
-    link = LinkHandle(LinkEndpoint("a -> db", "http://127.0.0.1:1", "db"), place, place)
+    link = LinkHandle(LinkEndpoint("a -> db", "http://127.0.0.1:1", {5432: "db"}), 5432, place, place)
     assert (await link.exchange(greeting(5432, None), 10.0)).outcome == "answered"
     assert (await link.exchange(greeting(None, None), 0.5)).outcome != "answered"
