@@ -203,7 +203,9 @@ def _inconclusive_reason(journal: Journal, fault: str) -> str | None:
         return "the fault was never injected"
     confirmed = journal.fault_stage(fault, "confirmed")
     if confirmed is None or not confirmed[1].landed:
-        return "the fault was injected but never confirmed"
+        looked = [seen for _, seen in journal.of(FaultSeen) if seen.fault == fault and seen.stage == "effect"]
+        why = next((seen.why for seen in reversed(looked) if seen.why is not None), None)
+        return "the fault was injected but never confirmed" + (f": {why}" if why is not None else "")
     reverted = journal.fault_stage(fault, "reverted")
     if reverted is not None and reverted[1].landed:
         return "the fault was reverted, but its effect was still measured"

@@ -125,7 +125,7 @@ FaultStage = Literal["injecting", "injected", "confirmed", "effect", "reverting"
 class FaultSeen(Record):
     """A stage of a fault. `lo_s`..`hi_s` encloses the moment; `landed` is what was measured at the seam.
 
-    `evidence` is for readers: whatever the fault measured, as JSON. Only the `error` of a failed stage is read back.
+    `evidence` is for readers: whatever the fault measured, as JSON. Only its `error` and its `why` are read back.
     """
 
     kind: Literal["fault"] = "fault"
@@ -142,6 +142,12 @@ class FaultSeen(Record):
         """Why a failed stage failed."""
         error = self.evidence.get("error")
         return None if error is None else str(error)
+
+    @property
+    def why(self) -> str | None:
+        """Why the effect was not measured, where it was looked for and not found."""
+        why = self.evidence.get("why", self.error)
+        return None if why is None else str(why)
 
 
 class Hit(Record):

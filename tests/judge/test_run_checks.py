@@ -89,6 +89,13 @@ def test_a_fault_that_did_not_prove_itself_makes_its_clauses_unknown(fault: dict
     assert values(run) == {"unknown"}
 
 
+def test_a_fault_that_was_never_confirmed_says_what_was_looked_for_last() -> None:
+    run = faulted((SLOW, 7.0, 9.0), confirmed=None)
+    for at_s, why in ((6.2, "toxics are not on"), (7.2, "no traffic of 'front' met it")):
+        run.add(at_s, "fault", fault="slow", stage="effect", lo_s=at_s, hi_s=at_s, landed=False, evidence={"why": why})
+    assert "the fault was injected but never confirmed: no traffic of 'front' met it" in told(run)
+
+
 def test_a_fault_that_could_not_be_handled_makes_its_clauses_unknown() -> None:
     run = faulted((SLOW, 7.0, 9.0))
     run.add(12.0, "fault", fault="slow", stage="failed", lo_s=12, hi_s=12, evidence={"error": "the proxy hung"})
