@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from harness.faults.link_traffic import LinkTraffic
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation
 from harness.model.faultstep import FaultStep, Target
@@ -49,13 +50,19 @@ def links_of(target: Target, seams: Seams) -> tuple[str, ...]:
 
 
 class LinkFault:
-    """A fault on links: toxics on each of them, confirmed by an exchange over each and one directly beside it."""
+    """A fault on links: toxics on every port of each of them.
+
+    Confirmed by an exchange over each port and one directly beside it, and by traffic of the consumers that met it.
+    """
 
     def __init__(self, step: FaultStep, seams: Seams, toxics: Sequence[ToxicSpec], timeout_s: float) -> None:
         """`timeout_s`: how long an exchange must be waited for to tell the fault from silence."""
         self.toxics = Toxics(seams, links_of(step.target, seams), tuple(toxics))
         self.timeout_s = min(timeout_s, LONGEST_S)
         self._seams = seams
+        self._service = step.target.service
+        self._traffic = LinkTraffic(self.toxics.links)
+        self._mute: set[str] = set()
 
     def judge(self, through: Exchange, direct: Exchange) -> tuple[bool | None, str]:
         """Return whether an exchange over a link shows the fault (None: it cannot tell), and why not.
@@ -71,26 +78,33 @@ class LinkFault:
     async def prepare(self) -> dict[str, Any]:
         """Take the lease. The toxics' names are all that there is to undo."""
         await self.toxics.ready()
+        await self._traffic.begin()  # so that a proxy that does not count is found before anything is put in
         return {"links": [link.name for link in self.toxics.links]}
 
     async def inject(self) -> None:
         """Put the toxics on."""
         await self.toxics.on()
+        await self._traffic.begin()
 
     async def confirm(self) -> Confirmation:
-        """Ask the proxy for the toxics, and make an exchange over each link and beside it."""
+        """Ask the proxy for the toxics and the traffic, and make an exchange over each port and beside it."""
         missing = await self.toxics.missing()
         if missing:
             return Confirmation(False, {"why": "toxics are not on", "toxics_missing": missing})
-        direct = await exchanges(self.toxics.links, self._seams, self.timeout_s, direct=True)
-        through = await exchanges(self.toxics.links, self._seams, self.timeout_s)
+        direct = await exchanges(self._asked(), self._seams, self.timeout_s, direct=True)
+        # What is spoken on a further port is not known: one that has no answer to a greeting shows nothing by one.
+        self._mute |= {link.name for link in self._asked() if direct[link.name].outcome != "answered"} - self._main
+        for link in self._asked():
+            self._traffic.add_own(link, request_to(link, self._seams))
+        through = await exchanges(self._asked(), self._seams, self.timeout_s)
         evidence = self.expected() | {
             "through": {name: found.outcome for name, found in through.items()},
             "through_ms": _milliseconds(through),
             "direct_ms": _milliseconds(direct),
         }
         verdicts: list[bool | None] = []
-        for name, beside in direct.items():
+        for name in through:
+            beside = direct[name]
             if beside.outcome != "answered":
                 why = f"{name}: the service itself does not answer, it {DOES[beside.outcome]}"
                 return Confirmation(None, evidence | {"why": why})
@@ -98,9 +112,26 @@ class LinkFault:
             verdicts.append(landed)
             if not landed and "why" not in evidence:
                 evidence["why"] = f"{name}: {why}"
-        if False in verdicts:
-            return Confirmation(False, evidence)
-        return Confirmation(None if None in verdicts else True, evidence)
+        if False in verdicts or None in verdicts:
+            return Confirmation(False if False in verdicts else None, evidence)
+        why_not = await self._not_met()
+        return Confirmation(why_not is None, evidence if why_not is None else evidence | {"why": why_not})
+
+    @property
+    def _main(self) -> set[str]:
+        return {link.name for link in self.toxics.links if link.is_main}
+
+    def _asked(self) -> list[LinkHandle]:
+        """Return the ports over which exchanges are made."""
+        return [link for link in self.toxics.links if link.name not in self._mute]
+
+    async def _not_met(self) -> str | None:
+        """Return whose traffic has not met the fault: that of each link that was named, or all to a service."""
+        unused = await self._traffic.unused()
+        if self._service is not None and len(unused) < len({link.link for link in self.toxics.links}):
+            return None
+        consumers = dict.fromkeys(Link.parse(name).consumer for name in unused)
+        return f"no traffic of {' or '.join(map(repr, consumers))} met it" if unused else None
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Take the toxics off."""
@@ -117,10 +148,10 @@ class LinkFault:
 
 
 class Toxics:
-    """The same toxics on several links."""
+    """The same toxics on every port of several links."""
 
     def __init__(self, seams: Seams, links: tuple[str, ...], toxics: tuple[ToxicSpec, ...]) -> None:
-        self.links: list[LinkHandle] = [seams.link(name) for name in links]
+        self.links: list[LinkHandle] = [port for name in links for port in seams.link(name)]
         self._toxics = toxics
         self._seams = seams
         self._leases: dict[str, str | None] = {}
@@ -196,16 +227,20 @@ async def _each(calls: Sequence[Callable[[], None]]) -> None:
 async def exchanges(
     links: Sequence[LinkHandle], seams: Seams, timeout_s: float, direct: bool = False
 ) -> dict[str, Exchange]:
-    """Make one exchange over each link, or beside it, all at once."""
+    """Make one exchange over each port of links, or beside it, all at once."""
     import asyncio
 
     async def one(link: LinkHandle) -> Exchange:
-        service = seams.service(Link.parse(link.name).service)
-        path = service.health.http if service.health is not None else None
-        return await link.exchange(greeting(service.port, path), timeout_s, direct)
+        return await link.exchange(request_to(link, seams), timeout_s, direct)
 
     found = await asyncio.gather(*(one(link) for link in links))
     return {link.name: exchange for link, exchange in zip(links, found, strict=True)}
+
+
+def request_to(link: LinkHandle, seams: Seams) -> bytes:
+    """Return what an exchange over a port sends: the health page is the main port's."""
+    health = seams.service(link.link.service).health
+    return greeting(link.port, health.http if health is not None and link.is_main else None)
 
 
 def _milliseconds(found: dict[str, Exchange]) -> dict[str, float | None]:

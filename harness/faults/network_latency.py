@@ -80,7 +80,8 @@ KIND = FaultKind(
     parameters=LatencyParameters,
     confirmed_by=(
         "an exchange over each link takes longer than a direct exchange, by 80 % of `latency` minus `jitter` or "
-        "more; a link that refuses, resets or closes connections does not confirm it"
+        "more, and the consumer sent something over the link; a link that refuses, resets or closes connections does "
+        "not confirm it"
     ),
     restored="the toxics are removed",
     certifies="time-outs, retries, queues and alerts of a consumer whose requests are all answered late",

@@ -65,7 +65,8 @@ KIND = FaultKind(
     parameters=Parameters,
     confirmed_by=(
         "an exchange over each link ends in a reset, not sooner than `after`, while the service answers a direct "
-        "exchange; a link that refuses, closes or is silent does not confirm it"
+        "exchange, and the consumer sent something over the link; a link that refuses, closes or is silent does not "
+        "confirm it"
     ),
     restored="the toxics are removed; consumers connect anew by themselves, or do not",
     certifies="reconnecting, retries, and with `lose: response` whether work is done twice",

@@ -81,7 +81,7 @@ class NodeLoss:
     async def confirm(self) -> Confirmation:
         """Ask the kernel for the processes, and the links to the node for an answer."""
         states = dict(await self._seams.backend.process_states(self._services))
-        to_node = [link for link in self._toxics.links if Link.parse(link.name).service in self._services]
+        to_node = [link for link in self._toxics.links if link.link.service in self._services]
         outcomes = {name: e.outcome for name, e in (await exchanges(to_node, self._seams, SILENCE_S)).items()}
         silent = all(outcome == "silent" for outcome in outcomes.values())
         gone = all(state == "absent" for state in states.values())

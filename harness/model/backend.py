@@ -46,11 +46,12 @@ class StackInfo:
 
 @dataclass(frozen=True, slots=True)
 class LinkEndpoint:
-    """Where a planned link can be disturbed: a proxy of a Toxiproxy API."""
+    """Where a planned link can be disturbed: proxies of one Toxiproxy API, one for each port of the service."""
 
     name: str
     proxy_api_url: str
-    proxy_name: str
+    proxies: Mapping[int, str]
+    """The name of the proxy of each port; the service's main port comes first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,16 +257,22 @@ class StackDescription(StackFields):
 
     @property
     def links(self) -> tuple[Link, ...]:
-        """Every link that a fault can reach: declared, or the consumer's configuration names the other's port."""
+        """Every link that a fault can reach: declared, or the consumer's configuration names a port of the other."""
         found = []
         for consumer in self.services.values():
-            named = self._named_by(consumer)
+            named = {name for name, _ in self._named_by(consumer)}
             for service in self.services.values():
                 link = Link(consumer.name, service.name)
-                reached = any((service.name, port) in named for port in (service.port, *service.ports))
-                if consumer is not service and (link.name in self.more_links or reached):
+                if consumer is not service and (link.name in self.more_links or service.name in named):
                     found.append(link)
         return tuple(found)
+
+    def ports_of(self, link: Link) -> tuple[int, ...]:
+        """Return every port over which a link may run: those of its service, and those that its consumer names."""
+        service = self.services[link.service]
+        named = sorted(port for name, port in self._named_by(self.services[link.consumer]) if name == link.service)
+        known = (*([service.port] if service.port is not None else []), *service.ports, *named)
+        return tuple(dict.fromkeys(known))
 
     def _named_by(self, consumer: ServiceSpec) -> set[tuple[str, int]]:
         texts = [*consumer.environment.values(), *consumer.local.environment.values()]

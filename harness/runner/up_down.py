@@ -21,7 +21,7 @@ import psutil
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.scratch import make_scratch, remove_scratch, scratch_folders, sweep_scratch
 from harness.backends.local.zygote_handle import zygotes
-from harness.model.backend import StackPlan
+from harness.model.backend import LinkEndpoint, StackPlan
 from harness.model.errors import BackendError
 from harness.model.fields import Link
 from harness.model.stack import StackDescription
@@ -59,7 +59,7 @@ async def _up_in_containers(stack: StackDescription, links: Sequence[Link], seed
                 where = backend.resolve(f"{service}:{spec.port}") if spec.port else info.addresses[service]
                 report(f"{service}: {where}")
             for name, endpoint in backend.links.items():
-                report(f"{name}: proxy {endpoint.proxy_name!r} at {endpoint.proxy_api_url}")
+                report(f"{name}: {_proxies(endpoint)}")
             report(f"run scenarios on it with --attach {backend.project}; `harness down` removes it")
             backend.leave()
 
@@ -88,10 +88,15 @@ async def _up(stack: StackDescription, links: Sequence[Link], seed: int, folder:
             port = stack.services[service].port
             report(f"{service}: {address}:{port}" if port else f"{service}: {address}")
         for name, endpoint in backend.links.items():
-            report(f"{name}: proxy {endpoint.proxy_name!r} at {endpoint.proxy_api_url}")
+            report(f"{name}: {_proxies(endpoint)}")
         report("Ctrl-C, or `harness down` elsewhere, stops it")
         await stopped
     report("stopped")
+
+
+def _proxies(endpoint: LinkEndpoint) -> str:
+    names = ", ".join(map(repr, endpoint.proxies.values()))
+    return f"{'proxy' if len(endpoint.proxies) == 1 else 'proxies'} {names} at {endpoint.proxy_api_url}"
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def modules_for(plan: Plan, stack: StackDescription) -> list[str]:
         "numpy": integrity.models is not None,
         "onnxruntime": integrity.models is not None,
         "redis.asyncio": "redis" in kinds or bool(stack.keyspaces),
-        "prometheus_client.parser": "metric" in kinds or bool(stack.alert_sources),
+        "prometheus_client.parser": "metric" in kinds or bool(stack.alert_sources) or bool(plan.links),
         "harness.probes.webhook": any(source.kind == "webhook" for source in stack.alert_sources),
     }
     return [name for name, needed in wanted.items() if needed]

@@ -68,8 +68,8 @@ class Seams:
         except KeyError:
             raise FaultError(f"no service {name!r}", remedy=did_you_mean(name, self.stack.services)) from None
 
-    def link(self, name: str) -> LinkHandle:
-        """Return a planned link."""
+    def link(self, name: str) -> tuple[LinkHandle, ...]:
+        """Return the ports of a planned link, the main one first. Raises FaultError for a link that was not planned."""
         from harness.seams.link import LinkHandle
 
         try:
@@ -80,11 +80,14 @@ class Seams:
                 remedy=did_you_mean(name, self.backend.links),
             ) from None
         link = Link.parse(name)
-        address = f"{link.service}:{self.service(link.service).port}"
-        return LinkHandle(
-            endpoint,
-            through=self.backend.resolve(address, consumer=link.consumer),
-            direct=self.backend.resolve(address),
+        return tuple(
+            LinkHandle(
+                endpoint,
+                port,
+                through=self.backend.resolve(f"{link.service}:{port}", consumer=link.consumer),
+                direct=self.backend.resolve(f"{link.service}:{port}"),
+            )
+            for port in endpoint.proxies
         )
 
     async def lease(self, proxy_api_url: str) -> str | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.model.backend import LinkEndpoint
+from harness.model.fields import Link
 from harness.seams.toxiproxy import ProxyApi
 
 Outcome = Literal["answered", "refused", "reset", "closed", "silent"]
@@ -31,14 +32,19 @@ class Exchange:
 
 
 class LinkHandle:
-    """One planned link, as its consumer uses it and beside it."""
+    """One port of a planned link, as its consumer uses it and beside it."""
 
-    def __init__(self, endpoint: LinkEndpoint, through: str, direct: str) -> None:
-        """Take the proxy's endpoint, and `host:port` of the link as its consumer sees it and of the service itself."""
-        self.name = endpoint.name
+    def __init__(self, endpoint: LinkEndpoint, port: int, through: str, direct: str) -> None:
+        """Take the link's endpoint, the port of its service, and `host:port` of both ways to that port: the way that
+        the consumer takes, and the direct one.
+        """
+        self.link = Link.parse(endpoint.name)
+        self.port = port
+        self.is_main = port == next(iter(endpoint.proxies))
+        self.name = endpoint.name if self.is_main else f"{endpoint.name}:{port}"
         self.through = through
         self.direct = direct
-        self.proxy_name = endpoint.proxy_name
+        self.proxy_name = endpoint.proxies[port]
         self.api = ProxyApi(endpoint.proxy_api_url)
 
     async def toxics(self) -> list[str]:

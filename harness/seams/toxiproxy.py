@@ -17,6 +17,7 @@ from harness.model.errors import FaultError
 
 CALL_S = 3.0
 CREATED, NO_CONTENT = 201, 204
+RECEIVED, ACCEPTED = "toxiproxy_proxy_received_bytes_total", "harness_proxy_connections_total"
 NO_PROXIES = {"http": None, "https": None, "all": None}
 """The environment's HTTP proxies are not for the fault proxy, wherever it listens."""
 T = TypeVar("T")
@@ -32,6 +33,14 @@ class ToxicSpec:
     attributes: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What clients have sent to a proxy since it was made: bytes, and connections where the proxy counts them."""
+
+    received_bytes: int = 0
+    connections: int = 0
+
+
 class ProxyApi:
     """The API of one proxy server."""
 
@@ -45,6 +54,36 @@ class ProxyApi:
             return {name: [toxic["name"] for toxic in proxy["toxics"]] for name, proxy in answer.items()}
         except (KeyError, TypeError, AttributeError):
             raise FaultError("the fault proxy's list of proxies is not in Toxiproxy's format") from None
+
+    def traffic(self) -> dict[str, Traffic]:
+        """Return what clients have sent so far, by proxy; one that nothing was sent to may be missing.
+
+        Raises FaultError, also for a server that was started without its metrics.
+        """
+        from prometheus_client.parser import text_string_to_metric_families
+        from toxiproxy.exceptions import NotFound
+
+        def get() -> str | None:
+            try:
+                return str(self._client.get("/metrics").text)
+            except NotFound:
+                return None
+
+        text = _translated(get)
+        if text is None:
+            raise FaultError("the fault proxy does not count traffic", remedy="start Toxiproxy with -proxy-metrics")
+        received: dict[str, int] = {}
+        accepted: dict[str, int] = {}
+        try:
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    if sample.name == RECEIVED and sample.labels["direction"] == "upstream":
+                        received[sample.labels["proxy"]] = int(sample.value)
+                    elif sample.name == ACCEPTED:
+                        accepted[sample.labels["proxy"]] = int(sample.value)
+        except (KeyError, ValueError):
+            raise FaultError("the fault proxy's metrics are not in Toxiproxy's format") from None
+        return {name: Traffic(received.get(name, 0), accepted.get(name, 0)) for name in received.keys() | accepted}
 
     def add_toxic(self, proxy: str, toxic: ToxicSpec, lease: str | None = None, seed: int | None = None) -> None:
         """Add a toxic, in place of one of the same name; it ends with `lease` where one is given.

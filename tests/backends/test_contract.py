@@ -208,9 +208,11 @@ async def test_only_planned_links_run_through_the_proxy(backend: Backend, plan: 
     await backend.start(plan(links=(LINK,)))
     endpoint = backend.links["relay -> echo"]
     assert backend.resolve("http://echo:17101/", "relay") != backend.resolve("http://echo:17101/")
-    assert (await get(backend, "http://relay:17102/ask"))[0] == 200
-    await disable(endpoint.proxy_api_url, endpoint.proxy_name)
-    assert (await get(backend, "http://relay:17102/ask"))[0] == 502
+    assert list(endpoint.proxies) == [17101, 17109], "the main port, and the one that only the consumer names"
+    for port, path in ((17101, "/ask"), (17109, "/ask-second")):
+        assert (await get(backend, f"http://relay:17102{path}"))[0] == 200
+        await disable(endpoint.proxy_api_url, endpoint.proxies[port])
+        assert (await get(backend, f"http://relay:17102{path}"))[0] == 502
     assert (await get(backend, "http://echo:17101/healthz"))[0] == 200, "the direct way is untouched"
 
 

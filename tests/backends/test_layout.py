@@ -61,4 +61,5 @@ def test_the_process_of_a_service(
 
 def test_endpoints_of_links(description: StackDescription) -> None:
     endpoint = link_endpoints(LocalAddresses("127.9.9", description, description.links))["relay -> echo"]
-    assert (endpoint.proxy_api_url, endpoint.proxy_name) == ("http://127.9.9.2:8474", "0-relay-echo")
+    assert endpoint.proxy_api_url == "http://127.9.9.2:8474"
+    assert endpoint.proxies == {17101: "0-relay-echo-17101", 17109: "0-relay-echo-17109"}

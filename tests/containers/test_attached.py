@@ -72,7 +72,7 @@ async def test_a_fault_leaves_the_stack_unchanged(project: str, small_images: No
         info = await backend.start(StackPlan(stack, tmp_path, (LINK,)))
         assert (info.owned, info.project) == (False, project)
         assert {s.state for s in await backend.status()} == {"running"}
-        link = Seams(backend, stack).link("relay -> echo")
+        link = Seams(backend, stack).link("relay -> echo")[0]
         link.api.add_toxic(link.proxy_name, ToxicSpec("late", "latency", "downstream", {"latency": 200}))
         through = await link.exchange(greeting(None, "/healthz"), 5.0)
         assert through.outcome == "answered"

@@ -193,7 +193,7 @@ async def test_a_remote_engine_with_links_and_signals(
         assert backend.resolve("http://echo:17101/").startswith("http://127.0.0.1:"), "by a published port"
         assert await _ask(backend.resolve("relay:17102"), "/ask") == 200
         endpoint = backend.links["relay -> echo"]
-        path = f"/proxies/{endpoint.proxy_name}"
+        path = f"/proxies/{endpoint.proxies[next(iter(endpoint.proxies))]}"
         assert await _ask(endpoint.proxy_api_url, path, {"enabled": False}) == 200
         assert await _ask(backend.resolve("relay:17102"), "/ask") == 502
         await backend.kill(["echo"], suppress_restart=True)

@@ -16,7 +16,7 @@ from botocore.config import Config
 sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
 from confirmations import NOW_EVENT, SEED
-from real_servers import ACCESS, FakeBackend, clear_toxics, fault_proxy, object_store, own_address, valkey
+from real_servers import ACCESS, FakeBackend, clear_toxics, fault_proxy, object_store, own_address, using, valkey
 
 from harness.model.backend import LinkEndpoint
 from harness.model.eventtime import EventClock
@@ -61,7 +61,8 @@ def proxy_url(valkey_address: str, store_address: str) -> Iterator[str]:
             listen = f"{own_address(4)}:{upstream.rpartition(':')[2]}"
             body = {"name": name, "listen": listen, "upstream": upstream, "enabled": True}
             assert requests.post(f"{url}/proxies", json=body, timeout=5).status_code == 201
-        yield url
+        with using(*(f"{own_address(4)}:{port}" for port in (18379, 18900))):  # a fault that meets nobody never lands
+            yield url
 
 
 @pytest.fixture
@@ -96,7 +97,8 @@ def backend(valkey_address: str, store_address: str, proxy_url: str) -> Iterator
         addresses={"online-store": valkey_address, "object-store": store_address, "server": f"{own_address(5)}:18001"},
         through={("server", "online-store"): f"{at}:18379", ("trainer", "object-store"): f"{at}:18900"},
         endpoints={
-            name: LinkEndpoint(name, proxy_url, proxy) for name, proxy in zip(LINKS, ("online", "objects"), strict=True)
+            LINKS[0]: LinkEndpoint(LINKS[0], proxy_url, {18379: "online"}),
+            LINKS[1]: LinkEndpoint(LINKS[1], proxy_url, {18900: "objects"}),
         },
         states=dict.fromkeys(("server", "pipeline", "trainer", "online-store", "object-store"), "S"),
     )

@@ -24,12 +24,14 @@ from real_servers import (
     leases,
     toxic_seeds,
     toxics,
+    using,
 )  # fmt: skip
 
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError, FaultError
 from harness.model.fault import Fault
 from harness.seams import Seams
+from harness.seams.link import Outcome
 
 pytestmark = pytest.mark.slow
 
@@ -61,13 +63,16 @@ async def test_an_answer_that_comes_too_early_is_no_latency(make: Make, backend:
 async def test_links_of_several_proxy_servers(make: Make, backend: FakeBackend, store_address: str) -> None:
     with fault_proxy(7) as second:  # both call their proxy by the same name, which must not be taken for one
         listen = add_proxy(second, "online", store_address)
-        backend.endpoints["trainer -> object-store"] = LinkEndpoint("trainer -> object-store", second, "online")
+        backend.endpoints["trainer -> object-store"] = LinkEndpoint(
+            "trainer -> object-store", second, {18900: "online"}
+        )
         backend.through["trainer", "object-store"] = listen
         both = {"links": ["trainer -> object-store", "server -> online-store"]}
         fault = make("network.latency", both, {"latency": "60ms"})
         undo = await fault.prepare()
         await fault.inject()
-        await lands(fault)
+        with using(listen):
+            await lands(fault)
         clear_toxics(second, "online")
         assert (await fault.confirm()).landed is False, "gone from one of them"
         await fault.revert(undo)
@@ -229,7 +234,11 @@ async def test_a_proxy_that_knows_no_leases_is_used_without(make: Make, backend:
     class Plain(Refusing):
         def do_GET(self) -> None:
             asked.append(self.path)
-            self.send_error(404)
+            if self.path == "/metrics":
+                self.send_response(200)
+                self.end_headers()
+            else:
+                self.send_error(404)
 
         do_POST = do_GET  # noqa: N815
 
@@ -238,11 +247,11 @@ async def test_a_proxy_that_knows_no_leases_is_used_without(make: Make, backend:
         await fault.prepare()
         with pytest.raises(FaultError):
             await fault.inject()  # this one knows no toxics either
-    assert asked == ["/leases", "/proxies/online/toxics"]
+    assert asked == ["/leases", "/metrics", "/proxies/online/toxics"]
 
 
 def remade(make: Make, kind: str, backend: FakeBackend, url: str) -> Fault:
-    backend.endpoints["server -> online-store"] = LinkEndpoint("server -> online-store", url, "online")
+    backend.endpoints["server -> online-store"] = LinkEndpoint("server -> online-store", url, {18379: "online"})
     target = {"node": "b"} if kind == "node.loss" else {"link": "server -> online-store"}
     return make(kind, target, {} if kind == "node.loss" else {"latency": "50ms"})
 
@@ -305,3 +314,122 @@ async def test_a_backend_that_does_not_answer_is_an_error(make: Make, backend: F
     with pytest.raises(BackendError):
         await fault.inject()
     await asyncio.sleep(0)
+
+
+@contextlib.contextmanager
+def alone(backend: FakeBackend, *services: str) -> Iterator[dict[str, str]]:
+    """Put the links of these consumers on a proxy of which nobody else knows; gives where each link is."""
+    links = {name: name.partition(" -> ") for name in backend.endpoints}
+    with fault_proxy(7) as url:
+        places = {}
+        for name, (consumer, _, service) in links.items():
+            if consumer not in services:
+                continue
+            places[name] = add_proxy(url, consumer, backend.addresses[service])
+            (port,) = backend.endpoints[name].proxies
+            backend.endpoints[name] = LinkEndpoint(name, url, {port: consumer})
+            backend.through[consumer, service] = places[name]
+        yield places
+
+
+SLOW = {"latency": "60ms"}
+
+
+async def test_a_link_that_nobody_uses_is_not_confirmed(make: Make, backend: FakeBackend) -> None:
+    with alone(backend, "trainer") as places:
+        fault = make("network.latency", LINK, SLOW)
+        undo = await fault.prepare()
+        with using(*places.values()):
+            pass  # what was sent before the fault has not met it
+        await fault.inject()
+        for _ in range(3):  # the exchanges of the harness itself are no traffic of the trainer
+            confirmation = await fault.confirm()
+            assert confirmation.landed is False
+            assert confirmation.evidence["why"] == "no traffic of 'trainer' met it"
+            assert confirmation.evidence["through_ms"]["trainer -> object-store"] >= 48
+        with using(*places.values()):
+            await lands(fault)
+        assert (await fault.confirm()).landed, "what met it once has met it"
+        await fault.revert(undo)
+
+
+async def test_a_consumer_that_keeps_its_connection_is_traffic(make: Make, backend: FakeBackend) -> None:
+    with alone(backend, "trainer") as places, using(*places.values(), kept_open=True):
+        fault = make("network.latency", LINK, SLOW)
+        undo = await fault.prepare()
+        await fault.inject()
+        await lands(fault)
+        await fault.revert(undo)
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ({"service": "object-store"}, None),
+        ({"links": ["trainer -> object-store", "pipeline -> object-store"]}, "no traffic of 'pipeline' met it"),
+    ],
+)
+async def test_of_the_links_to_a_service_one_must_be_in_use_of_those_named_all(
+    target: dict[str, object], why: str | None, make: Make, backend: FakeBackend
+) -> None:
+    idle = "pipeline -> object-store"
+    backend.endpoints[idle] = LinkEndpoint(idle, "", {18900: ""})
+    with alone(backend, "trainer", "pipeline") as places, using(places["trainer -> object-store"]):
+        fault = make("network.latency", target, SLOW)
+        undo = await fault.prepare()
+        await fault.inject()
+        if why is None:
+            await lands(fault)
+        else:
+            for _ in range(3):
+                assert (await fault.confirm()).evidence["why"] == why
+        await fault.revert(undo)
+
+
+@pytest.mark.parametrize("spoken", ["answered", "silent"])
+async def test_a_fault_is_on_every_port_of_a_link(
+    spoken: Outcome, make: Make, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.faults.links.LONGEST_S", 0.5)
+    async with ending(spoken) as second:
+        with fault_proxy(7) as url:
+            link = "trainer -> object-store"
+            main, further = (add_proxy(url, name, upstream) for name, upstream in (
+                ("main", backend.addresses["object-store"]), ("further", second),
+            ))  # fmt: skip
+            backend.endpoints[link] = LinkEndpoint(link, url, {18900: "main", 9999: "further"})
+            backend.addresses["object-store:9999"] = second
+            backend.through |= {("trainer", "object-store"): main, ("trainer", "object-store:9999"): further}
+            fault = make("network.latency", LINK, SLOW)
+            undo = await fault.prepare()
+            await fault.inject()
+            assert toxics(url, "main") == toxics(url, "further") == ["harness-it"]
+            assert (await fault.confirm()).evidence["why"] == "no traffic of 'trainer' met it"
+            with using(further):
+                landing = await lands(fault)
+            measured = {f"{link}": "answered"} | ({f"{link}:9999": "answered"} if spoken == "answered" else {})
+            assert landing.evidence["through"] == measured
+            clear_toxics(url, "further")
+            assert (await fault.confirm()).evidence["toxics_missing"] == [f"{link}:9999: harness-it"]
+            await fault.revert(undo)
+            assert toxics(url, "main") == []
+
+
+async def test_a_proxy_that_does_not_count_traffic_is_refused_before_anything_is_put_in(
+    make: Make, backend: FakeBackend
+) -> None:
+    asked: list[str] = []
+
+    class Uncounting(Refusing):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_POST = do_GET  # noqa: N815
+
+    with served(Uncounting) as url:
+        fault = remade(make, "network.latency", backend, url)
+        with pytest.raises(FaultError, match="does not count traffic") as refused:
+            await fault.prepare()
+    assert refused.value.remedy == "start Toxiproxy with -proxy-metrics"
+    assert asked == ["/leases", "/metrics"]

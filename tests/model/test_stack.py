@@ -53,7 +53,9 @@ def test_links_and_nodes() -> None:
         db=ServiceSpec(name="db", index=1, node="b", port=5432, local=LocalCommand(command=("db", "--peer", "web:81"))),
         job=ServiceSpec(name="job", index=2, node="a", local=LocalCommand(environment={"UP": "http://web:80"})),
     )
-    assert described.links == (Link("web", "db"), Link("job", "web")), "other ports than the declared are no link"
+    assert described.links == (Link("web", "db"), Link("db", "web"), Link("job", "web"))
+    assert described.ports_of(Link("db", "web")) == (80, 81), "the declared one first, then what the consumer names"
+    assert described.ports_of(Link("job", "web")) == (80,)
     assert described.nodes == {"a": ("web", "job"), "b": ("db",)}
     assert Link("web", "db").name == "web -> db"
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,10 +33,11 @@ def own_address(last: int) -> str:
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """Return a port that was free a moment ago, of those that the system gives to no outgoing connection."""
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextlib.contextmanager
@@ -94,9 +97,39 @@ def object_store(root: Path, number: int = 2) -> Iterator[str]:
 def fault_proxy(number: int = 3) -> Iterator[str]:
     """Run a fault proxy on one of our addresses; gives the URL of its API."""
     host, port = own_address(number), 8474
-    argv = [sys.executable, "-m", "harness.proxy", "serve", "--host", host, "--port", str(port), "--seed", "1"]
-    with running(argv, host, port):
+    argv = [sys.executable, "-m", "harness.proxy", "serve", "--host", host, "--port", str(port)]
+    with running([*argv, "--seed", "1", "--metrics"], host, port):
         yield f"http://{host}:{port}"
+
+
+@contextlib.contextmanager
+def using(*addresses: str, kept_open: bool = False) -> Iterator[None]:
+    """Be a consumer that sends something to each address again and again, over new connections or over one each."""
+    ended = threading.Event()
+
+    def send(address: str) -> None:
+        host, _, port = address.rpartition(":")
+        kept: socket.socket | None = None
+        while not ended.wait(0.01):
+            with contextlib.suppress(OSError):
+                one = kept or socket.create_connection((host, int(port)), timeout=1)
+                one.sendall(b"GET / HTTP/1.0\r\n" if not kept_open else b"x")
+                if kept_open:
+                    kept = one
+                else:
+                    one.close()
+        if kept is not None:
+            kept.close()
+
+    threads = [threading.Thread(target=send, args=(address,)) for address in addresses]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
 
 
 @contextlib.asynccontextmanager
@@ -166,6 +199,8 @@ class FakeBackend:
         place, slash, path = rest.partition("/")
         service = place.partition(":")[0]
         address = self.through.get((consumer or "", service)) or self.addresses[service]
+        if place in self.addresses:  # a further port of the service
+            address = self.through.get((consumer or "", place)) or self.addresses[place]
         return f"{head}{sep}{address}{slash}{path}"
 
     async def status(self) -> tuple[ServiceStatus, ...]:

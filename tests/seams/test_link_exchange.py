@@ -18,7 +18,7 @@ HTTP = greeting(None, None)
 
 
 def link(through: str, direct: str = "127.0.0.1:1") -> LinkHandle:
-    return LinkHandle(LinkEndpoint("a -> b", "http://127.0.0.1:1", "b"), through, direct)
+    return LinkHandle(LinkEndpoint("a -> b", "http://127.0.0.1:1", {80: "b"}), 80, through, direct)
 
 
 @pytest.mark.parametrize("how", ["answered", "refused", "reset", "closed", "silent"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import Any
 
 from harness.backends.compose import proxies
 from harness.backends.compose.backend import ComposeBackend
@@ -131,13 +130,13 @@ def _layout(project: str, found: list[ContainerSnapshot], wanted: tuple[Link, ..
     published = {(one.service, inside): outside for one in found for inside, outside in one.ports.items()}
     boxes = []
     for one in found:
-        names: dict[str, Any] = json.loads(one.labels.get(LINKS, "{}"))
-        if names:
-            links = tuple(map(Link.parse, names))
+        led: dict[str, list[int]] = json.loads(one.labels.get(LINKS, "{}"))
+        if led:
+            # Labels of other releases say nothing of ports; such a link counts as one without a proxy.
+            links = {Link.parse(name): tuple(ports) for name, ports in led.items() if isinstance(ports, list)}
             boxes.append(ProxyBox(one.service, links, tuple(one.addresses)))
-    led = {link for box in boxes for link in box.links}
     for link in wanted:
-        if link not in led:
+        if all(link not in box.links for box in boxes):
             remedy = "bring the stack up with `harness up --backend compose --links all`"
             raise BackendError(f"the link {link.name!r} of the attached stack has no proxy in it", remedy=remedy)
     return Layout(project, {}, addresses, tuple(boxes), published)

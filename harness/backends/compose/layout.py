@@ -32,7 +32,8 @@ class ProxyBox:
     """One container with a fault proxy: the links that run through it, no two on the same port."""
 
     name: str
-    links: tuple[Link, ...]
+    links: Mapping[Link, tuple[int, ...]]
+    """Each link with the ports over which it may run, the main port of its service first."""
     networks: tuple[str, ...]
     """Networks that it is on: for each link one that its consumer and its service share."""
 
@@ -63,29 +64,30 @@ def project_name(stack: str, chance: random.Random) -> str:
 
 def boxes_for(description: StackDescription, links: Sequence[Link]) -> tuple[ProxyBox, ...]:
     """Put the links into as few boxes as their ports allow. Raises BackendError for a link that cannot be proxied."""
-    boxes: list[tuple[list[Link], set[int], set[str]]] = []
+    boxes: list[tuple[dict[Link, tuple[int, ...]], set[int], set[str]]] = []
     for link in links:
         service, consumer = description.services[link.service], description.services[link.consumer]
         shared = [name for name in service.networks if name in consumer.networks]
         if not shared:
             remedy = "put both on one network of the compose file; network_mode host has no links"
             raise BackendError(f"the link {link.name!r}: the services share no network", remedy=remedy)
-        if not service.ports:
+        ports = description.ports_of(link)
+        if not ports:
             remedy = f"add x-harness.port to {link.service!r}"
             raise BackendError(f"the link {link.name!r}: no port of {link.service!r} is known", remedy=remedy)
-        if API_PORT in service.ports:
+        if API_PORT in ports:
             raise BackendError(f"the link {link.name!r}: port {API_PORT} is that of the fault proxy's own API")
-        box = next((one for one in boxes if not one[1] & set(service.ports)), None)
+        box = next((one for one in boxes if not one[1] & set(ports)), None)
         if box is None:
-            box = ([], set(), set())
+            box = ({}, set(), set())
             boxes.append(box)
-        box[0].append(link)
-        box[1].update(service.ports)
+        box[0][link] = ports
+        box[1].update(ports)
         box[2].add(shared[0])
     if len(boxes) > MOST_PROXIES:
         raise BackendError(f"{len(links)} links need {len(boxes)} proxies, and {MOST_PROXIES} is the most")
     return tuple(
-        ProxyBox(f"harness-proxy-{k}", tuple(inside), tuple(sorted(networks)))
+        ProxyBox(f"harness-proxy-{k}", inside, tuple(sorted(networks)))
         for k, (inside, _, networks) in enumerate(boxes, start=1)
     )
 
@@ -189,9 +191,10 @@ class ComposeAddresses:
         return self._pattern.sub(lambda match: self._seen(match[1], int(match[2]), consumer), text)
 
     def _seen(self, service: str, port: int, consumer: str | None) -> str:
-        if consumer is not None and port in self._description.services[service].ports:
-            box = self.layout.box_of(Link(consumer, service))
-            if box is not None:
+        if consumer is not None:
+            link = Link(consumer, service)
+            box = self.layout.box_of(link)
+            if box is not None and port in box.links[link]:
                 return self.place(box.name, port)
         return self.place(service, port)
 

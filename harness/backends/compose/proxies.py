@@ -22,7 +22,6 @@ from harness.backends.http_request import request
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError, did_you_mean
 from harness.model.fields import Link
-from harness.model.stack import StackDescription
 
 KIND, IMAGE = "HARNESS_PROXY", "HARNESS_PROXY_IMAGE"
 PUBLIC_IMAGES = {"harness": "python:3.12-slim", "toxiproxy": "ghcr.io/shopify/toxiproxy:2.12.0"}
@@ -48,16 +47,17 @@ def proxy_service(box: ProxyBox, seed: int) -> dict[str, Any]:
     """Return the compose service of a box, but for networks and ports."""
     service: dict[str, Any] = {
         "image": proxy_image(),
-        "labels": {LINKS: json.dumps({link.name: proxy_name(link) for link in box.links})},
+        "labels": {LINKS: json.dumps({link.name: ports for link, ports in box.links.items()})},
         "restart": "no",
         "init": False,
         # A proxy that waits for a processor behind the stack's own work would be a fault that is in no scenario.
         "cpu_shares": 4096,
     }
     if proxy_kind() == "toxiproxy":
-        return service | {"command": ["-host", "0.0.0.0", "-port", str(API_PORT), "-seed", str(seed)]}  # noqa: S104
+        command = ["-host", "0.0.0.0", "-port", str(API_PORT), "-seed", str(seed), "-proxy-metrics"]  # noqa: S104
+        return service | {"command": command}
     where = ["--host", "0.0.0.0", "--port", str(API_PORT)]  # noqa: S104 - inside the container
-    command = ["python3", "-m", "harness.proxy", "serve", *where, "--seed", str(seed)]
+    command = ["python3", "-m", "harness.proxy", "serve", *where, "--seed", str(seed), "--metrics"]
     environment = {"PYTHONPATH": HOME, "PYTHONDONTWRITEBYTECODE": "1"}
     return service | {"entrypoint": command, "command": [], "environment": environment, "stop_signal": "SIGKILL"}
 
@@ -81,33 +81,32 @@ def _put(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     archive.addfile(entry, io.BytesIO(data))
 
 
-def proxy_name(link: Link) -> str:
-    """Return the name of a link's proxy in the proxy's API."""
-    return f"{link.consumer}-to-{link.service}"
+def proxy_name(link: Link, port: int) -> str:
+    """Return the name, in the proxy's API, of the proxy of one port of a link."""
+    return f"{link.consumer}-to-{link.service}-{port}"
 
 
 def endpoints(layout: Layout, api: Mapping[str, str]) -> dict[str, LinkEndpoint]:
     """Return where each link can be disturbed; `api`: `host:port` of each box's API."""
     return {
-        link.name: LinkEndpoint(link.name, f"http://{api[box.name]}", proxy_name(link))
+        link.name: LinkEndpoint(link.name, f"http://{api[box.name]}", {port: proxy_name(link, port) for port in ports})
         for box in layout.boxes
-        for link in box.links
+        for link, ports in box.links.items()
     }
 
 
-async def make_links(description: StackDescription, layout: Layout, api: Mapping[str, str]) -> None:
+async def make_links(layout: Layout, api: Mapping[str, str]) -> None:
     """Wait for every box's API and make the links in it. Raises BackendError."""
-    await asyncio.gather(*(_make(description, box, api[box.name]) for box in layout.boxes))
+    await asyncio.gather(*(_make(box, api[box.name]) for box in layout.boxes))
 
 
-async def _make(description: StackDescription, box: ProxyBox, api: str) -> None:
+async def _make(box: ProxyBox, api: str) -> None:
     host, _, port = api.rpartition(":")
     await _answers(host, int(port))
-    for link in box.links:
-        for k, service_port in enumerate(description.services[link.service].ports):
-            # The first is the service's own port, which faults and measurements go by.
-            name = proxy_name(link) if k == 0 else f"{proxy_name(link)}-{service_port}"
+    for link, ports in box.links.items():
+        for service_port in ports:
             listen, upstream = f"0.0.0.0:{service_port}", f"{link.service}:{service_port}"
+            name = proxy_name(link, service_port)
             body = {"name": name, "listen": listen, "upstream": upstream, "enabled": True}
             try:
                 status, text = await request("POST", host, int(port), "/proxies", body, within_s=10.0)

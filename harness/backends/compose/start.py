@@ -56,8 +56,8 @@ def lay_out(engine: Engine, plan: StackPlan, document: dict[str, Any]) -> Layout
     if not engine.reached_directly:
         wanted = [(name, port) for name, service in description.services.items() for port in service.ports]
         for box in boxes:
-            ports = {port for link in box.links for port in description.services[link.service].ports}
-            wanted += [(box.name, port) for port in (API_PORT, *sorted(ports))]
+            ports = sorted(port for ports in box.links.values() for port in ports)
+            wanted += [(box.name, port) for port in (API_PORT, *ports)]
         published = host_ports(wanted, chance)
     return Layout(project_name(description.name, chance), subnets, addresses, boxes, published)
 
@@ -102,7 +102,7 @@ class Start:
         boxes = [one for one in await self._seen() if one.service in names]
         await asyncio.gather(*(asyncio.to_thread(begin, one) for one in boxes))
         reached = {name: places.place(name, API_PORT) for name in names}
-        await proxies.make_links(self._description, self._layout, reached)
+        await proxies.make_links(self._layout, reached)
         return proxies.endpoints(self._layout, reached)
 
     async def services(self, tail: Callable[[str, int], list[str]]) -> None:

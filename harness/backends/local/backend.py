@@ -148,7 +148,7 @@ class LocalBackend:
             log=str(log_path(plan.run_dir, FAULT_PROXY)),
         )
         await control.ask("launch", processes=[dataclasses.asdict(spec)])
-        await create_proxies(addresses, plan.description)
+        await create_proxies(addresses)
 
     async def stop(self) -> None:
         """Stop the stack. Idempotent and bounded; it may be started again."""

@@ -44,7 +44,7 @@ class LocalAddresses:
             name: f"{block}.{_FIRST_SERVICE + service.index}" for name, service in description.services.items()
         }
         self.links: Mapping[Link, str] = {link: f"{block}.{_FIRST_LINK + k}" for k, link in enumerate(links)}
-        self._ports = {name: service.port for name, service in description.services.items()}
+        self.ports: Mapping[Link, tuple[int, ...]] = {link: description.ports_of(link) for link in links}
         self._pattern = reference_pattern(description.services)
 
     def rewrite(self, text: str, consumer: str | None = None) -> str:
@@ -52,10 +52,10 @@ class LocalAddresses:
         return self._pattern.sub(lambda match: f"{self._address(match[1], int(match[2]), consumer)}:{match[2]}", text)
 
     def _address(self, service: str, port: int, consumer: str | None) -> str:
-        if consumer is not None and port == self._ports[service]:
-            linked = self.links.get(Link(consumer, service))
-            if linked is not None:
-                return linked
+        if consumer is not None:
+            link = Link(consumer, service)
+            if port in self.ports.get(link, ()):
+                return self.links[link]
         return self.services[service]
 
     def resolve(self, url: str, consumer: str | None = None) -> str:
@@ -75,31 +75,36 @@ class LocalAddresses:
 def proxy_command(addresses: LocalAddresses, seed: int) -> list[str]:
     """Return the command of the fault proxy."""
     where = ["--host", addresses.proxy, "--port", str(PROXY_PORT)]
-    return ["python", "-m", "harness.proxy", "serve", *where, "--seed", str(seed), "--die-with-parent"]
+    return ["python", "-m", "harness.proxy", "serve", *where, "--seed", str(seed), "--metrics", "--die-with-parent"]
 
 
 def link_endpoints(addresses: LocalAddresses) -> dict[str, LinkEndpoint]:
     """Return where each planned link can be disturbed."""
     api = f"http://{addresses.proxy}:{PROXY_PORT}"
     return {
-        link.name: LinkEndpoint(link.name, api, f"{number}-{link.consumer}-{link.service}")
+        link.name: LinkEndpoint(
+            link.name, api, {port: f"{number}-{link.consumer}-{link.service}-{port}" for port in addresses.ports[link]}
+        )
         for number, link in enumerate(addresses.links)
     }
 
 
-async def create_proxies(addresses: LocalAddresses, description: StackDescription) -> None:
-    """Wait for the fault proxy and create every link in it. Raises BackendError."""
+async def create_proxies(addresses: LocalAddresses) -> None:
+    """Wait for the fault proxy and create every port of every link in it. Raises BackendError."""
     await _wait_for_api(addresses.proxy)
     endpoints = link_endpoints(addresses)
-    await asyncio.gather(*(_create(addresses, description, link, endpoints) for link in addresses.links))
+    await asyncio.gather(
+        *(
+            _create(addresses, link, port, name)
+            for link in addresses.links
+            for port, name in endpoints[link.name].proxies.items()
+        )
+    )
 
 
-async def _create(
-    addresses: LocalAddresses, description: StackDescription, link: Link, endpoints: Mapping[str, LinkEndpoint]
-) -> None:
-    port = description.services[link.service].port
+async def _create(addresses: LocalAddresses, link: Link, port: int, name: str) -> None:
     body = {
-        "name": endpoints[link.name].proxy_name,
+        "name": name,
         "listen": f"{addresses.links[link]}:{port}",
         "upstream": f"{addresses.services[link.service]}:{port}",
         "enabled": True,

@@ -207,8 +207,9 @@ async def _link(planned: Link, stack: StackDescription, backend: Backend, seams:
             return Finding("link", name, "note", "runs directly, and an attached stack is not restarted", remedy)
         return Finding("link", name, "note", message)
     try:
-        link = seams.link(name)
-        toxics = await link.toxics()
+        ports = seams.link(name)
+        link = ports[0]
+        toxics = [toxic for port in ports for toxic in await port.toxics()]
         request = greeting(service.port, service.health.http if service.health is not None else None)
         direct = await link.exchange(request, ROUND_TRIP_S, direct=True)
         through = await link.exchange(request, ROUND_TRIP_S)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -40,5 +41,8 @@ class Server(ThreadingHTTPServer):
 
 if __name__ == "__main__":
     host, port = os.environ["BIND"].split(":")
+    if "SECOND_PORT" in os.environ:  # a port that only its consumer's configuration tells of
+        second = Server((host, int(os.environ["SECOND_PORT"])), Handler)
+        threading.Thread(target=second.serve_forever, daemon=True).start()
     print(f"echo listens on {host}:{port}")
     Server((host, int(port)), Handler).serve_forever()

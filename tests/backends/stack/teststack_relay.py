@@ -6,14 +6,16 @@ import urllib.request
 
 import teststack_echo
 
+UPSTREAMS = {"/ask": "UPSTREAM", "/ask-second": "SECOND"}
+
 
 class Handler(teststack_echo.Handler):
     def do_GET(self):  # noqa: N802
-        if self.path != "/ask":
+        if self.path not in UPSTREAMS:
             super().do_GET()
             return
         try:
-            with urllib.request.urlopen(os.environ["UPSTREAM"], timeout=2) as answer:
+            with urllib.request.urlopen(os.environ[UPSTREAMS[self.path]], timeout=2) as answer:
                 status, body = 200, answer.read()
         except OSError as error:
             status, body = 502, str(error).encode()
