@@ -98,7 +98,8 @@ def free_blocks(count: int, taken: Sequence[str], chance: random.Random) -> list
     free = [block for block in POOL.subnets(new_prefix=BLOCK_BITS) if not any(block.overlaps(u) for u in used)]
     if len(free) < count:
         raise BackendError(
-            f"no {count} free address blocks in {POOL}", remedy="remove networks with `harness down --all`"
+            f"no {count} free address blocks in {POOL}",
+            remedy="`harness down` removes the networks of runs that were killed",
         )
     return [str(block) for block in chance.sample(free, count)]
 

@@ -103,7 +103,7 @@ def remove_run(client: Any, run: str, before_removal: Callable[[], None] = lambd
             problem = error
         if time.monotonic() > deadline_s:
             what = f"the run {run} could not be taken off the engine" + (f": {problem}" if problem else "")
-            raise BackendError(what, remedy="`harness down --all` tries again")
+            raise BackendError(what, remedy="`harness down` tries again")
         time.sleep(PAUSE_S)
 
 

@@ -50,7 +50,9 @@ def _local() -> Iterator[Finding]:
     running = len(list(zygotes()))
     if running:
         message = f"{running} stack{'s' if running != 1 else ''} running on this machine"
-        yield Finding("machine", "other stacks", "note", message, "`harness down --all` stops them, runs included")
+        yield Finding(
+            "machine", "other stacks", "note", message, "they take processors too; wait until they have ended"
+        )
     else:
         yield Finding("machine", "other stacks", "ok", "none")
 
@@ -87,7 +89,7 @@ def _leftovers(client: Any) -> Finding:
     message = (
         f"{sum(runs.values())} containers of {len(runs)} runs whose harness is gone: {', '.join(sorted(runs)[:3])}"
     )
-    return Finding("machine", "leftovers", "wrong", message, "`harness down --all` removes them")
+    return Finding("machine", "leftovers", "wrong", message, "`harness down` removes them")
 
 
 def _room(folder: Path, least_bytes: int, remedy: str) -> Finding:
