@@ -89,7 +89,8 @@ async def test_a_command_that_takes_too_long_takes_its_children_with_it(tmp_path
         f"time.sleep(60)']); pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid)); time.sleep(60)"
     )
     found = await read(tmp_path, p={"command": [sys.executable, "-c", script], "timeout": "2s"})
-    assert "longer than 2 s" in (found["p"].down or "")
+    # On a busy machine the poll that waits for the command may give up in the same moment as the command's own limit.
+    assert found["p"].down in (f"the command {sys.executable!r} took longer than 2 s", "no answer within 2 s")
     async with asyncio.timeout(10):  # a killed process ends when it next runs, on a busy machine not at once
         while alive(tmp_path / "pid"):  # noqa: ASYNC110 - nothing tells of the end of a process of another
             await asyncio.sleep(0.01)
