@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from proxy_arms import Arm, Upstream, connect, receive, until
 
+from harness.seams.toxiproxy import ProxyApi, Traffic
+
 SLOW = {
     "attributes": {"latency": 5, "jitter": 2},
     "name": "slow",
@@ -478,6 +480,19 @@ def test_metrics_count_bytes(arm: Arm, upstream: Callable[..., Upstream]) -> Non
         return all(any(line.startswith(start) and line.endswith(" 5") for line in lines) for start in wanted)
 
     until(counted)
+
+
+def test_what_clients_sent_is_counted_for_the_confirmation_of_faults(
+    arm: Arm, upstream: Callable[..., Upstream]
+) -> None:
+    api = ProxyApi(arm.url)
+    place = arm.make(upstream())
+    with connect(place) as sock:
+        sock.sendall(b"12345")
+        assert receive(sock, 5) == b"12345"
+        if arm.ours:  # Toxiproxy counts the bytes of a connection when it ends, and no connections
+            until(lambda: api.traffic()["p"] == Traffic(5, 1))
+    until(lambda: api.traffic().get("p", Traffic()).received_bytes == 5)
 
 
 def test_responses_have_no_added_fields_unless_used(mine: Arm, quiet: Upstream) -> None:
