@@ -96,8 +96,8 @@ async def test_unsupported_plans_are_rejected(project: str, small_images: None, 
             await backend.start(StackPlan(stack, tmp_path))
 
 
-def run_attached(project: str, reports: Path) -> list[str]:
-    return [HARNESS, "run", str(SMALL), "--attach", project, "--reports", str(reports), "--name", "attached"]
+def run_attached(project: str, reports: Path, scenarios: Path = SMALL) -> list[str]:
+    return [HARNESS, "run", str(scenarios), "--attach", project, "--reports", str(reports), "--name", "attached"]
 
 
 def test_a_scenario_passes_and_leaves_the_stack_unchanged(project: str, small_images: None, tmp_path: Path) -> None:
@@ -110,8 +110,11 @@ def test_a_scenario_passes_and_leaves_the_stack_unchanged(project: str, small_im
 
 
 def test_heal_reverts_the_fault_of_a_killed_run(project: str, small_images: None, tmp_path: Path) -> None:
+    text = (SMALL / "slow-link.scenario.yaml").read_text().replace("stack.yaml", str(SMALL / "stack.yaml"))
+    lasting = tmp_path / "slow-link.scenario.yaml"
+    lasting.write_text(text.replace("for: 3s", "for: 30s"))  # it must not end by itself before it is killed
     going = subprocess.Popen(
-        run_attached(project, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        run_attached(project, tmp_path, lasting), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     journal = tmp_path / "attached" / "slow-link" / "journal.jsonl"
     deadline_s = time.monotonic() + 60
