@@ -1,4 +1,7 @@
-"""Tests that need a Docker engine, where there is none: left out, with one line that says so; in CI they must run."""
+"""For all tests: no time limit on examples of properties, and what becomes of tests that need a Docker engine.
+
+Where there is none they are left out, with one line that says so; in CI they must run.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 PLUGIN = Path(__file__).resolve().parents[1] / ".bin" / "docker-config" / "cli-plugins" / "docker-compose"
 

@@ -60,8 +60,11 @@ class NetworkLatency(LinkFault):
         """Compare the time of the answer with that of the service itself."""
         does = f"the link {DOES[through.outcome]}"
         if through.outcome == "answered":
-            added_s = through.time_s - direct.time_s
-            return added_s >= NEARLY * self._least_s, f"{does}, and only {added_s * 1e3:.0f} ms later than the service"
+            added_s, least_s = through.time_s - direct.time_s, NEARLY * self._least_s
+            # An answer that comes sooner than the latency has not been delayed by it. One that comes late enough, but
+            # hardly later than that of a slow service or on a busy machine, shows nothing either way.
+            landed = None if through.time_s >= least_s > added_s else added_s >= least_s
+            return landed, f"{does}, and only {added_s * 1e3:.0f} ms later than the service"
         if through.outcome == "silent":
             # A latency that is longer than any wait shows itself as silence; a shorter one does not.
             return self._most_s >= self.timeout_s or None, f"{does} for {self.timeout_s:g} s, longer than the latency"

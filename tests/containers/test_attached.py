@@ -114,7 +114,10 @@ def test_heal_reverts_the_fault_of_a_killed_run(project: str, small_images: None
     lasting = tmp_path / "slow-link.scenario.yaml"
     lasting.write_text(text.replace("for: 3s", "for: 30s"))  # it must not end by itself before it is killed
     going = subprocess.Popen(
-        run_attached(project, tmp_path, lasting), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        run_attached(project, tmp_path, lasting),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     journal = tmp_path / "attached" / "slow-link" / "journal.jsonl"
     deadline_s = time.monotonic() + 60

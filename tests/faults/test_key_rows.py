@@ -105,9 +105,21 @@ async def test_operations(
     assert await online.hgetall("f:JFK") == before
 
 
+async def rows_told(fault: Fault, count: int) -> set[tuple[str, int]]:
+    """Return the rows of the manifest once there are so many: a row is in the store a moment before it is told."""
+    rows: set[tuple[str, int]] = set()
+
+    async def enough() -> bool:
+        rows.update((row["entity"], row["event_time"]) for row in fault.manifest())
+        return len(rows) >= count
+
+    await until(enough, "every hit row is told")
+    return rows
+
+
 async def test_the_same_seed_hits_the_same_rows_in_whatever_order_they_come(make: Make, online: redis.Redis) -> None:
     rows = [(entity, stamp) for entity in ("JFK", "LGA", "EWR") for stamp in range(20)]
-    hits = []
+    hits: list[set[tuple[str, int]]] = []
     for seed, order in ((7, rows), (7, rows[::-1]), (8, rows)):
         await online.flushall()
         fault = make("features.corrupt", TARGET, ON_DELAY | {"share": 0.5}, seed)
@@ -119,7 +131,7 @@ async def test_the_same_seed_hits_the_same_rows_in_whatever_order_they_come(make
             if chosen(0.5, seed, "it", entity, stamp):
                 await until(lambda e=entity: is_(online, e, "60.0"), "a chosen row is hit")  # type: ignore[misc]
                 hit.append((entity, stamp))
-        hits.append({(r["entity"], r["event_time"]) for r in fault.manifest()})
+        hits.append(await rows_told(fault, len(hit)))
         assert hits[-1] == set(hit), "and no other"
         await fault.revert(undo)
     assert hits[0] == hits[1] != hits[2]

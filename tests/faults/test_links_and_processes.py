@@ -27,11 +27,12 @@ from real_servers import (
     using,
 )  # fmt: skip
 
+from harness.faults.links import LinkFault
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError, FaultError
 from harness.model.fault import Fault
 from harness.seams import Seams
-from harness.seams.link import Outcome
+from harness.seams.link import Exchange, Outcome
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +59,18 @@ async def test_an_answer_that_comes_too_early_is_no_latency(make: Make, backend:
     assert confirmation.landed is False
     assert "the link answers, and only " in confirmation.evidence["why"]
     await fault.revert(undo)
+
+
+@pytest.mark.parametrize(
+    ("through_s", "direct_s", "landed"),
+    [(0.159, 0.0, False), (0.159, 0.1, False), (0.205, 0.059, None), (0.9, 0.75, None), (0.205, 0.04, True)],
+)
+async def test_a_slow_service_makes_no_latency_absent(
+    through_s: float, direct_s: float, landed: bool | None, make: Make
+) -> None:
+    fault = make("network.latency", LINK, {"latency": "200ms"})
+    assert isinstance(fault, LinkFault)
+    assert fault.judge(Exchange("answered", through_s), Exchange("answered", direct_s))[0] is landed
 
 
 async def test_links_of_several_proxy_servers(make: Make, backend: FakeBackend, store_address: str) -> None:

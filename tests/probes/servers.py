@@ -13,6 +13,7 @@ from harness.model.eventtime import EventClock
 from harness.probes.workload_file import FeatureSpec, Request, Truth, Workload
 
 START = 1_371_000_000
+LEAD_S = 0.25
 BODY = {"e": "JFK", "distance": 800}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -43,13 +44,13 @@ def event_clock() -> EventClock:
 
 
 def workload(count: int, every_s: float = 0.02) -> Workload:
-    """Requests on a grid, beginning a little after now."""
+    """Requests on a grid, beginning a little after now, on a busy machine too."""
     truth = Truth()
     truth.add("JFK", "delay", START - 7200, {"delay": 1.0})
     truth.add("JFK", "delay", START - 3600, {"delay": 2.0})
     requests = tuple(
         Request(
-            f"r{k}", START + int((0.05 + k * every_s) * 1000), {"id": f"r{k}", "e": "JFK", "distance": 800}, 1, None
+            f"r{k}", START + int((LEAD_S + k * every_s) * 1000), {"id": f"r{k}", "e": "JFK", "distance": 800}, 1, None
         )
         for k in range(count)
     )
