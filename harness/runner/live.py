@@ -19,7 +19,7 @@ from harness.model.answers import ANSWER_PROBES, quantile
 from harness.model.clauses import Bound, Clause, Recovered
 from harness.model.machine import busy_share, busy_text
 from harness.model.plan import Plan
-from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, GateSeen, MachineSeen, Reading
+from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, Gap, GateSeen, MachineSeen, Reading
 from harness.model.series import Point, answer_series, as_due, reading_series, window_point
 
 KEPT_S = 30.0
@@ -40,6 +40,7 @@ class Live:
         self._answers: list[tuple[float, int, Answer]] = []
         self._trim_at = TRIM_EVERY
         self.readings: dict[str, tuple[int, Reading]] = {}
+        self._gaps: dict[str, tuple[int, Gap]] = {}
         self.alerts: dict[str, AlertsSeen] = {}
         self._answered: dict[str, AlertsSeen] = {}
         self._first_beat: dict[str, float] = {}
@@ -65,6 +66,8 @@ class Live:
             self.readings[body.probe] = (n, body)
             if self._whole:
                 self._history.setdefault(body.probe, []).append((n, body))
+        elif isinstance(body, Gap):
+            self._gaps[body.probe] = (n, body)
         elif isinstance(body, AlertsSeen):
             self._polled_late.append((body.planned_s, body.asked_s - body.planned_s))
             self.alerts[body.source] = body
@@ -98,12 +101,19 @@ class Live:
         probe = ANSWER_PROBES.get(bound.probe)
         if probe is not None:
             return window_point(bound, probe, self.answers_between(settled_s - bound.over, settled_s), settled_s)
-        found = self.readings.get(bound.probe)
+        found, gap = self.readings.get(bound.probe), self.gap(bound.probe)
+        if gap is not None:
+            return Point(gap[1].from_s, settled_s, None, None, (gap[0],), gap[1].why, gap=True)
         if found is None:
             return Point(settled_s, settled_s, None, None, (), "not read yet")
         n, reading = found
         good = reading.value is not None and bound.met_by(reading.value)
         return Point(reading.asked_s, reading.answered_s, good, reading.value, (n,), reading.down)
+
+    def gap(self, probe: str) -> tuple[int, Gap] | None:
+        """Return since what line nothing is known of a probe; None where its last reading is the present one."""
+        found, gap = self.readings.get(probe), self._gaps.get(probe)
+        return gap if gap is not None and (found is None or gap[1].to_s > found[1].answered_s) else None
 
     def answers_between(self, from_s: float, to_s: float) -> list[tuple[int, Answer]]:
         """Return the answers that were due after `from_s`, up to and with `to_s`."""

@@ -137,12 +137,12 @@ class CallerScript:
             await asyncio.sleep(EVERY_S)
 
     async def current(self, probe: str) -> float | None:
-        """Return the present value of a probe; None where it has none, or does not answer."""
+        """Return the present value of a probe; None where it has none, or nothing is known of it."""
         live = self._run.live
         measure = ANSWER_PROBES.get(probe)
         if measure is None:
             found = live.readings.get(probe)
-            return found[1].value if found is not None else None
+            return found[1].value if found is not None and live.gap(probe) is None else None
         settled_s = self._run.settled_s()
         return measure.measure([a for _, a in live.answers_between(settled_s - OVER_S, settled_s)]).hi
 

@@ -12,7 +12,7 @@ from fake_runs import plan_of, small_description
 from harness.journal.writer import JournalWriter
 from harness.model.clauses import Bound
 from harness.model.faultstep import FaultStep
-from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Reading
+from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Gap, Reading
 from harness.runner.gate import wait_for_steady_state
 from harness.runner.live import KEPT_S, Live, Settling
 from harness.runner.script import RunContext, wait_for_start
@@ -64,6 +64,16 @@ async def test_a_stack_that_is_well_opens_the_gate() -> None:
     seen = await gate_of(well(), detected=[{"id": "seen", "alert": "Broken", "within": "1s"}])
     assert seen.met
     assert seen.values["up"] == 1.0
+
+
+def test_a_reading_is_the_present_one_only_until_nothing_is_known() -> None:
+    live, bound = Live(), Bound.model_validate({"id": "b", "probe": "lag", "at_most": 5})
+    live.note(1, 3.0, Reading(probe="lag", planned_s=3.0, asked_s=3.0, answered_s=3.0, value=1.0))
+    live.note(2, 4.0, Gap(probe="lag", from_s=3.9, to_s=4.0, why="a sample is 77.5 s old"))
+    point = live.point(bound, 4.0)
+    assert (point.good, point.why, point.cites) == (None, "a sample is 77.5 s old", (2,))
+    live.note(3, 5.0, Reading(probe="lag", planned_s=5.0, asked_s=5.0, answered_s=5.0, value=2.0))
+    assert (live.point(bound, 5.0).good, live.gap("lag")) == (True, None)
 
 
 SEEN = [{"id": "seen", "alert": "Broken", "labels": {"service": "x"}, "within": "1s"}]
