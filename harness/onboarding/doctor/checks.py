@@ -95,9 +95,11 @@ def probes(stack: StackDescription, observed: Observed) -> Iterator[Finding]:
     """What every probe read last, and how often it read nothing."""
     for name, spec in stack.probes.items():
         readings = observed.readings.get(name, [])
-        good = [reading for reading in readings if reading.value is not None]
+        good, gap = [reading for reading in readings if reading.value is not None], observed.gaps.get(name)
         if name in observed.errors:
             yield Finding("probe", name, "wrong", f"cannot be read: {observed.errors[name]}")
+        elif gap is not None and not (readings and readings[-1].asked_s >= gap.to_s):
+            yield Finding("probe", name, "wrong", gap.why)
         elif good:
             missed = len(readings) - len(good)
             message = _value(good[-1], spec.unit) + (f"; no answer {missed} of {len(readings)} times" if missed else "")

@@ -13,7 +13,7 @@ from harness.model.backend import Backend
 from harness.model.errors import HarnessError
 from harness.model.eventtime import EventClock
 from harness.model.plan import Plan
-from harness.model.readings import AlertsSeen, Body, Reading
+from harness.model.readings import AlertsSeen, Body, Gap, Reading
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
 from harness.probes.event_clock import read_event_clock
@@ -31,6 +31,8 @@ class Observed:
 
     readings: dict[str, list[Reading]] = field(default_factory=dict)
     alerts: dict[str, list[AlertsSeen]] = field(default_factory=dict)
+    gaps: dict[str, Gap] = field(default_factory=dict)
+    """Of each probe or source the last stretch of which nothing is known."""
     errors: dict[str, str] = field(default_factory=dict)
     """Why a probe or a source could not be read at all."""
     clock: EventClock | None = None
@@ -42,6 +44,8 @@ class Observed:
             self.readings.setdefault(body.probe, []).append(body)
         elif isinstance(body, AlertsSeen):
             self.alerts.setdefault(body.source, []).append(body)
+        elif isinstance(body, Gap):
+            self.gaps[body.probe] = body
 
 
 async def observe(stack: StackDescription, backend: Backend, for_s: float, settle_s: float) -> Observed:

@@ -1,0 +1,33 @@
+"""What `harness doctor` finds, from what was observed of a stack."""
+
+from __future__ import annotations
+
+from harness.model.probekinds import ProbeSpec
+from harness.model.readings import Gap, Reading
+from harness.model.stack import ServiceSpec, StackDescription
+from harness.onboarding.doctor.checks import probes
+from harness.onboarding.doctor.observing import Observed
+
+STACK = StackDescription(
+    schema=1,
+    name="small",
+    file="compose.yaml",
+    services={"web": ServiceSpec(name="web", index=0, node="a", port=1)},
+    probes={"lag": ProbeSpec.model_validate({"promql": {"url": "http://web", "query": "lag"}})},
+)
+OLD = Gap(probe="lag", from_s=1.0, to_s=1.1, why="a sample of lag is 77.5 s old")
+
+
+def reading(at_s: float) -> Reading:
+    return Reading(probe="lag", planned_s=at_s, asked_s=at_s, answered_s=at_s, value=4.0)
+
+
+def test_a_probe_of_whose_present_nothing_is_known_is_wrong_and_says_why() -> None:
+    for earlier in ({}, {"lag": [reading(0.5)]}):
+        (finding,) = probes(STACK, Observed(readings=earlier, gaps={"lag": OLD}))
+        assert (finding.state, finding.says) == ("wrong", "a sample of lag is 77.5 s old")
+
+
+def test_a_gap_before_the_last_reading_is_over() -> None:
+    (finding,) = probes(STACK, Observed(readings={"lag": [reading(1.5)]}, gaps={"lag": OLD}))
+    assert (finding.state, finding.says[:1]) == ("ok", "4")
