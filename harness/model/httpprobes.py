@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from harness.model.fields import Frozen, Url
 from harness.model.response_match import Expected
-from harness.model.units import Unit
+from harness.model.units import PositiveWallSeconds, Unit
 from harness.model.workload import Method
 
 Text = Annotated[str, Field(min_length=1)]
@@ -90,14 +90,20 @@ class HttpProbe(HttpAccess):
 
 
 class PromqlProbe(HttpAccess):
-    """An instant query to a Prometheus server. Several series need `agg`; without any, the reading is `empty`."""
+    """An instant query to a Prometheus server. Several series need `agg`; without any, the reading is `empty`.
+
+    One that rests on a sample older than `max_age` is no reading of the present; `any` says that no age is too great.
+    """
 
     EVERY_S: ClassVar[float] = 0.5
+    # Longer than the 15 s at which most servers scrape, and much shorter than the 5 min for which they keep a sample.
+    MAX_AGE_S: ClassVar[float] = 20.0
 
     url: Url
     query: Text
     agg: Agg | None = None
     empty: float | None = None
+    max_age: Literal["any"] | PositiveWallSeconds = MAX_AGE_S
 
 
 class MlflowProbe(HttpAccess):

@@ -37,7 +37,7 @@ class Reading(Record):
 
 
 class Gap(Record):
-    """A stretch in which the harness itself did not attempt a measurement, or could not."""
+    """A stretch of which nothing is known: the harness did not measure, could not, or measured an earlier time."""
 
     kind: Literal["gap"] = "gap"
     probe: str

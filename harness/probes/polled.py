@@ -26,6 +26,7 @@ from harness.probes.http import access_headers
 from harness.probes.reader import (
     NoAnswerError,
     NotAskedError,
+    OldSampleError,
     ProbeContext,
     ProbeKind,
     Reader,
@@ -68,7 +69,7 @@ class Single:
         asked_s = self._clock.now_s()
         try:
             value, why = await self._read()
-        except NotAskedError as error:
+        except (NotAskedError, OldSampleError) as error:
             self._record(Gap(probe=self.name, from_s=asked_s, to_s=self._clock.now_s(), why=short_reason(str(error))))
             return
         self._record(
@@ -89,7 +90,7 @@ class Single:
                 value = await self._reader.read()
         except TimeoutError:
             return None, f"no answer within {self._deadline_s:g} s"
-        except NotAskedError:
+        except (NotAskedError, OldSampleError):
             raise
         except NoAnswerError as error:
             return None, short_reason(str(error))

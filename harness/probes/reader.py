@@ -41,6 +41,10 @@ class NotAskedError(NoAnswerError):
     """The harness itself could not ask: no more open files, no memory, no free port. That says nothing of the stack."""
 
 
+class OldSampleError(NoAnswerError):
+    """What was answered is from too long ago, or from an unknown time: nothing is known of the present."""
+
+
 def is_own(error: BaseException) -> bool:
     """Whether an error of the system is the harness's own trouble."""
     return isinstance(error, OSError) and error.errno in OWN_TROUBLES

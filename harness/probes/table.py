@@ -16,7 +16,7 @@ from harness.probes.reader import ProbeContext, ProbeKind, Reader
 
 READERS: Mapping[str, str] = {
     "http": "web:HttpReader",
-    "promql": "web:PromqlReader",
+    "promql": "promql:PromqlReader",
     "log": "host:LogReader",
     "redis": "redis_store:RedisReader",
     "s3": "s3_store:S3Reader",

@@ -1,16 +1,15 @@
-"""Probes that ask over HTTP: a request and what came of it, a query to Prometheus, MLflow's registry, and Airflow."""
+"""Probes that ask over HTTP: a request and what came of it, MLflow's registry, and Airflow."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from typing import Any
 
-from harness.model.httpprobes import AirflowProbe, HttpProbe, MlflowProbe, PromqlProbe
+from harness.model.httpprobes import AirflowProbe, HttpProbe, MlflowProbe
 from harness.model.secrets import reveal
-from harness.probes.gauges import AGGREGATES, number_at
-from harness.probes.http import HttpResponse, access_headers, ask, at_path, get, request_body
+from harness.probes.gauges import number_at
+from harness.probes.http import HttpResponse, access_headers, ask, at_path, request_body
 from harness.probes.reader import NoAnswerError, ProbeContext
 from harness.probes.strict_json import read_json
 
@@ -73,57 +72,6 @@ class HttpReader:
 
     async def close(self) -> None:
         """Nothing of its own is open."""
-
-
-class PromqlReader:
-    """Reads a `promql` probe."""
-
-    def __init__(self, settings: PromqlProbe, around: ProbeContext) -> None:
-        self._settings = settings
-        self._around = around
-        self._url = around.reachable(settings.url).rstrip("/") + "/api/v1/query"
-        self._headers = access_headers(settings)
-
-    async def read(self) -> float:
-        """Return what the query gives now."""
-        page = await get(
-            self._around.session,
-            self._url,
-            self._around.deadline_s,
-            headers=self._headers,
-            params={"query": self._settings.query},
-        )
-        value = self._value(samples(page))
-        if not math.isfinite(value):
-            raise NoAnswerError(f"the query gives {value}")
-        return value
-
-    def _value(self, found: list[float]) -> float:
-        settings = self._settings
-        if not found:
-            if settings.empty is None:
-                raise NoAnswerError("the query gives no series")
-            return settings.empty
-        if len(found) > 1 and settings.agg is None:
-            raise NoAnswerError(f"the query gives {len(found)} series; say `agg`, or aggregate in the query")
-        return AGGREGATES[settings.agg or "sum"](found)
-
-    async def close(self) -> None:
-        """Nothing of its own is open."""
-
-
-def samples(page: bytes) -> list[float]:
-    """Return the values of an instant query. Raises NoAnswerError where the page is not of Prometheus' form."""
-    try:
-        data = read_json(page)["data"]
-        kind, result = data["resultType"], data["result"]
-        if kind == "scalar":
-            return [float(result[1])]
-        if kind == "vector":
-            return [float(series["value"][1]) for series in result]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise NoAnswerError(f"not Prometheus' form of a query's answer: {type(error).__name__} {error}") from None
-    raise NoAnswerError(f"the query gives a {kind}; one that gives numbers for one moment is needed")
 
 
 def _json(body: bytes) -> Any:

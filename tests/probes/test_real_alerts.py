@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +21,8 @@ from servers import serving
 sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 
 from real_servers import free_port, running
+
+from harness.model.readings import Gap
 
 pytestmark = pytest.mark.slow
 
@@ -125,6 +129,29 @@ async def test_a_real_prometheus_needs_nothing_declared(tmp_path: Path, stack: E
         bad = {"promql": {"url": "http://prometheus", "query": "heat{"}}
         found = await read(tmp_path, {"prometheus": servers.prometheus}, q=query, n=none, b=bad)
         assert (found["q"].value, found["n"].value, found["b"].down) == (0.0, 7.0, "status 400")
+
+
+async def test_a_real_prometheus_tells_how_old_its_samples_are(tmp_path: Path, stack: ExitStack) -> None:
+    async def metrics(_: web.Request) -> web.StreamResponse:
+        # A target may say itself when it took a sample, as one does that passes on what others have sent it.
+        return web.Response(text=f"heat 3\npassed_on 4 {round((time.time() - 45) * 1e3)}\n")
+
+    queries = {"heat": "heat", "sum": "sum(heat) + sum(passed_on)", "rule": "count(ALERTS) or vector(0)"}
+    probes: dict[str, Any] = {name: {"promql": {"url": "http://prometheus", "query": q}} for name, q in queries.items()}
+    probes["long"] = {"promql": {"url": "http://prometheus", "query": "passed_on", "max_age": "5min"}}
+    async with serving(metrics) as url:
+        servers = Servers(tmp_path, url.removeprefix("http://"))
+        servers.start(stack)
+        async with Polls({"kind": "prometheus", "url": f"http://{servers.prometheus}"}) as polls:
+            await polls.until(lambda seen: any(alert.name == "Hot" for alert in seen.firing))
+        told = await read(tmp_path, {"prometheus": servers.prometheus}, **probes)
+    assert (told["heat"].value, told["long"].value) == (3.0, 4.0)
+    assert (told["rule"].value or 0) > 0
+    old: Any = told["sum"]
+    assert isinstance(old, Gap)
+    age = re.fullmatch(r"a sample of passed_on is ([\d.]+) s old, older than `max_age` \(20 s\)", old.why)
+    assert age is not None
+    assert float(age[1]) >= 45
 
 
 async def test_a_rule_that_cannot_be_evaluated_proves_nothing(tmp_path: Path, stack: ExitStack) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import time
 from pathlib import Path
@@ -11,16 +10,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 from real_probes import Probing, read
 from servers import hang, serving
 
 from harness.model.probekinds import ProbeSpec
 from harness.model.readings import Reading
-from harness.probes.reader import NoAnswerError
-from harness.probes.web import samples
 
 pytestmark = pytest.mark.slow
 
@@ -140,44 +135,6 @@ async def test_probes_that_share_a_page_share_one_request(tmp_path: Path) -> Non
     assert len(asked) == 2, "one that is read at another pace has a request of its own"
 
 
-def vector(*values: str) -> dict[str, Any]:
-    result = [{"metric": {"n": str(k)}, "value": [1.0, value]} for k, value in enumerate(values)]
-    return {"status": "success", "data": {"resultType": "vector", "result": result}}
-
-
-@pytest.mark.parametrize(
-    ("said", "settings", "value", "why"),
-    [
-        (vector("2"), {}, 2.0, None), (vector("2", "3"), {"agg": "max"}, 3.0, None),
-        (vector("2", "3"), {}, None, "2 series; say `agg`"), (vector(), {}, None, "no series"),
-        (vector(), {"empty": 0}, 0.0, None), (vector("NaN"), {}, None, "nan"), (vector("+Inf"), {}, None, "inf"),
-        ({"data": {"resultType": "scalar", "result": [1.0, "7"]}}, {}, 7.0, None),
-        ({"data": {"resultType": "matrix", "result": []}}, {}, None, "gives a matrix"),
-        ({"data": 3}, {}, None, "not Prometheus' form"), ([], {}, None, "not Prometheus' form"),
-    ],
-)  # fmt: skip
-async def test_queries(tmp_path: Path, said: Any, settings: Any, value: float | None, why: str | None) -> None:
-    asked = []
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        asked.append((request.path, request.query["query"]))
-        return web.json_response(said)
-
-    async with serving(handler) as url:
-        probe = {"promql": {"url": f"{url}/prom/", "query": 'sum(up{job="a b"})', **settings}}
-        found = (await read(tmp_path, p=probe))["p"]
-    assert asked == [("/prom/api/v1/query", 'sum(up{job="a b"})')]
-    assert found.value == value
-    assert (why or "") in (found.down or "")
-
-
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(
-    st.sampled_from(["data", "resultType", "result", "value"]), x), max_leaves=10))  # fmt: skip
-def test_any_answer_to_a_query_is_numbers_or_none(said: Any) -> None:
-    with contextlib.suppress(NoAnswerError):
-        assert all(isinstance(value, float) for value in samples(json.dumps(said).encode()))
-
-
 @pytest.mark.parametrize(
     ("spec", "hint"),
     [
@@ -192,6 +149,8 @@ def test_any_answer_to_a_query_is_numbers_or_none(said: Any) -> None:
         ({"http": {"url": "http://a"}, "every": 1}, "unit"),
         ({"http": {"url": "http://a"}, "timeout": "0s"}, "longer than zero"),
         ({"promql": {"url": "http://a", "query": ""}}, "at least 1 character"),
+        ({"promql": {"url": "http://a", "query": "x", "max_age": "0s"}}, "longer than zero"),
+        ({"promql": {"url": "http://a", "query": "x", "max_age": 20}}, "unit"),
         ({"airflow": {"url": "http://a", "dag": "d", "is": []}}, "at least 1 item"),
     ],
 )  # fmt: skip

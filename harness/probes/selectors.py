@@ -1,0 +1,87 @@
+"""Which series a query in PromQL selects: every vector selector in it, as it is written.
+
+A reading of the language's words, not of its grammar: a name is a selector unless it calls a function, aggregates, is
+one of the language's own words, or stands in a list of labels. After "Querying basics" and "Operators" of Prometheus'
+documentation.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+|\#[^\n]*)
+    |(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)
+    |(?P<number>\.?\d[\w.]*)
+    |(?P<name>[A-Za-z_:][\w:]*)
+    |(?P<mark>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_OWN_WORDS = frozenset(("and", "or", "unless", "atan2", "bool", "offset", "inf", "nan"))
+_BEFORE_LABELS = frozenset(("by", "without", "on", "ignoring", "group_left", "group_right"))
+_CLOSING = {"{": "}", "[": "]", "(": ")"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str
+    text: str
+    end: int
+
+
+def selectors(query: str) -> tuple[str, ...]:
+    """Return each vector selector of a query once, without its range: `rate(x{a="b"}[1m])` selects `x{a="b"}`.
+
+    One with `offset` or `@` is left out: it asks for the past on purpose. A query without any, such as `time()`, rests
+    on no sample.
+    """
+    tokens = _tokens(query)
+    found: dict[str, None] = {}
+    k = 0
+    while k < len(tokens):
+        token, after = tokens[k], tokens[k + 1].text if k + 1 < len(tokens) else ""
+        if token.kind == "name" and token.text.lower() in _BEFORE_LABELS:
+            k = _past(tokens, k + 1) if after == "(" else k + 1
+        elif token.text == "[":
+            k = _past(tokens, k)
+        elif token.text == "{" or (token.kind == "name" and not _is_word(token.text, after)):
+            first = k
+            k = k + 1 if token.kind == "name" and after != "{" else _past(tokens, k if token.text == "{" else k + 1)
+            begin = tokens[first].end - len(tokens[first].text)
+            if not _of_the_past(tokens, k):
+                found[query[begin : tokens[k - 1].end]] = None
+        else:
+            k += 1
+    return tuple(found)
+
+
+def _tokens(query: str) -> list[_Token]:
+    found = (_Token(str(m.lastgroup), m[0], m.end()) for m in _TOKEN.finditer(query))
+    return [token for token in found if token.kind != "space"]
+
+
+def _is_word(name: str, after: str) -> bool:
+    """Whether a name is the language's own: a function, an aggregation or a word between two operands."""
+    return after == "(" or after.lower() in ("by", "without") or name.lower() in _OWN_WORDS
+
+
+def _past(tokens: list[_Token], k: int) -> int:
+    """Return the place after the bracket that closes the one at `k`, or the end."""
+    opening = tokens[k].text
+    depth = 0
+    for place in range(k, len(tokens)):
+        if tokens[place].text == opening:
+            depth += 1
+        elif tokens[place].text == _CLOSING[opening]:
+            depth -= 1
+            if depth == 0:
+                return place + 1
+    return len(tokens)
+
+
+def _of_the_past(tokens: list[_Token], k: int) -> bool:
+    """Whether what was selected up to `k` is shifted in time, after its range where it has one."""
+    if k < len(tokens) and tokens[k].text == "[":
+        k = _past(tokens, k)
+    return k < len(tokens) and (tokens[k].text == "@" or tokens[k].text.lower() == "offset")
