@@ -242,7 +242,9 @@ def _recovery(
         least = Span(Span(last.lo_s, last.hi_s).since(start).lo, math.inf)
         value, cause = facts.disturbed.within(least, clause.within, start.lo, last.hi_s)
         reached = amount(clause, last.value)
-        reason = f"still broken at {last.hi_s:.2f} s ({reached}), when observation ended{_why(last)}"
+        unseen = next((p for p in after if p.good is None and p.hi_s > last.hi_s), None)
+        ended = f"when observation ended{_why(last)}" if unseen is None else f"and may be good again: {unseen.why}"
+        reason = f"still broken at {last.hi_s:.2f} s ({reached}), {ended}"
         return _Outcome(value, but(reason, cause), [breaches[0], last])
     took = Span(last.lo_s, good.hi_s).since(start)
     value, cause = facts.disturbed.within(took, clause.within, start.lo, good.hi_s)

@@ -38,6 +38,7 @@ class StackFacts(Frozen):
     integrity: tuple[str, ...] = Field((), description="guarantees whose evidence the stack describes")
     request_timeout_s: float = 1.0
     alert_sources: tuple[str, ...] = Field((), description="where alerts are read; one that was never polled is a gap")
+    scores_checked: bool = Field(True, description="whether anything tells that the score of an answer is right")
     probe_every_s: dict[str, float] = Field(default_factory=dict, description="how often each polled probe is read")
 
 

@@ -49,8 +49,9 @@ class Gap(Record):
 class Answer(Record):
     """One request of the workload and what became of it.
 
-    `wrong` is None where the score could not be checked against the model's artefact. `ages` are in seconds of active
-    event time, by feature group, from the stamp that the answer carries to the moment at which the request was due.
+    `wrong` is None where the score could not be checked against the model's artefact; `why` then says why not. `ages`
+    are in seconds of active event time, by feature group, from the stamp that the answer carries to the moment at which
+    the request was due.
     """
 
     kind: Literal["answer"] = "answer"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 STEP_S = 0.1
 MAX_GAP_S = 1.0
 
+UNCHECKED = "answers whose score could not be checked decide it"
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -76,9 +78,14 @@ def _point(
     both = {bound.met_by(measured.lo), bound.met_by(measured.hi)}
     value = bound.worst([measured.lo, measured.hi])
     if len(both) == 2:
-        why = doubt or "answers whose score could not be checked decide it"
+        why = doubt or UNCHECKED
         return Point(at_s, at_s, None, value, cites, why, at_s - bound.over)
     return Point(at_s, at_s, both.pop(), value, cites, None, at_s - bound.over)
+
+
+def _unchecked(answer: Answer) -> str:
+    """Return why an answer that may be right or wrong decides nothing."""
+    return UNCHECKED if answer.why is None else f"{UNCHECKED}: {answer.why}"
 
 
 class Attributed(NamedTuple):
@@ -112,12 +119,15 @@ def answer_series(
     probe = ANSWER_PROBES[bound.probe]
     needed = min_samples(bound, probe)
     dues = [a.at_s for a in answers]
-    doubts = [a.inconclusive for a in answers]
-    doubted = any(doubts)
     contributions = probe.contributions(a.answer for a in answers)
+    doubts = [
+        a.inconclusive or (_unchecked(a.answer) if value is None else None)
+        for a, value in zip(answers, contributions, strict=True)
+    ]
+    doubted = any(doubts)
     if doubted:
         breaching = bound.at_least is None
-        pairs = zip(contributions, doubts, strict=True)
+        pairs = zip(contributions, (a.inconclusive for a in answers), strict=True)
         contributions = [opened(value, breaching) if why is not None else value for value, why in pairs]
     points: list[Point] = []
     steps = int((to_s - from_s - bound.over) / STEP_S + 1e-6)

@@ -196,6 +196,11 @@ class Integrity(Frozen):
     checkpoints: CheckSpec | None = None
     models: PrefixSpec | None = None
 
+    @property
+    def has_artefacts(self) -> bool:
+        """Whether the artefact of a model can be read, so that a score can be computed again."""
+        return self.store is not None and self.models is not None
+
 
 class ComposeFields(Frozen):
     """What the compose backend alone needs to know."""

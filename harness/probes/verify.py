@@ -28,6 +28,8 @@ AHEAD_S = 1.0
 AGAIN_S = 0.5
 """How long an artefact that could not be read is not fetched again: every answer of that version would fetch it."""
 
+NO_ARTEFACTS = "the stack declares no model to check scores against, x-harness.integrity.models"
+
 
 class DigestError(ProbeError):
     """An artefact whose bytes do not have the digest that names it."""
@@ -125,7 +127,7 @@ class Artefacts:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found. `wrong` is None where the score could not be checked."""
+    """What was found. `wrong` is None where nothing shows that it is, and the score could not be checked."""
 
     wrong: bool | None
     why: str | None
@@ -168,7 +170,7 @@ class Verifier:
         stale = any(age > self._freshness_s.get(group, math.inf) for group, age in ages.items())
         why = self._another_s(request, answer, inputs) or self._feature_error(request, features, inputs)
         wrong: bool | None = why is not None
-        if why is None and self._artefacts is not None:
+        if why is None:
             wrong, why = await self._score_error(digest, inputs, score)
         return Checked(wrong, why, stale, ages, stamps)
 
@@ -214,7 +216,8 @@ class Verifier:
         return None
 
     async def _score_error(self, digest: str, inputs: dict[str, Any], score: float) -> tuple[bool | None, str | None]:
-        assert self._artefacts is not None
+        if self._artefacts is None:
+            return None, NO_ARTEFACTS
         artefact = self._artefacts.ready(digest)
         if artefact is None:
             try:

@@ -88,6 +88,12 @@ class Catalogue:
         names = [*OF_EVERY_ANSWER, *(OF_EXPECTED if expects else ()), *(OF_FLAGGED if spec.flagged else ())]
         return {name: probe for name, probe in ANSWER_PROBES.items() if name in names}
 
+    @property
+    def scores_checked(self) -> bool:
+        """Whether anything can tell that an answer of the workload is right: its model, or what a file expects."""
+        spec = self.stack.workload
+        return spec is None or spec.requests is not None or self.stack.integrity.has_artefacts
+
     @cached_property
     def probe_units(self) -> dict[str, Unit]:
         """Every probe with the unit of its readings: the workload's own, then those that the stack declares."""

@@ -9,13 +9,16 @@ import asyncio
 from collections.abc import Callable
 
 from harness.journal.clock import Clock
+from harness.model.answers import silent_wrong
 from harness.model.clauses import Bound
 from harness.model.plan import Plan
 from harness.model.readings import GateSeen
 from harness.model.stack import StackDescription
+from harness.runner.catalogue import OF_EXPECTED
 from harness.runner.live import Live
 
 EVERY_S = 0.05
+WRONG_OVER_S = 1.0
 # Required in every scenario: there are answers, and they are right and fresh.
 SANE = tuple(
     Bound.model_validate({"id": f"gate-{probe}", "probe": probe, "over": "1s", "min_samples": 5} | limit)
@@ -28,12 +31,13 @@ async def wait_for_steady_state(
 ) -> GateSeen:
     """Wait until every condition holds at once. `settled_s` returns the time up to which all answers are in."""
     deadline_s = clock.now_s() + plan.scenario.gate_timeout
-    sane = _sane(plan, stack)
-    bounds = (*sane, *plan.scenario.steady_state)
+    bounds = (*_sane(plan, stack), *plan.scenario.steady_state)
     while True:
         now_s = clock.now_s()
         values: dict[str, float | None] = {}
         missing = _quiet(plan, stack, live)
+        if not plan.stack.scores_checked:
+            missing += _known_wrong(live, settled_s())
         for bound in bounds:
             point = live.point(bound, settled_s())
             values[bound.id] = point.value
@@ -49,14 +53,27 @@ async def wait_for_steady_state(
 
 
 def _sane(plan: Plan, stack: StackDescription) -> tuple[Bound, ...]:
-    """Return the bounds on answers, as far as the workload makes them measurable."""
+    """Return the bounds on answers, as far as what the stack declares makes them measurable."""
     spec = stack.workload
-    if spec is None or spec.requests is None:
-        return SANE if spec is not None else ()
+    if spec is None:
+        return ()
+    if not plan.stack.scores_checked:
+        return tuple(bound for bound in SANE if bound.probe not in OF_EXPECTED)
+    if spec.requests is None:
+        return SANE
     # A file of requests may send few of them: the window is long enough for some at its rate.
     over_s = max(1.0, 3.0 / spec.rate) if spec.rate is not None else 3.0
     fitted = {"over": over_s, "min_samples": 1}
     return tuple(bound.model_copy(update=fitted) for bound in SANE if bound.probe in plan.stack.probe_units)
+
+
+def _known_wrong(live: Live, settled_s: float) -> list[str]:
+    """Return what is wrong with an answer of the last second, where right ones cannot be told: it would never open."""
+    seen = [answer for _, answer in live.answers_between(settled_s - WRONG_OVER_S, settled_s) if silent_wrong(answer)]
+    if not seen:
+        return []
+    why = seen[-1].why if seen[-1].wrong else "it is stale"
+    return [f"{len(seen)} answers of the last {WRONG_OVER_S:g} s are wrong or stale ({why})"]
 
 
 def _quiet(plan: Plan, stack: StackDescription, live: Live) -> list[str]:

@@ -150,5 +150,6 @@ def stack_facts(catalogue: Catalogue) -> StackFacts:
         integrity=catalogue.integrity,
         request_timeout_s=stack.workload.timeout_s if stack.workload else 1.0,
         alert_sources=tuple(source.name for source in stack.alert_sources),
+        scores_checked=catalogue.scores_checked,
         probe_every_s={name: probe.every_s for name, probe in stack.probes.items()},
     )

@@ -86,7 +86,9 @@ class Watchers:
         spec, integrity = self._stack.workload, self._stack.integrity
         assert spec is not None
         artefacts = None
-        if integrity.store is not None and integrity.models is not None:
+        if integrity.has_artefacts:
+            assert integrity.store is not None
+            assert integrity.models is not None
             objects = seams.objects(integrity.store.service, integrity.store.bucket)
             artefacts = Artefacts(objects, integrity.models.prefix)
         self._sender = Sender(

@@ -262,3 +262,33 @@ def test_recovery_of_a_named_fault() -> None:
 
 def test_many_broken_lines_are_cited_by_the_first_and_the_last() -> None:
     assert len(low(lag((6.0, 20.0))).clause("low").cites) == 8
+
+
+NO_MODEL = {"wrong": None, "why": "the stack declares no model to check scores against, x-harness.integrity.models"}
+RIGHT = {"id": "right", "probe": "silent_wrong_answers", "at_most": 0.01, "over": "2s"}
+
+
+def test_d4_right_answers_are_unknown_where_no_model_is_declared() -> None:
+    run = Run({"stays": [RIGHT, STAYS]}).gate().fault().answers((0.0, 99.0, NO_MODEL)).end()
+    right = run.clause("right")
+    assert right.value == "unknown"
+    assert right.reason.endswith(f"decide it: {NO_MODEL['why']}"), "the reason names the remedy"
+    assert run.clause("up").value == "pass", "other clauses go on as before"
+
+
+def test_d4_wrong_features_are_wrong_without_a_model() -> None:
+    bad = {"wrong": True, "why": "delay is 9, but was 2 as of its event time"}
+    run = Run({"stays": [RIGHT]}).gate().fault().answers((0.0, 8.0, NO_MODEL), (8.0, 9.0, bad), (9.0, 99.0, NO_MODEL))
+    # Before injection no window is known to be good, but the one that broke begins after it.
+    assert run.end().clause("right").value == "fail"
+
+
+@pytest.mark.parametrize(("until_s", "value"), [(13.0, "unknown"), (20.0, "fail")])
+def test_d4_a_recovery_that_nothing_can_tell_is_unknown_until_its_deadline(until_s: float, value: str) -> None:
+    back = RIGHT | {"id": "back", "within": "6s"}
+    wrong = {"wrong": True, "why": "delay is 9, but was 2 as of its event time"}
+    run = Run({"recovered": [back]}).gate().fault()
+    found = run.answers((0.0, 8.0, NO_MODEL), (8.0, until_s, wrong), (until_s, 99.0, NO_MODEL)).end().clause("back")
+    assert found.value == value
+    assert "may be good again: answers whose score could not be checked" in found.reason
+    assert "x-harness.integrity.models" in found.reason

@@ -72,21 +72,21 @@ async def check(said: Any, store: Any = None) -> Checked:
 @pytest.mark.parametrize(
     ("value", "at", "wrong", "stale"),
     [
-        (2.0, -60, False, False),
-        (2.0, -3600, False, False),  # the step holds from its own moment on
-        (1.0, -3601, False, False),  # true as of its stamp, and young enough
-        (1.0, -7000, False, True),  # true as of its stamp, and old: stale, not wrong
+        (2.0, -60, None, False),
+        (2.0, -3600, None, False),  # the step holds from its own moment on
+        (1.0, -3601, None, False),  # true as of its stamp, and young enough
+        (1.0, -7000, None, True),  # true as of its stamp, and old: stale, not wrong
         (2.0, -7000, True, True),
         (1.0, -60, True, False),
         (None, -60, True, False),
-        (2.0 + 1e-7, -60, False, False),
+        (2.0 + 1e-7, -60, None, False),
         (2.1, -60, True, False),
         (1.0, -7201, True, True),  # earlier than anything known
         (float("nan"), -60, True, False),
         ("2.0", -60, True, False),
     ],
 )
-async def test_truth_table(value: Any, at: int, wrong: bool, stale: bool) -> None:
+async def test_truth_table(value: Any, at: int, wrong: bool | None, stale: bool) -> None:
     found = await check(answer(value=value, at=at))
     assert (found.wrong, found.stale) == (wrong, stale), found.why
 
@@ -120,24 +120,31 @@ async def test_d4_an_answer_to_another_request_is_wrong(said: dict[str, Any], wh
 
 
 async def test_d4_a_server_may_number_its_answers_by_itself() -> None:
-    assert (await check(answer() | {"id": "chatcmpl-77"})).wrong is False
+    assert (await check(answer() | {"id": "chatcmpl-77"})).wrong is None
 
 
 @pytest.mark.parametrize("used", [[800.0], {"a": 1}, None])
 async def test_d4_what_is_no_scalar_is_not_compared(used: Any) -> None:
-    assert (await check(answer(distance=used))).wrong is False
+    assert (await check(answer(distance=used))).wrong is None
 
 
 @pytest.mark.parametrize("distance", [800, 800.0, np.float32(800.1 - 0.1).item(), "800"])
 async def test_d4_an_input_may_be_of_another_type_than_it_was_sent_as(distance: Any) -> None:
-    assert (await check(answer(distance=distance, e="JFK") | {"id": "r0"})).wrong is False
+    assert (await check(answer(distance=distance, e="JFK") | {"id": "r0"})).wrong is None
 
 
 async def test_d4_a_value_from_the_future_is_wrong() -> None:
     found = await check(answer(at=3000))
     assert found.wrong is True
     assert "has not come yet" in (found.why or "")
-    assert (await check(answer(at=500))).wrong is False, "the clocks of harness and stack may differ a little"
+    assert (await check(answer(at=500))).wrong is None, "the clocks of harness and stack may differ a little"
+
+
+async def test_d4_without_an_artefact_a_right_answer_is_not_known_to_be_right() -> None:
+    found = await check(answer())
+    assert found.wrong is None
+    assert "x-harness.integrity.models" in (found.why or "")
+    assert (await check(answer(value=1.0))).wrong is True, "but wrong features are wrong whatever the model says"
 
 
 @pytest.mark.slow

@@ -87,8 +87,8 @@ def scripted(fault: ScriptedFault) -> dict[str, FaultKind]:
     return {"test.fault": FaultKind("test.fault", "does as its script says", ("service",), NoParameters, make)}
 
 
-def plan_of(at: str, duration: str, twin: Any = None, **changes: Any) -> Plan:
-    """Return a plan with one fault."""
+def plan_of(at: str, duration: str, twin: Any = None, *, scores_checked: bool = False, **changes: Any) -> Plan:
+    """Return a plan with one fault. The small stack declares no model, so that no score of it is checked."""
     scenario: dict[str, Any] = {
         "schema": 1,
         "scenario": "small",
@@ -102,7 +102,8 @@ def plan_of(at: str, duration: str, twin: Any = None, **changes: Any) -> Plan:
         "expect": {},
     }
     made = Scenario.model_validate(scenario | changes)
-    return Plan(run="small", scenario=made, stack=StackFacts(name="small"), seed=1, twin=twin)
+    facts = StackFacts(name="small", scores_checked=scores_checked)
+    return Plan(run="small", scenario=made, stack=facts, seed=1, twin=twin)
 
 
 class SmallStack:

@@ -54,8 +54,8 @@ def well() -> Live:
     return live
 
 
-async def gate_of(live: Live, **expect: Any) -> Any:
-    plan = plan_of("0s", "1s", gate_timeout="100ms", expect=expect)
+async def gate_of(live: Live, *, scores_checked: bool = True, **expect: Any) -> Any:
+    plan = plan_of("0s", "1s", scores_checked=scores_checked, gate_timeout="100ms", expect=expect)
     clock: Any = Frozen()
     return await wait_for_steady_state(plan, small_description(), live, clock, lambda: 10.0)
 
@@ -93,6 +93,34 @@ async def test_each_unhealthy_thing_is_reported(change: Any, why: str) -> None:
     live = well()
     change(live)
     seen = await gate_of(live, detected=SEEN)
+    assert not seen.met
+    assert why in seen.why
+
+
+async def test_d4_the_gate_does_not_wait_for_what_cannot_be_known() -> None:
+    live = Live()
+    answers(live, 10.0, wrong=None)
+    alerts(live, beats=1)
+    alerts(live, beats=2)
+    assert not (await gate_of(live)).met, "here a model is declared, and its scores are checked before it opens"
+    assert (await gate_of(live, scores_checked=False)).met
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ({"wrong": True, "why": "delay is 9"}, "2 answers of the last 1 s are wrong or stale (delay is 9)"),
+        ({"wrong": None, "stale": True}, "2 answers of the last 1 s are wrong or stale (it is stale)"),
+        ({"ok": False}, "availability"),
+    ],
+)
+async def test_d4_what_is_known_to_be_wrong_keeps_it_shut(bad: dict[str, Any], why: str) -> None:
+    live = Live()
+    answers(live, 10.0, 40 if "ok" not in bad else 5, wrong=None)
+    answers(live, 9.5, 2 if "ok" not in bad else 20, **{"ok": True} | bad)
+    alerts(live, beats=1)
+    alerts(live, beats=2)
+    seen = await gate_of(live, scores_checked=False)
     assert not seen.met
     assert why in seen.why
 
