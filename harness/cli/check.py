@@ -21,6 +21,7 @@ from harness.model.errors import ScenarioError
 def check(paths: tuple[Path, ...], stack: str | None, settings: tuple[str, ...], as_json: bool) -> int:
     """Validate scenarios without running anything."""
     from harness.runner.explain import problems_of
+    from harness.runner.notes import notes
     from harness.runner.stacks import validated
     from harness.runner.variables import parse_settings
 
@@ -29,12 +30,15 @@ def check(paths: tuple[Path, ...], stack: str | None, settings: tuple[str, ...],
     except ScenarioError as error:
         if not as_json:
             raise
-        _write({"valid": False, "runs": [], "problems": [_problem(p) for p in problems_of(error)]})
+        _write({"valid": False, "runs": [], "problems": [_problem(p) for p in problems_of(error)], "notes": []})
         return INVALID
     names = [item.name for item, _ in found]
+    noted = notes(found)
     if as_json:
-        _write({"valid": True, "runs": names, "problems": []})
+        _write({"valid": True, "runs": names, "problems": [], "notes": [_problem(note) for note in noted]})
         return PASS
+    for note in noted:
+        click.echo(f"note: {note}")
     files = len({item.source.file for item, _ in found})
     runs = "" if len(names) == files else f", {len(names)} runs"
     click.echo(f"{files} scenario{'s' if files != 1 else ''}{runs}: valid")

@@ -23,6 +23,7 @@ from harness.model.units import Unit
 from harness.runner.catalogue import OF_EXPECTED, OF_FLAGGED, Catalogue
 from harness.runner.explain import Place, Source, problems, read_model
 from harness.runner.load import Loaded
+from harness.runner.notes import NO_MODELS, never_right
 from harness.runner.timeline import check_timeline
 
 Problems = Iterator[ScenarioError]
@@ -67,7 +68,7 @@ class _Checker:
         scenario = self._scenario
         for index, step in enumerate(scenario.timeline):
             yield from self._step(step, ("timeline", index))
-        yield from self._bounds(("steady_state",), scenario.steady_state)
+        yield from self._steady_state()
         yield from self._expectations()
         for index, name in enumerate(scenario.may_die):
             yield from self._named("service", name, self._known.of_target("service"), ("may_die", index))
@@ -156,9 +157,15 @@ class _Checker:
             message = f"alerts cannot be read: the stack {self._known.stack.name!r} has no alert source"
             yield self._source.problem(place, message, "describe x-harness.alert_sources in the stack")
 
-    def _bounds(self, place: Place, bounds: Sequence[Bound]) -> Problems:
-        for index, bound in enumerate(bounds):
-            yield from self._bound(bound, (*place, index))
+    def _steady_state(self) -> Problems:
+        for index, bound in enumerate(self._scenario.steady_state):
+            place: Place = ("steady_state", index)
+            yield from self._bound(bound, place)
+            if never_right(bound, self._known):
+                message = (
+                    f"the probe {bound.probe!r} cannot show that answers are right, as the stack declares no model"
+                )
+                yield self._source.problem((*place, "probe"), f"{message}: the gate would never open", NO_MODELS)
 
     def _bound(self, bound: Bound, place: Place) -> Problems:
         unit = self._known.probe_units.get(bound.probe)

@@ -23,7 +23,7 @@ from harness.runner.progress import OnProgress, Progress
 def test_check_says_what_is_valid(good: Path, harness_: Harness) -> None:
     assert harness_("check").out == "1 scenario: valid\n"
     result = harness_("check", "scenarios", "--json")
-    assert json.loads(result.out) == {"valid": True, "runs": ["slow-store"], "problems": []}
+    assert json.loads(result.out) == {"valid": True, "runs": ["slow-store"], "problems": [], "notes": []}
 
 
 def test_check_gives_problems_as_json(good: Path, harness_: Harness) -> None:

@@ -9,6 +9,7 @@ from scenario_files import GOOD, STACK, changed, line_of, written
 
 from harness.model.errors import ScenarioError
 from harness.runner.explain import problems_of
+from harness.runner.notes import notes
 from harness.runner.stacks import validated
 
 BOUND = "{id: caught-up, probe: training_lag, at_most: 8h event, within: 15s}"
@@ -64,6 +65,39 @@ def test_answers_that_nobody_can_judge(
     ]
     assert [hint in one.message and remedy in (one.remedy or "") for one in found] == [True]
     assert found[0].line == line_of(text, "id: serving")
+
+
+@pytest.mark.parametrize("probe", ["silent_wrong_answers", "wrong_answers"])
+def test_d4_what_no_model_can_show_is_said_before_a_run(tmp_path: Path, probe: str) -> None:
+    bound = f"{{id: right, probe: {probe}, at_most: 0.01, over: 2s}}"
+    text = changed("{id: serving, probe: availability, at_least: 0.99, over: 2s}", bound)
+    (tmp_path / "stack.yaml").write_text(STACK.read_text("utf-8"), "utf-8")
+    (note,) = notes(validated([written(tmp_path, text)], stack=str(tmp_path / "stack.yaml")))
+    assert (note.field, note.line) == ("expect.stays.0.probe", line_of(text, "id: right"))
+    assert "can fail, but it cannot pass" in note.message
+    assert "x-harness.integrity.models" in (note.remedy or "")
+
+    declared = STACK.read_text("utf-8").replace("    promotions:", "    models: {prefix: models/}\n    promotions:")
+    (tmp_path / "stack.yaml").write_text(declared, "utf-8")
+    assert notes(validated([written(tmp_path, text)], stack=str(tmp_path / "stack.yaml"))) == []
+
+
+def test_d4_a_file_of_requests_says_itself_what_is_right(tmp_path: Path) -> None:
+    bound = "{id: right, probe: wrong_answers, at_most: 0.01, over: 2s}"
+    text = changed("{id: serving, probe: availability, at_least: 0.99, over: 2s}", bound)
+    assert problems(tmp_path, text, requests()) == []
+    assert notes(validated([written(tmp_path, text)], stack=str(tmp_path / "stack.yaml"))) == []
+
+
+def test_d4_a_steady_state_that_could_never_be_seen(tmp_path: Path) -> None:
+    place = "steady_state:\n"
+    bound = "  - {id: sound, probe: silent_wrong_answers, at_most: 0, over: 2s}\n"
+    text = changed(place, place + bound)
+    (found,) = problems(tmp_path, text)
+    assert found.field == "steady_state.0.probe"
+    assert "the gate would never open" in found.message
+    assert "x-harness.integrity.models" in (found.remedy or "")
+    assert problems(tmp_path, text, ("    promotions:", "    models: {prefix: models/}\n    promotions:")) == []
 
 
 def test_few_requests_will_do_where_the_bound_says_so(tmp_path: Path) -> None:

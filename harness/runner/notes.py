@@ -1,0 +1,38 @@
+"""What a scenario cannot show on its stack although it is valid there: said before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.model.clauses import Bound
+from harness.model.errors import ScenarioError
+from harness.runner.catalogue import OF_EXPECTED, Catalogue
+from harness.runner.explain import Place
+from harness.runner.load import Loaded
+
+NO_MODELS = "describe x-harness.integrity.store and x-harness.integrity.models in the stack"
+
+
+def notes(loaded: Sequence[tuple[Loaded, Catalogue]]) -> list[ScenarioError]:
+    """Return what these scenarios cannot show, each once, with its place and a remedy."""
+    found = {str(note): note for item, catalogue in loaded for note in _of_one(item, catalogue)}
+    return list(found.values())
+
+
+def never_right(bound: Bound, catalogue: Catalogue) -> bool:
+    """Whether a bound asks for right answers where nothing tells that an answer is right."""
+    return bound.probe in OF_EXPECTED and bound.at_most is not None and not catalogue.scores_checked
+
+
+def _of_one(item: Loaded, catalogue: Catalogue) -> Iterator[ScenarioError]:
+    expect = item.scenario.expect
+    lists: tuple[tuple[str, tuple[Bound, ...]], ...] = (("stays", expect.stays), ("recovered", expect.recovered))
+    for field, bounds in lists:
+        for index, bound in enumerate(bounds):
+            if never_right(bound, catalogue):
+                place: Place = ("expect", field, index, "probe")
+                message = (
+                    f"the probe {bound.probe!r} shows wrong features and stale answers alone, as the stack declares no "
+                    "model to check scores against: this clause can fail, but it cannot pass"
+                )
+                yield item.source.problem(place, message, NO_MODELS)
