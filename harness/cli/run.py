@@ -195,7 +195,7 @@ def _plan_lines(plan: Plan) -> list[str]:
 def _expected(plan: Plan) -> list[tuple[str, str]]:
     from harness.model.expectations import Guarantee
 
-    found = plan.scenario.expect.all_clauses(plan.stack.integrity)
+    found = plan.clauses
     named = [clause for clause in found if not isinstance(clause, Guarantee)]
     guarantees = [clause.id for clause in found if isinstance(clause, Guarantee)]
     rows = [(c.KIND, c.text if c.id == c.KIND else f"{c.id}: {c.text}") for c in named]

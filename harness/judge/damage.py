@@ -58,7 +58,7 @@ _BOUNDED_BY: dict[str, tuple[str, ...]] = {
     "silently wrong or stale": ("silent_wrong_answers", "wrong_answers", "stale_answers"),
     "flagged": ("flagged_answers",),
 }
-"""Which probes bound a kind of damage."""
+"""Which probes bound a kind of damage. The guard bounds none: it looks at the time after the recovery alone."""
 
 
 def unwatched(expect: Expect, damage: Damage) -> tuple[str, ...]:

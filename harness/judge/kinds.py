@@ -15,6 +15,7 @@ from harness.judge.alerts import cleared, detected, flaps, quiet
 from harness.judge.bounds import recovered, stays, unbroken
 from harness.judge.churn import churn
 from harness.judge.facts import Facts
+from harness.judge.guard import guarded as after_recovery
 from harness.judge.margins import used
 from harness.model.alert_clauses import (
     Cleared,
@@ -28,6 +29,7 @@ from harness.model.alert_clauses import (
 )
 from harness.model.clauses import Bound, Clause, Recovered, RecoveryResult, Result, StaysResult
 from harness.model.expectations import Churn, ChurnResult, Guarantee, IntegrityResult
+from harness.model.guard import Guarded, GuardResult
 from harness.model.verdict import ClauseResult, Value
 
 C = TypeVar("C", bound=Clause)
@@ -63,6 +65,7 @@ KINDS: tuple[ExpectationKind[Any], ...] = (
     ExpectationKind(Flaps, flaps, FlapsResult, "flaps"),
     ExpectationKind(Churn, churn, ChurnResult, "churn"),
     ExpectationKind(Guarantee, integrity.check, IntegrityResult, "integrity", in_control=integrity.check),
+    ExpectationKind(Guarded, after_recovery, GuardResult, "guard", in_control=after_recovery),
 )
 BY_CLAUSE = {kind.clause: kind for kind in KINDS}
 

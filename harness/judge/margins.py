@@ -9,6 +9,7 @@ from __future__ import annotations
 from harness.model.alert_clauses import Cleared, ClearedResult, Detected, DetectionResult
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Clause, Recovered, RecoveryResult, Result, StaysResult
+from harness.model.guard import Guarded, GuardResult
 from harness.model.units import Unit
 
 
@@ -22,6 +23,8 @@ def used(clause: Clause, measured: Result) -> float | None:
             share = after_s / within_s
         case Recovered(), RecoveryResult(after_s=float() as after_s, within_s=within_s):
             share = after_s / within_s
+        case Guarded(allowed=allowed), GuardResult(bad=int() as bad, answers=int() as answers):
+            share = bad / answers / allowed if answers and allowed else None
         case Bound(), StaysResult(worst=float() as worst):
             share = _of_limit(clause, worst)
         case _:

@@ -42,7 +42,7 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
         return _verdict(journal, clauses, count(facts, []), Value.UNKNOWN, facts)
     beside = None if control is None else gather(control)
     clauses = _expectations(facts, beside)
-    if not clauses and journal.plan.faults_on:
+    if journal.plan.faults_on and not journal.plan.scenario.expect.all_clauses(journal.plan.stack.integrity):
         clauses.append(unknown("expectations", "the scenario expects nothing: a run of it proves nothing"))
     proof = None if beside is None else _no_proof(beside)
     if proof is not None and journal.plan.faults_on:
@@ -126,7 +126,7 @@ def _compared(result: ClauseResult, clause: Detected, run: Facts, control: Facts
 def _clauses(facts: Facts) -> tuple[Clause, ...]:
     """Return what is judged of a run; in a control no alert may fire, whatever the scenario expects of alerts."""
     plan = facts.journal.plan
-    clauses = plan.scenario.expect.all_clauses(plan.stack.integrity)
+    clauses = plan.clauses
     if plan.faults_on or not _has_alerts(facts):
         return clauses
     return (Silence(), *(clause for clause in clauses if not isinstance(clause, Silence)))

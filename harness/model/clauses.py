@@ -123,7 +123,7 @@ class Bound(Clause):
         """Return the value furthest towards, or beyond, the limit."""
         return min(values) if self.at_least is not None else max(values)
 
-    def unmeasured(self) -> StaysResult | RecoveryResult:
+    def unmeasured(self) -> Result:
         """Return the result of this clause when nothing was measured."""
         return StaysResult(probe=self.probe, limit=self.limit_text)
 

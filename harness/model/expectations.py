@@ -34,6 +34,7 @@ from harness.model.clauses import (
     UnbrokenResult,
 )
 from harness.model.fields import Frozen
+from harness.model.guard import Guard, GuardResult
 from harness.model.units import times_text
 
 IntegrityCheck = Literal["examples_exactly_once", "checkpoints_restorable", "promotion_monotonic", "nothing_poisoned"]
@@ -140,6 +141,7 @@ AnyResult = (
     | FlapsResult
     | ChurnResult
     | IntegrityResult
+    | GuardResult
     | UnbrokenResult
     | CollateralResult
     | RunResult
@@ -161,6 +163,9 @@ class Expect(Frozen):
     churn_at_most: tuple[Churn, ...] = ()
     integrity: tuple[IntegrityCheck, ...] | None = Field(
         None, description="which guarantees are checked; default: all that the stack describes"
+    )
+    guard: Guard = Field(
+        default_factory=Guard, description="limits on answers after the recovery that are wider than usual"
     )
 
     @property

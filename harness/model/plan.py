@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from harness.model.clauses import Clause
 from harness.model.fields import Frozen, LinkField
+from harness.model.guard import Guarded
 from harness.model.scenario import Scenario
 from harness.model.units import Unit
 
@@ -50,6 +52,9 @@ class Plan(Frozen):
     stack: StackFacts
     seed: int
     backend: str = "local"
+    guard: tuple[Guarded, ...] = Field(
+        default=(), description="limits on answers after the recovery, whatever is expected"
+    )
     links: tuple[LinkField, ...] = ()
     """The links that go through the fault proxy."""
     twin: Twin | None = None
@@ -64,6 +69,11 @@ class Plan(Frozen):
     """The run of the same suite that this one repeats, because the machine was too busy for it."""
     attach: str | None = None
     """The compose project to attach to, which is left as it is."""
+
+    @property
+    def clauses(self) -> tuple[Clause, ...]:
+        """Everything that is judged of the run, in the order of a report."""
+        return (*self.scenario.expect.all_clauses(self.stack.integrity), *self.guard)
 
     @property
     def faults_on(self) -> bool:

@@ -201,6 +201,12 @@ class Chaos:
         self._expect("expect", kind, fields, about)
 
     @plainly
+    def widen_guard(self, limit: str, *, at_most: float, because: str) -> None:
+        """Allow more `failed`, `slow`, `flagged` or `wrong` answers after the recovery than every run may have."""
+        self._draft.widen(limit, at_most, because)
+        self._grown()
+
+    @plainly
     def expect_quiet(self, except_: Sequence[str] = ()) -> None:
         """Expect that no alert fires but those expected and those named here."""
         self._draft.quiet([except_] if isinstance(except_, str) else list(except_))

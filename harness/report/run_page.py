@@ -158,8 +158,7 @@ def _expected(clause: ClauseResult, journal: Journal) -> str:
     """Return what was expected, in the words of the scenario's clause."""
     if isinstance(clause.measured, UnbrokenResult):
         return f"{clause.measured.probe} {clause.measured.limit}"
-    expected = journal.plan.scenario.expect.all_clauses(journal.plan.stack.integrity)
-    texts = {(c.KIND, c.id): c.text for c in expected} | {("collateral", "collateral"): _COLLATERAL}
+    texts = {(c.KIND, c.id): c.text for c in journal.plan.clauses} | {("collateral", "collateral"): _COLLATERAL}
     return texts.get((clause.kind, clause.id), "")
 
 

@@ -17,18 +17,19 @@ from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.expectations import CLAUSES, INTEGRITY_CHECKS
 from harness.model.fault import FaultKind
 from harness.model.faultstep import FaultStep, Target
+from harness.model.guard import LIMIT_IDS, LIMITS
 from harness.model.scenario import Scenario
 from harness.model.series import min_samples
 from harness.model.units import Unit
 from harness.runner.catalogue import OF_EXPECTED, OF_FLAGGED, Catalogue
 from harness.runner.explain import Place, Source, problems, read_model
 from harness.runner.load import Loaded
-from harness.runner.notes import NO_MODELS, never_right
+from harness.runner.notes import never_opens
 from harness.runner.timeline import check_timeline
 
 Problems = Iterator[ScenarioError]
 
-RESERVED_IDS = (*INTEGRITY_CHECKS, "quiet", "collateral", "ended", "gate", "harness", "death", "judge")
+RESERVED_IDS = (*INTEGRITY_CHECKS, *LIMIT_IDS, "quiet", "collateral", "ended", "gate", "harness", "death", "judge")
 """Ids of checks that every run has; a clause with such an id would be ambiguous in the history."""
 
 _UNIT_REMEDIES = {
@@ -68,7 +69,8 @@ class _Checker:
         scenario = self._scenario
         for index, step in enumerate(scenario.timeline):
             yield from self._step(step, ("timeline", index))
-        yield from self._steady_state()
+        yield from self._bounds(("steady_state",), scenario.steady_state)
+        yield from never_opens(scenario.steady_state, self._source, self._known)
         yield from self._expectations()
         for index, name in enumerate(scenario.may_die):
             yield from self._named("service", name, self._known.of_target("service"), ("may_die", index))
@@ -157,15 +159,9 @@ class _Checker:
             message = f"alerts cannot be read: the stack {self._known.stack.name!r} has no alert source"
             yield self._source.problem(place, message, "describe x-harness.alert_sources in the stack")
 
-    def _steady_state(self) -> Problems:
-        for index, bound in enumerate(self._scenario.steady_state):
-            place: Place = ("steady_state", index)
-            yield from self._bound(bound, place)
-            if never_right(bound, self._known):
-                message = (
-                    f"the probe {bound.probe!r} cannot show that answers are right, as the stack declares no model"
-                )
-                yield self._source.problem((*place, "probe"), f"{message}: the gate would never open", NO_MODELS)
+    def _bounds(self, place: Place, bounds: Sequence[Bound]) -> Problems:
+        for index, bound in enumerate(bounds):
+            yield from self._bound(bound, (*place, index))
 
     def _bound(self, bound: Bound, place: Place) -> Problems:
         unit = self._known.probe_units.get(bound.probe)
@@ -235,6 +231,10 @@ class _Checker:
                 yield from self._alert(name, ("expect", "quiet", "except", index))
         if expect.quiet is not None:
             yield from self._alerts_are_readable(("expect", "quiet"))
+        for name in expect.guard.widened:
+            probe = LIMITS[name].probe
+            if probe not in self._known.answer_probes:
+                yield self._source.problem(("expect", "guard", name), *self._not_measured(probe))
         for index, check_name in enumerate(expect.integrity or ()):
             if check_name not in self._known.integrity:
                 place = ("expect", "integrity", index)
@@ -285,7 +285,7 @@ class _Checker:
     def _clause_ids(self) -> list[str]:
         expect = self._scenario.expect
         checked = self._known.integrity if expect.integrity is None else expect.integrity
-        return [*(clause.id for clause in expect.clauses), *checked]
+        return [*(clause.id for clause in expect.clauses), *checked, *LIMIT_IDS]
 
     def _sabotage(self) -> Problems:
         recoveries = self._known.stack.recoveries

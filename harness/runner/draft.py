@@ -18,13 +18,14 @@ from harness.model.clauses import Clause
 from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.expectations import CLAUSES, Expect
 from harness.model.faultstep import FaultStep
+from harness.model.guard import LIMITS, Guard
 from harness.model.plan import Plan, Twin
 from harness.model.scenario import Scenario
 from harness.runner.catalogue import Catalogue
 from harness.runner.check import check
 from harness.runner.explain import RefusedError, Source, problems, read_model
 from harness.runner.load import Loaded
-from harness.runner.plan import attached_project, control_of, effective_seed, proxied_links, stack_facts
+from harness.runner.plan import attached_project, control_of, effective_seed, planned_guard, proxied_links, stack_facts
 
 LONGEST_FAULT_S = 600.0
 """A fault that a test does not revert is reverted after this time."""
@@ -65,6 +66,7 @@ class Draft:
             run=run,
             scenario=scenario,
             stack=stack_facts(catalogue),
+            guard=planned_guard(scenario, catalogue),
             seed=effective_seed(seed, scenario),
             backend=backend,
             attach=attached_project(catalogue.stack, backend, attach),
@@ -150,6 +152,17 @@ class Draft:
         before = getattr(self._plan.scenario.expect, field)
         self._expect({field: (*before, clause)}, source)
         return clause
+
+    def widen(self, name: str, at_most: float, because: str) -> None:
+        """Widen a limit of the guard. Raises ScenarioError."""
+        source = call("chaos.widen_guard")
+        if name not in LIMITS:
+            raise source.problem((), f"the guard has no limit {name!r}", did_you_mean(name, tuple(LIMITS)))
+        before = self._plan.scenario.expect.guard.widened
+        raw = {key: widened.model_dump() for key, widened in before.items()}
+        guard = _read(Guard, raw | {name: {"at_most": at_most, "because": because}}, source)
+        self._expect({"guard": guard}, source)
+        self._plan = self._plan.model_copy(update={"guard": planned_guard(self._plan.scenario, self._catalogue)})
 
     def quiet(self, allowed: Sequence[str]) -> None:
         """Expect that no alert fires but those expected and those named. Raises ScenarioError."""

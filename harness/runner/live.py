@@ -21,6 +21,7 @@ from harness.model.machine import busy_share, busy_text
 from harness.model.plan import Plan
 from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, Gap, GateSeen, MachineSeen, Reading
 from harness.model.series import Point, answer_series, as_due, reading_series, window_point
+from harness.runner.guarding import looked_at_s, seen_enough
 
 KEPT_S = 30.0
 TRIM_EVERY = 512
@@ -194,6 +195,7 @@ class Settling:
         self._recoveries = {c.id: self._tracker(c) for c in plan.scenario.expect.recovered}
         self._last_fired: dict[str, tuple[Alert, float]] = {}
         self._in_control: dict[tuple[str, str], float] = {}
+        self._recent_s = (0.0, 0.0)
 
     def _tracker(self, clause: Recovered) -> RecoveryTracker:
         return RecoveryTracker(clause, every_s=self._plan.stack.probe_every_s.get(clause.probe, 0.0))
@@ -231,6 +233,7 @@ class Settling:
             recovery.tick(self._live, settled_s)
         for alert in self._live.all_firing():
             self._last_fired[alert.key] = (alert, now_s)
+        self._recent_s = (settled_s - looked_at_s(self._plan), settled_s)
 
     def settled(self, now_s: float, last_revert_s: float) -> bool:
         """Whether nothing that is expected needs the run to go on."""
@@ -241,7 +244,10 @@ class Settling:
             return True  # nothing can rest on this run any more
         if not self._plan.faults_on:
             return now_s >= last_revert_s + max(observe_s, CONTROL_S)
-        return all(self.content(clause, now_s) for clause in self._plan.scenario.expect.clauses)
+        if not all(self.content(clause, now_s) for clause in self._plan.scenario.expect.clauses):
+            return False
+        recent = self._live.answers_between(*self._recent_s)
+        return seen_enough(self._plan, [a for _, a in recent], self._live.stages, now_s, last_revert_s)
 
     def content(self, clause: Clause, now_s: float) -> bool:
         """Whether a clause is met, or its time is over, or has not begun."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.model.clauses import Bound
 from harness.model.errors import ScenarioError
 from harness.runner.catalogue import OF_EXPECTED, Catalogue
-from harness.runner.explain import Place
+from harness.runner.explain import Place, Source
 from harness.runner.load import Loaded
 
 NO_MODELS = "describe x-harness.integrity.store and x-harness.integrity.models in the stack"
@@ -19,7 +19,16 @@ def notes(loaded: Sequence[tuple[Loaded, Catalogue]]) -> list[ScenarioError]:
     return list(found.values())
 
 
-def never_right(bound: Bound, catalogue: Catalogue) -> bool:
+def never_opens(steady_state: Sequence[Bound], source: Source, catalogue: Catalogue) -> Iterator[ScenarioError]:
+    """Yield each bound of a steady state that could never be seen to hold."""
+    for index, bound in enumerate(steady_state):
+        if _never_right(bound, catalogue):
+            message = f"the probe {bound.probe!r} cannot show that answers are right, as the stack declares no model"
+            place: Place = ("steady_state", index, "probe")
+            yield source.problem(place, f"{message}: the gate would never open", NO_MODELS)
+
+
+def _never_right(bound: Bound, catalogue: Catalogue) -> bool:
     """Whether a bound asks for right answers where nothing tells that an answer is right."""
     return bound.probe in OF_EXPECTED and bound.at_most is not None and not catalogue.scores_checked
 
@@ -29,7 +38,7 @@ def _of_one(item: Loaded, catalogue: Catalogue) -> Iterator[ScenarioError]:
     lists: tuple[tuple[str, tuple[Bound, ...]], ...] = (("stays", expect.stays), ("recovered", expect.recovered))
     for field, bounds in lists:
         for index, bound in enumerate(bounds):
-            if never_right(bound, catalogue):
+            if _never_right(bound, catalogue):
                 place: Place = ("expect", field, index, "probe")
                 message = (
                     f"the probe {bound.probe!r} shows wrong features and stale answers alone, as the stack declares no "

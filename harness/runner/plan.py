@@ -12,6 +12,7 @@ from typing import Literal
 
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Link
+from harness.model.guard import Guarded, guard_of
 from harness.model.plan import Plan, Sabotage, StackFacts, Twin
 from harness.model.scenario import Scenario
 from harness.model.stack import OffSwitch, StackDescription
@@ -45,6 +46,7 @@ def make_plans(
             stack=facts,
             seed=effective_seed(seed, scenario),
             backend=backend,
+            guard=planned_guard(scenario, catalogue),
             links=proxied_links(scenario.timeline, catalogue),
             file=item.source.file,
             matrix=item.matrix,
@@ -136,6 +138,17 @@ def proxied_links(steps: Iterable[FaultStep], catalogue: Catalogue, extra: Itera
     """Return every link that must run through the fault proxy, in the order of the stack."""
     disturbed = {name for step in steps for name in catalogue.links_of(step)} | set(extra)
     return tuple(link for link in catalogue.stack.links if link.name in disturbed)
+
+
+def planned_guard(scenario: Scenario, catalogue: Catalogue) -> tuple[Guarded, ...]:
+    """Return the guard of a run: the usual limits on what the stack makes measurable, as the scenario widens them."""
+    spec = catalogue.stack.workload
+    return guard_of(
+        scenario.expect.guard,
+        catalogue.answer_probes,
+        scores_checked=catalogue.scores_checked,
+        rate=spec.rate if spec is not None else None,
+    )
 
 
 def stack_facts(catalogue: Catalogue) -> StackFacts:

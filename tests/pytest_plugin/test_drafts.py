@@ -88,6 +88,19 @@ def test_links_are_those_of_the_first_fault_those_named_or_all(draft: Draft, cat
         draft.fault("network.latency", SLOW_WORKER, LATENCY, None, planned=True)
 
 
+def test_a_limit_of_the_guard_is_widened(draft: Draft, catalogue: Catalogue) -> None:
+    chaos = Chaos(None, lambda _control: draft, catalogue, None)  # type: ignore[arg-type]  # no stack is started
+    assert [limit.id for limit in draft.plan.guard] == ["guard.failed", "guard.slow", "guard.flagged", "guard.wrong"]
+    chaos.widen_guard("flagged", at_most=0.2, because="the cache fills")
+    chaos.widen_guard("slow", at_most=0.5, because="it compacts")
+    assert [limit.allowed for limit in draft.plan.guard] == [0.01, 0.5, 0.2, 0.0]
+    assert draft.plan.guard[2].because == "the cache fills"
+    with pytest.raises(ScenarioError, match=r"no limit 'flaged'.*did you mean 'flagged'"):
+        chaos.widen_guard("flaged", at_most=0.2, because="x")
+    with pytest.raises(ScenarioError, match="can only be widened"):
+        chaos.widen_guard("failed", at_most=0.001, because="x")
+
+
 def test_what_json_cannot_say_is_refused(draft: Draft) -> None:
     with pytest.raises(ScenarioError, match=r"chaos\.fault: a value cannot be written into a plan"):
         draft.fault("network.latency", SLOW, {"latency": object()}, None, planned=False)

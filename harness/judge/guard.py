@@ -1,0 +1,173 @@
+"""The checker of the guard: after the recovery, no more answers are bad than its limits allow.
+
+All answers of that time are counted at once. More bad ones than the limit fail the run only where chance does not
+explain them under the limit: between the two the evidence does not decide. A control is guarded from the gate on.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from harness.judge.facts import Facts
+from harness.model.answers import ANSWER_PROBES, LEFT_OUT
+from harness.model.guard import FaultTimes, Guarded, GuardResult, recovery_over_s
+from harness.model.units import Unit, format_amount
+from harness.model.verdict import ClauseResult, Value, met
+
+LEVEL = 0.001
+"""How seldom chance may give so many bad answers that they fail a run whose rate is the limit itself."""
+LEAST_S = 1.0
+"""How much of the time after the recovery must have been observed."""
+MOST_CITED = 8
+MOST_UNCHECKED = 0.05
+"""The share of answers that may be left unchecked: the artefact of a new model takes a moment to fetch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """The answers of one stretch: `open_` ones are bad where something other than the stack may be the cause."""
+
+    bad: int
+    open_: int
+    unchecked: int
+    answers: int
+    cites: tuple[int, ...] = ()
+    doubt: str | None = None
+    unchecked_why: str | None = None
+
+    @property
+    def share(self) -> float:
+        """The share that is bad for sure."""
+        return self.bad / self.answers if self.answers else 0.0
+
+
+def guarded(clause: Guarded, facts: Facts) -> ClauseResult:
+    """No more answers are bad after the recovery than allowed. Injected faults must all be gone, and have landed."""
+    if not facts.journal.plan.faults_on:
+        return _judged(clause, facts, facts.gate_s, facts.gate_s)
+    if facts.inconclusive_fault is not None:
+        return _unknown(clause, str(facts.inconclusive_fault.inconclusive_reason))
+    times = {
+        fault.id: FaultTimes(fault.injected.hi, fault.reverted.hi)
+        for fault in facts.faults.values()
+        if fault.injected is not None and fault.reverted is not None
+    }
+    if facts.reverted is None or len(times) < len(facts.faults):
+        return _unknown(clause, "the fault was never measured to be gone")
+    over_s = recovery_over_s(facts.scenario.expect.recovered, times)
+    # One that had recovered before its time was over was observed no longer than for that.
+    from_s = max(facts.reverted.hi, min(over_s, facts.end_s - clause.over))
+    return _judged(clause, facts, from_s, over_s)
+
+
+def _judged(clause: Guarded, facts: Facts, from_s: float, over_s: float) -> ClauseResult:
+    """Judge what was seen from `from_s` on. Only what is bad after `over_s`, the end of the recovery, is a failure."""
+    seen = _count(clause, facts, from_s, facts.end_s)
+    late = seen if over_s <= from_s else _count(clause, facts, over_s, facts.end_s)
+    value, why = _value(clause, facts, seen, late, from_s, over_s)
+    what = f"{seen.bad} of {seen.answers} answers ({_share(seen.share)})"
+    reason = (
+        f"{clause.probe} after the recovery: {what} were bad from {from_s:.2f} s on (at most {_share(clause.allowed)})"
+    )
+    measured = GuardResult(
+        probe=clause.probe, limit=clause.limit_text, from_s=from_s, to_s=facts.end_s,
+        answers=seen.answers, bad=seen.bad, met=met(value),
+    )  # fmt: skip
+    return ClauseResult.of(clause.id, value, f"{reason}{why}", measured, seen.cites)
+
+
+def _value(
+    clause: Guarded, facts: Facts, seen: _Count, late: _Count, from_s: float, over_s: float
+) -> tuple[Value, str]:
+    """Return the value, and what is to be said of it."""
+    gap = next((g for g in facts.journal.gaps("workload") if g.from_s < facts.end_s and g.to_s > from_s), None)
+    if late.share > clause.allowed and chance(late.bad, late.answers, clause.allowed) < LEVEL:
+        before = _before(clause, facts)
+        if before is not None and before.share > clause.allowed:
+            return Value.UNKNOWN, f"; but {_share(before.share)} were so before the injection as well"
+        return Value.FAIL, ""
+    if facts.end_s - from_s < LEAST_S:
+        return Value.UNKNOWN, f"; only {max(0.0, facts.end_s - from_s):.2f} s of that time were observed"
+    if gap is not None:
+        return Value.UNKNOWN, f"; {gap.why}"
+    if not seen.answers:
+        return Value.UNKNOWN, f"; {seen.unchecked_why or 'no request was due'}"
+    if (seen.bad + seen.open_) / seen.answers > clause.allowed:
+        if seen.share <= clause.allowed:
+            return Value.UNKNOWN, f"; and {seen.open_} more, but {seen.doubt}"
+        if over_s > from_s:
+            return (
+                Value.UNKNOWN,
+                f"; observation ended at {facts.end_s:.2f} s, and the recovery had until {over_s:.2f} s",
+            )
+        return Value.UNKNOWN, "; so few that chance explains them"
+    if not clause.known_only and seen.unchecked > MOST_UNCHECKED * (seen.unchecked + seen.answers):
+        return Value.UNKNOWN, f"; {seen.unchecked} more could not be checked: {seen.unchecked_why}"
+    return Value.PASS, f"; {seen.unchecked} could not be checked" if seen.unchecked else ""
+
+
+def _before(clause: Guarded, facts: Facts) -> _Count | None:
+    """Count what was so before the fault: it did not break what was broken then."""
+    injected = facts.injected
+    if injected is None or not facts.journal.plan.faults_on:
+        return None
+    return _count(clause, facts, facts.gate_s, injected.lo)
+
+
+def _count(clause: Guarded, facts: Facts, from_s: float, to_s: float) -> _Count:
+    probe, breaching = ANSWER_PROBES[clause.probe], clause.at_least is None
+    bad, open_, unchecked, answers = 0, 0, 0, 0
+    cites: list[int] = []
+    lines: list[int] = []
+    doubt, unchecked_why = None, None
+    for one in facts.attributed:
+        if not from_s <= one.at_s <= to_s:
+            continue
+        contribution = probe.contribution(one.answer)
+        if contribution is LEFT_OUT:
+            continue
+        lines.append(one.n)
+        if contribution is None:
+            unchecked, unchecked_why = unchecked + 1, one.answer.why or "no reason given"
+            # Where right answers cannot be told, one that is not known to be wrong counts as one that is not.
+            answers += clause.known_only
+            continue
+        answers += 1
+        if contribution is breaching and one.inconclusive is not None:
+            open_, doubt = open_ + 1, one.inconclusive
+        elif contribution is breaching:
+            bad += 1
+            cites.append(one.n)
+    shown = cites[:MOST_CITED] if cites else [*lines[:1], *lines[-1:]]
+    return _Count(bad, open_, unchecked, answers, tuple(dict.fromkeys(shown)), doubt, unchecked_why)
+
+
+def chance(bad: int, answers: int, rate: float) -> float:
+    """Return how probable so many bad answers, or more, are at that rate: the upper tail of the binomial distribution.
+
+    Exact up to rounding. A rate of 0 gives none, and one of 1 nothing but bad ones.
+    """
+    if bad <= 0:
+        return 1.0
+    if rate <= 0 or bad > answers:
+        return 0.0
+    if rate >= 1:
+        return 1.0
+    # The first term of the tail by logarithms, the others each from the one before it.
+    chosen = math.lgamma(answers + 1) - math.lgamma(bad + 1) - math.lgamma(answers - bad + 1)
+    term = math.exp(chosen + bad * math.log(rate) + (answers - bad) * math.log1p(-rate))
+    total, k = term, bad
+    while k < answers and term > 0:
+        term *= (answers - k) / (k + 1) * rate / (1 - rate)
+        k += 1
+        total += term
+    return min(1.0, total)
+
+
+def _share(value: float) -> str:
+    return format_amount(value, Unit.RATIO) or "none"
+
+
+def _unknown(clause: Guarded, why: str) -> ClauseResult:
+    return ClauseResult.of(clause.id, Value.UNKNOWN, f"{clause.probe} after the recovery: {why}", clause.unmeasured())

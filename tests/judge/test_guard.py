@@ -1,0 +1,244 @@
+"""The guard that every run has: what is bad after the recovery, whatever the scenario expects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journals import ALL, BROKEN, CROWDED, OBSERVED_S, REVERTED_S, SLOW, STAYS, Run
+from pydantic import ValidationError
+
+from harness.judge.guard import LEVEL, chance
+from harness.model.answers import ANSWER_PROBES
+from harness.model.guard import LIMITS, SETTLE_S, Guard, guard_of
+
+GUARDED = [f"guard.{name}" for name in LIMITS]
+OVER_S = 18.0
+"""When the recovery of `ALL` is over: 6 s after the revert."""
+FAILED = {"ok": False}
+LATE = {"slow": True}
+FALLBACK = {"flagged": "default"}
+WRONG = {"wrong": True}
+NO_MODEL = {"wrong": None, "why": "no model is declared"}
+KINDS = [("failed", FAILED), ("slow", LATE), ("flagged", FALLBACK), ("wrong", WRONG), ("wrong", {"stale": True})]
+
+
+def guarded(
+    *bad: tuple[float, float, Mapping[str, Any]],
+    expect: Mapping[str, Any] = ALL,
+    widened: Mapping[str, Any] | None = None,
+    scores_checked: bool = True,
+    end_s: float = OBSERVED_S,
+    twin: str | None = None,
+    rate: int = 50,
+) -> Run:
+    """Return a run that meets what is expected, with the usual guard, and answers that are bad as said."""
+    run = Run(expect, twin=twin)
+    guard = guard_of(Guard.model_validate(widened or {}), tuple(ANSWER_PROBES), scores_checked=scores_checked)
+    run.plan["guard"] = [limit.model_dump(mode="json", by_alias=True) for limit in guard]
+    run.gate()
+    if twin is None:
+        run.fault().alerts((SLOW, 7.0, 14.0)).readings("lag", BROKEN)
+    else:
+        run.alerts().readings("lag", 1.0)
+    return run.answers(*bad, to_s=end_s + 0.5, rate=rate).end(end_s)
+
+
+def values(run: Run) -> dict[str, str]:
+    return {c.id: c.value.value for c in run.judged().clauses if c.kind == "guard"}
+
+
+def test_d7_every_kind_of_bad_answer_is_guarded_and_good_ones_pass() -> None:
+    verdict = guarded().judged()
+    assert verdict.value == "pass", verdict.reasons
+    assert [c.id for c in verdict.clauses if c.kind == "guard"] == GUARDED
+
+
+@pytest.mark.parametrize(("name", "bad"), KINDS)
+def test_d7_damage_after_the_recovery_fails_a_run_that_expects_nothing_of_it(name: str, bad: dict[str, Any]) -> None:
+    expect = {"recovered": ALL["recovered"]}
+    verdict = guarded((20.0, 21.0, bad), expect=expect).judged()
+    assert verdict.value == "fail"
+    (reason,) = verdict.reasons if name != "failed" else verdict.reasons[:1]
+    assert "after the recovery: 50 of 351 answers (14.2 %) were bad from 18.00 s on" in reason
+
+
+@pytest.mark.parametrize(("name", "bad"), KINDS)
+def test_d7_damage_before_the_recovery_is_over_is_no_failure(name: str, bad: dict[str, Any]) -> None:
+    assert values(guarded((6.0, OVER_S - 0.1, bad), expect={"recovered": ALL["recovered"]}))[f"guard.{name}"] == "pass"
+
+
+def test_d7_the_recovery_is_over_when_the_last_clause_has_had_its_time() -> None:
+    bad = (15.0, 17.0, FALLBACK)
+    later = {**ALL["recovered"][0], "id": "later", "within": "8s"}
+    from_injection = {**ALL["recovered"][0], "id": "soon", "within": "6s", "from": "injection"}
+    assert values(guarded(bad))["guard.flagged"] == "pass"
+    assert values(guarded((18.5, 19.5, FALLBACK), expect={"recovered": [later]}))["guard.flagged"] == "pass"
+    assert values(guarded((18.5, 19.5, FALLBACK)))["guard.flagged"] == "fail"
+    # Its deadline is at 11 s, but nothing has recovered before the fault is out.
+    assert values(guarded((12.5, 13.5, FALLBACK), expect={"recovered": [from_injection]}))["guard.flagged"] == "fail"
+
+
+def test_d7_a_fault_without_a_recovery_clause_has_a_settle_time() -> None:
+    over_s = REVERTED_S + SETTLE_S
+    expect = {"stays": [STAYS]}
+    assert values(guarded((12.0, over_s - 0.1, FALLBACK), expect=expect))["guard.flagged"] == "pass"
+    assert values(guarded((over_s + 0.1, over_s + 1.1, FALLBACK), expect=expect))["guard.flagged"] == "fail"
+
+
+def test_d7_what_is_still_bad_when_a_run_ends_early_is_unknown() -> None:
+    run = guarded((15.5, 99.0, FALLBACK), end_s=17.0)
+    clause = run.clause("guard.flagged")
+    assert clause.value == "unknown"
+    assert "the recovery had until 18.00 s" in clause.reason
+    assert values(guarded((12.0, 13.5, FALLBACK), end_s=17.0))["guard.flagged"] == "pass", "good for the last 3 s"
+
+
+def test_d7_too_short_a_look_shows_nothing() -> None:
+    clause = guarded(end_s=REVERTED_S + 0.5).clause("guard.failed")
+    assert clause.value == "unknown"
+    assert "only 0.50 s of that time were observed" in clause.reason
+
+
+def test_d7_a_limit_can_be_widened_with_the_reason() -> None:
+    bad = (20.0, 21.0, FALLBACK)
+    why = {"flagged": {"at_most": 0.2, "because": "the cache fills for a minute"}}
+    assert values(guarded(bad))["guard.flagged"] == "fail"
+    assert values(guarded(bad, widened=why))["guard.flagged"] == "pass"
+    (limit,) = guard_of(Guard.model_validate(why), ["flagged_answers"], scores_checked=True)
+    assert limit.text == "flagged_answers at most 0.2 after the recovery, because: the cache fills for a minute"
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ({"flagged": {"at_most": 0.2}}, "because"),
+        ({"flagged": {"at_most": 0.2, "because": ""}}, "at least 1 character"),
+        ({"flagged": {"at_most": 1, "because": "x"}}, "less than 1"),
+        ({"failed": {"at_most": 0.01, "because": "x"}}, "widened"),
+        ({"wrong": {"at_most": 0, "because": "x"}}, "widened"),
+        ({"slow": {"at_most": 0.01, "because": "x"}}, "`stays`"),
+    ],
+)  # fmt: skip
+def test_d7_a_limit_can_neither_be_left_out_nor_narrowed_nor_widened_in_silence(given: Any, hint: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Guard.model_validate(given)
+    assert hint in str(caught.value)
+
+
+def test_d7_a_stored_run_without_a_guard_is_judged_as_it_was_planned() -> None:
+    run = guarded((20.0, 21.0, FALLBACK))
+    del run.plan["guard"]
+    assert run.judged().value == "pass"
+
+
+def test_d7_only_what_can_be_known_is_guarded() -> None:
+    assert guard_of(Guard(), (), scores_checked=True) == ()
+    of_requests = guard_of(Guard(), ("availability", "slow_answers"), scores_checked=True, rate=0.5)
+    assert [limit.id for limit in of_requests] == ["guard.failed", "guard.slow"]
+    assert of_requests[0].over == 6.0, "three requests at that rate"
+
+
+def test_d7_where_no_model_is_declared_only_known_wrong_answers_count() -> None:
+    run = guarded((0.0, 99.0, NO_MODEL), scores_checked=False)
+    clause = run.clause("guard.wrong")
+    assert clause.value == "pass"
+    assert "351 could not be checked" in clause.reason
+    bad = ((0.0, 20.0, NO_MODEL), (20.0, 20.1, WRONG), (20.1, 99.0, NO_MODEL))
+    assert values(guarded(*bad, scores_checked=False))["guard.wrong"] == "fail"
+
+
+def test_d7_where_a_model_is_declared_unchecked_answers_are_no_proof() -> None:
+    clause = guarded((18.0, 20.0, {"wrong": None, "why": "the artefact cannot be read"})).clause("guard.wrong")
+    assert clause.value == "unknown"
+    assert "100 more could not be checked: the artefact cannot be read" in clause.reason
+    assert values(guarded((18.0, 18.2, {"wrong": None})))["guard.wrong"] == "pass", "a few may be"
+
+
+def test_d7_what_was_bad_before_the_fault_is_not_its_doing() -> None:
+    clause = guarded((0.0, 99.0, FALLBACK), expect={"recovered": ALL["recovered"]}).clause("guard.flagged")
+    assert clause.value == "unknown"
+    assert "100 % were so before the injection as well" in clause.reason
+
+
+def test_d7_what_the_machine_may_have_done_decides_nothing() -> None:
+    slow = (20.0, 21.0, {"slow": True, "done_s": 21.5})
+    clause = guarded(slow).machine((19.5, 22.0, CROWDED)).clause("guard.slow")
+    assert clause.value == "unknown"
+    assert "machine busy" in clause.reason
+    assert guarded(slow).machine().clause("guard.slow").value == "fail"
+
+
+def test_d7_a_gap_in_the_workload_hides_what_was_there() -> None:
+    clause = guarded().gap("workload", 20.0, 20.5).clause("guard.failed")
+    assert (clause.value, clause.reason[-20:]) == ("unknown", "the harness was busy")
+    assert guarded((21.0, 22.0, FAILED)).gap("workload", 20.0, 20.5).clause("guard.failed").value == "fail"
+
+
+def test_d7_a_single_failure_among_few_requests_is_chance() -> None:
+    few = guarded((20.0, 20.5, FAILED), rate=2, expect={"recovered": ALL["recovered"]}).clause("guard.failed")
+    assert few.value == "unknown"
+    assert "1 of 15 answers (6.67 %)" in few.reason
+    assert values(guarded((20.0, 24.0, FAILED), rate=2))["guard.failed"] == "fail"
+
+
+def test_d7_nothing_rests_on_a_fault_that_did_not_land() -> None:
+    run = guarded()
+    run.lines = [line for line in run.lines if line[1].get("stage") != "confirmed"]
+    assert set(values(run).values()) == {"unknown"}
+    run = guarded()
+    run.lines = [line for line in run.lines if line[1].get("stage") != "reverted"]
+    assert set(values(run).values()) == {"unknown"}
+
+
+def test_d7_a_control_is_guarded_from_the_gate_on() -> None:
+    assert values(guarded(twin="control")) == dict.fromkeys(GUARDED, "pass")
+    assert values(guarded((2.0, 3.0, FALLBACK), twin="control"))["guard.flagged"] == "fail"
+    assert values(guarded((0.5, 1.0, FALLBACK), twin="control"))["guard.flagged"] == "pass", "that is before the gate"
+
+
+def test_d7_the_guard_alone_is_no_expectation() -> None:
+    verdict = guarded(expect={}).judged()
+    assert verdict.value == "unknown"
+    assert "expects nothing" in verdict.reasons[0]
+
+
+def test_d7_damage_during_the_fault_is_named_as_before() -> None:
+    verdict = guarded((6.0, 12.0, FALLBACK), expect={"recovered": ALL["recovered"]}).judged()
+    assert verdict.value == "pass"
+    assert verdict.unbounded == ("30 % of the requests were flagged",)
+
+
+def test_how_near_a_guard_came() -> None:
+    assert guarded((20.0, 20.1, LATE)).clause("guard.slow").used == pytest.approx(5 / 351 / 0.05, abs=1e-3)
+    assert guarded().clause("guard.wrong").used is None
+
+
+@settings(deadline=None)
+@given(st.integers(0, 400), st.integers(0, 400), st.floats(1e-4, 0.5))
+def test_chance_is_the_tail_of_the_binomial_distribution(bad: int, answers: int, rate: float) -> None:
+    exact = math.fsum(math.comb(answers, k) * rate**k * (1 - rate) ** (answers - k) for k in range(bad, answers + 1))
+    assert chance(bad, answers, rate) == pytest.approx(exact, rel=1e-6, abs=1e-12)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 2000), st.floats(0.001, 0.2))
+def test_chance_shrinks_with_every_further_bad_answer(answers: int, rate: float) -> None:
+    some = [chance(bad, answers, rate) for bad in range(0, answers, max(1, answers // 20))]
+    assert all(fewer >= more - 1e-9 for fewer, more in pairwise(some))
+    assert chance(1, answers, 0.0) == 0.0, "a limit of zero is strict"
+    assert chance(0, answers, rate) == 1.0
+    assert chance(answers, answers, 1.0) == 1.0
+
+
+def test_at_a_tenth_of_the_limit_a_run_in_a_thousand_fails_at_the_most() -> None:
+    """Exact, for the numbers of answers that a run has after its recovery, and for each limit that is a share."""
+    for rate in (0.01, 0.05):
+        for answers in (20, 60, 100, 150, 400, 1500):
+            fails = next(k for k in range(answers + 1) if k / answers > rate and chance(k, answers, rate) < LEVEL)
+            assert chance(fails, answers, rate / 10) <= 0.001
