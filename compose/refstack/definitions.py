@@ -3,7 +3,8 @@
 At event time T it is the mean delay, in minutes, of the departures from that origin that actually left in
 (T - 2 h, T], in plain event time: the night is not cut out of the window, so mornings do not inherit last
 evening's delays. Nobody left in the window: 0. Pipeline, guards, monitor and truth all call this module;
-delays are whole minutes, so the sums are exact and do not depend on the order of arrival.
+delays are whole minutes, so the sums are exact and do not depend on the order of arrival. That all of them share it
+is why no run can show an error in it: ``tests/refstack/test_independent_truth.py`` compares it with a truth of its own.
 """
 
 from __future__ import annotations
