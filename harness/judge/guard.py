@@ -66,10 +66,9 @@ def _judged(clause: Guarded, facts: Facts, from_s: float, over_s: float) -> Clau
     seen = _count(clause, facts, from_s, facts.end_s)
     late = seen if over_s <= from_s else _count(clause, facts, over_s, facts.end_s)
     value, why = _value(clause, facts, seen, late, from_s, over_s)
-    what = f"{seen.bad} of {seen.answers} answers ({_share(seen.share)})"
-    reason = (
-        f"{clause.probe} after the recovery: {what} were bad from {from_s:.2f} s on (at most {_share(clause.allowed)})"
-    )
+    since = "after the recovery" if facts.journal.plan.faults_on else "without any fault"
+    what = f"{seen.bad} of {seen.answers} answers ({_share(seen.share)}) were bad from {from_s:.2f} s on"
+    reason = f"{clause.probe} {since}: {what} (at most {_share(clause.allowed)})"
     measured = GuardResult(
         probe=clause.probe, limit=clause.limit_text, from_s=from_s, to_s=facts.end_s,
         answers=seen.answers, bad=seen.bad, met=met(value),
