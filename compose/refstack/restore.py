@@ -16,6 +16,10 @@ from refstack.checkpoints import CheckpointError, load
 from refstack.objects import MissingObject, ObjectStore, StoreError
 
 
+READ_S = "2"
+"""How long a read may take, in seconds: nobody waits for it, and the machine may be busy."""
+
+
 def check(store: ObjectStore) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for key in store.keys("checkpoints/"):
@@ -23,7 +27,7 @@ def check(store: ObjectStore) -> list[dict[str, object]]:
             load(store.get(key))
         except MissingObject:
             continue  # removed by the trainer since it was listed
-        except (CheckpointError, StoreError) as error:
+        except CheckpointError as error:  # a store that does not answer says nothing of what it holds
             found.append({"key": key, "ok": False, "error": str(error)})
         else:
             found.append({"key": key, "ok": True, "error": None})
@@ -36,6 +40,7 @@ def main() -> None:
         setting = f"S3_{name.upper().replace('-', '_')}"
         parser.add_argument(f"--{name}", dest=setting, help=f"instead of the environment's {setting}")
     os.environ.update({name: value for name, value in vars(parser.parse_args()).items() if value})
+    os.environ.setdefault("S3_READ_TIMEOUT", READ_S)
     try:
         for line in check(ObjectStore(CollectorRegistry())):
             sys.stdout.write(json.dumps(line) + "\n")

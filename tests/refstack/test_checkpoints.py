@@ -5,6 +5,7 @@ import json
 import pytest
 
 from refstack.checkpoints import CheckpointError, dump, load
+from refstack.objects import StoreError
 from refstack.restore import check
 
 WEIGHTS = {"coef": [0.5, -1.0], "intercept": 0.1}
@@ -44,3 +45,13 @@ def test_restore_names_each_checkpoint_and_what_is_wrong(store) -> None:
     assert good == {"key": "checkpoints/good.json", "ok": True, "error": None}
     assert (torn["key"], torn["ok"]) == ("checkpoints/torn.json", False)
     assert json.dumps(torn)
+
+
+def test_a_store_that_does_not_answer_makes_no_checkpoint_bad(store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(key: str) -> bytes:
+        raise StoreError(f"get {key}: ReadTimeoutError")
+
+    store.put("checkpoints/good.json", dump(BODY))
+    monkeypatch.setattr(store, "get", hang)
+    with pytest.raises(StoreError, match="ReadTimeout"):
+        check(store)
