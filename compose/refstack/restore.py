@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry
 from refstack.checkpoints import CheckpointError, load
 from refstack.objects import MissingObject, ObjectStore, StoreError
 
-
 READ_S = "2"
 """How long a read may take, in seconds: nobody waits for it, and the machine may be busy."""
 
