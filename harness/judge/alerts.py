@@ -1,4 +1,4 @@
-"""Checkers of alerts: expected ones detected in time and cleared again; all others quiet, and none flapping."""
+"""Checkers of expected alerts: detected in time, cleared again, and not flapping."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from harness.judge.alert_history import (
     MAX_POLL_GAP_S,
-    MAX_RULE_SILENCE_S,
     Episode,
     Poll,
     at_injection,
-    few_evaluations,
     may_precede,
     polled_since,
     refused,
@@ -24,15 +22,12 @@ from harness.judge.machine import CONSEQUENCE_S
 from harness.judge.moments import Span, but, span_text
 from harness.judge.targets import names_untouched
 from harness.model.alert_clauses import (
-    AlertCount,
     Cleared,
     ClearedResult,
     Detected,
     DetectionResult,
     Flaps,
     FlapsResult,
-    QuietResult,
-    Silence,
 )
 from harness.model.verdict import ClauseResult, Value, met
 
@@ -231,57 +226,6 @@ def _clearing(
         met=met(value),
     )
     return ClauseResult.of(clause.id, value, reason, measured, cites)
-
-
-def quiet(clause: Silence, facts: Facts) -> ClauseResult:
-    """No alert fires but those allowed, and the rules were being evaluated all the while."""
-    allowed = clause.allowed
-    others = [e for e in facts.episodes if e.alert.name not in allowed and e.start.lo <= facts.end_s]
-    gate = Span(facts.gate_s, facts.gate_s)
-    loud = [e for e in others if e.start.hi > facts.gate_s and not may_precede(e, facts.journal, gate)]
-    already = [e for e in others if e not in loud and (e.end is None or e.end.lo > facts.gate_s)]
-    names = dict.fromkeys((*facts.journal.plan.stack.alerts, *(e.alert.name for e in loud)))
-    counts = {name: sum(e.alert.name == name for e in loud) for name in names if name not in allowed}
-    value, reason, cites = _quiet(facts, loud, already)
-    alerts = tuple(AlertCount(alert=name, fired=n, met=n == 0) for name, n in counts.items())
-    return ClauseResult.of(clause.id, value, reason, QuietResult(alerts=alerts, met=met(value)), cites)
-
-
-def _quiet(facts: Facts, loud: Sequence[Episode], already: Sequence[Episode]) -> tuple[Value, str, Iterable[int]]:
-    if facts.inconclusive_fault is not None:
-        fault = facts.inconclusive_fault
-        return Value.UNKNOWN, f"quiet: {fault.inconclusive_reason}", fault.cites
-    if loud:
-        more = f" (and {len(loud) - 1} more)" if len(loud) > 1 else ""
-        causes = [facts.disturbed.behind(e.start) for e in loud]
-        first, cause = next((pair for pair in zip(loud, causes, strict=True) if pair[1] is None), (loud[0], causes[0]))
-        reason = f"{first.alert.key} fired at {first.start.hi:.2f} s, and no clause expects it{more}"
-        value = Value.FAIL if cause is None else Value.UNKNOWN
-        return value, but(reason, cause), [n for e in loud for n in e.cites]
-    if already:
-        reason = f"quiet: {already[0].alert.key} may already have been firing at the steady state"
-        return Value.UNKNOWN, reason, already[0].cites
-    polls, gate_s, end_s = facts.polls, facts.gate_s, facts.end_s
-    missed = unpolled(polls, gate_s, end_s, MAX_POLL_GAP_S, facts.journal.all_gaps, declared=facts.sources)
-    if missed:
-        return Value.UNKNOWN, f"quiet: no polls of the alerts from {missed[0].lo:.2f} to {missed[0].hi:.2f} s", ()
-    if not polled_since(polls, end_s, facts.sources):
-        return Value.UNKNOWN, "quiet: no poll of the alerts at the end of observation", ()
-    late = without_base(polls, gate_s)
-    if late is not None:
-        reason = f"quiet: {late}'s count of firings was first read after the steady state; it may hide an early one"
-        return Value.UNKNOWN, reason, ()
-    unsure = refused(polls, gate_s, end_s) or unproven(polls, gate_s, end_s, facts.sources)
-    if unsure is not None:
-        return Value.UNKNOWN, f"quiet: {unsure}", ()
-    injected = facts.injected if facts.journal.plan.faults_on else None
-    few = few_evaluations(polls, injected.hi if injected is not None else gate_s, end_s, MAX_RULE_SILENCE_S)
-    if few is not None:
-        evaluated = "evaluated once" if few[1] else "never evaluated"
-        since = "injection" if injected is not None else "the steady state"
-        reason = f"quiet: the rules of {few[0]} were {evaluated} since {since}; two evaluations are needed: "
-        return Value.UNKNOWN, reason + "observe longer, or evaluate them more often", ()
-    return Value.PASS, "no other alert fired, and the rules were evaluated throughout", ()
 
 
 def flaps(clause: Flaps, facts: Facts) -> ClauseResult:

@@ -1,0 +1,95 @@
+"""The checker of silence: no alert fires but those that are expected; and what proves that an alert did not fire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness.judge.alert_history import (
+    MAX_POLL_GAP_S,
+    MAX_RULE_SILENCE_S,
+    Episode,
+    few_evaluations,
+    may_precede,
+    polled_since,
+    refused,
+    unpolled,
+    unproven,
+    without_base,
+)
+from harness.judge.facts import Facts
+from harness.judge.moments import Span, but
+from harness.model.alert_clauses import AlertCount, QuietResult, Silence
+from harness.model.verdict import ClauseResult, Value, met
+
+
+def quiet(clause: Silence, facts: Facts) -> ClauseResult:
+    """No alert fires but those allowed, and the rules were being evaluated all the while."""
+    allowed = clause.allowed
+    others = [e for e in facts.episodes if e.alert.name not in allowed]
+    loud, already = since_the_gate(others, facts)
+    names = dict.fromkeys((*facts.journal.plan.stack.alerts, *(e.alert.name for e in loud)))
+    counts = {name: sum(e.alert.name == name for e in loud) for name in names if name not in allowed}
+    value, reason, cites = _quiet(facts, loud, already)
+    alerts = tuple(AlertCount(alert=name, fired=n, met=n == 0) for name, n in counts.items())
+    return ClauseResult.of(clause.id, value, reason, QuietResult(alerts=alerts, met=met(value)), cites)
+
+
+def since_the_gate(found: Sequence[Episode], facts: Facts) -> tuple[list[Episode], list[Episode]]:
+    """Return the firings that began after the steady state, and those that may have begun before and went on."""
+    gate = Span(facts.gate_s, facts.gate_s)
+    observed = [e for e in found if e.start.lo <= facts.end_s]
+    loud = [e for e in observed if e.start.hi > facts.gate_s and not may_precede(e, facts.journal, gate)]
+    already = [e for e in observed if e not in loud and (e.end is None or e.end.lo > facts.gate_s)]
+    return loud, already
+
+
+def first_firing(loud: Sequence[Episode], facts: Facts) -> tuple[Episode, str | None]:
+    """Return the first firing that is the stack's own, else the first, and how the machine may be its cause."""
+    causes = [facts.disturbed.behind(e.start) for e in loud]
+    pairs = list(zip(loud, causes, strict=True))
+    return next((pair for pair in pairs if pair[1] is None), pairs[0])
+
+
+def _quiet(facts: Facts, loud: Sequence[Episode], already: Sequence[Episode]) -> tuple[Value, str, Iterable[int]]:
+    if facts.inconclusive_fault is not None:
+        fault = facts.inconclusive_fault
+        return Value.UNKNOWN, f"quiet: {fault.inconclusive_reason}", fault.cites
+    if loud:
+        more = f" (and {len(loud) - 1} more)" if len(loud) > 1 else ""
+        first, cause = first_firing(loud, facts)
+        reason = f"{first.alert.key} fired at {first.start.hi:.2f} s, and no clause expects it{more}"
+        value = Value.FAIL if cause is None else Value.UNKNOWN
+        return value, but(reason, cause), [n for e in loud for n in e.cites]
+    if already:
+        reason = f"quiet: {already[0].alert.key} may already have been firing at the steady state"
+        return Value.UNKNOWN, reason, already[0].cites
+    unheard = unproven_silence(facts)
+    if unheard is not None:
+        return Value.UNKNOWN, f"quiet: {unheard}", ()
+    return Value.PASS, "no other alert fired, and the rules were evaluated throughout", ()
+
+
+def unproven_silence(facts: Facts) -> str | None:
+    """Return why an alert that was not seen to fire since the steady state may have; None where it cannot."""
+    polls, gate_s, end_s = facts.polls, facts.gate_s, facts.end_s
+    missed = unpolled(polls, gate_s, end_s, MAX_POLL_GAP_S, facts.journal.all_gaps, declared=facts.sources)
+    if missed:
+        return f"no polls of the alerts from {missed[0].lo:.2f} to {missed[0].hi:.2f} s"
+    if not polled_since(polls, end_s, facts.sources):
+        return "no poll of the alerts at the end of observation"
+    late = without_base(polls, gate_s)
+    if late is not None:
+        return f"{late}'s count of firings was first read after the steady state; it may hide an early one"
+    unsure = refused(polls, gate_s, end_s) or unproven(polls, gate_s, end_s, facts.sources)
+    if unsure is not None:
+        return unsure
+    injected = facts.injected if facts.journal.plan.faults_on else None
+    few = few_evaluations(polls, injected.hi if injected is not None else gate_s, end_s, MAX_RULE_SILENCE_S)
+    if few is None:
+        return None
+    evaluated = "evaluated once" if few[1] else "never evaluated"
+    since = "injection" if injected is not None else "the steady state"
+    return (
+        f"the rules of {few[0]} were {evaluated} since {since}; two evaluations are needed: "
+        "observe longer, or evaluate them more often"
+    )
