@@ -45,7 +45,7 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
     busy = [a for _, poll in before for a in (*poll.firing, *poll.pending)]
     later = [e for e in facts.episodes if e.start.hi > fault.injected.lo and e.start.lo <= facts.end_s]
     matching = [e for e in later if e.is_of(clause.alert, clause.labels)]
-    untouched = {e.alert.key: _untouched(clause, facts, fault.id, e) for e in matching}
+    untouched = {e.alert.key: about_another(clause, facts, fault.id, e) for e in matching}
     matching = [e for e in matching if untouched[e.alert.key] is None]
     fresh = [e for e in matching if not any(e.covers(a) for a in busy)]
     doubted = [e for e in fresh if may_precede(e, facts.journal, fault.injected)]
@@ -78,14 +78,14 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
     return _detection(clause, value, but(reason, cause), (*fault.cites[:1], *sure[0].cites), after, first.hi)
 
 
-def _untouched(clause: Detected, facts: Facts, fault: str, episode: Episode) -> str | None:
+def about_another(clause: Detected, facts: Facts, fault: str, episode: Episode) -> str | None:
     """Return the name of what an alert is about instead of what the fault hit; None where it may be that."""
     step = next(step for step in facts.scenario.timeline if step.id == fault)
     if clause.about == "any":
         return None
     # A label that the clause itself asks for is no reason to doubt it.
     others = [value for name, value in episode.alert.labels.items() if name not in clause.labels]
-    return names_untouched(others, step.target, facts.journal.plan.stack)
+    return names_untouched(others, facts.journal.plan.meant_by(step), facts.journal.plan.stack)
 
 
 def _detection(

@@ -80,7 +80,7 @@ def unwatched(expect: Expect, damage: Damage) -> tuple[str, ...]:
 
 def fault_reports(facts: Facts) -> tuple[FaultReport, ...]:
     """Return each fault with its times and the evidence of its confirmation."""
-    reports = []
+    reports, plan = [], facts.journal.plan
     for step in facts.scenario.timeline:
         seen = facts.faults[step.id]
         confirmed = facts.journal.fault_stage(step.id, "confirmed")
@@ -91,6 +91,7 @@ def fault_reports(facts: Facts) -> tuple[FaultReport, ...]:
                 id=step.id,
                 kind=step.fault,
                 target=str(step.target),
+                meant=str(plan.meant_by(step)) if plan.meant else None,
                 injected_at_s=seen.injected.lo if seen.injected else None,
                 confirmed_at_s=seen.confirmed_s,
                 reverted_at_s=seen.reverted.hi if seen.reverted else None,

@@ -17,6 +17,7 @@ from harness.judge.churn import churn
 from harness.judge.facts import Facts
 from harness.judge.guard import guarded as after_recovery
 from harness.judge.margins import used
+from harness.judge.misfire import uncleared, undetected, unrecovered
 from harness.judge.silence import quiet
 from harness.model.alert_clauses import (
     Cleared,
@@ -31,6 +32,7 @@ from harness.model.alert_clauses import (
 from harness.model.clauses import Bound, Clause, Recovered, RecoveryResult, Result, StaysResult
 from harness.model.expectations import Churn, ChurnResult, Guarantee, IntegrityResult
 from harness.model.guard import Guarded, GuardResult
+from harness.model.plan import Twin
 from harness.model.verdict import ClauseResult, Value
 
 C = TypeVar("C", bound=Clause)
@@ -55,14 +57,16 @@ class ExpectationKind(Generic[C]):
     """The field of `verdict.json` and `suite.json` that lists its results."""
     in_control: Checker[C] | None = None
     """What a control has to show instead; None where a run without a fault has nothing to show."""
+    in_misfire: Checker[C] | None = None
+    """What a misfire has to show instead; None where it is held to the same as any run."""
 
 
 KINDS: tuple[ExpectationKind[Any], ...] = (
-    ExpectationKind(Detected, detected, DetectionResult, "detection"),
+    ExpectationKind(Detected, detected, DetectionResult, "detection", in_misfire=undetected),
     ExpectationKind(Silence, quiet, QuietResult, "quiet", in_control=quiet),
     ExpectationKind(Bound, stays, StaysResult, "stays", in_control=stays),
-    ExpectationKind(Recovered, recovered, RecoveryResult, "recovery", in_control=unbroken),
-    ExpectationKind(Cleared, cleared, ClearedResult, "cleared"),
+    ExpectationKind(Recovered, recovered, RecoveryResult, "recovery", in_control=unbroken, in_misfire=unrecovered),
+    ExpectationKind(Cleared, cleared, ClearedResult, "cleared", in_misfire=uncleared),
     ExpectationKind(Flaps, flaps, FlapsResult, "flaps"),
     ExpectationKind(Churn, churn, ChurnResult, "churn"),
     ExpectationKind(Guarantee, integrity.check, IntegrityResult, "integrity", in_control=integrity.check),
@@ -73,13 +77,18 @@ BY_CLAUSE = {kind.clause: kind for kind in KINDS}
 
 def check(clause: Clause, facts: Facts) -> ClauseResult | None:
     """Judge one clause. None where a control has nothing to show for it."""
-    kind = BY_CLAUSE[type(clause)]
-    checker = kind.checker if facts.journal.plan.twin != "control" else kind.in_control
+    checker = _checker(BY_CLAUSE[type(clause)], facts.journal.plan.twin)
     return (
         None
         if checker is None
         else guarded(clause.id, clause.unmeasured(), lambda: _with_margin(clause, checker, facts))
     )
+
+
+def _checker(kind: ExpectationKind[Any], twin: Twin | None) -> Checker[Any] | None:
+    if twin == "control":
+        return kind.in_control
+    return (kind.in_misfire if twin == "misfire" else None) or kind.checker
 
 
 def _with_margin(clause: C, checker: Checker[C], facts: Facts) -> ClauseResult:

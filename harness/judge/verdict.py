@@ -11,6 +11,7 @@ from harness.journal.records import Journal
 from harness.judge.damage import count, fault_reports, unwatched
 from harness.judge.facts import Facts, gather
 from harness.judge.kinds import check, guarded
+from harness.judge.misfire import no_misfire, nothing_rests
 from harness.judge.run_checks import collateral, ending, foundations, unknown
 from harness.model.alert_clauses import Detected, DetectionResult, Silence
 from harness.model.clauses import Clause
@@ -34,6 +35,9 @@ def judge(journal: Journal, control: Journal | None = None, *, unpaired: bool = 
 
 def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict:
     facts = gather(journal)
+    none = no_misfire(facts)
+    if none is not None:
+        return _verdict(journal, [none], Damage(), Value.UNKNOWN, facts)
     unsound = foundations(facts)
     end = ending(facts)
     if unsound:
@@ -44,6 +48,9 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
     clauses = _expectations(facts, beside)
     if journal.plan.faults_on and not journal.plan.scenario.expect.all_clauses(journal.plan.stack.integrity):
         clauses.append(unknown("expectations", "the scenario expects nothing: a run of it proves nothing"))
+    if journal.plan.twin == "misfire":
+        resting = nothing_rests(journal.plan.scenario.expect.clauses)
+        clauses += [resting] if resting is not None else []
     proof = None if beside is None else _no_proof(beside)
     if proof is not None and journal.plan.faults_on:
         clauses.append(unknown("control", proof))

@@ -96,6 +96,20 @@ class ClearedResult(Result):
     met: bool | None = None
 
 
+class UnfiredResult(Result):
+    """Of a misfire: an alert that the fault is to raise, and that must not fire where it cannot matter."""
+
+    KIND: ClassVar[str] = "unfired"
+    alert: str
+    fired_at_s: float | None = None
+    met: bool | None = None
+
+    @property
+    def summary(self) -> str:
+        """What was measured, in words."""
+        return "" if self.fired_at_s is None else f"at {format_seconds(round(self.fired_at_s, 2))}"
+
+
 class Flaps(AlertClause):
     """How often an alert may start firing during the whole run."""
 

@@ -176,7 +176,7 @@ class RecoveryResult(Result):
 
 
 class UnbrokenResult(Result):
-    """Of a control: a bound that a fault is to break, and that must not break without it."""
+    """Of a control or a misfire: a bound that a fault is to break, and that must not break without it."""
 
     KIND: ClassVar[str] = "unbroken"
     probe: str

@@ -21,6 +21,7 @@ from harness.model.alert_clauses import (
     Quiet,
     QuietResult,
     Silence,
+    UnfiredResult,
 )
 from harness.model.clauses import (
     Bound,
@@ -143,6 +144,7 @@ AnyResult = (
     | IntegrityResult
     | GuardResult
     | UnbrokenResult
+    | UnfiredResult
     | CollateralResult
     | RunResult
 )

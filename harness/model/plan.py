@@ -11,12 +11,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.model.clauses import Clause
+from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Frozen, LinkField
 from harness.model.guard import Guarded
 from harness.model.scenario import Scenario
 from harness.model.units import Unit
 
-Twin = Literal["control", "sabotage"]
+Twin = Literal["control", "sabotage", "misfire"]
 
 
 class Sabotage(Frozen):
@@ -27,6 +28,14 @@ class Sabotage(Frozen):
     breaks: tuple[str, ...]
     service: str
     env: dict[str, str]
+
+
+class Meant(Frozen):
+    """Of a misfire: the target that the scenario means, where the fault is not put."""
+
+    fault: str
+    target: Target
+    how: Literal["declared", "found"] = Field(description="whence the other target: the scenario, or the stack's links")
 
 
 class StackFacts(Frozen):
@@ -59,6 +68,10 @@ class Plan(Frozen):
     """The links that go through the fault proxy."""
     twin: Twin | None = None
     sabotage: Sabotage | None = None
+    meant: tuple[Meant, ...] = ()
+    """For a misfire: of each fault the scenario's own target; the timeline has the other one."""
+    unaimed: str | None = None
+    """For a misfire: why there is no other target. Nothing is run then."""
     file: str | None = None
     matrix: dict[str, Any] = Field(default_factory=dict)
     control_of: str | None = None
@@ -79,3 +92,7 @@ class Plan(Frozen):
     def faults_on(self) -> bool:
         """Whether faults are injected: a control does the same without them."""
         return self.twin != "control"
+
+    def meant_by(self, step: FaultStep) -> Target:
+        """Return the target that the scenario means with a step; in a misfire the fault is put elsewhere."""
+        return next((one.target for one in self.meant if one.fault == step.id), step.target)

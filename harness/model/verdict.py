@@ -69,6 +69,7 @@ class FaultReport(Frozen):
     id: str
     kind: str
     target: str
+    meant: str | None = Field(None, description="in a misfire: the target that the scenario means instead")
     injected_at_s: float | None
     confirmed_at_s: float | None
     reverted_at_s: float | None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.journal.records import Journal
-from harness.model.alert_clauses import ClearedResult, DetectionResult, QuietResult
+from harness.model.alert_clauses import ClearedResult, DetectionResult, QuietResult, UnfiredResult
 from harness.model.clauses import RecoveryResult, StaysResult, UnbrokenResult
 from harness.model.expectations import Expect
 from harness.model.readings import Hit, ProcessSeen
@@ -158,6 +158,8 @@ def _expected(clause: ClauseResult, journal: Journal) -> str:
     """Return what was expected, in the words of the scenario's clause."""
     if isinstance(clause.measured, UnbrokenResult):
         return f"{clause.measured.probe} {clause.measured.limit}"
+    if isinstance(clause.measured, UnfiredResult):
+        return f"{clause.measured.alert} does not fire"
     texts = {(c.KIND, c.id): c.text for c in journal.plan.clauses} | {("collateral", "collateral"): _COLLATERAL}
     return texts.get((clause.kind, clause.id), "")
 

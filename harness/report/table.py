@@ -64,7 +64,7 @@ def outcome(run: SuiteScenario) -> str:
         return f"{run.verdict} (harness error)"
     if run.twin == "sabotage" and run.verdict is not Value.UNKNOWN:
         return f"{run.verdict} ({'caught' if run.caught else 'not caught'})"
-    return f"{run.verdict} (control)" if run.twin == "control" else str(run.verdict)
+    return f"{run.verdict} ({run.twin})" if run.twin in ("control", "misfire") else str(run.verdict)
 
 
 def confirmed_text(faults: tuple[FaultReport, ...], twin: str | None) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
+from harness.judge.misfire import PROVES_NOTHING
 from harness.model.alert_clauses import DetectionResult
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import RecoveryResult, StaysResult
@@ -87,6 +88,16 @@ def unbounded_text(unbounded: Sequence[str]) -> str:
     return f"But {' and '.join(unbounded)}, and no clause looks at that."
 
 
+def _misfire(verdict: Verdict) -> str:
+    if verdict.value is Value.PASS:
+        return "With the faults where they cannot matter, nothing passed that should rest on them, as it should be."
+    if verdict.value is Value.UNKNOWN:
+        return "It is not known whether the scenario tells its faults from others: the evidence does not decide."
+    if any(reason.startswith(PROVES_NOTHING) for reason in verdict.reasons):
+        return "The scenario proves nothing: what it expects of the faults happened where they could not matter."
+    return "An alert fired or a bound broke, although the faults were where they could not matter."
+
+
 def headline(verdict: Verdict) -> str:
     """Return what the verdict means, in one sentence."""
     if verdict.twin == "sabotage" and verdict.value is not Value.UNKNOWN:
@@ -99,6 +110,8 @@ def headline(verdict: Verdict) -> str:
             Value.FAIL: "An alert fired or a bound broke, although no fault was injected.",
             Value.UNKNOWN: "No fault was injected, and the evidence does not decide.",
         }[verdict.value]
+    if verdict.twin == "misfire":
+        return _misfire(verdict)
     if verdict.known_weakness is not None and verdict.value is not Value.UNKNOWN:
         if verdict.value is Value.PASS:
             return "The stack failed as expected: the scenario declares this weakness."

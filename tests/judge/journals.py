@@ -71,6 +71,10 @@ class Run:
                 **scenario,
             },
         }
+        if twin == "misfire":
+            self.plan["meant"] = [{"fault": fault, "target": step["target"], "how": "declared"} for fault in faults]
+            for aimed in self.plan["scenario"]["timeline"]:
+                aimed["target"] = {"link": "board -> store"}
         self.started = started
         self.lines: list[tuple[float, dict[str, Any]]] = []
 

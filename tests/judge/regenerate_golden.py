@@ -37,6 +37,7 @@ def runs() -> dict[str, Run]:
     weak = {"known_weakness": {"reason": "no retry", "ticket": "ML-7", "until": "2026-07-01"}}
     off = {"kind": "alert", "name": SLOW, "breaks": ["seen"], "service": "monitor", "env": {"RULES_OFF": SLOW}}
     sabotage = Run({"detected": [SEEN]}, twin="sabotage", sabotage=off).gate().fault().alerts(every_s=0.25).end()
+    misfire = Run({"detected": [SEEN]}, twin="misfire").gate().fault().alerts((SLOW, 7.0, 9.0), every_s=0.25).end()
     control = Run({"quiet": "others", "recovered": ALL["recovered"]}, twin="control").gate().alerts(every_s=0.25)
     poisoned = Run(guarantees=["nothing_poisoned"]).gate().fault().hit(6.0, {"entity": "JFK", "event_time": 1})
     poisoned.readings("promoted_version", lambda t_s: float(t_s // 7), every_s=0.5)
@@ -51,6 +52,7 @@ def runs() -> dict[str, Run]:
         "unknown-cut-off": cut_off,
         "control-pass": control.readings("lag", lag(), every_s=0.25).end(),
         "sabotage-caught": sabotage,
+        "misfire-fail": misfire,
         "known-weakness": thin(**weak).dies("server", 8.0),
     }
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.journal.records import Header, Journal, parse
-from harness.model.plan import Plan, Sabotage, StackFacts
+from harness.model.faultstep import Target
+from harness.model.plan import Meant, Plan, Sabotage, StackFacts
 from harness.model.readings import (
     Alert,
     AlertsSeen,
@@ -381,6 +382,28 @@ def sabotaged() -> tuple[Journal, Verdict]:
     return tape.journal(plan("sabotage", what)), _verdict(Value.FAIL, (clause,), faults=(FAULT,), damage=HARM, **told)
 
 
+def misfired() -> tuple[Journal, Verdict]:
+    """The fault went elsewhere, and the alert fired all the same."""
+    journal, _ = passing()
+    meant = Meant(fault="quiet-pipeline", target=Target(keyspace="online-features"), how="declared")
+    unfired = {"alert": "FeaturesStale", "fired_at_s": 11.71, "met": False}
+    why = "the scenario proves nothing: FeaturesStale was detected though the fault could not matter"
+    clause = _clause("seen", "unfired", Value.FAIL, why, (1,), **unfired)
+    fault = FAULT.model_copy(update={"target": "keyspace board", "meant": "keyspace online-features"})
+    header = journal.header.model_copy(update={"plan": plan("misfire").model_copy(update={"meant": (meant,)})})
+    verdict = _verdict(Value.FAIL, (clause,), faults=(fault,), damage=HARM, twin="misfire")
+    return Journal(header, journal.lines), verdict
+
+
+def unaimed() -> tuple[Journal, Verdict]:
+    """There was nowhere else to put the fault, so nothing was run."""
+    tape = Tape()
+    tape.at(0.1, Closed(reason="completed"))
+    why = "quiet-pipeline: no other keyspace of the stack 'reference' is proven not to matter"
+    clause = _clause("misfire", "run", Value.UNKNOWN, why)
+    return tape.journal(plan("misfire")), _verdict(Value.UNKNOWN, (clause,), faults=(NOT_PUT_IN,), twin="misfire")
+
+
 def interrupted() -> tuple[Journal, Verdict]:
     """Killed while the fault was in: no closing line, the last line cut off."""
     journal, _ = passing()
@@ -423,6 +446,8 @@ ALL = {
     "unknown": unknown,
     "control": control,
     "sabotage": sabotaged,
+    "misfire": misfired,
+    "unaimed": unaimed,
     "interrupted": interrupted,
     "never-started": never_started,
     "no-answers": no_answers,

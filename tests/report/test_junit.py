@@ -77,6 +77,8 @@ def test_one_case_a_run_and_counts_that_add_up(root: ET.Element) -> None:
         ("interrupted", "error", "unknown"),
         ("no-journal", "error", "harness"),
         ("sabotage", None, None),
+        ("misfire", "failure", "fail"),
+        ("unaimed", "error", "unknown"),
     ],
 )
 def test_verdicts(root: ET.Element, run: str, tag: str | None, kind: str | None) -> None:

@@ -27,6 +27,8 @@ def test_the_table_has_a_row_a_run(text: str) -> None:
     assert by_name["unknown"][2:4] == ["no", "unknown"]
     assert by_name["control"][2] == "not injected"
     assert by_name["sabotage"][6] == "✅ fail (caught)"
+    assert by_name["misfire"][6] == "❌ fail (misfire)"
+    assert by_name["unaimed"][6] == "❔ unknown (misfire)"
 
 
 def test_reasons_are_listed_for_runs_that_did_not_pass(text: str) -> None:

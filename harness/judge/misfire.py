@@ -1,0 +1,121 @@
+"""What a misfire has to show: with the faults where they cannot matter, nothing that should rest on them happens.
+
+Each clause about an alert or a recovery is first judged as in the run that the scenario means. Where it passes so, the
+scenario would pass whatever the fault did: it proves nothing. Beyond that a misfire is held to what a control is: no
+expected alert fires, even too late, and no bound that the fault is to break ever breaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from harness.judge.alert_history import Episode
+from harness.judge.alerts import about_another, cleared, detected
+from harness.judge.bounds import recovered, stays
+from harness.judge.facts import Facts
+from harness.judge.moments import but
+from harness.judge.run_checks import unknown
+from harness.judge.silence import first_firing, since_the_gate, unproven_silence
+from harness.model.alert_clauses import AlertClause, Cleared, Detected, UnfiredResult
+from harness.model.clauses import Clause, Recovered, UnbrokenResult
+from harness.model.machine import MACHINE_BUSY
+from harness.model.verdict import ClauseResult, Value, met
+
+PROVES_NOTHING = "the scenario proves nothing"
+NO_MATTER = "though the fault could not matter"
+RESTING = (Detected, Recovered, Cleared)
+"""The kinds of clause that rest on the fault: they must not pass in a misfire."""
+
+
+def undetected(clause: Detected, facts: Facts) -> ClauseResult:
+    """In a misfire: an alert that is to detect the fault does not fire for anything that it would be detected by."""
+    fault = clause.fault or facts.first.id
+    return _silent(clause, facts, fault, detected(clause, facts), "was detected", _detects(clause, facts, fault))
+
+
+def uncleared(clause: Cleared, facts: Facts) -> ClauseResult:
+    """In a misfire: an alert that is to fire and clear again does not fire."""
+    fault = clause.fault or facts.last.id
+    return _silent(clause, facts, fault, cleared(clause, facts), "fired and cleared", lambda _: True)
+
+
+def _detects(clause: Detected, facts: Facts, fault: str) -> Callable[[Episode], bool]:
+    return lambda episode: about_another(clause, facts, fault, episode) is None
+
+
+def _silent(
+    clause: AlertClause, facts: Facts, fault: str, found: ClauseResult, did: str, counts: Callable[[Episode], bool]
+) -> ClauseResult:
+    """Judge an alert that must not fire; `found` is the clause as the run that is meant would be judged."""
+    own = [e for e in facts.episodes if e.is_of(clause.alert, clause.labels) is not False and counts(e)]
+    loud, already = since_the_gate(own, facts)
+    sure = [e for e in loud if e.is_of(clause.alert, clause.labels)]
+    value, reason, cites = _firing(clause, facts, fault, sure, [e for e in (*loud, *already) if e not in sure])
+    if found.value is Value.PASS:
+        value, cites = Value.FAIL, found.cites
+        reason = f"{PROVES_NOTHING}: {clause.alert_text} {did} {NO_MATTER} ({found.reason})"
+    elif value is Value.FAIL and _machine_alone(found):
+        value, reason, cites = Value.UNKNOWN, found.reason, found.cites
+    measured = UnfiredResult(alert=clause.alert, fired_at_s=sure[0].start.hi if sure else None, met=met(value))
+    return ClauseResult.of(clause.id, value, reason, measured, cites)
+
+
+def _firing(
+    clause: AlertClause, facts: Facts, fault: str, sure: Sequence[Episode], perhaps: Sequence[Episode]
+) -> tuple[Value, str, Sequence[int]]:
+    name, own, inconclusive = clause.alert_text, facts.faults[fault], facts.inconclusive_fault
+    if own.inconclusive_reason is not None:
+        return Value.UNKNOWN, f"{name}: {own.inconclusive_reason}", own.cites
+    if inconclusive is not None:
+        return Value.UNKNOWN, f"{name}: {inconclusive.inconclusive_reason}", inconclusive.cites
+    if sure:
+        first, cause = first_firing(sure, facts)
+        value = Value.FAIL if cause is None else Value.UNKNOWN
+        reason = f"{first.alert.key} fired at {first.start.hi:.2f} s {NO_MATTER}: it does not tell this fault"
+        return value, but(reason, cause), [n for e in sure for n in e.cites]
+    if perhaps:
+        return Value.UNKNOWN, f"{name} may have fired: when, or for which labels, is not known", perhaps[0].cites
+    unheard = unproven_silence(facts)
+    if unheard is not None:
+        return Value.UNKNOWN, f"{name} may have fired: {unheard}", ()
+    return Value.PASS, f"{name} did not fire, and the rules were evaluated throughout", ()
+
+
+def unrecovered(clause: Recovered, facts: Facts) -> ClauseResult:
+    """In a misfire: a bound that the fault is to break never breaks, so that there is nothing to recover from."""
+    found, stayed = recovered(clause, facts), stays(clause, facts)
+    value, reason, cites = stayed.value, stayed.reason, stayed.cites
+    if found.value is Value.PASS:
+        value, cites = Value.FAIL, found.cites
+        reason = f"{PROVES_NOTHING}: {clause.probe} recovered {NO_MATTER} ({found.reason})"
+    elif value is Value.FAIL and _machine_alone(found):
+        value, reason, cites = Value.UNKNOWN, found.reason, found.cites
+    elif value is Value.FAIL:
+        reason = f"{reason} {NO_MATTER}"
+    measured = UnbrokenResult(probe=clause.probe, limit=clause.limit_text, met=met(value))
+    return ClauseResult.of(clause.id, value, reason, measured, cites)
+
+
+def _machine_alone(found: ClauseResult) -> bool:
+    return found.value is Value.UNKNOWN and MACHINE_BUSY in found.reason
+
+
+def no_misfire(facts: Facts) -> ClauseResult | None:
+    """Return why a run is no misfire although its plan calls it one; None where it is one, or is to be none."""
+    plan = facts.journal.plan
+    if plan.twin != "misfire":
+        return None
+    if plan.unaimed is not None:
+        return unknown("misfire", plan.unaimed)
+    steps = plan.scenario.timeline
+    there = {one.fault for one in plan.meant} >= {step.id for step in steps}
+    if not there or any(plan.meant_by(step) == step.target for step in steps):
+        return unknown("misfire", "the plan does not put every fault elsewhere than the scenario means: no misfire")
+    return None
+
+
+def nothing_rests(clauses: Sequence[Clause]) -> ClauseResult | None:
+    """Return why a misfire can show nothing: no clause of its scenario rests on the fault. None where one does."""
+    if any(isinstance(clause, RESTING) for clause in clauses):
+        return None
+    return unknown("misfire", "no clause rests on the fault (detected, recovered, cleared): a misfire can show nothing")
