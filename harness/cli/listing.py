@@ -27,6 +27,7 @@ def listing() -> None:
 @json_option
 def scenarios(paths: tuple[Path, ...], stack: str | None, as_json: bool) -> None:
     """List the scenarios and the runs of their matrices."""
+    from harness.runner.misfire import aim
     from harness.runner.stacks import validated
 
     rows = [
@@ -38,10 +39,11 @@ def scenarios(paths: tuple[Path, ...], stack: str | None, as_json: bool) -> None
             "tags": list(item.scenario.tags),
             "owner": item.scenario.owner,
             "file": item.source.file,
+            "misfire": [str(target) for target in aim(item.scenario, catalogue).targets],
         }
-        for item, _ in validated(given_or_usual(paths), stack=stack)
+        for item, catalogue in validated(given_or_usual(paths), stack=stack)
     ]
-    _show(("name", "faults", "tags", "file", "summary"), rows, as_json)
+    _show(("name", "faults", "misfire", "tags", "file", "summary"), rows, as_json)
 
 
 @listing.command()

@@ -58,8 +58,9 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @click.option("--seed", type=int, help="Seed of every random choice; default: the scenario's, or 1.")
 @click.option(
     "--twin",
-    type=click.Choice(["control", "sabotage"]),
-    help="Run the twins instead: controls without the fault, or sabotages with one alert rule or recovery off.",
+    type=click.Choice(["control", "sabotage", "misfire"]),
+    help="Run the twins instead: controls without the fault, sabotages with one alert rule or recovery off, or "
+    "misfires with the fault where it cannot matter.",
 )
 @click.option("--paired", is_flag=True, help="Run each scenario's control too, and judge them as a pair.")
 @click.option("-k", "expression", default="", metavar="EXPR", help="Only runs whose name matches, as pytest's -k does.")
@@ -180,6 +181,11 @@ def _plan_lines(plan: Plan) -> list[str]:
         env = ", ".join(f"{name}={value}" for name, value in plan.sabotage.env.items())
         must_fail = ", ".join(plan.sabotage.breaks)
         rows.append(("sabotage", f"{plan.sabotage.name} off ({plan.sabotage.service}: {env}); must fail: {must_fail}"))
+    rows += [
+        ("misfire", f"{one.fault}: on {scenario.fault(one.fault).target} ({one.how}) instead of {one.target}")
+        for one in plan.meant
+    ]
+    rows += [("misfire", f"nothing is run: {plan.unaimed}")] if plan.unaimed is not None else []
     rows += [("gate", f"{b.id}: {b.text}") for b in scenario.steady_state]
     for step in scenario.timeline:
         when = f"at {format_seconds(step.at)}" if step.at is not None else f"after {_after(step.after)}"

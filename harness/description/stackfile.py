@@ -21,6 +21,7 @@ from harness.description.entry_points import EntryPoints
 from harness.description.installed_probes import InstalledSettings
 from harness.description.interpolation import interpolate
 from harness.description.stackchecks import check_names
+from harness.description.ties import mounts, services_named
 from harness.description.yamltree import Tree, read_tree
 from harness.model.errors import StackError, did_you_mean
 from harness.model.probekinds import PROBE_KINDS, ProbeSpec
@@ -158,6 +159,8 @@ class _StackReader:
             "command": self._command((*path, "command"), body.get("command")),
             "depends_on": self._depends_on((*path, "depends_on"), body.get("depends_on")),
             "restart": self._restart((*path, "restart"), body.get("restart")),
+            "names": services_named(body, name, self._tree.value["services"]),
+            "mounts": mounts(body.get("volumes")),
         }
         return self._model(ServiceSpec, path, whole, filled=True)
 

@@ -67,6 +67,15 @@ class Target(Frozen):
         return f"{self.kind} " + "; ".join(Link(", ".join(who), service).name for service, who in by_service.items())
 
 
+class Misfire(Frozen):
+    """Where a misfire twin puts a fault instead: at a target where it cannot matter."""
+
+    target: Target
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="parameters that must differ there; the others stay"
+    )
+
+
 class FaultStep(Frozen):
     """One fault in the timeline: when it goes in, on what, how, and for how long."""
 
@@ -77,9 +86,15 @@ class FaultStep(Frozen):
     target: Target
     parameters: dict[str, Any] = Field(default_factory=dict, alias="with", description="what the fault takes")
     duration: PositiveWallSeconds = Field(alias="for", description="how long the fault stays in")
+    misfire: Misfire | None = Field(None, description="where `--twin misfire` puts it: where it cannot matter")
 
     @model_validator(mode="after")
     def _one_start(self) -> FaultStep:
         if (self.at is None) == (self.after is None):
             raise ValueError("exactly one of at and after is needed")
         return self
+
+    def aimed_at(self, misfire: Misfire) -> FaultStep:
+        """Return the same fault at the other target."""
+        parameters = self.parameters | misfire.parameters
+        return self.model_copy(update={"target": misfire.target, "parameters": parameters, "misfire": None})

@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     settings: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("reports", "folder of the reports (default: reports/pytest)", {"metavar": "DIR"}),
         ("seed", "seed of every random choice (default: the scenario's, or 1)", {"metavar": "N", "type": int}),
-        ("twin", "run the controls or the sabotage twins instead", {"choices": TWINS}),
+        ("twin", "run the controls, the sabotage twins or the misfires instead", {"choices": TWINS}),
         ("paired", "run each scenario's control too, and judge them as a pair", {"action": "store_true"}),
         ("backend", "backend of the stacks: local (the default) or compose", {"metavar": "NAME"}),
         ("attach", "run on this running compose project and leave it as it is", {"metavar": "PROJECT"}),
@@ -64,13 +64,13 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect tests written by hand in a sabotage session: their expectations are not known before they run."""
+    """Deselect tests written by hand in a session of sabotages or misfires: what they do is not known before."""
     with_chaos = [item for item in items if "chaos" in getattr(item, "fixturenames", ())]
     if not with_chaos:
         return
     from harness.pytest_plugin.settings import read_settings
 
-    if read_settings(config).twin == "sabotage":
+    if read_settings(config).twin in ("sabotage", "misfire"):
         config.hook.pytest_deselected(items=with_chaos)
         items[:] = [item for item in items if item not in with_chaos]
 

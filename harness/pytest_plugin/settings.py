@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.model.plan import Twin
 
 DEFAULT_REPORTS = Path("reports", "pytest")
-TWINS = ("control", "sabotage")
+TWINS = ("control", "sabotage", "misfire")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,14 @@ from harness.runner.catalogue import OF_EXPECTED, OF_FLAGGED, Catalogue
 from harness.runner.explain import Place, Source, problems, read_model
 from harness.runner.load import Loaded
 from harness.runner.notes import never_opens
+from harness.runner.misfire import in_common
 from harness.runner.timeline import check_timeline
 
 Problems = Iterator[ScenarioError]
 
-RESERVED_IDS = (*INTEGRITY_CHECKS, *LIMIT_IDS, "quiet", "collateral", "ended", "gate", "harness", "death", "judge")
+RESERVED_IDS = (
+    *INTEGRITY_CHECKS, *LIMIT_IDS, "quiet", "collateral", "ended", "gate", "harness", "death", "judge", "misfire",
+)  # fmt: skip
 """Ids of checks that every run has; a clause with such an id would be ambiguous in the history."""
 
 _UNIT_REMEDIES = {
@@ -107,6 +110,16 @@ class _Checker:
             return
         yield from self._target(step, kind, (*place, "target"))
         yield from self._parameters(step, kind, (*place, "with"))
+        if step.misfire is not None:
+            yield from self._misfire(step, step.aimed_at(step.misfire), kind, (*place, "misfire"))
+
+    def _misfire(self, step: FaultStep, aimed: FaultStep, kind: FaultKind, place: Place) -> Problems:
+        wrong = [*self._target(aimed, kind, (*place, "target")), *self._parameters(aimed, kind, (*place, "with"))]
+        yield from wrong
+        shared = in_common(step, aimed, self._known) if not wrong else None
+        if shared is not None:
+            message = f"the fault matters here too: both targets have {shared} in common"
+            yield self._source.problem((*place, "target"), message, "name a target that nothing judged depends on")
 
     def _target(self, step: FaultStep, kind: FaultKind, place: Place) -> Problems:
         given = step.target.kind

@@ -18,6 +18,7 @@ from harness.model.scenario import Scenario
 from harness.model.stack import OffSwitch, StackDescription
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.load import Loaded
+from harness.runner.misfire import aim
 from harness.runner.variables import as_text
 
 DEFAULT_SEED = 1
@@ -52,7 +53,7 @@ def make_plans(
             matrix=item.matrix,
             attach=attached_project(stack, backend, attach),
         )
-        plans += _twins(plan, stack, twin)
+        plans += _twins(plan, catalogue, twin)
     return plans
 
 
@@ -63,13 +64,15 @@ def attached_project(stack: StackDescription, backend: str, given: str | None) -
     return given
 
 
-def _twins(plan: Plan, stack: StackDescription, twin: Twin | None) -> Iterator[Plan]:
+def _twins(plan: Plan, catalogue: Catalogue, twin: Twin | None) -> Iterator[Plan]:
     if twin is None:
         yield plan
     elif twin == "control":
         yield control_of(plan)
+    elif twin == "misfire":
+        yield misfire_of(plan, catalogue)
     else:
-        for sabotage in sabotages(plan.scenario, stack):
+        for sabotage in sabotages(plan.scenario, catalogue.stack):
             name = f"{plan.run}~sabotage-{sabotage.kind}-{sabotage.name}"
             yield plan.model_copy(update={"run": name, "twin": "sabotage", "sabotage": sabotage})
 
@@ -78,6 +81,23 @@ def control_of(plan: Plan) -> Plan:
     """Return the same run without its fault."""
     control = {"run": f"{plan.run}~control", "twin": "control", "control_of": plan.run, "paired": False}
     return plan.model_copy(update=control)
+
+
+def misfire_of(plan: Plan, catalogue: Catalogue) -> Plan:
+    """Return the same run with its faults at targets where they cannot matter; `unaimed` where one has no such target.
+
+    The links that the scenario means run through the fault proxy all the same: nothing but the target is different.
+    """
+    aimed = aim(plan.scenario, catalogue)
+    misfire = {
+        "run": f"{plan.run}~misfire",
+        "twin": "misfire",
+        "scenario": plan.scenario.model_copy(update={"timeline": aimed.timeline}),
+        "links": proxied_links((*plan.scenario.timeline, *aimed.timeline), catalogue),
+        "meant": aimed.meant,
+        "unaimed": aimed.missing,
+    }
+    return plan.model_copy(update=misfire)
 
 
 def with_controls(plans: Iterable[Plan]) -> list[Plan]:

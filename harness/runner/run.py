@@ -70,6 +70,9 @@ class Run:
     async def go(self) -> RunOutcome:
         """Run from start to end. Never raises HarnessError; cancellation heals, stops, and is raised on."""
         error: HarnessError | None = None
+        if self.plan.unaimed is not None:
+            self._notice(f"nothing is run: {self.plan.unaimed}")
+            return RunOutcome(self._close(Closed(reason="completed")), plan=self.plan, run_dir=self.run_dir)
         self._looking = asyncio.create_task(self._look_at_the_machine())
         try:
             met = await self._on_a_stack()

@@ -98,7 +98,8 @@ def _when(kind: FaultKind) -> Schema:
     """Return what a fault of this kind may act on, and what it takes in `with`."""
     given = parameters_schema(kind.parameters)
     targets: Schema = {"type": "object", "propertyNames": {"enum": list(kind.targets)}}
-    then: Schema = {"properties": {"target": targets, "with": given}}
+    misfire: Schema = {"properties": {"target": targets}}
+    then: Schema = {"properties": {"target": targets, "with": given, "misfire": misfire}}
     if given.get("required"):
         then["required"] = ["with"]
     return {"if": {"properties": {"fault": {"const": kind.kind}}, "required": ["fault"]}, "then": then}

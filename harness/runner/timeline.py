@@ -30,7 +30,8 @@ def check_timeline(scenario: Scenario, source: Source, catalogue: Catalogue) -> 
         message = f"the faults wait for one another: {' -> '.join(circle)}"
         yield source.problem(("timeline", index, "after", "event"), message, "begin with a fault that has `at`")
         return
-    yield from _overlaps(scenario.timeline, source, catalogue)
+    for index, message, remedy in overlaps(scenario.timeline, catalogue):
+        yield source.problem(("timeline", index), message, remedy)
 
 
 def waits_for(step: FaultStep) -> tuple[str, str] | None:
@@ -69,10 +70,11 @@ def _circle(timeline: Sequence[FaultStep]) -> list[str]:
     return []
 
 
-def _overlaps(timeline: Sequence[FaultStep], source: Source, catalogue: Catalogue) -> Iterator[ScenarioError]:
+def overlaps(timeline: Sequence[FaultStep], catalogue: Catalogue) -> Iterator[tuple[int, str, str]]:
+    """Yield the faults that act at once on the same target: the later one's index, what is wrong, and the remedy."""
     spans = _spans(timeline)
     for (i, first), (j, second) in combinations(enumerate(timeline), 2):
-        shared = sorted(_touched(first, catalogue) & _touched(second, catalogue))
+        shared = sorted(touched(first, catalogue) & touched(second, catalogue))
         root, start_s, end_s = spans[first.id]
         other_root, other_start_s, other_end_s = spans[second.id]
         if shared and root == other_root and start_s < other_end_s and other_start_s < end_s:
@@ -80,7 +82,7 @@ def _overlaps(timeline: Sequence[FaultStep], source: Source, catalogue: Catalogu
             other = timeline[i if late == j else j]
             message = f"{timeline[late].id!r} overlaps {other.id!r} in time, and both act on {shared[0]}"
             remedy = f"start it after the other is reverted, with `after: {{event: {other.id}.reverted}}`"
-            yield source.problem(("timeline", late), message, remedy)
+            yield late, message, remedy
 
 
 def _spans(timeline: Sequence[FaultStep]) -> dict[str, tuple[str, float, float]]:
@@ -100,7 +102,7 @@ def _spans(timeline: Sequence[FaultStep]) -> dict[str, tuple[str, float, float]]
     return {step.id: span(step) for step in timeline}
 
 
-def _touched(step: FaultStep, catalogue: Catalogue) -> set[str]:
+def touched(step: FaultStep, catalogue: Catalogue) -> set[str]:
     """Return everything that a fault acts on, so that a lost node overlaps with a slow link of that node."""
     target = step.target
     links = {f"link {name}" for name in catalogue.links_of(step)}

@@ -38,6 +38,11 @@ def test_check_gives_problems_as_json(good: Path, harness_: Harness) -> None:
 def test_lists(good: Path, harness_: Harness) -> None:
     stack = ("--stack", "stack.compose.yaml")
     assert [row["name"] for row in json.loads(harness_("list", "scenarios", "--json").out)] == ["slow-store"]
+    file = good / "scenarios" / "good.scenario.yaml"
+    assert json.loads(harness_("list", "scenarios", "--json").out)[0]["misfire"] == []
+    aimed = "for: 12s\n    misfire: {target: {link: server -> online}}"
+    file.write_text(file.read_text("utf-8").replace("for: 12s", aimed), "utf-8")
+    assert json.loads(harness_("list", "scenarios", "--json").out)[0]["misfire"] == ["link server -> online"]
     assert {row["fault"] for row in json.loads(harness_("list", "faults", "--json").out)} >= set(FAULTS)
     probes = {row["probe"]: row for row in json.loads(harness_("list", "probes", *stack, "--json").out)}
     assert probes["availability"]["of"] == "answers"

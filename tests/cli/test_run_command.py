@@ -172,6 +172,50 @@ def test_sabotage_passes_when_it_is_caught(
     assert [plan.run for plan in runner.requests[0].plans] == ["slow-store~sabotage-recovery-retries"]
 
 
+MISFIRE = "    for: 12s\n    misfire: {target: {link: server -> online}}\n"
+
+
+def declared(good: Path) -> None:
+    """Declare where a misfire of the good scenario puts its fault."""
+    file = good / "scenarios" / "good.scenario.yaml"
+    file.write_text(file.read_text("utf-8").replace("    for: 12s\n", MISFIRE), "utf-8")
+
+
+@pytest.mark.parametrize(("value", "code"), [(Value.PASS, 0), (Value.FAIL, 1), (Value.UNKNOWN, 3)])
+def test_a_misfire_ends_with_its_verdict(
+    good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch, value: Value, code: int
+) -> None:
+    declared(good)
+    seen = judged_as(monkeypatch, value)
+    result = harness_("run", "--twin", "misfire")
+    assert result.code == code
+    assert seen == [("slow-store~misfire", False)]
+    assert f"{value} (misfire)" in result.out
+    [plan] = runner.requests[0].plans
+    assert str(plan.scenario.timeline[0].target) == "link server -> online"
+    assert json.loads((good / "reports/latest/suite.json").read_text("utf-8"))["twin"] == "misfire"
+
+
+def test_a_misfire_without_a_target_is_unknown_and_says_how_to_declare_one(
+    good: Path, harness_: Harness, runner: Runner
+) -> None:
+    result = harness_("run", "--twin", "misfire")
+    assert result.code == 3
+    assert "slow-store~misfire: slow: no other link of the stack 'small' is proven not to matter" in result.out
+    assert "misfire: {target: {link: …}}" in result.out
+    assert "0 pass, 0 fail, 1 unknown" in result.out
+
+
+def test_a_dry_run_says_where_a_misfire_puts_its_faults(good: Path, harness_: Harness) -> None:
+    without = harness_("run", "--dry-run", "--twin", "misfire").out
+    assert "nothing is run: slow: no other link" in without
+    declared(good)
+    planned = harness_("run", "--dry-run", "--twin", "misfire").out
+    assert "slow: on link server -> online (declared) instead of link trainer -> object-store" in planned
+    assert "network.latency on link server -> online, latency 800ms" in planned
+    assert "proxied    trainer -> object-store, server -> online" in planned
+
+
 def test_options_reach_the_plan(good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     judged_as(monkeypatch, Value.PASS)
     assert harness_("run", "--seed", "11", "--set", "latency=2s", "--tag", "demo").code == 0

@@ -58,6 +58,8 @@ def test_sabotage_twins_are_items_of_their_own_and_leave_out_tests_by_hand(proje
     assert [line for line in sabotaged.outlines if "::" in line] == [
         "one.scenario.yaml::one~sabotage-alert-ObjectStoreSlow"
     ]
+    misfired = run("--collect-only", "-q", "--harness-twin", "misfire")
+    assert [line for line in misfired.outlines if "::" in line] == ["one.scenario.yaml::one~misfire"]
     controlled = run("--collect-only", "-q", "--harness-twin", "control")
     items = [line for line in controlled.outlines if "::" in line]
     assert items == ["one.scenario.yaml::one~control", "test_hand.py::test_hand"]

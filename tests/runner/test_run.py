@@ -13,6 +13,7 @@ import pytest
 from fake_runs import ScriptedFault, SmallBackend, SmallStack, plan_of, scripted, small_description, write_workload
 
 from harness.journal.files import read
+from harness.judge import judge
 from harness.judge.facts import gather
 from harness.judge.run_checks import lateness_s
 from harness.model.backend import FAULT_PROXY, ProcessEvent
@@ -96,6 +97,16 @@ async def test_a_control_goes_through_the_same_motions_without_the_fault(driven:
     await driven.run(twin="control").go()
     assert driven.fault.calls == []
     assert driven.journal().closed.reason == "completed"
+
+
+async def test_a_misfire_without_a_target_starts_nothing_and_leaves_its_reason(driven: Driven) -> None:
+    plan = plan_of("0s", "1s", twin="misfire").model_copy(update={"unaimed": "there is nowhere else"})
+    outcome = await Run(plan, driven.description, driven.backend, driven.folder, driven.progress.append).go()
+    assert outcome.error is None
+    assert (driven.backend.calls, driven.fault.calls) == ([], [])
+    verdict = judge(driven.journal())
+    assert (verdict.value, verdict.reasons) == ("unknown", ("there is nowhere else",))
+    assert [step.text for step in driven.progress] == ["nothing is run: there is nowhere else"]
 
 
 async def test_a_gate_that_is_not_met_says_what_was_missing(driven: Driven, stack: tuple[SmallStack, str]) -> None:

@@ -11,14 +11,28 @@ from pydantic import BaseModel
 from harness.model.alert_clauses import Cleared, Detected, Flaps, Quiet
 from harness.model.clauses import Bound, Recovered
 from harness.model.expectations import INTEGRITY_CHECKS, Expect
-from harness.model.faultstep import After, FaultStep, Target
+from harness.model.faultstep import After, FaultStep, Misfire, Target
 from harness.model.scenario import KnownWeakness, Scenario
 from harness.model.units import format_seconds
 from harness.runner.explain import field_names
 from harness.runner.load import load_file
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text("utf-8")
-MODELS = (Scenario, FaultStep, Target, After, KnownWeakness, Expect, Quiet, Bound, Recovered, Detected, Cleared, Flaps)
+MODELS = (
+    Scenario,
+    FaultStep,
+    Misfire,
+    Target,
+    After,
+    KnownWeakness,
+    Expect,
+    Quiet,
+    Bound,
+    Recovered,
+    Detected,
+    Cleared,
+    Flaps,
+)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)

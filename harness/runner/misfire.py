@@ -1,0 +1,143 @@
+"""Where a misfire puts the faults of a scenario: at targets of the same sort where they cannot matter.
+
+A scenario declares them. Where it does not, one is taken only if the description of the stack proves that nothing which
+is judged depends on it; else there is none, and the misfire says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from harness.model.faultstep import FaultStep, Misfire, Target
+from harness.model.fields import Link
+from harness.model.plan import Meant
+from harness.model.scenario import Scenario
+from harness.runner.bystanders import bystanders
+from harness.runner.catalogue import Catalogue
+from harness.runner.timeline import overlaps, touched
+
+
+@dataclass(frozen=True)
+class Aimed:
+    """The timeline of a misfire, with what the scenario means instead; `missing` is why there is none."""
+
+    timeline: tuple[FaultStep, ...]
+    meant: tuple[Meant, ...]
+    missing: str | None = None
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets at which the faults cannot matter; none where one fault has none."""
+        return tuple(step.target for step in self.timeline) if self.missing is None else ()
+
+
+def aim(scenario: Scenario, catalogue: Catalogue) -> Aimed:
+    """Return the timeline with each fault at its other target; the timeline as it is where one of them has none."""
+    steps: list[FaultStep] = []
+    meant: list[Meant] = []
+    missing: list[str] = []
+    for step in scenario.timeline:
+        found = step.misfire or _found(step, scenario, catalogue, steps)
+        if found is None:
+            missing.append(_none_found(step, catalogue))
+            continue
+        steps.append(step.aimed_at(found))
+        meant.append(Meant(fault=step.id, target=step.target, how="declared" if step.misfire else "found"))
+    if not missing:
+        missing += [message for _, message, _ in overlaps(steps, catalogue)]
+    if missing:
+        return Aimed(scenario.timeline, (), "; ".join(missing))
+    return Aimed(tuple(steps), tuple(meant))
+
+
+def _none_found(step: FaultStep, catalogue: Catalogue) -> str:
+    kind = step.target.kind
+    return (
+        f"{step.id}: no other {kind} of the stack {catalogue.stack.name!r} is proven not to matter: "
+        f"declare one in the timeline, `misfire: {{target: {{{kind}: …}}}}`"
+    )
+
+
+def _found(step: FaultStep, scenario: Scenario, catalogue: Catalogue, before: list[FaultStep]) -> Misfire | None:
+    """Return the first target of the same sort among the bystanders of the stack that no fault before it has."""
+    # A parameter that names something of the stack would have to be aimed elsewhere as well.
+    if any(name in Target.model_fields for name in step.parameters):
+        return None
+    taken = {thing for other in before for thing in touched(other, catalogue)}
+    for target in _candidates(step, set(bystanders(catalogue.stack, scenario)), catalogue):
+        misfire = Misfire(target=target)
+        aimed = step.aimed_at(misfire)
+        if in_common(step, aimed, catalogue) is None and not touched(aimed, catalogue) & taken:
+            return misfire
+    return None
+
+
+def _candidates(step: FaultStep, idle: set[str], catalogue: Catalogue) -> Iterator[Target]:
+    stack, kind = catalogue.stack, step.target.kind
+    links = [link.name for link in stack.links if {link.consumer, link.service} <= idle]
+    names: dict[str, list[str]] = {
+        "service": [name for name in stack.services if name in idle and _is_reached(step, name, catalogue)],
+        "node": [node for node, services in stack.nodes.items() if set(services) <= idle],
+        "link": links,
+        "keyspace": [name for name, spec in stack.keyspaces.items() if spec.service in idle],
+        "dataset": [name for name, spec in stack.datasets.items() if spec.service in idle],
+    }
+    given: Any = getattr(step.target, kind)
+    if kind in names:
+        yield from (Target.model_validate({kind: name}) for name in names[kind])
+        return
+    several = tuple(islice(names[kind.removesuffix("s")], len(given)))
+    if len(several) == len(given):
+        yield Target.model_validate({kind: several})
+
+
+def _is_reached(step: FaultStep, service: str, catalogue: Catalogue) -> bool:
+    """Whether a fault on a service would act on anything: one on links acts on those that lead to it."""
+    on_links = "link" in catalogue.faults[step.fault].targets
+    return not on_links or any(link.service == service for link in catalogue.stack.links)
+
+
+def in_common(step: FaultStep, aimed: FaultStep, catalogue: Catalogue) -> str | None:
+    """Return what both targets of a fault have in common, so that it would matter at the other one too."""
+    shared = touched(step, catalogue) & touched(aimed, catalogue)
+    if shared:
+        return min(shared)
+    services = _involved(step.target, catalogue) & _stopped(aimed.target, catalogue)
+    if services:
+        return f"service {min(services)}"
+    stack, one, other = catalogue.stack, step.target, aimed.target
+    if one.keyspace in stack.keyspaces and other.keyspace in stack.keyspaces:
+        a, b = stack.keyspaces[str(one.keyspace)], stack.keyspaces[str(other.keyspace)]
+        if (a.service, a.db) == (b.service, b.db) and _nested(a.prefix, b.prefix):
+            return f"keys under {max(a.prefix, b.prefix, key=len)}"
+    if one.dataset in stack.datasets and other.dataset in stack.datasets:
+        c, d = stack.datasets[str(one.dataset)], stack.datasets[str(other.dataset)]
+        if (c.service, c.bucket) == (d.service, d.bucket) and _nested(c.prefix, d.prefix):
+            return f"objects under {max(c.prefix, d.prefix, key=len)}"
+    return None
+
+
+def _nested(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
+
+
+def _stopped(target: Target, catalogue: Catalogue) -> set[str]:
+    """Return the services that a fault acts on as a whole."""
+    if target.node is not None:
+        return set(catalogue.stack.nodes.get(target.node, ()))
+    return {*(target.services or ()), *([target.service] if target.service is not None else [])}
+
+
+def _involved(target: Target, catalogue: Catalogue) -> set[str]:
+    """Return the services that a target is made of: both ends of its links, and the store of its data, too."""
+    stack = catalogue.stack
+    links = [Link.parse(name) for name in (*(target.links or ()), *([target.link] if target.link else []))]
+    found = _stopped(target, catalogue) | {end for link in links for end in (link.consumer, link.service)}
+    if target.keyspace in stack.keyspaces:
+        found.add(stack.keyspaces[str(target.keyspace)].service)
+    if target.dataset in stack.datasets:
+        found.add(stack.datasets[str(target.dataset)].service)
+    return found
