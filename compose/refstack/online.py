@@ -27,6 +27,10 @@ def features_key(entity: str) -> str:
     return f"features:{entity}"
 
 
+def board_key(entity: str) -> str:
+    return f"board:{entity}:departures"
+
+
 def quarantine_key(entity: str) -> str:
     return f"quarantine:{entity}"
 
