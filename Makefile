@@ -43,6 +43,7 @@ layers: install
 twins: install
 	$(BIN)/harness run scenarios --twin control --name control $(AT_A_TIME)
 	$(BIN)/harness run scenarios --twin sabotage --name sabotage $(AT_A_TIME)
+	$(BIN)/harness run scenarios --twin misfire --name misfire $(AT_A_TIME)
 
 flakes: install
 	$(BIN)/python -m benchmarks.flakes --runs 10
