@@ -101,10 +101,11 @@ def _machine_alone(found: ClauseResult) -> bool:
 
 
 def no_misfire(facts: Facts) -> ClauseResult | None:
-    """Return why a run is no misfire although its plan calls it one; None where it is one, or is to be none."""
+    """Return why a run is neither a misfire nor another run, by its plan; None where it is one of them."""
     plan = facts.journal.plan
     if plan.twin != "misfire":
-        return None
+        elsewhere = bool(plan.meant) or plan.unaimed is not None
+        return unknown("misfire", "the plan puts faults elsewhere, and is not that of a misfire") if elsewhere else None
     if plan.unaimed is not None:
         return unknown("misfire", plan.unaimed)
     steps = plan.scenario.timeline

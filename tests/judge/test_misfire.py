@@ -223,6 +223,12 @@ def test_a_run_that_is_called_a_misfire_and_hits_what_is_meant_is_none() -> None
     assert forgotten.judged().value == "unknown"
 
 
+def test_a_misfire_that_is_not_called_one_is_no_run_of_its_scenario() -> None:
+    run = misfire((SLOW, 7.0, 14.0), broken=[(6.0, 14.0)])
+    run.plan["twin"] = None
+    assert run.judged().value == "unknown"
+
+
 def test_a_misfire_that_was_cut_off_is_unknown() -> None:
     run = misfire()
     run.lines = [line for line in run.lines if line[1]["kind"] != "closed"]
