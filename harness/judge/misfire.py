@@ -56,6 +56,7 @@ def _silent(
         reason = f"{PROVES_NOTHING}: {clause.alert_text} {did} {NO_MATTER} ({found.reason})"
     elif value is Value.FAIL and _machine_alone(found):
         value, reason, cites = Value.UNKNOWN, found.reason, found.cites
+    reason += _unless_incomplete(value, facts, fault)
     measured = UnfiredResult(alert=clause.alert, fired_at_s=sure[0].start.hi if sure else None, met=met(value))
     return ClauseResult.of(clause.id, value, reason, measured, cites)
 
@@ -92,8 +93,18 @@ def unrecovered(clause: Recovered, facts: Facts) -> ClauseResult:
         value, reason, cites = Value.UNKNOWN, found.reason, found.cites
     elif value is Value.FAIL:
         reason = f"{reason} {NO_MATTER}"
+    reason += _unless_incomplete(value, facts, clause.fault or facts.last.id)
     measured = UnbrokenResult(probe=clause.probe, limit=clause.limit_text, met=met(value))
     return ClauseResult.of(clause.id, value, reason, measured, cites)
+
+
+def _unless_incomplete(value: Value, facts: Facts, fault: str) -> str:
+    """Return what a failure may mean instead where the target was not declared: the description proved too much."""
+    found = any(one.fault == fault and one.how == "found" for one in facts.journal.plan.meant)
+    if value is not Value.FAIL or not found:
+        return ""
+    target = next(step.target for step in facts.scenario.timeline if step.id == fault)
+    return f"; unless {target} does matter: it was found by the stack description, which would lack a link then"
 
 
 def _machine_alone(found: ClauseResult) -> bool:

@@ -87,6 +87,17 @@ def test_all_that_passes_is_named_at_once() -> None:
     assert run.judged().value == "pass"
 
 
+def test_a_target_that_was_found_may_matter_where_the_description_is_incomplete() -> None:
+    run = misfire((SLOW, 7.0, 14.0), expect=ALL | {"cleared": []}, broken=[(6.0, 14.0)])
+    assert not any("lack a link" in reason for reason in run.judged().reasons)
+    run.plan["meant"][0]["how"] = "found"
+    told = [reason.partition("; unless link board -> store does matter")[2] for reason in run.judged().reasons]
+    assert told == [": it was found by the stack description, which would lack a link then"] * 2
+    silent = misfire()
+    silent.plan["meant"][0]["how"] = "found"
+    assert silent.judged().value == "pass"
+
+
 # What a control is held to as well
 
 
