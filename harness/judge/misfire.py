@@ -52,11 +52,12 @@ def _silent(
     sure = [e for e in loud if e.is_of(clause.alert, clause.labels)]
     value, reason, cites = _firing(clause, facts, fault, sure, [e for e in (*loud, *already) if e not in sure])
     if found.value is Value.PASS:
-        value, cites = Value.FAIL, found.cites
-        reason = f"{PROVES_NOTHING}: {clause.alert_text} {did} {NO_MATTER} ({found.reason})"
+        reason, cites = f"{clause.alert_text} {did} {NO_MATTER} ({found.reason})", found.cites
+        value, reason = _failed(reason, facts, fault, proves_nothing=True)
     elif value is Value.FAIL and _machine_alone(found):
         value, reason, cites = Value.UNKNOWN, found.reason, found.cites
-    reason += _unless_incomplete(value, facts, fault)
+    elif value is Value.FAIL:
+        value, reason = _failed(reason, facts, fault)
     measured = UnfiredResult(alert=clause.alert, fired_at_s=sure[0].start.hi if sure else None, met=met(value))
     return ClauseResult.of(clause.id, value, reason, measured, cites)
 
@@ -86,25 +87,31 @@ def unrecovered(clause: Recovered, facts: Facts) -> ClauseResult:
     """In a misfire: a bound that the fault is to break never breaks, so that there is nothing to recover from."""
     found, stayed = recovered(clause, facts), stays(clause, facts)
     value, reason, cites = stayed.value, stayed.reason, stayed.cites
+    fault = clause.fault or facts.last.id
     if found.value is Value.PASS:
-        value, cites = Value.FAIL, found.cites
-        reason = f"{PROVES_NOTHING}: {clause.probe} recovered {NO_MATTER} ({found.reason})"
+        reason, cites = f"{clause.probe} recovered {NO_MATTER} ({found.reason})", found.cites
+        value, reason = _failed(reason, facts, fault, proves_nothing=True)
     elif value is Value.FAIL and _machine_alone(found):
         value, reason, cites = Value.UNKNOWN, found.reason, found.cites
     elif value is Value.FAIL:
-        reason = f"{reason} {NO_MATTER}"
-    reason += _unless_incomplete(value, facts, clause.fault or facts.last.id)
+        value, reason = _failed(f"{reason} {NO_MATTER}", facts, fault)
     measured = UnbrokenResult(probe=clause.probe, limit=clause.limit_text, met=met(value))
     return ClauseResult.of(clause.id, value, reason, measured, cites)
 
 
-def _unless_incomplete(value: Value, facts: Facts, fault: str) -> str:
-    """Return what a failure may mean instead where the target was not declared: the description proved too much."""
-    found = any(one.fault == fault and one.how == "found" for one in facts.journal.plan.meant)
-    if value is not Value.FAIL or not found:
-        return ""
-    target = next(step.target for step in facts.scenario.timeline if step.id == fault)
-    return f"; unless {target} does matter: it was found by the stack description, which would lack a link then"
+def _failed(reason: str, facts: Facts, fault: str, *, proves_nothing: bool = False) -> tuple[Value, str]:
+    """Return the failure of a clause that rests on the fault, unless the machine may be the cause of what happened.
+
+    What happens on a busy machine counts for a run that is to recover; against a scenario it proves nothing. A target
+    that was not declared may matter after all, where the stack description is incomplete.
+    """
+    busy = facts.disturbed.mostly()
+    if busy is not None:
+        return Value.UNKNOWN, but(reason, busy)
+    if any(one.fault == fault and one.how == "found" for one in facts.journal.plan.meant):
+        target = facts.scenario.fault(fault).target
+        reason += f"; unless {target} does matter: it was found by the stack description, which would lack a link then"
+    return Value.FAIL, f"{PROVES_NOTHING}: {reason}" if proves_nothing else reason
 
 
 def _machine_alone(found: ClauseResult) -> bool:

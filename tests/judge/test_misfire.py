@@ -212,6 +212,17 @@ def test_a_busy_machine_is_no_finding_about_the_scenario() -> None:
     assert not any(reason.startswith(PROVES_NOTHING) for reason in verdict.reasons)
 
 
+def test_what_a_machine_that_is_always_busy_broke_is_no_finding_either() -> None:
+    # Of the run that is meant it would be a pass: the machine was as busy before.
+    run = misfire((SLOW, 7.0, 14.0), broken=[(6.0, 14.0)]).machine((0.1, 25.5, CROWDED))
+    verdict = run.judged()
+    assert verdict.value == "unknown"
+    assert {of(verdict, id_) for id_ in ("seen", "back", "clear")} == {"unknown"}
+    assert not any(PROVES_NOTHING in clause.reason for clause in verdict.clauses)
+    run.plan |= {"twin": None, "meant": []}
+    assert run.judged().value == "pass"
+
+
 def test_a_scenario_in_which_nothing_rests_on_the_fault_can_show_nothing() -> None:
     verdict = misfire(expect={"stays": [STAYS]}).judged()
     assert verdict.value == "unknown"
