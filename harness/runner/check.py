@@ -24,8 +24,8 @@ from harness.model.units import Unit
 from harness.runner.catalogue import OF_EXPECTED, OF_FLAGGED, Catalogue
 from harness.runner.explain import Place, Source, problems, read_model
 from harness.runner.load import Loaded
-from harness.runner.notes import never_opens
 from harness.runner.misfire import in_common
+from harness.runner.notes import never_opens
 from harness.runner.timeline import check_timeline
 
 Problems = Iterator[ScenarioError]
