@@ -12,12 +12,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from harness.judge import integrity
 from harness.judge.alerts import cleared, detected, flaps
-from harness.judge.bounds import recovered, stays, unbroken
+from harness.judge.bounds import stays, unbroken
 from harness.judge.churn import churn
 from harness.judge.facts import Facts
 from harness.judge.guard import guarded as after_recovery
 from harness.judge.margins import used
 from harness.judge.misfire import uncleared, undetected, unrecovered
+from harness.judge.recovery import recovered
 from harness.judge.silence import quiet
 from harness.model.alert_clauses import (
     Cleared,

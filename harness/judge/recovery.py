@@ -1,0 +1,138 @@
+"""The checker of what must recover, and hold.
+
+Recovery is the first good reading after the last breach, with `hold` observed good after it. A bound that never broke
+was not exercised: its clause is unknown, never a pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from harness.judge.bounds import amount, cites, every_s, limit_text, may_have_broken_before, series, why
+from harness.judge.facts import Facts, FaultFacts
+from harness.judge.machine import UNDISTURBED
+from harness.judge.moments import Span, but, span_text
+from harness.model.clauses import Recovered, RecoveryResult
+from harness.model.series import MAX_GAP_S, Point
+from harness.model.verdict import ClauseResult, Value, met
+
+
+def recovered(clause: Recovered, facts: Facts) -> ClauseResult:
+    """A bound that broke is kept again in time, and holds."""
+    fault = facts.faults[clause.fault] if clause.fault else facts.last
+    start = fault.injected if clause.since == "injection" else fault.reverted
+    outcome = _excused(clause, facts, fault, start)
+    measured = RecoveryResult(
+        probe=clause.probe,
+        limit=clause.limit_text,
+        within_s=clause.within,
+        since=clause.since,
+        after_lo_s=outcome.after.lo if outcome.after else None,
+        after_s=outcome.after.hi if outcome.after else None,
+        recovered_at_s=outcome.at_s,
+        met=met(outcome.value),
+    )
+    reason = f"{clause.probe} ({limit_text(clause)}): {outcome.reason}"
+    cited = (*fault.cites[:1], *cites(outcome.cited))
+    return ClauseResult.of(clause.id, outcome.value, reason, measured, cited)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How a recovery went."""
+
+    value: Value
+    reason: str
+    cited: Sequence[Point] = ()
+    after: Span | None = None
+    at_s: float | None = None
+
+
+def _excused(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | None) -> _Outcome:
+    """Judge a recovery by all that was seen where it passes so, else by what the stack alone can be the cause of.
+
+    What recovers in time on a busy machine has recovered. But it must have been the fault that broke it.
+    """
+    outcome = _recovery(clause, facts, fault, start, series(clause, facts, excused=False))
+    if facts.disturbed == UNDISTURBED:
+        return outcome
+    if outcome.value is not Value.PASS or outcome.at_s is None or fault.injected is None:
+        return _recovery(clause, facts, fault, start, series(clause, facts))
+    if any(p.good is False for p in series(clause, facts) if p.hi_s >= fault.injected.lo):
+        return outcome
+    cause = facts.disturbed.busier(Span(facts.gate_s, fault.injected.lo), Span(fault.injected.lo, outcome.at_s))
+    if cause is None:
+        return outcome
+    return replace(outcome, value=Value.UNKNOWN, reason=but(outcome.reason, cause))
+
+
+def _recovery(
+    clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | None, points: Sequence[Point]
+) -> _Outcome:
+    if fault.inconclusive_reason is not None:
+        return _Outcome(Value.UNKNOWN, fault.inconclusive_reason)
+    if fault.injected is None or start is None:
+        return _Outcome(Value.UNKNOWN, "the fault was never measured to be gone")
+    earlier = [p for p in points if p.good is False and p.hi_s < fault.injected.lo]
+    if earlier:
+        reason = f"already broken at {earlier[0].hi_s:.2f} s, before injection"
+        cause = facts.disturbed.by_machine(earlier[0].lo_s, earlier[0].hi_s)
+        return _Outcome(Value.UNKNOWN, but(reason, cause), earlier)
+    after = [p for p in points if p.hi_s >= fault.injected.lo]
+    breaches = [p for p in after if p.good is False]
+    blind = [p for p in points if p.gap and p.lo_s < fault.injected.lo]
+    if blind and breaches:
+        return _Outcome(Value.UNKNOWN, f"may have been broken before injection: {blind[0].why}", blind)
+    if not breaches:
+        return _unexercised(after)
+    if may_have_broken_before(points, breaches, fault.injected.lo):
+        reason = "not exercised: it broke around injection, and no window before injection was good"
+        return _Outcome(Value.UNKNOWN, reason, breaches)
+    last = breaches[-1]
+    good = next((p for p in after if p.good and p.lo_s >= last.lo_s and p is not last and p.hi_s >= last.hi_s), None)
+    if good is None:
+        least = Span(Span(last.lo_s, last.hi_s).since(start).lo, math.inf)
+        value, cause = facts.disturbed.within(least, clause.within, start.lo, last.hi_s)
+        reached = amount(clause, last.value)
+        reason = f"still broken at {last.hi_s:.2f} s ({reached}), when observation ended{why(last)}"
+        return _Outcome(value, but(reason, cause), [breaches[0], last])
+    took = Span(last.lo_s, good.hi_s).since(start)
+    value, cause = facts.disturbed.within(took, clause.within, start.lo, good.hi_s)
+    cited = [breaches[0], last, good]
+    blind_why = _not_held(clause, facts, after, good) if value is not Value.FAIL else None
+    if blind_why is not None:
+        reason = f"good again after {span_text(took)}, but not observed to hold: {blind_why}"
+        return _Outcome(Value.UNKNOWN, reason, cited, took, good.hi_s)
+    verb = {
+        Value.PASS: "good again",
+        Value.FAIL: "good again too late,",
+        Value.UNKNOWN: "good again too late," if cause else "good again around its deadline,",
+    }
+    text = f"{verb[value]} {span_text(took)} after {clause.since} (within {clause.within:g} s)"
+    return _Outcome(value, but(text, cause), cited, took, good.hi_s)
+
+
+def _unexercised(after: Sequence[Point]) -> _Outcome:
+    """Return the outcome of a bound that no window broke."""
+    blind = [p for p in after if p.good is None]
+    if blind or not after:
+        return _Outcome(Value.UNKNOWN, f"cannot be judged: {blind[0].why if blind else 'no data'}", blind)
+    return _Outcome(Value.UNKNOWN, "not exercised, it never broke", after[-1:])
+
+
+def _not_held(clause: Recovered, facts: Facts, after: Sequence[Point], good: Point) -> str | None:
+    """Return why it was not observed good for `hold` from `good` on; None where it was.
+
+    A breach that no window shows may lie in any blind stretch after `good`, and then that breach is the last one.
+    """
+    shaky = [p for p in after if p.good is None and p.hi_s > good.hi_s]
+    if shaky:
+        return shaky[0].why or "no data"
+    if facts.end_s < good.hi_s + clause.hold:
+        return f"observation ended {facts.end_s - good.hi_s:.2f} s later"
+    # A probe with a long interval may have no reading at all in the time for which it must hold.
+    if max(p.hi_s for p in after if p.good) < good.hi_s + clause.hold - MAX_GAP_S:
+        return f"it was not read again; its interval is {every_s(clause, facts):g} s"
+    return None
