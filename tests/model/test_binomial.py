@@ -1,0 +1,71 @@
+"""The exact binomial test, compared with sums of fractions."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.model.binomial import POWER, answers_needed, critical_count, reached, shows, unseen_rate
+
+RATES = st.sampled_from([0.001, 0.01, 0.02, 0.05, 0.3, 0.5, 0.9, 0.99])
+LEVELS = st.sampled_from([0.01, 1e-3, 2.5e-6, 1e-9])
+
+
+def tail(n: int, rate: float, count: int) -> Fraction:
+    """The probability that at least `count` of `n` are bad."""
+    bad, all_ = Fraction(rate).limit_denominator(1000).as_integer_ratio()
+    ways = sum(math.comb(n, j) * bad**j * (all_ - bad) ** (n - j) for j in range(count, n + 1))
+    return Fraction(ways, all_**n)
+
+
+@given(st.integers(0, 160), RATES, LEVELS)
+def test_the_critical_count_is_the_smallest_that_chance_does_not_explain(n: int, rate: float, level: float) -> None:
+    critical = critical_count(n, rate, level)
+    assert critical == n + 1 or tail(n, rate, critical) <= level
+    assert tail(n, rate, critical - 1) > level
+
+
+@given(st.integers(0, 120), RATES, st.integers(-1, 121))
+def test_reached_is_the_upper_tail(n: int, rate: float, count: int) -> None:
+    assert reached(n, rate, count) == pytest.approx(float(tail(n, rate, max(0, count))), abs=1e-12)
+
+
+def test_known_values() -> None:
+    # P(X >= 2) of 100 at 1 % is 0.264, so that at 5 % three are still chance, and at 0.1 % six are.
+    assert reached(100, 0.01, 2) == pytest.approx(0.26424, abs=1e-5)
+    assert (critical_count(100, 0.01, 0.05), critical_count(100, 0.01, 0.001)) == (4, 6)
+
+
+@pytest.mark.parametrize(("rate", "critical"), [(0.0, 1), (1.0, 11)])
+def test_where_nothing_is_allowed_one_is_too_many_and_where_all_is_none(rate: float, critical: int) -> None:
+    assert critical_count(10, rate, 0.001) == critical
+    assert (reached(10, rate, 1), reached(10, rate, 11)) == (rate, 0.0)
+
+
+@given(st.integers(0, 2000), RATES, LEVELS)
+def test_any_rate_above_the_unseen_one_would_have_shown(n: int, rate: float, level: float) -> None:
+    unseen = unseen_rate(n, rate, level)
+    assert rate < unseen <= 1
+    if unseen < 1:
+        assert shows(n, rate, unseen, level)
+        assert not shows(n, rate, unseen - 2e-7, level)
+    else:
+        assert critical_count(n, rate, level) > n
+
+
+@given(st.integers(1, 400), st.sampled_from([0.001, 0.01, 0.05, 0.1]), LEVELS)
+def test_enough_answers_are_no_fewer_than_there_are_and_show_it(n: int, rate: float, level: float) -> None:
+    needed = answers_needed(n, rate, 5 * rate, level)
+    assert needed >= n
+    assert shows(needed, rate, 5 * rate, level)
+    assert (needed == n) is shows(n, rate, 5 * rate, level)
+
+
+def test_thousands_of_answers_are_no_trouble() -> None:
+    assert critical_count(1_000_000, 0.5, 1e-6) == pytest.approx(500_000 + 4.75 * 500, abs=30)
+    assert answers_needed(1, 0.0001, 0.0005, 0.0005) == pytest.approx(30_000, rel=0.1)
+    assert POWER == 0.9
