@@ -91,7 +91,7 @@ def _answers() -> Iterator[Timed]:
         body |= {"ages": {"dep_delay_2h": age_s, "dep_count_2h": age_s, "weather": 2400.0}}
         body |= {"stamps": {"dep_delay_2h": at_event, "dep_count_2h": at_event, "weather": 1371186000}}
         body |= {"version": 11 + k // 400, "score": 0.05 + (k * 37 % 89) / 100, "outcome": int(k * 31 % 7 == 0)}
-        yield due_s + 0.01, body | {"outcome_at": at_event + 3600}
+        yield due_s + 0.02, body | {"outcome_at": at_event + 3600}
 
 
 def _polls() -> Iterator[Timed]:
