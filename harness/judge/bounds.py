@@ -3,96 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from harness.judge.compared import compared, every_s
 from harness.judge.facts import Facts
-from harness.judge.machine import UNDISTURBED
 from harness.judge.moments import but
+from harness.judge.shares import Excess, Seen, doubt_before, measured_of, seen
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Recovered, StaysResult, UnbrokenResult
-from harness.model.series import MAX_GAP_S, Attributed, Point, answer_series, longest_gap_s, reading_series
-from harness.model.units import Unit, format_amount
+from harness.model.series import MAX_GAP_S, Point, longest_gap_s
+from harness.model.units import format_amount
 from harness.model.verdict import ClauseResult, Value, met
 
 MAX_CITES = 8
 
 
-def series(bound: Bound, facts: Facts, *, excused: bool = True) -> list[Point]:
-    """Return the bound compared with the journal, moment by moment, from the gate to the end of observation.
-
-    What is bad where something other than the stack may be the cause decides nothing, unless it is not `excused`. But
-    what was broken before the injection was broken, whatever the cause.
-    """
-    raw = _points(bound, facts, excused=False)
-    if not excused or facts.disturbed == UNDISTURBED:
-        return raw
-    points, injected = _points(bound, facts, excused=True), facts.injected
-    if injected is None or not facts.journal.plan.faults_on:
-        return points
-    return [before if before.hi_s < injected.lo else point for before, point in zip(raw, points, strict=True)]
-
-
-def _points(bound: Bound, facts: Facts, *, excused: bool) -> list[Point]:
-    from_s, to_s, gaps = facts.gate_s, facts.end_s, facts.journal.gaps
-    if bound.probe in ANSWER_PROBES:
-        answers = _attributed(bound, facts)
-        if not excused:
-            answers = [one if one.inconclusive is None else one._replace(inconclusive=None) for one in answers]
-        return answer_series(bound, answers, from_s, to_s, gaps("workload"))
-    points = reading_series(bound, facts.readings(bound.probe), from_s, to_s, gaps(bound.probe), every_s(bound, facts))
-    return [_unless_disturbed(point, facts) for point in points] if excused else points
-
-
-def _attributed(bound: Bound, facts: Facts) -> list[Attributed]:
-    """Return the answers, each for the moment for which it counts.
-
-    A request that had taken longer than the bound allows before the fault went in was slow before the fault.
-    """
-    if ANSWER_PROBES[bound.probe].unit is not Unit.WALL:
-        return facts.attributed
-    limit_s = bound.limit.value
-    found = [
-        one._replace(at_s=one.answer.due_s) if one.at_s - one.answer.due_s > limit_s else one
-        for one in facts.attributed
-    ]
-    return sorted(found, key=lambda one: one.at_s)
-
-
-def _unless_disturbed(point: Point, facts: Facts) -> Point:
-    """Return a bad reading as inconclusive where something other than the stack may be the cause.
-
-    A harness that is late misses an answer; a value that it got is the stack's.
-    """
-    if point.good is not False:
-        return point
-    disturbed = facts.disturbed
-    why = (disturbed.why if point.value is None else disturbed.by_machine)(point.lo_s, point.hi_s)
-    return point if why is None else replace(point, good=None, why=why)
-
-
 def stays(clause: Bound, facts: Facts) -> ClauseResult:
     """A bound is kept in every window from the first injection to the end of observation."""
-    points = series(clause, facts)
-    injected = facts.injected
+    found = compared(clause, facts)
+    points, injected = found.points, facts.injected
     # A control has no fault to wait for: its bounds count from the gate on.
     since_s = injected.lo if injected is not None and facts.journal.plan.faults_on else facts.gate_s
     during = [p for p in points if p.hi_s >= since_s]
-    values = [p.value for p in during if p.value is not None and p.good is not None]
+    values = [p.value for p in during if p.value is not None and (p.good is not None or p.chance)]
     worst = clause.worst(values) if values else None
-    value, reason, cited = _stays(clause, facts, points, since_s)
+    share = seen(found.answered, since_s, facts.end_s, clause.over)
+    doubt = doubt_before(found.before, facts.gate_s, since_s)
+    value, reason, cited = _stays(clause, facts, points, since_s, share, doubt)
     if value is Value.PASS:
-        reason = f"{clause.probe} stayed {limit_text(clause)}, worst {amount(clause, worst)}"
-    measured = StaysResult(probe=clause.probe, limit=clause.limit_text, worst=worst, met=met(value))
+        chance = ", which chance explains" if worst is not None and not clause.met_by(worst) else ""
+        reason = f"{clause.probe} stayed {limit_text(clause)}, worst {amount(clause, worst)}{chance}"
+    measured = StaysResult(
+        probe=clause.probe, limit=clause.limit_text, worst=worst, met=met(value), **measured_of(share)
+    )
     return ClauseResult.of(clause.id, value, reason, measured, cites(cited))
 
 
-def _stays(clause: Bound, facts: Facts, points: Sequence[Point], since_s: float) -> tuple[Value, str, Sequence[Point]]:
+def _stays(
+    clause: Bound, facts: Facts, points: Sequence[Point], since_s: float, share: Seen | None, doubt: str | None
+) -> tuple[Value, str, Sequence[Point]]:
     probe, limit = clause.probe, limit_text(clause)
     earlier = [p for p in points if p.good is False and p.hi_s < since_s]
     during = [p for p in points if p.hi_s >= since_s]
     broken = [p for p in during if p.good is False]
     # A gap before the fault counts too: the fault did not break what broke in it.
-    blind = [p for p in points if p.gap or (p.good is None and p.hi_s >= since_s)]
+    blind = [p for p in points if p.gap or (p.good is None and not p.chance and p.hi_s >= since_s)]
+    excess = share.excess if share is not None else None
     if facts.inconclusive_fault is not None:
         return Value.UNKNOWN, f"{probe}: {facts.inconclusive_fault.inconclusive_reason}", []
     if earlier:
@@ -100,16 +55,30 @@ def _stays(clause: Bound, facts: Facts, points: Sequence[Point], since_s: float)
         return Value.UNKNOWN, but(reason, facts.disturbed.by_machine(earlier[0].lo_s, earlier[0].hi_s)), earlier
     if broken and may_have_broken_before(points, broken, since_s):
         return Value.UNKNOWN, f"{_was(clause, broken[0])}, and no window before injection was good ({limit})", broken
+    if doubt is not None and (broken or excess is not None):
+        return Value.UNKNOWN, f"{probe} may have been broken before the fault: {doubt} ({limit})", broken
     if broken:
         worst = _worst(clause, broken)
         return Value.FAIL, f"{_was(clause, worst)} ({limit}){why(worst)}", broken
+    if excess is not None:
+        return Value.FAIL, *_exceeded(clause, excess, during)
     if not during or blind:
         where = f" at {blind[0].hi_s:.2f} s: {blind[0].why}" if blind else ": no data"
         return Value.UNKNOWN, f"{probe} cannot be judged{where}", blind
     if _unread(clause, facts, during):
         interval = f"its interval is {every_s(clause, facts):g} s"
         return Value.UNKNOWN, f"{probe} was not read between injection and revert; {interval}", during[-1:]
+    undecided = share.exceeded or share.lacking if share is not None else None
+    if undecided is not None:
+        return Value.UNKNOWN, f"{probe} ({limit}): {undecided}", [p for p in during if p.chance] or during[-1:]
     return Value.PASS, "", during[-1:]
+
+
+def _exceeded(clause: Bound, excess: Excess, points: Sequence[Point]) -> tuple[str, Sequence[Point]]:
+    """Return how a stretch broke a bound that no window broke for certain, and the windows in it that may have."""
+    unclear = [p for p in points if p.chance and p.hi_s >= excess.from_s and p.lo_s <= excess.to_s + clause.over]
+    start = f"{_was(clause, _worst(clause, unclear))}, and " if unclear else f"{clause.probe}: "
+    return f"{start}{excess.text} ({limit_text(clause)})", unclear
 
 
 def _was(clause: Bound, point: Point) -> str:
@@ -140,20 +109,29 @@ def limit_text(bound: Bound) -> str:
 
 def unbroken(clause: Recovered, facts: Facts) -> ClauseResult:
     """In a control: a bound that the fault is to break is never broken without it."""
-    points = series(clause, facts)
+    found = compared(clause, facts)
+    points = found.points
     broken = [p for p in points if p.good is False]
-    blind = [p for p in points if p.good is None]
-    if broken:
-        value, cited = Value.FAIL, broken[:4]
+    blind = [p for p in points if p.good is None and not p.chance]
+    share = seen(found.answered, facts.gate_s, facts.end_s, clause.over)
+    exceeded = share.exceeded if share is not None else None
+    if share is not None and share.excess is not None and not broken:
+        reason, cited = _exceeded(clause, share.excess, points)
+        value, reason = Value.FAIL, f"{reason} without any fault"
+    elif broken:
+        value, cited = Value.FAIL, broken
         reason = f"{_was(clause, _worst(clause, broken))} without any fault ({limit_text(clause)})"
     elif blind or not points:
-        value, cited = Value.UNKNOWN, blind[:4]
+        value, cited = Value.UNKNOWN, blind
         reason = f"{clause.probe} cannot be judged: {blind[0].why if blind else 'no data'}"
+    elif exceeded is not None:
+        value, cited = Value.UNKNOWN, [p for p in points if p.chance]
+        reason = f"{clause.probe} ({limit_text(clause)}): {exceeded}"
     else:
         value, cited = Value.PASS, points[-1:]
         reason = f"{clause.probe} stayed {limit_text(clause)}"
-    measured = UnbrokenResult(probe=clause.probe, limit=clause.limit_text, met=met(value))
-    return ClauseResult.of(clause.id, value, reason, measured, (n for p in cited for n in p.cites))
+    measured = UnbrokenResult(probe=clause.probe, limit=clause.limit_text, met=met(value), **measured_of(share))
+    return ClauseResult.of(clause.id, value, reason, measured, (n for p in cited[:4] for n in p.cites))
 
 
 def may_have_broken_before(points: Sequence[Point], broken: Sequence[Point], injected_s: float) -> bool:
@@ -161,11 +139,6 @@ def may_have_broken_before(points: Sequence[Point], broken: Sequence[Point], inj
     seen_good = any(p.good and p.hi_s < injected_s for p in points)
     clear = any((p.lo_s if p.since_s is None else p.since_s) >= injected_s for p in broken)
     return not seen_good and not clear
-
-
-def every_s(bound: Bound, facts: Facts) -> float:
-    """Return how often the probe of a bound is read, in seconds; 0 where it is not polled."""
-    return facts.journal.plan.stack.probe_every_s.get(bound.probe, 0.0)
 
 
 def _unread(bound: Bound, facts: Facts, during: Sequence[Point]) -> bool:

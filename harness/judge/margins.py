@@ -1,7 +1,8 @@
 """How near a clause that passed came to its bound: the share of the bound that was used, of which 1 is all.
 
 Of a deadline it is the time taken, of an upper limit the worst value, and of a lower limit on a share what was lacking
-of all. A bound of zero allows nothing, and a count comes in steps: nothing of them is used.
+of all. Where chance explains a worse window, it is the share of the whole run. A bound of zero allows nothing, and a
+count comes in steps: nothing of them is used.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from harness.model.alert_clauses import Cleared, ClearedResult, Detected, Detect
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Clause, Recovered, RecoveryResult, Result, StaysResult
 from harness.model.guard import Guarded, GuardResult
+from harness.model.shares import share_of
 from harness.model.units import Unit
 
 
@@ -26,10 +28,17 @@ def used(clause: Clause, measured: Result) -> float | None:
         case Guarded(allowed=allowed), GuardResult(bad=int() as bad, answers=int() as answers):
             share = bad / answers / allowed if answers and allowed else None
         case Bound(), StaysResult(worst=float() as worst):
-            share = _of_limit(clause, worst)
+            share = _of_limit(clause, worst) if clause.met_by(worst) else _of_all(clause, measured)
         case _:
             pass
     return None if share is None else round(share, 4)
+
+
+def _of_all(bound: Bound, measured: StaysResult) -> float | None:
+    share = share_of(bound)
+    if share is None or not measured.samples or measured.beyond is None:
+        return None
+    return measured.beyond / measured.samples / share.allowed
 
 
 def _of_limit(bound: Bound, worst: float) -> float | None:

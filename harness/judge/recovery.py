@@ -10,10 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.judge.bounds import amount, cites, every_s, limit_text, may_have_broken_before, series, why
+from harness.judge.bounds import amount, cites, limit_text, may_have_broken_before, why
+from harness.judge.compared import Compared, compared, every_s
 from harness.judge.facts import Facts, FaultFacts
 from harness.judge.machine import UNDISTURBED
 from harness.judge.moments import Span, but, span_text
+from harness.judge.shares import Seen, doubt_before, measured_of, seen
 from harness.model.clauses import Recovered, RecoveryResult
 from harness.model.series import MAX_GAP_S, Point
 from harness.model.verdict import ClauseResult, Value, met
@@ -33,6 +35,7 @@ def recovered(clause: Recovered, facts: Facts) -> ClauseResult:
         after_s=outcome.after.hi if outcome.after else None,
         recovered_at_s=outcome.at_s,
         met=met(outcome.value),
+        **measured_of(outcome.share),
     )
     reason = f"{clause.probe} ({limit_text(clause)}): {outcome.reason}"
     cited = (*fault.cites[:1], *cites(outcome.cited))
@@ -48,6 +51,8 @@ class _Outcome:
     cited: Sequence[Point] = ()
     after: Span | None = None
     at_s: float | None = None
+    share: Seen | None = None
+    """Of a bound on a share: what was counted once it was good again."""
 
 
 def _excused(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | None) -> _Outcome:
@@ -55,12 +60,12 @@ def _excused(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | N
 
     What recovers in time on a busy machine has recovered. But it must have been the fault that broke it.
     """
-    outcome = _recovery(clause, facts, fault, start, series(clause, facts, excused=False))
+    outcome = _recovery(clause, facts, fault, start, excused=False)
     if facts.disturbed == UNDISTURBED:
         return outcome
     if outcome.value is not Value.PASS or outcome.at_s is None or fault.injected is None:
-        return _recovery(clause, facts, fault, start, series(clause, facts))
-    if any(p.good is False for p in series(clause, facts) if p.hi_s >= fault.injected.lo):
+        return _recovery(clause, facts, fault, start, excused=True)
+    if any(p.good is False for p in compared(clause, facts).points if p.hi_s >= fault.injected.lo):
         return outcome
     cause = facts.disturbed.busier(Span(facts.gate_s, fault.injected.lo), Span(fault.injected.lo, outcome.at_s))
     if cause is None:
@@ -68,20 +73,20 @@ def _excused(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | N
     return replace(outcome, value=Value.UNKNOWN, reason=but(outcome.reason, cause))
 
 
-def _recovery(
-    clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | None, points: Sequence[Point]
-) -> _Outcome:
+def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | None, *, excused: bool) -> _Outcome:
     if fault.inconclusive_reason is not None:
         return _Outcome(Value.UNKNOWN, fault.inconclusive_reason)
     if fault.injected is None or start is None:
         return _Outcome(Value.UNKNOWN, "the fault was never measured to be gone")
+    found = compared(clause, facts, excused=excused)
+    points = found.points
     earlier = [p for p in points if p.good is False and p.hi_s < fault.injected.lo]
     if earlier:
         reason = f"already broken at {earlier[0].hi_s:.2f} s, before injection"
         cause = facts.disturbed.by_machine(earlier[0].lo_s, earlier[0].hi_s)
         return _Outcome(Value.UNKNOWN, but(reason, cause), earlier)
     after = [p for p in points if p.hi_s >= fault.injected.lo]
-    breaches = [p for p in after if p.good is False]
+    breaches = _breaches(found, after, Span(fault.injected.lo, facts.end_s), clause.over)
     blind = [p for p in points if p.gap and p.lo_s < fault.injected.lo]
     if blind and breaches:
         return _Outcome(Value.UNKNOWN, f"may have been broken before injection: {blind[0].why}", blind)
@@ -90,49 +95,86 @@ def _recovery(
     if may_have_broken_before(points, breaches, fault.injected.lo):
         reason = "not exercised: it broke around injection, and no window before injection was good"
         return _Outcome(Value.UNKNOWN, reason, breaches)
+    doubt = doubt_before(found.before, facts.gate_s, fault.injected.lo)
+    if doubt is not None:
+        return _Outcome(Value.UNKNOWN, f"may have been broken before the fault: {doubt}", breaches)
     last = breaches[-1]
-    good = next((p for p in after if p.good and p.lo_s >= last.lo_s and p is not last and p.hi_s >= last.hi_s), None)
+    # Where no window was broken for certain, any of those that may have been is the first that need not have been.
+    least = last if last.good is False else breaches[0]
+    good = _good_again(clause, after, last)
     if good is None:
-        least = Span(Span(last.lo_s, last.hi_s).since(start).lo, math.inf)
-        value, cause = facts.disturbed.within(least, clause.within, start.lo, last.hi_s)
+        value, cause = facts.disturbed.within(
+            Span(Span(least.lo_s, least.hi_s).since(start).lo, math.inf), clause.within, start.lo, last.hi_s
+        )
         reached = amount(clause, last.value)
         reason = f"still broken at {last.hi_s:.2f} s ({reached}), when observation ended{why(last)}"
         return _Outcome(value, but(reason, cause), [breaches[0], last])
-    took = Span(last.lo_s, good.hi_s).since(start)
+    took = Span(least.lo_s, good.hi_s).since(start)
+    share = seen(found.answered, good.hi_s, facts.end_s, clause.over)
     value, cause = facts.disturbed.within(took, clause.within, start.lo, good.hi_s)
     cited = [breaches[0], last, good]
-    blind_why = _not_held(clause, facts, after, good) if value is not Value.FAIL else None
+    blind_why = _not_held(clause, facts, after, good, share) if value is not Value.FAIL else None
     if blind_why is not None:
         reason = f"good again after {span_text(took)}, but not observed to hold: {blind_why}"
-        return _Outcome(Value.UNKNOWN, reason, cited, took, good.hi_s)
+        return _Outcome(Value.UNKNOWN, reason, cited, took, good.hi_s, share)
     verb = {
         Value.PASS: "good again",
         Value.FAIL: "good again too late,",
         Value.UNKNOWN: "good again too late," if cause else "good again around its deadline,",
     }
     text = f"{verb[value]} {span_text(took)} after {clause.since} (within {clause.within:g} s)"
-    return _Outcome(value, but(text, cause), cited, took, good.hi_s)
+    return _Outcome(value, but(text, cause), cited, took, good.hi_s, share)
+
+
+def _breaches(found: Compared, after: Sequence[Point], during: Span, over_s: float) -> Sequence[Point]:
+    """Return the windows that broke the bound: those that may have, where only all of them together did for certain."""
+    certain = [p for p in after if p.good is False]
+    unclear = [p for p in after if p.chance]
+    if certain or not unclear:
+        return certain
+    share = seen(found.answered, during.lo, during.hi, over_s)
+    return unclear if share is not None and share.excess is not None else []
+
+
+def _good_again(clause: Recovered, after: Sequence[Point], last: Point) -> Point | None:
+    """Return the first good point after the last breach; the next, as long as it may have been broken within `hold`."""
+    good: Point | None = None
+    for p in after:
+        if p is last or p.lo_s < last.lo_s or p.hi_s < last.hi_s:
+            continue
+        if p.chance and good is not None and p.hi_s <= good.hi_s + clause.hold:
+            good = None
+        elif p.good and good is None:
+            good = p
+    return good
 
 
 def _unexercised(after: Sequence[Point]) -> _Outcome:
     """Return the outcome of a bound that no window broke."""
-    blind = [p for p in after if p.good is None]
+    blind = [p for p in after if p.good is None and not p.chance]
     if blind or not after:
         return _Outcome(Value.UNKNOWN, f"cannot be judged: {blind[0].why if blind else 'no data'}", blind)
+    unclear = [p for p in after if p.chance]
+    if unclear:
+        return _Outcome(Value.UNKNOWN, f"not exercised: at {unclear[0].hi_s:.2f} s {unclear[0].why}", unclear)
     return _Outcome(Value.UNKNOWN, "not exercised, it never broke", after[-1:])
 
 
-def _not_held(clause: Recovered, facts: Facts, after: Sequence[Point], good: Point) -> str | None:
+def _not_held(clause: Recovered, facts: Facts, after: Sequence[Point], good: Point, share: Seen | None) -> str | None:
     """Return why it was not observed good for `hold` from `good` on; None where it was.
 
-    A breach that no window shows may lie in any blind stretch after `good`, and then that breach is the last one.
+    A breach that no window shows may lie in any blind stretch after `good`, and then that breach is the last one. What
+    windows leave to chance, all that followed decides.
     """
-    shaky = [p for p in after if p.good is None and p.hi_s > good.hi_s]
+    later = [p for p in after if p.hi_s > good.hi_s]
+    shaky = [p for p in later if p.good is None and not p.chance]
     if shaky:
         return shaky[0].why or "no data"
     if facts.end_s < good.hi_s + clause.hold:
         return f"observation ended {facts.end_s - good.hi_s:.2f} s later"
+    if share is not None and share.exceeded is not None and any(p.chance for p in later):
+        return share.exceeded
     # A probe with a long interval may have no reading at all in the time for which it must hold.
-    if max(p.hi_s for p in after if p.good) < good.hi_s + clause.hold - MAX_GAP_S:
+    if max(p.hi_s for p in after if p.good or p.chance) < good.hi_s + clause.hold - MAX_GAP_S:
         return f"it was not read again; its interval is {every_s(clause, facts):g} s"
     return None

@@ -51,6 +51,8 @@ class AnswerProbe:
     summary: str
     contribution: Callable[[Answer], Contribution]
     combine: Callable[[Sequence[Contribution]], Measured]
+    quantile: float | None = None
+    """Which quantile it is; None where it is none."""
 
     def contributions(self, answers: Iterable[Answer]) -> list[Contribution]:
         """Return what each answer contributes, in order."""
@@ -139,11 +141,11 @@ _PROBES = (
     AnswerProbe("slow_answers", Unit.RATIO, "share of requests slower than the stack declares, or not answered",
                 lambda a: a.slow or not a.ok, _share),
     AnswerProbe("latency_p50", Unit.WALL, "median time from the intended sending to the answer",
-                _latency, _quantile_of(0.5)),
-    AnswerProbe("latency_p99", Unit.WALL, "99th percentile of the same", _latency, _quantile_of(0.99)),
+                _latency, _quantile_of(0.5), 0.5),
+    AnswerProbe("latency_p99", Unit.WALL, "99th percentile of the same", _latency, _quantile_of(0.99), 0.99),
     AnswerProbe("feature_age_p50", Unit.EVENT, "median age of the oldest feature in an answer",
-                _oldest, _quantile_of(0.5)),
-    AnswerProbe("feature_age_p99", Unit.EVENT, "99th percentile of the same", _oldest, _quantile_of(0.99)),
+                _oldest, _quantile_of(0.5), 0.5),
+    AnswerProbe("feature_age_p99", Unit.EVENT, "99th percentile of the same", _oldest, _quantile_of(0.99), 0.99),
     AnswerProbe("flagged_answers", Unit.RATIO, "share of answers that say a fallback was taken",
                 _answered(lambda a: a.flagged is not None), _share),
     AnswerProbe("stale_answers", Unit.RATIO, "share of answers with a feature older than the stack declares",

@@ -128,7 +128,23 @@ class Bound(Clause):
         return StaysResult(probe=self.probe, limit=self.limit_text)
 
 
-class StaysResult(Result):
+class ShareResult(Result):
+    """What was counted of a bound on a share or a quantile; null where the bound is another one, or allows nothing."""
+
+    samples: int | None = Field(
+        default=None, description="answers that the bound looks at, in all of the stretch that counts"
+    )
+    beyond: int | None = Field(default=None, description="how many of them were beyond the bound")
+    level: float | None = Field(
+        default=None,
+        description="how probable it is, at most, that chance fails a run that keeps all its bounds on shares",
+    )
+    unseen: float | None = Field(
+        default=None, description="the worst share of answers beyond the bound that may go unseen"
+    )
+
+
+class StaysResult(ShareResult):
     """The worst value of a bound that must never break."""
 
     KIND: ClassVar[str] = "stays"
@@ -161,8 +177,8 @@ class Recovered(Bound):
         return RecoveryResult(probe=self.probe, limit=self.limit_text, within_s=self.within, since=self.since)
 
 
-class RecoveryResult(Result):
-    """How long after `since` a bound was kept again, and when on the run's clock."""
+class RecoveryResult(ShareResult):
+    """How long after `since` a bound was kept again, and when on the run's clock; what was counted since then."""
 
     KIND: ClassVar[str] = "recovered"
     probe: str
@@ -175,7 +191,7 @@ class RecoveryResult(Result):
     met: bool | None = None
 
 
-class UnbrokenResult(Result):
+class UnbrokenResult(ShareResult):
     """Of a control or a misfire: a bound that a fault is to break, and that must not break without it."""
 
     KIND: ClassVar[str] = "unbroken"

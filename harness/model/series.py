@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.model.answers import ANSWER_PROBES, AnswerProbe, Measured, opened
+from harness.model.answers import ANSWER_PROBES, AnswerProbe, Contribution, Measured, opened
 from harness.model.clauses import SHARE_MIN_SAMPLES, Bound
+from harness.model.shares import Tally, share_of
 from harness.model.units import Unit
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 STEP_S = 0.1
 MAX_GAP_S = 1.0
-
 UNCHECKED = "answers whose score could not be checked decide it"
 
 
@@ -38,6 +38,8 @@ class Point:
     """Where the window begins that it is about; None where it is about no more than the moment."""
     gap: bool = False
     """No measurement was attempted: nothing is known of that time."""
+    chance: bool = False
+    """The value breaks the bound, but not more than chance explains: it is neither kept nor broken."""
 
 
 def min_samples(bound: Bound, probe: AnswerProbe | None) -> int:
@@ -105,30 +107,45 @@ def as_due(answers: Iterable[tuple[int, Answer]]) -> list[Attributed]:
     return [Attributed(answer.due_s, n, answer) for n, answer in answers]
 
 
+def contributions_of(bound: Bound, answers: Sequence[Attributed]) -> list[Contribution]:
+    """Return what each answer contributes to a bound; what is bad and inconclusive is open."""
+    contributions = ANSWER_PROBES[bound.probe].contributions(one.answer for one in answers)
+    doubts = [one.inconclusive for one in answers]
+    if not any(doubts):
+        return contributions
+    breaching = bound.at_least is None
+    pairs = zip(contributions, doubts, strict=True)
+    return [opened(value, breaching) if why is not None else value for value, why in pairs]
+
+
+def tally_of(bound: Bound, answers: Sequence[Attributed], level: float) -> Tally | None:
+    """Count answers as a bound on a share does, at its clause's level; None where it is none, or allows nothing."""
+    share = share_of(bound)
+    return None if share is None else Tally(share, contributions_of(bound, answers), level)
+
+
 def answer_series(
     bound: Bound,
     answers: Sequence[Attributed],
     from_s: float,
     to_s: float,
     gaps: Sequence[Gap] = (),
+    tally: Tally | None = None,
 ) -> list[Point]:
     """Judge sliding windows of answers, one each STEP_S, all lying within `from_s`..`to_s`.
 
-    `answers` are in the order of the moments for which they count.
+    `answers` are in the order of the moments for which they count. With the `tally` of them, a bound on a share is
+    broken only by more than chance explains; without it, by every value beyond it.
     """
     probe = ANSWER_PROBES[bound.probe]
     needed = min_samples(bound, probe)
     dues = [a.at_s for a in answers]
-    contributions = probe.contributions(a.answer for a in answers)
+    contributions = contributions_of(bound, answers) if tally is None else tally.contributions
     doubts = [
-        a.inconclusive or (_unchecked(a.answer) if value is None else None)
-        for a, value in zip(answers, contributions, strict=True)
+        one.inconclusive or (_unchecked(one.answer) if value is None else None)
+        for one, value in zip(answers, contributions, strict=True)
     ]
     doubted = any(doubts)
-    if doubted:
-        breaching = bound.at_least is None
-        pairs = zip(contributions, (a.inconclusive for a in answers), strict=True)
-        contributions = [opened(value, breaching) if why is not None else value for value, why in pairs]
     points: list[Point] = []
     steps = int((to_s - from_s - bound.over) / STEP_S + 1e-6)
     k = 0
@@ -138,7 +155,10 @@ def answer_series(
         gap = any(g.from_s < at_s and g.to_s > at_s - bound.over for g in gaps)
         cites = (answers[lo].n, answers[hi - 1].n) if hi > lo else ()
         doubt = next(filter(None, doubts[lo:hi]), None) if doubted else None
-        points.append(_point(bound, probe.combine(contributions[lo:hi]), needed, cites, at_s, gap, doubt))
+        point = _point(bound, probe.combine(contributions[lo:hi]), needed, cites, at_s, gap, doubt)
+        if tally is not None and point.good is False:
+            point = _unless_chance(point, tally, lo, hi, steps + 1, doubt)
+        points.append(point)
         k += 1
         if lo == hi:
             # Nothing is due for a while: the last of these windows is like the first.
@@ -147,6 +167,16 @@ def answer_series(
             )
             k = max(k, int((until_s - from_s - bound.over) / STEP_S) - 1)
     return points
+
+
+def _unless_chance(point: Point, tally: Tally, lo: int, hi: int, windows: int, doubt: str | None) -> Point:
+    """Return a broken window as neither kept nor broken where chance may have broken it, or answers that are open."""
+    if tally.more_than_chance(lo, hi, windows):
+        return point
+    count = tally.count(lo, hi)
+    if count.open:
+        return replace(point, good=None, why=doubt or UNCHECKED)
+    return replace(point, good=None, why=f"{count.beyond} of {count.samples} answers: chance explains it", chance=True)
 
 
 def reading_series(

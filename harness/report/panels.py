@@ -11,7 +11,8 @@ from harness.judge.facts import Facts, gather
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound
 from harness.model.readings import Answer
-from harness.model.series import STEP_S, Point, answer_series, reading_series
+from harness.model.series import STEP_S, Point, answer_series, reading_series, tally_of
+from harness.model.shares import clause_level
 from harness.model.units import Unit
 from harness.report.drawing import Canvas, Scale, fitting, log_ticks, stepped, thinned, ticks
 from harness.report.spans import OUTCOME_WORDS, OUTCOMES, answers_by_outcome
@@ -86,7 +87,8 @@ def _observed(journal: Journal, from_s: float, to_s: float) -> tuple[float, floa
 def _points(facts: Facts, bound: Bound, from_s: float, to_s: float) -> list[Point]:
     journal = facts.journal
     if bound.probe in ANSWER_PROBES:
-        return answer_series(bound, facts.attributed, from_s, to_s, journal.gaps("workload"))
+        tally = tally_of(bound, facts.attributed, clause_level(facts.scenario.expect))
+        return answer_series(bound, facts.attributed, from_s, to_s, journal.gaps("workload"), tally)
     return reading_series(bound, journal.readings(bound.probe), from_s, to_s, journal.gaps(bound.probe))
 
 

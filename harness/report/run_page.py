@@ -20,7 +20,7 @@ from harness.report.pages import drawing, page
 from harness.report.spans import alert_lanes
 from harness.report.story import process_text, story
 from harness.report.table import after, confirmed_text, damage, damage_parts
-from harness.report.words import NONE, amount, between, count, headline, seconds, unit_of
+from harness.report.words import NONE, amount, between, count, headline, seconds, unit_of, unseen_text
 
 MOST_CITES = 8
 MOST_LINES = 200
@@ -169,12 +169,15 @@ def _measured(clause: ClauseResult, journal: Journal) -> tuple[str, str]:
     match clause.measured:
         case DetectionResult() | ClearedResult() | RecoveryResult() as timed:
             after = f"after {seconds(timed.after_s)}" if timed.after_s is not None else NONE
-            return after, between(timed.after_lo_s, timed.after_s) or ""
+            details = [between(timed.after_lo_s, timed.after_s), unseen_text(timed)]
+            return after, "; ".join(filter(None, details))
         case StaysResult() as stayed:
-            return f"worst {amount(stayed.worst, unit_of(stayed.probe, journal.plan.stack))}", ""
+            worst = f"worst {amount(stayed.worst, unit_of(stayed.probe, journal.plan.stack))}"
+            return worst, unseen_text(stayed) or ""
         case QuietResult() as quiet:
             return ", ".join(f"{a.alert} {a.fired}×" for a in quiet.alerts if a.fired) or "none fired", ""
-    return clause.measured.summary or (NONE if clause.value is Value.UNKNOWN else ""), ""
+    summary = clause.measured.summary or (NONE if clause.value is Value.UNKNOWN else "")
+    return summary, unseen_text(clause.measured) or ""
 
 
 def _evidence(fault: FaultReport) -> str:

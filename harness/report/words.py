@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from harness.judge.misfire import PROVES_NOTHING
 from harness.model.alert_clauses import DetectionResult
 from harness.model.answers import ANSWER_PROBES
-from harness.model.clauses import RecoveryResult, StaysResult
+from harness.model.clauses import RecoveryResult, Result, ShareResult, StaysResult
 from harness.model.expectations import IntegrityResult
 from harness.model.plan import StackFacts
 from harness.model.units import Unit, format_amount
@@ -57,6 +57,24 @@ def per_cent(share: float) -> str:
 def count(number: int, singular: str, plural: str | None = None) -> str:
     """Write `1 answer`, `2 answers`."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def unseen_text(counted: Result) -> str | None:
+    """Write how many answers were beyond a bound on a share, and which share of them would have shown.
+
+    None for other bounds.
+    """
+    if (
+        not isinstance(counted, ShareResult)
+        or counted.samples is None
+        or counted.beyond is None
+        or counted.unseen is None
+    ):
+        return None
+    text = f"{counted.beyond:,} of {count(counted.samples, 'answer')} beyond it; "
+    if counted.unseen >= 1:
+        return f"{text}no share of them would have shown"
+    return f"{text}more than {amount(counted.unseen, Unit.RATIO)} would have shown (level {counted.level})"
 
 
 def writable(text: str) -> str:

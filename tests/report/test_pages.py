@@ -12,6 +12,7 @@ import pytest
 from made_runs import ALL, passing
 
 from harness.journal.records import Journal
+from harness.judge import judge
 from harness.model.verdict import ClauseResult, Value
 from harness.report import write_run
 from harness.report.run_page import MOST_LINES
@@ -127,6 +128,13 @@ def test_a_pass_without_reasons_names_its_clauses(out: Path) -> None:
 )
 def test_what_the_page_of_each_run_says_of_it(out: Path, run: str, said: str) -> None:
     assert said in read((out / run / "report.html").read_text(encoding="utf-8")).text
+
+
+def test_a_share_says_what_would_have_shown(tmp_path: Path) -> None:
+    journal, _ = passing()
+    write_run(tmp_path, journal, judge(journal))
+    text = read((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert re.search(r"worst 9[\d.]+ % \d+ of [\d,]+ answers beyond it; more than [\d.]+ % would have shown", text)
 
 
 def test_cited_lines_stand_on_the_page(out: Path) -> None:

@@ -1,0 +1,174 @@
+"""Bounds on shares: which answers are beyond a bound, and where there were more of them than chance explains.
+
+A quantile is such a share too: `latency_p99` of at most 250 ms allows one answer in a hundred to take longer. That is
+the interval of a quantile by order statistics (David and Nagaraja, "Order Statistics", 2003, section 7.1).
+
+One level holds for a whole run. The clauses on shares have equal parts of it, and so no number of windows makes a false
+`fail` more likely. Answers are taken to be independent; those of an outage are not, which only makes it more certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import accumulate
+from typing import TYPE_CHECKING, cast
+
+from harness.model.answers import ANSWER_PROBES, LEFT_OUT, Contribution, Failed, Open
+from harness.model.binomial import critical_count
+from harness.model.clauses import Bound
+from harness.model.units import Unit
+
+if TYPE_CHECKING:
+    from harness.model.expectations import Expect
+
+LEVEL = 0.001
+"""The chance that a run whose stack keeps all its bounds on shares is failed by one of them, at most."""
+TIMES_WORSE = 5.0
+"""How many times the allowed rate must have shown, for a bound to be kept."""
+_DIGITS = 12
+_WHOLE, _WINDOWS, _STRETCHES = 0.5, 0.25, 0.25
+"""The parts of a clause's level: for the whole run, for its windows, and for stretches of 2, 4, 8, … answers."""
+
+
+# What a bound makes of an answer: beyond it, within it, None where that is open; LEFT_OUT where it does not look at it.
+Mark = bool | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A bound as one on a share: the rate of answers beyond it that it allows, above 0 and below 1.
+
+    `mark` says which of the answers are beyond the bound, by what each contributes.
+    """
+
+    allowed: float
+    mark: Callable[[Sequence[Contribution]], Sequence[Mark]]
+
+    @property
+    def worse(self) -> float:
+        """The rate that must have shown, for the bound to be kept."""
+        return min(1.0, TIMES_WORSE * self.allowed)
+
+
+def share_of(bound: Bound) -> Share | None:
+    """Return a bound as one on a share; None for what is none, and for bounds of zero, which one answer breaks."""
+    probe = ANSWER_PROBES.get(bound.probe)
+    if probe is None:
+        return None
+    limit, upper = bound.limit.value, bound.at_most is not None
+    if probe.quantile is not None:
+        rank = probe.quantile
+        return Share(round(1 - rank, _DIGITS), partial(_above, limit)) if upper else Share(rank, partial(_below, limit))
+    if probe.unit is not Unit.RATIO:
+        return None
+    allowed = round(limit if upper else 1 - limit, _DIGITS)
+    return Share(allowed, _those if upper else _the_others) if 0 < allowed < 1 else None
+
+
+def _those(contributions: Sequence[Contribution]) -> list[Mark]:
+    return cast("list[Mark]", contributions)
+
+
+def _the_others(contributions: Sequence[Contribution]) -> list[Mark]:
+    return [not one if isinstance(one, bool) else cast("Mark", one) for one in contributions]
+
+
+def _above(limit: float, contributions: Sequence[Contribution]) -> list[Mark]:
+    def mark(one: Contribution) -> Mark:
+        if not isinstance(one, float):
+            return LEFT_OUT
+        return True if isinstance(one, Failed) else None if isinstance(one, Open) and one > limit else one > limit
+
+    return list(map(mark, contributions))
+
+
+def _below(limit: float, contributions: Sequence[Contribution]) -> list[Mark]:
+    def mark(one: Contribution) -> Mark:
+        if not isinstance(one, float):
+            return LEFT_OUT
+        return None if isinstance(one, Open) else one < limit and not isinstance(one, Failed)
+
+    return list(map(mark, contributions))
+
+
+def clause_level(expect: Expect) -> float:
+    """Return the part of a run's level that each of its clauses on shares has."""
+    return LEVEL / max(1, sum(share_of(bound) is not None for bound in (*expect.stays, *expect.recovered)))
+
+
+def whole_level(level: float) -> float:
+    """Return the part of a clause's level that the whole run has."""
+    return level * _WHOLE
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A stretch of answers: how many a bound looks at, how many are beyond it, and of how many that is open."""
+
+    samples: int
+    beyond: int
+    open: int = 0
+
+    @property
+    def rate(self) -> float:
+        """The share of answers beyond the bound; 0 where there are none."""
+        return self.beyond / self.samples if self.samples else 0.0
+
+    def more_than_chance(self, allowed: float, level: float) -> bool:
+        """Whether more are beyond it than chance explains."""
+        return self.beyond >= critical_count(self.samples, allowed, level)
+
+
+class Tally:
+    """The answers of a run, in order, as one bound on a share counts them."""
+
+    def __init__(self, share: Share, contributions: Sequence[Contribution], level: float) -> None:
+        """`level` is that of the clause."""
+        self.share, self.contributions, self.level = share, contributions, level
+        self._marks = share.mark(contributions)
+
+    def count(self, first: int = 0, end: int | None = None) -> Count:
+        """Count the answers from `first` up to and without `end`."""
+        inside = self._marks[first:end]
+        return Count(len(inside) - inside.count(LEFT_OUT), inside.count(True), inside.count(None))
+
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """Yield the first and the last answer of stretches in which more are beyond the bound than chance explains."""
+        return _stretches(self._marks, self.share.allowed, self.level * _STRETCHES)
+
+    @cached_property
+    def _latest(self) -> list[int]:
+        """For each end, where the last of those stretches begins that lie before it; -1 where none does."""
+        latest = [-1] * (len(self._marks) + 1)
+        for first, last in self.stretches():
+            if first > latest[last + 1]:
+                latest[last + 1] = first
+        return list(accumulate(latest, max))
+
+    def more_than_chance(self, first: int, end: int, windows: int) -> bool:
+        """Whether one of so many windows, or a stretch inside it, has more beyond the bound than chance explains."""
+        if self._latest[end] >= first:
+            return True
+        return self.count(first, end).more_than_chance(self.share.allowed, self.level * _WINDOWS / max(1, windows))
+
+
+def _stretches(marks: Sequence[Mark], allowed: float, level: float) -> Iterator[tuple[int, int]]:
+    """Yield where, of 2, 4, 8, … answers in a row, more are beyond the bound than chance explains, short ones first.
+
+    Only those that begin and end with an answer beyond the bound matter: any other holds one of them, with its count.
+    """
+    looked = [index for index, mark in enumerate(marks) if mark is not LEFT_OUT]
+    beyond = [rank for rank, index in enumerate(looked) if marks[index] is True]
+    if len(beyond) < 2:
+        return
+    lengths = [2**k for k in range(1, len(looked).bit_length())]
+    each = level / len(lengths) / len(looked)
+    for length in lengths:
+        critical = critical_count(length, allowed, each)
+        if critical > length:
+            continue
+        for first, last in zip(beyond, beyond[critical - 1 :], strict=False):
+            if last - first < length:
+                yield looked[first], looked[last]

@@ -1,0 +1,243 @@
+"""Bounds on shares: what chance explains is neither kept nor broken, and the run decides what windows leave open."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from journals import Run
+
+from harness.model.shares import LEVEL
+from harness.model.verdict import ClauseResult
+
+FAILED = {"ok": False, "error": "refused"}
+UP = {"id": "up", "probe": "availability", "at_least": 0.99, "over": "2s"}
+BACK = {"id": "back", "probe": "availability", "at_least": 0.95, "over": "2s", "within": "6s"}
+AGAIN = {"id": "back", "probe": "availability", "at_least": 0.99, "over": "2s", "within": "6s"}
+Bad = tuple[float, float, dict[str, Any]]
+
+
+def singles(*at_s: float, rate: int = 50, change: dict[str, Any] = FAILED) -> list[Bad]:
+    """One answer at each of these moments is bad."""
+    return [(t - 0.4 / rate, t + 0.4 / rate, change) for t in at_s]
+
+
+def stays(*bad: Bad, bound: dict[str, Any] | None = None, **how: Any) -> ClauseResult:
+    run = Run({"stays": [{**UP, **(bound or {})}]}).gate().fault().answers(*bad, **how).end()
+    return run.clause("up")
+
+
+def recovered(*bad: Bad, bound: dict[str, Any] | None = None, **how: Any) -> ClauseResult:
+    run = Run({"recovered": [{**BACK, **(bound or {})}]}).gate().fault().answers(*bad, **how).end()
+    return run.clause("back")
+
+
+# stays
+
+
+def test_two_failures_of_a_hundred_are_chance_and_the_run_decides() -> None:
+    found = stays(*singles(8.0, 8.5))
+    assert found.value == "pass"
+    assert found.measured.worst == pytest.approx(0.98)
+    assert "worst 98 %, which chance explains" in found.reason
+
+
+def test_one_failure_where_a_window_has_fewer_than_a_hundred_answers_is_chance() -> None:
+    found = stays(*singles(8.0, rate=20), rate=20, bound={"min_samples": 20})
+    assert (found.value, found.measured.worst) == ("pass", pytest.approx(39 / 40))
+
+
+def test_a_quantile_from_fewer_than_a_hundred_answers_is_not_their_maximum() -> None:
+    bound = {"probe": "latency_p99", "at_least": None, "at_most": "250ms", "min_samples": 20}
+    slow = {"done_s": 9.0}
+    found = stays(*singles(8.0, rate=20, change=slow), rate=20, bound=bound)
+    assert (found.value, found.measured.beyond) == ("pass", 1)
+    assert stays((8.0, 8.6, slow), rate=20, bound=bound).value == "fail"
+
+
+@pytest.mark.parametrize("length_s", [0.1, 0.2, 0.5, 2.0])
+def test_an_outage_is_broken_at_once(length_s: float) -> None:
+    found = stays((8.0, 8.0 + length_s, FAILED))
+    assert found.value == "fail"
+    assert found.reason.startswith("availability fell to")
+
+
+def test_many_failures_that_are_nowhere_dense_break_the_whole_run() -> None:
+    scattered = [5.2 + 0.8 * k for k in range(24)]
+    found = stays(*singles(*scattered))
+    assert found.value == "fail"
+    assert "24 of 1,000 answers were beyond it at 5.00–25.00 s, more than chance explains" in found.reason
+
+
+def test_a_part_of_a_long_run_is_not_hidden_by_the_rest_of_it() -> None:
+    # 5 % over 12 s, of 95 s: 1 % in all, and no more than six in any window.
+    scattered = singles(*[10.0 + 0.4 * k for k in range(30)])
+    run = Run({"stays": [UP]}).gate().fault(reverted=90.0).answers(*scattered, to_s=100.5)
+    found = run.end(100.0).clause("up")
+    assert found.value == "fail"
+    assert "more than chance explains" in found.reason
+
+
+def test_more_than_allowed_in_all_is_no_pass_although_chance_explains_it() -> None:
+    found = stays(*singles(*[5.2 + 1.6 * k for k in range(12)]))
+    assert found.value == "unknown"
+    assert "12 of 1,000 answers were beyond it, which chance explains" in found.reason
+    assert "more answers needed" in found.reason
+
+
+def test_too_few_answers_to_show_five_times_the_rate_are_unknown() -> None:
+    found = stays(rate=10, bound={"min_samples": 10})
+    assert found.value == "unknown"
+    assert "106 more answers needed: 5 % beyond it would not have shown in 200" in found.reason
+    assert stays(rate=10, bound={"min_samples": 10, "at_least": 0.98}).value == "pass"
+
+
+def test_the_result_says_the_level_and_the_worst_rate_that_could_have_gone_unseen() -> None:
+    measured = stays(*singles(8.0)).measured
+    assert (measured.samples, measured.beyond, measured.level) == (1000, 1, LEVEL)
+    assert measured.unseen == pytest.approx(0.0292, abs=0.0001)
+    assert stays(bound={"at_least": 1}).measured.unseen is None
+
+
+@pytest.mark.parametrize(
+    ("bound", "change"),
+    [
+        ({"at_least": 1}, FAILED),
+        ({"probe": "silent_wrong_answers", "at_least": None, "at_most": 0}, {"wrong": True}),
+        ({"probe": "failed_requests", "at_least": None, "at_most": 0}, FAILED),
+    ],
+)
+def test_bounds_of_zero_stay_strict(bound: dict[str, Any], change: dict[str, Any]) -> None:
+    assert stays(bound=bound).value == "pass"
+    assert stays(*singles(8.0, change=change), bound=bound).value == "fail"
+
+
+def test_failures_that_chance_explains_are_none_before_the_injection() -> None:
+    assert stays(*singles(3.0, 4.0)).value == "pass"
+    assert stays(*singles(3.0, 4.0), (8.0, 9.0, FAILED)).value == "fail"
+
+
+def test_where_more_failed_before_than_is_likely_the_fault_did_not_break_it() -> None:
+    before = singles(1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5)
+    assert stays(*before).value == "pass"
+    found = stays(*before, (8.0, 9.0, FAILED))
+    assert found.value == "unknown"
+    assert "7 of 200 answers were beyond it before injection" in found.reason
+
+
+def test_what_was_open_at_the_injection_was_not_before_it() -> None:
+    cut_off = [(4.9, 5.0, FAILED | {"done_s": 5.5})]
+    assert stays(*cut_off, (5.0, 6.0, FAILED)).value == "fail"
+
+
+def test_answers_that_could_not_be_checked_are_not_chance() -> None:
+    right = {"probe": "silent_wrong_answers", "at_least": None, "at_most": 0.01}
+    wrong, unchecked = {"wrong": True}, {"wrong": None}
+    assert stays(*singles(8.0, 8.5, change=wrong), bound=right).value == "pass"
+    found = stays(*singles(8.0, 8.5, change=wrong), *singles(8.3, change=unchecked), bound=right)
+    assert found.value == "unknown"
+    assert "could not be checked" in found.reason
+
+
+def test_a_clause_that_passes_in_spite_of_a_window_used_what_the_run_used() -> None:
+    assert stays(*singles(8.0, 8.5)).used == pytest.approx(0.2)
+    assert stays(*singles(8.0)).used == pytest.approx(1.0)
+
+
+# recovered
+
+
+def test_an_outage_recovers_within_a_narrow_interval() -> None:
+    found = recovered((6.0, 13.0, FAILED))
+    assert found.value == "pass"
+    assert found.measured.after_s == pytest.approx(3.0, abs=0.11)
+    assert found.measured.after_s - found.measured.after_lo_s < 0.25
+
+
+def test_what_chance_explains_was_not_exercised() -> None:
+    found = recovered(*singles(8.0, 8.1, 8.2, 8.3, 8.5, 8.7))
+    assert found.value == "unknown"
+    assert "not exercised: at" in found.reason
+    assert "6 of 101 answers: chance explains it" in found.reason
+
+
+def test_a_breach_that_only_the_run_shows_is_one() -> None:
+    # No window has more than 6 of 100, and all of them together are no chance.
+    slight = singles(*[6.1 + 0.4 * k for k in range(25)])
+    found = recovered(*slight, bound=AGAIN)
+    assert found.value == "pass"
+    assert (found.measured.after_lo_s, found.measured.after_s) == (0.0, pytest.approx(5.4, abs=0.4))
+
+
+def test_failures_by_chance_after_recovery_do_not_undo_it() -> None:
+    late = singles(20.0, 20.5)
+    found = recovered((6.0, 13.0, FAILED), *late, bound=AGAIN)
+    assert found.value == "pass"
+    assert found.measured.after_s == pytest.approx(3.0, abs=0.11)
+    assert found.measured.beyond == 2
+
+
+def test_failures_while_it_must_hold_leave_the_moment_of_recovery_open() -> None:
+    found = recovered((6.0, 13.0, FAILED), *singles(16.0, 16.5, 17.0), bound=AGAIN)
+    assert found.value == "unknown"
+    assert "around its deadline" in found.reason
+    assert found.measured.after_lo_s == pytest.approx(2.9, abs=0.11)
+    assert found.measured.after_s > 6.0
+
+
+def test_more_than_allowed_after_recovery_did_not_hold() -> None:
+    found = recovered((6.0, 13.0, FAILED), *singles(*[18.1 + 0.6 * k for k in range(11)]), bound=AGAIN)
+    assert found.value == "unknown"
+    assert "not observed to hold" in found.reason
+
+
+def test_a_certain_relapse_after_the_deadline_still_fails() -> None:
+    assert recovered((6.0, 13.0, FAILED), (20.0, 20.6, FAILED), bound=AGAIN).value == "fail"
+
+
+# controls
+
+
+def control(*bad: Bad) -> ClauseResult:
+    run = Run({"recovered": [AGAIN]}, twin="control").gate().answers(*bad).end()
+    return run.clause("back")
+
+
+def test_a_control_is_judged_by_the_same_law() -> None:
+    assert control(*singles(8.0, 8.5)).value == "pass"
+    assert control((8.0, 8.5, FAILED)).value == "fail"
+    scattered = control(*singles(*[2.2 + 0.8 * k for k in range(28)]))
+    assert scattered.value == "fail"
+    assert "without any fault" in scattered.reason
+    assert control(*singles(*[2.2 + 1.7 * k for k in range(13)])).value == "unknown"
+
+
+# any journal
+
+few = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+RANK = {"fail": 0, "unknown": 1, "pass": 2}
+
+
+@pytest.mark.slow
+@few
+@given(st.sets(st.integers(0, 1249), max_size=40), st.integers(0, 1249))
+def test_one_more_failure_never_makes_a_verdict_better(failing: set[int], one: int) -> None:
+    def value(of: set[int]) -> str:
+        return str(stays(*singles(*[0.5 + k / 50 for k in of])).value)
+
+    # What fails before the injection can make a failure one that the fault did not cause.
+    after = {k for k in failing if 0.5 + k / 50 > 5.0}
+    if 0.5 + one / 50 > 5.0:
+        assert RANK[value(after | {one})] <= RANK[value(after)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rate", "values"), [(0.001, {"pass"}), (0.05, {"fail"})])
+def test_a_tenth_of_the_bound_passes_and_five_times_the_bound_fails(rate: float, values: set[str]) -> None:
+    chance = random.Random(7)
+    at_s = [5.02 + k / 50 for k in range(998)]
+    seen = {stays(*singles(*[t for t in at_s if chance.random() < rate])).value for _ in range(20)}
+    assert seen == values
