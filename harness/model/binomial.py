@@ -14,7 +14,9 @@ POWER = 0.9
 _NEGLIGIBLE = 1e-9
 _BISECTIONS = 24
 _STEP = 1.01
-_MOST = 10_000_000
+_MOST = 1_000_000
+_SURELY = 0.97
+"""From this power on, it does not fall below 0.9 again."""
 
 
 @lru_cache(maxsize=8192)
@@ -95,10 +97,17 @@ def shows(n: int, rate: float, worse: float, level: float) -> bool:
 
 @lru_cache(maxsize=1024)
 def answers_needed(n: int, rate: float, worse: float, level: float) -> int:
-    """Return how many answers, `n` or about the next more, show a worse rate with a power of 0.9.
+    """Return about how many answers, `n` or more, show a worse rate with a power of 0.9, and so do more of them.
 
-    The power falls a little each time that the critical count rises by one, so that it is looked for upwards from `n`.
+    The power falls a little each time that the critical count rises by one: the count is past the last time that it
+    falls below 0.9.
     """
-    while not shows(n, rate, worse, level) and n < _MOST:
+    needed = n
+    while n < _MOST:
+        power = reached(n, worse, critical_count(n, rate, level))
+        if power >= _SURELY:
+            break
         n = max(n + 1, int(n * _STEP))
-    return n
+        if power < POWER:
+            needed = n
+    return needed

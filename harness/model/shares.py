@@ -16,7 +16,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, cast
 
 from harness.model.answers import ANSWER_PROBES, LEFT_OUT, Contribution, Failed, Open
-from harness.model.binomial import critical_count
+from harness.model.binomial import answers_needed, critical_count
 from harness.model.clauses import Bound
 from harness.model.units import Unit
 
@@ -101,6 +101,14 @@ def clause_level(expect: Expect) -> float:
 def whole_level(level: float) -> float:
     """Return the part of a clause's level that the whole run has."""
     return level * _WHOLE
+
+
+def samples_needed(bound: Bound, expect: Expect) -> int | None:
+    """Return about how many answers a bound that must stay needs; None where it is not one on a share."""
+    share = share_of(bound)
+    if share is None:
+        return None
+    return answers_needed(1, share.allowed, share.worse, whole_level(clause_level(expect)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right, insort
 from collections import deque
-from dataclasses import dataclass
 from operator import itemgetter
 
 from harness.model.alert_clauses import Cleared, Detected
@@ -22,6 +21,8 @@ from harness.model.plan import Plan
 from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, Gap, GateSeen, MachineSeen, Reading
 from harness.model.series import Point, answer_series, as_due, reading_series, window_point
 from harness.runner.guarding import looked_at_s, seen_enough
+from harness.model.shares import samples_needed
+from harness.runner.recoveries import MARGIN_S, RecoveryTracker
 
 KEPT_S = 30.0
 TRIM_EVERY = 512
@@ -84,6 +85,20 @@ class Live:
             self._gate_s = body.at_s
         elif isinstance(body, FaultSeen):
             self.stages.setdefault((body.fault, body.stage), body.hi_s)
+
+    @property
+    def gate_s(self) -> float | None:
+        """When the steady state was met; None before that."""
+        return self._gate_s
+
+    def answered_since(self, since_s: float, most: int) -> int:
+        """Return how many answers there are that were due since a moment; not more than so many are counted."""
+        found = 0
+        for due_s, _ in reversed(self._sent_late):
+            if found >= most or due_s < since_s - KEPT_S:  # answers come nearly in the order in which they were due
+                break
+            found += due_s >= since_s
+        return found
 
     def machine_busy(self) -> str | None:
         """Return what the run had to do without of late, if for most of the time; None where it had enough."""
@@ -149,41 +164,11 @@ class Live:
         return source in self._beating
 
 
-MARGIN_S = 0.5
 LEAST_S = 1.0
+ANSWERS_WITHIN_S = 60.0
+"""How long a run goes on, at most, for more answers to a bound on a share."""
 CONTROL_S = 3.0
 """The least that a control is observed after the moment at which its last fault would have been reverted."""
-
-
-@dataclass
-class RecoveryTracker:
-    """A recovery as it goes: whether its bound broke, and since when it is kept again."""
-
-    clause: Recovered
-    broke: bool = False
-    good_since_s: float | None = None
-    every_s: float = 0.0
-    """How often its probe is read: it holds for sure only with a reading after that."""
-
-    def tick(self, live: Live, settled_s: float) -> None:
-        """Take in the present state."""
-        self.take(live.point(self.clause, settled_s))
-
-    def take(self, point: Point) -> None:
-        """Take in the state at one moment. Moments come in their order."""
-        if point.good is False:
-            self.broke, self.good_since_s = True, None
-        elif point.good is None:
-            self.good_since_s = None
-        elif self.broke and self.good_since_s is None:
-            self.good_since_s = point.hi_s
-
-    def content(self, now_s: float, start_s: float) -> bool:
-        """Whether the bound is kept again and has held, or its time is over."""
-        margin_s = MARGIN_S + self.every_s
-        held = self.good_since_s is not None and now_s >= self.good_since_s + self.clause.hold + margin_s
-        over = now_s >= start_s + self.clause.within + self.clause.hold + margin_s
-        return held or over
 
 
 class Settling:
@@ -230,7 +215,7 @@ class Settling:
     def tick(self, now_s: float, settled_s: float) -> None:
         """Take in the present state. Answers count up to `settled_s`, until which all of them are in."""
         for recovery in self._recoveries.values():
-            recovery.tick(self._live, settled_s)
+            recovery.take(self._live.point(recovery.clause, settled_s))
         for alert in self._live.all_firing():
             self._last_fired[alert.key] = (alert, now_s)
         self._recent_s = (settled_s - looked_at_s(self._plan), settled_s)
@@ -243,7 +228,8 @@ class Settling:
         if any(stage == "failed" for _, stage in self._live.stages):
             return True  # nothing can rest on this run any more
         if not self._plan.faults_on:
-            return now_s >= last_revert_s + max(observe_s, CONTROL_S)
+            over = now_s >= last_revert_s + max(observe_s, CONTROL_S)
+            return over and all(self._enough(clause, now_s) for clause in self._plan.scenario.expect.stays)
         if not all(self.content(clause, now_s) for clause in self._plan.scenario.expect.clauses):
             return False
         recent = self._live.answers_between(*self._recent_s)
@@ -254,7 +240,7 @@ class Settling:
         if isinstance(clause, Recovered):
             return self._recovered(clause, now_s)
         if isinstance(clause, Bound):
-            return self._window_seen(clause, now_s)
+            return self._window_seen(clause, now_s) and self._enough(clause, now_s)
         if not isinstance(clause, Detected | Cleared):
             return True  # it has no time of its own
         start_s = self._start_s(clause)
@@ -272,6 +258,16 @@ class Settling:
         """Whether a whole window has followed the injection: without one, what must stay could not be judged."""
         injected_s = self._moment_s(self._plan.scenario.timeline[0].id, "injected")
         return injected_s is None or now_s >= injected_s + clause.over + MARGIN_S
+
+    def _enough(self, clause: Bound, now_s: float) -> bool:
+        """Whether there were answers enough for a bound on a share to be kept, or no more are to be waited for."""
+        needed = samples_needed(clause, self._plan.scenario.expect)
+        first = self._plan.scenario.timeline[0].id
+        since_s = self._moment_s(first, "injected") if self._plan.faults_on else self._live.gate_s
+        if needed is None or since_s is None or now_s >= since_s + ANSWERS_WITHIN_S:
+            return True
+        enough = self._live.answered_since(since_s, needed) >= needed
+        return enough or not self._live.answered_since(now_s - clause.over - MARGIN_S, 1)
 
     def _fired_since(self, clause: Detected | Cleared, since_s: float) -> bool:
         return bool(self._live.firing(clause.alert, clause.labels)) or any(

@@ -91,7 +91,7 @@ def test_more_than_allowed_in_all_is_no_pass_although_chance_explains_it() -> No
 def test_too_few_answers_to_show_five_times_the_rate_are_unknown() -> None:
     found = stays(rate=10, bound={"min_samples": 10})
     assert found.value == "unknown"
-    assert "106 more answers needed: 5 % beyond it would not have shown in 200" in found.reason
+    assert "130 more answers needed: 5 % beyond it would not have shown in 200" in found.reason
     assert stays(rate=10, bound={"min_samples": 10, "at_least": 0.98}).value == "pass"
 
 

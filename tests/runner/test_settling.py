@@ -12,7 +12,7 @@ from fake_runs import plan_of, small_description
 from harness.journal.writer import JournalWriter
 from harness.model.clauses import Bound
 from harness.model.faultstep import FaultStep
-from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Gap, Reading
+from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Gap, GateSeen, Reading
 from harness.runner.gate import wait_for_steady_state
 from harness.runner.live import KEPT_S, Live, Settling
 from harness.runner.script import RunContext, wait_for_start
@@ -259,3 +259,39 @@ def test_a_whole_window_of_what_must_stay_follows_the_injection() -> None:
     stage(live, "reverted", 11.5)
     assert not watch.settled(13.5, 11.5)
     assert watch.settled(14.6, 11.5)
+
+
+def test_a_run_goes_on_until_there_are_answers_enough_or_no_more_come() -> None:
+    stays = [{"id": "serving", "probe": "availability", "at_least": 0.95, "over": "1s"}]
+    live = well()
+    watch = settling(live, expect={"stays": stays})
+    stage(live, "injected", 11.0)
+    stage(live, "reverted", 11.5)
+    answers(live, 13.0)
+    assert not watch.settled(13.1, 11.5), "40 answers are too few to show 25 %"
+    assert watch.settled(15.0, 11.5), "no more come"
+    assert watch.settled(71.0, 11.5), "nobody waits for ever"
+    answers(live, 14.0)
+    assert watch.settled(14.1, 11.5)
+
+
+def test_a_bound_of_zero_and_one_that_is_polled_wait_for_no_answers() -> None:
+    strict = {"id": "right", "probe": "silent_wrong_answers", "at_most": 0, "over": "1s"}
+    low = {"id": "low", "probe": "lag", "at_most": 5, "over": "1s"}
+    live = well()
+    watch = settling(live, expect={"stays": [strict, low]})
+    stage(live, "injected", 11.0)
+    stage(live, "reverted", 11.5)
+    answers(live, 13.0, count=5)
+    assert watch.settled(13.1, 11.5)
+
+
+def test_a_control_waits_for_answers_too() -> None:
+    stays = [{"id": "serving", "probe": "availability", "at_least": 0.95, "over": "1s"}]
+    live = well()
+    watch = settling(live, twin="control", expect={"stays": stays})
+    live.note(1, 9.0, GateSeen(met=True, at_s=11.0))
+    answers(live, 15.0)
+    assert not watch.settled(15.1, 11.5)
+    answers(live, 16.0)
+    assert watch.settled(16.1, 11.5)
