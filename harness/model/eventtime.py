@@ -12,7 +12,11 @@ import datetime as dt
 import math
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from harness.model.fields import Frozen
 
 DAY_S = 86_400
 _FINER = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
@@ -66,6 +70,25 @@ class EventClock:
     def unix_of(self, event: float) -> float:
         """Return the moment of the wall clock at which it is, or was, that event time."""
         return self.start_unix + (self.active(event) - self.active(self.start_event)) / self.speed
+
+
+def _a_moment(raw: str) -> str:
+    parse_timestamp(raw)
+    return raw
+
+
+Moment = Annotated[str, AfterValidator(_a_moment)]
+
+
+class EventTimes(Frozen):
+    """The event times at which a run can start, both included."""
+
+    first: Moment = Field(alias="from")
+    last: Moment = Field(alias="until")
+
+    def include(self, moment: str) -> bool:
+        """Whether a run can start at a moment in ISO 8601. Raises ValueError where it is none."""
+        return parse_timestamp(self.first) <= parse_timestamp(moment) <= parse_timestamp(self.last)
 
 
 def _of_day(text: str) -> int:

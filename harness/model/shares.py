@@ -27,6 +27,8 @@ LEVEL = 0.001
 """The chance that a run whose stack keeps all its bounds on shares is failed by one of them, at most."""
 TIMES_WORSE = 5.0
 """How many times the allowed rate must have shown, for a bound to be kept."""
+ANSWERS_WITHIN_S = 120.0
+"""How long after the injection a run goes on, at most, for more answers to a bound that must stay."""
 _DIGITS = 12
 _WHOLE, _WINDOWS, _STRETCHES = 0.5, 0.25, 0.25
 """The parts of a clause's level: for the whole run, for its windows, and for stretches of 2, 4, 8, … answers."""

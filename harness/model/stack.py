@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from harness.model.alertsources import AlertSource
+from harness.model.eventtime import EventTimes
 from harness.model.fields import Command, Frozen, Link, Name, Port, Url
 from harness.model.probekinds import ProbeSpec
 from harness.model.units import PositiveWallSeconds, Quantity, Unit
@@ -239,6 +240,7 @@ class StackFields(Frozen):
     keyspaces: dict[Name, KeyspaceSpec] = Field(default_factory=dict)
     integrity: Integrity = Field(default_factory=Integrity)
     data: CheckSpec | None = Field(None, description="prints the directory that `{data}` stands for")
+    events: EventTimes | None = Field(None, description="the event times at which a run can start")
 
 
 class StackDescription(StackFields):

@@ -49,6 +49,7 @@ class WorkloadSpec(Frozen):
     make: Command | None = None
     requests: str | None = Field(None, description="a file of requests, relative to the compose file's folder")
     rate: Rate | None = Field(None, description="requests a second; without it, the lines' own times")
+    peak: Rate | None = Field(None, description="for a workload that is made: no more requests a second than this")
     repeat: bool = Field(False, description="whether the file is begun anew when it is over")
     method: Method = "POST"
     headers: dict[str, str] = Field(default_factory=dict, description="sent with every request")
@@ -56,6 +57,11 @@ class WorkloadSpec(Frozen):
     url: Url
     timeout_s: PositiveWallSeconds = Field(1.0, alias="timeout")
     slow_s: PositiveWallSeconds = Field(0.25, alias="slow")
+
+    @property
+    def most_per_s(self) -> float | None:
+        """The most requests a second that there can be; None where that is not known."""
+        return self.rate if self.rate is not None else self.peak
 
     @model_validator(mode="before")
     @classmethod
@@ -65,6 +71,8 @@ class WorkloadSpec(Frozen):
         given = [name for name in ("make", "requests") if raw.get(name) is not None]
         if len(given) != 1:
             raise ValueError("exactly one of `make` (a command) and `requests` (a file) is needed")
+        if given == ["requests"] and "peak" in raw:
+            raise ValueError("`peak` is of a workload that is made; a file of `requests` has a `rate`")
         for name in OF_FILES if given == ["make"] else ():
             if name in raw:
                 raise ValueError(f"`{name}` says how a file of `requests` is sent, and this workload is made")

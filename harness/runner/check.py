@@ -12,16 +12,16 @@ from collections.abc import Iterator, Sequence
 from pydantic import ValidationError
 
 from harness.model.answers import ANSWER_PROBES
-from harness.model.clauses import Bound, Clause, Names, Recovered
+from harness.model.clauses import Bound, Clause, Names
 from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.expectations import CLAUSES, INTEGRITY_CHECKS
 from harness.model.fault import FaultKind
 from harness.model.faultstep import FaultStep, Target
 from harness.model.guard import LIMIT_IDS, LIMITS
 from harness.model.scenario import Scenario
-from harness.model.series import min_samples
 from harness.model.units import Unit
 from harness.runner.catalogue import OF_EXPECTED, OF_FLAGGED, Catalogue
+from harness.runner.decidable import can_be_decided, enough_samples, start_in_data
 from harness.runner.explain import Place, Source, problems, read_model
 from harness.runner.load import Loaded
 from harness.runner.misfire import in_common
@@ -70,6 +70,7 @@ class _Checker:
 
     def problems(self) -> Problems:
         scenario = self._scenario
+        yield from start_in_data(scenario, self._source, self._known)
         for index, step in enumerate(scenario.timeline):
             yield from self._step(step, ("timeline", index))
         yield from self._bounds(("steady_state",), scenario.steady_state)
@@ -189,7 +190,7 @@ class _Checker:
                 message = f"the probe {bound.probe!r} measures a ratio between 0 and 1, and {bound.limit} is outside"
             yield self._source.problem((*place, side), message, _UNIT_REMEDIES[unit])
         else:
-            yield from self._enough_samples(bound, place)
+            yield from enough_samples(bound, place, self._source, self._known)
 
     def _not_measured(self, probe: str) -> tuple[str, str]:
         """Return why a probe of answers gives nothing on this stack, and the remedy."""
@@ -204,35 +205,6 @@ class _Checker:
             return message, "give x-harness.workload.flagged in the stack"
         message = f"the probe {probe!r} needs the event times of features, which a file of requests does not have"
         return message, "declare a probe of that age in x-harness.probes"
-
-    def _enough_samples(self, bound: Bound, place: Place) -> Problems:
-        """Refuse a bound that would always be unknown: too few samples for its window."""
-        if bound.probe in self._known.stack.probes:
-            yield from self._enough_readings(bound, place)
-        spec = self._known.stack.workload
-        probe = ANSWER_PROBES.get(bound.probe)
-        if probe is None or spec is None or spec.rate is None:
-            return
-        needed, there = min_samples(bound, probe), spec.rate * bound.over
-        if there < needed:
-            message = f"at {spec.rate:g} requests a second, a window of {bound.over:g} s holds {there:.3g} answers, "
-            message += f"and {needed} are needed: the bound would always be unknown"
-            remedy = f"write min_samples: {max(1, int(there * 0.8))}, a longer `over`, or send more"
-            yield self._source.problem((*place, "over"), message, remedy)
-
-    def _enough_readings(self, bound: Bound, place: Place) -> Problems:
-        every_s = self._known.stack.probes[bound.probe].every_s
-        most = max(1, int(bound.over / every_s + 1e-9))
-        if min_samples(bound, None) > most:
-            message = (
-                f"the probe {bound.probe!r} is read every {every_s:g} s, so that {bound.over:g} s hold {most} of it"
-            )
-            yield self._source.problem((*place, "min_samples"), message, "write fewer, or a longer `over`")
-        if isinstance(bound, Recovered) and bound.within <= every_s:
-            message = f"the probe {bound.probe!r} is read every {every_s:g} s: "
-            message += f"a recovery within {bound.within:g} s cannot be observed"
-            remedy = "allow more time, or give the probe a shorter `every` in the stack"
-            yield self._source.problem((*place, "within"), message, remedy)
 
     def _expectations(self) -> Problems:
         expect = self._scenario.expect
@@ -261,7 +233,8 @@ class _Checker:
             message = f"the id {clause.id!r} is reserved for a check that every run has"
             yield self._source.problem((*place, "id"), message, "choose another id")
         if isinstance(clause, Bound):
-            yield from self._bound(clause, place)
+            wrong = list(self._bound(clause, place))
+            yield from wrong or can_be_decided(clause, place, self._scenario, self._source, self._known)
         for name, field in type(clause).model_fields.items():
             value = getattr(clause, name)
             for mark in field.metadata:

@@ -20,8 +20,8 @@ from harness.model.machine import busy_share, busy_text
 from harness.model.plan import Plan
 from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, Gap, GateSeen, MachineSeen, Reading
 from harness.model.series import Point, answer_series, as_due, reading_series, window_point
+from harness.model.shares import ANSWERS_WITHIN_S, samples_needed
 from harness.runner.guarding import looked_at_s, seen_enough
-from harness.model.shares import samples_needed
 from harness.runner.recoveries import MARGIN_S, RecoveryTracker
 
 KEPT_S = 30.0
@@ -165,8 +165,6 @@ class Live:
 
 
 LEAST_S = 1.0
-ANSWERS_WITHIN_S = 60.0
-"""How long a run goes on, at most, for more answers to a bound on a share."""
 CONTROL_S = 3.0
 """The least that a control is observed after the moment at which its last fault would have been reverted."""
 

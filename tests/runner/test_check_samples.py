@@ -100,6 +100,71 @@ def test_d4_a_steady_state_that_could_never_be_seen(tmp_path: Path) -> None:
     assert problems(tmp_path, text, ("    promotions:", "    models: {prefix: models/}\n    promotions:")) == []
 
 
+SERVING = "{id: serving, probe: availability, at_least: 0.99, over: 2s}"
+
+
+def serving(bound: str) -> str:
+    return changed(SERVING, f"{{id: serving, {bound}, over: 2s}}")
+
+
+@pytest.mark.parametrize(
+    ("bound", "workload", "field", "hint"),
+    [
+        ("probe: availability, at_least: 0.99, min_samples: 10000", requests(rate="50/s"), "over",
+         "at 50 requests a second, a window of 2 s holds 100 answers, and 10000 are needed"),
+        ("probe: availability, at_least: 0.99, min_samples: 10000", (MADE, MADE.replace("}", ", peak: 60/s}")), "over",
+         "at 60 requests a second, a window of 2 s holds 120 answers"),
+        ("probe: availability, at_least: 0.9999", requests(), "at_least",
+         "60 requests a second give 7,200 at most: the bound would never be kept"),
+        ("probe: availability, at_least: 0", requests(), "at_least", "availability is at least 0: the clause cannot"),
+        ("probe: slow_answers, at_most: 1", requests(), "at_most", "slow_answers is at most 1: the clause cannot fail"),
+        ("probe: failed_requests, at_least: 0", requests(), "at_least", "the clause cannot fail"),
+        ("probe: latency_p99, at_least: 0s", requests(), "at_least", "latency_p99 is at least 0s: the clause cannot"),
+    ],
+)  # fmt: skip
+def test_clauses_that_can_never_be_decided(
+    tmp_path: Path, bound: str, workload: tuple[str, str], field: str, hint: str
+) -> None:
+    text = serving(bound)
+    (found,) = problems(tmp_path, text, workload)
+    assert hint in found.message
+    assert found.remedy
+    assert (found.field, found.line) == (f"expect.stays.0.{field}", line_of(text, "id: serving"))
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        "probe: availability, at_least: 1",
+        "probe: slow_answers, at_most: 0",
+        "probe: failed_requests, at_most: 1",
+        "probe: latency_p99, at_most: 0s",
+        "probe: replicas_up, at_least: 0",
+        "probe: availability, at_least: 0.998",
+    ],
+)
+def test_clauses_that_can_be_decided_are_not_refused(tmp_path: Path, bound: str) -> None:
+    assert problems(tmp_path, serving(bound), requests()) == []
+
+
+def test_a_longer_observation_gives_more_answers(tmp_path: Path) -> None:
+    text = serving("probe: availability, at_least: 0.9998")
+    assert len(problems(tmp_path, text, requests())) == 1
+    assert problems(tmp_path, text + "observe: 5min\n", requests()) == []
+
+
+@pytest.mark.parametrize("start", ["2013-06-14T05:59", "2014-06-14T06:00"])
+def test_a_start_outside_of_the_data(tmp_path: Path, start: str) -> None:
+    within = ("  freshness:", "  events: {from: 2013-06-14T06:00, until: 2013-06-20T06:00}\n  freshness:")
+    text = changed("start_at: 2013-06-14T06:00", f"start_at: {start}")
+    (found,) = problems(tmp_path, text, within)
+    assert (found.field, found.line) == ("start_at", line_of(text, "start_at"))
+    assert found.message == f"the stack 'small' has no data for a run that starts at {start}"
+    assert found.remedy == "write a moment from 2013-06-14T06:00 to 2013-06-20T06:00"
+    assert problems(tmp_path, GOOD, within) == []
+    assert problems(tmp_path, text) == []
+
+
 def test_few_requests_will_do_where_the_bound_says_so(tmp_path: Path) -> None:
     text = GOOD.replace(
         "probe: availability, at_least: 0.99, over: 2s",

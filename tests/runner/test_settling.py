@@ -270,9 +270,19 @@ def test_a_run_goes_on_until_there_are_answers_enough_or_no_more_come() -> None:
     answers(live, 13.0)
     assert not watch.settled(13.1, 11.5), "40 answers are too few to show 25 %"
     assert watch.settled(15.0, 11.5), "no more come"
-    assert watch.settled(71.0, 11.5), "nobody waits for ever"
     answers(live, 14.0)
     assert watch.settled(14.1, 11.5)
+
+
+def test_nobody_waits_for_answers_for_ever() -> None:
+    live = well()
+    stays = [{"id": "serving", "probe": "availability", "at_least": 0.99, "over": "1s"}]
+    watch = settling(live, expect={"stays": stays})
+    stage(live, "injected", 11.0)
+    stage(live, "reverted", 11.5)
+    answers(live, 131.0)
+    assert not watch.settled(130.9, 11.5)
+    assert watch.settled(131.0, 11.5)
 
 
 def test_a_bound_of_zero_and_one_that_is_polled_wait_for_no_answers() -> None:

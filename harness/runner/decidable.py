@@ -1,0 +1,107 @@
+"""Whether what a scenario expects can be decided at all: enough answers and readings, a limit that can break, data.
+
+Only what is certain before a run is refused: of a workload that is made, only the most requests a second are known, and
+of a stack that declares no event times, nothing of its data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.model.answers import ANSWER_PROBES
+from harness.model.clauses import Bound, Recovered
+from harness.model.errors import ScenarioError
+from harness.model.expectations import Expect
+from harness.model.scenario import Scenario
+from harness.model.series import min_samples
+from harness.model.shares import ANSWERS_WITHIN_S, samples_needed
+from harness.model.units import Unit
+from harness.runner.catalogue import Catalogue
+from harness.runner.explain import Place, Source
+
+Problems = Iterator[ScenarioError]
+_LONGER_S = 10.0
+"""How much longer than its clauses and faults need a run goes on, at most."""
+
+
+def start_in_data(scenario: Scenario, source: Source, known: Catalogue) -> Problems:
+    """Refuse a start for which the stack has no data."""
+    events, start = known.stack.events, scenario.start_at
+    if events is None or start is None or events.include(start):
+        return
+    message = f"the stack {known.stack.name!r} has no data for a run that starts at {start}"
+    yield source.problem(("start_at",), message, f"write a moment from {events.first} to {events.last}")
+
+
+def enough_samples(bound: Bound, place: Place, source: Source, known: Catalogue) -> Problems:
+    """Refuse a bound that would always be unknown: too few samples for its window."""
+    if bound.probe in known.stack.probes:
+        yield from _enough_readings(bound, place, source, known)
+    spec = known.stack.workload
+    probe = ANSWER_PROBES.get(bound.probe)
+    if probe is None or spec is None or spec.most_per_s is None:
+        return
+    needed, there = min_samples(bound, probe), spec.most_per_s * bound.over
+    if there < needed:
+        message = f"at {spec.most_per_s:g} requests a second, a window of {bound.over:g} s holds {there:.3g} answers, "
+        message += f"and {needed} are needed: the bound would always be unknown"
+        remedy = f"write min_samples: {max(1, int(there * 0.8))}, a longer `over`, or send more"
+        yield source.problem((*place, "over"), message, remedy)
+
+
+def _enough_readings(bound: Bound, place: Place, source: Source, known: Catalogue) -> Problems:
+    every_s = known.stack.probes[bound.probe].every_s
+    most = max(1, int(bound.over / every_s + 1e-9))
+    if min_samples(bound, None) > most:
+        message = f"the probe {bound.probe!r} is read every {every_s:g} s, so that {bound.over:g} s hold {most} of it"
+        yield source.problem((*place, "min_samples"), message, "write fewer, or a longer `over`")
+    if isinstance(bound, Recovered) and bound.within <= every_s:
+        message = f"the probe {bound.probe!r} is read every {every_s:g} s: "
+        message += f"a recovery within {bound.within:g} s cannot be observed"
+        remedy = "allow more time, or give the probe a shorter `every` in the stack"
+        yield source.problem((*place, "within"), message, remedy)
+
+
+def can_be_decided(bound: Bound, place: Place, scenario: Scenario, source: Source, known: Catalogue) -> Problems:
+    """Refuse a clause that no stack could fail, and one that could never be kept: no run is long enough for it."""
+    side = "at_least" if bound.at_least is not None else "at_most"
+    probe = ANSWER_PROBES.get(bound.probe)
+    if probe is None:
+        return
+    if _cannot_fail(bound, probe.unit):
+        message = f"whatever the stack does, {bound.probe} is {bound.limit_text}: the clause cannot fail"
+        yield source.problem((*place, side), message, "write a limit that bad answers break")
+        return
+    spec = known.stack.workload
+    needed = None if isinstance(bound, Recovered) else samples_needed(bound, scenario.expect)
+    if needed is None or spec is None or spec.most_per_s is None:
+        return
+    most = int(spec.most_per_s * _longest_s(scenario))
+    if most < needed:
+        message = f"{needed:,} answers after the injection are needed to show five times what the bound allows, and "
+        message += f"{spec.most_per_s:g} requests a second give {most:,} at most: the bound would never be kept"
+        remedy = "allow more, observe longer (`observe`), or send more"
+        yield source.problem((*place, side), message, remedy)
+
+
+def _cannot_fail(bound: Bound, unit: Unit) -> bool:
+    if bound.at_least is not None:
+        return bound.at_least.value <= 0
+    return unit is Unit.RATIO and bound.limit.value >= 1
+
+
+def _longest_s(scenario: Scenario) -> float:
+    """Return how long a run goes on after its first injection, at most."""
+    faults_s = sum(
+        step.duration + (step.at if step.at is not None else step.after.timeout if step.after is not None else 0.0)
+        for step in scenario.timeline
+    )
+    return max(ANSWERS_WITHIN_S, faults_s + max(scenario.observe, _longest_deadline_s(scenario.expect)) + _LONGER_S)
+
+
+def _longest_deadline_s(expect: Expect) -> float:
+    deadlines = [clause.within for clause in expect.detected]
+    deadlines += [clause.within for clause in expect.cleared]
+    deadlines += [clause.within + clause.hold for clause in expect.recovered]
+    deadlines += [bound.over for bound in expect.stays]
+    return max(deadlines, default=0.0)
