@@ -1,5 +1,5 @@
 """`python -m benchmarks [--quick]`: every part, one after the other. The fault proxy's own are in benchmarks.proxy, and
-`benchmarks.busy`, which keeps the machine busy for more than an hour, is run by itself.
+`benchmarks.busy`, which keeps the machine busy for more than an hour, is run by itself, and so is `benchmarks.shares`.
 
 Exits 1 where a part found something wrong, 4 where one could not measure; the others are measured all the same.
 """
