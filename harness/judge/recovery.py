@@ -99,8 +99,8 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
     if doubt is not None:
         return _Outcome(Value.UNKNOWN, f"may have been broken before the fault: {doubt}", breaches)
     last = breaches[-1]
-    # Where no window was broken for certain, any of those that may have been is the first that need not have been.
-    least = last if last.good is False else breaches[0]
+    # It is certain to have been broken until the last window that was; of those that may have been, any was the last.
+    least = next((p for p in reversed(breaches) if p.good is False), breaches[0])
     good = _good_again(clause, after, last)
     if good is None:
         value, cause = facts.disturbed.within(
@@ -127,13 +127,12 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
 
 
 def _breaches(found: Compared, after: Sequence[Point], during: Span, over_s: float) -> Sequence[Point]:
-    """Return the windows that broke the bound: those that may have, where only all of them together did for certain."""
+    """Return the windows that broke the bound; after the last that did, those that may have if together they did."""
     certain = [p for p in after if p.good is False]
-    unclear = [p for p in after if p.chance]
-    if certain or not unclear:
-        return certain
-    share = seen(found.answered, during.lo, during.hi, over_s)
-    return unclear if share is not None and share.excess is not None else []
+    since_s = certain[-1].hi_s if certain else during.lo
+    unclear = [p for p in after if p.chance and p.hi_s > since_s]
+    share = seen(found.answered, since_s, during.hi, over_s) if unclear else None
+    return [*certain, *unclear] if share is not None and share.excess is not None else certain
 
 
 def _good_again(clause: Recovered, after: Sequence[Point], last: Point) -> Point | None:

@@ -44,7 +44,9 @@ class Seen:
 
     @property
     def exceeded(self) -> str | None:
-        """Why the stretch as a whole does not keep the bound, although chance explains it; None where it does."""
+        """Why the stretch as a whole does not keep the bound; None where it does."""
+        if self.excess is not None:
+            return self.excess.text
         count, allowed = self.count, self.share.allowed
         worst = Count(count.samples, count.beyond + count.open)
         if worst.rate <= allowed:
