@@ -56,7 +56,8 @@ def _stays(
     if broken and may_have_broken_before(points, broken, since_s):
         return Value.UNKNOWN, f"{_was(clause, broken[0])}, and no window before injection was good ({limit})", broken
     if doubt is not None and (broken or excess is not None):
-        return Value.UNKNOWN, f"{probe} may have been broken before the fault: {doubt} ({limit})", broken
+        reason = f"{probe} may have been broken before the fault: {doubt} ({limit})"
+        return Value.UNKNOWN, but(reason, facts.disturbed.by_machine(facts.gate_s, since_s)), broken
     if broken:
         worst = _worst(clause, broken)
         return Value.FAIL, f"{_was(clause, worst)} ({limit}){why(worst)}", broken
@@ -70,7 +71,9 @@ def _stays(
         return Value.UNKNOWN, f"{probe} was not read between injection and revert; {interval}", during[-1:]
     undecided = share.exceeded or share.lacking if share is not None else None
     if undecided is not None:
-        return Value.UNKNOWN, f"{probe} ({limit}): {undecided}", [p for p in during if p.chance] or during[-1:]
+        cause = facts.disturbed.by_machine(since_s, facts.end_s) if share is not None and share.count.open else None
+        reason = but(f"{probe} ({limit}): {undecided}", cause)
+        return Value.UNKNOWN, reason, [p for p in during if p.chance] or during[-1:]
     return Value.PASS, "", during[-1:]
 
 

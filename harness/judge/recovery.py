@@ -97,7 +97,8 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
         return _Outcome(Value.UNKNOWN, reason, breaches)
     doubt = doubt_before(found.before, facts.gate_s, fault.injected.lo)
     if doubt is not None:
-        return _Outcome(Value.UNKNOWN, f"may have been broken before the fault: {doubt}", breaches)
+        cause = facts.disturbed.by_machine(facts.gate_s, fault.injected.lo)
+        return _Outcome(Value.UNKNOWN, but(f"may have been broken before the fault: {doubt}", cause), breaches)
     last = breaches[-1]
     # It is certain to have been broken until the last window that was; of those that may have been, any was the last.
     least = next((p for p in reversed(breaches) if p.good is False), breaches[0])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from journals import Run
+from journals import CROWDED, Run
 
 from harness.model.shares import LEVEL
 from harness.model.verdict import ClauseResult
@@ -126,6 +126,26 @@ def test_where_more_failed_before_than_is_likely_the_fault_did_not_break_it() ->
     found = stays(*before, (8.0, 9.0, FAILED))
     assert found.value == "unknown"
     assert "7 of 200 answers were beyond it before injection" in found.reason
+
+
+def test_a_machine_that_was_busy_before_the_injection_is_named() -> None:
+    before = singles(1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5)
+    run = Run({"stays": [UP], "recovered": [BACK | {"at_least": 0.99}]}).gate().fault()
+    run.answers(*before, (8.0, 9.0, FAILED)).machine((1.2, 3.0, CROWDED)).end()
+    for clause in ("up", "back"):
+        found = run.clause(clause)
+        assert found.value == "unknown"
+        assert "before injection" in found.reason
+        assert "machine busy" in found.reason
+
+
+def test_answers_that_are_open_may_decide_the_run_where_they_decide_no_window() -> None:
+    right = {"probe": "silent_wrong_answers", "at_least": None, "at_most": 0.01}
+    wrong = singles(8.0, 8.5, 11.0, 11.5, 14.0, 14.5, 17.0, 17.5, change={"wrong": True})
+    assert stays(*wrong, bound=right).value == "pass"
+    found = stays(*wrong, *singles(20.2, 22.4, 24.6, change={"wrong": None}), bound=right)
+    assert found.value == "unknown"
+    assert "3 of 1,000 answers are open, and decide it" in found.reason
 
 
 def test_what_was_open_at_the_injection_was_not_before_it() -> None:
