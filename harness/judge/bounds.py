@@ -46,7 +46,7 @@ def _stays(
     during = [p for p in points if p.hi_s >= since_s]
     broken = [p for p in during if p.good is False]
     # A gap before the fault counts too: the fault did not break what broke in it.
-    blind = [p for p in points if p.gap or (p.good is None and not p.chance and p.hi_s >= since_s)]
+    blind = [p for p in points if p.gap or (p.undecided and p.hi_s >= since_s)]
     excess = share.excess if share is not None else None
     if facts.inconclusive_fault is not None:
         return Value.UNKNOWN, f"{probe}: {facts.inconclusive_fault.inconclusive_reason}", []
@@ -81,7 +81,7 @@ def _exceeded(clause: Bound, excess: Excess, points: Sequence[Point]) -> tuple[s
     """Return how a stretch broke a bound that no window broke for certain, and the windows in it that may have."""
     unclear = [p for p in points if p.chance and p.hi_s >= excess.from_s and p.lo_s <= excess.to_s + clause.over]
     start = f"{_was(clause, _worst(clause, unclear))}, and " if unclear else f"{clause.probe}: "
-    return f"{start}{excess.text} ({limit_text(clause)})", unclear
+    return f"{start}{excess.text}, more than chance explains ({limit_text(clause)})", unclear
 
 
 def _was(clause: Bound, point: Point) -> str:
@@ -115,7 +115,7 @@ def unbroken(clause: Recovered, facts: Facts) -> ClauseResult:
     found = compared(clause, facts)
     points = found.points
     broken = [p for p in points if p.good is False]
-    blind = [p for p in points if p.good is None and not p.chance]
+    blind = [p for p in points if p.undecided]
     share = seen(found.answered, facts.gate_s, facts.end_s, clause.over)
     exceeded = share.exceeded if share is not None else None
     if share is not None and share.excess is not None and not broken:

@@ -151,7 +151,7 @@ def _good_again(clause: Recovered, after: Sequence[Point], last: Point) -> Point
 
 def _unexercised(after: Sequence[Point]) -> _Outcome:
     """Return the outcome of a bound that no window broke."""
-    blind = [p for p in after if p.good is None and not p.chance]
+    blind = [p for p in after if p.undecided]
     if blind or not after:
         return _Outcome(Value.UNKNOWN, f"cannot be judged: {blind[0].why if blind else 'no data'}", blind)
     unclear = [p for p in after if p.chance]
@@ -167,7 +167,7 @@ def _not_held(clause: Recovered, facts: Facts, after: Sequence[Point], good: Poi
     windows leave to chance, all that followed decides.
     """
     later = [p for p in after if p.hi_s > good.hi_s]
-    shaky = [p for p in later if p.good is None and not p.chance]
+    shaky = [p for p in later if p.undecided]
     if shaky:
         return shaky[0].why or "no data"
     if facts.end_s < good.hi_s + clause.hold:

@@ -6,6 +6,7 @@ parts of it, have many: they decide what windows leave open.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -14,13 +15,13 @@ from harness.model.binomial import answers_needed, shows, unseen_rate
 from harness.model.shares import LEVEL, Count, Share, whole_level
 from harness.model.units import Unit, format_amount
 
-DOUBT = 0.01
+BEFORE_LEVEL = 0.01
 """How improbable a count before the injection must be for it to be doubtful that the fault broke the bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """A stretch in which more answers were beyond a bound than chance explains."""
+    """A stretch in which more answers were beyond a bound than chance explains, or than it hardly explains."""
 
     from_s: float
     to_s: float
@@ -29,8 +30,7 @@ class Excess:
     @property
     def text(self) -> str:
         """The stretch in words."""
-        of = f"{self.count.beyond:,} of {self.count.samples:,} answers"
-        return f"{of} were beyond it at {self.from_s:.2f}–{self.to_s:.2f} s, more than chance explains"
+        return f"{_of(self.count)} were beyond it at {self.from_s:.2f}–{self.to_s:.2f} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,16 @@ class Seen:
     count: Count
     level: float
     excess: Excess | None
+    doubtful: Excess | None = None
+    """A stretch of which chance hardly explains how many answers were beyond the bound."""
 
     @property
     def exceeded(self) -> str | None:
         """Why the stretch as a whole does not keep the bound; None where it does."""
         if self.excess is not None:
-            return self.excess.text
+            return f"{self.excess.text}, more than chance explains"
+        if self.doubtful is not None:
+            return f"{self.doubtful.text}, which chance hardly explains"
         count, allowed = self.count, self.share.allowed
         worst = Count(count.samples, count.beyond + count.open)
         if worst.rate <= allowed:
@@ -95,18 +99,24 @@ def seen(answered: Answered | None, from_s: float, to_s: float, over_s: float) -
         return None
     tally, (first, end) = answered.tally, answered.between(from_s, to_s)
     whole, level = tally.count(first, end), whole_level(tally.level)
-    excess = _long(answered, first, end, over_s)
     if whole.more_than_chance(tally.share.allowed, level):
-        excess = Excess(from_s, to_s, whole)
-    return Seen(tally.share, whole, level, excess)
+        return Seen(tally.share, whole, level, Excess(from_s, to_s, whole))
+    if whole.beyond < 2:
+        return Seen(tally.share, whole, level, None)
+    excess, doubtful = (
+        _worst(answered, stretches, (first, end), over_s) for stretches in (tally.stretches, tally.doubtful)
+    )
+    return Seen(tally.share, whole, level, excess, doubtful)
 
 
-def _long(answered: Answered, begin: int, end: int, over_s: float) -> Excess | None:
+def _worst(
+    answered: Answered, stretches: Sequence[tuple[int, int]], within: tuple[int, int], over_s: float
+) -> Excess | None:
     """Return the stretch of at least the length of a window with most answers beyond the bound, if there is one."""
-    at_s, tally = answered.at_s, answered.tally
+    at_s, (begin, end) = answered.at_s, within
     found = [
-        Excess(at_s[first], at_s[last], tally.count(first, last + 1))
-        for first, last in tally.stretches()
+        Excess(at_s[first], at_s[last], answered.tally.count(first, last + 1))
+        for first, last in stretches
         if begin <= first and last < end and at_s[last] - at_s[first] >= over_s
     ]
     return max(found, key=lambda excess: excess.count.rate, default=None)
@@ -118,6 +128,6 @@ def doubt_before(answered: Answered | None, gate_s: float, injected_s: float) ->
         return None
     tally, (first, end) = answered.tally, answered.between(gate_s, injected_s)
     count = tally.count(first, end)
-    if not count.more_than_chance(tally.share.allowed, DOUBT):
+    if not count.more_than_chance(tally.share.allowed, BEFORE_LEVEL):
         return None
     return f"{_of(count)} were beyond it before injection"

@@ -40,6 +40,13 @@ class Point:
     """No measurement was attempted: nothing is known of that time."""
     chance: bool = False
     """The value breaks the bound, but not more than chance explains: it is neither kept nor broken."""
+    doubtful: bool = False
+    """Chance explains it, but hardly."""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether nothing is known of it: it was not measured well enough, or chance hardly explains it."""
+        return self.good is None and (self.doubtful or not self.chance)
 
 
 def min_samples(bound: Bound, probe: AnswerProbe | None) -> int:
@@ -176,7 +183,9 @@ def _unless_chance(point: Point, tally: Tally, lo: int, hi: int, windows: int, d
     count = tally.count(lo, hi)
     if count.open:
         return replace(point, good=None, why=doubt or UNCHECKED)
-    return replace(point, good=None, why=f"{count.beyond} of {count.samples} answers: chance explains it", chance=True)
+    doubtful = tally.hardly_chance(lo, hi, windows)
+    why = f"{count.beyond} of {count.samples} answers: chance {'hardly ' if doubtful else ''}explains it"
+    return replace(point, good=None, why=why, chance=True, doubtful=doubtful)
 
 
 def reading_series(

@@ -9,6 +9,7 @@ One level holds for a whole run. The clauses on shares have equal parts of it, a
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.001
 """The chance that a run whose stack keeps all its bounds on shares is failed by one of them, at most."""
+DOUBT = 50.0
+"""How many times that level it takes for a run not to pass: what chance hardly explains is unknown."""
 TIMES_WORSE = 5.0
 """How many times the allowed rate must have shown, for a bound to be kept."""
 ANSWERS_WITHIN_S = 120.0
@@ -144,41 +147,60 @@ class Tally:
         inside = self._marks[first:end]
         return Count(len(inside) - inside.count(LEFT_OUT), inside.count(True), inside.count(None))
 
-    def stretches(self) -> Iterator[tuple[int, int]]:
-        """Yield the first and the last answer of stretches in which more are beyond the bound than chance explains."""
-        return _stretches(self._marks, self.share.allowed, self.level * _STRETCHES)
+    @cached_property
+    def stretches(self) -> list[tuple[int, int]]:
+        """The first and the last answer of each stretch in which more are beyond the bound than chance explains."""
+        return list(_stretches(self._marks, self.share.allowed, self.level * _STRETCHES))
+
+    @cached_property
+    def doubtful(self) -> list[tuple[int, int]]:
+        """The same for stretches in which chance hardly explains it."""
+        return list(_stretches(self._marks, self.share.allowed, self.level * _STRETCHES * DOUBT))
 
     @cached_property
     def _latest(self) -> list[int]:
-        """For each end, where the last of those stretches begins that lie before it; -1 where none does."""
-        latest = [-1] * (len(self._marks) + 1)
-        for first, last in self.stretches():
-            if first > latest[last + 1]:
-                latest[last + 1] = first
-        return list(accumulate(latest, max))
+        return _latest(self.stretches, len(self._marks))
+
+    @cached_property
+    def _latest_doubtful(self) -> list[int]:
+        return _latest(self.doubtful, len(self._marks))
 
     def more_than_chance(self, first: int, end: int, windows: int) -> bool:
         """Whether one of so many windows, or a stretch inside it, has more beyond the bound than chance explains."""
-        if self._latest[end] >= first:
-            return True
-        return self.count(first, end).more_than_chance(self.share.allowed, self.level * _WINDOWS / max(1, windows))
+        return self._latest[end] >= first or self._many(first, end, self.level / windows)
+
+    def hardly_chance(self, first: int, end: int, windows: int) -> bool:
+        """Whether one of so many windows, or a stretch inside it, has so many that chance hardly explains it."""
+        return self._latest_doubtful[end] >= first or self._many(first, end, self.level * DOUBT / windows)
+
+    def _many(self, first: int, end: int, level: float) -> bool:
+        return self.count(first, end).more_than_chance(self.share.allowed, level * _WINDOWS)
+
+
+def _latest(stretches: Sequence[tuple[int, int]], answers: int) -> list[int]:
+    """Return for each end where the last of the stretches begins that lie before it; -1 where none does."""
+    latest = [-1] * (answers + 1)
+    for first, last in stretches:
+        latest[last + 1] = max(latest[last + 1], first)
+    return list(accumulate(latest, max))
 
 
 def _stretches(marks: Sequence[Mark], allowed: float, level: float) -> Iterator[tuple[int, int]]:
     """Yield where, of 2, 4, 8, … answers in a row, more are beyond the bound than chance explains, short ones first.
 
-    Only those that begin and end with an answer beyond the bound matter: any other holds one of them, with its count.
+    They begin every quarter of their length: any other shares most of its answers with one of these, and the fewer they
+    are, the less each must show. Of each, the first and the last answer beyond the bound are given.
     """
     looked = [index for index, mark in enumerate(marks) if mark is not LEFT_OUT]
     beyond = [rank for rank, index in enumerate(looked) if marks[index] is True]
-    if len(beyond) < 2:
-        return
-    lengths = [2**k for k in range(1, len(looked).bit_length())]
-    each = level / len(lengths) / len(looked)
+    lengths = [2**k for k in range(1, len(looked).bit_length())] if len(beyond) > 1 else []
     for length in lengths:
-        critical = critical_count(length, allowed, each)
-        if critical > length:
+        step = max(1, length // 4)
+        begins = range(0, len(looked) - length + 1, step)
+        critical = critical_count(length, allowed, level / len(lengths) / len(begins))
+        if critical > min(length, len(beyond)):
             continue
-        for first, last in zip(beyond, beyond[critical - 1 :], strict=False):
-            if last - first < length:
-                yield looked[first], looked[last]
+        for begin in begins:
+            first, end = bisect_left(beyond, begin), bisect_left(beyond, begin + length)
+            if end - first >= critical:
+                yield looked[beyond[first]], looked[beyond[end - 1]]

@@ -81,6 +81,26 @@ def test_a_part_of_a_long_run_is_not_hidden_by_the_rest_of_it() -> None:
     assert "more than chance explains" in found.reason
 
 
+def test_what_chance_hardly_explains_is_no_pass() -> None:
+    # Eight of a hundred, not in a row: too few to be certain, in a run with hundreds of windows.
+    close = singles(8.0, 8.3, 8.5, 8.9, 9.1, 9.4, 9.6, 9.8)
+    found = stays(*close)
+    assert found.value == "unknown"
+    assert "8 of 100 answers: chance hardly explains it" in found.reason
+    # 42 % for eight seconds, where 30 % are allowed, and 20 % in all.
+    slow = [(t, t + 0.08, {"slow": True}) for t in [6.0 + 0.19 * k for k in range(42)]]
+    found = stays(*slow, bound={"probe": "slow_answers", "at_least": None, "at_most": 0.3, "over": "3s"})
+    assert found.value == "unknown"
+    assert "hardly explains" in found.reason
+
+
+def test_a_relapse_that_chance_hardly_explains_did_not_hold() -> None:
+    close = singles(20.0, 20.3, 20.5, 20.9, 21.1, 21.4, 21.6, 21.8)
+    found = recovered((6.0, 13.0, FAILED), *close, bound=AGAIN)
+    assert found.value == "unknown"
+    assert "not observed to hold: 8 of 100 answers: chance hardly explains it" in found.reason
+
+
 def test_more_than_allowed_in_all_is_no_pass_although_chance_explains_it() -> None:
     found = stays(*singles(*[5.2 + 1.6 * k for k in range(12)]))
     assert found.value == "unknown"
