@@ -6,11 +6,11 @@ explain them under the limit: between the two the evidence does not decide. A co
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from harness.judge.facts import Facts
 from harness.model.answers import ANSWER_PROBES, LEFT_OUT
+from harness.model.binomial import reached
 from harness.model.guard import FaultTimes, Guarded, GuardResult, recovery_over_s
 from harness.model.units import Unit, format_amount
 from harness.model.verdict import ClauseResult, Value, met
@@ -81,7 +81,7 @@ def _value(
 ) -> tuple[Value, str]:
     """Return the value, and what is to be said of it."""
     gap = next((g for g in facts.journal.gaps("workload") if g.from_s < facts.end_s and g.to_s > from_s), None)
-    if late.share > clause.allowed and chance(late.bad, late.answers, clause.allowed) < LEVEL:
+    if late.share > clause.allowed and reached(late.answers, clause.allowed, late.bad) < LEVEL:
         before = _before(clause, facts)
         if before is not None and before.share > clause.allowed:
             return Value.UNKNOWN, f"; but {_share(before.share)} were so before the injection as well"
@@ -140,28 +140,6 @@ def _count(clause: Guarded, facts: Facts, from_s: float, to_s: float) -> _Count:
             cites.append(one.n)
     shown = cites[:MOST_CITED] if cites else [*lines[:1], *lines[-1:]]
     return _Count(bad, open_, unchecked, answers, tuple(dict.fromkeys(shown)), doubt, unchecked_why)
-
-
-def chance(bad: int, answers: int, rate: float) -> float:
-    """Return how probable so many bad answers, or more, are at that rate: the upper tail of the binomial distribution.
-
-    Exact up to rounding. A rate of 0 gives none, and one of 1 nothing but bad ones.
-    """
-    if bad <= 0:
-        return 1.0
-    if rate <= 0 or bad > answers:
-        return 0.0
-    if rate >= 1:
-        return 1.0
-    # The first term of the tail by logarithms, the others each from the one before it.
-    chosen = math.lgamma(answers + 1) - math.lgamma(bad + 1) - math.lgamma(answers - bad + 1)
-    term = math.exp(chosen + bad * math.log(rate) + (answers - bad) * math.log1p(-rate))
-    total, k = term, bad
-    while k < answers and term > 0:
-        term *= (answers - k) / (k + 1) * rate / (1 - rate)
-        k += 1
-        total += term
-    return min(1.0, total)
 
 
 def _share(value: float) -> str:

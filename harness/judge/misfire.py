@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 
 from harness.judge.alert_history import Episode
 from harness.judge.alerts import about_another, cleared, detected
-from harness.judge.bounds import recovered, stays
+from harness.judge.bounds import stays
 from harness.judge.facts import Facts
 from harness.judge.moments import but
+from harness.judge.recovery import recovered
 from harness.judge.run_checks import unknown
 from harness.judge.silence import first_firing, since_the_gate, unproven_silence
 from harness.model.alert_clauses import AlertClause, Cleared, Detected, UnfiredResult

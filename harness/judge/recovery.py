@@ -108,7 +108,9 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
             Span(Span(least.lo_s, least.hi_s).since(start).lo, math.inf), clause.within, start.lo, last.hi_s
         )
         reached = amount(clause, last.value)
-        reason = f"still broken at {last.hi_s:.2f} s ({reached}), when observation ended{why(last)}"
+        unseen = next((p for p in after if p.good is None and not p.chance and p.hi_s > last.hi_s), None)
+        ended = f"when observation ended{why(last)}" if unseen is None else f"and may be good again: {unseen.why}"
+        reason = f"still broken at {last.hi_s:.2f} s ({reached}), {ended}"
         return _Outcome(value, but(reason, cause), [breaches[0], last])
     took = Span(least.lo_s, good.hi_s).since(start)
     share = seen(found.answered, good.hi_s, facts.end_s, clause.over)

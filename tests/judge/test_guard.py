@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from journals import ALL, BROKEN, CROWDED, OBSERVED_S, REVERTED_S, SLOW, STAYS, Run
 from pydantic import ValidationError
 
-from harness.judge.guard import LEVEL, chance
+from harness.judge.guard import LEVEL
 from harness.model.answers import ANSWER_PROBES
+from harness.model.binomial import reached
 from harness.model.guard import LIMITS, SETTLE_S, Guard, guard_of
 
 GUARDED = [f"guard.{name}" for name in LIMITS]
@@ -221,26 +218,9 @@ def test_how_near_a_guard_came() -> None:
     assert guarded().clause("guard.wrong").used is None
 
 
-@settings(deadline=None)
-@given(st.integers(0, 400), st.integers(0, 400), st.floats(1e-4, 0.5))
-def test_chance_is_the_tail_of_the_binomial_distribution(bad: int, answers: int, rate: float) -> None:
-    exact = math.fsum(math.comb(answers, k) * rate**k * (1 - rate) ** (answers - k) for k in range(bad, answers + 1))
-    assert chance(bad, answers, rate) == pytest.approx(exact, rel=1e-6, abs=1e-12)
-
-
-@settings(deadline=None)
-@given(st.integers(1, 2000), st.floats(0.001, 0.2))
-def test_chance_shrinks_with_every_further_bad_answer(answers: int, rate: float) -> None:
-    some = [chance(bad, answers, rate) for bad in range(0, answers, max(1, answers // 20))]
-    assert all(fewer >= more - 1e-9 for fewer, more in pairwise(some))
-    assert chance(1, answers, 0.0) == 0.0, "a limit of zero is strict"
-    assert chance(0, answers, rate) == 1.0
-    assert chance(answers, answers, 1.0) == 1.0
-
-
 def test_at_a_tenth_of_the_limit_a_run_in_a_thousand_fails_at_the_most() -> None:
     """Exact, for the numbers of answers that a run has after its recovery, and for each limit that is a share."""
     for rate in (0.01, 0.05):
         for answers in (20, 60, 100, 150, 400, 1500):
-            fails = next(k for k in range(answers + 1) if k / answers > rate and chance(k, answers, rate) < LEVEL)
-            assert chance(fails, answers, rate / 10) <= 0.001
+            fails = next(k for k in range(answers + 1) if k / answers > rate and reached(answers, rate, k) < LEVEL)
+            assert reached(answers, rate / 10, fails) <= 0.001
