@@ -13,7 +13,7 @@ from itertools import pairwise
 from harness.judge.facts import Facts
 from harness.judge.moments import Span, but
 from harness.model.expectations import Churn
-from harness.model.readings import ProcessSeen, Reading
+from harness.model.readings import ProcessSeen, Reading, StackUp
 from harness.model.series import longest_gap_s
 from harness.model.verdict import ClauseResult, Value, met
 
@@ -58,7 +58,11 @@ def churn(clause: Churn, facts: Facts) -> ClauseResult:
 
 
 def _restarts(service: str, facts: Facts, injected: Span) -> _Count:
-    """Count restarts that neither a fault nor the harness did, and that follow no death by a fault."""
+    """Count restarts that neither a fault nor the harness did, and that follow no death by a fault.
+
+    A service of which no process was ever seen was not watched: every process that the harness starts leaves a line.
+    Those of a stack that was running before the run do not.
+    """
     found: list[tuple[int, ProcessSeen]] = []
     own_death = False
     for n, seen in sorted(facts.journal.of(ProcessSeen), key=lambda pair: pair[1].at_s):
@@ -71,7 +75,11 @@ def _restarts(service: str, facts: Facts, injected: Span) -> _Count:
     causes = [facts.disturbed.behind(Span(seen.at_s, seen.at_s)) for _, seen in found]
     sure = sum(seen.at_s > injected.hi and why is None for (_, seen), why in zip(found, causes, strict=True))
     last_s = found[-1][1].at_s if found else None
-    return _Count(sure, len(found), tuple(n for n, _ in found), last_s, cause=next(filter(None, causes), None))
+    watched = any(seen.service == service for _, seen in facts.journal.of(ProcessSeen))
+    attached = any(not up.owned for _, up in facts.journal.of(StackUp))
+    blind = None if watched or attached else "no process of it was ever seen"
+    cause = next(filter(None, causes), None)
+    return _Count(sure, len(found), tuple(n for n, _ in found), last_s, blind, cause)
 
 
 def _changes(probe: str, facts: Facts, injected: Span) -> _Count:

@@ -66,6 +66,19 @@ def test_a_restart_around_injection_decides_nothing() -> None:
     assert "restarted 0 to 1 times" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("seen", "owned", "value"),
+    [("trainer", True, "pass"), ("trainer", False, "pass"), ("server", True, "unknown"), ("server", False, "pass")],
+)
+def test_a_service_of_which_no_process_was_ever_seen_was_not_watched(seen: str, owned: bool, value: str) -> None:
+    """Of a stack that was running before, no process is seen to start."""
+    run = Run({"churn_at_most": [CALM]}).gate().fault().add(0.9, "stack_up", ready_s=0.9, owned=owned)
+    run.add(0.1, "process", service=seen, what="started", at_s=0.1, asked="harness")
+    found = restarts(run=run)
+    assert found.value == value
+    assert ("no process of it was ever seen" in found.reason) is (value == "unknown")
+
+
 def test_changes_of_a_pointer_are_counted_from_injection() -> None:
     assert pointer(steps(2.0, 3.0, 8.0)).value == "pass"
     found = pointer(steps(8.0, 14.0))
