@@ -83,6 +83,9 @@ def _examples(facts: Facts, read: _Evidence) -> tuple[Value, str]:
     skipped = _skipped(examples, lineage.versions)
     if skipped:
         return Value.FAIL, skipped
+    unseen = _gap(facts, "workload")
+    if unseen is not None:
+        return Value.UNKNOWN, f"answers may be missing: {unseen}"
     return Value.PASS, f"all {len(expected)} answered requests with a settled outcome are there once"
 
 
@@ -185,6 +188,9 @@ def _promotions(facts: Facts, read: _Evidence) -> tuple[Value, str]:
         seen = reading.value
     if current is None and seen is None:
         return Value.UNKNOWN, "not exercised: nothing was promoted"
+    unseen = _gap(facts, PROMOTED_VERSION)
+    if unseen is not None:
+        return Value.UNKNOWN, f"the promoted version may have gone back: {unseen}"
     return Value.PASS, f"the promoted version only went forward, to {current}"
 
 
@@ -199,22 +205,31 @@ def _poison(facts: Facts, read: _Evidence) -> tuple[Value, str]:
     hits = sum(len(h.rows) for _, h in facts.journal.of(Hit))
     if reverted is None and facts.journal.plan.faults_on:
         return Value.UNKNOWN, "the fault was never measured to be gone"
-    since_s = reverted.hi if reverted is not None else 0.0
+    since_s, perhaps_s = (reverted.hi, reverted.lo) if reverted is not None else (0.0, 0.0)
     promoted = {v.version for v in lineage.versions if v.promoted}
     after, unsure = [], []
     for version in poisoned:
         times = promotion_spans(facts, version, version in promoted)
         if any(t.lo > since_s for t in times):
             after.append(version)
-        elif any(t.hi > since_s for t in times) or (not times and version in promoted):
+        elif any(t.hi > perhaps_s for t in times) or (not times and version in promoted):
             unsure.append(version)
     if after:
         return Value.FAIL, f"version {after[0]} learned from rows that the fault hit, and was promoted after revert"
     if unsure:
         return Value.UNKNOWN, f"version {unsure[0]}, which learned from hit rows, was promoted around revert"
+    unseen = _gap(facts, PROMOTED_VERSION)
+    if poisoned and unseen is not None:
+        return Value.UNKNOWN, f"version {poisoned[0]}, which learned from hit rows, may have been promoted: {unseen}"
     if hits and facts.journal.plan.faults_on and not _promoted_after(facts, since_s):
         return Value.UNKNOWN, "not exercised: no version was promoted after revert"
     return Value.PASS, f"no version promoted after revert learned from any of the {hits} rows hit"
+
+
+def _gap(facts: Facts, probe: str) -> str | None:
+    """Return the first stretch of the run in which the harness itself did not measure something; None for none."""
+    found = min(((g.from_s, g.to_s, g.why) for g in facts.journal.gaps(probe) if g.from_s < facts.end_s), default=None)
+    return None if found is None else f"{probe} was not measured from {found[0]:.2f} to {found[1]:.2f} s ({found[2]})"
 
 
 def versions_poisoned(lineage: Lineage) -> list[int]:

@@ -115,6 +115,14 @@ def test_a_partition_changed_after_it_was_learned_fails() -> None:
     assert same.clause(EXAMPLES).value == "pass"
 
 
+@pytest.mark.parametrize(("from_s", "value"), [(24.9, "unknown"), (25.1, "pass")])
+def test_answers_that_the_harness_may_have_missed_may_be_in_no_partition(from_s: float, value: str) -> None:
+    run = served(examples({"t1": ["a"]}, version(1, "t1")), "a").gap("workload", from_s, 30.0)
+    found = run.clause(EXAMPLES)
+    assert found.value == value
+    assert ("workload was not measured from 24.90 to 30.00 s" in found.reason) is (value == "unknown")
+
+
 @pytest.mark.parametrize("part", ["examples", "lineage"])
 def test_unreadable_evidence_is_unknown(part: str) -> None:
     run = served(examples({"t1": ["a"]}), "a").evidence(part, error="timed out")
@@ -184,6 +192,14 @@ def test_a_pointer_that_went_back_fails_whatever_the_history_says() -> None:
     found = promotions(("promote", 2), ("promote", 3), served=lambda t: 3.0 if t < 9 else None if t < 10 else 2.0)
     assert found.value == "fail"
     assert "from 3 to 2" in found.reason
+
+
+@pytest.mark.parametrize(("from_s", "value"), [(24.9, "unknown"), (25.1, "pass")])
+def test_a_pointer_that_the_harness_did_not_read_may_have_gone_back(from_s: float, value: str) -> None:
+    run = run_of(PROMOTIONS).evidence("promotions", history=[{"seq": 0, "action": "promote", "version": 1}])
+    found = run.gap("promoted_version", from_s, 30.0).clause(PROMOTIONS)
+    assert found.value == value
+    assert ("promoted_version was not measured" in found.reason) is (value == "unknown")
 
 
 def test_nothing_promoted_was_not_exercised() -> None:
@@ -257,6 +273,25 @@ def test_a_poisoned_version_promoted_around_revert_is_unknown() -> None:
     found = poison(*CHAIN, pointer=steps((0, 1), (8, 2), (12.0, 3)), hit={"t3": ["a"]})
     assert found.value == "unknown"
     assert "around revert" in found.reason
+
+
+@pytest.mark.parametrize(("promoted_s", "value"), [(11.0, "pass"), (13.0, "unknown"), (16.0, "fail")])
+def test_a_revert_that_took_a_while_leaves_open_what_was_promoted_meanwhile(promoted_s: float, value: str) -> None:
+    branched = (*CHAIN[:2], version(3, "t3", parent=1))
+    pointer = steps((0, 1), (promoted_s, 2), (17, 3))
+    found = poison(*branched, pointer=pointer, hit={"t2": ["a"]}, fault={"reverted": (12.0, 15.0)})
+    assert found.value == value, found.reason
+
+
+@pytest.mark.parametrize(("hit", "value"), [({"t2": ["a"]}, "unknown"), ({}, "pass")])
+def test_a_poisoned_version_may_have_come_back_while_the_pointer_was_not_read(
+    hit: dict[str, list[str]], value: str
+) -> None:
+    branched = (*CHAIN[:2], version(3, "t3", parent=1))
+    run = run_of(POISON).readings("promoted_version", steps((0, 1), (6, 2), (8, 1), (14, 3)))
+    run.hit(6.0, {"entity": "JFK", "event_time": 1, "field": "temp"}).gap("promoted_version", 18.0, 19.0)
+    found = run.evidence("lineage", versions=list(branched), poisoned=hit).clause(POISON)
+    assert found.value == value, found.reason
 
 
 def test_no_promotion_after_revert_was_not_exercised() -> None:
