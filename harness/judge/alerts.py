@@ -170,7 +170,8 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
         return _clearing(clause, Value.UNKNOWN, reason, fault.cites)
     injected = fault.injected
     later = [e for e in facts.episodes if e.start.hi > injected.lo and e.start.lo <= facts.end_s]
-    fired = [e for e in later if e.is_of(clause.alert, clause.labels)]
+    fired = [e for e in later if e.is_of(clause.alert, clause.labels) and e.start.hi <= facts.end_s]
+    again = [e for e in later if e.is_of(clause.alert, clause.labels) and e not in fired]
     if not fired:
         return _clearing(clause, Value.UNKNOWN, f"not exercised: {name} never fired", fault.cites)
     cites = [n for e in fired for n in e.cites]
@@ -209,6 +210,8 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
     unsure = refused(facts.polls, last.hi, facts.end_s) or unproven(
         facts.polls, last.lo, facts.end_s, facts.sources, told=True
     )
+    if again:
+        unsure = f"fired again before or after observation ended at {facts.end_s:.2f} s"
     if unsure is not None and value is Value.PASS:
         return _clearing(clause, Value.UNKNOWN, f"{name} cleared, but {unsure}", cites, after)
     reason = f"{name} cleared {span_text(after)} after revert (within {clause.within:g} s)"
@@ -234,7 +237,7 @@ def flaps(clause: Flaps, facts: Facts) -> ClauseResult:
     starts = [e for e in during if e.is_of(clause.alert, clause.labels) is not False]
     gate = Span(facts.gate_s, facts.gate_s)
     causes = [facts.disturbed.behind(e.start) for e in starts]
-    own = [e for e, cause in zip(starts, causes, strict=True) if cause is None]
+    own = [e for e, cause in zip(starts, causes, strict=True) if cause is None and e.start.hi <= facts.end_s]
     sure = _most_starts([e for e in own if not may_precede(e, facts.journal, gate)])[0]
     value, reason = _flaps(clause, facts, sure, _most_starts(starts)[1])
     if value is Value.UNKNOWN:

@@ -49,9 +49,9 @@ def _silent(
 ) -> ClauseResult:
     """Judge an alert that must not fire; `found` is the clause as the run that is meant would be judged."""
     own = [e for e in facts.episodes if e.is_of(clause.alert, clause.labels) is not False and counts(e)]
-    loud, already = since_the_gate(own, facts)
+    loud, doubtful = since_the_gate(own, facts)
     sure = [e for e in loud if e.is_of(clause.alert, clause.labels)]
-    value, reason, cites = _firing(clause, facts, fault, sure, [e for e in (*loud, *already) if e not in sure])
+    value, reason, cites = _firing(clause, facts, fault, sure, [e for e in (*loud, *doubtful) if e not in sure])
     if found.value is Value.PASS:
         reason, cites = f"{clause.alert_text} {did} {NO_MATTER} ({found.reason})", found.cites
         value, reason = _failed(reason, facts, fault, proves_nothing=True)

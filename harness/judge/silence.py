@@ -26,21 +26,29 @@ def quiet(clause: Silence, facts: Facts) -> ClauseResult:
     """No alert fires but those allowed, and the rules were being evaluated all the while."""
     allowed = clause.allowed
     others = [e for e in facts.episodes if e.alert.name not in allowed]
-    loud, already = since_the_gate(others, facts)
+    loud, doubtful = since_the_gate(others, facts)
     names = dict.fromkeys((*facts.journal.plan.stack.alerts, *(e.alert.name for e in loud)))
     counts = {name: sum(e.alert.name == name for e in loud) for name in names if name not in allowed}
-    value, reason, cites = _quiet(facts, loud, already)
-    alerts = tuple(AlertCount(alert=name, fired=n, met=n == 0) for name, n in counts.items())
+    value, reason, cites = _quiet(facts, loud, doubtful)
+    doubted = {e.alert.name for e in doubtful}
+    alerts = tuple(
+        AlertCount(alert=name, fired=n, met=None if n == 0 and name in doubted else n == 0)
+        for name, n in counts.items()
+    )
     return ClauseResult.of(clause.id, value, reason, QuietResult(alerts=alerts, met=met(value)), cites)
 
 
 def since_the_gate(found: Sequence[Episode], facts: Facts) -> tuple[list[Episode], list[Episode]]:
-    """Return the firings that began after the steady state, and those that may have begun before and went on."""
+    """Return the firings that began between the steady state and the end of observation, and those that may have.
+
+    The doubtful ones may have begun before and gone on, or may have begun only after the end.
+    """
     gate = Span(facts.gate_s, facts.gate_s)
     observed = [e for e in found if e.start.lo <= facts.end_s]
     loud = [e for e in observed if e.start.hi > facts.gate_s and not may_precede(e, facts.journal, gate)]
     already = [e for e in observed if e not in loud and (e.end is None or e.end.lo > facts.gate_s)]
-    return loud, already
+    around = [e for e in loud if e.start.hi > facts.end_s]
+    return [e for e in loud if e not in around], [*already, *around]
 
 
 def first_firing(loud: Sequence[Episode], facts: Facts) -> tuple[Episode, str | None]:
@@ -50,7 +58,7 @@ def first_firing(loud: Sequence[Episode], facts: Facts) -> tuple[Episode, str | 
     return next((pair for pair in pairs if pair[1] is None), pairs[0])
 
 
-def _quiet(facts: Facts, loud: Sequence[Episode], already: Sequence[Episode]) -> tuple[Value, str, Iterable[int]]:
+def _quiet(facts: Facts, loud: Sequence[Episode], doubtful: Sequence[Episode]) -> tuple[Value, str, Iterable[int]]:
     if facts.inconclusive_fault is not None:
         fault = facts.inconclusive_fault
         return Value.UNKNOWN, f"quiet: {fault.inconclusive_reason}", fault.cites
@@ -60,9 +68,11 @@ def _quiet(facts: Facts, loud: Sequence[Episode], already: Sequence[Episode]) ->
         reason = f"{first.alert.key} fired at {first.start.hi:.2f} s, and no clause expects it{more}"
         value = Value.FAIL if cause is None else Value.UNKNOWN
         return value, but(reason, cause), [n for e in loud for n in e.cites]
-    if already:
-        reason = f"quiet: {already[0].alert.key} may already have been firing at the steady state"
-        return Value.UNKNOWN, reason, already[0].cites
+    if doubtful:
+        first = doubtful[0]
+        ended = f"fired before or after observation ended at {facts.end_s:.2f} s"
+        when = ended if first.start.hi > facts.end_s else "may already have been firing at the steady state"
+        return Value.UNKNOWN, f"quiet: {first.alert.key} {when}", first.cites
     unheard = unproven_silence(facts)
     if unheard is not None:
         return Value.UNKNOWN, f"quiet: {unheard}", ()

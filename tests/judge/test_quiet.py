@@ -227,3 +227,38 @@ def test_a_firing_before_the_counters_were_first_read_may_have_been_missed(claus
     found = run.clause(clause)
     assert found.value == "unknown"
     assert "was first read after the steady state" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("start_s", "value"), [(24.95, "unknown"), (24.85, "fail"), (25.05, "unknown"), (25.15, "pass")]
+)
+def test_an_alert_that_fires_around_the_end_of_observation_is_left_open(start_s: float, value: str) -> None:
+    # Polls are asked at 24.8, 24.9, 25.0 s and so on; observation ends at 25.0 s.
+    firing = ("Stale", start_s, 26.0)
+    found = quiet(firing).clause("quiet")
+    assert found.value == value
+    assert [count.met for count in found.measured.alerts] == [
+        True,
+        {"unknown": None, "fail": False, "pass": True}[value],
+    ]
+    flaps = flapping((SLOW, 7.0, 8.0), (SLOW, start_s, 26.0), at_most=1).clause("flaps")
+    assert flaps.value == value
+    assert flaps.measured.starts == (2 if value == "fail" else 1)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "value"), [(24.85, "fail"), (24.95, "unknown"), (25.05, "unknown"), (25.15, "pass")]
+)
+def test_an_alert_that_fires_again_around_the_end_of_observation_may_have_stayed_clear(
+    start_s: float, value: str
+) -> None:
+    found = clearing((SLOW, 7.0, 14.0), (SLOW, start_s, 26.0)).clause("clear")
+    assert found.value == value
+    assert ("cleared, but fired again before or after observation ended at 25.00 s" in found.reason) is (
+        value == "unknown"
+    )
+
+
+def test_a_firing_that_the_counter_shows_after_a_silence_over_the_end_is_left_open() -> None:
+    run = quiet(counted=[("Stale", 25.3)], down=[(24.8, 25.35)], to_s=26.0)
+    assert run.clause("quiet").value == "unknown"
