@@ -190,6 +190,7 @@ from pathlib import Path
 
 from benchmarks import mutant_runs
 from benchmarks.mutation import mutants
+from benchmarks.results import CannotMeasureError
 
 root = Path(sys.argv[1])
 mutant_runs.PATIENCE_S = 2.0
@@ -199,6 +200,11 @@ with mutant_runs.PackageCopy(root, "toy", [root / "tests"]).made() as copy:
     for mutant in mutants(file.read_bytes(), "toy/limit.py"):
         found = copy.judged(mutant, baseline)
         print(json.dumps([mutant.after, found.status, found.by]))
+    copy.warm(["toy.limit"])
+    try:
+        copy.judged(mutants(file.read_bytes(), "toy/limit.py")[0], baseline)
+    except CannotMeasureError as error:
+        print(json.dumps(str(error)))
 """
 
 
@@ -224,6 +230,7 @@ def test_mutants_that_tests_notice_are_told_from_those_that_they_do_not(tmp_path
         ["return value - 1", "not reached", ""],
         ["return value + 0", "not reached", ""],
         ["return value + 2", "not reached", ""],
+        "toy/limit.py has been imported: a mutant of it would not be",
     ]
     assert (tmp_path / "toy" / "limit.py").read_text() == TOY
 

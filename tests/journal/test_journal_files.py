@@ -150,6 +150,15 @@ def test_an_undo_is_forced_to_the_disk_before_the_call_returns(tmp_path: Path, m
     writer.close()
 
 
+def test_times_are_written_with_six_decimals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([100.0, 100.12345678])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    writer = JournalWriter(tmp_path / "journal.jsonl", PLAN)
+    writer.write(StackUp(ready_s=1, project="x"))
+    writer.close()
+    assert '{"n":1,"t":0.123457,' in writer.path.read_text()
+
+
 def test_the_writer_has_the_run_s_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([100.0, 100.5, 102.0])
     monkeypatch.setattr("time.monotonic", lambda: next(now))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_journal_files import GOOD, head
+from test_journal_files import GOOD, PLAN, head
 
-from harness.journal.files import NAME, read
+from harness.journal.files import NAME, read, unhealed
 from harness.journal.records import parse
 from harness.model.errors import JournalError
 from harness.model.readings import StackUp
@@ -67,3 +67,27 @@ def test_a_damaged_line_among_good_ones_is_refused_with_its_number(line: str, me
 def test_what_only_looks_like_no_number_is_text() -> None:
     line = '{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":"NaN"}\n'
     assert parse([head(), line]).lines[0].body == StackUp(ready_s=1, project="NaN")
+
+
+def test_lines_that_no_run_wrote_one_after_the_other_are_refused_at_the_first_that_is_wrong() -> None:
+    second = GOOD.replace('"n":1', '"n":2')
+    with pytest.raises(JournalError, match="it has the number 2, and 3 is due") as caught:
+        parse([head(), GOOD, second, second], "journal.jsonl")
+    assert caught.value.line == 4
+    assert len(parse([head(), GOOD, second, second], damaged=True).lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("backend", "end", "left"), [("compose", "", True), ("local", "", False), ("compose", "closed", False)]
+)
+def test_only_a_run_in_containers_that_was_cut_off_may_have_left_its_fault_in(
+    tmp_path: Path, backend: str, end: str, left: bool
+) -> None:
+    plan = PLAN.model_copy(update={"backend": backend}).model_dump(mode="json", by_alias=True)
+    closed = '{"n":2,"t":0.6,"kind":"closed","reason":"completed"}\n' if end else ""
+    (tmp_path / NAME).write_text(head(plan=plan) + GOOD + closed, encoding="utf-8")
+    assert unhealed(tmp_path) is left
+
+
+def test_what_cannot_be_read_heals_nothing(tmp_path: Path) -> None:
+    assert unhealed(tmp_path) is False

@@ -151,12 +151,34 @@ READING = {"kind": "reading", "probe": "lag", "value": 9}
         ("reverted", {"kind": "gap", "probe": "lag", "from_s": 8.0, "to_s": -1.0, "why": "x"}),
         ("reverted", READING | {"planned_s": 0.2, "asked_s": 0.2, "answered_s": 0.21}),
         ("reverted", READING | {"planned_s": -8, "asked_s": -8, "answered_s": 12}),
+        ("reverted", READING | {"planned_s": 1.9, "asked_s": 1.9, "answered_s": 1.99}),
+        ("reverted", {"kind": "closed", "reason": "completed"}),
     ],
 )
 def test_lines_that_no_run_writes_there_are_refused(after: str, body: dict[str, Any]) -> None:
     at = first("phase", phase="observed") if after == "observed" else first("fault", stage="reverted")
     assert outcome(in_journal(at)) == "pass"
     assert outcome(in_journal(at, body)) == "refused"
+
+
+def test_a_reading_is_written_at_most_ten_seconds_after_it_was_read() -> None:
+    at = first("fault", stage="reverted")
+    read = {"kind": "reading", "probe": "lag", "value": 1, "planned_s": 1.9, "asked_s": 1.9, "answered_s": 2.0}
+    assert outcome(in_journal(at, read)) == "pass"
+
+
+@pytest.mark.parametrize(("early_s", "said"), [(1e-05, "unknown"), (1.1e-05, "refused")])
+def test_moments_may_be_out_of_order_by_what_is_lost_in_rounding(early_s: float, said: str) -> None:
+    line = {
+        "n": 1,
+        "t": 0.0,
+        "kind": "reading",
+        "probe": "lag",
+        "planned_s": early_s,
+        "asked_s": 0.0,
+        "answered_s": 0.0,
+    }
+    assert outcome([TEXTS["by-hand"][0], json.dumps(line | {"value": 1}) + "\n"]) == said
 
 
 def test_a_revert_that_failed_may_be_tried_again() -> None:

@@ -183,6 +183,16 @@ def test_d1_a_control_that_ended_too_early_proves_nothing() -> None:
     assert "it proves nothing" in reasons
 
 
+@pytest.mark.parametrize(("end_s", "said"), [(6.9, True), (7.1, False)])
+def test_d1_a_control_must_have_gone_on_until_the_alert_fired(end_s: float, said: bool) -> None:
+    beside = (
+        Run(ALL, twin="control").gate().alerts(to_s=9.0).answers(to_s=9.0).readings("lag", 1.0, to_s=9.0).end(end_s)
+    )
+    [seen] = [c for c in judge(good_run().build(), beside.build()).clauses if c.id == "seen"]
+    assert ("the control ended before 7.01 s" in seen.reason) is said
+    assert seen.value == ("unknown" if said else "pass")
+
+
 def test_d1_a_control_of_other_expectations_is_not_its_own() -> None:
     beside = Run({"detected": [SEEN]}, twin="control").gate().alerts().end()
     assert "is not this run's" in pair(good_run(), beside)[1]

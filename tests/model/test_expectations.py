@@ -41,6 +41,12 @@ def test_a_bound_is_kept_up_to_its_limit() -> None:
     assert (low.over, low.min_samples) == (3.0, None)
 
 
+def test_a_window_needs_one_sample_at_least() -> None:
+    assert Bound.model_validate({"id": "a", "probe": "p", "at_most": 1, "min_samples": 1}).min_samples == 1
+    with pytest.raises(ValidationError, match="min_samples"):
+        Bound.model_validate({"id": "a", "probe": "p", "at_most": 1, "min_samples": 0})
+
+
 @pytest.mark.parametrize("bad", ["", "two words", "a/b"])
 def test_ids_are_keys(bad: str) -> None:
     with pytest.raises(ValidationError, match="is not an id"):

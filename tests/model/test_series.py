@@ -8,8 +8,8 @@ import pytest
 
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound
-from harness.model.readings import Answer
-from harness.model.series import answer_series, as_due, window_point
+from harness.model.readings import Answer, Reading
+from harness.model.series import answer_series, as_due, reading_series, window_point
 
 
 def random_answers(count: int) -> list[tuple[int, Answer]]:
@@ -43,3 +43,26 @@ def test_a_series_is_its_windows_measured_one_by_one(probe: str) -> None:
     for point in points:
         window = [(n, a) for n, a in answers if point.hi_s - bound.over < a.due_s <= point.hi_s]
         assert point == window_point(bound, ANSWER_PROBES[probe], window, point.hi_s)
+
+
+@pytest.mark.parametrize("needed", [1, 60])
+def test_a_window_knows_where_it_begins_whether_or_not_it_could_be_judged(needed: int) -> None:
+    bound = Bound.model_validate(
+        {"id": "x", "probe": "availability", "at_least": 0, "over": "1s", "min_samples": needed}
+    )
+    points = answer_series(bound, as_due(random_answers(400)), 0.0, 8.0)
+    assert {point.good for point in points} == ({True} if needed == 1 else {None})
+    assert all(point.since_s == point.hi_s - 1.0 for point in points)
+
+
+@pytest.mark.parametrize(("every_s", "judged"), [(0.9, True), (1.2, False)])
+def test_a_probe_may_go_unread_for_a_second_where_nothing_else_is_said(every_s: float, judged: bool) -> None:
+    asked = [every_s * k for k in range(1, 6)]
+    readings = [
+        (k, Reading(probe="lag", planned_s=at_s, asked_s=at_s, answered_s=at_s, value=1.0))
+        for k, at_s in enumerate(asked, start=1)
+    ]
+    bound = Bound.model_validate({"id": "x", "probe": "lag", "at_most": 5})
+    points = reading_series(bound, readings, asked[0] - 0.1, asked[-1] + 0.1)
+    assert all(point.good for point in points) is judged
+    assert any(point.gap for point in points) is not judged

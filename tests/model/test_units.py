@@ -13,6 +13,7 @@ from harness.model.units import (
     Quantity,
     Unit,
     WallSeconds,
+    format_amount,
     format_seconds,
     parse_wall_s,
 )
@@ -98,6 +99,35 @@ def test_zero_is_a_duration_but_not_a_positive_one() -> None:
     with pytest.raises(ValidationError, match="longer than zero"):
         TypeAdapter(PositiveWallSeconds).validate_python("0s")
     assert TypeAdapter(PositiveWallSeconds).dump_json(0.8) == b'"800ms"'
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.12344, Unit.RATIO, "12.3 %"),
+        (0.9949, Unit.RATIO, "99.5 %"),
+        (0.995, Unit.RATIO, "99.5 %"),
+        (0.99874, Unit.RATIO, "99.87 %"),
+        (-0.12344, Unit.RATIO, "-12.3 %"),
+        (0.0, Unit.RATIO, "0 %"),
+        (1.0, Unit.RATIO, "100 %"),
+        (5400.0, Unit.EVENT, "1.5 h event"),
+        (5399.0, Unit.EVENT, "90 min event"),
+        (120.0, Unit.WALL, "2 min"),
+        (119.5, Unit.WALL, "120 s"),
+        (119.0, Unit.WALL, "119 s"),
+        (-7200.0, Unit.WALL, "-2 h"),
+        (1.0, Unit.WALL, "1 s"),
+        (0.9994, Unit.WALL, "999 ms"),
+        (0.0, Unit.WALL, "0 s"),
+        (1234.0, Unit.COUNT, "1,234"),
+        (0.12346, Unit.NUMBER, "0.1235"),
+        (None, Unit.COUNT, None),
+        (float("inf"), Unit.WALL, None),
+    ],
+)
+def test_values_are_written_as_a_reader_needs_them(value: float | None, unit: Unit, text: str | None) -> None:
+    assert format_amount(value, unit) == text
 
 
 def test_the_published_schema_tells_editors_the_forms() -> None:
