@@ -63,6 +63,30 @@ def suite(project: pytest.Pytester, folder: str = "reports/pytest") -> dict[str,
     return {run["run_dir"]: run for run in told["scenarios"]}
 
 
+def aimed(name: str, misfire: str) -> str:
+    """Return a scenario with a misfire, whose alert may be about any client of the object store."""
+    text = short_scenario(name).replace(", labels: {service: trainer}", "")
+    return text.replace("    for: 4s", f"    for: 4s\n    misfire: {{target: {{link: {misfire}}}}}")
+
+
+def test_misfires_pass_prove_nothing_or_have_no_target(project: pytest.Pytester, run: Run) -> None:
+    write(project, "apart.scenario.yaml", aimed("apart", "departures-board -> object-store"))
+    write(project, "loose.scenario.yaml", aimed("loose", "label-joiner -> object-store"))
+    write(project, "nowhere.scenario.yaml", short_scenario("nowhere"))
+    result = run("--harness-twin", "misfire")
+    assert outcomes(result) == {"passed": 1, "failed": 2}
+    runs = suite(project)
+    assert {name: one["verdict"] for name, one in runs.items()} == {
+        "apart~misfire": "pass",
+        "loose~misfire": "fail",
+        "nowhere~misfire": "unknown",
+    }
+    nothing = "the scenario proves nothing: ObjectStoreSlow was detected though the fault could not matter"
+    assert runs["loose~misfire"]["reasons"][0].startswith(nothing)
+    for said in (nothing, "no other link of the stack 'reference' is proven not to matter"):
+        assert said in result.stdout.str()
+
+
 def test_files_pass_fail_or_do_not_know_side_by_side(project: pytest.Pytester, run: Run) -> None:
     write(project, "good.scenario.yaml", short_scenario("good"))
     write(project, "late.scenario.yaml", short_scenario("late", within="50ms"))
