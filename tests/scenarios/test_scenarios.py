@@ -1,4 +1,4 @@
-"""The scenarios in `scenarios/` on the real stack: they pass, their control runs pass, their sabotages are caught.
+"""The scenarios in `scenarios/` on the real stack: they pass, their twins pass, their sabotages are caught.
 
 Each suite runs once, by the command line, and the test reads its `suite.json`.
 """
@@ -74,6 +74,19 @@ def test_every_sabotage_is_caught(tmp_path: Path) -> None:
     for name in DEMO:
         kinds = {s["sabotage"].split()[0] for s in found["scenarios"] if s["name"] == name}
         assert kinds == {"alert", "recovery"}
+    assert code == 0
+
+
+def test_nothing_passes_in_misfires_that_should_rest_on_the_fault(tmp_path: Path) -> None:
+    code, found = suite(tmp_path, "--twin", "misfire")
+    assert {s["name"]: (s["verdict"], s["reasons"]) for s in found["scenarios"]} == {
+        s["name"]: ("pass", []) for s in found["scenarios"]
+    }
+    assert {s["name"] for s in found["scenarios"]} >= DEMO
+    for scenario in found["scenarios"]:
+        for fault in scenario["faults"]:
+            assert fault["confirmed_at_s"] is not None
+            assert fault["meant"] not in (None, fault["target"])
     assert code == 0
 
 
