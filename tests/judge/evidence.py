@@ -14,6 +14,7 @@ from journals import BACK, CLEAR, SEEN, SLOW, STAYS, Run, lag
 from harness.model.alert_clauses import Cleared, Detected, Flaps, Silence
 from harness.model.clauses import Bound, Clause, Recovered
 from harness.model.expectations import Churn, Guarantee
+from harness.model.guard import Guard, Guarded, guard_of
 
 Body = Mapping[str, Any]
 
@@ -89,6 +90,7 @@ TABLE = (
         "nothing_poisoned",
         ("lineage of the ledger", "readings of the promoted version", "the absence after revert"),
     ),
+    Needs(Guarded, "the guard", "guard.failed", ("answers of the workload", "the absence after revert")),
 )
 EXPECT: dict[str, Any] = {
     "detected": [SEEN],
@@ -108,6 +110,7 @@ EXPECT: dict[str, Any] = {
         {"id": "steady", "probe": "pointer", "at_most": 1},
     ],
 }
+GUARD = guard_of(Guard(), ("availability",), scores_checked=True)
 GUARANTEES = tuple(needs.clause for needs in TABLE if needs.kind is Guarantee)
 EVERY_S = 0.2
 """How often alerts and probes are polled: half as often as in a run, to keep the tests quick."""
@@ -132,7 +135,9 @@ class Story:
 
 def told(story: Story, injected: Any = 5.0, reverted: Any = 12.0) -> Run:
     """Return the run of a story, with all that every kind of clause needs; it passes where nothing else breaks."""
-    run = Run(EXPECT, guarantees=GUARANTEES).gate().fault(injected=injected, confirmed=5.3, reverted=reverted)
+    run = Run(EXPECT, guarantees=GUARANTEES)
+    run.plan["guard"] = [limit.model_dump(mode="json", by_alias=True) for limit in GUARD]
+    run.gate().fault(injected=injected, confirmed=5.3, reverted=reverted)
     out_s = (reverted if isinstance(reverted, float) else reverted[0]) - 0.01
     run.add(out_s, "fault", fault="slow", stage="reverting", lo_s=out_s, hi_s=out_s)
     run.add(0.2, "process", service="trainer", what="started", at_s=0.2, asked="harness")

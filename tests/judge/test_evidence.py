@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evidence import ALWAYS, EXPECT, GUARANTEES, RULES, SORTS, TABLE, Needs, Story, told
+from evidence import ALWAYS, EXPECT, GUARANTEES, GUARD, RULES, SORTS, TABLE, Needs, Story, told
 from hypothesis import HealthCheck, assume, event, example, given, settings
 from hypothesis import strategies as st
 from journals import SLOW, Run
@@ -49,7 +49,7 @@ def without(run: Run, sort: str) -> Run:
 
 def test_the_table_has_every_kind_of_clause() -> None:
     assert {needs.kind for needs in TABLE} == {kind.clause for kind in KINDS}
-    clauses = Expect.model_validate(EXPECT).all_clauses(GUARANTEES)
+    clauses = (*Expect.model_validate(EXPECT).all_clauses(GUARANTEES), *GUARD)
     assert [(clause.id, type(clause)) for clause in clauses] == [(needs.clause, needs.kind) for needs in TABLE]
 
 
