@@ -26,6 +26,8 @@ _TOP = "x-harness"
 def check_names(description: StackDescription, tree: Tree) -> None:
     """Raise StackError for the first name that is not a service's."""
     services = description.services
+    if len(description.files) > 1:
+        _check_overridden(tree)
     for path, name in _service_names(description):
         if name not in services:
             raise tree.error(path, f"unknown service {name!r}", did_you_mean(name, services))
@@ -33,6 +35,16 @@ def check_names(description: StackDescription, tree: Tree) -> None:
     _check_conditions(description, tree)
     _check_circles(description, tree)
     _check_placeholders(description, tree)
+
+
+def _check_overridden(tree: Tree) -> None:
+    """Raise StackError for a service of an override that no base file has: nothing but our fields is known of it."""
+    services = tree.value.get("services")
+    for name, body in services.items() if isinstance(services, dict) else ():
+        if isinstance(body, dict) and set(body) == {_TOP}:
+            known = [other for other, its in services.items() if isinstance(its, dict) and set(its) != {_TOP}]
+            message = f"unknown service {name!r}: the files under `base` have none of this name"
+            raise tree.error(("services", name), message, did_you_mean(name, known))
 
 
 def _service_names(description: StackDescription) -> Iterator[tuple[Sequence[str | int], str]]:

@@ -192,6 +192,7 @@ def test_profiles_that_the_override_switches_on(tmp_path: Path) -> None:
         ("[../base.yaml]", "[over.yaml]", "over.yaml", 3, "cannot override itself"),
         ("port: 5432", "prt: 5432", "over.yaml", 5, "did you mean 'port'"),
         ("db:5432", "${DB", "base.yaml", 12, "not closed"),
+        ("  db: {x-harness", "  bd: {x-harness", "over.yaml", 5, "unknown service 'bd'.* did you mean 'db'"),
     ],
 )
 def test_mistakes_are_named_in_the_file_that_holds_them(
