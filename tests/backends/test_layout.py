@@ -34,6 +34,23 @@ def test_programs_beside_the_file_are_found_from_anywhere() -> None:
     assert located(("serve", "a/b"), Path("/stack")) == ["serve", "a/b"]
 
 
+def test_arguments_that_name_files_beside_the_compose_file_are_found_from_anywhere(tmp_path: Path) -> None:
+    home = tmp_path / "stack"
+    (home / "app").mkdir(parents=True)
+    (home / "app" / "store.py").touch()
+    (home / "plain").touch()
+    (tmp_path / "above").touch()
+
+    def found(word: str) -> str:
+        return located(("python", word), home)[1]
+
+    assert found("app/store.py") == found("./app/store.py") == str(home / "app" / "store.py")
+    assert found("app/") == str(home / "app")
+    others = ("plain", "app/later.db", "../above", "/etc/hosts", "http://app:80/", "--config=app/store.py", "a/" * 5000)
+    for word in others:
+        assert found(word) == word
+
+
 def test_the_tail_of_a_log(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"".join(b"line %d\n" % n for n in range(1000)) + b"\xff broken")

@@ -81,6 +81,14 @@ async def test_service_that_exits_at_start(failing: Failing) -> None:
     error = await failing(services, PATIENT)
     assert "'web' exited with code 7 while the stack started; its last log lines:\n    no licence" in str(error)
     assert time.monotonic() - began_s < 10, "it is not waited for until ready_within"
+    assert error.remedy == "correct its command or what it needs", "more time would not help a process that ended"
+
+
+async def test_a_script_beside_the_compose_file_is_run(failing: Failing, tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "store.py").write_text("raise SystemExit('the store itself ended')")
+    error = await failing("  web: {command: [python, app/store.py], x-harness: {port: 17191, health: {tcp: true}}}\n")
+    assert "    the store itself ended" in str(error)
 
 
 async def test_service_that_exits_again_and_again(failing: Failing) -> None:

@@ -163,9 +163,20 @@ def tail(path: Path, lines: int, most_bytes: int = 65536) -> list[str]:
 
 
 def located(argv: tuple[str, ...], home: Path) -> list[str]:
-    """Return the command with a relative path to its program made absolute, from the folder of the stack's file."""
+    """Return the command with its relative paths made absolute, from the folder of the stack's file.
+
+    The program's path always; of the arguments, each with a `/` that names something which exists below that folder.
+    """
     program = argv[0]
-    return [str(home / program) if os.sep in program else program, *argv[1:]]
+    return [str(home / program) if os.sep in program else program, *(_beside(word, home) for word in argv[1:])]
+
+
+def _beside(word: str, home: Path) -> str:
+    # Other words with a `/` are a URL, a route, or a file that the service makes in its own folder.
+    if os.sep not in word or Path(word).is_absolute() or not os.path.exists(home / word):  # noqa: PTH110 - no OSError
+        return word
+    path = os.path.normpath(home / word)
+    return path if Path(path).is_relative_to(os.path.normpath(home)) else word
 
 
 def without_env(argv: list[str]) -> tuple[dict[str, str], list[str]]:

@@ -167,14 +167,14 @@ class Startup:
         for name in self._description.services:
             started = self._reached[name, "service_started"].is_set()
             if started and not self._reached[name, "service_healthy"].is_set():
-                return _error(name, f"was not healthy within {within_s:g} s", tail)
+                more = "correct it, or give the stack more time with x-harness.ready_within"
+                return _error(name, f"was not healthy within {within_s:g} s", tail, more)
         waiting = [n for n in self._description.services if not self._reached[n, "service_started"].is_set()]
         return BackendError(f"the stack was not up within {within_s:g} s; not started: {', '.join(waiting) or 'links'}")
 
 
-def _error(name: str, why: str, tail: Tail) -> BackendError:
+def _error(name: str, why: str, tail: Tail, remedy: str = "correct its command or what it needs") -> BackendError:
     what = "the fault proxy" if name == FAULT_PROXY else f"the service {name!r}"
     lines = tail(name, LOG_LINES)
     shown = [f"its last log lines:\n{chr(10).join(f'    {line}' for line in lines)}"] if lines else ["its log is empty"]
-    remedy = "correct it, or give the stack more time with x-harness.ready_within"
     return BackendError(f"{what} {why}; {shown[0]}\n", remedy=remedy)
