@@ -20,6 +20,9 @@ from harness.model.machine import MACHINE_BUSY
 from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Damage, Value, Verdict, merge
 
+NOT_BY_MACHINE = ("ended", "control", "expectations")
+"""What the judge itself checks of a run, and no machine is the cause of."""
+
 
 def judge(journal: Journal, control: Journal | None = None, *, unpaired: bool = False) -> Verdict:
     """Judge one run, with its control where there is one; `unpaired` judges one of a pair without it.
@@ -154,10 +157,19 @@ def _reasons(clauses: list[ClauseResult], value: Value, facts: Facts | None) -> 
     return [shared, *(r for r in reasons if r not in resting)]
 
 
-def _machine(reasons: list[str], facts: Facts) -> list[str]:
-    """Return how the machine may be the cause of an unknown verdict whose reasons do not name it."""
+def _machine(reasons: list[str], clauses: list[ClauseResult], facts: Facts) -> list[str]:
+    """Name the machine in each reason of an unknown verdict that it may be the cause of, where it was busy for long.
+
+    It does not cut a run off, take its control away, or keep a fault from being confirmed that nothing met.
+    """
     busy = facts.disturbed.mostly()
-    return [busy] if busy is not None and not any(MACHINE_BUSY in reason for reason in reasons) else []
+    if busy is None:
+        return reasons
+    fault = facts.inconclusive_fault
+    others = [c.reason for c in clauses if c.id in NOT_BY_MACHINE]
+    others += [str(fault.inconclusive_reason)] if fault is not None else []
+    own = [MACHINE_BUSY in reason or any(other in reason for other in others) for reason in reasons]
+    return [reason if known else f"{reason}; {busy}" for reason, known in zip(reasons, own, strict=True)]
 
 
 def _verdict(
@@ -166,7 +178,7 @@ def _verdict(
     plan = journal.plan
     reasons = _reasons(clauses, value, facts)
     if value is Value.UNKNOWN and facts is not None:
-        reasons += _machine(reasons, facts)
+        reasons = _machine(reasons, clauses, facts)
     weakness = plan.scenario.known_weakness if plan.twin is None else None
     if weakness is not None:
         ended = all(c.id != "ended" for c in clauses)

@@ -110,8 +110,12 @@ class Verdict(Frozen):
 
     @property
     def machine_busy(self) -> bool:
-        """Whether it is unknown, and the machine may be the cause: another run may decide it."""
-        return self.value is Value.UNKNOWN and any(MACHINE_BUSY in reason for reason in self.reasons)
+        """Whether it is unknown, and the machine may be the cause of all of it: another run may decide it.
+
+        One reason that does not name the machine would be there after a repetition as well.
+        """
+        named = [MACHINE_BUSY in reason for reason in self.reasons]
+        return self.value is Value.UNKNOWN and bool(named) and all(named)
 
     def of_kind(self, kind: str) -> tuple[ClauseResult, ...]:
         """Return the clauses of one kind."""

@@ -205,6 +205,22 @@ def test_a_steady_state_that_a_busy_machine_never_met_names_it() -> None:
     assert verdict.machine_busy
 
 
+def test_a_fault_that_nothing_met_is_not_the_machine_s() -> None:
+    never = "no traffic of 'front' met it"
+    run = Run({"detected": [SEEN], "stays": [QUICK]}).gate().fault(confirmed=None)
+    run.add(8.05, "fault", fault="slow", stage="effect", lo_s=8.0, hi_s=8.05, landed=False, evidence={"why": never})
+    verdict = run.machine(THROUGHOUT).end().judged()
+    assert verdict.value == "unknown"
+    assert any(never in reason for reason in verdict.reasons)
+    assert not verdict.machine_busy, "a repetition would meet the same fault"
+
+
+def test_a_run_that_was_cut_off_is_not_the_machine_s() -> None:
+    verdict = good_run().machine(THROUGHOUT).end(None, closed="interrupted").judged()
+    assert verdict.value == "unknown"
+    assert not verdict.machine_busy
+
+
 def test_an_unknown_for_another_reason_on_a_machine_at_rest_is_not_the_machine_s() -> None:
     run = Run(ALL).gate(met=False, why="availability is 80 %").machine().end(None, closed="gate")
     assert not run.judged().machine_busy

@@ -45,6 +45,11 @@ def test_a_run_that_the_machine_was_too_busy_for_is_repeated_and_no_other(tmp_pa
     assert [(again.run, again.repeats) for again in repeats(plans, runs)] == [("busy~again", "busy")]
 
 
+def test_a_run_that_has_another_reason_too_is_not_repeated(tmp_path: Path) -> None:
+    never = "late: the fault was injected but never confirmed: no traffic of 'front' met it"
+    assert repeats([plan("odd")], [concluded(tmp_path, plan("odd"), Value.UNKNOWN, never, BUSY)]) == []
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_pair_is_repeated_as_a_pair(tmp_path: Path, which: int) -> None:
     plans = with_controls([plan("a"), plan("b")])
