@@ -6,6 +6,7 @@ An error that nobody foresaw is the harness's own failure: its traceback goes in
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> i
         error.show(sys.stderr)
         return INVALID
     except (click.Abort, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending: one more Ctrl-C could only break that off
         say("interrupted")
         return INTERRUPTED
     except (ScenarioError, StackError, UnreadableError) as error:

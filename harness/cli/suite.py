@@ -40,12 +40,19 @@ def run_and_print(request: SuiteRequest, twin: Twin | None, mode: Mode) -> int:
         finished = run_suite(request, on_progress, say, twin)
     print_suite(finished.document, request.out_dir, mode)
     counted = counting(finished.runs)
-    busy = sum(run.verdict is not None and run.verdict.machine_busy for run in counted)
+    judged = [run.verdict for run in counted if run.verdict is not None and run.interrupted is None]
+    busy = sum(verdict.machine_busy for verdict in judged)
     if busy:
-        again = "fewer at a time (-j 1), or on a quiet machine (--wait-for-quiet 60s)"
-        again += "" if request.retry_busy else ", or repeat such runs (--retry-busy)"
-        say(f"the machine was too busy for {busy} of {len(counted)} runs: run them {again}")
+        say(f"the machine was too busy for {busy} of {len(counted)} runs: {_against_a_busy_machine(request)}")
     return finished.exit_code
+
+
+def _against_a_busy_machine(request: SuiteRequest) -> str:
+    """Return what else can be done, of what was not done already."""
+    ways = [] if request.jobs == 1 or len(request.plans) == 1 else ["run fewer at a time (-j 1)"]
+    ways += [] if request.wait_for_quiet_s > 0 else ["wait for a quiet machine (--wait-for-quiet 60s)"]
+    ways += [] if request.retry_busy else ["repeat such runs (--retry-busy)"]
+    return ", or ".join(ways) or "other programs kept it busy all the same; stop them, or use another machine"
 
 
 def print_suite(document: SuiteDocument, folder: Path, mode: Mode) -> None:
@@ -67,9 +74,11 @@ def print_suite(document: SuiteDocument, folder: Path, mode: Mode) -> None:
             click.echo(f"{run.run_dir}: passed. {unbounded_text(run.unbounded)}")
     near = ", ".join(f"{run} {margin.id} {per_cent(margin.used)}" for run, margin in nearest(document)[:MOST_MARGINS])
     if near:
-        click.echo(f"nearest to their bounds: {near} (all of them: harness margins {folder})")
+        click.echo(f"nearest to their bounds (share of the bound used): {near} (all of them: harness margins {folder})")
     counts = document.counts
-    summary = f"{counts.passed} pass, {counts.fail} fail, {counts.unknown} unknown in {document.wall_s:.1f} s"
+    stopped = sum(run.interrupted is not None and run.verdict is Value.UNKNOWN for run in document.scenarios)
+    unknown = f"{counts.unknown} unknown" + (f" ({stopped} interrupted or not run)" if stopped else "")
+    summary = f"{counts.passed} pass, {counts.fail} fail, {unknown} in {document.wall_s:.1f} s"
     click.echo(f"{summary}; report: {index}")
 
 

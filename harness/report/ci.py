@@ -1,8 +1,8 @@
 """What CI systems show: `junit.xml`, and `summary.md` for the summary page of a job.
 
 In `junit.xml` each run is one test case, in a suite of its own, because the numbers are properties and the schema that
-CI servers validate against knows none in a test case. `unknown` is an error of type `unknown`: it counts neither as a
-pass nor as a failure of the stack. A sabotage twin passes when it fails for what was switched off.
+CI servers validate against knows none in a test case. `unknown` is an error of type `unknown`, or `interrupted`: it
+counts neither as a pass nor as a failure of the stack. A sabotage twin passes when it fails for what was switched off.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
+from harness.model.verdict import Value
 from harness.report.documents import SuiteDocument, SuiteScenario
 from harness.report.table import COLUMNS, outcome, row, standing
 from harness.report.words import seconds, unbounded_text, writable
@@ -55,13 +56,19 @@ def _add(root: ET.Element, suite: SuiteDocument, run: SuiteScenario, time_s: flo
         first = run.reasons[0] if run.reasons else str(run.verdict)
         ET.SubElement(case, "skipped", message=writable(f"{run.verdict}, repeated as {run.repeated_by}: {first}"))
     elif failed != "good":
-        kind = "harness" if run.error is not None else "not caught" if run.twin == "sabotage" else str(run.verdict)
+        kind = "harness" if run.error is not None else _kind(run)
         first = run.error or (run.reasons[0] if run.reasons else outcome(run))
         problem = ET.SubElement(case, failed, type=kind, message=writable(first))
         problem.text = writable("\n".join(run.reasons) or first)
     elif run.reasons:
         ET.SubElement(case, "system-out").text = writable("\n".join(run.reasons))
     ET.SubElement(case, "system-out").text = writable(f"report: {run.run_dir}/report.html")
+
+
+def _kind(run: SuiteScenario) -> str:
+    if run.interrupted is not None and run.verdict is Value.UNKNOWN:
+        return "interrupted"
+    return "not caught" if run.twin == "sabotage" else str(run.verdict)
 
 
 def _properties(suite: SuiteDocument, run: SuiteScenario) -> list[tuple[str, str]]:

@@ -175,11 +175,18 @@ ENTRIES: dict[str, Any] = {
 """The model of an entry, by the field that lists it."""
 
 
+Interruption = Literal["not run", "cut off"]
+"""What the end of a suite by Ctrl-C or a signal was to a run: it came before it began, or while it went on."""
+
+
 class SuiteScenario(RunRecord):
     """One run as the suite lists it."""
 
     run_dir: str = Field(description="the run's folder, relative to suite.json")
     error: str | None = Field(None, description="what failed in the harness itself; the verdict is then unknown")
+    interrupted: Interruption | None = Field(
+        None, description="whether the suite was interrupted before this run began, or while it went on"
+    )
     repeated_by: str | None = Field(
         None, description="the run that counts instead of this one, for which the machine was too busy"
     )

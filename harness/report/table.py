@@ -57,11 +57,13 @@ def standing(run: SuiteScenario) -> Standing:
 
 
 def outcome(run: SuiteScenario) -> str:
-    """Return the verdict, with what a twin, a repetition or a failure of the harness adds to it."""
+    """Return the verdict, with what a twin, a repetition, an interruption or a failure of the harness adds."""
     if run.repeated_by is not None:
         return f"{run.verdict} (repeated)"
     if run.error is not None:
         return f"{run.verdict} (harness error)"
+    if run.interrupted is not None and run.verdict is Value.UNKNOWN:
+        return "not run" if run.interrupted == "not run" else "interrupted"
     if run.twin == "sabotage" and run.verdict is not Value.UNKNOWN:
         return f"{run.verdict} ({'caught' if run.caught else 'not caught'})"
     return f"{run.verdict} ({run.twin})" if run.twin in ("control", "misfire") else str(run.verdict)

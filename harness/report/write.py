@@ -23,6 +23,7 @@ from harness.report.documents import (
     ENTRIES,
     SCHEMA,
     Counts,
+    Interruption,
     KnownWeak,
     MarginEntry,
     Quality,
@@ -53,15 +54,20 @@ def run_document(journal: Journal, verdict: Verdict, quality: Quality | None) ->
     )
 
 
-def suite_scenario(document: RunDocument, run_dir: str, error: str | None) -> SuiteScenario:
+def suite_scenario(
+    document: RunDocument, run_dir: str, error: str | None, interrupted: Interruption | None = None
+) -> SuiteScenario:
     """Return a run as `suite.json` lists it."""
     fields = {name: getattr(document, name) for name in RunRecord.model_fields}
-    return SuiteScenario(**fields, run_dir=run_dir, error=error, repeated_by=None)
+    return SuiteScenario(**fields, run_dir=run_dir, error=error, interrupted=interrupted, repeated_by=None)
 
 
-def unjudged(name: str, run_dir: str, error: str | None, twin: str | None) -> SuiteScenario:
+def unjudged(
+    name: str, run_dir: str, error: str | None, twin: str | None, interrupted: Interruption | None = None
+) -> SuiteScenario:
     """Return a run without a verdict: unknown, and why."""
-    reason = error or "the run left no verdict"
+    stopped = None if interrupted is None else f"{interrupted}: the suite was interrupted"
+    reason = error or stopped or "the run left no verdict"
     return SuiteScenario(
         name=name,
         verdict=Value.UNKNOWN,
@@ -69,7 +75,8 @@ def unjudged(name: str, run_dir: str, error: str | None, twin: str | None) -> Su
         twin=twin,
         caught=None,
         run_dir=run_dir,
-        error=reason,
+        error=None if stopped == reason else reason,
+        interrupted=interrupted,
         repeated_by=None,
     )
 
@@ -134,6 +141,7 @@ class JudgedRun:
     verdict: Verdict | None
     error: str | None = None
     document: RunDocument | None = None
+    interrupted: Interruption | None = None
 
 
 @dataclass(frozen=True)
@@ -197,9 +205,9 @@ def _scenario(out_dir: Path, run: JudgedRun, twin: str | None) -> SuiteScenario:
     folder = Path(os.path.relpath(run.run_dir, out_dir)).as_posix()
     if run.journal is None or run.verdict is None:
         name = run.journal.plan.scenario.scenario if run.journal is not None else run.run_dir.name
-        return unjudged(name, folder, run.error, twin)
+        return unjudged(name, folder, run.error, twin, run.interrupted)
     document = run.document or run_document(run.journal, run.verdict, quality(run.journal, run.verdict))
-    return suite_scenario(document, folder, run.error)
+    return suite_scenario(document, folder, run.error, run.interrupted)
 
 
 def _write(path: Path, text: str) -> None:

@@ -19,11 +19,11 @@ from harness.model.errors import HarnessError, JournalError
 from harness.model.plan import Plan
 from harness.model.verdict import Verdict
 from harness.suite.folders import run_folder
-from harness.suite.rules import with_error
+from harness.suite.rules import with_error, with_interruption
 
 if TYPE_CHECKING:
     from harness.report import JudgedRun
-    from harness.report.documents import RunDocument
+    from harness.report.documents import Interruption, RunDocument
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class StoredRun:
     run_dir: Path
     journal: Journal | None
     error: HarnessError | None = None
+    interrupted: Interruption | None = None
+    """Whether its suite was stopped before it began, or before it was over."""
 
     @property
     def plan(self) -> Plan | None:
@@ -42,13 +44,17 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class ConcludedRun:
-    """A run with its verdict. `error` is a failure of the harness; then journal and verdict may be missing."""
+    """A run with its verdict. `error` is a failure of the harness; then journal and verdict may be missing.
+
+    They are missing, too, of a run that did not begin before the suite was `interrupted`.
+    """
 
     run_dir: Path
     journal: Journal | None = None
     verdict: Verdict | None = None
     document: RunDocument | None = None
     error: HarnessError | None = None
+    interrupted: Interruption | None = None
 
     @property
     def plan(self) -> Plan | None:
@@ -61,7 +67,7 @@ class ConcludedRun:
         from harness.report import JudgedRun
 
         error = None if self.error is None else str(self.error)
-        return JudgedRun(self.run_dir, self.journal, self.verdict, error, self.document)
+        return JudgedRun(self.run_dir, self.journal, self.verdict, error, self.document, self.interrupted)
 
 
 def stored_run(run_dir: Path, error: HarnessError | None = None) -> StoredRun:
@@ -90,13 +96,15 @@ def conclude(
 
     failed = run.error or error
     if run.journal is None:
-        return ConcludedRun(run.run_dir, error=failed)
+        return ConcludedRun(run.run_dir, error=failed, interrupted=run.interrupted)
     verdict = with_error(judge(run.journal, control, unpaired=unpaired), failed)
+    if run.interrupted is not None:
+        verdict = with_interruption(verdict)
     if report and (written is None or written.verdict is not verdict.value):
         from harness.report import write_run
 
         written = write_run(run.run_dir, run.journal, verdict, control)
-    return ConcludedRun(run.run_dir, run.journal, verdict, written, failed)
+    return ConcludedRun(run.run_dir, run.journal, verdict, written, failed, run.interrupted)
 
 
 def judge_again(run: Path, control: Path | None = None, *, unpaired: bool = False) -> Verdict:

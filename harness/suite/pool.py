@@ -1,7 +1,8 @@
 """The pool of worker processes that runs the plans of a suite side by side, with one zygote a stack.
 
 Ctrl-C closes the workers' inputs: each heals its run, stops its stack and closes its journal; a second Ctrl-C kills
-them and their stacks. A worker that died leaves a journal that was never closed: the verdict is `unknown`.
+them and their stacks, and no further one does more, so that the report is written. A worker that died leaves a journal
+that was never closed: the verdict is `unknown`.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class _Pool:
         self._outcomes: dict[int, RunOutcome] = {}
         self._workers: set[asyncio.subprocess.Process] = set()
         self._stopping = False
+        self._killed = False
         self._shared: dict[str, asyncio.Task[Shared]] = {}
         self._pace = first_pace(request.plans, request.jobs, len(usable()), load())
         self._changed = asyncio.Event()
@@ -84,26 +86,37 @@ class _Pool:
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
             for task in self._shared.values():
                 await asyncio.wait([task])
                 if not task.cancelled() and task.exception() is None:
                     await asyncio.to_thread(task.result().close)
+            self._release_signals(loop)
         return [self._outcomes[i] for i in sorted(self._outcomes)]
+
+    def _release_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the signals back; of an interrupted suite, what comes from now on must not stop the report."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        # Between the two steps the signals would have their usual effect.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+        for number in numbers:
+            loop.remove_signal_handler(number)
+            if self._stopping:
+                signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _stop(self) -> None:
         again, self._stopping = self._stopping, True
         self._wake()
+        if again:
+            self._kill_all()
+            return
         for worker in self._workers:
-            if again and worker.returncode is None:
-                worker.kill()
-            elif worker.stdin is not None:
+            if worker.stdin is not None:
                 worker.stdin.close()
-        if not again:
-            asyncio.get_running_loop().call_later(END_S, self._kill_all)
+        asyncio.get_running_loop().call_later(END_S, self._kill_all)
 
     def _kill_all(self) -> None:
+        self._killed = True
         for worker in self._workers:
             if worker.returncode is None:
                 worker.kill()
@@ -185,7 +198,8 @@ class _Pool:
         except (OSError, ValueError, KeyError, TypeError) as error:
             worker.kill()  # it does not follow the protocol any more
             await worker.wait()
-            ended = Ended(BackendError(f"the run's process: {error}"))
+            failed = BackendError(f"the run's process: {error}")
+            ended = Ended(interrupted=True) if self._killed else Ended(failed)
         outcome = RunOutcome(plan=plan, run_dir=run_dir, **vars(ended))
         at_s = self._at_s.pop(plan.run, 0.0)
         self._on_progress(Progress(plan.run, at_s, "done", _summary(outcome), {"run_dir": str(run_dir)}))
@@ -200,6 +214,8 @@ class _Pool:
             self._at_s[message.run] = message.at_s
             self._on_progress(message)
         code = await worker.wait()
+        if self._killed:
+            return Ended(interrupted=True)
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         error = BackendError(f"the run's process {how} before the run was over")
         return Ended(error, interrupted=self._stopping)

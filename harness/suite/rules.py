@@ -47,6 +47,16 @@ def with_error(verdict: Verdict, error: HarnessError | None) -> Verdict:
     return verdict.model_copy(update={"value": Value.UNKNOWN, "reasons": (str(error), *verdict.reasons)})
 
 
+def with_interruption(verdict: Verdict) -> Verdict:
+    """Return the verdict on a run that was stopped before it was over: such a run cannot pass, and says so first."""
+    from harness.model.verdict import Value
+
+    if verdict.value is Value.FAIL:
+        return verdict
+    reasons = ("the run was interrupted before it was over", *verdict.reasons)
+    return verdict.model_copy(update={"value": Value.UNKNOWN, "reasons": reasons})
+
+
 def passes(verdict: Verdict) -> bool:
     """Whether a run with this verdict passes."""
     return verdict_code(verdict) == PASS

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.journal.files import NAME as JOURNAL
 from harness.journal.files import read
 from harness.model.errors import BackendError, HarnessError, ScenarioError
 from harness.model.plan import Plan, Twin
 from harness.model.verdict import Value
 from harness.report import SuiteInfo, write_suite
-from harness.report.documents import SuiteDocument
+from harness.report.documents import Interruption, SuiteDocument
 from harness.suite import rules
 from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, counting, stored_run
 from harness.suite.folders import clear, held, runs_in
@@ -127,9 +128,11 @@ def iso(unix_s: float) -> str:
 
 
 def _stored(outcome: RunOutcome) -> StoredRun:
-    if outcome.interrupted and not outcome.run_dir.exists():
-        return StoredRun(outcome.run_dir, None, HarnessError("interrupted before it began"))
-    return stored_run(outcome.run_dir, outcome.error)
+    if not outcome.interrupted:
+        return stored_run(outcome.run_dir, outcome.error)
+    if not (outcome.run_dir / JOURNAL).exists():
+        return StoredRun(outcome.run_dir, None, outcome.error, "not run")
+    return replace(stored_run(outcome.run_dir, outcome.error), interrupted="cut off")
 
 
 def report_suite(
@@ -151,8 +154,11 @@ def report_again(folder: Path) -> FinishedSuite:
     listed = {str(scenario.get("run_dir")): scenario for scenario in before.get("scenarios", ())}
     order = list(listed)
     runs = sorted(runs_in(folder), key=lambda run: order.index(run.name) if run.name in listed else len(order))
-    stored = [(run, read(run), _error_before(listed.get(run.name))) for run in runs]
-    journals = [journal for _, journal, _ in stored]
+    journals = [read(run) for run in runs]
+    stored = [
+        StoredRun(run, journal, _error_before(listed.get(run.name)), _interruption_before(listed.get(run.name)))
+        for run, journal in zip(runs, journals, strict=True)
+    ]
     plan = journals[0].plan
     lengths_s = [journal.lines[-1].t_s for journal in journals if journal.lines]
     info = SuiteInfo(
@@ -164,7 +170,7 @@ def report_again(folder: Path) -> FinishedSuite:
         runs=[],
         twin=before.get("twin"),
     )
-    return report_suite(folder, info, [StoredRun(*run) for run in stored])
+    return report_suite(folder, info, stored)
 
 
 def _suite_before(folder: Path) -> dict[str, Any]:
@@ -179,3 +185,8 @@ def _suite_before(folder: Path) -> dict[str, Any]:
 def _error_before(scenario: dict[str, Any] | None) -> HarnessError | None:
     error = scenario.get("error") if scenario is not None else None
     return BackendError(str(error)) if error is not None else None
+
+
+def _interruption_before(scenario: dict[str, Any] | None) -> Interruption | None:
+    # A run without a journal is not reported again.
+    return "cut off" if scenario is not None and scenario.get("interrupted") is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,11 @@ def harness_(capfd: pytest.CaptureFixture[str]) -> Harness:
     """Call the command line."""
 
     def call(*arguments: str | Path) -> Called:
-        code = main([str(argument) for argument in arguments])
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            code = main([str(argument) for argument in arguments])
+        finally:
+            signal.signal(signal.SIGINT, before)
         out, err = capfd.readouterr()
         assert "Traceback" not in out + err
         return Called(code, out, err)

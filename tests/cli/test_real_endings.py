@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -115,4 +116,25 @@ def test_ctrl_c_reverts_stops_and_reports(project: Path, run: Callable[..., subp
     assert [line["stage"] for line in lines if line.get("kind") == "fault"][-1] == "reverted"
     assert lines[-1]["reason"] == "interrupted"
     assert json.loads((folder / "suite.json").read_text())["counts"]["pass"] == 0
+    assert (folder / "index.html").is_file()
+
+
+def test_however_often_ctrl_c_comes_the_report_is_written(
+    project: Path, run: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = run()
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "gone confirmed" in line:
+            break
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)  # signals at once are one
+    code, said = ended(process)
+    assert code == 130
+    assert "KeyboardInterrupt" not in said
+    folder = project / "reports" / "latest"
+    (stopped,) = json.loads((folder / "suite.json").read_text())["scenarios"]
+    assert (stopped["verdict"], stopped["interrupted"], stopped["error"]) == ("unknown", "cut off", None)
+    assert "interrupted" in stopped["reasons"][0]
     assert (folder / "index.html").is_file()

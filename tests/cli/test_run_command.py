@@ -34,6 +34,18 @@ def judged_as(monkeypatch: pytest.MonkeyPatch, value: Value, caught: bool | None
     return seen
 
 
+def judged_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every run be unknown for the machine's sake."""
+
+    def judge(journal: Journal, control: Journal | None = None, *, unpaired: bool = False) -> Verdict:
+        plan = journal.plan
+        why = "machine busy (others took 1.3 of 2 processors at 1.0–9.0 s)"
+        name = plan.scenario.scenario
+        return Verdict(scenario=name, value=Value.UNKNOWN, reasons=(why,), clauses=(), twin=plan.twin)
+
+    monkeypatch.setattr(harness.judge, "judge", judge)
+
+
 @pytest.mark.parametrize(("value", "code"), [(Value.PASS, 0), (Value.FAIL, 1), (Value.UNKNOWN, 3)])
 def test_the_exit_code_is_the_verdict(
     good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch, value: Value, code: int
@@ -95,7 +107,50 @@ def test_an_interruption_still_writes_the_report(
     assert "interrupted" in result.err
     suite = json.loads((good / "reports/latest/suite.json").read_text("utf-8"))
     assert [s["verdict"] for s in suite["scenarios"]] == ["pass", "unknown"]
-    assert "interrupted before it began" in suite["scenarios"][1]["error"]
+    later = suite["scenarios"][1]
+    assert (later["interrupted"], later["error"], suite["errors"]) == ("not run", None, 0)
+    assert "not run: the suite was interrupted" in result.out
+    assert "harness error" not in result.out
+    assert "1 unknown (1 interrupted or not run)" in result.out
+
+
+def test_runs_that_were_interrupted_are_not_the_machine_s(
+    good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged_busy(monkeypatch)
+    runner.interrupt_after = 1
+    assert "too busy for 1 of 2 runs" in harness_("run", "--paired").err
+    runner.interrupt_after = 0
+    assert "too busy" not in harness_("run", "--paired").err
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        (
+            [],
+            "run fewer at a time (-j 1), or wait for a quiet machine (--wait-for-quiet 60s), "
+            "or repeat such runs (--retry-busy)",
+        ),
+        (["-j", "1", "--retry-busy"], "wait for a quiet machine (--wait-for-quiet 60s)"),
+        (
+            ["-j", "1", "--retry-busy", "--wait-for-quiet", "1s"],
+            "other programs kept it busy all the same; stop them, or use another machine",
+        ),
+    ],
+)
+def test_what_helps_against_a_busy_machine_is_only_what_was_not_used(
+    good: Path,
+    harness_: Harness,
+    runner: Runner,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    advice: str,
+) -> None:
+    judged_busy(monkeypatch)
+    last = harness_("run", "--paired", *options).err.splitlines()[-1]
+    counted = 2
+    assert last == f"the machine was too busy for {counted} of {counted} runs: {advice}"
 
 
 def test_ctrl_c_anywhere_else(good: Path, harness_: Harness, runner: Runner) -> None:
@@ -230,6 +285,7 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(good: Path, harness_: Harn
     for part in (
         "slow-store~sabotage-alert-ObjectStoreSlow",
         "trainer -> object-store",
+        "gate-availability: availability at least 0.9",
         "slow: at 5s for 12s: network.latency on link trainer -> object-store, latency 800ms, jitter 100ms",
         "seen: ObjectStoreSlow within 6s",
         "caught-up: training_lag at most 8h event within 15s of revert",

@@ -26,6 +26,7 @@ FIELDS = {
 }
 SCENARIO_FIELDS = {"name", "verdict", "reasons", "run_dir", "damage", *FIELDS}
 ADDED = {
+    "interrupted",
     "twin",
     "sabotage",
     "caught",

@@ -7,9 +7,9 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from made_runs import ALL, HOSTILE, failing, sabotaged, unknown
+from made_runs import ALL, HOSTILE, failing, interrupted, sabotaged, unknown
 
-from harness.report import JudgedRun, SuiteInfo, write_suite
+from harness.report import JudgedRun, SuiteInfo, row, write_suite
 
 # element: (required attributes, further attributes, children)
 RULES: dict[str, tuple[set[str], set[str], set[str]]] = {
@@ -84,6 +84,27 @@ def test_one_case_a_run_and_counts_that_add_up(root: ET.Element) -> None:
 def test_verdicts(root: ET.Element, run: str, tag: str | None, kind: str | None) -> None:
     told = [e for e in of(root, run).findall("testcase/*") if e.tag in ("failure", "error", "skipped")]
     assert [(e.tag, e.attrib["type"]) for e in told] == ([] if tag is None else [(tag, kind)])
+
+
+def test_an_interrupted_suite_says_so_of_each_run_everywhere(tmp_path: Path) -> None:
+    journal, verdict = interrupted()
+    runs = [
+        JudgedRun(tmp_path / "half", journal, verdict, interrupted="cut off"),
+        JudgedRun(tmp_path / "later", None, None, interrupted="not run"),
+    ]
+    suite = write_suite(tmp_path, SuiteInfo("nightly", "local", 7, "2026-01-05T03:00:00+00:00", 1.0, runs))
+    assert [(run.interrupted, run.error, row(run).verdict) for run in suite.scenarios] == [
+        ("cut off", None, "interrupted"),
+        ("not run", None, "not run"),
+    ]
+    assert suite.errors == 0, "nothing failed in the harness"
+    assert suite.scenarios[1].reasons == ("not run: the suite was interrupted",)
+    found = ET.fromstring((tmp_path / "junit.xml").read_text(encoding="utf-8")).findall(".//error")
+    assert [error.attrib["type"] for error in found] == ["interrupted", "interrupted"]
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "harness error" not in page
+    assert '<span class="soft">interrupted</span>' in page
+    assert '<span class="soft">not run</span>' in page
 
 
 def test_a_sabotage_that_nobody_noticed_is_a_failure(tmp_path: Path) -> None:
