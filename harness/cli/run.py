@@ -55,7 +55,9 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @click.option(
     "--name", default=DEFAULT_NAME, show_default=True, metavar="SUITE", help="Name of the suite and of its subfolder."
 )
-@click.option("--seed", type=int, help="Seed of every random choice; default: the scenario's, or 1.")
+@click.option(
+    "--seed", type=int, help="Seed of every random choice; default: the scenario's, or 1."
+)
 @click.option(
     "--twin",
     type=click.Choice(["control", "sabotage", "misfire"]),
@@ -168,7 +170,9 @@ def _print_plans(plans: Sequence[Plan], as_json: bool) -> None:
 
 
 def _plan_lines(plan: Plan) -> list[str]:
+    from harness.description.stackfile import resolve_stack
     from harness.model.units import format_seconds
+    from harness.runner.gate import gate_bounds
 
     scenario = plan.scenario
     rows: list[tuple[str, str]] = [
@@ -186,7 +190,7 @@ def _plan_lines(plan: Plan) -> list[str]:
         for one in plan.meant
     ]
     rows += [("misfire", f"nothing is run: {plan.unaimed}")] if plan.unaimed is not None else []
-    rows += [("gate", f"{b.id}: {b.text}") for b in scenario.steady_state]
+    rows += [("gate", f"{b.id}: {b.text}") for b in gate_bounds(plan, resolve_stack(scenario.stack))]
     for step in scenario.timeline:
         when = f"at {format_seconds(step.at)}" if step.at is not None else f"after {_after(step.after)}"
         with_ = "".join(f", {name} {value}" for name, value in step.parameters.items())

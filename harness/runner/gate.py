@@ -31,18 +31,20 @@ async def wait_for_steady_state(
 ) -> GateSeen:
     """Wait until every condition holds at once. `settled_s` returns the time up to which all answers are in."""
     deadline_s = clock.now_s() + plan.scenario.gate_timeout
-    bounds = (*_sane(plan, stack), *plan.scenario.steady_state)
+    bounds = gate_bounds(plan, stack)
     while True:
         now_s = clock.now_s()
         values: dict[str, float | None] = {}
         missing = _quiet(plan, stack, live)
         if not plan.stack.scores_checked:
             missing += _known_wrong(live, settled_s())
+        unmet: list[tuple[Bound, str]] = []
         for bound in bounds:
             point = live.point(bound, settled_s())
             values[bound.id] = point.value
             if point.good is not True:
-                missing.append(_unmet(bound, point.value, point.why))
+                unmet.append((bound, _unmet(bound, point.value, point.why)))
+        missing += _once(unmet)
         if not missing:
             return GateSeen(met=True, at_s=now_s, values=values)
         if now_s > deadline_s:
@@ -50,6 +52,21 @@ async def wait_for_steady_state(
             why = "; ".join([*missing, *([busy] if busy is not None else [])])
             return GateSeen(met=False, at_s=now_s, why=why, values=values)
         await asyncio.sleep(EVERY_S)
+
+
+def gate_bounds(plan: Plan, stack: StackDescription) -> tuple[Bound, ...]:
+    """Return every bound that the gate waits for: those of each scenario, then the scenario's own."""
+    return (*_sane(plan, stack), *plan.scenario.steady_state)
+
+
+def _once(unmet: list[tuple[Bound, str]]) -> list[str]:
+    """Return what to say of bounds that are not met; the scenario's own bound on a probe says it for both."""
+    own = {bound.probe for bound, _ in unmet if not _is_sane(bound)}
+    return [text for bound, text in unmet if not (_is_sane(bound) and bound.probe in own)]
+
+
+def _is_sane(bound: Bound) -> bool:
+    return any(bound.id == one.id for one in SANE)
 
 
 def _sane(plan: Plan, stack: StackDescription) -> tuple[Bound, ...]:

@@ -76,6 +76,15 @@ def test_a_reading_is_the_present_one_only_until_nothing_is_known() -> None:
     assert (live.point(bound, 5.0).good, live.gap("lag")) == (True, None)
 
 
+async def test_a_probe_that_the_gate_and_the_scenario_bound_is_named_once() -> None:
+    live = well()
+    answers(live, 10.0, ok=False)
+    seen = await gate_of(live)
+    assert not seen.met
+    assert str(seen.why).count("availability is") == 1, seen.why
+    assert {"up", "gate-availability"} <= set(seen.values), "both are measured all the same"
+
+
 SEEN = [{"id": "seen", "alert": "Broken", "labels": {"service": "x"}, "within": "1s"}]
 
 
