@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.suite.conclude import StoredRun
 
 SESSION_FILE = ".session"
-"""In the reports folder: the session of pytest that it belongs to."""
+"""In the reports folder: the session of pytest that it belongs to, then the folders that it made, a line each."""
 SESSION_KEY: pytest.StashKey[str] = pytest.StashKey()
 WRITTEN_KEY: pytest.StashKey[dict[Path, RunDocument]] = pytest.StashKey()
 """The runs whose reports are written already."""
@@ -87,7 +87,8 @@ class SessionEnd:
 
     def _has_run(self, reports: Path) -> bool:
         try:
-            return (reports / SESSION_FILE).read_text("utf-8") == session_of(self._config)
+            noted = (reports / SESSION_FILE).read_text("utf-8")
+            return noted.partition("\n")[0] == session_of(self._config)
         except OSError:
             return False
 

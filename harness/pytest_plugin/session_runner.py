@@ -11,7 +11,7 @@ import asyncio
 import fcntl
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +60,8 @@ class RunFolders:
                 except FileExistsError:
                     attempt += 1
                 else:
+                    with _locked(self.root / SESSION_FILE) as (_, note):
+                        note(f"{folder.name}\n")
                     return folder
         except OSError as error:
             raise HarnessError(
@@ -71,9 +73,15 @@ class RunFolders:
     def _take_over(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         with _locked(self.root / SESSION_FILE) as (before, note):
-            if before != self._session:
+            session, *made = before.splitlines() or [""]
+            if session != self._session:
                 clear(self.root, "choose another place with --harness-reports")
-                note(self._session)
+                for name in made:
+                    # A run that was broken off before its journal leaves nothing in its folder.
+                    with suppress(OSError):
+                        (self.root / name).rmdir()
+                (self.root / SESSION_FILE).write_text("", "utf-8")
+                note(f"{self._session}\n")
 
 
 @contextmanager
@@ -83,7 +91,6 @@ def _locked(path: Path) -> Iterator[tuple[str, Callable[[str], None]]]:
         file.seek(0)
 
         def note(text: str) -> None:
-            file.truncate(0)
             file.write(text)
             file.flush()
 

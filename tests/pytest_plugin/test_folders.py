@@ -31,6 +31,19 @@ def test_a_session_clears_the_runs_of_the_one_before_and_nothing_else(tmp_path: 
     assert not (tmp_path / "slow" / "journal.jsonl").exists()
 
 
+def test_a_folder_that_was_claimed_and_never_used_goes_with_its_session(tmp_path: Path) -> None:
+    RunFolders(tmp_path, "first").claim("slow")
+    RunFolders(tmp_path, "first").claim("kept").joinpath("mine.txt").write_text("mine")
+    (tmp_path / "notes").mkdir()
+    second = RunFolders(tmp_path, "second")
+    assert second.claim("slow").name == "slow"
+    assert second.claim("kept").name == "kept.2", "somebody has put something in"
+    assert (tmp_path / "notes").is_dir(), "nobody claimed it"
+    third = RunFolders(tmp_path, "third")
+    assert third.claim("other").name == "other"
+    assert sorted(entry.name for entry in tmp_path.iterdir() if entry.is_dir()) == ["kept", "notes", "other"]
+
+
 def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HarnessError, match="--harness-reports"):
