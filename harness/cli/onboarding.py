@@ -40,7 +40,7 @@ def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_
 
     Writes compose.harness.yaml and scenarios/, and changes no existing file.
     """
-    from harness.onboarding.discovery.output import MARK, discover, stale, write_all
+    from harness.onboarding.discovery.output import MARK, compose_project, discover, stale, write_all
     from harness.onboarding.discovery.project import read_project
     from harness.runner.catalogue import Faults
 
@@ -61,7 +61,8 @@ def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_
     click.echo(f"\nnext: read {stack}, then")
     if len(written) > 1:
         click.echo(f"  harness check {scenarios}")
-    click.echo(f"  harness doctor {stack}{f' {scenarios}' if len(written) > 1 else ''} --attach PROJECT")
+    examined = f"harness doctor {stack}{f' {scenarios}' if len(written) > 1 else ''}"
+    click.echo(f"  {examined} --attach {compose_project(project)}   # while it runs; else --backend compose --start")
     return PASS
 
 

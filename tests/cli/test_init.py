@@ -37,9 +37,40 @@ def test_findings_are_printed_with_what_is_uncertain(project: Path, harness_: Ha
     assert store.split() == ["store", "redis", "6379", "tcp", "?", "-"]
     assert web.split() == ["web", "uvicorn", "8000", "tcp", "?", "store"]
     assert "note: no alert rule was found" in result.out
-    assert "harness doctor compose.harness.yaml scenarios" in result.out
+    assert "harness doctor compose.harness.yaml scenarios --attach shop " in result.out
     assert "scenarios/slow-store.scenario.yaml" in files(project)
     assert harness_("check").code == 0
+
+
+SERVERS = """\
+services:
+  store:
+    image: "python:3.12"
+    command: [python, app/store.py]
+    expose: [8001]
+    healthcheck: {test: [CMD, curl, "http://localhost:8001/health"]}
+  front: {image: "python:3.12", command: [python, app/front.py], environment: {STORE: "http://store:8001"}}
+"""
+
+
+def test_ordinary_servers_get_a_first_scenario(project: Path, harness_: Harness) -> None:
+    (project / "compose.yaml").write_text(SERVERS)
+    result = harness_("init", "--no-engine")
+    assert result.code == 0
+    assert files(project) == ["compose.harness.yaml", "compose.yaml", "scenarios/lost-store.scenario.yaml"]
+    text = (project / "scenarios" / "lost-store.scenario.yaml").read_text()
+    assert "fault: node.loss" in text
+    assert "{id: store_up-again, probe: store_up, at_least: 1, within: 60s}" in text
+    assert harness_("check").code == 0
+
+
+def test_what_comes_next_names_no_folder_that_was_not_written(project: Path, harness_: Harness) -> None:
+    (project / "compose.yaml").write_text("services: {web: {image: acme/app}}\n")
+    result = harness_("init", "--no-engine")
+    assert "no scenario was written" in result.out
+    after = result.out[result.out.index("next:") :]
+    assert "scenarios" not in after
+    assert "harness doctor compose.harness.yaml --attach shop " in after
 
 
 def test_nothing_is_written_over(project: Path, harness_: Harness) -> None:

@@ -59,7 +59,8 @@ class Ground:
 def starters(ground: Ground) -> list[Starter]:
     """Return the scenarios that fit. A kind of fault that is not there is left out."""
     ways = (_slow_stores, _lost_stores, _crashes, _pauses, _stale)
-    return [starter for way in ways for starter in list(way(ground))[:MOST_OF_A_KIND]]
+    found = [starter for way in ways for starter in list(way(ground))[:MOST_OF_A_KIND]]
+    return found or list(_lost_servers(ground))[:MOST_OF_A_KIND]
 
 
 def _slow_stores(ground: Ground) -> Iterator[Starter]:
@@ -86,19 +87,31 @@ def _lost_stores(ground: Ground) -> Iterator[Starter]:
     for service in ground.services.values():
         if "node.loss" not in ground.faults or service.job or not service.stateful or service.port is None:
             continue
-        node = service.node.value if service.node is not None else service.name
-        more = [name for name in ground.nodes.get(node, ()) if name != service.name]
-        with_it = f", and with it {', '.join(more)}" if more else ""
-        yield _starter(
-            ground,
-            f"lost-{service.name}",
-            f"The node of {service.name} ({service.kind.name}) is lost{with_it}, and comes back.",
-            ("node", service.kind.what),
-            service,
-            {"fault": "node.loss", "target": {"node": node}},
-            [f"services that share a machine with {service.name}: give them the same `node` in the stack's file"],
-            may_die=_may_die(ground, [service.name, *more]),
-        )
+        yield _loss_of(ground, service)
+
+
+def _loss_of(ground: Ground, service: Found) -> Starter:
+    node = service.node.value if service.node is not None else service.name
+    more = [name for name in ground.nodes.get(node, ()) if name != service.name]
+    with_it = f", and with it {', '.join(more)}" if more else ""
+    return _starter(
+        ground,
+        f"lost-{service.name}",
+        f"The node of {service.name} ({service.kind.name}) is lost{with_it}, and comes back.",
+        ("node", service.kind.what),
+        service,
+        {"fault": "node.loss", "target": {"node": node}},
+        [f"services that share a machine with {service.name}: give them the same `node` in the stack's file"],
+        may_die=_may_die(ground, [service.name, *more]),
+    )
+
+
+def _lost_servers(ground: Ground) -> Iterator[Starter]:
+    """Where nothing is known of what services do: the loss of each that is asked over HTTP whether it is up."""
+    asked = {probe.service for probe in ground.probes if probe.good and "http" in probe.spec}
+    for service in ground.services.values():
+        if "node.loss" in ground.faults and service.name in asked:
+            yield _loss_of(ground, service)
 
 
 def _crashes(ground: Ground) -> Iterator[Starter]:

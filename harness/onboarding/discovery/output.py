@@ -95,12 +95,11 @@ def _stack(
     for name, behind in project.left_out.items():
         for profile in behind:
             profiles.setdefault(profile, []).append(name)
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", project.name).strip("-_.") or "stack"
     return {
         "mark": MARK,
         "own": STACK_FILE,
-        "project": project.composed.variables.get("COMPOSE_PROJECT_NAME") or name,
-        "stack": name,
+        "project": compose_project(project),
+        "stack": _stack_name(project),
         "base": base,
         "profiles": profiles,
         "links": _declared(services),
@@ -112,6 +111,15 @@ def _stack(
         "serving": next((s for s in services.values() if s.kind.what == "serving" and s.port is not None), None),
         "services": [_service(found) for found in services.values()],
     }
+
+
+def compose_project(project: Project) -> str:
+    """Return the name of the compose project while it runs, as `--attach` takes it."""
+    return project.composed.variables.get("COMPOSE_PROJECT_NAME") or _stack_name(project)
+
+
+def _stack_name(project: Project) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", project.name).strip("-_.") or "stack"
 
 
 def _declared(services: Mapping[str, Found]) -> list[tuple[str, str]]:

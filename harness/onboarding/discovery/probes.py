@@ -92,7 +92,7 @@ def _runs(service: Found) -> Candidate:
         why, name = "what compose's own health check of it says; in containers only", name_of(service.name, "healthy")
     else:
         spec = {"container": {"service": service.name, "read": "up"}}
-        why, name = "whether its container runs, which is little; in containers only", name_of(service.name, "runs")
+        why, name = "whether its process or container runs, which is little", name_of(service.name, "runs")
     return Candidate(name, spec, service.name, why, {"at_least": 1}, sure=True)
 
 
