@@ -115,6 +115,12 @@ def _noted(stack: str) -> Iterator[Path]:
         remove_scratch(folder)
 
 
+def kept_here(stack: str) -> bool:
+    """Whether a `harness up` on this machine, of this user, keeps a stack of that name as local processes."""
+    owned = [note for folder in scratch_folders("up") if _owner(note := folder / NOTE) is not None]
+    return any(json.loads(note.read_text(encoding="utf-8")).get("stack") == stack for note in owned)
+
+
 def down(every: bool) -> int:
     """Stop every stack that `up` keeps; with `every`, all stacks of this user, also those of runs. Returns how many."""
     return _down_here(every) + _down_in_containers(every)

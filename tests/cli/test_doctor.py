@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from calling import Called, Harness
 
 import harness.onboarding.doctor.examine
+import harness.runner.up_down
 
 pytestmark = pytest.mark.slow
 
@@ -157,6 +160,21 @@ def test_what_cannot_be_asked(clinic: Path, harness_: Harness, arguments: tuple[
     result = harness_("doctor", clinic / "compose.yaml", *arguments)
     assert (result.code, result.out) == (2, "")
     assert said in result.err
+
+
+def test_a_local_stack_that_is_up_cannot_be_attached_to(
+    clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    note = {"pid": os.getpid(), "created": psutil.Process().create_time(), "stack": "clinic"}
+    (kept / "up.json").write_text(json.dumps(note))
+    monkeypatch.setattr(harness.runner.up_down, "scratch_folders", lambda kind: [kept] if kind == "up" else [])
+    result = harness_("doctor", clinic / "compose.yaml")
+    assert (result.code, result.out) == (2, "")
+    assert "the local stack 'clinic' that `harness up` keeps cannot be attached to — use --start" in result.err
+    (kept / "up.json").write_text(json.dumps(note | {"stack": "another"}))
+    assert "there is no running stack to examine" in harness_("doctor", clinic / "compose.yaml").err
 
 
 def test_a_stack_that_there_is_not(harness_: Harness) -> None:

@@ -24,6 +24,7 @@ from harness.onboarding.doctor import checks
 from harness.onboarding.doctor.checks import Finding
 from harness.onboarding.doctor.observing import observe
 from harness.runner.backend_factory import backend_for, check_backend
+from harness.runner.up_down import kept_here
 from harness.suite.quiet import crowded, look_once
 
 ENOUGH_FOR_IMAGES_BYTES = 2 * 1024**3
@@ -138,6 +139,9 @@ def _wanted(request: ExaminationRequest) -> StackDescription:
         return stack.model_copy(update={"ownership": "attached", "compose": compose})
     if not request.start and not (request.backend == "compose" and stack.ownership == "attached"):
         remedy = "use --start"
+        if request.backend == "local" and kept_here(stack.name):
+            what = f"the local stack {stack.name!r} that `harness up` keeps cannot be attached to"
+            raise ScenarioError(what, remedy="use --start, which starts a stack of its own beside it")
         if request.backend == "compose":
             remedy = "name the compose project that runs with --attach (see `docker compose ls`), or use --start"
         raise ScenarioError("there is no running stack to examine", remedy=remedy)
