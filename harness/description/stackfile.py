@@ -22,6 +22,7 @@ from harness.description.installed_probes import InstalledSettings
 from harness.description.interpolation import interpolate
 from harness.description.stackchecks import check_names
 from harness.description.ties import mounts, services_named
+from harness.description.wording import worded
 from harness.description.yamltree import Tree, read_tree
 from harness.model.errors import StackError, did_you_mean
 from harness.model.probekinds import PROBE_KINDS, ProbeSpec
@@ -43,7 +44,8 @@ def resolve_stack(name_or_path: str) -> StackDescription:
         return load_stack(path, probe_kinds=InstalledSettings())
     installed = EntryPoints(ENTRY_POINTS)
     if name_or_path not in installed:
-        remedy = f"{did_you_mean(name_or_path, installed)} Or give the path of a compose file"
+        hint = did_you_mean(name_or_path, installed)
+        remedy = f"{hint}{' Or' if hint.endswith('?') else '; or'} give the path of a compose file"
         raise StackError(f"unknown stack {name_or_path!r}", field="stack", remedy=remedy)
     return load_stack(_installed_file(name_or_path, installed[name_or_path].value), probe_kinds=InstalledSettings())
 
@@ -245,11 +247,7 @@ class _StackReader:
             return self._tree.error(where, f"unknown field {str(where[-1])!r}", did_you_mean(str(where[-1]), valid))
         if first["type"] == "missing":
             return self._tree.error(where, f"the field {str(where[-1])!r} is missing")
-        message = str(first["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        if first["type"] == "literal_error":
-            remedy = did_you_mean(str(first["input"]), re.findall(r"'([^']*)'", str(first["ctx"]["expected"])))
-            return self._tree.error(where, f"{first['input']!r} is not valid here", remedy)
-        return self._tree.error(where, message[:1].lower() + message[1:])
+        return self._tree.error(where, *worded(first))
 
     def _model_at(self, kind: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:
         """Return the model that stands at this place inside another."""

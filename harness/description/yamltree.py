@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import yaml
 from yaml.error import MarkedYAMLError, YAMLError
 
+from harness.description.nearby import similar
 from harness.model.errors import StackError
 
 LARGEST_BYTES = 256 * 1024
@@ -92,7 +93,8 @@ def read_tree(path: Path) -> Tree:
             raise StackError(f"the file is {size} bytes long; the most is {LARGEST_BYTES}", file=file)
         text = path.read_text("utf-8")
     except OSError as error:
-        raise StackError(f"cannot be read: {error.strerror}", file=file) from error
+        remedy = similar(path) if isinstance(error, FileNotFoundError) else None
+        raise StackError(f"cannot be read: {error.strerror}", file=file, remedy=remedy) from error
     except UnicodeDecodeError as error:
         raise StackError("this is not a text file in UTF-8", file=file, remedy="is it YAML?") from error
     return parse_tree(text, file)

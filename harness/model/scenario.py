@@ -48,7 +48,7 @@ class Scenario(Frozen):
         default_factory=dict, description="variables with several values: a run for every combination"
     )
     start_at: str | None = Field(None, description="event time at which the run starts, such as 2013-06-14T06:00")
-    seed: int | None = Field(None, description="the seed of every random choice; default: 1; --seed overrides it")
+    seed: int | None = Field(None, ge=0, description="the seed of every random choice; default: 1; --seed overrides it")
     gate_timeout: PositiveWallSeconds = Field(20.0, description="how long the steady state is waited for")
     steady_state: tuple[Bound, ...] = Field((), description="what must hold before the first fault goes in")
     timeline: Annotated[tuple[FaultStep, ...], Field(min_length=1)] = Field(description="the faults")

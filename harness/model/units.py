@@ -25,6 +25,7 @@ from pydantic_core import CoreSchema, core_schema
 
 SECONDS_PER_UNIT = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)(\s+event)?\s*$")
+_PERCENT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*%\s*")
 _PATTERN = r"^\s*\d+(\.\d+)?\s*(us|ms|s|min|h|d)\s*$"
 _QUANTITY_PATTERN = r"^\s*\d+(\.\d+)?\s*(us|ms|s|min|h|d)(\s+event)?\s*$"
 LONGEST_S = 7 * 86400.0
@@ -62,6 +63,8 @@ class Quantity:
             return cls(float(raw))
         match = _DURATION.match(raw) if isinstance(raw, str) else None
         if match is None:
+            _refuse_sign(raw)
+            _refuse_percent(raw)
             raise ValueError(f"{raw!r} is neither a number nor a duration such as 250ms or 90min event")
         seconds = float(match[1]) * SECONDS_PER_UNIT[match[2]]
         if not math.isfinite(seconds):
@@ -92,10 +95,22 @@ class Quantity:
         }
 
 
+def _refuse_sign(raw: object) -> None:
+    if isinstance(raw, str) and raw.lstrip()[:1] in ("-", "+") and _DURATION.match(raw.lstrip()[1:]):
+        raise ValueError(f"{raw!r} has a sign; write a duration without one, such as {raw.lstrip()[1:].strip()}")
+
+
+def _refuse_percent(raw: object) -> None:
+    match = _PERCENT.fullmatch(raw) if isinstance(raw, str) else None
+    if match is not None:
+        raise ValueError(f"{raw!r} is in per cent; write the share, {Decimal(match[1]).scaleb(-2).normalize():f}")
+
+
 def parse_wall_s(raw: object) -> float:
     """Read a wall-clock duration into seconds. Raises ValueError with what would be right."""
     match = _DURATION.match(raw) if isinstance(raw, str) else None
     if match is None:
+        _refuse_sign(raw)
         raise ValueError(f"{raw!r} is not a duration; write one with its unit, such as 800ms, 5s or 2min")
     if match[3]:
         raise ValueError(f"{raw!r} is event time; a wall-clock duration is needed here, such as 5s")

@@ -16,8 +16,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from harness.description.nearby import similar
 from harness.description.yamltree import Tree, read_tree
-from harness.model.errors import ScenarioError, StackError, did_you_mean, nearest
+from harness.model.errors import ScenarioError, StackError, did_you_mean
 from harness.model.scenario import Scalar, Scenario
 from harness.runner.explain import Place, RefusedError, Source, problems, problems_of, read_model
 from harness.runner.variables import VERBATIM, as_text, check_names, combinations, fill
@@ -63,7 +64,7 @@ def discover(paths: Sequence[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in paths:
         if not path.exists():
-            raise ScenarioError("there is no such file or folder", file=str(path), remedy=_similar(path))
+            raise ScenarioError("there is no such file or folder", file=str(path), remedy=similar(path))
         files = [path] if not path.is_dir() else _in_folder(path)
         for file in files:
             found.setdefault(file.resolve(), file)
@@ -84,15 +85,6 @@ def _in_folder(folder: Path) -> list[Path]:
     return sorted(files)
 
 
-def _similar(path: Path) -> str | None:
-    try:
-        beside = [entry.name for entry in path.absolute().parent.iterdir()]
-    except OSError:
-        return None
-    close = nearest(path.name, beside)
-    return f"did you mean {str(path.parent / close)!r}?" if close else None
-
-
 def load_file(path: Path, settings: Mapping[str, Scalar] | None = None) -> list[Loaded]:
     """Load one file: one scenario for each combination of its matrix. Raises ScenarioError with all problems."""
     source = Source(_read(path))
@@ -101,6 +93,9 @@ def load_file(path: Path, settings: Mapping[str, Scalar] | None = None) -> list[
         raise source.problem((), "the file is empty", "see docs/scenarios.md for what a scenario is made of")
     if not isinstance(raw, dict):
         raise source.problem((), "a scenario is a mapping of fields", "begin with `schema: 1`")
+    if "services" in raw and "scenario" not in raw:
+        remedy = "give a scenario file, and name this one in it as its `stack`, or with --stack"
+        raise source.problem((), "this is a compose file, not a scenario", remedy)
     errors = [*_odd_values(raw, source), *check_names(raw, source)]
     if errors:
         raise RefusedError(errors)

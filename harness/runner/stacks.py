@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from harness.description.nearby import similar
 from harness.description.stackfile import resolve_stack
 from harness.model.errors import ScenarioError, StackError
 from harness.model.scenario import Scalar
@@ -65,7 +66,8 @@ def _in_the_stack(error: StackError) -> ScenarioError:
 def _catalogue(name: str, faults: Faults) -> Catalogue | StackError:
     try:
         if _is_path(name) and not Path(name).exists():
-            return StackError(f"there is no stack {name!r}", remedy="a stack is named, or given as its compose file")
+            remedy = similar(Path(name)) or "a stack is named, or given as its compose file"
+            return StackError(f"there is no stack {name!r}", remedy=remedy)
         found = Catalogue(resolve_stack(name), faults)
         _ = found.answer_probes  # a file of requests that cannot be read is met here
     except StackError as error:

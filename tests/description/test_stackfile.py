@@ -115,7 +115,7 @@ MISTAKES = {
     "unknown field deep inside": (
         "heartbeat:", "hartbeat:", "hartbeat", "x-harness.alert_sources.0.hartbeat", "'heartbeat'"
     ),
-    "wrong type": ("port: 5432", "port: many", "many", "services.db.x-harness.port", "integer"),
+    "wrong type": ("port: 5432", "port: many", "many", "services.db.x-harness.port", "a whole number"),
     "missing field": ("bucket: ml, prefix: rows/", "bucket: ml", "rows:", "x-harness.datasets.rows.prefix", "missing"),
     "impossible duration": ("within: 12s", "within: 0s", "0s", "x-harness.ready_within", "zero"),
     "duration without a unit": ("within: 12s", "within: 12", "within", "x-harness.ready_within", "unit"),
