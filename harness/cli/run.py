@@ -56,7 +56,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     "--name", default=DEFAULT_NAME, show_default=True, metavar="SUITE", help="Name of the suite and of its subfolder."
 )
 @click.option(
-    "--seed", type=int, help="Seed of every random choice; default: the scenario's, or 1."
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of every random choice; default: the scenario's, or 1."
 )
 @click.option(
     "--twin",
@@ -104,7 +104,8 @@ def run(
     """Run scenarios, judge the runs and write a report."""
     if paired and twin is not None:
         raise click.UsageError("--paired runs the controls itself; leave --twin out")
-    from harness.runner.backend_factory import check_backend, project_to_attach_to
+    from harness.description.stackfile import resolve_stack
+    from harness.runner.backend_factory import check_attached, check_backend, project_to_attach_to
     from harness.runner.plan import with_controls
 
     if attach is not None and backend == "local":
@@ -119,6 +120,7 @@ def run(
     if dry_run:
         _print_plans(plans, as_json)
         return 0
+    check_attached(map(resolve_stack, {plan.scenario.stack for plan in plans}), backend, attach)
     from harness.cli.suite import run_and_print
     from harness.suite.pool import SuiteRequest
 

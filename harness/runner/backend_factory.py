@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,18 @@ def backend_for(stack: StackDescription, name: str, token: str | None = None, at
 def project_to_attach_to(given: str | None, backend: str | None) -> str | None:
     """Return the compose project that runs are attached to: the given one; in containers, else $HARNESS_ATTACH."""
     return given or (os.environ.get(ATTACH) or None if backend == "compose" else None)
+
+
+def check_attached(stacks: Iterable[StackDescription], backend: str, attach: str | None) -> None:
+    """Raise BackendError where a stack that runs are to be attached to does not run."""
+    if backend != "compose":
+        return
+    attached = [stack for stack in stacks if attach is not None or stack.ownership == "attached"]
+    if attached:
+        from harness.backends.compose.attached import check_project, project_of
+
+        for project in sorted({project_of(stack, attach) for stack in attached}):
+            check_project(project)
 
 
 def check_backend(name: str) -> None:

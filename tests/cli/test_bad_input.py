@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from calling import Harness, Runner
+
+import harness.backends.compose.attached
 
 TARGET = "target: {link: trainer -> object-store}"
 
@@ -23,6 +27,11 @@ def steps(*whens: str) -> str:
     [
         ("owner:", "ownr:", 5, "ownr", ["unknown field 'ownr'", "did you mean 'owner'?"]),
         ("seed: 7", "seed: x", 10, "seed", ["a whole number is needed here, not 'x'"]),
+        ("seed: 7", "seed: -1", 10, "seed", ["greater than or equal to 0"]),
+        ("for: 12s", "for: -12s", 19, "timeline.0.for", ["'-12s' has a sign", "such as 12s"]),
+        ("at_most: 8h event", "at_most: 99.5%", 27, "expect.recovered.0.at_most", ["write the share, 0.995"]),
+        ("stack: ../stack.compose.yaml", "stack: ../stack.compse.yaml", 7, "stack",
+         ["there is no stack", "did you mean", "stack.compose.yaml'?"]),
         ("for: 12s", "for: 12", 19, "timeline.0.for", ["12 is not a duration", "800ms"]),
         ("probe: training_lag", "probe: traning_lag", 27, "expect.recovered.0.probe",
          ["unknown probe 'traning_lag'", "did you mean 'training_lag'?"]),
@@ -140,3 +149,55 @@ def test_wrong_arguments(good: Path, harness_: Harness, runner: Runner, argument
     assert said in result.err
     assert result.out == ""
     assert runner.requests == []
+
+
+def test_a_compose_file_is_no_scenario(good: Path, harness_: Harness, runner: Runner) -> None:
+    result = harness_("run", "stack.compose.yaml")
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert "this is a compose file, not a scenario" in result.err
+    assert runner.requests == []
+
+
+def test_stacks_and_seeds_that_there_are_not(good: Path, harness_: Harness, runner: Runner) -> None:
+    assert "valid here: reference; or give the path of a compose file" in harness_("run", "--stack", "zzz").err
+    assert "did you mean 'reference'? Or give the path" in harness_("run", "--stack", "refrence").err
+    assert "did you mean 'stack.compose.yaml'?" in harness_("doctor", "stack.compse.yaml", "--start").err
+    assert harness_("run", "--seed", "-1").code == 2
+    assert runner.requests == []
+
+
+def test_values_of_the_wrong_kind_in_a_stack(good: Path, harness_: Harness) -> None:
+    path = good / "stack.compose.yaml"
+    text = path.read_text("utf-8")
+    assert text.count("port: 18001") == 1
+    path.write_text(text.replace("port: 18001", "port: sixty"), "utf-8")
+    assert "port: a whole number is needed here, not 'sixty'" in harness_("check").err
+    assert text.count("unit: wall") == 1
+    path.write_text(text.replace("unit: wall", "unit: seconds"), "utf-8")
+    assert "'seconds' is not valid here — valid here: ratio, count, wall, event, number" in harness_("check").err
+
+
+@pytest.mark.parametrize("attach", [("--attach", "nosuch"), ()])
+def test_a_project_that_does_not_run_is_met_before_anything_is_written(
+    good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch, attach: tuple[str, ...]
+) -> None:
+    project = {"com.docker.compose.project": "shop-1"}
+
+    def containers(all: bool = False, filters: Any = None) -> list[dict[str, Any]]:  # noqa: A002 - as docker calls it
+        return [] if all else [{"Labels": project}]
+
+    engine = SimpleNamespace(client=SimpleNamespace(api=SimpleNamespace(containers=containers)), close=lambda: None)
+    monkeypatch.setattr(harness.backends.compose.attached, "connect", lambda: engine)
+    if not attach:
+        path = good / "stack.compose.yaml"
+        text = path.read_text("utf-8")
+        path.write_text(text.replace("schema: 1", "schema: 1\n  ownership: attached\n  compose: {project: nosuch}", 1))
+    result = harness_("run", "--backend", "compose", *attach)
+    assert result.code == 4
+    assert (
+        "no containers of the compose project 'nosuch' — projects that run there: shop-1; name one with --attach"
+        in result.err
+    )
+    assert runner.requests == []
+    assert not (good / "reports").exists()

@@ -12,7 +12,7 @@ import time
 
 from harness.backends.compose import proxies
 from harness.backends.compose.backend import ComposeBackend
-from harness.backends.compose.engine import Engine
+from harness.backends.compose.engine import Engine, connect
 from harness.backends.compose.layout import API_PORT, ComposeAddresses, Layout, ProxyBox
 from harness.backends.compose.leftovers import LINKS, run_labels
 from harness.backends.compose.readiness import Readiness
@@ -28,7 +28,7 @@ class AttachedBackend(ComposeBackend):
 
     def __init__(self, description: StackDescription, project: str | None = None) -> None:
         super().__init__(description)
-        self._attached = project or description.compose.project or description.name.lower()
+        self._attached = project_of(description, project)
 
     async def log_since(self, service: str, position: str) -> tuple[list[str], str]:
         """Return the lines since a position. A run counts from its own beginning, not from the stack's."""
@@ -71,9 +71,7 @@ class AttachedBackend(ComposeBackend):
         engine = await self._connected()
         found = await asyncio.to_thread(containers_of, engine.client, self._attached)
         if not found:
-            known = await asyncio.to_thread(_projects, engine)
-            remedy = f"projects that run there: {', '.join(known) or 'none'}; set x-harness.compose.project"
-            raise BackendError(f"no containers of the compose project {self._attached!r}", remedy=remedy)
+            raise await asyncio.to_thread(_no_such_project, self._attached, engine)
         try:
             await self._look_on(engine, plan, found)
         except BaseException:
@@ -117,6 +115,27 @@ class AttachedBackend(ComposeBackend):
         self._project = None
         await asyncio.to_thread(self._collect, engine, project)
         self._let_go()
+
+
+def project_of(stack: StackDescription, given: str | None) -> str:
+    """Return the compose project that a run attaches to: the given one, else what the stack's file says."""
+    return given or stack.compose.project or stack.name.lower()
+
+
+def check_project(project: str) -> None:
+    """Raise BackendError where the engine does not answer, or has no container of a compose project. Blocks."""
+    engine = connect()
+    try:
+        if not containers_of(engine.client, project):
+            raise _no_such_project(project, engine)
+    finally:
+        engine.close()
+
+
+def _no_such_project(project: str, engine: Engine) -> BackendError:
+    running = ", ".join(_projects(engine)) or "none"
+    remedy = f"projects that run there: {running}; name one with --attach, or in x-harness.compose.project"
+    return BackendError(f"no containers of the compose project {project!r}", remedy=remedy)
 
 
 def _projects(engine: Engine) -> list[str]:
