@@ -30,7 +30,7 @@ from scenario_files import GOOD, changed, line_of, load_problems, loaded
         ("scenario: slow-store", "scenario: slow/store", "scenario", "'slow/store' is not an id", "use letters"),
         ("scenario: slow-store", "scenario: ..", "scenario", "begins with a dot", "begin with a letter"),
         ("for: 12s", "for: 12", "timeline.0.for", "12 is not a duration", "write one with its unit"),
-        ("for: 12s", "for: -3s", "timeline.0.for", "'-3s' is not a duration", "write one with its unit"),
+        ("for: 12s", "for: -3s", "timeline.0.for", "'-3s' has a sign", "write a duration without one, such as 3s"),
         ("for: 12s", "for: 0s", "timeline.0.for", "a duration longer than zero", ""),
         ("for: 12s", "for: 9d", "timeline.0.for", "longer than a week", ""),
         ("for: 12s", "for: 12s event", "timeline.0.for", "is event time", "a wall-clock duration is needed"),
