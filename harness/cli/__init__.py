@@ -7,7 +7,11 @@ clear message on stderr and in one of the exit codes of `harness.cli.exit_codes`
 from __future__ import annotations
 
 import gc
+import signal
+import sys
 from collections.abc import Sequence
+
+from harness.suite.rules import INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,5 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from harness.cli.exit_codes import guarded
 
         return guarded(app, arguments)
+    except KeyboardInterrupt:  # before `guarded` was there to meet it
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
     finally:
         gc.enable()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from calling import Harness, Runner
 
+import harness.cli.exit_codes
 import harness.judge
 from harness.journal.records import Journal
 from harness.model.errors import BackendError
@@ -158,6 +159,17 @@ def test_ctrl_c_anywhere_else(good: Path, harness_: Harness, runner: Runner) -> 
     result = harness_("run")
     assert result.code == 130
     assert result.err.strip() == "interrupted"
+
+
+def test_ctrl_c_while_the_command_line_is_still_being_imported(
+    harness_: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(harness.cli.exit_codes, "guarded", interrupted)
+    result = harness_("run")
+    assert (result.code, result.out, result.err) == (130, "", "interrupted\n")
 
 
 def test_what_nobody_foresaw_is_exit_4_one_line_and_a_traceback_in_a_file(
