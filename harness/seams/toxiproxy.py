@@ -7,6 +7,7 @@ as if they were answers; the adapter here mends all three. Calls block; every fa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,18 +73,19 @@ class ProxyApi:
         text = _translated(get)
         if text is None:
             raise FaultError("the fault proxy does not count traffic", remedy="start Toxiproxy with -proxy-metrics")
-        received: dict[str, int] = {}
-        accepted: dict[str, int] = {}
+        # Toxiproxy goes on counting where a proxy is made anew with the same name, under its new address.
+        received: Counter[str] = Counter()
+        accepted: Counter[str] = Counter()
         try:
             for family in text_string_to_metric_families(text):
                 for sample in family.samples:
                     if sample.name == RECEIVED and sample.labels["direction"] == "upstream":
-                        received[sample.labels["proxy"]] = int(sample.value)
+                        received[sample.labels["proxy"]] += int(sample.value)
                     elif sample.name == ACCEPTED:
-                        accepted[sample.labels["proxy"]] = int(sample.value)
+                        accepted[sample.labels["proxy"]] += int(sample.value)
         except (KeyError, ValueError):
             raise FaultError("the fault proxy's metrics are not in Toxiproxy's format") from None
-        return {name: Traffic(received.get(name, 0), accepted.get(name, 0)) for name in received.keys() | accepted}
+        return {name: Traffic(received[name], accepted[name]) for name in received.keys() | accepted.keys()}
 
     def add_toxic(self, proxy: str, toxic: ToxicSpec, lease: str | None = None, seed: int | None = None) -> None:
         """Add a toxic, in place of one of the same name; it ends with `lease` where one is given.

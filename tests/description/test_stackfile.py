@@ -124,7 +124,7 @@ MISTAKES = {
     "unknown kind of probe": ("{json: {url", "{jsn: {url", "jsn", "x-harness.probes.lag", "'json'"),
     "two kinds of probe": ("summary: how", "metric: {}, summary: how", "how", "x-harness.probes.lag", "exactly one"),
     "field of a probe": ("path: until", "pth: until", "pth", "x-harness.probes.lag.json.pth", "'path'"),
-    "unit of a probe": ("unit: count", "unit: cuont", "cuont", "x-harness.probes.errors.unit", "'count'"),
+    "unit of a probe": ("unit: count", "unit: cuont", "cuont", "x-harness.probes.errors.unit", ": ratio, count"),
     "service in a URL": ("web:8080/clock", "wbe:8080/clock", "wbe", "x-harness.event_clock.url", "'web'"),
     "service in a probe": ("web:8080/lag", "wbe:8080/lag", "wbe", "x-harness.probes.lag.json.url", "'web'"),
     "service in a switch": ("service: web,", "service: wep,", "wep", "x-harness.alerts.Late.off.service", "'web'"),
