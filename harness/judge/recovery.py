@@ -99,6 +99,22 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
     if doubt is not None:
         cause = facts.disturbed.by_machine(facts.gate_s, fault.injected.lo)
         return _Outcome(Value.UNKNOWN, but(f"may have been broken before the fault: {doubt}", cause), breaches)
+    outcome = _again(clause, facts, start, after, breaches, found)
+    if outcome.value is not Value.UNKNOWN:
+        return outcome
+    # What no window shows for certain, all answers after the deadline may; time of a busy machine does not count.
+    due_s = start.hi + clause.within + facts.disturbed.busy_s(start.lo, facts.end_s)
+    late = seen(found.answered, due_s, facts.end_s, clause.over)
+    if late is not None and late.excess is not None:
+        reason = f"still broken after its deadline, {clause.within:g} s after {clause.since}: {late.excess.text}"
+        return _Outcome(Value.FAIL, reason, [breaches[0], breaches[-1]], share=late)
+    return outcome
+
+
+def _again(
+    clause: Recovered, facts: Facts, start: Span, after: Sequence[Point], breaches: Sequence[Point], found: Compared
+) -> _Outcome:
+    """Judge when a bound that broke was kept again, and whether it held."""
     last = breaches[-1]
     # It is certain to have been broken until the last window that was; of those that may have been, any was the last.
     least = next((p for p in reversed(breaches) if p.good is False), breaches[0])

@@ -234,14 +234,22 @@ def test_more_than_allowed_after_recovery_did_not_hold() -> None:
     assert "not observed to hold" in found.reason
 
 
-def test_a_relapse_that_only_all_later_answers_show_leaves_the_moment_open() -> None:
+def test_a_relapse_that_only_all_later_answers_show_fails_if_it_is_after_the_deadline() -> None:
     slight = singles(*[18.1 + 0.3 * k for k in range(20)])
     found = recovered((6.0, 13.0, FAILED), *slight, bound=AGAIN)
-    assert found.value == "unknown"
-    assert "still broken at 25" in found.reason
+    assert found.value == "fail"
+    assert "still broken after its deadline, 6 s after revert: 20 of 3" in found.reason
     in_time = singles(*[15.1 + 0.2 * k for k in range(20)])
     found = recovered((6.0, 13.0, FAILED), *in_time, bound={**AGAIN, "within": "12s"})
     assert (found.value, found.measured.after_s) == ("pass", pytest.approx(9.0, abs=0.4))
+
+
+def test_a_rate_that_stays_above_what_is_allowed_fails_though_no_window_shows_it() -> None:
+    chronic = singles(*[13.2 + 0.3 * k for k in range(40)])
+    found = recovered((6.0, 13.0, FAILED), *chronic, bound=AGAIN)
+    assert found.value == "fail"
+    rare = singles(*[13.2 + 2.0 * k for k in range(6)])
+    assert recovered((6.0, 13.0, FAILED), *rare, bound=AGAIN).value != "fail"
 
 
 def test_a_certain_relapse_after_the_deadline_still_fails() -> None:
