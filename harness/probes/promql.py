@@ -15,7 +15,7 @@ from harness.model.httpprobes import PromqlProbe
 from harness.probes.gauges import AGGREGATES
 from harness.probes.http import access_headers, get
 from harness.probes.reader import NoAnswerError, NotAskedError, OldSampleError, ProbeContext
-from harness.probes.selectors import selectors
+from harness.probes.selectors import Selector, selectors
 from harness.probes.strict_json import read_json
 
 
@@ -44,12 +44,12 @@ class PromqlReader:
             await get(self._around.session, self._url, self._around.deadline_s, headers=self._headers, params=params)
         )
 
-    async def _fresh(self, selector: str, at_s: float | None) -> None:
+    async def _fresh(self, selector: Selector, at_s: float | None) -> None:
         """Raise OldSampleError unless each series that a selector finds has a sample that is young enough."""
         limit_s = self._settings.max_age
         assert not isinstance(limit_s, str)
         # The oldest: a sum of three series of which one has stopped is not the present sum.
-        params = {"query": f"max(time() - timestamp({selector}))"}
+        params = {"query": f"max(time() - {selector.newest})"}
         if at_s is not None:
             params["time"] = f"{at_s:.3f}"
         try:
@@ -57,11 +57,11 @@ class PromqlReader:
         except NotAskedError:
             raise
         except NoAnswerError as error:
-            raise OldSampleError(f"how old the samples of {selector} are cannot be told: {error}") from None
+            raise OldSampleError(f"how old the samples of {selector.text} are cannot be told: {error}") from None
         for age_s in ages_s:
             if not age_s <= limit_s:
                 raise OldSampleError(
-                    f"a sample of {selector} is {age_s:.1f} s old, older than `max_age` ({limit_s:g} s)"
+                    f"a sample of {selector.text} is {age_s:.1f} s old, older than `max_age` ({limit_s:g} s)"
                 )
 
     def _value(self, found: tuple[float, ...]) -> float:

@@ -18,6 +18,8 @@ _TOKEN = re.compile(
     |(?P<mark>.)""",
     re.VERBOSE | re.DOTALL,
 )
+STEP = "5s"
+"""How far apart the moments are at which the newest sample of a range is looked for; its age is right to that."""
 _OWN_WORDS = frozenset(("and", "or", "unless", "atan2", "bool", "offset", "inf", "nan"))
 _BEFORE_LABELS = frozenset(("by", "without", "on", "ignoring", "group_left", "group_right"))
 _CLOSING = {"{": "}", "[": "]", "(": ")"}
@@ -30,14 +32,31 @@ class _Token:
     end: int
 
 
-def selectors(query: str) -> tuple[str, ...]:
-    """Return each vector selector of a query once, without its range: `rate(x{a="b"}[1m])` selects `x{a="b"}`.
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A vector selector as it is written, and the range that follows it: `1m` of `x{a="b"}[1m]`; None without one."""
+
+    text: str
+    over: str | None = None
+
+    @property
+    def newest(self) -> str:
+        """The query for the Unix time of the newest sample of each of its series, in seconds.
+
+        A series that has ended is no longer found at a moment, though a range still holds its samples.
+        """
+        now = f"timestamp({self.text})"
+        return now if self.over is None else f"({now} or max_over_time({now}[{self.over}:{STEP}]))"
+
+
+def selectors(query: str) -> tuple[Selector, ...]:
+    """Return each vector selector of a query once: `rate(x{a="b"}[1m])` selects `x{a="b"}` over `1m`.
 
     One with `offset` or `@` is left out: it asks for the past on purpose. A query without any, such as `time()`, rests
     on no sample.
     """
     tokens = _tokens(query)
-    found: dict[str, None] = {}
+    found: dict[Selector, None] = {}
     k = 0
     while k < len(tokens):
         token, after = tokens[k], tokens[k + 1].text if k + 1 < len(tokens) else ""
@@ -50,7 +69,7 @@ def selectors(query: str) -> tuple[str, ...]:
             k = k + 1 if token.kind == "name" and after != "{" else _past(tokens, k if token.text == "{" else k + 1)
             begin = tokens[first].end - len(tokens[first].text)
             if not _of_the_past(tokens, k):
-                found[query[begin : tokens[k - 1].end]] = None
+                found[Selector(query[begin : tokens[k - 1].end], _range(query, tokens, k))] = None
         else:
             k += 1
     return tuple(found)
@@ -78,6 +97,15 @@ def _past(tokens: list[_Token], k: int) -> int:
             if depth == 0:
                 return place + 1
     return len(tokens)
+
+
+def _range(query: str, tokens: list[_Token], k: int) -> str | None:
+    """Return the range that stands at `k`, without the step of a subquery; None where there is none."""
+    if k >= len(tokens) or tokens[k].text != "[":
+        return None
+    end = _past(tokens, k)
+    inside = query[tokens[k].end : tokens[end - 1].end - 1] if end > k + 1 else ""
+    return inside.partition(":")[0].strip() or None
 
 
 def _of_the_past(tokens: list[_Token], k: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ async def asked_and_read(folder: Path, query: str, said: Any, ages: dict[str, An
         asked.append((request.query["query"], request.query.get("time")))
         if request.query["query"] == query:
             return web.json_response(said)
-        answer = ages[request.query["query"].removeprefix("max(time() - timestamp(").removesuffix("))")]
+        named = re.fullmatch(r"max\(time\(\) - \(?timestamp\((.+?)\)( or .+)?\)", request.query["query"])
+        assert named is not None
+        answer = ages[named[1]]
         return web.Response(status=answer) if isinstance(answer, int) else web.json_response(answer)
 
     async with serving(handler) as url:
@@ -148,9 +151,25 @@ def test_any_answer_to_a_query_is_numbers_or_none(said: Any) -> None:
     ],
 )  # fmt: skip
 def test_the_selectors_of_a_query(query: str, found: list[str]) -> None:
-    assert selectors(query) == tuple(found)
+    assert [one.text for one in selectors(query)] == found
+
+
+@pytest.mark.parametrize(
+    ("query", "over", "newest"),
+    [
+        ("m", None, "timestamp(m)"),
+        ("rate(m[5m])", "5m", "(timestamp(m) or max_over_time(timestamp(m)[5m:5s]))"),
+        ('sum(increase(m{a="]"}[ 1h30m ]))', "1h30m", None),
+        ("max_over_time(m[10m:1m])", "10m", None),
+        ("m[", None, "timestamp(m)"),
+    ],
+)
+def test_a_range_holds_samples_of_series_that_have_ended(query: str, over: str | None, newest: str | None) -> None:
+    (found,) = selectors(query)
+    assert found.over == over
+    assert newest in (None, found.newest)
 
 
 @given(st.text(alphabet="ab{}[]()\"'`#@, \n=~offsetby1.", max_size=40))
 def test_any_text_has_selectors_that_stand_in_it(query: str) -> None:
-    assert all(selector and selector in query for selector in selectors(query))
+    assert all(one.text and one.text in query and (one.over or "") in query for one in selectors(query))

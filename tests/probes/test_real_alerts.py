@@ -137,6 +137,7 @@ async def test_a_real_prometheus_tells_how_old_its_samples_are(tmp_path: Path, s
         return web.Response(text=f"heat 3\npassed_on 4 {round((time.time() - 45) * 1e3)}\n")
 
     queries = {"heat": "heat", "sum": "sum(heat) + sum(passed_on)", "rule": "count(ALERTS) or vector(0)"}
+    queries |= {"of_range": "max_over_time(heat[1m])", "old_range": "max_over_time(passed_on[5m])"}
     probes: dict[str, Any] = {name: {"promql": {"url": "http://prometheus", "query": q}} for name, q in queries.items()}
     probes["long"] = {"promql": {"url": "http://prometheus", "query": "passed_on", "max_age": "5min"}}
     async with serving(metrics) as url:
@@ -147,11 +148,13 @@ async def test_a_real_prometheus_tells_how_old_its_samples_are(tmp_path: Path, s
         told = await read(tmp_path, {"prometheus": servers.prometheus}, **probes)
     assert (told["heat"].value, told["long"].value) == (3.0, 4.0)
     assert (told["rule"].value or 0) > 0
-    old: Any = told["sum"]
-    assert isinstance(old, Gap)
-    age = re.fullmatch(r"a sample of passed_on is ([\d.]+) s old, older than `max_age` \(20 s\)", old.why)
-    assert age is not None
-    assert float(age[1]) >= 45
+    assert told["of_range"].value == 3.0
+    for name in ("sum", "old_range"):
+        old: Any = told[name]
+        assert isinstance(old, Gap), old
+        age = re.fullmatch(r"a sample of passed_on is ([\d.]+) s old, older than `max_age` \(20 s\)", old.why)
+        assert age is not None, old.why
+        assert float(age[1]) >= 45
 
 
 async def test_a_rule_that_cannot_be_evaluated_proves_nothing(tmp_path: Path, stack: ExitStack) -> None:
