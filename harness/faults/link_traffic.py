@@ -33,19 +33,21 @@ class LinkTraffic:
         own = self._own.get(link.name, Traffic())
         self._own[link.name] = Traffic(own.received_bytes + len(request), own.connections + 1)
 
-    async def unused(self) -> list[str]:
-        """Return the links, by name, over which nobody else has sent anything. Raises FaultError."""
+    async def sent(self) -> dict[str, Traffic]:
+        """Return what others have sent over each port since `begin`, by its name. Raises FaultError."""
         now = await self._counts()
-        used = {link.link.name for link in self._links if self._used(link, now)}
+        return {link.name: self._of_others(link.name, now[link.name]) for link in self._links}
+
+    def unused(self, sent: Mapping[str, Traffic]) -> list[str]:
+        """Return the links, by name, over none of whose ports anything was sent."""
+        used = {link.link.name for link in self._links if sent[link.name] != Traffic()}
         return list(dict.fromkeys(link.link.name for link in self._links if link.link.name not in used))
 
-    def _used(self, link: LinkHandle, now: Mapping[str, Traffic]) -> bool:
-        nothing = Traffic()
-        before, after = self._before.get(link.name, nothing), now.get(link.name, nothing)
-        own = self._own.get(link.name, nothing)
-        return (
-            after.received_bytes - before.received_bytes > own.received_bytes
-            or after.connections - before.connections > own.connections
+    def _of_others(self, name: str, now: Traffic) -> Traffic:
+        before, own = self._before.get(name, Traffic()), self._own.get(name, Traffic())
+        return Traffic(
+            max(0, now.received_bytes - before.received_bytes - own.received_bytes),
+            max(0, now.connections - before.connections - own.connections),
         )
 
     async def _counts(self) -> dict[str, Traffic]:

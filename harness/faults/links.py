@@ -7,7 +7,7 @@ touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Link
 from harness.seams import Seams
 from harness.seams.greetings import greeting
-from harness.seams.toxiproxy import ToxicSpec
+from harness.seams.toxiproxy import ToxicSpec, Traffic
 
 if TYPE_CHECKING:
     from harness.seams.link import Exchange, LinkHandle, Outcome
@@ -114,7 +114,9 @@ class LinkFault:
                 evidence["why"] = f"{name}: {why}"
         if False in verdicts or None in verdicts:
             return Confirmation(False if False in verdicts else None, evidence)
-        why_not = await self._not_met()
+        sent = await self._traffic.sent()
+        evidence["consumer_bytes"] = {name: traffic.received_bytes for name, traffic in sent.items()}
+        why_not = self._not_met(sent)
         return Confirmation(why_not is None, evidence if why_not is None else evidence | {"why": why_not})
 
     @property
@@ -125,9 +127,9 @@ class LinkFault:
         """Return the ports over which exchanges are made."""
         return [link for link in self.toxics.links if link.name not in self._mute]
 
-    async def _not_met(self) -> str | None:
+    def _not_met(self, sent: Mapping[str, Traffic]) -> str | None:
         """Return whose traffic has not met the fault: that of each link that was named, or all to a service."""
-        unused = await self._traffic.unused()
+        unused = self._traffic.unused(sent)
         if self._service is not None and len(unused) < len({link.link for link in self.toxics.links}):
             return None
         consumers = dict.fromkeys(Link.parse(name).consumer for name in unused)

@@ -422,6 +422,8 @@ async def test_a_fault_is_on_every_port_of_a_link(
                 landing = await lands(fault)
             measured = {f"{link}": "answered"} | ({f"{link}:9999": "answered"} if spoken == "answered" else {})
             assert landing.evidence["through"] == measured
+            assert landing.evidence["consumer_bytes"][link] == 0
+            assert landing.evidence["consumer_bytes"][f"{link}:9999"] > 0
             clear_toxics(url, "further")
             assert (await fault.confirm()).evidence["toxics_missing"] == [f"{link}:9999: harness-it"]
             await fault.revert(undo)
