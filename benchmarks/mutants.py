@@ -30,12 +30,15 @@ WATCHED = (
         for name in (
             "alert_clauses",
             "answers",
+            "binomial",
             "clauses",
             "expectations",
+            "guard",
             "ledger",
             "machine",
             "readings",
             "series",
+            "shares",
             "units",
             "verdict",
         )
