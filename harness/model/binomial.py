@@ -1,8 +1,9 @@
-"""The exact binomial test: how many of n answers may be bad by chance alone, and which rate would have shown.
+"""Exact tests of counts: how many of n answers may be bad by chance alone, and which rate would have shown.
 
 Answers are taken to be independent. The test is that of Clopper and Pearson, "The use of confidence or fiducial limits
-illustrated in the case of the binomial", Biometrika 26 (1934); no normal approximation is used, because the counts that
-matter here are small.
+illustrated in the case of the binomial", Biometrika 26 (1934), and for two counts that of Fisher, "The logic of
+inductive inference", Journal of the Royal Statistical Society 98 (1935); no normal approximation is used, because the
+counts that matter here are small.
 """
 
 from __future__ import annotations
@@ -70,8 +71,7 @@ def reached(n: int, rate: float, count: int) -> float:
 
 def _mass(n: int, rate: float, k: int) -> float:
     """Return the probability of exactly `k` of `n`."""
-    ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-    return math.exp(ways + k * math.log(rate) + (n - k) * math.log1p(-rate))
+    return math.exp(_ways(n, k) + k * math.log(rate) + (n - k) * math.log1p(-rate))
 
 
 @lru_cache(maxsize=1024)
@@ -111,3 +111,19 @@ def answers_needed(n: int, rate: float, worse: float, level: float) -> int:
         if power < POWER:
             needed = n
     return needed
+
+
+def reached_beside(n: int, count: int, others: int, bad_others: int) -> float:
+    """Return the probability that at least `count` of `n` are bad where `others` have the same rate, whatever it is.
+
+    It is Fisher's exact test, one-sided: of all that are bad, so many would be among the `n` if it were by lot.
+    """
+    bad, most = count + bad_others, min(n, count + bad_others)
+    all_ways = _ways(n + others, bad)
+    masses = [math.exp(_ways(n, k) + _ways(others, bad - k) - all_ways) for k in range(count, most + 1)]
+    return min(1.0, math.fsum(masses))
+
+
+def _ways(n: int, k: int) -> float:
+    """Return the logarithm of the number of ways to choose `k` of `n`."""
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

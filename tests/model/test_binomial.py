@@ -1,4 +1,4 @@
-"""The exact binomial test, compared with sums of fractions."""
+"""The exact tests of counts, compared with sums of fractions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model.binomial import POWER, answers_needed, critical_count, reached, shows, unseen_rate
+from harness.model.binomial import POWER, answers_needed, critical_count, reached, reached_beside, shows, unseen_rate
 
 RATES = st.sampled_from([0.001, 0.01, 0.02, 0.05, 0.3, 0.5, 0.9, 0.99])
 LEVELS = st.sampled_from([0.01, 1e-3, 2.5e-6, 1e-9])
@@ -38,6 +38,23 @@ def test_known_values() -> None:
     # P(X >= 2) of 100 at 1 % is 0.264, so that at 5 % three are still chance, and at 0.1 % six are.
     assert reached(100, 0.01, 2) == pytest.approx(0.26424, abs=1e-5)
     assert (critical_count(100, 0.01, 0.05), critical_count(100, 0.01, 0.001)) == (4, 6)
+
+
+@given(st.integers(0, 80), st.integers(0, 80), st.data())
+def test_beside_others_it_is_the_share_of_the_ways_to_place_what_is_bad(
+    n: int, others: int, data: st.DataObject
+) -> None:
+    count, bad_others = data.draw(st.integers(0, n)), data.draw(st.integers(0, others))
+    bad = count + bad_others
+    ways = sum(math.comb(n, k) * math.comb(others, bad - k) for k in range(count, min(n, bad) + 1))
+    expected = Fraction(ways, math.comb(n + others, bad))
+    assert reached_beside(n, count, others, bad_others) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_the_lady_tasting_tea() -> None:
+    # Fisher's own: of eight cups, four with the milk first, and three of them, or all, found by guessing.
+    assert reached_beside(4, 3, 4, 1) == pytest.approx(17 / 70)
+    assert reached_beside(4, 4, 4, 0) == pytest.approx(1 / 70)
 
 
 @pytest.mark.parametrize(("rate", "critical"), [(0.0, 1), (1.0, 11)])
