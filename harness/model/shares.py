@@ -3,8 +3,9 @@
 A quantile is such a share too: `latency_p99` of at most 250 ms allows one answer in a hundred to take longer. That is
 the interval of a quantile by order statistics (David and Nagaraja, "Order Statistics", 2003, section 7.1).
 
-One level holds for a whole run. The clauses on shares have equal parts of it, and so no number of windows makes a false
-`fail` more likely. Answers are taken to be independent; those of an outage are not, which only makes it more certain.
+One level holds for a whole run. Its guard has a part of it, the clauses on shares have equal parts of the rest, and so
+no number of windows makes a false `fail` more likely. Answers are taken to be independent; those of an outage are not,
+which only makes it more certain.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.001
 """The chance that a run whose stack keeps all its bounds on shares is failed by one of them, at most."""
+GUARD_PART = 0.2
+"""The part of that level for the limits of the guard. It is the small one: the guard need not show that it is kept."""
 DOUBT = 50.0
 """How many times that level it takes for a run not to pass: what chance hardly explains is unknown."""
 TIMES_WORSE = 5.0
@@ -100,7 +103,17 @@ def _below(limit: float, contributions: Sequence[Contribution]) -> list[Mark]:
 
 def clause_level(expect: Expect) -> float:
     """Return the part of a run's level that each of its clauses on shares has."""
-    return LEVEL / max(1, sum(share_of(bound) is not None for bound in (*expect.stays, *expect.recovered)))
+    return LEVEL * (1 - GUARD_PART) / _on_shares((*expect.stays, *expect.recovered))
+
+
+def guard_level(limits: Sequence[Bound]) -> float:
+    """Return the part of a run's level that each limit of its guard has that is a share."""
+    return LEVEL * GUARD_PART / _on_shares(limits)
+
+
+def _on_shares(bounds: Sequence[Bound]) -> int:
+    """Return how many parts a level has: one for each bound on a share, and one where there is none."""
+    return max(1, sum(share_of(bound) is not None for bound in bounds))
 
 
 def whole_level(level: float) -> float:

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model.answers import LEFT_OUT, Contribution, Failed, Open
+from harness.model.answers import ANSWER_PROBES, LEFT_OUT, Contribution, Failed, Open
 from harness.model.binomial import critical_count
 from harness.model.clauses import Bound
 from harness.model.expectations import Expect
-from harness.model.shares import LEVEL, Count, Share, Tally, clause_level, share_of
+from harness.model.guard import Guard, guard_of
+from harness.model.shares import LEVEL, Count, Share, Tally, clause_level, guard_level, share_of
 
 FAILING = Share(0.01, lambda contributions: [one if one is LEFT_OUT else one is True for one in contributions])
 
@@ -87,8 +88,21 @@ def test_the_clauses_on_shares_have_equal_parts_of_the_level_of_a_run() -> None:
     zero = {"id": "none", "probe": "wrong_answers", "at_most": 0}
     lag = {"id": "lag", "probe": "training_lag", "at_most": 5}
     back = {"id": "back", "probe": "latency_p99", "at_most": "250ms", "within": "5s"}
-    assert clause_level(Expect.model_validate({"stays": [zero, lag]})) == LEVEL
-    assert clause_level(Expect.model_validate({"stays": [up, zero, lag], "recovered": [back]})) == LEVEL / 2
+    none, two = ({"stays": [zero, lag]}, {"stays": [up, zero, lag], "recovered": [back]})
+    assert clause_level(Expect.model_validate(none)) == pytest.approx(0.8 * LEVEL)
+    assert clause_level(Expect.model_validate(two)) == pytest.approx(0.8 * LEVEL / 2)
+
+
+def test_the_guard_has_a_fifth_of_the_level_of_a_run_and_no_run_has_more_than_one_level() -> None:
+    usual = guard_of(Guard(), tuple(ANSWER_PROBES), scores_checked=True)
+    widened = Guard.model_validate({"wrong": {"at_most": 0.1, "because": "the features are old for a while"}})
+    wider = guard_of(widened, tuple(ANSWER_PROBES), scores_checked=True)
+    assert guard_level(usual) == pytest.approx(LEVEL / 5 / 3), "none may be wrong: that limit is no share"
+    assert guard_level(wider) == pytest.approx(LEVEL / 5 / 4)
+    assert guard_level(()) == pytest.approx(LEVEL / 5)
+    up = [{"id": f"up{k}", "probe": "availability", "at_least": 0.99} for k in range(3)]
+    expect = Expect.model_validate({"stays": up})
+    assert 3 * clause_level(expect) + 3 * guard_level(usual) == pytest.approx(LEVEL)
 
 
 def tally(*marks: object) -> Tally:
