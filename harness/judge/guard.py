@@ -1,24 +1,27 @@
-"""The checker of the guard: after the recovery, no more answers are bad than its limits allow.
+"""The checker of the guard: once the recovery is over, no more answers are bad than its limits allow.
 
-All answers of that time are counted at once. More bad ones than the limit fail the run only where chance does not
-explain them under the limit: between the two the evidence does not decide. A control is guarded from the gate on.
+It is over when every `within` has passed. All answers from then on are counted at once; where observation ended before,
+those of its last seconds. More bad ones than the limit fail the run only where chance does not explain them under the
+limit, nor at the rate that the stack had before the fault: else the evidence does not decide. A control is guarded from
+the gate on.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from harness.judge.facts import Facts
+from harness.judge.moments import but
 from harness.model.answers import ANSWER_PROBES, LEFT_OUT
-from harness.model.binomial import reached
+from harness.model.binomial import critical_count, reached_beside
 from harness.model.guard import FaultTimes, Guarded, GuardResult, recovery_over_s
+from harness.model.shares import guard_level
 from harness.model.units import Unit, format_amount
 from harness.model.verdict import ClauseResult, Value, met
 
-LEVEL = 0.001
-"""How seldom chance may give so many bad answers that they fail a run whose rate is the limit itself."""
 LEAST_S = 1.0
-"""How much of the time after the recovery must have been observed."""
+"""How much of the time that is looked at must have been observed."""
 MOST_CITED = 8
 MOST_UNCHECKED = 0.05
 """The share of answers that may be left unchecked: the artefact of a new model takes a moment to fetch."""
@@ -41,9 +44,14 @@ class _Count:
         """The share that is bad for sure."""
         return self.bad / self.answers if self.answers else 0.0
 
+    @property
+    def worst(self) -> float:
+        """The share that is bad, whatever the cause."""
+        return (self.bad + self.open_) / self.answers if self.answers else 0.0
+
 
 def guarded(clause: Guarded, facts: Facts) -> ClauseResult:
-    """No more answers are bad after the recovery than allowed. Injected faults must all be gone, and have landed."""
+    """Once the recovery is over, no more answers are bad than allowed. All faults must have landed, and be gone."""
     if not facts.journal.plan.faults_on:
         return _judged(clause, facts, facts.gate_s, facts.gate_s)
     if facts.inconclusive_fault is not None:
@@ -62,11 +70,11 @@ def guarded(clause: Guarded, facts: Facts) -> ClauseResult:
 
 
 def _judged(clause: Guarded, facts: Facts, from_s: float, over_s: float) -> ClauseResult:
-    """Judge what was seen from `from_s` on. Only what is bad after `over_s`, the end of the recovery, is a failure."""
+    """Judge what was seen from `from_s` on. Only what is bad from `over_s` on, when the recovery is over, fails it."""
     seen = _count(clause, facts, from_s, facts.end_s)
     late = seen if over_s <= from_s else _count(clause, facts, over_s, facts.end_s)
     value, why = _value(clause, facts, seen, late, from_s, over_s)
-    since = "after the recovery" if facts.journal.plan.faults_on else "without any fault"
+    since = _since(facts, from_s, over_s)
     what = f"{seen.bad} of {seen.answers} answers ({_share(seen.share)}) were bad from {from_s:.2f} s on"
     reason = f"{clause.probe} {since}: {what} (at most {_share(clause.allowed)})"
     measured = GuardResult(
@@ -81,18 +89,16 @@ def _value(
 ) -> tuple[Value, str]:
     """Return the value, and what is to be said of it."""
     gap = next((g for g in facts.journal.gaps("workload") if g.from_s < facts.end_s and g.to_s > from_s), None)
-    if late.share > clause.allowed and reached(late.answers, clause.allowed, late.bad) < LEVEL:
-        before = _before(clause, facts)
-        if before is not None and before.share > clause.allowed:
-            return Value.UNKNOWN, f"; but {_share(before.share)} were so before the injection as well"
-        return Value.FAIL, ""
+    level = guard_level(facts.journal.plan.guard)
+    if late.bad >= critical_count(late.answers, clause.allowed, level):
+        return _unless_before(clause, facts, late, level)
     if facts.end_s - from_s < LEAST_S:
         return Value.UNKNOWN, f"; only {max(0.0, facts.end_s - from_s):.2f} s of that time were observed"
     if gap is not None:
         return Value.UNKNOWN, f"; {gap.why}"
     if not seen.answers:
         return Value.UNKNOWN, f"; {seen.unchecked_why or 'no request was due'}"
-    if (seen.bad + seen.open_) / seen.answers > clause.allowed:
+    if seen.worst > clause.allowed:
         if seen.share <= clause.allowed:
             return Value.UNKNOWN, f"; and {seen.open_} more, but {seen.doubt}"
         if over_s > from_s:
@@ -106,12 +112,40 @@ def _value(
     return Value.PASS, f"; {seen.unchecked} could not be checked" if seen.unchecked else ""
 
 
-def _before(clause: Guarded, facts: Facts) -> _Count | None:
-    """Count what was so before the fault: it did not break what was broken then."""
+def _unless_before(clause: Guarded, facts: Facts, late: _Count, level: float) -> tuple[Value, str]:
+    """Fail what is bad, unless the stack was as bad before the fault.
+
+    That counts whatever the cause: what was broken before the injection was broken.
+    """
     injected = facts.injected
     if injected is None or not facts.journal.plan.faults_on:
-        return None
-    return _count(clause, facts, facts.gate_s, injected.lo)
+        return Value.FAIL, ""
+    # A request that was open at the injection counts from that moment on: it is the fault's.
+    before = _count(clause, facts, facts.gate_s, math.nextafter(injected.lo, -math.inf))
+    worst = before.bad + before.open_
+    earlier = f"{worst} of {before.answers} ({_share(before.worst)}) were so before the injection"
+    # The machine is named only where another run may decide it: where the doubt rests on what it may have done.
+    for bad, cause in ((before.bad, None), (worst, before.doubt)):
+        if _as_bad(clause, late, before.answers, bad, level):
+            return Value.UNKNOWN, but(f"; but {earlier} as well", cause)
+    fewer = f"; {earlier}, so many fewer that chance does not explain it"
+    return Value.FAIL, fewer if before.worst > clause.allowed else ""
+
+
+def _as_bad(clause: Guarded, late: _Count, answers: int, bad: int, level: float) -> bool:
+    """Whether a stack of whose earlier answers so many were bad broke the limit, and did not do worse beyond chance.
+
+    One that had kept the limit is not excused: few answers would excuse much damage.
+    """
+    beyond = answers > 0 and bad / answers > clause.allowed
+    return beyond and reached_beside(late.answers, late.bad, answers, bad) > level
+
+
+def _since(facts: Facts, from_s: float, over_s: float) -> str:
+    """Return which answers are looked at, in words."""
+    if not facts.journal.plan.faults_on:
+        return "without any fault"
+    return "once the recovery was over" if over_s <= from_s else "in the last seconds of observation"
 
 
 def _count(clause: Guarded, facts: Facts, from_s: float, to_s: float) -> _Count:
@@ -147,4 +181,5 @@ def _share(value: float) -> str:
 
 
 def _unknown(clause: Guarded, why: str) -> ClauseResult:
-    return ClauseResult.of(clause.id, Value.UNKNOWN, f"{clause.probe} after the recovery: {why}", clause.unmeasured())
+    reason = f"{clause.probe} once the recovery is over: {why}"
+    return ClauseResult.of(clause.id, Value.UNKNOWN, reason, clause.unmeasured())

@@ -97,7 +97,7 @@ class Guarded(Bound):
     def text(self) -> str:
         """What is expected, in words."""
         why = f", because: {self.because}" if self.because is not None else ""
-        return f"{super().text} after the recovery{why}"
+        return f"{super().text} once the recovery is over{why}"
 
     def unmeasured(self) -> GuardResult:
         """Return the result of this clause when nothing was measured."""
@@ -105,7 +105,7 @@ class Guarded(Bound):
 
 
 class GuardResult(Result):
-    """How many answers were bad in the time after the recovery, `from_s` to `to_s` on the clock of the run."""
+    """How many answers were bad once the recovery was over, or at the end: `from_s` to `to_s` on the run's clock."""
 
     KIND: ClassVar[str] = "guard"
     probe: str

@@ -1,17 +1,20 @@
-"""The guard that every run has: what is bad after the recovery, whatever the scenario expects."""
+"""The guard that every run has: what is bad once the recovery is over, whatever the scenario expects."""
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from journals import ALL, BROKEN, CROWDED, OBSERVED_S, REVERTED_S, SLOW, STAYS, Run
 from pydantic import ValidationError
 
-from harness.judge.guard import LEVEL
+from harness.judge.facts import Facts, gather
+from harness.judge.guard import guarded as checked
 from harness.model.answers import ANSWER_PROBES
-from harness.model.binomial import reached
 from harness.model.guard import LIMITS, SETTLE_S, Guard, guard_of
 
 GUARDED = [f"guard.{name}" for name in LIMITS]
@@ -62,7 +65,7 @@ def test_d7_damage_after_the_recovery_fails_a_run_that_expects_nothing_of_it(nam
     verdict = guarded((20.0, 21.0, bad), expect=expect).judged()
     assert verdict.value == "fail"
     (reason,) = verdict.reasons if name != "failed" else verdict.reasons[:1]
-    assert "after the recovery: 50 of 351 answers (14.2 %) were bad from 18.00 s on" in reason
+    assert "once the recovery was over: 50 of 351 answers (14.2 %) were bad from 18.00 s on" in reason
 
 
 @pytest.mark.parametrize(("name", "bad"), KINDS)
@@ -92,6 +95,7 @@ def test_d7_what_is_still_bad_when_a_run_ends_early_is_unknown() -> None:
     run = guarded((15.5, 99.0, FALLBACK), end_s=17.0)
     clause = run.clause("guard.flagged")
     assert clause.value == "unknown"
+    assert "flagged_answers in the last seconds of observation: " in clause.reason
     assert "the recovery had until 18.00 s" in clause.reason
     assert values(guarded((12.0, 13.5, FALLBACK), end_s=17.0))["guard.flagged"] == "pass", "good for the last 3 s"
 
@@ -108,7 +112,7 @@ def test_d7_a_limit_can_be_widened_with_the_reason() -> None:
     assert values(guarded(bad))["guard.flagged"] == "fail"
     assert values(guarded(bad, widened=why))["guard.flagged"] == "pass"
     (limit,) = guard_of(Guard.model_validate(why), ["flagged_answers"], scores_checked=True)
-    assert limit.text == "flagged_answers at most 0.2 after the recovery, because: the cache fills for a minute"
+    assert limit.text == "flagged_answers at most 0.2 once the recovery is over, because: the cache fills for a minute"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +164,74 @@ def test_d7_where_a_model_is_declared_unchecked_answers_are_no_proof() -> None:
 def test_d7_what_was_bad_before_the_fault_is_not_its_doing() -> None:
     clause = guarded((0.0, 99.0, FALLBACK), expect={"recovered": ALL["recovered"]}).clause("guard.flagged")
     assert clause.value == "unknown"
-    assert "100 % were so before the injection as well" in clause.reason
+    assert "200 of 200 (100 %) were so before the injection as well" in clause.reason
+
+
+def singles(number: int, from_s: float, to_s: float) -> list[tuple[float, float, Mapping[str, Any]]]:
+    """So many answers fail in a stretch, far from each other."""
+    every_s = round((to_s - from_s) / number, 2)
+    return [(from_s + k * every_s - 0.008, from_s + k * every_s + 0.012, FAILED) for k in range(number)]
+
+
+ONLY: dict[str, Any] = {"recovered": ALL["recovered"]}
+"""What is expected: nothing of answers."""
+
+
+@pytest.mark.parametrize("earlier", [1, 2, 3, 6])
+def test_d7_a_few_failures_before_the_fault_do_not_excuse_an_outage_after_it(earlier: int) -> None:
+    clause = guarded(*singles(earlier, 1.2, 4.8), (18.0, 25.0, FAILED), expect=ONLY).clause("guard.failed")
+    assert clause.value == "fail"
+    said = "so many fewer that chance does not explain it" in clause.reason
+    assert said is (earlier > 2), "where the limit was broken before, it says why that is no excuse"
+
+
+def test_d7_a_stack_that_loses_as_many_as_before_is_no_finding_and_one_that_loses_more_is() -> None:
+    def after(number: int) -> str:
+        # 5 % before the fault, and 350 answers once the recovery is over.
+        return values(guarded(*singles(10, 1.2, 4.8), *singles(number, 18.0, 25.0), expect=ONLY))["guard.failed"]
+
+    assert [after(17), after(25), after(70)] == ["unknown", "unknown", "fail"], "5 %, 7 % and 20 %"
+
+
+def test_d7_two_in_a_hundred_before_and_after_the_fault_are_not_its_doing() -> None:
+    run = guarded(*singles(4, 1.2, 4.8), *singles(46, 18.0, 64.0), expect=ONLY, end_s=64.0).clause("guard.failed")
+    assert run.value == "unknown"
+    assert "46 of 2301 answers (2 %) were bad from 18.00 s on" in run.reason
+    assert "4 of 200 (2 %) were so before the injection as well" in run.reason
+    clean = guarded(*singles(46, 18.0, 64.0), expect=ONLY, end_s=64.0).clause("guard.failed")
+    assert clean.value == "fail", "of a stack that lost none before"
+
+
+def test_d7_what_the_machine_broke_before_the_fault_counts_as_broken_and_excuses_no_more() -> None:
+    late = {"slow": True, "done_s": 5.0}
+    outage = (18.0, 25.0, {"slow": True})
+
+    def slow(until_s: float) -> Any:
+        run = guarded((1.5, until_s, late), outage, expect=ONLY).machine((1.0, 5.2, CROWDED))
+        return run.clause("guard.slow")
+
+    assert slow(5.0).value == "fail", "88 % before, and all of them after"
+    as_bad = guarded((1.0, 5.0, late), outage, expect=ONLY).machine((0.5, 5.2, CROWDED)).clause("guard.slow")
+    assert as_bad.value == "unknown"
+    assert "were so before the injection as well, but machine busy" in as_bad.reason
+    assert slow(2.0).value == "fail", "an eighth before, and all of them after"
+
+
+def test_d7_the_machine_is_named_only_where_another_run_may_decide_it() -> None:
+    early, crowded = (1.0, 4.5, FALLBACK), (4.5, 4.8, {**FALLBACK, "done_s": 4.9})
+    run = guarded(early, crowded, (18.0, 24.0, FALLBACK), expect=ONLY).machine((4.6, 4.9, CROWDED))
+    clause = run.clause("guard.flagged")
+    assert clause.value == "unknown"
+    assert clause.reason.endswith("were so before the injection as well"), (
+        "as bad without what the machine may have done"
+    )
+
+
+def test_d7_a_request_that_is_open_at_the_injection_is_not_from_before_it() -> None:
+    open_ = {"ok": False, "done_s": 6.0}
+    clause = guarded((4.5, 5.0, open_), *singles(35, 18.0, 25.0), expect=ONLY).clause("guard.failed")
+    assert clause.value == "fail"
+    assert "before the injection" not in clause.reason
 
 
 def test_d7_what_the_machine_may_have_done_decides_nothing() -> None:
@@ -218,9 +289,54 @@ def test_how_near_a_guard_came() -> None:
     assert guarded().clause("guard.wrong").used is None
 
 
-def test_at_a_tenth_of_the_limit_a_run_in_a_thousand_fails_at_the_most() -> None:
-    """Exact, for the numbers of answers that a run has after its recovery, and for each limit that is a share."""
-    for rate in (0.01, 0.05):
-        for answers in (20, 60, 100, 150, 400, 1500):
-            fails = next(k for k in range(answers + 1) if k / answers > rate and reached(answers, rate, k) < LEVEL)
-            assert reached(answers, rate / 10, fails) <= 0.001
+RUNS = 300
+
+
+@pytest.fixture(scope="module")
+def well_and_bad() -> dict[str, tuple[Facts, Facts]]:
+    """The facts of one run whose answers are all good, and of the same with all of them bad: by limit."""
+    well = gather(guarded(expect=ONLY).build())
+    kinds = {"failed": FAILED, "slow": LATE}
+    return {name: (well, gather(guarded((0.0, 99.0, bad), expect=ONLY).build())) for name, bad in kinds.items()}
+
+
+def simulated(well: Facts, bad: Facts, name: str, times: float, before: float = 0.0) -> Counter[str]:
+    """Judge runs in which answers are bad by chance: before the fault at a rate, then at so many times the limit."""
+    chance, found = random.Random(f"{name} {times} {before}"), Counter[str]()
+    (clause,) = [limit for limit in well.journal.plan.guard if limit.id == f"guard.{name}"]
+    for _ in range(RUNS):
+        rates = [before if one.at_s < 5.0 else times * clause.allowed for one in well.attributed]
+        pairs = zip(well.attributed, bad.attributed, rates, strict=True)
+        facts = replace(well)
+        drawn = [wrong if chance.random() < rate else good for good, wrong, rate in pairs]
+        facts.__dict__.update(attributed=drawn, disturbed=well.disturbed)
+        found[checked(clause, facts).value.value] += 1
+    return found
+
+
+@pytest.mark.parametrize("name", ["failed", "slow"])
+def test_of_runs_at_a_tenth_of_a_limit_or_at_all_of_it_none_fails(
+    well_and_bad: dict[str, tuple[Facts, Facts]], name: str
+) -> None:
+    tenth, at = (simulated(*well_and_bad[name], name, times) for times in (0.1, 1.0))
+    assert tenth["fail"] == 0
+    assert tenth["pass"] >= 0.99 * RUNS, "351 answers: at 0.1 %, four or more are bad in one run of two thousand"
+    assert at["fail"] == 0, "its part of the level is one in 15,000"
+    assert 0.3 * RUNS < at["unknown"] < 0.7 * RUNS, "about half of them are beyond it by chance"
+
+
+@pytest.mark.parametrize(("name", "fails"), [("failed", 0.84), ("slow", 1.0)])
+def test_of_runs_at_five_times_a_limit_none_passes_and_most_fail(
+    well_and_bad: dict[str, tuple[Facts, Facts]], name: str, fails: float
+) -> None:
+    found = simulated(*well_and_bad[name], name, 5.0)
+    assert found["pass"] == 0
+    assert found["fail"] == pytest.approx(fails * RUNS, abs=0.06 * RUNS), "14 of 351, or 36: the exact power"
+
+
+def test_a_stack_that_was_at_five_times_the_limit_before_hardly_ever_fails(
+    well_and_bad: dict[str, tuple[Facts, Facts]],
+) -> None:
+    found = simulated(*well_and_bad["failed"], "failed", 5.0, before=0.05)
+    assert found["pass"] == 0
+    assert found["fail"] <= 0.01 * RUNS
