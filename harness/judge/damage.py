@@ -1,4 +1,7 @@
-"""What a run cost: counted before detection, from there to recovery, and after. Reported, never judged."""
+"""What a run cost: counted before detection, from there to recovery, and after. Reported, never judged.
+
+Recovery is the measured one here: the moment at which the last of the clauses of `recovered` was kept again.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ _BOUNDED_BY: dict[str, tuple[str, ...]] = {
     "silently wrong or stale": ("silent_wrong_answers", "wrong_answers", "stale_answers"),
     "flagged": ("flagged_answers",),
 }
-"""Which probes bound a kind of damage. The guard bounds none: it looks at the time after the recovery alone."""
+"""Which probes bound a kind of damage. The guard bounds none: it looks at what follows alone."""
 
 
 def unwatched(expect: Expect, damage: Damage) -> tuple[str, ...]:

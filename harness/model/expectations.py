@@ -167,7 +167,7 @@ class Expect(Frozen):
         None, description="which guarantees are checked; default: all that the stack describes"
     )
     guard: Guard = Field(
-        default_factory=Guard, description="limits on answers after the recovery that are wider than usual"
+        default_factory=Guard, description="limits on answers once the recovery is over that are wider than usual"
     )
 
     @property

@@ -62,7 +62,7 @@ class Plan(Frozen):
     seed: int
     backend: str = "local"
     guard: tuple[Guarded, ...] = Field(
-        default=(), description="limits on answers after the recovery, whatever is expected"
+        default=(), description="limits on answers once the recovery is over, whatever is expected"
     )
     links: tuple[LinkField, ...] = ()
     """The links that go through the fault proxy."""

@@ -202,7 +202,7 @@ class Chaos:
 
     @plainly
     def widen_guard(self, limit: str, *, at_most: float, because: str) -> None:
-        """Allow more `failed`, `slow`, `flagged` or `wrong` answers after the recovery than every run may have."""
+        """Allow more `failed`, `slow`, `flagged` or `wrong` answers once the recovery is over than usual."""
         self._draft.widen(limit, at_most, because)
         self._grown()
 

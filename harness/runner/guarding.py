@@ -1,6 +1,6 @@
 """When a run has shown enough for its guard: answers that are good for long enough, or a time that is over.
 
-A stack that is well soon after the recovery needs no more; one that is not may use all the time that its recovery
+A stack that is well soon after its faults are out needs no more; one that is not may use all the time that its recovery
 clauses give it, and is then looked at for as long as the guard needs.
 """
 
