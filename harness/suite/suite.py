@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from harness.journal.files import NAME as JOURNAL
 from harness.journal.files import read
-from harness.model.errors import BackendError, HarnessError, ScenarioError
+from harness.model.errors import BackendError, HarnessError, JournalError, ScenarioError
 from harness.model.plan import Plan, Twin
 from harness.model.verdict import Value
 from harness.report import SuiteInfo, write_suite
 from harness.report.documents import Interruption, SuiteDocument
 from harness.suite import rules
 from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, counting, stored_run
-from harness.suite.folders import clear, held, runs_in
+from harness.suite.folders import clear, held, run_folders, runs_in
 
 if TYPE_CHECKING:
     from harness.runner.messages import RunOutcome
@@ -149,28 +149,38 @@ def write_report(folder: Path, info: SuiteInfo, runs: Iterable[ConcludedRun]) ->
 
 
 def report_again(folder: Path) -> FinishedSuite:
-    """Conclude the stored runs of a suite again and rewrite its report. Raises JournalError, ScenarioError."""
+    """Conclude the stored runs of a suite again and rewrite its report. Raises JournalError, ScenarioError.
+
+    Runs that the report lists and that left no journal stay in it: a suite that was interrupted stays interrupted.
+    """
     before = _suite_before(folder)
     listed = {str(scenario.get("run_dir")): scenario for scenario in before.get("scenarios", ())}
-    order = list(listed)
-    runs = sorted(runs_in(folder), key=lambda run: order.index(run.name) if run.name in listed else len(order))
-    journals = [read(run) for run in runs]
-    stored = [
-        StoredRun(run, journal, _error_before(listed.get(run.name)), _interruption_before(listed.get(run.name)))
-        for run, journal in zip(runs, journals, strict=True)
-    ]
-    plan = journals[0].plan
+    there = [run.name for run in (run_folders(folder) if listed else runs_in(folder))]
+    names = dict.fromkeys((*listed, *there))
+    stored = [_run_before(folder / name, listed.get(name), there=name in there) for name in names]
+    journals = [run.journal for run in stored if run.journal is not None]
+    first = journals[0].plan if journals else None
     lengths_s = [journal.lines[-1].t_s for journal in journals if journal.lines]
     info = SuiteInfo(
         name=str(before.get("suite", folder.resolve().name)),
-        backend=plan.backend,
-        seed=int(before.get("seed", plan.seed)),
-        started=str(before.get("started", min(journal.header.started for journal in journals))),
+        backend=first.backend if first is not None else str(before.get("backend")),
+        seed=int(before.get("seed", first.seed if first is not None else 0)),
+        started=str(before.get("started", min((journal.header.started for journal in journals), default=""))),
         wall_s=float(before.get("wall_s", max(lengths_s, default=0.0))),
         runs=[],
         twin=before.get("twin"),
     )
-    return report_suite(folder, info, stored)
+    return report_suite(folder, info, stored, interrupted=any(run.interrupted is not None for run in stored))
+
+
+def _run_before(run_dir: Path, scenario: dict[str, Any] | None, *, there: bool) -> StoredRun:
+    """Return a run with what its suite listed of it, if it did; one that left no journal is not `there`."""
+    error, interrupted = _error_before(scenario), _interruption_before(scenario)
+    if there:
+        return StoredRun(run_dir, read(run_dir), error, interrupted)
+    if error is None and interrupted is None:
+        error = JournalError("the journal of this run is gone", file=str(run_dir))
+    return StoredRun(run_dir, None, error, interrupted)
 
 
 def _suite_before(folder: Path) -> dict[str, Any]:
@@ -188,5 +198,5 @@ def _error_before(scenario: dict[str, Any] | None) -> HarnessError | None:
 
 
 def _interruption_before(scenario: dict[str, Any] | None) -> Interruption | None:
-    # A run without a journal is not reported again.
-    return "cut off" if scenario is not None and scenario.get("interrupted") is not None else None
+    before = scenario.get("interrupted") if scenario is not None else None
+    return None if before is None else "not run" if before == "not run" else "cut off"
