@@ -62,7 +62,10 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
     clauses.append(guarded("collateral", CollateralResult(), lambda: collateral(facts)))
     if end is not None:
         clauses.append(end)
-    return _verdict(journal, clauses, count(facts, clauses), merge([c.value for c in clauses]), facts)
+    value = merge([c.value for c in clauses])
+    if end is not None and journal.plan.twin == "sabotage":
+        value = Value.UNKNOWN  # it passes by failing, and a run that did not end as it should cannot pass
+    return _verdict(journal, clauses, count(facts, clauses), value, facts)
 
 
 def _expectations(facts: Facts, control: Facts | None) -> list[ClauseResult]:

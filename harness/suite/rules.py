@@ -42,7 +42,7 @@ def with_error(verdict: Verdict, error: HarnessError | None) -> Verdict:
     """Return the verdict on a run in which the harness failed, if it did: such a run cannot pass."""
     from harness.model.verdict import Value
 
-    if error is None or verdict.value is not Value.PASS:
+    if error is None or verdict.value is Value.UNKNOWN or _stands(verdict):
         return verdict
     return verdict.model_copy(update={"value": Value.UNKNOWN, "reasons": (str(error), *verdict.reasons)})
 
@@ -51,10 +51,17 @@ def with_interruption(verdict: Verdict) -> Verdict:
     """Return the verdict on a run that was stopped before it was over: such a run cannot pass, and says so first."""
     from harness.model.verdict import Value
 
-    if verdict.value is Value.FAIL:
+    if _stands(verdict):
         return verdict
     reasons = ("the run was interrupted before it was over", *verdict.reasons)
     return verdict.model_copy(update={"value": Value.UNKNOWN, "reasons": reasons})
+
+
+def _stands(verdict: Verdict) -> bool:
+    """Whether a run that did not end as it should has failed all the same. A sabotage twin passes by failing."""
+    from harness.model.verdict import Value
+
+    return verdict.value is Value.FAIL and verdict.twin != "sabotage"
 
 
 def passes(verdict: Verdict) -> bool:

@@ -113,6 +113,15 @@ def test_a_sabotage_is_not_caught_by_another_failure_or_by_an_unknown() -> None:
     assert sabotaged().judged().caught is False
 
 
+def test_a_sabotage_that_was_cut_off_is_unknown() -> None:
+    run = sabotaged("seen")
+    run.lines = [line for line in run.lines if line[1]["kind"] != "closed"]
+    verdict = run.judged()
+    assert (verdict.value, verdict.caught) == ("unknown", True)
+    assert "cut off" in verdict.reasons[0]
+    assert run.end(observed=None, closed="interrupted").judged().value == "unknown"
+
+
 def test_what_is_no_sabotage_is_neither() -> None:
     assert good_run().judged().caught is None
 

@@ -20,7 +20,7 @@ from harness.model.verdict import Value, Verdict
 from harness.report import SuiteInfo
 from harness.suite import rules
 from harness.suite.conclude import ConcludedRun, StoredRun, conclude, conclude_all, judge_again, stored_run
-from harness.suite.suite import first_seed, prepared, write_report
+from harness.suite.suite import first_seed, prepared, report_again, report_suite, write_report
 
 SCENARIO = {
     "schema": 1, "scenario": "slow", "summary": "Something is slow.", "stack": "small",
@@ -124,6 +124,57 @@ def verdict(value: Value, **fields: Any) -> Verdict:
 def test_what_passes(value: Value, fields: dict[str, Any], code: int) -> None:
     assert rules.verdict_code(verdict(value, **fields)) == code
     assert rules.passes(verdict(value, **fields)) is (code == rules.PASS)
+
+
+@pytest.mark.parametrize("twin", [None, "control", "misfire"])
+def test_a_failure_stands_however_its_run_ended(twin: Any) -> None:
+    failed = verdict(Value.FAIL, twin=twin)
+    assert rules.with_interruption(failed) == rules.with_error(failed, BackendError("no")) == failed
+
+
+@pytest.mark.parametrize("caught", [True, False])
+def test_a_sabotage_that_did_not_end_as_it_should_is_unknown(caught: bool) -> None:
+    failed = verdict(Value.FAIL, twin="sabotage", caught=caught)
+    for ended in (rules.with_interruption(failed), rules.with_error(failed, BackendError("the disk is full"))):
+        assert (ended.value, rules.verdict_code(ended)) == (Value.UNKNOWN, rules.UNKNOWN)
+        assert ended.reasons
+    assert rules.with_error(failed, None) == failed
+
+
+INFO = SuiteInfo("s", "local", 1, "2026-01-05T03:00:00+00:00", 1.0, [])
+
+
+def test_a_suite_that_is_reported_again_keeps_the_runs_that_left_no_journal(
+    tmp_path: Path, judged: dict[str, str | None]
+) -> None:
+    runs = [
+        StoredRun(tmp_path / "first", None, BackendError("the stack did not start")),
+        run_in(tmp_path, "slow"),
+        replace(run_in(tmp_path, "half"), interrupted="cut off"),
+        StoredRun(tmp_path / "later", None, interrupted="not run"),
+    ]
+    before = report_suite(tmp_path, INFO, runs, interrupted=True)
+    again = report_again(tmp_path)
+    assert again.document == before.document
+    assert again.document.counts.unknown == 3
+    assert (again.exit_code, again.interrupted) == (rules.INTERRUPTED, True)
+    assert [run.interrupted for run in again.document.scenarios] == [None, None, "cut off", "not run"]
+    assert report_again(tmp_path).document == before.document
+
+
+def test_a_suite_of_which_nothing_was_run_is_reported_again(tmp_path: Path) -> None:
+    before = report_suite(tmp_path, INFO, [StoredRun(tmp_path / "later", None, interrupted="not run")])
+    again = report_again(tmp_path)
+    assert (again.document, again.exit_code) == (before.document, rules.INTERRUPTED)
+
+
+def test_a_run_whose_journal_is_gone_is_no_pass(tmp_path: Path, judged: dict[str, str | None]) -> None:
+    report_suite(tmp_path, INFO, [run_in(tmp_path, "slow"), run_in(tmp_path, "slower")])
+    (tmp_path / "slower" / "journal.jsonl").unlink()
+    again = report_again(tmp_path)
+    assert (again.document.counts.passed, again.document.counts.unknown, again.document.errors) == (1, 1, 1)
+    assert "the journal of this run is gone" in again.document.scenarios[1].reasons[0]
+    assert again.exit_code == rules.BROKEN
 
 
 def test_the_worst_run_gives_the_exit_code_of_a_suite(tmp_path: Path) -> None:
