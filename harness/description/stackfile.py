@@ -11,17 +11,19 @@ import re
 import shlex
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from harness.description.composefields import checks_health, container_ports, text, texts
 from harness.description.composefile import read_compose
 from harness.description.entry_points import EntryPoints
 from harness.description.installed_probes import InstalledSettings
 from harness.description.interpolation import interpolate
 from harness.description.stackchecks import check_names
-from harness.description.ties import mounts, services_named
+from harness.description.ties import aliases, mounts, services_named
 from harness.description.wording import worded
 from harness.description.yamltree import Tree, read_tree
 from harness.model.errors import StackError, did_you_mean
@@ -130,7 +132,18 @@ class _StackReader:
         ]
         if len(chosen) > MOST_SERVICES:
             raise self._tree.error(("services",), f"{len(chosen)} services are too many; the most is {MOST_SERVICES}")
-        services = {name: self._service(index, name, raw[name]) for index, name in enumerate(chosen)}
+        known = {name: self._known(("services", name), body) for name, body in raw.items() if isinstance(body, dict)}
+        names = {name: (name, *aliases(body)) for name, body in known.items()}
+        volumes, folder = self._known((), top).get("volumes"), files[0].absolute().parent
+        services = {}
+        for index, one in enumerate(chosen):
+            body = known.get(one, {})
+            tied = {
+                "aliases": aliases(body),
+                "names": services_named(body, one, names),
+                "mounts": mounts(body.get("volumes"), folder, volumes),
+            }
+            services[one] = self._service(index, one, raw[one], tied)
         name = fields.stack or str(self._filled(("name",), top.get("name")) or path.absolute().parent.name)
         # All of it has been validated above, each part with its own place in the file.
         return StackDescription.model_construct(
@@ -141,7 +154,7 @@ class _StackReader:
             services=services,
         )
 
-    def _service(self, index: int, name: str, raw: Any) -> ServiceSpec:
+    def _service(self, index: int, name: str, raw: Any, tied: Mapping[str, tuple[str, ...]]) -> ServiceSpec:
         path = ("services", name)
         body = self._mapping(path, raw)
         own = self._model(ServiceFields, (*path, EXTENSION), body.get(EXTENSION) or {})
@@ -155,14 +168,13 @@ class _StackReader:
             ),
             "image": self._filled((*path, "image"), body.get("image")),
             "build": "build" in body,
-            "healthcheck": _checks_health(body.get("healthcheck")),
+            "healthcheck": checks_health(body.get("healthcheck")),
             "networks": tuple(body.get("networks") or ("default",)),
             "environment": self._environment((*path, "environment"), body.get("environment")),
             "command": self._command((*path, "command"), body.get("command")),
             "depends_on": self._depends_on((*path, "depends_on"), body.get("depends_on")),
             "restart": self._restart((*path, "restart"), body.get("restart")),
-            "names": services_named(body, name, self._tree.value["services"]),
-            "mounts": mounts(body.get("volumes")),
+            **tied,
         }
         return self._model(ServiceSpec, path, whole, filled=True)
 
@@ -178,7 +190,7 @@ class _StackReader:
                 if name in self._variables:
                     found[name] = self._variables[name]
             else:
-                found[name] = _text(self._filled((*path, name), value))
+                found[name] = text(self._filled((*path, name), value))
         return found
 
     def _command(self, path: Sequence[str], raw: Any) -> tuple[str, ...] | None:
@@ -186,7 +198,7 @@ class _StackReader:
         if filled is None:
             return None
         if isinstance(filled, list) and not any(isinstance(word, dict | list) for word in filled):
-            return tuple(_text(word) for word in filled)
+            return tuple(text(word) for word in filled)
         try:
             return tuple(shlex.split(filled))
         except (AttributeError, ValueError) as error:
@@ -230,8 +242,16 @@ class _StackReader:
         except ValueError as error:
             raise self._tree.error(path, str(error)) from error
 
+    def _known(self, path: Sequence[str], body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a part of the file with its variables filled in, but for fields where one has no value."""
+        found = dict(body)
+        for key, value in body.items():
+            with suppress(StackError):
+                found[key] = self._filled((*path, str(key)), value)
+        return found
+
     def _model(self, kind: type[Model], path: Sequence[str], raw: Any, *, filled: bool = False) -> Model:
-        given = raw if filled else _texts(self._filled(path, self._mapping(path, raw)))
+        given = raw if filled else texts(self._filled(path, self._mapping(path, raw)))
         try:
             return kind.model_validate(given, context=self._context)
         except ValidationError as error:
@@ -271,38 +291,3 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
-
-
-def container_ports(own: ServiceFields, body: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the ports inside the container: ours, the published, the exposed. Ranges are not known."""
-    published = [p.get("target") if isinstance(p, dict) else str(p).rpartition(":")[2] for p in body.get("ports") or []]
-    texts = [str(text).partition("/")[0] for text in (*published, *(body.get("expose") or []))]
-    known = [own.port, *own.ports, *(int(text) for text in texts if text.isdigit())]
-    return tuple(dict.fromkeys(port for port in known if port is not None and 0 < port < 65536))
-
-
-def _checks_health(raw: Any) -> bool:
-    return isinstance(raw, dict) and not raw.get("disable") and raw.get("test") not in ("NONE", ["NONE"])
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
-def _texts(raw: Any) -> Any:
-    """Write out the numbers in commands and environments, which are text however they look."""
-    if not isinstance(raw, dict):
-        return raw
-    found: dict[str, Any] = {}
-    for key, value in raw.items():
-        if key in ("command", "make", "argv") and isinstance(value, list):
-            found[key] = [_text(word) for word in value]
-        elif key in ("env", "environment", "labels", "headers") and isinstance(value, dict):
-            found[key] = {
-                name: _text(word) if not isinstance(word, dict | list) else word for name, word in value.items()
-            }
-        else:
-            found[key] = _texts(value)
-    return found

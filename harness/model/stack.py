@@ -89,6 +89,7 @@ class ServiceSpec(Frozen):
     command: tuple[str, ...] | None = None
     depends_on: dict[str, Condition] = Field(default_factory=dict)
     restart: str = "no"
+    aliases: tuple[str, ...] = Field((), description="further names and addresses at which others reach it")
     names: tuple[str, ...] = Field((), description="other services that its part of the compose file names anywhere")
     mounts: tuple[str, ...] = Field((), description="volumes and folders that it mounts and others may mount too")
     local: LocalCommand = Field(default_factory=LocalCommand)

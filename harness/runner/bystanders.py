@@ -4,14 +4,15 @@ What is judged rests on the services that the workload, the probes, the alerts a
 those that the scenario names, and on all that is tied to them, in either direction: a service that only writes into a
 store that others read matters to them. Ties are links, names in the compose file, volumes and nodes in common. What
 cannot be seen there (the sender of alerts outside of the stack, a probe of the whole machine) proves nothing, so that
-then there is no bystander.
+then there is no bystander. A service is named by any name that others reach it by, and folders are in common where one
+lies inside the other.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from harness.description.ties import named_in
+from harness.description.ties import named_in, services_in, share
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
 
@@ -39,15 +40,21 @@ def bystanders(stack: StackDescription, scenario: Scenario) -> tuple[str, ...]:
 def _all_is_inside(stack: StackDescription) -> bool:
     """Whether everything that is measured names a service of the stack."""
     measured: list[Any] = [stack.workload, stack.event_clock, *stack.probes.values(), *stack.alert_sources]
-    return all(named_in(one.model_dump_json(), stack.services) for one in measured if one is not None)
+    names = _names(stack)
+    return all(services_in(one.model_dump_json(), names) for one in measured if one is not None)
+
+
+def _names(stack: StackDescription) -> dict[str, tuple[str, ...]]:
+    return {service.name: (service.name, *service.aliases) for service in stack.services.values()}
 
 
 def _judged(stack: StackDescription, scenario: Scenario) -> set[str]:
     """Return the services that are named by what is measured, or by the scenario."""
-    found = named_in(stack.model_dump_json(exclude=_OF_THE_STACK), stack.services)
+    names = _names(stack)
+    found = services_in(stack.model_dump_json(exclude=_OF_THE_STACK), names)
     written = scenario.model_dump_json(exclude={*_SAYS_NOTHING, "timeline"})
     written += "".join(step.model_dump_json(exclude={"misfire"}) for step in scenario.timeline)
-    found |= named_in(written, stack.services)
+    found |= services_in(written, names)
     for node in named_in(written, stack.nodes):
         found |= set(stack.nodes[node])
     for name in named_in(written, stack.keyspaces):
@@ -64,7 +71,7 @@ def _ties(stack: StackDescription) -> dict[str, set[str]]:
     groups += [set(names) for names in stack.nodes.values()]
     for service in stack.services.values():
         groups += [{service.name, other} for other in (*service.names, *service.depends_on) if other in tied]
-        shared = {other.name for other in stack.services.values() if set(other.mounts) & set(service.mounts)}
+        shared = {other.name for other in stack.services.values() if share(other.mounts, service.mounts)}
         groups.append(shared | {service.name})
     for group in groups:
         for name in group:

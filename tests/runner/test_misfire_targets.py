@@ -227,6 +227,68 @@ def test_a_volume_in_common_is_a_store_in_common(tmp_path: Path) -> None:
     assert planned(tmp_path, GOOD, (WEB, mount), (IDLE_ENV, own)).unaimed is None
 
 
+NAMED = [
+    "container_name: spare",
+    "hostname: spare",
+    "networks: {default: {aliases: [other, spare]}}",
+    "container_name: ${NOT_SET:-spare}",
+]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_service_goes_by_every_name_that_others_reach_it_by(tmp_path: Path, name: str) -> None:
+    named = (IDLE_ENV, f"{IDLE_ENV}    {name}\n")
+    killed = fault("container.kill", "service: server")
+    assert str(planned(tmp_path, killed, named).scenario.timeline[0].target) == "service idle"
+    for tie in (
+        (WEB, WEB[:-1] + ', IDLE: "spare:7001"}'),
+        (WEB, WEB[:-1] + ', IDLE: "${NOT_SET:-spare}:7001"}'),
+    ):
+        assert planned(tmp_path, killed, named, tie).unaimed is not None, tie
+    labelled = changed("labels: {service: trainer}", "labels: {instance: spare:7001}")
+    assert planned(tmp_path, labelled, named).unaimed is not None
+
+
+def test_an_address_in_a_network_is_a_name_too(tmp_path: Path) -> None:
+    fixed = (IDLE_ENV, IDLE_ENV + "    networks: {default: {ipv4_address: 172.28.0.5}}\n")
+    for text, unaimed in (("172.28.0.5:7001", True), ("172.28.0.50:7001", False)):
+        plan = planned(tmp_path, GOOD, fixed, (WEB, WEB[:-1] + f', IDLE: "{text}"}}'))
+        assert (plan.unaimed is not None) is unaimed
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shared"),
+    [
+        ("./d:/a", "./d/:/b", True),
+        ("./d:/a", "./d/x:/b", True),
+        ("./d/x/../y:/a", "./d/y/z:/b", True),
+        (".:/a", "./d:/b", True),
+        ("{type: bind, source: d, target: /a}", "./d/x:/b", True),
+        ("./d:/a", "./dd:/b", False),
+        ("./d/x:/a", "./d/y:/b", False),
+        ("d:/a", "./d:/b", False),
+        ("one:/a", "two:/b", True),
+        ("one:/a", "three:/b", False),
+        ("of-d:/a", "./d/x:/b", True),
+    ],
+)
+def test_folders_are_in_common_where_one_lies_inside_the_other(
+    tmp_path: Path, one: str, other: str, shared: bool
+) -> None:
+    volumes = "volumes: {one: {name: same}, two: {name: same}, three: , of-d: {driver_opts: {o: bind, device: ./d}}}\n"
+    ties = ((WEB, f"{WEB}\n    volumes: [{one}]"), (IDLE_ENV, f"{IDLE_ENV}    volumes: [{other}]\n"))
+    assert (planned(tmp_path, GOOD, *ties, idle=IDLE + volumes).unaimed is not None) is shared
+    assert (planned(tmp_path, GOOD, *ties[::-1], idle=IDLE + volumes).unaimed is not None) is shared
+
+
+def test_the_whole_path_counts_and_not_how_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    for source in (str(tmp_path / "real"), "./link/x"):
+        ties = ((WEB, WEB + "\n    volumes: ['./real:/a']"), (IDLE_ENV, f"{IDLE_ENV}    volumes: ['{source}:/b']\n"))
+        assert planned(tmp_path, GOOD, *ties).unaimed is not None
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.description.stackfile import container_ports
+from harness.description.composefields import container_ports
 from harness.model.stack import ServiceFields
 from harness.onboarding.discovery.addresses import AddressReference, seen
 from harness.onboarding.discovery.config_files import named_volumes

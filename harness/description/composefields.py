@@ -1,0 +1,45 @@
+"""What single fields of a compose file come to: ports, whether health is checked, values as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.model.stack import ServiceFields
+
+
+def container_ports(own: ServiceFields, body: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the ports inside the container: ours, the published, the exposed. Ranges are not known."""
+    published = [p.get("target") if isinstance(p, dict) else str(p).rpartition(":")[2] for p in body.get("ports") or []]
+    named = [str(one).partition("/")[0] for one in (*published, *(body.get("expose") or []))]
+    known = [own.port, *own.ports, *(int(one) for one in named if one.isdigit())]
+    return tuple(dict.fromkeys(port for port in known if port is not None and 0 < port < 65536))
+
+
+def checks_health(raw: Any) -> bool:
+    """Whether a `healthcheck` checks anything."""
+    return isinstance(raw, dict) and not raw.get("disable") and raw.get("test") not in ("NONE", ["NONE"])
+
+
+def text(value: Any) -> str:
+    """Return a value as a command or an environment has it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def texts(raw: Any) -> Any:
+    """Write out the numbers in commands and environments, which are text however they look."""
+    if not isinstance(raw, dict):
+        return raw
+    found: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key in ("command", "make", "argv") and isinstance(value, list):
+            found[key] = [text(word) for word in value]
+        elif key in ("env", "environment", "labels", "headers") and isinstance(value, dict):
+            found[key] = {
+                name: text(word) if not isinstance(word, dict | list) else word for name, word in value.items()
+            }
+        else:
+            found[key] = texts(value)
+    return found
