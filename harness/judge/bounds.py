@@ -18,7 +18,20 @@ MAX_CITES = 8
 
 
 def stays(clause: Bound, facts: Facts) -> ClauseResult:
-    """A bound is kept in every window from the first injection to the end of observation."""
+    """A bound is kept in every window from the first injection to the end of observation, and was seen to be."""
+    return _kept(clause, facts, shown=True)
+
+
+def undisturbed(clause: Bound, facts: Facts) -> ClauseResult:
+    """In a misfire: a bound is broken by nothing from the injection on. No run waits for answers that would show more.
+
+    That is a control's law for what it must never break, but from the injection on.
+    """
+    return _kept(clause, facts, shown=False)
+
+
+def _kept(clause: Bound, facts: Facts, *, shown: bool) -> ClauseResult:
+    """Judge a bound from the first injection on; where it is to be `shown`, five times the allowed rate would have."""
     found = compared(clause, facts)
     points, injected = found.points, facts.injected
     # A control has no fault to wait for: its bounds count from the gate on.
@@ -28,7 +41,7 @@ def stays(clause: Bound, facts: Facts) -> ClauseResult:
     worst = clause.worst(values) if values else None
     share = seen(found.answered, since_s, facts.end_s, clause.over)
     doubt = doubt_before(found.before, facts.gate_s, since_s)
-    value, reason, cited = _stays(clause, facts, points, since_s, share, doubt)
+    value, reason, cited = _stays(clause, facts, points, since_s, share, doubt, shown=shown)
     if value is Value.PASS:
         chance = ", which chance explains" if worst is not None and not clause.met_by(worst) else ""
         reason = f"{clause.probe} stayed {limit_text(clause)}, worst {amount(clause, worst)}{chance}"
@@ -39,7 +52,14 @@ def stays(clause: Bound, facts: Facts) -> ClauseResult:
 
 
 def _stays(
-    clause: Bound, facts: Facts, points: Sequence[Point], since_s: float, share: Seen | None, doubt: str | None
+    clause: Bound,
+    facts: Facts,
+    points: Sequence[Point],
+    since_s: float,
+    share: Seen | None,
+    doubt: str | None,
+    *,
+    shown: bool,
 ) -> tuple[Value, str, Sequence[Point]]:
     probe, limit = clause.probe, limit_text(clause)
     earlier = [p for p in points if p.good is False and p.hi_s < since_s]
@@ -69,7 +89,7 @@ def _stays(
     if _unread(clause, facts, during):
         interval = f"its interval is {every_s(clause, facts):g} s"
         return Value.UNKNOWN, f"{probe} was not read between injection and revert; {interval}", during[-1:]
-    undecided = share.exceeded or share.lacking if share is not None else None
+    undecided = None if share is None else share.exceeded or (share.lacking if shown else None)
     if undecided is not None:
         cause = facts.disturbed.by_machine(since_s, facts.end_s) if share is not None and share.count.open else None
         reason = but(f"{probe} ({limit}): {undecided}", cause)

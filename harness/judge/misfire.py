@@ -2,7 +2,7 @@
 
 Each clause about an alert or a recovery is first judged as in the run that the scenario means. Where it passes so, the
 scenario would pass whatever the fault did: it proves nothing. Beyond that a misfire is held to what a control is: no
-expected alert fires, even too late, and no bound that the fault is to break ever breaks.
+expected alert fires, even too late, and no bound that the fault is to break is broken from the injection on.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 
 from harness.judge.alert_history import Episode
 from harness.judge.alerts import about_another, cleared, detected
-from harness.judge.bounds import stays
+from harness.judge.bounds import undisturbed
 from harness.judge.facts import Facts
 from harness.judge.moments import but
 from harness.judge.recovery import recovered
 from harness.judge.run_checks import unknown
 from harness.judge.silence import first_firing, since_the_gate, unproven_silence
 from harness.model.alert_clauses import AlertClause, Cleared, Detected, UnfiredResult
-from harness.model.clauses import Clause, Recovered, UnbrokenResult
+from harness.model.clauses import Clause, Recovered, ShareResult, UnbrokenResult
 from harness.model.machine import MACHINE_BUSY
 from harness.model.verdict import ClauseResult, Value, met
 
@@ -85,8 +85,8 @@ def _firing(
 
 
 def unrecovered(clause: Recovered, facts: Facts) -> ClauseResult:
-    """In a misfire: a bound that the fault is to break never breaks, so that there is nothing to recover from."""
-    found, stayed = recovered(clause, facts), stays(clause, facts)
+    """In a misfire: a bound that the fault is to break does not break, so that there is nothing to recover from."""
+    found, stayed = recovered(clause, facts), undisturbed(clause, facts)
     value, reason, cites = stayed.value, stayed.reason, stayed.cites
     fault = clause.fault or facts.last.id
     if found.value is Value.PASS:
@@ -96,23 +96,41 @@ def unrecovered(clause: Recovered, facts: Facts) -> ClauseResult:
         value, reason, cites = Value.UNKNOWN, found.reason, found.cites
     elif value is Value.FAIL:
         value, reason = _failed(f"{reason} {NO_MATTER}", facts, fault)
-    measured = UnbrokenResult(probe=clause.probe, limit=clause.limit_text, met=met(value))
+    share = stayed.measured.model_dump(include=set(ShareResult.model_fields))
+    measured = UnbrokenResult(probe=clause.probe, limit=clause.limit_text, met=met(value), **share)
     return ClauseResult.of(clause.id, value, reason, measured, cites)
 
 
 def _failed(reason: str, facts: Facts, fault: str, *, proves_nothing: bool = False) -> tuple[Value, str]:
     """Return the failure of a clause that rests on the fault, unless the machine may be the cause of what happened.
 
-    What happens on a busy machine counts for a run that is to recover; against a scenario it proves nothing. A target
-    that was not declared may matter after all, where the stack description is incomplete.
+    What happens on a busy machine counts for a run that is to recover; against a scenario it proves nothing.
     """
     busy = facts.disturbed.mostly()
     if busy is not None:
         return Value.UNKNOWN, but(reason, busy)
-    if any(one.fault == fault and one.how == "found" for one in facts.journal.plan.meant):
-        target = facts.scenario.fault(fault).target
-        reason += f"; unless {target} does matter: it was found by the stack description, which would lack a link then"
+    reason += _unless_it_matters(facts, fault)
     return Value.FAIL, f"{PROVES_NOTHING}: {reason}" if proves_nothing else reason
+
+
+def with_doubt(found: ClauseResult, facts: Facts) -> ClauseResult:
+    """Return a result of a misfire; a failure says, where it does not yet, which target may matter after all."""
+    if found.value is not Value.FAIL or isinstance(found.measured, UnfiredResult | UnbrokenResult):
+        return found
+    return found.model_copy(update={"reason": found.reason + _unless_it_matters(facts)})
+
+
+def _unless_it_matters(facts: Facts, fault: str | None = None) -> str:
+    """Return, as the end of a reason, which target may matter after all: one that was found, and was not declared.
+
+    That of one `fault` where a clause is about it, else that of any. It matters where the description is incomplete.
+    """
+    found = [one.fault for one in facts.journal.plan.meant if one.how == "found" and fault in (None, one.fault)]
+    if not found:
+        return ""
+    targets = " or ".join(str(facts.scenario.fault(one).target) for one in found)
+    by = "it was found by the stack description, which would lack a link then"
+    return f"; unless {targets} does matter: {by}"
 
 
 def _machine_alone(found: ClauseResult) -> bool:

@@ -11,7 +11,7 @@ from harness.journal.records import Journal
 from harness.judge.damage import count, fault_reports, unwatched
 from harness.judge.facts import Facts, gather
 from harness.judge.kinds import check, guarded
-from harness.judge.misfire import no_misfire, nothing_rests
+from harness.judge.misfire import no_misfire, nothing_rests, with_doubt
 from harness.judge.run_checks import collateral, ending, foundations, unknown
 from harness.model.alert_clauses import Detected, DetectionResult, Silence
 from harness.model.clauses import Clause
@@ -62,6 +62,8 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
     clauses.append(guarded("collateral", CollateralResult(), lambda: collateral(facts)))
     if end is not None:
         clauses.append(end)
+    if journal.plan.twin == "misfire":
+        clauses = [with_doubt(clause, facts) for clause in clauses]
     value = merge([c.value for c in clauses])
     if end is not None and journal.plan.twin == "sabotage":
         value = Value.UNKNOWN  # it passes by failing, and a run that did not end as it should cannot pass

@@ -98,6 +98,33 @@ def test_a_target_that_was_found_may_matter_where_the_description_is_incomplete(
     assert silent.judged().value == "pass"
 
 
+def otherwise_bad(what: str) -> Run:
+    """Return a misfire that fails by a clause which does not rest on the fault."""
+    down = {"ok": False}
+    calm: dict[str, Any] = {"detected": [SEEN], "quiet": "others"}
+    if what == "stays":
+        calm |= {"stays": [STAYS]}
+    run = Run(calm, twin="misfire").gate().fault()
+    if what == "guard":
+        run.plan["guard"] = [{"id": "guard.failed", "probe": "availability", "at_least": 0.99, "allowed": 0.01}]
+    run.alerts(*([("Stale", 7.0, 9.0)] if what == "quiet" else []))
+    run.answers(*([(8.0, 10.0, down)] if what == "stays" else [(18.0, 24.0, down)] if what == "guard" else []))
+    return (run.dies("server", 8.0) if what == "collateral" else run).end()
+
+
+@pytest.mark.parametrize("what", ["stays", "quiet", "guard", "collateral"])
+def test_a_target_that_was_found_may_be_why_another_clause_fails(what: str) -> None:
+    run = otherwise_bad(what)
+    [reason] = run.judged().reasons
+    assert "lack a link" not in reason, "it was declared"
+    run.plan["meant"][0]["how"] = "found"
+    verdict = run.judged()
+    hint = "; unless link board -> store does matter: it was found by the stack description, which would lack a link then"
+    assert (verdict.value, verdict.reasons) == ("fail", (reason + hint,))
+    run.plan |= {"twin": None, "meant": []}
+    assert not any("lack a link" in clause.reason for clause in run.judged().clauses)
+
+
 # What a control is held to as well
 
 
@@ -113,6 +140,35 @@ def test_a_bound_that_breaks_and_does_not_recover_fails_as_in_a_control() -> Non
     verdict = misfire(expect={"recovered": [BACK]}, broken=[(6.0, 30.0)]).judged()
     assert verdict.value == "fail"
     assert "though the fault could not matter" in verdict.reasons[0]
+
+
+RARE = {"id": "few", "probe": "availability", "at_least": 0.999, "over": "2s", "within": "6s", "hold": "3s"}
+
+
+def test_nobody_waits_for_answers_to_a_bound_that_the_fault_is_to_break() -> None:
+    run = Run({"recovered": [RARE]}, twin="misfire").gate().fault().alerts().answers().end()
+    verdict = run.judged()
+    assert (verdict.value, verdict.reasons) == ("pass", ())
+    [few] = verdict.of_kind("unbroken")
+    assert few.measured.samples == 1000
+    assert few.measured.unseen == pytest.approx(0.0105, abs=1e-4), "a mean of 10.5 gives 7, which is not chance"
+    # A control has that law as well; a bound that must stay has not.
+    run.plan |= {"twin": "control", "meant": []}
+    assert run.judged().value == "pass"
+    stays = {"stays": [{key: RARE[key] for key in ("id", "probe", "at_least", "over")}], "detected": [SEEN]}
+    stayed = Run(stays, twin="misfire").gate().fault().alerts().answers().end().judged()
+    assert stayed.value == "unknown"
+    assert "2,346 more answers needed" in stayed.reasons[0]
+
+
+def test_few_answers_that_break_it_are_no_pass() -> None:
+    def with_bad(from_s: float, to_s: float) -> str:
+        run = Run({"recovered": [RARE]}, twin="misfire").gate().fault().alerts()
+        return run.answers((from_s, to_s, {"ok": False})).end().judged().value
+
+    assert with_bad(8.0, 9.0) == "fail"
+    assert with_bad(8.0, 8.03) == "unknown", "2 of 1,000, which chance explains"
+    assert with_bad(2.0, 3.0) == "unknown", "before the injection"
 
 
 def test_what_must_stay_must_stay() -> None:
