@@ -157,3 +157,8 @@ _PROBES = (
 )  # fmt: skip
 
 ANSWER_PROBES: dict[str, AnswerProbe] = {p.name: p for p in _PROBES}
+
+
+def looking_at(answer: Answer) -> tuple[str, ...]:
+    """Return the names of the probes that look at an answer: those that would count it among their samples."""
+    return tuple(probe.name for probe in _PROBES if probe.contribution(answer) is not LEFT_OUT)

@@ -14,7 +14,7 @@ from collections import deque
 from operator import itemgetter
 
 from harness.model.alert_clauses import Cleared, Detected
-from harness.model.answers import ANSWER_PROBES, quantile
+from harness.model.answers import ANSWER_PROBES, looking_at, quantile
 from harness.model.clauses import Bound, Clause, Recovered
 from harness.model.machine import busy_share, busy_text
 from harness.model.plan import Plan
@@ -51,6 +51,8 @@ class Live:
         self.hits: set[tuple[str, int, str]] = set()
         self._gate_s: float | None = None
         self._machine: deque[MachineSeen] = deque(maxlen=LOOKS)
+        self._looked_at: list[tuple[float, tuple[str, ...]]] = []
+        self._same: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._sent_late: list[tuple[float, float]] = []
         self._polled_late: list[tuple[float, float]] = []
         """When each request or poll was due, and how late it went out."""
@@ -58,6 +60,8 @@ class Live:
     def note(self, n: int, _at_s: float, body: Body) -> None:
         """Take in one line of the journal."""
         if isinstance(body, Answer):
+            probes = looking_at(body)
+            self._looked_at.append((body.due_s, self._same.setdefault(probes, probes)))
             self._sent_late.append((body.due_s, body.sent_s - body.due_s))
             insort(self._answers, (body.due_s, n, body), key=_DUE)
             if not self._whole and len(self._answers) > self._trim_at:
@@ -91,13 +95,13 @@ class Live:
         """When the steady state was met; None before that."""
         return self._gate_s
 
-    def answered_since(self, since_s: float, most: int) -> int:
-        """Return how many answers there are that were due since a moment; not more than so many are counted."""
+    def answered_since(self, since_s: float, most: int, probe: str | None = None) -> int:
+        """Return how many answers were due since a moment, those that a probe looks at; no more than so many count."""
         found = 0
-        for due_s, _ in reversed(self._sent_late):
+        for due_s, probes in reversed(self._looked_at):
             if found >= most or due_s < since_s - KEPT_S:  # answers come nearly in the order in which they were due
                 break
-            found += due_s >= since_s
+            found += due_s >= since_s and (probe is None or probe in probes)
         return found
 
     def machine_busy(self) -> str | None:
@@ -264,7 +268,7 @@ class Settling:
         since_s = self._moment_s(first, "injected") if self._plan.faults_on else self._live.gate_s
         if needed is None or since_s is None or now_s >= since_s + ANSWERS_WITHIN_S:
             return True
-        enough = self._live.answered_since(since_s, needed) >= needed
+        enough = self._live.answered_since(since_s, needed, clause.probe) >= needed
         return enough or not self._live.answered_since(now_s - clause.over - MARGIN_S, 1)
 
     def _fired_since(self, clause: Detected | Cleared, since_s: float) -> bool:

@@ -119,7 +119,9 @@ def test_a_target_that_was_found_may_be_why_another_clause_fails(what: str) -> N
     assert "lack a link" not in reason, "it was declared"
     run.plan["meant"][0]["how"] = "found"
     verdict = run.judged()
-    hint = "; unless link board -> store does matter: it was found by the stack description, which would lack a link then"
+    hint = (
+        "; unless link board -> store does matter: it was found by the stack description, which would lack a link then"
+    )
     assert (verdict.value, verdict.reasons) == ("fail", (reason + hint,))
     run.plan |= {"twin": None, "meant": []}
     assert not any("lack a link" in clause.reason for clause in run.judged().clauses)

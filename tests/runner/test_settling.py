@@ -314,3 +314,39 @@ def test_a_control_waits_for_answers_too() -> None:
     assert not watch.settled(15.1, 11.5)
     answers(live, 16.0)
     assert watch.settled(16.1, 11.5)
+
+
+@pytest.mark.parametrize(
+    ("probe", "limit", "enough"),
+    [
+        ("availability", {"at_least": 0.95}, True),
+        ("slow_answers", {"at_most": 0.05}, True),
+        ("silent_wrong_answers", {"at_most": 0.05}, False),
+        ("flagged_answers", {"at_most": 0.05}, False),
+    ],
+)
+def test_only_answers_that_the_bound_looks_at_are_enough(probe: str, limit: dict[str, float], enough: bool) -> None:
+    live = well()
+    watch = settling(live, expect={"stays": [{"id": "b", "probe": probe, "over": "1s", **limit}]})
+    stage(live, "injected", 11.0)
+    stage(live, "reverted", 11.5)
+    answers(live, 13.0, ok=False)
+    answers(live, 14.0)
+    assert watch.settled(14.1, 11.5) is enough, "59 are needed; 80 requests were due, and 40 answered"
+    answers(live, 15.0)
+    assert watch.settled(15.1, 11.5)
+
+
+def test_an_answer_without_ages_says_nothing_of_ages() -> None:
+    live = well()
+    watch = settling(
+        live, expect={"stays": [{"id": "old", "probe": "feature_age_p99", "at_most": "5s event", "over": "1s"}]}
+    )
+    stage(live, "injected", 11.0)
+    stage(live, "reverted", 11.5)
+    for second in range(12, 22):
+        answers(live, float(second))
+    assert not watch.settled(21.1, 11.5), "330 are needed, and none of the 400 tells an age"
+    for second in range(12, 22):
+        answers(live, float(second), ages={"weather": 1.0})
+    assert watch.settled(21.1, 11.5)
