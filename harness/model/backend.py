@@ -157,6 +157,11 @@ def known_services(stack: StackDescription, services: Iterable[str]) -> list[str
     return names
 
 
+def project_of(stack: StackDescription, given: str | None) -> str:
+    """Return the compose project that a run attaches to: the given one, else what the stack's file says."""
+    return given or stack.compose.project or stack.name.lower()
+
+
 def check_settings(plan: StackPlan) -> None:
     """Raise BackendError for settings of a service that does not exist."""
     services = plan.description.services

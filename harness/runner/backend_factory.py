@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.model.backend import Backend
+from harness.model.backend import Backend, project_of
 from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.stack import StackDescription
 
@@ -75,7 +75,7 @@ def check_attached(stacks: Iterable[StackDescription], backend: str, attach: str
         return
     attached = [stack for stack in stacks if attach is not None or stack.ownership == "attached"]
     if attached:
-        from harness.backends.compose.attached import check_project, project_of
+        from harness.backends.compose.attached import check_project
 
         for project in sorted({project_of(stack, attach) for stack in attached}):
             check_project(project)

@@ -12,8 +12,7 @@ from harness.model.answers import ANSWER_PROBES
 from harness.model.guard import FaultTimes, Guarded, recovery_over_s
 from harness.model.plan import Plan
 from harness.model.readings import Answer
-
-MARGIN_S = 0.5
+from harness.runner.recoveries import MARGIN_S
 
 
 def kept(limit: Guarded, answers: Sequence[Answer]) -> bool:

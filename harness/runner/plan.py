@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
+from harness.model.backend import project_of
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Link
 from harness.model.guard import Guarded, guard_of
@@ -59,9 +60,7 @@ def make_plans(
 
 def attached_project(stack: StackDescription, backend: str, given: str | None) -> str | None:
     """Return the compose project that a run attaches to: the given one, or that of a stack the harness does not own."""
-    if given is None and backend == "compose" and stack.ownership == "attached":
-        return stack.compose.project or stack.name.lower()
-    return given
+    return project_of(stack, given) if backend == "compose" and stack.ownership == "attached" else given
 
 
 def _twins(plan: Plan, catalogue: Catalogue, twin: Twin | None) -> Iterator[Plan]:

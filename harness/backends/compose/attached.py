@@ -17,7 +17,7 @@ from harness.backends.compose.layout import API_PORT, ComposeAddresses, Layout, 
 from harness.backends.compose.leftovers import LINKS, run_labels
 from harness.backends.compose.readiness import Readiness
 from harness.backends.compose.snapshots import BEGINNING, ContainerSnapshot, containers_of, lines_since
-from harness.model.backend import StackInfo, StackPlan, check_links, check_settings
+from harness.model.backend import StackInfo, StackPlan, check_links, check_settings, project_of
 from harness.model.errors import BackendError
 from harness.model.fields import Link
 from harness.model.stack import StackDescription
@@ -115,11 +115,6 @@ class AttachedBackend(ComposeBackend):
         self._project = None
         await asyncio.to_thread(self._collect, engine, project)
         self._let_go()
-
-
-def project_of(stack: StackDescription, given: str | None) -> str:
-    """Return the compose project that a run attaches to: the given one, else what the stack's file says."""
-    return given or stack.compose.project or stack.name.lower()
 
 
 def check_project(project: str) -> None:
