@@ -18,7 +18,7 @@ MAX_CITES = 8
 
 
 def stays(clause: Bound, facts: Facts) -> ClauseResult:
-    """A bound is kept in every window from the first injection to the end of observation, and was seen to be."""
+    """A bound is kept in every window from the first injection to the end, by answers enough to show it."""
     return _kept(clause, facts, shown=True)
 
 
