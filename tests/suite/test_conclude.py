@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,19 @@ def test_a_sabotage_that_did_not_end_as_it_should_is_unknown(caught: bool) -> No
         assert (ended.value, rules.verdict_code(ended)) == (Value.UNKNOWN, rules.UNKNOWN)
         assert ended.reasons
     assert rules.with_error(failed, None) == failed
+
+
+def test_a_caught_sabotage_that_was_cut_off_is_good_in_no_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caught = verdict(Value.FAIL, twin="sabotage", sabotage="alert A", caught=True)
+    monkeypatch.setattr(harness.judge, "judge", lambda *_, **__: caught)
+    whole, half = run_in(tmp_path, "whole"), replace(run_in(tmp_path, "half"), interrupted="cut off")
+    finished = report_suite(tmp_path, INFO, [whole, half], interrupted=True)
+    assert [run.verdict for run in finished.document.scenarios] == [Value.FAIL, Value.UNKNOWN]
+    suites = ET.parse(tmp_path / "junit.xml").getroot()
+    assert [error.attrib["type"] for error in suites.iter("error")] == ["interrupted"]
+    assert not list(suites.iter("failure"))
 
 
 INFO = SuiteInfo("s", "local", 1, "2026-01-05T03:00:00+00:00", 1.0, [])
