@@ -16,6 +16,7 @@ from harness.model.errors import FaultError
 from harness.model.fault import Confirmation
 from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Link
+from harness.model.readings import NO_TRAFFIC
 from harness.seams import Seams
 from harness.seams.greetings import greeting
 from harness.seams.toxiproxy import ToxicSpec, Traffic
@@ -133,7 +134,7 @@ class LinkFault:
         if self._service is not None and len(unused) < len({link.link for link in self.toxics.links}):
             return None
         consumers = dict.fromkeys(Link.parse(name).consumer for name in unused)
-        return f"no traffic of {' or '.join(map(repr, consumers))} met it" if unused else None
+        return f"{NO_TRAFFIC} {' or '.join(map(repr, consumers))} met it" if unused else None
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Take the toxics off."""

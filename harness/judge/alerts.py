@@ -18,7 +18,7 @@ from harness.judge.alert_history import (
     without_base,
 )
 from harness.judge.facts import Facts
-from harness.judge.machine import CONSEQUENCE_S
+from harness.judge.machine import CONSEQUENCE_S, blamed
 from harness.judge.moments import Span, but, span_text
 from harness.judge.targets import names_untouched
 from harness.model.alert_clauses import (
@@ -29,7 +29,7 @@ from harness.model.alert_clauses import (
     Flaps,
     FlapsResult,
 )
-from harness.model.verdict import ClauseResult, Value, met
+from harness.model.verdict import Cause, ClauseResult, Value, met
 
 
 def detected(clause: Detected, facts: Facts) -> ClauseResult:
@@ -37,7 +37,7 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
     fault = facts.faults[clause.fault] if clause.fault else facts.first
     name = clause.alert_text
     if fault.inconclusive_reason is not None or fault.injected is None:
-        return _detection(clause, Value.UNKNOWN, f"{name}: {fault.inconclusive_reason}", fault.cites)
+        return _detection(clause, Value.UNKNOWN, f"{name}: {fault.inconclusive_reason}", fault.cites, cause=fault.cause)
     before = at_injection(facts.polls, fault.injected, facts.sources)
     if before is None:
         reason = f"{name}: no poll of the alerts right before injection"
@@ -53,29 +53,30 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
     # Where several label sets or sources fired, the first of them counts; which one it was may be unknown too.
     first = Span(min(e.start.lo for e in sure), min(e.start.hi for e in sure)) if sure else None
     after = first.since(fault.injected) if first is not None else None
-    value, cause = Value.FAIL, None
+    value, by_machine = Value.FAIL, None
     if first is not None and after is not None:
-        value, cause = facts.disturbed.within(after, clause.within, fault.injected.lo, first.hi)
+        value, by_machine = facts.disturbed.within(after, clause.within, fault.injected.lo, first.hi)
     if value is Value.FAIL:
         unclear = _already(clause, before) or _unclear(clause, facts, fault.injected, later, matching, doubted)
         if unclear is not None:
             return _detection(clause, Value.UNKNOWN, f"{name} {unclear[0]}", (*fault.cites[:1], *unclear[1]))
     if first is None or after is None:
-        never, reason = _never(clause, facts, fault.injected)
+        never, reason, cause = _never(clause, facts, fault.injected)
         others = sorted(filter(None, untouched.values()))
         if others and never is Value.FAIL:
             reason = f"{name} fired for {', '.join(others)} only, which the fault did not hit"
-        return _detection(clause, never, reason, (n for n, _ in facts.polls[-1:]))
+        return _detection(clause, never, reason, (n for n, _ in facts.polls[-1:]), cause=cause)
     if value is Value.PASS:
         since_s = max(fault.injected.lo, first.lo - CONSEQUENCE_S)
         baseline = Span(facts.gate_s, fault.injected.lo)
-        cause = facts.disturbed.machine_alone(baseline, Span(since_s, first.hi))
-        value = Value.PASS if cause is None else Value.UNKNOWN
+        by_machine = facts.disturbed.machine_alone(baseline, Span(since_s, first.hi))
+        value = Value.PASS if by_machine is None else Value.UNKNOWN
         verb = "fired"
     else:
-        verb = "fired too late," if value is Value.FAIL or cause is not None else "fired around its deadline,"
+        verb = "fired too late," if value is Value.FAIL or by_machine is not None else "fired around its deadline,"
     reason = f"{name} {verb} {span_text(after)} after injection (within {clause.within:g} s)"
-    return _detection(clause, value, but(reason, cause), (*fault.cites[:1], *sure[0].cites), after, first.hi)
+    cites = (*fault.cites[:1], *sure[0].cites)
+    return _detection(clause, value, but(reason, by_machine), cites, after, first.hi, blamed(by_machine))
 
 
 def about_another(clause: Detected, facts: Facts, fault: str, episode: Episode) -> str | None:
@@ -95,6 +96,7 @@ def _detection(
     cites: Iterable[int],
     after: Span | None = None,
     detected_at_s: float | None = None,
+    cause: Cause | None = None,
 ) -> ClauseResult:
     measured = DetectionResult(
         alert=clause.alert,
@@ -104,7 +106,7 @@ def _detection(
         met=met(value),
         detected_at_s=detected_at_s,
     )
-    return ClauseResult.of(clause.id, value, reason, measured, cites)
+    return ClauseResult.of(clause.id, value, reason, measured, cites, cause)
 
 
 def _already(clause: Detected, before: Sequence[Poll]) -> tuple[str, tuple[int, ...]] | None:
@@ -141,24 +143,25 @@ def _unclear(
     return None
 
 
-def _never(clause: Detected, facts: Facts, injected: Span) -> tuple[Value, str]:
+def _never(clause: Detected, facts: Facts, injected: Span) -> tuple[Value, str, Cause | None]:
     name, deadline_s = clause.alert_text, injected.hi + clause.within
     if facts.end_s < deadline_s:
-        return Value.UNKNOWN, f"{name} had not fired when observation ended, before its deadline"
+        return Value.UNKNOWN, f"{name} had not fired when observation ended, before its deadline", None
     if not polled_since(facts.polls, deadline_s, facts.sources):
-        return Value.UNKNOWN, f"{name} had not fired at the last poll, which was before its deadline"
+        return Value.UNKNOWN, f"{name} had not fired at the last poll, which was before its deadline", None
     during = [p for _, p in facts.polls if injected.hi <= p.asked_s <= deadline_s]
     unanswered = bool(during) and all(p.down is not None for p in during)
     why = facts.disturbed.why(injected.hi, deadline_s) if unanswered else None
     if why is not None:
-        return Value.UNKNOWN, f"{name} may have fired: no poll was answered, and {why}"
+        cause = blamed(facts.disturbed.by_machine(injected.hi, deadline_s))
+        return Value.UNKNOWN, f"{name} may have fired: no poll was answered, and {why}", cause
     if unanswered:
-        return Value.FAIL, f"{name} did not fire: the alert source gave no answer ({during[-1].down})"
+        return Value.FAIL, f"{name} did not fire: the alert source gave no answer ({during[-1].down})", None
     # Observation may have ended before the time that was lost could be made up for.
-    value, cause = facts.disturbed.within(
+    value, busy = facts.disturbed.within(
         Span(facts.end_s - injected.hi, math.inf), clause.within, injected.hi, facts.end_s
     )
-    return value, but(f"{name} did not fire within {clause.within:g} s of injection, nor later", cause)
+    return value, but(f"{name} did not fire within {clause.within:g} s of injection, nor later", busy), blamed(busy)
 
 
 def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
@@ -167,7 +170,7 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
     name = clause.alert_text
     if fault.inconclusive_reason is not None or fault.injected is None or fault.reverted is None:
         reason = f"{name}: {fault.inconclusive_reason or 'the fault was never measured to be gone'}"
-        return _clearing(clause, Value.UNKNOWN, reason, fault.cites)
+        return _clearing(clause, Value.UNKNOWN, reason, fault.cites, cause=fault.cause)
     injected = fault.injected
     later = [e for e in facts.episodes if e.start.hi > injected.lo and e.start.lo <= facts.end_s]
     fired = [e for e in later if e.is_of(clause.alert, clause.labels) and e.start.hi <= facts.end_s]
@@ -196,12 +199,12 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
         if not late:
             return _clearing(clause, Value.UNKNOWN, reason, cites)
         least = Span(facts.end_s - fault.reverted.hi, math.inf)
-        value, cause = facts.disturbed.within(least, clause.within, fault.reverted.lo, facts.end_s)
-        return _clearing(clause, value, but(reason, cause), cites)
+        value, busy = facts.disturbed.within(least, clause.within, fault.reverted.lo, facts.end_s)
+        return _clearing(clause, value, but(reason, busy), cites, cause=blamed(busy))
     ends = [e.end for e in fired if e.end is not None]
     last = Span(max(e.lo for e in ends), max(e.hi for e in ends))
     after = last.since(fault.reverted)
-    value, cause = facts.disturbed.within(after, clause.within, fault.reverted.lo, last.hi)
+    value, busy = facts.disturbed.within(after, clause.within, fault.reverted.lo, last.hi)
     gaps = facts.journal.all_gaps
     unseen = unpolled(facts.polls, last.hi, facts.end_s, MAX_POLL_GAP_S, gaps, answered=True, declared=facts.sources)
     if unseen and value is Value.PASS:
@@ -215,11 +218,16 @@ def cleared(clause: Cleared, facts: Facts) -> ClauseResult:
     if unsure is not None and value is Value.PASS:
         return _clearing(clause, Value.UNKNOWN, f"{name} cleared, but {unsure}", cites, after)
     reason = f"{name} cleared {span_text(after)} after revert (within {clause.within:g} s)"
-    return _clearing(clause, value, but(reason, cause), cites, after)
+    return _clearing(clause, value, but(reason, busy), cites, after, blamed(busy))
 
 
 def _clearing(
-    clause: Cleared, value: Value, reason: str, cites: Iterable[int], after: Span | None = None
+    clause: Cleared,
+    value: Value,
+    reason: str,
+    cites: Iterable[int],
+    after: Span | None = None,
+    cause: Cause | None = None,
 ) -> ClauseResult:
     measured = ClearedResult(
         alert=clause.alert,
@@ -228,7 +236,7 @@ def _clearing(
         after_s=after.hi if after else None,
         met=met(value),
     )
-    return ClauseResult.of(clause.id, value, reason, measured, cites)
+    return ClauseResult.of(clause.id, value, reason, measured, cites, cause)
 
 
 def flaps(clause: Flaps, facts: Facts) -> ClauseResult:
@@ -239,11 +247,13 @@ def flaps(clause: Flaps, facts: Facts) -> ClauseResult:
     causes = [facts.disturbed.behind(e.start) for e in starts]
     own = [e for e, cause in zip(starts, causes, strict=True) if cause is None and e.start.hi <= facts.end_s]
     sure = _most_starts([e for e in own if not may_precede(e, facts.journal, gate)])[0]
-    value, reason = _flaps(clause, facts, sure, _most_starts(starts)[1])
-    if value is Value.UNKNOWN:
-        reason = but(reason, next(filter(None, causes), None))
+    most = _most_starts(starts)[1]
+    value, reason = _flaps(clause, facts, sure, most)
+    fault = facts.inconclusive_fault
+    busy = next(filter(None, causes), None) if fault is None and sure <= clause.at_most < most else None
+    reason, cause = but(reason, busy), fault.cause if fault is not None else blamed(busy)
     measured = FlapsResult(alert=clause.alert, starts=sure, at_most=clause.at_most, met=met(value))
-    return ClauseResult.of(clause.id, value, reason, measured, (n for e in starts for n in e.cites))
+    return ClauseResult.of(clause.id, value, reason, measured, (n for e in starts for n in e.cites), cause)
 
 
 def _flaps(clause: Flaps, facts: Facts, sure: int, most: int) -> tuple[Value, str]:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from harness.judge.compared import compared, every_s
 from harness.judge.facts import Facts
+from harness.judge.machine import blamed
 from harness.judge.moments import but
 from harness.judge.shares import Excess, Seen, doubt_before, measured_of, seen
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Recovered, StaysResult, UnbrokenResult
 from harness.model.series import MAX_GAP_S, Point, longest_gap_s
 from harness.model.units import format_amount
-from harness.model.verdict import ClauseResult, Value, met
+from harness.model.verdict import Cause, ClauseResult, Value, met
 
 MAX_CITES = 8
 
@@ -41,14 +42,14 @@ def _kept(clause: Bound, facts: Facts, *, shown: bool) -> ClauseResult:
     worst = clause.worst(values) if values else None
     share = seen(found.answered, since_s, facts.end_s, clause.over)
     doubt = doubt_before(found.before, facts.gate_s, since_s)
-    value, reason, cited = _stays(clause, facts, points, since_s, share, doubt, shown=shown)
+    value, reason, cited, cause = _stays(clause, facts, points, since_s, share, doubt, shown=shown)
     if value is Value.PASS:
         chance = ", which chance explains" if worst is not None and not clause.met_by(worst) else ""
         reason = f"{clause.probe} stayed {limit_text(clause)}, worst {amount(clause, worst)}{chance}"
     measured = StaysResult(
         probe=clause.probe, limit=clause.limit_text, worst=worst, met=met(value), **measured_of(share)
     )
-    return ClauseResult.of(clause.id, value, reason, measured, cites(cited))
+    return ClauseResult.of(clause.id, value, reason, measured, cites(cited), cause)
 
 
 def _stays(
@@ -60,7 +61,7 @@ def _stays(
     doubt: str | None,
     *,
     shown: bool,
-) -> tuple[Value, str, Sequence[Point]]:
+) -> tuple[Value, str, Sequence[Point], Cause | None]:
     probe, limit = clause.probe, limit_text(clause)
     earlier = [p for p in points if p.good is False and p.hi_s < since_s]
     during = [p for p in points if p.hi_s >= since_s]
@@ -69,32 +70,38 @@ def _stays(
     blind = [p for p in points if p.gap or (p.undecided and p.hi_s >= since_s)]
     excess = share.excess if share is not None else None
     if facts.inconclusive_fault is not None:
-        return Value.UNKNOWN, f"{probe}: {facts.inconclusive_fault.inconclusive_reason}", []
+        fault = facts.inconclusive_fault
+        return Value.UNKNOWN, f"{probe}: {fault.inconclusive_reason}", [], fault.cause
     if earlier:
         reason = f"{_was(clause, earlier[0])}, before injection ({limit})"
-        return Value.UNKNOWN, but(reason, facts.disturbed.by_machine(earlier[0].lo_s, earlier[0].hi_s)), earlier
+        busy = facts.disturbed.by_machine(earlier[0].lo_s, earlier[0].hi_s)
+        return Value.UNKNOWN, but(reason, busy), earlier, blamed(busy)
     if broken and may_have_broken_before(points, broken, since_s):
-        return Value.UNKNOWN, f"{_was(clause, broken[0])}, and no window before injection was good ({limit})", broken
+        reason = f"{_was(clause, broken[0])}, and no window before injection was good ({limit})"
+        return Value.UNKNOWN, reason, broken, None
     if doubt is not None and (broken or excess is not None):
         reason = f"{probe} may have been broken before the fault: {doubt} ({limit})"
-        return Value.UNKNOWN, but(reason, facts.disturbed.by_machine(facts.gate_s, since_s)), broken
+        busy = facts.disturbed.by_machine(facts.gate_s, since_s)
+        return Value.UNKNOWN, but(reason, busy), broken, blamed(busy)
     if broken:
         worst = _worst(clause, broken)
-        return Value.FAIL, f"{_was(clause, worst)} ({limit}){why(worst)}", broken
+        return Value.FAIL, f"{_was(clause, worst)} ({limit}){why(worst)}", broken, None
     if excess is not None:
-        return Value.FAIL, *_exceeded(clause, excess, during)
+        return Value.FAIL, *_exceeded(clause, excess, during), None
     if not during or blind:
         where = f" at {blind[0].hi_s:.2f} s: {blind[0].why}" if blind else ": no data"
-        return Value.UNKNOWN, f"{probe} cannot be judged{where}", blind
+        return Value.UNKNOWN, f"{probe} cannot be judged{where}", blind, by_machine(blind[:1])
     if _unread(clause, facts, during):
         interval = f"its interval is {every_s(clause, facts):g} s"
-        return Value.UNKNOWN, f"{probe} was not read between injection and revert; {interval}", during[-1:]
+        return Value.UNKNOWN, f"{probe} was not read between injection and revert; {interval}", during[-1:], None
     undecided = None if share is None else share.exceeded or (share.lacking if shown else None)
     if undecided is not None:
-        cause = facts.disturbed.by_machine(since_s, facts.end_s) if share is not None and share.count.open else None
-        reason = but(f"{probe} ({limit}): {undecided}", cause)
-        return Value.UNKNOWN, reason, [p for p in during if p.chance] or during[-1:]
-    return Value.PASS, "", during[-1:]
+        # What is open may be the machine's. How many answers a run has is not.
+        open_ = share is not None and share.exceeded is not None and share.count.open > 0
+        busy = facts.disturbed.by_machine(since_s, facts.end_s) if open_ else None
+        reason = but(f"{probe} ({limit}): {undecided}", busy)
+        return Value.UNKNOWN, reason, [p for p in during if p.chance] or during[-1:], blamed(busy) or "other"
+    return Value.PASS, "", during[-1:], None
 
 
 def _exceeded(clause: Bound, excess: Excess, points: Sequence[Point]) -> tuple[str, Sequence[Point]]:
@@ -138,6 +145,7 @@ def unbroken(clause: Recovered, facts: Facts) -> ClauseResult:
     blind = [p for p in points if p.undecided]
     share = seen(found.answered, facts.gate_s, facts.end_s, clause.over)
     exceeded = share.exceeded if share is not None else None
+    cause: Cause | None = None
     if share is not None and share.excess is not None and not broken:
         reason, cited = _exceeded(clause, share.excess, points)
         value, reason = Value.FAIL, f"{reason} without any fault"
@@ -145,16 +153,17 @@ def unbroken(clause: Recovered, facts: Facts) -> ClauseResult:
         value, cited = Value.FAIL, broken
         reason = f"{_was(clause, _worst(clause, broken))} without any fault ({limit_text(clause)})"
     elif blind or not points:
-        value, cited = Value.UNKNOWN, blind
+        value, cited, cause = Value.UNKNOWN, blind, by_machine(blind[:1])
         reason = f"{clause.probe} cannot be judged: {blind[0].why if blind else 'no data'}"
     elif exceeded is not None:
         value, cited = Value.UNKNOWN, [p for p in points if p.chance]
         reason = f"{clause.probe} ({limit_text(clause)}): {exceeded}"
+        cause = None if share is not None and share.count.open else "other"
     else:
         value, cited = Value.PASS, points[-1:]
         reason = f"{clause.probe} stayed {limit_text(clause)}"
     measured = UnbrokenResult(probe=clause.probe, limit=clause.limit_text, met=met(value), **measured_of(share))
-    return ClauseResult.of(clause.id, value, reason, measured, (n for p in cited[:4] for n in p.cites))
+    return ClauseResult.of(clause.id, value, reason, measured, (n for p in cited[:4] for n in p.cites), cause)
 
 
 def may_have_broken_before(points: Sequence[Point], broken: Sequence[Point], injected_s: float) -> bool:
@@ -172,6 +181,11 @@ def _unread(bound: Bound, facts: Facts, during: Sequence[Point]) -> bool:
         return False
     until_s = reverted.hi if reverted is not None else facts.end_s
     return not any(p.lo_s >= injected.lo and p.hi_s <= until_s for p in during if p.good is not None)
+
+
+def by_machine(undecided: Sequence[Point]) -> Cause | None:
+    """Return the cause of a clause that these points leave undecided."""
+    return "machine" if any(p.machine for p in undecided) else None
 
 
 def cites(points: Sequence[Point]) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from harness.judge.facts import Facts
+from harness.judge.machine import blamed
 from harness.judge.moments import Span, but
 from harness.model.expectations import Churn
 from harness.model.readings import ProcessSeen, Reading, StackUp
@@ -39,22 +40,25 @@ def churn(clause: Churn, facts: Facts) -> ClauseResult:
     if fault is not None or injected is None:
         why = fault.inconclusive_reason if fault is not None else "no fault was injected"
         cites = fault.cites if fault is not None else ()
-        return ClauseResult.of(clause.id, Value.UNKNOWN, f"{clause.subject}: {why}", clause.unmeasured(), cites)
+        cause = fault.cause if fault is not None else None
+        return ClauseResult.of(clause.id, Value.UNKNOWN, f"{clause.subject}: {why}", clause.unmeasured(), cites, cause)
     count = _changes(clause.probe, facts, injected) if clause.probe else _restarts(str(clause.service), facts, injected)
     times = f"{count.sure}" if count.sure == count.most else f"{count.sure} to {count.most}"
     times = "once" if times == "1" else f"{times} times"
     last = f", last at {count.last_s:.2f} s" if count.last_s is not None else ""
     reason = f"{clause.subject} {clause.verb} {times} after injection{last} (at most {clause.at_most})"
+    busy: str | None = None
     if count.sure > clause.at_most:
         value = Value.FAIL
     elif count.most > clause.at_most or count.blind is not None:
         value = Value.UNKNOWN
-        reason = but(reason, count.cause if count.most > clause.at_most else None)
+        busy = count.cause if count.most > clause.at_most else None
+        reason = but(reason, busy)
         reason += f"; {count.blind}" if count.blind is not None else ""
     else:
         value = Value.PASS
     measured = clause.unmeasured().model_copy(update={"changes": count.sure, "met": met(value)})
-    return ClauseResult.of(clause.id, value, reason, measured, count.cites)
+    return ClauseResult.of(clause.id, value, reason, measured, count.cites, blamed(busy))
 
 
 def _restarts(service: str, facts: Facts, injected: Span) -> _Count:

@@ -84,7 +84,7 @@ def _answers(bound: Bound, facts: Facts, *, excused: bool) -> list[Attributed]:
         found.sort(key=lambda one: one.at_s)
     if excused or facts.disturbed == UNDISTURBED:
         return found
-    return [one if one.inconclusive is None else one._replace(inconclusive=None) for one in found]
+    return [one if one.inconclusive is None else one._replace(inconclusive=None, machine=False) for one in found]
 
 
 def _unless_disturbed(point: Point, facts: Facts) -> Point:
@@ -95,5 +95,6 @@ def _unless_disturbed(point: Point, facts: Facts) -> Point:
     if point.good is not False:
         return point
     disturbed = facts.disturbed
-    why = (disturbed.why if point.value is None else disturbed.by_machine)(point.lo_s, point.hi_s)
-    return point if why is None else replace(point, good=None, why=why)
+    busy = disturbed.by_machine(point.lo_s, point.hi_s)
+    why = busy or (disturbed.why(point.lo_s, point.hi_s) if point.value is None else None)
+    return point if why is None else replace(point, good=None, why=why, machine=busy is not None)

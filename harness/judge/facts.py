@@ -16,6 +16,7 @@ from harness.judge.moments import Span
 from harness.model.readings import Answer, FaultSeen, MachineSeen, Phase, Reading
 from harness.model.scenario import Scenario
 from harness.model.series import Attributed, as_due
+from harness.model.verdict import Cause
 
 # A fault is confirmed repeatedly until revert; after a longer silence than this it may no longer have been in effect.
 EFFECT_SILENCE_S = 5.0
@@ -33,6 +34,8 @@ class FaultFacts:
     reverted: Span | None
     inconclusive_reason: str | None
     cites: tuple[int, ...]
+    cause: Cause | None = None
+    """Of an inconclusive one: what a clause that rests on it is unknown from."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,13 @@ class Facts:
             found.sort(key=lambda one: one.at_s)
         if self.disturbed == UNDISTURBED:
             return found
-        why = self.disturbed.why
-        doubted = ((one, why(one.answer.due_s, one.answer.done_s)) for one in found)
-        return [one if doubt is None else one._replace(inconclusive=doubt) for one, doubt in doubted]
+        open_s = ((one, one.answer.due_s, one.answer.done_s) for one in found)
+        busy, why = self.disturbed.by_machine, self.disturbed.why
+        doubted = ((one, busy(lo_s, hi_s), why(lo_s, hi_s)) for one, lo_s, hi_s in open_s)
+        return [
+            one if doubt is None else one._replace(inconclusive=doubt, machine=by_machine is not None)
+            for one, by_machine, doubt in doubted
+        ]
 
     @cached_property
     def disturbed(self) -> Disturbances:
@@ -134,6 +141,14 @@ class Facts:
         spans = [f.reverted for f in self.faults.values()]
         found = [s for s in spans if s is not None]
         return max(found, key=lambda s: s.hi) if found and len(found) == len(spans) else None
+
+    @property
+    def under_fault(self) -> tuple[float, float]:
+        """From when to when a clause is about the run: from the first injection, or the steady state where there is
+        none, to the end of observation.
+        """
+        injected = self.injected if self.journal.plan.faults_on else None
+        return (injected.lo if injected is not None else self.gate_s), self.end_s
 
     @property
     def gone(self) -> bool:
@@ -191,6 +206,7 @@ def _fault(journal: Journal, fault: str) -> FaultFacts:
         reverted=_span(reverted),
         inconclusive_reason=_inconclusive_reason(journal, fault),
         cites=cites,
+        cause="other" if failed is None and _met_nothing(journal, fault, confirmed) else None,
     )
 
 
@@ -203,15 +219,26 @@ def _inconclusive_reason(journal: Journal, fault: str) -> str | None:
         return "the fault was never injected"
     confirmed = journal.fault_stage(fault, "confirmed")
     if confirmed is None or not confirmed[1].landed:
-        looked = [seen for _, seen in journal.of(FaultSeen) if seen.fault == fault and seen.stage == "effect"]
-        why = next((seen.why for seen in reversed(looked) if seen.why is not None), None)
-        return "the fault was injected but never confirmed" + (f": {why}" if why is not None else "")
+        last = _looked_last(journal, fault)
+        return "the fault was injected but never confirmed" + (f": {last.why}" if last is not None else "")
     reverted = journal.fault_stage(fault, "reverted")
     if reverted is not None and reverted[1].landed:
         return "the fault was reverted, but its effect was still measured"
     if reverted is not None and reverted[1].landed is None:
         return "the fault was reverted, but its absence was not measured"
     return _out_of_order(journal, fault, confirmed[1]) or _effect_gap(journal, fault, confirmed[1])
+
+
+def _looked_last(journal: Journal, fault: str) -> FaultSeen | None:
+    """Return the last time that the effect of a fault was looked for, and it says why it was not found."""
+    looked = [seen for _, seen in journal.of(FaultSeen) if seen.fault == fault and seen.stage == "effect"]
+    return next((seen for seen in reversed(looked) if seen.why is not None), None)
+
+
+def _met_nothing(journal: Journal, fault: str, confirmed: tuple[int, FaultSeen] | None) -> bool:
+    """Whether a fault was not confirmed because no traffic met it, which no machine is the cause of."""
+    last = _looked_last(journal, fault)
+    return (confirmed is None or not confirmed[1].landed) and last is not None and last.met_nothing
 
 
 def _out_of_order(journal: Journal, fault: str, confirmed: FaultSeen) -> str | None:

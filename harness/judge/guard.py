@@ -18,7 +18,7 @@ from harness.model.binomial import critical_count, reached_beside
 from harness.model.guard import FaultTimes, Guarded, GuardResult, recovery_over_s
 from harness.model.shares import guard_level
 from harness.model.units import Unit, format_amount
-from harness.model.verdict import ClauseResult, Value, met
+from harness.model.verdict import Cause, ClauseResult, Value, met
 
 LEAST_S = 1.0
 """How much of the time that is looked at must have been observed."""
@@ -37,6 +37,8 @@ class _Count:
     answers: int
     cites: tuple[int, ...] = ()
     doubt: str | None = None
+    machine: bool = False
+    """Whether the doubt about the open ones is that the machine was busy."""
     unchecked_why: str | None = None
 
     @property
@@ -55,7 +57,8 @@ def guarded(clause: Guarded, facts: Facts) -> ClauseResult:
     if not facts.journal.plan.faults_on:
         return _judged(clause, facts, facts.gate_s, facts.gate_s)
     if facts.inconclusive_fault is not None:
-        return _unknown(clause, str(facts.inconclusive_fault.inconclusive_reason))
+        fault = facts.inconclusive_fault
+        return _unknown(clause, str(fault.inconclusive_reason), fault.cause)
     times = {
         fault.id: FaultTimes(fault.injected.hi, fault.reverted.hi)
         for fault in facts.faults.values()
@@ -73,7 +76,7 @@ def _judged(clause: Guarded, facts: Facts, from_s: float, over_s: float) -> Clau
     """Judge what was seen from `from_s` on. Only what is bad from `over_s` on, when the recovery is over, fails it."""
     seen = _count(clause, facts, from_s, facts.end_s)
     late = seen if over_s <= from_s else _count(clause, facts, over_s, facts.end_s)
-    value, why = _value(clause, facts, seen, late, from_s, over_s)
+    value, why, cause = _value(clause, facts, seen, late, from_s, over_s)
     since = _since(facts, from_s, over_s)
     what = f"{seen.bad} of {seen.answers} answers ({_share(seen.share)}) were bad from {from_s:.2f} s on"
     reason = f"{clause.probe} {since}: {what} (at most {_share(clause.allowed)})"
@@ -81,55 +84,54 @@ def _judged(clause: Guarded, facts: Facts, from_s: float, over_s: float) -> Clau
         probe=clause.probe, limit=clause.limit_text, from_s=from_s, to_s=facts.end_s,
         answers=seen.answers, bad=seen.bad, met=met(value),
     )  # fmt: skip
-    return ClauseResult.of(clause.id, value, f"{reason}{why}", measured, seen.cites)
+    return ClauseResult.of(clause.id, value, f"{reason}{why}", measured, seen.cites, cause)
 
 
 def _value(
     clause: Guarded, facts: Facts, seen: _Count, late: _Count, from_s: float, over_s: float
-) -> tuple[Value, str]:
-    """Return the value, and what is to be said of it."""
+) -> tuple[Value, str, Cause | None]:
+    """Return the value, what is to be said of it, and its cause where that is known."""
     gap = next((g for g in facts.journal.gaps("workload") if g.from_s < facts.end_s and g.to_s > from_s), None)
     level = guard_level(facts.journal.plan.guard)
     if late.bad >= critical_count(late.answers, clause.allowed, level):
         return _unless_before(clause, facts, late, level)
     if facts.end_s - from_s < LEAST_S:
-        return Value.UNKNOWN, f"; only {max(0.0, facts.end_s - from_s):.2f} s of that time were observed"
+        return Value.UNKNOWN, f"; only {max(0.0, facts.end_s - from_s):.2f} s of that time were observed", None
     if gap is not None:
-        return Value.UNKNOWN, f"; {gap.why}"
+        return Value.UNKNOWN, f"; {gap.why}", None
     if not seen.answers:
-        return Value.UNKNOWN, f"; {seen.unchecked_why or 'no request was due'}"
+        return Value.UNKNOWN, f"; {seen.unchecked_why or 'no request was due'}", None
     if seen.worst > clause.allowed:
         if seen.share <= clause.allowed:
-            return Value.UNKNOWN, f"; and {seen.open_} more, but {seen.doubt}"
+            return Value.UNKNOWN, f"; and {seen.open_} more, but {seen.doubt}", "machine" if seen.machine else None
         if over_s > from_s:
-            return (
-                Value.UNKNOWN,
-                f"; observation ended at {facts.end_s:.2f} s, and the recovery had until {over_s:.2f} s",
-            )
-        return Value.UNKNOWN, "; so few that chance explains them"
+            ended = f"; observation ended at {facts.end_s:.2f} s, and the recovery had until {over_s:.2f} s"
+            return Value.UNKNOWN, ended, None
+        return Value.UNKNOWN, "; so few that chance explains them", "other"
     if not clause.known_only and seen.unchecked > MOST_UNCHECKED * (seen.unchecked + seen.answers):
-        return Value.UNKNOWN, f"; {seen.unchecked} more could not be checked: {seen.unchecked_why}"
-    return Value.PASS, f"; {seen.unchecked} could not be checked" if seen.unchecked else ""
+        return Value.UNKNOWN, f"; {seen.unchecked} more could not be checked: {seen.unchecked_why}", None
+    return Value.PASS, f"; {seen.unchecked} could not be checked" if seen.unchecked else "", None
 
 
-def _unless_before(clause: Guarded, facts: Facts, late: _Count, level: float) -> tuple[Value, str]:
+def _unless_before(clause: Guarded, facts: Facts, late: _Count, level: float) -> tuple[Value, str, Cause | None]:
     """Fail what is bad, unless the stack was as bad before the fault.
 
     That counts whatever the cause: what was broken before the injection was broken.
     """
     injected = facts.injected
     if injected is None or not facts.journal.plan.faults_on:
-        return Value.FAIL, ""
+        return Value.FAIL, "", None
     # A request that was open at the injection counts from that moment on: it is the fault's.
     before = _count(clause, facts, facts.gate_s, math.nextafter(injected.lo, -math.inf))
     worst = before.bad + before.open_
     earlier = f"{worst} of {before.answers} ({_share(before.worst)}) were so before the injection"
     # The machine is named only where another run may decide it: where the doubt rests on what it may have done.
-    for bad, cause in ((before.bad, None), (worst, before.doubt)):
-        if _as_bad(clause, late, before.answers, bad, level):
-            return Value.UNKNOWN, but(f"; but {earlier} as well", cause)
+    if _as_bad(clause, late, before.answers, before.bad, level):
+        return Value.UNKNOWN, f"; but {earlier} as well", "other"
+    if _as_bad(clause, late, before.answers, worst, level):
+        return Value.UNKNOWN, but(f"; but {earlier} as well", before.doubt), "machine" if before.machine else None
     fewer = f"; {earlier}, so many fewer that chance does not explain it"
-    return Value.FAIL, fewer if before.worst > clause.allowed else ""
+    return Value.FAIL, fewer if before.worst > clause.allowed else "", None
 
 
 def _as_bad(clause: Guarded, late: _Count, answers: int, bad: int, level: float) -> bool:
@@ -153,7 +155,7 @@ def _count(clause: Guarded, facts: Facts, from_s: float, to_s: float) -> _Count:
     bad, open_, unchecked, answers = 0, 0, 0, 0
     cites: list[int] = []
     lines: list[int] = []
-    doubt, unchecked_why = None, None
+    doubt, machine, unchecked_why = None, False, None
     for one in facts.attributed:
         if not from_s <= one.at_s <= to_s:
             continue
@@ -168,18 +170,18 @@ def _count(clause: Guarded, facts: Facts, from_s: float, to_s: float) -> _Count:
             continue
         answers += 1
         if contribution is breaching and one.inconclusive is not None:
-            open_, doubt = open_ + 1, one.inconclusive
+            open_, doubt, machine = open_ + 1, one.inconclusive, one.machine
         elif contribution is breaching:
             bad += 1
             cites.append(one.n)
     shown = cites[:MOST_CITED] if cites else [*lines[:1], *lines[-1:]]
-    return _Count(bad, open_, unchecked, answers, tuple(dict.fromkeys(shown)), doubt, unchecked_why)
+    return _Count(bad, open_, unchecked, answers, tuple(dict.fromkeys(shown)), doubt, machine, unchecked_why)
 
 
 def _share(value: float) -> str:
     return format_amount(value, Unit.RATIO) or "none"
 
 
-def _unknown(clause: Guarded, why: str) -> ClauseResult:
+def _unknown(clause: Guarded, why: str, cause: Cause | None = None) -> ClauseResult:
     reason = f"{clause.probe} once the recovery is over: {why}"
-    return ClauseResult.of(clause.id, Value.UNKNOWN, reason, clause.unmeasured())
+    return ClauseResult.of(clause.id, Value.UNKNOWN, reason, clause.unmeasured(), cause=cause)

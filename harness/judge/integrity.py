@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from harness.judge.facts import Facts
+from harness.judge.machine import blamed
 from harness.judge.moments import Span, but
 from harness.model.expectations import Guarantee, IntegrityResult
 from harness.model.ledger import Checkpoints, Examples, LedgerPart, Lineage, ModelVersion, Promotions
 from harness.model.readings import Answer, Hit, Reading
-from harness.model.verdict import ClauseResult, Value, met
+from harness.model.verdict import Cause, ClauseResult, Value, met
 
 # An example is written when both its answer and its outcome are known; an answer comes at most one time-out after it
 # was due, so outcomes this near to the last closed hour may rightly lie in the next one (event seconds).
@@ -28,16 +29,16 @@ P = TypeVar("P", bound=LedgerPart)
 
 def check(clause: Guarantee, facts: Facts) -> ClauseResult:
     """Check one guarantee. Without its evidence it is unknown."""
-    read = _Evidence(facts)
-    if facts.inconclusive_fault is not None:
-        value, reason = Value.UNKNOWN, str(facts.inconclusive_fault.inconclusive_reason)
+    read, fault = _Evidence(facts), facts.inconclusive_fault
+    if fault is not None:
+        value, reason, read.cause = Value.UNKNOWN, str(fault.inconclusive_reason), fault.cause
     else:
         try:
             value, reason = _CHECKS[clause.id](facts, read)
         except _MissingError as missing:
             value, reason = Value.UNKNOWN, str(missing)
     measured = IntegrityResult(check=clause.id, met=met(value))
-    return ClauseResult.of(clause.id, value, f"{clause.id}: {reason}", measured, read.cites)
+    return ClauseResult.of(clause.id, value, f"{clause.id}: {reason}", measured, read.cites, read.cause)
 
 
 class _MissingError(Exception):
@@ -45,11 +46,12 @@ class _MissingError(Exception):
 
 
 class _Evidence:
-    """The parts of the ledger that a check reads, and the lines that they come from."""
+    """The parts of the ledger that a check reads, the lines that they come from, and what leaves the check open."""
 
     def __init__(self, facts: Facts) -> None:
         self._journal = facts.journal
         self.cites: list[int] = []
+        self.cause: Cause | None = None
 
     def part(self, part: type[P]) -> P:
         """Return a part of the ledger. Raises _MissingError where there is none."""
@@ -78,8 +80,10 @@ def _examples(facts: Facts, read: _Evidence) -> tuple[Value, str]:
     if missing:
         reason = f"{len(missing)} of {len(expected)} answered requests are in no partition, such as {missing[0].id}"
         # What is not lost may still be written, later than it should.
-        cause = None if any(_settled(answer, examples) for answer in missing) else facts.disturbed.mostly()
-        return Value.FAIL if cause is None else Value.UNKNOWN, but(reason, cause)
+        late = not any(_settled(answer, examples) for answer in missing)
+        busy = facts.disturbed.mostly(min(answer.due_s for answer in missing), facts.end_s) if late else None
+        read.cause = blamed(busy)
+        return Value.FAIL if busy is None else Value.UNKNOWN, but(reason, busy)
     skipped = _skipped(examples, lineage.versions)
     if skipped:
         return Value.FAIL, skipped

@@ -103,4 +103,4 @@ def guarded(id_: str, unmeasured: Result, work: Callable[[], ClauseResult]) -> C
         return work()
     except Exception as error:  # noqa: BLE001 - whatever it is, this clause was not judged
         reason = f"{id_}: its checker failed: {type(error).__name__}: {error}"
-        return ClauseResult.of(id_, Value.UNKNOWN, reason, unmeasured)
+        return ClauseResult.of(id_, Value.UNKNOWN, reason, unmeasured, cause="other")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.judge.moments import Span
 from harness.model.machine import busy_text, lacking
 from harness.model.readings import MachineSeen
-from harness.model.verdict import Value
+from harness.model.verdict import Cause, Value
 
 JOINED_S = 0.15
 """Stretches with no more than this between them are one."""
@@ -24,7 +24,7 @@ CONSEQUENCE_S = 10.0
 ALONE_S = 1.0
 """For how long a machine must have been busy to cause by itself what a fault should cause."""
 MOSTLY_S = 2.0
-"""For how long a machine must have been busy to be named for a run as a whole."""
+"""For how long a machine must have been busy in a stretch to be named for all of it."""
 ALONE_SHARE = 0.3
 """For which share of the time, at least."""
 CONSEQUENCE_LOST_S = 1.0
@@ -86,11 +86,11 @@ class Disturbances:
         """Return for how much of a stretch the machine was busy."""
         return sum(max(0.0, min(one.hi, to_s) - max(one.lo, from_s)) for one in self.machine)
 
-    def mostly(self) -> str | None:
-        """Return the longest stretch in which the machine was busy, where it was busy for seconds; None where not."""
-        if sum(one.hi - one.lo for one in self.machine) < MOSTLY_S:
+    def mostly(self, from_s: float, to_s: float) -> str | None:
+        """Return when the machine was busy for the longest in a stretch, where it was for seconds; None where not."""
+        if self.busy_s(from_s, to_s) < MOSTLY_S:
             return None
-        return max(self.machine, key=lambda one: one.hi - one.lo).why
+        return max(self.machine, key=lambda one: min(one.hi, to_s) - max(one.lo, from_s)).why
 
     def within(self, took: Span, limit_s: float, from_s: float, to_s: float) -> tuple[Value, str | None]:
         """Judge how long something took in a stretch against a deadline.
@@ -105,6 +105,11 @@ class Disturbances:
 
 
 UNDISTURBED = Disturbances()
+
+
+def blamed(busy: str | None) -> Cause | None:
+    """Return the cause of a clause that names how the machine may be; None where it names nothing."""
+    return None if busy is None else "machine"
 
 
 def disturbances(machine: Iterable[MachineSeen], late: Sequence[Span]) -> Disturbances:

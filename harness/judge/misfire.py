@@ -13,14 +13,14 @@ from harness.judge.alert_history import Episode
 from harness.judge.alerts import about_another, cleared, detected
 from harness.judge.bounds import undisturbed
 from harness.judge.facts import Facts
+from harness.judge.machine import blamed
 from harness.judge.moments import but
 from harness.judge.recovery import recovered
 from harness.judge.run_checks import unknown
 from harness.judge.silence import first_firing, since_the_gate, unproven_silence
 from harness.model.alert_clauses import AlertClause, Cleared, Detected, UnfiredResult
 from harness.model.clauses import Clause, Recovered, ShareResult, UnbrokenResult
-from harness.model.machine import MACHINE_BUSY
-from harness.model.verdict import ClauseResult, Value, met
+from harness.model.verdict import Cause, ClauseResult, Value, met
 
 PROVES_NOTHING = "the scenario proves nothing"
 NO_MATTER = "though the fault could not matter"
@@ -51,37 +51,37 @@ def _silent(
     own = [e for e in facts.episodes if e.is_of(clause.alert, clause.labels) is not False and counts(e)]
     loud, doubtful = since_the_gate(own, facts)
     sure = [e for e in loud if e.is_of(clause.alert, clause.labels)]
-    value, reason, cites = _firing(clause, facts, fault, sure, [e for e in (*loud, *doubtful) if e not in sure])
-    if found.value is Value.PASS:
-        reason, cites = f"{clause.alert_text} {did} {NO_MATTER} ({found.reason})", found.cites
-        value, reason = _failed(reason, facts, fault, proves_nothing=True)
-    elif value is Value.FAIL and _machine_alone(found):
-        value, reason, cites = Value.UNKNOWN, found.reason, found.cites
+    others = [e for e in (*loud, *doubtful) if e not in sure]
+    value, reason, cites, cause = _firing(clause, facts, fault, sure, others)
+    if found.value is Value.PASS and cause != "machine":
+        reason = f"{clause.alert_text} {did} {NO_MATTER} ({found.reason})"
+        value, reason, cites = Value.FAIL, _failed(reason, facts, fault, proves_nothing=True), found.cites
     elif value is Value.FAIL:
-        value, reason = _failed(reason, facts, fault)
+        reason = _failed(reason, facts, fault)
     measured = UnfiredResult(alert=clause.alert, fired_at_s=sure[0].start.hi if sure else None, met=met(value))
-    return ClauseResult.of(clause.id, value, reason, measured, cites)
+    return ClauseResult.of(clause.id, value, reason, measured, cites, cause)
 
 
 def _firing(
     clause: AlertClause, facts: Facts, fault: str, sure: Sequence[Episode], perhaps: Sequence[Episode]
-) -> tuple[Value, str, Sequence[int]]:
+) -> tuple[Value, str, Sequence[int], Cause | None]:
     name, own, inconclusive = clause.alert_text, facts.faults[fault], facts.inconclusive_fault
     if own.inconclusive_reason is not None:
-        return Value.UNKNOWN, f"{name}: {own.inconclusive_reason}", own.cites
+        return Value.UNKNOWN, f"{name}: {own.inconclusive_reason}", own.cites, own.cause
     if inconclusive is not None:
-        return Value.UNKNOWN, f"{name}: {inconclusive.inconclusive_reason}", inconclusive.cites
+        return Value.UNKNOWN, f"{name}: {inconclusive.inconclusive_reason}", inconclusive.cites, inconclusive.cause
     if sure:
-        first, cause = first_firing(sure, facts)
-        value = Value.FAIL if cause is None else Value.UNKNOWN
+        first, busy = first_firing(sure, facts)
+        value = Value.FAIL if busy is None else Value.UNKNOWN
         reason = f"{first.alert.key} fired at {first.start.hi:.2f} s {NO_MATTER}: it does not tell this fault"
-        return value, but(reason, cause), [n for e in sure for n in e.cites]
+        return value, but(reason, busy), [n for e in sure for n in e.cites], blamed(busy)
     if perhaps:
-        return Value.UNKNOWN, f"{name} may have fired: when, or for which labels, is not known", perhaps[0].cites
+        reason = f"{name} may have fired: when, or for which labels, is not known"
+        return Value.UNKNOWN, reason, perhaps[0].cites, None
     unheard = unproven_silence(facts)
     if unheard is not None:
-        return Value.UNKNOWN, f"{name} may have fired: {unheard}", ()
-    return Value.PASS, f"{name} did not fire, and the rules were evaluated throughout", ()
+        return Value.UNKNOWN, f"{name} may have fired: {unheard}", (), None
+    return Value.PASS, f"{name} did not fire, and the rules were evaluated throughout", (), None
 
 
 def unrecovered(clause: Recovered, facts: Facts) -> ClauseResult:
@@ -89,28 +89,24 @@ def unrecovered(clause: Recovered, facts: Facts) -> ClauseResult:
     found, stayed = recovered(clause, facts), undisturbed(clause, facts)
     value, reason, cites = stayed.value, stayed.reason, stayed.cites
     fault = clause.fault or facts.last.id
-    if found.value is Value.PASS:
-        reason, cites = f"{clause.probe} recovered {NO_MATTER} ({found.reason})", found.cites
-        value, reason = _failed(reason, facts, fault, proves_nothing=True)
-    elif value is Value.FAIL and _machine_alone(found):
-        value, reason, cites = Value.UNKNOWN, found.reason, found.cites
+    # What only a busy machine broke counts for a run that is to recover; against a scenario it proves nothing.
+    if found.value is Value.PASS and stayed.cause != "machine":
+        reason = f"{clause.probe} recovered {NO_MATTER} ({found.reason})"
+        value, reason, cites = Value.FAIL, _failed(reason, facts, fault, proves_nothing=True), found.cites
     elif value is Value.FAIL:
-        value, reason = _failed(f"{reason} {NO_MATTER}", facts, fault)
+        reason = _failed(f"{reason} {NO_MATTER}", facts, fault)
     share = stayed.measured.model_dump(include=set(ShareResult.model_fields))
     measured = UnbrokenResult(probe=clause.probe, limit=clause.limit_text, met=met(value), **share)
-    return ClauseResult.of(clause.id, value, reason, measured, cites)
+    return ClauseResult.of(clause.id, value, reason, measured, cites, stayed.cause)
 
 
-def _failed(reason: str, facts: Facts, fault: str, *, proves_nothing: bool = False) -> tuple[Value, str]:
-    """Return the failure of a clause that rests on the fault, unless the machine may be the cause of what happened.
+def _failed(reason: str, facts: Facts, fault: str, *, proves_nothing: bool = False) -> str:
+    """Return why a clause failed that rests on the fault.
 
-    What happens on a busy machine counts for a run that is to recover; against a scenario it proves nothing.
+    A target that was not declared may matter after all, where the stack description is incomplete.
     """
-    busy = facts.disturbed.mostly()
-    if busy is not None:
-        return Value.UNKNOWN, but(reason, busy)
     reason += _unless_it_matters(facts, fault)
-    return Value.FAIL, f"{PROVES_NOTHING}: {reason}" if proves_nothing else reason
+    return f"{PROVES_NOTHING}: {reason}" if proves_nothing else reason
 
 
 def with_doubt(found: ClauseResult, facts: Facts) -> ClauseResult:
@@ -131,10 +127,6 @@ def _unless_it_matters(facts: Facts, fault: str | None = None) -> str:
     targets = " or ".join(str(facts.scenario.fault(one).target) for one in found)
     by = "it was found by the stack description, which would lack a link then"
     return f"; unless {targets} does matter: {by}"
-
-
-def _machine_alone(found: ClauseResult) -> bool:
-    return found.value is Value.UNKNOWN and MACHINE_BUSY in found.reason
 
 
 def no_misfire(facts: Facts) -> ClauseResult | None:

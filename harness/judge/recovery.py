@@ -10,15 +10,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.judge.bounds import amount, cites, limit_text, may_have_broken_before, why
+from harness.judge.bounds import amount, by_machine, cites, limit_text, may_have_broken_before, why
 from harness.judge.compared import Compared, compared, every_s
 from harness.judge.facts import Facts, FaultFacts
-from harness.judge.machine import UNDISTURBED
+from harness.judge.machine import UNDISTURBED, blamed
 from harness.judge.moments import Span, but, span_text
 from harness.judge.shares import Seen, doubt_before, measured_of, seen
 from harness.model.clauses import Recovered, RecoveryResult
 from harness.model.series import MAX_GAP_S, Point
-from harness.model.verdict import ClauseResult, Value, met
+from harness.model.verdict import Cause, ClauseResult, Value, met
 
 
 def recovered(clause: Recovered, facts: Facts) -> ClauseResult:
@@ -39,7 +39,7 @@ def recovered(clause: Recovered, facts: Facts) -> ClauseResult:
     )
     reason = f"{clause.probe} ({limit_text(clause)}): {outcome.reason}"
     cited = (*fault.cites[:1], *cites(outcome.cited))
-    return ClauseResult.of(clause.id, outcome.value, reason, measured, cited)
+    return ClauseResult.of(clause.id, outcome.value, reason, measured, cited, outcome.cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class _Outcome:
     at_s: float | None = None
     share: Seen | None = None
     """Of a bound on a share: what was counted once it was good again."""
+    cause: Cause | None = None
 
 
 def _excused(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | None) -> _Outcome:
@@ -67,15 +68,15 @@ def _excused(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | N
         return _recovery(clause, facts, fault, start, excused=True)
     if any(p.good is False for p in compared(clause, facts).points if p.hi_s >= fault.injected.lo):
         return outcome
-    cause = facts.disturbed.busier(Span(facts.gate_s, fault.injected.lo), Span(fault.injected.lo, outcome.at_s))
-    if cause is None:
+    busy = facts.disturbed.busier(Span(facts.gate_s, fault.injected.lo), Span(fault.injected.lo, outcome.at_s))
+    if busy is None:
         return outcome
-    return replace(outcome, value=Value.UNKNOWN, reason=but(outcome.reason, cause))
+    return replace(outcome, value=Value.UNKNOWN, reason=but(outcome.reason, busy), cause=blamed(busy))
 
 
 def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | None, *, excused: bool) -> _Outcome:
     if fault.inconclusive_reason is not None:
-        return _Outcome(Value.UNKNOWN, fault.inconclusive_reason)
+        return _Outcome(Value.UNKNOWN, fault.inconclusive_reason, cause=fault.cause)
     if fault.injected is None or start is None:
         return _Outcome(Value.UNKNOWN, "the fault was never measured to be gone")
     found = compared(clause, facts, excused=excused)
@@ -83,8 +84,8 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
     earlier = [p for p in points if p.good is False and p.hi_s < fault.injected.lo]
     if earlier:
         reason = f"already broken at {earlier[0].hi_s:.2f} s, before injection"
-        cause = facts.disturbed.by_machine(earlier[0].lo_s, earlier[0].hi_s)
-        return _Outcome(Value.UNKNOWN, but(reason, cause), earlier)
+        busy = facts.disturbed.by_machine(earlier[0].lo_s, earlier[0].hi_s)
+        return _Outcome(Value.UNKNOWN, but(reason, busy), earlier, cause=blamed(busy))
     after = [p for p in points if p.hi_s >= fault.injected.lo]
     breaches = _breaches(found, after, Span(fault.injected.lo, facts.end_s), clause.over)
     blind = [p for p in points if p.gap and p.lo_s < fault.injected.lo]
@@ -97,8 +98,9 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
         return _Outcome(Value.UNKNOWN, reason, breaches)
     doubt = doubt_before(found.before, facts.gate_s, fault.injected.lo)
     if doubt is not None:
-        cause = facts.disturbed.by_machine(facts.gate_s, fault.injected.lo)
-        return _Outcome(Value.UNKNOWN, but(f"may have been broken before the fault: {doubt}", cause), breaches)
+        busy = facts.disturbed.by_machine(facts.gate_s, fault.injected.lo)
+        reason = but(f"may have been broken before the fault: {doubt}", busy)
+        return _Outcome(Value.UNKNOWN, reason, breaches, cause=blamed(busy))
     outcome = _again(clause, facts, start, after, breaches, found)
     if outcome.value is not Value.UNKNOWN:
         return outcome
@@ -120,29 +122,30 @@ def _again(
     least = next((p for p in reversed(breaches) if p.good is False), breaches[0])
     good = _good_again(clause, after, last)
     if good is None:
-        value, cause = facts.disturbed.within(
+        value, busy = facts.disturbed.within(
             Span(Span(least.lo_s, least.hi_s).since(start).lo, math.inf), clause.within, start.lo, last.hi_s
         )
         reached = amount(clause, last.value)
         unseen = next((p for p in after if p.good is None and not p.chance and p.hi_s > last.hi_s), None)
         ended = f"when observation ended{why(last)}" if unseen is None else f"and may be good again: {unseen.why}"
         reason = f"still broken at {last.hi_s:.2f} s ({reached}), {ended}"
-        return _Outcome(value, but(reason, cause), [breaches[0], last])
+        cause = blamed(busy) or by_machine([unseen] if unseen is not None else [])
+        return _Outcome(value, but(reason, busy), [breaches[0], last], cause=cause)
     took = Span(least.lo_s, good.hi_s).since(start)
     share = seen(found.answered, good.hi_s, facts.end_s, clause.over)
-    value, cause = facts.disturbed.within(took, clause.within, start.lo, good.hi_s)
+    value, busy = facts.disturbed.within(took, clause.within, start.lo, good.hi_s)
     cited = [breaches[0], last, good]
-    blind_why = _not_held(clause, facts, after, good, share) if value is not Value.FAIL else None
-    if blind_why is not None:
-        reason = f"good again after {span_text(took)}, but not observed to hold: {blind_why}"
-        return _Outcome(Value.UNKNOWN, reason, cited, took, good.hi_s, share)
+    not_held = _not_held(clause, facts, after, good, share) if value is not Value.FAIL else None
+    if not_held is not None:
+        reason = f"good again after {span_text(took)}, but not observed to hold: {not_held[0]}"
+        return _Outcome(Value.UNKNOWN, reason, cited, took, good.hi_s, share, not_held[1])
     verb = {
         Value.PASS: "good again",
         Value.FAIL: "good again too late,",
-        Value.UNKNOWN: "good again too late," if cause else "good again around its deadline,",
+        Value.UNKNOWN: "good again too late," if busy else "good again around its deadline,",
     }
     text = f"{verb[value]} {span_text(took)} after {clause.since} (within {clause.within:g} s)"
-    return _Outcome(value, but(text, cause), cited, took, good.hi_s, share)
+    return _Outcome(value, but(text, busy), cited, took, good.hi_s, share, blamed(busy))
 
 
 def _breaches(found: Compared, after: Sequence[Point], during: Span, over_s: float) -> Sequence[Point]:
@@ -168,18 +171,22 @@ def _good_again(clause: Recovered, after: Sequence[Point], last: Point) -> Point
 
 
 def _unexercised(after: Sequence[Point]) -> _Outcome:
-    """Return the outcome of a bound that no window broke."""
+    """Return the outcome of a bound that no window broke: no machine kept it from breaking."""
     blind = [p for p in after if p.undecided]
     if blind or not after:
-        return _Outcome(Value.UNKNOWN, f"cannot be judged: {blind[0].why if blind else 'no data'}", blind)
+        reason = f"cannot be judged: {blind[0].why if blind else 'no data'}"
+        return _Outcome(Value.UNKNOWN, reason, blind, cause=by_machine(blind[:1]))
     unclear = [p for p in after if p.chance]
     if unclear:
-        return _Outcome(Value.UNKNOWN, f"not exercised: at {unclear[0].hi_s:.2f} s {unclear[0].why}", unclear)
-    return _Outcome(Value.UNKNOWN, "not exercised, it never broke", after[-1:])
+        reason = f"not exercised: at {unclear[0].hi_s:.2f} s {unclear[0].why}"
+        return _Outcome(Value.UNKNOWN, reason, unclear, cause="other")
+    return _Outcome(Value.UNKNOWN, "not exercised, it never broke", after[-1:], cause="other")
 
 
-def _not_held(clause: Recovered, facts: Facts, after: Sequence[Point], good: Point, share: Seen | None) -> str | None:
-    """Return why it was not observed good for `hold` from `good` on; None where it was.
+def _not_held(
+    clause: Recovered, facts: Facts, after: Sequence[Point], good: Point, share: Seen | None
+) -> tuple[str, Cause | None] | None:
+    """Return why it was not observed good for `hold` from `good` on, and the cause; None where it was.
 
     A breach that no window shows may lie in any blind stretch after `good`, and then that breach is the last one. What
     windows leave to chance, all that followed decides.
@@ -187,12 +194,12 @@ def _not_held(clause: Recovered, facts: Facts, after: Sequence[Point], good: Poi
     later = [p for p in after if p.hi_s > good.hi_s]
     shaky = [p for p in later if p.undecided]
     if shaky:
-        return shaky[0].why or "no data"
+        return shaky[0].why or "no data", by_machine(shaky[:1])
     if facts.end_s < good.hi_s + clause.hold:
-        return f"observation ended {facts.end_s - good.hi_s:.2f} s later"
+        return f"observation ended {facts.end_s - good.hi_s:.2f} s later", None
     if share is not None and share.exceeded is not None and any(p.chance for p in later):
-        return share.exceeded
+        return share.exceeded, None if share.count.open else "other"
     # A probe with a long interval may have no reading at all in the time for which it must hold.
     if max(p.hi_s for p in after if p.good or p.chance) < good.hi_s + clause.hold - MAX_GAP_S:
-        return f"it was not read again; its interval is {every_s(clause, facts):g} s"
+        return f"it was not read again; its interval is {every_s(clause, facts):g} s", None
     return None

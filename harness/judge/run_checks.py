@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from harness.journal.records import Journal
 from harness.judge.facts import Facts
+from harness.judge.machine import blamed
 from harness.judge.moments import Span, but
 from harness.model.answers import quantile
 from harness.model.backend import FAULT_PROXY
 from harness.model.expectations import CollateralResult, RunResult
+from harness.model.machine import MACHINE_BUSY
 from harness.model.readings import AlertsSeen, Answer, ProcessSeen, Reading
-from harness.model.verdict import ClauseResult, Value
+from harness.model.verdict import Cause, ClauseResult, OwnCheck, Value
 
 LATE_S = 0.1
 SIGKILL = 9
 
 
-def unknown(id_: str, reason: str, cites: tuple[int, ...] = (), measured: RunResult | None = None) -> ClauseResult:
-    """Return a check of the run that failed: the run is unknown then, never failed."""
-    return ClauseResult.of(id_, Value.UNKNOWN, reason, measured or RunResult(), cites)
+def unknown(
+    id_: OwnCheck,
+    reason: str,
+    cites: tuple[int, ...] = (),
+    measured: RunResult | None = None,
+    cause: Cause | None = None,
+) -> ClauseResult:
+    """Return a check of the run that failed: the run is unknown then, never failed.
+
+    No machine is the cause of it, unless the check says so.
+    """
+    return ClauseResult.of(id_, Value.UNKNOWN, reason, measured or RunResult(), cites, cause or "other")
 
 
 def foundations(facts: Facts) -> list[ClauseResult]:
     """Return why no clause of this run can be judged; nothing where they can."""
-    found = [_gate(facts.journal), _lateness(facts), _early_death(facts)]
+    found = [_gate(facts), _lateness(facts), _early_death(facts)]
     return [f for f in found if f is not None]
 
 
@@ -42,13 +53,17 @@ def ending(facts: Facts) -> ClauseResult | None:
     return unknown("ended", why)
 
 
-def _gate(journal: Journal) -> ClauseResult | None:
-    gate = journal.gate
-    if gate is None:
-        return unknown("gate", "the run ended before its steady state")
-    if gate[1].met:
+def _gate(facts: Facts) -> ClauseResult | None:
+    gate = facts.journal.gate
+    if gate is not None and gate[1].met:
         return None
-    return unknown("gate", f"the steady state was not met: {gate[1].why}", (gate[0],))
+    busy = facts.disturbed.mostly(0.0, facts.end_s if gate is None else gate[1].at_s)
+    early = "the run ended before its steady state"
+    reason = early if gate is None else f"the steady state was not met: {gate[1].why}"
+    # The run may have seen it itself, and said so.
+    named = busy is None or MACHINE_BUSY in reason
+    cites = () if gate is None else (gate[0],)
+    return unknown("gate", reason if named else f"{reason}; {busy}", cites, cause=blamed(busy))
 
 
 def lateness_s(journal: Journal, from_s: float, to_s: float) -> tuple[float, int] | None:
@@ -70,9 +85,9 @@ def _lateness(facts: Facts) -> ClauseResult | None:
         return None
     p99_ms, most_ms = round(late[0] * 1e3), round(LATE_S * 1e3)
     reason = f"harness late: its own lateness had a 99th percentile of {p99_ms} ms (at most {most_ms} ms)"
-    busy = facts.disturbed.mostly()
+    busy = facts.disturbed.mostly(facts.gate_s, facts.end_s)
     reason = f"{busy}: {reason}" if busy is not None else reason
-    return unknown("harness", reason, (), RunResult(p99_s=late[0], samples=late[1]))
+    return unknown("harness", reason, (), RunResult(p99_s=late[0], samples=late[1]), blamed(busy))
 
 
 def _deaths(facts: Facts) -> list[tuple[int, ProcessSeen]]:
@@ -94,8 +109,13 @@ def _early_death(facts: Facts) -> ClauseResult | None:
     if not early or not facts.journal.plan.faults_on:
         return None
     n, death = early[0]
-    reason = f"{death.service} died at {death.at_s:.2f} s, before injection"
-    return unknown("death", reason, (n,))
+    reason, busy = f"{death.service} died at {death.at_s:.2f} s, before injection", _killed_by_machine(facts, death)
+    return unknown("death", but(reason, busy), (n,), cause=blamed(busy))
+
+
+def _killed_by_machine(facts: Facts, death: ProcessSeen) -> str | None:
+    """Return how the machine may have ended a process: with a signal only for a lack of memory, which kills it."""
+    return facts.disturbed.behind(Span(death.at_s, death.at_s)) if death.signal in (None, SIGKILL) else None
 
 
 def collateral(facts: Facts) -> ClauseResult:
@@ -107,23 +127,20 @@ def collateral(facts: Facts) -> ClauseResult:
     died = [(n, d) for n, d in deaths if d.service not in excused]
     proxy = [(n, d) for n, d in deaths if d.service == FAULT_PROXY]
     inconclusive = facts.inconclusive_fault
+    cause: Cause | None = None
     if inconclusive is not None:
+        cause = inconclusive.cause
         value, reason = Value.UNKNOWN, f"collateral: {inconclusive.inconclusive_reason}"
     elif proxy and not died:
         value, reason = Value.UNKNOWN, f"the harness's own fault proxy died at {proxy[0][1].at_s:.2f} s"
         died = proxy
     elif died:
-        # Nothing but a lack of memory makes a machine kill: other signals are the stack's own.
-        causes = [
-            facts.disturbed.behind(Span(d.at_s, d.at_s)) if d.signal in (None, SIGKILL) else None for _, d in died
-        ]
-        first, cause = next(
-            ((d, why) for (_, d), why in zip(died, causes, strict=True) if why is None), (died[0][1], causes[0])
-        )
+        deaths_of = [(d, _killed_by_machine(facts, d)) for _, d in died]
+        first, busy = next((pair for pair in deaths_of if pair[1] is None), deaths_of[0])
         how = f"signal {first.signal}" if first.signal else f"exit code {first.exit_code}"
-        value = Value.FAIL if cause is None else Value.UNKNOWN
-        reason = but(f"collateral: {first.service} died at {first.at_s:.2f} s ({how}), and no fault killed it", cause)
+        value, cause = Value.FAIL if busy is None else Value.UNKNOWN, blamed(busy)
+        reason = but(f"collateral: {first.service} died at {first.at_s:.2f} s ({how}), and no fault killed it", busy)
     else:
         value, reason = Value.PASS, "no process died except by a fault"
     measured = CollateralResult(died=tuple(d.service for _, d in died))
-    return ClauseResult.of("collateral", value, reason, measured, (n for n, _ in died))
+    return ClauseResult.of("collateral", value, reason, measured, (n for n, _ in died), cause)

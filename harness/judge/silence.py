@@ -17,9 +17,10 @@ from harness.judge.alert_history import (
     without_base,
 )
 from harness.judge.facts import Facts
+from harness.judge.machine import blamed
 from harness.judge.moments import Span, but
 from harness.model.alert_clauses import AlertCount, QuietResult, Silence
-from harness.model.verdict import ClauseResult, Value, met
+from harness.model.verdict import Cause, ClauseResult, Value, met
 
 
 def quiet(clause: Silence, facts: Facts) -> ClauseResult:
@@ -29,13 +30,13 @@ def quiet(clause: Silence, facts: Facts) -> ClauseResult:
     loud, doubtful = since_the_gate(others, facts)
     names = dict.fromkeys((*facts.journal.plan.stack.alerts, *(e.alert.name for e in loud)))
     counts = {name: sum(e.alert.name == name for e in loud) for name in names if name not in allowed}
-    value, reason, cites = _quiet(facts, loud, doubtful)
+    value, reason, cites, cause = _quiet(facts, loud, doubtful)
     doubted = {e.alert.name for e in doubtful}
     alerts = tuple(
         AlertCount(alert=name, fired=n, met=None if n == 0 and name in doubted else n == 0)
         for name, n in counts.items()
     )
-    return ClauseResult.of(clause.id, value, reason, QuietResult(alerts=alerts, met=met(value)), cites)
+    return ClauseResult.of(clause.id, value, reason, QuietResult(alerts=alerts, met=met(value)), cites, cause)
 
 
 def since_the_gate(found: Sequence[Episode], facts: Facts) -> tuple[list[Episode], list[Episode]]:
@@ -58,25 +59,27 @@ def first_firing(loud: Sequence[Episode], facts: Facts) -> tuple[Episode, str | 
     return next((pair for pair in pairs if pair[1] is None), pairs[0])
 
 
-def _quiet(facts: Facts, loud: Sequence[Episode], doubtful: Sequence[Episode]) -> tuple[Value, str, Iterable[int]]:
+def _quiet(
+    facts: Facts, loud: Sequence[Episode], doubtful: Sequence[Episode]
+) -> tuple[Value, str, Iterable[int], Cause | None]:
     if facts.inconclusive_fault is not None:
         fault = facts.inconclusive_fault
-        return Value.UNKNOWN, f"quiet: {fault.inconclusive_reason}", fault.cites
+        return Value.UNKNOWN, f"quiet: {fault.inconclusive_reason}", fault.cites, fault.cause
     if loud:
         more = f" (and {len(loud) - 1} more)" if len(loud) > 1 else ""
-        first, cause = first_firing(loud, facts)
+        first, busy = first_firing(loud, facts)
         reason = f"{first.alert.key} fired at {first.start.hi:.2f} s, and no clause expects it{more}"
-        value = Value.FAIL if cause is None else Value.UNKNOWN
-        return value, but(reason, cause), [n for e in loud for n in e.cites]
+        value = Value.FAIL if busy is None else Value.UNKNOWN
+        return value, but(reason, busy), [n for e in loud for n in e.cites], blamed(busy)
     if doubtful:
         first = doubtful[0]
         ended = f"fired before or after observation ended at {facts.end_s:.2f} s"
         when = ended if first.start.hi > facts.end_s else "may already have been firing at the steady state"
-        return Value.UNKNOWN, f"quiet: {first.alert.key} {when}", first.cites
+        return Value.UNKNOWN, f"quiet: {first.alert.key} {when}", first.cites, None
     unheard = unproven_silence(facts)
     if unheard is not None:
-        return Value.UNKNOWN, f"quiet: {unheard}", ()
-    return Value.PASS, "no other alert fired, and the rules were evaluated throughout", ()
+        return Value.UNKNOWN, f"quiet: {unheard}", (), None
+    return Value.PASS, "no other alert fired, and the rules were evaluated throughout", (), None
 
 
 def unproven_silence(facts: Facts) -> str | None:

@@ -11,17 +11,15 @@ from harness.journal.records import Journal
 from harness.judge.damage import count, fault_reports, unwatched
 from harness.judge.facts import Facts, gather
 from harness.judge.kinds import check, guarded
+from harness.judge.machine import blamed
 from harness.judge.misfire import no_misfire, nothing_rests, with_doubt
+from harness.judge.moments import but
 from harness.judge.run_checks import collateral, ending, foundations, unknown
 from harness.model.alert_clauses import Detected, DetectionResult, Silence
 from harness.model.clauses import Clause
 from harness.model.expectations import CollateralResult
-from harness.model.machine import MACHINE_BUSY
 from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Damage, Value, Verdict, merge
-
-NOT_BY_MACHINE = ("ended", "control", "expectations")
-"""What the judge itself checks of a run, and no machine is the cause of."""
 
 
 def judge(journal: Journal, control: Journal | None = None, *, unpaired: bool = False) -> Verdict:
@@ -56,7 +54,7 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
         clauses += [resting] if resting is not None else []
     proof = None if beside is None else _no_proof(beside)
     if proof is not None and journal.plan.faults_on:
-        clauses.append(unknown("control", proof))
+        clauses.append(proof)
     if control is None and journal.plan.paired and not unpaired:
         clauses.append(unknown("control", "this run is one of a pair, and its control left no journal"))
     clauses.append(guarded("collateral", CollateralResult(), lambda: collateral(facts)))
@@ -104,7 +102,7 @@ def _void_detection(found: ClauseResult, expected: Detected, run: Facts, control
     """Turn the pass of a detection into unknown where its alert fired in the control too."""
     if found.value is not Value.PASS or not isinstance(found.measured, DetectionResult):
         return found
-    reason = None
+    reason, cause = None, None
     detected_s = found.measured.detected_at_s
     if detected_s is not None and run.gate_s + control.end_s - control.gate_s < detected_s:
         reason = f"the control ended before {detected_s:.2f} s, when {expected.alert} fired: it proves nothing"
@@ -113,11 +111,14 @@ def _void_detection(found: ClauseResult, expected: Detected, run: Facts, control
         if episode.is_of(expected.alert, expected.labels) is not False and not over:
             at_s = f"{episode.start.hi:.2f} s"
             reason = f"{expected.alert} fired in the control too, at {at_s}: it does not detect the fault"
+            busy = control.disturbed.behind(episode.start)
+            reason, cause = but(reason, busy), blamed(busy)
             break
     if reason is None:
         return found
     measured = found.measured.model_copy(update={"met": None})
-    return found.model_copy(update={"value": Value.UNKNOWN, "reason": reason, "measured": measured})
+    told = {"value": Value.UNKNOWN, "reason": reason, "cause": cause or "other", "measured": measured}
+    return found.model_copy(update=told)
 
 
 def _has_alerts(facts: Facts) -> bool:
@@ -125,13 +126,15 @@ def _has_alerts(facts: Facts) -> bool:
     return bool(facts.sources or facts.polls or facts.journal.plan.stack.alerts)
 
 
-def _no_proof(control: Facts) -> str | None:
+def _no_proof(control: Facts) -> ClauseResult | None:
     """Return why a control does not prove that an alert was silent without the fault; None where it does."""
     quiet = check(Silence(), control) if _has_alerts(control) else None
     end = ending(control)
     doubts = [*foundations(control), *([end] if end is not None else []), *([quiet] if quiet is not None else [])]
     doubt = next((result for result in doubts if result.value is Value.UNKNOWN), None)
-    return None if doubt is None else f"the control proves nothing: {doubt.reason}"
+    if doubt is None:
+        return None
+    return unknown("control", f"the control proves nothing: {doubt.reason}", cause=doubt.cause)
 
 
 def _compared(result: ClauseResult, clause: Detected, run: Facts, control: Facts) -> ClauseResult:
@@ -151,39 +154,37 @@ def _reasons(clauses: list[ClauseResult], value: Value, facts: Facts | None) -> 
     """Return why the verdict is not a pass. An unconfirmed fault on which several clauses rest is one reason."""
     if value is Value.PASS:
         return []
-    reasons = [c.reason for c in clauses if c.value is value]
+    chosen = [c for c in clauses if c.value is value]
+    reasons = [c.reason for c in chosen]
     inconclusive = facts.inconclusive_fault if facts is not None else None
-    if inconclusive is None:
+    if facts is None or inconclusive is None:
         return reasons
-    resting = [r for r in reasons if str(inconclusive.inconclusive_reason) in r]
+    resting = [c for c in chosen if str(inconclusive.inconclusive_reason) in c.reason]
     if len(resting) < 2:
         return reasons
     shared = f"{inconclusive.id}: {inconclusive.inconclusive_reason} ({len(resting)} clauses rest on it)"
-    return [shared, *(r for r in reasons if r not in resting)]
+    busy = facts.disturbed.mostly(*facts.under_fault) if all(c.cause == "machine" for c in resting) else None
+    shared = f"{shared}; {busy}" if busy is not None else shared
+    return [shared, *(c.reason for c in chosen if c not in resting)]
 
 
-def _machine(reasons: list[str], clauses: list[ClauseResult], facts: Facts) -> list[str]:
-    """Name the machine in each reason of an unknown verdict that it may be the cause of, where it was busy for long.
-
-    It does not cut a run off, take its control away, or keep a fault from being confirmed that nothing met.
+def _machine(found: ClauseResult, facts: Facts) -> ClauseResult:
+    """Name the machine in a clause that is unknown for no cause that is known, where it was busy for long while the
+    clause was observed.
     """
-    busy = facts.disturbed.mostly()
-    if busy is None:
-        return reasons
-    fault = facts.inconclusive_fault
-    others = [c.reason for c in clauses if c.id in NOT_BY_MACHINE]
-    others += [str(fault.inconclusive_reason)] if fault is not None else []
-    own = [MACHINE_BUSY in reason or any(other in reason for other in others) for reason in reasons]
-    return [reason if known else f"{reason}; {busy}" for reason, known in zip(reasons, own, strict=True)]
+    busy = facts.disturbed.mostly(*facts.under_fault)
+    if found.value is not Value.UNKNOWN or found.cause is not None or busy is None:
+        return found
+    return found.model_copy(update={"reason": f"{found.reason}; {busy}", "cause": "machine"})
 
 
 def _verdict(
     journal: Journal, clauses: list[ClauseResult], damage: Damage, value: Value, facts: Facts | None = None
 ) -> Verdict:
     plan = journal.plan
+    if facts is not None:
+        clauses = [_machine(c, facts) for c in clauses]
     reasons = _reasons(clauses, value, facts)
-    if value is Value.UNKNOWN and facts is not None:
-        reasons = _machine(reasons, clauses, facts)
     weakness = plan.scenario.known_weakness if plan.twin is None else None
     if weakness is not None:
         ended = all(c.id != "ended" for c in clauses)

@@ -123,6 +123,10 @@ class AlertsSeen(Record):
 FaultStage = Literal["injecting", "injected", "confirmed", "effect", "reverting", "reverted", "failed"]
 
 
+NO_TRAFFIC = "no traffic of"
+"""How the `why` of a fault begins that is in effect, and that nothing met."""
+
+
 class FaultSeen(Record):
     """A stage of a fault. `lo_s`..`hi_s` encloses the moment; `landed` is what was measured at the seam.
 
@@ -149,6 +153,11 @@ class FaultSeen(Record):
         """Why the effect was not measured, where it was looked for and not found."""
         why = self.evidence.get("why", self.error)
         return None if why is None else str(why)
+
+    @property
+    def met_nothing(self) -> bool:
+        """Whether it was looked for and not found because no traffic met the fault: it would meet none again."""
+        return self.why is not None and self.why.startswith(NO_TRAFFIC)
 
 
 class Hit(Record):

@@ -42,6 +42,8 @@ class Point:
     """The value breaks the bound, but not more than chance explains: it is neither kept nor broken."""
     doubtful: bool = False
     """Chance explains it, but hardly."""
+    machine: bool = False
+    """It is undecided, and a busy machine may be the cause of what is bad."""
 
     @property
     def undecided(self) -> bool:
@@ -100,13 +102,15 @@ def _unchecked(answer: Answer) -> str:
 class Attributed(NamedTuple):
     """An answer, its journal line, and the moment for which it counts: when it was due, unless the judge says later.
 
-    `inconclusive` says why nothing follows from it: something other than the stack may be the cause of what it shows.
+    `inconclusive` says why nothing follows from it: something other than the stack may be the cause of what it shows,
+    a busy machine where `machine` is set.
     """
 
     at_s: float
     n: int
     answer: Answer
     inconclusive: str | None = None
+    machine: bool = False
 
 
 def as_due(answers: Iterable[tuple[int, Answer]]) -> list[Attributed]:
@@ -161,10 +165,13 @@ def answer_series(
         lo, hi = bisect_right(dues, at_s - bound.over), bisect_right(dues, at_s)
         gap = any(g.from_s < at_s and g.to_s > at_s - bound.over for g in gaps)
         cites = (answers[lo].n, answers[hi - 1].n) if hi > lo else ()
-        doubt = next(filter(None, doubts[lo:hi]), None) if doubted else None
+        first = next((i for i in range(lo, hi) if doubts[i]), None) if doubted else None
+        doubt = None if first is None else doubts[first]
         point = _point(bound, probe.combine(contributions[lo:hi]), needed, cites, at_s, gap, doubt)
         if tally is not None and point.good is False:
             point = _unless_chance(point, tally, lo, hi, steps + 1, doubt)
+        if first is not None and answers[first].machine and point.why is doubt:
+            point = replace(point, machine=True)
         points.append(point)
         k += 1
         if lo == hi:

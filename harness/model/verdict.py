@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from harness.model.clauses import Result
 from harness.model.expectations import RESULTS, AnyResult
 from harness.model.fields import Frozen
-from harness.model.machine import MACHINE_BUSY
 
 R = TypeVar("R", bound=Result)
+
+Cause = Literal["machine", "other"]
+"""What an unknown clause comes from: a busy machine may be the cause of it, or is certain not to be."""
+
+OwnCheck = Literal[
+    "gate", "harness", "death", "ended", "collateral", "misfire", "control", "expectations", "judge"
+]  # fmt: skip
+OWN_CHECKS: tuple[str, ...] = get_args(OwnCheck)
+"""The ids of what the judge checks of a run by itself; no clause of a scenario may have one of them."""
 
 
 class Value(StrEnum):
@@ -38,13 +46,18 @@ def met(value: Value) -> bool | None:
 
 
 class ClauseResult(Frozen):
-    """One clause judged. `id` is the clause's own, or names what the judge always checks (`gate`, `harness`, …)."""
+    """One clause judged. `id` is the clause's own, or names what the judge always checks, one of `OWN_CHECKS`."""
 
     id: str
     kind: str
     value: Value
     reason: str
     cites: tuple[int, ...] = ()
+    cause: Cause | None = Field(
+        None,
+        description="of an unknown: `machine` if a busy machine may be the cause, so that another run may decide it; "
+        "`other` if no machine is",
+    )
     used: float | None = Field(None, description="of a pass: the share of its bound that was used; 1 is the bound")
     measured: AnyResult = Field(description="by `kind`")
 
@@ -57,10 +70,19 @@ class ClauseResult(Frozen):
         return RESULTS[kind].model_validate(raw)
 
     @classmethod
-    def of(cls, id_: str, value: Value, reason: str, measured: Result, cites: Iterable[int] = ()) -> Self:
-        """Return the result of a clause; what was measured tells its kind."""
+    def of(
+        cls,
+        id_: str,
+        value: Value,
+        reason: str,
+        measured: Result,
+        cites: Iterable[int] = (),
+        cause: Cause | None = None,
+    ) -> Self:
+        """Return the result of a clause; what was measured tells its kind. Only an unknown has a cause."""
         given = {"id": id_, "kind": measured.KIND, "value": value, "reason": reason, "cites": tuple(cites)}
-        return cls.model_validate({**given, "measured": measured})
+        known = cause if value is Value.UNKNOWN else None
+        return cls.model_validate({**given, "cause": known, "measured": measured})
 
 
 class FaultReport(Frozen):
@@ -112,10 +134,10 @@ class Verdict(Frozen):
     def machine_busy(self) -> bool:
         """Whether it is unknown, and the machine may be the cause of all of it: another run may decide it.
 
-        One reason that does not name the machine would be there after a repetition as well.
+        A clause that is unknown for another cause would be so after a repetition as well.
         """
-        named = [MACHINE_BUSY in reason for reason in self.reasons]
-        return self.value is Value.UNKNOWN and bool(named) and all(named)
+        causes = [clause.cause for clause in self.clauses if clause.value is Value.UNKNOWN]
+        return self.value is Value.UNKNOWN and bool(causes) and all(cause == "machine" for cause in causes)
 
     def of_kind(self, kind: str) -> tuple[ClauseResult, ...]:
         """Return the clauses of one kind."""

@@ -13,7 +13,8 @@ import harness.cli.exit_codes
 import harness.judge
 from harness.journal.records import Journal
 from harness.model.errors import BackendError
-from harness.model.verdict import Value, Verdict
+from harness.model.expectations import RunResult
+from harness.model.verdict import ClauseResult, Value, Verdict
 
 Judged = Callable[[Journal, Journal | None], Verdict]
 
@@ -42,7 +43,8 @@ def judged_busy(monkeypatch: pytest.MonkeyPatch) -> None:
         plan = journal.plan
         why = "machine busy (others took 1.3 of 2 processors at 1.0–9.0 s)"
         name = plan.scenario.scenario
-        return Verdict(scenario=name, value=Value.UNKNOWN, reasons=(why,), clauses=(), twin=plan.twin)
+        busy = ClauseResult.of("up", Value.UNKNOWN, why, RunResult(), cause="machine")
+        return Verdict(scenario=name, value=Value.UNKNOWN, reasons=(why,), clauses=(busy,), twin=plan.twin)
 
     monkeypatch.setattr(harness.judge, "judge", judge)
 

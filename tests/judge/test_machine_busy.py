@@ -199,10 +199,23 @@ def test_the_machine_is_named_first_where_the_harness_was_late_on_it() -> None:
 
 
 def test_a_steady_state_that_a_busy_machine_never_met_names_it() -> None:
-    run = Run(ALL).gate(met=False, why="availability is 80 %").machine(THROUGHOUT).end(None, closed="gate")
-    verdict = run.judged()
+    run = Run(ALL).gate(10.0, met=False, why="availability is 80 %")
+    verdict = copy.deepcopy(run).machine((6.0, 9.0, CROWDED), to_s=10.0).end(None, closed="gate").judged()
     assert verdict.value == "unknown"
+    [gate] = verdict.clauses
+    assert (gate.id, gate.cause) == ("gate", "machine")
+    assert gate.reason.endswith("80 %; machine busy (others took 1.3 of 2 processors at 6.0–9.0 s)")
     assert verdict.machine_busy
+    later = copy.deepcopy(run).machine((10.5, 20.0, CROWDED)).end(None, closed="gate").judged()
+    assert (later.clauses[0].cause, later.machine_busy) == ("other", False), "the gate was judged before"
+
+
+def test_what_the_gate_itself_said_of_the_machine_is_not_said_twice() -> None:
+    run = Run(ALL).gate(10.0, met=False, why="availability is 80 %; machine busy (others)")
+    said = copy.deepcopy(run).machine((6.0, 9.0, CROWDED), to_s=10.0).end(None, closed="gate").judged()
+    assert said.reasons == ("the steady state was not met: availability is 80 %; machine busy (others)",)
+    assert said.machine_busy
+    assert not run.machine(to_s=10.0).end(None, closed="gate").judged().machine_busy, "what was seen of it decides"
 
 
 def test_a_fault_that_nothing_met_is_not_the_machine_s() -> None:
@@ -232,6 +245,7 @@ def test_a_busy_machine_never_fails_and_never_passes_a_stack(run: Run, busy: lis
     before = by_id(run.judged())
     after = by_id(copy.deepcopy(run).machine(*((*stretch, CROWDED) for stretch in busy)).judged())
     for name, clause in after.items():
+        assert (clause.cause == "machine") is (clause.value == "unknown" and "machine busy" in clause.reason)
         if name in before:
             worse_and_better = {before[name].value, clause.value}
             assert worse_and_better != {Value.PASS, Value.FAIL}, (before[name].reason, clause.reason)

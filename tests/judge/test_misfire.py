@@ -270,6 +270,32 @@ def test_a_busy_machine_is_no_finding_about_the_scenario() -> None:
     assert not any(reason.startswith(PROVES_NOTHING) for reason in verdict.reasons)
 
 
+def test_a_machine_that_was_busy_at_another_time_is_no_excuse_for_a_scenario() -> None:
+    run = misfire((SLOW, 22.0, 23.0), expect={"detected": [SEEN | {"within": "18s"}]}).machine((0.1, 1.5, CROWDED))
+    assert run.judged().value == "fail", "the alert fired long after"
+    for busy in ((0.2, 2.6), (16.0, 24.0)):
+        verdict = misfire(expect={"recovered": [BACK]}, broken=[(7.0, 9.0)]).machine((*busy, CROWDED)).judged()
+        assert verdict.value == "fail"
+        assert verdict.reasons[0].startswith(f"{PROVES_NOTHING}: lag recovered")
+
+
+def test_a_bound_that_breaks_on_a_quiet_machine_fails_though_its_recovery_may_be_the_machine_s() -> None:
+    # Broken from 6 to 20 s: it recovers too late, perhaps for the machine. But it broke, and should not have.
+    run = misfire(expect={"recovered": [BACK]}, broken=[(6.0, 20.0)]).machine((13.0, 19.0, CROWDED))
+    assert run.judged().value == "fail"
+    run.plan |= {"twin": None, "meant": []}
+    assert run.clause("back").cause == "machine"
+
+
+def test_what_can_show_nothing_is_not_the_machine_s() -> None:
+    run = misfire(expect={"stays": [STAYS]}).machine((5.0, 20.0, CROWDED))
+    verdict = run.judged()
+    assert (verdict.value, verdict.machine_busy) == ("unknown", False)
+    assert verdict.reasons == (
+        "no clause rests on the fault (detected, recovered, cleared): a misfire can show nothing",
+    )
+
+
 def test_what_a_machine_that_is_always_busy_broke_is_no_finding_either() -> None:
     # Of the run that is meant it would be a pass: the machine was as busy before.
     run = misfire((SLOW, 7.0, 14.0), broken=[(6.0, 14.0)]).machine((0.1, 25.5, CROWDED))

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.model.expectations import RunResult
 from harness.model.plan import Plan, StackFacts
 from harness.model.readings import MachineSeen
 from harness.model.scenario import Scenario
-from harness.model.verdict import Value, Verdict
+from harness.model.verdict import Cause, ClauseResult, Value, Verdict
 from harness.report import SuiteInfo
 from harness.report.ci import junit_xml, summary_md
 from harness.runner.plan import with_controls
@@ -34,7 +35,12 @@ def concluded(folder: Path, plan: Plan, value: Value, *reasons: str) -> Conclude
     from harness.journal.writer import JournalWriter
 
     JournalWriter(folder / plan.run / "journal.jsonl", plan).close()
-    verdict = Verdict(scenario=plan.scenario.scenario, value=value, reasons=reasons, clauses=())
+    causes: list[Cause] = ["machine" if reason == BUSY else "other" for reason in reasons]
+    clauses = tuple(
+        ClauseResult.of(f"clause-{n}", value, reason, RunResult(), cause=cause)
+        for n, (reason, cause) in enumerate(zip(reasons, causes, strict=True))
+    )
+    verdict = Verdict(scenario=plan.scenario.scenario, value=value, reasons=reasons, clauses=clauses)
     return ConcludedRun(folder / plan.run, read(folder / plan.run), verdict)
 
 
