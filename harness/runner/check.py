@@ -20,6 +20,7 @@ from harness.model.faultstep import FaultStep, Target
 from harness.model.guard import LIMIT_IDS, LIMITS
 from harness.model.scenario import Scenario
 from harness.model.units import Unit
+from harness.model.verdict import OWN_CHECKS
 from harness.runner.catalogue import OF_EXPECTED, OF_FLAGGED, Catalogue
 from harness.runner.decidable import can_be_decided, enough_samples, start_in_data
 from harness.runner.explain import Place, Source, problems, read_model
@@ -30,9 +31,7 @@ from harness.runner.timeline import check_timeline
 
 Problems = Iterator[ScenarioError]
 
-RESERVED_IDS = (
-    *INTEGRITY_CHECKS, *LIMIT_IDS, "quiet", "collateral", "ended", "gate", "harness", "death", "judge", "misfire",
-)  # fmt: skip
+RESERVED_IDS = (*INTEGRITY_CHECKS, *LIMIT_IDS, "quiet", *OWN_CHECKS)
 """Ids of checks that every run has; a clause with such an id would be ambiguous in the history."""
 
 _UNIT_REMEDIES = {

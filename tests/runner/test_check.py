@@ -69,6 +69,8 @@ def test_a_good_scenario_has_no_problem(tmp_path: Path) -> None:
          "did you mean 'caught-up'?"),
         ("retries: [caught-up]", "retries: []", "sabotage.retries", "no clause is listed", "list the clauses"),
         ("id: serving", "id: nothing_poisoned", "expect.stays.0.id", "is reserved for a check that every run has", ""),
+        ("id: serving", "id: control", "expect.stays.0.id", "the id 'control' is reserved", "choose another id"),
+        ("id: serving", "id: expectations", "expect.stays.0.id", "the id 'expectations' is reserved", ""),
         (PROBE, "probe: training_lag, at_most: 8h", "expect.recovered.0.at_most",
          "measures an event-time duration, and 8h is not one", "90min event"),
         (PROBE, "probe: training_lag, at_most: 8", "expect.recovered.0.at_most", "measures an event-time duration",
