@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.faults.link_traffic import LinkTraffic
 from harness.model.errors import FaultError
-from harness.model.fault import Confirmation
+from harness.model.fault import NO_TRAFFIC, Confirmation
 from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Link
-from harness.model.readings import NO_TRAFFIC
 from harness.seams import Seams
 from harness.seams.greetings import greeting
 from harness.seams.toxiproxy import ToxicSpec, Traffic

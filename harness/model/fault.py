@@ -16,6 +16,9 @@ from typing import Any, Protocol
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
 
+NO_TRAFFIC = "no traffic of"
+"""How the `why` of a fault begins that is in effect, and that nothing met."""
+
 
 class NoParameters(Frozen):
     """For faults that have nothing to set."""

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, field_serializer, model_validator
 
+from harness.model.fault import NO_TRAFFIC
 from harness.model.fields import Frozen, Whole
 from harness.model.ledger import PARTS, LedgerPart, Part
 from harness.model.plan import Plan
@@ -121,10 +122,6 @@ class AlertsSeen(Record):
 
 
 FaultStage = Literal["injecting", "injected", "confirmed", "effect", "reverting", "reverted", "failed"]
-
-
-NO_TRAFFIC = "no traffic of"
-"""How the `why` of a fault begins that is in effect, and that nothing met."""
 
 
 class FaultSeen(Record):
