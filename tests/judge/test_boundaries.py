@@ -10,6 +10,8 @@ from journals import ALL, BACK, BROKEN, CLEAR, CROWDED, SEEN, SLOW, Firing, Run,
 from harness.judge.moments import Span, span_text
 from harness.model.verdict import ClauseResult
 
+pytestmark = pytest.mark.slow
+
 LOW = {"id": "low", "probe": "lag", "at_most": 5}
 
 

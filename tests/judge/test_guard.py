@@ -17,6 +17,8 @@ from harness.judge.guard import guarded as checked
 from harness.model.answers import ANSWER_PROBES
 from harness.model.guard import LIMITS, SETTLE_S, Guard, guard_of
 
+pytestmark = pytest.mark.slow
+
 GUARDED = [f"guard.{name}" for name in LIMITS]
 OVER_S = 18.0
 """When the recovery of `ALL` is over: 6 s after the revert."""

@@ -11,6 +11,8 @@ from test_machine_busy import QUICK, THROUGHOUT, slow
 from harness.judge.verdict import judge
 from harness.model.verdict import OWN_CHECKS, Verdict
 
+pytestmark = pytest.mark.slow
+
 UNMEASURED = {"effects": [(5.45, True), (11.5, True)]}
 WEAK = {"known_weakness": {"reason": "no retry", "ticket": "ML-7", "until": "2026-07-01", "clauses": ["seen"]}}
 

@@ -13,6 +13,8 @@ from journals import ALL, BACK, BROKEN, CLEAR, CROWDED, POISONED, SEEN, SLOW, ST
 from harness.judge.misfire import PROVES_NOTHING
 from harness.model.verdict import Verdict
 
+pytestmark = pytest.mark.slow
+
 
 def misfire(
     *alerts: tuple[str, float, float],

@@ -13,6 +13,8 @@ from journals import CROWDED, Run
 from harness.model.shares import LEVEL
 from harness.model.verdict import ClauseResult
 
+pytestmark = pytest.mark.slow
+
 FAILED = {"ok": False, "error": "refused"}
 UP = {"id": "up", "probe": "availability", "at_least": 0.99, "over": "2s"}
 BACK = {"id": "back", "probe": "availability", "at_least": 0.95, "over": "2s", "within": "6s"}
