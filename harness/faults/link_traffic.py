@@ -6,13 +6,15 @@ exchanges run through the same proxies; they are taken off at what they can have
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
-from harness.seams.toxiproxy import Traffic
+from harness.seams.toxiproxy import ProxyApi, Traffic
 
 if TYPE_CHECKING:
     from harness.seams.link import LinkHandle
+
+T = TypeVar("T")
 
 
 class LinkTraffic:
@@ -52,9 +54,17 @@ class LinkTraffic:
 
     async def _counts(self) -> dict[str, Traffic]:
         """Return the counts of each link's proxy, by the name of its handle."""
-        import asyncio  # here and not above: to list or check faults needs no event loop
+        return await asked(self._links, ProxyApi.traffic, Traffic())
 
-        servers = {link.api.url: link.api for link in self._links}
-        answers = await asyncio.gather(*(asyncio.to_thread(api.traffic) for api in servers.values()))
-        found = dict(zip(servers, answers, strict=True))
-        return {link.name: found[link.api.url].get(link.proxy_name, Traffic()) for link in self._links}
+
+async def asked(links: Sequence[LinkHandle], ask: Callable[[ProxyApi], Mapping[str, T]], nothing: T) -> dict[str, T]:
+    """Return what each link's proxy server says of it, by the name of its handle; `nothing` where it says nothing.
+
+    One request for each server: in containers the links of a stack may be spread over several. Raises FaultError.
+    """
+    import asyncio  # here and not above: to list or check faults needs no event loop
+
+    servers = {link.api.url: link.api for link in links}
+    answers = await asyncio.gather(*(asyncio.to_thread(ask, api) for api in servers.values()))
+    found = dict(zip(servers, answers, strict=True))
+    return {link.name: found[link.api.url].get(link.proxy_name, nothing) for link in links}

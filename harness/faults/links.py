@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.faults.link_traffic import LinkTraffic
+from harness.faults.link_traffic import LinkTraffic, asked
 from harness.model.errors import FaultError
 from harness.model.fault import NO_TRAFFIC, Confirmation
 from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Link
 from harness.seams import Seams
 from harness.seams.greetings import greeting
-from harness.seams.toxiproxy import ToxicSpec, Traffic
+from harness.seams.toxiproxy import ProxyApi, ToxicSpec, Traffic
 
 if TYPE_CHECKING:
     from harness.seams.link import Exchange, LinkHandle, Outcome
@@ -190,19 +190,10 @@ class Toxics:
 
     async def still_on(self) -> list[str]:
         """Return `link: toxic` for each of ours that is on."""
-        import asyncio  # here and not above: to list or check faults needs no event loop
-
         names = {toxic.name for toxic in self._toxics}
-        # One request for each proxy server: in containers the links of a stack may be spread over several.
-        servers = {link.api.url: link.api for link in self.links}
-        answers = await asyncio.gather(*(asyncio.to_thread(api.toxics) for api in servers.values()))
-        found = dict(zip(servers, answers, strict=True))
-        return [
-            f"{link.name}: {name}"
-            for link in self.links
-            for name in found[link.api.url].get(link.proxy_name, ())
-            if name in names
-        ]
+        nothing: list[str] = []
+        found = await asked(self.links, ProxyApi.toxics, nothing)
+        return [f"{link.name}: {name}" for link in self.links for name in found[link.name] if name in names]
 
 
 async def _each(calls: Sequence[Callable[[], None]]) -> None:
