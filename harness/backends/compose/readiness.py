@@ -131,10 +131,14 @@ class Readiness:
             raise await self._error(name, f"ended {self._exits[name]} times while the stack started")
         if seen.health == "unhealthy":
             raise await self._error(name, "is unhealthy by its own health check")
-        if seen.state != "running" or seen.health == "starting":
+        if seen.state != "running":
             return False
         place = address(name)
-        if service.health is not None and place is not None and not await healthy(service.health, *place):
+        if service.health is None or place is None:
+            # Nothing else tells; the engine itself looks for the first time after a whole interval.
+            if seen.health == "starting":
+                return False
+        elif not await healthy(service.health, *place):
             return False
         self._ready.add(name)
         return True
