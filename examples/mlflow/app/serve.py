@@ -1,6 +1,6 @@
-"""The model server: runs `mlflow models serve` for the champion, and switches to the next champion without a gap.
+"""The model server: runs MLflow's scoring server for the champion, and switches to the next champion without a gap.
 
-`mlflow models serve` loads its model once. So each new version gets its own process on another port; when that answers
+A scoring server loads its model once. So each new version gets its own process on another port; when that answers
 its ping, requests go there and the previous process ends. The front also counts and times the requests.
 """
 
@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 
@@ -27,6 +28,15 @@ POLL_S = float(os.environ.get("RELOAD_POLL_S", "30"))
 TIMEOUT_S = float(os.environ.get("SCORING_TIMEOUT_S", "10"))
 START_TIMEOUT_S = float(os.environ.get("MODEL_START_TIMEOUT_S", "120"))
 PORTS = (8081, 8082)
+# What `mlflow models serve` runs in the end, without its command line: that takes longer to import than all of this.
+SERVE = """
+import sys
+
+import uvicorn
+from mlflow.pyfunc import load_model, scoring_server
+
+uvicorn.run(scoring_server.init(load_model(sys.argv[1])), host="127.0.0.1", port=int(sys.argv[2]))
+"""
 
 log = logging.getLogger("serving")
 REQUESTS = Counter("scoring_requests_total", "Scoring requests by status", ["code"])
@@ -40,7 +50,7 @@ VERSION = Gauge("scoring_model_version", "The version that answers requests")
 
 @dataclass
 class Server:
-    """One `mlflow models serve` and the version it has."""
+    """One scoring server and the version it has."""
 
     version: str
     port: int
@@ -61,7 +71,7 @@ class Server:
 def start(version: str, port: int) -> Server:
     """Start serving a version, in a process group of its own."""
     uri = f"models:/{MODEL}/{version}"
-    argv = ["mlflow", "models", "serve", "-m", uri, "-h", "127.0.0.1", "-p", str(port), "--env-manager", "local"]
+    argv = [sys.executable, "-c", SERVE, uri, str(port)]
     return Server(version, port, subprocess.Popen(argv, start_new_session=True))
 
 
