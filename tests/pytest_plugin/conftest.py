@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from projects import Run
 
@@ -30,13 +32,17 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 @pytest.fixture
 def run(project: pytest.Pytester) -> Run:
-    """Run pytest in the project. A machine that was too busy to keep up says so, and is given another chance."""
+    """Run pytest in the project. A machine that was too busy to keep up says so, and is given another chance.
+
+    Runs side by side may be what kept it busy: then they come one after another.
+    """
 
     def runs(*arguments: str) -> pytest.RunResult:
         for _ in range(3):
             result = project.runpytest_subprocess(*arguments, timeout=170)
             if not any(word in result.stdout.str() for word in ("harness late", MACHINE_BUSY)):
                 break
+            arguments = tuple("1" if before == "-n" else word for before, word in pairwise(("", *arguments)))
         return result
 
     return runs
