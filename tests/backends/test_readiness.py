@@ -1,4 +1,4 @@
-"""When a container counts as ready: by the check that the description declares, or by the engine's where there is none."""
+"""When a container is ready: by the check that the description declares, or by the engine where there is none."""
 
 from __future__ import annotations
 
