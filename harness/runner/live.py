@@ -45,6 +45,8 @@ class Live:
         self._gaps: dict[str, tuple[int, Gap]] = {}
         self.alerts: dict[str, AlertsSeen] = {}
         self._answered: dict[str, AlertsSeen] = {}
+        self._last_fired: dict[str, tuple[Alert, float]] = {}
+        """Each alert that has fired, and when that was last seen."""
         self._first_beat: dict[str, float] = {}
         self._beating: set[str] = set()
         self.stages: dict[tuple[str, str], float] = {}
@@ -79,6 +81,7 @@ class Live:
             self.alerts[body.source] = body
             if body.down is None:
                 self._answered[body.source] = body
+            self._last_fired |= {alert.key: (alert, body.answered_s) for alert in body.firing}
             if body.evaluations is not None:
                 first = self._first_beat.setdefault(body.source, body.evaluations)
                 if body.evaluations != first:
@@ -147,9 +150,9 @@ class Live:
             return answer_series(bound, as_due((n, answer) for _, n, answer in list(self._answers)), from_s, to_s)
         return reading_series(bound, list(self._history.get(bound.probe, ())), from_s, to_s, (), every_s)
 
-    def all_firing(self) -> list[Alert]:
-        """Return every label set that fires now. A source that does not answer counts with its last answer."""
-        return [alert for seen in self._answered.values() for alert in seen.firing]
+    def fired_since(self, name: str, labels: dict[str, str], since_s: float) -> bool:
+        """Whether an alert was seen to fire at a moment or later, however shortly."""
+        return any(at_s >= since_s and alert.matches(name, labels) for alert, at_s in self._last_fired.values())
 
     def firing(self, name: str, labels: dict[str, str], pending: bool = False) -> list[Alert]:
         """Return the label sets of an alert that fire now; with `pending`, the pending ones as well.
@@ -180,7 +183,6 @@ class Settling:
         self._plan = plan
         self._live = live
         self._recoveries = {c.id: self._tracker(c) for c in plan.scenario.expect.recovered}
-        self._last_fired: dict[str, tuple[Alert, float]] = {}
         self._in_control: dict[tuple[str, str], float] = {}
         self._recent_s = (0.0, 0.0)
 
@@ -214,12 +216,10 @@ class Settling:
         """Note when a control would have reverted a fault."""
         self._in_control[fault, "reverted"] = at_s
 
-    def tick(self, now_s: float, settled_s: float) -> None:
+    def tick(self, settled_s: float) -> None:
         """Take in the present state. Answers count up to `settled_s`, until which all of them are in."""
         for recovery in self._recoveries.values():
             recovery.take(self._live.point(recovery.clause, settled_s))
-        for alert in self._live.all_firing():
-            self._last_fired[alert.key] = (alert, now_s)
         self._recent_s = (settled_s - looked_at_s(self._plan), settled_s)
 
     def settled(self, now_s: float, last_revert_s: float) -> bool:
@@ -272,9 +272,8 @@ class Settling:
         return enough or not self._live.answered_since(now_s - clause.over - MARGIN_S, 1)
 
     def _fired_since(self, clause: Detected | Cleared, since_s: float) -> bool:
-        return bool(self._live.firing(clause.alert, clause.labels)) or any(
-            at_s >= since_s and alert.matches(clause.alert, clause.labels) for alert, at_s in self._last_fired.values()
-        )
+        firing = self._live.firing(clause.alert, clause.labels)
+        return bool(firing) or self._live.fired_since(clause.alert, clause.labels, since_s)
 
     def _recovered(self, clause: Recovered, now_s: float) -> bool:
         start_s = self._start_s(clause)

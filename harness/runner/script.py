@@ -105,7 +105,7 @@ class TimelineScript:
         faults = asyncio.create_task(self._faults(run))
         try:
             while not faults.done():
-                settling.tick(run.now_s(), run.settled_s())
+                settling.tick(run.settled_s())
                 await asyncio.wait([faults], timeout=TICK_S)
             faults.result()
         finally:
@@ -143,7 +143,7 @@ async def observe(run: RunContext, settling: Settling, last_revert_s: float) -> 
     """Observe until nothing that is expected needs more."""
     run.phase("observing")
     while True:
-        settling.tick(run.now_s(), run.settled_s())
+        settling.tick(run.settled_s())
         if settling.settled(run.now_s(), last_revert_s):
             break
         await asyncio.sleep(TICK_S)

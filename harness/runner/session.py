@@ -71,7 +71,7 @@ class CallerScript:
         over = asyncio.create_task(self._over.wait())
         try:
             while not over.done():
-                settling.tick(run.now_s(), run.settled_s())
+                settling.tick(run.settled_s())
                 await asyncio.wait([over], timeout=TICK_S)
         finally:
             over.cancel()

@@ -43,7 +43,7 @@ def waited(tmp_path: Path, health: str | None, declared: bool, status: int = 200
     readiness = Readiness(load_stack(tmp_path / "compose.yaml"), lambda: [seen], lambda name, lines: ["starting"])
     answers = type("Answering", (Answers,), {"status": status})
     with ThreadingHTTPServer(("127.0.0.1", 0), answers) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             asyncio.run(readiness.wait(lambda name: ("127.0.0.1", server.server_port), within_s=0.3))
         finally:

@@ -42,7 +42,7 @@ def settled_at(plan: Plan, until_s: float, **bad: Any) -> float:
             fields: dict[str, Any] = {"ok": True} | (bad if due_s < until_s else {})
             times = {"due_s": due_s, "sent_s": due_s, "done_s": due_s}
             live.note(tick, now_s, Answer(id=f"r{due_s}", at_event=0, **times, **fields))
-        settling.tick(now_s, now_s)
+        settling.tick(now_s)
         if settling.settled(now_s, 10.0):
             return now_s
     raise AssertionError("it goes on for ever")

@@ -39,9 +39,18 @@ def answers(live: Live, to_s: float, count: int = 40, ok: bool = True, **fields:
         live.note(k, due_s, one)
 
 
-def alerts(live: Live, *firing: Alert, beats: float | None = 1.0, down: str | None = None, **more: Any) -> None:
+def alerts(
+    live: Live, *firing: Alert, at_s: float = 0.0, beats: float | None = 1.0, down: str | None = None, **more: Any
+) -> None:
     seen = AlertsSeen(
-        source=SOURCE, planned_s=0, asked_s=0, answered_s=0, firing=firing, evaluations=beats, down=down, **more
+        source=SOURCE,
+        planned_s=at_s,
+        asked_s=at_s,
+        answered_s=at_s,
+        firing=firing,
+        evaluations=beats,
+        down=down,
+        **more,
     )
     live.note(0, 0.0, seen)
 
@@ -162,11 +171,11 @@ def test_a_detection_is_waited_for_until_it_is_there_or_over() -> None:
     live = Live()
     it = settling(live, expect={"detected": [{"id": "seen", "alert": "Broken", "within": "8s"}]})
     stage(live, "injected", 1.0)
-    it.tick(2.0, 2.0)
+    it.tick(2.0)
     assert not it.settled(5.0, 2.0)
     assert it.settled(9.6, 2.0), "its time is over"
     alerts(live, BROKEN)
-    it.tick(5.0, 5.0)
+    it.tick(5.0)
     assert it.settled(5.0, 2.0)
 
 
@@ -174,8 +183,7 @@ def test_a_source_that_is_down_is_not_quiet() -> None:
     live = Live()
     it = settling(live, expect={"cleared": [{"id": "quiet", "alert": "Broken", "within": "20s"}]})
     stage(live, "reverted", 2.0)
-    alerts(live, BROKEN)
-    it.tick(3.0, 3.0)
+    alerts(live, BROKEN, at_s=3.0)
     alerts(live, down="refused")
     assert not it.settled(5.0, 2.0)
     alerts(live)
@@ -184,18 +192,32 @@ def test_a_source_that_is_down_is_not_quiet() -> None:
     assert not settling(live, expect={}, observe="5s").settled(3.1, 2.0)
 
 
+def test_an_alert_that_fired_between_two_looks_is_known_to_be_quiet_again() -> None:
+    live = Live()
+    it = settling(live, expect={"cleared": [{"id": "quiet", "alert": "Broken", "within": "20s"}]})
+    stage(live, "injected", 1.0)
+    stage(live, "reverted", 3.0)
+    it.tick(1.5)
+    alerts(live, BROKEN, at_s=0.5)
+    alerts(live, at_s=1.6)
+    assert not it.settled(5.0, 3.0), "it fired before the fault, and may be pending"
+    alerts(live, BROKEN, at_s=1.7)
+    alerts(live, at_s=1.8)
+    assert it.settled(5.0, 3.0)
+
+
 def test_a_recovery_must_break_recover_and_hold() -> None:
     live = Live()
     bound = {"id": "back", "probe": "availability", "at_least": 0.9, "over": "1s", "min_samples": 5}
     it = settling(live, expect={"recovered": [bound | {"within": "20s", "hold": "2s"}]})
     stage(live, "reverted", 10.0)
     answers(live, 10.0)
-    it.tick(10.0, 10.0)
+    it.tick(10.0)
     assert not it.settled(11.5, 10.0), "it never broke yet"
     answers(live, 12.0, ok=False)
-    it.tick(12.0, 12.0)
+    it.tick(12.0)
     answers(live, 14.0, 60)
-    it.tick(14.0, 14.0)
+    it.tick(14.0)
     assert not it.settled(15.0, 10.0), "it does not hold yet"
     assert it.settled(16.6, 10.0)
     broken = settling(live, expect={"recovered": [bound | {"within": "20s", "hold": "2s"}]})
