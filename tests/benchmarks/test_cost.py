@@ -11,6 +11,8 @@ from benchmarks import cost as price
 from benchmarks.cost import Arm, Bill, CostLine
 from benchmarks.results import ROOT, Options
 
+pytestmark = pytest.mark.slow
+
 FAKE = f"""#!{sys.executable}
 import json, re, sys
 from pathlib import Path

@@ -87,6 +87,7 @@ def test_the_bounds_of_a_field_and_a_default_are_changed() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_mutant_of_what_reaches_a_verdict_is_another_program() -> None:
     found = watched()
     assert len(found) > 2000

@@ -12,6 +12,8 @@ from harness.journal.records import parse
 from harness.judge import judge
 from harness.model.verdict import Value
 
+pytestmark = pytest.mark.slow
+
 RUNS = recorded()
 STEADY = Recorded("steady", 1.0, 4.0, 19.0, tuple(k / 50 for k in range(980)))
 

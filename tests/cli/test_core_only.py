@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 EXTRAS = ("boto3", "botocore", "docker", "numpy", "onnxruntime", "pandas", "psycopg", "pyarrow", "redis", "sqlalchemy")

@@ -13,6 +13,8 @@ import pytest
 
 from harness.description.stackfile import load_stack
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mlflow"
 MADE_BY_INIT = ("compose.harness.yaml", "compose.fixed.yaml", "compose.fixed.harness.yaml", "scenarios", "reports")
 

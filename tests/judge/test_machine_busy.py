@@ -241,6 +241,7 @@ def test_an_unknown_for_another_reason_on_a_machine_at_rest_is_not_the_machine_s
 
 @many
 @given(runs(), st.lists(stretches, max_size=3))
+@pytest.mark.slow
 def test_a_busy_machine_never_fails_and_never_passes_a_stack(run: Run, busy: list[tuple[float, float]]) -> None:
     before = by_id(run.judged())
     after = by_id(copy.deepcopy(run).machine(*((*stretch, CROWDED) for stretch in busy)).judged())

@@ -11,6 +11,8 @@ from harness.description.composefile import read_compose
 from harness.description.stackfile import load_stack
 from harness.runner.stacks import validated
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_project_is_described(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,6 +160,7 @@ async def test_the_score_is_computed_again(model: bytes) -> None:
 
 
 @pytest.mark.parametrize("inputs", [{}, {"delay": 2.0}, {"delay": 2.0, "temp": "warm"}, {"delay": 2.0, "temp": [1, 2]}])
+@pytest.mark.slow
 async def test_inputs_that_the_model_cannot_take(model: bytes, inputs: dict[str, Any]) -> None:
     store, digest = store_of(model)
     found = await check(answer(digest, **inputs), store)

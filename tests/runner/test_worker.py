@@ -26,6 +26,7 @@ def task(**changes: Any) -> bytes:
     return json.dumps(json.loads(line) | changes).encode()
 
 
+@pytest.mark.slow
 def test_tasks_that_cannot_be_done_are_outcomes_and_the_end_of_input_is_the_end() -> None:
     done = subprocess.run(ARGV, input=task() + b"\n" + task(plan={}) + b"\n", capture_output=True, timeout=30)
     first, second = map(read_message, done.stdout.splitlines())
