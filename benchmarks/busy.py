@@ -2,21 +2,18 @@
 
 What is undecided must name the machine. The broken stacks are the sabotage twins. Exits 1 where a verdict lied.
 
-`python -m benchmarks.busy [--runs 10] [--loops 0,4,16,32]`
+`python -m benchmarks.busy [--runs 10] [--loops 0,4,16,32] [--by session|user|container|memory]`
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmarks.figures import Cell, table
+from benchmarks.other_work import KINDS, other_work
 from benchmarks.results import Options, Result, options_parser, run_part, say
 from benchmarks.suites import SCENARIOS, Suite, run_suite
 from harness.model.machine import MACHINE_BUSY
@@ -29,33 +26,20 @@ BROKEN_EVERY = 5
 """The sabotage twins are run once for so many runs of the demo: there are more of them."""
 
 
-@contextmanager
-def other_work(loops: int) -> Iterator[None]:
-    """Keep so many processes busy, all in one session, as the programs of another user are."""
-    program = f"import os\nfor _ in range({loops - 1}):\n    if not os.fork(): break\nwhile True: pass"
-    if not loops:
-        yield
-        return
-    busy = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.DEVNULL, start_new_session=True)
-    try:
-        yield
-    finally:
-        os.killpg(busy.pid, signal.SIGKILL)
-        busy.wait()
-
-
-def measure(options: Options, times: int | None = None, loops: Sequence[int] | None = None) -> Result:
+def measure(
+    options: Options, times: int | None = None, loops: Sequence[int] | None = None, by: str = "session"
+) -> Result:
     """Run the demo and its sabotage twins beside each number of busy loops."""
     times = times or (1 if options.quick else RUNS)
     wrong: list[str] = []
     rows: list[list[Cell]] = []
     figures = {}
     for count in loops or (QUICK_LOOPS if options.quick else LOOPS):
-        with other_work(count):
+        with other_work(by, count):
             say(f"beside {count} busy loops")
-            good = [_demo(options, f"busy-{count}-{k}") for k in range(1, times + 1)]
+            good = [_demo(options, f"busy-{by}-{count}-{k}") for k in range(1, times + 1)]
             broken = [
-                _demo(options, f"busy-{count}-broken-{k}", twin="sabotage")
+                _demo(options, f"busy-{by}-{count}-broken-{k}", twin="sabotage")
                 for k in range(1, max(1, times // BROKEN_EVERY) + 1)
             ]
         wrong += lies(count, good, broken)
@@ -66,7 +50,10 @@ def measure(options: Options, times: int | None = None, loops: Sequence[int] | N
         "busy loops", "good: pass", "fail", "unknown", "of these the machine", "broken: pass", "fail", "unknown",
         "of these the machine",
     )  # fmt: skip
-    note = "Good: the demo. Broken: its sabotage twins, in which an alert rule or a recovery is switched off."
+    note = (
+        f"Kept busy by: {by}. Good: the demo. Broken: its sabotage twins, in which an alert rule or a recovery is "
+        "switched off."
+    )
     return Result([table(f"Busy: the demo {times} times beside other work", columns, rows, note)], figures, wrong)
 
 
@@ -106,13 +93,14 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def main() -> int:
-    """Run it with its own two options more."""
+    """Run it with its own options more."""
     parser = options_parser("busy")
     parser.add_argument("--runs", type=int, help=f"how often the demo is run beside each number of loops ({RUNS})")
     parser.add_argument("--loops", type=_numbers, help=f"numbers of busy loops ({','.join(map(str, LOOPS))})")
+    parser.add_argument("--by", choices=list(KINDS), default="session", help="who keeps the machine busy (session)")
     given = parser.parse_args()
     options = replace(Options(), quick=given.quick, out=given.out)
-    return run_part("busy", lambda options: measure(options, given.runs, given.loops), options)
+    return run_part("busy", lambda options: measure(options, given.runs, given.loops, given.by), options)
 
 
 if __name__ == "__main__":
