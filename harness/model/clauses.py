@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from harness.model.fields import Frozen
-from harness.model.units import PositiveWallSeconds, Quantity, Unit, format_amount, format_seconds
+from harness.model.units import PositiveWallSeconds, Quantity, format_amount, format_seconds
 
 OVER_S = 3.0
 HOLD_S = 3.0
@@ -108,8 +108,6 @@ class Bound(Clause):
 
     def amount(self, value: float | None) -> str:
         """Return a value of the probe in the unit of the limit."""
-        if self.limit.unit is Unit.NUMBER and value is not None:
-            return f"{value:.4g}"
         return format_amount(value, self.limit.unit) or "no value"
 
     def met_by(self, value: float) -> bool:

@@ -30,6 +30,7 @@ from harness.model.readings import (
     GateSeen,
     Hit,
     Phase,
+    Planned,
     ProcessSeen,
     Reading,
     StackUp,
@@ -272,6 +273,12 @@ def test_what_is_not_there_is_none_or_nothing(ask: Callable[[Journal], object], 
     assert ask(journal()) == answer
 
 
+def test_the_plan_is_the_one_that_it_has_become_last() -> None:
+    grown = [PLAN.model_copy(update={"seed": seed}) for seed in (2, 3)]
+    assert journal().plan == PLAN
+    assert journal(*(Planned(plan=plan) for plan in grown)).plan.seed == 3
+
+
 def test_the_last_gate_phase_and_evidence_count_and_the_first_stage_of_a_fault() -> None:
     def stage(hi_s: float) -> FaultSeen:
         return FaultSeen(fault="slow", stage="confirmed", lo_s=0, hi_s=hi_s)
@@ -279,7 +286,7 @@ def test_the_last_gate_phase_and_evidence_count_and_the_first_stage_of_a_fault()
     found = journal(
         GateSeen(met=False, at_s=1), GateSeen(met=True, at_s=2), Phase(phase="observed"), Phase(phase="observed"),
         Evidence(check="lineage"), Evidence(check="lineage", error="gone"), stage(1.0), stage(2.0),
-        Gap(probe="lag", from_s=1, to_s=2, why="busy"), Closed(reason="error"),
+        Gap(probe="lag", from_s=1, to_s=2, why="busy"), Closed(reason="interrupted"), Closed(reason="error"),
     )  # fmt: skip
     assert found.gate == (2, GateSeen(met=True, at_s=2))
     assert found.phase_s("observed") == 14.0

@@ -30,6 +30,7 @@ def test_nothing_was_lacking() -> None:
 
 def test_the_share_is_of_the_time() -> None:
     assert busy_share([seen(0.0, 1.0, **CROWDED), seen(1.0, 4.0)]) == 0.25
+    assert busy_share([seen(0.0, 0.125, **CROWDED), seen(0.125, 0.5)]) == 0.25, "also of less than a second"
 
 
 @pytest.mark.parametrize(

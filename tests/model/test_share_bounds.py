@@ -38,6 +38,8 @@ def share(**given: Any) -> Share:
         ({"probe": "latency_p50", "at_most": "250ms"}, 0.5),
         ({"probe": "latency_p99", "at_least": "10ms"}, 0.99),
         ({"probe": "feature_age_p99", "at_most": "90min event"}, 0.01),
+        ({"probe": "feature_age_p50", "at_least": "1min event"}, 0.5),
+        ({"probe": "feature_age_p50", "at_most": "90min event"}, 0.5),
     ],
 )
 def test_a_bound_allows_a_share_of_answers_beyond_it(given: dict[str, Any], allowed: float) -> None:
