@@ -6,10 +6,11 @@ exchanges run through the same proxies; they are taken off at what they can have
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.seams.toxiproxy import ProxyApi, Traffic
+from harness.seams.toxiproxy import ProxyApi
 
 if TYPE_CHECKING:
     from harness.seams.link import LinkHandle
@@ -22,39 +23,37 @@ class LinkTraffic:
 
     def __init__(self, links: Sequence[LinkHandle]) -> None:
         self._links = links
-        self._before: Mapping[str, Traffic] = {}
-        self._own: dict[str, Traffic] = {}
+        self._before: Mapping[str, int] = {}
+        self._own: Counter[str] = Counter()
 
     async def begin(self) -> None:
         """Count from now on. Raises FaultError, also where the proxy does not count."""
         self._before = await self._counts()
-        self._own = {}
+        self._own.clear()
 
     def add_own(self, link: LinkHandle, request: bytes) -> None:
-        """Take note of an exchange of the harness itself: one connection, and the bytes of one request."""
-        own = self._own.get(link.name, Traffic())
-        self._own[link.name] = Traffic(own.received_bytes + len(request), own.connections + 1)
+        """Take note of an exchange of the harness itself: the bytes of one request."""
+        self._own[link.name] += len(request)
 
-    async def sent(self) -> dict[str, Traffic]:
-        """Return what others have sent over each port since `begin`, by its name. Raises FaultError."""
+    async def sent(self) -> dict[str, int]:
+        """Return how many bytes others have sent over each port since `begin`, by its name. Raises FaultError."""
         now = await self._counts()
-        return {link.name: self._of_others(link.name, now[link.name]) for link in self._links}
+        return {
+            link.name: max(0, now[link.name] - self._before.get(link.name, 0) - self._own[link.name])
+            for link in self._links
+        }
 
-    def unused(self, sent: Mapping[str, Traffic]) -> list[str]:
-        """Return the links, by name, over none of whose ports anything was sent."""
-        used = {link.link.name for link in self._links if sent[link.name] != Traffic()}
+    def unused(self, sent: Mapping[str, int]) -> list[str]:
+        """Return the links, by name, over none of whose ports anything was sent.
+
+        A connection without a byte is no use of it: a health check that only connects meets no delayed answer.
+        """
+        used = {link.link.name for link in self._links if sent[link.name]}
         return list(dict.fromkeys(link.link.name for link in self._links if link.link.name not in used))
 
-    def _of_others(self, name: str, now: Traffic) -> Traffic:
-        before, own = self._before.get(name, Traffic()), self._own.get(name, Traffic())
-        return Traffic(
-            max(0, now.received_bytes - before.received_bytes - own.received_bytes),
-            max(0, now.connections - before.connections - own.connections),
-        )
-
-    async def _counts(self) -> dict[str, Traffic]:
+    async def _counts(self) -> dict[str, int]:
         """Return the counts of each link's proxy, by the name of its handle."""
-        return await asked(self._links, ProxyApi.traffic, Traffic())
+        return await asked(self._links, ProxyApi.received_bytes, 0)
 
 
 async def asked(links: Sequence[LinkHandle], ask: Callable[[ProxyApi], Mapping[str, T]], nothing: T) -> dict[str, T]:

@@ -18,7 +18,7 @@ from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Link
 from harness.seams import Seams
 from harness.seams.greetings import greeting
-from harness.seams.toxiproxy import ProxyApi, ToxicSpec, Traffic
+from harness.seams.toxiproxy import ProxyApi, ToxicSpec
 
 if TYPE_CHECKING:
     from harness.seams.link import Exchange, LinkHandle, Outcome
@@ -115,7 +115,7 @@ class LinkFault:
         if False in verdicts or None in verdicts:
             return Confirmation(False if False in verdicts else None, evidence)
         sent = await self._traffic.sent()
-        evidence["consumer_bytes"] = {name: traffic.received_bytes for name, traffic in sent.items()}
+        evidence["consumer_bytes"] = sent
         why_not = self._not_met(sent)
         return Confirmation(why_not is None, evidence if why_not is None else evidence | {"why": why_not})
 
@@ -127,7 +127,7 @@ class LinkFault:
         """Return the ports over which exchanges are made."""
         return [link for link in self.toxics.links if link.name not in self._mute]
 
-    def _not_met(self, sent: Mapping[str, Traffic]) -> str | None:
+    def _not_met(self, sent: Mapping[str, int]) -> str | None:
         """Return whose traffic has not met the fault: that of each link that was named, or all to a service."""
         unused = self._traffic.unused(sent)
         if self._service is not None and len(unused) < len({link.link for link in self.toxics.links}):

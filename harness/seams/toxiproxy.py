@@ -18,7 +18,7 @@ from harness.model.errors import FaultError
 
 CALL_S = 3.0
 CREATED, NO_CONTENT = 201, 204
-RECEIVED, ACCEPTED = "toxiproxy_proxy_received_bytes_total", "harness_proxy_connections_total"
+RECEIVED = "toxiproxy_proxy_received_bytes_total"
 NO_PROXIES = {"http": None, "https": None, "all": None}
 """The environment's HTTP proxies are not for the fault proxy, wherever it listens."""
 T = TypeVar("T")
@@ -32,14 +32,6 @@ class ToxicSpec:
     kind: str
     stream: str
     attributes: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What clients have sent to a proxy since it was made: bytes, and connections where the proxy counts them."""
-
-    received_bytes: int = 0
-    connections: int = 0
 
 
 class ProxyApi:
@@ -56,8 +48,8 @@ class ProxyApi:
         except (KeyError, TypeError, AttributeError):
             raise FaultError("the fault proxy's list of proxies is not in Toxiproxy's format") from None
 
-    def traffic(self) -> dict[str, Traffic]:
-        """Return what clients have sent so far, by proxy; one that nothing was sent to may be missing.
+    def received_bytes(self) -> dict[str, int]:
+        """Return how much clients have sent so far, by proxy; one that nothing was sent to may be missing.
 
         Raises FaultError, also for a server that was started without its metrics.
         """
@@ -75,17 +67,14 @@ class ProxyApi:
             raise FaultError("the fault proxy does not count traffic", remedy="start Toxiproxy with -proxy-metrics")
         # Toxiproxy goes on counting where a proxy is made anew with the same name, under its new address.
         received: Counter[str] = Counter()
-        accepted: Counter[str] = Counter()
         try:
             for family in text_string_to_metric_families(text):
                 for sample in family.samples:
                     if sample.name == RECEIVED and sample.labels["direction"] == "upstream":
                         received[sample.labels["proxy"]] += int(sample.value)
-                    elif sample.name == ACCEPTED:
-                        accepted[sample.labels["proxy"]] += int(sample.value)
         except (KeyError, ValueError):
             raise FaultError("the fault proxy's metrics are not in Toxiproxy's format") from None
-        return {name: Traffic(received[name], accepted[name]) for name in received.keys() | accepted.keys()}
+        return dict(received)
 
     def add_toxic(self, proxy: str, toxic: ToxicSpec, lease: str | None = None, seed: int | None = None) -> None:
         """Add a toxic, in place of one of the same name; it ends with `lease` where one is given.

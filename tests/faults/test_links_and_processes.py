@@ -366,6 +366,21 @@ async def test_a_link_that_nobody_uses_is_not_confirmed(make: Make, backend: Fak
         await fault.revert(undo)
 
 
+@pytest.mark.parametrize("kind", ["network.latency", "network.reset"])
+async def test_a_consumer_that_only_connects_is_no_traffic(make: Make, backend: FakeBackend, kind: str) -> None:
+    with alone(backend, "trainer") as places:
+        fault = make(kind, LINK, SLOW if kind == "network.latency" else {})
+        undo = await fault.prepare()
+        await fault.inject()
+        for _ in range(3):
+            host, _, port = places["trainer -> object-store"].partition(":")
+            socket.create_connection((host, int(port)), 1).close()
+            confirmation = await fault.confirm()
+            assert confirmation.landed is False
+            assert confirmation.evidence["why"] == "no traffic of 'trainer' met it"
+        await fault.revert(undo)
+
+
 async def test_a_consumer_that_keeps_its_connection_is_traffic(make: Make, backend: FakeBackend) -> None:
     with alone(backend, "trainer") as places, using(*places.values(), kept_open=True):
         fault = make("network.latency", LINK, SLOW)
