@@ -141,16 +141,18 @@ async def test_a_node_is_killed_at_once_and_stays_down_until_restored(backend: B
     assert len(again) == 2, "restored once, though asked twice"
 
 
-async def test_what_a_service_started_dies_with_it(backend: Backend, plan: Plan, marker: str) -> None:
+async def test_what_a_service_started_dies_with_it_alone(backend: Backend, plan: Plan, marker: str) -> None:
     await backend.start(plan())
     before = set(marked(marker))
     await get(backend, "http://echo:17101/children")
 
     async def children() -> bool:
-        return len(set(marked(marker)) - before) >= 3
+        return len(set(marked(marker)) - before) >= 4
 
-    await soon(children, "sleep, sh and its sleep run")
+    await soon(children, "sleep, sh and its sleep, and the sleep of an sh that has ended run")
     started = set(marked(marker)) - before
+    await backend.kill(["relay"], suppress_restart=True)
+    assert started <= set(marked(marker)), "what a service started is no other service's"
     await backend.kill(["echo"], suppress_restart=True)
     assert not started & set(marked(marker))
 

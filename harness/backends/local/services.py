@@ -184,7 +184,10 @@ class Services:
             time.sleep(0.001)
 
     def _kill_left_behind(self, leaders: set[int]) -> None:
-        """Kill what a dead service left: its process group, and what left that and has come to us as an orphan."""
+        """Kill what a dead service left: its process group, and what left that and has come to us as an orphan.
+
+        What left the group of a service that lives is below that service, which adopts it: it is none of these.
+        """
         table = linux.processes()
         alive = {one.pid for one in self._all.values() if one.pid is not None}
         strays = {

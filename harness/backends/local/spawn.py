@@ -69,6 +69,8 @@ def spawn(spec: ProcessSpec, keep: set[int]) -> int:
         else:
             linux.own_session()
         linux.die_with_parent(parent)
+        # What it starts stays below it, whatever it does to leave: so it is known whose it is when a service ends.
+        linux.adopt_orphans()
         linux.set_name(spec.name)
         reset_signals()
         _redirect(spec)

@@ -21,9 +21,10 @@ class Handler(BaseHTTPRequestHandler):
             answer = dict(os.environ)
         elif url.path == "/exit":
             os._exit(int(parse_qs(url.query)["code"][0]))
-        elif url.path == "/children":  # one that stays in the session, and one that leaves it and is orphaned
+        elif url.path == "/children":  # one that stays in the session, one that leaves it, and one that is orphaned too
             STARTED.append(subprocess.Popen(["sleep", "1000"]))
             STARTED.append(subprocess.Popen(["sh", "-c", "setsid sleep 1000 & wait"]))
+            STARTED.append(subprocess.Popen(["sh", "-c", "setsid sleep 1000 &"]))
         body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
