@@ -70,6 +70,12 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
         since_s = max(fault.injected.lo, first.lo - CONSEQUENCE_S)
         baseline = Span(facts.gate_s, fault.injected.lo)
         by_machine = facts.disturbed.machine_alone(baseline, Span(since_s, first.hi))
+        earlier = _before_any_fault(sure, facts)
+        if earlier is not None:
+            by_machine = facts.disturbed.behind(earlier.start)
+            at_s = earlier.start.hi
+            reason = f"{name} fired {span_text(after)} after injection, and before any fault, at {at_s:.2f} s"
+            return _detection(clause, Value.UNKNOWN, but(reason, by_machine), earlier.cites, cause=blamed(by_machine))
         value = Value.PASS if by_machine is None else Value.UNKNOWN
         verb = "fired"
     else:
@@ -87,6 +93,16 @@ def about_another(clause: Detected, facts: Facts, fault: str, episode: Episode) 
     # A label that the clause itself asks for is no reason to doubt it.
     others = [value for name, value in episode.alert.labels.items() if name not in clause.labels]
     return names_untouched(others, facts.journal.plan.meant_by(step), facts.journal.plan.stack)
+
+
+def _before_any_fault(detections: Sequence[Episode], facts: Facts) -> Episode | None:
+    """Return a firing of the same alerts between the steady state and the first fault: they need no fault to fire."""
+    injected = facts.first.injected
+    if injected is None:
+        return None
+    alerts = {one.alert.key for one in detections}
+    earlier = (e for e in facts.episodes if e.start.lo >= facts.gate_s and e.start.hi <= injected.lo)
+    return next((e for e in earlier if e.alert.key in alerts), None)
 
 
 def _detection(

@@ -84,8 +84,20 @@ def test_firing_again_after_it_fired_already_is_unknown() -> None:
     assert looked((SLOW, 3.0, 6.0), (SLOW, 7.0, 9.0)).clause("seen").value == "unknown"
 
 
-def test_an_alert_that_was_over_before_injection_is_a_fresh_one_later() -> None:
-    assert looked((SLOW, 2.0, 3.0), (SLOW, 7.0, 9.0)).clause("seen").value == "pass"
+def test_an_alert_that_fires_without_any_fault_detects_nothing() -> None:
+    seen = looked((SLOW, 2.0, 3.0), (SLOW, 7.0, 9.0)).clause("seen")
+    assert seen.value == "unknown"
+    assert "fired 1.90–2.01 s after injection, and before any fault, at 2.01 s" in seen.reason
+
+
+def test_an_alert_that_was_over_before_the_steady_state_is_a_fresh_one_later() -> None:
+    assert looked((SLOW, 0.6, 0.95), (SLOW, 7.0, 9.0)).clause("seen").value == "pass"
+
+
+def test_an_alert_of_an_earlier_fault_is_a_fresh_one_later() -> None:
+    run = Run({"detected": [{**SEEN, "fault": "second"}]}, faults=("slow", "second")).gate()
+    run.fault("slow", injected=2.0, confirmed=2.3, reverted=4.0).fault("second", injected=8.0, confirmed=8.3)
+    assert run.alerts((SLOW, 2.5, 5.0), (SLOW, 9.0, 11.0)).end().clause("seen").value == "pass"
 
 
 def test_another_label_set_was_quiet_and_detects() -> None:
@@ -137,14 +149,14 @@ def test_a_counter_that_starts_anew_is_no_firing_of_its_own() -> None:
 
 
 def test_a_firing_right_after_the_source_restarted_is_seen() -> None:
-    run = looked((SLOW, 2.0, 3.0), counted=[(SLOW, 2.0), (SLOW, 2.5), (SLOW, 8.05)], resets=[8.0])
+    run = looked((SLOW, 0.6, 0.8), counted=[(SLOW, 0.6), (SLOW, 0.7), (SLOW, 8.05)], resets=[8.0])
     seen = run.clause("seen")
     assert (seen.value, seen.measured.after_s) == ("pass", pytest.approx(3.11))
 
 
 def test_what_a_source_forgot_to_count_does_not_hide_a_later_firing() -> None:
-    # It fires at 2.9 s and is restarted before its counter is read: that start is never counted.
-    run = looked((SLOW, 2.9, 3.5), counted=[(SLOW, 1.0), (SLOW, 7.05)], resets=[3.0])
+    # It fires at 0.8 s and is restarted before its counter is read: that start is never counted.
+    run = looked((SLOW, 0.8, 1.4), counted=[(SLOW, 0.6), (SLOW, 7.05)], resets=[0.9])
     assert run.clause("seen").value == "pass"
 
 
