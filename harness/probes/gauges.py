@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from harness.model.probekinds import ProbeSpec
 from harness.model.readings import Gap, Reading
 from harness.model.secrets import hide
 from harness.probes.http import at_path, get, metrics
-from harness.probes.reader import NoAnswerError, NotAskedError, short_reason
+from harness.probes.reader import NoAnswerError, NotAskedError, short_reason, wall_age
 from harness.probes.strict_json import read_json
 
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {
@@ -118,7 +117,7 @@ def number_at(found: Any, path: str, how: str, event_age: Callable[[float], floa
     if not math.isfinite(value):
         raise NoAnswerError(f"{path} is {value}")
     if how == "age":
-        return time.time() - value
+        return wall_age(value)
     if how == "event_age":
         if event_age is None:
             raise NoAnswerError("the stack has no event clock, so there is no age in event time")

@@ -7,14 +7,13 @@ import glob
 import math
 import os
 import re
-import time
 from pathlib import Path
 
 from harness.model.backend import Backend, ServiceStatus
 from harness.model.errors import FaultError, HarnessError
 from harness.model.hostprobes import CommandProbe, ContainerProbe, FileProbe, LogProbe
 from harness.model.logs import FollowsLogs, lines_since
-from harness.probes.reader import NoAnswerError, ProbeContext
+from harness.probes.reader import NoAnswerError, ProbeContext, wall_age
 from harness.seams.commands import addressed, run
 
 MOST_FILES = 50_000
@@ -119,7 +118,7 @@ class FileReader:
         if self._settings.read == "bytes":
             return float(sum(one.st_size for one in found))
         pick = max if self._settings.of == "newest" else min
-        return time.time() - pick(one.st_mtime for one in found)
+        return wall_age(pick(one.st_mtime for one in found))
 
     def _found(self) -> list[os.stat_result]:
         pattern = glob.has_magic(self._path)

@@ -32,6 +32,7 @@ from harness.probes.reader import (
     Reader,
     Statuses,
     is_own,
+    not_ahead,
     short_reason,
 )
 from harness.probes.table import reader_for
@@ -152,7 +153,7 @@ def pollers(
 
     def event_age(stamp: float) -> float:
         assert events is not None
-        return events.age_s(events.event_at(time.time()), stamp)
+        return not_ahead(events.age_s(events.event_at(time.time()), stamp), events.speed)
 
     age_of = event_age if events is not None else None
     found: list[Poller] = []

@@ -27,8 +27,11 @@ from harness.model.errors import ProbeError
 from harness.model.eventtime import parse_timestamp
 from harness.model.secrets import hide
 from harness.model.stack import StackDescription
+from harness.model.units import format_seconds
 
 LONGEST_REASON = 300
+AHEAD_S = 2.0
+"""How far a time stamp may be ahead of the clock, on the clock of the wall: those of two machines differ a little."""
 OWN_TROUBLES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL)
 T = TypeVar("T")
 
@@ -43,6 +46,18 @@ class NotAskedError(NoAnswerError):
 
 class OldSampleError(NoAnswerError):
     """What was answered is from too long ago, or from an unknown time: nothing is known of the present."""
+
+
+def wall_age(unix: float) -> float:
+    """Return how long ago a moment was, in seconds. Raises NoAnswerError for one that lies ahead."""
+    return not_ahead(time.time() - unix)
+
+
+def not_ahead(age_s: float, speed: float = 1.0) -> float:
+    """Return an age on a clock of that speed. Raises NoAnswerError where it is negative: that tells no age at all."""
+    if age_s < -AHEAD_S * speed:
+        raise NoAnswerError(f"its time stamp is {format_seconds(round(-age_s, 1))} ahead of the clock")
+    return age_s
 
 
 def is_own(error: BaseException) -> bool:
@@ -138,7 +153,7 @@ class ProbeContext:
         except ValueError as error:
             raise NoAnswerError(str(error)) from None
         if how != "event_age":
-            return time.time() - unix
+            return wall_age(unix)
         if self.event_age is None:
             raise NoAnswerError("the stack has no event clock, so there is no age in event time")
         return self.event_age(unix)

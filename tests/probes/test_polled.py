@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import Any
 
 import aiohttp
@@ -98,6 +99,14 @@ async def test_numbers_in_json() -> None:
     for name in ("gone", "null", "text", "big"):
         assert found[name].value is None
         assert found[name].down
+
+
+@pytest.mark.parametrize(("ahead_s", "told"), [(-5.0, True), (1.0, True), (3.0, False), (7200.0, False)])
+async def test_a_time_stamp_that_lies_ahead_tells_no_age(ahead_s: float, told: bool) -> None:
+    async with serving(page(f'{{"at": {time.time() + ahead_s}}}')) as url:
+        found = (await readings(url, age=as_json("at", **{"as": "age"})))["age"]
+    assert (found.value is not None) is told
+    assert told or "ahead of the clock" in str(found.down)
 
 
 async def test_series_of_metrics() -> None:
