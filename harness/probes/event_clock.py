@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Iterable
 
@@ -19,6 +18,7 @@ from harness.model.units import Unit
 from harness.probes.http import get
 from harness.probes.open_loop import FOREVER_S
 from harness.probes.reader import NoAnswerError
+from harness.probes.strict_json import read_json
 
 EVERY_S = 0.03
 STEP_S = 0.25
@@ -35,7 +35,7 @@ async def read_event_clock(stack: StackDescription, backend: Backend, within_s: 
     async with aiohttp.ClientSession() as session:
         while True:
             try:
-                return EventClock.from_json(json.loads(await get(session, url)))
+                return EventClock.from_json(read_json(await get(session, url)))
             except NoAnswerError as error:
                 why = str(error)
             except (ValueError, KeyError, TypeError) as error:
