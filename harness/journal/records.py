@@ -200,16 +200,16 @@ def _as_written(text: str) -> Line | None:
     if start is None or "NaN" in text or "Infinity" in text:
         return None
     try:
-        body = _BODY.validate_json("{" + text[start.end() :])
+        return Line(int(start[1]), float(start[2]), _BODY.validate_json("{" + text[start.end() :]))
     except ValueError:
         return None
-    return Line(int(start[1]), float(start[2]), body)
 
 
 def _line(text: str, number: int, file: str | None) -> Line:
     """Read any line. Raises JournalError, which names the problem."""
     try:
         data = _JSON.decode(text)
+        json.dumps(data, ensure_ascii=False).encode()  # half of a surrogate pair is no text that can be written
         n, t_s = data.pop("n"), data.pop("t")
         if type(n) is not int or type(t_s) not in (int, float):
             raise ValueError("'n' must be a whole number and 't' a number of seconds")

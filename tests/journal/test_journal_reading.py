@@ -55,6 +55,8 @@ def test_a_line_means_the_same_however_it_is_written(line: str) -> None:
         ('{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":"x"\n', "not a journal line"),
         ('{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":"x"} {}\n', "not a journal line"),
         ('{"n":1,"t":0.5,}\n', "not a journal line"),
+        (f'{{"n":{"1" * 5000},"t":0.5,"kind":"stack_up","ready_s":1,"project":"x"}}\n', "digits"),
+        ('{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":"\\ud800"}\n', "surrogates"),
     ],
 )
 def test_a_damaged_line_among_good_ones_is_refused_with_its_number(line: str, message: str) -> None:
