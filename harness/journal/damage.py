@@ -71,6 +71,7 @@ class _Order:
         self._gated = False
         self._closed = False
         self._stages: dict[str, str] = {}
+        self._answered: set[tuple[str, float]] = set()
 
     def broken_by(self, line: Line) -> str | None:
         """Return why this line cannot come next; None, and take it in, where it can."""
@@ -99,6 +100,12 @@ class _Order:
                 return "the gap ends before it begins"
             case Reading() | AlertsSeen() if line.t_s - body.answered_s > LATEST_WRITE_S:
                 return f"it was read {line.t_s - body.answered_s:.1f} s before it was written"
+            case Answer():
+                again = (body.id, body.due_s) in self._answered
+                self._answered.add((body.id, body.due_s))
+                return f"the answer to {body.id!r}, due at {body.due_s:g} s, stands before it" if again else None
+            case Closed(reason=reason, error=error) if error is not None and reason != "error":
+                return f"a run that ended as {reason!r} has no error"
             case Closed():
                 self._closed = True
         return None

@@ -161,6 +161,19 @@ def test_lines_that_no_run_writes_there_are_refused(after: str, body: dict[str, 
     assert outcome(in_journal(at, body)) == "refused"
 
 
+def test_an_answer_that_is_written_again_under_a_new_number_is_refused() -> None:
+    at = first("fault", stage="reverted")
+    answer = next(line for line in map(json.loads, TEXTS["by-hand"]) if line["kind"] == "answer")
+    assert outcome(in_journal(at, {name: answer[name] for name in answer if name not in ("n", "t")})) == "refused"
+
+
+@pytest.mark.parametrize(("ends", "refused"), [({"reason": "completed", "error": "x"}, True), ({}, False)])
+def test_a_run_that_completed_has_no_error(ends: dict[str, Any], refused: bool) -> None:
+    lines = TEXTS["by-hand"]
+    assert json.loads(lines[-1])["kind"] == "closed"
+    assert (outcome([*lines[:-1], json.dumps(json.loads(lines[-1]) | ends) + "\n"]) == "refused") is refused
+
+
 def test_a_reading_is_written_at_most_ten_seconds_after_it_was_read() -> None:
     at = first("fault", stage="reverted")
     read = {"kind": "reading", "probe": "lag", "value": 1, "planned_s": 1.9, "asked_s": 1.9, "answered_s": 2.0}
