@@ -15,7 +15,7 @@ from harness.judge.facts import Facts
 from harness.judge.moments import but
 from harness.model.answers import ANSWER_PROBES, LEFT_OUT
 from harness.model.binomial import critical_count, reached_beside
-from harness.model.guard import FaultTimes, Guarded, GuardResult, recovery_over_s
+from harness.model.guard import MOST_UNCHECKED, FaultTimes, Guarded, GuardResult, recovery_over_s
 from harness.model.shares import guard_level
 from harness.model.units import Unit, format_amount
 from harness.model.verdict import Cause, ClauseResult, Value, met
@@ -23,8 +23,6 @@ from harness.model.verdict import Cause, ClauseResult, Value, met
 LEAST_S = 1.0
 """How much of the time that is looked at must have been observed."""
 MOST_CITED = 8
-MOST_UNCHECKED = 0.05
-"""The share of answers that may be left unchecked: the artefact of a new model takes a moment to fetch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
+from harness.model.guard import MOST_UNCHECKED
 from harness.model.verdict import Damage, FaultReport, Value
 from harness.report.documents import DetectionEntry, RecoveryEntry, SuiteScenario
 from harness.report.words import NEVER, NONE, count, seconds
@@ -93,10 +94,13 @@ def after(timed: tuple[DetectionEntry, ...] | tuple[RecoveryEntry, ...]) -> str:
 
 def damage(cost: Damage) -> str:
     """Say what it cost, the worst first."""
-    parts = ", ".join(damage_parts(cost))
+    parts = damage_parts(cost)
+    # Without this, a workload of which nothing is checked would read as one that was answered rightly.
+    if cost.unverified > MOST_UNCHECKED * cost.requests:
+        parts = [*(parts or ["none"]), f"{cost.unverified:,} not checked"]
     if not parts:
         return "none" if cost.requests else NONE
-    return f"{parts} of {count(cost.requests, 'request')}"
+    return f"{', '.join(parts)} of {count(cost.requests, 'request')}"
 
 
 def damage_parts(cost: Damage) -> list[str]:
