@@ -13,9 +13,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
+from harness.faults.link_traffic import LinkTraffic
 from harness.faults.links import Toxics
 from harness.model.errors import FaultError
-from harness.model.fault import Confirmation, FaultKind
+from harness.model.fault import NO_TRAFFIC, Confirmation, FaultKind
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen, Link
 from harness.seams import Seams
@@ -45,6 +46,9 @@ class NetworkPartition(ContainerFault):
         if parameters.way in ("both", "from"):
             self._senders |= {name: set(self._others) for name in self.services}
         self._silenced = self._toxics(seams)
+        self._traffic = LinkTraffic([link for toxics in self._silenced for link in toxics.links])
+        self._probed: dict[str, int] = {}
+        """How many of the dropped packets may be the harness's own, by the link that they took."""
 
     def _toxics(self, seams: Seams) -> list[Toxics]:
         """Return the silences for planned links: data towards the service, and answers, as each way is cut."""
@@ -84,6 +88,7 @@ class NetworkPartition(ContainerFault):
         await self.each(lambda name: self.containers.ask(name, "blocked", tag=self.tag), list(self._senders))
         for toxics in self._silenced:
             await toxics.ready()
+        await self._traffic.begin()  # so that a proxy that does not count is found before anything is put in
         return {"services": list(self._senders), "tag": self.tag}
 
     async def inject(self) -> None:
@@ -97,9 +102,10 @@ class NetworkPartition(ContainerFault):
         for toxics in self._silenced:
             await toxics.on()
         await self.each(block, list(self._senders))
+        await self._traffic.begin()
 
     async def confirm(self) -> Confirmation:
-        """Send packets from the other side and read from the kernel what was dropped."""
+        """Send packets from the other side, and read from the kernel what it dropped: of these, and of the stack's."""
         addresses = await self._addresses()
         receivers = list(self._senders)
         before = await self._dropped(receivers)
@@ -111,14 +117,22 @@ class NetworkPartition(ContainerFault):
         await self.each(lambda name: self.containers.ask(name, "probe_port", addresses=probes[name]), list(probes))
         after = await self._dropped(receivers)
         grown: dict[str, int] = {}
+        stack: dict[str, int] = {}
         for receiver, senders in self._senders.items():
             for sender in senders:
                 own = [a for nets in addresses[sender].values() for a in nets]
-                count = sum(after[receiver].get(a, 0) - before[receiver].get(a, 0) for a in own)
-                grown[Link(sender, receiver).name] = count
+                name = Link(sender, receiver).name
+                grown[name] = sum(after[receiver].get(a, 0) - before[receiver].get(a, 0) for a in own)
+                stack[name] = max(0, sum(before[receiver].get(a, 0) for a in own) - self._probed.get(name, 0))
+                self._probed[name] = self._probed.get(name, 0) + grown[name]
         missing = [one for toxics in self._silenced for one in await toxics.missing()]
-        evidence = {"dropped_of_3_packets": grown, "toxics_missing": missing}
-        return Confirmation(all(count > 0 for count in grown.values()) and not missing, evidence)
+        sent = await self._traffic.sent()
+        evidence = {"dropped_of_3_packets": grown, "dropped_of_the_stack": stack, "consumer_bytes": sent}
+        if missing or not all(grown.values()):
+            return Confirmation(False, evidence | {"toxics_missing": missing})
+        if not any(stack.values()) and not any(sent.values()):
+            return Confirmation(False, evidence | {"why": f"{NO_TRAFFIC} {' or '.join(map(repr, self._all))} met it"})
+        return Confirmation(True, evidence)
 
     async def _dropped(self, services: list[str]) -> dict[str, dict[str, int]]:
         reply = await self.each(lambda name: self.containers.ask(name, "blocked", tag=self.tag), services)
@@ -153,7 +167,7 @@ KIND = FaultKind(
     summary="packets between two groups of services are lost, both ways or one way",
     targets=ONE_OR_MORE,
     parameters=Parameters,
-    confirmed_by="the kernel's count of dropped packets grows when connections are tried from the other side",
+    confirmed_by="the kernel drops packets that are sent from the other side, and traffic of the stack itself met it",
     restored="the rules and the toxics are removed",
     certifies="time-outs, leases and leadership while packets are lost without an error",
     not_certified="slow or lossy networks, and connections that are refused or reset",

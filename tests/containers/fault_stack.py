@@ -1,10 +1,12 @@
 """A small compose project for faults on containers, and the part of its state that a revert must restore.
 
-Its three services are nearly idle: the tests are about what faults do to their containers.
+Its three services are nearly idle: the tests are about what faults do to their containers. Only the worker and the
+store send one another something now and then.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import uuid
@@ -21,6 +23,16 @@ from harness.model.stack import ServiceSpec, StackDescription
 
 SERVICES = ("worker", "store", "web")
 _IDLE = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); signal.pause()"
+_TALKING = """\
+import signal, socket, time
+signal.signal(signal.SIGTERM, lambda *_: exit(0))
+out = socket.socket(type=socket.SOCK_DGRAM)
+while True:
+    time.sleep(0.2)
+    try: out.sendto(bytes(1), (PEER, 9))
+    except OSError: pass  # it is not to be found for now
+"""
+"""What sends a datagram to another service now and then."""
 _COMPOSE = """\
 version: "2.4"
 x-base: &base
@@ -31,14 +43,14 @@ x-base: &base
 services:
   worker:
     <<: *base
-    command: [python3, -c, "{idle}"]
+    command: [python3, -c, {to_store}]
     restart: always
     environment: {{MODE: fast, TOKEN: abc}}
     mem_limit: 96m
     networks: {{back: {{aliases: [labourer]}}}}
   store:
     <<: *base
-    command: [python3, -c, "{idle}"]
+    command: [python3, -c, {to_worker}]
     environment: {{MODE: fast}}
     volumes: ["data:/data", "{settings}:/etc/settings.conf:ro"]
     tmpfs: ["/scratch:size=4m"]
@@ -60,6 +72,11 @@ volumes:
 """
 
 
+def _talking_to(peer: str) -> str:
+    """Return the program in quotes, as YAML has them too."""
+    return json.dumps(_TALKING.replace("PEER", repr(peer)))
+
+
 @contextmanager
 def small_project(folder: Path, octet: int) -> Iterator[str]:
     """Start the project, yield its name, and remove it. `octet` makes its subnet unique."""
@@ -70,6 +87,7 @@ def small_project(folder: Path, octet: int) -> Iterator[str]:
     subnet = f"172.30.{octet}.0/24"
     text = _COMPOSE.format(
         image=base_image(), run=RUN, project=project, idle=_IDLE, settings=settings, subnet=subnet,
+        to_store=_talking_to("store"), to_worker=_talking_to("worker"),
         store_address=f"172.30.{octet}.9",
     )  # fmt: skip
     file.write_text(text, encoding="utf-8")

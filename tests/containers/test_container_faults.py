@@ -128,6 +128,21 @@ async def test_inject_confirm_and_revert(name: str, make: Make, look: Any) -> No
     assert not (await fault.confirm()).landed
 
 
+async def test_a_partition_of_services_that_send_one_another_nothing_is_not_confirmed(make: Make) -> None:
+    fault = make("network.partition", {"service": "web"}, {"apart_from": ["store"]})
+    undo = await fault.prepare()
+    try:
+        await fault.inject()
+        for _ in range(3):  # the packets of the harness itself are no traffic of theirs
+            confirmation = await fault.confirm()
+            assert confirmation.landed is False
+            assert confirmation.evidence["why"] == "no traffic of 'web' or 'store' met it"
+            assert all(confirmation.evidence["dropped_of_3_packets"].values())
+    finally:
+        await fault.revert(undo)
+    await absent(fault)
+
+
 @pytest.mark.parametrize("name", CASES)
 async def test_another_process_reverts_from_the_undo_alone(name: str, make: Make, look: Any) -> None:
     case = CASES[name]
