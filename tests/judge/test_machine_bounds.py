@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from journals import ALL, BACK, BROKEN, CROWDED, SEEN, SLOW, Run, lag
-from test_boundaries import LOW, alerting
+from test_alert_boundaries import alerting
+from test_boundaries import LOW
 
 
 @pytest.mark.parametrize(
