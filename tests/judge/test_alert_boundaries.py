@@ -9,6 +9,8 @@ from journals import CLEAR, CROWDED, SEEN, SLOW, Firing, Run
 
 pytestmark = pytest.mark.slow
 
+FLAPS = {"id": "flaps", "alert": SLOW, "at_most": 0}
+
 
 def alerting(expect: dict[str, Any], *firing: Firing, fault: dict[str, Any] | None = None, **polls: Any) -> Run:
     return Run(expect).gate().fault(**(fault or {})).alerts(*firing, **polls).end()
@@ -61,6 +63,54 @@ def test_an_alert_that_was_seen_absent_until_observation_ended_may_still_be_in_t
 def test_what_was_pending_at_the_injection_and_fires_after_its_deadline_is_too_late() -> None:
     run = alerting({"detected": [SEEN]}, (SLOW, 12.0, 14.0), pending=[(SLOW, 4.0, 12.0)])
     assert run.clause("seen").value == "fail"
+
+
+@pytest.mark.parametrize(("start_s", "value"), [(11.05, "unknown"), (11.15, "fail")])
+def test_what_was_pending_at_the_injection_and_may_fire_exactly_at_its_deadline_may_be_in_time(
+    start_s: float, value: str
+) -> None:
+    # The poll at 11 s, which is the deadline, or the one after it is the last that shows it quiet.
+    run = alerting({"detected": [SEEN]}, (SLOW, start_s, 14.0), pending=[(SLOW, 4.0, start_s)])
+    assert run.clause("seen").value == value
+
+
+@pytest.mark.parametrize(("injected_s", "value"), [(5.01, "fail"), (5.0, "unknown")])
+def test_a_firing_that_was_counted_by_the_moment_of_the_injection_lies_before_it(injected_s: float, value: str) -> None:
+    fault = {"injected": injected_s, "confirmed": injected_s + 0.3}
+    assert alerting({"detected": [SEEN]}, fault=fault, counted=[(SLOW, 4.95)]).clause("seen").value == value
+
+
+@pytest.mark.parametrize(("gate_s", "value"), [(1.01, "pass"), (1.0, "unknown")])
+def test_an_alert_that_fired_by_the_moment_of_the_gate_is_no_flap(gate_s: float, value: str) -> None:
+    run = Run({"flaps_at_most": [FLAPS]}).gate(gate_s).fault().alerts((SLOW, 0.95, 3.0)).end()
+    assert run.clause("flaps").value == value
+
+
+def test_starts_that_a_busy_machine_explains_leave_flaps_open_and_name_it() -> None:
+    run = alerting({"flaps_at_most": [FLAPS]}, (SLOW, 16.0, 17.0)).machine((14.0, 15.0, CROWDED))
+    found = run.clause("flaps")
+    assert (found.value, found.cause) == ("unknown", "machine")
+    assert "started firing 0 to 1 times (at most 0), but machine busy" in found.reason
+
+
+def test_what_rests_on_a_fault_that_failed_is_not_the_machine_s() -> None:
+    run = alerting({"flaps_at_most": [FLAPS]}, (SLOW, 16.0, 17.0), fault={"confirmed": None})
+    found = run.machine((14.0, 15.0, CROWDED)).clause("flaps")
+    assert (found.value, found.cause) == ("unknown", None)
+    assert "machine" not in found.reason
+
+
+def test_what_cleared_in_time_must_be_seen_quiet_from_then_on() -> None:
+    # Too long without an answer, and not too long without an evaluation.
+    found = alerting({"cleared": [CLEAR]}, (SLOW, 7.0, 14.0), down=[(18.0, 19.5)]).clause("clear")
+    assert found.value == "unknown"
+    assert found.reason.endswith("cleared, but no poll shows it quiet from 17.91 to 19.50 s")
+
+
+def test_what_cleared_too_late_is_too_late_whatever_was_seen_of_it_later() -> None:
+    found = alerting({"cleared": [CLEAR]}, (SLOW, 7.0, 19.0), down=[(22.0, 23.5)]).clause("clear")
+    assert found.value == "fail"
+    assert "cleared 6.90–7.01 s after revert" in found.reason
 
 
 def test_a_firing_that_was_over_as_the_injection_began_is_no_part_of_what_clears() -> None:
@@ -118,6 +168,21 @@ def test_a_gap_that_was_over_at_the_gate_hides_nothing() -> None:
 def test_a_source_may_be_restarted_twice(every_s: float, value: str) -> None:
     run = alerting({"quiet": "others"}, beats=lambda t_s: float(int(t_s % every_s * 5)))
     assert run.clause("quiet").value == value
+
+
+@pytest.mark.parametrize(("observed_s", "value"), [(22.0, "pass"), (22.001, "unknown")])
+def test_the_rules_may_go_without_an_evaluation_for_two_seconds_up_to_the_end(observed_s: float, value: str) -> None:
+    # The last evaluation was seen by 20 s.
+    run = Run({"quiet": "others"}).gate().fault()
+    run.alerts(from_s=0.49, beats=lambda t_s: float(min(int((t_s + 0.01) * 5), 100)))
+    assert run.end(observed_s).clause("quiet").value == value
+
+
+@pytest.mark.parametrize(("observed_s", "value"), [(24.0, "pass"), (24.001, "unknown")])
+def test_alerts_may_go_unpolled_for_a_second_up_to_the_end(observed_s: float, value: str) -> None:
+    # The last poll was answered at 23 s.
+    run = Run({"flaps_at_most": [FLAPS]}).gate().fault().alerts(from_s=0.49, to_s=23.05)
+    assert run.end(observed_s).clause("flaps").value == value
 
 
 @pytest.mark.parametrize(("still_s", "value"), [(2.5, "pass"), (3.5, "unknown")])

@@ -302,7 +302,16 @@ def test_a_poisoned_version_promoted_around_revert_is_unknown() -> None:
     assert "around revert" in found.reason
 
 
-@pytest.mark.parametrize(("promoted_s", "value"), [(11.0, "pass"), (12.0, "pass"), (12.1, "unknown"), (16.0, "fail")])
+@pytest.mark.parametrize(
+    ("promoted_s", "value"),
+    [
+        (11.0, "pass"),
+        (12.0, "pass"),
+        (12.1, "unknown"),
+        (15.05, "unknown"),  # it was read as the revert ended, and was another then
+        (15.15, "fail"),
+    ],
+)
 def test_a_revert_that_took_a_while_leaves_open_what_was_promoted_meanwhile(promoted_s: float, value: str) -> None:
     branched = (*CHAIN[:2], version(3, "t3", parent=1))
     pointer = steps((0, 1), (promoted_s, 2), (17, 3))
