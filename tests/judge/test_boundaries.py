@@ -8,6 +8,7 @@ import pytest
 from journals import ALL, BACK, BROKEN, CROWDED, SEEN, SLOW, Run, good_run, lag
 
 from harness.judge.moments import Span, span_text
+from harness.model.readings import Reading
 from harness.model.verdict import ClauseResult
 
 pytestmark = pytest.mark.slow
@@ -42,6 +43,27 @@ def test_only_a_probe_with_a_long_interval_must_be_read_while_the_fault_is_in(ev
     # The fault lies between two readings, which come 0.5 or 0.6 s apart.
     between = {"injected": 5.02, "confirmed": 5.04, "reverted": 5.06}
     assert low(every_s, probe_every_s={"lag": every_s}, from_s=0.4, fault=between).value == value
+
+
+def read_last(run: Run, probe: str = "lag", by_s: float = 25.0) -> int:
+    """Return the line of the last reading of a probe that was answered by then."""
+    bodies = ((line.n, line.body) for line in run.build().lines)
+    return max(n for n, body in bodies if isinstance(body, Reading) and body.probe == probe and body.answered_s <= by_s)
+
+
+def test_a_probe_that_was_not_read_while_the_fault_was_in_cites_what_was_read_last() -> None:
+    run = Run({"stays": [LOW]}).gate().fault(injected=5.02, confirmed=5.04, reverted=5.06)
+    run.plan["stack"]["probe_every_s"] = {"lag": 0.6}
+    found = run.readings("lag", 1.0, every_s=0.6, from_s=0.4).end().clause("low")
+    assert "not read between injection and revert" in found.reason
+    assert found.cites == (read_last(run),)
+
+
+def test_what_never_broke_cites_its_fault_and_what_was_read_last() -> None:
+    run = Run({"recovered": [BACK]}).gate().fault().readings("lag", 1.0).end()
+    fault, *read = run.clause("back").cites
+    assert run.build().lines[fault - 1].body.kind == "fault"
+    assert read == [read_last(run)]
 
 
 def test_a_reading_that_was_answered_as_the_injection_began_counts_for_the_fault() -> None:
@@ -86,8 +108,7 @@ def test_the_worst_value_is_of_the_time_since_the_injection() -> None:
 
 def test_a_control_that_was_not_broken_cites_the_last_of_what_was_read() -> None:
     run = Run({"recovered": [BACK]}, twin="control").gate().alerts().readings("lag", 1.0).end()
-    [cited] = run.clause("back").cites
-    assert cited == [line.n for line in run.build().lines if line.body.kind == "reading" and line.body.asked_s < 25][-1]
+    assert run.clause("back").cites == (read_last(run),)
 
 
 @pytest.mark.parametrize(("gap", "value"), [((24.9, 26.0), "unknown"), ((25.1, 26.0), "pass"), ((0.2, 0.9), "pass")])

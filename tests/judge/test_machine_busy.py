@@ -210,6 +210,15 @@ def test_a_steady_state_that_a_busy_machine_never_met_names_it() -> None:
     assert (later.clauses[0].cause, later.machine_busy) == ("other", False), "the gate was judged before"
 
 
+@pytest.mark.parametrize(("busy_s", "cause"), [((0.1, 2.2), "machine"), ((0.1, 2.0), "other"), ((8.1, 12.0), "other")])
+def test_from_the_start_of_a_run_to_its_gate_the_machine_must_have_been_busy_for_two_seconds(
+    busy_s: tuple[float, float], cause: str
+) -> None:
+    run = Run(ALL).gate(10.0, met=False, why="availability is 80 %").machine((*busy_s, CROWDED))
+    [gate] = run.end(None, closed="gate").judged().clauses
+    assert gate.cause == cause
+
+
 def test_what_the_gate_itself_said_of_the_machine_is_not_said_twice() -> None:
     run = Run(ALL).gate(10.0, met=False, why="availability is 80 %; machine busy (others)")
     said = copy.deepcopy(run).machine((6.0, 9.0, CROWDED), to_s=10.0).end(None, closed="gate").judged()

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from journals import CROWDED, Run
 
+from harness.model.readings import Answer
 from harness.model.shares import LEVEL
 from harness.model.verdict import ClauseResult
 
@@ -83,6 +84,17 @@ def test_a_part_of_a_long_run_is_not_hidden_by_the_rest_of_it() -> None:
     assert "more than chance explains" in found.reason
 
 
+def test_of_a_part_that_broke_the_bound_the_worst_window_is_said_that_overlaps_it() -> None:
+    # From 13.6 s on, 22 fail; the worst of its windows ends with the last of them.
+    scattered = singles(*[10.0 + 0.4 * k for k in range(26)], 20.5, 20.9, 21.3, 21.7, 21.9)
+    run = Run({"stays": [UP]}).gate().fault(reverted=90.0).answers(*scattered, to_s=100.5)
+    found = run.end(100.0).clause("up")
+    assert found.value == "fail"
+    assert found.reason.startswith(
+        "availability fell to 94 % at 21.90 s, and 22 of 416 answers were beyond it at 13.60–21.90 s"
+    )
+
+
 def test_what_chance_hardly_explains_is_no_pass() -> None:
     # Eight of a hundred, not in a row: too few to be certain, in a run with hundreds of windows.
     close = singles(8.0, 8.3, 8.5, 8.9, 9.1, 9.4, 9.6, 9.8)
@@ -115,6 +127,13 @@ def test_too_few_answers_to_show_five_times_the_rate_are_unknown() -> None:
     assert found.value == "unknown"
     assert "130 more answers needed: 5 % beyond it would not have shown in 200" in found.reason
     assert stays(rate=10, bound={"min_samples": 10, "at_least": 0.98}).value == "pass"
+
+
+def test_a_clause_that_lacks_answers_cites_the_last_window() -> None:
+    run = Run({"stays": [UP | {"min_samples": 10}]}).gate().fault().answers(rate=10).end()
+    answers = {line.n: line.body for line in run.build().lines if isinstance(line.body, Answer)}
+    first, last = (answers[n].due_s for n in run.clause("up").cites)
+    assert (first, last) == (pytest.approx(23.1), pytest.approx(25.0))
 
 
 def test_the_result_says_the_level_and_the_worst_rate_that_could_have_gone_unseen() -> None:
@@ -241,6 +260,9 @@ def test_a_relapse_that_only_all_later_answers_show_fails_if_it_is_after_the_dea
     found = recovered((6.0, 13.0, FAILED), *slight, bound=AGAIN)
     assert found.value == "fail"
     assert "still broken after its deadline, 6 s after revert: 20 of 3" in found.reason
+    held = recovered((6.0, 13.0, FAILED), bound=AGAIN)
+    assert held.value == "pass"
+    assert found.cites[:3] == held.cites[:3], "the first window that was broken, as of any recovery"
     in_time = singles(*[15.1 + 0.2 * k for k in range(20)])
     found = recovered((6.0, 13.0, FAILED), *in_time, bound={**AGAIN, "within": "12s"})
     assert (found.value, found.measured.after_s) == ("pass", pytest.approx(9.0, abs=0.4))
