@@ -155,15 +155,20 @@ def test_restarts_count_from_the_beginning_of_the_injection(at_s: float, most: i
     assert found.value == ("unknown" if most else "pass"), found.reason
 
 
-@pytest.mark.parametrize(("at_s", "value"), [(25.0, "fail"), (25.001, "pass")])
-def test_a_death_counts_to_the_end_of_observation(at_s: float, value: str) -> None:
-    assert good_run().dies("server", at_s).clause("collateral").value == value
-
-
-@pytest.mark.parametrize(("at_s", "value"), [(0.9, "pass"), (1.0, "fail")])
-def test_a_death_in_a_control_counts_from_the_gate_on(at_s: float, value: str) -> None:
-    run = Run(ALL, twin="control").gate().alerts().answers().readings("lag", 1.0).dies("server", at_s).end()
-    assert run.clause("collateral").value == value
+@pytest.mark.parametrize(
+    ("twin", "at_s", "value"),
+    [
+        (None, 5.0, "fail"),
+        (None, 25.0, "fail"),
+        (None, 25.001, "pass"),
+        ("control", 0.99, "pass"),
+        ("control", 1.0, "fail"),
+    ],
+)
+def test_a_death_counts_from_the_injection_or_in_a_control_from_the_gate_to_the_end_of_observation(
+    twin: str | None, at_s: float, value: str
+) -> None:
+    assert Run(twin=twin).gate().fault().dies("server", at_s).end().clause("collateral").value == value
 
 
 # Names within names

@@ -10,8 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from journals import CROWDED, Run
 
+from harness.judge.compared import Answered
+from harness.judge.shares import Excess, seen
+from harness.model.clauses import Bound
 from harness.model.readings import Answer
-from harness.model.shares import LEVEL
+from harness.model.shares import LEVEL, Count, Tally, share_of
 from harness.model.verdict import ClauseResult
 
 pytestmark = pytest.mark.slow
@@ -93,6 +96,18 @@ def test_of_a_part_that_broke_the_bound_the_worst_window_is_said_that_overlaps_i
     assert found.reason.startswith(
         "availability fell to 94 % at 21.90 s, and 22 of 416 answers were beyond it at 13.60–21.90 s"
     )
+
+
+@pytest.mark.parametrize(("over_s", "broken"), [(2.0, True), (2.02, False)])
+def test_a_part_that_breaks_a_bound_is_at_least_as_long_as_a_window(over_s: float, broken: bool) -> None:
+    # From 10 to 12 s; a window of 2 s does not hold both ends of it.
+    share = share_of(Bound.model_validate(UP))
+    assert share is not None
+    kept = [not (500 <= k <= 600 and k % 10 == 0) for k in range(1000)]
+    answered = Answered(Tally(share, kept, LEVEL), [k / 50 for k in range(1000)])
+    found = seen(answered, 0.0, 20.0, over_s)
+    assert found is not None
+    assert found.excess == (Excess(10.0, 12.0, Count(101, 11)) if broken else None)
 
 
 def test_what_chance_hardly_explains_is_no_pass() -> None:
