@@ -147,7 +147,7 @@ def format_amount(value: float | None, unit: Unit) -> str | None:
     if value is None or not math.isfinite(value):
         return None
     if unit is Unit.RATIO:
-        return f"{value * 100:.3g} %" if 0 < abs(value) < 0.995 else f"{value * 100:.4g} %"
+        return f"{value * 100:.3g} %" if abs(value) < 0.995 else f"{value * 100:.4g} %"
     if unit is Unit.EVENT:
         return f"{_rounded(value)} event"
     if unit is Unit.WALL:
