@@ -175,10 +175,10 @@ def answer_series(
         points.append(point)
         k += 1
         if lo == hi:
-            # Nothing is due for a while: the last of these windows is like the first.
-            until_s = min(
-                [to_s, *dues[hi : hi + 1], *(t for g in gaps for t in (g.from_s, g.to_s + bound.over) if t > at_s)]
-            )
+            # Nothing is due for a while: up to where a gap begins or ends, the last of these windows is like the first.
+            ahead = [g for g in gaps if g.to_s > at_s - bound.over]
+            changes_s = (g.from_s if g.from_s >= at_s else g.to_s + bound.over for g in ahead)
+            until_s = min([to_s, *dues[hi : hi + 1], *changes_s])
             k = max(k, int((until_s - from_s - bound.over) / STEP_S) - 1)
     return points
 
