@@ -49,6 +49,7 @@ def test_a_line_means_the_same_however_it_is_written(line: str) -> None:
     [
         ('{"n":1,"t":0.5,"kind":"gap","probe":"a","from_s":NaN,"to_s":1,"why":"x"}\n', "NaN"),
         ('{"n":1,"t":0.5,"kind":"stack_up","ready_s":-Infinity,"project":"x"}\n', "Infinity"),
+        ('{"n":1,"t":0.5,"kind":"stack_up","ready_s":1e999,"project":"x"}\n', "finite"),
         ('{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":7}\n', "project"),
         ('{"n":1,"t":0.5,"kind":"stack_up"}\n', "ready_s"),
         ('{"n":1,"t":0.5,"kind":"stack_up","ready_s":1,"project":"x","n":"one"}\n', "whole number"),

@@ -127,6 +127,15 @@ def test_a_short_outage_is_more_than_chance_and_scattered_failures_are_not() -> 
     assert not tally(*good, *[True] * 5, *good).more_than_chance(72, 145, 200)
 
 
+@pytest.mark.parametrize(("level", "stretches"), [(0.00241, [(1, 2)]), (0.00239, [])])
+def test_answers_in_a_row_have_a_quarter_of_the_level_of_a_clause(
+    level: float, stretches: list[tuple[int, int]]
+) -> None:
+    # Half of the quarter is for two in a row, the other half for four. Two of four begin at three places, so that each
+    # has a 24th of the level. Both are beyond the bound by chance in one case of 10,000.
+    assert Tally(FAILING, [False, True, True, False], level).stretches == stretches
+
+
 def test_what_a_bound_does_not_look_at_does_not_break_a_stretch() -> None:
     gaps = [LEFT_OUT, True] * 6
     assert tally(*[False] * 100, *gaps).more_than_chance(0, 112, 200)
