@@ -1,15 +1,22 @@
-"""The agent that acts as root on the engine's machine: the archive that a helper container gets is complete."""
+"""The agent that acts as root on the engine's machine: where it runs, and what a helper container gets."""
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
-from harness.backends.compose.container_host import BROUGHT, START, agent_archive
+import pytest
+
+from harness.backends.compose.container_host import BROUGHT, START, EngineHost, agent_archive
+
+NOBODY_S = 2**22 + 1
+"""No process has this number: it is above the kernel's limit."""
 
 
 def test_the_archive_runs_with_the_standard_library_alone(tmp_path: Path) -> None:
@@ -21,3 +28,15 @@ def test_the_archive_runs_with_the_standard_library_alone(tmp_path: Path) -> Non
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert "ModuleNotFoundError" not in done.stderr
     assert "error" in json.loads(done.stdout), done.stderr
+
+
+def test_a_process_that_has_ended_does_not_make_the_engine_a_remote_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    client: Any = None
+    host = EngineHost(client, {})
+    assert not host.beside_us(NOBODY_S, "c1")
+    assert host.beside_us(os.getpid(), ""), "a process of every group"
+    assert host.beside_us(NOBODY_S, "c1"), "it ended since"
+    assert not host.beside_us(0, "c1"), "a task without a process"
+    host.helper_always = True
+    assert not host.beside_us(os.getpid(), "")

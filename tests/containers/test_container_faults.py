@@ -62,7 +62,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def containers(client: Any, project: str) -> EngineContainers:
+def containers(client: Any, project: str, monkeypatch: pytest.MonkeyPatch) -> EngineContainers:
+    monkeypatch.setenv("HARNESS_TOOLS_IMAGE", base_image())
     return EngineContainers(client, project, {RUN: project})
 
 
@@ -187,12 +188,6 @@ async def test_revert_without_inject_changes_nothing(name: str, make: Make, look
     assert look() == before
 
 
-@pytest.fixture
-def tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HARNESS_TOOLS_IMAGE", base_image())
-
-
-@pytest.mark.usefixtures("tools")
 @pytest.mark.parametrize("name", ["crash", "pause", "oom", "cpu", "full", "remounted", "deaf", "environment"])
 async def test_a_helper_container_acts_on_a_remote_engine_and_is_removed(
     name: str, make: Make, look: Any, containers: EngineContainers
@@ -222,7 +217,7 @@ async def test_a_missing_helper_image_is_an_error_with_a_remedy(
     assert look() == before
 
 
-async def test_a_failed_helper_is_removed(look: Any, containers: EngineContainers, tools: None) -> None:
+async def test_a_failed_helper_is_removed(look: Any, containers: EngineContainers) -> None:
     containers.host.helper_always = True
     before = look()
     with pytest.raises(FaultError, match="No such file"):
@@ -230,7 +225,6 @@ async def test_a_failed_helper_is_removed(look: Any, containers: EngineContainer
     assert look() == before
 
 
-@pytest.mark.usefixtures("tools")
 async def test_a_node_lost_with_its_volumes_comes_back_empty(
     make: Make, look: Any, containers: EngineContainers
 ) -> None:

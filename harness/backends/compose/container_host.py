@@ -52,10 +52,15 @@ class EngineHost:
         self._client = client
         self._labels = dict(labels)
         self.helper_always = False
+        self._is_here = False
+        """Whether a process of the engine was found here: then one that is not here any more has ended."""
 
     def beside_us(self, pid: int, container: str) -> bool:
-        """Whether a process of the engine is a process here, and we are root."""
-        return not self.helper_always and os.geteuid() == 0 and pid > 0 and belongs(pid, container)
+        """Whether a process of the engine is a process here, or was until it ended, and we are root."""
+        if self.helper_always or os.geteuid() != 0 or pid <= 0:
+            return False
+        self._is_here = self._is_here or belongs(pid, container)
+        return self._is_here
 
     async def ready(self, pid: int, container: str) -> None:
         """See to it that tasks can be run for a container. Raises FaultError with what is missing."""
