@@ -15,7 +15,7 @@ from harness.model.probekinds import ProbeSpec
 from harness.model.readings import Gap, Reading
 from harness.model.secrets import hide
 from harness.probes.http import at_path, get, metrics
-from harness.probes.reader import NoAnswerError, NotAskedError, short_reason, wall_age
+from harness.probes.reader import NoAnswerError, NotAskedError, age_of, short_reason
 from harness.probes.strict_json import read_json
 
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {
@@ -116,10 +116,4 @@ def number_at(found: Any, path: str, how: str, event_age: Callable[[float], floa
         raise NoAnswerError(f"no {'number' if how == 'number' else 'time stamp'} at {path!r}") from None
     if not math.isfinite(value):
         raise NoAnswerError(f"{path} is {value}")
-    if how == "age":
-        return wall_age(value)
-    if how == "event_age":
-        if event_age is None:
-            raise NoAnswerError("the stack has no event clock, so there is no age in event time")
-        return event_age(value)
-    return value
+    return value if how == "number" else age_of(value, how, event_age)

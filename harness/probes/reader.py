@@ -60,6 +60,18 @@ def not_ahead(age_s: float, speed: float = 1.0) -> float:
     return age_s
 
 
+def age_of(unix: float, how: str, event_age: Callable[[float], float] | None) -> float:
+    """Return the age of a moment in seconds: by the wall clock, or for `event_age` by the event clock, if there is one.
+
+    Raises NoAnswerError where there is none, or the moment lies ahead.
+    """
+    if how != "event_age":
+        return wall_age(unix)
+    if event_age is None:
+        raise NoAnswerError("the stack has no event clock, so there is no age in event time")
+    return event_age(unix)
+
+
 def is_own(error: BaseException) -> bool:
     """Whether an error of the system is the harness's own trouble."""
     return isinstance(error, OSError) and error.errno in OWN_TROUBLES
@@ -152,11 +164,7 @@ class ProbeContext:
             unix = parse_timestamp(stamp)
         except ValueError as error:
             raise NoAnswerError(str(error)) from None
-        if how != "event_age":
-            return wall_age(unix)
-        if self.event_age is None:
-            raise NoAnswerError("the stack has no event clock, so there is no age in event time")
-        return self.event_age(unix)
+        return age_of(unix, how, self.event_age)
 
 
 @dataclass(frozen=True, slots=True)
