@@ -15,7 +15,7 @@ import pytest
 
 from harness.backends.compose.container_host import BROUGHT, START, EngineHost, agent_archive
 
-NOBODY_S = 2**22 + 1
+NO_PROCESS = 2**22 + 1
 """No process has this number: it is above the kernel's limit."""
 
 
@@ -34,9 +34,9 @@ def test_a_process_that_has_ended_does_not_make_the_engine_a_remote_one(monkeypa
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     client: Any = None
     host = EngineHost(client, {})
-    assert not host.beside_us(NOBODY_S, "c1")
+    assert not host.beside_us(NO_PROCESS, "c1")
     assert host.beside_us(os.getpid(), ""), "a process of every group"
-    assert host.beside_us(NOBODY_S, "c1"), "it ended since"
+    assert host.beside_us(NO_PROCESS, "c1"), "it ended since"
     assert not host.beside_us(0, "c1"), "a task without a process"
     host.helper_always = True
     assert not host.beside_us(os.getpid(), "")
