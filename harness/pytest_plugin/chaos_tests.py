@@ -140,6 +140,12 @@ def _to_its_end(item: pytest.Function, chaos: Chaos) -> Iterator[None]:
         ended = chaos.fail(error)
         for one in session_runner_of(item.config).conclude(ended) if ended is not None else ():
             _note(item, one)
+        if ended is not None and isinstance(error, pytest.skip.Exception):
+            # A run that was never judged must not look like one that nobody wanted.
+            text = (
+                f"{item.name}: UNKNOWN: the test skipped itself during its run ({error}); skip before the first fault"
+            )
+            raise pytest.fail.Exception(text, pytrace=False) from None
         raise
     else:
         chaos.end()

@@ -49,6 +49,17 @@ def test_own_mistake(chaos):
         raise LookupError("a mistake of the test")
 
 
+@here
+def test_skipped_in_its_run(chaos):
+    with chaos.fault("network.latency", **slow):
+        pytest.skip("not today")
+
+
+@here
+def test_skipped_before_it(chaos):
+    pytest.skip("not today")
+
+
 @pytest.mark.stack("reference", gate_timeout="1s", steady_state=[{"probe": "replicas_up", "at_least": 9}])
 def test_never_steady(chaos):
     with chaos.fault("network.latency", **slow):
@@ -121,11 +132,14 @@ def test_files_pass_fail_or_do_not_know_side_by_side(project: pytest.Pytester, r
 def test_tests_by_hand_are_judged_when_they_return(project: pytest.Pytester, run: Run) -> None:
     write(project, "test_hand.py", BY_HAND)
     result = run()
-    assert outcomes(result) == {"passed": 1, "failed": 3}
+    assert outcomes(result) == {"passed": 1, "failed": 4, "skipped": 1}
     said = result.stdout.str()
     result.stdout.fnmatch_lines(["test_noticed_too_late: FAIL under network.latency on link trainer -> object-store*"])
     result.stdout.fnmatch_lines(["*fail*seen (detected): ObjectStoreSlow fired too late*(within 0.05 s)*"])
     result.stdout.fnmatch_lines(["E  *LookupError: a mistake of the test"])
+    result.stdout.fnmatch_lines(
+        ["test_skipped_in_its_run: UNKNOWN: the test skipped itself during its run (not today)*"]
+    )
     result.stdout.fnmatch_lines(["test_never_steady: UNKNOWN: *", "*the steady state was not met: replicas_up is 2*"])
     assert "During handling" not in said
     runs = suite(project)
