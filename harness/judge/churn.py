@@ -6,16 +6,15 @@ follows a death which the fault inflicted, is the fault's own and does not count
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from harness.judge.facts import Facts
 from harness.judge.machine import blamed
 from harness.judge.moments import Span, but
+from harness.judge.pointers import unread
 from harness.model.expectations import Churn
-from harness.model.readings import ProcessSeen, Reading, StackUp
-from harness.model.series import longest_gap_s
+from harness.model.readings import ProcessSeen, StackUp
 from harness.model.verdict import ClauseResult, Value, met
 
 
@@ -97,21 +96,6 @@ def _changes(probe: str, facts: Facts, injected: Span) -> _Count:
     sure = sum(a[1].asked_s >= injected.hi and why is None for (a, _), why in zip(pairs, causes, strict=True))
     cites = tuple(n for _, (n, _) in pairs)
     last_s = pairs[-1][1][1].answered_s if pairs else None
-    blind = _blind(probe, facts, injected, [r for _, r in (*before, *after)])
+    unseen = unread(probe, facts, injected.lo, [r for _, r in read])
+    blind = None if unseen is None else f"no value of it from {unseen.lo:.2f} to {unseen.hi:.2f} s"
     return _Count(sure, len(pairs), cites, last_s, blind, next(filter(None, causes), None))
-
-
-def _blind(probe: str, facts: Facts, injected: Span, read: Sequence[Reading]) -> str | None:
-    """Return the first stretch since injection without a value of the pointer, longer than its interval allows."""
-    longest_s = longest_gap_s(facts.journal.plan.stack.probe_every_s.get(probe, 0.0))
-    gaps = [(g.from_s, g.to_s) for g in facts.journal.gaps(probe) if g.from_s < facts.end_s and g.to_s > injected.lo]
-    times = [injected.lo, *(r.answered_s for r in read if r.answered_s > injected.lo), facts.end_s]
-    if read and read[0].answered_s <= injected.lo:
-        times[0] = read[0].answered_s
-    elif read:
-        gaps.append((injected.lo, read[0].answered_s))  # its value at injection is not known
-    gaps += [(a, b) for a, b in pairwise(times) if b - a > longest_s]
-    if not gaps:
-        return None
-    from_s, to_s = min(gaps)
-    return f"no value of it from {from_s:.2f} to {to_s:.2f} s"

@@ -13,17 +13,22 @@ from typing import TypeVar
 
 from harness.judge.facts import Facts
 from harness.judge.machine import blamed
-from harness.judge.moments import Span, but
+from harness.judge.moments import but
+from harness.judge.pointers import (
+    PROMOTED_VERSION,
+    promoted_after,
+    promotion_spans,
+    unexplained_fall,
+    unread_promotions,
+)
 from harness.model.expectations import Guarantee, IntegrityResult
 from harness.model.ledger import Checkpoints, Examples, LedgerPart, Lineage, ModelVersion, Promotions
-from harness.model.readings import Answer, Hit, Reading
+from harness.model.readings import Answer, Hit
 from harness.model.verdict import Cause, ClauseResult, Value, met
 
 # An example is written when both its answer and its outcome are known; an answer comes at most one time-out after it
 # was due, so outcomes this near to the last closed hour may rightly lie in the next one (event seconds).
 SETTLING_EVENT_S = 2 * 3600
-PROMOTED_VERSION = "promoted_version"
-"""The probe that reads the registry's pointer."""
 P = TypeVar("P", bound=LedgerPart)
 
 
@@ -179,23 +184,18 @@ def _promotions(facts: Facts, read: _Evidence) -> tuple[Value, str]:
         if entry.action == "promote" and current is not None and entry.version < current:
             return Value.FAIL, f"version {entry.version} was promoted over {current} and is older"
         current = entry.version
-    rolled_back = {entry.version for entry in history if entry.action == "rollback"}
-    seen: float | None = None
-    for n, reading in facts.readings(PROMOTED_VERSION):
-        if reading.value is None:
-            continue
-        if seen is not None and reading.value < seen and int(reading.value) not in rolled_back:
-            return (
-                Value.FAIL,
-                f"line {n}: the promoted version went from {seen:g} to {reading.value:g} at {reading.answered_s:.2f} s",
-            )
-        seen = reading.value
-    if current is None and seen is None:
+    pointer = [(n, r) for n, r in facts.readings(PROMOTED_VERSION) if r.value is not None]
+    fall = unexplained_fall(pointer, history)
+    if fall is not None:
+        return Value.FAIL, fall
+    if current is None and not pointer:
         return Value.UNKNOWN, "not exercised: nothing was promoted"
-    unseen = _gap(facts, PROMOTED_VERSION)
+    unseen = unread_promotions(facts, facts.gate_s)
     if unseen is not None:
         return Value.UNKNOWN, f"the promoted version may have gone back: {unseen}"
-    return Value.PASS, f"the promoted version only went forward, to {current}"
+    rolled_back = any(entry.action == "rollback" for entry in history)
+    how = "went back by roll-backs alone, and is" if rolled_back else "only went forward, to"
+    return Value.PASS, f"the promoted version {how} {current if current is not None else 'one without a history'}"
 
 
 def _poison(facts: Facts, read: _Evidence) -> tuple[Value, str]:
@@ -209,7 +209,7 @@ def _poison(facts: Facts, read: _Evidence) -> tuple[Value, str]:
     hits = sum(len(h.rows) for _, h in facts.journal.of(Hit))
     if reverted is None and facts.journal.plan.faults_on:
         return Value.UNKNOWN, "the fault was never measured to be gone"
-    since_s, perhaps_s = (reverted.hi, reverted.lo) if reverted is not None else (0.0, 0.0)
+    since_s, perhaps_s = (reverted.hi, reverted.lo) if reverted is not None else (facts.gate_s, facts.gate_s)
     promoted = {v.version for v in lineage.versions if v.promoted}
     after, unsure = [], []
     for version in poisoned:
@@ -222,10 +222,10 @@ def _poison(facts: Facts, read: _Evidence) -> tuple[Value, str]:
         return Value.FAIL, f"version {after[0]} learned from rows that the fault hit, and was promoted after revert"
     if unsure:
         return Value.UNKNOWN, f"version {unsure[0]}, which learned from hit rows, was promoted around revert"
-    unseen = _gap(facts, PROMOTED_VERSION)
+    unseen = unread_promotions(facts, perhaps_s)
     if poisoned and unseen is not None:
         return Value.UNKNOWN, f"version {poisoned[0]}, which learned from hit rows, may have been promoted: {unseen}"
-    if hits and facts.journal.plan.faults_on and not _promoted_after(facts, since_s):
+    if hits and facts.journal.plan.faults_on and not promoted_after(facts, since_s):
         return Value.UNKNOWN, "not exercised: no version was promoted after revert"
     return Value.PASS, f"no version promoted after revert learned from any of the {hits} rows hit"
 
@@ -251,36 +251,6 @@ def versions_poisoned(lineage: Lineage) -> list[int]:
         if at in own:
             found.append(version)
     return found
-
-
-def promotion_spans(facts: Facts, version: int, promoted: bool) -> list[Span]:
-    """Return the moments at which a version became the promoted one, each between two readings of the pointer.
-
-    A version that the ledger calls promoted and no reading shows was promoted where the pointer stepped over it.
-    """
-    found: list[Span] = []
-    before: Reading | None = None
-    for _, reading in facts.readings(PROMOTED_VERSION):
-        if reading.value is None:
-            continue
-        lo_s = before.asked_s if before is not None else float("-inf")
-        was = before.value if before is not None and before.value is not None else reading.value
-        became = reading.value == version and (before is None or was != version)
-        if became or (promoted and not found and was < version < reading.value):
-            found.append(Span(lo_s, reading.answered_s))
-        before = reading
-    return found
-
-
-def _promoted_after(facts: Facts, since_s: float) -> bool:
-    seen: float | None = None
-    for _, reading in facts.readings(PROMOTED_VERSION):
-        if reading.value is None:
-            continue
-        if seen is not None and reading.value > seen and reading.asked_s > since_s:
-            return True
-        seen = reading.value
-    return False
 
 
 _CHECKS: dict[str, Callable[[Facts, _Evidence], tuple[Value, str]]] = {

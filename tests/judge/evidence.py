@@ -83,7 +83,12 @@ TABLE = (
         ("answers of the workload", "examples of the ledger", "lineage of the ledger"),
     ),
     Needs(Guarantee, "`checkpoints_restorable`", "checkpoints_restorable", ("checkpoints of the ledger",)),
-    Needs(Guarantee, "`promotion_monotonic`", "promotion_monotonic", ("promotions of the ledger",)),
+    Needs(
+        Guarantee,
+        "`promotion_monotonic`",
+        "promotion_monotonic",
+        ("promotions of the ledger", "readings of the promoted version"),
+    ),
     Needs(
         Guarantee,
         "`nothing_poisoned`",
@@ -136,6 +141,7 @@ class Story:
 def told(story: Story, injected: Any = 5.0, reverted: Any = 12.0) -> Run:
     """Return the run of a story, with all that every kind of clause needs; it passes where nothing else breaks."""
     run = Run(EXPECT, guarantees=GUARANTEES)
+    run.plan["stack"]["probe_every_s"] = dict.fromkeys(("lag", "pointer", "promoted_version"), EVERY_S)
     run.plan["guard"] = [limit.model_dump(mode="json", by_alias=True) for limit in GUARD]
     run.gate().fault(injected=injected, confirmed=5.3, reverted=reverted)
     out_s = (reverted if isinstance(reverted, float) else reverted[0]) - 0.01

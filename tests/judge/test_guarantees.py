@@ -221,12 +221,51 @@ def test_a_pointer_that_went_back_fails_whatever_the_history_says() -> None:
     assert "from 3 to 2" in found.reason
 
 
+P, B = "promote", "rollback"
+
+
+@pytest.mark.parametrize(
+    ("history", "pointer", "value"),
+    [
+        # A roll-back explains one fall, and no other.
+        (((P, 1), (P, 2), (B, 1), (P, 3)), ((0, 1), (6, 2), (8, 1), (10, 3)), "pass"),
+        (((P, 1), (P, 2), (B, 1), (P, 3)), ((0, 1), (6, 2), (8, 1), (10, 3), (16, 1)), "fail"),
+        # What was rolled back before the run explains nothing in it.
+        (((P, 2), (B, 1), (P, 3)), ((0, 3), (9, 1)), "fail"),
+        # Between two readings the pointer may have gone back and forward again.
+        (((P, 1), (P, 3), (B, 1), (P, 2)), ((0, 3), (9, 2)), "pass"),
+        (((P, 1), (P, 2), (B, 1), (P, 2), (B, 1)), ((0, 2), (6, 1), (8, 2), (10, 1)), "pass"),
+        # The registry may forget: a rise that it does not know is no fall.
+        (((P, 1),), ((0, 1), (9, 7)), "pass"),
+    ],
+)
+def test_each_fall_of_the_pointer_needs_its_own_roll_back(
+    history: tuple[tuple[str, int], ...], pointer: tuple[tuple[float, float], ...], value: str
+) -> None:
+    found = promotions(*history, served=steps(*pointer))
+    assert found.value == value, found.reason
+
+
+def test_a_pass_says_whether_the_pointer_went_back() -> None:
+    assert promotions((P, 1), (P, 2)).reason.endswith("the promoted version only went forward, to 2")
+    rolled = promotions((P, 1), (P, 2), (B, 1))
+    assert rolled.reason.endswith("the promoted version went back by roll-backs alone, and is 1")
+
+
+def test_a_declared_pointer_that_was_never_read_may_have_gone_back() -> None:
+    run = run_of(PROMOTIONS).evidence("promotions", history=[{"seq": 0, "action": P, "version": 1}])
+    assert run.clause(PROMOTIONS).value == "pass", "this stack has no such probe"
+    run.plan["stack"]["probe_every_s"] = {"promoted_version": 0.5}
+    assert run.clause(PROMOTIONS).reason.endswith("promoted_version was not read from 1.00 to 25.00 s")
+    assert run.clause(PROMOTIONS).value == "unknown"
+
+
 @pytest.mark.parametrize(("from_s", "value"), [(24.9, "unknown"), (25.1, "pass")])
 def test_a_pointer_that_the_harness_did_not_read_may_have_gone_back(from_s: float, value: str) -> None:
     run = run_of(PROMOTIONS).evidence("promotions", history=[{"seq": 0, "action": "promote", "version": 1}])
     found = run.gap("promoted_version", from_s, 30.0).clause(PROMOTIONS)
     assert found.value == value
-    assert ("promoted_version was not measured" in found.reason) is (value == "unknown")
+    assert ("promoted_version was not read" in found.reason) is (value == "unknown")
 
 
 def test_nothing_promoted_was_not_exercised() -> None:
