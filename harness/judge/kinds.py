@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from harness.judge import integrity
-from harness.judge.alerts import cleared, detected, flaps
+from harness.judge.alerts import cleared, flaps
 from harness.judge.bounds import stays, unbroken
 from harness.judge.churn import churn
+from harness.judge.detection import detected
 from harness.judge.facts import Facts
 from harness.judge.guard import guarded as after_recovery
 from harness.judge.margins import used
@@ -82,7 +83,7 @@ def check(clause: Clause, facts: Facts) -> ClauseResult | None:
     return (
         None
         if checker is None
-        else guarded(clause.id, clause.unmeasured(), lambda: _with_margin(clause, checker, facts))
+        else or_unknown(clause.id, clause.unmeasured(), lambda: _with_margin(clause, checker, facts))
     )
 
 
@@ -97,7 +98,7 @@ def _with_margin(clause: C, checker: Checker[C], facts: Facts) -> ClauseResult:
     return found.model_copy(update={"used": used(clause, found.measured)}) if found.value is Value.PASS else found
 
 
-def guarded(id_: str, unmeasured: Result, work: Callable[[], ClauseResult]) -> ClauseResult:
+def or_unknown(id_: str, unmeasured: Result, work: Callable[[], ClauseResult]) -> ClauseResult:
     """Return what a checker returns. One that crashes makes its own clause unknown and says why."""
     try:
         return work()

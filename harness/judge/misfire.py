@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.judge.alert_history import Episode
-from harness.judge.alerts import about_another, cleared, detected
+from harness.judge.alerts import cleared
 from harness.judge.bounds import undisturbed
+from harness.judge.detection import about_another, detected
 from harness.judge.facts import Facts
 from harness.judge.machine import blamed
 from harness.judge.moments import but
@@ -53,7 +54,7 @@ def _silent(
     sure = [e for e in loud if e.is_of(clause.alert, clause.labels)]
     others = [e for e in (*loud, *doubtful) if e not in sure]
     value, reason, cites, cause = _firing(clause, facts, fault, sure, others)
-    if found.value is Value.PASS and cause != "machine":
+    if found.value is Value.PASS and cause != "machine" and facts.inconclusive_fault is None:
         reason = f"{clause.alert_text} {did} {NO_MATTER} ({found.reason})"
         value, reason, cites = Value.FAIL, _failed(reason, facts, fault, proves_nothing=True), found.cites
     elif value is Value.FAIL:
@@ -90,7 +91,7 @@ def unrecovered(clause: Recovered, facts: Facts) -> ClauseResult:
     value, reason, cites = stayed.value, stayed.reason, stayed.cites
     fault = clause.fault or facts.last.id
     # What only a busy machine broke counts for a run that is to recover; against a scenario it proves nothing.
-    if found.value is Value.PASS and stayed.cause != "machine":
+    if found.value is Value.PASS and stayed.cause != "machine" and facts.inconclusive_fault is None:
         reason = f"{clause.probe} recovered {NO_MATTER} ({found.reason})"
         value, reason, cites = Value.FAIL, _failed(reason, facts, fault, proves_nothing=True), found.cites
     elif value is Value.FAIL:

@@ -10,7 +10,7 @@ import datetime as dt
 from harness.journal.records import Journal
 from harness.judge.damage import count, fault_reports, unwatched
 from harness.judge.facts import Facts, gather
-from harness.judge.kinds import check, guarded
+from harness.judge.kinds import check, or_unknown
 from harness.judge.machine import blamed
 from harness.judge.misfire import no_misfire, nothing_rests, with_doubt
 from harness.judge.moments import but
@@ -57,7 +57,7 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
         clauses.append(proof)
     if control is None and journal.plan.paired and not unpaired:
         clauses.append(unknown("control", "this run is one of a pair, and its control left no journal"))
-    clauses.append(guarded("collateral", CollateralResult(), lambda: collateral(facts)))
+    clauses.append(or_unknown("collateral", CollateralResult(), lambda: collateral(facts)))
     if end is not None:
         clauses.append(end)
     if journal.plan.twin == "misfire":
@@ -138,7 +138,7 @@ def _no_proof(control: Facts) -> ClauseResult | None:
 
 
 def _compared(result: ClauseResult, clause: Detected, run: Facts, control: Facts) -> ClauseResult:
-    return guarded(clause.id, clause.unmeasured(), lambda: _void_detection(result, clause, run, control))
+    return or_unknown(clause.id, clause.unmeasured(), lambda: _void_detection(result, clause, run, control))
 
 
 def _clauses(facts: Facts) -> tuple[Clause, ...]:

@@ -204,3 +204,23 @@ def test_a_source_that_tells_by_itself_proves_nothing_for_another() -> None:
         if body.get("source") == "webhook":
             body["delivered"] = True
     assert run.clause("clear").value == "unknown"
+
+
+# Polls that nobody answered
+
+
+@pytest.mark.parametrize(
+    ("down", "value"),
+    [((12.5, 26.0), "unknown"), ((12.5, 18.05), "fail"), ((15.0, 17.0), "fail"), ((18.05, 26.0), "fail")],
+)
+def test_an_alert_last_seen_before_its_deadline_may_have_cleared(down: tuple[float, float], value: str) -> None:
+    found = alerting({"cleared": [CLEAR]}, (SLOW, 7.0, 26.0), down=[down]).clause("clear")
+    assert found.value == value, found.reason
+    assert ("the alert source last answered at 12.40 s" in found.reason) is (value == "unknown")
+
+
+def test_an_alert_that_could_not_be_read_for_a_while_was_not_seen_to_fire() -> None:
+    found = alerting({"detected": [SEEN]}, down=[(8.0, 26.0)]).clause("seen")
+    assert found.value == "fail"
+    assert "was not seen to fire" in found.reason
+    assert "from 8.00 s on" in found.reason

@@ -223,6 +223,13 @@ def test_a_fault_that_was_not_there_proves_nothing(fault: dict[str, Any], firing
     assert {of(verdict, id_) for id_ in ("seen", "back", "clear")} == {"unknown"}
 
 
+@pytest.mark.parametrize("expect", [{"detected": [SEEN]}, {"recovered": [BACK | {"fault": "slow"}]}])
+def test_what_passes_beside_a_fault_that_was_not_there_proves_nothing_either(expect: dict[str, Any]) -> None:
+    run = Run(expect, twin="misfire", faults=("slow", "more")).gate().fault().fault("more", confirmed=None)
+    run.alerts((SLOW, 7.0, 9.0)).readings("lag", lag((6.0, 14.0))).end()
+    assert run.judged().value == "unknown"
+
+
 def test_one_of_two_faults_that_was_not_there_proves_nothing() -> None:
     run = Run({"detected": [SEEN]}, twin="misfire", faults=("slow", "more")).gate().fault()
     assert run.fault("more", confirmed=None).alerts().end().judged().value == "unknown"
