@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from harness.judge.facts import Facts
 from harness.judge.machine import UNDISTURBED
-from harness.model.answers import ANSWER_PROBES
+from harness.model.answers import ANSWER_PROBES, SLOW_ANSWERS
 from harness.model.clauses import Bound
 from harness.model.series import Attributed, Point, answer_series, reading_series, tally_of
 from harness.model.shares import Tally, clause_level
@@ -78,8 +78,10 @@ def _answers(bound: Bound, facts: Facts, *, excused: bool) -> list[Attributed]:
     A request that had taken longer than the bound allows before the fault went in was slow before the fault.
     """
     found = facts.attributed
-    if ANSWER_PROBES[bound.probe].unit is Unit.WALL:
-        limit_s = bound.limit.value
+    limit_s = bound.limit.value if ANSWER_PROBES[bound.probe].unit is Unit.WALL else None
+    if bound.probe == SLOW_ANSWERS:
+        limit_s = facts.journal.plan.stack.slow_s
+    if limit_s is not None:
         found = [one._replace(at_s=one.answer.due_s) if one.at_s - one.answer.due_s > limit_s else one for one in found]
         found.sort(key=lambda one: one.at_s)
     if excused or facts.disturbed == UNDISTURBED:

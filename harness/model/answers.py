@@ -135,10 +135,11 @@ def _quantile_of(q: float) -> Callable[[Sequence[Contribution]], Measured]:
     return combine
 
 
+SLOW_ANSWERS = "slow_answers"
 _PROBES = (
     AnswerProbe("availability", Unit.RATIO, "share of requests answered in time", lambda a: a.ok, _share),
     AnswerProbe("failed_requests", Unit.COUNT, "requests not answered in time", lambda a: not a.ok, _count),
-    AnswerProbe("slow_answers", Unit.RATIO, "share of requests slower than the stack declares, or not answered",
+    AnswerProbe(SLOW_ANSWERS, Unit.RATIO, "share of requests slower than the stack declares, or not answered",
                 lambda a: a.slow or not a.ok, _share),
     AnswerProbe("latency_p50", Unit.WALL, "median time from the intended sending to the answer",
                 _latency, _quantile_of(0.5), 0.5),

@@ -16,6 +16,7 @@ from harness.model.fields import Frozen, LinkField
 from harness.model.guard import Guarded
 from harness.model.scenario import Scenario
 from harness.model.units import Unit
+from harness.model.workload import SLOW_S
 
 Twin = Literal["control", "sabotage", "misfire"]
 
@@ -47,7 +48,8 @@ class StackFacts(Frozen):
     probe_units: dict[str, Unit] = Field(default_factory=dict)
     freshness_s: dict[str, float] = Field(default_factory=dict, description="by feature group, event seconds")
     integrity: tuple[str, ...] = Field((), description="guarantees whose evidence the stack describes")
-    request_timeout_s: float = 1.0
+    request_timeout_s: float = Field(default=1.0, description="read by nothing: it is in journals of earlier versions")
+    slow_s: float = Field(default=SLOW_S, description="from when on an answer counts as slow")
     alert_sources: tuple[str, ...] = Field((), description="where alerts are read; one that was never polled is a gap")
     scores_checked: bool = Field(True, description="whether anything tells that the score of an answer is right")
     probe_every_s: dict[str, float] = Field(default_factory=dict, description="how often each polled probe is read")

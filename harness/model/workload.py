@@ -17,6 +17,8 @@ from harness.model.units import PositiveWallSeconds
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|min|h)")
 _PER_S = {"s": 1.0, "min": 60.0, "h": 3600.0}
 HIGHEST_RATE = 5000.0
+SLOW_S = 0.25
+"""From when on an answer counts as slow, where the stack does not say."""
 OF_FILES = ("rate", "repeat", "method", "headers", "flagged")
 """Fields that say how a file of requests is sent."""
 
@@ -56,7 +58,7 @@ class WorkloadSpec(Frozen):
     flagged: str | None = Field(None, description="where an answer in JSON says that a fallback was taken")
     url: Url
     timeout_s: PositiveWallSeconds = Field(1.0, alias="timeout")
-    slow_s: PositiveWallSeconds = Field(0.25, alias="slow")
+    slow_s: PositiveWallSeconds = Field(SLOW_S, alias="slow")
 
     @property
     def most_per_s(self) -> float | None:

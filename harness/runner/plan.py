@@ -17,6 +17,7 @@ from harness.model.guard import Guarded, guard_of
 from harness.model.plan import Plan, Sabotage, StackFacts, Twin
 from harness.model.scenario import Scenario
 from harness.model.stack import OffSwitch, StackDescription
+from harness.model.workload import SLOW_S
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.load import Loaded
 from harness.runner.misfire import aim
@@ -180,7 +181,7 @@ def stack_facts(catalogue: Catalogue) -> StackFacts:
         probe_units=catalogue.probe_units,
         freshness_s={group: age.value for group, age in stack.freshness.items()},
         integrity=catalogue.integrity,
-        request_timeout_s=stack.workload.timeout_s if stack.workload else 1.0,
+        slow_s=stack.workload.slow_s if stack.workload else SLOW_S,
         alert_sources=tuple(source.name for source in stack.alert_sources),
         scores_checked=catalogue.scores_checked,
         probe_every_s={name: probe.every_s for name, probe in stack.probes.items()},

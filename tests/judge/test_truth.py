@@ -250,6 +250,16 @@ def test_d8_a_request_that_was_too_slow_before_the_injection_is_not_the_fault_s(
     assert verdict.value == "unknown", verdict.reasons
 
 
+def test_d8_answers_that_were_slow_before_the_injection_are_not_the_fault_s() -> None:
+    # The stack hung for two seconds, and went on just after the fault went in.
+    hung = [(3.0 + k / 50, 3.0 + (k + 1) / 50, {"done_s": FIRST_S + 0.05, "slow": True}) for k in range(100)]
+    bound = {"probe": "slow_answers", "at_most": 0.1, "over": "1s", "min_samples": 20}
+    stays = Run({"stays": [bound | {"id": "quick"}]}).gate().fault().answers(*hung).end()
+    assert stays.judged().value == "unknown"
+    back = Run({"recovered": [bound | {"id": "quick", "within": "6s"}]}).gate().fault().answers(*hung).end()
+    assert back.judged().value == "unknown", "it was not the fault that it recovered from"
+
+
 def test_d8_what_had_failed_before_the_injection_is_not_the_fault_s() -> None:
     failed = (FIRST_S - 2.0, FIRST_S - 0.5, {"ok": False})
     run = Run({"stays": [STAYS | {"over": "1s", "min_samples": 20}]}).gate().fault().answers(failed).end()

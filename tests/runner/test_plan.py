@@ -142,7 +142,7 @@ def test_the_facts_of_the_stack(tmp_path: Path) -> None:
     assert facts.probe_units["availability"] is Unit.RATIO
     assert facts.freshness_s == {"weather": 3 * 3600.0}
     assert facts.integrity == ("promotion_monotonic",)
-    assert facts.request_timeout_s == 2.0
+    assert facts.slow_s == 0.25
 
 
 def test_secrets_are_in_no_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
