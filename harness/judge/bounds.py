@@ -68,6 +68,7 @@ def _stays(
     broken = [p for p in during if p.good is False]
     # A gap before the fault counts too: the fault did not break what broke in it.
     blind = [p for p in points if p.gap or (p.undecided and p.hi_s >= since_s)]
+    hidden = unseen_before(points, since_s)
     excess = share.excess if share is not None else None
     if facts.inconclusive_fault is not None:
         fault = facts.inconclusive_fault
@@ -79,6 +80,8 @@ def _stays(
     if broken and may_have_broken_before(points, broken, since_s):
         reason = f"{_was(clause, broken[0])}, and no window before injection was good ({limit})"
         return Value.UNKNOWN, reason, broken, None
+    if hidden is not None and (broken or excess is not None):
+        return Value.UNKNOWN, f"{probe} may have been broken before injection ({limit}){why(hidden)}", [hidden], None
     if doubt is not None and (broken or excess is not None):
         reason = f"{probe} may have been broken before the fault: {doubt} ({limit})"
         busy = facts.disturbed.by_machine(facts.gate_s, since_s)
@@ -171,6 +174,15 @@ def may_have_broken_before(points: Sequence[Point], broken: Sequence[Point], inj
     seen_good = any(p.good and p.hi_s < injected_s for p in points)
     clear = any((p.lo_s if p.since_s is None else p.since_s) >= injected_s for p in broken)
     return not seen_good and not clear
+
+
+def unseen_before(points: Sequence[Point], injected_s: float) -> Point | None:
+    """Return the last gap before the injection after which no window was seen good until then; None without one."""
+    before = [p for p in points if p.lo_s < injected_s]
+    gap = next((k for k in reversed(range(len(before))) if before[k].gap), None)
+    if gap is None or any(p.good and p.hi_s < injected_s for p in before[gap + 1 :]):
+        return None
+    return before[gap]
 
 
 def _unread(bound: Bound, facts: Facts, during: Sequence[Point]) -> bool:

@@ -90,7 +90,7 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
     breaches = _breaches(found, after, Span(fault.injected.lo, facts.end_s), clause.over)
     blind = [p for p in points if p.gap and p.lo_s < fault.injected.lo]
     if blind and breaches:
-        return _Outcome(Value.UNKNOWN, f"may have been broken before injection: {blind[0].why}", blind)
+        return _Outcome(Value.UNKNOWN, f"may have been broken before injection{why(blind[0])}", blind)
     if not breaches:
         return _unexercised(after)
     if may_have_broken_before(points, breaches, fault.injected.lo):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.journal.records import Journal
 from harness.judge.facts import Facts
 from harness.judge.machine import blamed
@@ -105,7 +107,7 @@ def _deaths(facts: Facts) -> list[tuple[int, ProcessSeen]]:
 def _early_death(facts: Facts) -> ClauseResult | None:
     injected = facts.injected
     since_s = injected.lo if injected is not None else facts.end_s
-    early = [(n, d) for n, d in _deaths(facts) if d.at_s < since_s]
+    early = [(n, d) for n, d in _deaths(facts) if d.at_s < since_s and d.service not in facts.scenario.may_die]
     if not early or not facts.journal.plan.faults_on:
         return None
     n, death = early[0]
@@ -116,6 +118,19 @@ def _early_death(facts: Facts) -> ClauseResult | None:
 def _killed_by_machine(facts: Facts, death: ProcessSeen) -> str | None:
     """Return how the machine may have ended a process: with a signal only for a lack of memory, which kills it."""
     return facts.disturbed.behind(Span(death.at_s, death.at_s)) if death.signal in (None, SIGKILL) else None
+
+
+def _died(facts: Facts, deaths: Sequence[ProcessSeen]) -> tuple[Value, str, Cause | None]:
+    """Judge deaths that no fault did: by the first that nothing but the stack under the fault can be the cause of."""
+    injected = facts.injected if facts.journal.plan.faults_on else None
+    sure = [d for d in deaths if injected is None or d.at_s > injected.hi]
+    causes = [(d, _killed_by_machine(facts, d)) for d in sure or deaths]
+    first, busy = next((pair for pair in causes if pair[1] is None), causes[0])
+    how = f"signal {first.signal}" if first.signal else f"exit code {first.exit_code}"
+    reason = f"collateral: {first.service} died at {first.at_s:.2f} s ({how}), and no fault killed it"
+    if not sure:
+        return Value.UNKNOWN, but(f"{reason}; it may have died before the fault went in", busy), blamed(busy)
+    return (Value.FAIL if busy is None else Value.UNKNOWN), but(reason, busy), blamed(busy)
 
 
 def collateral(facts: Facts) -> ClauseResult:
@@ -135,11 +150,7 @@ def collateral(facts: Facts) -> ClauseResult:
         value, reason = Value.UNKNOWN, f"the harness's own fault proxy died at {proxy[0][1].at_s:.2f} s"
         died = proxy
     elif died:
-        deaths_of = [(d, _killed_by_machine(facts, d)) for _, d in died]
-        first, busy = next((pair for pair in deaths_of if pair[1] is None), deaths_of[0])
-        how = f"signal {first.signal}" if first.signal else f"exit code {first.exit_code}"
-        value, cause = Value.FAIL if busy is None else Value.UNKNOWN, blamed(busy)
-        reason = but(f"collateral: {first.service} died at {first.at_s:.2f} s ({how}), and no fault killed it", busy)
+        value, reason, cause = _died(facts, [d for _, d in died])
     else:
         value, reason = Value.PASS, "no process died except by a fault"
     measured = CollateralResult(died=tuple(d.service for _, d in died))

@@ -158,7 +158,8 @@ def test_restarts_count_from_the_beginning_of_the_injection(at_s: float, most: i
 @pytest.mark.parametrize(
     ("twin", "at_s", "value"),
     [
-        (None, 5.0, "fail"),
+        (None, 5.0, "unknown"),
+        (None, 5.001, "fail"),
         (None, 25.0, "fail"),
         (None, 25.001, "pass"),
         ("control", 0.99, "pass"),

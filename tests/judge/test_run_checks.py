@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, NoReturn
 
 import pytest
-from journals import ALL, SLOW, Run, good_run
+from journals import ALL, SLOW, STAYS, Run, good_run
 
 from harness.judge import judge, kinds
 from harness.model.alert_clauses import Detected
@@ -179,7 +179,31 @@ def test_services_that_may_die_may() -> None:
 
 def test_the_harness_s_own_proxy_is_no_part_of_the_stack() -> None:
     assert "fault proxy died" in told(good_run().dies("harness:proxy", 8.0))
-    assert good_run().dies("harness:proxy", 8.0).dies("server", 9.0).judged().value == "fail"
+    assert good_run().dies("harness:proxy", 8.0).dies("server", 7.0).judged().value == "fail"
+    after = good_run().dies("harness:proxy", 8.0).dies("server", 9.0).judged()
+    assert after.value == "unknown", "what follows from the end of the proxy is not the stack's"
+
+
+def test_what_was_open_when_the_proxy_died_decides_nothing() -> None:
+    cut_off = (7.9, 8.1, {"ok": False, "done_s": 8.2})
+    run = Run({"stays": [STAYS]}).gate().fault(reverted=None).answers(cut_off, to_s=8.1)
+    run.dies("harness:proxy", 8.0).add(8.3, "phase", phase="healing").add(9.0, "closed", reason="error", error="died")
+    verdict = run.judged()
+    assert verdict.value == "unknown", verdict.reasons
+    assert all(clause.value != "fail" for clause in verdict.clauses)
+
+
+@pytest.mark.parametrize(("at_s", "value"), [(5.1, "unknown"), (6.3, "fail")])
+def test_a_death_while_the_fault_goes_in_may_have_come_before_it(at_s: float, value: str) -> None:
+    run = Run({"stays": [STAYS]}).gate().fault(injected=(5.0, 6.2), confirmed=6.4).answers().end()
+    found = run.dies("server", at_s).clause("collateral")
+    assert found.value == value
+    assert ("may have died before the fault went in" in found.reason) is (value == "unknown")
+
+
+@pytest.mark.parametrize(("may_die", "value"), [(["server"], "pass"), ([], "unknown")])
+def test_a_service_that_may_die_may_do_so_before_the_injection(may_die: list[str], value: str) -> None:
+    assert good_run(may_die=may_die).dies("server", 3.0).judged().value == value
 
 
 def test_a_journal_that_was_never_closed_is_unknown() -> None:

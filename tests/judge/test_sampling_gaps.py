@@ -141,3 +141,13 @@ def test_an_alert_that_began_before_the_fault_by_the_stacks_own_stamp_is_no_dete
     assert stamped(6.9) == "pass"
     assert stamped(4.9) == "pass", "within what its own clock may be off"
     assert stamped(2.0) == "unknown"
+
+
+@pytest.mark.parametrize(("gap", "value"), [((3.0, 5.0), "unknown"), ((3.0, 4.85), "fail")])
+def test_what_broke_right_after_a_gap_before_the_injection_may_have_been_broken_before(
+    gap: tuple[float, float], value: str
+) -> None:
+    expect = {"stays": [{"id": "low", "probe": "lag", "at_most": 5}], "recovered": [BACK]}
+    run = Run(expect).gate().fault().readings("lag", lag((5.05, 13.0)), skip=[gap]).gap("lag", *gap).end()
+    assert run.clause("low").value == value, run.clause("low").reason
+    assert run.clause("back").value == "unknown", "it may have broken and recovered in the gap, without the fault"
