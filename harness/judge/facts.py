@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness.journal.records import Journal
 from harness.judge.alert_history import Episode, Poll, episodes
-from harness.judge.machine import UNDISTURBED, Disturbances, disturbances, joined
+from harness.judge.machine import UNDISTURBED, Disturbance, Disturbances, disturbances, joined
 from harness.judge.moments import Span
-from harness.model.readings import Answer, FaultSeen, MachineSeen, Phase, Reading
+from harness.model.backend import FAULT_PROXY
+from harness.model.readings import Answer, FaultSeen, MachineSeen, Phase, ProcessSeen, Reading
 from harness.model.scenario import Scenario
 from harness.model.series import Attributed, as_due
 from harness.model.verdict import Cause
@@ -113,7 +114,12 @@ class Facts:
     @cached_property
     def disturbed(self) -> Disturbances:
         """When the machine was busy, or the harness late."""
-        return disturbances((seen for _, seen in self.journal.of(MachineSeen)), self.late)
+        found = disturbances((seen for _, seen in self.journal.of(MachineSeen)), self.late)
+        died_s = proxy_died_s(self.journal)
+        if died_s is None:
+            return found
+        why = f"the harness's own fault proxy died at {died_s:.2f} s"
+        return replace(found, harness=(*found.harness, Disturbance(died_s, math.inf, why)))
 
     @cached_property
     def late(self) -> list[Span]:
@@ -185,12 +191,23 @@ def gather(journal: Journal) -> Facts:
 
 
 def _ends_s(journal: Journal) -> list[float]:
-    """Return when observation ended: an interrupted run heals and stops its stack, and no clause is about that."""
-    return [
+    """Return when observation ended: an interrupted run heals and stops its stack, and no clause is about that.
+
+    Nor is any about a stack whose links lead through a proxy that has died.
+    """
+    ends = [
         line.t_s
         for line in journal.lines
         if isinstance(line.body, Phase) and line.body.phase in ("observed", "healing", "stopping")
     ]
+    died_s = proxy_died_s(journal)
+    return ends if died_s is None else [*ends, died_s]
+
+
+def proxy_died_s(journal: Journal) -> float | None:
+    """Return when the fault proxy died: it is the harness's own, and what follows from its end is not the stack's."""
+    seen = (one for _, one in journal.of(ProcessSeen) if one.service == FAULT_PROXY)
+    return min((one.at_s for one in seen if one.what == "exited" and one.asked is None), default=None)
 
 
 def _fault(journal: Journal, fault: str) -> FaultFacts:

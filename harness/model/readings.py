@@ -177,7 +177,7 @@ class Undo(Record):
 
 
 class ProcessSeen(Record):
-    """A process of the stack that started or ended. `asked` names the fault that did it, or `harness`."""
+    """A process of the stack, or the fault proxy, that started or ended. `asked`: who did it, such as `harness`."""
 
     kind: Literal["process"] = "process"
     service: str

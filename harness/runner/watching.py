@@ -159,14 +159,14 @@ class Watchers:
 
     async def _processes(self) -> None:
         async for event in self._backend.events():
-            if event.service == FAULT_PROXY:
-                if event.what in ("exited", "killed") and not event.asked:
-                    raise BackendError("the fault proxy died: the links are no longer under control")
+            ours = event.service == FAULT_PROXY
+            died = event.what in ("exited", "killed") and not event.asked
+            if ours and not died:
                 continue
             self._journal.write(
                 ProcessSeen(
                     service=event.service,
-                    node=self._stack.services[event.service].node,
+                    node=None if ours else self._stack.services[event.service].node,
                     what="exited" if event.what == "killed" else event.what,
                     at_s=self.clock.at_s(event.at_s),
                     exit_code=event.exit_code,
@@ -174,3 +174,5 @@ class Watchers:
                     asked="harness" if event.asked else None,
                 )
             )
+            if ours:
+                raise BackendError("the fault proxy died: the links are no longer under control")
