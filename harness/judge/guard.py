@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from harness.judge.facts import Facts
 from harness.judge.moments import but
-from harness.model.answers import ANSWER_PROBES, LEFT_OUT
 from harness.model.binomial import critical_count, reached_beside
-from harness.model.guard import MOST_UNCHECKED, FaultTimes, Guarded, GuardResult, recovery_over_s
+from harness.model.guard import FaultTimes, Guarded, GuardResult, recovery_over_s
+from harness.model.guard_count import kind_of, too_many_unchecked
 from harness.model.shares import guard_level
 from harness.model.units import Unit, format_amount
 from harness.model.verdict import Cause, ClauseResult, Value, met
@@ -106,7 +106,7 @@ def _value(
             ended = f"; observation ended at {facts.end_s:.2f} s, and the recovery had until {over_s:.2f} s"
             return Value.UNKNOWN, ended, None
         return Value.UNKNOWN, "; so few that chance explains them", "other"
-    if not clause.known_only and seen.unchecked > MOST_UNCHECKED * (seen.unchecked + seen.answers):
+    if too_many_unchecked(clause, seen.unchecked, seen.answers):
         return Value.UNKNOWN, f"; {seen.unchecked} more could not be checked: {seen.unchecked_why}", None
     return Value.PASS, f"; {seen.unchecked} could not be checked" if seen.unchecked else "", None
 
@@ -149,7 +149,6 @@ def _since(facts: Facts, from_s: float, over_s: float) -> str:
 
 
 def _count(clause: Guarded, facts: Facts, from_s: float, to_s: float) -> _Count:
-    probe, breaching = ANSWER_PROBES[clause.probe], clause.at_least is None
     bad, open_, unchecked, answers = 0, 0, 0, 0
     cites: list[int] = []
     lines: list[int] = []
@@ -157,19 +156,19 @@ def _count(clause: Guarded, facts: Facts, from_s: float, to_s: float) -> _Count:
     for one in facts.attributed:
         if not from_s <= one.at_s <= to_s:
             continue
-        contribution = probe.contribution(one.answer)
-        if contribution is LEFT_OUT:
+        kind = kind_of(clause, one.answer)
+        if kind is None:
             continue
         lines.append(one.n)
-        if contribution is None:
+        if kind == "unchecked":
             unchecked, unchecked_why = unchecked + 1, one.answer.why or "no reason given"
             # Where right answers cannot be told, one that is not known to be wrong counts as one that is not.
             answers += clause.known_only
             continue
         answers += 1
-        if contribution is breaching and one.inconclusive is not None:
+        if kind == "bad" and one.inconclusive is not None:
             open_, doubt, machine = open_ + 1, one.inconclusive, one.machine
-        elif contribution is breaching:
+        elif kind == "bad":
             bad += 1
             cites.append(one.n)
     shown = cites[:MOST_CITED] if cites else [*lines[:1], *lines[-1:]]

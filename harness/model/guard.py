@@ -22,8 +22,6 @@ FEWEST = 3
 """How much is looked at, at the least, where observation ended before the recovery was over: that long, and so many
 requests at the rate of the workload, where it has one.
 """
-MOST_UNCHECKED = 0.05
-"""The share of answers that may be left unchecked: the artefact of a new model takes a moment to fetch."""
 SETTLE_S = 5.0
 """How long after its revert a fault that no recovery clause belongs to may still show."""
 

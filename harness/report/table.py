@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from harness.model.guard import MOST_UNCHECKED
+from harness.model.guard_count import MOST_UNCHECKED
 from harness.model.verdict import Damage, FaultReport, Value
 from harness.report.documents import DetectionEntry, RecoveryEntry, SuiteScenario
 from harness.report.words import NEVER, NONE, count, seconds

@@ -6,21 +6,22 @@ clauses give it, and is then looked at for as long as the guard needs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from harness.model.answers import ANSWER_PROBES
 from harness.model.guard import FaultTimes, Guarded, recovery_over_s
+from harness.model.guard_count import kind_of, too_many_unchecked
 from harness.model.plan import Plan
 from harness.model.readings import Answer
 from harness.runner.recoveries import MARGIN_S
 
 
 def kept(limit: Guarded, answers: Sequence[Answer]) -> bool:
-    """Whether there are answers, and no more of them are bad than allowed."""
-    probe, breaching = ANSWER_PROBES[limit.probe], limit.at_least is None
-    seen = [value for value in probe.contributions(answers) if isinstance(value, bool)]
-    none_told = limit.known_only and bool(answers)
-    return none_told if not seen else seen.count(breaching) <= limit.allowed * len(seen)
+    """Whether there are answers, no more of them are bad than allowed, and enough of them could be checked."""
+    kinds = Counter(kind_of(limit, answer) for answer in answers)
+    bad, unchecked = kinds["bad"], kinds["unchecked"]
+    told = bad + kinds["good"] + (unchecked if limit.known_only else 0)
+    return told > 0 and bad <= limit.allowed * told and not too_many_unchecked(limit, unchecked, told)
 
 
 def looked_at_s(plan: Plan) -> float:
