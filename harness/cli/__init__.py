@@ -20,10 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.disable()
     try:
         from harness.cli.app import app
-        from harness.cli.exit_codes import guarded
+        from harness.cli.exit_codes import exit_code_of
 
-        return guarded(app, arguments)
-    except KeyboardInterrupt:  # before `guarded` was there to meet it
+        return exit_code_of(app, arguments)
+    except KeyboardInterrupt:  # before `exit_code_of` was there to meet it
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.stderr.write("interrupted\n")
         return INTERRUPTED

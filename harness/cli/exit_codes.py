@@ -38,7 +38,7 @@ def given_journals() -> Iterator[None]:
         ) from error
 
 
-def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> int:
+def exit_code_of(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Call a command; turn everything that it raises into a message and an exit code."""
     try:
         result = command.main(args=arguments, prog_name="harness", standalone_mode=False)

@@ -169,7 +169,7 @@ def test_ctrl_c_while_the_command_line_is_still_being_imported(
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(harness.cli.exit_codes, "guarded", interrupted)
+    monkeypatch.setattr(harness.cli.exit_codes, "exit_code_of", interrupted)
     result = harness_("run")
     assert (result.code, result.out, result.err) == (130, "", "interrupted\n")
 
