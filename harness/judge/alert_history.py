@@ -12,13 +12,13 @@ from itertools import pairwise
 
 from harness.journal.records import Journal
 from harness.judge.moments import Span
+from harness.model.alertsources import MAX_RULE_SILENCE_S, longest_silence_s
 from harness.model.readings import Alert, AlertsSeen, Gap
 
 Poll = tuple[int, AlertsSeen]
 # The runner polls once more right before it injects, and again right after the injection began.
 AT_INJECTION_S = 0.5
 MAX_POLL_GAP_S = 1.0
-MAX_RULE_SILENCE_S = 2.0
 MOST_RESTARTS = 2
 """How often the count of one evaluator falls in a run at most."""
 
@@ -147,10 +147,8 @@ def without_base(polls: Sequence[Poll], at_s: float) -> str | None:
     return next((source for source, asked_s in sorted(first.items()) if asked_s > at_s), None)
 
 
-def longest_silence_s(polls: Sequence[AlertsSeen], least_s: float) -> float:
-    """Return how long a source may go without an evaluation: longer than `least_s` where its interval is longer."""
-    interval_s = max((poll.interval_s or 0.0 for poll in polls), default=0.0)
-    return max(least_s, 1.2 * interval_s + 1.0)
+def _longest_silence_s(polls: Sequence[AlertsSeen], least_s: float) -> float:
+    return longest_silence_s(max((poll.interval_s or 0.0 for poll in polls), default=0.0), least_s)
 
 
 def few_evaluations(polls: Sequence[Poll], since_s: float, to_s: float, least_s: float) -> tuple[str, int] | None:
@@ -161,7 +159,7 @@ def few_evaluations(polls: Sequence[Poll], since_s: float, to_s: float, least_s:
     """
     for source, own in _by_source(polls, since_s, to_s):
         advances = len(_advances([poll for poll in own if poll.asked_s >= since_s]))
-        if longest_silence_s(own, least_s) > least_s and advances < 2:
+        if _longest_silence_s(own, least_s) > least_s and advances < 2:
             return source, advances
     return None
 
@@ -172,7 +170,7 @@ def silences(
     """Return the stretches, longer than allowed, without a sign that the rules were evaluated."""
     found: list[Span] = []
     for _, own in _by_source(polls, from_s, to_s, declared):
-        longest_s = longest_silence_s(own, least_s)
+        longest_s = _longest_silence_s(own, least_s)
         advanced_s = from_s
         counted = [poll for poll in own if poll.evaluations is not None]
         # The first value of the counter proves no evaluation by itself, but the gate saw one just before.

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from harness.judge.alert_history import (
     MAX_POLL_GAP_S,
-    MAX_RULE_SILENCE_S,
     Episode,
     few_evaluations,
     may_precede,
@@ -20,6 +19,7 @@ from harness.judge.facts import Facts
 from harness.judge.machine import blamed
 from harness.judge.moments import Span, but
 from harness.model.alert_clauses import AlertCount, QuietResult, Silence
+from harness.model.alertsources import MAX_RULE_SILENCE_S
 from harness.model.verdict import Cause, ClauseResult, Value, met
 
 

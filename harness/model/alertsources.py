@@ -26,11 +26,20 @@ _ONLY_OF = {
 }
 
 
+MAX_RULE_SILENCE_S = 2.0
+"""How long rules may go unevaluated, where a source does not tell its interval."""
+
+
 def _an_address(value: str) -> str:
     match = _LISTEN.fullmatch(value)
     if match is None or not 0 < int(match[2]) < 65536:
         raise ValueError(f"{value!r} is not an address to listen on, such as 0.0.0.0:19093")
     return value
+
+
+def longest_silence_s(interval_s: float, least_s: float = MAX_RULE_SILENCE_S) -> float:
+    """Return how long a source may go without an evaluation: longer than `least_s` where its interval is longer."""
+    return max(least_s, 1.2 * interval_s + 1.0)
 
 
 class AlertSource(HttpAccess):

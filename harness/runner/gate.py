@@ -12,13 +12,15 @@ from harness.journal.clock import Clock
 from harness.model.answers import silent_wrong
 from harness.model.clauses import Bound
 from harness.model.plan import Plan
-from harness.model.readings import GateSeen
+from harness.model.readings import AlertsSeen, GateSeen
 from harness.model.stack import StackDescription
 from harness.runner.catalogue import OF_EXPECTED
 from harness.runner.live import Live
 
 EVERY_S = 0.05
 WRONG_OVER_S = 1.0
+WAITING_S, WAITING_OVER_S = 1.0, 3.0
+"""How long the newest answers may be waited for, at the least, and the seconds that tell how long is usual."""
 # Required in every scenario: there are answers, and they are right and fresh.
 SANE = tuple(
     Bound.model_validate({"id": f"gate-{probe}", "probe": probe, "over": "1s", "min_samples": 5} | limit)
@@ -35,7 +37,7 @@ async def wait_for_steady_state(
     while True:
         now_s = clock.now_s()
         values: dict[str, float | None] = {}
-        missing = _quiet(plan, stack, live)
+        missing = [*_quiet(plan, stack, live, now_s), *_waiting(live, settled_s(), now_s)]
         if not plan.stack.scores_checked:
             missing += _known_wrong(live, settled_s())
         unmet: list[tuple[Bound, str]] = []
@@ -93,7 +95,22 @@ def _known_wrong(live: Live, settled_s: float) -> list[str]:
     return [f"{len(seen)} answers of the last {WRONG_OVER_S:g} s are wrong or stale ({why})"]
 
 
-def _quiet(plan: Plan, stack: StackDescription, live: Live) -> list[str]:
+def _waiting(live: Live, settled_s: float, now_s: float) -> list[str]:
+    """Return that answers fail to come: what was seen before that says nothing of how the stack is now."""
+    before = live.answers_between(settled_s - WAITING_OVER_S, settled_s)
+    usual_s = max((answer.done_s - answer.due_s for _, answer in before), default=0.0)
+    if now_s - settled_s <= max(WAITING_S, 2 * usual_s):
+        return []
+    return [f"what was due since {settled_s:.1f} s has no answer yet, for {now_s - settled_s:.1f} s"]
+
+
+def _evaluating(seen: AlertsSeen, heartbeat: bool, live: Live, gate_timeout_s: float, now_s: float) -> bool:
+    """Whether a source that tells of evaluations had one of late. One that is too seldom for the gate is not asked."""
+    seldom = seen.evaluations is None or (seen.interval_s or 0.0) > gate_timeout_s / 2
+    return (seldom and not heartbeat) or live.evaluating(seen.source, now_s)
+
+
+def _quiet(plan: Plan, stack: StackDescription, live: Live, now_s: float) -> list[str]:
     missing = []
     for source in stack.alert_sources:
         seen = live.alerts.get(source.name)
@@ -101,7 +118,7 @@ def _quiet(plan: Plan, stack: StackDescription, live: Live) -> list[str]:
             missing.append(f"the alert source {source.name} does not answer" + (f" ({seen.down})" if seen else ""))
         elif seen.awake is False:
             missing.append(f"the watchdog {', '.join(source.watchdog)} does not fire at {source.name}")
-        elif source.heartbeat is not None and not live.beating(source.name):
+        elif not _evaluating(seen, source.heartbeat is not None, live, plan.scenario.gate_timeout, now_s):
             missing.append(f"nothing shows that {source.name} evaluates its rules")
     for clause in plan.scenario.expect.detected:
         firing = live.firing(clause.alert, clause.labels, pending=True)

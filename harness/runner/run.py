@@ -152,7 +152,7 @@ class Run:
         try:
             watchers.start(seams, workload)
             self._phase("gate")
-            gate = await self._guarded(
+            gate = await self._while_watched(
                 watchers,
                 wait_for_steady_state(self.plan, self._stack, self._live, watchers.clock, watchers.settled_s),
             )
@@ -163,9 +163,9 @@ class Run:
             if not gate.met:
                 return False
             context = RunContext(self.plan, gate.at_s, self._live, self._journal, seams, watchers, self._drivers)
-            await self._guarded(watchers, self._script.play(context))
+            await self._while_watched(watchers, self._script.play(context))
             # An alert that began to fire since the last poll is part of what was observed.
-            await self._guarded(watchers, watchers.look())
+            await self._while_watched(watchers, watchers.look())
             await watchers.stop_workload()
             truth = workload if isinstance(workload, Workload) else None
             for evidence in await Ledger(seams, truth, self._live.hits).read():
@@ -184,7 +184,7 @@ class Run:
             finally:
                 await seams.close()
 
-    async def _guarded(self, watchers: Watchers, work: Awaitable[T]) -> T:
+    async def _while_watched(self, watchers: Watchers, work: Awaitable[T]) -> T:
         """Do some work, and stop it as soon as a watcher has failed: measurements would be missing from then on."""
         task = asyncio.ensure_future(work)
         try:

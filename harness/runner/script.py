@@ -18,7 +18,8 @@ from harness.model.plan import Plan
 from harness.model.readings import Phase, PhaseName, Planned
 from harness.runner.catalogue import Faults
 from harness.runner.faulting import Driver, failed_stage
-from harness.runner.live import Live, Settling
+from harness.runner.live import Live
+from harness.runner.settling import Settling
 from harness.runner.watching import Watchers
 from harness.seams import Seams
 

@@ -18,10 +18,10 @@ from harness.model.clauses import OVER_S, Clause
 from harness.model.errors import BackendError, HarnessError
 from harness.model.faultstep import FaultStep
 from harness.model.plan import Plan
-from harness.runner.live import Settling
 from harness.runner.messages import RunOutcome
 from harness.runner.run import Run
 from harness.runner.script import TICK_S, RunContext, observe
+from harness.runner.settling import Settling
 from harness.runner.warming import waiting_threads
 
 CONFIRM_WITHIN_S = 8.0

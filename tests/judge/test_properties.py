@@ -93,7 +93,7 @@ def shifted(run: Run, by_s: float) -> Run:
 def test_the_judge_never_fails_and_is_deterministic(run: Run) -> None:
     journal = run.build()
     first = judge(journal)
-    assert not [c for c in first.clauses if c.id == "judge"], first.reasons
+    assert not [c for c in first.clauses if c.id == "judge" or "checker failed" in c.reason], first.reasons
     assert judge(run.build()) == first
     assert Verdict.model_validate_json(first.model_dump_json()) == first
 

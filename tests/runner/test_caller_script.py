@@ -15,7 +15,7 @@ from harness.model.alert_clauses import Cleared, Detected
 from harness.model.errors import FaultError, HarnessError
 from harness.model.plan import Plan
 from harness.model.readings import FaultSeen, Phase
-from harness.runner import gate, live, script
+from harness.runner import gate, script, settling
 from harness.runner.messages import RunOutcome
 from harness.runner.run import Run
 from harness.runner.session import CallerScript
@@ -59,8 +59,8 @@ async def stack() -> AsyncIterator[tuple[SmallStack, str]]:
 def driven(tmp_path: Path, stack: tuple[SmallStack, str], monkeypatch: pytest.MonkeyPatch) -> Driven:
     made = Driven(tmp_path, stack[1])
     monkeypatch.setattr(script, "Faults", lambda: scripted(made.fault))
-    monkeypatch.setattr(live, "LEAST_S", 0.1)
-    monkeypatch.setattr(live, "CONTROL_S", 0.1)
+    monkeypatch.setattr(settling, "LEAST_S", 0.1)
+    monkeypatch.setattr(settling, "CONTROL_S", 0.1)
     monkeypatch.setattr(gate, "SANE", tuple(bound.model_copy(update={"over": 0.2}) for bound in gate.SANE))
     return made
 

@@ -15,7 +15,7 @@ from fake_runs import ScriptedFault, SmallBackend, plan_of, scripted
 from harness.description.stackfile import load_stack
 from harness.journal.files import read
 from harness.model.readings import Answer, Reading
-from harness.runner import live, script
+from harness.runner import script, settling
 from harness.runner.catalogue import Catalogue, Faults
 from harness.runner.plan import stack_facts
 from harness.runner.run import Run
@@ -67,7 +67,7 @@ class Shop:
 def quick(monkeypatch: pytest.MonkeyPatch) -> ScriptedFault:
     fault = ScriptedFault()
     monkeypatch.setattr(script, "Faults", lambda: scripted(fault))
-    monkeypatch.setattr(live, "LEAST_S", 0.1)
+    monkeypatch.setattr(settling, "LEAST_S", 0.1)
     return fault
 
 

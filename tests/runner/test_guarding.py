@@ -16,8 +16,9 @@ from harness.model.guard import Guard, guard_of
 from harness.model.plan import Plan
 from harness.model.readings import Answer, FaultSeen
 from harness.runner.guarding import looked_at_s
-from harness.runner.live import Live, Settling
+from harness.runner.live import Live
 from harness.runner.plan import make_plans
+from harness.runner.settling import Settling
 
 BACK = {"id": "back", "probe": "lag", "at_most": 5, "within": "6s"}
 

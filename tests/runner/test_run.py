@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from harness.judge.facts import gather
 from harness.judge.run_checks import lateness_s
 from harness.model.backend import FAULT_PROXY, ProcessEvent
 from harness.model.errors import BackendError, FaultError, JournalError
-from harness.model.readings import Answer, FaultSeen, Phase
-from harness.runner import gate, live, script
+from harness.model.readings import Answer, FaultSeen, Phase, ProcessSeen
+from harness.runner import gate, script, settling
 from harness.runner import run as run_module
 from harness.runner.progress import Progress
 from harness.runner.run import Run
@@ -62,7 +63,7 @@ async def stack() -> AsyncIterator[tuple[SmallStack, str]]:
 def driven(tmp_path: Path, stack: tuple[SmallStack, str], monkeypatch: pytest.MonkeyPatch) -> Driven:
     made = Driven(tmp_path, stack[1])
     monkeypatch.setattr(script, "Faults", lambda: scripted(made.fault))
-    monkeypatch.setattr(live, "LEAST_S", 0.1)
+    monkeypatch.setattr(settling, "LEAST_S", 0.1)
     sane = tuple(bound.model_copy(update={"over": 0.2}) for bound in gate.SANE)
     monkeypatch.setattr(gate, "SANE", sane)
     return made
@@ -171,11 +172,14 @@ async def test_a_stack_that_does_not_start_is_an_error_with_the_journal_closed(d
 
 
 async def test_a_dead_fault_proxy_ends_the_run_and_heals(driven: Driven) -> None:
-    driven.backend.events_seen = [ProcessEvent(FAULT_PROXY, "killed", 0.0, signal=9)]
-    outcome = await driven.run().go()
+    run = driven.run()
+    driven.backend.events_seen = [ProcessEvent(FAULT_PROXY, "killed", time.monotonic(), signal=9)]
+    outcome = await run.go()
     assert isinstance(outcome.error, BackendError)
     assert "the fault proxy died" in str(outcome.error)
     assert driven.journal().closed.reason == "error"
+    seen = [(one.service, one.what) for _, one in driven.journal().of(ProcessSeen)]
+    assert seen == [(FAULT_PROXY, "exited")], "the judge must know of it"
 
 
 def at_phase(run: Run, driven: Driven, text: str, act: Callable[[], object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fake_runs import plan_of, small_description
@@ -14,8 +14,9 @@ from harness.model.clauses import Bound
 from harness.model.faultstep import FaultStep
 from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Gap, GateSeen, Reading
 from harness.runner.gate import wait_for_steady_state
-from harness.runner.live import KEPT_S, Live, Settling
+from harness.runner.live import KEPT_S, Live
 from harness.runner.script import RunContext, wait_for_start
+from harness.runner.settling import Settling
 
 SOURCE = "http://server:18001"
 BROKEN = Alert(name="Broken", labels={"service": "x"})
@@ -40,7 +41,7 @@ def answers(live: Live, to_s: float, count: int = 40, ok: bool = True, **fields:
 
 
 def alerts(
-    live: Live, *firing: Alert, at_s: float = 0.0, beats: float | None = 1.0, down: str | None = None, **more: Any
+    live: Live, *firing: Alert, at_s: float = 10.0, beats: float | None = 1.0, down: str | None = None, **more: Any
 ) -> None:
     seen = AlertsSeen(
         source=SOURCE,
@@ -151,6 +152,38 @@ async def test_nothing_seen_at_all() -> None:
     answers(live, 10.0)
     alerts(live, beats=1)
     assert "nothing shows that" in (await gate_of(live)).why, "one beat proves no evaluation"
+
+
+@pytest.mark.parametrize(("beat_s", "met"), [(9.9, True), (6.0, False)])
+async def test_rules_that_were_evaluated_once_and_no_more_keep_it_shut(beat_s: float, met: bool) -> None:
+    live = Live()
+    answers(live, 10.0)
+    for k in range(3):
+        alerts(live, at_s=beat_s - 0.2 + 0.1 * k, beats=k)
+    alerts(live, at_s=10.0, beats=2)
+    assert (await gate_of(live)).met is met
+
+
+async def test_rules_that_are_evaluated_seldom_may_be_so() -> None:
+    live = Live()
+    answers(live, 10.0)
+    for at_s, beats in ((0.0, 1), (3.0, 2), (6.0, 3), (10.0, 3)):
+        alerts(live, at_s=at_s, beats=beats)
+    assert (await gate_of(live)).met, "three seconds went between two of them"
+
+
+@pytest.mark.parametrize(("settled_s", "took_s", "met"), [(9.5, 0.02, True), (8.0, 0.02, False), (8.0, 1.5, True)])
+async def test_what_was_seen_before_a_stack_hung_does_not_open_it(settled_s: float, took_s: float, met: bool) -> None:
+    live = Live()
+    for k in range(60):
+        due_s = settled_s - 0.02 * k
+        live.note(k, due_s, Answer(id=f"r{k}", at_event=0, due_s=due_s, sent_s=due_s, done_s=due_s + took_s, ok=True))
+    alerts(live, at_s=9.8, beats=1)
+    alerts(live, at_s=10.0, beats=2)
+    plan, clock = plan_of("0s", "1s", gate_timeout="100ms"), Frozen()
+    seen = await wait_for_steady_state(plan, small_description(), live, cast("Any", clock), lambda: settled_s)
+    assert seen.met is met, seen.why
+    assert met or "has no answer yet" in seen.why
 
 
 async def test_other_label_sets_of_an_expected_alert_do_not_hold_up_the_gate() -> None:
