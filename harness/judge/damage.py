@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.judge.facts import Facts
+from harness.judge.hits import rows_hit
 from harness.judge.integrity import versions_poisoned
 from harness.model.alert_clauses import DetectionResult
 from harness.model.answers import silent_wrong
@@ -47,7 +48,7 @@ def count(facts: Facts, clauses: Sequence[ClauseResult]) -> Damage:
         flagged=sum(a.flagged is not None for a in answers),
         unverified=sum(a.wrong is None and a.ok for a in answers),
         seconds=len({int(max(0.0, a.due_s - injected.lo) + 1e-6) for a in answers if not a.ok or silent_wrong(a)}),
-        rows_hit=sum(len(h.rows) for _, h in facts.journal.of(Hit)),
+        rows_hit=rows_hit(facts.journal),
         answers_from_hit_rows=sum(any((str(a.entity), t) in hit for t in a.stamps.values()) for a in answers),
         versions_poisoned=tuple(poisoned),
     )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from harness.judge.facts import Facts
+from harness.judge.hits import rows_hit
 from harness.judge.machine import blamed
 from harness.judge.moments import but
 from harness.judge.pointers import (
@@ -23,7 +24,7 @@ from harness.judge.pointers import (
 )
 from harness.model.expectations import Guarantee, IntegrityResult
 from harness.model.ledger import Checkpoints, Examples, LedgerPart, Lineage, ModelVersion, Promotions
-from harness.model.readings import Answer, Hit
+from harness.model.readings import Answer
 from harness.model.verdict import Cause, ClauseResult, Value, met
 
 # An example is written when both its answer and its outcome are known; an answer comes at most one time-out after it
@@ -206,7 +207,7 @@ def _poison(facts: Facts, read: _Evidence) -> tuple[Value, str]:
             "what the fault wrote can be told from the truth with a made workload only",
         )
     poisoned = versions_poisoned(lineage)
-    hits = sum(len(h.rows) for _, h in facts.journal.of(Hit))
+    hits = rows_hit(facts.journal)
     if reverted is None and facts.journal.plan.faults_on:
         return Value.UNKNOWN, "the fault was never measured to be gone"
     since_s, perhaps_s = (reverted.hi, reverted.lo) if reverted is not None else (facts.gate_s, facts.gate_s)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.journal.records import Journal
+from harness.judge.hits import rows_hit
 from harness.model.alert_clauses import ClearedResult, DetectionResult, QuietResult, UnfiredResult
 from harness.model.clauses import RecoveryResult, StaysResult, UnbrokenResult
 from harness.model.expectations import Expect
-from harness.model.readings import Hit, ProcessSeen
+from harness.model.readings import ProcessSeen
 from harness.model.verdict import ClauseResult, Damage, FaultReport, Value, Verdict
 from harness.report.documents import DetectionEntry, Estimate, Quality, RecoveryEntry, RunDocument
 from harness.report.figure import run_svg
@@ -72,9 +73,7 @@ def run_html(run_dir: Path, journal: Journal, verdict: Verdict, document: RunDoc
         figures=_figures(document, journal.plan.scenario.expect),
         plot=drawing(run_svg(journal, verdict, alerts)),
         clauses=[_row(c, journal, {line.n for line in excerpt}) for c in _ordered(verdict)],
-        faults=[
-            (f, _evidence(f), sum(len(h.rows) for _, h in journal.of(Hit) if h.fault == f.id)) for f in verdict.faults
-        ],
+        faults=[(f, _evidence(f), rows_hit(journal, f.id)) for f in verdict.faults],
         damage=damage_rows(verdict.damage),
         quality=quality_rows(document.quality),
         processes=[(seen.at_s, process_text(seen)) for seen in processes[:MOST_PROCESSES]],

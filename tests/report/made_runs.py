@@ -297,7 +297,8 @@ def failing() -> tuple[Journal, Verdict]:
     polls(tape, 1.6, END_S, {"stray": (STRAY, 14.0, 15.2, 19.0), "stale": (STALE, 16.4, 17.6, 99.0)})
     tape.at(18.0, ProcessSeen(service="server-2", node="c", what="exited", at_s=18.0, signal=11))
     tape.at(18.4, ProcessSeen(service="server-2", node="c", what="restarted", at_s=18.4))
-    tape.at(11.0, Hit(fault="quiet-pipeline", rows=({"key": HOSTILE}, {"key": "EWR"})))
+    fields = tuple({"entity": "EWR", "event_time": 3600, "field": name} for name in ("temp", "wind"))
+    tape.at(11.0, Hit(fault="quiet-pipeline", rows=({"key": HOSTILE}, *fields)))
     journal = tape.journal(
         plan(known_weakness={"reason": "no back-pressure", "ticket": "ML-17", "until": "2099-01-01"})
     )

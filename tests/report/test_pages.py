@@ -124,6 +124,7 @@ def test_a_pass_without_reasons_names_its_clauses(out: Path) -> None:
         ("unaimed", "no other keyspace of the stack 'reference' is proven not to matter"),
         ("unknown", "No evidence that it took effect"),
         ("fail", "Known weakness"),
+        ("fail", "rows changed2"),
     ],
 )
 def test_what_the_page_of_each_run_says_of_it(out: Path, run: str, said: str) -> None:
