@@ -33,9 +33,9 @@ def judge(run: Path, control: Path | None, unpaired: bool, as_json: bool) -> int
 
 
 def _lines(verdict: Verdict) -> list[str]:
-    caught = "" if verdict.caught is None else " (caught)" if verdict.caught else " (not caught)"
+    catch = f" ({verdict.catch})" if verdict.catch is not None else ""
     twin = f" [{verdict.twin}]" if verdict.twin else ""
-    lines = [f"{verdict.scenario}{twin}: {verdict.value}{caught}"]
+    lines = [f"{verdict.scenario}{twin}: {verdict.value}{catch}"]
     width = max((len(clause.id) for clause in verdict.clauses), default=0)
     for clause in verdict.clauses:
         cites = f"  (journal lines {', '.join(map(str, clause.cites))})" if clause.cites else ""

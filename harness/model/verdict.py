@@ -45,6 +45,27 @@ def met(value: Value) -> bool | None:
     return {Value.PASS: True, Value.FAIL: False, Value.UNKNOWN: None}[value]
 
 
+Catch = Literal["caught", "not caught"]
+CAUGHT = "for a sabotage twin: every clause that must fail without what was switched off did"
+
+
+def catch_of(value: Value, twin: str | None, caught: bool | None) -> Catch | None:
+    """Return what became of a sabotage: it is caught where its twin failed, by every clause that it must break.
+
+    None for what is no sabotage, and for one whose verdict is unknown.
+    """
+    if twin != "sabotage" or value is Value.UNKNOWN:
+        return None
+    return "caught" if value is Value.FAIL and caught else "not caught"
+
+
+def counted(value: Value, catch: Catch | None) -> Value:
+    """Return what a verdict counts as: that of a sabotage twin is a pass where the sabotage was caught, else a fail."""
+    if catch is None:
+        return value
+    return Value.PASS if catch == "caught" else Value.FAIL
+
+
 class ClauseResult(Frozen):
     """One clause judged. `id` is the clause's own, or names what the judge always checks, one of `OWN_CHECKS`."""
 
@@ -126,9 +147,19 @@ class Verdict(Frozen):
     damage: Damage = Field(default_factory=Damage)
     twin: str | None = None
     sabotage: str | None = None
-    caught: bool | None = Field(None, description="for a sabotage twin: the sabotaged thing is among the reasons")
+    caught: bool | None = Field(None, description=CAUGHT)
     known_weakness: str | None = None
     unbounded: tuple[str, ...] = Field((), description="for a pass: damage that no clause of the scenario bounds")
+
+    @property
+    def catch(self) -> Catch | None:
+        """What became of a sabotage; None for what is none, or is not known."""
+        return catch_of(self.value, self.twin, self.caught)
+
+    @property
+    def counts_as(self) -> Value:
+        """What the run counts as, in reports and exit codes."""
+        return counted(self.value, self.catch)
 
     @property
     def machine_busy(self) -> bool:

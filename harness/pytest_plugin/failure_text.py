@@ -66,8 +66,9 @@ def verdict_text(finished: Finished) -> str:
 def _headline(finished: Finished, verdict: Verdict) -> str:
     plan = finished.plan
     faults = ", ".join(f"{f.kind} on {f.target}" for f in verdict.faults)
-    if verdict.twin == "sabotage":
-        summary = f"{verdict.sabotage} was switched off, and the verdict ({verdict.value}) does not name it"
+    if verdict.catch is not None:
+        off = f"{verdict.sabotage} was switched off"
+        summary = f"{off}, and not every clause that must fail without it did (verdict: {verdict.value})"
     elif verdict.value is Value.UNKNOWN:
         summary = "UNKNOWN: the run neither passed nor failed"
     else:

@@ -68,7 +68,7 @@ def _add(root: ET.Element, suite: SuiteDocument, run: SuiteScenario, time_s: flo
 def _kind(run: SuiteScenario) -> str:
     if run.interrupted is not None and run.verdict is Value.UNKNOWN:
         return "interrupted"
-    return "not caught" if run.twin == "sabotage" else str(run.verdict)
+    return run.catch or str(run.verdict)
 
 
 def _properties(suite: SuiteDocument, run: SuiteScenario) -> list[tuple[str, str]]:

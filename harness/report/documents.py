@@ -17,7 +17,7 @@ from pydantic import Field, create_model
 from harness.judge.kinds import KINDS
 from harness.model.clauses import Result
 from harness.model.fields import Frozen
-from harness.model.verdict import ClauseResult, Damage, FaultReport, Value
+from harness.model.verdict import CAUGHT, Catch, ClauseResult, Damage, FaultReport, Value, catch_of, counted
 
 SCHEMA: Literal[1] = 1
 
@@ -144,13 +144,23 @@ class _Promised(Frozen):
     damage: Damage = Damage()
     twin: str | None = None
     sabotage: str | None = None
-    caught: bool | None = Field(None, description="for a sabotage twin: the sabotaged thing is among the reasons")
+    caught: bool | None = Field(None, description=CAUGHT)
     cleared: tuple[ClearedEntry, ...] = ()
     integrity: tuple[GuaranteeEntry, ...] = ()
     quality: Quality | None = None
     known_weakness: KnownWeak | None = None
     unbounded: tuple[str, ...] = Field(default=(), description="for a pass: damage that no clause of it bounds")
     margins: tuple[MarginEntry, ...] = Field(default=(), description="of the clauses that passed, the nearest first")
+
+    @property
+    def catch(self) -> Catch | None:
+        """What became of a sabotage; None for what is none, or is not known."""
+        return catch_of(self.verdict, self.twin, self.caught)
+
+    @property
+    def counts_as(self) -> Value:
+        """What the run counts as."""
+        return counted(self.verdict, self.catch)
 
 
 def _entry(result: type[Result]) -> Any:

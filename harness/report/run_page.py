@@ -67,7 +67,7 @@ def run_html(run_dir: Path, journal: Journal, verdict: Verdict, document: RunDoc
         scenario=journal.plan.scenario,
         plan=journal.plan,
         headline=headline(verdict),
-        tone="pass" if verdict.twin == "sabotage" and verdict.caught else verdict.value,
+        tone=verdict.counts_as,
         reasons=_reasons(verdict),
         ended=_ended(journal),
         figures=_figures(document, journal.plan.scenario.expect),

@@ -47,14 +47,12 @@ def row(run: SuiteScenario) -> Row:
 
 
 def standing(run: SuiteScenario) -> Standing:
-    """Return how a run counts in CI: a sabotage twin is good if it fails and its reasons name what was off."""
+    """Return how a run counts in CI."""
     if run.repeated_by is not None:
         return "repeated"
-    if run.error is not None or run.verdict is Value.UNKNOWN:
+    if run.error is not None or run.counts_as is Value.UNKNOWN:
         return "error"
-    if run.twin == "sabotage":
-        return "good" if run.verdict is Value.FAIL and run.caught else "failure"
-    return "failure" if run.verdict is Value.FAIL else "good"
+    return "failure" if run.counts_as is Value.FAIL else "good"
 
 
 def outcome(run: SuiteScenario) -> str:
@@ -65,8 +63,8 @@ def outcome(run: SuiteScenario) -> str:
         return f"{run.verdict} (harness error)"
     if run.interrupted is not None and run.verdict is Value.UNKNOWN:
         return "not run" if run.interrupted == "not run" else "interrupted"
-    if run.twin == "sabotage" and run.verdict is not Value.UNKNOWN:
-        return f"{run.verdict} ({'caught' if run.caught else 'not caught'})"
+    if run.catch is not None:
+        return f"{run.verdict} ({run.catch})"
     return f"{run.verdict} ({run.twin})" if run.twin in ("control", "misfire") else str(run.verdict)
 
 

@@ -116,12 +116,17 @@ def _misfire(verdict: Verdict) -> str:
     return "An alert fired or a bound broke, although the faults were where they could not matter."
 
 
+def _sabotage(verdict: Verdict) -> str:
+    off = f"{verdict.sabotage} was switched off"
+    if verdict.catch == "caught":
+        return f"The harness caught the sabotage: {off}, and every clause that must fail without it did."
+    return f"{off}, and not every clause that must fail without it did."
+
+
 def headline(verdict: Verdict) -> str:
     """Return what the verdict means, in one sentence."""
-    if verdict.twin == "sabotage" and verdict.value is not Value.UNKNOWN:
-        if verdict.caught:
-            return f"The harness caught the sabotage: {verdict.sabotage} was switched off, and the verdict names it."
-        return f"{verdict.sabotage} was switched off, and no reason of the verdict names it."
+    if verdict.catch is not None:
+        return _sabotage(verdict)
     if verdict.twin == "control":
         return {
             Value.PASS: "Without the fault no alert fired and no bound broke, as it should be.",

@@ -28,14 +28,10 @@ class Concluded(Protocol):
 
 
 def verdict_code(verdict: Verdict) -> int:
-    """Return the exit code of one verdict. A sabotage twin passes when it fails and the sabotage is caught."""
+    """Return the exit code of one verdict, by what it counts as."""
     from harness.model.verdict import Value
 
-    if verdict.value is Value.UNKNOWN:
-        return UNKNOWN
-    if verdict.twin == "sabotage":
-        return PASS if verdict.value is Value.FAIL and verdict.caught else FAIL
-    return PASS if verdict.value is Value.PASS else FAIL
+    return {Value.PASS: PASS, Value.FAIL: FAIL, Value.UNKNOWN: UNKNOWN}[verdict.counts_as]
 
 
 def with_error(verdict: Verdict, error: HarnessError | None) -> Verdict:
