@@ -21,6 +21,9 @@ from harness.model.expectations import CollateralResult
 from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Damage, Value, Verdict, merge
 
+KNOWN_WEAKNESS = "known weakness"
+"""How the first reason begins where a known weakness itself decides: it passed, or its date has passed."""
+
 
 def judge(journal: Journal, control: Journal | None = None, *, unpaired: bool = False) -> Verdict:
     """Judge one run, with its control where there is one; `unpaired` judges one of a pair without it.
@@ -217,7 +220,7 @@ def _expected_to_fail(
     weakness = journal.plan.scenario.known_weakness
     assert weakness is not None
     started = dt.datetime.fromisoformat(journal.header.started).date()
-    known = f"known weakness until {weakness.until}: {weakness.reason} ({weakness.ticket})"
+    known = f"{KNOWN_WEAKNESS} until {weakness.until}: {weakness.reason} ({weakness.ticket})"
     if started > weakness.until:
         return Value.FAIL, [f"{known}: that date has passed", *reasons]
     named = weakness.clauses

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from harness.judge.misfire import PROVES_NOTHING
+from harness.judge.verdict import KNOWN_WEAKNESS
 from harness.model.alert_clauses import DetectionResult
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import RecoveryResult, Result, ShareResult, StaysResult
@@ -123,6 +124,14 @@ def _sabotage(verdict: Verdict) -> str:
     return f"{off}, and not every clause that must fail without it did."
 
 
+def _known_weakness(verdict: Verdict) -> str:
+    if verdict.value is Value.PASS:
+        return "The stack failed as expected: the scenario declares this weakness."
+    if verdict.reasons and verdict.reasons[0].startswith(KNOWN_WEAKNESS):
+        return "A known weakness that passes, or whose date has passed, fails the run."
+    return "A clause failed that is not part of the known weakness."
+
+
 def headline(verdict: Verdict) -> str:
     """Return what the verdict means, in one sentence."""
     if verdict.catch is not None:
@@ -136,9 +145,7 @@ def headline(verdict: Verdict) -> str:
     if verdict.twin == "misfire":
         return _misfire(verdict)
     if verdict.known_weakness is not None and verdict.value is not Value.UNKNOWN:
-        if verdict.value is Value.PASS:
-            return "The stack failed as expected: the scenario declares this weakness."
-        return "A known weakness that passes, or whose date has passed, fails the run."
+        return _known_weakness(verdict)
     return {
         Value.PASS: _passed(verdict),
         Value.FAIL: "The stack did not meet all that the scenario expects.",

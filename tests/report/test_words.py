@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from made_runs import sabotaged
+from made_runs import failing, passing, plan, sabotaged
 
+from harness.journal.records import Journal
+from harness.judge import judge
 from harness.model.verdict import Value
 from harness.report import JudgedRun, SuiteInfo, write_run, write_suite
+from harness.report.words import headline
+
+WEAK = {"reason": "no back-pressure", "ticket": "ML-17", "until": "2099-01-01"}
 
 
 @pytest.mark.parametrize(
@@ -39,3 +45,24 @@ def test_a_sabotage_that_was_cut_off_is_an_error_of_its_own_kind(tmp_path: Path)
     write_suite(tmp_path, SuiteInfo("nightly", "local", 7, "2026-01-05T03:00:00+00:00", 1.0, [run]))
     [error] = ET.fromstring((tmp_path / "junit.xml").read_text(encoding="utf-8")).findall(".//error")
     assert error.attrib["type"] == "unknown"
+
+
+def known_weak(journal: Journal, **weakness: Any) -> Journal:
+    header = journal.header.model_copy(update={"plan": plan(known_weakness=WEAK | weakness)})
+    return Journal(header, journal.lines)
+
+
+@pytest.mark.parametrize(
+    ("made", "weakness", "value", "said"),
+    [
+        (failing, {}, Value.PASS, "The stack failed as expected"),
+        (passing, {}, Value.FAIL, "A known weakness that passes, or whose date has passed"),
+        (passing, {"clauses": ["seen"]}, Value.FAIL, "A known weakness that passes, or whose date has passed"),
+        (failing, {"until": "2025-01-01"}, Value.FAIL, "A known weakness that passes, or whose date has passed"),
+        (failing, {"clauses": ["seen"]}, Value.FAIL, "A clause failed that is not part of the known weakness"),
+    ],
+)
+def test_a_known_weakness_says_what_it_failed_by(made: Any, weakness: dict[str, Any], value: Value, said: str) -> None:
+    verdict = judge(known_weak(made()[0], **weakness))
+    assert (verdict.value, verdict.reasons != ()) == (value, True)
+    assert headline(verdict).startswith(said)
