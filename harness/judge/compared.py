@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from harness.judge.facts import Facts
 from harness.judge.machine import UNDISTURBED
 from harness.model.answers import ANSWER_PROBES, SLOW_ANSWERS
 from harness.model.clauses import Bound
-from harness.model.series import Attributed, Point, answer_series, reading_series, tally_of
+from harness.model.series import STEP_S, Attributed, Point, answer_series, reading_series, tally_of
 from harness.model.shares import Tally, clause_level
 from harness.model.units import Unit
 
@@ -45,15 +46,31 @@ def compared(bound: Bound, facts: Facts, *, excused: bool = True) -> Compared:
     What is bad where something other than the stack may be the cause decides nothing, unless it is not `excused`. But
     what was broken before the injection was broken, whatever the cause.
     """
-    raw, answered = _points(bound, facts, excused=False)
+    from_s, to_s = facts.gate_s, facts.end_s
+    raw, answered = _points(bound, facts, from_s, to_s, excused=False)
     if not excused or facts.disturbed == UNDISTURBED:
         return Compared(raw, answered, answered)
     before, injected = answered, facts.injected
-    points, answered = _points(bound, facts, excused=True)
+    points, answered = _points(bound, facts, from_s, to_s, excused=True)
     if injected is not None and facts.journal.plan.faults_on:
         pairs = zip(raw, points, strict=True)
         points = [earlier if earlier.hi_s < injected.lo else point for earlier, point in pairs]
     return Compared(points, answered, before)
+
+
+def points_since(bound: Bound, facts: Facts, from_s: float) -> list[Point]:
+    """Return a bound's points to be shown: those judged, from the gate on, and before them those from `from_s` on.
+
+    No verdict rests on the earlier ones. Where the gate was not met, none does on any.
+    """
+    gate = facts.journal.gate
+    if gate is None or not gate[1].met:
+        return _points(bound, facts, from_s, facts.end_s, excused=True)[0]
+    # Windows are a step apart, those before the gate and those after it.
+    start_s = facts.gate_s - max(0, math.floor((facts.gate_s - from_s) / STEP_S)) * STEP_S
+    until_s = facts.gate_s + (bound.over - STEP_S if bound.probe in ANSWER_PROBES else 0.0)
+    earlier, _ = _points(bound, facts, start_s, min(until_s, facts.end_s), excused=True)
+    return [*earlier, *compared(bound, facts).points]
 
 
 def every_s(bound: Bound, facts: Facts) -> float:
@@ -61,8 +78,10 @@ def every_s(bound: Bound, facts: Facts) -> float:
     return facts.journal.plan.stack.probe_every_s.get(bound.probe, 0.0)
 
 
-def _points(bound: Bound, facts: Facts, *, excused: bool) -> tuple[list[Point], Answered | None]:
-    from_s, to_s, gaps = facts.gate_s, facts.end_s, facts.journal.gaps
+def _points(
+    bound: Bound, facts: Facts, from_s: float, to_s: float, *, excused: bool
+) -> tuple[list[Point], Answered | None]:
+    gaps = facts.journal.gaps
     if bound.probe in ANSWER_PROBES:
         answers = _answers(bound, facts, excused=excused)
         tally = tally_of(bound, answers, clause_level(facts.scenario.expect))

@@ -23,6 +23,7 @@ from harness.model.verdict import Cause
 EFFECT_SILENCE_S = 5.0
 LATE_IN_WINDOW_S = 0.05
 """How late the harness may be in a single request or poll; what was open meanwhile decides nothing."""
+_AFTERWARDS = ("observed", "healing", "stopping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,27 +182,24 @@ def _counts_at_s(answer: Answer, injections: Sequence[float]) -> float:
 def gather(journal: Journal) -> Facts:
     """Read the facts of a run out of its journal."""
     gate = journal.gate
-    last_s = journal.lines[-1].t_s if journal.lines else 0.0
     return Facts(
         journal=journal,
         faults={step.id: _fault(journal, step.id) for step in journal.plan.scenario.timeline},
         gate_s=gate[1].at_s if gate is not None else 0.0,
-        end_s=min(_ends_s(journal), default=last_s),
+        end_s=observation_end_s(journal),
     )
 
 
-def _ends_s(journal: Journal) -> list[float]:
+def observation_end_s(journal: Journal) -> float:
     """Return when observation ended: an interrupted run heals and stops its stack, and no clause is about that.
 
-    Nor is any about a stack whose links lead through a proxy that has died.
+    Nor is any about a stack whose links lead through a proxy that has died. Where nothing says so, observation ended
+    with the last line of the journal.
     """
-    ends = [
-        line.t_s
-        for line in journal.lines
-        if isinstance(line.body, Phase) and line.body.phase in ("observed", "healing", "stopping")
-    ]
+    last_s = journal.lines[-1].t_s if journal.lines else 0.0
+    over = [line.t_s for line in journal.lines if isinstance(line.body, Phase) and line.body.phase in _AFTERWARDS]
     died_s = proxy_died_s(journal)
-    return ends if died_s is None else [*ends, died_s]
+    return min(over if died_s is None else [*over, died_s], default=last_s)
 
 
 def proxy_died_s(journal: Journal) -> float | None:
@@ -279,7 +277,7 @@ def _out_of_order(journal: Journal, fault: str, confirmed: FaultSeen) -> str | N
 def _effect_gap(journal: Journal, fault: str, confirmed: FaultSeen) -> str | None:
     """Return when its effect was lost or unmeasured, between its confirmation and the start of its revert."""
     out = journal.fault_stage(fault, "reverting") or journal.fault_stage(fault, "reverted")
-    until_s = out[1].lo_s if out is not None else min(_ends_s(journal), default=journal.lines[-1].t_s)
+    until_s = out[1].lo_s if out is not None else observation_end_s(journal)
     seen_s = confirmed.hi_s
     effects = [e for _, e in journal.of(FaultSeen) if e.fault == fault and e.stage == "effect"]
     for effect in sorted(effects, key=lambda e: e.lo_s):

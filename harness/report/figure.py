@@ -66,7 +66,7 @@ def run_svg(journal: Journal, verdict: Verdict, alerts: Sequence[AlertLane] | No
     from_s, to_s = extent(journal)
     x = Scale(from_s, to_s, LEFT, WIDTH - RIGHT)
     moments = _rows([m for m in markers(verdict) if from_s <= m.at_s <= to_s], x)
-    lanes, probes = lane_rows(journal, alerts), panels(journal, from_s, to_s)
+    lanes, probes = lane_rows(journal, alerts), panels(journal)
     top = 10.0 + LABEL_ROW * max([row + 1 for row, _ in moments], default=0)
     heights = [LANE * len(lanes), *([REQUESTS] if journal.answers else []), *[PANEL] * len(probes)]
     areas = _stack(x, top, heights)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.journal.records import Journal
-from harness.judge.facts import Facts, gather
+from harness.judge.compared import points_since
+from harness.judge.facts import gather
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound
 from harness.model.readings import Answer
-from harness.model.series import STEP_S, Point, answer_series, reading_series, tally_of
-from harness.model.shares import clause_level
+from harness.model.series import Point
 from harness.model.units import Unit
 from harness.report.drawing import Canvas, Scale, fitting, log_ticks, stepped, thinned, ticks
 from harness.report.spans import OUTCOME_WORDS, OUTCOMES, answers_by_outcome
@@ -51,7 +51,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One probe: its curve, measured as the first of its bounds does, and all the bounds on it."""
+    """One probe: its curve, as the judge measures the first of its bounds, and all the bounds on it."""
 
     probe: str
     unit: Unit
@@ -59,37 +59,17 @@ class Panel:
     points: tuple[Point, ...]
 
 
-def panels(journal: Journal, from_s: float, to_s: float) -> list[Panel]:
+def panels(journal: Journal) -> list[Panel]:
     """Return a panel for each probe with a bound: those that must recover, those that must stay, steady state."""
     scenario = journal.plan.scenario
     by_probe: dict[str, list[Bound]] = {}
     for bound in (*scenario.expect.recovered, *scenario.expect.stays, *scenario.steady_state):
         by_probe.setdefault(bound.probe, []).append(bound)
-    start_s, end_s = _observed(journal, from_s, to_s)
-    stack, facts = journal.plan.stack, gather(journal)
+    stack, facts, from_s = journal.plan.stack, gather(journal), journal.phase_s("gate") or 0.0
     return [
-        Panel(probe, unit_of(probe, stack), tuple(bounds), tuple(_points(facts, bounds[0], start_s, end_s)))
+        Panel(probe, unit_of(probe, stack), tuple(bounds), tuple(points_since(bounds[0], facts, from_s)))
         for probe, bounds in list(by_probe.items())[:MOST_PANELS]
     ]
-
-
-def _observed(journal: Journal, from_s: float, to_s: float) -> tuple[float, float]:
-    """Return where the curves begin and end. Windows align with the judge's, which counts them from the gate."""
-    begun_s = journal.phase_s("gate")
-    start_s = max(from_s, begun_s) if begun_s is not None else from_s
-    if journal.gate is not None and journal.gate[1].met:
-        gate_s = journal.gate[1].at_s
-        start_s = gate_s - math.floor((gate_s - start_s) / STEP_S) * STEP_S
-    observed_s = journal.phase_s("observed")
-    return start_s, min(to_s, observed_s) if observed_s is not None else to_s
-
-
-def _points(facts: Facts, bound: Bound, from_s: float, to_s: float) -> list[Point]:
-    journal = facts.journal
-    if bound.probe in ANSWER_PROBES:
-        tally = tally_of(bound, facts.attributed, clause_level(facts.scenario.expect))
-        return answer_series(bound, facts.attributed, from_s, to_s, journal.gaps("workload"), tally)
-    return reading_series(bound, journal.readings(bound.probe), from_s, to_s, journal.gaps(bound.probe))
 
 
 def draw_panel(canvas: Canvas, area: Area, panel: Panel) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.journal.records import Journal
 from harness.judge.alert_history import episodes
+from harness.judge.facts import observation_end_s
 from harness.model.alert_clauses import AlertClause, DetectionResult
 from harness.model.clauses import RecoveryResult
 from harness.model.faultstep import FaultStep
@@ -64,13 +65,11 @@ class Marker:
 
 
 def extent(journal: Journal) -> tuple[float, float]:
-    """Return what to draw of the run: from the gate (or the start) to the end of observation."""
-    end_s = journal.lines[-1].t_s if journal.lines else 0.0
-    observed_s = journal.phase_s("observed") or journal.phase_s("stopping")
+    """Return what to draw of the run: from the gate (or the start) to the end of observation and of the last fault."""
     start_s = journal.phase_s("gate")
     from_s = max(0.0, start_s - 0.5) if start_s is not None else 0.0
-    to_s = observed_s + 0.5 if observed_s is not None else end_s
-    return from_s, max(to_s, from_s + 1.0)
+    last_s = max([observation_end_s(journal), *(seen.hi_s for _, seen in journal.of(FaultSeen))])
+    return from_s, max(last_s + 0.5, from_s + 1.0)
 
 
 def phases(journal: Journal) -> list[Interval]:

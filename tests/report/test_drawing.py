@@ -9,6 +9,7 @@ import pytest
 from made_runs import (
     ALL,
     END_S,
+    GATE_S,
     HOSTILE,
     STALE,
     Tape,
@@ -17,13 +18,17 @@ from made_runs import (
     interrupted,
     never_started,
     passing,
+    phases,
     plan,
     polls,
     sabotaged,
+    stages,
     unknown,
 )
 
-from harness.model.readings import Alert, AlertsSeen
+from harness.judge.compared import compared
+from harness.judge.facts import gather
+from harness.model.readings import Alert, AlertsSeen, Answer, Closed, MachineSeen, Reading
 from harness.report.drawing import LIGHT
 from harness.report.figure import lane_rows, run_svg
 from harness.report.panels import panels
@@ -143,7 +148,7 @@ def test_names_may_hold_anything() -> None:
 
 def test_each_probe_of_a_clause_has_one_panel_with_all_its_bounds() -> None:
     journal, _ = passing()
-    shown = panels(journal, *extent(journal))
+    shown = panels(journal)
     assert [p.probe for p in shown] == [
         "feature_age_p99",
         "silent_wrong_answers",
@@ -156,6 +161,50 @@ def test_each_probe_of_a_clause_has_one_panel_with_all_its_bounds() -> None:
     assert any(p.good is False for p in shown[0].points)
     assert shown[0].points[-1].good is True
     assert shown[0].points[-1].hi_s <= END_S
+
+
+def test_a_panel_shows_what_the_judge_judges() -> None:
+    tape = Tape()
+    tape.written = [(line.t_s, line.body) for line in failing()[0].lines]
+    for tenth in range(140, 150):  # while the training lag could not be read
+        at_s = tenth / 10
+        seen = MachineSeen(from_s=at_s, to_s=at_s + 0.1, processors=2.0, busy=2.0, own=0.7, cpu_pressure=0.9)
+        tape.at(at_s + 0.1, seen)
+    for k in range(60):  # open at the injection, and slow before it
+        slow = {"id": f"s{k}", "at_event": 1, "due_s": 8.9, "sent_s": 8.9, "done_s": 9.5, "ok": True, "slow": True}
+        tape.at(9.5, Answer.model_validate(slow))
+    journal = tape.journal(plan())
+    facts = gather(journal)
+    for panel in panels(journal):
+        judged = compared(panel.bounds[0], facts).points
+        assert list(panel.points[-len(judged) :]) == judged, panel.probe
+    [lag] = [panel for panel in panels(journal) if panel.probe == "training_lag"]
+    assert any(point.machine and point.good is None for point in lag.points)
+
+
+def test_a_probe_that_is_seldom_read_is_not_grey() -> None:
+    tape = Tape()
+    tape.written = [(line.t_s, line.body) for line in passing()[0].lines if not isinstance(line.body, Reading)]
+    for k in range(17):
+        at_s = 1.7 + 2 * k
+        body = {"probe": "training_lag", "planned_s": at_s, "asked_s": at_s, "answered_s": at_s + 0.02, "value": 9.0}
+        tape.at(at_s + 0.02, Reading.model_validate(body))
+    seldom = plan()
+    stack = seldom.stack.model_copy(update={"probe_every_s": {"training_lag": 2.0}})
+    journal = tape.journal(seldom.model_copy(update={"stack": stack}))
+    [lag] = [panel for panel in panels(journal) if panel.probe == "training_lag"]
+    assert {point.good for point in lag.points} == {True}
+    assert "training_lag: inconclusive" not in run_svg(journal, unknown()[1])
+
+
+def test_an_interrupted_run_is_drawn_to_the_revert_that_healing_brought() -> None:
+    tape = Tape()
+    phases(tape, (0.0, "starting"), (1.6, "gate"), (GATE_S, "baseline"), (9.2, "fault"))
+    stages(tape, "quiet-pipeline", (9.2, "injecting"), (9.3, "injected"))
+    phases(tape, (12.0, "healing"), (15.0, "stopping"))
+    stages(tape, "quiet-pipeline", (12.1, "reverting"), (14.0, "reverted"))
+    tape.at(18.0, Closed(reason="interrupted"))
+    assert extent(tape.journal(plan())) == (1.1, 14.5)
 
 
 def test_breaches_and_inconclusive_stretches_have_tooltips() -> None:
