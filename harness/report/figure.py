@@ -111,7 +111,7 @@ def lane_rows(journal: Journal, alerts: Sequence[AlertLane] | None = None) -> li
 
 
 def _phase(interval: Interval) -> Bar:
-    tip = f"{interval.what}: {seconds(interval.from_s)} to {seconds(interval.to_s)}"
+    tip = f"{interval.what}: {interval.period}"
     return Bar(interval, _PHASES.get(interval.what, "phase-other"), tip, interval.what)
 
 
@@ -119,7 +119,7 @@ def _fault(lane: FaultLane) -> LaneRow:
     bars = []
     for s in lane.intervals:
         colour, words = _FAULT[s.what]
-        bars.append(Bar(s, colour, f"{lane.label}: {words}, {seconds(s.from_s)} to {seconds(s.to_s)}"))
+        bars.append(Bar(s, colour, f"{lane.label}: {words}, {s.period}"))
     note = "" if lane.intervals else "never injected"
     return LaneRow(lane.label, "fault", tuple(bars), "failed" if lane.failed_s is not None else note)
 
@@ -127,7 +127,7 @@ def _fault(lane: FaultLane) -> LaneRow:
 def _alert(lane: AlertLane, injected: bool) -> LaneRow:
     solid, light = ("alert", "alert-tint") if lane.expected else ("unexpected", "unexpected-tint")
     bars = [
-        Bar(s, colour, f"{lane.label}: {s.what} {seconds(s.from_s)} to {seconds(s.to_s)}")
+        Bar(s, colour, f"{lane.label}: {s.what} {s.period}")
         for intervals, colour in ((lane.pending, light), (lane.firing, solid))
         for s in intervals
     ]

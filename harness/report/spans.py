@@ -13,7 +13,8 @@ from harness.model.alert_clauses import AlertClause, DetectionResult
 from harness.model.clauses import RecoveryResult
 from harness.model.faultstep import FaultStep
 from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Phase
-from harness.model.verdict import Verdict
+from harness.model.verdict import Value, Verdict
+from harness.report.words import seconds
 
 MOST_LANES = 14
 OUTCOMES = ("right", "slow", "flagged", "unverified", "wrong", "failed")
@@ -29,11 +30,17 @@ OUTCOME_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A period of the run, and what it was."""
+    """A period of the run, and what it was; an `open` one had not been seen to end at `to_s`."""
 
     from_s: float
     to_s: float
     what: str
+    open: bool = False
+
+    @property
+    def period(self) -> str:
+        """When it was, in words."""
+        return f"from {seconds(self.from_s)} on" if self.open else f"{seconds(self.from_s)} to {seconds(self.to_s)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +65,11 @@ class AlertLane:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """A key moment: injection, detection, revert or recovery."""
+    """A key moment: injection, detection, revert or recovery; `late` is what came after its deadline."""
 
     at_s: float
     what: str
+    late: bool = False
 
 
 def extent(journal: Journal) -> tuple[float, float]:
@@ -104,11 +112,13 @@ def _fault_lane(journal: Journal, step: FaultStep, end_s: float) -> FaultLane:
     reverted_s = stages["reverted"].hi_s if "reverted" in stages else None
     out_s = reverting_s if reverting_s is not None else reverted_s if reverted_s is not None else end_s
     in_s = min(stages["confirmed"].hi_s, out_s) if "confirmed" in stages else out_s
-    found = [Interval(begun.lo_s, in_s, "unconfirmed")]
+    stayed = reverting_s is None and reverted_s is None
+    found = [Interval(begun.lo_s, in_s, "unconfirmed", open=stayed and in_s == out_s)]
     if in_s < out_s:
-        found.append(Interval(in_s, out_s, "confirmed"))
+        found.append(Interval(in_s, out_s, "confirmed", open=stayed))
     if reverting_s is not None:
-        found.append(Interval(reverting_s, reverted_s if reverted_s is not None else end_s, "reverting"))
+        gone_s = reverted_s if reverted_s is not None else end_s
+        found.append(Interval(reverting_s, gone_s, "reverting", open=reverted_s is None))
     return FaultLane(step.id, label, tuple(found), failed_s)
 
 
@@ -121,14 +131,14 @@ def alert_lanes(journal: Journal) -> list[AlertLane]:
     wanted = [clause for clause in expect.clauses if isinstance(clause, AlertClause) and faults_on]
     allowed = set(expect.allowed_alerts or ()) if faults_on else set()
     polls = journal.alerts
-    end_s = extent(journal)[1]
+    end_s = observation_end_s(journal)
     firing: dict[str, list[Interval]] = {}
     seen: dict[str, Alert] = {}
     for episode in episodes(polls):
-        to_s = episode.end.hi if episode.end is not None else end_s
+        from_s, to_s = episode.start.hi, episode.end.hi if episode.end is not None else end_s
         key = episode.alert.key
         seen.setdefault(key, episode.alert)
-        firing.setdefault(key, []).append(Interval(episode.start.hi, max(to_s, episode.start.hi), "firing"))
+        firing.setdefault(key, []).append(Interval(from_s, max(to_s, from_s), "firing", open=episode.end is None))
     pending = _pending(polls, seen, end_s)
     lanes = [
         AlertLane(
@@ -167,7 +177,7 @@ def _pending(
             seen.setdefault(key, alert)
             open_since.setdefault(key, (poll.source, poll.answered_s))
     for key, (_, since_s) in open_since.items():
-        found.setdefault(key, []).append(Interval(since_s, max(since_s, end_s), "pending"))
+        found.setdefault(key, []).append(Interval(since_s, max(since_s, end_s), "pending", open=True))
     return found
 
 
@@ -177,22 +187,31 @@ def _label(alert: Alert) -> str:
 
 
 def markers(verdict: Verdict) -> list[Marker]:
-    """Return injection, detection, revert and recovery, as far as they came."""
+    """Return injection, detection, revert and recovery, as far as they came.
+
+    What an unknown clause measured is none: the alert was perhaps about something else, the recovery did not hold.
+    """
     injected = [f.injected_at_s for f in verdict.faults if f.injected_at_s is not None]
     reverted = [f.reverted_at_s for f in verdict.faults if f.reverted_at_s is not None]
-    detected = [r.detected_at_s for r in verdict.measured(DetectionResult) if r.detected_at_s is not None]
-    clauses = verdict.measured(RecoveryResult)
-    recovered = [r.recovered_at_s for r in clauses if r.recovered_at_s is not None]
+    detected, recovered = [], []
+    for clause in verdict.clauses:
+        late = clause.value is Value.FAIL
+        match clause.measured:
+            case DetectionResult(detected_at_s=float(at_s)) if clause.value is not Value.UNKNOWN:
+                detected.append(Marker(at_s, "detected", late))
+            case RecoveryResult(recovered_at_s=float(at_s)) if clause.value is not Value.UNKNOWN:
+                recovered.append(Marker(at_s, "recovered", late))
     found = []
     if injected:
         found.append(Marker(min(injected), "injected"))
     if detected:
-        found.append(Marker(min(detected), "detected"))
+        found.append(min(detected, key=lambda m: m.at_s))
     if reverted:
         found.append(Marker(max(reverted), "reverted"))
     # Recovered only when everything is: the last of them, and only if none is still missing.
-    if recovered and len(recovered) == len(clauses):
-        found.append(Marker(max(recovered), "recovered"))
+    if recovered and len(recovered) == len(verdict.of_kind(RecoveryResult.KIND)):
+        last_s, late = max(m.at_s for m in recovered), any(m.late for m in recovered)
+        found.append(Marker(last_s, "recovered", late))
     return sorted(found, key=lambda m: m.at_s)
 
 

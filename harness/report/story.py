@@ -41,7 +41,8 @@ def story(journal: Journal, verdict: Verdict, alerts: Sequence[AlertLane]) -> tu
     found = _of_lines(journal) + _of_alerts(alerts) + _of_the_machine(journal)
     for marker in markers(verdict):
         if marker.what in ("detected", "recovered"):
-            found.append(Event(marker.at_s, marker.what, f"{marker.what}, as the judge finds it"))
+            how = "too late" if marker.late else "as the judge finds it"
+            found.append(Event(marker.at_s, marker.what, f"{marker.what}, {how}"))
     found.sort(key=lambda e: e.at_s)
     return found[:MOST_EVENTS], max(0, len(found) - MOST_EVENTS)
 
@@ -96,5 +97,6 @@ def _of_alerts(alerts: Sequence[AlertLane]) -> list[Event]:
         expected = "expected" if lane.expected else "not expected"
         for stretch in lane.firing:
             found.append(Event(stretch.from_s, "alert", f"{lane.label} fires ({expected})"))
-            found.append(Event(stretch.to_s, "alert", f"{lane.label} no longer fires"))
+            ends = "is not seen to stop firing" if stretch.open else "no longer fires"
+            found.append(Event(stretch.to_s, "alert", f"{lane.label} {ends}"))
     return found

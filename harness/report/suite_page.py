@@ -55,11 +55,11 @@ def thumbnail_svg(journal: Journal, verdict: Verdict) -> str:
         for s in fault.intervals:
             if s.what != "planned":
                 colour = "fault" if s.what == "confirmed" else "fault-tint"
-                bar(s.from_s, s.to_s, 8, 10, colour, f"{fault.label}: {seconds(s.from_s)} to {seconds(s.to_s)}")
+                bar(s.from_s, s.to_s, 8, 10, colour, f"{fault.label}: {s.period}")
     for alert in alert_lanes(journal):
         for s in alert.firing:
             y, colour = (26, "alert") if alert.expected else (32, "unexpected")
-            bar(s.from_s, s.to_s, y, 10, colour, f"{alert.label} fires {seconds(s.from_s)} to {seconds(s.to_s)}")
+            bar(s.from_s, s.to_s, y, 10, colour, f"{alert.label} fires {s.period}")
     moments = markers(verdict)
     for moment in moments:
         if moment.what in ("detected", "recovered"):

@@ -81,10 +81,10 @@ def confirmed_text(faults: tuple[FaultReport, ...], twin: str | None) -> str:
 
 
 def after(timed: tuple[DetectionEntry, ...] | tuple[RecoveryEntry, ...]) -> str:
-    """Say how long the slowest of them took; `never` where one never came."""
+    """Say how long the slowest of them took; `never` where one never came, `unknown` where one is undecided."""
     if not timed:
         return NONE
-    times = [t.after_s for t in timed if t.after_s is not None]
+    times = [t.after_s for t in timed if t.after_s is not None and t.met is not None]
     if len(times) == len(timed):
         return seconds(max(times))
     return NEVER if any(t.met is False for t in timed if t.after_s is None) else "unknown"

@@ -207,6 +207,13 @@ def test_an_interrupted_run_is_drawn_to_the_revert_that_healing_brought() -> Non
     assert extent(tape.journal(plan())) == (1.1, 14.5)
 
 
+def test_a_fault_that_was_never_reverted_has_an_open_end() -> None:
+    assert [(s.what, s.open) for s in fault_lanes(interrupted()[0])[0].intervals] == [
+        ("unconfirmed", False),
+        ("confirmed", True),
+    ]
+
+
 def test_breaches_and_inconclusive_stretches_have_tooltips() -> None:
     said = titles(run_svg(*passing()))
     assert any(t.startswith("feature_age_p99: breaches its bound") for t in said)
