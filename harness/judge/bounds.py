@@ -76,16 +76,17 @@ def _stays(
     if earlier:
         reason = f"{_was(clause, earlier[0])}, before injection ({limit})"
         busy = facts.disturbed.by_machine(earlier[0].lo_s, earlier[0].hi_s)
-        return Value.UNKNOWN, but(reason, busy), earlier, blamed(busy)
+        return Value.UNKNOWN, but(reason, busy), earlier, blamed(busy) or "other"
     if broken and may_have_broken_before(points, broken, since_s):
         reason = f"{_was(clause, broken[0])}, and no window before injection was good ({limit})"
-        return Value.UNKNOWN, reason, broken, None
+        busy = facts.disturbed.by_machine(facts.gate_s, since_s)
+        return Value.UNKNOWN, but(reason, busy), broken, blamed(busy) or "other"
     if hidden is not None and (broken or excess is not None):
         return Value.UNKNOWN, f"{probe} may have been broken before injection ({limit}){why(hidden)}", [hidden], None
     if doubt is not None and (broken or excess is not None):
         reason = f"{probe} may have been broken before the fault: {doubt} ({limit})"
         busy = facts.disturbed.by_machine(facts.gate_s, since_s)
-        return Value.UNKNOWN, but(reason, busy), broken, blamed(busy)
+        return Value.UNKNOWN, but(reason, busy), broken, blamed(busy) or "other"
     if broken:
         worst = _worst(clause, broken)
         return Value.FAIL, f"{_was(clause, worst)} ({limit}){why(worst)}", broken, None
@@ -96,7 +97,7 @@ def _stays(
         return Value.UNKNOWN, f"{probe} cannot be judged{where}", blind, by_machine(blind[:1])
     if _unread(clause, facts, during):
         interval = f"its interval is {every_s(clause, facts):g} s"
-        return Value.UNKNOWN, f"{probe} was not read between injection and revert; {interval}", during[-1:], None
+        return Value.UNKNOWN, f"{probe} was not read between injection and revert; {interval}", during[-1:], "other"
     undecided = None if share is None else share.exceeded or (share.lacking if shown else None)
     if undecided is not None:
         # What is open may be the machine's. How many answers a run has is not.

@@ -57,7 +57,9 @@ def churn(clause: Churn, facts: Facts) -> ClauseResult:
     else:
         value = Value.PASS
     measured = clause.unmeasured().model_copy(update={"changes": count.sure, "met": met(value)})
-    return ClauseResult.of(clause.id, value, reason, measured, count.cites, blamed(busy))
+    # A service that is not watched will not be the next time either.
+    cause = blamed(busy) or ("other" if count.blind is not None and clause.service is not None else None)
+    return ClauseResult.of(clause.id, value, reason, measured, count.cites, cause)
 
 
 def _restarts(service: str, facts: Facts, injected: Span) -> _Count:

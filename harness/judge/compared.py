@@ -96,7 +96,7 @@ def _answers(bound: Bound, facts: Facts, *, excused: bool) -> list[Attributed]:
 
     A request that had taken longer than the bound allows before the fault went in was slow before the fault.
     """
-    found = facts.attributed
+    found = facts.counted_for(bound.probe)
     limit_s = bound.limit.value if ANSWER_PROBES[bound.probe].unit is Unit.WALL else None
     if bound.probe == SLOW_ANSWERS:
         limit_s = facts.journal.plan.stack.slow_s

@@ -13,6 +13,7 @@ from harness.journal.records import Journal
 from harness.judge.alert_history import Episode, Poll, episodes
 from harness.judge.machine import UNDISTURBED, Disturbance, Disturbances, disturbances, joined
 from harness.judge.moments import Span
+from harness.model.answers import SLOW_ANSWERS
 from harness.model.backend import FAULT_PROXY
 from harness.model.readings import Answer, FaultSeen, MachineSeen, Phase, ProcessSeen, Reading
 from harness.model.scenario import Scenario
@@ -62,13 +63,21 @@ class Facts:
 
     @property
     def first(self) -> FaultFacts:
-        """The first fault of the timeline."""
-        return self.faults[self.scenario.timeline[0].id]
+        """The fault that went in first; one that never did comes after all others."""
+        return min(self.faults.values(), key=lambda fault: math.inf if fault.injected is None else fault.injected.lo)
 
     @property
     def last(self) -> FaultFacts:
-        """The last fault of the timeline."""
-        return self.faults[self.scenario.timeline[-1].id]
+        """The fault that was out last; one that never was comes after all others."""
+        outs = {fault.id: math.inf if fault.reverted is None else fault.reverted.hi for fault in self.faults.values()}
+        return max(reversed(self.faults.values()), key=lambda fault: outs[fault.id])
+
+    def alone_until_s(self, fault: FaultFacts) -> float:
+        """Return until when what is seen may be a fault's: the next injection after its revert, or the end."""
+        if fault.reverted is None:
+            return self.end_s
+        later = (f.injected.lo for f in self.faults.values() if f.injected is not None and f.id != fault.id)
+        return min((at_s for at_s in later if at_s >= fault.reverted.hi), default=self.end_s)
 
     @cached_property
     def polls(self) -> list[Poll]:
@@ -98,18 +107,38 @@ class Facts:
         """
         found = as_due(self.answers)
         if self.journal.plan.faults_on:
-            injections = [fault.injected.lo for fault in self.faults.values() if fault.injected is not None]
-            counted = ((one, _counts_at_s(one.answer, injections)) for one in found)
+            faults = [(f.injected.lo, f.reverted) for f in self.faults.values() if f.injected is not None]
+            stays = sorted((in_s, math.inf if out is None else out.hi) for in_s, out in faults)
+            counted = ((one, _counts_at_s(one.answer, stays)) for one in found)
             found = [one if at_s == one.at_s else one._replace(at_s=at_s) for one, at_s in counted]
             found.sort(key=lambda one: one.at_s)
         if self.disturbed == UNDISTURBED:
             return found
-        open_s = ((one, one.answer.due_s, one.answer.done_s) for one in found)
-        busy, why = self.disturbed.by_machine, self.disturbed.why
-        doubted = ((one, busy(lo_s, hi_s), why(lo_s, hi_s)) for one, lo_s, hi_s in open_s)
+        return [self._doubted(one) for one in found]
+
+    def _doubted(self, one: Attributed) -> Attributed:
+        """Return an answer with what other than the stack may be the cause of what it shows, if anything may."""
+        lo_s, hi_s = one.answer.due_s, one.answer.done_s
+        harness, machine = self.disturbed.by_harness(lo_s, hi_s), self.disturbed.by_machine(lo_s, hi_s)
+        if harness is not None:
+            return one._replace(inconclusive=machine or harness, machine=machine is not None)
+        if machine is None:
+            return one
+        lost_s = self.disturbed.lost_s(lo_s, hi_s)
+        if not one.answer.ok and 2 * lost_s < hi_s - lo_s:
+            return one  # it failed though it had the machine for most of its time
+        return one._replace(inconclusive=machine, machine=True, lost_s=lost_s)
+
+    def counted_for(self, probe: str) -> list[Attributed]:
+        """Return the answers as a probe counts them: one that is slow without what the machine took is slow."""
+        if probe != SLOW_ANSWERS:
+            return self.attributed
+        slow_s = self.journal.plan.stack.slow_s
         return [
-            one if doubt is None else one._replace(inconclusive=doubt, machine=by_machine is not None)
-            for one, by_machine, doubt in doubted
+            one._replace(inconclusive=None, machine=False)
+            if one.inconclusive is not None and one.answer.done_s - one.answer.due_s - one.lost_s > slow_s
+            else one
+            for one in self.attributed
         ]
 
     @cached_property
@@ -174,9 +203,15 @@ def _too_old(answer: Answer, limits_s: Mapping[str, float]) -> bool:
     return any(age > limits_s.get(group, math.inf) for group, age in answer.ages.items())
 
 
-def _counts_at_s(answer: Answer, injections: Sequence[float]) -> float:
-    """Return when a request counts: when it was due, or at the last injection at which it was open."""
-    return max((at_s for at_s in injections if answer.due_s < at_s < answer.done_s), default=answer.due_s)
+def _counts_at_s(answer: Answer, stays: Sequence[tuple[float, float]]) -> float:
+    """Return when a request counts: when it was due, or at the first injection at which it was open.
+
+    `stays` are from when to when each fault was in, in order. What was due while one was in belongs to that one.
+    """
+    due_s, done_s = answer.due_s, answer.done_s
+    if any(in_s <= due_s <= out_s for in_s, out_s in stays):
+        return due_s
+    return next((in_s for in_s, _ in stays if due_s < in_s < done_s), due_s)
 
 
 def gather(journal: Journal) -> Facts:

@@ -153,7 +153,7 @@ def _count(clause: Guarded, facts: Facts, from_s: float, to_s: float) -> _Count:
     cites: list[int] = []
     lines: list[int] = []
     doubt, machine, unchecked_why = None, False, None
-    for one in facts.attributed:
+    for one in facts.counted_for(clause.probe):
         if not from_s <= one.at_s <= to_s:
             continue
         kind = kind_of(clause, one.answer)

@@ -42,14 +42,22 @@ class Disturbance:
 
 @dataclass(frozen=True)
 class Disturbances:
-    """All disturbances of a run in order, by their cause."""
+    """All disturbances of a run in order, by their cause.
+
+    `busy` are the stretches in which the machine was seen busy, of which one of `machine` may join several.
+    """
 
     machine: tuple[Disturbance, ...] = ()
     harness: tuple[Disturbance, ...] = ()
+    busy: tuple[tuple[float, float], ...] = ()
 
     def why(self, from_s: float, to_s: float) -> str | None:
         """Return what may be the cause of something in a stretch, the machine first; None where nothing may."""
-        return self.by_machine(from_s, to_s) or _first(self.harness, from_s, to_s)
+        return self.by_machine(from_s, to_s) or self.by_harness(from_s, to_s)
+
+    def by_harness(self, from_s: float, to_s: float) -> str | None:
+        """Return how the harness's own trouble may be the cause of something in a stretch."""
+        return _first(self.harness, from_s, to_s)
 
     def by_machine(self, from_s: float, to_s: float) -> str | None:
         """Return how the machine may be the cause of something in a stretch.
@@ -58,6 +66,11 @@ class Disturbances:
         """
         backlogged = (one for one in self.machine if one.hi + min(one.hi - one.lo, BACKLOG_MOST_S) >= from_s)
         return next((one.why for one in backlogged if one.lo <= to_s), None)
+
+    def lost_s(self, from_s: float, to_s: float) -> float:
+        """Return for how much of a stretch the machine was busy, or what it had delayed was still being worked off."""
+        spans = ((one.lo, one.hi + min(one.hi - one.lo, BACKLOG_MOST_S)) for one in self.machine)
+        return sum(max(0.0, min(hi, to_s) - max(lo, from_s)) for lo, hi in joined(spans))
 
     def behind(self, at: Span) -> str | None:
         """Return how the machine may be the cause of an alert, a restart or an end of a service."""
@@ -84,7 +97,7 @@ class Disturbances:
 
     def busy_s(self, from_s: float, to_s: float) -> float:
         """Return for how much of a stretch the machine was busy."""
-        return sum(max(0.0, min(one.hi, to_s) - max(one.lo, from_s)) for one in self.machine)
+        return sum(max(0.0, min(hi, to_s) - max(lo, from_s)) for lo, hi in self.busy)
 
     def mostly(self, from_s: float, to_s: float) -> str | None:
         """Return when the machine was busy for the longest in a stretch, where it was for seconds; None where not."""
@@ -121,7 +134,8 @@ def disturbances(machine: Iterable[MachineSeen], late: Sequence[Span]) -> Distur
         why = busy_text(bad[bisect_left(starts, lo) : bisect_left(starts, hi)])
         busy.append(Disturbance(lo, hi, str(why)))
     own = (Disturbance(span.lo, span.hi, f"the harness was late at {span.lo:.2f}–{span.hi:.2f} s") for span in late)
-    return Disturbances(tuple(busy), tuple(own))
+    seen = joined((one.from_s, one.to_s) for one in bad)
+    return Disturbances(tuple(busy), tuple(own), tuple(seen))
 
 
 def joined(stretches: Iterable[tuple[float, float]], gap_s: float = 0.0) -> list[tuple[float, float]]:

@@ -79,15 +79,15 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
         return _Outcome(Value.UNKNOWN, fault.inconclusive_reason, cause=fault.cause)
     if fault.injected is None or start is None:
         return _Outcome(Value.UNKNOWN, "the fault was never measured to be gone")
-    found = compared(clause, facts, excused=excused)
-    points = found.points
-    earlier = [p for p in points if p.good is False and p.hi_s < fault.injected.lo]
+    found, until_s = compared(clause, facts, excused=excused), facts.alone_until_s(fault)
+    points = found.points if until_s >= facts.end_s else [p for p in found.points if p.hi_s < until_s]
+    earlier = _earlier(points, facts, fault.injected.lo)
     if earlier:
         reason = f"already broken at {earlier[0].hi_s:.2f} s, before injection"
         busy = facts.disturbed.by_machine(earlier[0].lo_s, earlier[0].hi_s)
-        return _Outcome(Value.UNKNOWN, but(reason, busy), earlier, cause=blamed(busy))
+        return _Outcome(Value.UNKNOWN, but(reason, busy), earlier, cause=blamed(busy) or "other")
     after = [p for p in points if p.hi_s >= fault.injected.lo]
-    breaches = _breaches(found, after, Span(fault.injected.lo, facts.end_s), clause.over)
+    breaches = _breaches(found, after, Span(fault.injected.lo, until_s), clause.over)
     blind = [p for p in points if p.gap and p.lo_s < fault.injected.lo]
     if blind and breaches:
         return _Outcome(Value.UNKNOWN, f"may have been broken before injection{why(blind[0])}", blind)
@@ -95,26 +95,44 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
         return _unexercised(after)
     if may_have_broken_before(points, breaches, fault.injected.lo):
         reason = "not exercised: it broke around injection, and no window before injection was good"
-        return _Outcome(Value.UNKNOWN, reason, breaches)
+        busy = facts.disturbed.by_machine(facts.gate_s, fault.injected.lo)
+        return _Outcome(Value.UNKNOWN, but(reason, busy), breaches, cause=blamed(busy) or "other")
     doubt = doubt_before(found.before, facts.gate_s, fault.injected.lo)
     if doubt is not None:
         busy = facts.disturbed.by_machine(facts.gate_s, fault.injected.lo)
         reason = but(f"may have been broken before the fault: {doubt}", busy)
-        return _Outcome(Value.UNKNOWN, reason, breaches, cause=blamed(busy))
-    outcome = _again(clause, facts, start, after, breaches, found)
+        return _Outcome(Value.UNKNOWN, reason, breaches, cause=blamed(busy) or "other")
+    outcome = _again(clause, facts, start, after, breaches, found, until_s)
     if outcome.value is not Value.UNKNOWN:
         return outcome
     # What no window shows for certain, all answers after the deadline may; time of a busy machine does not count.
-    due_s = start.hi + clause.within + facts.disturbed.busy_s(start.lo, facts.end_s)
-    late = seen(found.answered, due_s, facts.end_s, clause.over)
+    due_s = start.hi + clause.within + facts.disturbed.busy_s(start.lo, until_s)
+    late = seen(found.answered, due_s, until_s, clause.over)
     if late is not None and late.excess is not None:
         reason = f"still broken after its deadline, {clause.within:g} s after {clause.since}: {late.excess.text}"
         return _Outcome(Value.FAIL, reason, [breaches[0], breaches[-1]], share=late)
     return outcome
 
 
+def _earlier(points: Sequence[Point], facts: Facts, injected_s: float) -> list[Point]:
+    """Return where a bound was broken before a fault: before every fault, or by an earlier one and not good since."""
+    broken = [p for p in points if p.good is False and p.hi_s < injected_s]
+    first = facts.injected
+    before_all = [p for p in broken if first is None or p.hi_s < first.lo]
+    if before_all or not broken:
+        return before_all
+    again = any(p.good and broken[-1].hi_s < p.hi_s < injected_s for p in points)
+    return [] if again else broken[-1:]
+
+
 def _again(
-    clause: Recovered, facts: Facts, start: Span, after: Sequence[Point], breaches: Sequence[Point], found: Compared
+    clause: Recovered,
+    facts: Facts,
+    start: Span,
+    after: Sequence[Point],
+    breaches: Sequence[Point],
+    found: Compared,
+    until_s: float,
 ) -> _Outcome:
     """Judge when a bound that broke was kept again, and whether it held."""
     last = breaches[-1]
@@ -127,15 +145,16 @@ def _again(
         )
         reached = amount(clause, last.value)
         unseen = next((p for p in after if p.good is None and not p.chance and p.hi_s > last.hi_s), None)
-        ended = f"when observation ended{why(last)}" if unseen is None else f"and may be good again: {unseen.why}"
+        what = "observation ended" if until_s >= facts.end_s else "the next fault went in"
+        ended = f"when {what}{why(last)}" if unseen is None else f"and may be good again: {unseen.why}"
         reason = f"still broken at {last.hi_s:.2f} s ({reached}), {ended}"
         cause = blamed(busy) or by_machine([unseen] if unseen is not None else [])
         return _Outcome(value, but(reason, busy), [breaches[0], last], cause=cause)
     took = Span(least.lo_s, good.hi_s).since(start)
-    share = seen(found.answered, good.hi_s, facts.end_s, clause.over)
+    share = seen(found.answered, good.hi_s, until_s, clause.over)
     value, busy = facts.disturbed.within(took, clause.within, start.lo, good.hi_s)
     cited = [breaches[0], last, good]
-    not_held = _not_held(clause, facts, after, good, share) if value is not Value.FAIL else None
+    not_held = _not_held(clause, facts, after, good, share, until_s) if value is not Value.FAIL else None
     if not_held is not None:
         reason = f"good again after {span_text(took)}, but not observed to hold: {not_held[0]}"
         return _Outcome(Value.UNKNOWN, reason, cited, took, good.hi_s, share, not_held[1])
@@ -184,7 +203,7 @@ def _unexercised(after: Sequence[Point]) -> _Outcome:
 
 
 def _not_held(
-    clause: Recovered, facts: Facts, after: Sequence[Point], good: Point, share: Seen | None
+    clause: Recovered, facts: Facts, after: Sequence[Point], good: Point, share: Seen | None, until_s: float
 ) -> tuple[str, Cause | None] | None:
     """Return why it was not observed good for `hold` from `good` on, and the cause; None where it was.
 
@@ -195,8 +214,10 @@ def _not_held(
     shaky = [p for p in later if p.undecided]
     if shaky:
         return shaky[0].why or "no data", by_machine(shaky[:1])
-    if facts.end_s < good.hi_s + clause.hold:
-        return f"observation ended {facts.end_s - good.hi_s:.2f} s later", None
+    if until_s < good.hi_s + clause.hold:
+        if until_s < facts.end_s:
+            return f"the next fault went in {until_s - good.hi_s:.2f} s later", "other"
+        return f"observation ended {until_s - good.hi_s:.2f} s later", None
     if share is not None and share.exceeded is not None and any(p.chance for p in later):
         return share.exceeded, None if share.count.open else "other"
     # A probe with a long interval may have no reading at all in the time for which it must hold.

@@ -33,7 +33,20 @@ class Failed(float):
 
 
 class Open(float):
-    """How long a request took where something other than the stack may have delayed it: it may have been quicker."""
+    """What is measured of an answer where something other than the stack may have delayed it: `least` or more."""
+
+    least: float = 0.0
+
+    @staticmethod
+    def of(value: float, least: float) -> Open:
+        """Return a value that may be as low as `least`."""
+        found = Open(value)
+        found.least = least
+        return found
+
+
+FAILED_S = 60.0
+"""What a request that failed counts as in a quantile, at the least."""
 
 
 # What one answer contributes: for shares and counts yes, no, or None where that could not be checked; for quantiles a
@@ -64,14 +77,17 @@ class AnswerProbe:
         return self.combine(self.contributions(answers))
 
 
-def opened(contribution: Contribution, breaching: bool) -> Contribution:
+def opened(contribution: Contribution, breaching: bool, least: float = 0.0) -> Contribution:
     """Return what an answer contributes of which something other than the stack may be the cause, if it is a breach.
 
-    `breaching` is what contributes to one: yes under an upper bound on a share, no under a lower one.
+    `breaching` is what contributes to one: yes under an upper bound on a share, no under a lower one. `least` is what a
+    number would be at the least without that cause.
     """
     if isinstance(contribution, bool):
         return None if contribution is breaching else contribution
-    return Open(contribution) if isinstance(contribution, float) else contribution
+    if isinstance(contribution, Failed):  # it may have been answered; a request that failed at once was not quick
+        return Open.of(max(contribution, FAILED_S), least)
+    return Open.of(contribution, least) if isinstance(contribution, float) else contribution
 
 
 def quantile(values: Sequence[float], q: float) -> float:
@@ -125,12 +141,12 @@ def _quantile_of(q: float) -> Callable[[Sequence[Contribution]], Measured]:
             return Measured(None, None, 0)
         kinds = set(map(type, values))
         if Failed in kinds:
-            slowest = max(*values, 60.0)
+            slowest = max(*values, FAILED_S)
             values = [slowest if isinstance(v, Failed) else v for v in values]
         value = quantile(values, q)
         if Open not in kinds:
             return Measured(value, value, len(values))
-        return Measured(quantile([0.0 if isinstance(v, Open) else v for v in values], q), value, len(values))
+        return Measured(quantile([v.least if isinstance(v, Open) else v for v in values], q), value, len(values))
 
     return combine
 

@@ -6,6 +6,7 @@ whole journal.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -103,7 +104,7 @@ class Attributed(NamedTuple):
     """An answer, its journal line, and the moment for which it counts: when it was due, unless the judge says later.
 
     `inconclusive` says why nothing follows from it: something other than the stack may be the cause of what it shows,
-    a busy machine where `machine` is set.
+    a busy machine where `machine` is set. Of the time that it was open that may have taken no more than `lost_s`.
     """
 
     at_s: float
@@ -111,6 +112,7 @@ class Attributed(NamedTuple):
     answer: Answer
     inconclusive: str | None = None
     machine: bool = False
+    lost_s: float = math.inf
 
 
 def as_due(answers: Iterable[tuple[int, Answer]]) -> list[Attributed]:
@@ -120,13 +122,19 @@ def as_due(answers: Iterable[tuple[int, Answer]]) -> list[Attributed]:
 
 def contributions_of(bound: Bound, answers: Sequence[Attributed]) -> list[Contribution]:
     """Return what each answer contributes to a bound; what is bad and inconclusive is open."""
-    contributions = ANSWER_PROBES[bound.probe].contributions(one.answer for one in answers)
-    doubts = [one.inconclusive for one in answers]
-    if not any(doubts):
+    probe = ANSWER_PROBES[bound.probe]
+    contributions = probe.contributions(one.answer for one in answers)
+    if all(one.inconclusive is None for one in answers):
         return contributions
-    breaching = bound.at_least is None
-    pairs = zip(contributions, doubts, strict=True)
-    return [opened(value, breaching) if why is not None else value for value, why in pairs]
+    breaching, wall = bound.at_least is None, probe.unit is Unit.WALL
+
+    def least(value: Contribution, lost_s: float) -> float:
+        return max(0.0, value - lost_s) if wall and isinstance(value, float) else 0.0
+
+    return [
+        value if one.inconclusive is None else opened(value, breaching, least(value, one.lost_s))
+        for value, one in zip(contributions, answers, strict=True)
+    ]
 
 
 def tally_of(bound: Bound, answers: Sequence[Attributed], level: float) -> Tally | None:

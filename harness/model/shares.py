@@ -87,7 +87,9 @@ def _above(limit: float, contributions: Sequence[Contribution]) -> list[Mark]:
     def mark(one: Contribution) -> Mark:
         if not isinstance(one, float):
             return LEFT_OUT
-        return True if isinstance(one, Failed) else None if isinstance(one, Open) and one > limit else one > limit
+        if isinstance(one, Open):
+            return None if one.least <= limit < one else one > limit
+        return isinstance(one, Failed) or one > limit
 
     return list(map(mark, contributions))
 

@@ -8,7 +8,8 @@ from harness.judge.machine import Disturbance, Disturbances, joined
 
 
 def busy(*stretches: tuple[float, float]) -> Disturbances:
-    return Disturbances(tuple(Disturbance(lo, hi, f"busy at {lo:g}–{hi:g} s") for lo, hi in stretches))
+    busy = tuple(Disturbance(lo, hi, f"busy at {lo:g}–{hi:g} s") for lo, hi in stretches)
+    return Disturbances(busy, busy=tuple(stretches))
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_an_alert_that_the_machine_may_have_set_off_has_that_cause() -> None:
 
 def test_a_verdict_goes_by_causes_and_not_by_words() -> None:
     verdict = good_run().dies("harness:proxy", 16.0).judged()
-    [clause] = [c for c in verdict.clauses if c.value == "unknown"]
+    clause = next(c for c in verdict.clauses if c.value == "unknown")
 
     def with_cause(cause: str | None, reason: str) -> Verdict:
         told = clause.model_copy(update={"cause": cause, "reason": reason})
