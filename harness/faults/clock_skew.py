@@ -128,6 +128,7 @@ KIND = FaultKind(
     certifies="wrong calendar time in one service: tokens, certificates, event times, leases by wall clock",
     not_certified="drift, jumps while a service runs, and monotonic clocks",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

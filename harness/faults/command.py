@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from harness.model.errors import FaultError
-from harness.model.fault import Confirmation, FaultKind
+from harness.model.fault import Changes, Confirmation, FaultKind
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Command, Frozen
 from harness.model.secrets import hide_all
@@ -40,6 +40,9 @@ class CommandParameters(Frozen):
     prepare: Command | None = Field(None, description="looks first; what it prints last is HARNESS_PREPARED to others")
     absent: Command | None = Field(None, description="ends with 0 where the fault is gone; unless given, confirm's 1")
     timeout: PositiveWallSeconds = Field(10.0, description="how long one command may take")
+    changes_data: bool = Field(
+        True, description="`false` where no command changes data; otherwise `nothing_poisoned` is unknown"
+    )
 
     @field_validator("timeout")
     @classmethod
@@ -93,7 +96,7 @@ class CommandFault:
         return _gone(await self._run(given or self._given.confirm), IN if given is not None else NOT_IN)
 
     def manifest(self) -> list[dict[str, Any]]:
-        """Return no rows: a command does not report which rows it changed."""
+        """Return no rows: a command does not report which rows it changed, see `changes`."""
         return []
 
     def _ready(self, argv: Sequence[str]) -> list[str]:
@@ -137,6 +140,11 @@ def _evidence(done: Done) -> dict[str, Any]:
     return {**hide_all(found), "exit_code": done.exit_code}
 
 
+def _changes(step: FaultStep) -> Changes:
+    """Believe who wrote the commands that they change no data; which rows they change is nowhere told."""
+    return "anything" if CommandParameters.model_validate(step.parameters).changes_data else "nothing"
+
+
 def _make(step: FaultStep, seams: Seams, seed: int) -> CommandFault:
     return CommandFault(step, seams)
 
@@ -151,5 +159,6 @@ KIND = FaultKind(
     certifies="what your commands prove, and no more",
     not_certified="anything that `confirm` does not measure",
     make=_make,
+    changes=_changes,
     call_limit_s=LONGEST_S + 5.0,
 )

@@ -104,6 +104,7 @@ KIND = FaultKind(
     certifies="a service that gets too little processor time",
     not_certified="busy neighbours, and contention for memory or disks",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

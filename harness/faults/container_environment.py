@@ -68,6 +68,7 @@ KIND = FaultKind(
     certifies="wrong configuration that comes by environment",
     not_certified="configuration that is read elsewhere, or while the service runs",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

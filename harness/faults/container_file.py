@@ -94,6 +94,7 @@ KIND = FaultKind(
     certifies="a wrong file at the start of a service",
     not_certified="files that change while a service runs",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

@@ -59,6 +59,7 @@ KIND = FaultKind(
     certifies="a wrong version in service, or a rollback",
     not_certified="the stack's own way of rolling out a version",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

@@ -137,6 +137,7 @@ KIND = FaultKind(
     certifies="a crash, with the engine's restart (`engine`) or without one (`none`)",
     not_certified="orderly shutdown (`container.stop`), and the loss of a machine (`node.loss`)",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

@@ -111,6 +111,7 @@ KIND = FaultKind(
     certifies="restart and recovery of state after an out-of-memory kill",
     not_certified="leaks over hours, and the slowness before a kill",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

@@ -61,6 +61,7 @@ KIND = FaultKind(
     certifies="time-outs and health checks against a service that is there and does not answer",
     not_certified="services that are slow, or gone",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

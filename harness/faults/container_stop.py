@@ -69,6 +69,7 @@ KIND = FaultKind(
     certifies="orderly shutdown: draining, handing over, what others do meanwhile",
     not_certified="crashes (`container.kill`)",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

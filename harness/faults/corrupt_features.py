@@ -88,5 +88,6 @@ KIND = FaultKind(
     certifies="detection of wrong values, and the guards that keep them out of training and of answers",
     not_certified="changes of schema or type, and objects that cannot be read",
     make=_make,
+    changes="rows",
     call_limit_s=CALL_LIMIT_S,
 )

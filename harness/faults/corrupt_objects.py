@@ -96,8 +96,9 @@ class CorruptObjects:
                     self._originals[stored.key] = (data, _digest(written))
                     if self._kept is not None:
                         await asyncio.to_thread(self._kept.keep_object, stored.key, data, _digest(written))
-                    await self._objects.put(stored.key, written)
+                    # Listed before it is written, too: somebody may read what was written without an answer.
                     self._manifest.extend(hits)
+                    await self._objects.put(stored.key, written)
                     self._rows_hit += len({(h["entity"], h["event_time"]) for h in hits})
             self._seen[stored.key] = stored.etag
 
@@ -114,7 +115,10 @@ class CorruptObjects:
                     | {"before": row[field], "after": value}
                 )
             changed.append(row | after)
-        return (self._codec.rewrite(data, changed) if hits else data), hits
+        written = self._codec.rewrite(data, changed) if hits else data
+        # Who learned from the object while it was changed can be told by its digest alone: it is put back afterwards.
+        digest = f"sha256:{_digest(written)}"
+        return written, [hit | {"digest": digest} for hit in hits]
 
     async def confirm(self) -> Confirmation:
         """Read one changed object back."""

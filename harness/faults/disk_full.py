@@ -131,6 +131,7 @@ KIND = FaultKind(
     certifies="how a service handles writes that fail with `ENOSPC`",
     not_certified="slow or failing disks, exhausted inodes, and a full disk of the engine's machine",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

@@ -112,6 +112,7 @@ KIND = FaultKind(
     certifies="connections that break at once, and names that are not found",
     not_certified="silent loss (`network.partition`)",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

@@ -90,4 +90,5 @@ KIND = FaultKind(
     certifies="time-outs, retries, queues and alerts of a consumer whose requests are all answered late",
     not_certified="lost or reset connections; a service that is busy, for its own metrics stay good",
     make=_make,
+    changes="nothing",
 )

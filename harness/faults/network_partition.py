@@ -172,6 +172,7 @@ KIND = FaultKind(
     certifies="time-outs, leases and leadership while packets are lost without an error",
     not_certified="slow or lossy networks, and connections that are refused or reset",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

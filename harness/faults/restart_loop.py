@@ -132,6 +132,7 @@ KIND = FaultKind(
     certifies="what notices, and works around, a service that never stays up",
     not_certified="the reason why a service would crash, for the crashes come from outside",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

@@ -42,4 +42,5 @@ KIND = FaultKind(
     certifies="consumers of a store of which every operation is slow",
     not_certified="single slow operations, errors of the store, contention inside it",
     make=_make,
+    changes="nothing",
 )

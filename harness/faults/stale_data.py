@@ -131,4 +131,5 @@ KIND = FaultKind(
     certifies="monitoring of the age and the content of data, not only of its producer's health",
     not_certified="a producer that crashes, and data that arrives late with its true timestamps",
     make=_make,
+    changes="rows",
 )

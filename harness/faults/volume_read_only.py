@@ -113,6 +113,7 @@ KIND = FaultKind(
     certifies="how a service handles writes that are refused",
     not_certified="errors on reads, and damaged file systems",
     make=_make,
+    changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

@@ -11,13 +11,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
 
 NO_TRAFFIC = "no traffic of"
 """How the `why` of a fault begins that is in effect, and that nothing met."""
+
+
+Changes = Literal["nothing", "rows", "anything"]
+"""What a fault changes in the stack's data: nothing, rows that its manifest lists, or nobody knows what."""
 
 
 class NoParameters(Frozen):
@@ -51,7 +55,11 @@ class Fault(Protocol):
         """Measure, now, that the fault is gone: `landed` False means gone."""
 
     def manifest(self) -> list[dict[str, Any]]:
-        """Return the rows hit since the last call, for faults that change data: entity, event_time, field, …"""
+        """Return the rows hit since the last call, for faults that change data: entity, event_time, field, …
+
+        Rows of an object have its key as `object`, and as `digest` the SHA-256 of the object as the fault wrote it
+        (`sha256:…`): it tells who read it before it was put back.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,13 @@ class FaultKind:
     """How long one call of it may take; the runner's own limits where it is None or below them."""
     in_containers: bool = False
     """Whether it can be put in only where the stack runs in containers."""
+    changes: Changes | Callable[[FaultStep], Changes] = "anything"
+    """What it changes in the stack's data. A kind that does not say so may have changed anything."""
+
+    def untold(self, step: FaultStep) -> str | None:
+        """Say why nobody can tell what data a step changes; None where its manifest has it all."""
+        changes = self.changes(step) if callable(self.changes) else self.changes
+        return f"the fault {self.kind} does not report what data it changed" if changes == "anything" else None
 
 
 def draw(seed: int, *what: object) -> float:

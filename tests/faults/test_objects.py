@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 from collections.abc import Callable
 from typing import Any
@@ -65,7 +66,7 @@ async def test_objects_there_and_objects_that_come(make: Make, bucket: Any) -> N
     told: list[dict[str, Any]] = []
 
     async def hit() -> bool:
-        told.extend(fault.manifest())  # a row is told of when its write has been answered
+        told.extend(fault.manifest())
         with contextlib.suppress(ClientError, pa.ArrowInvalid):  # read while it is overwritten
             return delays(bucket, "rows/2.parquet") == [300.0] and len(told) > 1
         return False
@@ -73,6 +74,8 @@ async def test_objects_there_and_objects_that_come(make: Make, bucket: Any) -> N
     await until(hit, "what comes later is hit too")
     rows = [(r["object"], r["entity"], r["event_time"], r["before"], r["after"]) for r in told]
     assert rows == [("rows/1.parquet", "JFK", 1, 10.0, 600.0), ("rows/2.parquet", "EWR", 3, 5.0, 300.0)]
+    written = {row["object"]: f"sha256:{hashlib.sha256(read(bucket, row['object'])).hexdigest()}" for row in told}
+    assert {row["object"]: row["digest"] for row in told} == written, "who read it is known once it is put back"
     await fault.revert(undo)
     assert [read(bucket, key) for key in ("rows/1.parquet", "rows/2.parquet", "other/1.parquet")] == [
         first,

@@ -84,7 +84,8 @@ def scripted(fault: ScriptedFault) -> dict[str, FaultKind]:
     def make(*_: Any) -> Fault:
         return fault
 
-    return {"test.fault": FaultKind("test.fault", "does as its script says", ("service",), NoParameters, make)}
+    kind = FaultKind("test.fault", "does as its script says", ("service",), NoParameters, make, changes="rows")
+    return {kind.kind: kind}
 
 
 def plan_of(at: str, duration: str, twin: Any = None, *, scores_checked: bool = False, **changes: Any) -> Plan:

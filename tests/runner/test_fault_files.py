@@ -23,6 +23,7 @@ WRITTEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "prepare": ["true"],
             "absent": ["true"],
             "timeout": "2s",
+            "changes_data": False,
         },
     ),
     "container.cpu": (SERVICES, {"cpus": 0.1}),

@@ -9,6 +9,8 @@ import pytest
 
 from harness.faults.table import FAULTS
 from harness.model import alertsources
+from harness.model.fault import FaultKind, NoParameters
+from harness.model.faultstep import FaultStep
 from harness.model.probekinds import PROBE_KINDS
 from harness.runner.reference import fault_reference, with_reference
 
@@ -34,6 +36,27 @@ def test_every_fault_says_what_it_proves_and_what_its_parameters_mean(name: str)
     assert f"### `{name}`" in reference
     undescribed = [row for row in reference.splitlines() if row.startswith("| `") and row.endswith("|  |")]
     assert undescribed == []
+
+
+def step(kind: str, **parameters: object) -> FaultStep:
+    raw = {"id": "it", "at": "0s", "fault": kind, "target": {"service": "web"}, "for": "1s", "with": parameters}
+    return FaultStep.model_validate(raw)
+
+
+@pytest.mark.parametrize("name", [name for name in FAULTS if name != "command"])
+def test_every_fault_of_our_own_accounts_for_the_data_that_it_changes(name: str) -> None:
+    assert FAULTS[name].untold(step(name)) is None
+
+
+def test_a_command_accounts_for_the_data_that_it_changes_only_where_it_changes_none() -> None:
+    commands = {"inject": ["true"], "confirm": ["true"], "revert": ["true"]}
+    assert "command does not report" in str(FAULTS["command"].untold(step("command", **commands)))
+    assert FAULTS["command"].untold(step("command", **commands, changes_data=False)) is None
+
+
+def test_a_fault_of_others_that_does_not_say_what_it_changes_may_have_changed_anything() -> None:
+    kind = FaultKind("shop.outage", "everything stops", ("service",), NoParameters, FAULTS["network.reset"].make)
+    assert "shop.outage does not report" in str(kind.untold(step("shop.outage")))
 
 
 EXAMPLE = (
