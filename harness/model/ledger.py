@@ -1,6 +1,7 @@
 """Evidence about data: what a stack's own ledger contains after a run, one record for each part of it.
 
-The ledger's own documents may have more fields; those are left out. Times here are event time.
+The ledger's own documents may have more fields; those are left out. Times here are event time. docs/ledger.md has their
+form.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.model.fields import Whole
 
+NO_TRUTH = "what the fault wrote can be told from the truth with a made workload only"
+"""Why rows cannot be traced where nothing says what is right."""
 Part = Literal["examples", "lineage", "checkpoints", "promotions"]
 
 
@@ -30,14 +33,24 @@ class Examples(Recorded):
     """The newest event time at which an outcome in them was known."""
     due_until: float | None = None
     """Examples whose answer and outcome were known by then must have been written, by the stack's own clock."""
+    matured: dict[str, float] = {}
+    """Of each partition, the newest event time at which an outcome in it was known."""
 
 
 class TrainedOn(Recorded):
-    """One partition that a model version learned: its digest then, and its digest when the ledger was read."""
+    """One partition that a model version learned: its digest then, and its digest when the ledger was read.
+
+    A digest that is None was not recorded: nothing follows from it.
+    """
 
     key: str
     digest: str | None = None
     digest_now: str | None = None
+
+    @property
+    def unchanged(self) -> bool | None:
+        """Whether the partition still is as it was learned; None where that cannot be told."""
+        return same_bytes(self.digest, self.digest_now)
 
 
 class ModelVersion(Recorded):
@@ -47,7 +60,8 @@ class ModelVersion(Recorded):
     digest: str | None = None
     parent: Whole | None = None
     trained_until: Whole | str | None = None
-    promoted: bool = False
+    promoted: bool | None = None
+    """None where nothing says whether it ever was."""
     trained_on: tuple[TrainedOn, ...]
 
     @property
@@ -59,12 +73,13 @@ class ModelVersion(Recorded):
 class Lineage(Recorded):
     """Every model version, and the ids of examples that still hold a value which a fault wrote, by partition.
 
-    None where that cannot be told.
+    `poisoned` is None where that cannot be told, and has what was found where `untraced` says why there may be more.
     """
 
     PART: ClassVar[Part] = "lineage"
     versions: tuple[ModelVersion, ...]
     poisoned: dict[str, tuple[str, ...]] | None = {}
+    untraced: str | None = None
 
 
 class Checkpoint(Recorded):
@@ -98,6 +113,22 @@ class Promotions(Recorded):
 
     PART: ClassVar[Part] = "promotions"
     history: tuple[Promotion, ...]
+
+
+def same_bytes(digest: str | None, other: str | None) -> bool | None:
+    """Whether two digests are of the same bytes; None where one is missing, or they are not of one kind.
+
+    The kind is what stands before the colon, such as `sha256`.
+    """
+    kinds = [one.lower().rpartition(":")[0] if one is not None else "" for one in (digest, other)]
+    if not kinds[0] or kinds[0] != kinds[1]:
+        return None
+    return str(digest).lower() == str(other).lower()
+
+
+def not_of_the_form(why: str) -> str:
+    """Say that a part is not of the form that is documented, and where that is."""
+    return f"not of the documented form: {why}; docs/ledger.md has the form"
 
 
 LedgerPart = Examples | Lineage | Checkpoints | Promotions

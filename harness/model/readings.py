@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_serializer, model
 
 from harness.model.fault import NO_TRAFFIC
 from harness.model.fields import Frozen, Whole
-from harness.model.ledger import PARTS, LedgerPart, Part
+from harness.model.ledger import PARTS, LedgerPart, Part, not_of_the_form
 from harness.model.plan import Plan
 
 
@@ -163,6 +163,7 @@ class Hit(Record):
     kind: Literal["hit"] = "hit"
     fault: str
     rows: tuple[dict[str, Any], ...]
+    untold: str | None = Field(default=None, description="why the fault may have changed more than its manifest lists")
 
 
 class Undo(Record):
@@ -231,7 +232,7 @@ class Evidence(Record):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            return raw | {"data": None, "error": f"not of the documented form: {where}: {first['msg']}"}
+            return raw | {"data": None, "error": not_of_the_form(f"{where}: {first['msg']}")}
 
     @field_serializer("data")
     def _as_recorded(self, data: LedgerPart | None) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from harness.model.errors import FaultError, HarnessError
+from harness.model.hitrows import HitRow
 from harness.model.ledger import (
     Checkpoint,
     Checkpoints,
@@ -26,20 +27,19 @@ from harness.model.ledger import (
     Part,
     Promotion,
     Promotions,
+    not_of_the_form,
 )
 from harness.model.readings import Evidence
 from harness.model.stack import Integrity
 from harness.model.units import Unit
 from harness.probes.http import get
+from harness.probes.poison import Poison, null
 from harness.probes.reader import NoAnswerError
 from harness.probes.strict_json import read_json
 from harness.probes.workload_file import Workload
 from harness.seams import Seams
 
 PART_S = 10.0
-STAMP_ENDING = "__t"
-HitRow = tuple[str, int, str]
-"""Entity, event time and field of a row that a fault changed."""
 
 
 class Ledger:
@@ -48,8 +48,7 @@ class Ledger:
     def __init__(self, seams: Seams, workload: Workload | None, hits: set[HitRow]) -> None:
         self._seams = seams
         self._spec: Integrity = seams.stack.integrity
-        self._workload = workload
-        self._hits = hits
+        self._poison = Poison(seams.stack, workload, hits)
         self._fetched: asyncio.Future[tuple[Promotion, ...]] | None = None
         self._objects: dict[str, asyncio.Future[bytes]] = {}
 
@@ -77,9 +76,9 @@ class Ledger:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            return Evidence(check=name, error=f"not of the documented form: {where}: {first['msg']}")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return Evidence(check=name, error=f"not of the documented form: {type(error).__name__}: {error}")
+            return Evidence(check=name, error=not_of_the_form(f"{where}: {first['msg']}"))
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+            return Evidence(check=name, error=not_of_the_form(f"{type(error).__name__}: {error}"))
 
     async def _promotions(self) -> Promotions:
         return Promotions(history=await self._history())
@@ -100,38 +99,34 @@ class Ledger:
         assert self._spec.lineage is not None
         store = self._store()
         history = await self._history() if self._spec.promotions is not None else ()
-        promoted = {entry.version for entry in history if entry.action in ("promote", "rollback")}
+        promoted = None
+        if self._spec.promotions is not None:
+            promoted = {entry.version for entry in history if entry.action in ("promote", "rollback")}
         stored = await store.list(self._spec.lineage.prefix)
         pages = await asyncio.gather(*(store.get(one.key) for one in stored))
         versions = [_version(read_json(page)) for page in pages]
         keys = sorted({part.key for version in versions for part in version.trained_on})
         now = dict(zip(keys, await asyncio.gather(*(self._object(key) for key in keys)), strict=True))
-        poisoned: dict[str, tuple[str, ...]] | None = {}
-        if self._hits and self._workload is None:
-            poisoned = None  # only a made workload knows what was true
-        elif self._hits:
-            found = {key: tuple(await asyncio.to_thread(self._poisoned, data)) for key, data in now.items()}
-            poisoned = {key: ids for key, ids in found.items() if ids}
+        poisoned, untraced = await self._traced(now)
         digests = {key: f"sha256:{hashlib.sha256(data).hexdigest()}" for key, data in now.items()}
         known = [_checked(version, promoted, digests) for version in versions]
-        return Lineage(versions=tuple(sorted(known, key=lambda v: v.version)), poisoned=poisoned)
+        return Lineage(versions=tuple(sorted(known, key=lambda v: v.version)), poisoned=poisoned, untraced=untraced)
 
-    def _poisoned(self, data: bytes) -> list[str]:
-        """Return the ids of examples that still hold a value that a fault had put there."""
-        assert self._spec.examples is not None
-        found = []
-        for row in _rows(data):
-            entity = str(row.get("entity"))
-            for name, spec in (self._workload.features if self._workload else {}).items():
-                stamp = row.get(spec.group + STAMP_ENDING)
-                if stamp is None or (entity, int(stamp), name) not in self._hits:
-                    continue
-                assert self._workload is not None
-                true = (self._workload.truth.as_of(entity, spec.group, int(stamp)) or {}).get(name)
-                if row.get(name) is None or true is None or abs(row[name] - true) > spec.atol + spec.rtol * abs(true):
-                    found.append(str(row[self._spec.examples.id]))
-                    break
-        return found
+    async def _traced(self, partitions: dict[str, bytes]) -> tuple[dict[str, tuple[str, ...]] | None, str | None]:
+        """Return, by partition, the examples that hold what a fault wrote, and why there may be more."""
+        if not self._poison.can_be_told:
+            return None, self._poison.untraced
+        found: dict[str, tuple[str, ...]] = {}
+        untraced = self._poison.untraced
+        for key, data in partitions.items() if self._poison.by_row else ():
+            ids, why = await asyncio.to_thread(self._look, data)
+            untraced = untraced or why
+            if ids:
+                found[key] = tuple(ids)
+        return found, untraced
+
+    def _look(self, data: bytes) -> tuple[list[str], str | None]:
+        return self._poison.look(_rows(data))
 
     async def _examples(self) -> Examples:
         assert self._spec.examples is not None
@@ -139,10 +134,13 @@ class Ledger:
         beside = self._spec.quarantine
         prefixes = [self._spec.examples.prefix, *([beside.prefix] if beside is not None else [])]
         found = await asyncio.gather(*(self._ids(prefix) for prefix in prefixes))
-        settled = max((s for _, s in found if s is not None), default=None)
         quarantined = found[1][0] if beside is not None else {}
         return Examples(
-            training=found[0][0], quarantine=quarantined, settled_until=settled, due_until=self._due_until(read_unix)
+            training=found[0][0],
+            quarantine=quarantined,
+            settled_until=max((moment for _, matured in found for moment in matured.values()), default=None),
+            due_until=self._due_until(read_unix),
+            matured=found[0][1],
         )
 
     def _due_until(self, unix: float) -> float | None:
@@ -155,18 +153,20 @@ class Ledger:
             return clock.event_at(unix - within.value)
         return clock.event_of_active(clock.active(clock.event_at(unix)) - within.value)
 
-    async def _ids(self, prefix: str) -> tuple[dict[str, tuple[str, ...]], int | None]:
+    async def _ids(self, prefix: str) -> tuple[dict[str, tuple[str, ...]], dict[str, float]]:
+        """Return the ids in each partition, and when the last outcome in it was known."""
         assert self._spec.examples is not None
         store = self._store()
         keys = [stored.key for stored in await store.list(prefix)]
         pages = await asyncio.gather(*(self._object(key) for key in keys))
         found: dict[str, tuple[str, ...]] = {}
-        settled: int | None = None
+        matured: dict[str, float] = {}
         for key, data in zip(keys, pages, strict=True):
-            ids, matured = await asyncio.to_thread(_ids_of, data, self._spec.examples.id)
+            ids, last = await asyncio.to_thread(_ids_of, data, self._spec.examples.id)
             found[key] = tuple(ids)
-            settled = max((m for m in (settled, matured) if m is not None), default=None)
-        return found, settled
+            if last is not None:
+                matured[key] = last
+        return found, matured
 
     async def _checkpoints(self) -> Checkpoints:
         assert self._spec.checkpoints is not None
@@ -195,10 +195,14 @@ def _version(document: Any) -> ModelVersion:
     return version
 
 
-def _checked(version: ModelVersion, promoted: set[int], digests: dict[str, str]) -> ModelVersion:
+def _checked(version: ModelVersion, history: set[int] | None, digests: dict[str, str]) -> ModelVersion:
     """Return a version with what was read beside it: whether it was promoted, and its partitions' digests now."""
     parts = tuple(part.model_copy(update={"digest_now": digests[part.key]}) for part in version.trained_on)
-    return version.model_copy(update={"promoted": version.version in promoted, "trained_on": parts})
+    promoted = version.promoted
+    if history is not None:
+        # A document that says so, of a version that the history does not have: nobody knows which is right.
+        promoted = True if version.version in history else None if version.promoted else False
+    return version.model_copy(update={"promoted": promoted, "trained_on": parts})
 
 
 def _ids_of(data: bytes, column: str) -> tuple[list[str], int | None]:
@@ -208,7 +212,7 @@ def _ids_of(data: bytes, column: str) -> tuple[list[str], int | None]:
     columns = ParquetRows().columns(data, (column, "matured_at"))
     if column not in columns:
         raise KeyError(column)
-    matured = [int(moment) for moment in columns.get("matured_at", ()) if moment is not None]
+    matured = [int(moment) for moment in columns.get("matured_at", ()) if not null(moment)]
     return [str(one) for one in columns[column]], max(matured, default=None)
 
 

@@ -15,6 +15,7 @@ from harness.journal.writer import JournalWriter
 from harness.model.errors import FaultError, HarnessError, JournalError
 from harness.model.fault import Confirmation, Fault
 from harness.model.faultstep import FaultStep
+from harness.model.hitrows import HitRow
 from harness.model.readings import FaultSeen, FaultStage, Hit, Undo
 
 PREPARE_S = 5.0
@@ -36,13 +37,15 @@ class Driver:
         fault: Fault,
         journal: JournalWriter,
         now_event: Callable[[], int | None],
-        hit: Callable[[tuple[str, int, str]], None],
+        hit: Callable[[HitRow], None],
         look: Callable[[], Awaitable[None]],
         call_limit_s: float | None = None,
+        untold: str | None = None,
     ) -> None:
         """`look` polls the alert sources once, now; `hit` is called for every changed row.
 
-        `call_limit_s` replaces the usual limits of each call, for kinds of faults that are slow.
+        `call_limit_s` replaces the usual limits of each call, for kinds of faults that are slow. `untold` says why the
+        manifest may not have all that the fault changes.
         """
         self._step = step
         self._fault = fault
@@ -51,6 +54,7 @@ class Driver:
         self._on_hit = hit
         self._look = look
         self._call_limit_s = call_limit_s or 0.0
+        self._untold = untold
         self._undo: dict[str, Any] | None = None
         self._begun = False
         self.reverted = False
@@ -95,6 +99,8 @@ class Driver:
             # An alert that is absent now cannot have begun to fire before the injection.
             await self._look()
             self._begun = True
+            if self._untold is not None:
+                self._journal.write(Hit(fault=self._step.id, rows=(), untold=self._untold))
             await _within(self._limit_s(INJECT_S), "injecting", self._fault.inject())
             self._record("injected", lo_s)
             try:
@@ -159,8 +165,7 @@ class Driver:
         if rows:
             self._journal.write(Hit(fault=self._step.id, rows=tuple(rows)))
             for row in rows:
-                with contextlib.suppress(KeyError, TypeError, ValueError):  # a row without an event time
-                    self._on_hit((str(row.get("entity")), int(row["event_time"]), str(row["field"])))
+                self._on_hit(HitRow.of(row, self._step.target.dataset))
 
     def _record(self, stage: FaultStage, lo_s: float, confirmation: Confirmation | None = None) -> None:
         self._journal.write(

@@ -13,6 +13,7 @@ from operator import itemgetter
 from harness.model.alertsources import longest_silence_s
 from harness.model.answers import ANSWER_PROBES, looking_at, quantile
 from harness.model.clauses import Bound
+from harness.model.hitrows import HitRow
 from harness.model.machine import busy_share, busy_text
 from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, Gap, GateSeen, MachineSeen, Reading
 from harness.model.series import Point, answer_series, as_due, reading_series, window_point
@@ -59,7 +60,7 @@ class Live:
         """Each alert that has fired, and when that was last seen."""
         self._beats: dict[str, _Beat] = {}
         self.stages: dict[tuple[str, str], float] = {}
-        self.hits: set[tuple[str, int, str]] = set()
+        self.hits: set[HitRow] = set()
         self._gate_s: float | None = None
         self._machine: deque[MachineSeen] = deque(maxlen=LOOKS)
         self._looked_at: list[tuple[float, tuple[str, ...]]] = []

@@ -74,6 +74,7 @@ class RunContext:
             self.live.hits.add,
             self.watchers.look,
             kind.call_limit_s,
+            kind.untold(step),
         )
         self.drivers[step.id] = driver
         return driver if await driver.prepare() else None

@@ -16,9 +16,19 @@ from servers import START, serving, workload
 
 from harness.model.backend import JobResult
 from harness.model.eventtime import DAY_S, EventClock
+from harness.model.hitrows import HitRow
 from harness.model.ledger import Examples, Lineage
 from harness.model.readings import Evidence
-from harness.model.stack import CheckSpec, ExamplesSpec, Integrity, PrefixSpec, StoreSpec, UrlSpec
+from harness.model.stack import (
+    CheckSpec,
+    DatasetSpec,
+    ExamplesSpec,
+    Integrity,
+    PrefixSpec,
+    StackDescription,
+    StoreSpec,
+    UrlSpec,
+)
 from harness.probes.ledger import Ledger
 from harness.seams.stored import NoObjectError, Stored
 
@@ -30,21 +40,29 @@ SPEC = Integrity(
 )  # fmt: skip
 
 
-def examples(*rows: tuple[str, float, int, int]) -> bytes:
-    columns = ("id", "delay", "delay__t", "matured_at")
-    table = pa.table(
-        {name: [row[k] for row in rows] for k, name in enumerate(columns)} | {"entity": ["JFK"] * len(rows)}
-    )
+HIT = HitRow("JFK", START - 60, "delay")
+BAD = "sha256:" + "b" * 64
+
+
+def examples(*rows: tuple[str, float, int, int], without: str = "", **columns: list[Any]) -> bytes:
+    names = ("id", "delay", "delay__t", "matured_at")
+    held = {name: [row[k] for row in rows] for k, name in enumerate(names)} | {"entity": ["JFK"] * len(rows)}
+    held |= columns
     sink = io.BytesIO()
-    pq.write_table(table, sink)
+    pq.write_table(pa.table({name: values for name, values in held.items() if name != without}), sink)
     return sink.getvalue()
 
 
 class Stack:
     """Stands for seams, backend and store at once."""
 
-    def __init__(self, url: str, objects: dict[str, bytes], job: JobResult) -> None:
-        self.stack = type("Description", (), {"integrity": SPEC})
+    def __init__(self, url: str, objects: dict[str, bytes], job: JobResult, spec: Integrity) -> None:
+        datasets = {
+            "training": DatasetSpec(service="store", bucket="ml", prefix="training/"),
+            "features": DatasetSpec(service="store", bucket="ml", prefix="features/"),
+            "elsewhere": DatasetSpec(service="store", bucket="other", prefix="training/"),
+        }
+        self.stack = StackDescription(schema=1, name="s", file="f", services={}, integrity=spec, datasets=datasets)
         self.clock: EventClock | None = None
         self.backend = self
         self._url, self._objects, self._job = url, objects, job
@@ -82,14 +100,14 @@ RESTORED = JobResult(0, '{"key": "checkpoints/1", "ok": true, "error": null}\n',
 
 
 async def read(
-    objects: dict[str, bytes], hits: set[tuple[str, int, str]] | None = None, job: JobResult = RESTORED,
-    history: str | None = None, clock: EventClock | None = None, made: bool = True,
+    objects: dict[str, bytes], hits: set[HitRow] | None = None, job: JobResult = RESTORED,
+    history: str | None = None, clock: EventClock | None = None, made: bool = True, spec: Integrity = SPEC,
 ) -> tuple[dict[str, Evidence], Stack]:  # fmt: skip
     async def promotions(_: web.Request) -> web.StreamResponse:
         return web.Response(text=json.dumps(HISTORY) if history is None else history)
 
     async with serving(promotions) as url:
-        stack = Stack(url, objects, job)
+        stack = Stack(url, objects, job, spec)
         stack.clock = clock
         work = workload(1) if made else None
         found = await Ledger(stack, work, hits or set()).read()  # type: ignore[arg-type]
@@ -98,12 +116,13 @@ async def read(
 
 async def test_everything_that_is_there() -> None:
     objects = PARTS | {"lineage/1.json": json.dumps(LINEAGE).encode()}
-    found, stack = await read(objects, {("JFK", START - 60, "delay")})
+    found, stack = await read(objects, {HIT})
     assert all(evidence.error is None for evidence in found.values()), found
     assert found["examples"].data == Examples(
         training={"training/1.parquet": ("a", "b"), "training/2.parquet": ("c",)},
         quarantine={"quarantine/1.parquet": ("d",)},
         settled_until=400,
+        matured={"training/1.parquet": 200, "training/2.parquet": 300},
     )
     (version,) = found["lineage"].data.versions
     assert version.promoted is True
@@ -114,6 +133,104 @@ async def test_everything_that_is_there() -> None:
     assert entry.model_dump() == {k: v for k, v in HISTORY[0].items() if k != "more"}
     assert found["checkpoints"].data.checkpoints[0].ok is True
     assert len(stack.gets) == len(set(stack.gets)), "each object is read once"
+
+
+async def lineage(
+    partition: bytes, *hits: HitRow, document: dict[str, Any] = LINEAGE, made: bool = True, spec: Integrity = SPEC
+) -> Lineage:
+    objects = PARTS | {"training/1.parquet": partition, "lineage/1.json": json.dumps(document).encode()}
+    found, _ = await read(objects, set(hits), made=made, spec=spec)
+    assert isinstance(found["lineage"].data, Lineage), found["lineage"].error
+    return found["lineage"].data
+
+
+WRONG = ("b", 120.0, START - 60, 200)
+
+
+@pytest.mark.parametrize(
+    ("hit", "why"),
+    [
+        (HIT._replace(entity=None), "no entity"),
+        (HIT._replace(event_time=None), "no event time"),
+        (HIT._replace(field=None), "no field"),
+        (HIT._replace(field="distance"), "does not say what distance truly was"),
+        (HIT._replace(event_time=None, object="features/1", digest=BAD, dataset="features"), "no event time"),
+        (HIT._replace(event_time=None, object="training/1", digest=BAD, dataset="elsewhere"), "no event time"),
+        (HIT._replace(object="training/1.parquet", dataset="training"), "does not say what it wrote"),
+        (HIT._replace(dataset="training"), "does not say what it wrote"),
+        (HIT._replace(object="training/1.parquet"), "does not say what it wrote"),
+    ],
+)
+async def test_a_row_that_cannot_be_traced_leaves_open_what_is_poisoned(hit: HitRow, why: str) -> None:
+    found = await lineage(examples(WRONG), hit)
+    assert found.poisoned == {}
+    assert why in (found.untraced or "")
+    found = await lineage(examples(WRONG), hit, HIT)
+    assert found.poisoned == {"training/1.parquet": ("b",)}, "what can be found is"
+    assert why in (found.untraced or "")
+
+
+@pytest.mark.parametrize("made", [True, False])
+async def test_rows_of_a_partition_are_left_to_the_digest_of_what_was_written(made: bool) -> None:
+    hit = HitRow("JFK", None, "delay", "training/1.parquet", BAD, "training")
+    found = await lineage(examples(WRONG), hit, hit._replace(event_time=START - 60), made=made)
+    assert (found.poisoned, found.untraced) == ({}, None)
+
+
+@pytest.mark.parametrize("column", ["entity", "delay", "delay__t"])
+async def test_examples_without_a_column_that_tells_a_row_leave_it_open(column: str) -> None:
+    found = await lineage(examples(WRONG, without=column), HIT)
+    assert (found.poisoned, found.untraced) == ({}, f"the examples have no column {column}")
+
+
+@pytest.mark.parametrize(
+    ("columns", "poisoned", "why"),
+    [
+        ({"delay": [2.0]}, {}, None),
+        ({"delay": [float("nan")]}, {"training/1.parquet": ("b",)}, None),
+        ({"delay": [None]}, {"training/1.parquet": ("b",)}, None),
+        ({"delay__t": [None]}, {}, "an example has a delay without its delay__t"),
+        ({"delay__t": [None], "delay": [None]}, {}, None),
+        ({"entity": pa.array([None], pa.string())}, {}, "an example has a delay without its entity"),
+        ({"entity": ["LGA"]}, {}, None),
+    ],
+)
+async def test_a_value_is_told_by_its_entity_and_time_and_compared_with_the_truth(
+    columns: dict[str, Any], poisoned: dict[str, Any], why: str | None
+) -> None:
+    found = await lineage(examples(WRONG, **columns), HIT)
+    assert (found.poisoned, found.untraced) == (poisoned, why)
+
+
+async def test_a_time_of_which_nothing_is_known_leaves_it_open() -> None:
+    early = START - 9 * 3600
+    found = await lineage(examples(("b", 1.0, early, 200)), HIT._replace(event_time=early))
+    assert (found.poisoned, "truly was at" in (found.untraced or "")) == ({}, True)
+
+
+@pytest.mark.parametrize(
+    ("own", "with_history", "without"),
+    [({}, False, None), ({"promoted": True}, None, True), ({"promoted": False}, False, False)],
+)
+async def test_whether_a_version_was_promoted_is_known_from_the_history_or_from_its_document(
+    own: dict[str, Any], with_history: bool | None, without: bool | None
+) -> None:
+    document = LINEAGE | {"version": 2} | own
+    (version,) = (await lineage(PARTS["training/1.parquet"], document=document)).versions
+    assert version.promoted is with_history
+    spec = SPEC.model_copy(update={"promotions": None})
+    (version,) = (await lineage(PARTS["training/1.parquet"], document=document, spec=spec)).versions
+    assert version.promoted is without
+
+
+async def test_an_empty_moment_of_maturing_is_no_moment() -> None:
+    found, _ = await read({"training/1.parquet": examples(WRONG, matured_at=[float("nan")])})
+    assert found["examples"].data == Examples(training={"training/1.parquet": ("b",)}, settled_until=None)
+
+
+async def test_a_number_without_end_is_not_of_the_documented_form() -> None:
+    found, _ = await read({"training/1.parquet": examples(WRONG, matured_at=[float("inf")])})
+    assert "documented form" in (found["examples"].error or "")
 
 
 @pytest.mark.parametrize("speed", [3600.0, 1.0])
@@ -129,7 +246,7 @@ async def test_d3_what_must_be_written_by_now_is_read_from_the_event_clock(speed
 
 async def test_d4_what_a_fault_poisoned_cannot_be_told_without_a_made_workload() -> None:
     objects = PARTS | {"lineage/1.json": json.dumps(LINEAGE).encode()}
-    found, _ = await read(objects, {("JFK", START - 60, "delay")}, made=False)
+    found, _ = await read(objects, {HIT}, made=False)
     lineage = found["lineage"].data
     assert isinstance(lineage, Lineage)
     assert lineage.poisoned is None

@@ -15,6 +15,7 @@ from harness.journal.files import read
 from harness.journal.writer import JournalWriter
 from harness.model.errors import BackendError, FaultError, JournalError
 from harness.model.fault import Confirmation
+from harness.model.hitrows import HitRow
 from harness.model.readings import Body, FaultSeen, Hit, Undo
 from harness.runner import faulting
 from harness.runner.faulting import Driver
@@ -29,13 +30,14 @@ def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 class SessionRunner:
     """A driver with its fault and its journal."""
 
-    def __init__(self, folder: Path, **script: Any) -> None:
+    def __init__(self, folder: Path, untold: str | None = None, **script: Any) -> None:
         plan = plan_of("0s", "0.2s")
         self.fault = ScriptedFault(**script)
         self.looks = 0
-        self.hits: set[tuple[str, int, str]] = set()
+        self.hits: set[HitRow] = set()
         self.journal = JournalWriter(folder / "journal.jsonl", plan)
-        self.driver = Driver(plan.scenario.timeline[0], self.fault, self.journal, lambda: 7, self.hits.add, self._look)
+        step = plan.scenario.timeline[0]
+        self.driver = Driver(step, self.fault, self.journal, lambda: 7, self.hits.add, self._look, untold=untold)
 
     async def _look(self) -> None:
         self.looks += 1
@@ -70,7 +72,7 @@ async def test_a_fault_that_does_as_it_should(bench: Any) -> None:
     assert it.stages() == ["injecting", "injected", "confirmed", "reverting", "reverted"]
     assert it.fault.calls[:2] == ["prepare", "inject"]
     assert it.looks == 2, "the alert sources are read just before, and again once it has begun"
-    assert it.hits == {("JFK", 5, "delay")}
+    assert it.hits == {HitRow("JFK", 5, "delay")}
     assert it.bodies(Hit)[0].rows[0]["after"] == 2
     assert not it.fault.on
     await it.driver.revert()
@@ -170,9 +172,24 @@ async def test_a_full_disk_does_not_keep_the_fault_in(bench: Any, monkeypatch: p
     assert not it.driver.needs_revert
 
 
-async def test_rows_without_an_event_time_are_reported_and_not_traced(bench: Any) -> None:
+async def test_rows_are_reported_with_whatever_is_known_of_them(bench: Any) -> None:
     it = bench(rows=[{"object": "a", "entity": None, "event_time": None, "field": "x"}, {"object": "b"}])
     await it.driver.prepare()
     await it.driver.run()
     assert len(it.bodies(Hit)[0].rows) == 2
-    assert it.hits == set()
+    assert it.hits == {HitRow(None, None, "x", "a"), HitRow(None, None, None, "b")}
+
+
+@pytest.mark.parametrize("event_time", ["soon", float("nan"), float("inf"), [1]])
+def test_a_time_that_is_no_whole_number_is_none(event_time: Any) -> None:
+    assert HitRow.of({"entity": 7, "event_time": event_time, "field": "x"}) == HitRow("7", None, "x")
+
+
+async def test_a_fault_that_does_not_report_its_rows_says_so_before_it_goes_in(bench: Any) -> None:
+    it = bench(untold="nobody knows")
+    await it.driver.prepare()
+    assert it.bodies(Hit) == []
+    await it.driver.run()
+    assert [(hit.rows, hit.untold) for hit in it.bodies(Hit)] == [((), "nobody knows")]
+    stages = [type(body) if isinstance(body, Hit) else body.stage for body in it.bodies(Hit, FaultSeen)]
+    assert stages.index(Hit) < stages.index("injected")
