@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from harness.judge.facts import Facts
 from harness.judge.hits import rows_hit
-from harness.judge.integrity import versions_poisoned
+from harness.judge.lineage import versions_poisoned
 from harness.model.alert_clauses import DetectionResult
 from harness.model.answers import silent_wrong
 from harness.model.clauses import RecoveryResult
@@ -37,7 +37,7 @@ def count(facts: Facts, clauses: Sequence[ClauseResult]) -> Damage:
     hit = {(str(row.get("entity")), row.get("event_time")) for _, h in facts.journal.of(Hit) for row in h.rows}
     lineage = facts.journal.evidence("lineage")
     ledger = lineage[1].data if lineage is not None else None
-    poisoned = versions_poisoned(ledger) if isinstance(ledger, Lineage) else []
+    poisoned = versions_poisoned(facts, ledger).surely if isinstance(ledger, Lineage) else ()
     return Damage(
         requests=len(answers),
         failed=sum(not a.ok for a in answers),
@@ -50,7 +50,7 @@ def count(facts: Facts, clauses: Sequence[ClauseResult]) -> Damage:
         seconds=len({int(max(0.0, a.due_s - injected.lo) + 1e-6) for a in answers if not a.ok or silent_wrong(a)}),
         rows_hit=rows_hit(facts.journal),
         answers_from_hit_rows=sum(any((str(a.entity), t) in hit for t in a.stamps.values()) for a in answers),
-        versions_poisoned=tuple(poisoned),
+        versions_poisoned=poisoned,
     )
 
 

@@ -8,11 +8,12 @@ version learned from, what the registry did), compared with the answers to the w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container
 from typing import TypeVar
 
 from harness.judge.facts import Facts
 from harness.judge.hits import rows_hit
+from harness.judge.lineage import Written, promoted_before, relearned, untraced, versions_poisoned
 from harness.judge.machine import blamed
 from harness.judge.moments import but
 from harness.judge.pointers import (
@@ -22,13 +23,15 @@ from harness.judge.pointers import (
     unexplained_fall,
     unread_promotions,
 )
+from harness.judge.skipped import skipped
 from harness.model.expectations import Guarantee, IntegrityResult
-from harness.model.ledger import Checkpoints, Examples, LedgerPart, Lineage, ModelVersion, Promotions
+from harness.model.ledger import Checkpoints, Examples, LedgerPart, Lineage, Promotions
 from harness.model.readings import Answer
 from harness.model.verdict import Cause, ClauseResult, Value, met
 
-# An example is written when both its answer and its outcome are known; an answer comes at most one time-out after it
-# was due, so outcomes this near to the last closed hour may rightly lie in the next one (event seconds).
+# For journals without the event clock's word on what is due. An example is written when both its answer and its outcome
+# are known; an answer comes at most one time-out after it was due, so outcomes this near to the last closed hour may
+# rightly lie in the next one (event seconds).
 SETTLING_EVENT_S = 2 * 3600
 P = TypeVar("P", bound=LedgerPart)
 
@@ -76,34 +79,41 @@ def _examples(facts: Facts, read: _Evidence) -> tuple[Value, str]:
     doubled = sorted(i for i, n in counts.items() if n > 1)
     if doubled:
         return Value.FAIL, f"{len(doubled)} examples are there more than once, such as {doubled[0]}"
-    relearned = _relearned(lineage)
-    if relearned:
-        return Value.FAIL, relearned
+    written = Written.of(facts.journal)
+    doubts = [relearned(lineage, written), skipped(examples, lineage, written)]
+    if doubts[0] is not None and doubts[0][0] is Value.FAIL:
+        return doubts[0]
     expected = [a for _, a in facts.answers if _must_be_there(a, examples)]
     if not expected:
         return Value.UNKNOWN, "not exercised: no answer's outcome was due in the training data yet"
     missing = [a for a in expected if a.id not in counts]
     if missing:
         reason = f"{len(missing)} of {len(expected)} answered requests are in no partition, such as {missing[0].id}"
-        # What is not lost may still be written, later than it should.
-        late = not any(_settled(answer, examples) for answer in missing)
+        # What is not lost may still be written, later than it should. One that is newer may be of another writer.
+        late = examples.due_until is not None or not any(_settled(answer, examples) for answer in missing)
         busy = facts.disturbed.mostly(min(answer.due_s for answer in missing), facts.end_s) if late else None
         read.cause = blamed(busy)
         return Value.FAIL if busy is None else Value.UNKNOWN, but(reason, busy)
-    skipped = _skipped(examples, lineage.versions)
-    if skipped:
-        return Value.FAIL, skipped
+    if doubts[1] is not None and doubts[1][0] is Value.FAIL:
+        return doubts[1]
     unseen = _gap(facts, "workload")
     if unseen is not None:
         return Value.UNKNOWN, f"answers may be missing: {unseen}"
+    doubt = next((one for one in doubts if one is not None), None)
+    if doubt is not None:
+        return doubt
     return Value.PASS, f"all {len(expected)} answered requests with a settled outcome are there once"
 
 
 def _must_be_there(answer: Answer, examples: Examples) -> bool:
-    """Whether an answer must be among the examples: newer ones are there, or the stack's clock says that it is due."""
+    """Whether an answer must be among the examples: the stack's clock says that it is due.
+
+    Without that clock, it must once newer ones are there.
+    """
     known = _known_at(answer)
-    due = known is not None and examples.due_until is not None and known <= examples.due_until
-    return due or _settled(answer, examples)
+    if examples.due_until is not None:
+        return known is not None and known <= examples.due_until
+    return _settled(answer, examples)
 
 
 def _settled(answer: Answer, examples: Examples) -> bool:
@@ -117,53 +127,6 @@ def _known_at(answer: Answer) -> float | None:
     if not answer.ok or answer.flagged is not None or answer.outcome_at is None:
         return None
     return max(answer.outcome_at, answer.at_event)
-
-
-def _relearned(lineage: Lineage) -> str | None:
-    versions = {v.version: v for v in lineage.versions}
-    for version in versions.values():
-        if not version.promoted:
-            continue
-        learned: dict[str, int] = {}
-        for ancestor in ancestry(version.version, lineage.versions):
-            for part in versions[ancestor].trained_on:
-                if part.key in learned:
-                    return f"versions {ancestor} and {learned[part.key]} both learned {part.key}"
-                learned[part.key] = ancestor
-                # What still holds a value that the fault wrote is for `nothing_poisoned` to judge.
-                changed = part.digest_now not in (None, part.digest)
-                if changed and lineage.poisoned is not None and not lineage.poisoned.get(part.key):
-                    return f"{part.key} was changed after version {ancestor} had learned it"
-    return None
-
-
-def ancestry(version: int, versions: Sequence[ModelVersion]) -> list[int]:
-    """Return a version and all its ancestors: each goes on from its parent's weights.
-
-    Where the ledger does not record parents, the newest older promoted version counts as the parent.
-    """
-    by_number = {v.version: v for v in versions}
-    found: list[int] = []
-    at: int | None = version
-    while at is not None and at in by_number and at not in found:
-        found.append(at)
-        if by_number[at].parent_recorded:
-            at = by_number[at].parent
-        else:
-            older = [v.version for v in versions if v.promoted and v.version < at]
-            at = max(older, default=None)
-    return found
-
-
-def _skipped(examples: Examples, versions: Sequence[ModelVersion]) -> str | None:
-    promoted = [v.version for v in versions if v.promoted and v.trained_on]
-    if not promoted:
-        return None
-    chain = ancestry(max(promoted), versions)
-    learned = {part.key for v in versions if v.version in chain for part in v.trained_on}
-    newest = max(learned)
-    lost = [key for key, ids in sorted(examples.training.items()) if ids and key < newest and key not in learned]
-    return f"{lost[0]} was never learned, though newer partitions were" if lost else None
 
 
 def _checkpoints(_facts: Facts, read: _Evidence) -> tuple[Value, str]:
@@ -201,29 +164,35 @@ def _promotions(facts: Facts, read: _Evidence) -> tuple[Value, str]:
 
 def _poison(facts: Facts, read: _Evidence) -> tuple[Value, str]:
     reverted, lineage = facts.reverted, read.part(Lineage)
-    if lineage.poisoned is None:
-        return (
-            Value.UNKNOWN,
-            "what the fault wrote can be told from the truth with a made workload only",
-        )
-    poisoned = versions_poisoned(lineage)
+    learned = versions_poisoned(facts, lineage)
     hits = rows_hit(facts.journal)
     if reverted is None and facts.journal.plan.faults_on:
         return Value.UNKNOWN, "the fault was never measured to be gone"
     since_s, perhaps_s = (reverted.hi, reverted.lo) if reverted is not None else (facts.gate_s, facts.gate_s)
-    promoted = {v.version for v in lineage.versions if v.promoted}
+    promoted = {v.version: v.promoted for v in lineage.versions}
     after, unsure = [], []
-    for version in poisoned:
-        times = promotion_spans(facts, version, version in promoted)
-        if any(t.lo > since_s for t in times):
+    for version in (*learned.surely, *learned.perhaps):
+        known = promotion_spans(facts, version, promoted[version] is True)
+        times = promotion_spans(facts, version, promoted[version] is not False)
+        if version in learned.surely and any(t.lo > since_s for t in known):
             after.append(version)
-        elif any(t.hi > perhaps_s for t in times) or (not times and version in promoted):
+        elif any(t.hi > perhaps_s for t in times) or (not times and promoted[version] is not False):
             unsure.append(version)
     if after:
         return Value.FAIL, f"version {after[0]} learned from rows that the fault hit, and was promoted after revert"
-    if unsure:
+    if unsure and unsure[0] in learned.surely:
         return Value.UNKNOWN, f"version {unsure[0]}, which learned from hit rows, was promoted around revert"
+    if unsure:
+        why = learned.perhaps[unsure[0]]
+        return Value.UNKNOWN, f"version {unsure[0]}, promoted after revert, may have learned from hit rows: {why}"
+    unrecorded = _unrecorded(facts, perhaps_s, promoted) if hits else None
+    if unrecorded is not None:
+        return Value.UNKNOWN, f"version {unrecorded} was promoted, and the ledger does not say what it learned from"
+    lost = untraced(Written.of(facts.journal), lineage)
+    if lost is not None:
+        return Value.UNKNOWN, f"not all that the fault wrote can be traced: {lost}"
     unseen = unread_promotions(facts, perhaps_s)
+    poisoned = (*learned.surely, *learned.perhaps)
     if poisoned and unseen is not None:
         return Value.UNKNOWN, f"version {poisoned[0]}, which learned from hit rows, may have been promoted: {unseen}"
     if hits and facts.journal.plan.faults_on and not promoted_after(facts, since_s):
@@ -231,27 +200,21 @@ def _poison(facts: Facts, read: _Evidence) -> tuple[Value, str]:
     return Value.PASS, f"no version promoted after revert learned from any of the {hits} rows hit"
 
 
+def _unrecorded(facts: Facts, since_s: float, recorded: Container[int]) -> int | None:
+    """Return a version that was the promoted one after a moment, and of which the ledger has nothing."""
+    for _, reading in facts.readings(PROMOTED_VERSION):
+        if reading.value is None or reading.answered_s < since_s:
+            continue
+        version = int(reading.value)
+        if version not in recorded and not promoted_before(facts, version):
+            return version
+    return None
+
+
 def _gap(facts: Facts, probe: str) -> str | None:
     """Return the first stretch of the run in which the harness itself did not measure something; None for none."""
     found = min(((g.from_s, g.to_s, g.why) for g in facts.journal.gaps(probe) if g.from_s < facts.end_s), default=None)
     return None if found is None else f"{probe} was not measured from {found[0]:.2f} to {found[1]:.2f} s ({found[2]})"
-
-
-def versions_poisoned(lineage: Lineage) -> list[int]:
-    """Return the versions that learned from a partition with hit rows in it, themselves or through their parents."""
-    hit = {key for key, ids in (lineage.poisoned or {}).items() if ids}
-    own = {v.version for v in lineage.versions if any(part.key in hit for part in v.trained_on)}
-    parents = {v.version: v.parent for v in lineage.versions}
-    found = []
-    for version in parents:
-        at: int | None = version
-        seen: set[int | None] = set()
-        while at in parents and at not in own and at not in seen:
-            seen.add(at)
-            at = parents[at]
-        if at in own:
-            found.append(version)
-    return found
 
 
 _CHECKS: dict[str, Callable[[Facts, _Evidence], tuple[Value, str]]] = {
