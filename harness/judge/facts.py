@@ -5,7 +5,7 @@ observation ended, and the journal indexed once for all checkers.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from harness.journal.records import Journal
 from harness.judge.alert_history import Episode, Poll, episodes
 from harness.judge.machine import UNDISTURBED, Disturbance, Disturbances, disturbances, joined
 from harness.judge.moments import Span
-from harness.model.answers import SLOW_ANSWERS
+from harness.model.answers import SLOW_ANSWERS, too_old
 from harness.model.backend import FAULT_PROXY
 from harness.model.readings import Answer, FaultSeen, MachineSeen, Phase, ProcessSeen, Reading
 from harness.model.scenario import Scenario
@@ -93,10 +93,12 @@ class Facts:
     def answers(self) -> list[tuple[int, Answer]]:
         """Answers in the order in which they were due; one older than the stack declares is stale, whatever it says."""
         limits = self.journal.plan.stack.freshness_s
-        return [
-            (n, answer if answer.stale or not _too_old(answer, limits) else answer.model_copy(update={"stale": True}))
-            for n, answer in self.journal.answers
-        ]
+
+        def judged(answer: Answer) -> Answer:
+            late = not answer.stale and too_old(answer.ages, limits)
+            return answer.model_copy(update={"stale": True}) if late else answer
+
+        return [(n, judged(answer)) for n, answer in self.journal.answers]
 
     @cached_property
     def attributed(self) -> list[Attributed]:
@@ -197,10 +199,6 @@ class Facts:
         if not self.journal.plan.faults_on:
             return None
         return next((f for f in self.faults.values() if f.inconclusive_reason is not None), None)
-
-
-def _too_old(answer: Answer, limits_s: Mapping[str, float]) -> bool:
-    return any(age > limits_s.get(group, math.inf) for group, age in answer.ages.items())
 
 
 def _counts_at_s(answer: Answer, stays: Sequence[tuple[float, float]]) -> float:

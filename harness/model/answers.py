@@ -9,7 +9,8 @@ contributions comes to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -95,6 +96,11 @@ def quantile(values: Sequence[float], q: float) -> float:
     ordered = sorted(values)
     rank = max(1, -(-int(q * 1_000_000) * len(ordered) // 1_000_000))
     return ordered[min(rank, len(ordered)) - 1]
+
+
+def too_old(ages: Mapping[str, float], limits_s: Mapping[str, float]) -> bool:
+    """Whether a feature group is older than the stack declares. A group without a declared age is never too old."""
+    return any(age > limits_s.get(group, math.inf) for group, age in ages.items())
 
 
 def silent_wrong(answer: Answer) -> bool | None:

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.model.answers import too_old
 from harness.model.errors import FaultError, ProbeError
 from harness.model.eventtime import EventClock
 from harness.probes.workload_file import Request, Workload
@@ -167,7 +168,7 @@ class Verifier:
             raise ValueError(f"the score is {score}")
         stamps = self._stamps(features)
         ages = {g: self._clock.age_s(request.at_event, t) for g, t in stamps.items() if t is not None}
-        stale = any(age > self._freshness_s.get(group, math.inf) for group, age in ages.items())
+        stale = too_old(ages, self._freshness_s)
         why = self._another_s(request, answer, inputs) or self._feature_error(request, features, inputs)
         wrong: bool | None = why is not None
         if why is None:
@@ -186,11 +187,13 @@ class Verifier:
         return None
 
     def _stamps(self, features: dict[str, tuple[Any, Any]]) -> dict[str, int | None]:
+        """Return the oldest stamp of each group: a fresh feature must not hide a stale one beside it."""
         stamps: dict[str, int | None] = {}
         for name, (_, stamp) in features.items():
             spec = self._workload.features.get(name)
             if spec is not None:
-                stamps[spec.group] = None if stamp is None else int(stamp)
+                known = [int(one) for one in (stamps.get(spec.group), stamp) if one is not None]
+                stamps[spec.group] = min(known, default=None)
         return stamps
 
     def _feature_error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 from typing import Any
 
@@ -12,6 +13,7 @@ from servers import START, event_clock, workload
 
 from harness.model.errors import FaultError
 from harness.probes.verify import Artefacts, Checked, MalformedError, Verifier
+from harness.probes.workload_file import FeatureSpec
 from harness.seams.stored import NoObjectError
 
 
@@ -89,6 +91,20 @@ async def check(said: Any, store: Any = None) -> Checked:
 async def test_truth_table(value: Any, at: int, wrong: bool | None, stale: bool) -> None:
     found = await check(answer(value=value, at=at))
     assert (found.wrong, found.stale) == (wrong, stale), found.why
+
+
+@pytest.mark.parametrize("order", [("delay", "temp"), ("temp", "delay")])
+@pytest.mark.parametrize(("old", "stale"), [(7000, True), (3700, False)])
+async def test_a_fresh_feature_does_not_hide_a_stale_one_of_its_group(order: Any, old: int, stale: bool) -> None:
+    work = workload(1)
+    work.truth.add("JFK", "weather", START - 7200, {"delay": 1.0, "temp": 2.0})
+    work = dataclasses.replace(work, features=dict.fromkeys(("delay", "temp"), FeatureSpec("weather")))
+    stamped = {"delay": {"value": 1.0, "event_time": START - old}, "temp": {"value": 2.0, "event_time": START - 60}}
+    said = answer() | {"features": {name: stamped[name] for name in order}}
+    found = await Verifier(work, event_clock(), {"weather": 5400.0}, None).check(work.requests[0], said)
+    assert (found.wrong, found.stale) == (None, stale), found.why
+    assert found.stamps == {"weather": START - old}
+    assert found.ages["weather"] == pytest.approx(old, abs=300)
 
 
 async def test_what_an_answer_lacks() -> None:
