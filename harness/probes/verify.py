@@ -2,7 +2,7 @@
 
 Age is judged separately: an old feature that was right at its timestamp is stale, not wrong. Artefacts are read from
 the object store by their digest, each once; one whose bytes do not have the digest that names it is as wrong as a wrong
-score. They are ONNX, with inputs named as in the answer's `inputs`.
+score. They are ONNX, with inputs named as in the answer's `inputs`. A score that the harness cannot compute is neither.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from harness.model.answers import too_old
 from harness.model.errors import FaultError, ProbeError
 from harness.model.eventtime import EventClock
+from harness.probes.artefact import Artefact, InputError, NoModelError
+from harness.probes.open_loop import CHECK_S
 from harness.probes.workload_file import Request, Workload
 
 if TYPE_CHECKING:
@@ -33,46 +35,7 @@ NO_ARTEFACTS = "the stack declares no model to check scores against, x-harness.i
 
 
 class DigestError(ProbeError):
-    """An artefact whose bytes do not have the digest that names it."""
-
-
-class Artefact:
-    """One model, ready to score."""
-
-    def __init__(self, data: bytes) -> None:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session: Any = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        self._inputs = {i.name: i.type for i in self._session.get_inputs()}
-        self._output = self._session.get_outputs()[-1].name
-
-    def score(self, inputs: dict[str, Any]) -> float:
-        """Return the probability of class 1. Raises KeyError where an input is missing, ValueError where one does not
-        fit."""
-        feed = {name: _tensor(inputs[name], kind) for name, kind in self._inputs.items()}
-        try:
-            (found,) = self._session.run([self._output], feed)
-        except Exception as error:  # the runtime's own errors have no common base
-            raise ValueError(str(error)) from error
-        if isinstance(found, list):  # a ZipMap: one mapping from class to probability a row
-            return float(found[0][1])
-        return float(found.reshape(1, -1)[0, -1])
-
-
-def _tensor(value: Any, kind: str) -> Any:
-    import numpy as np  # only stacks with model artefacts need it
-
-    if "string" in kind:
-        return np.array([[str(value)]])
-    dtype = np.int64 if "int64" in kind else np.float64 if "double" in kind else np.float32
-    try:
-        return np.array([[np.nan if value is None else value]], dtype=dtype)
-    except OverflowError as error:
-        raise ValueError(str(error)) from error
+    """An artefact whose bytes do not have the digest that names it, or are no model."""
 
 
 class Artefacts:
@@ -116,12 +79,16 @@ class Artefacts:
             data = await self._objects.get(key)
         except FaultError as error:
             raise ProbeError(f"the artefact {key} cannot be read: {error.message}") from error
+        except Exception as error:  # the harness's own trouble, such as no more threads
+            raise ProbeError(f"the artefact {key} cannot be read: {_named(error)}") from error
         if hashlib.sha256(data).hexdigest() != digest.removeprefix("sha256:"):
             raise DigestError(f"the artefact {key} does not have the digest in its name")
         try:
             artefact = await asyncio.to_thread(Artefact, data)
-        except Exception as error:
+        except NoModelError as error:
             raise DigestError(f"the artefact {key} is no model: {error}") from error
+        except Exception as error:  # the bytes may well be a model: it cannot be loaded here
+            raise ProbeError(f"the artefact {key} cannot be loaded here: {_named(error)}") from error
         self._ready[digest] = artefact
         return artefact
 
@@ -172,7 +139,11 @@ class Verifier:
         why = self._another_s(request, answer, inputs) or self._feature_error(request, features, inputs)
         wrong: bool | None = why is not None
         if why is None:
-            wrong, why = await self._score_error(digest, inputs, score)
+            try:
+                async with asyncio.timeout(CHECK_S):
+                    wrong, why = await self._score_error(digest, inputs, score)
+            except TimeoutError:  # the age is known all the same
+                wrong, why = None, "its score could not be checked in time"
         return Checked(wrong, why, stale, ages, stamps)
 
     def _another_s(self, request: Request, answer: dict[str, Any], inputs: dict[str, Any]) -> str | None:
@@ -232,14 +203,20 @@ class Verifier:
         return _score_differs(artefact, inputs, score)
 
 
-def _score_differs(artefact: Artefact, inputs: dict[str, Any], score: float) -> tuple[bool, str | None]:
+def _score_differs(artefact: Artefact, inputs: dict[str, Any], score: float) -> tuple[bool | None, str | None]:
     try:
         expected = artefact.score(inputs)
-    except (KeyError, ValueError, TypeError) as error:
+    except InputError as error:
         return True, f"the model cannot take the answer's inputs: {error}"
+    except Exception as error:  # noqa: BLE001 - whatever it is, it was not the inputs: the score was not checked
+        return None, f"the score cannot be computed here: {_named(error)}"
     if not abs(score - expected) <= TOLERANCE:
         return True, f"the score is {score:.5g}, but the model gives {expected:.5g} for these inputs"
     return False, None
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _same(used: Any, sent: Any) -> bool:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import dataclasses
 import hashlib
+import sys
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +16,8 @@ import pytest
 from servers import START, event_clock, workload
 
 from harness.model.errors import FaultError
+from harness.probes import artefact, verify
+from harness.probes.artefact import Artefact
 from harness.probes.verify import Artefacts, Checked, MalformedError, Verifier
 from harness.probes.workload_file import FeatureSpec
 from harness.seams.stored import NoObjectError
@@ -196,10 +202,12 @@ async def test_an_artefact_that_cannot_be_read_leaves_it_open() -> None:
 async def test_bytes_that_are_not_of_the_digest_are_wrong(model: bytes) -> None:
     store, digest = store_of(model, "0" * 64)
     assert (await check(answer(digest), store)).wrong is True
-    store, digest = store_of(b"not a model")
-    found = await check(answer(digest), store)
-    assert found.wrong is True
-    assert "is no model" in (found.why or "")
+    whole = onnx_model()
+    for data in (b"not a model", b"", whole[: len(whole) // 2], onnx_model("Relu", kind=8)):
+        store, digest = store_of(data)
+        found = await check(answer(digest), store)
+        assert found.wrong is True
+        assert "is no model" in (found.why or "")
 
 
 async def test_an_artefact_is_fetched_once_and_a_missing_one_not_for_every_answer(model: bytes) -> None:
@@ -213,3 +221,140 @@ async def test_an_artefact_is_fetched_once_and_a_missing_one_not_for_every_answe
         with pytest.raises(Exception, match="cannot be read"):
             await artefacts.fetch("sha256:missing")
     assert store.asked == 2
+
+
+# What the harness cannot do itself is neither right nor wrong
+
+
+def onnx_model(
+    operator: str = "Identity", kind: int = 1, shape: Any = (None, 1), out: Any = None, domain: str = ""
+) -> bytes:
+    """A model of one operator, from `delay` to `score`."""
+    from onnx import helper
+
+    node = helper.make_node(operator, ["delay"], ["score"], domain=domain, **({"to": 1} if operator == "Cast" else {}))
+    ends = [
+        helper.make_tensor_value_info("delay", kind, shape),
+        helper.make_tensor_value_info("score", out or kind, shape),
+    ]
+    imports = [helper.make_opsetid("", 17), *([helper.make_opsetid(domain, 1)] if domain else [])]
+    made = helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:]), opset_imports=imports, ir_version=8)
+    return bytes(made.SerializeToString())
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def without_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def no_runtime(name: str, *rest: Any, **more: Any) -> Any:
+        if name.startswith("onnxruntime"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+        return real(name, *rest, **more)
+
+    for name in [one for one in sys.modules if one.startswith("onnxruntime")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(builtins, "__import__", no_runtime)
+
+
+TROUBLES: list[tuple[str, Callable[[pytest.MonkeyPatch], None]]] = [
+    ("MemoryError", lambda m: m.setattr(artefact.Artefact, "__init__", raising(MemoryError()))),
+    (
+        "can't start new thread",
+        lambda m: m.setattr(threading.Thread, "start", raising(RuntimeError("can't start new thread"))),
+    ),
+    ("No module named", without_runtime),
+]
+
+
+@pytest.mark.parametrize(("why", "trouble"), TROUBLES, ids=[why for why, _ in TROUBLES])
+async def test_a_model_that_cannot_be_loaded_here_makes_no_answer_wrong(
+    why: str, trouble: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, digest = store_of(onnx_model())
+    trouble(monkeypatch)
+    found = await check(answer(digest, score=2.0, delay=2.0), store)
+    monkeypatch.undo()
+    assert found.wrong is None
+    assert "cannot be loaded here" in (found.why or "")
+    assert why in (found.why or "")
+
+
+async def test_whatever_the_store_s_client_raises_is_no_fault_of_an_answer() -> None:
+    store, digest = store_of(b"x")
+    for error in (KeyError("Body"), RuntimeError("can't start new thread"), ValueError("odd")):
+        store.error = error
+        found = await check(answer(digest, delay=2.0), store)
+        assert found.wrong is None
+        assert "cannot be read" in (found.why or "")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"operator": "Nonsense", "domain": "com.example"},  # an operator that this runtime does not know
+        {"operator": "Nonsense"},
+        {"operator": "Relu", "shape": (None, 12)},  # a row of many values
+        {"shape": (None,)},
+    ],
+)
+async def test_a_model_that_this_runtime_cannot_take_leaves_the_score_open(how: dict[str, Any]) -> None:
+    store, digest = store_of(onnx_model(**how))
+    found = await check(answer(digest, score=2.0, delay=2.0), store)
+    assert found.wrong is None, found.why
+    assert "cannot be loaded here" in (found.why or "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [(1, 2.0), (11, 2.0), (7, 2), (6, 2), (5, 2), (3, 2), (13, 2), (10, 2.0), (9, True)]
+)
+async def test_a_model_takes_its_inputs_in_its_own_type(kind: int, value: Any) -> None:
+    store, digest = store_of(onnx_model("Cast", kind=kind, out=1))
+    work = dataclasses.replace(workload(1), features={})
+    verifier = Verifier(work, event_clock(), {}, Artefacts(store, "models/"))  # type: ignore[arg-type]
+    for score, wrong in ((float(value), False), (7.0, True)):
+        said = answer(digest, score=score, delay=value)
+        assert (await verifier.check(work.requests[0], said)).wrong is wrong
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("Failed to allocate memory"), IndexError(), KeyError(1)])
+async def test_a_score_that_cannot_be_computed_here_makes_no_answer_wrong(error: Exception) -> None:
+    store, digest = store_of(onnx_model())
+    work = workload(1)
+    artefacts = Artefacts(store, "models/")  # type: ignore[arg-type]
+    made = await artefacts.fetch(digest)
+
+    class Session:
+        run = staticmethod(raising(error))
+
+    made._session = Session()
+    said = answer(digest, score=9.0, delay=2.0)
+    found = await Verifier(work, event_clock(), {}, artefacts).check(work.requests[0], said)
+    assert found.wrong is None
+    assert type(error).__name__ in (found.why or "")
+
+
+async def test_a_text_that_is_null_is_not_guessed() -> None:
+    with pytest.raises(ValueError, match="is null"):
+        Artefact(onnx_model(kind=8)).score({"delay": None})
+
+
+async def test_an_answer_whose_score_is_not_checked_in_time_is_stale_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, digest = store_of(b"x")
+    monkeypatch.setattr(verify, "CHECK_S", 0.01)
+
+    async def never(_: str) -> bytes:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    store.get = never  # type: ignore[method-assign]
+    found = await check(answer(digest, value=1.0, at=-7000), store)
+    assert (found.wrong, found.stale) == (None, True)
+    assert "in time" in (found.why or "")
