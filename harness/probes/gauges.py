@@ -18,11 +18,24 @@ from harness.probes.http import at_path, get, metrics
 from harness.probes.reader import NoAnswerError, NotAskedError, age_of, short_reason
 from harness.probes.strict_json import read_json
 
+
+def _sum(values: list[float]) -> float:
+    try:
+        return math.fsum(values)
+    except (ValueError, OverflowError):  # infinities of both signs, or a sum that is too large
+        return math.nan
+
+
+def _whole(pick: Callable[[list[float]], float]) -> Callable[[list[float]], float]:
+    """Let no value hide one that is no number: which of them `max` returns depends on their order."""
+    return lambda values: math.nan if any(map(math.isnan, values)) else pick(values)
+
+
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {
-    "sum": math.fsum,
-    "max": max,
-    "min": min,
-    "mean": lambda values: math.fsum(values) / len(values),
+    "sum": _sum,
+    "max": _whole(max),
+    "min": _whole(min),
+    "mean": lambda values: _sum(values) / len(values),
 }
 
 
