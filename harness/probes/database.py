@@ -13,7 +13,7 @@ from typing import Any
 from harness.model.errors import ProbeError
 from harness.model.secrets import reveal
 from harness.model.storeprobes import SqlProbe
-from harness.probes.reader import NoAnswerError, OwnThread, ProbeContext
+from harness.probes.reader import NoAnswerError, OwnThread, ProbeContext, failing
 from harness.probes.redis_store import missing
 
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -48,7 +48,8 @@ class SqlReader:
             self._drop()
             # The driver's message, without the statement and the link that SQLAlchemy adds.
             response = str(getattr(error, "orig", None) or error).strip().splitlines()
-            raise NoAnswerError(f"{type(error).__name__}: {response[0] if response else 'no reason given'}") from None
+            why = f"{type(error).__name__}: {response[0] if response else 'no reason given'}"
+            raise failing(error, why) from None
         except Exception:  # a driver's own error, perhaps with a broken connection behind it
             self._drop()
             raise

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import glob
+import itertools
 import math
 import os
 import re
 from pathlib import Path
 
 from harness.model.backend import Backend, ServiceStatus
-from harness.model.errors import FaultError, HarnessError
+from harness.model.errors import FaultError
 from harness.model.hostprobes import CommandProbe, ContainerProbe, FileProbe, LogProbe
 from harness.model.logs import FollowsLogs, lines_since
-from harness.probes.reader import NoAnswerError, ProbeContext, wall_age
+from harness.probes.reader import NoAnswerError, NotAskedError, ProbeContext, asking_backend, failing, wall_age
 from harness.seams.commands import addressed, run
 
 MOST_FILES = 50_000
@@ -21,6 +22,8 @@ MOST_FILES = 50_000
 
 class ContainerReader:
     """Reads a `container` probe."""
+
+    keeps_deadlines = True
 
     def __init__(self, settings: ContainerProbe, around: ProbeContext) -> None:
         self._settings = settings
@@ -43,10 +46,8 @@ class ContainerReader:
         return 1.0 if seen.health == "healthy" else 0.0
 
     async def _status(self) -> ServiceStatus | None:
-        try:
+        async with asking_backend(self._around.deadline_s):
             found = await self._around.statuses()
-        except HarnessError as error:
-            raise NoAnswerError(error.message) from None
         return next((one for one in found if one.service == self._settings.service), None)
 
     async def close(self) -> None:
@@ -66,6 +67,8 @@ class LogReader:
         self._file = None if settings.file is None else around.folder / Path(settings.file).expanduser()
         self._position = "" if self._file is None else str(_size(self._file))
         self._count = 0
+        self._deadline_s = around.deadline_s
+        self.keeps_deadlines = self._file is None
 
     async def read(self) -> float:
         """Return how many lines have matched so far."""
@@ -79,13 +82,11 @@ class LogReader:
             try:
                 return await asyncio.to_thread(lines_since, self._file, self._position)
             except OSError as error:
-                raise NoAnswerError(f"the log {self._settings.file!r} cannot be read: {error.strerror}") from None
+                raise failing(error, f"the log {self._settings.file!r} cannot be read: {error.strerror}") from None
         if not isinstance(self._backend, FollowsLogs):
             raise NoAnswerError("this backend's logs cannot be followed")
-        try:
+        async with asking_backend(self._deadline_s):
             return await self._backend.log_since(str(self._settings.service), self._position)
-        except HarnessError as error:
-            raise NoAnswerError(error.message) from None
 
     async def close(self) -> None:
         """Nothing stays open between two readings."""
@@ -122,6 +123,8 @@ class FileReader:
 
     def _found(self) -> list[os.stat_result]:
         pattern = glob.has_magic(self._path)
+        if pattern:
+            self._look_into_folder()
         names = glob.iglob(self._path, recursive=True) if pattern else iter([self._path])  # noqa: PTH207
         found: list[os.stat_result] = []
         for name in names:
@@ -130,13 +133,26 @@ class FileReader:
             except FileNotFoundError:
                 continue  # it went while they were listed
             except OSError as error:
-                raise NoAnswerError(f"{self._settings.path!r} cannot be looked at: {error.strerror}") from None
+                raise self._hidden(error) from None
             if pattern and not os.path.isfile(name):  # noqa: PTH113
                 continue
             found.append(seen)
             if len(found) > MOST_FILES:
                 raise NoAnswerError(f"more than {MOST_FILES} files match {self._settings.path!r}")
         return found
+
+    def _look_into_folder(self) -> None:
+        """Raise NoAnswerError where the folder that a pattern begins in cannot be read; `glob` takes it for empty."""
+        plain = itertools.takewhile(lambda part: not glob.has_magic(part), Path(self._path).parts)
+        try:
+            os.scandir(Path(*plain)).close()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise self._hidden(error) from None
+
+    def _hidden(self, error: OSError) -> NoAnswerError:
+        return failing(error, f"{self._settings.path!r} cannot be looked at: {error.strerror}")
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -155,7 +171,9 @@ class CommandReader:
         try:
             done = await run(self._argv, self._around.deadline_s, self._around.folder)
         except FaultError as error:
-            raise NoAnswerError(error.message) from None
+            if isinstance(error.__context__, BlockingIOError):  # no more processes for this user
+                raise NotAskedError(error.message) from None
+            raise failing(error, error.message) from None
         if self._settings.read == "success":
             return 1.0 if done.exit_code == 0 else 0.0
         if done.exit_code != 0:

@@ -17,7 +17,7 @@ from harness.model import response_match
 from harness.model.httpprobes import HttpAccess
 from harness.model.secrets import reveal
 from harness.probes.polling import DEADLINE_S
-from harness.probes.reader import NoAnswerError, NotAskedError, is_own
+from harness.probes.reader import NoAnswerError, failing, is_own
 
 LONGEST_BYTES = 16 * 2**20
 Series = tuple[str, dict[str, str], float]
@@ -62,8 +62,11 @@ async def ask(
     except TimeoutError:
         raise NoAnswerError(f"no answer within {deadline_s:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        kind = NotAskedError if is_own(error) else NoAnswerError
-        raise kind(f"{type(error).__name__}: {error}") from None
+        raise failing(error) from None
+    except (RuntimeError, MemoryError) as error:  # no thread to look up a name in, or no memory
+        if not is_own(error):
+            raise
+        raise failing(error) from None
 
 
 def named_host(url: str) -> dict[str, str]:

@@ -108,10 +108,12 @@ class OpenLoop(Generic[Item]):
                 return response, await read_body(response)
         except TimeoutError:
             self._failed(outcome, f"no answer within {self._timeout_s:g} s")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError, MemoryError) as error:
             why = f"{type(error).__name__}: {error}"
             if is_own(error):
                 self._record(Gap(probe="workload", from_s=outcome["due_s"], to_s=self._now_s(), why=short_reason(why)))
+            elif isinstance(error, RuntimeError | MemoryError):
+                raise  # a mistake of the harness: nothing is known of the stack
             else:
                 self._failed(outcome, why)
         except asyncio.CancelledError:

@@ -31,7 +31,7 @@ from harness.probes.reader import (
     ProbeKind,
     Reader,
     Statuses,
-    is_own,
+    failing,
     not_ahead,
     short_reason,
 )
@@ -61,6 +61,8 @@ class Single:
         self.name = name
         self.every_s = spec.every_s
         self._deadline_s = spec.deadline_s
+        # A reader may keep the deadline of each answer itself, and then knows best what a late one means.
+        self._limit_s = None if getattr(reader, "keeps_deadlines", False) else spec.deadline_s + GRACE_S
         self._reader = reader
         self._clock = clock
         self._record = record
@@ -86,8 +88,7 @@ class Single:
 
     async def _read(self) -> tuple[float | None, str | None]:
         try:
-            # A reader may keep the deadline itself, and then knows best what that means.
-            async with asyncio.timeout(self._deadline_s + GRACE_S):
+            async with asyncio.timeout(self._limit_s):
                 value = await self._reader.read()
         except TimeoutError:
             return None, f"no answer within {self._deadline_s:g} s"
@@ -96,9 +97,10 @@ class Single:
         except NoAnswerError as error:
             return None, short_reason(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a client or somebody else's reader raises is a reading
-            if is_own(error):
-                raise NotAskedError(f"{type(error).__name__}: {error}") from None
-            return None, short_reason(f"{type(error).__name__}: {error}")
+            meant = failing(error)
+            if isinstance(meant, NotAskedError):
+                raise meant from None
+            return None, short_reason(str(meant))
         return (value, None) if math.isfinite(value) else (None, f"the reading is {value}")
 
     async def close(self) -> None:

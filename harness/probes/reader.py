@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -23,7 +24,7 @@ import aiohttp
 from pydantic import BaseModel
 
 from harness.model.backend import Backend, ServiceStatus
-from harness.model.errors import ProbeError
+from harness.model.errors import HarnessError, ProbeError
 from harness.model.eventtime import parse_timestamp
 from harness.model.secrets import hide
 from harness.model.stack import StackDescription
@@ -33,6 +34,8 @@ LONGEST_REASON = 300
 AHEAD_S = 2.0
 """How far a time stamp may be ahead of the clock, on the clock of the wall: those of two machines differ a little."""
 OWN_TROUBLES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL)
+NO_THREAD = "can't start new thread"
+"""What Python says, by a RuntimeError, where the system gives it no more threads."""
 T = TypeVar("T")
 
 
@@ -73,8 +76,35 @@ def age_of(unix: float, how: str, event_age: Callable[[float], float] | None) ->
 
 
 def is_own(error: BaseException) -> bool:
-    """Whether an error of the system is the harness's own trouble."""
-    return isinstance(error, OSError) and error.errno in OWN_TROUBLES
+    """Whether an error is the harness's own trouble: no more open files, memory, threads or ports.
+
+    Clients wrap an error of the system in errors of their own, so what an error came from is looked at too.
+    """
+    seen: list[BaseException] = []
+    one: BaseException | None = error
+    while one is not None and one not in seen:
+        if isinstance(one, MemoryError) or (isinstance(one, OSError) and one.errno in OWN_TROUBLES):
+            return True
+        if isinstance(one, RuntimeError) and NO_THREAD in str(one):
+            return True
+        seen.append(one)
+        one = one.__cause__ or one.__context__
+    return False
+
+
+def failing(error: BaseException, why: str | None = None) -> NoAnswerError:
+    """Return what a client's error means: the harness's own trouble, or no usable answer. `why` words it otherwise."""
+    kind = NotAskedError if is_own(error) or _short_of_files() else NoAnswerError
+    return kind(why or f"{type(error).__name__}: {error}")
+
+
+def _short_of_files() -> bool:
+    """Whether this process can open no file now: some libraries then say no more than that they failed."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return is_own(error)
+    return False
 
 
 def short_reason(why: str) -> str:
@@ -83,11 +113,27 @@ def short_reason(why: str) -> str:
     return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 1]}…"
 
 
+@contextlib.asynccontextmanager
+async def asking_backend(deadline_s: float) -> AsyncIterator[None]:
+    """Ask the backend for something, in time. It is the harness's own, so what goes wrong raises NotAskedError."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            yield
+    except TimeoutError:
+        raise NotAskedError(f"the backend gave no answer within {deadline_s:g} s") from None
+    except HarnessError as error:
+        raise NotAskedError(error.message) from None
+
+
 class Reader(Protocol):
-    """Reads one probe of one run."""
+    """Reads one probe of one run.
+
+    One that needs several answers for a number may have `keeps_deadlines = True`: it then sets the deadline of each
+    answer itself, and must come to an end by that.
+    """
 
     async def read(self) -> float:
-        """Return the number, now. Raises NoAnswerError; the caller sets the deadline, by cancelling."""
+        """Return the number, now. Raises NoAnswerError; the caller else sets the deadline, by cancelling."""
 
     async def close(self) -> None:
         """Give up connections. Idempotent."""
@@ -187,7 +233,10 @@ class OwnThread:
         self._free = threading.Lock()
 
     async def call(self, work: Callable[[], T]) -> T:
-        """Return what the call returns, or raise what it raises. Raises NoAnswerError while one before it hangs."""
+        """Return what the call returns, or raise what it raises.
+
+        Raises NoAnswerError while one before it hangs, and NotAskedError where there is no thread for it.
+        """
         if not self._free.acquire(blocking=False):
             raise NoAnswerError("the call before this one has not come back yet")
         loop = asyncio.get_running_loop()
@@ -213,5 +262,9 @@ class OwnThread:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the run is long over
                 loop.call_soon_threadsafe(settle, result, error)
 
-        threading.Thread(target=run, name=self._name, daemon=True).start()
+        try:
+            threading.Thread(target=run, name=self._name, daemon=True).start()
+        except (RuntimeError, MemoryError) as error:
+            self._free.release()  # or every later call would seem to wait for this one
+            raise NotAskedError(f"{type(error).__name__}: {error}") from None
         return await done

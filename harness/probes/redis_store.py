@@ -15,7 +15,7 @@ from harness.model.errors import ProbeError, install_extra
 from harness.model.secrets import reveal
 from harness.model.storeprobes import FeastProbe, RedisAccess, RedisProbe
 from harness.probes.gauges import AGGREGATES
-from harness.probes.reader import NoAnswerError, ProbeContext
+from harness.probes.reader import NoAnswerError, ProbeContext, failing
 
 MOST_KEYS = 20_000
 BATCH = 500
@@ -92,7 +92,7 @@ class _Store:
         try:
             return await self._read()
         except (RedisError, OSError) as error:
-            raise NoAnswerError(f"{type(error).__name__}: {error}") from None
+            raise failing(error) from None
 
     async def keys(self, pattern: str | bytes) -> list[bytes]:
         """Return the keys that match a pattern."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.model.secrets import reveal
 from harness.model.storeprobes import S3Probe
-from harness.probes.reader import NoAnswerError, OwnThread, ProbeContext
+from harness.probes.reader import NoAnswerError, OwnThread, ProbeContext, failing
 from harness.probes.redis_store import missing
 
 MOST_OBJECTS = 50_000
@@ -57,7 +57,7 @@ class S3Reader:
                 raise NoAnswerError(f"there is no object {self._settings.key!r}") from None
             raise NoAnswerError(f"{reply.get('Code')}: {reply.get('Message') or error}") from None
         except (BotoCoreError, HTTPError, OSError) as error:
-            raise NoAnswerError(f"{type(error).__name__}: {error}") from None
+            raise failing(error) from None
 
     def _value(self) -> float:
         settings = self._settings

@@ -10,7 +10,7 @@ from harness.model.httpprobes import AirflowProbe, HttpProbe, MlflowProbe
 from harness.model.secrets import reveal
 from harness.probes.gauges import number_at
 from harness.probes.http import HttpResponse, access_headers, ask, at_path, request_body
-from harness.probes.reader import NoAnswerError, ProbeContext
+from harness.probes.reader import NoAnswerError, NotAskedError, ProbeContext
 from harness.probes.strict_json import read_json
 
 
@@ -44,6 +44,8 @@ class HttpReader:
             why = self._unexpected(response)
             if why is not None:
                 raise NoAnswerError(why)
+        except NotAskedError:
+            raise  # what was not asked is neither up nor down
         except NoAnswerError:
             if settings.read == "up":
                 return 0.0
@@ -129,7 +131,12 @@ class MlflowReader:
 
 
 class AirflowReader:
-    """Reads an `airflow` probe. API v2 (Airflow 3) gives a token for a user's name and password; v1 takes them."""
+    """Reads an `airflow` probe. API v2 (Airflow 3) gives a token for a user's name and password; v1 takes them.
+
+    A login is an answer of its own, so the deadline is kept for each.
+    """
+
+    keeps_deadlines = True
 
     def __init__(self, settings: AirflowProbe, around: ProbeContext) -> None:
         self._settings = settings

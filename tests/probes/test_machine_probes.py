@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 import time
@@ -21,6 +22,7 @@ from harness.model.backend import ServiceStatus
 from harness.model.errors import BackendError
 from harness.model.logs import lines_since
 from harness.model.probekinds import ProbeSpec
+from harness.model.readings import Gap
 from harness.model.units import Unit
 
 
@@ -139,7 +141,17 @@ async def test_services_as_their_backend_sees_them(tmp_path: Path) -> None:
         found = await probing.once()
         assert (found["web_up"].value, found["web_restarts"].value) == (0.0, None)
         backend.down = True
-        assert {r.down for r in (await probing.once()).values()} == {"the engine does not answer"}
+        await probing.once()
+        assert {(type(one), getattr(one, "why", None)) for one in probing.told} == {(Gap, "the engine does not answer")}
+
+
+async def test_a_folder_that_cannot_be_read_is_not_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refused)
+    found = await read(tmp_path, p={"file": {"path": "models/*.bin", "read": "count"}})
+    assert (found["p"].value, found["p"].down) == (None, "'models/*.bin' cannot be looked at: Permission denied")
 
 
 async def test_lines_of_logs_count_once_each(tmp_path: Path) -> None:
@@ -167,7 +179,10 @@ async def test_lines_of_logs_count_once_each(tmp_path: Path) -> None:
         found = await probing.once()
         assert [found[name].value for name in ("errors", "own")] == [3.0, 1.0]
         backend.down = True
-        assert (await probing.once())["errors"].down == "the engine does not answer"
+        await probing.once()
+        (gap,) = [one for one in probing.told if one.probe == "errors"]
+        assert isinstance(gap, Gap), "it is the harness's own that did not tell"
+        assert gap.why == "the engine does not answer"
         backend.down = False
         assert (await probing.once())["errors"].value == 3.0
 
