@@ -20,7 +20,9 @@ from harness.probes.strict_json import read_json
 
 
 class PromqlReader:
-    """Reads a `promql` probe."""
+    """Reads a `promql` probe. The value and the ages are two answers, and the second is the harness's own question."""
+
+    keeps_deadlines = True
 
     def __init__(self, settings: PromqlProbe, around: ProbeContext) -> None:
         self._settings = settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import math
@@ -121,6 +122,41 @@ async def test_a_server_that_refuses_the_query_is_down(tmp_path: Path) -> None:
 
     async with serving(handler) as url, Probing(tmp_path, {"p": {"promql": {"url": url, "query": "x{"}}}) as probing:
         assert (await probing.once())["p"].down == "status 400"
+
+
+async def slowly(folder: Path, value_s: float, age_s: float, within: str) -> Any:
+    """Return what comes of a reading where the value and its age take so long to be answered."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        of_age = request.query["query"].startswith("max(")
+        await asyncio.sleep(age_s if of_age else value_s)
+        return web.json_response(vector("3" if of_age else "1"))
+
+    probes = {"p": {"promql": {"url": "", "query": "x"}, "timeout": within}}
+    async with serving(handler) as url:
+        probes["p"]["promql"]["url"] = url  # type: ignore[index]
+        async with Probing(folder, probes) as probing:
+            await probing.pollers[0].once(0.0)
+            (found,) = probing.told
+    return found
+
+
+async def test_each_answer_has_the_deadline_for_itself(tmp_path: Path) -> None:
+    found = await slowly(tmp_path, 0.6, 0.6, "1s")
+    assert isinstance(found, Reading)
+    assert (found.value, found.down) == (1.0, None)
+
+
+async def test_an_age_that_does_not_come_in_time_is_no_breach_by_the_stack(tmp_path: Path) -> None:
+    found = await slowly(tmp_path, 0.0, 30.0, "300ms")
+    assert isinstance(found, Gap)
+    assert found.why == "how old the samples of x are cannot be told: no answer within 0.3 s"
+
+
+async def test_a_value_that_does_not_come_in_time_is_a_reading(tmp_path: Path) -> None:
+    found = await slowly(tmp_path, 30.0, 0.0, "300ms")
+    assert isinstance(found, Reading)
+    assert (found.value, found.down) == (None, "no answer within 0.3 s")
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(
