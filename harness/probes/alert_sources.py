@@ -92,11 +92,19 @@ class PrometheusAlerts(HttpAlertPoller):
             if response.status != 404 or self._answered_rules:
                 raise NoAnswerError(f"status {response.status}")
             self._has_rules = False  # something that speaks of alerts only
-        pages = [get(self._session, f"{self._url}/api/v1/alerts", headers=self._headers)]
-        if self._counters:
-            pages.append(get(self._session, f"{self._url}/metrics", headers=self._headers))
-        alerts, *counted = await asyncio.gather(*pages)
-        return self._alerts(alerts) | (self._history(counted[0]) if counted else {})
+        alerts, counted = await asyncio.gather(
+            get(self._session, f"{self._url}/api/v1/alerts", headers=self._headers), self._counted()
+        )
+        return self._alerts(alerts) | (self._history(counted) if counted is not None else {})
+
+    async def _counted(self) -> bytes | None:
+        """Return the page of the counters; None where there are none, or they do not come: the alerts still count."""
+        if not self._counters:
+            return None
+        try:
+            return await get(self._session, f"{self._url}/metrics", headers=self._headers)
+        except NoAnswerError:
+            return None
 
     def _alerts(self, page: bytes) -> dict[str, Any]:
         try:
@@ -157,12 +165,15 @@ class PrometheusAlerts(HttpAlertPoller):
         back_s = math.ceil(min(LONGEST_BACK_S, since_s + 2 * interval_s + 5.0))
         asked = ('ALERTS{alertstate="firing"}', "ALERTS_FOR_STATE")
         url = f"{self._url}/api/v1/query"
-        response = await asyncio.gather(
-            *(
-                ask(self._session, "GET", url, DEADLINE_S, self._headers, params={"query": f"{name}[{back_s}s]"})
-                for name in asked
+        try:
+            response = await asyncio.gather(
+                *(
+                    ask(self._session, "GET", url, DEADLINE_S, self._headers, params={"query": f"{name}[{back_s}s]"})
+                    for name in asked
+                )
             )
-        )
+        except NoAnswerError:
+            return {}  # what fires is known all the same, and the next answer reaches back to the last one
         if any(one.status in NO_SUCH_PAGE for one in response):
             self._has_history = False  # rules, but no series to ask: it says no more than it shows
         if any(one.status != 200 for one in response):

@@ -186,6 +186,46 @@ async def test_d2_one_error_switches_neither_the_history_nor_the_rules_off(monke
     assert [(seen.fired, seen.down) for seen in told] == [(None, None), ((), None), (None, "status 404"), ((), None)]
 
 
+def answering(pages: dict[str, list[Any]]) -> Any:
+    """Answer each path with the next of its statuses or texts; None hangs."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        said = pages[request.path].pop(0)
+        if said is None:
+            return await hang(request)
+        return web.Response(status=said) if isinstance(said, int) else web.Response(text=said)
+
+    return handler
+
+
+async def test_a_history_that_does_not_come_in_time_takes_no_alert_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alert_sources, "HISTORY_EVERY_S", 0.0)
+    monkeypatch.setattr(alert_sources, "DEADLINE_S", LIMIT_S)
+    pages: dict[str, list[Any]] = {"/api/v1/rules": [RULES] * 2, "/api/v1/query": [None, None, NO_SERIES, NO_SERIES]}
+    told: list[AlertsSeen] = []
+    source = AlertSource(kind="prometheus", url="http://monitor:1")
+    async with serving(answering(pages)) as url, aiohttp.ClientSession() as session:
+        poller = PrometheusAlerts(session, source, url, Clock(), told.append)
+        for _ in range(2):
+            await poller.once(0.0)
+    assert [(seen.down, seen.fired, seen.evaluations is None) for seen in told] == [
+        (None, None, False),
+        (None, (), False),
+    ]
+
+
+@pytest.mark.parametrize("counted", [None, 503])
+async def test_counters_that_do_not_come_take_no_alert_away(counted: int | None) -> None:
+    pages: dict[str, list[Any]] = {"/api/v1/alerts": [LISTED], "/metrics": [counted]}
+    told: list[AlertsSeen] = []
+    source = AlertSource(kind="prometheus", url="http://monitor:1", heartbeat="beats_total", history="fired_total")
+    async with serving(answering(pages)) as url, aiohttp.ClientSession() as session:
+        await PrometheusAlerts(session, source, url, Clock(), told.append).once(0.0)
+    (seen,) = told
+    assert (seen.down, seen.evaluations, seen.fired) == (None, None, None)
+    assert [alert.key for alert in seen.firing] == ["A{service=x}"]
+
+
 LISTED = (
     '{"status":"success","data":{"alerts":['
     '{"labels":{"alertname":"A","service":"x"},"state":"firing"},{"labels":{"alertname":"B"},"state":"pending"},'
