@@ -13,19 +13,25 @@ from itertools import pairwise
 from harness.journal.records import Journal
 from harness.judge.moments import Span
 from harness.model.alertsources import MAX_RULE_SILENCE_S, longest_silence_s
-from harness.model.readings import Alert, AlertsSeen, Gap
+from harness.model.readings import CLOCKS_DIFFER_S, Alert, AlertsSeen, Gap
 
 Poll = tuple[int, AlertsSeen]
+NEVER_S = float("-inf")
 # The runner polls once more right before it injects, and again right after the injection began.
 AT_INJECTION_S = 0.5
 MAX_POLL_GAP_S = 1.0
+MAX_COUNT_SILENCE_S = 3.0
+"""A history is read every second, by requests that may take a second each."""
 MOST_RESTARTS = 2
 """How often the count of one evaluator falls in a run at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One label set firing, from `start` to `end` (None: still firing when observation ended)."""
+    """One label set firing, from `start` to `end` (None: still firing when observation ended).
+
+    A start that is not known begins before the run.
+    """
 
     alert: Alert
     start: Span
@@ -34,6 +40,8 @@ class Episode:
     counted: bool = False
     """Known from the source's counters only, whose labels may be fewer than the alert's."""
     source: str = ""
+    delivered: bool = False
+    """Known from notifications, which may be late: before the first one, nothing proves that it did not fire."""
 
     def is_of(self, name: str, labels: dict[str, str]) -> bool | None:
         """Whether this is that alert, with at least those labels; None where its source does not count by them."""
@@ -70,19 +78,20 @@ def _seen(key: str, polls: Sequence[Poll]) -> list[Episode]:
         firing = there is not None
         if there is not None and start is None:
             alert = there
-            lo_s = absent_s if absent_s is not None else float("-inf")
-            start, begun_n = Span(lo_s, poll.answered_s), n
+            # A notification without a start may be a reminder of an alert that has fired for long.
+            unknown = poll.delivered and there.started_s is None
+            start, begun_n = Span(NEVER_S if unknown or absent_s is None else absent_s, poll.answered_s), n
         elif not firing and start is not None:
             assert last is not None
-            found.append(
-                Episode(alert, start, Span(last[1].asked_s, poll.answered_s), (begun_n, n), source=poll.source)
-            )
+            end = Span(last[1].asked_s, poll.answered_s)
+            found.append(Episode(alert, start, end, (begun_n, n), source=poll.source, delivered=poll.delivered))
             start = None
         if not firing:
             absent_s = poll.asked_s
         last = (n, poll)
     if start is not None:
-        found.append(Episode(alert, start, None, (begun_n,), source=polls[-1][1].source))
+        source, delivered = polls[-1][1].source, polls[-1][1].delivered
+        found.append(Episode(alert, start, None, (begun_n,), source=source, delivered=delivered))
     return found
 
 
@@ -98,7 +107,10 @@ def _counted(polls: Sequence[Poll]) -> list[Episode]:
             lasting = min(excess[k : k + 2])
             (n_before, before), (n, poll) = read[k - 1], read[k]
             moment = Span(before.asked_s, poll.answered_s)
-            found += [Episode(alert, moment, moment, (n_before, n), True, poll.source)] * max(0, lasting - hidden)
+            # A notification has the start of the last of several firings.
+            start = Span(NEVER_S, moment.hi) if poll.delivered else moment
+            one = Episode(alert, start, moment, (n_before, n), True, poll.source, poll.delivered)
+            found += [one] * max(0, lasting - hidden)
             hidden = max(hidden, lasting)
     return found
 
@@ -135,16 +147,22 @@ def _count(alert: Alert, poll: AlertsSeen) -> float:
     return next((count for a, count in poll.fired or () if a.key == alert.key), 0.0)
 
 
-def without_base(polls: Sequence[Poll], at_s: float) -> str | None:
-    """Return a source that counts firings and whose count was first read later than that moment.
+def uncounted(polls: Sequence[Poll], from_s: float, to_s: float) -> str | None:
+    """Return why the count of firings of a source does not reach from one moment to another; None where all do.
 
-    Firings between the moment and that first reading cannot be separated from earlier ones.
+    Firings between a moment and the first reading after it cannot be separated from earlier ones, and those after the
+    last reading are not in it.
     """
-    first: dict[str, float] = {}
+    read: dict[str, list[float]] = {}
     for _, poll in polls:
         if poll.fired is not None:
-            first.setdefault(poll.source, poll.asked_s)
-    return next((source for source, asked_s in sorted(first.items()) if asked_s > at_s), None)
+            read.setdefault(poll.source, []).append(poll.asked_s)
+    for source, asked in sorted(read.items()):
+        if asked[0] > from_s:
+            return f"{source}'s count of firings was first read after the steady state; it may hide an early one"
+        if asked[-1] < to_s - MAX_COUNT_SILENCE_S:
+            return f"{source}'s count of firings was last read at {asked[-1]:.2f} s; it may lack a later one"
+    return None
 
 
 def _longest_silence_s(polls: Sequence[AlertsSeen], least_s: float) -> float:
@@ -283,10 +301,22 @@ def may_precede(episode: Episode, journal: Journal, injected: Span) -> bool:
     """Whether a firing may have begun before the fault: no poll since its injection began shows it absent."""
     lo_s = episode.start.lo
     gaps = [g for g in journal.gaps(episode.source) if g.from_s < injected.lo and g.to_s > lo_s]
-    # A webhook may be delivered late; the stack's own timestamp is enough to make the start uncertain.
+    return lo_s < injected.lo or _stamped_before(episode, injected.lo) or bool(gaps)
+
+
+def _stamped_before(episode: Episode, at_s: float) -> bool:
+    """Whether the source's own stamp leaves it open that a firing began before a moment.
+
+    A poll that shows an alert absent is a proof, and only a stamp that is certain to be earlier speaks against it: the
+    alert reached the source late. Without such a proof, because a notification may come late, the stamp must be
+    certain to be later. One that lies ahead of its own notification is of a clock that is too far off.
+    """
     stamped_s = episode.alert.started_s
-    earlier = stamped_s is not None and stamped_s < injected.lo - AT_INJECTION_S
-    return lo_s < injected.lo or earlier or bool(gaps)
+    if stamped_s is None:
+        return False
+    if not episode.delivered:
+        return stamped_s < at_s - CLOCKS_DIFFER_S
+    return stamped_s < at_s + CLOCKS_DIFFER_S or stamped_s > episode.start.hi + CLOCKS_DIFFER_S
 
 
 def polled_since(polls: Sequence[Poll], at_s: float, declared: Sequence[str]) -> bool:

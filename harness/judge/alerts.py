@@ -11,9 +11,9 @@ from harness.judge.alert_history import (
     may_precede,
     polled_since,
     refused,
+    uncounted,
     unpolled,
     unproven,
-    without_base,
 )
 from harness.judge.facts import Facts
 from harness.judge.machine import blamed
@@ -142,10 +142,9 @@ def _flaps(clause: Flaps, facts: Facts, sure: int, most: int) -> tuple[Value, st
     missed = unpolled(polls, facts.gate_s, facts.end_s, MAX_POLL_GAP_S, gaps, answered=True, declared=facts.sources)
     if missed:
         return Value.UNKNOWN, f"{name}: no poll was answered from {missed[0].lo:.2f} to {missed[0].hi:.2f} s"
-    late = without_base(polls, facts.gate_s)
+    late = uncounted(polls, facts.gate_s, facts.end_s)
     if late is not None:
-        reason = f"{name}: {late}'s count of firings was first read after the steady state; it may hide an early one"
-        return Value.UNKNOWN, reason
+        return Value.UNKNOWN, f"{name}: {late}"
     unsure = refused(polls, facts.gate_s, facts.end_s) or unproven(polls, facts.gate_s, facts.end_s, facts.sources)
     if unsure is not None:
         return Value.UNKNOWN, f"{name} started firing {most} times {limit}, but {unsure}"

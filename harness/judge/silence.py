@@ -11,9 +11,9 @@ from harness.judge.alert_history import (
     may_precede,
     polled_since,
     refused,
+    uncounted,
     unpolled,
     unproven,
-    without_base,
 )
 from harness.judge.facts import Facts
 from harness.judge.machine import blamed
@@ -90,9 +90,9 @@ def unproven_silence(facts: Facts) -> str | None:
         return f"no polls of the alerts from {missed[0].lo:.2f} to {missed[0].hi:.2f} s"
     if not polled_since(polls, end_s, facts.sources):
         return "no poll of the alerts at the end of observation"
-    late = without_base(polls, gate_s)
+    late = uncounted(polls, gate_s, end_s)
     if late is not None:
-        return f"{late}'s count of firings was first read after the steady state; it may hide an early one"
+        return late
     unsure = refused(polls, gate_s, end_s) or unproven(polls, gate_s, end_s, facts.sources)
     if unsure is not None:
         return unsure

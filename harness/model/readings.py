@@ -18,6 +18,15 @@ from harness.model.fields import Frozen, Whole
 from harness.model.ledger import PARTS, LedgerPart, Part, not_of_the_form
 from harness.model.plan import Plan
 
+CLOCKS_DIFFER_S = 2.0
+"""By how much a start that a source stamps may be off on the run's clock, either way.
+
+The clock of an Alertmanager that is further away is corrected for, by the `Date` of its answers; that is in whole
+seconds and as late as its answer, so a smaller difference cannot be told from none. Nobody knows the clock of who sends
+to a webhook: it is taken to be as near. So a start is certain to lie before a moment, or after it, only by more than
+this.
+"""
+
 
 class Record(Frozen):
     """What one line of a journal holds. Its numbers are finite."""

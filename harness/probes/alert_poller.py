@@ -17,11 +17,8 @@ import aiohttp
 from harness.journal.clock import Clock
 from harness.model.alertsources import AlertSource
 from harness.model.eventtime import parse_timestamp
-from harness.model.readings import Alert, AlertsSeen, Gap
+from harness.model.readings import CLOCKS_DIFFER_S, Alert, AlertsSeen, Gap
 from harness.probes.reader import NoAnswerError, NotAskedError, short_reason
-
-CLOCKS_DIFFER_S = 2.0
-"""A clock nearer than this counts as right: the time of an answer is told in whole seconds."""
 
 
 class AlertPoller:

@@ -46,13 +46,16 @@ async def read_event_clock(stack: StackDescription, backend: Backend, within_s: 
 
 
 def by_the_clock(stack: StackDescription) -> tuple[str, ...]:
-    """Return what is read from the wall clock: the answers of a workload by event time, and ages by probes."""
+    """Return what is read from the wall clock: the answers of a workload by event time, ages by probes, and the starts
+    of alerts that are known by their stamps alone.
+    """
     ages = [
         name
         for name, probe in stack.probes.items()
         if probe.unit is Unit.EVENT or getattr(probe.settings, "as_", None) == "age"
     ]
-    return (WORKLOAD, *ages) if stack.event_clock is not None else tuple(ages)
+    hooks = [source.name for source in stack.alert_sources if source.kind == "webhook"]
+    return (*((WORKLOAD,) if stack.event_clock is not None else ()), *ages, *hooks)
 
 
 class ClockSteps:
@@ -71,6 +74,6 @@ class ClockSteps:
         by_s = unix_at_zero_s - self._unix_at_zero_s
         if abs(by_s) > STEP_S:
             for probe in self._probes:
-                why = f"the wall clock was set by {by_s:+.1f} s, and ages are read from it"
+                why = f"the wall clock was set by {by_s:+.1f} s, and this is read from it"
                 self._record(Gap(probe=probe, from_s=self._looked_s, to_s=FOREVER_S, why=why))
         self._unix_at_zero_s, self._looked_s = unix_at_zero_s, now_s

@@ -17,6 +17,7 @@ from aiohttp import web
 from harness.journal.clock import Clock
 from harness.model.alertsources import AlertSource
 from harness.model.errors import ProbeError
+from harness.model.eventtime import parse_timestamp
 from harness.model.readings import Alert, AlertsSeen, Gap
 from harness.model.secrets import reveal
 from harness.probes.alert_poller import AlertPoller
@@ -36,6 +37,8 @@ class WebhookAlerts(AlertPoller):
         self._runner: web.AppRunner | None = None
         self._firing: dict[str, Alert] = {}
         self._fired: dict[str, tuple[Alert, int]] = {}
+        self._begun: dict[str, float | None] = {}
+        """The start of what fires, by the sender's clock alone: that of this machine may be set meanwhile."""
         self._watched = 0
         self.refused: str | None = None
         """What was wrong with the last notification that was not taken, until the next poll."""
@@ -71,28 +74,27 @@ class WebhookAlerts(AlertPoller):
             return web.Response(status=401)
         try:
             changes = list(_changes(read_json(await request.read())))
-            known = [(self._alert(labels, started), firing) for labels, started, firing in changes]
+            known = [(self._alert(labels, begun), begun, firing) for labels, begun, firing in changes]
         except web.HTTPException as refusal:
             self.refused = f"a notification that cannot be taken: {refusal.reason}"
             raise
         except (ValueError, KeyError, TypeError, AttributeError, web.RequestPayloadError) as error:
             self.refused = f"not a notification of Alertmanager or Grafana: {type(error).__name__} {error}"
             return web.Response(status=400, text=f"{self.refused}\n")
-        for alert, firing in known:
-            self._change(alert, firing)
+        for alert, begun, firing in known:
+            self._change(alert, begun, firing)
         return web.Response()
 
-    def _change(self, alert: Alert, firing: bool) -> None:
+    def _change(self, alert: Alert, begun: float | None, firing: bool) -> None:
         if alert.name in self._source.watchdog and firing:
             self._watched += 1
-        before = self._firing.get(alert.key)
         if not firing:
             self._firing.pop(alert.key, None)
             return
         # An alert that is reported again with another start was resolved meanwhile, without a notification.
-        if before is None or _again(before, alert):
+        if alert.key not in self._firing or _again(self._begun[alert.key], begun):
             self._fired[alert.key] = (alert, self._fired.get(alert.key, (alert, 0))[1] + 1)
-            self._firing[alert.key] = alert
+            self._firing[alert.key], self._begun[alert.key] = alert, begun
 
     async def _look(self) -> dict[str, Any]:
         seen: dict[str, Any] = {
@@ -107,15 +109,18 @@ class WebhookAlerts(AlertPoller):
         return seen
 
 
-def _again(before: Alert, now: Alert) -> bool:
-    """Whether an alert that fires already has begun anew."""
-    if before.started_s is None or now.started_s is None:
-        return False
-    return now.started_s - before.started_s > 1.0
+def _again(before: float | None, now: float | None) -> bool:
+    """Whether an alert that fires already has begun anew, or may have: without its start, nothing shows the opposite.
+
+    The judge takes such a firing for no more than a possible one.
+    """
+    return before is None or now is None or now - before > 1.0
 
 
-def _changes(response: Any) -> Iterator[tuple[Mapping[str, Any], Any, bool]]:
-    """Yield labels, beginning and whether it fires, of each alert in a notification. Raises ValueError and others."""
+def _changes(response: Any) -> Iterator[tuple[Mapping[str, Any], float | None, bool]]:
+    """Yield labels, start (Unix time) and whether it fires, of each alert in a notification. Raises ValueError, and
+    others.
+    """
     if "alerts" in response:
         if not isinstance(response["alerts"], list):
             raise TypeError("a list of alerts is needed")
@@ -123,7 +128,7 @@ def _changes(response: Any) -> Iterator[tuple[Mapping[str, Any], Any, bool]]:
             status = alert["status"]
             if status not in ("firing", "resolved"):
                 raise ValueError(f"an alert that is neither firing nor resolved, but {status!r}")
-            yield alert["labels"], alert.get("startsAt"), status == "firing"
+            yield alert["labels"], _moment(alert.get("startsAt")), status == "firing"
         return
     state = str(response["state"])
     if state == "pending":
@@ -131,3 +136,12 @@ def _changes(response: Any) -> Iterator[tuple[Mapping[str, Any], Any, bool]]:
     if state not in _OLD_STATES:
         raise ValueError(f"the state {state!r} is none of Grafana's")
     yield {**(response.get("tags") or {}), "alertname": response["ruleName"]}, None, _OLD_STATES[state]
+
+
+def _moment(stamp: Any) -> float | None:
+    """Return a start as Unix time; None where there is none. A moment before 1970 is how Go writes none."""
+    try:
+        unix = 0.0 if stamp is None else parse_timestamp(stamp)
+    except (ValueError, OverflowError):
+        return None
+    return unix if unix > 0 else None

@@ -32,13 +32,70 @@ def test_a_poll_that_was_answered_as_the_injection_began_lies_before_it() -> Non
     assert run.clause("seen").value == "pass"
 
 
-@pytest.mark.parametrize(("stamp_s", "value"), [(4.55, "pass"), (4.45, "unknown")])
-def test_the_stack_s_own_clock_may_be_off_by_half_a_second(stamp_s: float, value: str) -> None:
-    run = alerting({"detected": [SEEN]}, (SLOW, 7.0, 14.0))
+def stamped(run: Run, stamp_s: float | None, *, told: bool) -> Run:
+    """Let each alert have a start by the source's own clock; `told`: by notifications, which may come late."""
     for _, body in run.lines:
+        if body["kind"] == "alerts":
+            body["delivered"] = told
         for alert in body.get("firing", ()):
             alert["started_s"] = stamp_s
+    return run
+
+
+@pytest.mark.parametrize(("stamp_s", "value"), [(None, "pass"), (3.05, "pass"), (2.95, "unknown"), (-9e3, "unknown")])
+def test_against_a_poll_speaks_only_a_start_that_was_certainly_earlier(stamp_s: float | None, value: str) -> None:
+    run = stamped(alerting({"detected": [SEEN]}, (SLOW, 7.5, 14.0)), stamp_s, told=False)
     assert run.clause("seen").value == value
+
+
+TOLD = [
+    (None, "unknown"), (-9e3, "unknown"), (4.9, "unknown"), (6.95, "unknown"), (7.05, "pass"), (9.4, "pass"),
+    (9.6, "unknown"), (300.0, "unknown"),  # the sender's clock is certainly wrong
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stamp_s", "value"), TOLD)
+def test_what_is_told_must_have_begun_after_the_fault_whatever_the_clocks(stamp_s: float | None, value: str) -> None:
+    run = stamped(alerting({"detected": [SEEN]}, (SLOW, 7.5, 14.0)), stamp_s, told=True)
+    found = run.clause("seen")
+    assert found.value == value
+    assert value == "pass" or "may have been firing before injection" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("stamp_s", "value"), [(None, "unknown"), (2.95, "unknown"), (3.05, "fail"), (30.0, "unknown")]
+)
+def test_a_reminder_of_what_fires_for_long_breaks_no_silence(stamp_s: float | None, value: str) -> None:
+    # The steady state was met at 1 s.
+    run = stamped(alerting({"quiet": "others"}, ("Stale", 7.0, 8.0)), stamp_s, told=True)
+    assert run.clause("quiet").value == value
+
+
+@pytest.mark.parametrize(("stamp_s", "value"), [(None, "unknown"), (7.1, "fail")])
+def test_a_reminder_of_what_fires_for_long_is_no_flap(stamp_s: float | None, value: str) -> None:
+    run = stamped(alerting({"flaps_at_most": [FLAPS]}, (SLOW, 7.0, 8.0)), stamp_s, told=True)
+    assert run.clause("flaps").value == value
+
+
+def test_a_firing_that_a_webhook_only_counted_may_have_been_a_reminder() -> None:
+    one = FLAPS | {"at_most": 1}
+    run = stamped(
+        alerting({"flaps_at_most": [one]}, (SLOW, 7.0, 30.0), counted=[(SLOW, 7.0), (SLOW, 9.05)]), 7.1, told=True
+    )
+    found = run.clause("flaps")
+    assert (found.value, found.reason) == ("unknown", f"{SLOW} started firing 1 to 2 times (at most 1)")
+
+
+@pytest.mark.parametrize(("read_s", "value"), [(22.1, "pass"), (21.8, "unknown")])
+@pytest.mark.parametrize("clause", ["quiet", "flaps"])
+def test_a_count_must_be_read_until_the_end(clause: str, read_s: float, value: str) -> None:
+    run = alerting({"quiet": "others", "flaps_at_most": [FLAPS]}, counted=[])
+    for _, body in run.lines:
+        if body["kind"] == "alerts" and body["asked_s"] > read_s:
+            body["fired"] = None
+    found = run.clause(clause)
+    assert found.value == value
+    assert value == "pass" or "was last read at" in found.reason
 
 
 def test_what_fired_only_before_the_injection_detects_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,27 @@ async def test_a_firing_that_begins_anew_counts_again_though_nobody_resolved_it(
         await hook.call(from_alertmanager(told("resolved"), told("firing", starts="2026-05-01T12:00:00Z")))
         assert await hook.firing() == ["Hot{}"]
         assert [count for _, count in hook.seen[-1].fired or ()] == [3.0]
+
+
+@pytest.mark.parametrize("starts", [None, "", "soon", "0001-01-01T00:00:00Z", 0])
+async def test_what_is_told_again_without_a_start_may_be_a_new_firing(starts: Any) -> None:
+    async with Hook() as hook:
+        for _ in range(2):
+            await hook.call(from_alertmanager({**told("firing"), "startsAt": starts}))
+        assert await hook.firing() == ["Hot{}"]
+        (alert,) = hook.seen[-1].firing
+        assert alert.started_s is None or alert.started_s < -1e9
+        assert [count for _, count in hook.seen[-1].fired or ()] == [2.0]
+
+
+async def test_a_reminder_is_no_new_firing_though_this_machine_s_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Hook() as hook:
+        await hook.call(from_alertmanager(told("firing")))
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() - 90.0)
+        await hook.call(from_alertmanager(told("firing")))
+        await hook.once()
+        assert [count for _, count in hook.seen[-1].fired or ()] == [1.0]
 
 
 async def test_the_older_form_of_grafana() -> None:
