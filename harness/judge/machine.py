@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.judge.moments import Span
 from harness.model.machine import busy_text, lacking
-from harness.model.readings import MachineSeen
+from harness.model.readings import Gap, MachineSeen
 from harness.model.verdict import Cause, Value
 
 JOINED_S = 0.15
@@ -136,6 +136,23 @@ def disturbances(machine: Iterable[MachineSeen], late: Sequence[Span]) -> Distur
     own = (Disturbance(span.lo, span.hi, f"the harness was late at {span.lo:.2f}–{span.hi:.2f} s") for span in late)
     seen = joined((one.from_s, one.to_s) for one in bad)
     return Disturbances(tuple(busy), tuple(own), tuple(seen))
+
+
+def unseen(gaps: Iterable[Gap], to_s: float) -> str | None:
+    """Return for how long nobody watched the machine, up to a moment; None where it was watched throughout.
+
+    No verdict changes by that: as on a platform that tells nothing of itself, the harness's own lateness is what is
+    left. But whoever reads the verdict must know that a busy machine would not have been named.
+    """
+    found = sorted((gap for gap in gaps if gap.from_s < to_s), key=lambda gap: gap.from_s)
+    if not found:
+        return None
+    lost_s = sum(hi - lo for lo, hi in joined((gap.from_s, min(gap.to_s, to_s)) for gap in found))
+    first = found[0]
+    return (
+        f"note: the machine was not watched for {lost_s:.1f} s, first at {first.from_s:.1f} s ({first.why}): "
+        "had it been busy then, no reason would say so"
+    )
 
 
 def joined(stretches: Iterable[tuple[float, float]], gap_s: float = 0.0) -> list[tuple[float, float]]:

@@ -11,13 +11,14 @@ from harness.journal.records import Journal
 from harness.judge.damage import count, fault_reports, unwatched
 from harness.judge.facts import Facts, gather
 from harness.judge.kinds import check, or_unknown
-from harness.judge.machine import blamed
+from harness.judge.machine import blamed, unseen
 from harness.judge.misfire import no_misfire, nothing_rests, with_doubt
 from harness.judge.moments import but
 from harness.judge.run_checks import collateral, ending, foundations, unknown
 from harness.model.alert_clauses import Detected, DetectionResult, Silence
 from harness.model.clauses import Clause
 from harness.model.expectations import CollateralResult
+from harness.model.machine import MACHINE
 from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Damage, Value, Verdict, merge
 
@@ -192,6 +193,7 @@ def _verdict(
     if weakness is not None:
         ended = all(c.id != "ended" for c in clauses)
         value, reasons = _expected_to_fail(journal, clauses, value, reasons, ended)
+    note = unseen(journal.gaps(MACHINE), facts.end_s) if facts is not None else None
     sabotage = plan.sabotage
     passed = value is Value.PASS and plan.faults_on and weakness is None
     unbounded = unwatched(plan.scenario.expect, damage) if passed else ()
@@ -199,7 +201,7 @@ def _verdict(
     return Verdict(
         scenario=plan.scenario.scenario,
         value=value,
-        reasons=tuple(reasons),
+        reasons=(*reasons, note) if note is not None else tuple(reasons),
         clauses=tuple(clauses),
         faults=fault_reports(facts) if facts is not None else (),
         damage=damage,

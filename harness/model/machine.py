@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from harness.model.readings import MachineSeen
 
+MACHINE = "machine"
+"""What a gap is of in which nobody watched the machine."""
 MACHINE_BUSY = "machine busy"
 """How a reason begins that names the machine, not the stack, as what may be the cause."""
 

@@ -17,19 +17,18 @@ from harness.journal.files import NAME as JOURNAL
 from harness.journal.writer import JournalWriter
 from harness.model.backend import Backend, StackPlan
 from harness.model.errors import BackendError, HarnessError, JournalError
+from harness.model.machine import MACHINE
 from harness.model.plan import Plan
 from harness.model.readings import AlertsSeen, Body, Closed, FaultSeen, Gap, GateSeen, Phase, PhaseName, StackUp
 from harness.model.stack import StackDescription
-from harness.probes.event_clock import ClockSteps, by_the_clock, read_event_clock
+from harness.probes.event_clock import by_the_clock, read_event_clock
 from harness.probes.ledger import Ledger
-from harness.probes.machine import MachineWatcher
-from harness.probes.open_loop import FOREVER_S
-from harness.probes.polling import poll
 from harness.probes.request_file import RequestFile
 from harness.probes.workload_file import Workload
 from harness.runner.faulting import Driver, bounded
 from harness.runner.gate import wait_for_steady_state
 from harness.runner.live import Live
+from harness.runner.machine_watch import MachineWatch
 from harness.runner.messages import RunOutcome
 from harness.runner.progress import OnProgress, Progress, What
 from harness.runner.script import TICK_S, RunContext, Script, TimelineScript, ended, shielded
@@ -65,7 +64,10 @@ class Run:
         self._journal = JournalWriter(run_dir / JOURNAL, plan, self._written)
         self._drivers: dict[str, Driver] = {}
         self._displayed: frozenset[str] = frozenset()
-        self._looking: asyncio.Task[None] | None = None
+        self._unwatched = False
+        self._beside = MachineWatch(
+            self._journal.clock, self._journal.write, lambda: self._backend.roots, by_the_clock(self._stack)
+        )
 
     async def go(self) -> RunOutcome:
         """Run from start to end. Never raises HarnessError; cancellation heals, stops, and is raised on."""
@@ -73,7 +75,7 @@ class Run:
         if self.plan.unaimed is not None:
             self._notice(f"nothing is run: {self.plan.unaimed}")
             return RunOutcome(self._close(Closed(reason="completed")), plan=self.plan, run_dir=self.run_dir)
-        self._looking = asyncio.create_task(self._look_at_the_machine())
+        self._beside.start()
         try:
             met = await self._on_a_stack()
             closed = Closed(reason="completed" if met else "gate")
@@ -91,8 +93,7 @@ class Run:
 
     def _close(self, closed: Closed) -> JournalError | None:
         """Write the last line. Returns the error of the disk."""
-        if self._looking is not None:
-            self._looking.cancel()
+        met = self._beside.stop()
         try:
             self._journal.write(closed)
             self._journal.close()
@@ -100,23 +101,7 @@ class Run:
             return error
         except OSError as error:
             return JournalError(f"the journal cannot be written: {error.strerror}", file=str(self._journal.path))
-        return None
-
-    async def _look_at_the_machine(self) -> None:
-        clock = self._journal.clock
-        watcher = MachineWatcher(clock, self._journal.write, lambda: self._backend.roots)
-        steps = ClockSteps(clock, self._journal.write, by_the_clock(self._stack))
-
-        async def look(planned_s: float) -> None:
-            await watcher.once(planned_s)
-            steps.look()
-
-        with contextlib.suppress(JournalError):  # whatever else is written meets the full disk as well, and says so
-            try:
-                await poll(clock, look)
-            except (ValueError, LookupError, OSError) as error:  # a platform that tells it in another form
-                why = f"{type(error).__name__}: {error}"
-                self._journal.write(Gap(probe="machine", from_s=clock.now_s(), to_s=FOREVER_S, why=why))
+        return met
 
     async def _on_a_stack(self) -> bool:
         self._phase("starting")
@@ -223,6 +208,9 @@ class Run:
                 self._tell(at_s, "alert", f"{key} is quiet", {"alert": key, "firing": False})
             if body.down is None:
                 self._displayed = firing
+        elif isinstance(body, Gap) and body.probe == MACHINE and not self._unwatched:
+            self._unwatched = True
+            self._tell(at_s, "note", f"the machine is not watched: {body.why}")
         elif isinstance(body, GateSeen) and not body.met:
             self._tell(at_s, "note", f"the steady state was not met: {body.why}")
 
