@@ -128,16 +128,13 @@ class Watchers:
     def check(self) -> None:
         """Raise the error of a watcher that has ended by itself."""
         for name, task in self._tasks.items():
-            if task.done() and not task.cancelled():
-                error = task.exception()
-                if isinstance(error, HarnessError):
-                    raise error
-                if error is not None:
-                    raise ProbeError(f"the watcher of {name} failed: {type(error).__name__}: {error}") from error
+            _raise_error_of(name, task)
 
     async def stop_workload(self) -> None:
-        """Stop sending and wait for the answers that are still due."""
-        await self._end("workload")
+        """Stop sending and wait for the answers that are still due. Raises what failed meanwhile: answers may lack."""
+        task = await self._end("workload")
+        if task is not None:
+            _raise_error_of("workload", task)
 
     async def stop(self) -> None:
         """Stop all of them. Idempotent."""
@@ -149,13 +146,14 @@ class Watchers:
                     await poller.close()
         await self._session.close()
 
-    async def _end(self, name: str) -> None:
+    async def _end(self, name: str) -> asyncio.Task[None] | None:
         task = self._tasks.pop(name, None)
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
             if not task.cancelled():
                 task.exception()  # retrieved, so that asyncio does not report it a second time
+        return task
 
     async def _processes(self) -> None:
         async for event in self._backend.events():
@@ -176,3 +174,12 @@ class Watchers:
             )
             if ours:
                 raise BackendError("the fault proxy died: the links are no longer under control")
+
+
+def _raise_error_of(name: str, task: asyncio.Task[None]) -> None:
+    """Raise what a watcher has ended with, if it has ended by an error."""
+    error = task.exception() if task.done() and not task.cancelled() else None
+    if isinstance(error, HarnessError):
+        raise error
+    if error is not None:
+        raise ProbeError(f"the watcher of {name} failed: {type(error).__name__}: {error}") from error

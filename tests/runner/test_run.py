@@ -20,10 +20,12 @@ from harness.judge.run_checks import lateness_s
 from harness.model.backend import FAULT_PROXY, ProcessEvent
 from harness.model.errors import BackendError, FaultError, JournalError
 from harness.model.readings import Answer, FaultSeen, Phase, ProcessSeen
+from harness.probes.machine import MachineWatcher
 from harness.runner import gate, script, settling
 from harness.runner import run as run_module
 from harness.runner.progress import Progress
 from harness.runner.run import Run
+from harness.runner.watching import Watchers
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +94,38 @@ async def test_its_lateness_is_what_the_judge_reads_in_the_journal(driven: Drive
     in_journal = lateness_s(journal, facts.gate_s, journal.lines[-1].t_s)
     assert in_journal is not None
     assert outcome.late_s == in_journal[0]
+
+
+async def test_a_machine_that_cannot_be_watched_is_told_and_the_run_goes_on(
+    driven: Driven, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def odd(*_: Any) -> None:
+        raise ValueError("substring not found")
+
+    monkeypatch.setattr(MachineWatcher, "once", odd)
+    outcome = await driven.run().go()
+    assert outcome.error is None
+    journal = driven.journal()
+    assert journal.closed.reason == "completed"
+    assert journal.gaps("machine")[0].why == "ValueError: substring not found"
+    told = [step.text for step in driven.progress if "the machine" in step.text]
+    assert told == ["the machine is not watched: ValueError: substring not found"]
+    assert any(reason.startswith("note: the machine was not watched") for reason in judge(journal).reasons)
+
+
+async def test_an_answer_that_cannot_be_recorded_at_the_end_is_not_lost(
+    driven: Driven, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Watchers.stop_workload
+
+    async def stop(watchers: Watchers) -> None:
+        assert watchers._sender is not None
+        watchers._sender._error = RuntimeError("a bug in the check of an answer")
+        await real(watchers)
+
+    monkeypatch.setattr(Watchers, "stop_workload", stop)
+    outcome = await driven.run().go()
+    assert "the watcher of workload failed: RuntimeError: a bug in the check" in str(outcome.error)
 
 
 async def test_a_control_goes_through_the_same_motions_without_the_fault(driven: Driven) -> None:
