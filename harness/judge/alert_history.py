@@ -257,7 +257,8 @@ def unpolled(
     A gap that the harness recorded counts however short it is, and so does a declared source that was never polled.
     """
     sources = sources_of(polls, declared)
-    found = [Span(g.from_s, g.to_s) for g in gaps if g.probe in sources and g.from_s < to_s and g.to_s > from_s]
+    own_gaps = (g for g in gaps if g.probe in sources and g.from_s < to_s and g.to_s > from_s)
+    found = [Span(max(g.from_s, from_s), min(g.to_s, to_s)) for g in own_gaps]
     for _, own in _by_source(polls, from_s, to_s, declared) or [("", [])]:
         last_s = from_s
         for poll in own:

@@ -218,6 +218,11 @@ def test_a_gap_that_was_over_at_the_gate_hides_nothing() -> None:
     assert alerting({"quiet": "others"}).gap("monitor", 0.5, 1.01).clause("quiet").value == "unknown"
 
 
+def test_a_gap_without_an_end_reaches_to_the_end_of_observation() -> None:
+    found = alerting({"quiet": "others"}).gap("monitor", 20.0, 1e9).clause("quiet")
+    assert (found.value, found.reason) == ("unknown", "quiet: no polls of the alerts from 20.00 to 25.00 s")
+
+
 # Evaluations
 
 
