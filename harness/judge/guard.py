@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 from harness.judge.facts import Facts
-from harness.judge.moments import but
+from harness.judge.moments import Span, but
 from harness.model.binomial import critical_count, reached_beside
 from harness.model.guard import FaultTimes, Guarded, GuardResult, recovery_over_s
 from harness.model.guard_count import kind_of, too_many_unchecked
@@ -53,26 +53,32 @@ class _Count:
 def guarded(clause: Guarded, facts: Facts) -> ClauseResult:
     """Once the recovery is over, no more answers are bad than allowed. All faults must have landed, and be gone."""
     if not facts.journal.plan.faults_on:
-        return _judged(clause, facts, facts.gate_s, facts.gate_s)
+        return _judged(clause, facts, Span(facts.gate_s, facts.gate_s), facts.gate_s)
     if facts.inconclusive_fault is not None:
         fault = facts.inconclusive_fault
         return _unknown(clause, str(fault.inconclusive_reason), fault.cause)
-    times = {
-        fault.id: FaultTimes(fault.injected.hi, fault.reverted.hi)
-        for fault in facts.faults.values()
-        if fault.injected is not None and fault.reverted is not None
-    }
-    if facts.reverted is None or len(times) < len(facts.faults):
+    moments = {f.id: (f.injected, f.reverted) for f in facts.faults.values() if f.injected and f.reverted}
+    if facts.reverted is None or len(moments) < len(facts.faults):
         return _unknown(clause, "the fault was never measured to be gone")
-    over_s = recovery_over_s(facts.scenario.expect.recovered, times)
+    earliest = {fault: FaultTimes(in_.lo, out.lo) for fault, (in_, out) in moments.items()}
+    latest = {fault: FaultTimes(in_.hi, out.hi) for fault, (in_, out) in moments.items()}
+    recovered = facts.scenario.expect.recovered
+    over = Span(recovery_over_s(recovered, earliest), recovery_over_s(recovered, latest))
     # One that had recovered before its time was over was observed no longer than for that.
-    from_s = max(facts.reverted.hi, min(over_s, facts.end_s - clause.over))
-    return _judged(clause, facts, from_s, over_s)
+    last_s = facts.end_s - clause.over
+    since = Span(*(max(facts.reverted.hi, min(over_s, last_s)) for over_s in (over.lo, over.hi)))
+    return _judged(clause, facts, since, over.hi)
 
 
-def _judged(clause: Guarded, facts: Facts, from_s: float, over_s: float) -> ClauseResult:
-    """Judge what was seen from `from_s` on. Only what is bad from `over_s` on, when the recovery is over, fails it."""
-    seen = _count(clause, facts, from_s, facts.end_s)
+def _judged(clause: Guarded, facts: Facts, start: Span, over_s: float) -> ClauseResult:
+    """Judge what was seen from `start` on, whichever moment in it is worst.
+
+    Only what is bad from `over_s` on, when the recovery is over for certain, fails it.
+    """
+    seen, from_s = max(
+        ((_count(clause, facts, at_s, facts.end_s), at_s) for at_s in _starts(clause, facts, start)),
+        key=lambda found: (found[0].worst, -found[1]),
+    )
     late = seen if over_s <= from_s else _count(clause, facts, over_s, facts.end_s)
     value, why, cause = _value(clause, facts, seen, late, from_s, over_s)
     since = _since(facts, from_s, over_s)
@@ -83,6 +89,13 @@ def _judged(clause: Guarded, facts: Facts, from_s: float, over_s: float) -> Clau
         answers=seen.answers, bad=seen.bad, met=met(value),
     )  # fmt: skip
     return ClauseResult.of(clause.id, value, f"{reason}{why}", measured, seen.cites, cause)
+
+
+def _starts(clause: Guarded, facts: Facts, since: Span) -> list[float]:
+    """Return the moments of an interval from which on a share of bad answers may be greatest."""
+    answers = facts.counted_for(clause.probe) if since.lo < since.hi else []
+    bad = [one.at_s for one in answers if since.lo < one.at_s < since.hi and kind_of(clause, one.answer) == "bad"]
+    return [since.lo, *bad, since.hi]
 
 
 def _value(
