@@ -82,7 +82,7 @@ def about_another(clause: Detected, facts: Facts, fault: str, episode: Episode) 
     if clause.about == "any":
         return None
     # A label that the clause itself asks for is no reason to doubt it.
-    others = [value for name, value in episode.alert.labels.items() if name not in clause.labels]
+    others = {name: value for name, value in episode.alert.labels.items() if name not in clause.labels}
     return names_untouched(others, facts.journal.plan.meant_by(step), facts.journal.plan.stack)
 
 

@@ -1,23 +1,26 @@
 """Whether an alert is about what a fault hit, by the names in its labels.
 
 A fault hits services and nodes. An alert that names a sibling of those instead, such as another replica, did not notice
-the fault. One that names a service further down the line may well have: that is what the fault does to it.
+the fault. One that names a service further down the line may well have: that is what the fault does to it. A service is
+found in any label. The name of a node is often short, such as `a`, and is only read where a label is about a machine.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from harness.model.faultstep import Target
 from harness.model.fields import Link
 from harness.model.plan import StackFacts
 
 _NUMBER = re.compile(r"[-_.]?\d+$")
+_OF_MACHINE = re.compile("node|host|instance|machine|zone", re.IGNORECASE)
+"""In the names of labels that are about a machine: `node`, `hostname`, `kubernetes_node`, `availability_zone`."""
 
 
-def names_untouched(labels: Iterable[str], target: Target, stack: StackFacts) -> str | None:
-    """Return the sibling of what was hit that the values of an alert's labels name; None where they may mean the fault.
+def names_untouched(labels: Mapping[str, str], target: Target, stack: StackFacts) -> str | None:
+    """Return the sibling of what was hit that an alert's labels name; None where they may mean the fault.
 
     They may where they name what was hit, or a service that is no sibling of it, besides. Siblings are nodes, and
     services whose names differ in a number at their end only.
@@ -25,13 +28,19 @@ def names_untouched(labels: Iterable[str], target: Target, stack: StackFacts) ->
     hit = _services_hit(target, stack)
     families = {_family(name) for name in hit}
     nodes = {node for node in stack.services.values() if node is not None} if target.node is not None else set()
-    named = {name for value in labels for name in _names(value, {*stack.services, *nodes})}
-    if named & (hit | {target.node}):
+    services: set[str] = set()
+    machines: set[str] = set()
+    for label, value in labels.items():
+        known = nodes if _OF_MACHINE.search(label) else set()
+        named = _names(value, {*stack.services, *known})
+        services |= named & set(stack.services)
+        machines |= named & known
+    if services & hit or target.node in machines:
         return None
-    siblings = {name for name in named & set(stack.services) if _family(name) in families}
-    if named & set(stack.services) - siblings:
+    siblings = {name for name in services if _family(name) in families}
+    if services - siblings:
         return None
-    return min(siblings | (named & nodes), default=None)
+    return min(siblings | machines, default=None)
 
 
 def _names(value: str, known: Iterable[str]) -> set[str]:

@@ -458,6 +458,14 @@ SERVICES = {"server-1": "a", "server-2": "b", "trainer": "b", "store": "a"}
         ({"node": "b"}, "Down{node=b}", "pass"),
         ({"node": "b"}, "Down{node=a,service=trainer}", "pass"),
         ({"node": "b"}, "Down{node=a,service=store}", "pass"),  # further down the line, on its own node
+        ({"node": "b"}, "Down{variant=a}", "pass"),  # no label about a machine: it may be anything
+        ({"node": "b"}, "Down{model=ranker-a}", "pass"),
+        ({"node": "b"}, "Down{variant=b,node=a}", "fail"),
+        ({"node": "b"}, "Down{kubernetes_node=a}", "fail"),
+        ({"node": "b"}, "Down{hostname=a.internal}", "fail"),
+        ({"node": "b"}, "Down{Instance=a:9100}", "fail"),
+        ({"node": "b"}, "Down{availability_zone=a,model=ranker-a}", "fail"),
+        ({"node": "b"}, "Down{machine=b}", "pass"),
         ({"service": "server-2"}, "Down{instance=http://server-1:80}", "fail"),
         ({"service": "server-2"}, "Down{instance=server-1.default.svc:80}", "fail"),
         ({"service": "server-2"}, "Down{container=toy-server-1-1}", "fail"),
