@@ -7,6 +7,7 @@ faults with the same drivers and stop observing by the same rules.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,11 +21,14 @@ from harness.runner.catalogue import Faults
 from harness.runner.faulting import Driver, failed_stage
 from harness.runner.live import Live
 from harness.runner.settling import Settling
+from harness.runner.timeline import waits_for
 from harness.runner.watching import Watchers
 from harness.seams import Seams
 
 TICK_S = 0.1
 TRIGGER_EVERY_S = 0.02
+Moments = Mapping[tuple[str, str], float]
+"""When each fault reached each stage."""
 
 
 @dataclass
@@ -104,7 +108,7 @@ class TimelineScript:
         """Inject each fault when it is due, then observe."""
         run.phase("baseline")
         settling = Settling(run.plan, run.live)
-        faults = asyncio.create_task(self._faults(run))
+        faults = asyncio.create_task(self._faults(run, settling))
         try:
             while not faults.done():
                 settling.tick(run.settled_s())
@@ -115,7 +119,7 @@ class TimelineScript:
         reverted = [d.reverted_at_s for d in run.drivers.values() if d.reverted_at_s is not None]
         await observe(run, settling, max(reverted, default=run.now_s()))
 
-    async def _faults(self, run: RunContext) -> None:
+    async def _faults(self, run: RunContext, settling: Settling) -> None:
         steps = run.plan.scenario.timeline
         try:
             # All are prepared before the first is injected: what it breaks is not the state to restore.
@@ -125,18 +129,20 @@ class TimelineScript:
             async with asyncio.TaskGroup() as group:
                 for step, driver in zip(steps, drivers, strict=True):
                     if driver is not None or not run.plan.faults_on:
-                        group.create_task(self._fault(run, step, driver))
+                        group.create_task(self._fault(run, step, driver, settling))
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
 
-    async def _fault(self, run: RunContext, step: FaultStep, driver: Driver | None) -> None:
-        why = await wait_for_start(run, step)
+    async def _fault(self, run: RunContext, step: FaultStep, driver: Driver | None, settling: Settling) -> None:
+        why = await wait_for_start(run, step, settling.moments)
         if why is not None:
             run.failed(step, "waiting to start", why)
             return
         run.phase("fault", step.id)
         if driver is None:
+            settling.began(step.id, run.now_s())
             await asyncio.sleep(step.duration)
+            settling.ended(step.id, run.now_s())
         else:
             await driver.run()
 
@@ -152,16 +158,29 @@ async def observe(run: RunContext, settling: Settling, last_revert_s: float) -> 
     run.phase("observed")
 
 
-async def wait_for_start(run: RunContext, step: FaultStep) -> str | None:
-    """Wait until a fault is due. Returns why it never will be, None when it is."""
+async def wait_for_start(run: RunContext, step: FaultStep, moments: Moments | None = None) -> str | None:
+    """Wait until a fault is due. Returns why it never will be, None when it is.
+
+    `moments` are those of the faults, which a control has too. What fires or breaks there does so without the fault, so
+    a control waits for no alert and no probe: it goes on as late as a run can.
+    """
     if step.at is not None:
         await asyncio.sleep(max(0.0, run.gate_s + step.at - run.now_s()))
         return None
     assert step.after is not None
-    deadline_s = run.now_s() + step.after.timeout
-    while not _happened(step.after, run):
-        if run.now_s() > deadline_s:
-            return f"its trigger did not happen within {step.after.timeout:g} s"
+    moments = run.live.stages if moments is None else moments
+    waited, limit_s = waits_for(step), step.after.timeout
+    if waited is None and not run.plan.faults_on:
+        await asyncio.sleep(max(0.0, run.gate_s + limit_s - run.now_s()))
+        return None
+    since_s: float | None = run.now_s()
+    while not (_happened(step.after, run) if waited is None else _reached(waited, moments, run.plan)):
+        if waited is not None:
+            if _never_began(waited[0], moments):
+                return f"its trigger did not happen: {waited[0]} failed"
+            since_s = _possible_s(waited, moments, run)
+        if since_s is not None and run.now_s() > since_s + limit_s:
+            return f"its trigger did not happen within {limit_s:g} s"
         await asyncio.sleep(TRIGGER_EVERY_S)
     return None
 
@@ -169,10 +188,29 @@ async def wait_for_start(run: RunContext, step: FaultStep) -> str | None:
 def _happened(after: After, run: RunContext) -> bool:
     if after.alert is not None:
         return bool(run.live.firing(after.alert, {}))
-    if after.probe is not None:
-        return run.live.point(after.probe, run.settled_s()).good is True
-    fault, _, stage = str(after.event).rpartition(".")
-    return (fault, stage) in run.live.stages
+    assert after.probe is not None
+    return run.live.point(after.probe, run.settled_s()).good is True
+
+
+def _reached(waited: tuple[str, str], moments: Moments, plan: Plan) -> bool:
+    """Whether a fault has reached a stage. In a control none is ever confirmed: there it is with its injection."""
+    fault, stage = waited
+    if stage == "confirmed" and not plan.faults_on:
+        stage = "injected"
+    return (fault, stage) in moments
+
+
+def _never_began(fault: str, moments: Moments) -> bool:
+    return (fault, "failed") in moments and (fault, "injecting") not in moments
+
+
+def _possible_s(waited: tuple[str, str], moments: Moments, run: RunContext) -> float | None:
+    """Return from when on a fault can have reached a stage; None while it waits for a moment itself."""
+    fault, stage = waited
+    step = next(step for step in run.plan.scenario.timeline if step.id == fault)
+    planned_s = None if step.at is None else run.gate_s + step.at
+    began_s = moments.get((fault, "injecting"), moments.get((fault, "injected"), planned_s))
+    return None if began_s is None else began_s + (step.duration if stage == "reverted" else 0.0)
 
 
 async def ended(task: asyncio.Future[Any]) -> None:

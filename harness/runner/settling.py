@@ -7,6 +7,7 @@ the run, and the run goes on until none does. No verdict rests on that: the judg
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from harness.model.alert_clauses import Cleared, Detected
 from harness.model.clauses import Bound, Clause, Recovered
@@ -53,6 +54,11 @@ class Settling:
             self._recoveries[clause.id] = tracker
         self.replan(plan)
 
+    @property
+    def moments(self) -> Mapping[tuple[str, str], float]:
+        """When each fault reached a stage; in a control, when it would have."""
+        return self._live.stages if self._plan.faults_on else self._in_control
+
     def began(self, fault: str, at_s: float) -> None:
         """Note when a control would have injected a fault."""
         self._in_control[fault, "injected"] = at_s
@@ -76,7 +82,9 @@ class Settling:
             return True  # nothing can rest on this run any more
         if not self._plan.faults_on:
             over = now_s >= last_revert_s + max(observe_s, CONTROL_S)
-            return over and all(self._enough(clause, now_s) for clause in self._plan.scenario.expect.stays)
+            expect = self._plan.scenario.expect
+            seen = all(self._time_over(clause, now_s) for clause in expect.detected)
+            return over and seen and all(self._enough(clause, now_s) for clause in expect.stays)
         if not all(self.content(clause, now_s) for clause in self._plan.scenario.expect.clauses):
             return False
         recent = self._live.answers_between(*self._recent_s)
@@ -116,6 +124,11 @@ class Settling:
         enough = self._live.answered_since(since_s, needed, clause.probe) >= needed
         return enough or not self._live.answered_since(now_s - clause.over - MARGIN_S, 1)
 
+    def _time_over(self, clause: Detected, now_s: float) -> bool:
+        """Whether a control has gone on for as long as an alert has time to fire in the run: else it proves nothing."""
+        start_s = self._start_s(clause)
+        return start_s is None or now_s >= start_s + clause.within + CONTROL_S
+
     def _fired_since(self, clause: Detected | Cleared, since_s: float) -> bool:
         firing = self._live.firing(clause.alert, clause.labels)
         return bool(firing) or self._live.fired_since(clause.alert, clause.labels, since_s)
@@ -138,5 +151,4 @@ class Settling:
         return self._moment_s(clause.fault or timeline[-1].id, "injected" if injection else "reverted")
 
     def _moment_s(self, fault: str, stage: str) -> float | None:
-        moments = self._live.stages if self._plan.faults_on else self._in_control
-        return moments.get((fault, stage))
+        return self.moments.get((fault, stage))
