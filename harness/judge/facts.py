@@ -312,6 +312,8 @@ def _effect_gap(journal: Journal, fault: str, confirmed: FaultSeen) -> str | Non
     out = journal.fault_stage(fault, "reverting") or journal.fault_stage(fault, "reverted")
     until_s = out[1].lo_s if out is not None else observation_end_s(journal)
     seen_s = confirmed.hi_s
+    if confirmed.hi_s - confirmed.lo_s > EFFECT_SILENCE_S:
+        return _took_too_long(confirmed)
     effects = [e for _, e in journal.of(FaultSeen) if e.fault == fault and e.stage == "effect"]
     for effect in sorted(effects, key=lambda e: e.lo_s):
         # Measurements before its confirmation, or during its revert, prove nothing about the time between.
@@ -320,12 +322,21 @@ def _effect_gap(journal: Journal, fault: str, confirmed: FaultSeen) -> str | Non
         if effect.landed is False:
             return f"the fault had no effect at {effect.hi_s:.2f} s, before its revert"
         if effect.landed:
+            if effect.hi_s - effect.lo_s > EFFECT_SILENCE_S:
+                return _took_too_long(effect)
             if effect.lo_s - seen_s > EFFECT_SILENCE_S:
                 return f"the fault was not measured from {seen_s:.2f} s to {effect.lo_s:.2f} s"
             seen_s = max(seen_s, effect.hi_s)
     if until_s - seen_s > EFFECT_SILENCE_S:
         return f"the fault was not measured from {seen_s:.2f} s to {until_s:.2f} s, before its revert"
     return None
+
+
+def _took_too_long(measured: FaultSeen) -> str:
+    """Say that a measurement is itself a silence: it found the effect at one moment of that time."""
+    return (
+        f"the fault was not measured from {measured.lo_s:.2f} s to {measured.hi_s:.2f} s, the time of one measurement"
+    )
 
 
 def _span(stage: tuple[int, FaultSeen] | None) -> Span | None:
