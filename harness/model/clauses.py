@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from harness.model.fields import Frozen
 from harness.model.units import PositiveWallSeconds, Quantity, format_amount, format_seconds
@@ -17,6 +17,8 @@ from harness.model.units import PositiveWallSeconds, Quantity, format_amount, fo
 OVER_S = 3.0
 HOLD_S = 3.0
 SHARE_MIN_SAMPLES = 100
+SHORTEST_OVER_S = 0.1
+"""Windows are so far apart: between shorter ones there would be answers that no window sees."""
 
 
 def _valid_id(value: str) -> str:
@@ -82,6 +84,14 @@ class Bound(Clause):
     min_samples: Annotated[int, Field(ge=1)] | None = Field(
         None, description="fewer samples in a window make it unknown; the default is 100 for shares, else 1"
     )
+
+    @field_validator("over")
+    @classmethod
+    def _no_shorter(cls, over_s: float) -> float:
+        if over_s < SHORTEST_OVER_S:
+            shortest = format_seconds(SHORTEST_OVER_S)
+            raise ValueError(f"{format_seconds(over_s)} is too short for a window; write {shortest} or more")
+        return over_s
 
     @model_validator(mode="after")
     def _one_side(self) -> Bound:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scenario_files import GOOD, STACK, changed, line_of, written
+from scenario_files import GOOD, STACK, changed, check_problems, line_of, load_problems, written
 
 from harness.model.errors import ScenarioError
 from harness.runner.explain import problems_of
@@ -215,3 +215,16 @@ def test_alerts_need_a_source(tmp_path: Path) -> None:
     found = problems(tmp_path, GOOD, ('  alert_sources: [{kind: prometheus, url: "http://server:18001"}]\n', ""))
     assert {one.field for one in found} == {"expect.detected.0.alert", "expect.cleared.0.alert", "expect.quiet"}
     assert all("x-harness.alert_sources" in (one.remedy or "") for one in found)
+
+
+def test_a_window_that_is_too_short_is_refused_with_its_place(tmp_path: Path) -> None:
+    text = changed(BOUND, BOUND.replace("within", "over: 50ms, within"))
+    (problem,) = load_problems(tmp_path, text)
+    assert problem.field == "expect.recovered.0.over"
+    assert problem.line == line_of(text, "caught-up")
+    assert (problem.message, problem.remedy) == ("50ms is too short for a window", "write 100ms or more")
+
+
+def test_a_recovery_may_have_less_time_than_its_window_is_long(tmp_path: Path) -> None:
+    text = changed(BOUND, BOUND.replace("within: 15s", "over: 5s, within: 1s"))
+    assert check_problems(tmp_path, text) == ()
