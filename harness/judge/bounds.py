@@ -63,7 +63,7 @@ def _stays(
     shown: bool,
 ) -> tuple[Value, str, Sequence[Point], Cause | None]:
     probe, limit = clause.probe, limit_text(clause)
-    earlier = [p for p in points if p.good is False and p.hi_s < since_s]
+    earlier = [p for p in points if p.good is False and p.moment_s < since_s]
     during = [p for p in points if p.hi_s >= since_s]
     broken = [p for p in during if p.good is False]
     # A gap before the fault counts too: the fault did not break what broke in it.
@@ -74,7 +74,7 @@ def _stays(
         fault = facts.inconclusive_fault
         return Value.UNKNOWN, f"{probe}: {fault.inconclusive_reason}", [], fault.cause
     if earlier:
-        reason = f"{_was(clause, earlier[0])}, before injection ({limit})"
+        reason = f"{_was(clause, earlier[0])}{broken_by(earlier[0], since_s)}, before injection ({limit})"
         busy = facts.disturbed.by_machine(earlier[0].lo_s, earlier[0].hi_s)
         return Value.UNKNOWN, but(reason, busy), earlier, blamed(busy) or "other"
     if broken and may_have_broken_before(points, broken, since_s):
@@ -95,9 +95,12 @@ def _stays(
     if not during or blind:
         where = f" at {blind[0].hi_s:.2f} s: {blind[0].why}" if blind else ": no data"
         return Value.UNKNOWN, f"{probe} cannot be judged{where}", blind, by_machine(blind[:1])
-    if _unread(clause, facts, during):
+    unread = _unread(clause, facts, during)
+    if unread is not None:
+        of = f" of {unread}" if len(facts.faults) > 1 else ""
         interval = f"its interval is {every_s(clause, facts):g} s"
-        return Value.UNKNOWN, f"{probe} was not read between injection and revert; {interval}", during[-1:], "other"
+        why_not = f"{probe} was not read between injection and revert{of}; {interval}"
+        return Value.UNKNOWN, why_not, during[-1:], "other"
     undecided = None if share is None else share.exceeded or (share.lacking if shown else None)
     if undecided is not None:
         # What is open may be the machine's. How many answers a run has is not.
@@ -119,6 +122,11 @@ def _was(clause: Bound, point: Point) -> str:
     verb = "fell to" if clause.at_least is not None else "reached"
     value = "had no value" if point.value is None else f"{verb} {amount(clause, point.value)}"
     return f"{clause.probe} {value} at {point.hi_s:.2f} s"
+
+
+def broken_by(point: Point, injected_s: float) -> str:
+    """Return, of a window that ends after the injection, by when what it holds had broken the bound."""
+    return "" if point.hi_s < injected_s else f", by answers that were due by {point.moment_s:.2f} s"
 
 
 def _worst(clause: Bound, broken: Sequence[Point]) -> Point:
@@ -186,14 +194,20 @@ def unseen_before(points: Sequence[Point], injected_s: float) -> Point | None:
     return before[gap]
 
 
-def _unread(bound: Bound, facts: Facts, during: Sequence[Point]) -> bool:
-    """Whether a probe with a long interval was not read between the first injection and the last revert."""
-    injected, reverted = facts.injected, facts.reverted
+def _unread(bound: Bound, facts: Facts, during: Sequence[Point]) -> str | None:
+    """Return a fault in which a probe with a long interval was not read: from its injection until its revert began."""
     slow = longest_gap_s(every_s(bound, facts)) > MAX_GAP_S
-    if not slow or injected is None or not facts.journal.plan.faults_on:
-        return False
-    until_s = reverted.hi if reverted is not None else facts.end_s
-    return not any(p.lo_s >= injected.lo and p.hi_s <= until_s for p in during if p.good is not None)
+    if not slow or not facts.journal.plan.faults_on:
+        return None
+    read = [p for p in during if p.good is not None]
+    for fault in facts.faults.values():
+        if fault.injected is None:
+            continue
+        out = facts.journal.fault_stage(fault.id, "reverting") or facts.journal.fault_stage(fault.id, "reverted")
+        until_s = out[1].lo_s if out is not None else facts.end_s
+        if not any(p.lo_s >= fault.injected.hi and p.hi_s <= until_s for p in read):
+            return fault.id
+    return None
 
 
 def by_machine(undecided: Sequence[Point]) -> Cause | None:

@@ -54,7 +54,7 @@ def compared(bound: Bound, facts: Facts, *, excused: bool = True) -> Compared:
     points, answered = _points(bound, facts, from_s, to_s, excused=True)
     if injected is not None and facts.journal.plan.faults_on:
         pairs = zip(raw, points, strict=True)
-        points = [earlier if earlier.hi_s < injected.lo else point for earlier, point in pairs]
+        points = [earlier if earlier.moment_s < injected.lo else point for earlier, point in pairs]
     return Compared(points, answered, before)
 
 

@@ -1,7 +1,8 @@
 """The checker of what must recover, and hold.
 
-Recovery is the first good reading after the last breach, with `hold` observed good after it. A bound that never broke
-was not exercised: its clause is unknown, never a pass.
+Recovery is the first good reading after the last breach, with `hold` observed good after it. A window that is kept was
+good from its start on, or from its last answer beyond the bound. A bound that never broke was not exercised: its clause
+is unknown, never a pass.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.judge.bounds import amount, by_machine, cites, limit_text, may_have_broken_before, why
+from harness.judge.bounds import amount, broken_by, by_machine, cites, limit_text, may_have_broken_before, why
 from harness.judge.compared import Compared, compared, every_s
 from harness.judge.facts import Facts, FaultFacts
 from harness.judge.machine import UNDISTURBED, blamed
@@ -83,7 +84,9 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
     points = found.points if until_s >= facts.end_s else [p for p in found.points if p.hi_s < until_s]
     earlier = _earlier(points, facts, fault.injected.lo)
     if earlier:
-        reason = f"already broken at {earlier[0].hi_s:.2f} s, before injection"
+        reason = (
+            f"already broken at {earlier[0].hi_s:.2f} s{broken_by(earlier[0], fault.injected.lo)}, before injection"
+        )
         busy = facts.disturbed.by_machine(earlier[0].lo_s, earlier[0].hi_s)
         return _Outcome(Value.UNKNOWN, but(reason, busy), earlier, cause=blamed(busy) or "other")
     after = [p for p in points if p.hi_s >= fault.injected.lo]
@@ -116,9 +119,9 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
 
 def _earlier(points: Sequence[Point], facts: Facts, injected_s: float) -> list[Point]:
     """Return where a bound was broken before a fault: before every fault, or by an earlier one and not good since."""
-    broken = [p for p in points if p.good is False and p.hi_s < injected_s]
+    broken = [p for p in points if p.good is False and p.moment_s < injected_s]
     first = facts.injected
-    before_all = [p for p in broken if first is None or p.hi_s < first.lo]
+    before_all = [p for p in broken if first is None or p.moment_s < first.lo]
     if before_all or not broken:
         return before_all
     again = any(p.good and broken[-1].hi_s < p.hi_s < injected_s for p in points)
@@ -141,7 +144,7 @@ def _again(
     good = _good_again(clause, after, last)
     if good is None:
         value, busy = facts.disturbed.within(
-            Span(Span(least.lo_s, least.hi_s).since(start).lo, math.inf), clause.within, start.lo, last.hi_s
+            Span(Span(_broken_from_s(least), least.hi_s).since(start).lo, math.inf), clause.within, start.lo, last.hi_s
         )
         reached = amount(clause, last.value)
         unseen = next((p for p in after if p.good is None and not p.chance and p.hi_s > last.hi_s), None)
@@ -150,21 +153,35 @@ def _again(
         reason = f"still broken at {last.hi_s:.2f} s ({reached}), {ended}"
         cause = blamed(busy) or by_machine([unseen] if unseen is not None else [])
         return _Outcome(value, but(reason, busy), [breaches[0], last], cause=cause)
-    took = Span(least.lo_s, good.hi_s).since(start)
+    span = _between(least, good)
+    took = span.since(start)
     share = seen(found.answered, good.hi_s, until_s, clause.over)
     value, busy = facts.disturbed.within(took, clause.within, start.lo, good.hi_s)
     cited = [breaches[0], last, good]
     not_held = _not_held(clause, facts, after, good, share, until_s) if value is not Value.FAIL else None
     if not_held is not None:
         reason = f"good again after {span_text(took)}, but not observed to hold: {not_held[0]}"
-        return _Outcome(Value.UNKNOWN, reason, cited, took, good.hi_s, share, not_held[1])
+        return _Outcome(Value.UNKNOWN, reason, cited, took, span.hi, share, not_held[1])
     verb = {
         Value.PASS: "good again",
         Value.FAIL: "good again too late,",
         Value.UNKNOWN: "good again too late," if busy else "good again around its deadline,",
     }
     text = f"{verb[value]} {span_text(took)} after {clause.since} (within {clause.within:g} s)"
-    return _Outcome(value, but(text, busy), cited, took, good.hi_s, share, blamed(busy))
+    return _Outcome(value, but(text, busy), cited, took, span.hi, share, blamed(busy))
+
+
+def _broken_from_s(point: Point) -> float:
+    """Return a moment at which a bound was still broken: what a window holds from then on breaks it."""
+    return next(at_s for at_s in (point.broken_from_s, point.since_s, point.lo_s) if at_s is not None)
+
+
+def _between(broken: Point, good: Point) -> Span:
+    """Return when a bound was kept again, between the last point that breaks it and the first good one after it."""
+    if good.since_s is None:
+        return Span(_broken_from_s(broken), good.hi_s)
+    hi_s = good.since_s if good.beyond_until_s is None else max(good.since_s, good.beyond_until_s)
+    return Span(min(_broken_from_s(broken), hi_s), hi_s)
 
 
 def _breaches(found: Compared, after: Sequence[Point], during: Span, over_s: float) -> Sequence[Point]:

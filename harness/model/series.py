@@ -7,20 +7,20 @@ whole journal.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.model.answers import ANSWER_PROBES, AnswerProbe, Contribution, Measured, opened
-from harness.model.clauses import SHARE_MIN_SAMPLES, Bound
+from harness.model.clauses import SHARE_MIN_SAMPLES, SHORTEST_OVER_S, Bound
 from harness.model.shares import Tally, share_of
 from harness.model.units import Unit
 
 if TYPE_CHECKING:
     from harness.model.readings import Answer, Gap, Reading
 
-STEP_S = 0.1
+STEP_S = SHORTEST_OVER_S
 MAX_GAP_S = 1.0
 UNCHECKED = "answers whose score could not be checked decide it"
 
@@ -45,6 +45,17 @@ class Point:
     """Chance explains it, but hardly."""
     machine: bool = False
     """It is undecided, and a busy machine may be the cause of what is bad."""
+    broken_by_s: float | None = None
+    """Of a window that is broken: its answers up to this moment break the bound."""
+    broken_from_s: float | None = None
+    """Of a window that is broken: its answers from this moment on break the bound."""
+    beyond_until_s: float | None = None
+    """Of a window that is kept: its last answer that may be beyond the bound: what that allows, or what broke it."""
+
+    @property
+    def moment_s(self) -> float:
+        """By when it is as it is: a window that ends later may be broken by what lies before."""
+        return self.hi_s if self.broken_by_s is None else self.broken_by_s
 
     @property
     def undecided(self) -> bool:
@@ -165,12 +176,15 @@ def answer_series(
         for one, value in zip(answers, contributions, strict=True)
     ]
     doubted = any(doubts)
+    beyond: _Beyond | None = None
     points: list[Point] = []
     steps = int((to_s - from_s - bound.over) / STEP_S + 1e-6)
-    k = 0
+    k, seen = 0, len(dues)
     while k <= steps:
         at_s = from_s + bound.over + k * STEP_S
-        lo, hi = bisect_right(dues, at_s - bound.over), bisect_right(dues, at_s)
+        # Rounding must not hide an answer between two windows of which one begins where the other ends.
+        lo, hi = min(seen, bisect_right(dues, at_s - bound.over)), bisect_right(dues, at_s)
+        seen = hi
         gap = any(g.from_s < at_s and g.to_s > at_s - bound.over for g in gaps)
         cites = (answers[lo].n, answers[hi - 1].n) if hi > lo else ()
         first = next((i for i in range(lo, hi) if doubts[i]), None) if doubted else None
@@ -178,6 +192,9 @@ def answer_series(
         point = _point(bound, probe.combine(contributions[lo:hi]), needed, cites, at_s, gap, doubt)
         if tally is not None and point.good is False:
             point = _unless_chance(point, tally, lo, hi, steps + 1, doubt)
+        if point.good is not None:
+            beyond = beyond or _Beyond(bound, contributions, dues)
+            point = beyond.dated(point, lo, hi)
         if first is not None and answers[first].machine and point.why is doubt:
             point = replace(point, machine=True)
         points.append(point)
@@ -189,6 +206,33 @@ def answer_series(
             until_s = min([to_s, *dues[hi : hi + 1], *changes_s])
             k = max(k, int((until_s - from_s - bound.over) / STEP_S) - 1)
     return points
+
+
+class _Beyond:
+    """The answers beyond a bound, for the moments by which a window is broken or kept."""
+
+    def __init__(self, bound: Bound, contributions: Sequence[Contribution], dues: Sequence[float]) -> None:
+        share, probe = share_of(bound), ANSWER_PROBES[bound.probe]
+        breaching = bound.at_least is None
+        marks = share.mark(contributions) if share is not None else contributions
+        worse = True if share is not None else breaching
+        self._certain = [i for i, mark in enumerate(marks) if mark is worse]
+        self._possible = [i for i, mark in enumerate(marks) if mark is worse or mark is None]
+        self._dues = dues
+        # A share is broken by all of them together: a part may be what the bound allows.
+        counted = probe.unit is Unit.COUNT
+        self._needed = None if share is not None else int(bound.limit.value) + 1 if counted else 1
+
+    def dated(self, point: Point, lo: int, hi: int) -> Point:
+        """Return the window of the answers `lo`..`hi` with the moments of those that matter."""
+        found = self._possible if point.good else self._certain
+        first, last = bisect_left(found, lo), bisect_left(found, hi) - 1
+        if last < first:
+            return point
+        if point.good:
+            return replace(point, beyond_until_s=self._dues[found[last]])
+        more = last - first if self._needed is None else min(last - first, self._needed - 1)
+        return replace(point, broken_by_s=self._dues[found[first + more]], broken_from_s=self._dues[found[last - more]])
 
 
 def _unless_chance(point: Point, tally: Tally, lo: int, hi: int, windows: int, doubt: str | None) -> Point:
@@ -231,6 +275,11 @@ def reading_series(
                 points.append(Point(r.asked_s, r.answered_s, None, r.value, (n,), f"{back} of {needed} samples"))
                 continue
         good = r.value is not None and bound.met_by(r.value)
+        if good and r.answered_s - r.asked_s > longest_s:
+            # It was good at one moment of that time. Whether it was at the others, nothing tells.
+            why = f"a reading of the probe took {r.answered_s - r.asked_s:.1f} s"
+            points.append(Point(r.asked_s, r.answered_s, None, r.value, (n,), why, gap=True))
+            continue
         points.append(Point(r.asked_s, r.answered_s, good, r.value, (n,), r.down))
     if to_s - last_s > longest_s or (first and to_s > from_s):
         points.append(Point(last_s, to_s, None, None, (), "no attempt to read the probe", gap=True))

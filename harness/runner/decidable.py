@@ -102,6 +102,6 @@ def _longest_s(scenario: Scenario) -> float:
 def _longest_deadline_s(expect: Expect) -> float:
     deadlines = [clause.within for clause in expect.detected]
     deadlines += [clause.within for clause in expect.cleared]
-    deadlines += [clause.within + clause.hold for clause in expect.recovered]
+    deadlines += [clause.within + clause.over + clause.hold for clause in expect.recovered]
     deadlines += [bound.over for bound in expect.stays]
     return max(deadlines, default=0.0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Recovered
 from harness.model.series import Point
 
@@ -37,5 +38,7 @@ class RecoveryTracker:
         """Whether the bound is kept again and has held, or its time is over."""
         margin_s = MARGIN_S + self.every_s
         held = self.good_since_s is not None and now_s >= self.good_since_s + self.clause.hold + margin_s
-        over = now_s >= start_s + self.clause.within + self.clause.hold + margin_s
+        # A window counts from its start, and ends later: the last that is in time must be seen, and hold.
+        window_s = self.clause.over if self.clause.probe in ANSWER_PROBES else 0.0
+        over = now_s >= start_s + self.clause.within + window_s + self.clause.hold + margin_s
         return held or over

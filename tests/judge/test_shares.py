@@ -229,7 +229,7 @@ def test_a_clause_that_passes_in_spite_of_a_window_used_what_the_run_used() -> N
 def test_an_outage_recovers_within_a_narrow_interval() -> None:
     found = recovered((6.0, 13.0, FAILED))
     assert found.value == "pass"
-    assert found.measured.after_s == pytest.approx(3.0, abs=0.11)
+    assert found.measured.after_s == pytest.approx(1.0, abs=0.11)
     assert found.measured.after_s - found.measured.after_lo_s < 0.25
 
 
@@ -245,22 +245,23 @@ def test_a_breach_that_only_the_run_shows_is_one() -> None:
     slight = singles(*[6.1 + 0.4 * k for k in range(25)])
     found = recovered(*slight, bound=AGAIN)
     assert found.value == "pass"
-    assert (found.measured.after_lo_s, found.measured.after_s) == (0.0, pytest.approx(5.4, abs=0.4))
+    # The last of them was due at 15.7 s, and the window that begins there is kept.
+    assert (found.measured.after_lo_s, found.measured.after_s) == (0.0, pytest.approx(3.7, abs=0.1))
 
 
 def test_failures_by_chance_after_recovery_do_not_undo_it() -> None:
     late = singles(20.0, 20.5)
     found = recovered((6.0, 13.0, FAILED), *late, bound=AGAIN)
     assert found.value == "pass"
-    assert found.measured.after_s == pytest.approx(3.0, abs=0.11)
+    assert found.measured.after_s == pytest.approx(1.0, abs=0.11)
     assert found.measured.beyond == 2
 
 
 def test_failures_while_it_must_hold_leave_the_moment_of_recovery_open() -> None:
-    found = recovered((6.0, 13.0, FAILED), *singles(16.0, 16.5, 17.0), bound=AGAIN)
+    found = recovered((6.0, 13.0, FAILED), *singles(17.0, 17.5, 18.5), bound=AGAIN)
     assert found.value == "unknown"
     assert "around its deadline" in found.reason
-    assert found.measured.after_lo_s == pytest.approx(2.9, abs=0.11)
+    assert found.measured.after_lo_s == pytest.approx(0.9, abs=0.11)
     assert found.measured.after_s > 6.0
 
 
@@ -280,7 +281,7 @@ def test_a_relapse_that_only_all_later_answers_show_fails_if_it_is_after_the_dea
     assert found.cites[:3] == held.cites[:3], "the first window that was broken, as of any recovery"
     in_time = singles(*[15.1 + 0.2 * k for k in range(20)])
     found = recovered((6.0, 13.0, FAILED), *in_time, bound={**AGAIN, "within": "12s"})
-    assert (found.value, found.measured.after_s) == ("pass", pytest.approx(9.0, abs=0.4))
+    assert (found.value, found.measured.after_s) == ("pass", pytest.approx(6.9, abs=0.1))
 
 
 def test_a_rate_that_stays_above_what_is_allowed_fails_though_no_window_shows_it() -> None:

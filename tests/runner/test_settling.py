@@ -254,7 +254,8 @@ def test_a_recovery_must_break_recover_and_hold() -> None:
     assert not it.settled(15.0, 10.0), "it does not hold yet"
     assert it.settled(16.6, 10.0)
     broken = settling(live, expect={"recovered": [bound | {"within": "20s", "hold": "2s"}]})
-    assert broken.settled(32.6, 10.0), "its time is over"
+    assert not broken.settled(33.4, 10.0), "a window that begins in time ends a second later, and must hold"
+    assert broken.settled(33.6, 10.0), "its time is over"
 
 
 def test_nothing_is_waited_for_once_a_fault_has_failed() -> None:
