@@ -119,9 +119,10 @@ class HttpAlertPoller(AlertPoller):
 
 
 class Rounds:
-    """Counts rounds: one is over when everything that leaves time stamps has left a newer one since it began.
+    """Counts rounds: one is over when everything that ever left time stamps has left a newer one since it began.
 
-    A stamp that only differs is none: two servers that stand still may answer by turns.
+    A stamp that only differs is none: two servers that stand still may answer by turns. What is gone may be a rule that
+    nobody evaluates any more, so that its alert cannot fire.
     """
 
     def __init__(self) -> None:
@@ -137,9 +138,23 @@ class Rounds:
         self._newest |= {key: max(mark, self._newest.get(key, mark)) for key, mark in marks.items()}
         if not self._begun:
             self._begun, self._advanced = True, set()
-        elif marks and set(marks) <= self._advanced:
+        elif marks and set(self._newest) <= self._advanced:
             self.count, self._advanced = self.count + 1, set()
         return self.count
+
+
+class Heartbeats(Rounds):
+    """Counts rounds of series that count evaluations themselves: of each group of rules, for instance.
+
+    A count that falls is that of a source that was restarted: it begins again, and so do the rounds.
+    """
+
+    def note(self, stamps: Mapping[Any, Any]) -> int:
+        """Take in the counts as they are now, and return how many rounds are over since the source was started."""
+        if any(count < self._newest.get(key, count) for key, count in stamps.items()):
+            self.count, self._advanced = 0, set()
+            self._newest |= stamps
+        return super().note(stamps)
 
 
 def _moment(stamp: Any) -> float:

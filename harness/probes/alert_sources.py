@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import aiohttp
@@ -22,7 +23,7 @@ from harness.model.backend import Backend
 from harness.model.eventtime import parse_timestamp
 from harness.model.readings import Alert, AlertsSeen, Gap
 from harness.model.stack import StackDescription
-from harness.probes.alert_poller import AlertPoller, HttpAlertPoller
+from harness.probes.alert_poller import AlertPoller, Heartbeats, HttpAlertPoller
 from harness.probes.http import access_headers, ask, get, metrics
 from harness.probes.polling import DEADLINE_S
 from harness.probes.reader import NoAnswerError, ProbeContext
@@ -74,6 +75,7 @@ class PrometheusAlerts(HttpAlertPoller):
     ) -> None:
         super().__init__(session, source, url, clock, record, headers)
         self._counters = frozenset(name for name in (source.heartbeat, source.history) if name)
+        self._heartbeats = Heartbeats()
         self._has_rules = not self._counters
         self._answered_rules = False
         self._has_history = True
@@ -126,9 +128,9 @@ class PrometheusAlerts(HttpAlertPoller):
         if not all(math.isfinite(value) for *_, value in found):
             raise NoAnswerError("a counter that is no number")
         seen: dict[str, Any] = {}
-        beats = [value for name, _, value in found if name == self._source.heartbeat]
+        beats = {_key(labels): value for name, labels, value in found if name == self._source.heartbeat}
         if beats:
-            seen["evaluations"] = sum(beats)
+            seen["evaluations"] = float(self._heartbeats.note(beats))
         if self._source.history is not None:
             seen["fired"] = tuple(
                 (self._alert(labels), value)
@@ -145,7 +147,7 @@ class PrometheusAlerts(HttpAlertPoller):
             seen = self._by_state(listed)
             # A rule that cannot be evaluated is not being looked at, however often its group is gone through.
             well = [g for g in groups if all(rule.get("health") != BAD_HEALTH for rule in g["rules"])]
-            marks = {(g.get("file"), g["name"]): g.get("lastEvaluation") for g in well}
+            marks = {key: group.get("lastEvaluation") for group in well for key in _rule_keys(group)}
             interval_s = max((float(group.get("interval") or 0) for group in groups), default=0.0)
             for alert in listed:
                 if alert["state"] == "firing":
@@ -192,6 +194,15 @@ class PrometheusAlerts(HttpAlertPoller):
         """Note that an alert that began to be active then has fired."""
         alert = self._alert({k: v for k, v in labels.items() if k not in ("alertstate", "__name__")})
         self._activations.setdefault(alert.key, (alert, set()))[1].add(begun)
+
+
+def _rule_keys(group: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield a key for each rule of a group; several may have one name."""
+    seen: Counter[str] = Counter()
+    for rule in group["rules"]:
+        name = str(rule.get("name"))
+        seen[name] += 1
+        yield group.get("file"), group["name"], name, seen[name]
 
 
 def _key(labels: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

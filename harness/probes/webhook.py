@@ -73,7 +73,8 @@ class WebhookAlerts(AlertPoller):
             self.refused = "a notification without the token"
             return web.Response(status=401)
         try:
-            changes = list(_changes(read_json(await request.read())))
+            content = read_json(await request.read())
+            changes = list(_changes(content))
             known = [(self._alert(labels, begun), begun, firing) for labels, begun, firing in changes]
         except web.HTTPException as refusal:
             self.refused = f"a notification that cannot be taken: {refusal.reason}"
@@ -83,6 +84,9 @@ class WebhookAlerts(AlertPoller):
             return web.Response(status=400, text=f"{self.refused}\n")
         for alert, begun, firing in known:
             self._change(alert, begun, firing)
+        left_out = content.get("truncatedAlerts")
+        if left_out:
+            self.refused = f"{left_out} alerts were left out of a notification (truncatedAlerts): send all of them"
         return web.Response()
 
     def _change(self, alert: Alert, begun: float | None, firing: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from typing import Any
 
@@ -226,6 +227,47 @@ async def test_counters_that_do_not_come_take_no_alert_away(counted: int | None)
     assert [alert.key for alert in seen.firing] == ["A{service=x}"]
 
 
+def ruled(second: int, *groups: tuple[str, tuple[str, ...]]) -> bytes:
+    found = [
+        {
+            "name": name,
+            "file": "rules.yml",
+            "interval": 1,
+            "lastEvaluation": f"2026-06-01T10:00:{second:02d}Z",
+            "rules": [{"name": rule, "health": "ok", "alerts": []} for rule in rules],
+        }
+        for name, rules in groups
+    ]
+    return json.dumps({"status": "success", "data": {"groups": found}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("later", "goes_on"),
+    [
+        ([("a", ("A", "A")), ("b", ("B", "C"))], True),
+        ([("a", ("A", "A")), ("b", ("B", "C", "D"))], True),
+        ([("a", ("A", "A"))], False),
+        ([("a", ("A", "A")), ("b", ("B",))], False),
+        ([("a", ("A",)), ("b", ("B", "C"))], False),
+    ],
+)
+async def test_rules_that_are_gone_are_not_evaluated(later: list[tuple[str, tuple[str, ...]]], goes_on: bool) -> None:
+    pages = [ruled(k, ("a", ("A", "A")), ("b", ("B", "C"))) for k in range(3)]
+    pages += [ruled(k, *later) for k in range(3, 7)]
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=pages.pop(0)) if request.path == "/api/v1/rules" else web.Response(status=404)
+
+    told: list[AlertsSeen] = []
+    source = AlertSource(kind="prometheus", url="http://monitor:1")
+    async with serving(handler) as url, aiohttp.ClientSession() as session:
+        poller = PrometheusAlerts(session, source, url, Clock(), told.append)
+        for _ in range(7):
+            await poller.once(0.0)
+    assert [seen.evaluations for seen in told[:3]] == [0.0, 1.0, 2.0]
+    assert told[-1].evaluations == (6.0 if goes_on else 2.0)
+
+
 LISTED = (
     '{"status":"success","data":{"alerts":['
     '{"labels":{"alertname":"A","service":"x"},"state":"firing"},{"labels":{"alertname":"B"},"state":"pending"},'
@@ -238,7 +280,7 @@ async def test_alerts_with_their_counters() -> None:
     seen = await alerts(LISTED, COUNTED)
     assert [alert.key for alert in seen.firing] == ["A{service=x}"]
     assert [alert.key for alert in seen.pending] == ["B{}"]
-    assert (seen.evaluations, seen.down) == (7.0, None)
+    assert (seen.evaluations, seen.down) == (0.0, None)
     assert [(alert.key, count) for alert, count in seen.fired or ()] == [("A{service=x}", 2.0)]
 
 

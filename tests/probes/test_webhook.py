@@ -24,7 +24,7 @@ from real_servers import free_port
 from harness.model.alertsources import AlertSource
 from harness.model.errors import ProbeError
 from harness.probes import webhook
-from harness.probes.alert_poller import Rounds
+from harness.probes.alert_poller import Heartbeats, Rounds
 
 
 def told(status: str, name: str = "Hot", starts: str = "2026-05-01T10:00:00Z", **labels: str) -> dict[str, Any]:
@@ -160,6 +160,16 @@ async def test_d2_a_notification_that_is_too_long_was_refused_too(monkeypatch: p
         assert "cannot be taken" in ((await hook.once()).refused or "")
 
 
+async def test_a_notification_that_leaves_alerts_out_says_so() -> None:
+    async with Hook() as hook:
+        assert await hook.call(from_alertmanager(told("firing")) | {"truncatedAlerts": 7}) == 200
+        seen = await hook.once()
+        assert [alert.key for alert in seen.firing] == ["Hot{}"]
+        assert "7 alerts were left out" in (seen.refused or "")
+        await hook.call(from_alertmanager(told("firing")))
+        assert (await hook.once()).refused is None
+
+
 async def test_only_who_knows_the_token_may_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOOK_TOKEN", "t0ken-of-the-hook")
     async with Hook(token="${secret:HOOK_TOKEN}") as hook:
@@ -225,6 +235,29 @@ def test_a_round_is_over_when_every_group_was_gone_through_since_it_began(steps:
         if not missing:
             expected, missing = expected + 1, {"a", "b", "c"}
         assert rounds.note(marks) == expected
+
+
+def test_what_is_gone_is_not_gone_through() -> None:
+    rounds = Rounds()
+    counts = [rounds.note({"a": k, "b": k} if k < 3 or k > 5 else {"a": k}) for k in range(9)]
+    assert counts == [0, 1, 2, 2, 2, 2, 3, 4, 5]
+
+
+def test_every_series_of_a_heartbeat_counts_for_itself() -> None:
+    beats = Heartbeats()
+    assert [beats.note({"a": k, "b": 5}) for k in range(4)] == [0, 0, 0, 0]
+    assert [beats.note({"a": k, "b": k}) for k in (6, 7, 8)] == [1, 2, 3]
+    assert [beats.note({"a": k}) for k in (9, 10)] == [3, 3]
+
+
+def test_a_heartbeat_begins_again_with_its_source() -> None:
+    beats = Heartbeats()
+    assert [beats.note({"": k}) for k in (5, 6, 7, 1, 2, 3)] == [0, 1, 2, 0, 1, 2]
+
+
+def test_evaluators_that_stand_still_and_answer_by_turns_prove_no_more_than_one_round() -> None:
+    beats = Heartbeats()
+    assert max(beats.note({"": k}) for k in (5, 9) * 20) == 1
 
 
 @pytest.mark.parametrize(
