@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from harness.journal.records import Journal
 from harness.judge.moments import Span
-from harness.model.alertsources import MAX_RULE_SILENCE_S, longest_silence_s
 from harness.model.readings import CLOCKS_DIFFER_S, Alert, AlertsSeen, Gap
 
 Poll = tuple[int, AlertsSeen]
@@ -22,8 +20,6 @@ AT_INJECTION_S = 0.5
 MAX_POLL_GAP_S = 1.0
 MAX_COUNT_SILENCE_S = 3.0
 """A history is read every second, by requests that may take a second each."""
-MOST_RESTARTS = 2
-"""How often the count of one evaluator falls in a run at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +51,11 @@ class Episode:
         return alert.matches(self.alert.name, self.alert.labels) if self.counted else alert.key == self.alert.key
 
 
+def answers(poll: AlertsSeen) -> bool:
+    """Whether a poll shows which alerts do not fire: a source whose watchdog is gone may have lost others with it."""
+    return poll.down is None and poll.awake is not False
+
+
 def episodes(polls: Sequence[Poll]) -> list[Episode]:
     """Return every episode of every label set, by the moment of the first poll that shows it."""
     found: list[Episode] = []
@@ -75,18 +76,20 @@ def _seen(key: str, polls: Sequence[Poll]) -> list[Episode]:
     last: Poll | None = None
     for n, poll in polls:
         there = next((a for a in poll.firing if a.key == key), None)
-        firing = there is not None
+        told = answers(poll) or (poll.delivered and start is not None)
+        if there is None and not told:
+            continue  # that the alert is not there says nothing
         if there is not None and start is None:
             alert = there
             # A notification without a start may be a reminder of an alert that has fired for long.
             unknown = poll.delivered and there.started_s is None
             start, begun_n = Span(NEVER_S if unknown or absent_s is None else absent_s, poll.answered_s), n
-        elif not firing and start is not None:
+        elif there is None and start is not None:
             assert last is not None
             end = Span(last[1].asked_s, poll.answered_s)
             found.append(Episode(alert, start, end, (begun_n, n), source=poll.source, delivered=poll.delivered))
             start = None
-        if not firing:
+        if there is None:
             absent_s = poll.asked_s
         last = (n, poll)
     if start is not None:
@@ -165,78 +168,6 @@ def uncounted(polls: Sequence[Poll], from_s: float, to_s: float) -> str | None:
     return None
 
 
-def _longest_silence_s(polls: Sequence[AlertsSeen], least_s: float) -> float:
-    return longest_silence_s(max((poll.interval_s or 0.0 for poll in polls), default=0.0), least_s)
-
-
-def few_evaluations(polls: Sequence[Poll], since_s: float, to_s: float, least_s: float) -> tuple[str, int] | None:
-    """Return a source that evaluated its rules fewer than two times since that moment, and how often it did.
-
-    Only a source whose interval allows silences longer than `least_s`. The first evaluation that ends after the moment
-    may have begun before it.
-    """
-    for source, own in _by_source(polls, since_s, to_s):
-        advances = len(_advances([poll for poll in own if poll.asked_s >= since_s]))
-        if _longest_silence_s(own, least_s) > least_s and advances < 2:
-            return source, advances
-    return None
-
-
-def silences(
-    polls: Sequence[Poll], from_s: float, to_s: float, least_s: float, declared: Sequence[str] = ()
-) -> list[Span]:
-    """Return the stretches, longer than allowed, without a sign that the rules were evaluated."""
-    found: list[Span] = []
-    for _, own in _by_source(polls, from_s, to_s, declared):
-        longest_s = _longest_silence_s(own, least_s)
-        advanced_s = from_s
-        counted = [poll for poll in own if poll.evaluations is not None]
-        # The first value of the counter proves no evaluation by itself, but the gate saw one just before.
-        for poll in (*counted[:1], *_advances(counted)):
-            if poll.asked_s - advanced_s > longest_s:
-                found.append(Span(advanced_s, poll.asked_s))
-            advanced_s = poll.answered_s
-        if to_s - advanced_s > longest_s or not counted:
-            found.append(Span(advanced_s, to_s))
-    return found if polls else [Span(from_s, to_s)]
-
-
-def _advances(polls: Sequence[AlertsSeen]) -> list[AlertsSeen]:
-    """Return the polls that show a new evaluation: their count is higher than the one before.
-
-    Evaluators that stand still and answer by turns rise and fall again and again; then only a count above all others
-    is new. One that was restarted falls once.
-    """
-    counted = [(poll, poll.evaluations) for poll in polls if poll.evaluations is not None]
-    restarted = sum(now < before for (_, before), (_, now) in pairwise(counted)) <= MOST_RESTARTS
-    found: list[AlertsSeen] = []
-    most = counted[0][1] if counted else 0.0
-    for (_, before), (poll, now) in pairwise(counted):
-        if now > (before if restarted else most):
-            found.append(poll)
-        most = max(most, now)
-    return found
-
-
-def unproven(
-    polls: Sequence[Poll], from_s: float, to_s: float, declared: Sequence[str], told: bool = False
-) -> str | None:
-    """Return why it is not proven that the rules were evaluated in a stretch; None where it is.
-
-    `told`: it is about something that happened, and a source that tells by itself what happens needs no proof for that.
-    """
-    tellers = {poll.source for _, poll in polls if told and poll.delivered and poll.evaluations is None}
-    looked = [pair for pair in polls if pair[1].source not in tellers]
-    if not looked and tellers:
-        return None
-    silent = silences(
-        looked, from_s, to_s, MAX_RULE_SILENCE_S, [source for source in declared if source not in tellers]
-    )
-    if not silent:
-        return None
-    return f"no sign that the rules were evaluated from {silent[0].lo:.2f} to {silent[0].hi:.2f} s"
-
-
 def refused(polls: Sequence[Poll], from_s: float, to_s: float) -> str | None:
     """Return why a notification in a stretch was not taken; None where all were."""
     found = (p for _, p in polls if p.refused is not None and p.answered_s >= from_s and p.asked_s <= to_s)
@@ -251,25 +182,43 @@ def unpolled(
     gaps: Sequence[Gap] = (),
     answered: bool = False,
     declared: Sequence[str] = (),
+    counted: bool = False,
 ) -> list[Span]:
     """Return the stretches, longer than allowed, in which no poll of a source was attempted (or `answered`).
 
     A gap that the harness recorded counts however short it is, and so does a declared source that was never polled.
+    `counted`: not a stretch after which the source's own history tells what fired in it.
     """
     sources = sources_of(polls, declared)
     own_gaps = (g for g in gaps if g.probe in sources and g.from_s < to_s and g.to_s > from_s)
     found = [Span(max(g.from_s, from_s), min(g.to_s, to_s)) for g in own_gaps]
-    for _, own in _by_source(polls, from_s, to_s, declared) or [("", [])]:
+    for source, own in by_source(polls, from_s, to_s, declared) or [("", [])]:
+        read = [poll for _, poll in polls if counted and poll.source == source]
         last_s = from_s
         for poll in own:
-            if answered and poll.down is not None:
+            if answered and not answers(poll):
                 continue
-            if poll.asked_s - last_s > longest_s:
+            if poll.asked_s - last_s > longest_s and not _told_later(read, last_s, poll.asked_s):
                 found.append(Span(last_s, poll.asked_s))
             last_s = max(last_s, poll.answered_s)
-        if to_s - last_s > longest_s:
+        if to_s - last_s > longest_s and not _told_later(read, last_s, to_s):
             found.append(Span(last_s, to_s))
     return sorted(found, key=lambda s: (s.lo, s.hi))
+
+
+def _told_later(polls: Sequence[AlertsSeen], from_s: float, to_s: float) -> bool:
+    """Whether the history of a source, read before and after a stretch, tells of it: it was not lost in between.
+
+    A notification that never came is in no history, nor what rules would have raised that were not evaluated.
+    """
+    read = [poll for poll in polls if poll.fired is not None and not poll.delivered and answers(poll)]
+    before = next((poll for poll in reversed(read) if poll.asked_s <= from_s), None)
+    after = next((poll for poll in read if poll.asked_s >= to_s), None)
+    asleep = any(poll.awake is False for poll in polls if from_s <= poll.asked_s <= to_s)
+    if before is None or after is None or asleep:
+        return False
+    kept = all(_count(alert, after) >= count for alert, count in before.fired or ())
+    return kept and (after.evaluations or 0.0) >= (before.evaluations or 0.0)
 
 
 def sources_of(polls: Sequence[Poll], declared: Sequence[str]) -> list[str]:
@@ -277,7 +226,7 @@ def sources_of(polls: Sequence[Poll], declared: Sequence[str]) -> list[str]:
     return sorted({*declared, *(poll.source for _, poll in polls)})
 
 
-def _by_source(
+def by_source(
     polls: Sequence[Poll], from_s: float, to_s: float, declared: Sequence[str] = ()
 ) -> list[tuple[str, list[AlertsSeen]]]:
     """Return the polls of each source that touch a stretch; a source that has none there is still listed."""
@@ -292,7 +241,7 @@ def at_injection(polls: Sequence[Poll], injected: Span, declared: Sequence[str])
     """Return each source's last answer right before injection, None where one of them has none."""
     found: dict[str, Poll | None] = dict.fromkeys(sources_of(polls, declared))
     for n, poll in polls:
-        if poll.down is None and poll.answered_s <= injected.lo and injected.lo - poll.asked_s <= AT_INJECTION_S:
+        if answers(poll) and poll.answered_s <= injected.lo and injected.lo - poll.asked_s <= AT_INJECTION_S:
             found[poll.source] = (n, poll)
     answered = [poll for poll in found.values() if poll is not None]
     return answered if answered and len(answered) == len(found) else None

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from harness.judge import integrity
-from harness.judge.alerts import cleared, flaps
+from harness.judge.alerts import cleared
 from harness.judge.bounds import stays, unbroken
 from harness.judge.churn import churn
 from harness.judge.detection import detected
 from harness.judge.facts import Facts
+from harness.judge.flaps import flaps
 from harness.judge.guard import guarded as after_recovery
 from harness.judge.margins import used
 from harness.judge.misfire import uncleared, undetected, unrecovered

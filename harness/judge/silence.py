@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from harness.judge.alert_history import (
     MAX_POLL_GAP_S,
     Episode,
-    few_evaluations,
     may_precede,
     polled_since,
     refused,
     uncounted,
     unpolled,
-    unproven,
 )
+from harness.judge.evaluations import few_evaluations, unproven
 from harness.judge.facts import Facts
 from harness.judge.machine import blamed
 from harness.judge.moments import Span, but
 from harness.model.alert_clauses import AlertCount, QuietResult, Silence
-from harness.model.alertsources import MAX_RULE_SILENCE_S
 from harness.model.verdict import Cause, ClauseResult, Value, met
 
 
@@ -28,8 +27,9 @@ def quiet(clause: Silence, facts: Facts) -> ClauseResult:
     allowed = clause.allowed
     others = [e for e in facts.episodes if e.alert.name not in allowed]
     loud, doubtful = since_the_gate(others, facts)
-    names = dict.fromkeys((*facts.journal.plan.stack.alerts, *(e.alert.name for e in loud)))
-    counts = {name: sum(e.alert.name == name for e in loud) for name in names if name not in allowed}
+    fired = firings(loud)
+    names = dict.fromkeys((*facts.journal.plan.stack.alerts, *fired))
+    counts = {name: fired.get(name, 0) for name in names if name not in allowed}
     value, reason, cites, cause = _quiet(facts, loud, doubtful)
     doubted = {e.alert.name for e in doubtful}
     alerts = tuple(
@@ -52,6 +52,12 @@ def since_the_gate(found: Sequence[Episode], facts: Facts) -> tuple[list[Episode
     return [e for e in loud if e not in around], [*already, *around]
 
 
+def firings(found: Sequence[Episode]) -> dict[str, int]:
+    """Return how often each alert fired: two sources that show the same firing do not make two of it."""
+    shown = Counter((e.alert.name, e.source) for e in found)
+    return {name: max(n for (own, _), n in shown.items() if own == name) for name in {e.alert.name: 0 for e in found}}
+
+
 def first_firing(loud: Sequence[Episode], facts: Facts) -> tuple[Episode, str | None]:
     """Return the first firing that is the stack's own, else the first, and how the machine may be its cause."""
     causes = [facts.disturbed.behind(e.start) for e in loud]
@@ -66,7 +72,8 @@ def _quiet(
         fault = facts.inconclusive_fault
         return Value.UNKNOWN, f"quiet: {fault.inconclusive_reason}", fault.cites, fault.cause
     if loud:
-        more = f" (and {len(loud) - 1} more)" if len(loud) > 1 else ""
+        others = sum(firings(loud).values()) - 1
+        more = f" (and {others} more)" if others else ""
         first, busy = first_firing(loud, facts)
         reason = f"{first.alert.key} fired at {first.start.hi:.2f} s, and no clause expects it{more}"
         value = Value.FAIL if busy is None else Value.UNKNOWN
@@ -96,8 +103,18 @@ def unproven_silence(facts: Facts) -> str | None:
     unsure = refused(polls, gate_s, end_s) or unproven(polls, gate_s, end_s, facts.sources)
     if unsure is not None:
         return unsure
+    gaps, declared = facts.journal.all_gaps, facts.sources
+    silent = unpolled(polls, gate_s, end_s, MAX_POLL_GAP_S, gaps, answered=True, declared=declared, counted=True)
+    if silent:
+        return f"no poll of the alerts was answered from {silent[0].lo:.2f} to {silent[0].hi:.2f} s"
+    return too_seldom(facts)
+
+
+def too_seldom(facts: Facts) -> str | None:
+    """Return why the rules were not evaluated often enough since the fault went in; None where they were."""
     injected = facts.injected if facts.journal.plan.faults_on else None
-    few = few_evaluations(polls, injected.hi if injected is not None else gate_s, end_s, MAX_RULE_SILENCE_S)
+    since_s = injected.hi if injected is not None else facts.gate_s
+    few = few_evaluations(facts.polls, since_s, facts.end_s)
     if few is None:
         return None
     evaluated = "evaluated once" if few[1] else "never evaluated"

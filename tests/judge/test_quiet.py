@@ -262,3 +262,23 @@ def test_an_alert_that_fires_again_around_the_end_of_observation_may_have_stayed
 def test_a_firing_that_the_counter_shows_after_a_silence_over_the_end_is_left_open() -> None:
     run = quiet(counted=[("Stale", 25.3)], down=[(24.8, 25.35)], to_s=26.0)
     assert run.clause("quiet").value == "unknown"
+
+
+def test_two_sources_that_show_one_firing_show_no_more_than_one() -> None:
+    def both(run: Run, *later: Firing) -> Run:
+        return run.alerts((SLOW, 7.05, 14.0), *later, source="alertmanager")
+
+    once = both(flapping((SLOW, 7.0, 14.0), at_most=1)).clause("flaps")
+    assert (once.value, once.measured.starts) == ("pass", 1)
+    again = ((SLOW, 15.0, 16.0),)
+    twice = both(flapping((SLOW, 7.0, 14.0), *again, at_most=1), *again).clause("flaps")
+    assert (twice.value, twice.measured.starts) == ("fail", 2)
+    found = both(quiet((SLOW, 7.0, 14.0))).clause("quiet")
+    assert "more" not in found.reason
+    assert AlertCount(alert=SLOW, fired=1, met=False) in found.measured.alerts
+    assert both(quiet((SLOW, 7.0, 14.0), ("Stale", 8.0, 9.0))).clause("quiet").reason.endswith("(and 1 more)")
+
+
+def test_a_counter_of_one_source_counts_nothing_of_another() -> None:
+    run = flapping(at_most=1, counted=[(SLOW, 7.05)]).alerts((SLOW, 7.0, 7.5), source="alertmanager")
+    assert (run.clause("flaps").value, run.clause("flaps").measured.starts) == ("pass", 1)
