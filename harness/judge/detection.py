@@ -15,8 +15,9 @@ from harness.judge.alert_history import (
     refused,
     unpolled,
 )
-from harness.judge.facts import Facts
-from harness.judge.machine import CONSEQUENCE_S, blamed
+from harness.judge.facts import Facts, FaultFacts
+from harness.judge.fault_stretch import later_faults
+from harness.judge.machine import ALONE_S, CONSEQUENCE_S, blamed
 from harness.judge.moments import Span, but, span_text
 from harness.judge.targets import names_untouched
 from harness.model.alert_clauses import Detected, DetectionResult
@@ -41,6 +42,9 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
     fresh = [e for e in matching if not any(e.covers(a) for a in busy)]
     doubted = [e for e in fresh if may_precede(e, facts.journal, fault.injected)]
     sure = [e for e in fresh if e not in doubted]
+    # Once another fault is in, an alert may be that one's: those from before are enough where there are any.
+    sole = [e for e in sure if _raised_by_another(clause, facts, fault, e) is None]
+    sure = sole or sure
     # Where several label sets or sources fired, the first of them counts; which one it was may be unknown too.
     first = Span(min(e.start.lo for e in sure), min(e.start.hi for e in sure)) if sure else None
     after = first.since(fault.injected) if first is not None else None
@@ -52,7 +56,7 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
         if unclear is not None:
             return _detection(clause, Value.UNKNOWN, f"{name} {unclear[0]}", (*fault.cites[:1], *unclear[1]))
     if first is None or after is None:
-        never, reason, cause = _never(clause, facts, fault.injected)
+        never, reason, cause = _never(clause, facts, fault, fault.injected)
         others = sorted(filter(None, untouched.values()))
         if others and never is Value.FAIL:
             reason = f"{name} fired for {', '.join(others)} only, which the fault did not hit"
@@ -61,12 +65,17 @@ def detected(clause: Detected, facts: Facts) -> ClauseResult:
         since_s = max(fault.injected.lo, first.lo - CONSEQUENCE_S)
         baseline = Span(facts.gate_s, fault.injected.lo)
         by_machine = facts.disturbed.machine_alone(baseline, Span(since_s, first.hi))
-        earlier = _before_any_fault(sure, facts)
+        reason = f"{name} fired {span_text(after)} after injection"
+        earlier = _before_any_fault(clause, facts, fault)
         if earlier is not None:
             by_machine = facts.disturbed.behind(earlier.start)
-            at_s = earlier.start.hi
-            reason = f"{name} fired {span_text(after)} after injection, and before any fault, at {at_s:.2f} s"
+            reason += f", and before any fault, at {earlier.start.hi:.2f} s"
             return _detection(clause, Value.UNKNOWN, but(reason, by_machine), earlier.cites, cause=blamed(by_machine))
+        if not sole:
+            reason += (
+                f", but {_raised_by_another(clause, facts, fault, sure[0])} was injected by then and may be its cause"
+            )
+            return _detection(clause, Value.UNKNOWN, reason, sure[0].cites)
         value = Value.PASS if by_machine is None else Value.UNKNOWN
         verb = "fired"
     else:
@@ -86,14 +95,23 @@ def about_another(clause: Detected, facts: Facts, fault: str, episode: Episode) 
     return names_untouched(others, facts.journal.plan.meant_by(step), facts.journal.plan.stack)
 
 
-def _before_any_fault(detections: Sequence[Episode], facts: Facts) -> Episode | None:
-    """Return a firing of the same alerts between the steady state and the first fault: they need no fault to fire."""
-    injected = facts.first.injected
+def _before_any_fault(clause: Detected, facts: Facts, fault: FaultFacts) -> Episode | None:
+    """Return a firing of the alert between the steady state and the first fault: it needs no fault to fire.
+
+    Its labels need not be those that fired later: a label may hold what changes from one firing to the next.
+    """
+    injected = facts.injected
     if injected is None:
         return None
-    alerts = {one.alert.key for one in detections}
-    earlier = (e for e in facts.episodes if e.start.lo >= facts.gate_s and e.start.hi <= injected.lo)
-    return next((e for e in earlier if e.alert.key in alerts), None)
+    own = [e for e in facts.episodes if e.is_of(clause.alert, clause.labels) is not False]
+    earlier = [e for e in own if may_precede(e, facts.journal, injected) and (e.end is None or e.end.hi > facts.gate_s)]
+    return next((e for e in earlier if about_another(clause, facts, fault.id, e) is None), None)
+
+
+def _raised_by_another(clause: Detected, facts: Facts, fault: FaultFacts, episode: Episode) -> str | None:
+    """Return a fault that went in after this one, and before an alert fired that may be about it; None without one."""
+    others = [one.id for one, injected in later_faults(fault, facts) if injected.lo < episode.start.hi]
+    return next((other for other in others if about_another(clause, facts, other, episode) is None), None)
 
 
 def _detection(
@@ -150,7 +168,7 @@ def _unclear(
     return None
 
 
-def _never(clause: Detected, facts: Facts, injected: Span) -> tuple[Value, str, Cause | None]:
+def _never(clause: Detected, facts: Facts, fault: FaultFacts, injected: Span) -> tuple[Value, str, Cause | None]:
     name, deadline_s = clause.alert_text, injected.hi + clause.within
     if facts.end_s < deadline_s:
         return Value.UNKNOWN, f"{name} had not fired when observation ended, before its deadline", None
@@ -164,10 +182,12 @@ def _never(clause: Detected, facts: Facts, injected: Span) -> tuple[Value, str, 
         return Value.UNKNOWN, f"{name} may have fired: no poll was answered, and {why}", cause
     if unanswered:
         return Value.FAIL, f"{name} did not fire: the alert source gave no answer ({during[-1].down})", None
-    # Observation may have ended before the time that was lost could be made up for.
-    value, busy = facts.disturbed.within(
-        Span(facts.end_s - injected.hi, math.inf), clause.within, injected.hi, facts.end_s
-    )
+    # Observation may have ended before the time that was lost could be made up for, or the fault been gone by then.
+    until_s = facts.end_s
+    if fault.reverted is not None and facts.disturbed.busy_s(injected.hi, fault.reverted.lo) >= ALONE_S:
+        until_s = min(until_s, fault.reverted.lo)
+    took = Span(max(until_s - injected.hi, math.nextafter(clause.within, math.inf)), math.inf)
+    value, busy = facts.disturbed.within(took, clause.within, injected.hi, until_s)
     unread = [p for p in during if p.down is not None]
     never = f"{name} did not fire within {clause.within:g} s of injection, nor later"
     if unread:

@@ -90,8 +90,30 @@ def test_an_alert_that_fires_without_any_fault_detects_nothing() -> None:
     assert "fired 1.90–2.01 s after injection, and before any fault, at 2.01 s" in seen.reason
 
 
+@pytest.mark.parametrize(
+    "firing",
+    [
+        (("Slow{pod=x1}", 2.0, 4.0), ("Slow{pod=x2}", 7.0, 14.0)),
+        (("Slow{value=81}", 4.0, 7.0), ("Slow{value=93}", 7.0, 14.0)),
+        ((SLOW, 0.99, 4.0), (SLOW, 7.0, 14.0)),
+        ((SLOW, 0.7, 4.0), (SLOW, 7.0, 14.0)),
+    ],
+)
+def test_whatever_its_labels_an_alert_that_fires_before_any_fault_detects_nothing(firing: tuple[Firing, ...]) -> None:
+    seen = looked(*firing).clause("seen")
+    assert seen.value == "unknown"
+    assert "and before any fault" in seen.reason
+
+
+def test_an_alert_about_something_else_before_any_fault_is_another() -> None:
+    run = looked(("Slow{service=server-2}", 2.0, 4.0), ("Slow{service=server-1}", 7.0, 14.0))
+    run.plan["stack"]["services"] = {"server-1": "a", "server-2": "b", "trainer": "b", "store": "a"}
+    run.plan["scenario"]["timeline"][0]["target"] = {"service": "server-1"}
+    assert run.clause("seen").value == "pass"
+
+
 def test_an_alert_that_was_over_before_the_steady_state_is_a_fresh_one_later() -> None:
-    assert looked((SLOW, 0.6, 0.95), (SLOW, 7.0, 9.0)).clause("seen").value == "pass"
+    assert looked((SLOW, 0.6, 0.85), (SLOW, 7.0, 9.0)).clause("seen").value == "pass"
 
 
 def test_an_alert_of_an_earlier_fault_is_a_fresh_one_later() -> None:
@@ -101,8 +123,10 @@ def test_an_alert_of_an_earlier_fault_is_a_fresh_one_later() -> None:
 
 
 def test_another_label_set_was_quiet_and_detects() -> None:
-    run = looked(("Slow{service=a}", 3.0, 30.0), ("Slow{service=b}", 7.0, 9.0))
-    assert run.clause("seen").value == "pass"
+    both = (("Slow{service=a}", 3.0, 30.0), ("Slow{service=b}", 7.0, 9.0))
+    assert looked(*both, labels={"service": "b"}).clause("seen").value == "pass"
+    # Where any of them counts, one needs no fault to fire.
+    assert looked(*both).clause("seen").value == "unknown"
 
 
 def test_the_labels_must_match() -> None:
@@ -155,8 +179,8 @@ def test_a_firing_right_after_the_source_restarted_is_seen() -> None:
 
 
 def test_what_a_source_forgot_to_count_does_not_hide_a_later_firing() -> None:
-    # It fires at 0.8 s and is restarted before its counter is read: that start is never counted.
-    run = looked((SLOW, 0.8, 1.4), counted=[(SLOW, 0.6), (SLOW, 7.05)], resets=[0.9])
+    # It fires at 0.3 s and is restarted before its counter is read: that start is never counted.
+    run = looked((SLOW, 0.3, 0.85), counted=[(SLOW, 0.15), (SLOW, 7.05)], resets=[0.4], from_s=0.1)
     assert run.clause("seen").value == "pass"
 
 

@@ -121,10 +121,27 @@ def test_a_late_detection_is_the_machine_s_if_it_took_the_time(lost_s: float, va
     assert ("machine busy" in found.reason) is (value == "unknown")
 
 
-@pytest.mark.parametrize(("until_s", "value"), [(5.0, "fail"), (18.0, "fail"), (25.0, "unknown")])
+@pytest.mark.parametrize(
+    ("until_s", "value"), [(5.0, "fail"), (5.9, "fail"), (6.5, "unknown"), (18.0, "unknown"), (25.0, "unknown")]
+)
 def test_an_alert_that_never_fires_had_enough_of_the_machine_or_not(until_s: float, value: str) -> None:
+    # The fault is in from 5 to 12 s: what was calm after that is no time in which the alert could fire.
     run = Run({"detected": [SEEN]}).gate().fault().alerts().machine((0.0, until_s, CROWDED)).end()
-    assert run.clause("seen").value == value
+    found = run.clause("seen")
+    assert (found.value, found.cause) == (value, "machine" if value == "unknown" else None)
+    assert ("machine busy" in found.reason) is (value == "unknown")
+
+
+@pytest.mark.parametrize(("within", "value"), [("4s", "fail"), ("6s", "unknown")])
+def test_an_alert_had_time_enough_while_the_fault_was_in_or_not(within: str, value: str) -> None:
+    run = Run({"detected": [SEEN | {"within": within}]}).gate().fault().alerts()
+    assert run.machine((5.0, 6.5, CROWDED)).end().clause("seen").value == value
+
+
+def test_a_fault_that_was_in_for_less_than_the_deadline_on_a_busy_machine_leaves_it_open() -> None:
+    for busy, value in (((5.0, 6.5), "unknown"), ((5.0, 5.5), "fail")):
+        run = Run({"detected": [SEEN]}).gate().fault(reverted=9.0).alerts().machine((*busy, CROWDED)).end()
+        assert run.clause("seen").value == value
 
 
 @pytest.mark.parametrize(("lost_s", "value"), [(0.0, "fail"), (3.5, "unknown")])
