@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from operator import itemgetter
 
-from harness.model.alertsources import longest_silence_s
+from harness.model.alertsources import MAX_RULE_SILENCE_S, longest_silence_s
 from harness.model.answers import ANSWER_PROBES, looking_at, quantile
 from harness.model.clauses import Bound
 from harness.model.hitrows import HitRow
@@ -173,6 +173,18 @@ class Live:
             for alert in (*seen.firing, *(seen.pending if pending else ()))
             if alert.matches(name, labels)
         ]
+
+    def may_fire_again(self, name: str, labels: dict[str, str], now_s: float, margin_s: float) -> bool:
+        """Whether an alert that was over may only be so because a source has not gone through its rules since.
+
+        Only of a source that does so seldom, and not once it has had the time for it.
+        """
+        quiet_s = [at_s + margin_s for alert, at_s in self._last_fired.values() if alert.matches(name, labels)]
+        if not quiet_s:
+            return False
+        seldom = [beat for beat in self._beats.values() if longest_silence_s(beat.interval_s) > MAX_RULE_SILENCE_S]
+        waiting = (beat for beat in seldom if now_s < max(quiet_s) + longest_silence_s(beat.interval_s))
+        return any(beat.at_s < max(quiet_s) for beat in waiting)
 
     def evaluating(self, source: str, now_s: float) -> bool:
         """Whether a source was seen to evaluate its rules since the first poll, and no longer ago than is usual."""

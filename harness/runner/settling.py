@@ -99,7 +99,11 @@ class Settling:
         if not isinstance(clause, Detected | Cleared):
             return True  # it has no time of its own
         start_s = self._start_s(clause)
-        if start_s is None or now_s >= start_s + clause.within + MARGIN_S:
+        if start_s is None:
+            return True
+        if isinstance(clause, Cleared) and self._to_be_evaluated(clause, now_s):
+            return False
+        if now_s >= start_s + clause.within + MARGIN_S:
             return True
         if isinstance(clause, Detected):
             return self._fired_since(clause, start_s)
@@ -108,6 +112,12 @@ class Settling:
         # An alert may still be pending: only one that has fired is known to be quiet again.
         injected_s = self._moment_s(clause.fault or self._plan.scenario.timeline[0].id, "injected")
         return not self._plan.faults_on or self._fired_since(clause, start_s if injected_s is None else injected_s)
+
+    def _to_be_evaluated(self, clause: Cleared, now_s: float) -> bool:
+        """Whether an alert that is over is still to be looked at by its rules: without that, it has not cleared."""
+        if not self._plan.faults_on or self._live.firing(clause.alert, clause.labels):
+            return False
+        return self._live.may_fire_again(clause.alert, clause.labels, now_s, MARGIN_S)
 
     def _window_seen(self, clause: Bound, now_s: float) -> bool:
         """Whether a whole window has followed the injection: without one, what must stay could not be judged."""

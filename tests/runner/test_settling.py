@@ -225,6 +225,23 @@ def test_a_source_that_is_down_is_not_quiet() -> None:
     assert not settling(live, expect={}, observe="5s").settled(3.1, 2.0)
 
 
+@pytest.mark.parametrize(("interval_s", "waits"), [(5.0, True), (0.5, False), (None, False)])
+def test_an_alert_that_is_over_is_watched_until_its_rules_were_gone_through_again(
+    interval_s: float | None, waits: bool
+) -> None:
+    live = Live()
+    it = settling(live, expect={"cleared": [{"id": "quiet", "alert": "Broken", "within": "4s"}]})
+    stage(live, "injected", 1.0)
+    stage(live, "reverted", 2.0)
+    alerts(live, BROKEN, at_s=3.0, beats=1, interval_s=interval_s)
+    alerts(live, at_s=3.1, beats=2, interval_s=interval_s)
+    assert it.settled(5.0, 2.0) is not waits, "it was over by the evaluation that is counted here"
+    assert it.settled(7.0, 2.0) is not waits, "whatever its deadline is"
+    assert it.settled(10.6, 2.0), "the rules are not gone through any more"
+    alerts(live, at_s=8.1, beats=3, interval_s=interval_s)
+    assert it.settled(8.2, 2.0)
+
+
 def test_an_alert_that_fired_between_two_looks_is_known_to_be_quiet_again() -> None:
     live = Live()
     it = settling(live, expect={"cleared": [{"id": "quiet", "alert": "Broken", "within": "20s"}]})
