@@ -175,7 +175,7 @@ class Live:
         ]
 
     def may_fire_again(self, name: str, labels: dict[str, str], now_s: float, margin_s: float) -> bool:
-        """Whether an alert that was over may only be so because a source has not gone through its rules since.
+        """Whether an alert that was over may only be so because a source has not evaluated its rules since.
 
         Only of a source that does so seldom, and not once it has had the time for it.
         """
