@@ -12,7 +12,7 @@ from harness.model.answers import quantile
 from harness.model.backend import FAULT_PROXY
 from harness.model.expectations import CollateralResult, RunResult
 from harness.model.machine import MACHINE_BUSY
-from harness.model.readings import AlertsSeen, Answer, ProcessSeen, Reading
+from harness.model.readings import AlertsSeen, Answer, FaultSeen, Hit, ProcessSeen, Reading
 from harness.model.verdict import Cause, ClauseResult, OwnCheck, Value
 
 LATE_S = 0.1
@@ -35,7 +35,7 @@ def unknown(
 
 def foundations(facts: Facts) -> list[ClauseResult]:
     """Return why no clause of this run can be judged; nothing where they can."""
-    found = [_gate(facts), _lateness(facts), _early_death(facts)]
+    found = [_no_control(facts), _gate(facts), _lateness(facts), _early_death(facts)]
     return [f for f in found if f is not None]
 
 
@@ -53,6 +53,20 @@ def ending(facts: Facts) -> ClauseResult | None:
         return None
     why = f"the run ended early: {closed.reason}" + (f" ({closed.error})" if closed.error else "")
     return unknown("ended", why)
+
+
+def _no_control(facts: Facts) -> ClauseResult | None:
+    """Return where a fault went in, or may have, in a run that is to be a control; None where none did.
+
+    A control without faults may have marks of them where each says that nothing landed, or that it was not tried.
+    """
+    if facts.journal.plan.faults_on:
+        return None
+    signs = [(n, s.lo_s) for n, s in facts.journal.of(FaultSeen) if s.stage != "failed" and s.landed is not False]
+    signs += [(n, s.at_s) for n, s in facts.journal.of(ProcessSeen) if s.asked in facts.faults]
+    at = "" if not signs else f" at {min(at_s for _, at_s in signs):.2f} s"
+    cites = (*(n for n, _ in signs), *(n for n, hit in facts.journal.of(Hit) if hit.rows))
+    return unknown("control", f"a fault went in{at}: this is no control", cites[:1]) if cites else None
 
 
 def _gate(facts: Facts) -> ClauseResult | None:

@@ -15,6 +15,7 @@ from harness.judge.machine import blamed, unseen
 from harness.judge.misfire import no_misfire, nothing_rests, with_doubt
 from harness.judge.moments import but
 from harness.judge.run_checks import collateral, ending, foundations, unknown
+from harness.judge.sabotage import heard
 from harness.model.alert_clauses import Detected, DetectionResult, Silence
 from harness.model.clauses import Clause
 from harness.model.expectations import CollateralResult
@@ -56,7 +57,7 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
     if journal.plan.twin == "misfire":
         resting = nothing_rests(journal.plan.scenario.expect.clauses)
         clauses += [resting] if resting is not None else []
-    proof = None if beside is None else _no_proof(beside)
+    proof = None if beside is None else _no_proof(facts, beside)
     if proof is not None and journal.plan.faults_on:
         clauses.append(proof)
     if control is None and journal.plan.paired and not unpaired:
@@ -66,9 +67,13 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
         clauses.append(end)
     if journal.plan.twin == "misfire":
         clauses = [with_doubt(clause, facts) for clause in clauses]
+    unsure = end is not None
+    if journal.plan.twin == "sabotage":
+        judged, clauses = clauses, heard(clauses, facts)
+        unsure = unsure or clauses != judged
     value = merge([c.value for c in clauses])
-    if end is not None and journal.plan.twin == "sabotage":
-        value = Value.UNKNOWN  # it passes by failing, and a run that did not end as it should cannot pass
+    if unsure and journal.plan.twin == "sabotage":
+        value = Value.UNKNOWN  # it passes by failing, which neither an early end nor an alert that nobody heard may do
     return _verdict(journal, clauses, count(facts, clauses), value, facts)
 
 
@@ -82,24 +87,23 @@ def _expectations(facts: Facts, control: Facts | None) -> list[ClauseResult]:
         if result is not None:
             found.append(result)
     if control is not None and paired is None and facts.journal.plan.faults_on:
-        reason = (
-            f"the control {control.journal.plan.run!r} is not this run's: another scenario, seed or stretch of data"
-        )
-        found.append(unknown("control", reason))
+        other = "another scenario, seed, stretch of data or set of alerts"
+        found.append(unknown("control", f"the control {control.journal.plan.run!r} is not this run's: {other}"))
     return found
 
 
 def _is_control_of(journal: Journal, control: Journal) -> bool:
-    """Whether a control is that run's own: same scenario, same seed, same stretch of data, and no fault in it."""
+    """Whether a control is that run's own: same scenario, seed, stretch of data and alerts, and no fault in it."""
     return control.plan.twin == "control" and _identity(journal.plan) == _identity(control.plan)
 
 
 def _identity(plan: Plan) -> tuple[object, ...]:
     """Return what a run and its control have in common. A test's faults last as long as its own code takes."""
-    scenario = plan.scenario
+    scenario, stack = plan.scenario, plan.stack
     faults = [(step.id, step.fault, step.target) for step in scenario.timeline]
     expected = [clause.id for clause in scenario.expect.clauses]
-    return (scenario.scenario, plan.seed, scenario.start_at, plan.matrix, plan.stack.name, faults, expected)
+    alerts = (set(stack.alerts), set(stack.alert_sources))
+    return (scenario.scenario, plan.seed, scenario.start_at, plan.matrix, stack.name, alerts, faults, expected)
 
 
 def _void_detection(found: ClauseResult, expected: Detected, run: Facts, control: Facts) -> ClauseResult:
@@ -111,6 +115,8 @@ def _void_detection(found: ClauseResult, expected: Detected, run: Facts, control
     if detected_s is not None and run.gate_s + control.end_s - control.gate_s < detected_s:
         reason = f"the control ended before {detected_s:.2f} s, when {expected.alert} fired: it proves nothing"
     for episode in control.episodes:
+        if episode.start.lo > control.end_s:
+            continue  # it began when the control's observation was over
         over = episode.end is not None and episode.end.hi <= control.gate_s
         if episode.is_of(expected.alert, expected.labels) is not False and not over:
             at_s = f"{episode.start.hi:.2f} s"
@@ -130,15 +136,19 @@ def _has_alerts(facts: Facts) -> bool:
     return bool(facts.sources or facts.polls or facts.journal.plan.stack.alerts)
 
 
-def _no_proof(control: Facts) -> ClauseResult | None:
-    """Return why a control does not prove that an alert was silent without the fault; None where it does."""
-    quiet = check(Silence(), control) if _has_alerts(control) else None
+def _no_proof(run: Facts, control: Facts) -> ClauseResult | None:
+    """Return why a control does not prove that an alert was silent without the fault; None where it does.
+
+    Whether there are alerts is asked of both: a control that was to read none proves nothing of a run that read some.
+    """
+    quiet = check(Silence(), control) if _has_alerts(run) or _has_alerts(control) else None
     end = ending(control)
     doubts = [*foundations(control), *([end] if end is not None else []), *([quiet] if quiet is not None else [])]
     doubt = next((result for result in doubts if result.value is Value.UNKNOWN), None)
-    if doubt is None:
-        return None
-    return unknown("control", f"the control proves nothing: {doubt.reason}", cause=doubt.cause)
+    if doubt is not None:
+        return unknown("control", f"the control proves nothing: {doubt.reason}", cause=doubt.cause)
+    unread = sorted({poll.source for _, poll in run.polls} - {poll.source for _, poll in control.polls})
+    return unknown("control", f"the control proves nothing: {unread[0]} was never polled in it") if unread else None
 
 
 def _compared(result: ClauseResult, clause: Detected, run: Facts, control: Facts) -> ClauseResult:

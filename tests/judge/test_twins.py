@@ -87,6 +87,58 @@ def test_another_run_s_control_is_none(other: dict[str, Any]) -> None:
     assert good_run().judged(good_run()).value == "unknown"
 
 
+def test_a_control_that_was_to_read_no_alerts_proves_nothing_of_a_run_that_read_some() -> None:
+    beside = Run(ALL, twin="control", rules=()).gate().answers().readings("lag", 1.0).end()
+    verdict = good_run().judged(beside)
+    assert verdict.value == "unknown"
+    assert any("not this run's" in reason for reason in verdict.reasons)
+
+
+def test_a_control_that_read_no_alerts_proves_nothing_whatever_its_plan_says() -> None:
+    # Neither plan names an alert: that there are some is seen in the run alone.
+    run = Run(ALL, rules=()).gate().fault().alerts((SLOW, 7.0, 14.0)).answers()
+    run.readings("lag", lag((6.0, 14.0))).end()
+    beside = Run(ALL, twin="control", rules=()).gate().answers().readings("lag", 1.0).end()
+    assert run.judged().value == "pass"
+    verdict = run.judged(beside)
+    assert (verdict.value, verdict.reasons) == ("unknown", ("the control proves nothing: quiet: no polls of the alerts from 1.00 to 25.00 s",))  # fmt: skip
+
+
+def test_a_control_in_which_a_source_of_the_run_was_never_polled_proves_nothing() -> None:
+    verdict = good_run().alerts(source="pager").judged(control())
+    assert verdict.value == "unknown"
+    assert "pager was never polled in it" in verdict.reasons[0]
+    assert good_run().alerts(source="pager").judged(control().alerts(source="pager")).value == "pass"
+
+
+def test_an_alert_that_fires_when_the_control_is_over_voids_nothing() -> None:
+    assert good_run().judged(control((SLOW, 25.2, 26.0))).value == "pass"
+    # Between two polls, the earlier of which is still in the control's time.
+    assert good_run().judged(control((SLOW, 25.0, 26.0))).value == "unknown"
+
+
+@pytest.mark.parametrize("landed", [True, None])
+@pytest.mark.parametrize("stage", ["injecting", "injected", "confirmed", "effect", "reverting", "reverted"])
+def test_a_control_that_a_fault_went_into_is_none(stage: str, landed: bool | None) -> None:
+    beside = control().add(8.0, "fault", fault="slow", stage=stage, lo_s=8.0, hi_s=8.0, landed=landed)
+    for verdict in (beside.judged(), good_run().judged(beside)):
+        assert verdict.value == "unknown"
+        assert "a fault went in at 8.00 s: this is no control" in verdict.reasons[0]
+
+
+def test_a_control_whose_rows_or_processes_a_fault_hit_is_none() -> None:
+    assert control().hit(8.0, {"entity": "JFK"}).judged().value == "unknown"
+    assert control().dies("server", 8.0, asked="slow").judged().value == "unknown"
+    assert control().hit(8.0).judged().value == "pass"
+
+
+def test_a_fault_of_a_control_that_waited_in_vain_went_in_nowhere() -> None:
+    # A fault that waits for another one, or for an alert, is not due in a control.
+    waited = control().add(8.0, "fault", fault="slow", stage="failed", lo_s=8.0, hi_s=8.0, evidence={"error": "x"})
+    assert waited.judged().value == "pass"
+    assert good_run().judged(waited).value == "pass"
+
+
 # sabotage
 
 
@@ -111,6 +163,37 @@ def test_a_sabotage_is_not_caught_by_another_failure_or_by_an_unknown() -> None:
     assert sabotaged("seen", alerts=True).dies("server", 8.0).judged().caught is False
     assert sabotaged("seen", "more").judged().caught is False
     assert sabotaged().judged().caught is False
+
+
+@pytest.mark.parametrize(
+    "polls",
+    [
+        {"down": [(5.2, 99.0)]},
+        {"down": [(5.2, 10.5)]},  # it answers again before the deadline, too late to tell what it did meanwhile
+        {"down": [(8.0, 99.0)]},
+        {"beats": lambda t_s: min(t_s, 5.0)},  # it answers, and its rules stand still
+    ],
+)
+def test_a_sabotage_whose_alert_nobody_could_have_heard_is_unknown(polls: dict[str, Any]) -> None:
+    run = sabotaged("seen")
+    run.lines = [line for line in run.lines if line[1]["kind"] != "alerts"]
+    run.alerts(**polls)
+    for verdict in (run.judged(), run.dies("server", 8.0).judged()):
+        assert (verdict.value, verdict.caught, verdict.catch) == ("unknown", False, None)
+        assert verdict.of_kind("detected")[0].measured.met is None
+    assert any("does not show that the sabotage was caught" in c.reason for c in run.judged().clauses)
+
+
+def test_a_sabotage_is_caught_beside_a_short_silence_of_its_source() -> None:
+    run = sabotaged("seen")
+    run.lines = [line for line in run.lines if line[1]["kind"] != "alerts"]
+    assert run.alerts(down=[(6.0, 7.5)]).judged().catch == "caught"
+
+
+def test_every_source_of_a_sabotaged_alert_must_have_been_heard() -> None:
+    assert sabotaged("seen").alerts(source="pager", down=[(5.2, 99.0)]).judged().value == "unknown"
+    # One that does not tell its evaluations need not.
+    assert sabotaged("seen").alerts(source="pager", beats=lambda _: None).judged().catch == "caught"
 
 
 def test_a_sabotage_that_was_cut_off_is_unknown() -> None:
