@@ -33,6 +33,8 @@ class _Count:
     open_: int
     unchecked: int
     answers: int
+    unseen: int = 0
+    """Requests that failed, of a limit that looks at those that were answered."""
     cites: tuple[int, ...] = ()
     doubt: str | None = None
     machine: bool = False
@@ -111,7 +113,8 @@ def _value(
     if gap is not None:
         return Value.UNKNOWN, f"; {gap.why}", None
     if not seen.answers:
-        return Value.UNKNOWN, f"; {seen.unchecked_why or 'no request was due'}", None
+        failed = f"all {seen.unseen} requests failed" if seen.unseen else "no request was due"
+        return Value.UNKNOWN, f"; {seen.unchecked_why or failed}", None
     if seen.worst > clause.allowed:
         if seen.share <= clause.allowed:
             return Value.UNKNOWN, f"; and {seen.open_} more, but {seen.doubt}", "machine" if seen.machine else None
@@ -162,7 +165,7 @@ def _since(facts: Facts, from_s: float, over_s: float) -> str:
 
 
 def _count(clause: Guarded, facts: Facts, from_s: float, to_s: float) -> _Count:
-    bad, open_, unchecked, answers = 0, 0, 0, 0
+    bad, open_, unchecked, answers, unseen = 0, 0, 0, 0, 0
     cites: list[int] = []
     lines: list[int] = []
     doubt, machine, unchecked_why = None, False, None
@@ -171,6 +174,7 @@ def _count(clause: Guarded, facts: Facts, from_s: float, to_s: float) -> _Count:
             continue
         kind = kind_of(clause, one.answer)
         if kind is None:
+            unseen += 1
             continue
         lines.append(one.n)
         if kind == "unchecked":
@@ -185,7 +189,7 @@ def _count(clause: Guarded, facts: Facts, from_s: float, to_s: float) -> _Count:
             bad += 1
             cites.append(one.n)
     shown = cites[:MOST_CITED] if cites else [*lines[:1], *lines[-1:]]
-    return _Count(bad, open_, unchecked, answers, tuple(dict.fromkeys(shown)), doubt, machine, unchecked_why)
+    return _Count(bad, open_, unchecked, answers, unseen, tuple(dict.fromkeys(shown)), doubt, machine, unchecked_why)
 
 
 def _share(value: float) -> str:

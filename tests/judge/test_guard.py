@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -343,3 +344,11 @@ def test_a_stack_that_was_at_five_times_the_limit_before_hardly_ever_fails(
     found = simulated(*well_and_bad["failed"], "failed", 5.0, before=0.05)
     assert found["pass"] == 0
     assert found["fail"] <= 0.01 * RUNS
+
+
+def test_where_every_request_failed_the_limits_on_answers_say_so() -> None:
+    run = guarded((13.0, 99.0, {"ok": False}))
+    for name in ("guard.flagged", "guard.wrong"):
+        found = run.clause(name)
+        assert found.value == "unknown"
+        assert re.search(r"; all \d{3} requests failed$", found.reason), found.reason
