@@ -5,17 +5,16 @@ Recovery is the measured one here: the moment at which the last of the clauses o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from harness.judge.facts import Facts
-from harness.judge.hits import rows_hit
+from harness.judge.hits import rows_hit, stamps_hit
 from harness.judge.lineage import versions_poisoned
 from harness.model.alert_clauses import DetectionResult
 from harness.model.answers import silent_wrong
 from harness.model.clauses import RecoveryResult
-from harness.model.expectations import Expect
 from harness.model.ledger import Lineage
-from harness.model.readings import Hit
+from harness.model.readings import Answer
 from harness.model.units import Unit, format_amount
 from harness.model.verdict import ClauseResult, Damage, FaultReport
 
@@ -25,7 +24,7 @@ def count(facts: Facts, clauses: Sequence[ClauseResult]) -> Damage:
     injected = facts.injected
     if injected is None:
         return Damage()
-    answers = [a.answer for a in facts.attributed if injected.lo <= a.at_s and a.answer.due_s <= facts.end_s]
+    answers = _under_fault(facts)
     results = [c.measured for c in clauses]
     detected = [r.detected_at_s for r in results if isinstance(r, DetectionResult)]
     recovered = [r.recovered_at_s for r in results if isinstance(r, RecoveryResult)]
@@ -34,7 +33,7 @@ def count(facts: Facts, clauses: Sequence[ClauseResult]) -> Damage:
     back = [t for t in recovered if t is not None]
     recovered_s = max(detected_s, max(back) if back and len(back) == len(recovered) else facts.end_s)
     silent = [a for a in answers if silent_wrong(a)]
-    hit = {(str(row.get("entity")), row.get("event_time")) for _, h in facts.journal.of(Hit) for row in h.rows}
+    hit = stamps_hit(facts.journal)
     lineage = facts.journal.evidence("lineage")
     ledger = lineage[1].data if lineage is not None else None
     poisoned = versions_poisoned(facts, ledger).surely if isinstance(ledger, Lineage) else ()
@@ -54,32 +53,49 @@ def count(facts: Facts, clauses: Sequence[ClauseResult]) -> Damage:
     )
 
 
+def _under_fault(facts: Facts) -> list[Answer]:
+    """Return the answers from the first injection to the end of observation."""
+    injected = facts.injected
+    if injected is None:
+        return []
+    return [a.answer for a in facts.attributed if injected.lo <= a.at_s and a.answer.due_s <= facts.end_s]
+
+
 WORTH_SAYING = 0.01
 """The share of requests above which damage that no clause bounds is named."""
-_BOUNDED_BY: dict[str, tuple[str, ...]] = {
-    "not answered": ("availability", "failed_requests", "slow_answers", "latency_p50", "latency_p99"),
-    "slow": ("slow_answers", "latency_p50", "latency_p99"),
-    "silently wrong or stale": ("silent_wrong_answers", "wrong_answers", "stale_answers"),
-    "flagged": ("flagged_answers",),
-}
-"""Which probes bound a kind of damage. The guard bounds none: it looks at what follows alone."""
+_SILENT = "silent_wrong_answers"
+_KINDS: tuple[tuple[str, tuple[tuple[Callable[[Answer], bool], tuple[str, ...]], ...]], ...] = (
+    ("not answered", ((lambda a: not a.ok, ("availability", "failed_requests", "slow_answers", "latency_p99")),)),
+    ("slow", ((lambda a: a.slow, ("slow_answers", "latency_p99")),)),
+    (
+        "silently wrong or stale",
+        (
+            (lambda a: bool(silent_wrong(a)) and a.wrong is True, (_SILENT, "wrong_answers")),
+            (lambda a: bool(silent_wrong(a)) and a.stale, (_SILENT, "stale_answers")),
+        ),
+    ),
+    ("flagged", ((lambda a: a.flagged is not None, ("flagged_answers",)),)),
+)
+"""The kinds of damage: of each what it may be, and the probes of which any bounds that.
+
+A median bounds none: half of the requests may be as bad as they like under it. The guard bounds none either: it looks
+at what follows alone.
+"""
 
 
-def unwatched(expect: Expect, damage: Damage) -> tuple[str, ...]:
+def unwatched(facts: Facts) -> tuple[str, ...]:
     """Return each kind of damage that was done and that no clause looks at: `94 % of the requests were slow`."""
-    silent = damage.wrong_before_detection + damage.wrong_until_recovery + damage.wrong_after
-    counts = {
-        "not answered": damage.failed,
-        "slow": damage.slow,
-        "silently wrong or stale": silent,
-        "flagged": damage.flagged,
-    }
+    answers, expect = _under_fault(facts), facts.scenario.expect
     probes = {clause.probe for clause in (*expect.stays, *expect.recovered)}
-    return tuple(
-        f"{format_amount(number / damage.requests, Unit.RATIO)} of the requests were {kind}"
-        for kind, number in counts.items()
-        if number and number / damage.requests >= WORTH_SAYING and not probes & set(_BOUNDED_BY[kind])
-    )
+    found = []
+    for kind, ways in _KINDS:
+        seen_by = [probes & set(bounds) for _, bounds in ways]
+        done = [[is_so(answer) for is_so, _ in ways] for answer in answers]
+        # What two ways are true of is looked at where either is.
+        number = sum(any(one) and not any(so and seen for so, seen in zip(one, seen_by, strict=True)) for one in done)
+        if number and number / len(answers) >= WORTH_SAYING:
+            found.append(f"{format_amount(number / len(answers), Unit.RATIO)} of the requests were {kind}")
+    return tuple(found)
 
 
 def fault_reports(facts: Facts) -> tuple[FaultReport, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from harness.journal.records import Journal
 from harness.model.readings import Hit
 
@@ -22,3 +24,17 @@ def rows_hit(journal: Journal, fault: str | None = None) -> int:
             else:
                 known.add((hit.fault, str(entity), str(event_time)))
     return len(known) + nameless
+
+
+def stamps_hit(journal: Journal) -> set[tuple[str, int]]:
+    """Return the entity and the event time of each row that was changed, as answers name the rows they rest on.
+
+    A manifest may hold any JSON: what is no number of seconds is in no answer, and so is what names no entity.
+    """
+    rows = [row for _, hit in journal.of(Hit) for row in hit.rows]
+    found = ((row.get("entity"), row.get("event_time")) for row in rows)
+    return {(str(entity), int(at)) for entity, at in found if entity is not None and _whole(at)}
+
+
+def _whole(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1

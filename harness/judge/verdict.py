@@ -17,8 +17,9 @@ from harness.judge.moments import but
 from harness.judge.run_checks import collateral, ending, foundations, unknown
 from harness.judge.sabotage import heard
 from harness.model.alert_clauses import Detected, DetectionResult, Silence
+from harness.model.backend import FAULT_PROXY
 from harness.model.clauses import Clause
-from harness.model.expectations import CollateralResult
+from harness.model.expectations import CollateralResult, RunResult
 from harness.model.machine import MACHINE
 from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Damage, Value, Verdict, merge
@@ -49,7 +50,7 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
     if unsound:
         # No clause of such a run can be judged: neither a pass nor a fail.
         clauses = [*unsound, *([end] if end else [])]
-        return _verdict(journal, clauses, count(facts, []), Value.UNKNOWN, facts)
+        return _verdict(journal, clauses, _counted(facts, [])[0], Value.UNKNOWN, facts)
     beside = None if control is None else gather(control)
     clauses = _expectations(facts, beside)
     if journal.plan.faults_on and not journal.plan.scenario.expect.all_clauses(journal.plan.stack.integrity):
@@ -67,6 +68,8 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
         clauses.append(end)
     if journal.plan.twin == "misfire":
         clauses = [with_doubt(clause, facts) for clause in clauses]
+    damage, uncounted = _counted(facts, clauses)
+    clauses += [uncounted] if uncounted is not None else []
     unsure = end is not None
     if journal.plan.twin == "sabotage":
         judged, clauses = clauses, heard(clauses, facts)
@@ -74,7 +77,15 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
     value = merge([c.value for c in clauses])
     if unsure and journal.plan.twin == "sabotage":
         value = Value.UNKNOWN  # it passes by failing, which neither an early end nor an alert that nobody heard may do
-    return _verdict(journal, clauses, count(facts, clauses), value, facts)
+    return _verdict(journal, clauses, damage, value, facts)
+
+
+def _counted(facts: Facts, clauses: list[ClauseResult]) -> tuple[Damage, ClauseResult | None]:
+    """Count the damage. Where that crashes it says so, and hides no clause that failed."""
+    try:
+        return count(facts, clauses), None
+    except Exception as error:  # noqa: BLE001 - whatever it is, the damage was not counted
+        return Damage(), unknown("judge", f"the damage could not be counted: {type(error).__name__}: {error}")
 
 
 def _expectations(facts: Facts, control: Facts | None) -> list[ClauseResult]:
@@ -206,7 +217,7 @@ def _verdict(
     note = unseen(journal.gaps(MACHINE), facts.end_s) if facts is not None else None
     sabotage = plan.sabotage
     passed = value is Value.PASS and plan.faults_on and weakness is None
-    unbounded = unwatched(plan.scenario.expect, damage) if passed else ()
+    unbounded = unwatched(facts) if passed and facts is not None else ()
     failed = {c.id for c in clauses if c.value is Value.FAIL}
     return Verdict(
         scenario=plan.scenario.scenario,
@@ -227,7 +238,7 @@ def _expected_to_fail(
     journal: Journal, clauses: list[ClauseResult], value: Value, reasons: list[str], ended: bool
 ) -> tuple[Value, list[str]]:
     """Invert the verdict of a known weakness, strictly: a clause of it that passes, another one that fails, or the date
-    passing, fails the run. Journals from before clauses were named expect any failure.
+    passing, fails the run, whatever else is unknown. Journals from before clauses were named expect any failure.
     """
     weakness = journal.plan.scenario.known_weakness
     assert weakness is not None
@@ -241,7 +252,7 @@ def _expected_to_fail(
     if failed:
         return Value.FAIL, failed
     passed = [c.id for c in clauses if c.id in named and c.value is Value.PASS]
-    if passed and value is not Value.UNKNOWN:
+    if passed and not any(_leaves_passes_open(c) for c in clauses):
         return Value.FAIL, [f"{known}: {', '.join(passed)} passed; remove it from known_weakness", *reasons]
     open_ones = [c.reason for c in clauses if c.value is Value.UNKNOWN]
     if named and open_ones:
@@ -254,3 +265,9 @@ def _expected_to_fail(
         # Not even an expected failure is a pass of a run that did not end properly.
         return Value.UNKNOWN, [f"failed as expected, {known}, but the run did not end properly", *reasons]
     return Value.PASS, [f"failed as expected, {known}", *reasons]
+
+
+def _leaves_passes_open(found: ClauseResult) -> bool:
+    """Whether a clause that passed may not have, had all of the run been seen: it is the run itself that is unknown."""
+    proxy_died = isinstance(found.measured, CollateralResult) and FAULT_PROXY in found.measured.died
+    return found.value is Value.UNKNOWN and (isinstance(found.measured, RunResult) or proxy_died)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from journals import ALL, SLOW, Run, good_run, lag
+from journals import ALL, BACK, SLOW, STAYS, Run, good_run, lag
 
 WEAK = {"known_weakness": {"reason": "no retry", "ticket": "ML-7", "until": "2026-07-01"}}
 
@@ -101,7 +101,8 @@ def test_a_control_that_read_no_alerts_proves_nothing_whatever_its_plan_says() -
     beside = Run(ALL, twin="control", rules=()).gate().answers().readings("lag", 1.0).end()
     assert run.judged().value == "pass"
     verdict = run.judged(beside)
-    assert (verdict.value, verdict.reasons) == ("unknown", ("the control proves nothing: quiet: no polls of the alerts from 1.00 to 25.00 s",))  # fmt: skip
+    assert verdict.value == "unknown"
+    assert "the control proves nothing: quiet: no polls of the alerts from 1.00 to 25.00 s" in verdict.reasons
 
 
 def test_a_control_in_which_a_source_of_the_run_was_never_polled_proves_nothing() -> None:
@@ -249,6 +250,28 @@ def test_a_known_weakness_is_no_pass_of_a_run_that_was_cut_off() -> None:
     assert "did not end properly" in verdict.reasons[0]
 
 
+def named(*clauses: str) -> Run:
+    """Return a run in which `up` passes, and `back` is unknown: it never broke."""
+    weakness = {"known_weakness": WEAK["known_weakness"] | {"clauses": clauses}}
+    run = Run({"stays": [STAYS], "recovered": [BACK]}, **weakness).gate().fault()
+    return run.answers().readings("lag", 1.0)
+
+
+def test_a_known_weakness_that_passes_fails_whatever_else_is_unknown() -> None:
+    for run in (named("up").end(), named("up", "back").end(), named("up").end().dies("server", 8.0, exit_code=0)):
+        verdict = run.judged()
+        assert verdict.value == "fail"
+    verdict = named("up").end().judged()
+    assert "up passed; remove it from known_weakness" in verdict.reasons[0]
+    assert named("back").end().judged().value == "unknown"
+
+
+def test_a_known_weakness_does_not_pass_for_sure_where_the_run_itself_is_unknown() -> None:
+    assert named("up").end(closed=None).judged().value == "unknown"
+    assert named("up").end(closed="interrupted").judged().value == "unknown"
+    assert named("up").dies("harness:proxy", 20.0).end().judged().value == "unknown"
+
+
 def test_twins_of_a_known_weakness_are_judged_as_they_are() -> None:
     assert control(**WEAK).judged().value == "pass"
 
@@ -300,3 +323,54 @@ def test_data_damage_is_traced_from_rows_to_versions_and_answers() -> None:
     parts = [{"version": 1, "trained_on": [{"key": "t1"}]}, {"version": 2, "parent": 1, "trained_on": []}]
     damage = run.evidence("lineage", versions=parts, poisoned={"t1": ["a"]}).judged().damage
     assert (damage.rows_hit, damage.answers_from_hit_rows, damage.versions_poisoned) == (2, 5, (1, 2))
+
+
+@pytest.mark.parametrize("odd", [[1], {"a": [1]}, None, True, "noon", 3600.5, 10**30])
+def test_a_manifest_may_hold_any_json_and_hides_no_death(odd: Any) -> None:
+    for row in ({"entity": "JFK", "event_time": odd}, {"entity": odd, "event_time": 1}, {"entity": odd}):
+        run = cost((9.0, 9.5, {"entity": "JFK", "stamps": {"weather": None}})).hit(6.0, row)
+        assert run.judged().damage.answers_from_hit_rows == 0
+        assert run.dies("server", 9.0).judged().value == "fail"
+
+
+def test_what_cannot_be_counted_hides_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.judge.verdict.count", lambda *_: 1 / 0)
+    verdict = good_run().judged()
+    assert verdict.value == "unknown"
+    assert verdict.reasons == ("the damage could not be counted: ZeroDivisionError: division by zero",)
+    assert good_run().dies("server", 9.0).judged().value == "fail"
+    assert Run(ALL).gate(met=False).end(closed="gate").judged().value == "unknown"
+
+
+# what a pass names, because no clause bounds it
+
+FAILED, STALE = {"ok": False}, {"stale": True}
+
+
+def passing(bad: dict[str, Any], probe: str, **limit: Any) -> tuple[str, ...]:
+    """Return what a passing run names; half of its requests are bad while the fault is in, and one probe is bounded."""
+    run = Run({"stays": [{"id": "b", "probe": probe, "over": "2s", "min_samples": 10, **limit}]}).gate().fault()
+    every_other = [(5.5 + k * 0.2, 5.6 + k * 0.2, bad) for k in range(30)]
+    verdict = run.answers(*every_other, rate=10).end().judged()
+    assert verdict.value == "pass", verdict.reasons
+    return verdict.unbounded
+
+
+@pytest.mark.parametrize(("bad", "kind"), [(FAILED, "not answered"), ({"slow": True}, "slow")])
+def test_a_bound_on_the_median_does_not_hide_what_befell_half_of_the_requests(bad: dict[str, Any], kind: str) -> None:
+    (said,) = passing(bad, "latency_p50", at_most="250ms")
+    assert said.endswith(f"of the requests were {kind}")
+    assert passing(bad, "slow_answers", at_most=0.8) == ()
+
+
+@pytest.mark.parametrize(("bad", "other", "own"), [
+    ({"wrong": True}, "stale_answers", "wrong_answers"),
+    (STALE, "wrong_answers", "stale_answers"),
+])  # fmt: skip
+def test_a_bound_on_stale_answers_does_not_hide_wrong_ones_nor_the_reverse(
+    bad: dict[str, Any], other: str, own: str
+) -> None:
+    (said,) = passing(bad, other, at_most=0.8)
+    assert said.endswith("of the requests were silently wrong or stale")
+    assert passing(bad, own, at_most=0.8) == passing(bad, "silent_wrong_answers", at_most=0.8) == ()
+    assert passing(bad | {"wrong": True, "stale": True}, other, at_most=0.8) == ()
