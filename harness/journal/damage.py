@@ -14,6 +14,7 @@ from harness.model.readings import (
     AlertsSeen,
     Answer,
     Closed,
+    Evidence,
     FaultSeen,
     Gap,
     GateSeen,
@@ -69,9 +70,11 @@ class _Order:
         self._last_s = 0.0
         self._phase = "starting"
         self._gated = False
+        self._observed = False
         self._closed = False
         self._stages: dict[str, str] = {}
         self._answered: set[tuple[str, float]] = set()
+        self._processes: set[ProcessSeen] = set()
 
     def broken_by(self, line: Line) -> str | None:
         """Return why this line cannot come next; None, and take it in, where it can."""
@@ -94,8 +97,11 @@ class _Order:
                 return self._stage_broken_by(body)
             case Undo() | Hit() if body.fault not in self._faults:
                 return f"the plan has no fault {body.fault!r}"
-            case ProcessSeen(asked=str() as asked) if asked != "harness" and asked not in self._faults:
-                return f"the plan has no fault {asked!r}"
+            case Evidence() if self._phase != "observed":
+                # The ledger is read once nothing more is observed; until then it says nothing of the run.
+                return f"the ledger is read in the phase 'observed', not in {self._phase!r}"
+            case ProcessSeen():
+                return self._process_broken_by(body)
             case Gap() if body.to_s < body.from_s:
                 return "the gap ends before it begins"
             case Reading() | AlertsSeen() if line.t_s - body.answered_s > LATEST_WRITE_S:
@@ -112,14 +118,26 @@ class _Order:
 
     def _phase_broken_by(self, body: Phase) -> str | None:
         before, self._phase = self._phase, body.phase
+        self._observed |= body.phase == "observed"
         again = body.phase == before and body.phase not in ("starting", "fault")
         if again or _PHASES.index(body.phase) < _PHASES.index(before):
             return f"the phase {body.phase!r} cannot come after {before!r}"
         return None
 
+    def _process_broken_by(self, body: ProcessSeen) -> str | None:
+        again = body in self._processes
+        self._processes.add(body)
+        if again:
+            return f"a line before it says as well that {body.service!r} {body.what} at {body.at_s:g} s"
+        known = body.asked in (None, "harness") or body.asked in self._faults
+        return None if known else f"the plan has no fault {body.asked!r}"
+
     def _stage_broken_by(self, body: FaultSeen) -> str | None:
         if body.fault not in self._faults:
             return f"the plan has no fault {body.fault!r}"
+        if self._observed and body.stage in ("injecting", "injected"):
+            # Not so for the revert: what a caller's time-out kept in is healed when observation is over.
+            return f"the fault {body.fault!r} cannot be {body.stage!r} after observation ended"
         if body.stage not in _STAGES:
             return None
         before = self._stages.get(body.fault)

@@ -46,13 +46,34 @@ def ending(facts: Facts) -> ClauseResult | None:
     if closed is None or journal.cut_off:
         return unknown("ended", "the run was cut off: its journal has no end")
     if closed.reason == "completed":
-        if facts.gone or not journal.plan.faults_on:
+        if not journal.plan.faults_on:
             return None
-        return unknown("ended", "the run ended, but a fault was never measured to be gone")
+        if not facts.gone:
+            return unknown("ended", "the run ended, but a fault was never measured to be gone")
+        early = _observed_too_short(facts)
+        return unknown("ended", early) if early is not None else None
     if closed.reason == "gate" and journal.gate is not None and not journal.gate[1].met:
         return None
     why = f"the run ended early: {closed.reason}" + (f" ({closed.error})" if closed.error else "")
     return unknown("ended", why)
+
+
+def _observed_too_short(facts: Facts) -> str | None:
+    """Return which fault observation did not outlast, though the run went on to its end; None where it did.
+
+    A fault that failed is left to the clauses: the run heals it when observation is over.
+    """
+    over_s = facts.journal.phase_s("observed")
+    if over_s is None:
+        return None
+    for fault in facts.faults.values():
+        if fault.injected is None or fault.reverted is None or fault.inconclusive_reason is not None:
+            continue
+        if fault.injected.lo >= over_s:
+            return f"observation ended at {over_s:.2f} s, before the fault {fault.id!r} went in"
+        if fault.reverted.hi > over_s:
+            return f"observation ended at {over_s:.2f} s, while the fault {fault.id!r} was in"
+    return None
 
 
 def _no_control(facts: Facts) -> ClauseResult | None:

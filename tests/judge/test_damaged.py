@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from journals import good_run
+from journals import BROKEN, Run, good_run
 
 from harness.journal.records import parse
 from harness.judge import judge
@@ -165,6 +165,76 @@ def test_an_answer_that_is_written_again_under_a_new_number_is_refused() -> None
     at = first("fault", stage="reverted")
     answer = next(line for line in map(json.loads, TEXTS["by-hand"]) if line["kind"] == "answer")
     assert outcome(in_journal(at, {name: answer[name] for name in answer if name not in ("n", "t")})) == "refused"
+
+
+PROCESS = {"kind": "process", "service": "trainer", "what": "restarted", "at_s": 9.0}
+LEDGER = {"kind": "integrity", "check": "checkpoints", "data": {"checkpoints": [{"key": "c", "ok": True}]}}
+
+
+def test_a_process_that_did_the_same_at_the_same_moment_twice_is_refused() -> None:
+    at = first("fault", stage="reverted")
+    assert outcome(in_journal(at, PROCESS)) == "pass"
+    assert outcome(in_journal(at, PROCESS, PROCESS | {"at_s": 9.000001}, PROCESS | {"service": "store"})) == "pass"
+    assert outcome(in_journal(at, PROCESS, PROCESS)) == "refused"
+
+
+def test_evidence_that_was_read_before_observation_ended_is_refused() -> None:
+    assert outcome(in_journal(first("gate"), LEDGER)) == "refused"
+    assert outcome(in_journal(first("fault", stage="reverted"), LEDGER)) == "refused"
+    assert outcome(in_journal(first("phase", phase="observed"), LEDGER)) == "pass"
+
+
+def test_a_fault_that_goes_in_after_observation_ended_is_refused() -> None:
+    observed = {"kind": "phase", "phase": "observed"}
+    lines = [json.loads(line) for line in Run({"quiet": "others"}).gate().fault().alerts().end(3.0).text()]
+    at = next(k for k, line in enumerate(lines) if line.get("stage") == "injected")
+    with pytest.raises(JournalError, match=r"cannot be 'injected' after observation ended") as refused:
+        parse([json.dumps(line) + "\n" for line in lines])
+    assert refused.value.line == at + 1
+    at = first("gate")
+    assert outcome(in_journal(at, observed)) == "refused"
+
+
+@pytest.mark.parametrize("observed_s", [3.0, 6.0, 11.9])
+def test_a_run_whose_observation_did_not_outlast_its_fault_is_unknown(observed_s: float) -> None:
+    for expect in ({"quiet": "others"}, {"stays": [{"id": "low", "probe": "lag", "at_most": 20}]}):
+        run = Run(expect).gate().fault().alerts(("Stale", 17.0, 19.0)).readings("lag", BROKEN)
+        verdict = run.end(observed_s).judged()
+        assert verdict.value == "unknown"
+        assert any(f"observation ended at {observed_s:.2f} s" in reason for reason in verdict.reasons)
+
+
+def test_what_broke_before_such_an_end_is_a_failure_all_the_same() -> None:
+    run = Run({"quiet": "others"}).gate().fault().alerts(("Stale", 7.0, 9.0)).end(11.0)
+    assert run.judged().value == "fail"
+
+
+def test_what_real_runs_leave_at_their_end_is_not_refused() -> None:
+    def text(run: Run) -> str:
+        return outcome(run.text())
+
+    alone = Run({"quiet": "others"}).gate().alerts().fault(reverted=None, effects=[(t, True) for t in (8.0, 10.0)])
+    # The revert failed, and was done when the run healed.
+    failed = {"kind": "fault", "fault": "slow", "lo_s": 12.0, "hi_s": 12.0, "stage": "failed"}
+    run = alone.add(12.0, **failed).end().add(25.5, "phase", phase="healing")
+    for stage in ("reverting", "reverted"):
+        run.add(26.0, "fault", fault="slow", stage=stage, lo_s=26.0, hi_s=26.0, landed=False)
+    assert text(run) == "unknown"
+    # A caller's time-out kept the fault in while the run was observed.
+    run = (
+        Run({"quiet": "others"})
+        .gate()
+        .alerts()
+        .fault(reverted=26.0, effects=[(t, True) for t in (8.0, 12.0, 16.0, 20.0, 24.0)])
+    )
+    assert text(run.end().add(25.5, "phase", phase="healing")) == "unknown"
+    # Interrupted while the fault was going in.
+    run = (
+        Run({"quiet": "others"}).gate().alerts().add(4.9, "phase", phase="healing").fault(confirmed=None, reverted=6.0)
+    )
+    assert text(run.end(None, closed="interrupted")) == "unknown"
+    # A caller's fault that never went in.
+    assert text(Run({"quiet": "others"}).gate().alerts().end()) == "unknown"
 
 
 @pytest.mark.parametrize(("ends", "refused"), [({"reason": "completed", "error": "x"}, True), ({}, False)])
