@@ -79,7 +79,8 @@ def test_a_pass_was_read_good_while_the_fault_was_in(
 
 
 def quiet(*firing: Firing, interval_s: float, rounds_s: float, twin: str | None = None, **polls: Any) -> ClauseResult:
-    run = Run({"quiet": "others"}, twin=twin).gate().fault()
+    run = Run({"quiet": "others"}, twin=twin).gate()
+    run = run if twin == "control" else run.fault()
     run.alerts(*firing, beats=lambda t: float(int(t / rounds_s)), **polls).end()
     for _, body in run.lines:
         if body["kind"] == "alerts":
