@@ -7,8 +7,10 @@ machine. What it does well counts all the same. Time that the machine took is no
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 from harness.judge.moments import Span
 from harness.model.machine import busy_text, lacking
@@ -40,6 +42,32 @@ class Disturbance:
     why: str
 
 
+class _Index:
+    """Disturbances by time: every request of a run is asked of them, so none is to be compared with all of them.
+
+    They may overlap and stand in any order; in order of time, as they usually are, a look-up costs a bisection.
+    """
+
+    def __init__(self, found: Sequence[Disturbance], until_s: Callable[[Disturbance], float]) -> None:
+        """`until_s` says until when one may be the cause of something."""
+        self._found = found
+        self._until_s = until_s
+        self._latest_s = list(accumulate(map(until_s, found), max))
+        self._first_s = list(accumulate((one.lo for one in reversed(found)), min))[::-1]
+
+    def touching(self, from_s: float, to_s: float) -> Iterator[Disturbance]:
+        """Yield those that may be the cause of something in a stretch, as they stand."""
+        for k in range(bisect_left(self._latest_s, from_s), len(self._found)):
+            if self._first_s[k] > to_s:
+                return
+            if self._found[k].lo <= to_s and self._until_s(self._found[k]) >= from_s:
+                yield self._found[k]
+
+    def first(self, from_s: float, to_s: float) -> str | None:
+        """Return what was wrong in the first of them."""
+        return next((one.why for one in self.touching(from_s, to_s)), None)
+
+
 @dataclass(frozen=True)
 class Disturbances:
     """All disturbances of a run in order, by their cause.
@@ -57,15 +85,14 @@ class Disturbances:
 
     def by_harness(self, from_s: float, to_s: float) -> str | None:
         """Return how the harness's own trouble may be the cause of something in a stretch."""
-        return _first(self.harness, from_s, to_s)
+        return self._late.first(from_s, to_s)
 
     def by_machine(self, from_s: float, to_s: float) -> str | None:
         """Return how the machine may be the cause of something in a stretch.
 
         What it delayed is still being worked off for a while, so it counts for as long again as it was busy.
         """
-        backlogged = (one for one in self.machine if one.hi + min(one.hi - one.lo, BACKLOG_MOST_S) >= from_s)
-        return next((one.why for one in backlogged if one.lo <= to_s), None)
+        return self._backlogged.first(from_s, to_s)
 
     def lost_s(self, from_s: float, to_s: float) -> float:
         """Return for how much of a stretch the machine was busy, or what it had delayed was still being worked off."""
@@ -78,7 +105,7 @@ class Disturbances:
         from_s = max(at.lo, at.hi - CONSEQUENCE_S) - CONSEQUENCE_S
         if self.busy_s(from_s, at.hi) < CONSEQUENCE_LOST_S:
             return None
-        return _first(self.machine, from_s, at.hi)
+        return self._busy.first(from_s, at.hi)
 
     def machine_alone(self, before: Span, during: Span) -> str | None:
         """Return how the machine alone may have caused something: it was much busier `during` it than `before`.
@@ -93,7 +120,7 @@ class Disturbances:
     def busier(self, before: Span, during: Span) -> str | None:
         """Return how the machine was more than twice as busy `during` something as `before` it; None where not."""
         share, earlier = (self.busy_s(t.lo, t.hi) / max(t.hi - t.lo, 0.1) for t in (during, before))
-        return _first(self.machine, during.lo, during.hi) if earlier < share / 2 else None
+        return self._busy.first(during.lo, during.hi) if earlier < share / 2 else None
 
     def busy_s(self, from_s: float, to_s: float) -> float:
         """Return for how much of a stretch the machine was busy."""
@@ -114,7 +141,19 @@ class Disturbances:
         value = took.within(limit_s)
         if value is not Value.FAIL or took.lo - self.busy_s(from_s, to_s) > limit_s:
             return value, None
-        return Value.UNKNOWN, _first(self.machine, from_s, to_s)
+        return Value.UNKNOWN, self._busy.first(from_s, to_s)
+
+    @cached_property
+    def _busy(self) -> _Index:
+        return _Index(self.machine, _end)
+
+    @cached_property
+    def _backlogged(self) -> _Index:
+        return _Index(self.machine, lambda one: one.hi + min(one.hi - one.lo, BACKLOG_MOST_S))
+
+    @cached_property
+    def _late(self) -> _Index:
+        return _Index(self.harness, _end)
 
 
 UNDISTURBED = Disturbances()
@@ -166,5 +205,5 @@ def joined(stretches: Iterable[tuple[float, float]], gap_s: float = 0.0) -> list
     return found
 
 
-def _first(found: Iterable[Disturbance], from_s: float, to_s: float) -> str | None:
-    return next((one.why for one in found if one.lo <= to_s and one.hi >= from_s), None)
+def _end(one: Disturbance) -> float:
+    return one.hi
