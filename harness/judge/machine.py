@@ -96,7 +96,7 @@ class Disturbances:
 
     def lost_s(self, from_s: float, to_s: float) -> float:
         """Return for how much of a stretch the machine was busy, or what it had delayed was still being worked off."""
-        spans = ((one.lo, one.hi + min(one.hi - one.lo, BACKLOG_MOST_S)) for one in self.machine)
+        spans = ((one.lo, _worked_off_s(one)) for one in self._backlogged.touching(from_s, to_s))
         return sum(max(0.0, min(hi, to_s) - max(lo, from_s)) for lo, hi in joined(spans))
 
     def behind(self, at: Span) -> str | None:
@@ -149,11 +149,15 @@ class Disturbances:
 
     @cached_property
     def _backlogged(self) -> _Index:
-        return _Index(self.machine, lambda one: one.hi + min(one.hi - one.lo, BACKLOG_MOST_S))
+        return _Index(self.machine, _worked_off_s)
 
     @cached_property
     def _late(self) -> _Index:
         return _Index(self.harness, _end)
+
+
+def _worked_off_s(one: Disturbance) -> float:
+    return one.hi + min(one.hi - one.lo, BACKLOG_MOST_S)
 
 
 UNDISTURBED = Disturbances()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.judge.alert_history import unpolled, unproven
+from harness.judge.alert_history import unpolled
+from harness.judge.evaluations import unproven
 from harness.judge.facts import Facts
 from harness.model.alert_clauses import Detected, DetectionResult
 from harness.model.alertsources import MAX_RULE_SILENCE_S
