@@ -201,9 +201,12 @@ def _poison(facts: Facts, read: _Evidence) -> tuple[Value, str]:
 
 
 def _unrecorded(facts: Facts, since_s: float, recorded: Container[int]) -> int | None:
-    """Return a version that was the promoted one after a moment, and of which the ledger has nothing."""
+    """Return a version that was the promoted one after a moment, and of which the ledger has nothing.
+
+    The ledger is read when observation has ended, and by and by: what is promoted from then on may not be in it yet.
+    """
     for _, reading in facts.readings(PROMOTED_VERSION):
-        if reading.value is None or reading.answered_s < since_s:
+        if reading.value is None or not since_s <= reading.answered_s <= facts.end_s:
             continue
         version = int(reading.value)
         if version not in recorded and not promoted_before(facts, version):

@@ -549,6 +549,12 @@ def test_a_version_without_a_record_may_have_learned_anything() -> None:
     assert (found.value, "version 3 was promoted" in found.reason) == ("unknown", True)
 
 
+def test_a_version_promoted_while_the_ledger_is_read_need_not_be_in_it() -> None:
+    later = steps((0, 1), (8, 2), (14, 3), (25.1, 4))
+    found = traced(*CHAIN, hits=(ROW,), pointer=later)
+    assert found.value == "pass", found.reason
+
+
 @pytest.mark.parametrize(("promoted", "value"), [(True, "fail"), (None, "unknown"), (False, "pass")])
 def test_a_pointer_that_stepped_over_a_version_may_have_promoted_it(promoted: bool | None, value: str) -> None:
     between = {k: v for k, v in version(3, "t3", parent=2).items() if k != "promoted"}
