@@ -169,7 +169,9 @@ def test_restarts_count_from_the_beginning_of_the_injection(at_s: float, most: i
 def test_a_death_counts_from_the_injection_or_in_a_control_from_the_gate_to_the_end_of_observation(
     twin: str | None, at_s: float, value: str
 ) -> None:
-    assert Run(twin=twin).gate().fault().dies("server", at_s).end().clause("collateral").value == value
+    run = Run(twin=twin).gate()
+    run = run if twin == "control" else run.fault()
+    assert run.dies("server", at_s).end().clause("collateral").value == value
 
 
 # Names within names

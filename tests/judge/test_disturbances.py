@@ -83,7 +83,8 @@ def test_what_is_looked_up_is_what_a_look_at_every_stretch_finds(
     machine: list[list[float]], harness: list[list[float]], from_s: float, to_s: float
 ) -> None:
     # That of a proxy that died stands last, wherever it begins, and has no end.
-    found = Disturbances(stretches(joined(sorted(map(tuple, machine))), "busy"), stretches(harness, "late"))
+    busy = joined(sorted(map(tuple, machine)))
+    found = Disturbances(stretches(busy, "busy"), stretches(harness, "late"), tuple(busy))
 
     def first(seen: Sequence[Disturbance], more_s: float = 0.0) -> str | None:
         reach = ((one, one.hi + min(one.hi - one.lo, more_s)) for one in seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from journals import POISONED, Run
+from journals import Run
 
 from harness.judge.hits import rows_hit
 
@@ -36,7 +36,11 @@ def test_each_fault_has_rows_of_its_own() -> None:
 
 def test_the_guarantee_about_poison_counts_rows_too() -> None:
     run = hitting(*FIELDS, guarantees=["nothing_poisoned"])
-    run.readings("promoted_version", lambda t_s: float(t_s // 7), every_s=0.5)
-    found = run.evidence("lineage", **(POISONED | {"poisoned": {}})).end().clause("nothing_poisoned")
+    run.readings("promoted_version", lambda t_s: 1.0 if t_s < 14 else 2.0, every_s=0.5)
+    parts = [[{"key": f"t{n}", "digest": f"sha256:t{n}"}] for n in (1, 2)]
+    versions = [
+        {"version": n, "parent": n - 1 or None, "promoted": True, "trained_on": part} for n, part in enumerate(parts, 1)
+    ]
+    found = run.evidence("lineage", versions=versions, poisoned={}).end().clause("nothing_poisoned")
     assert found.value == "pass"
     assert found.reason.endswith("any of the 1 rows hit")

@@ -40,7 +40,7 @@ def test_slow_answers_on_a_busy_machine_are_not_the_stack_s() -> None:
 
 def test_what_was_delayed_is_worked_off_for_as_long_again() -> None:
     busy = (14.2, 15.2, CROWDED)
-    assert watched({"stays": [QUICK]}).answers(*slow(15.3, 16.0)).machine(busy).end().clause("quick").value == "unknown"
+    assert watched({"stays": [QUICK]}).answers(*slow(15.3, 15.8)).machine(busy).end().clause("quick").value == "unknown"
     assert watched({"stays": [QUICK]}).answers(*slow(16.3, 17.0)).machine(busy).end().clause("quick").value == "fail"
 
 
