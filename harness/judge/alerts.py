@@ -15,7 +15,8 @@ from harness.judge.alert_history import (
     unpolled,
 )
 from harness.judge.evaluations import few_evaluations, unproven
-from harness.judge.facts import Facts, FaultFacts
+from harness.judge.facts import Facts
+from harness.judge.fault_facts import FaultFacts
 from harness.judge.fault_stretch import Stretch, later_faults, stretch_of
 from harness.judge.machine import blamed
 from harness.judge.moments import Span, but, span_text

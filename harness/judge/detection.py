@@ -15,7 +15,8 @@ from harness.judge.alert_history import (
     refused,
     unpolled,
 )
-from harness.judge.facts import Facts, FaultFacts
+from harness.judge.facts import Facts
+from harness.judge.fault_facts import FaultFacts
 from harness.judge.fault_stretch import later_faults
 from harness.judge.machine import ALONE_S, CONSEQUENCE_S, blamed
 from harness.judge.moments import Span, but, span_text

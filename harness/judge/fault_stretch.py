@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.judge.facts import Facts, FaultFacts
+from harness.judge.facts import Facts
+from harness.judge.fault_facts import FaultFacts
 from harness.judge.moments import Span
 
 

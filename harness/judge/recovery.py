@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from harness.judge.bounds import amount, broken_by, by_machine, cites, limit_text, may_have_broken_before, why
 from harness.judge.compared import Compared, compared, every_s
-from harness.judge.facts import Facts, FaultFacts
+from harness.judge.facts import Facts
+from harness.judge.fault_facts import FaultFacts
 from harness.judge.machine import UNDISTURBED, blamed
 from harness.judge.moments import Span, but, span_text
 from harness.judge.shares import Seen, doubt_before, measured_of, seen

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.journal.records import Journal
 from harness.judge.alert_history import episodes
-from harness.judge.facts import observation_end_s
+from harness.judge.fault_facts import observation_end_s
 from harness.model.alert_clauses import AlertClause, DetectionResult
 from harness.model.clauses import RecoveryResult
 from harness.model.faultstep import FaultStep

@@ -8,7 +8,8 @@ import pytest
 from journals import BACK, CROWDED, OBSERVED_S, STAYS, Run, lag
 
 from harness.judge.compared import compared, points_since
-from harness.judge.facts import gather, observation_end_s
+from harness.judge.facts import gather
+from harness.judge.fault_facts import observation_end_s
 from harness.model.clauses import Bound, Recovered
 from harness.model.series import STEP_S
 
