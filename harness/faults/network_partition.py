@@ -22,6 +22,9 @@ from harness.model.fields import Frozen, Link
 from harness.seams import Seams
 from harness.seams.toxiproxy import ToxicSpec
 
+PACKETS = 3
+"""How many packets are sent to each address to see them dropped."""
+
 
 class Parameters(Frozen):
     """From whom, and which way."""
@@ -110,11 +113,16 @@ class NetworkPartition(ContainerFault):
         receivers = list(self._senders)
         before = await self._dropped(receivers)
         probes: dict[str, list[str]] = {}
+        sent_by_us: dict[str, int] = {}
         for receiver, senders in self._senders.items():
             for sender in senders:
                 shared = set(addresses[receiver]) & set(addresses[sender])
-                probes.setdefault(sender, []).extend(a for net in sorted(shared) for a in addresses[receiver][net])
-        await self.each(lambda name: self.containers.ask(name, "probe_port", addresses=probes[name]), list(probes))
+                reached = [a for net in sorted(shared) for a in addresses[receiver][net]]
+                probes.setdefault(sender, []).extend(reached)
+                sent_by_us[Link(sender, receiver).name] = PACKETS * len(reached)
+        await self.each(
+            lambda name: self.containers.ask(name, "probe_port", addresses=probes[name], packets=PACKETS), list(probes)
+        )
         after = await self._dropped(receivers)
         grown: dict[str, int] = {}
         stack: dict[str, int] = {}
@@ -123,8 +131,9 @@ class NetworkPartition(ContainerFault):
                 own = [a for nets in addresses[sender].values() for a in nets]
                 name = Link(sender, receiver).name
                 grown[name] = sum(after[receiver].get(a, 0) - before[receiver].get(a, 0) for a in own)
-                stack[name] = max(0, sum(before[receiver].get(a, 0) for a in own) - self._probed.get(name, 0))
-                self._probed[name] = self._probed.get(name, 0) + grown[name]
+                # What was dropped meanwhile beyond what was sent here is the stack's.
+                self._probed[name] = self._probed.get(name, 0) + min(grown[name], sent_by_us[name])
+                stack[name] = max(0, sum(after[receiver].get(a, 0) for a in own) - self._probed[name])
         missing = [one for toxics in self._silenced for one in await toxics.missing()]
         sent = await self._traffic.sent()
         evidence = {"dropped_of_3_packets": grown, "dropped_of_the_stack": stack, "consumer_bytes": sent}

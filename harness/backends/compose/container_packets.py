@@ -76,7 +76,7 @@ def _tables(program: str, *words: str) -> str:
     return done.stdout
 
 
-def probe_port(pid: int, addresses: list[str]) -> Answer:
+def probe_port(pid: int, addresses: list[str], packets: int) -> Answer:
     """Send a few datagrams to a port of each address where nobody listens; return which machines answered that."""
     enter(pid, "net")
     answers = {}
@@ -86,7 +86,7 @@ def probe_port(pid: int, addresses: list[str]) -> Answer:
             answers[address] = "silent"
             try:
                 sender.connect((address, DISCARD_PORT))
-                for _ in range(3):
+                for _ in range(packets):
                     sender.send(b"harness")
                 sender.recv(1)
             except ConnectionRefusedError:
