@@ -235,6 +235,14 @@ def test_what_is_due_goes_by_the_stack_s_clock_and_not_by_other_partitions(due_u
     assert served(run, "b", outcome_at=9 * HOUR).clause(EXAMPLES).value == value
 
 
+@pytest.mark.parametrize(("written", "value"), [(["x", "b"], "pass"), (["x"], "unknown")])
+def test_a_short_run_is_exercised_by_what_is_there_before_it_is_due(written: list[str], value: str) -> None:
+    run = examples({"a/12": written}, version(1, "a/12"), settled=12 * HOUR, due_until=8 * HOUR)
+    found = served(run, "b", outcome_at=9 * HOUR).clause(EXAMPLES)
+    assert found.value == value
+    assert ("newer ones are, and these are not due yet" in found.reason) is (value == "unknown")
+
+
 @pytest.mark.parametrize(("from_s", "value"), [(24.9, "unknown"), (25.1, "pass")])
 def test_answers_that_the_harness_may_have_missed_may_be_in_no_partition(from_s: float, value: str) -> None:
     run = served(examples({"t1": ["a"]}, version(1, "t1")), "a").gap("workload", from_s, 30.0)
