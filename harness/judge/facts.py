@@ -59,7 +59,7 @@ class Facts:
         if fault.reverted is None:
             return self.end_s
         later = (f.injected.lo for f in self.faults.values() if f.injected is not None and f.id != fault.id)
-        return min((at_s for at_s in later if at_s >= fault.reverted.hi), default=self.end_s)
+        return min((at_s for at_s in later if fault.reverted.hi <= at_s < self.end_s), default=self.end_s)
 
     @cached_property
     def polls(self) -> list[Poll]:

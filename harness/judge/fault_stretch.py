@@ -41,8 +41,7 @@ def stretch_of(fault: FaultFacts, injected: Span, reverted: Span, facts: Facts) 
     beside = [f for f in others if f.reverted is None or f.reverted.hi > injected.lo]
     ends = [reverted, *(f.reverted for f in beside if f.reverted is not None)]
     known = len(ends) == 1 + len(beside)
-    end_s, until = facts.end_s, "observation ended"
-    if after and after[0][1].lo < end_s:
-        end_s, until = after[0][1].lo, f"the fault {after[0][0].id} was injected"
+    end_s = facts.alone_until_s(fault)
+    until = f"the fault {after[0][0].id} was injected" if end_s < facts.end_s else "observation ended"
     gone = Span(max(s.lo for s in ends), max(s.hi for s in ends)) if known else None
     return Stretch(end_s, until, tuple(f.id for f in beside), gone)
