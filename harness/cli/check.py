@@ -57,7 +57,7 @@ def _problem(error: ScenarioError) -> dict[str, Any]:
 @click.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, with all installed faults."""
-    from harness.runner.catalogue import Faults
+    from harness.faults.installed import Faults
     from harness.runner.schema import scenario_schema, schema_text
 
     click.echo(schema_text(scenario_schema(Faults())), nl=False)

@@ -51,7 +51,7 @@ def scenarios(paths: tuple[Path, ...], stack: str | None, as_json: bool) -> None
 @click.option("--markdown", is_flag=True, help="Print the whole reference, as in docs/faults.md.")
 def faults(as_json: bool, markdown: bool) -> None:
     """List the kinds of fault with their targets and parameters."""
-    from harness.runner.catalogue import Faults
+    from harness.faults.installed import Faults
     from harness.runner.explain import field_names
 
     if markdown:
@@ -76,7 +76,8 @@ def faults(as_json: bool, markdown: bool) -> None:
 @json_option
 def probes(stack: str, as_json: bool) -> None:
     """List the probes of the workload and of the stack."""
-    from harness.runner.catalogue import Catalogue, Faults
+    from harness.faults.installed import Faults
+    from harness.runner.catalogue import Catalogue
 
     description = _stack(stack)
     own = Catalogue(description, Faults()).answer_probes.values()

@@ -40,9 +40,9 @@ def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_
 
     Writes compose.harness.yaml and scenarios/, and changes no existing file.
     """
+    from harness.faults.installed import Faults
     from harness.onboarding.discovery.output import MARK, compose_project, discover, stale, write_all
     from harness.onboarding.discovery.project import read_project
-    from harness.runner.catalogue import Faults
 
     project = read_project(path, files, ask_engine=not no_engine)
     target = out or Path(os.path.relpath(project.folder))

@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 from harness.description.stackfile import resolve_stack
+from harness.faults.installed import Faults
 from harness.model.errors import HarnessError, ScenarioError, StackError
 from harness.pytest_plugin.chaos import Chaos
 from harness.pytest_plugin.failure_text import errors, failures, last_logs, note_run
 from harness.pytest_plugin.session_runner import EndedRun, Finished, session_runner_of
-from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.catalogue import Catalogue
 from harness.runner.draft import Draft
 from harness.runner.session import RunEndedError
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from harness.description.stackfile import resolve_stack
 from harness.faults.command import KIND as COMMAND
 from harness.faults.command import is_gone, take_out
+from harness.faults.installed import Faults
 from harness.journal.files import read
 from harness.journal.records import Journal
 from harness.model.backend import StackPlan
 from harness.model.errors import HarnessError
 from harness.model.faultstep import FaultStep
 from harness.model.readings import FaultSeen, StackUp, Undo
-from harness.runner.catalogue import Faults
 from harness.seams import Seams
 
 REVERT_S = 60.0

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
+from harness.faults.installed import Faults
 from harness.model.backend import project_of
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Link
@@ -18,7 +19,7 @@ from harness.model.plan import Plan, Sabotage, StackFacts, Twin
 from harness.model.scenario import Scenario
 from harness.model.stack import OffSwitch, StackDescription
 from harness.model.workload import SLOW_S
-from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.catalogue import Catalogue
 from harness.runner.load import Loaded
 from harness.runner.misfire import aim
 from harness.runner.variables import as_text

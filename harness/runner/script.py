@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from harness.faults.installed import Faults
 from harness.journal.writer import JournalWriter
 from harness.model.errors import HarnessError
 from harness.model.fault import Fault
 from harness.model.faultstep import After, FaultStep
 from harness.model.plan import Plan
 from harness.model.readings import Phase, PhaseName, Planned
-from harness.runner.catalogue import Faults
 from harness.runner.faulting import Driver, failed_stage
 from harness.runner.live import Live
 from harness.runner.settling import Settling

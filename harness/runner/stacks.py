@@ -13,10 +13,11 @@ from pathlib import Path
 
 from harness.description.nearby import similar
 from harness.description.stackfile import resolve_stack
+from harness.faults.installed import Faults
 from harness.model.errors import ScenarioError, StackError
 from harness.model.scenario import Scalar
 from harness.model.stack import StackDescription
-from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.catalogue import Catalogue
 from harness.runner.check import check_all
 from harness.runner.explain import RefusedError
 from harness.runner.load import Loaded, load_each

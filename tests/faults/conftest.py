@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "seams"))
 from confirmations import NOW_EVENT, SEED
 from real_servers import ACCESS, FakeBackend, clear_toxics, fault_proxy, object_store, own_address, using, valkey
 
+from harness.faults.installed import Faults
 from harness.model.backend import LinkEndpoint
 from harness.model.eventtime import EventClock
 from harness.model.fault import Fault
@@ -31,7 +32,6 @@ from harness.model.stack import (
     StackDescription,
     StoreSpec,
 )
-from harness.runner.catalogue import Faults
 from harness.seams import Seams
 
 LINKS = ("server -> online-store", "trainer -> object-store")

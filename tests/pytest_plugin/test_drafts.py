@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from harness.description.stackfile import resolve_stack
+from harness.faults.installed import Faults
 from harness.model.errors import ScenarioError
 from harness.pytest_plugin.chaos import Chaos
-from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.catalogue import Catalogue
 from harness.runner.draft import TO_COME, Draft
 
 SLOW = {"link": "trainer -> object-store"}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from scenario_files import DATA, GOOD, STACK, changed, check_problems, line_of, written
 
+from harness.faults.installed import Faults
 from harness.faults.table import FAULTS
 from harness.model.errors import ScenarioError
-from harness.runner.catalogue import Faults
 from harness.runner.explain import problems_of
 from harness.runner.stacks import validated
 

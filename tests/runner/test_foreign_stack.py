@@ -13,10 +13,11 @@ from aiohttp import web
 from fake_runs import ScriptedFault, SmallBackend, plan_of, scripted
 
 from harness.description.stackfile import load_stack
+from harness.faults.installed import Faults
 from harness.journal.files import read
 from harness.model.readings import Answer, Reading
 from harness.runner import script, settling
-from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.catalogue import Catalogue
 from harness.runner.plan import stack_facts
 from harness.runner.run import Run
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import aiohttp
 
+from harness.faults.installed import Faults
 from harness.model.alert_clauses import AlertClause
 from harness.model.alertsources import AlertSource
 from harness.model.answers import ANSWER_PROBES
@@ -25,7 +26,7 @@ from harness.onboarding.doctor.observing import Observed
 from harness.probes.http import get
 from harness.probes.reader import NoAnswerError
 from harness.probes.strict_json import read_json
-from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.catalogue import Catalogue
 from harness.runner.check import check
 from harness.runner.load import Loaded, load_each
 from harness.runner.stacks import with_stacks

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.faults.installed import Faults
 from harness.journal.files import NAME as JOURNAL
 from harness.journal.writer import JournalWriter
 from harness.model.backend import Backend
@@ -17,7 +18,7 @@ from harness.model.readings import AlertsSeen, Body, Gap, Reading
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
 from harness.probes.event_clock import read_event_clock
-from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.catalogue import Catalogue
 from harness.runner.plan import DEFAULT_SEED, stack_facts
 from harness.runner.watching import Watchers
 from harness.seams import Seams
