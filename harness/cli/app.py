@@ -43,7 +43,8 @@ COMMANDS: Mapping[str, Entry] = {
     "margins": Entry("harness.cli.margins:margins", "Show how near passed clauses came to their bounds."),
     "up": Entry("harness.cli.stacks:up", "Start a stack and keep it running."),
     "down": Entry("harness.cli.stacks:down", "Stop stacks that `harness up` started."),
-    "heal": Entry("harness.cli.stacks:heal", "Revert faults left active by killed runs."),
+    "heal": Entry("harness.cli.healing:heal", "Take out what killed runs have left in."),
+    "status": Entry("harness.cli.healing:status", "List runs that go on or have left something in."),
     "schema": Entry("harness.cli.check:schema", "Print the JSON Schema of scenario files.", short=True),
     "proxy": Entry("harness.cli.proxy:proxy", "Run the fault proxy on its own."),
 }

@@ -1,13 +1,12 @@
-"""`harness up`, `down` and `heal`: stacks without a run, and healing after killed runs."""
+"""`harness up` and `down`: stacks without a run."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.exit_codes import FAIL, PASS, say
+from harness.cli.exit_codes import PASS
 from harness.model.errors import ScenarioError, did_you_mean
 
 if TYPE_CHECKING:
@@ -52,24 +51,3 @@ def down(every: bool) -> int:
     stopped = stop(every)
     click.echo(f"{stopped} stack{'s' if stopped != 1 else ''} stopped")
     return PASS
-
-
-@click.command()
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-def heal(paths: tuple[Path, ...]) -> int:
-    """Revert faults left active by killed runs, from their journals alone."""
-    from harness.journal.files import NAME as JOURNAL
-    from harness.runner.healing import heal as heal_runs
-    from harness.suite.folders import run_folder
-
-    given = paths or (Path("reports"),)
-    runs = [found.parent for path in given for found in sorted(path.glob(f"**/{JOURNAL}"))]
-    runs += [run_folder(path) for path in given if path.name == JOURNAL]
-    if not runs:
-        where = ", ".join(str(path) for path in given)
-        raise ScenarioError(f"no run found in {where}", remedy=f"give folders of runs: a run has a {JOURNAL}")
-    left = heal_runs(runs)
-    for text in left:
-        say(text)
-    click.echo(f"{len(runs)} run{'s' if len(runs) != 1 else ''} checked, {len(left)} left to heal by hand")
-    return FAIL if left else PASS

@@ -29,13 +29,3 @@ def read(path: Path, *, damaged: bool = False) -> Journal:
         ) from error
     except UnicodeDecodeError:
         raise JournalError("the journal is not UTF-8 text", file=str(file)) from None
-
-
-def unhealed(run: Path) -> bool:
-    """Return whether a run was cut off and may have left its fault in. A journal that cannot be read heals nothing."""
-    try:
-        journal = read(run, damaged=True)
-    except JournalError:
-        return False
-    # A local stack and all that was done to it died with its runner.
-    return journal.closed is None and journal.plan.backend != "local"

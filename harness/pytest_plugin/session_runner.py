@@ -75,7 +75,7 @@ class RunFolders:
         with _locked(self.root / SESSION_FILE) as (before, note):
             session, *made = before.splitlines() or [""]
             if session != self._session:
-                clear(self.root, "choose another place with --harness-reports")
+                clear(self.root)
                 for name in made:
                     # A run that was broken off before its journal leaves nothing in its folder.
                     with suppress(OSError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from harness.journal.writer import JournalWriter
@@ -25,7 +25,15 @@ REVERT_S = 5.0
 ABSENT_S = 5.0
 CONFIRM_EVERY_S = 0.5
 ABSENT_EVERY_S = 0.02
+HEAL_S = 15.0
+"""How long a run may take, at its end, to take out what is still in."""
+SLACK_S = 30.0
+"""Beyond all limits: a fault that is in for longer has been forgotten."""
 T = TypeVar("T")
+Gone = Callable[[Mapping[str, Any]], None]
+"""Writes down that a fault was measured to be gone, and the evidence."""
+Before = Callable[[FaultStep, Mapping[str, Any], float], Awaitable[Gone]]
+"""Writes down, before a fault goes in, how it is taken out, and for how long it is in at the most."""
 
 
 class Driver:
@@ -39,10 +47,12 @@ class Driver:
         now_event: Callable[[], int | None],
         hit: Callable[[HitRow], None],
         look: Callable[[], Awaitable[None]],
+        before: Before,
         call_limit_s: float | None = None,
         untold: str | None = None,
     ) -> None:
-        """`look` polls the alert sources once, now; `hit` is called for every changed row.
+        """`look` polls the alert sources once, now; `hit` is called for every changed row; `before` is awaited
+        just before the injection.
 
         `call_limit_s` replaces the usual limits of each call, for kinds of faults that are slow. `untold` says why the
         manifest may not have all that the fault changes.
@@ -53,6 +63,8 @@ class Driver:
         self._now_event = now_event
         self._on_hit = hit
         self._look = look
+        self._before = before
+        self._gone: Gone | None = None
         self._call_limit_s = call_limit_s or 0.0
         self._untold = untold
         self._undo: dict[str, Any] | None = None
@@ -98,6 +110,8 @@ class Driver:
             self._record("injecting", lo_s)
             # An alert that is absent now cannot have begun to fire before the injection.
             await self._look()
+            assert self._undo is not None
+            self._gone = await self._before(self._step, self._undo, self._in_for_s())
             self._begun = True
             if self._untold is not None:
                 self._journal.write(Hit(fault=self._step.id, rows=(), untold=self._untold))
@@ -147,6 +161,13 @@ class Driver:
         self.reverted_at_s = self._journal.now_s()
         self._manifest()
         self._record("reverted", lo_s, confirmation)
+        if self._gone is not None:
+            with contextlib.suppress(JournalError):  # then it counts as open, and is taken out once more
+                self._gone(confirmation.evidence)
+
+    def _in_for_s(self) -> float:
+        calls_s = self._limit_s(INJECT_S) + self._limit_s(REVERT_S) + self._limit_s(ABSENT_S)
+        return self._step.duration + calls_s + HEAL_S + SLACK_S
 
     async def _wait_until_absent(self, since_s: float) -> Confirmation:
         while True:

@@ -25,19 +25,19 @@ from harness.probes.event_clock import by_the_clock, read_event_clock
 from harness.probes.ledger import Ledger
 from harness.probes.request_file import RequestFile
 from harness.probes.workload_file import Workload
-from harness.runner.faulting import Driver, bounded
+from harness.runner.faulting import HEAL_S, Driver, bounded
 from harness.runner.gate import wait_for_steady_state
 from harness.runner.live import Live
 from harness.runner.machine_watch import MachineWatch
 from harness.runner.messages import RunOutcome
 from harness.runner.progress import OnProgress, Progress, What
+from harness.runner.safeguard import Safeguard
 from harness.runner.script import TICK_S, RunContext, Script, TimelineScript, ended, shielded
 from harness.runner.watching import Watchers
 from harness.runner.workloads import workload_for
 from harness.seams import Seams
 
 STOP_S = 30.0
-HEAL_S = 15.0
 T = TypeVar("T")
 
 
@@ -60,6 +60,7 @@ class Run:
         self._backend = backend
         self.run_dir = run_dir
         self._on_progress = on_progress
+        self._safeguard = Safeguard(plan, stack, run_dir)
         self._live = Live(whole=self._script.whole_history)
         self._journal = JournalWriter(run_dir / JOURNAL, plan, self._written)
         self._drivers: dict[str, Driver] = {}
@@ -106,18 +107,28 @@ class Run:
     async def _on_a_stack(self) -> bool:
         self._phase("starting")
         try:
+            await self._safeguard.begin()
             workload = await workload_for(self.plan, self._stack, self._backend, self.run_dir.parent, self._notice)
             info = await self._backend.start(self._stack_plan())
+            self._safeguard.up(info)
             self._journal.write(StackUp(ready_s=round(info.ready_s, 3), project=info.project, owned=info.owned))
             return await self._watched(workload)
         finally:
             await shielded(self._stop_stack())
 
     async def _stop_stack(self) -> None:
+        stopped = False
         try:
-            self._phase("stopping")
-        finally:
+            with contextlib.suppress(JournalError):  # a full disk must keep nothing running
+                self._phase("stopping")
             await bounded(STOP_S, "stopping the stack", self._backend.stop(), BackendError)
+            stopped = True
+        finally:
+            left = await self._safeguard.end(stopped)
+        if left:
+            faults = ", ".join(map(repr, left))
+            what = f"{'the fault' if len(left) == 1 else 'the faults'} {faults} may still be active"
+            raise BackendError(what, file=str(self.run_dir), remedy=f"run `harness heal {self.run_dir}`")
 
     def _stack_plan(self) -> StackPlan:
         sabotage = self.plan.sabotage
@@ -132,7 +143,7 @@ class Run:
 
     async def _watched(self, workload: Workload | RequestFile | None) -> bool:
         clock = await read_event_clock(self._stack, self._backend, self._stack.ready_within_s)
-        seams = Seams(self._backend, self._stack, clock, self.run_dir / "undo", self.plan.seed)
+        seams = Seams(self._backend, self._stack, clock, self._safeguard.files.kept, self.plan.seed)
         watchers = Watchers(self.plan, self._stack, self._backend, self._journal)
         try:
             watchers.start(seams, workload)
@@ -147,7 +158,10 @@ class Run:
                 self._tell(gate.at_s, "note", f"{busy}: what goes wrong meanwhile is not the stack's")
             if not gate.met:
                 return False
-            context = RunContext(self.plan, gate.at_s, self._live, self._journal, seams, watchers, self._drivers)
+            before = self._safeguard.before
+            context = RunContext(
+                self.plan, gate.at_s, self._live, self._journal, seams, watchers, before, self._drivers
+            )
             await self._while_watched(watchers, self._script.play(context))
             # An alert that began to fire since the last poll is part of what was observed.
             await self._while_watched(watchers, watchers.look())

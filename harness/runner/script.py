@@ -18,7 +18,7 @@ from harness.model.fault import Fault
 from harness.model.faultstep import After, FaultStep
 from harness.model.plan import Plan
 from harness.model.readings import Phase, PhaseName, Planned
-from harness.runner.faulting import Driver, failed_stage
+from harness.runner.faulting import Before, Driver, failed_stage
 from harness.runner.live import Live
 from harness.runner.settling import Settling
 from harness.runner.timeline import waits_for
@@ -42,6 +42,8 @@ class RunContext:
     journal: JournalWriter
     seams: Seams
     watchers: Watchers
+    before: Before
+    """Writes down how a fault is taken out, before it goes in."""
     drivers: dict[str, Driver] = field(default_factory=dict)
     """The drivers of the faults, by fault; the run heals what they have left active."""
 
@@ -77,6 +79,7 @@ class RunContext:
             lambda: int(self.seams.now_event()) if self.seams.clock is not None else None,
             self.live.hits.add,
             self.watchers.look,
+            self.before,
             kind.call_limit_s,
             kind.untold(step),
         )

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.model.errors import FaultError, did_you_mean, install_extra
+from harness.model.errors import BackendError, FaultError, did_you_mean, install_extra
 from harness.model.fields import Link
 from harness.model.secrets import reveal
 
@@ -84,11 +84,18 @@ class Seams:
             LinkHandle(
                 endpoint,
                 port,
-                through=self.backend.resolve(f"{link.service}:{port}", consumer=link.consumer),
-                direct=self.backend.resolve(f"{link.service}:{port}"),
+                through=self._way(f"{link.service}:{port}", link.consumer),
+                direct=self._way(f"{link.service}:{port}"),
             )
             for port in endpoint.proxies
         )
+
+    def _way(self, place: str, consumer: str | None = None) -> str | None:
+        """Return where a place is; None where it is nowhere: the toxics of a link to a stopped service come off too."""
+        try:
+            return self.backend.resolve(place, consumer=consumer)
+        except BackendError:
+            return None
 
     async def lease(self, proxy_api_url: str) -> str | None:
         """Return the name of this run's lease on a proxy server, None where that knows none. Raises FaultError."""

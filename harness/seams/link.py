@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.model.backend import LinkEndpoint
+from harness.model.errors import FaultError
 from harness.model.fields import Link
 from harness.seams.toxiproxy import ProxyApi
 
@@ -34,9 +35,9 @@ class Exchange:
 class LinkHandle:
     """One port of a planned link, as its consumer uses it and beside it."""
 
-    def __init__(self, endpoint: LinkEndpoint, port: int, through: str, direct: str) -> None:
+    def __init__(self, endpoint: LinkEndpoint, port: int, through: str | None, direct: str | None) -> None:
         """Take the link's endpoint, the port of its service, and `host:port` of both ways to that port: the way that
-        the consumer takes, and the direct one.
+        the consumer takes, and the direct one. None is the way to what does not run.
         """
         self.link = Link.parse(endpoint.name)
         self.port = port
@@ -53,8 +54,11 @@ class LinkHandle:
         return everywhere.get(self.proxy_name, [])
 
     async def exchange(self, request: bytes, timeout_s: float, direct: bool = False) -> Exchange:
-        """Make one small exchange over the link, or directly with the service."""
-        host, _, port = (self.direct if direct else self.through).rpartition(":")
+        """Make one small exchange over the link, or directly with the service. Raises FaultError without a way."""
+        way = self.direct if direct else self.through
+        if way is None:
+            raise FaultError(f"the link {self.name!r} leads to what has no address: it does not run")
+        host, _, port = way.rpartition(":")
         started_s = time.monotonic()
         outcome = await _outcome(host, int(port), request, timeout_s)
         return Exchange(outcome, time.monotonic() - started_s)

@@ -1,7 +1,6 @@
 """The folder of a suite: cleared for the next suite of its name, and the runs found in it.
 
-What is neither a run nor a report is never touched, nor is a run that was cut off and must first be healed from its
-journal.
+What is neither a run nor a report is never touched, nor is a run that was cut off and must first be healed.
 """
 
 from __future__ import annotations
@@ -13,11 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.journal.files import NAME, unhealed
+from harness.guard.open_runs import must_be_healed
+from harness.journal.files import NAME
 from harness.model.errors import ScenarioError
 
 REPORTS = ("suite.json", "junit.xml", "summary.md", "index.html")
 WORKER_LOGS = "worker-*.log"
+GUARD_S = 20.0
+"""How long the guard of a run that was cut off is waited for."""
 
 
 @contextmanager
@@ -39,20 +41,17 @@ def held(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
-def clear(folder: Path, choose_another: str) -> None:
+def clear(folder: Path) -> None:
     """Remove the runs and reports of the last suite from a folder, and make the folder if it is missing.
 
-    Raises ScenarioError, before anything is removed, where a run may have left its fault active; `choose_another` is
-    what the user can do instead of healing it. Raises OSError.
+    Raises ScenarioError, before anything is removed, where a run may have left something in. Raises OSError.
     """
     runs = run_folders(folder)
     for run in runs:
-        if unhealed(run):
-            raise ScenarioError(
-                "this run was cut off and its fault may still be active",
-                file=str(run),
-                remedy=f"run `harness heal {run}`, or {choose_another}",
-            )
+        why = must_be_healed(run, GUARD_S)
+        if why is not None:
+            message = f"this run was cut off: {why}"
+            raise ScenarioError(message, file=str(run), remedy=f"run `harness heal {run}` first")
     for run in runs:
         shutil.rmtree(run)
     for file in (*(folder / name for name in REPORTS), *folder.glob(WORKER_LOGS)):

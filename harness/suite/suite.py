@@ -52,7 +52,7 @@ def prepared(folder: Path) -> Iterator[None]:
     with ExitStack() as holding:
         try:
             holding.enter_context(held(folder))
-            clear(folder, "choose another --name")
+            clear(folder)
         except OSError as error:
             raise ScenarioError(
                 f"the report cannot be written here: {error.strerror}",

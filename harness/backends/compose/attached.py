@@ -54,8 +54,11 @@ class AttachedBackend(ComposeBackend):
             raise
         return found
 
-    async def find(self, plan: StackPlan) -> StackInfo:
-        """Find the project, in whatever state it is. Raises BackendError."""
+    async def find(self, plan: StackPlan, *, as_far_as_there: bool = False) -> StackInfo:
+        """Find the project, in whatever state it is. Raises BackendError.
+
+        `as_far_as_there` does without planned links that have no proxy any more: to heal what is left.
+        """
         if self._project is not None:
             raise BackendError("the stack runs already", remedy="stop it first")
         began_s = time.monotonic()
@@ -73,7 +76,7 @@ class AttachedBackend(ComposeBackend):
         if not found:
             raise await asyncio.to_thread(_no_such_project, self._attached, engine)
         try:
-            await self._look_on(engine, plan, found)
+            await self._look_on(engine, plan, found, as_far_as_there=as_far_as_there)
         except BaseException:
             await self.stop()
             raise
@@ -86,9 +89,11 @@ class AttachedBackend(ComposeBackend):
             owned=False,
         )
 
-    async def _look_on(self, engine: Engine, plan: StackPlan, found: list[ContainerSnapshot]) -> None:
+    async def _look_on(
+        self, engine: Engine, plan: StackPlan, found: list[ContainerSnapshot], *, as_far_as_there: bool
+    ) -> None:
         project = self._project = self._attached
-        layout = _layout(project, found, plan.links)
+        layout = _layout(project, found, plan.links, as_far_as_there=as_far_as_there)
         self._places = ComposeAddresses(self._description, layout, engine)
         api = {box.name: self._places.place(box.name, API_PORT) for box in layout.boxes}
         self._links = {
@@ -138,18 +143,21 @@ def _projects(engine: Engine) -> list[str]:
     return sorted({one["Labels"][label] for one in engine.client.api.containers(filters={"label": label})})
 
 
-def _layout(project: str, found: list[ContainerSnapshot], wanted: tuple[Link, ...]) -> Layout:
-    """Return where everything is. Raises BackendError for a link that no proxy of the stack leads."""
+def _layout(project: str, found: list[ContainerSnapshot], wanted: tuple[Link, ...], *, as_far_as_there: bool) -> Layout:
+    """Return where everything is. Raises BackendError for a link that no proxy of the stack leads.
+
+    `as_far_as_there` leaves out proxies that do not run, and their links.
+    """
     addresses = {(one.service, network): at for one in found for network, at in one.addresses.items()}
     published = {(one.service, inside): outside for one in found for inside, outside in one.ports.items()}
     boxes = []
     for one in found:
         led: dict[str, list[int]] = json.loads(one.labels.get(LINKS, "{}"))
-        if led:
+        if led and not (as_far_as_there and one.state != "running"):
             # Labels of other releases say nothing of ports; such a link counts as one without a proxy.
             links = {Link.parse(name): tuple(ports) for name, ports in led.items() if isinstance(ports, list)}
             boxes.append(ProxyBox(one.service, links, tuple(one.addresses)))
-    for link in wanted:
+    for link in () if as_far_as_there else wanted:
         if all(link not in box.links for box in boxes):
             remedy = "bring the stack up with `harness up --backend compose --links all`"
             raise BackendError(f"the link {link.name!r} of the attached stack has no proxy in it", remedy=remedy)

@@ -1,0 +1,173 @@
+"""`harness heal` and `harness status`: what runs that were cut off have left, taken out and listed."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.app import json_option
+from harness.cli.exit_codes import BROKEN, PASS, say
+from harness.model.errors import BackendError, ScenarioError
+
+if TYPE_CHECKING:
+    from harness.guard.heal import Healed
+    from harness.guard.open_runs import OpenRun
+    from harness.guard.stack_owner import StackOwner
+
+WAIT_S = 60.0
+"""How long another process that heals the same run is waited for."""
+LOOK_EVERY_S = 0.3
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--by-hand", "by_hand", multiple=True, metavar="FAULT", help="Note that you have taken out this fault yourself."
+)
+def heal(paths: tuple[Path, ...], by_hand: tuple[str, ...]) -> int:
+    """Take out the faults that killed runs have left in, from their undo alone.
+
+    PATHS are folders of runs, or folders with runs in them; without any, reports. Runs that still go on are left
+    alone. Ends with 4 where something is left, which is named.
+    """
+    runs = _runs(paths)
+    if by_hand:
+        _note_by_hand(runs, by_hand)
+    healed = _healed(runs)
+    for one in healed:
+        for fault in one.taken_out:
+            click.echo(f"{one.run}: the fault {fault!r} is out")
+        if one.skipped is not None:
+            click.echo(f"{one.run}: left alone: {one.skipped}")
+        for text in one.left:
+            say(f"{one.run}: {text}")
+    left = [one for one in healed if one.left]
+    click.echo(f"{len(runs)} run{'s' if len(runs) != 1 else ''} checked, {sum(len(one.left) for one in left)} left")
+    for one in left:
+        say(f"to try again: harness heal {one.run}; once you have put it right by hand: --by-hand FAULT")
+    return BROKEN if left else PASS
+
+
+def _runs(paths: tuple[Path, ...]) -> list[Path]:
+    """Return the runs that are meant. Raises ScenarioError for a path that has none."""
+    from harness.guard.open_runs import runs_under
+    from harness.journal.files import NAME as JOURNAL
+
+    runs = []
+    for path in paths or (Path("reports"),):
+        folder = path.parent if path.name == JOURNAL else path
+        found = runs_under(folder)
+        if not found and not any(folder.glob(f"**/{JOURNAL}")):
+            remedy = "give the folder of a run, or one that holds runs"
+            raise ScenarioError("no run found here", file=str(path), remedy=remedy)
+        runs += found
+    return list(dict.fromkeys(runs))
+
+
+def _healed(runs: list[Path]) -> list[Healed]:
+    """Heal runs; those that another process heals at the same time are waited for."""
+    from harness.guard.heal import BUSY, heal
+
+    until_s = time.monotonic() + WAIT_S
+    healed = {one.run: one for one in heal(runs, "heal")}
+    while time.monotonic() < until_s:
+        busy = [one.run for one in healed.values() if one.skipped == BUSY]
+        if not busy:
+            break
+        time.sleep(LOOK_EVERY_S)
+        healed |= {one.run: one for one in heal(busy, "heal")}
+    stuck = [one for one in healed.values() if one.skipped == BUSY]
+    return list((healed | {one.run: replace(one, left=[BUSY], skipped=None) for one in stuck}).values())
+
+
+def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:
+    """Write down what the user has put right. Raises ScenarioError for a fault that is not open."""
+    from harness.journal.owner import state_of
+    from harness.journal.undo import UndoFiles, Unreadable
+    from harness.journal.undo_folder import folder_of
+
+    if len(runs) != 1:
+        raise click.UsageError("--by-hand is for one run: give its folder")
+    files = UndoFiles(runs[0])
+    if state_of(folder_of(runs[0])) != "dead":
+        raise ScenarioError("this run still goes on", file=str(runs[0]), remedy="stop it first: see harness status")
+    open_now = {}
+    for name in files.open():
+        undo = files.fault(name)
+        open_now[name.partition("-")[2].removesuffix(".json") if isinstance(undo, Unreadable) else undo.fault] = name
+    for fault in faults:
+        if fault not in open_now:
+            known = ", ".join(sorted(open_now)) or "none"
+            raise ScenarioError(f"no fault {fault!r} is open in this run", field="--by-hand", remedy=f"open: {known}")
+        files.write_gone(open_now[fault], fault, "heal", {"by_hand": True})
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@json_option
+def status(paths: tuple[Path, ...], as_json: bool) -> int:
+    """List runs that go on or have left something in, and who owns which stack on the engine.
+
+    PATHS are folders of runs, or folders with runs in them; without any, reports. Ends with 0, whatever there is.
+    """
+    from harness.guard.open_runs import open_run, runs_under
+
+    folders = [path for path in paths or (Path("reports"),) if path.exists() or paths]
+    runs = [found for folder in folders for run in runs_under(folder) if (found := open_run(run)) is not None]
+    owners, engine = _owners()
+    if as_json:
+        click.echo(json.dumps({"runs": [_run(one) for one in runs], "stacks": [vars(one) for one in owners]}, indent=2))
+        return PASS
+    for one in runs:
+        click.echo(_line(one))
+    for owner in owners:
+        click.echo(f"stack {owner.project}: owned by {owner.run}, process {owner.pid} on {owner.host}")
+    if not runs:
+        click.echo("no run goes on, and none has left anything in")
+    if engine is not None:
+        click.echo(f"stacks in containers: {engine}")
+    return PASS
+
+
+def _run(one: OpenRun) -> dict[str, object]:
+    return {
+        "run": str(one.run),
+        "owner": str(one.owner) if one.owner is not None else None,
+        "state": one.state,
+        "guarded": one.guarded,
+        "stack": one.stack,
+        "faults": list(one.faults),
+    }
+
+
+def _line(one: OpenRun) -> str:
+    states = {"alive": "goes on", "hung": "hangs", "dead": "has ended"}
+    parts = [f"{one.owner} {states[one.state]}" if one.owner is not None else states[one.state]]
+    if one.stack is not None:
+        parts.append(f"stack {one.stack}")
+    parts.append(f"may be in: {', '.join(one.faults)}" if one.faults else "no fault is in")
+    if one.guarded:
+        parts.append("guarded")
+    if one.state == "dead":
+        parts.append(f"`harness heal {one.run}` takes out what is left")
+    return f"{one.run}: {'; '.join(parts)}"
+
+
+def _owners() -> tuple[list[StackOwner], str | None]:
+    """Return who owns which stack on the engine, and why that cannot be told."""
+    try:
+        from harness.backends.compose.engine import client
+        from harness.guard.stack_owner import owned_stacks
+
+        engine = client()
+    except BackendError as error:
+        return [], error.message
+    try:
+        return owned_stacks(engine), None
+    finally:
+        engine.close()

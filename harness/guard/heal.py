@@ -1,0 +1,220 @@
+"""Heals runs from their undo alone: takes out every fault that is open, newest first, and gives the stack back.
+
+The faults of all runs on one stack are healed together, for the newer one may have taken the older one's effect for the
+original state. One that cannot be taken out keeps none of the others in; what lies below one that came out late is
+taken out once more. What is healed is written down, with what was measured, so that nothing is healed twice. A run
+whose owner lives is left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.guard.reverting import is_command, taken_out, touched
+from harness.guard.stacks import Reached, given_back, reached
+from harness.journal import undo_folder
+from harness.journal.owner import owner_of, state_of
+from harness.journal.undo import UndoFiles, Unreadable
+from harness.model.errors import HarnessError
+from harness.model.undo import FaultUndo, RunUndo, Who
+
+PASSES = 3
+"""How often each fault is tried: one that lies on another comes out only after it."""
+
+BUSY = "another process heals it right now"
+
+
+@dataclass
+class Healed:
+    """What became of one run."""
+
+    run: Path
+    taken_out: list[str] = field(default_factory=list)
+    """The faults that were taken out now."""
+    left: list[str] = field(default_factory=list)
+    """What could not be restored, and why."""
+    skipped: str | None = None
+    """Why the run was left alone."""
+    done_before: bool = False
+    """Whether nothing was left to do."""
+
+
+@dataclass
+class _Open:
+    """One fault that is open."""
+
+    files: UndoFiles
+    name: str
+    undo: FaultUndo
+    run: RunUndo
+    report: Healed
+    evidence: dict[str, Any] | None = None
+    why: str = ""
+
+
+def heal(runs: Sequence[Path], by: Who, *, while_hung: bool = False) -> list[Healed]:
+    """Heal runs and return what became of each, in their order. Blocks. Raises nothing of the harness's own.
+
+    `while_hung` takes out the faults of a run whose owner hangs, and writes none of that down: it may go on.
+    """
+    with contextlib.ExitStack() as holding:
+        reports = [_taken_on(Path(run), holding, while_hung=while_hung) for run in runs]
+        mine = [report for report in reports if report.skipped is None and not report.done_before]
+        groups: dict[tuple[str, str, bool], list[tuple[Healed, RunUndo]]] = {}
+        for report in mine:
+            run = UndoFiles(report.run).run()
+            if run is None:
+                file = undo_folder.folder_of(report.run) / undo_folder.RUN
+                report.left.append(f"{file}: not as it was written, so nobody knows where the run's stack is")
+                continue
+            stack = run.project if run.backend != "local" and run.project is not None else str(report.run)
+            groups.setdefault((run.backend, stack, run.owned), []).append((report, run))
+        for group in groups.values():
+            asyncio.run(_heal_stack(group, by, final=not while_hung))
+    return reports
+
+
+def _taken_on(run: Path, holding: contextlib.ExitStack, *, while_hung: bool) -> Healed:
+    """Take a run on, or say why it is left alone."""
+    report = Healed(run)
+    folder = undo_folder.folder_of(run)
+    if undo_folder.content(folder / undo_folder.ENDED) is not None:
+        report.done_before = True
+        return report
+    state = state_of(folder)
+    if state == "alive" or (state == "hung" and not while_hung):
+        how = "is alive" if state == "alive" else "hangs: its guard takes out what it left in"
+        report.skipped = f"its owner, {owner_of(folder)}, {how}"
+        return report
+    if not holding.enter_context(_locked(folder / undo_folder.HEALING)):
+        report.skipped = BUSY
+    return report
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[bool]:
+    """Hold the lock of a file; yields whether it is held."""
+    try:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:  # a folder that cannot be written is healed all the same
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+async def _heal_stack(group: Sequence[tuple[Healed, RunUndo]], by: Who, *, final: bool) -> None:
+    """Heal the runs of one stack."""
+    found = []
+    for report, run in group:
+        files = UndoFiles(report.run)
+        for name in files.open():
+            undo = files.fault(name)
+            if isinstance(undo, Unreadable):
+                report.left.append(str(undo))
+            else:
+                found.append(_Open(files, name, undo, run, report))
+    found.sort(key=lambda one: (one.undo.written_ns, one.undo.n), reverse=True)
+    runs = [run for _, run in group]
+    await _passes([one for one in found if is_command(one.undo)], None)
+    inside = [one for one in found if not is_command(one.undo)]
+    for number in range(PASSES):
+        async with reached(runs, removes=final) as stack:
+            for one in inside:
+                if stack.gone is not None:
+                    one.evidence = {"stack": stack.gone}
+            if stack.gone is None and inside:
+                await _one_pass(inside, stack, first=number == 0)
+        if all(one.evidence is not None for one in inside):
+            break
+    if final:
+        for report, run in group:
+            _write_down([one for one in found if one.report is report], found, report, by)
+            await _ended(report, run, by)
+    else:
+        for one in found:
+            if one.evidence is None:
+                one.report.left.append(f"the fault {one.undo.fault!r}: {one.why}")
+            else:
+                one.report.taken_out.append(one.undo.fault)
+
+
+async def _passes(found: Sequence[_Open], stack: Reached | None) -> None:
+    for number in range(PASSES):
+        await _one_pass(found, stack, first=number == 0)
+        if all(one.evidence is not None for one in found):
+            return
+
+
+async def _one_pass(found: Sequence[_Open], stack: Reached | None, *, first: bool) -> None:
+    """Try each fault that is in, the newest first, and again each that lies below one that came out only now."""
+    late: list[_Open] = []
+    for one in found:
+        if one.evidence is not None and not any(_overlap(one, above) for above in late):
+            continue
+        again = one.evidence is not None
+        problem = stack.problem_of(one.run) if stack is not None else None
+        try:
+            one.evidence = await taken_out(one.undo, stack.seams_of(one.run) if stack else None, one.run.seed)
+        except HarnessError as error:
+            one.evidence = None
+            one.why = f"{error}" if problem is None else f"{problem}; {error}"
+        else:
+            if not first and not again:
+                late.append(one)
+
+
+def _overlap(one: _Open, above: _Open) -> bool:
+    mine, theirs = touched(one.undo.step, one.run.stack), touched(above.undo.step, above.run.stack)
+    return not mine or not theirs or bool(mine & theirs)
+
+
+def _write_down(mine: Sequence[_Open], all_of_stack: Sequence[_Open], report: Healed, by: Who) -> None:
+    """Write down what was measured to be gone, the newest first; nothing that lies below what is still in."""
+    for one in mine:
+        if one.evidence is None:
+            report.left.append(f"the fault {one.undo.fault!r}: {one.why}")
+            continue
+        above = [
+            other
+            for other in all_of_stack
+            if other.evidence is None
+            and (other.undo.written_ns, other.undo.n) > (one.undo.written_ns, one.undo.n)
+            and _overlap(one, other)
+        ]
+        if above:
+            over = above[-1].undo.fault
+            report.left.append(f"the fault {one.undo.fault!r}: it is out, and to be taken out again after {over!r}")
+            continue
+        try:
+            one.files.write_gone(one.name, one.undo.fault, by, one.evidence)
+            report.taken_out.append(one.undo.fault)
+        except HarnessError as error:
+            report.left.append(f"the fault {one.undo.fault!r} is out, and that cannot be written down: {error}")
+
+
+async def _ended(report: Healed, run: RunUndo, by: Who) -> None:
+    """Give back, or remove, the stack of a run of which nothing is in any more, and write that down."""
+    files = UndoFiles(report.run)
+    if report.left or files.open():
+        return
+    try:
+        if run.backend != "local":
+            await asyncio.to_thread(given_back, run, report.run)
+        files.write_ended(by)
+    except HarnessError as error:
+        report.left.append(str(error))

@@ -1,0 +1,80 @@
+"""Which runs have something left: found by their undo, told by what of it is open."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.faults.command import KIND as COMMAND
+from harness.guard.start import has_guard
+from harness.journal import undo_folder
+from harness.journal.owner import Owner, State, owner_of, state_of
+from harness.journal.undo import UndoFiles, Unreadable
+
+LOOK_EVERY_S = 0.2
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run of which something may be left."""
+
+    run: Path
+    owner: Owner | None
+    state: State
+    """What its owner does."""
+    guarded: bool
+    """Whether a guard watches it."""
+    stack: str | None
+    """The compose project; None for local processes, and where nobody can tell."""
+    faults: tuple[str, ...]
+    """What may still be in, the newest first."""
+
+
+def runs_under(path: Path) -> list[Path]:
+    """Return the folders of runs with an undo: this one, or those below it."""
+    names = (undo_folder.RUN, "*-*.json")
+    found = {file.parent.parent for name in names for file in path.glob(f"**/{undo_folder.NAME}/{name}")}
+    return sorted(found)
+
+
+def open_run(run: Path) -> OpenRun | None:
+    """Look at a run. Returns None where nothing of it is left."""
+    folder = undo_folder.folder_of(run)
+    if undo_folder.content(folder / undo_folder.ENDED) is not None:
+        return None
+    files = UndoFiles(run)
+    about = files.run()
+    undos = [files.fault(name) for name in files.open()]
+    faults = tuple("?" if isinstance(undo, Unreadable) else f"{undo.fault} ({undo.step.fault})" for undo in undos)
+    stack = about.project if about is not None else None
+    return OpenRun(run, owner_of(folder), state_of(folder), has_guard(run), stack, faults)
+
+
+def must_be_healed(run: Path, within_s: float = 0.0) -> str | None:
+    """Return why the folder of a run may not be removed yet; None where it may. Blocks.
+
+    `within_s`: how long a guard that is at work is waited for. A run on local processes takes all with it that it did,
+    but for what commands did outside of the stack.
+    """
+    until_s = time.monotonic() + within_s
+    while (why := _why_open(run)) is not None and time.monotonic() < until_s and has_guard(run):
+        time.sleep(LOOK_EVERY_S)
+    return why
+
+
+def _why_open(run: Path) -> str | None:
+    files = UndoFiles(run)
+    if not files.folder.is_dir() or undo_folder.content(files.folder / undo_folder.ENDED) is not None:
+        return None
+    about = files.run()
+    names = files.open()
+    if about is None:
+        return "its undo cannot be read" if names or (files.folder / undo_folder.RUN).exists() else None
+    undos = [files.fault(name) for name in names]
+    outlives = [undo for undo in undos if isinstance(undo, Unreadable) or undo.step.fault == COMMAND.kind]
+    if about.backend == "local" and not outlives:
+        return None
+    if names:
+        return f"{len(names)} of its faults may still be active" if len(names) > 1 else "its fault may still be active"
+    return "its stack may still run" if about.owned else "it still owns its stack"

@@ -1,0 +1,110 @@
+"""Who owns a stack that runs are attached to: one run at a time, recorded on the engine, where other hosts see it too.
+
+The record is a container that never starts: the engine gives a name to one container only, so that of two runs one
+comes first. It stays as long as its run may have left a fault in, and then tells who must be healed first.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.backends.compose.leftovers import PROJECT
+from harness.journal.owner import state_of
+from harness.journal.undo_folder import folder_of
+from harness.model.errors import BackendError, ScenarioError
+
+OWNED = "ml-chaos-harness.owned-project"
+RUN, HOST, PID = "ml-chaos-harness.owner-run", "ml-chaos-harness.owner-host", "ml-chaos-harness.owner-pid"
+TAKEN = 409
+
+
+@dataclass(frozen=True)
+class StackOwner:
+    """The run that owns a stack, or left a fault in it."""
+
+    project: str
+    run: str
+    """The run's folder, absolute, on its host."""
+    host: str
+    pid: str
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the folder of the run can be looked into here."""
+        return folder_of(Path(self.run)).is_dir()
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the process of the run is known to be gone. That of a run whose folder is elsewhere never is."""
+        return self.is_here and state_of(folder_of(Path(self.run))) == "dead"
+
+    def refusal(self) -> ScenarioError:
+        """Return the error for a run that wants the same stack."""
+        what = f"the stack {self.project!r} is owned by the run {self.run}, process {self.pid} on {self.host}"
+        where = "" if self.is_here else f" on {self.host}"
+        if self.is_dead:
+            message = f"{what}, which has ended and may have left a fault in"
+            return ScenarioError(message, field="--attach", remedy=f"run `harness heal {self.run}` first")
+        remedy = f"wait until it has ended; if its process is gone, run `harness heal {self.run}`{where} first"
+        return ScenarioError(what, field="--attach", remedy=remedy)
+
+
+def owner_of_stack(client: Any, project: str) -> StackOwner | None:
+    """Return the run that owns a project; None where none does. Blocks."""
+    found = owned_stacks(client, project)
+    return found[0] if found else None
+
+
+def owned_stacks(client: Any, project: str | None = None) -> list[StackOwner]:
+    """Return the owner of every stack that has one, or that of one project. Blocks."""
+    label = OWNED if project is None else f"{OWNED}={project}"
+    found = [one["Labels"] for one in client.api.containers(all=True, filters={"label": label})]
+    owners = [StackOwner(one[OWNED], one.get(RUN, "?"), one.get(HOST, "?"), one.get(PID, "?")) for one in found]
+    return sorted(owners, key=lambda one: one.project)
+
+
+def take_stack(client: Any, project: str, run: Path, pid: int) -> StackOwner | None:
+    """Make a run the owner of a project. Returns who owns it instead, where somebody does. Blocks.
+
+    Raises BackendError where the project has no container, or the engine refuses.
+    """
+    import docker.errors
+    import requests
+
+    mine = StackOwner(project, str(run.absolute()), socket.gethostname(), str(pid))
+    try:
+        there = client.api.containers(all=True, filters={"label": f"{PROJECT}={project}"})
+        if not there:
+            return None  # whoever looks for the stack next says so better
+        labels = {OWNED: project, RUN: mine.run, HOST: mine.host, PID: mine.pid}
+        client.api.create_container(there[0]["ImageID"], command=["none"], name=_name(project), labels=labels)
+    except docker.errors.APIError as error:
+        if error.status_code != TAKEN:
+            raise BackendError(f"the stack {project!r} could not be owned: {error.explanation or error}") from error
+        other = owner_of_stack(client, project)
+        return None if other == mine else other or StackOwner(project, "?", "?", "?")
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise BackendError(f"the stack {project!r} could not be owned: {error}") from error
+    return None
+
+
+def give_back_stack(client: Any, project: str, run: str) -> None:
+    """Give a project back, where that run owns it. Blocks. Raises BackendError."""
+    import docker.errors
+    import requests
+
+    try:
+        other = owner_of_stack(client, project)
+        if other is not None and other.run == run:
+            client.api.remove_container(_name(project), force=True, v=True)
+    except docker.errors.NotFound:
+        return
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise BackendError(f"the stack {project!r} could not be given back: {error}") from error
+
+
+def _name(project: str) -> str:
+    return f"ml-chaos-harness-owner-{project}"

@@ -1,0 +1,125 @@
+"""The stacks of runs that are healed: found on the engine by what the undo says of them, without a compose file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.model.backend import StackPlan
+from harness.model.errors import HarnessError
+from harness.model.undo import RunUndo
+from harness.seams import Seams
+
+if TYPE_CHECKING:
+    from harness.backends.compose.attached import AttachedBackend
+
+REMOVED = "it was removed with all its containers"
+ENDED = "its processes ended with their run"
+
+
+class Reached:
+    """The stack of some runs: gone, or there with the handles that reverts need, or out of reach."""
+
+    def __init__(self, gone: str | None = None) -> None:
+        self.gone = gone
+        """Why nothing of it is left, where that is so."""
+        self._seams: dict[int, Seams] = {}
+        self._problems: dict[int, str] = {}
+
+    def add(self, run: RunUndo, seams: Seams | HarnessError) -> None:
+        """Add a run with its handles, or with why there are none."""
+        if isinstance(seams, Seams):
+            self._seams[id(run)] = seams
+        else:
+            self._problems[id(run)] = str(seams)
+
+    def seams_of(self, run: RunUndo) -> Seams | None:
+        """Return the handles for a run; None where the stack cannot be reached."""
+        return self._seams.get(id(run))
+
+    def problem_of(self, run: RunUndo) -> str | None:
+        """Return why there are no handles for a run."""
+        return self._problems.get(id(run))
+
+
+@contextlib.asynccontextmanager
+async def reached(runs: Sequence[RunUndo], *, removes: bool) -> AsyncIterator[Reached]:
+    """Reach the stack of some runs, all of which have the same one.
+
+    `removes` takes a stack that its run owned off the engine, for the run is dead.
+    """
+    first = runs[0]
+    if first.backend == "local":
+        yield Reached(ENDED)
+    elif first.owned and removes:
+        yield await _removed(runs)
+    elif first.project is None:
+        yield Reached("it was never reached")
+    else:
+        stack = Reached()
+        async with contextlib.AsyncExitStack() as closing:
+            for run in runs:
+                await _attach(run, stack, closing)
+            yield stack
+
+
+async def _attach(run: RunUndo, stack: Reached, closing: contextlib.AsyncExitStack) -> None:
+    from harness.backends.compose.attached import AttachedBackend
+
+    folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="harness-heal-")))
+    backend: AttachedBackend = await closing.enter_async_context(AttachedBackend(run.stack, run.project))
+    try:
+        # The stack may be unhealthy because of the fault; it must be found all the same.
+        await backend.find(StackPlan(run.stack, folder, run.links, seed=run.seed), as_far_as_there=True)
+    except HarnessError as error:
+        stack.add(run, error)
+        return
+    seams = Seams(backend, run.stack, seed=run.seed)
+    closing.push_async_callback(seams.close)
+    stack.add(run, seams)
+
+
+async def _removed(runs: Sequence[RunUndo]) -> Reached:
+    try:
+        for run in runs:
+            await asyncio.to_thread(_remove, run)
+    except HarnessError as error:
+        stack = Reached()
+        for run in runs:
+            stack.add(run, error)
+        return stack
+    return Reached(REMOVED)
+
+
+def _remove(run: RunUndo) -> None:
+    """Take off the engine what a dead run started there. Blocks. Raises BackendError."""
+    from harness.backends.compose.engine import client
+    from harness.backends.compose.leftovers import remove_run, runs
+
+    engine = client()
+    try:
+        for project, owner in runs(engine).items():
+            if project == run.project or (run.engine_owner is not None and owner == run.engine_owner):
+                remove_run(engine, project)
+    finally:
+        engine.close()
+
+
+def given_back(run: RunUndo, folder: Path) -> None:
+    """Give back the stack that a run was attached to, or take off the engine what it started. Blocks."""
+    if run.owned:
+        _remove(run)
+        return
+    from harness.backends.compose.engine import client
+    from harness.guard.stack_owner import give_back_stack
+
+    engine = client()
+    try:
+        if run.project is not None:
+            give_back_stack(engine, run.project, str(folder.absolute()))
+    finally:
+        engine.close()

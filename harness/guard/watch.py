@@ -1,0 +1,116 @@
+"""The guard of a run: a process that waits for the run's death, hang or overrun, and then takes out what it left in.
+
+Until then it looks at a few files, with the standard library alone; what taking out needs is imported when it is
+needed. It is held up by nothing that the run does. It ends once nothing of the run is left, or when it could not take
+something out for a long time; `harness heal` goes on from there.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.journal import undo_folder
+from harness.journal.owner import LEASE, LEASE_S, state_of
+
+EVERY_S = 0.1
+AGAIN_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""How long it waits before it tries again; the last one again and again."""
+GIVE_UP_S = 900.0
+"""How long it tries for a dead run."""
+
+
+class NoGuardError(Exception):
+    """The run has a guard already, or its folder cannot be used."""
+
+
+def watch(run: Path, ready: Callable[[], None]) -> None:
+    """Watch a run until nothing of it is left. Blocks. Raises NoGuardError."""
+    folder = undo_folder.folder_of(run)
+    try:
+        lock = os.open(folder / undo_folder.GUARD, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        raise NoGuardError(f"{folder}: {error.strerror}") from error
+    ready()
+    _Guard(run, folder).go()
+
+
+class _Guard:
+    def __init__(self, run: Path, folder: Path) -> None:
+        self._run = run
+        self._folder = folder
+        self._hung_with: bytes | None = None
+        """The lease with which the owner hung when its faults were taken out."""
+        self._failed = 0
+        self._next_s = 0.0
+        self._dead_since_s: float | None = None
+
+    def go(self) -> None:
+        while self._folder.is_dir() and undo_folder.content(self._folder / undo_folder.ENDED) is None:
+            state = state_of(self._folder)
+            if state == "dead":
+                self._dead_since_s = self._dead_since_s or time.monotonic()
+                if time.monotonic() >= self._next_s:
+                    self._heal(hung=False)
+                if time.monotonic() > self._dead_since_s + GIVE_UP_S:
+                    self._log(f"given up; `harness heal {self._run}` goes on")
+                    return
+            elif state == "hung" or self._overrun():
+                self._while_hung()
+            time.sleep(EVERY_S)
+
+    def _while_hung(self) -> None:
+        """Take out what a run that hangs has in, once for each time that it hangs."""
+        lease = self._lease()
+        if lease != self._hung_with and time.monotonic() >= self._next_s and undo_folder.open_files(self._folder):
+            self._log("the run hangs, or has a fault in for longer than planned")
+            if self._heal(hung=True):
+                self._hung_with, self._next_s = lease, time.monotonic() + LEASE_S
+
+    def _overrun(self) -> bool:
+        """Whether a fault is in for longer than its run can mean it."""
+        for name in undo_folder.open_files(self._folder):
+            body = undo_folder.content(self._folder / name)
+            until_s = body.get("until_s") if body is not None else None
+            if not isinstance(until_s, int | float) or not time.monotonic() <= until_s:
+                return True
+        return False
+
+    def _lease(self) -> bytes:
+        try:
+            return (self._folder / LEASE).read_bytes()
+        except OSError:
+            return b""
+
+    def _heal(self, *, hung: bool) -> bool:
+        """Take out what is in; return whether all of it is out."""
+        try:
+            from harness.guard.heal import heal  # all that reverting needs
+
+            healed = heal([self._run], "guard", while_hung=hung)[0]
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next try may do better
+            left = [f"{type(error).__name__}: {error}"]
+        else:
+            left = healed.left + ([healed.skipped] if healed.skipped is not None else [])
+            for fault in healed.taken_out:
+                self._log(f"the fault {fault!r} is out")
+        for text in left:
+            self._log(text)
+        self._failed = self._failed + 1 if left else 0
+        self._next_s = time.monotonic() + AGAIN_S[min(self._failed, len(AGAIN_S)) - 1] if left else 0.0
+        return not left
+
+    def _log(self, text: str) -> None:
+        at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+        try:
+            with (self._folder / undo_folder.GUARD_LOG).open("a", encoding="utf-8") as log:
+                log.write(f"{at} {text}\n")
+        except OSError:
+            return

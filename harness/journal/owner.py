@@ -1,0 +1,142 @@
+"""Who owns a run: the process that holds the lock in its undo folder, and renews a lease there as long as it goes on.
+
+The kernel releases the lock whatever ends the process, so a death is known at once. A process that is stopped, or
+hangs, holds the lock and renews no lease. A lease that is missing or malformed has expired. With the standard library
+alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+LOCK = "owner.lock"
+LEASE = "lease"
+LEASE_S = 10.0
+"""From when on an owner that has not renewed its lease counts as one that hangs."""
+RENEW_S = 1.0
+ELSEWHERE_S = 60.0
+"""How old the lease of a process of another machine, or of an earlier start of this one, must be to have expired."""
+
+State = Literal["alive", "hung", "dead"]
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process of a run."""
+
+    host: str
+    pid: int
+    boot: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+class Ownership:
+    """This process owns the run. Held until `end`, or until the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError; BlockingIOError where another process owns the run."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _locked(self._lock, fcntl.LOCK_EX)
+            about = {"host": socket.gethostname(), "pid": os.getpid(), "boot": boot()}
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, json.dumps(about).encode(), 0)
+            self._lease = os.open(folder / LEASE, os.O_WRONLY | os.O_CREAT, 0o600)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._ended = False
+        self.renew()
+
+    def renew(self) -> None:
+        """Say that the run goes on. Harmless once it has ended."""
+        if not self._ended:
+            os.pwrite(self._lease, f"{time.monotonic():020.6f}\n".encode(), 0)
+
+    def end(self) -> None:
+        """Give it up. Idempotent."""
+        if not self._ended:
+            self._ended = True
+            os.close(self._lease)
+            os.close(self._lock)
+
+
+def _locked(file: int, how: int, within_s: float = 0.5) -> None:
+    """Lock a file; those who only look at the lock hold it for an instant."""
+    deadline_s = time.monotonic() + within_s
+    while True:
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def state_of(folder: Path, lease_s: float = LEASE_S) -> State:
+    """Return what the owner of a run does. A run without any counts as dead."""
+    if is_locked(folder / LOCK):
+        return "alive" if _lease_age_s(folder) <= lease_s else "hung"
+    owner = owner_of(folder)
+    if owner is None or owner.boot == boot():
+        return "dead"
+    try:  # of another machine, whose locks may not be seen here, or of this one before it was started again
+        age_s = time.time() - (folder / LEASE).stat().st_mtime
+    except OSError:
+        return "dead"
+    return "alive" if abs(age_s) <= ELSEWHERE_S else "dead"
+
+
+def is_locked(file: Path) -> bool:
+    """Whether a process holds the lock of a file."""
+    try:
+        handle = os.open(file, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
+def owner_of(folder: Path) -> Owner | None:
+    """Return who owns the run, or owned it last; None where nobody can tell."""
+    try:
+        about = json.loads((folder / LOCK).read_bytes())
+        return Owner(str(about["host"]), int(about["pid"]), str(about["boot"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _lease_age_s(folder: Path) -> float:
+    try:
+        renewed_s = float((folder / LEASE).read_bytes()[:64])
+    except (OSError, ValueError):
+        return float("inf")
+    age_s = time.monotonic() - renewed_s
+    return age_s if age_s >= 0 else float("inf")  # not a time of this machine; a NaN is older than anything, too
+
+
+def boot() -> str:
+    """Return what tells this start of this machine from others."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return socket.gethostname()

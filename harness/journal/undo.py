@@ -1,0 +1,115 @@
+"""The undo of a run as files: written before each fault goes in, and closed only by an absence that was measured."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from harness.journal import undo_folder
+from harness.model.errors import JournalError
+from harness.model.faultstep import FaultStep
+from harness.model.undo import Absence, Ended, FaultUndo, RunUndo, Who
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """The undo of a fault that is not as it was written."""
+
+    file: Path
+
+    def __str__(self) -> str:
+        return f"{self.file}: not as it was written, so nobody knows how to take this fault out"
+
+
+class UndoFiles:
+    """The undo of one run."""
+
+    def __init__(self, run: Path) -> None:
+        """`run` is the run's folder. Nothing is made until something is written."""
+        self.folder = undo_folder.folder_of(run)
+        self._last = 0
+
+    @property
+    def kept(self) -> Path:
+        """Where faults keep what they change."""
+        return self.folder / undo_folder.KEPT
+
+    def write_run(self, undo: RunUndo) -> None:
+        """Write, or write anew, what all faults of the run share. Raises JournalError."""
+        self._put(undo_folder.RUN, undo)
+
+    def write_fault(self, step: FaultStep, data: Mapping[str, Any], in_for_s: float) -> str:
+        """Write the undo of a fault that goes in next; return its name. Raises JournalError.
+
+        `in_for_s`: how long it is in at the most.
+        """
+        taken = [int(name.partition("-")[0]) for name in undo_folder.fault_files(self.folder)]
+        n = self._last = max([*taken, self._last]) + 1
+        name = undo_folder.fault_file(n, step.id)
+        self._put(
+            name,
+            FaultUndo(n=n, written_ns=time.time_ns(), until_s=time.monotonic() + in_for_s, step=step, data=dict(data)),
+        )
+        return name
+
+    def write_gone(self, name: str, fault: str, by: Who, evidence: Mapping[str, Any]) -> None:
+        """Write that a fault was measured to be gone; `name` is that of its undo. Raises JournalError."""
+        self._put(undo_folder.gone_file(name), Absence(fault=fault, by=by, at=_now(), evidence=dict(evidence)))
+
+    def write_ended(self, by: Who) -> None:
+        """Write that nothing of the run is left. Raises JournalError."""
+        self._put(undo_folder.ENDED, Ended(by=by, at=_now()))
+
+    def run(self) -> RunUndo | None:
+        """Return what all faults share; None where that is not there, or not as it was written."""
+        return _read(self.folder / undo_folder.RUN, RunUndo)
+
+    def fault(self, name: str) -> FaultUndo | Unreadable:
+        """Return the undo of a fault."""
+        found = _read(self.folder / name, FaultUndo)
+        return Unreadable(self.folder / name) if found is None else found
+
+    def gone(self, name: str) -> Absence | None:
+        """Return the absence of a fault that was measured; `name` is that of its undo."""
+        return _read(self.folder / undo_folder.gone_file(name), Absence)
+
+    def all(self) -> list[str]:
+        """Return the names of the undo of all faults, the newest first."""
+        return undo_folder.fault_files(self.folder)
+
+    def open(self) -> list[str]:
+        """Return the names of those that were not measured to be gone, the newest first."""
+        return undo_folder.open_files(self.folder)
+
+    def _put(self, name: str, record: BaseModel) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
+            undo_folder.put(self.folder / name, record.model_dump(mode="json", by_alias=True))
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            remedy = "choose a place that can be written and has room with --reports"
+            message = f"the undo of a fault cannot be written: {why}"
+            raise JournalError(message, file=str(self.folder / name), remedy=remedy) from error
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+
+
+def _read(file: Path, kind: type[T]) -> T | None:
+    body = undo_folder.content(file)
+    if body is None:
+        return None
+    try:
+        return kind.model_validate(body)
+    except ValidationError:
+        return None

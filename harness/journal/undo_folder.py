@@ -1,0 +1,93 @@
+"""The folder `undo/` of a run: its names, and which of its faults are open. With the standard library alone.
+
+It stands apart from the journal, so that a damaged journal loses no undo. Each file carries the digest of its content
+and is there whole or not at all. The guard of a run looks here several times a second, which is why nothing else is
+imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+NAME = "undo"
+KEPT = "kept"
+"""The folder in it where faults keep what they change."""
+RUN = "run.json"
+GONE = ".gone.json"
+ENDED = "ended.json"
+"""Says that nothing of the run is left: no fault is in, and its stack is stopped or given back."""
+HEALING = "healing.lock"
+GUARD = "guard.lock"
+GUARD_LOG = "guard.log"
+_FAULT = re.compile(r"(\d{4,})-(.+?)(\.gone)?\.json")
+
+
+def folder_of(run: Path) -> Path:
+    """Return the folder of a run's undo."""
+    return run / NAME
+
+
+def fault_file(n: int, fault: str) -> str:
+    """Return the name of the undo of a fault, the n-th of its run."""
+    return f"{n:04d}-{fault}.json"
+
+
+def gone_file(undo: str) -> str:
+    """Return the name of the file that says that a fault is gone; `undo` is the name of its undo."""
+    return undo.removesuffix(".json") + GONE
+
+
+def fault_files(folder: Path) -> list[str]:
+    """Return the names of the undo of all faults, the newest first."""
+    try:
+        names = [file.name for file in folder.iterdir()]
+    except OSError:
+        return []
+    found = [name for name in names if (match := _FAULT.fullmatch(name)) and match[3] is None]
+    return sorted(found, key=lambda name: int(name.partition("-")[0]), reverse=True)
+
+
+def open_files(folder: Path) -> list[str]:
+    """Return the names of the undo of those faults that were not measured to be gone, the newest first.
+
+    An undo that cannot be read is among them: nobody knows what it says. So is one whose absence cannot be read.
+    """
+    return [name for name in fault_files(folder) if content(folder / gone_file(name)) is None]
+
+
+def content(file: Path) -> Mapping[str, Any] | None:
+    """Return what a file says; None where it is not there, or not as it was written."""
+    try:
+        whole = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(whole, dict) or set(whole) != {"sha256", "body"} or not isinstance(whole["body"], dict):
+        return None
+    return whole["body"] if digest_of(whole["body"]) == whole["sha256"] else None
+
+
+def put(file: Path, body: Mapping[str, Any]) -> None:
+    """Write a file so that it is there whole or not at all, and on the disk when this returns. Raises OSError."""
+    part = file.with_name(file.name + ".part")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        json.dump({"sha256": digest_of(body), "body": body}, out, indent=1)
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def digest_of(body: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a content, in hexadecimal digits."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

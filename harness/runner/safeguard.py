@@ -1,0 +1,162 @@
+"""What keeps a run from leaving anything behind: its ownership, its undo, its guard.
+
+A run owns its folder by a lock and a lease, and the stack that it is attached to by a record on the engine. Where
+faults could outlive it, in containers and by commands, a guard is started before anything else, and started anew should
+it die. What acts on local processes dies with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.faults.command import KIND as COMMAND
+from harness.guard.start import has_guard, start_guard
+from harness.journal.owner import RENEW_S, Ownership
+from harness.journal.undo import UndoFiles
+from harness.model.backend import StackInfo
+from harness.model.errors import BackendError, JournalError
+from harness.model.faultstep import FaultStep
+from harness.model.plan import Plan
+from harness.model.stack import StackDescription
+from harness.model.undo import RunUndo, for_healing
+from harness.runner.plan import attached_project
+
+HEALED_WITHIN_S = 25.0
+"""How long a run waits for the guard of a dead one to give the stack back."""
+LOOK_EVERY_S = 0.2
+
+
+class Safeguard:
+    """Ownership, undo and guard of one run."""
+
+    def __init__(self, plan: Plan, stack: StackDescription, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self.files = UndoFiles(run_dir)
+        project = attached_project(stack, plan.backend, plan.attach)
+        self._attached = project if plan.backend == "compose" else None
+        self._undo = RunUndo(
+            run=plan.run,
+            scenario=plan.scenario.scenario,
+            backend=plan.backend,
+            project=self._attached,
+            owned=self._attached is None,
+            stack=for_healing(stack),
+            links=plan.links,
+            seed=plan.seed,
+        )
+        self._outlives = plan.backend != "local"
+        self._ownership: Ownership | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._owns_stack = False
+
+    async def begin(self) -> None:
+        """Own the run and, where it is attached, its stack. Raises ScenarioError, BackendError, JournalError."""
+        try:
+            self._ownership = Ownership(self.files.folder)
+        except OSError as error:
+            raise JournalError(
+                f"the run's folder cannot be owned: {error.strerror}", file=str(self._run_dir)
+            ) from error
+        if self._undo.backend == "compose":
+            from harness.backends.compose.leftovers import owner
+
+            self._undo = self._undo.model_copy(update={"engine_owner": owner()})
+        self.files.write_run(self._undo)
+        self._keeping = asyncio.create_task(self._keep())
+        if self._outlives:
+            await asyncio.to_thread(start_guard, self._run_dir)
+        if self._attached is not None:
+            await asyncio.to_thread(self._take_stack, self._attached)
+
+    async def _keep(self) -> None:
+        """Renew the lease, and see to it that there is a guard where one is needed."""
+        while True:
+            assert self._ownership is not None
+            self._ownership.renew()
+            await asyncio.sleep(RENEW_S)
+            if self._outlives and not has_guard(self._run_dir):
+                try:
+                    await asyncio.to_thread(start_guard, self._run_dir)
+                except BackendError:
+                    continue  # the next look tries again
+
+    def _take_stack(self, project: str) -> None:
+        """Own the stack; the guard of a dead owner is given time to heal it first. Blocks."""
+        from harness.backends.compose.engine import client
+        from harness.guard.stack_owner import take_stack
+
+        engine = client()
+        until_s = time.monotonic() + HEALED_WITHIN_S
+        try:
+            while True:
+                other = take_stack(engine, project, self._run_dir, os.getpid())
+                if other is None:
+                    self._owns_stack = True
+                    return
+                if not other.is_dead or time.monotonic() > until_s:
+                    raise other.refusal()
+                time.sleep(LOOK_EVERY_S)
+        finally:
+            engine.close()
+
+    def up(self, info: StackInfo) -> None:
+        """Note where the stack is, now that it is up. Raises JournalError."""
+        self._undo = self._undo.model_copy(update={"project": info.project, "owned": info.owned})
+        self.files.write_run(self._undo)
+
+    async def before(self, step: FaultStep, data: Mapping[str, Any], in_for_s: float) -> Callable[..., None]:
+        """Write the undo of a fault that goes in next. Returns what writes down that it was measured to be gone."""
+        if step.fault == COMMAND.kind and not self._outlives:
+            self._outlives = True
+            await asyncio.to_thread(start_guard, self._run_dir)
+        name = self.files.write_fault(step, data, in_for_s)
+
+        def gone(evidence: Mapping[str, Any]) -> None:
+            self.files.write_gone(name, step.id, "run", evidence)
+
+        return gone
+
+    async def end(self, stopped: bool) -> list[str]:
+        """Give everything back of which nothing is left. Returns the faults that may still be in.
+
+        `stopped`: the stack that the run owned is stopped, and took with it what was done to it.
+        """
+        try:
+            return await self._end(stopped)
+        finally:
+            if self._keeping is not None:
+                self._keeping.cancel()
+                await asyncio.wait([self._keeping])
+            if self._ownership is not None:
+                self._ownership.end()
+
+    async def _end(self, stopped: bool) -> list[str]:
+        left = []
+        for name in self.files.open():
+            undo = self.files.fault(name)
+            step = getattr(undo, "step", None)
+            if stopped and self._undo.owned and step is not None and step.fault != COMMAND.kind:
+                self.files.write_gone(name, step.id, "run", {"stack": "it was stopped"})
+            else:
+                left.append(step.id if step is not None else name)
+        if self._ownership is None or left or (self._undo.owned and not stopped):
+            return left
+        if self._owns_stack and self._attached is not None:
+            await asyncio.to_thread(self._give_back, self._attached)
+        self.files.write_ended("run")
+        return left
+
+    def _give_back(self, project: str) -> None:
+        from harness.backends.compose.engine import client
+        from harness.guard.stack_owner import give_back_stack
+
+        engine = client()
+        try:
+            give_back_stack(engine, project, str(self._run_dir.absolute()))
+        finally:
+            engine.close()
