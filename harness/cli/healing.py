@@ -49,7 +49,7 @@ def heal(paths: tuple[Path, ...], by_hand: tuple[str, ...]) -> int:
     left = [one for one in healed if one.left]
     click.echo(f"{len(runs)} run{'s' if len(runs) != 1 else ''} checked, {sum(len(one.left) for one in left)} left")
     for one in left:
-        say(f"to try again: harness heal {one.run}; once you have put it right by hand: --by-hand FAULT")
+        say(f"to try again: harness heal {one.run}; once you have restored it by hand: --by-hand FAULT")
     return BROKEN if left else PASS
 
 
@@ -86,7 +86,7 @@ def _healed(runs: list[Path]) -> list[Healed]:
 
 
 def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:
-    """Write down what the user has put right. Raises ScenarioError for a fault that is not open."""
+    """Write down what the user has restored. Raises ScenarioError for a fault that is not open."""
     from harness.journal.owner import state_of
     from harness.journal.undo import UndoFiles, Unreadable
     from harness.journal.undo_folder import folder_of

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from harness.journal import undo_folder
 from harness.model.errors import JournalError
 from harness.model.faultstep import FaultStep
-from harness.model.undo import Absence, Ended, FaultUndo, RunUndo, Who
+from harness.model.undo import Absence, FaultUndo, NothingLeft, RunUndo, Who
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -66,7 +66,7 @@ class UndoFiles:
 
     def write_ended(self, by: Who) -> None:
         """Write that nothing of the run is left. Raises JournalError."""
-        self._put(undo_folder.ENDED, Ended(by=by, at=_now()))
+        self._put(undo_folder.ENDED, NothingLeft(by=by, at=_now()))
 
     def run(self) -> RunUndo | None:
         """Return what all faults share; None where that is not there, or not as it was written."""

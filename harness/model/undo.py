@@ -61,7 +61,7 @@ class Absence(Frozen):
     evidence: dict[str, Any] = Field(default_factory=dict)
 
 
-class Ended(Frozen):
+class NothingLeft(Frozen):
     """Nothing of a run is left: no fault is in, and its stack is stopped or given back."""
 
     version: Literal[1] = 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_journal_files import GOOD, PLAN, head
+from test_journal_files import GOOD, head
 
-from harness.journal.files import NAME, read, unhealed
+from harness.journal.files import NAME, read
 from harness.journal.records import parse
 from harness.model.errors import JournalError
 from harness.model.readings import StackUp
@@ -78,19 +78,3 @@ def test_lines_that_no_run_wrote_one_after_the_other_are_refused_at_the_first_th
         parse([head(), GOOD, second, second], "journal.jsonl")
     assert caught.value.line == 4
     assert len(parse([head(), GOOD, second, second], damaged=True).lines) == 3
-
-
-@pytest.mark.parametrize(
-    ("backend", "end", "left"), [("compose", "", True), ("local", "", False), ("compose", "closed", False)]
-)
-def test_only_a_run_in_containers_that_was_cut_off_may_have_left_its_fault_in(
-    tmp_path: Path, backend: str, end: str, left: bool
-) -> None:
-    plan = PLAN.model_copy(update={"backend": backend}).model_dump(mode="json", by_alias=True)
-    closed = '{"n":2,"t":0.6,"kind":"closed","reason":"completed"}\n' if end else ""
-    (tmp_path / NAME).write_text(head(plan=plan) + GOOD + closed, encoding="utf-8")
-    assert unhealed(tmp_path) is left
-
-
-def test_what_cannot_be_read_heals_nothing(tmp_path: Path) -> None:
-    assert unhealed(tmp_path) is False

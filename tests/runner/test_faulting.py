@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from harness.journal.files import read
 from harness.journal.writer import JournalWriter
 from harness.model.errors import BackendError, FaultError, JournalError
 from harness.model.fault import Confirmation
+from harness.model.faultstep import FaultStep
 from harness.model.hitrows import HitRow
 from harness.model.readings import Body, FaultSeen, Hit, Undo
 from harness.runner import faulting
-from harness.runner.faulting import Driver
+from harness.runner.faulting import Driver, Gone
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +35,22 @@ class SessionRunner:
         plan = plan_of("0s", "0.2s")
         self.fault = ScriptedFault(**script)
         self.looks = 0
+        self.undo: list[tuple[str, dict[str, Any], float]] = []
+        self.gone: list[dict[str, Any]] = []
+        self.undo_fails: JournalError | None = None
         self.hits: set[HitRow] = set()
         self.journal = JournalWriter(folder / "journal.jsonl", plan)
         step = plan.scenario.timeline[0]
-        self.driver = Driver(step, self.fault, self.journal, lambda: 7, self.hits.add, self._look, untold=untold)
+        self.driver = Driver(
+            step, self.fault, self.journal, lambda: 7, self.hits.add, self._look, self._before, untold=untold
+        )
+
+    async def _before(self, step: FaultStep, data: Mapping[str, Any], in_for_s: float) -> Gone:
+        if self.undo_fails is not None:
+            raise self.undo_fails
+        assert not self.fault.on, "the undo is there before the fault is in"
+        self.undo.append((step.id, dict(data), in_for_s))
+        return lambda evidence: self.gone.append(dict(evidence))
 
     async def _look(self) -> None:
         self.looks += 1
@@ -75,8 +88,23 @@ async def test_a_fault_that_does_as_it_should(bench: Any) -> None:
     assert it.hits == {HitRow("JFK", 5, "delay")}
     assert it.bodies(Hit)[0].rows[0]["after"] == 2
     assert not it.fault.on
+    (undo,) = it.undo
+    assert undo[:2] == ("it", {"put": "back"})
+    assert undo[2] > 0.2, "it may be in for as long as planned, and for as long as the calls may take"
+    assert it.gone == [{}]
     await it.driver.revert()
     assert it.fault.calls.count("revert") == 1
+    assert len(it.gone) == 1
+
+
+async def test_without_its_undo_on_disk_a_fault_does_not_go_in(bench: Any) -> None:
+    it = bench()
+    assert await it.driver.prepare()
+    it.undo_fails = JournalError("no room")
+    await it.driver.run()
+    assert it.fault.calls == ["prepare"]
+    assert not it.driver.needs_revert
+    assert it.stages() == ["injecting", "failed"]
 
 
 @pytest.mark.parametrize("error", [FaultError("no"), BackendError("gone"), KeyError("a mistake"), None])

@@ -1,0 +1,68 @@
+"""`harness heal` and `harness status`: what is said of runs that were cut off, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from calling import Harness
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "guard"))
+
+from left_behind import commands, dead_run
+
+
+@pytest.fixture
+def flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    found = tmp_path / "flag"
+    found.touch()
+    return found
+
+
+def test_a_fault_that_was_left_in_is_listed_and_comes_out_once(flag: Path, harness_: Harness) -> None:
+    dead_run(flag.parent / "reports", {"it": commands(flag.parent)})
+    listed = harness_("status")
+    assert listed.code == 0
+    assert "reports/run: has ended; may be in: it (command); `harness heal reports/run`" in listed.out
+    healed = harness_("heal")
+    assert (healed.code, healed.out) == (0, "reports/run: the fault 'it' is out\n1 run checked, 0 left\n")
+    assert not flag.exists()
+    assert harness_("status").out.splitlines()[0] == "no run goes on, and none has left anything in"
+    flag.touch()
+    assert harness_("heal").out == "1 run checked, 0 left\n"
+    assert flag.exists(), "it is not taken out twice"
+
+
+def test_what_cannot_be_taken_out_is_named_with_what_finishes_it(flag: Path, harness_: Harness) -> None:
+    run = dead_run(flag.parent / "reports", {"it": commands(flag.parent, revert=("false",))})
+    healed = harness_("heal", "reports")
+    assert healed.code == 4
+    assert "reports/run: the fault 'it': the command of `revert` ended with 1" in healed.err
+    assert "to try again: harness heal reports/run; once you have restored it by hand: --by-hand FAULT" in healed.err
+    seen = json.loads(harness_("status", "--json").out)["runs"]
+    assert [(one["run"], one["faults"], one["state"]) for one in seen] == [("reports/run", ["it (command)"], "dead")]
+    wrong = harness_("heal", "reports/run", "--by-hand", "its")
+    assert (wrong.code, wrong.err) == (2, "--by-hand: no fault 'its' is open in this run — open: it\n")
+    flag.unlink()
+    assert harness_("heal", str(run), "--by-hand", "it").code == 0
+    assert harness_("heal", "reports").code == 0
+
+
+def test_a_run_that_left_something_in_is_not_removed(flag: Path, harness_: Harness) -> None:
+    run = dead_run(flag.parent / "reports" / "latest", {"it": commands(flag.parent)})
+    (run / "undo" / "0001-it.json").write_text("cut o")
+    refused = harness_("heal")
+    assert refused.code == 4
+    assert "0001-it.json: not as it was written" in refused.err
+    assert run.is_dir()
+
+
+def test_a_folder_without_runs(flag: Path, harness_: Harness) -> None:
+    result = harness_("heal", "nowhere")
+    assert (result.code, result.err) == (
+        2,
+        "nowhere: no run found here — give the folder of a run, or one that holds runs\n",
+    )

@@ -1,0 +1,132 @@
+"""The guard as a process: it takes out what a dead or hung run left in, and nothing while the run goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from left_behind import OWNER, commands, dead_run, said, step_of, wait_for
+
+from harness.guard.start import has_guard, start_guard
+from harness.journal.owner import LEASE
+from harness.journal.undo import UndoFiles
+
+pytestmark = pytest.mark.slow
+
+
+class Owned:
+    """A run with a fault in, its owner and its guard."""
+
+    def __init__(self, folder: Path) -> None:
+        self.flag = folder / "flag"
+        self.flag.touch()
+        self.run = dead_run(folder, {"it": commands(folder)})
+        self.owner = subprocess.Popen([*OWNER, str(self.run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.owner.stdout is not None
+        assert self.owner.stdout.readline() == b"owns\n"
+        start_guard(self.run)
+        self.guard = psutil.Process(int((self.run / "undo" / "guard.lock").read_text()))
+
+    def renew(self) -> None:
+        assert self.owner.stdin is not None
+        assert self.owner.stdout is not None
+        self.owner.stdin.write(b"\n")
+        self.owner.stdin.flush()
+        assert self.owner.stdout.readline() == b"renewed\n"
+
+    def log(self) -> str:
+        return (self.run / "undo" / "guard.log").read_text()
+
+    def wait_for_log(self, text: str) -> None:
+        until_s = time.monotonic() + 60.0
+        while text not in self.log():
+            assert time.monotonic() < until_s, self.log()
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        self.owner.kill()
+        self.owner.wait()
+        for pipe in (self.owner.stdin, self.owner.stdout):
+            if pipe is not None:
+                pipe.close()
+        if self.guard.is_running():
+            self.guard.kill()
+            psutil.wait_procs([self.guard])
+
+
+@pytest.fixture
+def it(tmp_path: Path) -> Iterator[Owned]:
+    made = Owned(tmp_path)
+    yield made
+    made.close()
+
+
+def test_the_fault_of_a_killed_run_comes_out(it: Owned) -> None:
+    it.owner.kill()
+    wait_for(it.run / "undo" / "ended.json")
+    assert not it.flag.exists()
+    assert said(it.run, "0001-it.gone.json")["by"] == "guard"
+    psutil.wait_procs([it.guard], 30)
+    assert not it.guard.is_running(), "it ends once nothing is left"
+
+
+def test_signals_that_end_others_do_not_end_it(it: Owned) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(it.guard.pid, number)
+    assert it.guard.ppid() == 1 or it.guard.parent() is not None
+    assert os.getsid(it.guard.pid) not in (os.getsid(0), it.guard.pid), "it has no terminal and can get none"
+    it.owner.kill()
+    wait_for(it.run / "undo" / "ended.json")
+    assert not it.flag.exists()
+
+
+def test_a_run_that_hangs_loses_its_fault_and_keeps_its_undo(it: Owned) -> None:
+    (it.run / "undo" / LEASE).write_text("no time at all\n")  # a malformed lease has expired
+    it.wait_for_log("the fault 'it' is out")
+    assert not it.flag.exists()
+    assert UndoFiles(it.run).open() == ["0001-it.json"], "the run may go on and put it in yet"
+    it.flag.touch()
+    it.renew()
+    it.owner.kill()
+    wait_for(it.run / "undo" / "ended.json")
+    assert not it.flag.exists()
+
+
+def test_a_run_that_goes_on_keeps_its_fault(it: Owned) -> None:
+    for _ in range(20):
+        it.renew()
+        assert it.flag.exists()
+        assert has_guard(it.run)
+    assert it.log() == ""
+
+
+def test_a_fault_that_is_in_for_longer_than_planned_comes_out(it: Owned) -> None:
+    (it.flag.parent / "late").touch()
+    it.renew()
+    data = commands(it.flag.parent, "late", ("rm", "-f", "late"))
+    UndoFiles(it.run).write_fault(step_of("late"), data, -1.0)
+    it.wait_for_log("the fault 'late' is out")
+    assert not (it.flag.parent / "late").exists()
+
+
+def test_when_both_are_killed_heal_finishes(it: Owned) -> None:
+    it.guard.kill()
+    psutil.wait_procs([it.guard])
+    it.owner.kill()
+    it.owner.wait()
+    assert it.flag.exists()
+    done = subprocess.run(["harness", "heal", str(it.run)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "the fault 'it' is out" in done.stdout
+    assert not it.flag.exists()
+
+
+def test_a_second_guard_is_not_needed(it: Owned) -> None:
+    start_guard(it.run)
+    assert int((it.run / "undo" / "guard.lock").read_text()) == it.guard.pid

@@ -1,0 +1,217 @@
+"""Healing from the undo alone: what is open, in which order it comes out, and what is said of what stays."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from left_behind import OWNER, commands, dead_run, said, stack_of, step_of
+
+from harness.guard import heal as healing
+from harness.guard.heal import heal
+from harness.guard.open_runs import must_be_healed, open_run, runs_under
+from harness.guard.stacks import Reached
+from harness.journal.undo import UndoFiles
+from harness.model.errors import FaultError
+from harness.model.undo import FaultUndo, RunUndo
+
+
+@pytest.fixture
+def flag(tmp_path: Path) -> Path:
+    found = tmp_path / "flag"
+    found.touch()
+    return found
+
+
+def test_a_fault_comes_out_and_that_is_written_down(tmp_path: Path, flag: Path) -> None:
+    run = dead_run(tmp_path, {"it": commands(tmp_path)})
+    assert must_be_healed(run) == "its fault may still be active"
+    (healed,) = heal([run], "heal")
+    assert (healed.taken_out, healed.left, healed.skipped) == (["it"], [], None)
+    assert not flag.exists()
+    assert said(run, "0001-it.gone.json")["by"] == "heal"
+    assert said(run, "0001-it.gone.json")["evidence"]["exit_code"] == 1
+    assert must_be_healed(run) is None
+    assert open_run(run) is None
+
+
+def test_nothing_is_healed_twice(tmp_path: Path, flag: Path) -> None:
+    run = dead_run(tmp_path, {"it": commands(tmp_path)})
+    heal([run], "heal")
+    flag.touch()  # somebody's own, by now
+    (healed,) = heal([run], "heal")
+    assert healed.done_before
+    assert flag.exists()
+
+
+@pytest.mark.parametrize(
+    ("revert", "why"),
+    [
+        (("true",), "it is still active after its revert"),
+        (("sh", "-c", "echo no such cloud >&2; exit 1"), "`revert` ended with 1: no such cloud"),
+        (("no-such-command",), "no-such-command"),
+    ],
+)
+def test_what_cannot_be_taken_out_is_named_and_stays_open(
+    tmp_path: Path, flag: Path, revert: tuple[str, ...], why: str
+) -> None:
+    run = dead_run(tmp_path, {"it": commands(tmp_path, revert=revert)})
+    for _ in range(2):
+        (healed,) = heal([run], "heal")
+        assert why in healed.left[0]
+        assert "'it'" in healed.left[0]
+        assert not healed.taken_out
+        assert must_be_healed(run) is not None
+
+
+def test_one_that_cannot_be_taken_out_keeps_no_other_in(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "b").touch()
+    faults = {
+        "old": commands(tmp_path, "a", ("rm", "-f", "a")),
+        "broken": commands(tmp_path, "b", ("false",)),
+    }
+    run = dead_run(tmp_path, faults)
+    (healed,) = heal([run], "heal")
+    assert not (tmp_path / "a").exists()
+    # It is out, but the newer one may have taken its effect for the original state: so it stays open with it.
+    assert ["'broken'" in text or "after 'broken'" in text for text in healed.left] == [True, True]
+    UndoFiles(run).write_gone("0002-broken.json", "broken", "heal", {"by_hand": True})
+    assert heal([run], "heal")[0].taken_out == ["old"]
+    assert must_be_healed(run) is None
+
+
+def test_the_newest_comes_out_first_across_runs(tmp_path: Path) -> None:
+    order = tmp_path / "order"
+    notes = {name: commands(tmp_path, "x", ("sh", "-c", f"echo {name} >> order")) for name in ("a", "b", "c")}
+    project = {"backend": "compose", "project": None, "owned": False}
+    first = dead_run(tmp_path, {"a": notes["a"]}, run="first", **project)
+    second = dead_run(tmp_path, {"b": notes["b"]}, run="second", **project)
+    UndoFiles(first).write_fault(step_of("c"), notes["c"], 60.0)
+    for run in (first, second):  # one stack
+        files = UndoFiles(run)
+        about = files.run()
+        assert about is not None
+        files.write_run(about.model_copy(update={"project": "shop"}))
+    heal([first, second], "heal")
+    assert order.read_text().split() == ["c", "b", "a"]
+
+
+def test_a_run_whose_owner_lives_is_left_alone_and_named(tmp_path: Path, flag: Path) -> None:
+    run = dead_run(tmp_path, {"it": commands(tmp_path)})
+    with owned(run) as pid:
+        (healed,) = heal([run], "heal")
+        assert healed.skipped is not None
+        assert f"process {pid} " in healed.skipped
+        assert flag.exists()
+        found = open_run(run)
+        assert found is not None
+        assert (found.state, found.faults) == ("alive", ("it (command)",))
+    assert heal([run], "heal")[0].taken_out == ["it"]
+
+
+@contextmanager
+def owned(run: Path) -> Iterator[int]:
+    process = subprocess.Popen([*OWNER, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout.readline() == b"owns\n"
+    yield process.pid
+    process.kill()
+    process.stdin.close()
+    process.stdout.close()
+    process.wait()
+
+
+def test_a_local_run_without_commands_needs_no_healing(tmp_path: Path) -> None:
+    run = dead_run(tmp_path, {})
+    UndoFiles(run).write_fault(step_of("it", "node.loss", node="server"), {}, 60.0)
+    assert must_be_healed(run) is None
+    (healed,) = heal([run], "heal")
+    assert (healed.taken_out, healed.left) == (["it"], [])
+    assert said(run, "0001-it.gone.json")["evidence"] == {"stack": "its processes ended with their run"}
+
+
+@pytest.mark.parametrize("name", ["run.json", "0001-it.json"])
+def test_what_was_cut_off_or_changed_is_never_taken_for_an_undo(tmp_path: Path, flag: Path, name: str) -> None:
+    run = dead_run(tmp_path, {"it": commands(tmp_path)})
+    file = run / "undo" / name
+    whole = file.read_bytes()
+    chance = random.Random(1)
+    damaged = [whole[:length] for length in range(len(whole))]
+    for _ in range(200):
+        at = chance.randrange(len(whole))
+        damaged.append(whole[:at] + bytes([whole[at] ^ (1 << chance.randrange(8))]) + whole[at + 1 :])
+    for text in damaged:
+        file.write_bytes(text)
+        if must_be_healed(run) == "its fault may still be active" and not heal([run], "heal")[0].left:
+            # A byte between the parts of the text: it says the same.
+            assert not flag.exists()
+            (run / "undo" / "0001-it.gone.json").unlink()
+            (run / "undo" / "ended.json").unlink()
+            flag.touch()
+            continue
+        assert must_be_healed(run) is not None
+        (healed,) = heal([run], "heal")
+        assert str(file) in healed.left[0]
+        assert flag.exists()
+        assert runs_under(tmp_path) == [run]
+
+
+class Seam:
+    """One value, and faults that set it and put back what they found."""
+
+    def __init__(self, failures: list[int]) -> None:
+        self.value = "original"
+        self.failures = failures
+        """How often the revert of each fault fails before it works."""
+        self.out: dict[str, bool] = {}
+
+    async def taken_out(self, undo: FaultUndo, _seams: Any, _seed: int) -> dict[str, Any]:
+        k = int(undo.fault.removeprefix("f"))
+        if self.failures[k] > 0:
+            self.failures[k] -= 1
+            raise FaultError("the engine is busy")
+        self.value = undo.data["found"]
+        return {"is": self.value}
+
+
+@asynccontextmanager
+async def _there(runs: list[RunUndo], *, removes: bool) -> Any:
+    yield Reached()
+
+
+@settings(max_examples=200)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=5), st.booleans())
+def test_any_failures_of_reverts_end_restored_or_in_a_precise_list(
+    tmp_path_factory: pytest.TempPathFactory, failures: list[int], apart: bool
+) -> None:
+    seam = Seam(list(failures))
+    folder = tmp_path_factory.mktemp("failing")
+    run = dead_run(folder, {}, backend="compose", project="shop", owned=False, stack=stack_of("server", "other"))
+    files = UndoFiles(run)
+    for k in range(len(failures)):
+        files.write_fault(step_of(f"f{k}", "test.fault", service="server"), {"found": seam.value}, 60.0)
+        seam.value = f"f{k}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(healing, "taken_out", seam.taken_out)
+        patch.setattr(healing, "reached", _there)
+        patch.setattr(healing, "given_back", lambda *_: None)
+        (healed,) = heal([run], "heal")
+        still = files.open()
+        assert bool(healed.left) == bool(still)
+        assert len(healed.left) == len(still)
+        if not still:
+            assert seam.value == "original"
+        for _ in range(4):  # tried often enough, each comes out
+            heal([run], "guard" if apart else "heal")
+        assert seam.value == "original"
+        assert files.open() == []
+        assert must_be_healed(run) is None
