@@ -70,7 +70,10 @@ def project_to_attach_to(given: str | None, backend: str | None) -> str | None:
 
 
 def check_attached(stacks: Iterable[StackDescription], backend: str, attach: str | None) -> None:
-    """Raise BackendError where a stack that runs are to be attached to does not run."""
+    """Raise BackendError where a stack that runs are to be attached to does not run.
+
+    Raises ScenarioError where a run that goes on owns it. One that is dead is left to its guard, for a while.
+    """
     if backend != "compose":
         return
     attached = [stack for stack in stacks if attach is not None or stack.ownership == "attached"]
@@ -79,6 +82,20 @@ def check_attached(stacks: Iterable[StackDescription], backend: str, attach: str
 
         for project in sorted({project_of(stack, attach) for stack in attached}):
             check_project(project)
+            _check_owner(project)
+
+
+def _check_owner(project: str) -> None:
+    from harness.backends.compose.engine import client
+    from harness.guard.stack_owner import owner_of_stack
+
+    engine = client()
+    try:
+        owner = owner_of_stack(engine, project)
+    finally:
+        engine.close()
+    if owner is not None and not owner.is_dead:
+        raise owner.refusal()
 
 
 def check_backend(name: str) -> None:

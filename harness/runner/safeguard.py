@@ -98,7 +98,8 @@ class Safeguard:
                 if other is None:
                     self._owns_stack = True
                     return
-                if not other.is_dead or time.monotonic() > until_s:
+                healing = other.is_dead and has_guard(Path(other.run))
+                if not healing or time.monotonic() > until_s:
                     raise other.refusal()
                 time.sleep(LOOK_EVERY_S)
         finally:

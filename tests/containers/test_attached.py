@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from small_stack import STACK
 
@@ -109,34 +110,185 @@ def test_a_scenario_passes_and_leaves_the_stack_unchanged(project: str, small_im
     assert stable(project) == before
 
 
-def test_heal_reverts_the_fault_of_a_killed_run(project: str, small_images: None, tmp_path: Path) -> None:
-    text = (SMALL / "slow-link.scenario.yaml").read_text().replace("stack.yaml", str(SMALL / "stack.yaml"))
-    lasting = tmp_path / "slow-link.scenario.yaml"
-    lasting.write_text(text.replace("for: 3s", "for: 30s"))  # it must not end by itself before it is killed
-    going = subprocess.Popen(
-        run_attached(project, tmp_path, lasting),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    journal = tmp_path / "attached" / "slow-link" / "journal.jsonl"
-    deadline_s = time.monotonic() + 60
-    while not (journal.exists() and '"confirmed"' in journal.read_text()):
-        assert time.monotonic() < deadline_s, "the fault was not confirmed"
-        time.sleep(0.02)
-    kill_with_children(going.pid)
-    going.wait()
-    assert toxics(project), "the fault is still active"
-    refused = subprocess.run(run_attached(project, tmp_path), capture_output=True, text=True, timeout=60, check=False)
-    assert "harness heal" in refused.stderr
-    healed = subprocess.run([HARNESS, "heal", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
+class Going:
+    """A run on the project, with faults in that do not end by themselves for a while."""
+
+    def __init__(self, project: str, folder: Path, timeline: str, name: str = "going") -> None:
+        text = SCENARIO.format(name=name, stack=SMALL / "stack.yaml", timeline=timeline)
+        (folder / f"{name}.scenario.yaml").write_text(text)
+        self.command = run_attached(project, folder / "reports", folder / f"{name}.scenario.yaml")
+        self.run = folder / "reports" / "attached" / name
+        self.process = subprocess.Popen(
+            self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, text=True
+        )
+
+    def wait_for(self, *stages: str) -> None:
+        """Wait until faults got somewhere: `slow confirmed`."""
+        until_s = time.monotonic() + 60
+        journal = self.run / "journal.jsonl"
+        for stage in stages:
+            fault, _, what = stage.partition(" ")
+            while f'"fault":"{fault}","stage":"{what}"' not in (journal.read_text() if journal.exists() else ""):
+                assert time.monotonic() < until_s, f"{stage} did not come: {self.close()}"
+                assert self.process.poll() is None, f"{stage} did not come: {self.close()}"
+                time.sleep(0.02)
+
+    @property
+    def worker(self) -> int:
+        return int(json.loads((self.run / "undo" / "owner.lock").read_text())["pid"])
+
+    @property
+    def guard(self) -> int:
+        return int((self.run / "undo" / "guard.lock").read_text())
+
+    def kill(self, *pids: int) -> None:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        until_s = time.monotonic() + 30
+        while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids):
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+
+    def healed(self, within_s: float = 60.0) -> bool:
+        until_s = time.monotonic() + within_s
+        while not (self.run / "undo" / "ended.json").exists() and time.monotonic() < until_s:
+            time.sleep(0.05)
+        return (self.run / "undo" / "ended.json").exists()
+
+    def close(self) -> str:
+        if self.process.poll() is None:
+            kill_with_children(self.process.pid)
+        out, _ = self.process.communicate(timeout=60)
+        if not self.healed(0.0):
+            subprocess.run([HARNESS, "heal", str(self.run)], capture_output=True, timeout=120, check=False)
+        return out
+
+
+SCENARIO = """schema: 1
+scenario: {name}
+summary: Faults that stay in.
+stack: {stack}
+steady_state:
+  - {{id: answers, probe: asked, at_least: 1, over: 1s, min_samples: 3}}
+timeline:
+{timeline}
+expect:
+  recovered:
+    - {{id: again, probe: delay, at_most: 200ms, over: 1s, min_samples: 3, within: 5s}}
+"""
+SLOW = "  - {id: slow, at: 0s, fault: network.latency, target: {link: relay -> echo}, with: {latency: 300ms}, for: 60s}"
+STOPPED = "  - {id: stop, at: 0s, fault: container.stop, target: {service: sleeper}, for: 60s}"
+CUT = "  - {id: cut, at: 0s, fault: network.partition, target: {service: relay}, with: {apart_from: [echo]}, for: 60s}"
+LOST = "  - {id: lost, at: 1s, fault: node.loss, target: {node: a}, for: 60s}"
+
+
+@pytest.fixture
+def go(project: str, small_images: None, tmp_path: Path) -> Iterator[Any]:
+    made: list[Going] = []
+
+    def start(*timeline: str, name: str = "going") -> Going:
+        made.append(Going(project, tmp_path, "\n".join(timeline), name))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()
+
+
+def test_the_guard_takes_out_what_a_killed_process_left_in(project: str, go: Any) -> None:
+    before = statuses(project)
+    going = go(SLOW, STOPPED, CUT)
+    going.wait_for("slow injected", "stop confirmed", "cut injected")
+    going.kill(going.worker)
+    assert going.healed()
+    assert not toxics(project)
+    assert statuses(project) == before
+    assert rules(project) == 0
+    assert "was killed by SIGKILL" in going.close()
+    # Nothing is left to do, neither for heal nor for a run of the same name.
+    healed = subprocess.run([HARNESS, "heal", str(going.run)], capture_output=True, text=True, timeout=60, check=False)
+    assert (healed.returncode, healed.stdout) == (0, "1 run checked, 0 left\n")
+
+
+def test_heal_finishes_where_the_guard_was_killed_too(project: str, go: Any) -> None:
+    before = statuses(project)
+    going = go(STOPPED, LOST)
+    going.wait_for("stop confirmed", "lost confirmed")
+    owner, guard = going.worker, going.guard
+    os.kill(guard, signal.SIGKILL)  # one after the other, before the run has seen it
+    going.kill(owner)
+    going.process.wait(60)
+    assert statuses(project) != before
+    refused = subprocess.run(going.command, capture_output=True, text=True, timeout=60, check=False)
+    assert (refused.returncode, f"harness heal {going.run}" in refused.stderr) == (2, True), refused.stderr
+    elsewhere = [
+        part if part != str(going.run.parents[1]) else str(going.run.parents[2] / "other") for part in going.command
+    ]
+    refused = subprocess.run(elsewhere, capture_output=True, text=True, timeout=120, check=False)
+    assert f"run `harness heal {going.run}` first" in refused.stdout + refused.stderr
+    (going.run / "journal.jsonl").unlink()  # it is not needed, and neither is the compose file
+    healed = subprocess.run([HARNESS, "heal", str(going.run)], capture_output=True, text=True, timeout=120, check=False)
     assert healed.returncode == 0, healed.stdout + healed.stderr
+    assert statuses(project) == before
     assert not toxics(project)
 
 
-def kill_with_children(pid: int) -> None:
-    import psutil
+def test_a_dead_guard_is_replaced(project: str, go: Any) -> None:
+    going = go(STOPPED)
+    going.wait_for("stop confirmed")
+    first = going.guard
+    going.kill(first)
+    until_s = time.monotonic() + 30
+    while going.guard == first:
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+    going.kill(going.worker)
+    assert going.healed()
 
+
+def test_a_second_run_is_refused_with_the_name_of_the_first(project: str, go: Any, tmp_path: Path) -> None:
+    first = go(SLOW)
+    first.wait_for("slow injected")
+    second = run_attached(project, tmp_path / "second", tmp_path / "going.scenario.yaml")
+    refused = subprocess.run(second, capture_output=True, text=True, timeout=120, check=False)
+    said = refused.stdout + refused.stderr
+    assert f"the stack {project!r} is owned by the run {first.run}, process {first.worker} on" in said
+    assert refused.returncode == 2
+    skipped = subprocess.run([HARNESS, "heal", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
+    assert skipped.returncode == 0
+    assert f"left alone: its owner, process {first.worker} on" in skipped.stdout
+    assert toxics(project), "its fault is still in"
+    listed = subprocess.run(
+        [HARNESS, "status", str(tmp_path), "--json"], capture_output=True, text=True, timeout=60, check=True
+    )
+    found = json.loads(listed.stdout)
+    assert [one["faults"] for one in found["runs"]] == [["slow (network.latency)"]]
+    assert str(first.run) in [one["run"] for one in found["stacks"]]
+
+
+def statuses(project: str) -> dict[str, str]:
+    """What each container of the project does."""
+    engine = client()
+    found = {one.service: one.state for one in containers_of(engine, project)}
+    engine.close()
+    return found
+
+
+def rules(project: str) -> int:
+    """How many rules the containers of the project have in their own networks."""
+    engine = client()
+    found = 0
+    for one in containers_of(engine, project):
+        pid = engine.api.inspect_container(one.id)["State"]["Pid"]
+        listed = subprocess.run(
+            ["nsenter", f"--net=/proc/{pid}/ns/net", "iptables-save"], capture_output=True, text=True, check=True
+        )
+        found += sum(line.startswith("-A") and "harness" in line for line in listed.stdout.splitlines())
+    engine.close()
+    return found
+
+
+def kill_with_children(pid: int) -> None:
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     for one in family:
         os.kill(one.pid, signal.SIGKILL)
