@@ -138,3 +138,48 @@ def test_however_often_ctrl_c_comes_the_report_is_written(
     assert (stopped["verdict"], stopped["interrupted"], stopped["error"]) == ("unknown", "cut off", None)
     assert "interrupted" in stopped["reasons"][0]
     assert (folder / "index.html").is_file()
+
+
+BY_COMMANDS = """
+schema: 1
+scenario: lost
+summary: A flag of somebody else's is set.
+stack: stack/compose.yaml
+timeline:
+  - id: gone
+    at: 100ms
+    fault: command
+    target: {service: bystander}
+    with:
+      inject: [touch, FLAG]
+      confirm: [test, -e, FLAG]
+      revert: [sh, -c, "until [ -e FLAG.go ]; do sleep 0.05; done; rm -f FLAG"]
+      timeout: 60s
+    for: 20s
+expect:
+  stays:
+    - {id: serving, probe: availability, at_least: 0.9, min_samples: 5}
+"""
+
+
+def test_a_second_ctrl_c_in_a_slow_revert_leaves_it_to_the_guard_and_says_so(
+    project: Path, run: Callable[..., subprocess.Popen[str]]
+) -> None:
+    flag = project / "flag"
+    (project / "lost.scenario.yaml").write_text(BY_COMMANDS.replace("FLAG", str(flag)))
+    process = run()
+    assert process.stderr is not None
+    for awaited in ("gone confirmed", "gone reverting"):
+        for line in process.stderr:
+            if awaited in line:
+                break
+        process.send_signal(signal.SIGINT)
+    code, said = ended(process)
+    assert code == 130
+    assert "lost was cut off: its fault may still be active; its guard is at work" in said
+    assert "`harness heal reports/latest/lost`" in said
+    assert flag.exists()
+    (project / "flag.go").touch()
+    done = subprocess.run([HARNESS, "heal"], cwd=project, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not flag.exists()
