@@ -125,10 +125,10 @@ def status(paths: tuple[Path, ...], as_json: bool) -> int:
         return PASS
     for one in runs:
         click.echo(_line(one))
-    for owner in owners:
-        click.echo(f"stack {owner.project}: owned by {owner.run}, process {owner.pid} on {owner.host}")
     if not runs:
         click.echo("no run goes on, and none has left anything in")
+    for owner in owners:
+        click.echo(f"stack {owner.project}: owned by {owner.run}, process {owner.pid} on {owner.host}")
     if engine is not None:
         click.echo(f"stacks in containers: {engine}")
     return PASS
