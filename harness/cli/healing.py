@@ -44,6 +44,8 @@ def heal(paths: tuple[Path, ...], by_hand: tuple[str, ...]) -> int:
             click.echo(f"{one.run}: the fault {fault!r} is out")
         if one.skipped is not None:
             click.echo(f"{one.run}: left alone: {one.skipped}")
+        if one.hung and one.skipped is None:
+            one.left.append("its process hangs, and may go on: end it")
         for text in one.left:
             say(f"{one.run}: {text}")
     left = [one for one in healed if one.left]

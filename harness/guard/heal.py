@@ -44,6 +44,8 @@ class Healed:
     """Why the run was left alone."""
     done_before: bool = False
     """Whether nothing was left to do."""
+    hung: bool = False
+    """Whether its owner hangs: it may go on, so that nothing is written down."""
 
 
 @dataclass
@@ -59,15 +61,16 @@ class _Open:
     why: str = ""
 
 
-def heal(runs: Sequence[Path], by: Who, *, while_hung: bool = False) -> list[Healed]:
+def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False) -> list[Healed]:
     """Heal runs and return what became of each, in their order. Blocks. Raises nothing of the harness's own.
 
-    `while_hung` takes out the faults of a run whose owner hangs, and writes none of that down: it may go on.
+    Of a run whose owner hangs the faults are taken out, and stay open: it may go on. `while_alive` treats one whose
+    owner lives in the same way.
     """
     with contextlib.ExitStack() as holding:
-        reports = [_taken_on(Path(run), holding, while_hung=while_hung) for run in runs]
+        reports = [_taken_on(Path(run), holding, while_alive=while_alive) for run in runs]
         mine = [report for report in reports if report.skipped is None and not report.done_before]
-        groups: dict[tuple[str, str, bool], list[tuple[Healed, RunUndo]]] = {}
+        groups: dict[tuple[str, str, bool, bool], list[tuple[Healed, RunUndo]]] = {}
         for report in mine:
             run = UndoFiles(report.run).run()
             if run is None:
@@ -75,13 +78,13 @@ def heal(runs: Sequence[Path], by: Who, *, while_hung: bool = False) -> list[Hea
                 report.left.append(f"{file}: not as it was written, so nobody knows where the run's stack is")
                 continue
             stack = run.project if run.backend != "local" and run.project is not None else str(report.run)
-            groups.setdefault((run.backend, stack, run.owned), []).append((report, run))
-        for group in groups.values():
-            asyncio.run(_heal_stack(group, by, final=not while_hung))
+            groups.setdefault((run.backend, stack, run.owned, report.hung), []).append((report, run))
+        for (*_, hung), group in groups.items():
+            asyncio.run(_heal_stack(group, by, final=not hung))
     return reports
 
 
-def _taken_on(run: Path, holding: contextlib.ExitStack, *, while_hung: bool) -> Healed:
+def _taken_on(run: Path, holding: contextlib.ExitStack, *, while_alive: bool) -> Healed:
     """Take a run on, or say why it is left alone."""
     report = Healed(run)
     folder = undo_folder.folder_of(run)
@@ -89,9 +92,9 @@ def _taken_on(run: Path, holding: contextlib.ExitStack, *, while_hung: bool) -> 
         report.done_before = True
         return report
     state = state_of(folder)
-    if state == "alive" or (state == "hung" and not while_hung):
-        how = "is alive" if state == "alive" else "hangs: its guard takes out what it left in"
-        report.skipped = f"its owner, {owner_of(folder)}, {how}"
+    report.hung = state == "hung" or (state == "alive" and while_alive)
+    if state == "alive" and not while_alive:
+        report.skipped = f"its owner, {owner_of(folder)}, is alive"
         return report
     if not holding.enter_context(_locked(folder / undo_folder.HEALING)):
         report.skipped = BUSY

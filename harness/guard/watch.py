@@ -58,20 +58,20 @@ class _Guard:
             if state == "dead":
                 self._dead_since_s = self._dead_since_s or time.monotonic()
                 if time.monotonic() >= self._next_s:
-                    self._heal(hung=False)
+                    self._heal()
                 if time.monotonic() > self._dead_since_s + GIVE_UP_S:
                     self._log(f"given up; `harness heal {self._run}` goes on")
                     return
             elif state == "hung" or self._overrun():
-                self._while_hung()
+                self._while_hung(overrun=state != "hung")
             time.sleep(EVERY_S)
 
-    def _while_hung(self) -> None:
+    def _while_hung(self, *, overrun: bool) -> None:
         """Take out what a run that hangs has in, once for each time that it hangs."""
         lease = self._lease()
         if lease != self._hung_with and time.monotonic() >= self._next_s and undo_folder.open_files(self._folder):
             self._log("the run hangs, or has a fault in for longer than planned")
-            if self._heal(hung=True):
+            if self._heal(overrun=overrun):
                 self._hung_with, self._next_s = lease, time.monotonic() + LEASE_S
 
     def _overrun(self) -> bool:
@@ -89,12 +89,12 @@ class _Guard:
         except OSError:
             return b""
 
-    def _heal(self, *, hung: bool) -> bool:
+    def _heal(self, *, overrun: bool = False) -> bool:
         """Take out what is in; return whether all of it is out."""
         try:
             from harness.guard.heal import heal  # all that reverting needs
 
-            healed = heal([self._run], "guard", while_hung=hung)[0]
+            healed = heal([self._run], "guard", while_alive=overrun)[0]
         except Exception as error:  # noqa: BLE001 - whatever it is, the next try may do better
             left = [f"{type(error).__name__}: {error}"]
         else:

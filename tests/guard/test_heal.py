@@ -18,6 +18,7 @@ from harness.guard import heal as healing
 from harness.guard.heal import heal
 from harness.guard.open_runs import must_be_healed, open_run, runs_under
 from harness.guard.stacks import Reached
+from harness.journal.owner import LEASE
 from harness.journal.undo import UndoFiles
 from harness.model.errors import FaultError
 from harness.model.undo import FaultUndo, RunUndo
@@ -115,6 +116,16 @@ def test_a_run_whose_owner_lives_is_left_alone_and_named(tmp_path: Path, flag: P
         assert found is not None
         assert (found.state, found.faults) == ("alive", ("it (command)",))
     assert heal([run], "heal")[0].taken_out == ["it"]
+
+
+def test_the_fault_of_a_run_that_hangs_comes_out_and_stays_open(tmp_path: Path, flag: Path) -> None:
+    run = dead_run(tmp_path, {"it": commands(tmp_path)})
+    with owned(run):
+        (run / "undo" / LEASE).write_text("nan\n")
+        (healed,) = heal([run], "heal")
+        assert (healed.hung, healed.taken_out) == (True, ["it"])
+        assert not flag.exists()
+        assert UndoFiles(run).open() == ["0001-it.json"]
 
 
 @contextmanager
