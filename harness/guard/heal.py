@@ -55,7 +55,8 @@ class _Open:
     files: UndoFiles
     name: str
     undo: FaultUndo
-    run: RunUndo
+    run: RunUndo | None
+    """None where that cannot be read: commands need no more than their own undo."""
     report: Healed
     evidence: dict[str, Any] | None = None
     why: str = ""
@@ -75,6 +76,7 @@ def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False) -> list[He
             run = UndoFiles(report.run).run()
             if run is None:
                 file = undo_folder.folder_of(report.run) / undo_folder.RUN
+                asyncio.run(_heal_commands(report, by))
                 report.left.append(f"{file}: not as it was written, so nobody knows where the run's stack is")
                 continue
             stack = run.project if run.backend != "local" and run.project is not None else str(report.run)
@@ -120,20 +122,35 @@ def _locked(file: Path) -> Iterator[bool]:
         os.close(handle)
 
 
+def _opened(report: Healed, run: RunUndo | None) -> list[_Open]:
+    """Return the faults of a run that are open; what cannot be read is left, and named."""
+    files = UndoFiles(report.run)
+    found = []
+    for name in files.open():
+        undo = files.fault(name)
+        if isinstance(undo, Unreadable):
+            report.left.append(str(undo))
+        else:
+            found.append(_Open(files, name, undo, run, report))
+    return found
+
+
+async def _heal_commands(report: Healed, by: Who) -> None:
+    """Take out what acts by commands, where nothing else is known of a run."""
+    found = _opened(report, None)
+    commands = [one for one in found if is_command(one.undo)]
+    await _passes(commands)
+    if not report.hung:
+        _write_down(commands, commands, report, by)
+    report.left += [f"the fault {one.undo.fault!r}: its stack is not known" for one in found if one not in commands]
+
+
 async def _heal_stack(group: Sequence[tuple[Healed, RunUndo]], by: Who, *, final: bool) -> None:
     """Heal the runs of one stack."""
-    found = []
-    for report, run in group:
-        files = UndoFiles(report.run)
-        for name in files.open():
-            undo = files.fault(name)
-            if isinstance(undo, Unreadable):
-                report.left.append(str(undo))
-            else:
-                found.append(_Open(files, name, undo, run, report))
+    found = [one for report, run in group for one in _opened(report, run)]
     found.sort(key=lambda one: (one.undo.written_ns, one.undo.n), reverse=True)
     runs = [run for _, run in group]
-    await _passes([one for one in found if is_command(one.undo)], None)
+    await _passes([one for one in found if is_command(one.undo)])
     inside = [one for one in found if not is_command(one.undo)]
     for number in range(PASSES):
         async with reached(runs, removes=final) as stack:
@@ -156,9 +173,9 @@ async def _heal_stack(group: Sequence[tuple[Healed, RunUndo]], by: Who, *, final
                 one.report.taken_out.append(one.undo.fault)
 
 
-async def _passes(found: Sequence[_Open], stack: Reached | None) -> None:
+async def _passes(found: Sequence[_Open]) -> None:
     for number in range(PASSES):
-        await _one_pass(found, stack, first=number == 0)
+        await _one_pass(found, None, first=number == 0)
         if all(one.evidence is not None for one in found):
             return
 
@@ -170,9 +187,11 @@ async def _one_pass(found: Sequence[_Open], stack: Reached | None, *, first: boo
         if one.evidence is not None and not any(_overlap(one, above) for above in late):
             continue
         again = one.evidence is not None
-        problem = stack.problem_of(one.run) if stack is not None else None
+        seams, problem = None, None
+        if stack is not None and one.run is not None:
+            seams, problem = stack.seams_of(one.run), stack.problem_of(one.run)
         try:
-            one.evidence = await taken_out(one.undo, stack.seams_of(one.run) if stack else None, one.run.seed)
+            one.evidence = await taken_out(one.undo, seams, one.run.seed if one.run is not None else 0)
         except HarnessError as error:
             one.evidence = None
             one.why = f"{error}" if problem is None else f"{problem}; {error}"
@@ -182,6 +201,8 @@ async def _one_pass(found: Sequence[_Open], stack: Reached | None, *, first: boo
 
 
 def _overlap(one: _Open, above: _Open) -> bool:
+    if one.run is None or above.run is None:
+        return True
     mine, theirs = touched(one.undo.step, one.run.stack), touched(above.undo.step, above.run.stack)
     return not mine or not theirs or bool(mine & theirs)
 
