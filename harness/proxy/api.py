@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.proxy import entries, journal, wire
+from harness.proxy.access import Access
 from harness.proxy.httpd import PLAIN, ApiResponse, HttpRequest
 from harness.proxy.registry import ProxyRegistry
 from harness.proxy.wire import ApiError
@@ -16,8 +17,9 @@ _Call = Callable[[HttpRequest, list[str]], ApiResponse]
 class Api:
     """Calls the operation that a request names."""
 
-    def __init__(self, registry: ProxyRegistry, *, with_metrics: bool = False) -> None:
+    def __init__(self, registry: ProxyRegistry, access: Access, *, with_metrics: bool = False) -> None:
         self.registry = registry
+        self._access = access
         self._routes: dict[str, dict[str, _Call]] = {
             "/reset": {"POST": self._reset},
             "/proxies": {"GET": self._index, "POST": self._create},
@@ -40,6 +42,10 @@ class Api:
             self._routes["/metrics"] = {"GET": self._metrics}
 
     def __call__(self, request: HttpRequest) -> ApiResponse:
+        try:
+            self._access.check(request)
+        except ApiError as refused:
+            return _error(refused, ("WWW-Authenticate: Bearer",) if refused.status == 401 else ())
         names = request.path.split("/")[1:]
         pattern = "".join("/*" if place in (1, 3) else f"/{name}" for place, name in enumerate(names))
         verbs = self._routes.get(pattern) if all(names) else None
@@ -53,7 +59,7 @@ class Api:
         try:
             return call(request, names)
         except ApiError as error:
-            return _text(error.status, wire.dump({"error": error.message, "status": error.status}) + b"\n")
+            return _error(error)
 
     # Proxies.
 
@@ -163,9 +169,13 @@ class Api:
         return ApiResponse(204)
 
 
-def _text(status: int, body: bytes) -> ApiResponse:
+def _error(error: ApiError, headers: tuple[str, ...] = ()) -> ApiResponse:
+    return _text(error.status, wire.dump({"error": error.message, "status": error.status}) + b"\n", headers)
+
+
+def _text(status: int, body: bytes, headers: tuple[str, ...] = ()) -> ApiResponse:
     """An error; Toxiproxy sends the JSON of errors as plain text."""
-    return ApiResponse(status, body, PLAIN, ("X-Content-Type-Options: nosniff",))
+    return ApiResponse(status, body, PLAIN, ("X-Content-Type-Options: nosniff", *headers))
 
 
 def _json(status: int, value: dict[str, Any] | list[Any], warnings: list[str] | None = None) -> ApiResponse:

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from harness.proxy import entries
+from harness.proxy.access import Upstreams
 from harness.proxy.address import AddressError, LookupNeeded, Resolver, SocketAddress, as_text
 from harness.proxy.journal import ProxyJournal
 from harness.proxy.leases import Expiry, Leases, Lifetime
@@ -23,8 +24,9 @@ class _NewToxic(NamedTuple):
 class ProxyRegistry:
     """All proxies by name."""
 
-    def __init__(self, loop: Loop, pipes: PipePool, resolver: Resolver, seed: int) -> None:
+    def __init__(self, loop: Loop, pipes: PipePool, resolver: Resolver, seed: int, upstreams: Upstreams) -> None:
         self.loop = loop
+        self.upstreams = upstreams
         self.pipes = pipes
         self.resolver = resolver
         self.seed = seed
@@ -50,6 +52,7 @@ class ProxyRegistry:
         given.pop("toxics", None)  # clients send back what a response contained
         listen, upstream = given.get("listen", proxy.listen), given.get("upstream", proxy.upstream)
         enabled = given.get("enabled", proxy.enabled)
+        self.upstreams.check(upstream)
         lifetime = self._lifetime(given)
         differs = self._differs(proxy, listen, upstream)
         addresses = self._resolve(listen) if enabled and (differs or not proxy.enabled) else []
@@ -196,6 +199,7 @@ class ProxyRegistry:
 
     def _create(self, given: dict[str, Any], warnings: list[str], replaced: Proxy | None = None) -> Proxy:
         """Validate everything, then start the proxy in place of the one it replaces."""
+        self.upstreams.check(given["upstream"])
         lifetime = self._lifetime(given)
         enabled = given.get("enabled", True)
         listen = given.get("listen", "")

@@ -12,9 +12,10 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from harness.proxy.access import TOKEN, Access, AccessError, Upstreams
 from harness.proxy.address import LookupNeeded, Resolver, SocketAddress
 from harness.proxy.api import Api
 from harness.proxy.connection import Connection
@@ -43,13 +44,16 @@ class ProxyServer:
         metrics: bool = False,
         portable: bool = False,
         spin: bool = False,
+        access: Access | None = None,
+        upstreams: Upstreams | None = None,
     ) -> None:
         self.seed = int.from_bytes(os.urandom(8)) >> 11 if seed is None else seed
         self.loop = Loop(portable=portable, spin=spin)
         self.pipes = PipePool(portable=portable)
         self.resolver = Resolver(self.loop.now, self.loop.post)
-        self.registry = ProxyRegistry(self.loop, self.pipes, self.resolver, self.seed)
-        self.http = HttpServer(self.loop, self.resolver, Api(self.registry, with_metrics=metrics))
+        self.registry = ProxyRegistry(self.loop, self.pipes, self.resolver, self.seed, upstreams or Upstreams())
+        api = Api(self.registry, access or Access(hosts=[host]), with_metrics=metrics)
+        self.http = HttpServer(self.loop, self.resolver, api)
         self.host, self.port = self.http.listen(self._resolve_now(f"{_in_url(host)}:{port}"))
         self.loop.contain = _contain
         self._thread: threading.Thread | None = None
@@ -118,10 +122,13 @@ def _contain(handler: Callable[..., None] | None) -> None:
 
 @contextlib.contextmanager
 def running(
-    *, seed: int | None = None, port: int = 0, metrics: bool = False, portable: bool = False
-) -> Iterator[ProxyServer]:
+    *, seed: int | None = None, port: int = 0, metrics: bool = False, portable: bool = False,
+    access: Access | None = None, upstreams: Upstreams | None = None,
+) -> Iterator[ProxyServer]:  # fmt: skip
     """A fault proxy for the length of a `with` block, on a free port of the loopback."""
-    server = ProxyServer(port=port, seed=seed, metrics=metrics, portable=portable).start()
+    server = ProxyServer(
+        port=port, seed=seed, metrics=metrics, portable=portable, access=access, upstreams=upstreams
+    ).start()
     try:
         yield server
     finally:
@@ -130,10 +137,12 @@ def running(
 
 def serve(
     *, host: str = "127.0.0.1", port: int = DEFAULT_PORT, config: Path | None = None, seed: int | None = None,
-    metrics: bool = False, die_with_parent: int | None = None,
+    metrics: bool = False, die_with_parent: int | None = None, hosts: Sequence[str] = (),
+    upstreams: Sequence[str] | None = None,
 ) -> int:  # fmt: skip
     """Run a fault proxy until SIGINT or SIGTERM, and return the exit code.
 
+    The token comes from the environment alone, because everybody on a machine can read command lines.
     `die_with_parent` is the process to die with, or 0 for the current parent.
     """
     parent = die_with_parent or os.getppid()
@@ -143,7 +152,12 @@ def serve(
     with contextlib.suppress(OSError, ValueError):  # as many descriptors as allowed
         resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     try:
-        server = ProxyServer(host=host, port=port, seed=seed, metrics=metrics, spin=True)
+        access, allowed = Access(os.environ.get(TOKEN), (host, *hosts)), Upstreams(upstreams)
+        server = ProxyServer(
+            host=host, port=port, seed=seed, metrics=metrics, spin=True, access=access, upstreams=allowed
+        )
+    except AccessError as error:
+        return _invalid(str(error))
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         return _invalid(f"cannot listen at {host}:{port}: {reason}; choose --host and --port (0 takes a free port)")
@@ -184,12 +198,23 @@ def _watch_parent(loop: Loop, parent: int) -> None:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="harness proxy", description="A TCP fault proxy with Toxiproxy's API.")
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("serve", help="run the proxy until SIGINT or SIGTERM")
+    command = commands.add_parser(
+        "serve", help="run the proxy until SIGINT or SIGTERM",
+        description=f"Run the proxy until SIGINT or SIGTERM. The API asks for the token in {TOKEN}, if there is one.",
+    )  # fmt: skip
     command.add_argument("--host", default="127.0.0.1", help="listen address of the API (default: %(default)s)")
     command.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help="port of the API; 0: any (default: %(default)s)"
     )
     command.add_argument("--config", type=Path, help="JSON file of proxies and toxics to start with")
+    command.add_argument(
+        "--allow-host", action="append", default=[], dest="hosts", metavar="NAME",
+        help="a further host name of the API in requests without a token; may be repeated",
+    )  # fmt: skip
+    command.add_argument(
+        "--allow-upstream", action="append", dest="upstreams", metavar="HOST:PORT",
+        help="let proxies lead only there; may be repeated (default: anywhere)",
+    )  # fmt: skip
     command.add_argument("--seed", type=int, help="seed of every random choice (default: random, printed)")
     command.add_argument("--metrics", action="store_true", help="serve /metrics for Prometheus")
     command.add_argument(
