@@ -25,10 +25,12 @@ _TOXIC: dict[str, type] = {
 }
 # Fields of responses, ours and Toxiproxy's, that a client may send back: no warning.
 _ECHOED = ("expires_in", "warnings", "Logger")
+LIFETIME = ("ttl", "lease")
 _DAY_MS = 86_400_000
 
 
 def proxy(body: Any, warnings: list[str]) -> dict[str, Any]:
+    _refuse_empty_lifetime(body)
     return wire.fields(body, _PROXY, "Proxy", warnings, _ECHOED)
 
 
@@ -51,6 +53,7 @@ def populated(body: Any, warnings: list[str]) -> list[dict[str, Any]]:
 
 def toxic(body: Any, proxy_name: str, taken: set[str], seed: int, warnings: list[str]) -> tuple[Toxic, Lifetime | None]:
     """A toxic to create."""
+    _refuse_empty_lifetime(body)
     given = wire.fields(body, _TOXIC, "ToxicWrapper", warnings, _ECHOED)
     stream = given.get("stream", DOWNSTREAM).lower()
     if stream not in (UPSTREAM, DOWNSTREAM):
@@ -72,6 +75,7 @@ def toxic(body: Any, proxy_name: str, taken: set[str], seed: int, warnings: list
 
 def change(toxic: Toxic, body: Any, warnings: list[str]) -> tuple[dict[str, Any], float, Lifetime | None]:
     """The new attributes, toxicity and lifetime of a toxic."""
+    _refuse_empty_lifetime(body)
     given = wire.fields(body, _TOXIC, "ToxicWrapper", warnings, _ECHOED)
     values = _values(TOXICS[toxic.type], given.get("attributes"), toxic.values, warnings)
     return values, _toxicity(given.get("toxicity", toxic.toxicity), warnings), lifetime(given)
@@ -84,11 +88,19 @@ def lease(body: Any, warnings: list[str]) -> tuple[str, int | None]:
 
 
 def lifetime(given: dict[str, Any]) -> Lifetime | None:
-    if given.get("lease") and "ttl" in given:
+    if "lease" in given and "ttl" in given:
         raise ApiError("ttl and lease exclude each other", 400)
-    if given.get("lease") or "ttl" in given:
+    if "lease" in given or "ttl" in given:
         return Lifetime(_ttl(given), given.get("lease"))
     return None
+
+
+def _refuse_empty_lifetime(body: Any) -> None:
+    """Elsewhere null leaves the default. Here that would be for ever, for what its owner meant to end."""
+    empty = {str(name).lower() for name, value in body.items() if value is None} if isinstance(body, dict) else set()
+    for name in LIFETIME:
+        if name in empty:
+            raise bad_body(f"{name} must not be null; leave it out for what is to stay")
 
 
 def _ttl(given: dict[str, Any]) -> int | None:

@@ -1,7 +1,8 @@
 """Time limits on toxics, proxies and downtimes: a time to live each, or a lease that holds several.
 
 The owner of a lease renews it; when the owner dies, the lease expires and everything created under it is undone. A time
-to live is the same for one thing alone. What has neither stays until it is removed.
+to live is the same for one thing alone. What has neither stays until it is removed; it is not ours. A lifetime that
+says nothing, or nothing that can be read, counts as over.
 """
 
 from collections.abc import Callable
@@ -27,14 +28,14 @@ class Expiry:
         self._leases = leases
         self.name = name
         self.undo = undo
-        self.lease = leases.get(lifetime.lease) if lifetime.lease else None
+        self.lease = leases.get(lifetime.lease) if lifetime.lease is not None else None
         self._ttl_ms = lifetime.ttl_ms
         self._timer: Timer | None = None
         self._until = 0.0
         if self.lease is not None:
             self.lease.holds.append(self)
-        elif lifetime.ttl_ms is not None:
-            self._until = leases.loop.now() + lifetime.ttl_ms / 1000
+        else:
+            self._until = leases.loop.now() + (lifetime.ttl_ms or 0) / 1000
             self._timer = leases.loop.at(self._until, self._expire)
 
     def cancel(self) -> None:
@@ -98,14 +99,17 @@ class Leases:
         lease.timer = self.loop.at(lease.until, lambda: self.end(lease, "lease expired"))
 
     def end(self, lease: ProxyLease, reason: str) -> None:
-        """Undo everything created under a lease, the latest first."""
+        """Undo everything created under a lease, the latest first; an undo that fails keeps none of the others."""
         del self._leases[lease.name]
         if lease.timer is not None:
             lease.timer.cancel()
         self._record("lease_ended", lease=lease.name, why=reason)
         while lease.holds:
             expiry = lease.holds.pop()
-            expiry.undo(f"{reason}: {lease.name}")
+            try:
+                expiry.undo(f"{reason}: {lease.name}")
+            except Exception as error:  # noqa: BLE001 - a defect at one thing must not leave the others in for ever
+                self._record("undo_failed", lease=lease.name, what=expiry.name, why=repr(error))
 
     def ms_until(self, when: float) -> int:
         return max(0, round((when - self.loop.now()) * 1000))

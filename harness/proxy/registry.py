@@ -154,7 +154,7 @@ class ProxyRegistry:
     def _lifetime(self, given: dict[str, Any]) -> Lifetime | None:
         """The lifetime in a body; its lease must exist before anything is changed."""
         lifetime = entries.lifetime(given)
-        if lifetime is not None and lifetime.lease:
+        if lifetime is not None and lifetime.lease is not None:
             self.leases.get(lifetime.lease)
         return lifetime
 
@@ -226,7 +226,7 @@ class ProxyRegistry:
             taken = {one.toxic.name for one in new}
             new.append(_NewToxic(*entries.toxic(body, proxy_name, taken, self.seed, warnings)))
             lifetime = new[-1].lifetime
-            if lifetime is not None and lifetime.lease:
+            if lifetime is not None and lifetime.lease is not None:
                 self.leases.get(lifetime.lease)
         return new
 

@@ -6,7 +6,6 @@ Imports little, so that it starts fast: every run starts one.
 import argparse
 import contextlib
 import ctypes
-import json
 import os
 import resource
 import signal
@@ -15,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from harness.proxy import configfile
 from harness.proxy.access import TOKEN, Access, AccessError, Upstreams
 from harness.proxy.address import LookupNeeded, Resolver, SocketAddress
 from harness.proxy.api import Api
@@ -71,7 +71,7 @@ class ProxyServer:
 
     def load(self, config: Path) -> None:
         """Create the proxies of a file in Toxiproxy's form, which may contain toxics too."""
-        body = json.loads(config.read_text(encoding="utf-8"))
+        body = configfile.read(config, self.registry.journal.record)
         warnings: list[str] = []
         while True:
             try:

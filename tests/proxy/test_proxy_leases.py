@@ -9,6 +9,10 @@ from collections.abc import Callable
 import pytest
 from proxy_arms import Arm, Upstream, connect, receive, until
 
+from harness.proxy.leases import Expiry, Leases, Lifetime
+from harness.proxy.loop import Loop
+from harness.proxy.proxy import Proxy
+
 pytestmark = pytest.mark.slow
 
 OWNER = """
@@ -144,6 +148,19 @@ def test_create_get_renew_and_end_a_lease(ours: Arm, quiet: Upstream) -> None:
         ("/proxies/p/toxics", {"type": "latency", "ttl": -1}, 400),
         ("/proxies/p/toxics", {"type": "latency", "ttl": 5, "lease": "x"}, 400),
         ("/proxies/p/toxics", {"type": "latency", "lease": "nobody's"}, 404),
+        ("/proxies/p/toxics", {"type": "latency", "lease": ""}, 404),
+        ("/proxies/p/toxics", {"type": "latency", "lease": None}, 400),
+        ("/proxies/p/toxics", {"type": "latency", "TTL": None}, 400),
+        ("/proxies/p/toxics", {"type": "latency", "lease": "", "ttl": 5}, 400),
+        ("/proxies/p/toxics", {"type": "latency", "lease": 7}, 400),
+        ("/proxies/p/toxics", {"type": "latency", "ttl": 1.5}, 400),
+        ("/proxies/p/toxics", {"type": "latency", "ttl": True}, 400),
+        ("/proxies/p/toxics", {"type": "latency", "ttl": 86_400_001}, 400),
+        ("/proxies", {"name": "x", "upstream": "u", "lease": ""}, 404),
+        ("/proxies", {"name": "x", "upstream": "u", "ttl": None}, 400),
+        ("/proxies/p", {"enabled": False, "lease": ""}, 404),
+        ("/proxies/p", {"enabled": False, "ttl": None}, 400),
+        ("/populate", [{"name": "x", "upstream": "u", "toxics": [{"type": "latency", "lease": None}]}], 400),
         ("/proxies", {"name": "x", "upstream": "u", "lease": "nobody's"}, 404),
     ],
 )
@@ -152,6 +169,44 @@ def test_invalid_lifetimes(ours: Arm, quiet: Upstream, path: str, body: dict[str
     assert ours.call("POST", path, body).status == status
     assert _toxics(ours) == []
     assert list(ours.call("GET", "/proxies").json) == ["p"]
+    assert ours.call("GET", "/proxies/p").json["enabled"] is True
+
+
+@pytest.mark.parametrize("body", [{"ttl": "soon"}, {"ttl": 0}, {"ttl": -1}, {"ttl": 1e9}, [], "x"])
+def test_a_renewal_that_cannot_be_read_renews_nothing(ours: Arm, quiet: Upstream, body: object) -> None:
+    ours.make(quiet)
+    ours.call("POST", "/leases", {"name": "short", "ttl": 300})
+    ours.call("POST", "/proxies/p/toxics", {"type": "latency", "lease": "short"})
+    assert ours.call("PATCH", "/leases/short", body).status == 400
+    until(lambda: _toxics(ours) == [])
+    ended = [entry for entry in _events(ours, "lease_ended") if entry["lease"] == "short"][-1]
+    assert ended["why"] == "lease expired"
+
+
+def test_a_lifetime_without_a_duration_is_over() -> None:
+    ended: list[str] = []
+    loop = Loop()
+    Expiry(Leases(loop, lambda *_, **__: None), Lifetime(None, None), "p/latency", ended.append)
+    loop.after(0.05, loop.stop)
+    loop.run()
+    loop.close()
+    assert ended == ["ttl expired"]
+
+
+def test_an_undo_that_fails_keeps_none_of_the_others(
+    ours: Arm, quiet: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours.make(quiet)
+    ours.call("POST", "/leases", {"name": "l", "ttl": 60_000})
+    for name in ("first", "stuck", "last"):
+        ours.call("POST", "/proxies/p/toxics", {"type": "latency", "name": name, "lease": "l"})
+    really = Proxy.remove
+    with monkeypatch.context() as patch:
+        patch.setattr(Proxy, "remove", lambda self, toxic: 1 / 0 if toxic.name == "stuck" else really(self, toxic))
+        assert ours.call("DELETE", "/leases/l").status == 204
+    assert _toxics(ours) == ["stuck"]
+    failed = _events(ours, "undo_failed")[-1]
+    assert (failed["lease"], failed["what"]) == ("l", "p/stuck")
 
 
 def test_a_removed_toxic_leaves_its_lease(ours: Arm, quiet: Upstream) -> None:
