@@ -18,12 +18,19 @@ POLL_S = 0.02
 
 
 async def request(
-    method: str, address: str, port: int, path: str, body: Any = None, within_s: float = ATTEMPT_WITHIN_S
+    method: str,
+    address: str,
+    port: int,
+    path: str,
+    body: Any = None,
+    within_s: float = ATTEMPT_WITHIN_S,
+    token: str | None = None,
 ) -> tuple[int, str]:
     """Return status and body. Raises OSError (TimeoutError is one) or ValueError."""
     payload = b"" if body is None else json.dumps(body).encode()
     head = f"{method} {path} HTTP/1.1\r\nHost: {address}:{port}\r\nConnection: close\r\n"
-    head += f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n"
+    head += f"Authorization: Bearer {token}\r\n\r\n" if token is not None else "\r\n"
     async with asyncio.timeout(within_s):
         reader, writer = await asyncio.open_connection(address, port)
         try:

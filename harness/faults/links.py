@@ -18,7 +18,7 @@ from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Link
 from harness.seams import Seams
 from harness.seams.greetings import greeting
-from harness.seams.toxiproxy import ProxyApi, ToxicSpec
+from harness.seams.toxiproxy import ProxyApi, ToxicSpec, unknown_link
 
 if TYPE_CHECKING:
     from harness.seams.link import Exchange, LinkHandle, Outcome
@@ -160,8 +160,8 @@ class Toxics:
 
     async def ready(self) -> None:
         """Take this run's lease on each proxy server, so that no toxic outlives a run that is killed."""
-        for url in sorted({link.api.url for link in self.links}):
-            self._leases[url] = await self._seams.lease(url)
+        for url, api in sorted({link.api.url: link.api for link in self.links}.items()):
+            self._leases[url] = await self._seams.lease(api)
 
     async def on(self) -> None:
         """Put them on all links; every link is tried, and the first error is raised at the end."""
@@ -184,16 +184,31 @@ class Toxics:
         )
 
     async def missing(self) -> list[str]:
-        """Return `link: toxic` for each of ours that is not on, though it should be."""
-        on = set(await self.still_on())
+        """Return `link: toxic` for each of ours that is not on, though it should be.
+
+        A proxy that was restarted has none of them, and one that has lost a link none of that link's.
+        """
+        on = set(_named(await self._found()))
         return [name for link in self.links for t in self._toxics if (name := f"{link.name}: {t.name}") not in on]
 
     async def still_on(self) -> list[str]:
-        """Return `link: toxic` for each of ours that is on."""
+        """Return `link: toxic` for each of ours that is on. Raises FaultError for a link that the proxy has lost."""
+        found = await self._found()
+        for link, toxics in found.items():
+            if toxics is None:
+                raise unknown_link(link)
+        return _named(found)
+
+    async def _found(self) -> dict[str, list[str] | None]:
+        """Return which of ours are on each link; None for a link that its proxy does not know."""
         names = {toxic.name for toxic in self._toxics}
-        nothing: list[str] = []
+        nothing: list[str] | None = None
         found = await asked(self.links, ProxyApi.toxics, nothing)
-        return [f"{link.name}: {name}" for link in self.links for name in found[link.name] if name in names]
+        return {link: None if on is None else [one for one in on if one in names] for link, on in found.items()}
+
+
+def _named(found: Mapping[str, Sequence[str] | None]) -> list[str]:
+    return [f"{link}: {toxic}" for link, toxics in found.items() for toxic in toxics or ()]
 
 
 async def _each(calls: Sequence[Callable[[], None]]) -> None:

@@ -52,6 +52,8 @@ class LinkEndpoint:
     proxy_api_url: str
     proxies: Mapping[int, str]
     """The name of the proxy of each port; the service's main port comes first."""
+    proxy_token: str | None = field(default=None, repr=False)
+    """What the API asks for, None where it asks for nothing. It belongs into no record, message or command line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from harness.seams.lease import LeaseKeeper
     from harness.seams.link import LinkHandle
     from harness.seams.objects import Objects
+    from harness.seams.toxiproxy import ProxyApi
     from harness.seams.undo_store import UndoStore
 
 CLOSE_S = 1.0
@@ -97,16 +98,16 @@ class Seams:
         except BackendError:
             return None
 
-    async def lease(self, proxy_api_url: str) -> str | None:
+    async def lease(self, api: ProxyApi) -> str | None:
         """Return the name of this run's lease on a proxy server, None where that knows none. Raises FaultError."""
         from harness.seams.lease import LeaseKeeper
 
-        if proxy_api_url not in self._leases:
-            lease = LeaseKeeper(proxy_api_url)
+        if api.url not in self._leases:
+            lease = LeaseKeeper(api)
             await lease.acquire()
-            self._leases[proxy_api_url] = lease
+            self._leases[api.url] = lease
             self._closing.append(lease.close)
-        return self._leases[proxy_api_url].name
+        return self._leases[api.url].name
 
     def keyspace(self, name: str) -> Keyspace:
         """Return a key space that the stack describes; it is closed with the run."""

@@ -20,8 +20,8 @@ class LeaseKeeper:
     Toxiproxy itself has no leases; a toxic there stays until it is removed, by this run or by `harness heal`.
     """
 
-    def __init__(self, api_url: str) -> None:
-        self._api = ProxyApi(api_url)
+    def __init__(self, api: ProxyApi) -> None:
+        self._api = api
         self._renewing: asyncio.Task[None] | None = None
         self.name: str | None = None
         """None where the server has no leases."""

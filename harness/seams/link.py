@@ -15,7 +15,7 @@ from typing import Literal
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import FaultError
 from harness.model.fields import Link
-from harness.seams.toxiproxy import ProxyApi
+from harness.seams.toxiproxy import ProxyApi, unknown_link
 
 Outcome = Literal["answered", "refused", "reset", "closed", "silent"]
 
@@ -46,12 +46,14 @@ class LinkHandle:
         self.through = through
         self.direct = direct
         self.proxy_name = endpoint.proxies[port]
-        self.api = ProxyApi(endpoint.proxy_api_url)
+        self.api = ProxyApi(endpoint.proxy_api_url, endpoint.proxy_token)
 
     async def toxics(self) -> list[str]:
         """Return the names of the toxics on the link, whoever put them there. Raises FaultError."""
         everywhere = await asyncio.to_thread(self.api.toxics)
-        return everywhere.get(self.proxy_name, [])
+        if self.proxy_name not in everywhere:
+            raise unknown_link(self.name)
+        return everywhere[self.proxy_name]
 
     async def exchange(self, request: bytes, timeout_s: float, direct: bool = False) -> Exchange:
         """Make one small exchange over the link, or directly with the service. Raises FaultError without a way."""

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from harness.model.errors import FaultError
 
 CALL_S = 3.0
-CREATED, NO_CONTENT = 201, 204
+CREATED, NO_CONTENT, UNAUTHORIZED = 201, 204, 401
 RECEIVED = "toxiproxy_proxy_received_bytes_total"
 NO_PROXIES = {"http": None, "https": None, "all": None}
 """The environment's HTTP proxies are not for the fault proxy, wherever it listens."""
@@ -34,11 +34,18 @@ class ToxicSpec:
     attributes: dict[str, int]
 
 
+def unknown_link(name: str) -> FaultError:
+    """Return the error for a link that has no proxy any more: that no toxic is on it is no good news."""
+    what = f"the fault proxy does not know the link {name!r}: its consumer is cut off from the service"
+    return FaultError(what, remedy="start the stack again, which makes its links anew")
+
+
 class ProxyApi:
     """The API of one proxy server."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url
+        self._token = token
 
     def toxics(self) -> dict[str, list[str]]:
         """Return the names of all toxics of the server, by proxy."""
@@ -147,14 +154,22 @@ class ProxyApi:
 
     @cached_property
     def _client(self) -> Any:
-        return _client(self.url)
+        return _client(self.url, self._token)
 
 
-def _client(api_url: str) -> Any:
-    """Return toxiproxy-python's client with an endpoint and time-outs of its own."""
+def _client(api_url: str, token: str | None) -> Any:
+    """Return toxiproxy-python's client with an endpoint, time-outs and a token of its own."""
     from toxiproxy.api import APIConsumer
 
     place = urlsplit(api_url)
+
+    def sign(prepared: Any) -> Any:
+        if token is not None:
+            prepared.headers["Authorization"] = f"Bearer {token}"
+        return prepared
+
+    # As `auth`, for else requests would send what ~/.netrc has for the host instead.
+    common = {"timeout": CALL_S, "proxies": NO_PROXIES, "auth": sign}
 
     class Consumer(APIConsumer):  # type: ignore[misc]
         host = place.hostname
@@ -162,20 +177,23 @@ def _client(api_url: str) -> Any:
 
         @classmethod
         def get(cls, url: str, params: Any = None, **kwargs: Any) -> Any:
-            return _checked(super().get(url, params=params, timeout=CALL_S, proxies=NO_PROXIES, **kwargs))
+            return _checked(super().get(url, params=params, **common, **kwargs))
 
         @classmethod
         def post(cls, url: str, data: Any = None, json: Any = None, **kwargs: Any) -> Any:
-            return _checked(super().post(url, data=data, json=json, timeout=CALL_S, proxies=NO_PROXIES, **kwargs))
+            return _checked(super().post(url, data=data, json=json, **common, **kwargs))
 
         @classmethod
         def delete(cls, url: str, **kwargs: Any) -> Any:
-            return _checked(super().delete(url, timeout=CALL_S, proxies=NO_PROXIES, **kwargs))
+            return _checked(super().delete(url, **common, **kwargs))
 
     return Consumer
 
 
 def _checked(response: Any) -> Any:
+    if response.status_code == UNAUTHORIZED:
+        remedy = "it is of another run, or its environment could not be read from the container engine"
+        raise FaultError("the fault proxy does not accept the token of this stack", remedy=remedy)
     if response.status_code >= 400:
         raise FaultError(f"the fault proxy answered {response.status_code}: {response.text.strip()}")
     return response

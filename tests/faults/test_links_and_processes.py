@@ -22,6 +22,7 @@ from real_servers import (
     ending,
     fault_proxy,
     leases,
+    lose_link,
     toxic_seeds,
     toxics,
     using,
@@ -239,6 +240,23 @@ async def test_a_killed_run_takes_its_toxics_along_and_a_lapse_is_noticed(
     assert toxics(proxy_url, "objects") == []
     assert (await fault.confirm()).landed is False
     await fault.revert(undo)
+
+
+async def test_a_proxy_that_was_restarted_is_noticed(make: Make, proxy_url: str) -> None:
+    """It comes back with its links and without the fault, or, where it has lost a link, without that."""
+    fault = make("storage.slow", LINK, {"latency": "50ms"})
+    undo = await fault.prepare()
+    await fault.inject()
+    assert (await fault.confirm()).landed
+    link = lose_link(proxy_url, "objects")
+    lost = await fault.confirm()
+    assert (lost.landed, lost.evidence["why"]) == (False, "toxics are not on")
+    with pytest.raises(FaultError, match="does not know the link 'trainer -> object-store'"):
+        await fault.absent()
+    add_proxy(proxy_url, "objects", link["upstream"], link["listen"])
+    assert (await fault.confirm()).landed is False
+    await fault.revert(undo)
+    assert (await fault.absent()).landed is False
 
 
 async def test_a_proxy_that_knows_no_leases_is_used_without(make: Make, backend: FakeBackend) -> None:

@@ -250,9 +250,16 @@ def toxic_seeds(api_url: str, proxy: str) -> list[object]:
     return [toxic.get("seed") for toxic in requests.get(f"{api_url}/proxies/{proxy}/toxics", timeout=5).json()]
 
 
-def add_proxy(api_url: str, name: str, upstream: str) -> str:
-    """Make a proxy on a free port; return where it listens."""
-    body = {"name": name, "listen": f"{own_address(6)}:0", "upstream": upstream, "enabled": True}
+def lose_link(api_url: str, proxy: str) -> dict[str, Any]:
+    """Remove a proxy, as a restart without it does; return what it was."""
+    was: dict[str, Any] = requests.get(f"{api_url}/proxies/{proxy}", timeout=5).json()
+    requests.delete(f"{api_url}/proxies/{proxy}", timeout=5).raise_for_status()
+    return was
+
+
+def add_proxy(api_url: str, name: str, upstream: str, listen: str | None = None) -> str:
+    """Make a proxy, on a free port if no address is given; return where it listens."""
+    body = {"name": name, "listen": listen or f"{own_address(6)}:0", "upstream": upstream, "enabled": True}
     made = requests.post(f"{api_url}/proxies", json=body, timeout=5)
     assert made.status_code == 201, made.text
     return str(made.json()["listen"])
