@@ -96,7 +96,8 @@ async def _up(stack: StackDescription, links: Sequence[Link], seed: int, folder:
 
 def _proxies(endpoint: LinkEndpoint) -> str:
     names = ", ".join(map(repr, endpoint.proxies.values()))
-    return f"{'proxy' if len(endpoint.proxies) == 1 else 'proxies'} {names} at {endpoint.proxy_api_url}"
+    token = ", with the token in its container's environment" if endpoint.proxy_token is not None else ""
+    return f"{'proxy' if len(endpoint.proxies) == 1 else 'proxies'} {names} at {endpoint.proxy_api_url}{token}"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pytest
 from watching import get, marked, soon
 
 from harness.backends.priority import NICENESS, may_raise
-from harness.model.backend import Backend, ProcessEvent, StackPlan
+from harness.model.backend import Backend, LinkEndpoint, ProcessEvent, StackPlan
 from harness.model.errors import BackendError
 from harness.model.fields import Link
 
@@ -213,16 +213,17 @@ async def test_only_planned_links_run_through_the_proxy(backend: Backend, plan: 
     assert list(endpoint.proxies) == [17101, 17109], "the main port, and the one that only the consumer names"
     for port, path in ((17101, "/ask"), (17109, "/ask-second")):
         assert (await get(backend, f"http://relay:17102{path}"))[0] == 200
-        await disable(endpoint.proxy_api_url, endpoint.proxies[port])
+        await disable(endpoint, port)
         assert (await get(backend, f"http://relay:17102{path}"))[0] == 502
     assert (await get(backend, "http://echo:17101/healthz"))[0] == 200, "the direct way is untouched"
 
 
-async def disable(api: str, name: str) -> None:
+async def disable(endpoint: LinkEndpoint, of: int) -> None:
     from harness.backends.http_request import request
 
-    address, port = api.removeprefix("http://").split(":")
-    status, _ = await request("POST", address, int(port), f"/proxies/{name}", {"enabled": False})
+    address, port = endpoint.proxy_api_url.removeprefix("http://").split(":")
+    path = f"/proxies/{endpoint.proxies[of]}"
+    status, _ = await request("POST", address, int(port), path, {"enabled": False}, token=endpoint.proxy_token)
     assert status == 200
 
 

@@ -20,6 +20,7 @@ from small_stack import STACK
 from harness.backends.compose.attached import AttachedBackend
 from harness.backends.compose.engine import client
 from harness.backends.compose.leftovers import remove_run
+from harness.backends.compose.proxies import token_of
 from harness.backends.compose.snapshots import containers_of
 from harness.description.stackfile import load_stack
 from harness.model.backend import StackPlan
@@ -27,7 +28,7 @@ from harness.model.errors import BackendError
 from harness.model.fields import Link
 from harness.seams import Seams
 from harness.seams.greetings import greeting
-from harness.seams.toxiproxy import ToxicSpec
+from harness.seams.toxiproxy import ProxyApi, ToxicSpec
 
 pytestmark = pytest.mark.docker
 HARNESS = str(Path(sys.executable).with_name("harness"))
@@ -297,14 +298,11 @@ def kill_with_children(pid: int) -> None:
 
 def toxics(project: str) -> list[str]:
     """The toxics on any link of the project."""
-    import urllib.request
-
     engine = client()
-    boxes = [one for one in containers_of(engine, project) if one.service.startswith("harness-proxy")]
-    engine.close()
     found = []
-    for box in boxes:
-        place = next(iter(box.addresses.values()))
-        with urllib.request.urlopen(f"http://{place}:18474/proxies", timeout=5) as answer:
-            found += [toxic["name"] for proxy in json.load(answer).values() for toxic in proxy["toxics"]]
+    for box in containers_of(engine, project):
+        if box.service.startswith("harness-proxy"):
+            api = ProxyApi(f"http://{next(iter(box.addresses.values()))}:18474", token_of(engine, box.id))
+            found += [toxic for toxics in api.toxics().values() for toxic in toxics]
+    engine.close()
     return found

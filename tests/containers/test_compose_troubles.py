@@ -194,7 +194,7 @@ async def test_a_remote_engine_with_links_and_signals(
         assert await _ask(backend.resolve("relay:17102"), "/ask") == 200
         endpoint = backend.links["relay -> echo"]
         path = f"/proxies/{endpoint.proxies[next(iter(endpoint.proxies))]}"
-        assert await _ask(endpoint.proxy_api_url, path, {"enabled": False}) == 200
+        assert await _ask(endpoint.proxy_api_url, path, {"enabled": False}, endpoint.proxy_token) == 200
         assert await _ask(backend.resolve("relay:17102"), "/ask") == 502
         await backend.kill(["echo"], suppress_restart=True)
         assert await backend.process_states(["echo"]) == {"echo": "absent"}
@@ -202,9 +202,10 @@ async def test_a_remote_engine_with_links_and_signals(
         assert backend.logs("echo", 1)[0].startswith("echo listens on")
 
 
-async def _ask(place: str, path: str, body: object = None) -> int:
+async def _ask(place: str, path: str, body: object = None, token: str | None = None) -> int:
     host, _, port = place.removeprefix("http://").rpartition(":")
-    return (await request("GET" if body is None else "POST", host, int(port), path, body, within_s=10.0))[0]
+    verb = "GET" if body is None else "POST"
+    return (await request(verb, host, int(port), path, body, within_s=10.0, token=token))[0]
 
 
 async def test_following_events_fails_when_the_engine_goes_away(

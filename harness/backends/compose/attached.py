@@ -12,9 +12,9 @@ import time
 
 from harness.backends.compose import proxies
 from harness.backends.compose.backend import ComposeBackend
-from harness.backends.compose.engine import Engine, connect
+from harness.backends.compose.engine import Engine, connect, engine_call
 from harness.backends.compose.layout import API_PORT, ComposeAddresses, Layout, ProxyBox
-from harness.backends.compose.leftovers import LINKS, run_labels
+from harness.backends.compose.leftovers import API_ADDRESS, LINKS, run_labels
 from harness.backends.compose.readiness import Readiness
 from harness.backends.compose.snapshots import BEGINNING, ContainerSnapshot, containers_of, lines_since
 from harness.model.backend import StackInfo, StackPlan, check_links, check_settings, project_of
@@ -96,9 +96,9 @@ class AttachedBackend(ComposeBackend):
         layout = _layout(project, found, plan.links, as_far_as_there=as_far_as_there)
         self._places = ComposeAddresses(self._description, layout, engine)
         api = {box.name: self._places.place(box.name, API_PORT) for box in layout.boxes}
-        self._links = {
-            name: end for name, end in proxies.endpoints(layout, api).items() if name in {k.name for k in plan.links}
-        }
+        tokens = {box.name: await _token(engine, box, found) for box in layout.boxes}
+        led = proxies.endpoints(layout, api, tokens)
+        self._links = {name: end for name, end in led.items() if name in {k.name for k in plan.links}}
         events = self._take_hold(engine, project, run_labels(f"{project}-attached", self._description.name))
         events.containers = frozenset(one.id for one in found)
         await asyncio.to_thread(events.start, time.time())
@@ -120,6 +120,12 @@ class AttachedBackend(ComposeBackend):
         self._project = None
         await asyncio.to_thread(self._collect, engine, project)
         self._let_go()
+
+
+async def _token(engine: Engine, box: ProxyBox, found: list[ContainerSnapshot]) -> str | None:
+    """Return what a proxy's API asks for. Whoever controls the engine controls the stack anyway."""
+    container = next(one.id for one in found if one.service == box.name)
+    return await engine_call("reading the fault proxy's token", proxies.token_of, engine.client, container)
 
 
 def check_project(project: str) -> None:
@@ -148,7 +154,12 @@ def _layout(project: str, found: list[ContainerSnapshot], wanted: tuple[Link, ..
 
     `as_far_as_there` leaves out proxies that do not run, and their links.
     """
-    addresses = {(one.service, network): at for one in found for network, at in one.addresses.items()}
+    addresses = {
+        (one.service, network): at
+        for one in found
+        for network, at in one.addresses.items()
+        if one.labels.get(API_ADDRESS, at) == at
+    }
     published = {(one.service, inside): outside for one in found for inside, outside in one.ports.items()}
     boxes = []
     for one in found:

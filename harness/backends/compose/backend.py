@@ -111,9 +111,9 @@ class ComposeBackend:
         self._places = ComposeAddresses(self._description, layout, engine)
         events = self._take_hold(engine, project, labels)
         run_file = RunFile(document, plan, layout, labels, self._keep, engine.loopback)
-        start = Start(
-            engine, plan, layout, run_file.document(lambda box: proxies.proxy_service(box, plan.seed)), folder
-        )
+        places = self._places
+        document = run_file.document(lambda box: proxies.proxy_service(box, plan.seed, places.api_address(box)))
+        start = Start(engine, plan, layout, document, folder, proxies.new_token())
         await asyncio.to_thread(events.start, time.time())
         self._readiness = Readiness(self._description, lambda: containers_of(engine.client, project), self._tail)
         within_s = self._description.compose.ready_within_s

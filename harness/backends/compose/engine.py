@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
@@ -53,15 +53,24 @@ class Engine:
         self.client.close()
 
     def run_compose(
-        self, project: str, file: str, words: Sequence[str], within_s: float, folder: str
+        self,
+        project: str,
+        file: str,
+        words: Sequence[str],
+        within_s: float,
+        folder: str,
+        settings: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
-        """Start a compose command on a file whose relative paths start at a folder. Its output is one text."""
+        """Start a compose command on a file whose relative paths start at a folder. Its output is one text.
+
+        `settings`: values that the file names without having them.
+        """
         argv = [*self.compose, "-p", project, "-f", file, "--project-directory", folder, *words]
         limit = str(int(within_s) + 10)
         quiet = {"COMPOSE_PROGRESS": "plain", "DOCKER_CLI_HINTS": "false", "COMPOSE_HTTP_TIMEOUT": limit}
         return subprocess.Popen(
             argv,
-            env={**os.environ, **self.environment, **quiet},
+            env={**os.environ, **self.environment, **quiet, **(settings or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -169,6 +169,10 @@ class ComposeAddresses:
         remedy = "scale it to one, on networks of the compose file, or reach it by a published port"
         raise BackendError(f"{name!r} has no fixed address", remedy=remedy)
 
+    def api_address(self, box: ProxyBox) -> str | None:
+        """Return the one address at which a box's API is reached; None where it is by a published port, or unknown."""
+        return self.host(box.name) if self._direct and self.known(box.name) else None
+
     def place(self, name: str, port: int) -> str:
         """Return `host:port` of a port inside a service or box."""
         if self._direct:

@@ -1,7 +1,8 @@
 """The containers of the fault proxies: ours, put into a plain Python image, or Toxiproxy's own image.
 
 They are up, with every link made in them, before a consumer starts, so that not one connection misses its link. Only
-containers with planned links are ever made.
+containers with planned links are ever made. The links are a file in the container, so that a proxy that ends comes back
+with them, and without any toxic. Other containers of the stack can reach the API: it asks for a token.
 """
 
 from __future__ import annotations
@@ -11,23 +12,27 @@ import importlib.resources
 import io
 import json
 import os
+import secrets
 import tarfile
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from harness.backends.compose.layout import API_PORT, Layout, ProxyBox
-from harness.backends.compose.leftovers import LINKS
+from harness.backends.compose.leftovers import API_ADDRESS, LINKS
 from harness.backends.http_request import request
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError, did_you_mean
 from harness.model.fields import Link
 
-KIND, IMAGE = "HARNESS_PROXY", "HARNESS_PROXY_IMAGE"
+KIND, IMAGE, TOKEN = "HARNESS_PROXY", "HARNESS_PROXY_IMAGE", "HARNESS_PROXY_TOKEN"
 PUBLIC_IMAGES = {"harness": "python:3.12-slim", "toxiproxy": "ghcr.io/shopify/toxiproxy:2.12.0"}
 HOME = "/opt/harness-proxy"
+LINKS_FILE = f"{HOME}/links.json"
+ANYWHERE = "0.0.0.0"  # noqa: S104 - inside the container
 READY_WITHIN_S = 20.0
 POLL_S = 0.03
+OK = 200
 
 
 def proxy_kind() -> str:
@@ -43,35 +48,62 @@ def proxy_image() -> str:
     return os.environ.get(IMAGE) or PUBLIC_IMAGES[proxy_kind()]
 
 
-def proxy_service(box: ProxyBox, seed: int) -> dict[str, Any]:
-    """Return the compose service of a box, but for networks and ports."""
+def new_token() -> str | None:
+    """Return what the API of a run's proxies is to ask for; None for Toxiproxy, which cannot."""
+    return secrets.token_urlsafe(32) if proxy_kind() == "harness" else None
+
+
+def token_of(client: Any, container: str) -> str | None:
+    """Return the token of a proxy that runs, from its container's environment. Blocks."""
+    environment: list[str] = client.api.inspect_container(container)["Config"]["Env"] or []
+    return next((text for name, _, text in (one.partition("=") for one in environment) if name == TOKEN), None)
+
+
+def proxy_service(box: ProxyBox, seed: int, api_address: str | None) -> dict[str, Any]:
+    """Return the compose service of a box, but for networks and ports.
+
+    `api_address`: the one of its addresses at which the API is reached; None where that is not known.
+    """
+    labels = {LINKS: json.dumps({link.name: ports for link, ports in box.links.items()})}
     service: dict[str, Any] = {
         "image": proxy_image(),
-        "labels": {LINKS: json.dumps({link.name: ports for link, ports in box.links.items()})},
-        "restart": "no",
+        "labels": labels | ({API_ADDRESS: api_address} if api_address is not None else {}),
+        # One that crashes cuts off its consumers; it comes back with the links, until the run stops it.
+        "restart": "unless-stopped",
         "init": False,
+        "cap_drop": ["ALL"],
+        "cap_add": ["NET_BIND_SERVICE"],
+        "security_opt": ["no-new-privileges:true"],
         # A proxy that waits for a processor behind the stack's own work would be a fault that is in no scenario.
         "cpu_shares": 4096,
     }
+    where = ["-host", api_address or ANYWHERE, "-port", str(API_PORT), "-seed", str(seed), "-config", LINKS_FILE]
     if proxy_kind() == "toxiproxy":
-        command = ["-host", "0.0.0.0", "-port", str(API_PORT), "-seed", str(seed), "-proxy-metrics"]  # noqa: S104
-        return service | {"command": command}
-    where = ["--host", "0.0.0.0", "--port", str(API_PORT)]  # noqa: S104 - inside the container
-    command = ["python3", "-m", "harness.proxy", "serve", *where, "--seed", str(seed), "--metrics"]
-    environment = {"PYTHONPATH": HOME, "PYTHONDONTWRITEBYTECODE": "1"}
+        return service | {"command": [*where, "-proxy-metrics"]}
+    options = [f"-{word}" if word.startswith("-") else word for word in where]
+    for upstream in dict.fromkeys(entry["upstream"] for entry in _entries(box)):
+        options += ["--allow-upstream", upstream]
+    command = ["python3", "-m", "harness.proxy", "serve", *options, "--metrics"]
+    # The token's value is that of the compose command's own environment: it is in no file.
+    environment = {"PYTHONPATH": HOME, "PYTHONDONTWRITEBYTECODE": "1", TOKEN: None}
     return service | {"entrypoint": command, "command": [], "environment": environment, "stop_signal": "SIGKILL"}
 
 
-def program() -> bytes:
-    """Return our proxy, which needs nothing but Python, as an archive to be put into its container."""
+def archive(box: ProxyBox) -> bytes:
+    """Return what is put into a box's container: its links and, where it is ours, the proxy itself.
+
+    The proxy needs nothing but Python.
+    """
     buffer = io.BytesIO()
     home = importlib.resources.files("harness")
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        _put(archive, f"{HOME}/harness/__init__.py", home.joinpath("__init__.py").read_bytes())
-        for folder in ("proxy", "proxy/toxics"):
-            for entry in home.joinpath(folder).iterdir():
-                if entry.name.endswith(".py"):
-                    _put(archive, f"{HOME}/harness/{folder}/{entry.name}", entry.read_bytes())
+    with tarfile.open(fileobj=buffer, mode="w") as files:
+        _put(files, LINKS_FILE, json.dumps(_entries(box)).encode())
+        if proxy_kind() == "harness":
+            _put(files, f"{HOME}/harness/__init__.py", home.joinpath("__init__.py").read_bytes())
+            for folder in ("proxy", "proxy/toxics"):
+                for entry in home.joinpath(folder).iterdir():
+                    if entry.name.endswith(".py"):
+                        _put(files, f"{HOME}/harness/{folder}/{entry.name}", entry.read_bytes())
     return buffer.getvalue()
 
 
@@ -86,46 +118,54 @@ def proxy_name(link: Link, port: int) -> str:
     return f"{link.consumer}-to-{link.service}-{port}"
 
 
-def endpoints(layout: Layout, api: Mapping[str, str]) -> dict[str, LinkEndpoint]:
-    """Return where each link can be disturbed; `api`: `host:port` of each box's API."""
+def _entries(box: ProxyBox) -> list[dict[str, Any]]:
+    """The links of a box, one entry for each port, in Toxiproxy's form."""
+    return [
+        {
+            "name": proxy_name(link, port),
+            "listen": f"{ANYWHERE}:{port}",
+            "upstream": f"{link.service}:{port}",
+            "enabled": True,
+        }
+        for link, ports in box.links.items()
+        for port in ports
+    ]
+
+
+def endpoints(layout: Layout, api: Mapping[str, str], tokens: Mapping[str, str | None]) -> dict[str, LinkEndpoint]:
+    """Return where each link can be disturbed; `api`: `host:port` of each box's API, `tokens`: what it asks for."""
     return {
-        link.name: LinkEndpoint(link.name, f"http://{api[box.name]}", {port: proxy_name(link, port) for port in ports})
+        link.name: LinkEndpoint(
+            link.name,
+            f"http://{api[box.name]}",
+            {port: proxy_name(link, port) for port in ports},
+            tokens.get(box.name),
+        )
         for box in layout.boxes
         for link, ports in box.links.items()
     }
 
 
-async def make_links(layout: Layout, api: Mapping[str, str]) -> None:
-    """Wait for every box's API and make the links in it. Raises BackendError."""
-    await asyncio.gather(*(_make(box, api[box.name]) for box in layout.boxes))
+async def links_made(layout: Layout, api: Mapping[str, str], token: str | None) -> None:
+    """Return when every box's proxy answers and has its links. Raises BackendError."""
+    await asyncio.gather(*(_made(box, api[box.name], token) for box in layout.boxes))
 
 
-async def _make(box: ProxyBox, api: str) -> None:
+async def _made(box: ProxyBox, api: str, token: str | None) -> None:
     host, _, port = api.rpartition(":")
-    await _answers(host, int(port))
-    for link, ports in box.links.items():
-        for service_port in ports:
-            listen, upstream = f"0.0.0.0:{service_port}", f"{link.service}:{service_port}"
-            name = proxy_name(link, service_port)
-            body = {"name": name, "listen": listen, "upstream": upstream, "enabled": True}
-            try:
-                status, text = await request("POST", host, int(port), "/proxies", body, within_s=10.0)
-            except (OSError, ValueError) as error:
-                what = f"the fault proxy did not answer when the link {link.name} was made: {error}"
-                raise BackendError(what) from error
-            if status != 201:
-                raise BackendError(f"the fault proxy refused the link {link.name}: {status} {text.strip()}")
-
-
-async def _answers(host: str, port: int) -> None:
     deadline_s = time.monotonic() + READY_WITHIN_S
     while True:
         try:
-            if (await request("GET", host, port, "/version"))[0] == 200:
+            status, text = await request("GET", host, int(port), "/proxies", token=token)
+            up = {name for name, entry in json.loads(text).items() if entry["enabled"]} if status == OK else set()
+            missing = [entry["name"] for entry in _entries(box) if entry["name"] not in up]
+            what = f"answered {status} {text.strip()}" if status != OK else f"did not make {', '.join(missing)}"
+            remedy = f"does another program answer at {api}?"
+            if status == OK and not missing:
                 return
-        except (OSError, ValueError, IndexError):
-            if time.monotonic() > deadline_s:
-                remedy = f"does {proxy_image()} have python3 of 3.11 or later? {IMAGE} names another image"
-                message = f"the fault proxy did not answer within {READY_WITHIN_S:g} s"
-                raise BackendError(message, remedy=remedy) from None
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            what = f"did not answer within {READY_WITHIN_S:g} s"
+            remedy = f"does {proxy_image()} have python3 of 3.11 or later? {IMAGE} names another image"
+        if time.monotonic() > deadline_s:
+            raise BackendError(f"the fault proxy {box.name} {what}", remedy=remedy)
         await asyncio.sleep(POLL_S)

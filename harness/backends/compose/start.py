@@ -65,12 +65,24 @@ def lay_out(engine: Engine, plan: StackPlan, document: dict[str, Any]) -> Layout
 class Start:
     """Runs the compose command on the file of one run."""
 
-    def __init__(self, engine: Engine, plan: StackPlan, layout: Layout, document: dict[str, Any], folder: Path) -> None:
-        """Write the file into the run's folder; relative paths in it start at `folder`."""
+    def __init__(
+        self,
+        engine: Engine,
+        plan: StackPlan,
+        layout: Layout,
+        document: dict[str, Any],
+        folder: Path,
+        token: str | None = None,
+    ) -> None:
+        """Write the file into the run's folder; relative paths in it start at `folder`.
+
+        `token`: what the API of the fault proxies asks for.
+        """
         self._engine = engine
         self._description = plan.description
         self._layout = layout
         self._folder = str(folder)
+        self._token = token
         self._within_s = plan.description.compose.ready_within_s
         self._file = (plan.run_dir / FILE).absolute()
         # JSON is YAML too, and leaves no doubt about what is a text. Settings may hold passwords.
@@ -87,23 +99,21 @@ class Start:
 
     async def links(self, places: ComposeAddresses) -> dict[str, LinkEndpoint]:
         """Start the proxies and make the links before consumers start. Raises BackendError or RetryableStartError."""
-        names = [box.name for box in self._layout.boxes]
-        if not names:
+        boxes = {box.name: box for box in self._layout.boxes}
+        if not boxes:
             return {}
-        await self._compose("up", "--no-start", "--no-build", *names)
-        archive = proxies.program() if proxies.proxy_kind() == "harness" else None
+        await self._compose("up", "--no-start", "--no-build", *boxes)
         api = self._engine.client.api
 
         def begin(one: ContainerSnapshot) -> None:
-            if archive is not None:
-                api.put_archive(one.id, "/", archive)
+            api.put_archive(one.id, "/", proxies.archive(boxes[one.service]))
             api.start(one.id)
 
-        boxes = [one for one in await self._seen() if one.service in names]
-        await asyncio.gather(*(asyncio.to_thread(begin, one) for one in boxes))
-        reached = {name: places.place(name, API_PORT) for name in names}
-        await proxies.make_links(self._layout, reached)
-        return proxies.endpoints(self._layout, reached)
+        containers = [one for one in await self._seen() if one.service in boxes]
+        await asyncio.gather(*(asyncio.to_thread(begin, one) for one in containers))
+        reached = {name: places.place(name, API_PORT) for name in boxes}
+        await proxies.links_made(self._layout, reached, self._token)
+        return proxies.endpoints(self._layout, reached, dict.fromkeys(boxes, self._token))
 
     async def services(self, tail: Callable[[str, int], list[str]]) -> None:
         """Start the rest. Raises RetryableStartError, or BackendError with the log of a service that failed."""
@@ -113,7 +123,10 @@ class Start:
             raise await self._explained(error, tail) from None
 
     async def _compose(self, *words: str) -> None:
-        command = self._engine.run_compose(self._layout.project, str(self._file), words, self._within_s, self._folder)
+        settings = {proxies.TOKEN: self._token} if self._token is not None else {}
+        command = self._engine.run_compose(
+            self._layout.project, str(self._file), words, self._within_s, self._folder, settings
+        )
         await compose_up(command, self._within_s)
 
     async def _seen(self) -> list[ContainerSnapshot]:

@@ -1,0 +1,242 @@
+"""The fault proxy of a stack in containers: closed to the stack's own containers, and back by itself after it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from harness.backends.compose.attached import AttachedBackend
+from harness.backends.compose.backend import ComposeBackend
+from harness.backends.compose.engine import client
+from harness.backends.compose.leftovers import remove_run
+from harness.backends.compose.proxies import TOKEN
+from harness.backends.compose.snapshots import containers_of
+from harness.backends.http_request import request
+from harness.faults.table import FAULTS
+from harness.model.backend import LinkEndpoint, StackPlan
+from harness.model.errors import FaultError
+from harness.model.faultstep import FaultStep
+from harness.model.fields import Link
+from harness.model.stack import StackDescription
+from harness.seams import Seams
+from harness.seams.toxiproxy import ProxyApi, ToxicSpec
+
+pytestmark = pytest.mark.docker
+LINK = Link("relay", "echo")
+BOX = "harness-proxy-1"
+WITHIN_S = 30.0
+LATE = ToxicSpec("harness-late", "latency", "downstream", {"latency": 200})
+CALL = """
+import json, sys, urllib.error, urllib.request
+verb, url, token, body = sys.argv[1:]
+headers = {"Authorization": f"Bearer {token}"} if token else {}
+asked = urllib.request.Request(url, body.encode() or None, headers, method=verb)
+try:
+    with urllib.request.urlopen(asked, timeout=5) as answer:
+        print(answer.status, answer.read().decode())
+except urllib.error.HTTPError as error:
+    print(error.code, error.read().decode())
+"""
+
+
+@pytest.fixture
+async def backend(small: StackDescription, tmp_path: Path, nothing_left: None) -> AsyncIterator[ComposeBackend]:
+    """The small stack, with a fault proxy between relay and echo."""
+    async with ComposeBackend(small) as started:
+        await started.start(StackPlan(small, tmp_path, (LINK,)))
+        yield started
+
+
+def endpoint_of(backend: ComposeBackend) -> LinkEndpoint:
+    return backend.links[LINK.name]
+
+
+def api_of(backend: ComposeBackend) -> ProxyApi:
+    return ProxyApi(endpoint_of(backend).proxy_api_url, endpoint_of(backend).proxy_token)
+
+
+def box(project: str) -> dict[str, Any]:
+    """All that the engine says of the proxy's container."""
+    engine = client()
+    found = next(one for one in containers_of(engine, project) if one.service == BOX)
+    about: dict[str, Any] = engine.api.inspect_container(found.id)
+    engine.close()
+    return about
+
+
+async def asked(backend: ComposeBackend, path: str = "/ask") -> int:
+    host, _, port = backend.resolve("relay:17102").rpartition(":")
+    return (await request("GET", host, int(port), path, within_s=5.0))[0]
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    """Ask until it is true, whatever the question raises meanwhile."""
+    deadline_s = time.monotonic() + WITHIN_S
+    found: object = False
+    while found is not True:
+        assert time.monotonic() < deadline_s, found
+        await asyncio.sleep(0.02)
+        try:
+            found = await true()
+        except (OSError, ValueError, FaultError) as error:
+            found = error
+
+
+async def from_inside(
+    backend: ComposeBackend, verb: str, path: str, token: str, body: object = None
+) -> tuple[int, str]:
+    """Call the API as a worker of the stack would, from its container."""
+    url = f"{endpoint_of(backend).proxy_api_url}{path}"
+    words = ["python3", "-c", CALL, verb, url, token, json.dumps(body) if body is not None else ""]
+    done = await backend.containers.run("flaky", words, 30.0)
+    assert done.exit_code == 0, done
+    status, _, text = done.stdout.partition(" ")
+    return int(status), text
+
+
+async def test_the_stack_s_own_containers_cannot_use_the_api(backend: ComposeBackend) -> None:
+    name = next(iter(endpoint_of(backend).proxies.values()))
+    toxic = {"type": "timeout", "attributes": {"timeout": 0}}
+    to_host = {"name": "host", "listen": "0.0.0.0:2222", "upstream": "172.17.0.1:22"}
+    for verb, path, body in (
+        ("GET", "/proxies", None),
+        ("POST", f"/proxies/{name}/toxics", toxic),
+        ("POST", f"/proxies/{name}", {"enabled": False}),
+        ("POST", "/proxies", to_host),
+        ("POST", "/reset", None),
+        ("GET", "/journal", None),
+    ):
+        for token in ("", "a-guess-of-a-worker-0123456789"):
+            status, text = await from_inside(backend, verb, path, token, body)
+            assert (status, "token" in text) == (401, True), (path, text)
+    assert await asyncio.to_thread(api_of(backend).toxics) == {
+        name: [] for name in endpoint_of(backend).proxies.values()
+    }
+    assert await asked(backend) == 200
+    token = str(endpoint_of(backend).proxy_token)
+    status, text = await from_inside(backend, "POST", "/proxies", token, to_host)
+    assert (status, "'172.17.0.1:22' is not allowed; allowed: echo:17101, echo:17109" in text) == (403, True), text
+    status, text = await from_inside(backend, "POST", f"/proxies/{name}", token, {"upstream": "172.17.0.1:22"})
+    assert status == 403
+
+
+async def test_the_token_is_in_the_container_s_environment_alone(backend: ComposeBackend, tmp_path: Path) -> None:
+    token = str(endpoint_of(backend).proxy_token)
+    about = box(backend.project)
+    assert f"{TOKEN}={token}" in about["Config"].pop("Env")
+    assert token not in json.dumps(about), "neither in labels nor on the command line"
+    assert token not in text_of(Path(f"/proc/{about['State']['Pid']}/cmdline"))
+    engine = client()
+    for one in containers_of(engine, backend.project):
+        assert one.service == BOX or token not in json.dumps(engine.api.inspect_container(one.id))
+        assert token not in engine.api.logs(one.id).decode()
+    engine.close()
+    await backend.stop()
+    assert token not in text_of(tmp_path)
+
+
+def text_of(place: Path) -> str:
+    """The text of a file, or of all files in a folder."""
+    files = [file for file in place.rglob("*") if file.is_file()] if place.is_dir() else [place]
+    return "\n".join(file.read_text("utf-8", "replace") for file in files)
+
+
+async def test_no_two_runs_have_the_same_token(
+    backend: ComposeBackend, small: StackDescription, tmp_path: Path
+) -> None:
+    async with ComposeBackend(small) as other:
+        await other.start(StackPlan(small, tmp_path / "other", (LINK,)))
+        assert endpoint_of(other).proxy_token != endpoint_of(backend).proxy_token
+        with pytest.raises(FaultError, match="does not accept the token"):
+            ProxyApi(endpoint_of(other).proxy_api_url, endpoint_of(backend).proxy_token).toxics()
+
+
+def restart(project: str) -> None:
+    engine = client()
+    engine.api.restart(box(project)["Id"], timeout=1)
+    engine.close()
+
+
+def crash(project: str) -> None:
+    """As the kernel's out-of-memory killer does it: not by the engine."""
+    os.kill(box(project)["State"]["Pid"], signal.SIGKILL)
+
+
+@pytest.mark.parametrize("end", [restart, crash])
+async def test_a_proxy_that_ended_comes_back_with_its_links_and_without_a_fault(
+    backend: ComposeBackend, small: StackDescription, end: Callable[[str], None]
+) -> None:
+    given = {"id": "late", "fault": "network.latency", "at": "0s", "for": "60s", "target": {"link": LINK.name}}
+    step = FaultStep.model_validate(given | {"with": {"latency": "200ms"}})
+    seams = Seams(backend, small)
+    fault = FAULTS["network.latency"].make(step, seams, 1)
+    undo = await fault.prepare()
+    await fault.inject()
+
+    async def confirmed() -> bool:
+        assert await asked(backend) == 200  # the consumer's own traffic has to meet it
+        return (await fault.confirm()).landed is True
+
+    await until(confirmed)
+    started = box(backend.project)["State"]["StartedAt"]
+    await asyncio.to_thread(end, backend.project)
+
+    async def passes() -> bool:
+        again = (await asyncio.to_thread(box, backend.project))["State"]
+        return (
+            again["StartedAt"] != started and await asked(backend) == 200 and await asked(backend, "/ask-second") == 200
+        )
+
+    await until(passes)
+    confirmation = await fault.confirm()
+    assert (confirmation.landed, confirmation.evidence["why"]) == (False, "toxics are not on")
+    with pytest.raises(FaultError, match="lease not found"):
+        await fault.inject()
+    assert (await fault.absent()).landed is False
+    await fault.revert(undo)
+    assert (await fault.absent()).landed is False
+    assert await asyncio.to_thread(api_of(backend).toxics) == {
+        name: [] for name in endpoint_of(backend).proxies.values()
+    }
+    await seams.close()
+    project = backend.project
+    await backend.stop()
+    engine = client()
+    assert containers_of(engine, project) == [], "the restart policy brings nothing back that the run itself has ended"
+    engine.close()
+
+
+async def test_an_attached_run_finds_the_token_again_even_after_a_restart(
+    small: StackDescription, tmp_path: Path, nothing_left: None
+) -> None:
+    async with ComposeBackend(small, keep=True) as owner:
+        await owner.start(StackPlan(small, tmp_path / "up", (LINK,)))
+        token, project = endpoint_of(owner).proxy_token, owner.leave()
+    try:
+        restart(project)
+        async with AttachedBackend(small, project) as backend:
+            await backend.find(StackPlan(small, tmp_path / "run", (LINK,)))
+            assert endpoint_of(backend).proxy_token == token
+            api, name = api_of(backend), next(iter(endpoint_of(backend).proxies.values()))
+
+            async def answers() -> bool:
+                return name in await asyncio.to_thread(api.toxics)
+
+            await until(answers)
+            api.add_toxic(name, LATE)
+            assert api.toxics()[name] == ["harness-late"]
+            api.remove_toxic(name, "harness-late")
+            assert urlsplit(api.url).hostname == box(project)["Config"]["Labels"]["ml-chaos-harness.api"]
+    finally:
+        engine = client()
+        remove_run(engine, project)
+        engine.close()
