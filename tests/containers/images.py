@@ -89,6 +89,18 @@ def reference_image() -> str:
     return tag
 
 
+def toxiproxy_image() -> str:
+    """Return the tag of an image with Toxiproxy's own server, with its command as its public image has it."""
+    server = ROOT / ".bin" / "toxiproxy-server"
+    base = base_image()
+    tag = f"harness-test/toxiproxy:{digest(base, server.read_bytes())}"
+    if not present(tag):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(server, Path(folder) / "toxiproxy")
+            build(f'FROM {base}\nCOPY toxiproxy /toxiproxy\nENTRYPOINT ["/toxiproxy"]\n', Path(folder), tag)
+    return tag
+
+
 def variables() -> dict[str, str]:
     """Return the environment variables that select the images above."""
     reference = reference_image()

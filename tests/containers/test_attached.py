@@ -291,8 +291,9 @@ def rules(project: str) -> int:
 
 def kill_with_children(pid: int) -> None:
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    for one in family:
-        os.kill(one.pid, signal.SIGKILL)
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # none of them has the time to tidy up after another
+        for one in family:
+            os.kill(one.pid, number)
     psutil.wait_procs(family)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import pytest
 from harness.backends.compose.attached import AttachedBackend
 from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.engine import client
-from harness.backends.compose.leftovers import remove_run
+from harness.backends.compose.leftovers import remove_run, runs
 from harness.backends.compose.proxies import TOKEN
 from harness.backends.compose.snapshots import containers_of
 from harness.backends.http_request import request
@@ -48,11 +49,21 @@ except urllib.error.HTTPError as error:
 """
 
 
+@contextlib.asynccontextmanager
+async def running(stack: StackDescription, folder: Path) -> AsyncIterator[ComposeBackend]:
+    """The small stack, with a fault proxy between relay and echo; nothing of it is left afterwards."""
+    async with ComposeBackend(stack) as backend:
+        await backend.start(StackPlan(stack, folder, (LINK,)))
+        project = backend.project
+        yield backend
+    engine = client()
+    assert project not in runs(engine), "the restart policy brings nothing back that the run itself has ended"
+    engine.close()
+
+
 @pytest.fixture
-async def backend(small: StackDescription, tmp_path: Path, nothing_left: None) -> AsyncIterator[ComposeBackend]:
-    """The small stack, with a fault proxy between relay and echo."""
-    async with ComposeBackend(small) as started:
-        await started.start(StackPlan(small, tmp_path, (LINK,)))
+async def backend(small: StackDescription, tmp_path: Path) -> AsyncIterator[ComposeBackend]:
+    async with running(small, tmp_path) as started:
         yield started
 
 
@@ -153,8 +164,7 @@ def text_of(place: Path) -> str:
 async def test_no_two_runs_have_the_same_token(
     backend: ComposeBackend, small: StackDescription, tmp_path: Path
 ) -> None:
-    async with ComposeBackend(small) as other:
-        await other.start(StackPlan(small, tmp_path / "other", (LINK,)))
+    async with running(small, tmp_path / "other") as other:
         assert endpoint_of(other).proxy_token != endpoint_of(backend).proxy_token
         with pytest.raises(FaultError, match="does not accept the token"):
             ProxyApi(endpoint_of(other).proxy_api_url, endpoint_of(backend).proxy_token).toxics()
@@ -191,10 +201,8 @@ async def test_a_proxy_that_ended_comes_back_with_its_links_and_without_a_fault(
     await asyncio.to_thread(end, backend.project)
 
     async def passes() -> bool:
-        again = (await asyncio.to_thread(box, backend.project))["State"]
-        return (
-            again["StartedAt"] != started and await asked(backend) == 200 and await asked(backend, "/ask-second") == 200
-        )
+        again = await came_back(backend.project, started)
+        return again and await asked(backend) == 200 and await asked(backend, "/ask-second") == 200
 
     await until(passes)
     confirmation = await fault.confirm()
@@ -208,15 +216,35 @@ async def test_a_proxy_that_ended_comes_back_with_its_links_and_without_a_fault(
         name: [] for name in endpoint_of(backend).proxies.values()
     }
     await seams.close()
-    project = backend.project
-    await backend.stop()
-    engine = client()
-    assert containers_of(engine, project) == [], "the restart policy brings nothing back that the run itself has ended"
-    engine.close()
+
+
+async def came_back(project: str, started: str) -> bool:
+    state = (await asyncio.to_thread(box, project))["State"]
+    return bool(state["Running"]) and state["StartedAt"] != started
+
+
+async def test_toxiproxy_s_own_image_comes_back_with_its_links_too(
+    small: StackDescription, tmp_path: Path, toxiproxy_boxes: None
+) -> None:
+    async with running(small, tmp_path) as backend:
+        assert endpoint_of(backend).proxy_token is None, "it has none"
+        api, names = api_of(backend), list(endpoint_of(backend).proxies.values())
+        for end in (restart, crash):
+            api.add_toxic(names[0], LATE)
+            assert api.toxics() == {names[0]: ["harness-late"], names[1]: []}
+            started = box(backend.project)["State"]["StartedAt"]
+            await asyncio.to_thread(end, backend.project)
+
+            async def passes(started: str = started) -> bool:
+                again = await came_back(backend.project, started)
+                return again and await asked(backend) == 200 and await asked(backend, "/ask-second") == 200
+
+            await until(passes)
+            assert api.toxics() == {name: [] for name in names}
 
 
 async def test_an_attached_run_finds_the_token_again_even_after_a_restart(
-    small: StackDescription, tmp_path: Path, nothing_left: None
+    small: StackDescription, tmp_path: Path
 ) -> None:
     async with ComposeBackend(small, keep=True) as owner:
         await owner.start(StackPlan(small, tmp_path / "up", (LINK,)))
