@@ -14,13 +14,12 @@ import json
 import os
 import secrets
 import tarfile
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from harness.backends.compose.layout import API_PORT, Layout, ProxyBox
 from harness.backends.compose.leftovers import API_ADDRESS, LINKS
-from harness.backends.http_request import request
+from harness.backends.fault_proxy import link_entry, why_not_up
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError, did_you_mean
 from harness.model.fields import Link
@@ -32,7 +31,6 @@ LINKS_FILE = f"{HOME}/links.json"
 ANYWHERE = "0.0.0.0"  # noqa: S104 - inside the container
 READY_WITHIN_S = 20.0
 POLL_S = 0.03
-OK = 200
 
 
 def proxy_kind() -> str:
@@ -121,12 +119,7 @@ def proxy_name(link: Link, port: int) -> str:
 def _entries(box: ProxyBox) -> list[dict[str, Any]]:
     """The links of a box, one entry for each port, in Toxiproxy's form."""
     return [
-        {
-            "name": proxy_name(link, port),
-            "listen": f"{ANYWHERE}:{port}",
-            "upstream": f"{link.service}:{port}",
-            "enabled": True,
-        }
+        link_entry(proxy_name(link, port), f"{ANYWHERE}:{port}", f"{link.service}:{port}")
         for link, ports in box.links.items()
         for port in ports
     ]
@@ -153,19 +146,8 @@ async def links_made(layout: Layout, api: Mapping[str, str], token: str | None) 
 
 async def _made(box: ProxyBox, api: str, token: str | None) -> None:
     host, _, port = api.rpartition(":")
-    deadline_s = time.monotonic() + READY_WITHIN_S
-    while True:
-        try:
-            status, text = await request("GET", host, int(port), "/proxies", token=token)
-            up = {name for name, entry in json.loads(text).items() if entry["enabled"]} if status == OK else set()
-            missing = [entry["name"] for entry in _entries(box) if entry["name"] not in up]
-            what = f"answered {status} {text.strip()}" if status != OK else f"did not make {', '.join(missing)}"
-            remedy = f"does another program answer at {api}?"
-            if status == OK and not missing:
-                return
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            what = f"did not answer within {READY_WITHIN_S:g} s"
-            remedy = f"does {proxy_image()} have python3 of 3.11 or later? {IMAGE} names another image"
-        if time.monotonic() > deadline_s:
-            raise BackendError(f"the fault proxy {box.name} {what}", remedy=remedy)
-        await asyncio.sleep(POLL_S)
+    names = [entry["name"] for entry in _entries(box)]
+    why = await why_not_up(host, int(port), names, READY_WITHIN_S, POLL_S, token)
+    if why is not None:
+        remedy = f"does {proxy_image()} have python3 of 3.11 or later? {IMAGE} names another image"
+        raise BackendError(f"the fault proxy {box.name!r} {why}", remedy=remedy)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import os
 import signal
 import time
@@ -23,8 +24,9 @@ from harness.backends.local.control import Control, gone, run_job
 from harness.backends.local.layout import (
     LocalAddresses,
     base_environment,
-    create_proxies,
     link_endpoints,
+    link_entries,
+    links_made,
     log_path,
     process_spec,
     proxy_command,
@@ -140,15 +142,18 @@ class LocalBackend:
     async def _open_links(self, control: Control, plan: StackPlan, addresses: LocalAddresses) -> None:
         if not plan.links:
             return
+        links = control.scratch / "links.json"
+        links.write_text(json.dumps(link_entries(addresses)), encoding="utf-8")
         spec = ProcessSpec(
             name=FAULT_PROXY,
-            argv=proxy_command(addresses, plan.seed),
+            argv=proxy_command(addresses, plan.seed, links),
             env=base_environment(),
             directory=str(control.scratch),
             log=str(log_path(plan.run_dir, FAULT_PROXY)),
+            restart="always",
         )
         await control.ask("launch", processes=[dataclasses.asdict(spec)])
-        await create_proxies(addresses)
+        await links_made(addresses)
 
     async def stop(self) -> None:
         """Stop the stack. Idempotent and bounded; it may be started again."""

@@ -7,18 +7,16 @@ process, driven through its Toxiproxy API alone; it runs before the consumers st
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import re
 import shutil
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from harness.backends.http_request import request
+from harness.backends.fault_proxy import link_entry, why_not_up
 from harness.backends.local.spawn import ProcessSpec
 from harness.model.backend import LinkEndpoint, StackPlan
 from harness.model.errors import BackendError, did_you_mean
@@ -72,9 +70,9 @@ class LocalAddresses:
         return resolved
 
 
-def proxy_command(addresses: LocalAddresses, seed: int) -> list[str]:
-    """Return the command of the fault proxy."""
-    where = ["--host", addresses.proxy, "--port", str(PROXY_PORT)]
+def proxy_command(addresses: LocalAddresses, seed: int, links: Path) -> list[str]:
+    """Return the command of the fault proxy; `links`: the file with which it starts, and starts again."""
+    where = ["--host", addresses.proxy, "--port", str(PROXY_PORT), "--config", str(links)]
     return ["python", "-m", "harness.proxy", "serve", *where, "--seed", str(seed), "--metrics", "--die-with-parent"]
 
 
@@ -89,51 +87,22 @@ def link_endpoints(addresses: LocalAddresses) -> dict[str, LinkEndpoint]:
     }
 
 
-async def create_proxies(addresses: LocalAddresses) -> None:
-    """Wait for the fault proxy and create every port of every link in it. Raises BackendError."""
-    await _wait_for_api(addresses.proxy)
+def link_entries(addresses: LocalAddresses) -> list[dict[str, Any]]:
+    """Return what the fault proxy starts with: every port of every link."""
     endpoints = link_endpoints(addresses)
-    await asyncio.gather(
-        *(
-            _create(addresses, link, port, name)
-            for link in addresses.links
-            for port, name in endpoints[link.name].proxies.items()
-        )
-    )
+    return [
+        link_entry(name, f"{addresses.links[link]}:{port}", f"{addresses.services[link.service]}:{port}")
+        for link in addresses.links
+        for port, name in endpoints[link.name].proxies.items()
+    ]
 
 
-async def _create(addresses: LocalAddresses, link: Link, port: int, name: str) -> None:
-    body = {
-        "name": name,
-        "listen": f"{addresses.links[link]}:{port}",
-        "upstream": f"{addresses.services[link.service]}:{port}",
-        "enabled": True,
-    }
-    try:
-        status, text = await request("POST", addresses.proxy, PROXY_PORT, "/proxies", body, within_s=5.0)
-    except (OSError, ValueError) as error:
-        raise BackendError(f"the fault proxy did not answer when the link {link.name} was made: {error}") from error
-    if status != 201:
-        raise BackendError(f"the fault proxy refused the link {link.name}: {status} {_error_in(text)}")
-
-
-async def _wait_for_api(address: str) -> None:
-    deadline = time.monotonic() + READY_WITHIN_S
-    while True:
-        try:
-            if (await request("GET", address, PROXY_PORT, "/version"))[0] == 200:
-                return
-        except (OSError, ValueError, IndexError):
-            if time.monotonic() > deadline:
-                raise BackendError(f"the fault proxy did not answer within {READY_WITHIN_S:g} s") from None
-        await asyncio.sleep(POLL_S)
-
-
-def _error_in(text: str) -> str:
-    try:
-        return str(json.loads(text)["error"])
-    except (ValueError, LookupError, TypeError):
-        return text.strip()
+async def links_made(addresses: LocalAddresses) -> None:
+    """Return when the fault proxy answers and has every port of every link. Raises BackendError."""
+    names = [entry["name"] for entry in link_entries(addresses)]
+    why = await why_not_up(addresses.proxy, PROXY_PORT, names, READY_WITHIN_S, POLL_S)
+    if why is not None:
+        raise BackendError(f"the fault proxy {why}")
 
 
 def base_environment() -> dict[str, str]:
