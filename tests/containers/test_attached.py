@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from harness.backends.compose.engine import client
 from harness.backends.compose.leftovers import remove_run
 from harness.backends.compose.proxies import token_of
 from harness.backends.compose.snapshots import containers_of
+from harness.backends.http_request import request
 from harness.description.stackfile import load_stack
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError
@@ -267,6 +269,29 @@ def test_a_second_run_is_refused_with_the_name_of_the_first(project: str, go: An
     assert str(first.run) in [one["run"] for one in found["stacks"]]
 
 
+def test_heal_after_a_restart_of_the_proxy(project: str, go: Any, tmp_path: Path) -> None:
+    """The fault went with it; the link is there, and so is the way to the proxy."""
+    going = go(SLOW)
+    going.wait_for("slow confirmed")
+    os.kill(going.guard, signal.SIGKILL)
+    going.kill(going.worker)
+    engine = client()
+    box = next(one for one in containers_of(engine, project) if one.service.startswith("harness-proxy"))
+    token = token_of(engine, box.id)
+    engine.api.restart(box.id, timeout=1)
+    relay = next(one for one in containers_of(engine, project) if one.service == "relay")
+    engine.close()
+    wait_for_answer(next(iter(relay.addresses.values())), 17102, "/ask")
+    healed = subprocess.run([HARNESS, "heal", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
+    assert healed.returncode == 0, healed.stdout + healed.stderr
+    assert not toxics(project)
+    said = going.close()
+    written = [file.read_text("utf-8", "replace") for file in tmp_path.rglob("*") if file.is_file()]
+    assert token is not None
+    assert len(written) > 2
+    assert not [text for text in (*written, said, healed.stdout, healed.stderr) if token in text]
+
+
 def statuses(project: str) -> dict[str, str]:
     """What each container of the project does."""
     engine = client()
@@ -287,6 +312,17 @@ def rules(project: str) -> int:
         found += sum(line.startswith("-A") and "harness" in line for line in listed.stdout.splitlines())
     engine.close()
     return found
+
+
+def wait_for_answer(address: str, port: int, path: str) -> None:
+    deadline_s = time.monotonic() + 30
+    why: object = None
+    while why != 200:
+        assert time.monotonic() < deadline_s, why
+        try:
+            why = asyncio.run(request("GET", address, port, path))[0]
+        except (OSError, ValueError) as error:
+            why = error
 
 
 def kill_with_children(pid: int) -> None:
