@@ -160,5 +160,6 @@ KIND = FaultKind(
     not_certified="anything that `confirm` does not measure",
     make=_make,
     changes=_changes,
+    in_flight_s=lambda step: CommandParameters.model_validate(step.parameters).timeout,
     call_limit_s=LONGEST_S + 5.0,
 )

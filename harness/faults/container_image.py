@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.faults.container_targets import CALL_LIMIT_S, StandIn
+from harness.faults.container_targets import CALL_LIMIT_S, REPLACING_S, StandIn
 from harness.model.containers import ContainerState, Replacement
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
@@ -61,5 +61,6 @@ KIND = FaultKind(
     make=_make,
     changes="nothing",
     call_limit_s=CALL_LIMIT_S,
+    in_flight_s=REPLACING_S,
     in_containers=True,
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
+from harness.faults.container_targets import CALL_LIMIT_S, ENGINE_S, ONE_OR_MORE, ContainerFault
 from harness.model.fault import Confirmation, FaultKind
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
@@ -70,6 +70,7 @@ KIND = FaultKind(
     not_certified="crashes (`container.kill`)",
     make=_make,
     changes="nothing",
+    in_flight_s=lambda step: Parameters.model_validate(step.parameters).grace + ENGINE_S,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

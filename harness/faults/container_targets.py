@@ -22,6 +22,10 @@ from harness.seams import Seams
 
 CALL_LIMIT_S = 75.0
 """How long one call may take: a stop with its grace, or a helper container on a machine that is busy."""
+ENGINE_S = 5.0
+"""How long an engine may take for what it was asked, besides the grace of a stop."""
+REPLACING_S = 3.0 + ENGINE_S
+"""The same for a replacement, which begins with a stop."""
 ONE_OR_MORE = ("service", "services", "node")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|kB|KB|KiB|MB|MiB|GB|GiB)\s*")
 _UNITS = {"B": 1, "kB": 10**3, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}

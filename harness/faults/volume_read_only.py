@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault
+from harness.faults.container_targets import CALL_LIMIT_S, REPLACING_S, ContainerFault
 from harness.model.containers import Replacement
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
@@ -115,5 +115,6 @@ KIND = FaultKind(
     make=_make,
     changes="nothing",
     call_limit_s=CALL_LIMIT_S,
+    in_flight_s=REPLACING_S,
     in_containers=True,
 )

@@ -12,12 +12,13 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.guard.reverting import is_command, taken_out, touched
+from harness.guard.reverting import in_flight_of, is_command, taken_out, touched
 from harness.guard.stacks import Reached, given_back, reached
 from harness.journal import undo_folder
 from harness.journal.owner import owner_of, state_of
@@ -28,6 +29,9 @@ from harness.model.undo import FaultUndo, RunUndo, Who
 PASSES = 3
 """How often each fault is tried: one that lies on another comes out only after it."""
 
+EVERY_S = 1.0
+LONGEST_S = 120.0
+"""How often a fault is looked at that a call of the dead owner may yet put in; one by commands only at the end."""
 BUSY = "another process heals it right now"
 
 
@@ -58,6 +62,8 @@ class _Open:
     run: RunUndo | None
     """None where that cannot be read: commands need no more than their own undo."""
     report: Healed
+    busy_s: float = 0.0
+    """For how long a call of the dead owner may still be at work on it."""
     evidence: dict[str, Any] | None = None
     why: str = ""
 
@@ -131,7 +137,8 @@ def _opened(report: Healed, run: RunUndo | None) -> list[_Open]:
         if isinstance(undo, Unreadable):
             report.left.append(str(undo))
         else:
-            found.append(_Open(files, name, undo, run, report))
+            in_flight_s = in_flight_of(undo)
+            found.append(_Open(files, name, undo, run, report, files.busy_for_s(name, in_flight_s)))
     return found
 
 
@@ -141,6 +148,7 @@ async def _heal_commands(report: Healed, by: Who) -> None:
     commands = [one for one in found if is_command(one.undo)]
     await _passes(commands)
     if not report.hung:
+        await _settle(commands, lambda: _passes(commands), LONGEST_S)
         _write_down(commands, commands, report, by)
     report.left += [f"the fault {one.undo.fault!r}: its stack is not known" for one in found if one not in commands]
 
@@ -150,32 +158,52 @@ async def _heal_stack(group: Sequence[tuple[Healed, RunUndo]], by: Who, *, final
     found = [one for report, run in group for one in _opened(report, run)]
     found.sort(key=lambda one: (one.undo.written_ns, one.undo.n), reverse=True)
     runs = [run for _, run in group]
-    await _passes([one for one in found if is_command(one.undo)])
+    commands = [one for one in found if is_command(one.undo)]
     inside = [one for one in found if not is_command(one.undo)]
-    for number in range(PASSES):
-        async with reached(runs, removes=final) as stack:
-            for one in inside:
-                if stack.gone is not None:
-                    one.evidence = {"stack": stack.gone}
-            if stack.gone is None and inside:
-                await _one_pass(inside, stack, first=number == 0)
-        if all(one.evidence is not None for one in inside):
-            break
+    await _passes(commands)
+    await _passes_inside(inside, runs, final=final)
     if final:
+        await _settle(inside, lambda: _passes_inside(inside, runs, final=final), EVERY_S)
+        await _settle(commands, lambda: _passes(commands), LONGEST_S)
         for report, run in group:
             _write_down([one for one in found if one.report is report], found, report, by)
             await _ended(report, run, by)
-    else:
+        return
+    for one in found:
+        if one.evidence is None:
+            one.report.left.append(f"the fault {one.undo.fault!r}: {one.why}")
+        else:
+            one.report.taken_out.append(one.undo.fault)
+
+
+async def _settle(found: Sequence[_Open], take_out: Callable[[], Awaitable[None]], every_s: float) -> None:
+    """Take out again and again what a call of the dead owner may still be putting in, until that must be over."""
+    until_s = time.monotonic() + max((one.busy_s for one in found), default=0.0)
+    while (left_s := until_s - time.monotonic()) > 0:
+        await asyncio.sleep(min(every_s, left_s))
+        busy = [one for one in found if one.busy_s > 0]
         for one in found:
-            if one.evidence is None:
-                one.report.left.append(f"the fault {one.undo.fault!r}: {one.why}")
-            else:
-                one.report.taken_out.append(one.undo.fault)
+            if any(one is other or _overlap(one, other) for other in busy):
+                one.evidence = None
+        await take_out()
 
 
 async def _passes(found: Sequence[_Open]) -> None:
     for number in range(PASSES):
         await _one_pass(found, None, first=number == 0)
+        if all(one.evidence is not None for one in found):
+            return
+
+
+async def _passes_inside(found: Sequence[_Open], runs: Sequence[RunUndo], *, final: bool) -> None:
+    """Take out what acts in a stack, which is reached anew each time: addresses change when containers start."""
+    for number in range(PASSES):
+        async with reached(runs, removes=final) as stack:
+            if stack.gone is not None:
+                for one in found:
+                    one.evidence, one.busy_s = {"stack": stack.gone}, 0.0
+            elif found:
+                await _one_pass(found, stack, first=number == 0)
         if all(one.evidence is not None for one in found):
             return
 

@@ -45,6 +45,14 @@ def is_command(undo: FaultUndo) -> bool:
     return undo.step.fault == COMMAND.kind
 
 
+def in_flight_of(undo: FaultUndo) -> float:
+    """Return how many seconds a call of a dead owner may still be at work on a fault."""
+    try:
+        return Faults()[undo.step.fault].may_be_in_flight_s(undo.step)
+    except Exception:  # noqa: BLE001 - of a package that is not here, or of another release: its revert will say so
+        return 0.0
+
+
 async def _bounded(step: FaultStep, work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     limit_s = REVERT_S + ABSENT_S
     try:

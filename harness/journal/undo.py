@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.journal import undo_folder
+from harness.journal.owner import LEASE, RENEW_S
 from harness.model.errors import JournalError
 from harness.model.faultstep import FaultStep
 from harness.model.undo import Absence, FaultUndo, NothingLeft, RunUndo, Who
@@ -59,6 +60,27 @@ class UndoFiles:
             FaultUndo(n=n, written_ns=time.time_ns(), until_s=time.monotonic() + in_for_s, step=step, data=dict(data)),
         )
         return name
+
+    def set_busy(self, name: str, *, busy: bool) -> None:
+        """Say whether a call that puts the fault in, or takes it out, may be at work. Raises JournalError."""
+        file = self.folder / undo_folder.busy_file(name)
+        try:
+            if busy:
+                file.touch()
+            else:
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            raise JournalError(f"the undo cannot be written: {error.strerror}", file=str(file)) from error
+
+    def busy_for_s(self, name: str, in_flight_s: float) -> float:
+        """Return for how long a call of the dead owner may still be at work, which may take so long; 0 for none."""
+        if not (self.folder / undo_folder.busy_file(name)).exists():
+            return 0.0
+        try:  # it was alive when it renewed its lease last, and dead not long after
+            since_s = time.time() - (self.folder / LEASE).stat().st_mtime - RENEW_S
+        except OSError:
+            since_s = 0.0
+        return min(in_flight_s, max(0.0, in_flight_s - since_s))
 
     def write_gone(self, name: str, fault: str, by: Who, evidence: Mapping[str, Any]) -> None:
         """Write that a fault was measured to be gone; `name` is that of its undo. Raises JournalError."""

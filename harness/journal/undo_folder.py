@@ -43,6 +43,11 @@ def gone_file(undo: str) -> str:
     return undo.removesuffix(".json") + GONE
 
 
+def busy_file(undo: str) -> str:
+    """Return the name of the file that is there while a call that changes something has not returned."""
+    return undo.removesuffix(".json") + ".busy"
+
+
 def fault_files(folder: Path) -> list[str]:
     """Return the names of the undo of all faults, the newest first."""
     try:

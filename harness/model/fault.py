@@ -82,10 +82,16 @@ class FaultKind:
     """What one might think it has shown, and has not."""
     call_limit_s: float | None = None
     """How long one call of it may take; the runner's own limits where it is None or below them."""
+    in_flight_s: float | Callable[[FaultStep], float] = 5.0
+    """How long what it has asked others to do may go on after the process that asked has died."""
     in_containers: bool = False
     """Whether it can be put in only where the stack runs in containers."""
     changes: Changes | Callable[[FaultStep], Changes] = "anything"
     """What it changes in the stack's data. A kind that does not say so may have changed anything."""
+
+    def may_be_in_flight_s(self, step: FaultStep) -> float:
+        """Return how long a call of a step may go on after the process that made it has died."""
+        return self.in_flight_s(step) if callable(self.in_flight_s) else self.in_flight_s
 
     def untold(self, step: FaultStep) -> str | None:
         """Say why nobody can tell what data a step changes; None where its manifest has it all."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from harness.journal.writer import JournalWriter
 from harness.model.errors import FaultError, HarnessError, JournalError
@@ -30,9 +30,19 @@ HEAL_S = 15.0
 SLACK_S = 30.0
 """Beyond all limits: a fault that is in for longer has been forgotten."""
 T = TypeVar("T")
-Gone = Callable[[Mapping[str, Any]], None]
-"""Writes down that a fault was measured to be gone, and the evidence."""
-Before = Callable[[FaultStep, Mapping[str, Any], float], Awaitable[Gone]]
+
+
+class OpenUndo(Protocol):
+    """The undo of a fault that is in."""
+
+    def busy(self, on: bool, /) -> None:
+        """Write down whether a call that puts it in, or takes it out, may be at work. Raises JournalError."""
+
+    def gone(self, evidence: Mapping[str, Any], /) -> None:
+        """Write down that the fault was measured to be gone. Raises JournalError."""
+
+
+Before = Callable[[FaultStep, Mapping[str, Any], float], Awaitable[OpenUndo]]
 """Writes down, before a fault goes in, how it is taken out, and for how long it is in at the most."""
 
 
@@ -64,7 +74,7 @@ class Driver:
         self._on_hit = hit
         self._look = look
         self._before = before
-        self._gone: Gone | None = None
+        self._open: OpenUndo | None = None
         self._call_limit_s = call_limit_s or 0.0
         self._untold = untold
         self._undo: dict[str, Any] | None = None
@@ -111,11 +121,13 @@ class Driver:
             # An alert that is absent now cannot have begun to fire before the injection.
             await self._look()
             assert self._undo is not None
-            self._gone = await self._before(self._step, self._undo, self._in_for_s())
+            self._open = await self._before(self._step, self._undo, self._in_for_s())
             self._begun = True
+            self._open.busy(True)
             if self._untold is not None:
                 self._journal.write(Hit(fault=self._step.id, rows=(), untold=self._untold))
             await _within(self._limit_s(INJECT_S), "injecting", self._fault.inject())
+            self._open.busy(False)  # a call that was given up on may be at work yet
             self._record("injected", lo_s)
             try:
                 until_s = lo_s + self._step.duration
@@ -150,6 +162,9 @@ class Driver:
         lo_s = self._journal.now_s()
         with contextlib.suppress(JournalError):  # a full disk must not keep the fault active
             self._record("reverting", lo_s)
+        assert self._open is not None
+        with contextlib.suppress(JournalError):
+            self._open.busy(True)
         try:
             await _within(self._limit_s(REVERT_S), "reverting", self._fault.revert(self._undo))
             confirmation = await self._wait_until_absent(lo_s)
@@ -161,9 +176,8 @@ class Driver:
         self.reverted_at_s = self._journal.now_s()
         self._manifest()
         self._record("reverted", lo_s, confirmation)
-        if self._gone is not None:
-            with contextlib.suppress(JournalError):  # then it counts as open, and is taken out once more
-                self._gone(confirmation.evidence)
+        with contextlib.suppress(JournalError):  # then it counts as open, and is taken out once more
+            self._open.gone(confirmation.evidence)
 
     def _in_for_s(self) -> float:
         calls_s = self._limit_s(INJECT_S) + self._limit_s(REVERT_S) + self._limit_s(ABSENT_S)

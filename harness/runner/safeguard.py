@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,26 @@ from harness.model.faultstep import FaultStep
 from harness.model.plan import Plan
 from harness.model.stack import StackDescription
 from harness.model.undo import RunUndo, for_healing
+from harness.runner.faulting import OpenUndo
 from harness.runner.plan import attached_project
 
 HEALED_WITHIN_S = 25.0
 """How long a run waits for the guard of a dead one to give the stack back."""
 LOOK_EVERY_S = 0.2
+
+
+@dataclass(frozen=True)
+class _Open:
+    files: UndoFiles
+    name: str
+    fault: str
+
+    def busy(self, on: bool, /) -> None:
+        self.files.set_busy(self.name, busy=on)
+
+    def gone(self, evidence: Mapping[str, Any], /) -> None:
+        self.files.write_gone(self.name, self.fault, "run", evidence)
+        self.busy(False)
 
 
 class Safeguard:
@@ -110,17 +126,13 @@ class Safeguard:
         self._undo = self._undo.model_copy(update={"project": info.project, "owned": info.owned})
         self.files.write_run(self._undo)
 
-    async def before(self, step: FaultStep, data: Mapping[str, Any], in_for_s: float) -> Callable[..., None]:
-        """Write the undo of a fault that goes in next. Returns what writes down that it was measured to be gone."""
+    async def before(self, step: FaultStep, data: Mapping[str, Any], in_for_s: float) -> OpenUndo:
+        """Write the undo of a fault that goes in next. Raises BackendError, JournalError."""
         if step.fault == COMMAND.kind and not self._outlives:
             self._outlives = True
             await asyncio.to_thread(start_guard, self._run_dir)
         name = self.files.write_fault(step, data, in_for_s)
-
-        def gone(evidence: Mapping[str, Any]) -> None:
-            self.files.write_gone(name, step.id, "run", evidence)
-
-        return gone
+        return _Open(self.files, name, step.id)
 
     async def end(self, stopped: bool) -> list[str]:
         """Give everything back of which nothing is left. Returns the faults that may still be in.

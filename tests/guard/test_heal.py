@@ -133,12 +133,14 @@ def owned(run: Path) -> Iterator[int]:
     process = subprocess.Popen([*OWNER, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdin is not None
-    assert process.stdout.readline() == b"owns\n"
-    yield process.pid
-    process.kill()
-    process.stdin.close()
-    process.stdout.close()
-    process.wait()
+    try:
+        assert process.stdout.readline() == b"owns\n"
+        yield process.pid
+    finally:
+        process.kill()
+        process.stdin.close()
+        process.stdout.close()
+        process.wait()
 
 
 def test_a_local_run_without_commands_needs_no_healing(tmp_path: Path) -> None:
@@ -233,3 +235,22 @@ def test_any_failures_of_reverts_end_restored_or_in_a_precise_list(
         assert seam.value == "original"
         assert files.open() == []
         assert must_be_healed(run) is None
+
+
+def test_what_a_call_of_the_dead_owner_puts_in_yet_comes_out_too(tmp_path: Path, flag: Path) -> None:
+    """The owner died while its command was at work: it puts the fault in when the guard has taken it out already."""
+    data = commands(tmp_path, revert=("sh", "-c", "rm flag || true; echo x >> reverts"))
+    run = dead_run(tmp_path, {})
+    files = UndoFiles(run)
+    step = step_of("it").model_copy(update={"parameters": {**WORDS, "timeout": "3s"}})
+    name = files.write_fault(step, data, 60.0)
+    files.set_busy(name, busy=True)
+    late = subprocess.Popen(["sh", "-c", "until [ -s reverts ]; do sleep 0.02; done; touch flag"], cwd=tmp_path)
+    (healed,) = heal([run], "guard")
+    late.wait()
+    assert healed.taken_out == ["it"]
+    assert not flag.exists()
+    assert len((tmp_path / "reverts").read_text().split()) > 1
+
+
+WORDS = {word: ["true"] for word in ("inject", "confirm", "revert")}

@@ -19,7 +19,7 @@ from harness.model.faultstep import FaultStep
 from harness.model.hitrows import HitRow
 from harness.model.readings import Body, FaultSeen, Hit, Undo
 from harness.runner import faulting
-from harness.runner.faulting import Driver, Gone
+from harness.runner.faulting import Driver, OpenUndo
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,8 @@ class SessionRunner:
         self.fault = ScriptedFault(**script)
         self.looks = 0
         self.undo: list[tuple[str, dict[str, Any], float]] = []
-        self.gone: list[dict[str, Any]] = []
+        self.absences: list[dict[str, Any]] = []
+        self.calls_at_work: list[tuple[bool, int]] = []
         self.undo_fails: JournalError | None = None
         self.hits: set[HitRow] = set()
         self.journal = JournalWriter(folder / "journal.jsonl", plan)
@@ -45,12 +46,18 @@ class SessionRunner:
             step, self.fault, self.journal, lambda: 7, self.hits.add, self._look, self._before, untold=untold
         )
 
-    async def _before(self, step: FaultStep, data: Mapping[str, Any], in_for_s: float) -> Gone:
+    async def _before(self, step: FaultStep, data: Mapping[str, Any], in_for_s: float) -> OpenUndo:
         if self.undo_fails is not None:
             raise self.undo_fails
         assert not self.fault.on, "the undo is there before the fault is in"
         self.undo.append((step.id, dict(data), in_for_s))
-        return lambda evidence: self.gone.append(dict(evidence))
+        return self
+
+    def busy(self, on: bool, /) -> None:
+        self.calls_at_work.append((on, len(self.fault.calls)))
+
+    def gone(self, evidence: Mapping[str, Any], /) -> None:
+        self.absences.append(dict(evidence))
 
     async def _look(self) -> None:
         self.looks += 1
@@ -91,10 +98,12 @@ async def test_a_fault_that_does_as_it_should(bench: Any) -> None:
     (undo,) = it.undo
     assert undo[:2] == ("it", {"put": "back"})
     assert undo[2] > 0.2, "it may be in for as long as planned, and for as long as the calls may take"
-    assert it.gone == [{}]
+    assert it.absences == [{}]
+    revert = it.fault.calls.index("revert")
+    assert it.calls_at_work == [(True, 1), (False, 2), (True, revert)], "around each call that changes something"
     await it.driver.revert()
     assert it.fault.calls.count("revert") == 1
-    assert len(it.gone) == 1
+    assert len(it.absences) == 1
 
 
 async def test_without_its_undo_on_disk_a_fault_does_not_go_in(bench: Any) -> None:

@@ -14,7 +14,7 @@ from harness.backends.compose import proxies
 from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.engine import Engine, connect, engine_call
 from harness.backends.compose.layout import API_PORT, ComposeAddresses, Layout, ProxyBox
-from harness.backends.compose.leftovers import API_ADDRESS, LINKS, run_labels
+from harness.backends.compose.leftovers import API_ADDRESS, LINKS, attached_run, run_labels
 from harness.backends.compose.readiness import Readiness
 from harness.backends.compose.snapshots import BEGINNING, ContainerSnapshot, containers_of, lines_since
 from harness.model.backend import StackInfo, StackPlan, check_links, check_settings, project_of
@@ -99,7 +99,7 @@ class AttachedBackend(ComposeBackend):
         tokens = {box.name: await _token(engine, box, found) for box in layout.boxes}
         led = proxies.endpoints(layout, api, tokens)
         self._links = {name: end for name, end in led.items() if name in {k.name for k in plan.links}}
-        events = self._take_hold(engine, project, run_labels(f"{project}-attached", self._description.name))
+        events = self._take_hold(engine, project, run_labels(attached_run(project), self._description.name))
         events.containers = frozenset(one.id for one in found)
         await asyncio.to_thread(events.start, time.time())
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from harness.backends.compose.leftovers import STANDS_FOR
 from harness.model.containers import KEPT_SUFFIX, Replacement
 from harness.model.errors import FaultError
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import docker
 
 SHORT = 12
-STANDS_FOR = "ml-chaos-harness.stands-for"
 GRACE_S = 3
 
 

@@ -21,6 +21,8 @@ from harness.model.errors import BackendError
 RUN = "ml-chaos-harness.run"
 OWNER = "ml-chaos-harness.owner"
 STACK = "ml-chaos-harness.stack"
+STANDS_FOR = "ml-chaos-harness.stands-for"
+"""On a container that a fault has put in the place of another: which one."""
 LINKS = "ml-chaos-harness.links"
 API_ADDRESS = "ml-chaos-harness.api"
 """Which of a fault proxy's addresses its API listens at, where that is one alone."""
@@ -39,6 +41,11 @@ GONE, BUSY = 404, 409
 def run_labels(project: str, stack: str, *, kept: bool = False) -> dict[str, str]:
     """Return the labels of everything of one run; `kept` where it is to outlive this process."""
     return {RUN: project, STACK: stack, OWNER: f"{UP} {socket.gethostname()}" if kept else owner()}
+
+
+def attached_run(project: str) -> str:
+    """Return the run label of what is made beside a stack that a run is attached to."""
+    return f"{project}-attached"
 
 
 def owner() -> str:
@@ -64,6 +71,22 @@ def runs(client: Any) -> dict[str, str]:
     labels += [one["Labels"] for one in client.api.networks(filters={"label": RUN})]
     labels += [one["Labels"] for one in (client.api.volumes(filters={"label": RUN}).get("Volumes") or [])]
     return {one[RUN]: one.get(OWNER, "") for one in labels}
+
+
+def remove_helpers(client: Any, run: str) -> None:
+    """Remove the helper containers of a run, whatever they do. Stand-ins for the stack's containers stay. Blocks.
+
+    Raises BackendError.
+    """
+    import docker.errors
+    import requests
+
+    try:
+        found = client.api.containers(all=True, filters={"label": f"{RUN}={run}"})
+        helpers = [one["Id"] for one in found if STANDS_FOR not in one["Labels"]]
+        _each(helpers, lambda one: _tolerant(client.api.remove_container, one, force=True, v=True))
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise BackendError(f"helper containers of {run} could not be removed: {error}") from error
 
 
 def kept(owner: str) -> bool:
