@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from small_stack import STACK
 
 from harness.backends.compose.attached import AttachedBackend
 from harness.backends.compose.backend import ComposeBackend
@@ -22,9 +23,10 @@ from harness.backends.compose.leftovers import remove_run, runs
 from harness.backends.compose.proxies import TOKEN
 from harness.backends.compose.snapshots import containers_of
 from harness.backends.http_request import request
+from harness.description.stackfile import load_stack
 from harness.faults.table import FAULTS
 from harness.model.backend import LinkEndpoint, StackPlan
-from harness.model.errors import FaultError
+from harness.model.errors import BackendError, FaultError
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Link
 from harness.model.stack import StackDescription
@@ -47,6 +49,15 @@ try:
 except urllib.error.HTTPError as error:
     print(error.code, error.read().decode())
 """
+
+CONNECT = ["python3", "-c", """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], 18474), 3).close()
+    print("open")
+except OSError:
+    print("closed")
+"""]  # fmt: skip
 
 
 @contextlib.asynccontextmanager
@@ -248,7 +259,7 @@ async def test_an_attached_run_finds_the_token_again_even_after_a_restart(
 ) -> None:
     async with ComposeBackend(small, keep=True) as owner:
         await owner.start(StackPlan(small, tmp_path / "up", (LINK,)))
-        token, project = endpoint_of(owner).proxy_token, owner.leave()
+        token, project = str(endpoint_of(owner).proxy_token), owner.leave()
     try:
         restart(project)
         async with AttachedBackend(small, project) as backend:
@@ -264,6 +275,74 @@ async def test_an_attached_run_finds_the_token_again_even_after_a_restart(
             assert api.toxics()[name] == ["harness-late"]
             api.remove_toxic(name, "harness-late")
             assert urlsplit(api.url).hostname == box(project)["Config"]["Labels"]["ml-chaos-harness.api"]
+        engine = client()
+        engine.api.stop(box(project)["Id"], timeout=1)
+        engine.close()
+        async with AttachedBackend(small, project) as backend:
+            with pytest.raises(BackendError, match=rf"'{BOX}' of the attached stack is exited.*docker start") as caught:
+                await backend.find(StackPlan(small, tmp_path / "run", (LINK,)))
+            assert token not in str(caught.value)
+            await backend.find(StackPlan(small, tmp_path / "run"))  # a run that needs no link needs no proxy
+    finally:
+        engine = client()
+        remove_run(engine, project)
+        engine.close()
+
+
+async def test_a_proxy_that_cannot_start_says_why(
+    small: StackDescription, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.backends.compose.proxies.READY_WITHIN_S", 3.0)
+    monkeypatch.setattr("harness.backends.compose.proxies.new_token", lambda: "too-short")
+    backend = ComposeBackend(small)
+    with pytest.raises(BackendError, match=rf"(?s)the fault proxy '{BOX}' did not answer.*must have at least 16"):
+        await backend.start(StackPlan(small, tmp_path, (LINK,)))
+    await backend.close()
+
+
+def two_networks(file: Path) -> StackDescription:
+    """A stack of which the front shares no network with the back, written into a file."""
+
+    def service(port: int, *networks: str) -> dict[str, Any]:
+        return {
+            "image": os.environ["TESTSTACK_IMAGE"],
+            "command": ["python3", "-u", "/teststack/teststack_echo.py"],
+            "volumes": [f"{STACK.parent}:/teststack:ro"],
+            "environment": {"BIND": f"0.0.0.0:{port}"},
+            "networks": list(networks),
+            "x-harness": {"port": port, "health": {"http": "/healthz"}},
+        }
+
+    links = ["front -> middle", "middle -> back"]
+    document = {
+        "name": "teststack",
+        "x-harness": {"schema": 1, "stack": "teststack", "ready_within": "30s", "links": links},
+        "services": {
+            "front": service(17101, "beside"),
+            "middle": service(17102, "beside", "under"),
+            "back": service(17103, "under"),
+        },
+        "networks": {"beside": {}, "under": {}},
+    }
+    file.write_text(json.dumps(document))
+    return load_stack(file)
+
+
+async def test_the_api_is_on_one_network_alone(tmp_path: Path, small_images: None) -> None:
+    stack = two_networks(tmp_path / "compose.yaml")
+    links = (Link("front", "middle"), Link("middle", "back"))
+    async with ComposeBackend(stack, keep=True) as backend:
+        await backend.start(StackPlan(stack, tmp_path / "run", links))
+        project = backend.leave()
+    try:
+        networks = box(project)["NetworkSettings"]["Networks"]
+        places = {name.rpartition("_")[2]: one["IPAddress"] for name, one in networks.items()}
+        async with AttachedBackend(stack, project) as backend:
+            await backend.find(StackPlan(stack, tmp_path / "run", links))
+            assert {end.proxy_api_url for end in backend.links.values()} == {f"http://{places['beside']}:18474"}
+            assert (await backend.containers.run("front", [*CONNECT, places["beside"]], 20.0)).stdout == "open\n"
+            for place in places.values():
+                assert (await backend.containers.run("back", [*CONNECT, place], 20.0)).stdout == "closed\n", place
     finally:
         engine = client()
         remove_run(engine, project)

@@ -149,6 +149,12 @@ def _projects(engine: Engine) -> list[str]:
     return sorted({one["Labels"][label] for one in engine.client.api.containers(filters={"label": label})})
 
 
+def _stopped(box: ContainerSnapshot) -> BackendError:
+    what = f"the fault proxy {box.service!r} of the attached stack is {box.state}, and its links are cut"
+    verb = "unpause" if box.state == "paused" else "start"
+    return BackendError(what, remedy=f"`docker {verb} {box.id[:12]}`; it comes back with its links")
+
+
 def _layout(project: str, found: list[ContainerSnapshot], wanted: tuple[Link, ...], *, as_far_as_there: bool) -> Layout:
     """Return where everything is. Raises BackendError for a link that no proxy of the stack leads.
 
@@ -164,10 +170,13 @@ def _layout(project: str, found: list[ContainerSnapshot], wanted: tuple[Link, ..
     boxes = []
     for one in found:
         led: dict[str, list[int]] = json.loads(one.labels.get(LINKS, "{}"))
-        if led and not (as_far_as_there and one.state != "running"):
+        if led:
             # Labels of other releases say nothing of ports; such a link counts as one without a proxy.
             links = {Link.parse(name): tuple(ports) for name, ports in led.items() if isinstance(ports, list)}
-            boxes.append(ProxyBox(one.service, links, tuple(one.addresses)))
+            if one.state == "running":
+                boxes.append(ProxyBox(one.service, links, tuple(one.addresses)))
+            elif any(link in links for link in wanted) and not as_far_as_there:
+                raise _stopped(one)
     for link in () if as_far_as_there else wanted:
         if all(link not in box.links for box in boxes):
             remedy = "bring the stack up with `harness up --backend compose --links all`"

@@ -27,7 +27,7 @@ from harness.backends.compose.layout import (
 )
 from harness.backends.compose.project import has_address, networks_of, own_networks
 from harness.backends.compose.readiness import compose_up
-from harness.backends.compose.snapshots import ContainerSnapshot, containers_of
+from harness.backends.compose.snapshots import ContainerSnapshot, containers_of, tail
 from harness.backends.start_limits import LOG_LINES
 from harness.model.backend import LinkEndpoint, StackPlan
 from harness.model.errors import BackendError
@@ -112,7 +112,10 @@ class Start:
         containers = [one for one in await self._seen() if one.service in boxes]
         await asyncio.gather(*(asyncio.to_thread(begin, one) for one in containers))
         reached = {name: places.place(name, API_PORT) for name in boxes}
-        await proxies.links_made(self._layout, reached, self._token)
+        try:
+            await proxies.links_made(self._layout, reached, self._token)
+        except BackendError as error:
+            raise BackendError(error.message + await self._logs(list(boxes)), remedy=error.remedy) from error
         return proxies.endpoints(self._layout, reached, dict.fromkeys(boxes, self._token))
 
     async def services(self, tail: Callable[[str, int], list[str]]) -> None:
@@ -131,6 +134,12 @@ class Start:
 
     async def _seen(self) -> list[ContainerSnapshot]:
         return await asyncio.to_thread(containers_of, self._engine.client, self._layout.project)
+
+    async def _logs(self, boxes: list[str]) -> str:
+        """Return the last log lines of the fault proxies, to be added to a message."""
+        client, project = self._engine.client, self._layout.project
+        lines = [line for box in boxes for line in await asyncio.to_thread(tail, client, project, box, LOG_LINES)]
+        return "".join(["; its last log lines:", *(f"\n    {line}" for line in lines[-LOG_LINES:])]) if lines else ""
 
     async def _explained(self, error: BackendError, tail: Callable[[str, int], list[str]]) -> BackendError:
         """Add the last log lines of the first service that did not come up to compose's own words."""
