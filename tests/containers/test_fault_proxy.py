@@ -1,43 +1,32 @@
-"""The fault proxy of a stack in containers: closed to the stack's own containers, and back by itself after it ended."""
+"""The fault proxy of a stack in containers: closed to the stack's own containers."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import signal
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
+from proxied import BOX, api_of, asked, box, endpoint_of, running
 from small_stack import STACK
 
 from harness.backends.compose.attached import AttachedBackend
 from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.engine import client
-from harness.backends.compose.leftovers import remove_run, runs
+from harness.backends.compose.leftovers import remove_run
 from harness.backends.compose.proxies import TOKEN
 from harness.backends.compose.snapshots import containers_of
-from harness.backends.http_request import request
 from harness.description.stackfile import load_stack
-from harness.faults.table import FAULTS
-from harness.model.backend import LinkEndpoint, StackPlan
-from harness.model.errors import BackendError, FaultError
-from harness.model.faultstep import FaultStep
+from harness.model.backend import StackPlan
+from harness.model.errors import FaultError
 from harness.model.fields import Link
 from harness.model.stack import StackDescription
-from harness.seams import Seams
-from harness.seams.toxiproxy import ProxyApi, ToxicSpec
+from harness.seams.toxiproxy import ProxyApi
 
 pytestmark = pytest.mark.docker
-LINK = Link("relay", "echo")
-BOX = "harness-proxy-1"
-WITHIN_S = 30.0
-LATE = ToxicSpec("harness-late", "latency", "downstream", {"latency": 200})
 CALL = """
 import json, sys, urllib.error, urllib.request
 verb, url, token, body = sys.argv[1:]
@@ -60,57 +49,10 @@ except OSError:
 """]  # fmt: skip
 
 
-@contextlib.asynccontextmanager
-async def running(stack: StackDescription, folder: Path) -> AsyncIterator[ComposeBackend]:
-    """The small stack, with a fault proxy between relay and echo; nothing of it is left afterwards."""
-    async with ComposeBackend(stack) as backend:
-        await backend.start(StackPlan(stack, folder, (LINK,)))
-        project = backend.project
-        yield backend
-    engine = client()
-    assert project not in runs(engine), "the restart policy brings nothing back that the run itself has ended"
-    engine.close()
-
-
 @pytest.fixture
 async def backend(small: StackDescription, tmp_path: Path) -> AsyncIterator[ComposeBackend]:
     async with running(small, tmp_path) as started:
         yield started
-
-
-def endpoint_of(backend: ComposeBackend) -> LinkEndpoint:
-    return backend.links[LINK.name]
-
-
-def api_of(backend: ComposeBackend) -> ProxyApi:
-    return ProxyApi(endpoint_of(backend).proxy_api_url, endpoint_of(backend).proxy_token)
-
-
-def box(project: str) -> dict[str, Any]:
-    """All that the engine says of the proxy's container."""
-    engine = client()
-    found = next(one for one in containers_of(engine, project) if one.service == BOX)
-    about: dict[str, Any] = engine.api.inspect_container(found.id)
-    engine.close()
-    return about
-
-
-async def asked(backend: ComposeBackend, path: str = "/ask") -> int:
-    host, _, port = backend.resolve("relay:17102").rpartition(":")
-    return (await request("GET", host, int(port), path, within_s=5.0))[0]
-
-
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    """Ask until it is true, whatever the question raises meanwhile."""
-    deadline_s = time.monotonic() + WITHIN_S
-    found: object = False
-    while found is not True:
-        assert time.monotonic() < deadline_s, found
-        await asyncio.sleep(0.02)
-        try:
-            found = await true()
-        except (OSError, ValueError, FaultError) as error:
-            found = error
 
 
 async def from_inside(
@@ -179,125 +121,6 @@ async def test_no_two_runs_have_the_same_token(
         assert endpoint_of(other).proxy_token != endpoint_of(backend).proxy_token
         with pytest.raises(FaultError, match="does not accept the token"):
             ProxyApi(endpoint_of(other).proxy_api_url, endpoint_of(backend).proxy_token).toxics()
-
-
-def restart(project: str) -> None:
-    engine = client()
-    engine.api.restart(box(project)["Id"], timeout=1)
-    engine.close()
-
-
-def crash(project: str) -> None:
-    """As the kernel's out-of-memory killer does it: not by the engine."""
-    os.kill(box(project)["State"]["Pid"], signal.SIGKILL)
-
-
-@pytest.mark.parametrize("end", [restart, crash])
-async def test_a_proxy_that_ended_comes_back_with_its_links_and_without_a_fault(
-    backend: ComposeBackend, small: StackDescription, end: Callable[[str], None]
-) -> None:
-    given = {"id": "late", "fault": "network.latency", "at": "0s", "for": "60s", "target": {"link": LINK.name}}
-    step = FaultStep.model_validate(given | {"with": {"latency": "200ms"}})
-    seams = Seams(backend, small)
-    fault = FAULTS["network.latency"].make(step, seams, 1)
-    undo = await fault.prepare()
-    await fault.inject()
-
-    async def confirmed() -> bool:
-        assert await asked(backend) == 200  # the consumer's own traffic has to meet it
-        return (await fault.confirm()).landed is True
-
-    await until(confirmed)
-    started = box(backend.project)["State"]["StartedAt"]
-    await asyncio.to_thread(end, backend.project)
-
-    async def passes() -> bool:
-        again = await came_back(backend.project, started)
-        return again and await asked(backend) == 200 and await asked(backend, "/ask-second") == 200
-
-    await until(passes)
-    confirmation = await fault.confirm()
-    assert (confirmation.landed, confirmation.evidence["why"]) == (False, "toxics are not on")
-    with pytest.raises(FaultError, match="lease not found"):
-        await fault.inject()
-    assert (await fault.absent()).landed is False
-    await fault.revert(undo)
-    assert (await fault.absent()).landed is False
-    assert await asyncio.to_thread(api_of(backend).toxics) == {
-        name: [] for name in endpoint_of(backend).proxies.values()
-    }
-    await seams.close()
-
-
-async def came_back(project: str, started: str) -> bool:
-    state = (await asyncio.to_thread(box, project))["State"]
-    return bool(state["Running"]) and state["StartedAt"] != started
-
-
-async def test_toxiproxy_s_own_image_comes_back_with_its_links_too(
-    small: StackDescription, tmp_path: Path, toxiproxy_boxes: None
-) -> None:
-    async with running(small, tmp_path) as backend:
-        assert endpoint_of(backend).proxy_token is None, "it has none"
-        api, names = api_of(backend), list(endpoint_of(backend).proxies.values())
-        for end in (restart, crash):
-            api.add_toxic(names[0], LATE)
-            assert api.toxics() == {names[0]: ["harness-late"], names[1]: []}
-            started = box(backend.project)["State"]["StartedAt"]
-            await asyncio.to_thread(end, backend.project)
-
-            async def passes(started: str = started) -> bool:
-                again = await came_back(backend.project, started)
-                return again and await asked(backend) == 200 and await asked(backend, "/ask-second") == 200
-
-            await until(passes)
-            assert api.toxics() == {name: [] for name in names}
-
-
-async def test_an_attached_run_finds_the_token_again_even_after_a_restart(
-    small: StackDescription, tmp_path: Path
-) -> None:
-    async with ComposeBackend(small, keep=True) as owner:
-        await owner.start(StackPlan(small, tmp_path / "up", (LINK,)))
-        token, project = str(endpoint_of(owner).proxy_token), owner.leave()
-    try:
-        restart(project)
-        async with AttachedBackend(small, project) as backend:
-            await backend.find(StackPlan(small, tmp_path / "run", (LINK,)))
-            assert endpoint_of(backend).proxy_token == token
-            api, name = api_of(backend), next(iter(endpoint_of(backend).proxies.values()))
-
-            async def answers() -> bool:
-                return name in await asyncio.to_thread(api.toxics)
-
-            await until(answers)
-            api.add_toxic(name, LATE)
-            assert api.toxics()[name] == ["harness-late"]
-            api.remove_toxic(name, "harness-late")
-            assert urlsplit(api.url).hostname == box(project)["Config"]["Labels"]["ml-chaos-harness.api"]
-        engine = client()
-        engine.api.stop(box(project)["Id"], timeout=1)
-        engine.close()
-        async with AttachedBackend(small, project) as backend:
-            with pytest.raises(BackendError, match=rf"'{BOX}' of the attached stack is exited.*docker start") as caught:
-                await backend.find(StackPlan(small, tmp_path / "run", (LINK,)))
-            assert token not in str(caught.value)
-            await backend.find(StackPlan(small, tmp_path / "run"))  # a run that needs no link needs no proxy
-    finally:
-        engine = client()
-        remove_run(engine, project)
-        engine.close()
-
-
-async def test_a_proxy_that_cannot_start_says_why(
-    small: StackDescription, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("harness.backends.compose.proxies.READY_WITHIN_S", 3.0)
-    monkeypatch.setattr("harness.backends.compose.proxies.new_token", lambda: "too-short")
-    backend = ComposeBackend(small)
-    with pytest.raises(BackendError, match=rf"(?s)the fault proxy '{BOX}' did not answer.*must have at least 16"):
-        await backend.start(StackPlan(small, tmp_path, (LINK,)))
-    await backend.close()
 
 
 def two_networks(file: Path) -> StackDescription:
