@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.model.plan import Plan
 from harness.model.readings import (
+    Abort,
     AlertsSeen,
     Answer,
     Closed,
@@ -45,6 +46,7 @@ _MOMENTS: dict[type[Any], Callable[[Any], tuple[float, ...]]] = {
     ProcessSeen: lambda seen: (seen.at_s,),
     Gap: lambda seen: (seen.from_s,),
     MachineSeen: lambda seen: (seen.from_s, seen.to_s),
+    Abort: lambda seen: (seen.from_s, seen.at_s),
 }
 """The moments in each record that had passed when it was written, in their order."""
 

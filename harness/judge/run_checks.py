@@ -12,7 +12,7 @@ from harness.model.answers import quantile
 from harness.model.backend import FAULT_PROXY
 from harness.model.expectations import CollateralResult, RunResult
 from harness.model.machine import MACHINE_BUSY
-from harness.model.readings import AlertsSeen, Answer, FaultSeen, Hit, ProcessSeen, Reading
+from harness.model.readings import AlertsSeen, Answer, FaultSeen, Hit, ProcessSeen, Reading, Stop
 from harness.model.verdict import Cause, ClauseResult, OwnCheck, Value
 
 LATE_S = 0.1
@@ -45,6 +45,13 @@ def ending(facts: Facts) -> ClauseResult | None:
     closed = journal.closed
     if closed is None or journal.cut_off:
         return unknown("ended", "the run was cut off: its journal has no end")
+    if closed.reason == "aborted":
+        # Why it ended is a check of its own.
+        return (
+            None if facts.gone else unknown("ended", "the run was aborted, and a fault was never measured to be gone")
+        )
+    if closed.reason == "stopped":
+        return unknown("ended", _stopped(journal))
     if closed.reason == "completed":
         if not journal.plan.faults_on:
             return None
@@ -56,6 +63,16 @@ def ending(facts: Facts) -> ClauseResult | None:
         return None
     why = f"the run ended early: {closed.reason}" + (f" ({closed.error})" if closed.error else "")
     return unknown("ended", why)
+
+
+def _stopped(journal: Journal) -> str:
+    """Return by whom a run was stopped, and when."""
+    found = journal.of(Stop)
+    if not found:
+        return "stopped by a latch"
+    n, stop = found[-1]
+    why = f" ({stop.why})" if stop.why else ""
+    return f"stopped by {stop.by} at {stop.since}{why}: the latch {stop.latch}, journal line {n}"
 
 
 def _observed_too_short(facts: Facts) -> str | None:

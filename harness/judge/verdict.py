@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 
 from harness.journal.records import Journal
+from harness.judge.aborting import aborted
 from harness.judge.damage import count, fault_reports, unwatched
 from harness.judge.facts import Facts, gather
 from harness.judge.kinds import check, or_unknown
@@ -19,7 +20,7 @@ from harness.judge.sabotage import heard
 from harness.model.alert_clauses import Detected, DetectionResult, Silence
 from harness.model.backend import FAULT_PROXY
 from harness.model.clauses import Clause
-from harness.model.expectations import CollateralResult, RunResult
+from harness.model.expectations import AbortResult, CollateralResult, RunResult
 from harness.model.machine import MACHINE
 from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Damage, Value, Verdict, merge
@@ -46,10 +47,10 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
     if none is not None:
         return _verdict(journal, [none], Damage(), Value.UNKNOWN, facts)
     unsound = foundations(facts)
-    end = ending(facts)
+    end, cut = ending(facts), aborted(facts)
     if unsound:
         # No clause of such a run can be judged: neither a pass nor a fail.
-        clauses = [*unsound, *([end] if end else [])]
+        clauses = [*unsound, *([end] if end else []), *([_undecided(cut)] if cut else [])]
         return _verdict(journal, clauses, _counted(facts, [])[0], Value.UNKNOWN, facts)
     beside = None if control is None else gather(control)
     clauses = _expectations(facts, beside)
@@ -70,14 +71,24 @@ def _judge(journal: Journal, control: Journal | None, unpaired: bool) -> Verdict
         clauses = [with_doubt(clause, facts) for clause in clauses]
     damage, uncounted = _counted(facts, clauses)
     clauses += [uncounted] if uncounted is not None else []
-    unsure = end is not None
+    unsure = end is not None or cut is not None
+    if cut is not None:
+        # It stands first, and for a sabotage, which passes by failing, it decides nothing.
+        clauses.insert(0, _undecided(cut) if journal.plan.twin == "sabotage" else cut)
     if journal.plan.twin == "sabotage":
         judged, clauses = clauses, heard(clauses, facts)
         unsure = unsure or clauses != judged
     value = merge([c.value for c in clauses])
     if unsure and journal.plan.twin == "sabotage":
         value = Value.UNKNOWN  # it passes by failing, which neither an early end nor an alert that nobody heard may do
+    if cut is not None and cut.value is Value.UNKNOWN and journal.plan.faults_on:
+        value = Value.UNKNOWN  # the stack was bad without the fault, so that nothing of it is the fault's
     return _verdict(journal, clauses, damage, value, facts)
+
+
+def _undecided(found: ClauseResult) -> ClauseResult:
+    """Return a result of a run that nothing can be said of."""
+    return found.model_copy(update={"value": Value.UNKNOWN, "cause": "other"})
 
 
 def _counted(facts: Facts, clauses: list[ClauseResult]) -> tuple[Damage, ClauseResult | None]:
@@ -176,10 +187,14 @@ def _clauses(facts: Facts) -> tuple[Clause, ...]:
 
 
 def _reasons(clauses: list[ClauseResult], value: Value, facts: Facts | None) -> list[str]:
-    """Return why the verdict is not a pass. An unconfirmed fault on which several clauses rest is one reason."""
-    if value is Value.PASS:
-        return []
-    chosen = [c for c in clauses if c.value is value]
+    """Return why the verdict is not a pass: first the guardrail that was crossed, if one was."""
+    chosen = [c for c in clauses if c.value is value and value is not Value.PASS]
+    first = [c.reason for c in chosen if c.kind == AbortResult.KIND]
+    return [*first, *_other_reasons([c for c in chosen if c.kind != AbortResult.KIND], facts)]
+
+
+def _other_reasons(chosen: list[ClauseResult], facts: Facts | None) -> list[str]:
+    """Return the reasons of these clauses. An unconfirmed fault on which several of them rest is one reason."""
     reasons = [c.reason for c in chosen]
     inconclusive = facts.inconclusive_fault if facts is not None else None
     if facts is None or inconclusive is None:

@@ -133,6 +133,15 @@ class RunResult(Result):
     samples: int | None = None
 
 
+class AbortResult(Result):
+    """The guardrail that was crossed, what was measured of it, and when on the run's clock."""
+
+    KIND: ClassVar[str] = "abort"
+    rule: str | None = None
+    measured: str | None = None
+    at_s: float | None = None
+
+
 AnyResult = (
     DetectionResult
     | QuietResult
@@ -146,6 +155,7 @@ AnyResult = (
     | UnbrokenResult
     | UnfiredResult
     | CollateralResult
+    | AbortResult
     | RunResult
 )
 RESULTS: dict[str, type[AnyResult]] = {result.KIND: result for result in get_args(AnyResult)}

@@ -14,6 +14,7 @@ from harness.model.clauses import Clause
 from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Frozen, LinkField
 from harness.model.guard import Guarded
+from harness.model.guardrails import AbortRule, Limits
 from harness.model.scenario import Scenario
 from harness.model.units import Unit
 from harness.model.workload import SLOW_S
@@ -84,6 +85,10 @@ class Plan(Frozen):
     """The run of the same suite that this one repeats, because the machine was too busy for it."""
     attach: str | None = None
     """The compose project to attach to, which is left as it is."""
+    abort_if: tuple[AbortRule, ...] = ()
+    """When everything is reverted and the run ends: the rules of the stack, the scenario and the command line."""
+    limits: Limits = Field(default_factory=Limits)
+    """The strictest limits of the stack, the scenario and the command line."""
 
     @property
     def clauses(self) -> tuple[Clause, ...]:

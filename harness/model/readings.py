@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_serializer, model
 
 from harness.model.fault import NO_TRAFFIC
 from harness.model.fields import Frozen, Whole
+from harness.model.guardrails import RuleKind
 from harness.model.ledger import PARTS, LedgerPart, Part, not_of_the_form
 from harness.model.plan import Plan
 
@@ -295,11 +296,39 @@ class StackUp(Record):
     """Whether the run started the stack, rather than found it running."""
 
 
+class Abort(Record):
+    """A guardrail was crossed: everything is reverted, and the run ends.
+
+    `from_s`..`at_s` is the window over which the rule held, and `lines` are the lines that show it.
+    """
+
+    kind: Literal["abort"] = "abort"
+    why: RuleKind
+    rule: str
+    probe: str | None = None
+    alert: str | None = None
+    from_s: float
+    at_s: float
+    value: float | None = None
+    measured: str | None = Field(None, description="what was measured, in words")
+    lines: tuple[Whole, ...] = ()
+
+
+class Stop(Record):
+    """The run was stopped by a latch: a file that anybody may write."""
+
+    kind: Literal["stop"] = "stop"
+    latch: str
+    by: str
+    since: str
+    why: str | None = None
+
+
 class Closed(Record):
     """The last line of a run that came to its end, or was brought to one."""
 
     kind: Literal["closed"] = "closed"
-    reason: Literal["completed", "gate", "interrupted", "error"]
+    reason: Literal["completed", "gate", "interrupted", "error", "aborted", "stopped"]
     error: str | None = None
 
 
@@ -318,6 +347,8 @@ Body = Annotated[
     | MachineSeen
     | Planned
     | StackUp
+    | Abort
+    | Stop
     | Closed,
     Field(discriminator="kind"),
 ]

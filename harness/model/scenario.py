@@ -15,6 +15,7 @@ from harness.model.clauses import Bound, Id
 from harness.model.expectations import Expect
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
+from harness.model.guardrails import AbortRule, Limits
 from harness.model.units import PositiveWallSeconds, WallSeconds
 
 SCHEMA = 1
@@ -60,6 +61,8 @@ class Scenario(Frozen):
         description="recoveries of the stack that its sabotage twins switch off, and the clauses that must then fail",
     )
     known_weakness: KnownWeakness | None = Field(None, description="an expected failure, strictly")
+    abort_if: tuple[AbortRule, ...] = Field((), description="when everything is reverted at once and the run ends")
+    limits: Limits = Field(default_factory=Limits, description="how much the faults may do at most")
 
     @field_validator("start_at", mode="before")
     @classmethod

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 from harness.model.alertsources import AlertSource
 from harness.model.eventtime import EventTimes
 from harness.model.fields import Command, Frozen, Link, Name, Port, Url
+from harness.model.guardrails import Guardrails
 from harness.model.probekinds import ProbeSpec
 from harness.model.units import PositiveWallSeconds, Quantity, Unit
 from harness.model.workload import WorkloadSpec
@@ -242,6 +243,9 @@ class StackFields(Frozen):
     integrity: Integrity = Field(default_factory=Integrity)
     data: CheckSpec | None = Field(None, description="prints the directory that `{data}` stands for")
     events: EventTimes | None = Field(None, description="the event times at which a run can start")
+    guardrails: Guardrails = Field(
+        default_factory=Guardrails, description="what aborts every run on this stack, and how much faults may do"
+    )
 
 
 class StackDescription(StackFields):

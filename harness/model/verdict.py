@@ -18,7 +18,7 @@ Cause = Literal["machine", "other"]
 """What an unknown clause comes from: a busy machine may be the cause of it, or is certain not to be."""
 
 OwnCheck = Literal[
-    "gate", "harness", "death", "ended", "collateral", "misfire", "control", "expectations", "judge"
+    "gate", "harness", "death", "ended", "aborted", "collateral", "misfire", "control", "expectations", "judge"
 ]  # fmt: skip
 OWN_CHECKS: tuple[str, ...] = get_args(OwnCheck)
 """The ids of what the judge checks of a run by itself; no clause of a scenario may have one of them."""

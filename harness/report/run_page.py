@@ -105,6 +105,8 @@ def _ended(journal: Journal) -> str | None:
         "interrupted": "The run was interrupted.",
         "gate": "The run ended at the gate: the steady state was not reached, so no fault was injected.",
         "error": "The harness itself failed.",
+        "aborted": "A guardrail was crossed: all faults were reverted at once, and the run ended.",
+        "stopped": "The run was stopped: all faults were reverted at once, and the run ended.",
     }[closed.reason]
     return f"{words} {closed.error}" if closed.error else words
 

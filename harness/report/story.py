@@ -8,7 +8,18 @@ from dataclasses import dataclass
 
 from harness.journal.records import Journal
 from harness.judge.machine import disturbances
-from harness.model.readings import Closed, FaultSeen, Gap, GateSeen, MachineSeen, Phase, ProcessSeen, StackUp
+from harness.model.readings import (
+    Abort,
+    Closed,
+    FaultSeen,
+    Gap,
+    GateSeen,
+    MachineSeen,
+    Phase,
+    ProcessSeen,
+    StackUp,
+    Stop,
+)
 from harness.model.verdict import Verdict
 from harness.report.spans import AlertLane, markers
 from harness.report.words import seconds
@@ -70,6 +81,10 @@ def _of_lines(journal: Journal) -> list[Event]:
                 found.append(Event(from_s, "gap", text))
             case StackUp():
                 found.append(Event(line.t_s, "note", "the stack is up"))
+            case Abort(rule=rule, measured=measured, at_s=at_s):
+                found.append(Event(at_s, "abort", f"a guardrail is crossed: {rule} ({measured})"))
+            case Stop(by=by, why=why):
+                found.append(Event(line.t_s, "abort", f"the run is stopped by {by}" + (f": {why}" if why else "")))
             case Closed(reason=reason, error=error):
                 found.append(Event(line.t_s, "closed", f"the run ends: {reason}" + (f", {error}" if error else "")))
             case _:

@@ -11,7 +11,7 @@ from harness.judge.verdict import KNOWN_WEAKNESS
 from harness.model.alert_clauses import DetectionResult
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import RecoveryResult, Result, ShareResult, StaysResult
-from harness.model.expectations import IntegrityResult
+from harness.model.expectations import AbortResult, IntegrityResult
 from harness.model.plan import StackFacts
 from harness.model.units import Unit, format_amount
 from harness.model.verdict import Value, Verdict
@@ -134,6 +134,8 @@ def _known_weakness(verdict: Verdict) -> str:
 
 def headline(verdict: Verdict) -> str:
     """Return what the verdict means, in one sentence."""
+    if verdict.of_kind(AbortResult.KIND):
+        return "A guardrail was crossed: all faults were reverted at once, and the run ended early."
     if verdict.catch is not None:
         return _sabotage(verdict)
     if verdict.twin == "control":

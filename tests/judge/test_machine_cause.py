@@ -181,8 +181,11 @@ def test_what_the_judge_checks_by_itself_is_in_one_table() -> None:
         good_run().dies("server", 0.8).answers(late_s=0.3),
         Run({}).gate().fault().end(closed="error"),
         Run({"stays": [STAYS]}, twin="misfire").gate().fault().answers().end(),
+        Run(ALL).gate().fault().end(None, closed="aborted"),
     ]
     verdicts = [run.judged() for run in runs]
     verdicts.append(judge(good_run().build(), Run(ALL, seed=8, twin="control").gate().end().build()))
-    own = {clause.id for verdict in verdicts for clause in verdict.clauses if clause.kind in ("run", "collateral")}
+    own = {
+        clause.id for verdict in verdicts for clause in verdict.clauses if clause.kind in ("run", "abort", "collateral")
+    }
     assert own == set(OWN_CHECKS) - {"judge"}, "and the id of a judge that crashed"
