@@ -17,6 +17,7 @@ from harness.cli.exit_codes import say
 from harness.model.errors import ScenarioError
 
 if TYPE_CHECKING:
+    from harness.model.guardrails import Guardrails
     from harness.model.plan import Plan, Twin
 
 DEFAULT_NAME = "latest"
@@ -93,19 +94,35 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 )
 @stack_option
 @set_option
+@click.option(
+    "--abort-if",
+    "rules",
+    multiple=True,
+    metavar="RULE",
+    help="Revert all and end a run when this holds: 'probe: availability, at_most: 0.5, over: 2s', or 'alert: NAME'.",
+)
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="How much faults may do: faults_at_once, share_of_replicas or fault_time. The strictest counts.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and run nothing.")
 @json_option
 def run(
     paths: tuple[Path, ...], reports: Path, name: str, seed: int | None, twin: Twin | None, paired: bool,
     expression: str, tags: tuple[str, ...], jobs: int | None, wait_for_quiet: float, retry_busy: bool,
     backend: str | None, attach: str | None,
-    stack: str | None, settings: tuple[str, ...], dry_run: bool, as_json: bool,
+    stack: str | None, settings: tuple[str, ...], rules: tuple[str, ...], limits: tuple[str, ...],
+    dry_run: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Run scenarios, judge the runs and write a report."""
     if paired and twin is not None:
         raise click.UsageError("--paired runs the controls itself; leave --twin out")
     from harness.description.stackfile import resolve_stack
     from harness.runner.backend_factory import check_attached, check_backend, project_to_attach_to
+    from harness.runner.guardrails import parse_guardrails
     from harness.runner.plan import with_controls
 
     if attach is not None and backend == "local":
@@ -114,7 +131,8 @@ def run(
     check_backend(backend)
     attach = project_to_attach_to(attach, backend)
     folder = _suite_folder(reports, name)
-    plans = _planned(paths, settings, stack, expression, tags, seed, twin, backend, attach)
+    given = parse_guardrails(rules, limits)
+    plans = _planned(paths, settings, stack, expression, tags, seed, twin, backend, attach, given)
     if paired:
         plans = with_controls(plans)
     if dry_run:
@@ -137,8 +155,10 @@ def _suite_folder(reports: Path, name: str) -> Path:
 
 def _planned(
     paths: tuple[Path, ...], settings: tuple[str, ...], stack: str | None, expression: str, tags: Sequence[str],
-    seed: int | None, twin: Twin | None, backend: str, attach: str | None,
+    seed: int | None, twin: Twin | None, backend: str, attach: str | None, given: Guardrails,
 ) -> list[Plan]:  # fmt: skip
+    from harness.runner.check import check_given
+    from harness.runner.explain import RefusedError
     from harness.runner.plan import make_plans, not_sabotaged
     from harness.runner.select import parse_expression
     from harness.runner.stacks import stacks_of, validated
@@ -148,9 +168,11 @@ def _planned(
     found = validated(given_or_usual(paths), parse_settings(settings), stack)
     known_tags = {tag for item, _ in found for tag in item.scenario.tags}
     found = [pair for pair in found if not tags or set(tags) & set(pair[0].scenario.tags)]
+    if wrong := check_given(given, found):
+        raise RefusedError(wrong)
     plans = []
     for description, group in stacks_of(found):
-        made = make_plans(group, description, seed=seed, twin=twin, backend=backend, attach=attach)
+        made = make_plans(group, description, seed=seed, twin=twin, backend=backend, attach=attach, guardrails=given)
         plans += [plan for plan in made if chosen(plan.run)]
         if twin == "sabotage":
             for item in group:

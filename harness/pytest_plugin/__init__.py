@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 ENDING = ".scenario.yaml"
 STACK_MARK = (
     "stack(name, *, start_at=None, seed=None, steady_state=(), links=None, may_die=(), integrity=None, "
-    "gate_timeout='20s'): the stack that the `chaos` fixture of this test runs, and how it is started"
+    "gate_timeout='20s', abort_if=(), limits=None): the stack that the `chaos` fixture of this test runs, how it is "
+    "started, and what aborts its run"
 )
 CHAOS_KEY: pytest.StashKey[Chaos] = pytest.StashKey()
 

@@ -26,7 +26,7 @@ from harness.runner.catalogue import Catalogue
 from harness.runner.draft import Draft
 from harness.runner.session import RunEndedError
 
-FIELDS = ("start_at", "seed", "steady_state", "may_die", "gate_timeout")
+FIELDS = ("start_at", "seed", "steady_state", "may_die", "gate_timeout", "abort_if", "limits")
 OTHERS = ("links", "integrity")
 HARNESS_ERROR_KEY: pytest.StashKey[bool] = pytest.StashKey()
 _UNSAFE = re.compile(r"[^\w.-]+", re.ASCII)

@@ -18,7 +18,18 @@ from harness.model.stack import StackDescription
 
 _SAYS_NOTHING = {"scenario", "summary", "covers", "owner", "tags", "runbook", "stack", "known_weakness"}
 """Fields of a scenario that name nothing that is judged."""
-_OF_THE_STACK = {"services", "keyspaces", "datasets", "more_links", "name", "stack", "file", "files", "base"}
+_OF_THE_STACK = {
+    "services",
+    "keyspaces",
+    "datasets",
+    "more_links",
+    "name",
+    "stack",
+    "file",
+    "files",
+    "base",
+    "never_touch",
+}
 """Fields of a stack that do not say by themselves what is judged."""
 
 

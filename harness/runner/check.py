@@ -18,12 +18,14 @@ from harness.model.expectations import CLAUSES, INTEGRITY_CHECKS
 from harness.model.fault import FaultKind
 from harness.model.faultstep import FaultStep, Target
 from harness.model.guard import LIMIT_IDS, LIMITS
+from harness.model.guardrails import AbortRule, Guardrails
 from harness.model.scenario import Scenario
 from harness.model.units import Unit
 from harness.model.verdict import OWN_CHECKS
 from harness.runner.catalogue import OF_EXPECTED, OF_FLAGGED, Catalogue
-from harness.runner.decidable import can_be_decided, enough_samples, start_in_data
+from harness.runner.decidable import aborts_always, can_be_decided, enough_samples, start_in_data
 from harness.runner.explain import Place, Source, problems, read_model
+from harness.runner.guardrails import given_on_the_command_line, source_of_stack
 from harness.runner.load import Loaded
 from harness.runner.misfire import in_common
 from harness.runner.notes import never_opens
@@ -56,7 +58,19 @@ def check(loaded: Loaded, catalogue: Catalogue, *, complete: bool = True) -> lis
     """
     checker = _Checker(loaded.scenario, loaded.source, catalogue)
     found = [*checker.problems(), *(checker.nothing_expected() if complete else ())]
+    rules = catalogue.stack.guardrails.abort_if
+    if rules:
+        of_stack = _Checker(loaded.scenario, source_of_stack(catalogue.stack), catalogue)
+        found += of_stack.rules(rules, ("x-harness", "guardrails", "abort_if"))
     return sorted(found, key=lambda problem: problem.line or 0)
+
+
+def check_given(given: Guardrails, loaded: Sequence[tuple[Loaded, Catalogue]]) -> list[ScenarioError]:
+    """Return all problems of the guardrails of the command line on the stacks of these scenarios."""
+    source = given_on_the_command_line()
+    checkers = [_Checker(item.scenario, source, catalogue) for item, catalogue in loaded]
+    found = {str(one): one for checker in checkers for one in checker.rules(given.abort_if, ())}
+    return list(found.values())
 
 
 class _Checker:
@@ -78,8 +92,18 @@ class _Checker:
         for index, name in enumerate(scenario.may_die):
             yield from self._named("service", name, self._known.of_target("service"), ("may_die", index))
         yield from self._sabotage()
+        yield from self.rules(scenario.abort_if, ("abort_if",))
         yield from self._known_weakness()
         yield from check_timeline(scenario, self._source, self._known)
+
+    def rules(self, rules: Sequence[AbortRule], place: Place) -> Problems:
+        """Look up what rules that abort a run name."""
+        for index, rule in enumerate(rules):
+            if rule.bound is not None:
+                wrong = list(self._bound(rule.bound, (*place, index)))
+                yield from wrong or aborts_always(rule.bound, (*place, index), self._scenario, self._source)
+            elif rule.alert is not None:
+                yield from self._alert(rule.alert, (*place, index, "alert"))
 
     def nothing_expected(self) -> Problems:
         """Refuse a scenario that no run could fail."""

@@ -84,6 +84,22 @@ def can_be_decided(bound: Bound, place: Place, scenario: Scenario, source: Sourc
         yield source.problem((*place, side), message, remedy)
 
 
+def aborts_always(bound: Bound, place: Place, scenario: Scenario, source: Source) -> Problems:
+    """Refuse a rule that holds whatever the stack does, or that holds in the steady state: it would abort every run."""
+    side = "at_least" if bound.at_least is not None else "at_most"
+    probe = ANSWER_PROBES.get(bound.probe)
+    if probe is not None and _cannot_fail(bound, probe.unit):
+        message = f"whatever the stack does, {bound.probe} is {bound.limit_text}: every run would be aborted"
+        yield source.problem((*place, side), message, "write what must not go on, such as `at_most: 0.5`")
+        return
+    for steady in scenario.steady_state:
+        other = getattr(steady, side)
+        if steady.probe == bound.probe and other is not None and bound.met_by(other.value):
+            message = f"the steady state {steady.id!r} demands {steady.text}: every run would be aborted"
+            yield source.problem((*place, side), message, "write what must not go on, not what must hold")
+            return
+
+
 def _cannot_fail(bound: Bound, unit: Unit) -> bool:
     if bound.at_least is not None:
         return bound.at_least.value <= 0

@@ -25,7 +25,16 @@ from harness.runner.catalogue import Catalogue
 from harness.runner.check import check
 from harness.runner.explain import RefusedError, Source, problems, read_model
 from harness.runner.load import Loaded
-from harness.runner.plan import attached_project, control_of, effective_seed, planned_guard, proxied_links, stack_facts
+from harness.runner.plan import (
+    attached_project,
+    control_of,
+    effective_seed,
+    limits_of,
+    planned_guard,
+    proxied_links,
+    rules_of,
+    stack_facts,
+)
 
 LONGEST_FAULT_S = 600.0
 """A fault that a test does not revert is reverted after this time."""
@@ -73,6 +82,8 @@ class Draft:
             paired=paired,
             links=(),
             file=file,
+            abort_if=rules_of(scenario, catalogue.stack),
+            limits=limits_of(scenario, catalogue.stack),
         )
         if twin == "control":
             plan = control_of(plan)

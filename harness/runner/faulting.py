@@ -87,6 +87,13 @@ class Driver:
         """Whether the fault may be active."""
         return self._begun and not self.reverted
 
+    @property
+    def revert_within_s(self) -> float:
+        """How long a revert of a slow fault may take, with the measurement that it is gone; 0 for the usual ones."""
+        if not self._call_limit_s:
+            return 0.0
+        return 2 * self._limit_s(REVERT_S) + ABSENT_S + self._limit_s(ABSENT_S)
+
     async def prepare(self) -> bool:
         """Record the undo before the injection. Returns whether that was possible."""
         try:

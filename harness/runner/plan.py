@@ -15,6 +15,7 @@ from harness.model.backend import project_of
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Link
 from harness.model.guard import Guarded, guard_of
+from harness.model.guardrails import AbortRule, Guardrails, Limits, all_rules, strictest
 from harness.model.plan import Plan, Sabotage, StackFacts, Twin
 from harness.model.scenario import Scenario
 from harness.model.stack import OffSwitch, StackDescription
@@ -37,8 +38,12 @@ def make_plans(
     twin: Twin | None = None,
     backend: str = "local",
     attach: str | None = None,
+    guardrails: Guardrails | None = None,
 ) -> list[Plan]:
-    """Return the plans of these scenarios, which are all of one stack: one each, or one for each of its sabotages."""
+    """Return the plans of these scenarios, which are all of one stack: one each, or one for each of its sabotages.
+
+    `guardrails` are those of the command line, besides those of the stack and of the scenarios.
+    """
     catalogue = Catalogue(stack, Faults())
     facts = stack_facts(catalogue)
     plans: list[Plan] = []
@@ -55,6 +60,8 @@ def make_plans(
             file=item.source.file,
             matrix=item.matrix,
             attach=attached_project(stack, backend, attach),
+            abort_if=rules_of(scenario, stack, guardrails),
+            limits=limits_of(scenario, stack, guardrails),
         )
         plans += _twins(plan, catalogue, twin)
     return plans
@@ -63,6 +70,16 @@ def make_plans(
 def attached_project(stack: StackDescription, backend: str, given: str | None) -> str | None:
     """Return the compose project that a run attaches to: the given one, or that of a stack the harness does not own."""
     return project_of(stack, given) if backend == "compose" and stack.ownership == "attached" else given
+
+
+def rules_of(scenario: Scenario, stack: StackDescription, given: Guardrails | None = None) -> tuple[AbortRule, ...]:
+    """Return when a run is aborted: every rule of the stack, of the scenario, and of those given."""
+    return all_rules((stack.guardrails.abort_if, scenario.abort_if, given.abort_if if given is not None else ()))
+
+
+def limits_of(scenario: Scenario, stack: StackDescription, given: Guardrails | None = None) -> Limits:
+    """Return how much the faults of a run may do: of each limit the strictest."""
+    return strictest([stack.guardrails.limits, scenario.limits, *([given.limits] if given is not None else [])])
 
 
 def _twins(plan: Plan, catalogue: Catalogue, twin: Twin | None) -> Iterator[Plan]:

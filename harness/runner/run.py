@@ -19,18 +19,31 @@ from harness.model.backend import Backend, StackPlan
 from harness.model.errors import BackendError, HarnessError, JournalError
 from harness.model.machine import MACHINE
 from harness.model.plan import Plan
-from harness.model.readings import AlertsSeen, Body, Closed, FaultSeen, Gap, GateSeen, Phase, PhaseName, StackUp
+from harness.model.readings import (
+    Abort,
+    AlertsSeen,
+    Body,
+    Closed,
+    FaultSeen,
+    Gap,
+    GateSeen,
+    Phase,
+    PhaseName,
+    StackUp,
+)
 from harness.model.stack import StackDescription
 from harness.probes.event_clock import by_the_clock, read_event_clock
 from harness.probes.ledger import Ledger
 from harness.probes.request_file import RequestFile
 from harness.probes.workload_file import Workload
+from harness.runner.cut_short import CutShortError
 from harness.runner.faulting import HEAL_S, Driver, bounded
 from harness.runner.gate import wait_for_steady_state
 from harness.runner.live import Live
 from harness.runner.machine_watch import MachineWatch
 from harness.runner.messages import RunOutcome
 from harness.runner.progress import OnProgress, Progress, What
+from harness.runner.rails import Rails
 from harness.runner.safeguard import Safeguard
 from harness.runner.script import TICK_S, RunContext, Script, TimelineScript, ended, shielded
 from harness.runner.watching import Watchers
@@ -62,6 +75,7 @@ class Run:
         self._on_progress = on_progress
         self._safeguard = Safeguard(plan, stack, run_dir)
         self._live = Live(whole=self._script.whole_history)
+        self._rails = Rails(plan, self._live)
         self._journal = JournalWriter(run_dir / JOURNAL, plan, self._written)
         self._drivers: dict[str, Driver] = {}
         self._displayed: frozenset[str] = frozenset()
@@ -80,6 +94,8 @@ class Run:
         try:
             met = await self._on_a_stack()
             closed = Closed(reason="completed" if met else "gate")
+        except CutShortError as cut:
+            closed = cut.closed
         except HarnessError as failure:
             closed, error = Closed(reason="error", error=str(failure)), failure
         except asyncio.CancelledError:
@@ -176,7 +192,7 @@ class Run:
     async def _heal_and_close(self, watchers: Watchers, seams: Seams) -> None:
         """Heal, then stop the watchers. Each part is tried even if the one before fails, and each has a limit."""
         try:
-            await bounded(HEAL_S, "healing", self._heal(), BackendError)
+            await bounded(self._heal_within_s(), "healing", self._heal(), BackendError)
         finally:
             try:
                 await bounded(STOP_S, "stopping the watchers", watchers.stop(), BackendError)
@@ -190,9 +206,19 @@ class Run:
             while not task.done():
                 await asyncio.wait([task], timeout=TICK_S)
                 watchers.check()
+                if not task.done():
+                    self._mind_the_rails(watchers)
             return task.result()
         finally:
             await ended(task)
+
+    def _mind_the_rails(self, watchers: Watchers) -> None:
+        """End the run where a guardrail is crossed."""
+        crossed = self._rails.crossed(watchers.clock.now_s(), watchers.settled_s())
+        if crossed is not None:
+            with contextlib.suppress(JournalError):  # a full disk must not keep a fault active
+                self._journal.write(crossed)
+            raise CutShortError(Closed(reason="aborted"))
 
     async def _heal(self) -> None:
         left = [driver for driver in self._drivers.values() if driver.needs_revert]
@@ -205,11 +231,16 @@ class Run:
             if isinstance(outcome, BaseException):
                 raise outcome
 
+    def _heal_within_s(self) -> float:
+        """Return how long healing may take: the slowest of the faults that are left has its own deadline in it."""
+        return max([HEAL_S, *(driver.revert_within_s for driver in self._drivers.values() if driver.needs_revert)])
+
     def _phase(self, phase: PhaseName, detail: str | None = None) -> None:
         self._journal.write(Phase(phase=phase, detail=detail))
 
     def _written(self, n: int, at_s: float, body: Body) -> None:
         self._live.note(n, at_s, body)
+        self._rails.note(n, at_s, body)
         if isinstance(body, Phase):
             self._tell(at_s, "phase", body.phase + (f" {body.detail}" if body.detail else ""))
         elif isinstance(body, FaultSeen) and body.stage != "effect":
@@ -227,6 +258,8 @@ class Run:
             self._tell(at_s, "note", f"the machine is not watched: {body.why}")
         elif isinstance(body, GateSeen) and not body.met:
             self._tell(at_s, "note", f"the steady state was not met: {body.why}")
+        elif isinstance(body, Abort):
+            self._tell(at_s, "note", f"aborted by guardrail: {body.rule} ({body.measured})")
 
     def _notice(self, text: str) -> None:
         self._tell(self._journal.now_s(), "notice", text)

@@ -73,6 +73,10 @@ class CallerScript:
             while not over.done():
                 settling.tick(run.settled_s())
                 await asyncio.wait([over], timeout=TICK_S)
+        except asyncio.CancelledError:
+            for active in self._active.values():  # the run reverts their faults; what they measure is over
+                active.cancel()
+            raise
         finally:
             over.cancel()
         if self._failure is not None:

@@ -104,7 +104,8 @@ def plan_of(at: str, duration: str, twin: Any = None, *, scores_checked: bool = 
     }
     made = Scenario.model_validate(scenario | changes)
     facts = StackFacts(name="small", scores_checked=scores_checked)
-    return Plan(run="small", scenario=made, stack=facts, seed=1, twin=twin)
+    rules, limits = made.abort_if, made.limits
+    return Plan(run="small", scenario=made, stack=facts, seed=1, twin=twin, abort_if=rules, limits=limits)
 
 
 class SmallStack:
@@ -113,6 +114,7 @@ class SmallStack:
     def __init__(self) -> None:
         self.alerts: list[dict[str, Any]] = []
         self.evaluations = 0
+        self.broken = False
         self.url = ""
         self.started_unix = time.time()
 
@@ -136,6 +138,8 @@ class SmallStack:
 
     async def _predict(self, request: web.Request) -> web.Response:
         asked = await request.json()
+        if self.broken:
+            return web.Response(status=500)
         said = {
             "id": asked["id"], "score": 0.5, "model": {"version": 1, "digest": "sha256:0"}, "inputs": {},
             "features": {"delay": {"value": 1.0, "event_time": START}}, "fallback": None,

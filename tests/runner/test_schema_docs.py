@@ -12,12 +12,14 @@ from harness.model.alert_clauses import Cleared, Detected, Flaps, Quiet
 from harness.model.clauses import Bound, Recovered
 from harness.model.expectations import INTEGRITY_CHECKS, Expect
 from harness.model.faultstep import After, FaultStep, Misfire, Target
+from harness.model.guardrails import AbortRule, Limits
 from harness.model.scenario import KnownWeakness, Scenario
 from harness.model.units import format_seconds
 from harness.runner.explain import field_names
 from harness.runner.load import load_file
 
-PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "scenarios.md").read_text("utf-8")
 MODELS = (
     Scenario,
     FaultStep,
@@ -40,6 +42,12 @@ def test_every_field_is_on_the_page(model: type[BaseModel]) -> None:
     spelt = "".join(re.findall(r"`[^`]*`", PAGE))
     missing = [name for name in field_names(model) if not re.search(rf"\b{name}\b", spelt)]
     assert missing == []
+
+
+@pytest.mark.parametrize("model", [AbortRule, Limits], ids=lambda model: model.__name__)
+def test_every_field_of_guardrails_is_on_their_page(model: type[BaseModel]) -> None:
+    spelt = "".join(re.findall(r"`[^`]*`", (DOCS / "guardrails.md").read_text("utf-8")))
+    assert [name for name in field_names(model) if not re.search(rf"\b{name}\b", spelt)] == []
 
 
 @pytest.mark.parametrize(
