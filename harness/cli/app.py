@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Entry] = {
     "down": Entry("harness.cli.stacks:down", "Stop stacks that `harness up` started."),
     "heal": Entry("harness.cli.healing:heal", "Take out what killed runs have left in."),
     "status": Entry("harness.cli.healing:status", "List runs that go on or have left something in."),
+    "stop": Entry("harness.cli.stop:stop", "Revert the faults of runs, end them, and keep new ones from starting."),
     "schema": Entry("harness.cli.check:schema", "Print the JSON Schema of scenario files.", short=True),
     "proxy": Entry("harness.cli.proxy:proxy", "Run the fault proxy on its own."),
 }
@@ -103,7 +104,7 @@ class LazyGroup(click.Group):
 def app() -> None:
     """Chaos and fault-injection tests for machine-learning systems.
 
-    Exit codes: 0 pass, 1 fail, 2 invalid input, 3 unknown, 4 the harness itself failed, 130 interrupted.
+    Exit codes: 0 pass, 1 fail, 2 invalid input, 3 unknown, 4 the harness itself failed, 130 interrupted or stopped.
     """
 
 

@@ -123,6 +123,7 @@ def run(
     from harness.description.stackfile import resolve_stack
     from harness.runner.backend_factory import check_attached, check_backend, project_to_attach_to
     from harness.runner.guardrails import parse_guardrails
+    from harness.runner.latch import refuse_if_stopped
     from harness.runner.plan import with_controls
 
     if attach is not None and backend == "local":
@@ -138,6 +139,7 @@ def run(
     if dry_run:
         _print_plans(plans, as_json)
         return 0
+    refuse_if_stopped(name for plan in plans for name in (plan.stack.name, plan.attach))
     check_attached(map(resolve_stack, {plan.scenario.stack for plan in plans}), backend, attach)
     from harness.cli.suite import run_and_print
     from harness.suite.pool import SuiteRequest

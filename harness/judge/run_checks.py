@@ -17,6 +17,8 @@ from harness.model.verdict import Cause, ClauseResult, OwnCheck, Value
 
 LATE_S = 0.1
 SIGKILL = 9
+STOPPED = "stopped by"
+"""How the reason of a run begins that somebody stopped."""
 
 
 def unknown(
@@ -69,10 +71,10 @@ def _stopped(journal: Journal) -> str:
     """Return by whom a run was stopped, and when."""
     found = journal.of(Stop)
     if not found:
-        return "stopped by a latch"
+        return f"{STOPPED} a latch"
     n, stop = found[-1]
     why = f" ({stop.why})" if stop.why else ""
-    return f"stopped by {stop.by} at {stop.since}{why}: the latch {stop.latch}, journal line {n}"
+    return f"{STOPPED} {stop.by} at {stop.since}{why}: the latch {stop.latch}, journal line {n}"
 
 
 def _observed_too_short(facts: Facts) -> str | None:

@@ -15,7 +15,7 @@ from harness.judge.kinds import check, or_unknown
 from harness.judge.machine import blamed, unseen
 from harness.judge.misfire import no_misfire, nothing_rests, with_doubt
 from harness.judge.moments import but
-from harness.judge.run_checks import collateral, ending, foundations, unknown
+from harness.judge.run_checks import STOPPED, collateral, ending, foundations, unknown
 from harness.judge.sabotage import heard
 from harness.model.alert_clauses import Detected, DetectionResult, Silence
 from harness.model.backend import FAULT_PROXY
@@ -187,10 +187,10 @@ def _clauses(facts: Facts) -> tuple[Clause, ...]:
 
 
 def _reasons(clauses: list[ClauseResult], value: Value, facts: Facts | None) -> list[str]:
-    """Return why the verdict is not a pass: first the guardrail that was crossed, if one was."""
+    """Return why the verdict is not a pass: first what ended the run before its time, if anything did."""
     chosen = [c for c in clauses if c.value is value and value is not Value.PASS]
-    first = [c.reason for c in chosen if c.kind == AbortResult.KIND]
-    return [*first, *_other_reasons([c for c in chosen if c.kind != AbortResult.KIND], facts)]
+    first = [c for c in chosen if c.kind == AbortResult.KIND or c.reason.startswith(STOPPED)]
+    return [*(c.reason for c in first), *_other_reasons([c for c in chosen if c not in first], facts)]
 
 
 def _other_reasons(chosen: list[ClauseResult], facts: Facts | None) -> list[str]:

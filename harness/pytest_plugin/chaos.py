@@ -21,6 +21,7 @@ from harness.model.units import parse_wall_s
 from harness.pytest_plugin.session_runner import EndedRun, SessionRunner, calm_memory
 from harness.runner.catalogue import Catalogue
 from harness.runner.draft import LONGEST_FAULT_S, Draft
+from harness.runner.latch import refuse_if_stopped
 from harness.runner.run import Run
 from harness.runner.session import CONFIRM_WITHIN_S, CallerScript, Session
 from harness.suite.conclude import stored_run
@@ -99,6 +100,7 @@ class Chaos:
         """Start the stack and wait for its steady state; the first call that needs the stack does this too."""
         if self._session is not None:
             return
+        refuse_if_stopped((self._draft.plan.stack.name, self._draft.plan.attach))
         self._draft.plan_links(self._links)
         run_dir = self.run_dir  # claimed first, for it names the run
         plan, stack, progress = self._draft.plan, self._catalogue.stack, self._progress

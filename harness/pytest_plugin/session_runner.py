@@ -27,6 +27,7 @@ from harness.model.verdict import Verdict
 from harness.pytest_plugin.session_end import SESSION_FILE, WRITTEN_KEY, session_of
 from harness.pytest_plugin.settings import Settings, read_settings
 from harness.runner.backend_factory import Shared, backend_for
+from harness.runner.latch import refuse_if_stopped
 from harness.runner.progress import OnProgress, Progress
 from harness.runner.run import Run
 from harness.runner.warming import waiting_threads, warm_up
@@ -172,6 +173,7 @@ class SessionRunner:
         paired = self.settings.paired and plan.twin is None
         plan = plan.model_copy(update={"run": run_dir.name, "paired": paired})
         try:
+            refuse_if_stopped((plan.stack.name, plan.attach))
             with calm_memory():
                 error = asyncio.run(self._run(plan, stack, run_dir, progress))
         except HarnessError as failure:

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from harness.journal.files import NAME as JOURNAL
 from harness.journal.writer import JournalWriter
-from harness.model.backend import Backend, StackPlan
+from harness.model.backend import Backend, StackInfo, StackPlan
 from harness.model.errors import BackendError, HarnessError, JournalError
 from harness.model.machine import MACHINE
 from harness.model.plan import Plan
@@ -30,6 +30,7 @@ from harness.model.readings import (
     Phase,
     PhaseName,
     StackUp,
+    Stop,
 )
 from harness.model.stack import StackDescription
 from harness.probes.event_clock import by_the_clock, read_event_clock
@@ -39,11 +40,13 @@ from harness.probes.workload_file import Workload
 from harness.runner.cut_short import CutShortError
 from harness.runner.faulting import HEAL_S, Driver, bounded
 from harness.runner.gate import wait_for_steady_state
+from harness.runner.latch import Watched
 from harness.runner.live import Live
 from harness.runner.machine_watch import MachineWatch
 from harness.runner.messages import RunOutcome
 from harness.runner.progress import OnProgress, Progress, What
 from harness.runner.rails import Rails
+from harness.runner.running import RunNote
 from harness.runner.safeguard import Safeguard
 from harness.runner.script import TICK_S, RunContext, Script, TimelineScript, ended, shielded
 from harness.runner.watching import Watchers
@@ -76,6 +79,8 @@ class Run:
         self._safeguard = Safeguard(plan, stack, run_dir)
         self._live = Live(whole=self._script.whole_history)
         self._rails = Rails(plan, self._live)
+        self._latches = Watched((plan.stack.name, plan.attach))
+        self._run_note: RunNote | None = None
         self._journal = JournalWriter(run_dir / JOURNAL, plan, self._written)
         self._drivers: dict[str, Driver] = {}
         self._displayed: frozenset[str] = frozenset()
@@ -86,6 +91,13 @@ class Run:
 
     async def go(self) -> RunOutcome:
         """Run from start to end. Never raises HarnessError; cancellation heals, stops, and is raised on."""
+        self._run_note = RunNote(self.plan, self.run_dir)
+        try:
+            return await self._go()
+        finally:
+            self._run_note.close()
+
+    async def _go(self) -> RunOutcome:
         error: HarnessError | None = None
         if self.plan.unaimed is not None:
             self._notice(f"nothing is run: {self.plan.unaimed}")
@@ -105,7 +117,11 @@ class Run:
             self._close(Closed(reason="error", error=f"{type(failure).__name__}: {failure}"))
             raise
         return RunOutcome(
-            self._close(closed) or error, late_s=self._live.late_s(), plan=self.plan, run_dir=self.run_dir
+            self._close(closed) or error,
+            interrupted=closed.reason == "stopped",
+            late_s=self._live.late_s(),
+            plan=self.plan,
+            run_dir=self.run_dir,
         )
 
     def _close(self, closed: Closed) -> JournalError | None:
@@ -123,14 +139,21 @@ class Run:
     async def _on_a_stack(self) -> bool:
         self._phase("starting")
         try:
+            self._mind_the_latch()
             await self._safeguard.begin()
-            workload = await workload_for(self.plan, self._stack, self._backend, self.run_dir.parent, self._notice)
-            info = await self._backend.start(self._stack_plan())
+            workload, info = await self._while_watched(None, self._started())
             self._safeguard.up(info)
+            self._latches.add(info.project)
+            if self._run_note is not None:
+                self._run_note.of_project(info.project)
             self._journal.write(StackUp(ready_s=round(info.ready_s, 3), project=info.project, owned=info.owned))
             return await self._watched(workload)
         finally:
             await shielded(self._stop_stack())
+
+    async def _started(self) -> tuple[Workload | RequestFile | None, StackInfo]:
+        workload = await workload_for(self.plan, self._stack, self._backend, self.run_dir.parent, self._notice)
+        return workload, await self._backend.start(self._stack_plan())
 
     async def _stop_stack(self) -> None:
         stopped = False
@@ -158,7 +181,8 @@ class Run:
         )
 
     async def _watched(self, workload: Workload | RequestFile | None) -> bool:
-        clock = await read_event_clock(self._stack, self._backend, self._stack.ready_within_s)
+        within_s = self._stack.ready_within_s
+        clock = await self._while_watched(None, read_event_clock(self._stack, self._backend, within_s))
         seams = Seams(self._backend, self._stack, clock, self._safeguard.files.kept, self.plan.seed)
         watchers = Watchers(self.plan, self._stack, self._backend, self._journal)
         try:
@@ -199,18 +223,33 @@ class Run:
             finally:
                 await seams.close()
 
-    async def _while_watched(self, watchers: Watchers, work: Awaitable[T]) -> T:
-        """Do some work, and stop it as soon as a watcher has failed: measurements would be missing from then on."""
+    async def _while_watched(self, watchers: Watchers | None, work: Awaitable[T]) -> T:
+        """Do some work, and end it where somebody stops the run, a guardrail is crossed, or a watcher has failed.
+
+        Without a watcher, measurements would be missing from then on.
+        """
         task = asyncio.ensure_future(work)
         try:
             while not task.done():
                 await asyncio.wait([task], timeout=TICK_S)
-                watchers.check()
-                if not task.done():
-                    self._mind_the_rails(watchers)
+                self._mind_the_latch()
+                if watchers is not None:
+                    watchers.check()
+                    if not task.done():
+                        self._mind_the_rails(watchers)
             return task.result()
         finally:
             await ended(task)
+
+    def _mind_the_latch(self) -> None:
+        """End the run where somebody has stopped it."""
+        latch = self._latches.look()
+        if latch is None:
+            return
+        self._tell(self._journal.now_s(), "notice", f"stopped {latch.text}")
+        with contextlib.suppress(JournalError):  # a full disk must not keep a fault active
+            self._journal.write(Stop(latch=str(latch.path), by=latch.by, since=latch.since, why=latch.why))
+        raise CutShortError(Closed(reason="stopped"))
 
     def _mind_the_rails(self, watchers: Watchers) -> None:
         """End the run where a guardrail is crossed."""

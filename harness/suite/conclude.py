@@ -98,7 +98,8 @@ def conclude(
     if run.journal is None:
         return ConcludedRun(run.run_dir, error=failed, interrupted=run.interrupted)
     verdict = with_error(judge(run.journal, control, unpaired=unpaired), failed)
-    if run.interrupted is not None:
+    closed = run.journal.closed
+    if run.interrupted is not None and (closed is None or closed.reason != "stopped"):  # that one says so by itself
         verdict = with_interruption(verdict)
     if report and (written is None or written.verdict is not verdict.value):
         from harness.report import write_run

@@ -140,7 +140,5 @@ def test_a_stopped_run_is_unknown_and_says_by_whom() -> None:
     run.add(CUT_S, "stop", latch="/state/stop/all", by="ann", since="2026-06-01T10:00:03+00:00", why="an incident")
     verdict = run.end(None, closed="stopped").judged()
     assert verdict.value == "unknown"
-    assert any(
-        one.startswith("stopped by ann at 2026-06-01T10:00:03+00:00 (an incident): the latch /state/stop/all")
-        for one in verdict.reasons
-    )
+    told = "stopped by ann at 2026-06-01T10:00:03+00:00 (an incident): the latch /state/stop/all, journal line "
+    assert reason(verdict).startswith(told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from fake_runs import ScriptedFault, SmallBackend, SmallStack, plan_of, scripted
 from harness.journal.files import read
 from harness.judge import judge
 from harness.model.errors import FaultError
-from harness.model.readings import Abort, FaultSeen, Phase
+from harness.model.readings import Abort, FaultSeen, Phase, Stop
 from harness.runner import gate, rails, script, settling
+from harness.runner.latch import STATE, set_latch
 from harness.runner.progress import Progress
 from harness.runner.run import Run
+from harness.runner.running import runs
 
 pytestmark = pytest.mark.slow
 HALF = {"probe": "availability", "at_most": 0.5, "over": "300ms"}
@@ -38,6 +40,12 @@ class Breaking(ScriptedFault):
         self.stack.broken = False
 
 
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(STATE, str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
 class Driven:
     """A run of a stack that its fault breaks."""
 
@@ -53,9 +61,20 @@ class Driven:
     async def go(self, *rules: dict[str, Any], at: str = "50ms", lasts: str = "8s", **changes: Any) -> Any:
         plan = plan_of(at, lasts, abort_if=list(rules), **changes)
         run = Run(plan, small_description(), self.backend, self.folder, self.progress.append)
-        outcome = await asyncio.wait_for(run.go(), 30)
-        assert outcome.error is None
+        self.outcome = await asyncio.wait_for(run.go(), 30)
+        assert self.outcome.error is None
         return read(self.folder)
+
+    def at(self, text: str, act: Callable[[], object]) -> None:
+        """Act in the moment in which the run tells of something."""
+        inner = self.progress.append
+
+        def told(step: Progress) -> None:
+            inner(step)
+            if step.text == text:
+                act()
+
+        self.progress = type("Told", (list,), {"append": staticmethod(told)})()
 
 
 @pytest.fixture
@@ -152,13 +171,7 @@ async def test_an_alert_aborts(driven: Driven, stack: tuple[SmallStack, str]) ->
 async def test_before_any_fault_it_aborts_too_and_the_verdict_is_unknown(
     driven: Driven, stack: tuple[SmallStack, str]
 ) -> None:
-    inner = driven.progress.append
-
-    def told(step: Progress) -> None:
-        inner(step)
-        stack[0].broken |= step.text == "baseline"
-
-    driven.progress = type("Told", (list,), {"append": staticmethod(told)})()
+    driven.at("baseline", lambda: setattr(stack[0], "broken", True))
     journal = await driven.go(HALF, at="6s")
     assert journal.closed.reason == "aborted"
     assert driven.fault.calls == ["prepare"], "nothing went in"
@@ -169,13 +182,7 @@ async def test_before_any_fault_it_aborts_too_and_the_verdict_is_unknown(
 
 @pytest.mark.parametrize("twin", ["control", "misfire"])
 async def test_twins_have_the_same_rules(driven: Driven, stack: tuple[SmallStack, str], twin: str) -> None:
-    inner = driven.progress.append
-
-    def told(step: Progress) -> None:
-        inner(step)
-        stack[0].broken |= step.text == "fault it"
-
-    driven.progress = type("Told", (list,), {"append": staticmethod(told)})()
+    driven.at("fault it", lambda: setattr(stack[0], "broken", True))
     journal = await driven.go(HALF, twin=twin)
     assert journal.closed.reason == "aborted"
     assert (driven.fault.calls == []) is (twin == "control")
@@ -214,3 +221,53 @@ async def test_faults_within_the_limit_of_time_run_to_their_end(driven: Driven) 
     journal = await driven.go(lasts="300ms", limits={"fault_time": "300ms"})
     assert journal.closed.reason == "completed"
     assert [seen.stage for _, seen in journal.of(FaultSeen)][-1] == "reverted"
+
+
+@pytest.mark.parametrize("moment", ["starting", "gate", "baseline", "it injecting", "it confirmed", "it reverting"])
+async def test_stopped_at_any_moment_it_reverts_and_ends(driven: Driven, moment: str) -> None:
+    driven.at(moment, lambda: set_latch("small", "an incident"))
+    lasts = "300ms" if moment == "it reverting" else "8s"
+    journal = await driven.go(lasts=lasts, observe="8s")
+    assert driven.outcome.interrupted
+    assert journal.closed.reason == "stopped"
+    [(_, stop)] = journal.of(Stop)
+    assert stop.why == "an incident"
+    assert not driven.fault.on
+    if journal.fault_stage("it", "injecting") is not None:
+        assert journal.fault_stage("it", "reverted") is not None
+    assert driven.backend.calls[-1] == "stop"
+    verdict = judge(journal)
+    assert verdict.value == "unknown"
+    assert verdict.reasons[0].startswith(f"stopped by {stop.by} at {stop.since} (an incident): the latch ")
+    assert list(runs()) == []
+
+
+async def test_a_stop_while_the_stack_starts_waits_for_no_start(driven: Driven) -> None:
+    async def start(_: Any) -> Any:
+        driven.backend.calls.append("start")
+        set_latch("all")
+        await asyncio.Event().wait()
+
+    driven.backend.start = start  # type: ignore[method-assign]
+    journal = await driven.go()
+    assert journal.closed.reason == "stopped"
+    assert driven.backend.calls == ["start", "stop"]
+
+
+async def test_a_run_that_is_stopped_before_it_begins_starts_nothing(driven: Driven) -> None:
+    set_latch("all")
+    journal = await driven.go()
+    assert journal.closed.reason == "stopped"
+    assert "start" not in driven.backend.calls
+
+
+async def test_a_latch_of_another_stack_stops_nothing(driven: Driven) -> None:
+    set_latch("other")
+    assert (await driven.go(lasts="300ms")).closed.reason == "completed"
+
+
+async def test_a_run_is_listed_while_it_goes_on(driven: Driven) -> None:
+    seen: list[str] = []
+    driven.at("starting", lambda: seen.extend(running.run for _, running, alive in runs() if alive))
+    await driven.go(lasts="300ms")
+    assert seen == ["small"]

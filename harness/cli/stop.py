@@ -1,0 +1,154 @@
+"""`harness stop`: a latch that ends the runs of a stack and keeps new ones from starting, until it is released."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.exit_codes import BROKEN, PASS, say
+
+if TYPE_CHECKING:
+    from harness.runner.running import Running
+
+WAIT = "60s"
+EVERY_S = 0.1
+
+
+def _duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    from harness.model.units import parse_wall_s
+
+    try:
+        return parse_wall_s(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command()
+@click.argument("stacks", nargs=-1)
+@click.option("--why", metavar="TEXT", help="The reason, for those who meet the latch.")
+@click.option(
+    "--wait", "wait_s", callback=_duration, default=WAIT, show_default=True, metavar="TIME",
+    help="How long to wait at most for the runs to end.",
+)  # fmt: skip
+@click.option("--list", "listing", is_flag=True, help="List the latches that are set, and the runs that go on.")
+@click.option("--release", "releasing", is_flag=True, help="Release the latch, so that runs may start again.")
+def stop(stacks: tuple[str, ...], why: str | None, wait_s: float, listing: bool, releasing: bool) -> int:
+    """Revert the faults of runs, end them, and keep new ones from starting until the latch is released.
+
+    STACKS are names of stacks or compose projects, or compose files; without one, all of yours on this machine.
+    """
+    from harness.runner.latch import ALL, set_latch
+
+    if listing and releasing:
+        raise click.UsageError("--list and --release exclude one another")
+    names = tuple(map(_name, stacks)) or (ALL,)
+    if listing:
+        return _list(names)
+    if releasing:
+        return _release(names)
+    for name in names:
+        latch = set_latch(name, why)
+        click.echo(f"stopped {name} ({latch.text}); release it with `{latch.release}`")
+    return _wait(names, wait_s)
+
+
+def _name(given: str) -> str:
+    """Return the name of a stack that may be given as its compose file."""
+    if Path(given).suffix not in (".yaml", ".yml"):
+        return given
+    from harness.description.stackfile import resolve_stack
+
+    return resolve_stack(given).name
+
+
+def _list(names: Sequence[str]) -> int:
+    from harness.runner.latch import ALL, latches
+    from harness.runner.running import runs
+
+    found = [latch for latch in latches() if ALL in names or latch.name in names]
+    for latch in found:
+        click.echo(f"{latch.name}: stopped {latch.text}; {latch.path}")
+    for _, running, alive in runs():
+        if running.is_of(names):
+            state = "going on" if alive else "killed"
+            click.echo(f"run {running.run} of {running.stack}: {state}, process {running.pid}, {running.run_dir}")
+    if not found:
+        click.echo("no latch is set")
+    return PASS
+
+
+def _release(names: Sequence[str]) -> int:
+    from harness.runner.latch import latches, release
+
+    for name in names:
+        click.echo(f"released {name} (it was stopped {release(name).text})")
+    left = latches()
+    if left:
+        click.echo(f"still stopped: {', '.join(latch.name for latch in left)}")
+    return PASS
+
+
+@dataclass
+class _Outcome:
+    """What has become of the runs so far."""
+
+    waiting: dict[Path, Running] = field(default_factory=dict)
+    left: list[Running] = field(default_factory=list)
+    """Runs that are over and have left faults in."""
+    seen: int = 0
+
+    def look(self, names: Sequence[str]) -> None:
+        """Take in which runs go on now; tell of those that have ended."""
+        from harness.runner.running import runs
+
+        now: dict[Path, Running] = {}
+        for path, running, alive in runs():
+            if not running.is_of(names):
+                continue
+            if alive:
+                now[path] = running
+            else:
+                self._over(running, "was killed")
+                path.unlink(missing_ok=True)
+        for path, running in self.waiting.items():
+            if path not in now and not path.exists():
+                self._over(running, "has ended")
+        self.seen += len(set(now) - set(self.waiting))
+        self.waiting = now
+
+    def _over(self, running: Running, how: str) -> None:
+        from harness.runner.running import left_in
+
+        faults = left_in(Path(running.run_dir))
+        if faults:
+            self.left.append(running)
+            click.echo(f"run {running.run} {how}, and left in: {', '.join(faults)}")
+        elif how == "has ended":
+            click.echo(f"run {running.run} has reverted and ended")
+
+
+def _wait(names: Sequence[str], wait_s: float) -> int:
+    """Wait until no run of these stacks goes on. Tells which have reverted, and how to finish with the others."""
+    outcome = _Outcome()
+    until_s = time.monotonic() + wait_s
+    outcome.look(names)
+    if not outcome.waiting and not outcome.left:
+        click.echo("no run of it is going on")
+    while outcome.waiting and time.monotonic() < until_s:
+        time.sleep(EVERY_S)
+        outcome.look(names)
+    for running in outcome.waiting.values():
+        say(f"run {running.run} (process {running.pid}) has not ended after {wait_s:g} s")
+    open_ones = [*outcome.waiting.values(), *outcome.left]
+    if not open_ones:
+        return PASS
+    for running in outcome.waiting.values():
+        say(f"end its process with `kill -9 {running.pid}`, then run `harness heal {running.run_dir}`")
+    for running in outcome.left:
+        say(f"run `harness heal {running.run_dir}`")
+    return BROKEN

@@ -1,0 +1,117 @@
+"""The runs that are going on, of this user on this machine: `STATE/runs`, one file each, locked by the run's process.
+
+A run puts its file there before it looks for a latch, so that `harness stop`, which first sets the latch, misses none.
+The lock ends with the process, however it ends: a file that nobody holds is that of a run that was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from harness.faults.command import KIND as COMMAND
+from harness.journal.files import NAME, read
+from harness.model.errors import JournalError
+from harness.model.plan import Plan
+from harness.model.readings import FaultSeen, StackUp, Undo
+from harness.runner.latch import ALL, state_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One run that is going on, or was killed."""
+
+    run: str
+    stack: str
+    run_dir: str
+    pid: int
+    projects: tuple[str, ...] = ()
+
+    def is_of(self, names: Sequence[str]) -> bool:
+        """Whether it is a run of one of these stacks or projects."""
+        return ALL in names or bool({self.stack, *self.projects} & set(names))
+
+
+class RunNote:
+    """The file of one run. Where it cannot be written, the run goes on without."""
+
+    def __init__(self, plan: Plan, run_dir: Path) -> None:
+        projects = (plan.attach,) if plan.attach is not None else ()
+        self._running = Running(plan.run, plan.stack.name, str(run_dir.absolute()), os.getpid(), projects)
+        self._path = state_folder() / "runs" / f"{os.getpid()}-{uuid.uuid4().hex[:12]}.json"
+        self._file: IO[str] | None = None
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("x", encoding="utf-8")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._write()
+
+    def _write(self) -> None:
+        assert self._file is not None
+        self._file.seek(0)
+        self._file.write(json.dumps(asdict(self._running)) + "\n")
+        self._file.truncate()
+        self._file.flush()
+
+    def of_project(self, project: str | None) -> None:
+        """Note the compose project, once it is known."""
+        if project is None or project in self._running.projects or self._file is None:
+            return
+        known = asdict(self._running) | {"projects": (*self._running.projects, project)}
+        self._running = Running(**known)
+        with contextlib.suppress(OSError):
+            self._write()
+
+    def close(self) -> None:
+        """Take the file away: the run is over, and its journal says how."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
+            self._file.close()
+            self._file = None
+
+
+def runs() -> Iterator[tuple[Path, Running, bool]]:
+    """Yield the file of every run, the run, and whether its process still lives."""
+    for path in sorted((state_folder() / "runs").glob("*.json")):
+        with contextlib.suppress(OSError), path.open("r+", encoding="utf-8") as file:
+            try:
+                data = json.load(file)
+                running = Running(**{**data, "projects": tuple(data["projects"])})
+            except (ValueError, TypeError, KeyError):
+                continue  # it is being written
+            yield path, running, not _lockable(file)
+
+
+def _lockable(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def left_in(run_dir: Path) -> list[str] | None:
+    """Return the faults that a run that is over left in, by its journal; None where there is no journal to ask.
+
+    A stack that the run owned is gone with all that was in it, but for what commands did elsewhere.
+    """
+    try:
+        if not (run_dir / NAME).is_file():
+            return None
+        journal = read(run_dir, damaged=True)
+    except JournalError:
+        return None
+    begun = {seen.fault for _, seen in journal.of(FaultSeen) if seen.stage in ("injecting", "injected")}
+    gone = {seen.fault for _, seen in journal.of(FaultSeen) if seen.stage == "reverted"}
+    undos = [undo for _, undo in journal.of(Undo) if undo.fault in begun - gone]
+    up = [seen for _, seen in journal.of(StackUp)]
+    owned = bool(up) and up[-1].owned and (journal.closed is not None or journal.plan.backend == "local")
+    return [undo.fault for undo in undos if not owned or undo.fault_kind == COMMAND.kind]
