@@ -12,6 +12,8 @@ from fake_runs import ScriptedFault, SmallBackend, SmallStack, plan_of, scripted
 
 from harness.journal.files import read
 from harness.judge import judge
+from harness.judge.aborting import aborted
+from harness.judge.facts import gather
 from harness.model.errors import FaultError
 from harness.model.readings import Abort, FaultSeen, Phase, Stop
 from harness.runner import gate, rails, script, settling
@@ -93,6 +95,14 @@ def driven(tmp_path: Path, stack: tuple[SmallStack, str], monkeypatch: pytest.Mo
     return made
 
 
+def abort_value(journal: Any) -> str:
+    """What the guardrail makes of the run. On a machine that makes the harness late, the run as a whole is unknown."""
+    found = aborted(gather(journal))
+    assert found is not None
+    assert found.reason in judge(journal).reasons[0]
+    return str(found.value)
+
+
 def the_abort(journal: Any) -> tuple[int, Abort]:
     [found] = journal.of(Abort)
     return found
@@ -116,9 +126,8 @@ async def test_a_bound_that_holds_reverts_the_fault_and_ends_the_run(driven: Dri
     assert not driven.fault.on
     assert [phase.phase for _, phase in journal.of(Phase)][-2:] == ["healing", "stopping"]
     assert driven.backend.calls[-1] == "stop"
-    verdict = judge(journal)
-    assert verdict.value == "fail"
-    assert verdict.reasons[0].startswith("aborted by guardrail: availability at most 0.5 over 300ms")
+    assert abort_value(journal) == "fail"
+    assert judge(journal).reasons[0].startswith("aborted by guardrail: availability at most 0.5 over 300ms")
     assert any("aborted by guardrail" in step.text for step in driven.progress)
 
 
@@ -148,7 +157,7 @@ async def test_every_fault_is_reverted_at_once_and_one_that_hangs_keeps_no_other
     reverting = [journal.fault_stage(name, "reverting")[1].lo_s for name in ("one", "two")]
     assert abs(reverting[0] - reverting[1]) < 0.25, "neither waits for the other"
     verdict = judge(journal)
-    assert verdict.value == "fail"
+    assert abort_value(journal) == "fail"
     assert any("never measured to be gone" in clause.reason for clause in verdict.clauses)
 
 
@@ -194,7 +203,7 @@ async def test_a_revert_that_fails_breaks_the_limit_of_time(driven: Driven, monk
     journal = await driven.go(lasts="300ms", limits={"fault_time": "300ms"}, observe="10s")
     assert the_abort(journal)[1].why == "fault_time"
     assert driven.fault.calls.count("revert") == 2, "it is tried again"
-    assert judge(journal).value == "fail"
+    assert abort_value(journal) == "fail"
 
 
 async def test_a_revert_that_hangs_breaks_the_limit_of_time(driven: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +223,7 @@ async def test_a_revert_that_hangs_breaks_the_limit_of_time(driven: Driven, monk
     assert (abort.value or 0) > 0.4
     assert len(tried) == 2, "it is reverted again, at once"
     assert not driven.fault.on
-    assert judge(journal).value == "fail"
+    assert abort_value(journal) == "fail"
 
 
 async def test_faults_within_the_limit_of_time_run_to_their_end(driven: Driven) -> None:
@@ -233,7 +242,7 @@ async def test_stopped_at_any_moment_it_reverts_and_ends(driven: Driven, moment:
     [(_, stop)] = journal.of(Stop)
     assert stop.why == "an incident"
     assert not driven.fault.on
-    if journal.fault_stage("it", "injecting") is not None:
+    if journal.fault_stage("it", "injected") is not None:
         assert journal.fault_stage("it", "reverted") is not None
     assert driven.backend.calls[-1] == "stop"
     verdict = judge(journal)
