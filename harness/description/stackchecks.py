@@ -31,6 +31,7 @@ def check_names(description: StackDescription, tree: Tree) -> None:
     for path, name in _service_names(description):
         if name not in services:
             raise tree.error(path, f"unknown service {name!r}", did_you_mean(name, services))
+    _check_never_touch(description, tree)
     _check_event_times(description, tree)
     _check_conditions(description, tree)
     _check_circles(description, tree)
@@ -102,6 +103,16 @@ def _texts_called(wanted: str, value: Any, path: Sequence[str | int]) -> Iterato
     elif isinstance(value, tuple):
         for index, inside in enumerate(value):
             yield from _texts_called(wanted, inside, (*path, index))
+
+
+def _check_never_touch(description: StackDescription, tree: Tree) -> None:
+    """Refuse a name that protects nothing: a typing error would let faults through."""
+    links = [link.name for link in description.links] if description.never_touch else []
+    known = {*description.services, *description.nodes, *description.keyspaces, *description.datasets, *links}
+    for index, name in enumerate(description.never_touch):
+        if name not in known:
+            message = f"there is no service, node, link, key space or dataset {name!r}"
+            raise tree.error((_TOP, "never_touch", index), message, did_you_mean(name, known))
 
 
 def _check_event_times(description: StackDescription, tree: Tree) -> None:

@@ -243,6 +243,9 @@ class StackFields(Frozen):
     integrity: Integrity = Field(default_factory=Integrity)
     data: CheckSpec | None = Field(None, description="prints the directory that `{data}` stands for")
     events: EventTimes | None = Field(None, description="the event times at which a run can start")
+    never_touch: tuple[str, ...] = Field(
+        (), description="services, links, key spaces, datasets and nodes that no fault may touch, in any way"
+    )
     guardrails: Guardrails = Field(
         default_factory=Guardrails, description="what aborts every run on this stack, and how much faults may do"
     )

@@ -28,6 +28,7 @@ from harness.runner.explain import Place, Source, problems, read_model
 from harness.runner.guardrails import given_on_the_command_line, source_of_stack
 from harness.runner.load import Loaded
 from harness.runner.misfire import in_common
+from harness.runner.never_touch import forbidden
 from harness.runner.notes import never_opens
 from harness.runner.timeline import check_timeline
 
@@ -132,18 +133,25 @@ class _Checker:
         except ScenarioError as error:
             yield self._source.problem((*place, "fault"), error.message, error.remedy)
             return
-        yield from self._target(step, kind, (*place, "target"))
-        yield from self._parameters(step, kind, (*place, "with"))
+        wrong = [*self._target(step, kind, (*place, "target")), *self._parameters(step, kind, (*place, "with"))]
+        yield from wrong or self._forbidden(step, (*place, "target"))
         if step.misfire is not None:
             yield from self._misfire(step, step.aimed_at(step.misfire), kind, (*place, "misfire"))
 
     def _misfire(self, step: FaultStep, aimed: FaultStep, kind: FaultKind, place: Place) -> Problems:
         wrong = [*self._target(aimed, kind, (*place, "target")), *self._parameters(aimed, kind, (*place, "with"))]
-        yield from wrong
+        yield from wrong or self._forbidden(aimed, (*place, "target"))
         shared = in_common(step, aimed, self._known) if not wrong else None
         if shared is not None:
             message = f"the fault matters here too: both targets have {shared} in common"
             yield self._source.problem((*place, "target"), message, "name a target that nothing judged depends on")
+
+    def _forbidden(self, step: FaultStep, place: Place) -> Problems:
+        """Refuse a fault that touches what the stack says must never be touched."""
+        found = forbidden(step, self._known)
+        if found is not None:
+            remedy = f"aim it at something else; {self._known.stack.file} lists it in x-harness.never_touch"
+            yield self._source.problem(place, found, remedy)
 
     def _target(self, step: FaultStep, kind: FaultKind, place: Place) -> Problems:
         given = step.target.kind

@@ -17,6 +17,7 @@ from harness.model.plan import Meant
 from harness.model.scenario import Scenario
 from harness.runner.bystanders import bystanders
 from harness.runner.catalogue import Catalogue
+from harness.runner.never_touch import forbidden
 from harness.runner.timeline import overlaps, touched
 
 
@@ -70,7 +71,8 @@ def _found(step: FaultStep, scenario: Scenario, catalogue: Catalogue, before: li
     for target in _candidates(step, set(bystanders(catalogue.stack, scenario)), catalogue):
         misfire = Misfire(target=target)
         aimed = step.aimed_at(misfire)
-        if in_common(step, aimed, catalogue) is None and not touched(aimed, catalogue) & taken:
+        apart = in_common(step, aimed, catalogue) is None and not touched(aimed, catalogue) & taken
+        if apart and forbidden(aimed, catalogue) is None:
             return misfire
     return None
 

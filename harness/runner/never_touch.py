@@ -1,0 +1,141 @@
+"""What a fault touches, directly or not, and what of it the stack description says must never be touched.
+
+A fault on a node touches all that is on it; one on a service its data and its links; one on a link both ends, and the
+data that lies behind it; one on data the service that holds it. In doubt it touches: a name can be taken off the list,
+and lost data does not come back. Commands of one's own are not looked into: nobody knows what they reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from harness.description.ties import share
+from harness.faults.command import KIND as COMMAND
+from harness.model.faultstep import FaultStep, Target
+from harness.model.fields import Link
+from harness.model.stack import StackDescription
+from harness.runner.catalogue import Catalogue
+
+_ON_VOLUMES = ("disk.", "volume.")
+"""How the kinds of faults begin that act on a volume, which other services may mount."""
+_OF_SERVICES = ("apart_from",)
+"""Parameters that name services, besides those that are called like a kind of target."""
+
+
+class Touched:
+    """What a fault touches, each with the way by which it does; the first way found is kept."""
+
+    def __init__(self, stack: StackDescription) -> None:
+        self._stack = stack
+        self.ways: dict[tuple[str, str], str] = {}
+
+    def _add(self, kind: str, name: str, way: str) -> None:
+        self.ways.setdefault((kind, name), way)
+
+    def service(self, name: str, way: str, *, whole: bool) -> None:
+        """Add a service, and its node; if it is hit as a `whole`, its links and its data as well."""
+        stack = self._stack
+        self._add("service", name, way)
+        if name in stack.services:
+            self._add("node", stack.services[name].node, f"{way}, and {name!r} is on it")
+        if whole:
+            for link in stack.links:
+                if name in (link.consumer, link.service):
+                    self._add("link", link.name, f"{way}, and it is an end of the link")
+            self._data_on(name, f"{way}, and {name!r} holds it")
+
+    def _data_on(self, service: str, way: str) -> None:
+        for kind, specs in (("keyspace", self._stack.keyspaces), ("dataset", self._stack.datasets)):
+            for name, spec in specs.items():
+                if spec.service == service:
+                    self._add(kind, name, way)
+
+    def link(self, name: str, way: str) -> None:
+        """Add a link, both its ends, and the data behind it."""
+        self._add("link", name, way)
+        ends = Link.parse(name)
+        self.service(ends.consumer, f"{way}, and the link {name!r} leads from it", whole=False)
+        self.service(ends.service, f"{way}, and the link {name!r} leads to it", whole=False)
+        self._data_on(ends.service, f"{way}, and the link {name!r} leads to {ends.service!r}, which holds it")
+
+    def node(self, name: str, way: str) -> None:
+        """Add a node and all its services."""
+        self._add("node", name, way)
+        for service in self._stack.nodes.get(name, ()):
+            self.service(service, f"{way}, and it is on the node {name!r}", whole=True)
+
+    def data(self, kind: str, name: str, way: str) -> None:
+        """Add a key space or a dataset, what lies in it or around it, and the service that holds it."""
+        specs: Mapping[str, object] = self._stack.keyspaces if kind == "keyspace" else self._stack.datasets
+        self._add(kind, name, way)
+        what = "keys" if kind == "keyspace" else "objects"
+        for other in specs:
+            if other != name and _overlap(self._stack, kind, name, other):
+                self._add(kind, other, f"{way}, and both have {what} in common")
+        spec = specs.get(name)
+        if spec is not None:
+            self.service(str(spec.service), f"{way}, and it holds {name!r}", whole=False)  # type: ignore[attr-defined]
+
+
+def touched_by(step: FaultStep, catalogue: Catalogue) -> dict[tuple[str, str], str]:
+    """Return everything that a fault touches: its kind and its name, with the way by which it does."""
+    found = Touched(catalogue.stack)
+    if step.fault == COMMAND.kind:
+        return {}
+    _by_target(step, step.target, catalogue, found)
+    for name, value in step.parameters.items():
+        way = f"{step.id!r} names it in `{name}`"
+        if name in Target.model_fields and isinstance(value, str):
+            _by_target(step, Target.model_validate({name: value}), catalogue, found)
+        for service in value if name in _OF_SERVICES and isinstance(value, list | tuple) else ():
+            found.service(str(service), way, whole=True)
+    return found.ways
+
+
+def _by_target(step: FaultStep, target: Target, catalogue: Catalogue, found: Touched) -> None:
+    way = f"{step.id!r} acts on the {target}"
+    aimed = step.model_copy(update={"target": target})
+    if target.node is not None:
+        found.node(target.node, way)
+    elif target.keyspace is not None:
+        found.data("keyspace", target.keyspace, way)
+    elif target.dataset is not None:
+        found.data("dataset", target.dataset, way)
+    links = catalogue.links_of(aimed) if target.node is None else ()
+    for name in links:
+        found.link(name, way)
+    for name in () if links else (*(target.services or ()), *([target.service] if target.service else ())):
+        found.service(name, way, whole=True)
+        if step.fault.startswith(_ON_VOLUMES):
+            for other in _sharing(catalogue.stack, name):
+                found.service(other, f"{way}, and shares a volume with it", whole=True)
+
+
+def _sharing(stack: StackDescription, name: str) -> Iterator[str]:
+    own = stack.services[name].mounts if name in stack.services else ()
+    return (other.name for other in stack.services.values() if other.name != name and share(own, other.mounts))
+
+
+def _overlap(stack: StackDescription, kind: str, one: str, other: str) -> bool:
+    if one not in (stack.keyspaces if kind == "keyspace" else stack.datasets):
+        return False
+    if kind == "keyspace":
+        a, b = stack.keyspaces[one], stack.keyspaces[other]
+        same = (a.service, a.db) == (b.service, b.db)
+        prefixes = a.prefix, b.prefix
+    else:
+        c, d = stack.datasets[one], stack.datasets[other]
+        same = (c.service, c.bucket) == (d.service, d.bucket)
+        prefixes = c.prefix, d.prefix
+    return same and (prefixes[0].startswith(prefixes[1]) or prefixes[1].startswith(prefixes[0]))
+
+
+def forbidden(step: FaultStep, catalogue: Catalogue) -> str | None:
+    """Return what a fault touches of what must never be touched, and how; None where it touches none of it."""
+    for (kind, name), way in touched_by(step, catalogue).items() if catalogue.stack.never_touch else ():
+        if name in catalogue.stack.never_touch:
+            return f"{step.fault} touches the {_WORDS.get(kind, kind)} {name!r}: {way}"
+    return None
+
+
+_WORDS = {"keyspace": "key space"}

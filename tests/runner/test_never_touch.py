@@ -1,0 +1,214 @@
+"""What must never be touched: no fault reaches it, directly or not, and no fault leaves the run's own stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fake_runs import SmallBackend
+from scenario_files import STACK, changed, check_problems, line_of, written
+
+from harness.description.stackfile import load_stack
+from harness.model.errors import FaultError, ScenarioError, StackError
+from harness.runner.backend_factory import ATTACH, backend_for, project_to_attach_to
+from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.draft import Draft
+from harness.runner.explain import problems_of
+from harness.runner.misfire import aim
+from harness.runner.plan import make_plans
+from harness.runner.stacks import validated
+from harness.seams import Seams
+
+STEP = """    fault: network.latency
+    target: {link: trainer -> object-store}
+    with: {latency: "${latency}", jitter: 100ms}
+"""
+MORE = (
+    '  keyspaces:\n    more-features: {service: online, prefix: "f:more"}\n    other: {service: online, prefix: "o:"}'
+)
+
+
+def stack_with(folder: Path, *never: str, old: str = "  keyspaces:", new: str = MORE) -> Path:
+    listed = ", ".join(f'"{name}"' for name in never)
+    text = STACK.read_text("utf-8").replace("  stack: small\n", f"  stack: small\n  never_touch: [{listed}]\n")
+    assert old in text
+    path = folder / "own.compose.yaml"
+    path.write_text(text.replace(old, new), "utf-8")
+    return path
+
+
+def step_of(fault: str, target: str, more: str = "{}") -> str:
+    return changed(STEP, f"    fault: {fault}\n    target: {target}\n    with: {more}\n")
+
+
+def refused(folder: Path, text: str, *never: str, **stack: str) -> tuple[ScenarioError, ...]:
+    try:
+        validated([written(folder, text)], stack=str(stack_with(folder, *never, **stack)))
+    except ScenarioError as error:
+        return tuple(one for one in problems_of(error) if "touches the" in one.message)
+    return ()
+
+
+REPLAY = "{mode: replay}"
+APART = "{apart_from: [server]}"
+CASES = [
+    ("network.latency", "{link: trainer -> object-store}", "{latency: 1s}", "trainer -> object-store", True),
+    ("network.latency", "{link: trainer -> object-store}", "{latency: 1s}", "server -> object-store", False),
+    ("network.latency", "{link: trainer -> object-store}", "{latency: 1s}", "object-store", True),
+    ("network.latency", "{link: trainer -> object-store}", "{latency: 1s}", "trainer", True),
+    ("network.latency", "{link: trainer -> object-store}", "{latency: 1s}", "server", False),
+    ("network.latency", "{link: trainer -> object-store}", "{latency: 1s}", "b", True),
+    ("network.latency", "{link: trainer -> object-store}", "{latency: 1s}", "c", False),
+    ("network.latency", "{link: trainer -> object-store}", "{latency: 1s}", "training", True),
+    ("network.latency", "{link: trainer -> object-store}", "{latency: 1s}", "live-features", False),
+    ("network.latency", "{service: object-store}", "{latency: 1s}", "server -> object-store", True),
+    ("network.latency", "{service: object-store}", "{latency: 1s}", "server", True),
+    ("node.loss", "{node: a}", "{}", "online", True),
+    ("node.loss", "{node: a}", "{}", "a", True),
+    ("node.loss", "{node: a}", "{}", "live-features", True),
+    ("node.loss", "{node: a}", "{}", "training", True),
+    ("node.loss", "{node: a}", "{}", "server -> online", True),
+    ("node.loss", "{node: a}", "{}", "server", False),
+    ("node.loss", "{node: b}", "{}", "online", False),
+    ("container.kill", "{service: online}", "{}", "live-features", True),
+    ("container.kill", "{service: online}", "{}", "a", True),
+    ("container.kill", "{services: [server, online]}", "{}", "online", True),
+    ("container.kill", "{service: online}", "{}", "training", False),
+    ("network.partition", "{service: trainer}", APART, "server", True),
+    ("network.partition", "{service: trainer}", APART, "online", False),
+    ("data.stale", "{keyspace: live-features}", REPLAY, "live-features", True),
+    ("data.stale", "{keyspace: live-features}", REPLAY, "online", True),
+    ("data.stale", "{keyspace: live-features}", REPLAY, "a", True),
+    ("data.stale", "{keyspace: live-features}", REPLAY, "more-features", True),
+    ("data.stale", "{keyspace: live-features}", REPLAY, "other", False),
+    ("data.stale", "{keyspace: live-features}", REPLAY, "object-store", False),
+    ("data.stale", "{service: server}", "{keyspace: live-features}", "live-features", True),
+]
+
+
+@pytest.mark.parametrize(("fault", "target", "more", "never", "hit"), CASES)
+def test_a_fault_that_touches_it_is_refused(
+    tmp_path: Path, fault: str, target: str, more: str, never: str, hit: bool
+) -> None:
+    text = step_of(fault, target, more)
+    found = refused(tmp_path, text, never)
+    assert [problem.field for problem in found] == (["timeline.0.target"] if hit else [])
+    for problem in found:
+        assert problem.line == line_of(text, f"target: {target}")
+        assert repr(never) in problem.message
+        assert problem.message.startswith(f"{fault} touches the ")
+        assert "x-harness.never_touch" in str(problem.remedy)
+
+
+def test_how_it_is_touched_is_told(tmp_path: Path) -> None:
+    [problem] = refused(tmp_path, step_of("node.loss", "{node: a}"), "live-features")
+    told = "'slow' acts on the node a, and it is on the node 'a', and 'online' holds it"
+    assert problem.message == f"node.loss touches the key space 'live-features': {told}"
+
+
+def test_a_shared_volume_is_touched_by_a_full_disk(tmp_path: Path) -> None:
+    mounts = {
+        "old": "  trainer:\n    environment:",
+        "new": "  trainer:\n    volumes: [shared:/data]\n    environment:",
+    }
+    text = step_of("disk.full", "{service: trainer}", "{path: /data, at_most: 1MB}")
+    assert refused(tmp_path, text, "server", **mounts) == ()
+    stack = tmp_path / "own.compose.yaml"
+    own = stack.read_text("utf-8").replace(
+        "  server:\n    environment:", "  server:\n    volumes: [shared:/s]\n    environment:"
+    )
+    stack.write_text(own + "volumes: {shared: {}}\n", "utf-8")
+    with pytest.raises(ScenarioError, match="shares a volume with it"):
+        validated([written(tmp_path, text)], stack=str(stack))
+
+
+def test_commands_of_one_s_own_are_let_through(tmp_path: Path) -> None:
+    more = "{inject: [a], confirm: [b], revert: [c]}"
+    assert refused(tmp_path, step_of("command", "{service: online}", more), "online") == ()
+
+
+def test_a_misfire_that_is_declared_is_refused_at_its_own_place(tmp_path: Path) -> None:
+    text = changed("    for: 12s\n", "    for: 12s\n    misfire: {target: {link: server -> online}}\n")
+    [problem] = refused(tmp_path, text, "live-features")
+    assert problem.field == "timeline.0.misfire.target"
+    assert problem.line == line_of(text, "misfire:")
+
+
+def test_a_misfire_that_is_found_goes_elsewhere(tmp_path: Path) -> None:
+    idle = "services:\n  idle-1: {x-harness: {node: x}}\n  idle-2: {x-harness: {node: y}}\n"
+    for never, found in ((), "x"), (("x",), "y"), (("idle-1", "y"), None):
+        stack = stack_with(tmp_path, *never, old="services:\n", new=idle)
+        text = changed(STEP, "    fault: node.loss\n    target: {node: b}\n")
+        [(item, catalogue)] = validated([written(tmp_path, text)], stack=str(stack))
+        aimed = aim(item.scenario, catalogue)
+        assert [str(target) for target in aimed.targets] == ([f"node {found}"] if found else [])
+        [plan] = make_plans([item], catalogue.stack, twin="misfire")
+        assert (plan.unaimed is None) is (found is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("onlin", "online"),
+        ("server -> onlin", "server -> online"),
+        ("trainin", "training"),
+        ("live-feature", "live-features"),
+    ],
+)
+def test_a_name_that_protects_nothing_is_refused(tmp_path: Path, name: str, nearest: str) -> None:
+    path = stack_with(tmp_path, "b", name)
+    with pytest.raises(StackError) as wrong:
+        load_stack(path)
+    assert str(wrong.value).startswith(
+        f"{path}:{line_of(path.read_text('utf-8'), 'never_touch')}: x-harness.never_touch.1"
+    )
+    assert f"did you mean {nearest!r}?" in str(wrong.value)
+
+
+def test_the_python_form_refuses_it_at_the_call(tmp_path: Path) -> None:
+    catalogue = Catalogue(load_stack(stack_with(tmp_path, "online")), Faults())
+    draft = Draft("test", {"scenario": "test", "summary": "s", "stack": "small"}, catalogue)
+    with pytest.raises(ScenarioError, match="touches the service 'online'"):
+        draft.fault("node.loss", {"node": "a"}, {}, None, planned=False)
+    draft.fault("node.loss", {"node": "b"}, {}, None, planned=False)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "{service: billing}",
+        "{services: [server, billing]}",
+        "{node: billing}",
+        "{keyspace: billing}",
+        "{dataset: billing}",
+        "{link: server -> billing}",
+        "{links: [billing -> online]}",
+    ],
+)
+def test_what_is_not_of_the_run_s_own_stack_is_no_target(tmp_path: Path, target: str) -> None:
+    """Another stack on the same machine, or in the same engine, cannot be named."""
+    kinds = {"node": "node.loss", "keyspace": "data.stale", "dataset": "features.corrupt", "link": "network.latency"}
+    fault = next((kind for word, kind in kinds.items() if target.startswith("{" + word)), "container.kill")
+    problems = check_problems(tmp_path, step_of(fault, target))
+    assert any("unknown " in problem.message and "billing" in problem.message for problem in problems)
+
+
+def test_the_seams_of_a_run_reach_its_own_stack_alone() -> None:
+    seams = Seams(SmallBackend(), load_stack(STACK))
+    for call in (seams.service, seams.link, seams.keyspace_spec, seams.dataset_spec):
+        with pytest.raises(FaultError, match="billing"):
+            call("billing")
+
+
+def test_a_running_stack_is_attached_to_on_purpose_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ATTACH, raising=False)
+    assert project_to_attach_to(None, "compose") is None
+    assert project_to_attach_to("shop", "compose") == "shop"
+    monkeypatch.setenv(ATTACH, "shop")
+    assert project_to_attach_to(None, "compose") == "shop"
+    assert project_to_attach_to(None, "local") is None
+    [(item, catalogue)] = validated([written(tmp_path)], stack=str(STACK))
+    [plan] = make_plans([item], catalogue.stack, backend="compose")
+    assert plan.attach is None, "a stack that the run owns is a project of its own"
+    kinds = {attach: type(backend_for(catalogue.stack, "compose", attach=attach)).__name__ for attach in (None, "shop")}
+    assert kinds == {None: "ComposeBackend", "shop": "AttachedBackend"}
