@@ -5,10 +5,9 @@ load → check → plan → (print the plan) or run → judge → report → exi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -108,7 +107,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     metavar="NAME=VALUE",
     help="How much faults may do: faults_at_once, share_of_replicas or fault_time. The strictest counts.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan and run nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what the runs would do and hit; start nothing.")
 @json_option
 def run(
     paths: tuple[Path, ...], reports: Path, name: str, seed: int | None, twin: Twin | None, paired: bool,
@@ -137,7 +136,9 @@ def run(
     if paired:
         plans = with_controls(plans)
     if dry_run:
-        _print_plans(plans, as_json)
+        from harness.cli.dry_run import print_plans
+
+        print_plans(plans, as_json)
         return 0
     refuse_if_stopped(name for plan in plans for name in (plan.stack.name, plan.attach))
     check_attached(map(resolve_stack, {plan.scenario.stack for plan in plans}), backend, attach)
@@ -185,60 +186,3 @@ def _planned(
         remedy = f"tags: {', '.join(sorted(known_tags)) or 'none'}; see `harness list scenarios` for names"
         raise ScenarioError(f"no run is selected{f' by {filters}' if filters else ''}", remedy=remedy)
     return plans
-
-
-def _print_plans(plans: Sequence[Plan], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps([plan.model_dump(mode="json", by_alias=True) for plan in plans], indent=2))
-        return
-    click.echo("\n\n".join("\n".join(_plan_lines(plan)) for plan in plans))
-    click.echo(f"\n{len(plans)} run{'s' if len(plans) != 1 else ''}; nothing was started.")
-
-
-def _plan_lines(plan: Plan) -> list[str]:
-    from harness.description.stackfile import resolve_stack
-    from harness.model.units import format_seconds
-    from harness.runner.gate import gate_bounds
-
-    scenario = plan.scenario
-    rows: list[tuple[str, str]] = [
-        ("stack", f"{plan.stack.name} ({plan.backend})"),
-        ("seed", str(plan.seed)),
-        ("start at", scenario.start_at or "the stack's own start"),
-        ("proxied", ", ".join(map(str, plan.links)) or "no link"),
-    ]
-    if plan.sabotage is not None:
-        env = ", ".join(f"{name}={value}" for name, value in plan.sabotage.env.items())
-        must_fail = ", ".join(plan.sabotage.breaks)
-        rows.append(("sabotage", f"{plan.sabotage.name} off ({plan.sabotage.service}: {env}); must fail: {must_fail}"))
-    rows += [
-        ("misfire", f"{one.fault}: on {scenario.fault(one.fault).target} ({one.how}) instead of {one.target}")
-        for one in plan.meant
-    ]
-    rows += [("misfire", f"nothing is run: {plan.unaimed}")] if plan.unaimed is not None else []
-    rows += [("gate", f"{b.id}: {b.text}") for b in gate_bounds(plan, resolve_stack(scenario.stack))]
-    for step in scenario.timeline:
-        when = f"at {format_seconds(step.at)}" if step.at is not None else f"after {_after(step.after)}"
-        with_ = "".join(f", {name} {value}" for name, value in step.parameters.items())
-        off = " (left out: control)" if not plan.faults_on else ""
-        what = f"{when} for {format_seconds(step.duration)}: {step.fault} on {step.target}{with_}{off}"
-        rows.append(("fault", f"{step.id}: {what}"))
-    rows += [(kind, text) for kind, text in _expected(plan)]
-    width = max(len(name) for name, _ in rows)
-    return [plan.run, *(f"  {name.ljust(width)}  {text}" for name, text in rows)]
-
-
-def _expected(plan: Plan) -> list[tuple[str, str]]:
-    from harness.model.expectations import Guarantee
-
-    found = plan.clauses
-    named = [clause for clause in found if not isinstance(clause, Guarantee)]
-    guarantees = [clause.id for clause in found if isinstance(clause, Guarantee)]
-    rows = [(c.KIND, c.text if c.id == c.KIND else f"{c.id}: {c.text}") for c in named]
-    return [*rows, (Guarantee.KIND, ", ".join(guarantees) or "nothing")]
-
-
-def _after(after: Any) -> str:
-    if after.probe is not None:
-        return str(after.probe.text)
-    return str(after.event or f"alert {after.alert}")
