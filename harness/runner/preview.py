@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.faults.command import KIND as COMMAND
+from harness.faults.installed import Faults
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
 from harness.model.plan import Plan
 from harness.model.stack import StackDescription
 from harness.model.units import format_seconds
-from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.catalogue import Catalogue
 from harness.runner.never_touch import touched_by
 
 _OF_COMMANDS = ("prepare", "inject", "confirm", "revert", "absent")

@@ -9,9 +9,10 @@ from fake_runs import SmallBackend
 from scenario_files import STACK, changed, check_problems, line_of, written
 
 from harness.description.stackfile import load_stack
+from harness.faults.installed import Faults
 from harness.model.errors import FaultError, ScenarioError, StackError
 from harness.runner.backend_factory import ATTACH, backend_for, project_to_attach_to
-from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.catalogue import Catalogue
 from harness.runner.draft import Draft
 from harness.runner.explain import problems_of
 from harness.runner.misfire import aim
