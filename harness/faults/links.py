@@ -7,6 +7,7 @@ touched.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,14 @@ from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Link
 from harness.seams import Seams
 from harness.seams.greetings import greeting
-from harness.seams.toxiproxy import ProxyApi, ToxicSpec, unknown_link
+from harness.seams.toxiproxy import ProxyApi, ProxyAwayError, ToxicSpec, unknown_link
 
 if TYPE_CHECKING:
     from harness.seams.link import Exchange, LinkHandle, Outcome
 
 LINK_TARGETS = ("link", "links", "service")
+BACK_WITHIN_S, AGAIN_S = 2.5, 0.1
+"""How long a revert waits for a proxy that is being started again: half of what the runner gives to a whole revert."""
 LONGEST_S = 6.0
 """How long one exchange may take: less than the runner gives to a whole confirmation."""
 
@@ -174,10 +177,14 @@ class Toxics:
         )
 
     async def off(self) -> None:
-        """Take them off all links; every link is tried, and the first error is raised at the end."""
+        """Take them off all links; every link is tried, and the first error is raised at the end.
+
+        A proxy that is being started again is waited for.
+        """
+        until_s = time.monotonic() + BACK_WITHIN_S
         await _each(
             [
-                partial(link.api.remove_toxic, link.proxy_name, toxic.name)
+                partial(_patiently, partial(link.api.remove_toxic, link.proxy_name, toxic.name), until_s)
                 for link in self.links
                 for toxic in self._toxics
             ]
@@ -230,6 +237,17 @@ async def _each(calls: Sequence[Callable[[], None]]) -> None:
     error = await asyncio.to_thread(make)
     if error is not None:
         raise error
+
+
+def _patiently(call: Callable[[], None], until_s: float) -> None:
+    """Make a call again while nothing answers it, but not after a moment of the monotonic clock."""
+    while True:
+        try:
+            return call()
+        except ProxyAwayError:
+            if time.monotonic() > until_s:
+                raise
+        time.sleep(AGAIN_S)
 
 
 async def exchanges(

@@ -34,6 +34,10 @@ class ToxicSpec:
     attributes: dict[str, int]
 
 
+class ProxyAwayError(FaultError):
+    """The fault proxy does not answer. One that has ended is started again, so it may be away for a moment only."""
+
+
 def unknown_link(name: str) -> FaultError:
     """Return the error for a link that has no proxy any more: that no toxic is on it is no good news."""
     what = f"the fault proxy does not know the link {name!r}: its consumer is cut off from the service"
@@ -210,4 +214,4 @@ def _translated(call: Callable[[], T]) -> T:
         answer = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else error
         raise FaultError(f"the fault proxy refused: {str(answer).strip()}") from error
     except requests.RequestException as error:
-        raise FaultError(f"the fault proxy did not answer: {error}") from error
+        raise ProxyAwayError(f"the fault proxy did not answer: {error}") from error

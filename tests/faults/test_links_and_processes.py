@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio as redis
+import requests
 from confirmations import NOW_EVENT, SEED, lands
 from real_servers import (
     FakeBackend,
@@ -190,6 +191,7 @@ async def test_a_broken_proxy_is_an_error_in_bounded_time(
     kind: str, broken: str, make: Make, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.seams.toxiproxy.CALL_S", 0.15)
+    monkeypatch.setattr("harness.faults.links.BACK_WITHIN_S", 0.15)
     fault = make(
         kind,
         {"node": "b"} if kind == "node.loss" else {"link": "server -> online-store"},
@@ -259,6 +261,34 @@ async def test_a_proxy_that_was_restarted_is_noticed(make: Make, proxy_url: str)
     assert (await fault.absent()).landed is False
 
 
+async def test_a_revert_waits_for_a_proxy_that_is_being_started_again(
+    make: Make, proxy_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.faults.links.BACK_WITHIN_S", 60.0)
+    fault = make("storage.slow", LINK, {"latency": "50ms"})
+    undo = await fault.prepare()
+    await fault.inject()
+    away = [requests.ConnectionError("connection refused"), requests.Timeout("no answer")]
+    really = requests.delete
+
+    def delete(url: str, **given: Any) -> Any:
+        if away:
+            raise away.pop()
+        return really(url, **given)
+
+    monkeypatch.setattr(requests, "delete", delete)
+    await fault.revert(undo)
+    assert toxics(proxy_url, "objects") == []
+
+
+async def test_a_revert_does_not_wait_for_a_proxy_for_ever(
+    make: Make, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.faults.links.BACK_WITHIN_S", 0.0)
+    with pytest.raises(FaultError, match="the fault proxy did not answer"):
+        await remade(make, "network.latency", backend, "http://127.0.0.1:1").revert({})
+
+
 async def test_a_proxy_that_knows_no_leases_is_used_without(make: Make, backend: FakeBackend) -> None:
     asked: list[str] = []
 
@@ -312,7 +342,10 @@ async def test_a_lost_node_whose_links_speak_again_is_noticed(make: Make, proxy_
     await fault.revert(undo)
 
 
-async def test_processes_are_brought_back_even_if_the_proxy_is_gone(make: Make, backend: FakeBackend) -> None:
+async def test_processes_are_brought_back_even_if_the_proxy_is_gone(
+    make: Make, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.faults.links.BACK_WITHIN_S", 0.0)
     fault = remade(make, "node.loss", backend, "http://127.0.0.1:1")
     await backend.kill(["server", "pipeline"])
     with pytest.raises(FaultError):
