@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from harness.seams.link import Exchange, LinkHandle, Outcome
 
 LINK_TARGETS = ("link", "links", "service")
-BACK_WITHIN_S, AGAIN_S = 2.5, 0.1
-"""How long a revert waits for a proxy that is being started again: half of what the runner gives to a whole revert."""
+BACK_WITHIN_S, AGAIN_S = 4.0, 0.1
+"""How long a revert waits for a proxy that is being started again: less than the runner gives to a revert."""
 LONGEST_S = 6.0
 """How long one exchange may take: less than the runner gives to a whole confirmation."""
 

@@ -35,7 +35,7 @@ class ToxicSpec:
 
 
 class ProxyAwayError(FaultError):
-    """The fault proxy does not answer. One that has ended is started again, so it may be away for a moment only."""
+    """Nothing listens where the fault proxy was. One that has ended is started again: it may be away for a moment."""
 
 
 def unknown_link(name: str) -> FaultError:
@@ -213,5 +213,7 @@ def _translated(call: Callable[[], T]) -> T:
     except (InvalidToxic, ProxyExists, NotFound) as error:
         answer = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else error
         raise FaultError(f"the fault proxy refused: {str(answer).strip()}") from error
-    except requests.RequestException as error:
+    except requests.ConnectionError as error:
         raise ProxyAwayError(f"the fault proxy did not answer: {error}") from error
+    except requests.RequestException as error:
+        raise FaultError(f"the fault proxy did not answer: {error}") from error

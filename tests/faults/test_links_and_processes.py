@@ -268,7 +268,7 @@ async def test_a_revert_waits_for_a_proxy_that_is_being_started_again(
     fault = make("storage.slow", LINK, {"latency": "50ms"})
     undo = await fault.prepare()
     await fault.inject()
-    away = [requests.ConnectionError("connection refused"), requests.Timeout("no answer")]
+    away = [requests.ConnectionError("refused"), requests.ConnectTimeout("no answer")]
     really = requests.delete
 
     def delete(url: str, **given: Any) -> Any:
