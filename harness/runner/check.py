@@ -18,7 +18,7 @@ from harness.model.expectations import CLAUSES, INTEGRITY_CHECKS
 from harness.model.fault import FaultKind
 from harness.model.faultstep import FaultStep, Target
 from harness.model.guard import LIMIT_IDS, LIMITS
-from harness.model.guardrails import AbortRule, Guardrails
+from harness.model.guardrails import AbortRule, Guardrails, Limits
 from harness.model.scenario import Scenario
 from harness.model.units import Unit
 from harness.model.verdict import OWN_CHECKS
@@ -26,6 +26,7 @@ from harness.runner.catalogue import OF_EXPECTED, OF_FLAGGED, Catalogue
 from harness.runner.decidable import aborts_always, can_be_decided, enough_samples, start_in_data
 from harness.runner.explain import Place, Source, problems, read_model
 from harness.runner.guardrails import given_on_the_command_line, source_of_stack
+from harness.runner.limits import exceeded
 from harness.runner.load import Loaded
 from harness.runner.misfire import in_common
 from harness.runner.never_touch import forbidden
@@ -58,7 +59,7 @@ def check(loaded: Loaded, catalogue: Catalogue, *, complete: bool = True) -> lis
     One that is not `complete` may still come to expect something.
     """
     checker = _Checker(loaded.scenario, loaded.source, catalogue)
-    found = [*checker.problems(), *(checker.nothing_expected() if complete else ())]
+    found = [*checker.problems(complete=complete), *(checker.nothing_expected() if complete else ())]
     rules = catalogue.stack.guardrails.abort_if
     if rules:
         of_stack = _Checker(loaded.scenario, source_of_stack(catalogue.stack), catalogue)
@@ -69,9 +70,11 @@ def check(loaded: Loaded, catalogue: Catalogue, *, complete: bool = True) -> lis
 def check_given(given: Guardrails, loaded: Sequence[tuple[Loaded, Catalogue]]) -> list[ScenarioError]:
     """Return all problems of the guardrails of the command line on the stacks of these scenarios."""
     source = given_on_the_command_line()
-    checkers = [_Checker(item.scenario, source, catalogue) for item, catalogue in loaded]
-    found = {str(one): one for checker in checkers for one in checker.rules(given.abort_if, ())}
-    return list(found.values())
+    wrong: list[ScenarioError] = []
+    for item, catalogue in loaded:
+        wrong += _Checker(item.scenario, source, catalogue).rules(given.abort_if, ())
+        wrong += _Checker(item.scenario, item.source, catalogue).beyond_limits(given.limits)
+    return list({str(one): one for one in wrong}.values())
 
 
 class _Checker:
@@ -82,7 +85,7 @@ class _Checker:
         self._source = source
         self._known = catalogue
 
-    def problems(self) -> Problems:
+    def problems(self, *, complete: bool) -> Problems:
         scenario = self._scenario
         yield from start_in_data(scenario, self._source, self._known)
         for index, step in enumerate(scenario.timeline):
@@ -95,7 +98,16 @@ class _Checker:
         yield from self._sabotage()
         yield from self.rules(scenario.abort_if, ("abort_if",))
         yield from self._known_weakness()
-        yield from check_timeline(scenario, self._source, self._known)
+        wrong = list(check_timeline(scenario, self._source, self._known))
+        # A fault that does not exist yet, of a test that is written by hand, hits nothing.
+        if not wrong and all(step.fault in self._known.faults for step in scenario.timeline):
+            wrong = self.beyond_limits(None, timed=complete)
+        yield from wrong
+
+    def beyond_limits(self, given: Limits | None, *, timed: bool = True) -> list[ScenarioError]:
+        """Return what the scenario exceeds of its limits, those of the command line included."""
+        found = exceeded(self._scenario, self._known, given, timed=timed)
+        return [self._source.problem(one.place, one.message, one.remedy) for one in found]
 
     def rules(self, rules: Sequence[AbortRule], place: Place) -> Problems:
         """Look up what rules that abort a run name."""

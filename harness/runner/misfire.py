@@ -13,10 +13,12 @@ from typing import Any
 
 from harness.model.faultstep import FaultStep, Misfire, Target
 from harness.model.fields import Link
+from harness.model.guardrails import strictest
 from harness.model.plan import Meant
 from harness.model.scenario import Scenario
 from harness.runner.bystanders import bystanders
 from harness.runner.catalogue import Catalogue
+from harness.runner.limits import beyond_share
 from harness.runner.never_touch import forbidden
 from harness.runner.timeline import overlaps, touched
 
@@ -68,11 +70,13 @@ def _found(step: FaultStep, scenario: Scenario, catalogue: Catalogue, before: li
     if any(name in Target.model_fields for name in step.parameters):
         return None
     taken = {thing for other in before for thing in touched(other, catalogue)}
+    share = strictest([catalogue.stack.guardrails.limits, scenario.limits]).share_of_replicas
     for target in _candidates(step, set(bystanders(catalogue.stack, scenario)), catalogue):
         misfire = Misfire(target=target)
         aimed = step.aimed_at(misfire)
         apart = in_common(step, aimed, catalogue) is None and not touched(aimed, catalogue) & taken
-        if apart and forbidden(aimed, catalogue) is None:
+        allowed = forbidden(aimed, catalogue) is None and beyond_share(aimed, catalogue, share) is None
+        if apart and allowed:
             return misfire
     return None
 

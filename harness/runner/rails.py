@@ -19,7 +19,7 @@ from harness.model.units import format_amount, format_seconds
 from harness.runner.live import Live
 
 LATE_REVERT_S = 1.0
-"""How much longer than `fault_time` faults may be in: the time of a revert that is on time."""
+"""How much longer than `fault_time` each fault may be in: the time of a revert that is on time."""
 WORKLOAD = "workload"
 
 
@@ -67,7 +67,7 @@ class Rails:
         """From when on a window counts; None before the steady state."""
         self._faults: dict[str, float] = {}
         """The faults that are in, and since when."""
-        self._injected = False
+        self._injected: set[str] = set()
         self._in_since_s = 0.0
         self._had_s = 0.0
 
@@ -102,11 +102,12 @@ class Rails:
     def _note_fault(self, seen: FaultSeen) -> None:
         if seen.stage in ("injecting", "injected") and seen.fault not in self._faults:
             if not self._injected:
-                self._injected, self._since_s = True, seen.lo_s
+                self._since_s = seen.lo_s
                 for streak in self._streaks.values():
                     streak.clear()
             if not self._faults:
                 self._in_since_s = seen.lo_s
+            self._injected.add(seen.fault)
             self._faults[seen.fault] = seen.lo_s
         elif seen.stage == "reverted" and self._faults.pop(seen.fault, None) is not None and not self._faults:
             self._had_s += seen.hi_s - self._in_since_s
@@ -154,7 +155,9 @@ class Rails:
 
     def _by_time(self, now_s: float) -> Abort | None:
         had_s = self._had_s + (now_s - self._in_since_s if self._faults else 0.0)
-        if self._longest_s is None or not self._faults or had_s <= self._longest_s + LATE_REVERT_S:
+        if self._longest_s is None or not self._faults:
+            return None
+        if had_s <= self._longest_s + LATE_REVERT_S * len(self._injected):
             return None
         return Abort(
             why="fault_time",

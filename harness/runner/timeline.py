@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.faultstep import FaultStep
@@ -16,6 +17,14 @@ from harness.runner.catalogue import Catalogue
 from harness.runner.explain import Place, Source
 
 STAGES = ("injected", "confirmed", "reverted")
+
+
+class PlannedSpan(NamedTuple):
+    """When a fault is in, as planned: from `root` on, which is the gate ("") or a fault that waits for a trigger."""
+
+    root: str
+    start_s: float
+    end_s: float
 
 
 def check_timeline(scenario: Scenario, source: Source, catalogue: Catalogue) -> Iterator[ScenarioError]:
@@ -72,11 +81,11 @@ def _circle(timeline: Sequence[FaultStep]) -> list[str]:
 
 def overlaps(timeline: Sequence[FaultStep], catalogue: Catalogue) -> Iterator[tuple[int, str, str]]:
     """Yield the faults that act at once on the same target: the later one's index, what is wrong, and the remedy."""
-    spans = _spans(timeline)
+    found = spans(timeline)
     for (i, first), (j, second) in combinations(enumerate(timeline), 2):
         shared = sorted(touched(first, catalogue) & touched(second, catalogue))
-        root, start_s, end_s = spans[first.id]
-        other_root, other_start_s, other_end_s = spans[second.id]
+        root, start_s, end_s = found[first.id]
+        other_root, other_start_s, other_end_s = found[second.id]
         if shared and root == other_root and start_s < other_end_s and other_start_s < end_s:
             late = j if other_start_s >= start_s else i
             other = timeline[i if late == j else j]
@@ -85,19 +94,19 @@ def overlaps(timeline: Sequence[FaultStep], catalogue: Catalogue) -> Iterator[tu
             yield late, message, remedy
 
 
-def _spans(timeline: Sequence[FaultStep]) -> dict[str, tuple[str, float, float]]:
-    """Return for each fault its time base (the gate is "", else a fault with a trigger), its start and its end."""
+def spans(timeline: Sequence[FaultStep]) -> dict[str, PlannedSpan]:
+    """Return for each fault when it is in."""
     steps = {step.id: step for step in timeline}
 
-    def span(step: FaultStep) -> tuple[str, float, float]:
+    def span(step: FaultStep) -> PlannedSpan:
         waited = waits_for(step)
         if step.at is not None:
-            return "", step.at, step.at + step.duration
+            return PlannedSpan("", step.at, step.at + step.duration)
         if waited is None:
-            return step.id, 0.0, step.duration
-        root, start_s, end_s = span(steps[waited[0]])
-        begins_s = end_s if waited[1] == "reverted" else start_s
-        return root, begins_s, begins_s + step.duration
+            return PlannedSpan(step.id, 0.0, step.duration)
+        other = span(steps[waited[0]])
+        begins_s = other.end_s if waited[1] == "reverted" else other.start_s
+        return PlannedSpan(other.root, begins_s, begins_s + step.duration)
 
     return {step.id: span(step) for step in timeline}
 

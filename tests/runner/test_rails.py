@@ -154,7 +154,7 @@ def test_time_with_a_fault_in_adds_up_over_faults_and_overlaps_count_once() -> N
     fed = Fed(limits={"fault_time": "3s"}).injected(2.0).injected(2.5, "other").reverted(3.0).reverted(4.0, "other")
     assert fed.rails.crossed(50.0, 50.0) is None, "no fault is in"
     fed.injected(60.0, "third")
-    assert fed.rails.crossed(60.9 + LATE_REVERT_S, 61.0) is None
-    crossed = fed.rails.crossed(61.1 + LATE_REVERT_S, 61.0)
+    assert fed.rails.crossed(60.9 + 3 * LATE_REVERT_S, 61.0) is None, "each fault may be reverted for a second"
+    crossed = fed.rails.crossed(61.1 + 3 * LATE_REVERT_S, 61.0)
     assert crossed is not None
-    assert crossed.value == pytest.approx(3.1 + LATE_REVERT_S)
+    assert crossed.value == pytest.approx(3.1 + 3 * LATE_REVERT_S)
