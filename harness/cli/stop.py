@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WAIT = "60s"
 EVERY_S = 0.1
+GUARD_S = 20.0
+"""How long the guard of a run that was killed is waited for."""
 
 
 def _duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
@@ -122,12 +124,12 @@ class _Outcome:
         self.waiting = now
 
     def _over(self, running: Running, how: str) -> None:
-        from harness.runner.running import left_in
+        from harness.guard.open_runs import must_be_healed
 
-        faults = left_in(Path(running.run_dir))
-        if faults:
+        why = must_be_healed(Path(running.run_dir), GUARD_S)
+        if why is not None:
             self.left.append(running)
-            click.echo(f"run {running.run} {how}, and left in: {', '.join(faults)}")
+            click.echo(f"run {running.run} {how}: {why}")
         elif how == "has ended":
             click.echo(f"run {running.run} has reverted and ended")
 

@@ -121,6 +121,8 @@ class UndoFiles:
             remedy = "choose a place that can be written and has room with --reports"
             message = f"the undo of a fault cannot be written: {why}"
             raise JournalError(message, file=str(self.folder / name), remedy=remedy) from error
+        if _read(self.folder / name, type(record)) is None:  # before a fault goes in that nobody could take out
+            raise JournalError("the undo of a fault cannot be read back", file=str(self.folder / name))
 
 
 def _now() -> str:

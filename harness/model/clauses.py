@@ -28,6 +28,8 @@ def _valid_id(value: str) -> str:
 
 
 Id = Annotated[str, AfterValidator(_valid_id), Field(json_schema_extra={"pattern": r"^[\w.-]+$"})]
+RuleKind = Literal["probe", "alert", "fault_time"]
+"""What a guardrail looks at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,10 @@ rules count, and of each limit the strictest.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import OVER_S, SHORTEST_OVER_S, Bound
 from harness.model.fields import Frozen
 from harness.model.units import PositiveWallSeconds, Quantity, format_seconds
@@ -21,7 +20,6 @@ ANSWERS_NEEDED = 5
 """How many answers a window needs by default: fewer than a clause does, for a rule is to stop the run in time."""
 FAULT_TIME = "limits.fault_time"
 """The rule that a run breaks whose faults are in for longer than they may be."""
-RuleKind = Literal["probe", "alert", "fault_time"]
 
 
 class AbortRule(Frozen):
@@ -60,14 +58,13 @@ class AbortRule(Frozen):
         """The bound that must not go on to hold; None of a rule about an alert."""
         if self.probe is None:
             return None
-        usual = ANSWERS_NEEDED if self.probe in ANSWER_PROBES else 1
         return Bound(
             id="abort_if",
             probe=self.probe,
             at_least=self.at_least,
             at_most=self.at_most,
             over=format_seconds(OVER_S if self.over is None else self.over),  # type: ignore[arg-type] # read as in a file
-            min_samples=self.min_samples or usual,
+            min_samples=self.min_samples or ANSWERS_NEEDED,
         )
 
     @property

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, field_serializer, model_validator
 
+from harness.model.clauses import RuleKind
 from harness.model.fault import NO_TRAFFIC
 from harness.model.fields import Frozen, Whole
-from harness.model.guardrails import RuleKind
 from harness.model.ledger import PARTS, LedgerPart, Part, not_of_the_form
 from harness.model.plan import Plan
 

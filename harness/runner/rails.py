@@ -28,6 +28,8 @@ class _Streak:
     """The readings in a row that are as a rule must not be; `down` is the answer of the last one that gave none."""
 
     bound: Bound
+    least: int
+    """How many readings it takes."""
     from_s: float | None = None
     to_s: float = 0.0
     lines: list[int] = field(default_factory=list)
@@ -59,7 +61,9 @@ class Rails:
         self._every_s = plan.stack.probe_every_s
         self._live = live
         self._streaks = {
-            k: _Streak(rule.bound) for k, rule in enumerate(plan.abort_if) if _is_polled(rule) and rule.bound
+            k: _Streak(rule.bound, rule.min_samples or 1)
+            for k, rule in enumerate(plan.abort_if)
+            if _is_polled(rule) and rule.bound
         }
         self._firing: dict[int, tuple[int, str, float]] = {}
         self._unseen_until_s = 0.0
@@ -145,7 +149,7 @@ class Rails:
 
     def _by_readings(self, rule: AbortRule, streak: _Streak) -> Abort | None:
         bound = streak.bound
-        if streak.from_s is None or streak.count < (bound.min_samples or 1):
+        if streak.from_s is None or streak.count < streak.least:
             return None
         # A probe that is read seldom has one reading in a window at most.
         whole = self._every_s.get(bound.probe, 0.0) >= bound.over or streak.to_s - streak.from_s >= bound.over

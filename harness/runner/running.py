@@ -16,11 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from harness.faults.command import KIND as COMMAND
-from harness.journal.files import NAME, read
-from harness.model.errors import JournalError
 from harness.model.plan import Plan
-from harness.model.readings import FaultSeen, StackUp, Undo
 from harness.runner.latch import ALL, state_folder
 
 
@@ -96,22 +92,3 @@ def _lockable(file: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def left_in(run_dir: Path) -> list[str] | None:
-    """Return the faults that a run that is over left in, by its journal; None where there is no journal to ask.
-
-    A stack that the run owned is gone with all that was in it, but for what commands did elsewhere.
-    """
-    try:
-        if not (run_dir / NAME).is_file():
-            return None
-        journal = read(run_dir, damaged=True)
-    except JournalError:
-        return None
-    begun = {seen.fault for _, seen in journal.of(FaultSeen) if seen.stage in ("injecting", "injected")}
-    gone = {seen.fault for _, seen in journal.of(FaultSeen) if seen.stage == "reverted"}
-    undos = [undo for _, undo in journal.of(Undo) if undo.fault in begun - gone]
-    up = [seen for _, seen in journal.of(StackUp)]
-    owned = bool(up) and up[-1].owned and (journal.closed is not None or journal.plan.backend == "local")
-    return [undo.fault for undo in undos if not owned or undo.fault_kind == COMMAND.kind]

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from calling import Harness
 
+from harness.description.stackfile import resolve_stack
 from harness.journal.files import read
-from harness.journal.writer import JournalWriter
+from harness.journal.undo import UndoFiles
 from harness.model.plan import Plan, StackFacts
-from harness.model.readings import FaultSeen, StackUp, Undo
 from harness.model.scenario import Scenario
+from harness.model.undo import RunUndo, for_healing
 from harness.runner.latch import STATE, set_latch
 from harness.runner.running import RunNote
 
@@ -154,16 +155,15 @@ def test_a_run_that_was_killed_with_its_fault_in_is_exit_4(project: Path, harnes
     kept = path.read_text()
     entry.close()
     path.write_text(kept)  # as the process leaves it that is killed
-    journal = JournalWriter(run_dir / "journal.jsonl", plan())
-    journal.write(StackUp(ready_s=0.0, owned=False))
-    journal.write(Undo(fault="it", fault_kind="container.stop", target={}, parameters={}, data={}))
-    journal.write(FaultSeen(fault="it", stage="injecting", lo_s=0.0, hi_s=0.0))
-    journal.close()
+    files = UndoFiles(run_dir)
+    stack = for_healing(resolve_stack(str(project / "stack" / "compose.yaml")))
+    files.write_run(RunUndo(run="old", scenario="old", backend="compose", owned=False, stack=stack, seed=1))
+    files.write_fault(plan().scenario.timeline[0], {}, 60.0)
     listed = harness_("stop", "--list")
     assert "run old of shop: killed" in listed.out
     stopped = harness_("stop", "shop")
     assert stopped.code == 4
-    assert "run old was killed, and left in: it" in stopped.out
+    assert "run old was killed: its fault may still be active" in stopped.out
     assert f"run `harness heal {run_dir}`" in stopped.err
 
 

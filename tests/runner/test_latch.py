@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 from fake_runs import plan_of
 
-from harness.journal.writer import JournalWriter
 from harness.model.errors import ScenarioError
-from harness.model.readings import Closed, FaultSeen, StackUp, Undo
 from harness.runner.latch import ALL, STATE, Watched, latch_file, latches, refuse_if_stopped, release, set_latch
-from harness.runner.running import RunNote, left_in, runs
+from harness.runner.running import RunNote, runs
 
 
 @pytest.fixture(autouse=True)
@@ -154,39 +152,3 @@ def test_a_file_that_is_being_written_is_no_run(state: Path) -> None:
     (state / "runs" / "1-a.json").write_text("")
     (state / "runs" / "2-b.json").write_text(json.dumps({"run": "x"}))
     assert list(runs()) == []
-
-
-def stage(name: str) -> FaultSeen:
-    return FaultSeen(fault="it", stage=name, lo_s=0.0, hi_s=0.0)  # type: ignore[arg-type]
-
-
-def undo(kind: str) -> Undo:
-    return Undo(fault="it", fault_kind=kind, target={}, parameters={}, data={})
-
-
-@pytest.mark.parametrize(
-    ("kind", "owned", "stages", "left"),
-    [
-        ("container.stop", False, ("injecting", "injected"), ["it"]),
-        ("container.stop", False, ("injecting",), ["it"]),
-        ("container.stop", False, ("injecting", "injected", "reverting", "reverted"), []),
-        ("container.stop", False, (), []),
-        ("container.stop", True, ("injecting", "injected"), []),
-        ("command", True, ("injecting", "injected"), ["it"]),
-    ],
-)
-def test_what_a_run_left_in(tmp_path: Path, kind: str, owned: bool, stages: tuple[str, ...], left: list[str]) -> None:
-    journal = JournalWriter(tmp_path / "journal.jsonl", plan_of("0s", "1s"))
-    journal.write(StackUp(ready_s=0.0, owned=owned))
-    journal.write(undo(kind))
-    for name in stages:
-        journal.write(stage(name))
-    journal.write(Closed(reason="stopped"))
-    journal.close()
-    assert left_in(tmp_path) == left
-
-
-def test_of_a_run_without_a_journal_nothing_is_known(tmp_path: Path) -> None:
-    assert left_in(tmp_path) is None
-    (tmp_path / "journal.jsonl").write_text("nonsense\n")
-    assert left_in(tmp_path) is None

@@ -8,8 +8,9 @@ import pytest
 from scenario_files import GOOD, STACK, changed, line_of, written
 
 from harness.description.stackfile import load_stack
+from harness.faults.installed import Faults
 from harness.model.errors import ScenarioError
-from harness.runner.catalogue import Catalogue, Faults
+from harness.runner.catalogue import Catalogue
 from harness.runner.check import check_given
 from harness.runner.draft import Draft
 from harness.runner.explain import problems_of

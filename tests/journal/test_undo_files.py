@@ -1,0 +1,94 @@
+"""The undo as files: whole or not at all, read back as it was written, and closed by a measured absence only."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.description.stackfile import resolve_stack
+from harness.journal import undo_folder
+from harness.journal.undo import UndoFiles, Unreadable
+from harness.model.errors import JournalError
+from harness.model.faultstep import FaultStep
+from harness.model.undo import RunUndo, for_healing
+
+ROOT = Path(__file__).parents[2]
+STACKS = [
+    "reference",
+    "compose/compose.prometheus.yaml",
+    "examples/mlflow/compose.harness.yaml",
+    "tests/backends/stack/compose.yaml",
+    "tests/containers/small/stack.yaml",
+    "tests/runner/tiny/compose.yaml",
+]
+
+
+def step(fault: str = "it", **parameters: Any) -> FaultStep:
+    given = {"id": fault, "at": "1s", "fault": "container.stop", "target": {"service": "db"}, "for": "2s"}
+    return FaultStep.model_validate({**given, "with": parameters})
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_every_stack_can_be_healed_without_its_compose_file(tmp_path: Path, name: str) -> None:
+    stack = resolve_stack(name if "/" not in name else str(ROOT / name))
+    files = UndoFiles(tmp_path)
+    undo = RunUndo(run="r", scenario="s", backend="compose", stack=for_healing(stack), links=stack.links, seed=3)
+    files.write_run(undo)
+    read = files.run()
+    assert read == undo
+    assert read is not None
+    assert read.stack.links == stack.links
+    assert read.stack.nodes == stack.nodes
+    assert all(not service.environment for service in read.stack.services.values()), "no settings of the services"
+
+
+def test_faults_are_open_until_they_were_measured_to_be_gone(tmp_path: Path) -> None:
+    files = UndoFiles(tmp_path)
+    first = files.write_fault(step("one", grace="2s"), {"services": ["db"]}, 30.0)
+    second = files.write_fault(step("two"), {}, 30.0)
+    assert files.open() == [second, first], "the newest first"
+    found = files.fault(first)
+    assert not isinstance(found, Unreadable)
+    assert (found.n, found.step, found.data) == (1, step("one", grace="2s"), {"services": ["db"]})
+    files.write_gone(first, "one", "run", {"containers": {"db": "running"}})
+    assert files.open() == [second]
+    gone = files.gone(first)
+    assert gone is not None
+    assert (gone.by, gone.evidence) == ("run", {"containers": {"db": "running"}})
+    (files.folder / undo_folder.gone_file(first)).write_text("{}")
+    assert files.open() == [second, first], "what cannot be read closes nothing"
+
+
+def test_numbers_go_on_in_another_process(tmp_path: Path) -> None:
+    UndoFiles(tmp_path).write_fault(step(), {}, 30.0)
+    assert UndoFiles(tmp_path).write_fault(step(), {}, 30.0) == "0002-it.json"
+
+
+def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
+    files = UndoFiles(tmp_path)
+    name = files.write_fault(step(), {"password": "x"}, 30.0)
+    assert stat.S_IMODE(files.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((files.folder / name).stat().st_mode) == 0o600
+
+
+def test_what_cannot_be_written_or_read_back_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="cannot be written"):
+        UndoFiles(tmp_path).write_fault(step(), {"thing": object()}, 30.0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalError, match="cannot be written"):
+        UndoFiles(tmp_path / "file").write_fault(step(), {}, 30.0)
+
+
+def test_a_digest_that_does_not_fit_is_noticed(tmp_path: Path) -> None:
+    files = UndoFiles(tmp_path)
+    name = files.write_fault(step(), {"services": ["db"]}, 30.0)
+    file = files.folder / name
+    whole = json.loads(file.read_text())
+    whole["body"]["data"]["services"] = ["dc"]
+    file.write_text(json.dumps(whole))
+    assert isinstance(files.fault(name), Unreadable)
+    assert files.open() == [name]
