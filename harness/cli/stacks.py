@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -41,13 +42,26 @@ def _links(stack: StackDescription, wanted: tuple[str, ...], all_links: bool) ->
 
 
 @click.command()
-@click.option(
-    "--all", "every", is_flag=True, help="Stop all your stacks, including those of active runs and leftovers."
-)
-def down(every: bool) -> int:
-    """Stop the stacks that `harness up` started."""
-    from harness.runner.up_down import down as stop
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "every", is_flag=True, help="Stop everything of this engine, whoever started it, runs included.")
+@click.option("--yes", is_flag=True, help="With --all: do not ask.")
+def down(names: tuple[str, ...], every: bool, yes: bool) -> int:
+    """Stop stacks by name (a stack or a project); without a name, those that were started in this folder."""
+    from harness.runner.down import choose, running, stop
 
-    stopped = stop(every)
-    click.echo(f"{stopped} stack{'s' if stopped != 1 else ''} stopped")
+    if every and names:
+        raise ScenarioError("--all takes no name", remedy="leave one of the two out")
+    found = running()
+    chosen = choose(found, names, everything=every)
+    for one in chosen:
+        click.echo(one)
+    if every and chosen and not yes:
+        if not sys.stdin.isatty():
+            raise ScenarioError("there is no terminal to ask on", field="--all", remedy="add --yes, or name the stacks")
+        click.confirm(f"Stop all {len(chosen)}, with their volumes?", abort=True)
+    stop(chosen)
+    click.echo(f"{len(chosen)} stack{'s' if len(chosen) != 1 else ''} stopped")
+    others = sorted({one.name for one in found if one not in chosen})
+    if others and not names:
+        click.echo(f"not from this folder, or of an active run: {', '.join(others)}")
     return PASS

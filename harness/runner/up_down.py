@@ -1,8 +1,7 @@
-"""Stacks without a run: `up` keeps one running, `down` stops them.
+"""Stacks without a run: `up` starts one and keeps it running.
 
-A local stack belongs to the process that started it and dies with it, so `down` only has to end that process; it is
-found by a file in a private directory that the process keeps locked. A stack of containers outlives its process, and is
-found by its labels.
+A local stack belongs to the process that started it and dies with it; a note in a private directory that the process
+keeps locked says which process that is. A stack of containers outlives its process, and is found by its labels.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from pathlib import Path
 
 import psutil
 
+from harness.backends.compose.leftovers import started_by
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.scratch import make_scratch, remove_scratch, scratch_folders, sweep_scratch
-from harness.backends.local.zygote_handle import zygotes
 from harness.model.backend import LinkEndpoint, StackPlan
 from harness.model.errors import BackendError
 from harness.model.fields import Link
@@ -28,7 +27,6 @@ from harness.model.stack import StackDescription
 from harness.runner.progress import OnProgress, Progress
 
 NOTE = "up.json"
-END_WITHIN_S = 10.0
 
 
 def up(stack: StackDescription, links: Sequence[Link], backend: str, seed: int, on_progress: OnProgress) -> None:
@@ -60,7 +58,7 @@ async def _up_in_containers(stack: StackDescription, links: Sequence[Link], seed
                 report(f"{service}: {where}")
             for name, endpoint in backend.links.items():
                 report(f"{name}: {_proxies(endpoint)}")
-            report(f"run scenarios on it with --attach {backend.project}; `harness down` removes it")
+            report(f"run scenarios on it with --attach {backend.project}; `harness down {backend.project}` removes it")
             backend.leave()
 
 
@@ -89,7 +87,7 @@ async def _up(stack: StackDescription, links: Sequence[Link], seed: int, folder:
             report(f"{service}: {address}:{port}" if port else f"{service}: {address}")
         for name, endpoint in backend.links.items():
             report(f"{name}: {_proxies(endpoint)}")
-        report("Ctrl-C, or `harness down` elsewhere, stops it")
+        report(f"Ctrl-C, or `harness down {stack.name}` elsewhere, stops it")
         await stopped
     report("stopped")
 
@@ -106,6 +104,7 @@ def _noted(stack: str) -> Iterator[Path]:
     try:
         folder, lock = make_scratch("up")
         note = {"pid": os.getpid(), "created": psutil.Process().create_time(), "stack": stack}
+        note |= started_by()
         (folder / NOTE).write_text(json.dumps(note), encoding="utf-8")
     except OSError as error:
         raise BackendError(f"no private directory for the stack: {error}", remedy="set TMPDIR elsewhere") from error
@@ -118,31 +117,8 @@ def _noted(stack: str) -> Iterator[Path]:
 
 def kept_here(stack: str) -> bool:
     """Whether a `harness up` on this machine, of this user, keeps a stack of that name as local processes."""
-    owned = [note for folder in scratch_folders("up") if _owner(note := folder / NOTE) is not None]
+    owned = [note for folder in scratch_folders("up") if owner_of(note := folder / NOTE) is not None]
     return any(json.loads(note.read_text(encoding="utf-8")).get("stack") == stack for note in owned)
-
-
-def down(every: bool) -> int:
-    """Stop every stack that `up` keeps; with `every`, all stacks of this user, also those of runs. Returns how many."""
-    return _down_here(every) + _down_in_containers(every)
-
-
-def _down_in_containers(every: bool) -> int:
-    """Remove stacks from the engine, if there is one. Raises BackendError for what could not be removed."""
-    try:
-        from harness.backends.compose.engine import client
-        from harness.backends.compose.leftovers import abandoned, kept, remove_run, runs
-
-        engine = client()
-    except BackendError:  # no engine answers, so nothing runs on it
-        return 0
-    try:
-        found = [run for run, owner in runs(engine).items() if every or kept(owner) or abandoned(owner)]
-        for run in found:
-            remove_run(engine, run)
-    finally:
-        engine.close()
-    return len(found)
 
 
 def down_abandoned() -> int:
@@ -160,20 +136,8 @@ def down_abandoned() -> int:
     return len(found)
 
 
-def _down_here(every: bool) -> int:
-    found = [process for note in scratch_folders("up") if (process := _owner(note / NOTE)) is not None]
-    if every:
-        mine = {p.pid for p in found}
-        found += [zygote for zygote in zygotes() if zygote.ppid() not in mine]
-    for process in found:
-        process.terminate()
-    _, alive = psutil.wait_procs(found, END_WITHIN_S)
-    for process in alive:
-        process.kill()
-    return len(found)
-
-
-def _owner(note: Path) -> psutil.Process | None:
+def owner_of(note: Path) -> psutil.Process | None:
+    """Return the process that keeps the stack of a note; None where it is gone."""
     try:
         content = json.loads(note.read_text(encoding="utf-8"))
         process = psutil.Process(int(content["pid"]))

@@ -1,4 +1,4 @@
-"""check, list, judge, report, schema, up, down, heal, proxy; and how soon the command line is there."""
+"""check, list, judge, report, schema, up, heal, proxy; and how soon the command line is there."""
 
 from __future__ import annotations
 
@@ -109,10 +109,7 @@ def test_a_stack_that_does_not_come_up(good: Path, harness_: Harness, monkeypatc
     assert (result.code, result.err) == (4, "server will not start — see its log\n")
 
 
-def test_down_and_heal(good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness.runner.up_down, "down", lambda every: 2 if every else 1)
-    assert harness_("down").out == "1 stack stopped\n"
-    assert harness_("down", "--all").out == "2 stacks stopped\n"
+def test_heal(good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     harness_("run")
     assert harness_("heal").out.endswith("checked, 0 left\n")
     assert harness_("heal", "reports/latest/slow-store").code == 0

@@ -99,7 +99,7 @@ def free_blocks(count: int, taken: Sequence[str], chance: random.Random) -> list
     if len(free) < count:
         raise BackendError(
             f"no {count} free address blocks in {POOL}",
-            remedy="`harness down` removes the networks of runs that were killed",
+            remedy="`harness down PROJECT` removes the networks of a killed run; `docker network ls` names them",
         )
     return [str(block) for block in chance.sample(free, count)]
 

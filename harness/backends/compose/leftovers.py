@@ -6,10 +6,11 @@ A run that was killed leaves its containers, networks and volumes behind; their 
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ STANDS_FOR = "ml-chaos-harness.stands-for"
 LINKS = "ml-chaos-harness.links"
 API_ADDRESS = "ml-chaos-harness.api"
 """Which of a fault proxy's addresses its API listens at, where that is one alone."""
+FOLDER = "ml-chaos-harness.folder"
+USER = "ml-chaos-harness.user"
+HOST = "ml-chaos-harness.host"
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 ONE_OFF = "com.docker.compose.oneoff"
@@ -40,7 +44,24 @@ GONE, BUSY = 404, 409
 
 def run_labels(project: str, stack: str, *, kept: bool = False) -> dict[str, str]:
     """Return the labels of everything of one run; `kept` where it is to outlive this process."""
-    return {RUN: project, STACK: stack, OWNER: f"{UP} {socket.gethostname()}" if kept else owner()}
+    started = started_by()
+    return {
+        RUN: project,
+        STACK: stack,
+        OWNER: f"{UP} {socket.gethostname()}" if kept else owner(),
+        FOLDER: started["folder"],
+        USER: started["user"],
+        HOST: started["host"],
+    }
+
+
+def started_by() -> dict[str, str]:
+    """Return the folder, user and host of this process, under which what it starts is found again."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a number without an entry, as containers have it
+        user = str(os.getuid())
+    return {"folder": os.path.realpath("."), "user": user, "host": socket.gethostname()}
 
 
 def attached_run(project: str) -> str:
@@ -67,10 +88,15 @@ def owner_lives(label: str) -> bool:
 
 def runs(client: Any) -> dict[str, str]:
     """Return every run that has anything on the engine, with its owner. Blocks."""
+    return {run: labels.get(OWNER, "") for run, labels in labels_of_runs(client).items()}
+
+
+def labels_of_runs(client: Any) -> dict[str, Mapping[str, str]]:
+    """Return every run that has anything on the engine, with its labels. Blocks."""
     labels = [one["Labels"] for one in client.api.containers(all=True, filters={"label": RUN})]
     labels += [one["Labels"] for one in client.api.networks(filters={"label": RUN})]
     labels += [one["Labels"] for one in (client.api.volumes(filters={"label": RUN}).get("Volumes") or [])]
-    return {one[RUN]: one.get(OWNER, "") for one in labels}
+    return {one[RUN]: one for one in labels}
 
 
 def remove_helpers(client: Any, run: str) -> None:
@@ -128,7 +154,7 @@ def remove_run(client: Any, run: str, before_removal: Callable[[], None] = lambd
             problem = error
         if time.monotonic() > deadline_s:
             what = f"the run {run} could not be taken off the engine" + (f": {problem}" if problem else "")
-            raise BackendError(what, remedy="`harness down` tries again")
+            raise BackendError(what, remedy=f"`harness down {run}` tries again")
         time.sleep(PAUSE_S)
 
 

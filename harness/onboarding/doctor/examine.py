@@ -90,7 +90,7 @@ def _leftovers(client: Any) -> Finding:
     message = (
         f"{sum(runs.values())} containers of {len(runs)} runs whose harness is gone: {', '.join(sorted(runs)[:3])}"
     )
-    return Finding("machine", "leftovers", "wrong", message, "`harness down` removes them")
+    return Finding("machine", "leftovers", "wrong", message, f"`harness down {' '.join(sorted(runs))}` removes them")
 
 
 def _room(folder: Path, least_bytes: int, remedy: str) -> Finding:

@@ -1,0 +1,172 @@
+"""What `harness up` and killed runs left running, which of it is meant by `harness down`, and how it is stopped.
+
+Without a name only what the same user started in the same folder of the same host is meant: an engine is often shared.
+A local stack is stopped by ending the process that keeps it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psutil
+
+from harness.backends.compose.leftovers import started_by
+from harness.backends.local.scratch import scratch_folders
+from harness.backends.local.zygote_handle import zygotes
+from harness.model.errors import BackendError, ScenarioError, nearest
+from harness.runner.up_down import NOTE, owner_of
+
+END_WITHIN_S = 10.0
+Kind = Literal["kept", "abandoned", "active"]
+KIND_WORDS: Mapping[Kind, str] = {"kept": "", "abandoned": ", left by a killed run", "active": ", of an active run"}
+
+
+@dataclass(frozen=True)
+class Running:
+    """One stack that runs: as containers of a project, or kept by a local process."""
+
+    stack: str
+    project: str | None
+    process: psutil.Process | None
+    kind: Kind
+    folder: str
+    user: str
+    host: str
+
+    @property
+    def name(self) -> str:
+        """The name that selects this stack and, where it has a project, no other."""
+        return self.project or self.stack
+
+    def __str__(self) -> str:
+        what = f"containers of the stack {self.stack}" if self.project else f"local processes of {self._pid}"
+        where = f"in {self.folder or 'an unknown folder'} by {self.user or 'an unknown user'} on {self.host}"
+        return f"{self.name}: {what}, started {where}{KIND_WORDS[self.kind]}"
+
+    @property
+    def _pid(self) -> str:
+        return f"the process {self.process.pid}" if self.process is not None else "a process"
+
+
+def running() -> list[Running]:
+    """Return every stack of this engine, and the local stacks of this user. Blocks."""
+    return [*_here(), *_in_containers()]
+
+
+def choose(found: Sequence[Running], names: Sequence[str], *, everything: bool) -> list[Running]:
+    """Return what is meant. Raises ScenarioError for a name that nothing runs under."""
+    me = started_by()
+    if everything:
+        return list(found)
+    if not names:
+        return [one for one in found if one.kind != "active" and _of(one) == me]
+    chosen: dict[int, Running] = {}
+    for name in names:
+        mine = [one for one in found if _is_called(one, name, me["user"])]
+        here = [one for one in mine if one.host == me["host"]]
+        if not here:
+            raise _nothing_runs(name, mine, found)
+        chosen |= {id(one): one for one in here}
+    return list(chosen.values())
+
+
+def stop(chosen: Sequence[Running]) -> None:
+    """Stop stacks, and remove their containers, networks and volumes. Raises BackendError for what stays."""
+    _end([one.process for one in chosen if one.process is not None])
+    projects = [one.project for one in chosen if one.project is not None]
+    if projects:
+        from harness.backends.compose.leftovers import remove_run
+
+        with _engine() as engine:
+            for project in projects:
+                remove_run(engine, project)
+
+
+def _of(one: Running) -> dict[str, str]:
+    return {"folder": one.folder, "user": one.user, "host": one.host}
+
+
+def _is_called(one: Running, name: str, user: str) -> bool:
+    """Return whether a name means a stack. A project is that of one stack; a stack's name only means one's own."""
+    if one.project == name:
+        return True
+    return one.stack == name and one.kind != "active" and one.user == user
+
+
+def _nothing_runs(name: str, elsewhere: Sequence[Running], found: Sequence[Running]) -> ScenarioError:
+    if elsewhere:
+        hosts = ", ".join(sorted({one.host for one in elsewhere}))
+        what = f"{name!r} was started on another host: {hosts}"
+        return ScenarioError(what, remedy="stop it there; `harness down --all` takes everything of this engine")
+    names = sorted({one.name for one in found})
+    close = nearest(name, names)
+    hint = f"did you mean {close!r}? " if close is not None else ""
+    remedy = f"{hint}What runs: {', '.join(names)}" if names else "nothing runs"
+    return ScenarioError(f"no stack runs under the name {name!r}", remedy=remedy)
+
+
+def _here() -> Iterator[Running]:
+    keepers = set()
+    for folder in scratch_folders("up"):
+        process = owner_of(folder / NOTE)
+        if process is None:
+            continue
+        keepers.add(process.pid)
+        with contextlib.suppress(OSError, ValueError):  # it is ending
+            note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+            place = {key: str(note.get(key, "")) for key in ("folder", "user")}
+            host = str(note.get("host", socket.gethostname()))
+            yield Running(str(note.get("stack", "")), None, process, "kept", host=host, **place)
+    me = started_by()
+    for zygote in zygotes():
+        with contextlib.suppress(psutil.Error):
+            if zygote.ppid() not in keepers:
+                folder_, user = zygote.cwd(), zygote.username()
+                yield Running("a run", None, zygote, "active", folder=folder_, user=user, host=me["host"])
+
+
+def _in_containers() -> Iterator[Running]:
+    from harness.backends.compose import leftovers
+
+    try:
+        with _engine() as engine:
+            labels = leftovers.labels_of_runs(engine)
+    except BackendError:  # no engine answers, so nothing runs on it
+        return
+    for project, its in labels.items():
+        owner = its.get(leftovers.OWNER, "")
+        kind: Kind = "active"
+        if leftovers.kept(owner):
+            kind = "kept"
+        elif leftovers.abandoned(owner):
+            kind = "abandoned"
+        # Labels of other releases name the host in the owner alone.
+        host = its.get(leftovers.HOST) or (owner.split() or [""])[1 if kind == "kept" else 0]
+        folder, user = its.get(leftovers.FOLDER, ""), its.get(leftovers.USER, "")
+        yield Running(its.get(leftovers.STACK, ""), project, None, kind, folder=folder, user=user, host=host)
+
+
+@contextlib.contextmanager
+def _engine() -> Iterator[Any]:
+    from harness.backends.compose.engine import client
+
+    engine = client()
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _end(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, END_WITHIN_S)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()

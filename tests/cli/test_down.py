@@ -1,0 +1,163 @@
+"""`harness down`: which stacks are meant, and that nothing else is stopped."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from calling import Harness
+
+import harness.runner.down
+from harness.backends.compose.leftovers import FOLDER, HOST, USER, run_labels, started_by
+from harness.runner.down import Kind, Running
+
+STACK = Path(__file__).parents[1] / "backends" / "stack" / "compose.yaml"
+HERE = started_by()
+
+
+def containers(
+    project: str, stack: str = "small", kind: Kind = "kept", folder: str = "", user: str = "", host: str = ""
+) -> Running:
+    place = (folder or os.path.realpath("."), user or HERE["user"], host or HERE["host"])
+    return Running(stack, project, None, kind, *place)
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Several stacks run, which only pretend; what is stopped of them."""
+    monkeypatch.chdir(tmp_path)
+    there = [
+        containers("small-1"),
+        containers("small-2", folder="/elsewhere"),
+        containers("small-3", user="somebody"),
+        containers("small-4", host="another"),
+        containers("small-5", kind="active"),
+        containers("small-6", kind="abandoned"),
+        containers("other-7", stack="other", host="another"),
+    ]
+    names: list[str] = []
+    monkeypatch.setattr(harness.runner.down, "running", lambda: there)
+    monkeypatch.setattr(harness.runner.down, "stop", lambda chosen: names.extend(one.name for one in chosen))
+    return names
+
+
+def test_without_a_name_only_what_this_folder_started_is_stopped(harness_: Harness, stopped: list[str]) -> None:
+    result = harness_("down")
+    assert result.code == 0
+    assert stopped == ["small-1", "small-6"]
+    first, second, count, others = result.out.splitlines()
+    started = f"started in {os.path.realpath('.')} by {HERE['user']} on {HERE['host']}"
+    assert first == f"small-1: containers of the stack small, {started}"
+    assert second.endswith(", left by a killed run")
+    assert count == "2 stacks stopped"
+    assert "small-2, small-3, small-4, small-5" in others
+
+
+def test_the_name_of_a_stack_means_ones_own_on_this_host(harness_: Harness, stopped: list[str]) -> None:
+    assert harness_("down", "small").code == 0
+    assert stopped == ["small-1", "small-2", "small-6"]
+
+
+@pytest.mark.parametrize("project", ["small-2", "small-3", "small-5"])
+def test_the_name_of_a_project_means_that_one(project: str, harness_: Harness, stopped: list[str]) -> None:
+    assert harness_("down", project).code == 0
+    assert stopped == [project]
+
+
+@pytest.mark.parametrize(("name", "said"), [
+    ("smal-1", "no stack runs under the name 'smal-1' — did you mean 'small-1'? What runs: other-7, small-1, small-2"),
+    ("small-4", "'small-4' was started on another host: another — stop it there; `harness down --all` takes"),
+    ("other", "'other' was started on another host: another"),
+])  # fmt: skip
+def test_a_name_that_means_nothing_here(name: str, said: str, harness_: Harness, stopped: list[str]) -> None:
+    result = harness_("down", "small-1", name)
+    assert (result.code, result.out) == (2, "")
+    assert said in result.err
+    assert stopped == [], "nothing is stopped unless every name is right"
+
+
+def test_a_name_where_nothing_runs(harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness.runner.down, "running", list)
+    result = harness_("down", "small")
+    assert (result.code, result.err) == (2, "no stack runs under the name 'small' — nothing runs\n")
+    assert harness_("down").out == "0 stacks stopped\n"
+    assert harness_("down", "--all").out == "0 stacks stopped\n"
+
+
+def test_all_asks_or_takes_yes(harness_: Harness, stopped: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = harness_("down", "--all")
+    assert refused.code == 2
+    assert "there is no terminal to ask on — add --yes, or name the stacks" in refused.err
+    assert len(refused.out.splitlines()) == 7, "it lists what it would stop"
+    assert stopped == []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "n")
+    assert harness_("down", "--all").code == 130
+    assert stopped == []
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "y")
+    assert harness_("down", "--all").code == 0
+    assert len(stopped) == 7
+    stopped.clear()
+    assert harness_("down", "--all", "--yes").code == 0
+    assert len(stopped) == 7
+
+
+def test_all_takes_no_name(harness_: Harness, stopped: list[str]) -> None:
+    result = harness_("down", "--all", "small")
+    assert (result.code, stopped) == (2, [])
+    assert "--all takes no name" in result.err
+
+
+def test_containers_are_labelled_with_folder_user_and_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    labels = run_labels("p", "small", kept=True)
+    assert labels[FOLDER] == os.path.realpath(tmp_path)
+    assert (labels[USER], labels[HOST]) == (HERE["user"], HERE["host"])
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A local stack that `harness up` keeps, started in a folder of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness", "up", str(STACK)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert process.stdout is not None
+    assert any("stops it" in line for line in process.stdout)
+    yield process
+    process.terminate()
+    process.wait(20)
+    process.stdout.close()
+
+
+def test_a_local_stack_is_stopped_by_its_name_or_from_its_folder(
+    kept: subprocess.Popen[str], harness_: Harness, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(harness.runner.down, "_in_containers", lambda: iter(()))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert "0 stacks stopped" in harness_("down").out.splitlines()
+    assert kept.poll() is None
+    monkeypatch.chdir(tmp_path)
+    result = harness_("down")
+    assert (
+        f"teststack: local processes of the process {kept.pid}, started in {os.path.realpath(tmp_path)}" in result.out
+    )
+    assert kept.wait(20) == 0
+    assert "What runs" in harness_("down", "teststack").err or "nothing runs" in harness_("down", "teststack").err
+
+
+def test_a_local_stack_is_stopped_by_its_name(
+    kept: subprocess.Popen[str], harness_: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness.runner.down, "_in_containers", lambda: iter(()))
+    assert harness_("down", "teststack").code == 0
+    assert kept.wait(20) == 0
