@@ -1,0 +1,161 @@
+"""Kills runs everywhere, and prints what they left behind.
+
+`python -m tests.kill_everywhere [--minutes M] [--seed N] [--where local,attached,owned] [--only KIND] [--whom WHO]`
+
+A campaign goes through every kind of fault, victim and moment in a seeded order, a trial after the other, and writes
+each as a line of `trials.jsonl`. Started again with the same folder, it goes on where it was stopped. `--tools` kills
+other tools instead. Exits 1 where something was left after healing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.kill_everywhere.cases import CASES, STAGES, WHOM, every_kind_has_a_case
+from tests.kill_everywhere.stacks import LocalStacks, stacks
+from tests.kill_everywhere.table import table
+from tests.kill_everywhere.trials import Trial, run_trial, without_guard
+
+WHERE = ("local", "attached", "owned")
+OUT = Path("reports/kill")
+RECORDS = "trials.jsonl"
+RANDOM_INSTANTS = 6
+OWNED_CASES = ("latency", "node", "command", "pause", "environment", "full")
+"""An owned stack is removed as a whole, whatever is in it: a few cases show that."""
+
+
+def options(words: list[str] | None = None) -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.kill_everywhere")
+    parser.add_argument("--minutes", type=float, default=30.0, help="stop after so many minutes (30)")
+    parser.add_argument("--trials", type=int, help="stop after so many trials")
+    parser.add_argument("--seed", type=int, default=1, help="order of the trials, and random instants (1)")
+    parser.add_argument("--only", action="append", metavar="KIND", help="this kind of fault, or this case; repeatable")
+    parser.add_argument("--whom", action="append", choices=WHOM, help="kill only these; repeatable")
+    parser.add_argument("--when", action="append", help=f"kill only at these: {', '.join(STAGES)}, random; repeatable")
+    parser.add_argument("--where", default=",".join(WHERE), help="local, attached and owned, by commas (all)")
+    parser.add_argument("--backend", choices=["local", "compose"], help="only stacks of this backend")
+    parser.add_argument("--out", type=Path, default=OUT, metavar="DIR", help=f"records and scratch ({OUT})")
+    parser.add_argument("--tools", action="store_true", help="kill other tools instead of the harness")
+    parser.add_argument("--table", action="store_true", help="only print the table of what there is")
+    return parser.parse_args(words)
+
+
+def campaign(given: argparse.Namespace, where: str) -> list[Trial]:
+    """Return the trials of one kind of stack in their order: by turns of all cases, each in a seeded order."""
+    chance = random.Random(f"{given.seed} {where}")
+    turns: list[list[Trial]] = []
+    for name, case in CASES.items():
+        if given.only and not {name, case.kind} & set(given.only):
+            continue
+        if (where == "local" and not case.everywhere) or (where != "attached" and name == "objects"):
+            continue
+        if where == "owned" and name not in OWNED_CASES and not given.only:
+            continue
+        moments = [(stage, 0) for stage in STAGES] + [("random", k) for k in range(RANDOM_INSTANTS)]
+        trials = [
+            Trial(where, name, whom, when, number, given.seed)
+            for whom in given.whom or WHOM
+            for when, number in moments
+            if not given.when or when in given.when
+        ]
+        chance.shuffle(trials)
+        turns.append(trials)
+    chance.shuffle(turns)
+    longest = max(map(len, turns), default=0)
+    return [trials[k] for k in range(longest) for trials in turns if k < len(trials)]
+
+
+def go(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Run the campaign as far as the time goes. Returns all records, earlier ones too."""
+    deadline_s = time.monotonic() + given.minutes * 60
+    chosen = [w for w in given.where.split(",") if given.backend in (None, "local" if w == "local" else "compose")]
+    most = given.trials
+    for place, where in enumerate(chosen):
+        # What is left of the time is shared among the kinds of stacks that are still to come.
+        share_s = (deadline_s - time.monotonic()) / (len(chosen) - place)
+        for record in _go_on(given, where, time.monotonic() + share_s):
+            print(_told(record), flush=True)
+            if most is not None and (most := most - 1) <= 0:
+                return records(given.out)
+    return records(given.out)
+
+
+def _go_on(given: argparse.Namespace, where: str, deadline_s: float) -> Iterator[dict[str, Any]]:
+    done = {one["id"] for one in records(given.out)}
+    folder = given.out.resolve() / where
+    guard_seen = True
+    with stacks(where, folder) as stack, (given.out / RECORDS).open("a", encoding="utf-8") as file:
+        if where != "attached":  # that one was just started
+            stack.renew()
+        before = without_guard(stack.seams("nobody"))
+        for trial in campaign(given, where):
+            if time.monotonic() > deadline_s:
+                return
+            if trial.id in done or (trial.whom == "guard" and not guard_seen):
+                continue
+            record = _tried(trial, stack, before)
+            guard_seen = record.get("guard") != "no guard"
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            if record.get("left_after_heal") or "error" in record:
+                stack.renew()
+                before = without_guard(stack.seams("nobody"))
+            yield record
+
+
+def _tried(trial: Trial, stack: LocalStacks, before: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return run_trial(trial, stack, before)
+    except Exception as error:  # noqa: BLE001 - a campaign of hours goes on
+        base = {"id": trial.id, "kind": CASES[trial.case].kind, "where": trial.where, "whom": trial.whom}
+        return base | {"error": f"{type(error).__name__}: {error}"[-600:]}
+
+
+def _told(record: dict[str, Any]) -> str:
+    if "error" in record or "missed" in record:
+        return f"{record['id']}: {record.get('error') or 'missed: ' + record['missed']}"
+    state = f"restored after {record['restored_s']} s" if record["restored"] else "NOT RESTORED"
+    healed = f"; heal {record['healed']}" + (f" exit {record['heal_code']}" if "heal_code" in record else "")
+    left = "".join(f"\n    after heal: {one}" for one in record.get("left_after_heal", ())[:6])
+    late = "".join(f"\n    after 15 s: {one}" for one in record["left_after_15_s"][:6])
+    killed = "+".join(record["killed"]) or "nobody"
+    what = f"{record['id']}: killed {killed} at {record['last_stage']} ({record['guard']})"
+    return f"{what}: {state}{healed}; next: {record['next']}{late}{left}"
+
+
+def records(out: Path) -> list[dict[str, Any]]:
+    """Return the records of a campaign."""
+    try:
+        return [json.loads(line) for line in (out / RECORDS).read_text("utf-8").splitlines()]
+    except FileNotFoundError:
+        return []
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the program."""
+    given = options(words)
+    given.out.mkdir(parents=True, exist_ok=True)
+    missing = every_kind_has_a_case()
+    if missing:
+        print(f"no case for: {', '.join(sorted(missing))}", file=sys.stderr)
+        return 2
+    if given.tools:
+        from tests.kill_everywhere.tools import compare
+
+        print(compare(given))
+        return 0
+    found = records(given.out) if given.table else go(given)
+    print(table(found))
+    return 1 if any(one.get("left_after_heal") for one in found) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

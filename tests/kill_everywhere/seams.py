@@ -1,0 +1,185 @@
+"""The whole state of a stack of containers that a fault can touch, read without the harness, and how two differ.
+
+Read from the engine, the kernel (control groups, mounts, processes, packet filters), the fault proxy, the key store
+and the files. What changes by itself is left out: times, process ids, leases, and rows that are as their producer
+writes them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "containers"))
+
+from fault_stack import stable
+
+from harness.backends.compose.leftovers import PROJECT, RUN, SERVICE
+from tests.kill_everywhere.stack.kill_stack import value_of
+
+PROXY_PORT = 18474
+FOLDERS = ("scratch", "data", "etc/settings.conf", "etc/issue")
+LIMITS = ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us", "memory/memory.limit_in_bytes", "cpu.max", "memory.max")
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def seams(client: Any, project: str) -> dict[str, Any]:
+    """Return the state of a project. Blocks; about a third of a second."""
+    inspected = _containers(client, project)
+    found: dict[str, Any] = {
+        "networks": sorted(n["Name"] for n in client.api.networks(filters={"label": f"{PROJECT}={project}"})),
+        "volumes": sorted(
+            v["Name"] for v in client.api.volumes(filters={"label": f"{PROJECT}={project}"})["Volumes"] or ()
+        ),
+        "containers": {one["Name"].lstrip("/"): _container(client, one) for one in inspected},
+    }
+    for one in inspected:
+        address = next((n["IPAddress"] for n in one["NetworkSettings"]["Networks"].values() if n["IPAddress"]), "")
+        service = one["Config"]["Labels"].get(SERVICE, "")
+        if service.startswith("harness-proxy") and address:
+            found["proxies"] = _proxies(address)
+        elif service == "keys" and address:
+            found["keys"] = _rows(address)
+    return found
+
+
+def _containers(client: Any, project: str) -> list[dict[str, Any]]:
+    """Inspect every container of the project, and those that runs attached to it have made."""
+    rows = client.api.containers(all=True)
+    ids = [
+        row["Id"]
+        for row in rows
+        if (row["Labels"] or {}).get(PROJECT) == project or (row["Labels"] or {}).get(RUN, "").startswith(project)
+    ]
+    found = []
+    for one in ids:
+        with contextlib.suppress(Exception):  # gone meanwhile
+            found.append(client.api.inspect_container(one))
+    return found
+
+
+def _container(client: Any, inspected: dict[str, Any]) -> dict[str, Any]:
+    pid = inspected["State"]["Pid"]
+    found = stable(inspected)
+    found["changed_files"] = _changed(client, inspected["Id"])
+    if pid:
+        with contextlib.suppress(OSError, psutil.Error):
+            found |= _of_the_kernel(pid)
+    return found
+
+
+def _changed(client: Any, container: str) -> list[str]:
+    noise = ("__pycache__", "/run", "/data", "/stack", "/tmp", "/root")
+    with contextlib.suppress(Exception):
+        return sorted(
+            f"{row['Kind']} {row['Path']}"
+            for row in client.api.diff(container) or ()
+            if not any(part in row["Path"] for part in noise)
+        )
+    return []
+
+
+def _of_the_kernel(pid: int) -> dict[str, Any]:
+    process = psutil.Process(pid)
+    family = [process, *process.children(recursive=True)]
+    return {
+        "processes": sorted(_process(one) for one in family),
+        "limits": dict(_limits(pid)),
+        "mounts": _mounts(pid),
+        "packets": _packets(pid),
+        "files": dict(_files(Path(f"/proc/{pid}/root"))),
+        "clock": [p for p in Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "replace").split("\0")
+                  if p.startswith(("FAKETIME", "LD_PRELOAD"))],
+    }  # fmt: skip
+
+
+def _process(process: psutil.Process) -> str:
+    stopped = " stopped" if process.status() == psutil.STATUS_STOPPED else ""
+    return f"{process.name()} nice {process.nice()}{stopped}"
+
+
+def _limits(pid: int) -> Iterator[tuple[str, str]]:
+    for line in Path(f"/proc/{pid}/cgroup").read_text("utf-8").splitlines():
+        _, controllers, path = line.split(":", 2)
+        for limit in LIMITS:
+            controller, _, name = limit.rpartition("/")
+            if controller == controllers or (not controller and not controllers):
+                with contextlib.suppress(OSError):
+                    yield limit, (CGROUPS / controller / path.lstrip("/") / name).read_text("utf-8").strip()
+
+
+def _mounts(pid: int) -> dict[str, str]:
+    rows = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text("utf-8").splitlines()]
+    skipped = ("/proc", "/sys", "/dev")
+    return {row[4]: row[5].split(",")[0] for row in rows if not row[4].startswith(skipped)}
+
+
+def _packets(pid: int) -> list[str]:
+    """Return the rules that drop packets, and queues of the interfaces; those of the engine's own DNS are elsewhere."""
+    found = []
+    for words in (["iptables-save", "-t", "filter"], ["ip6tables-save", "-t", "filter"], ["tc", "qdisc", "show"]):
+        with contextlib.suppress(OSError):
+            done = subprocess.run(
+                ["nsenter", "-t", str(pid), "-n", *words], capture_output=True, text=True, check=False
+            )
+            found += [line for line in done.stdout.splitlines() if line.startswith(("-A", "-N", "qdisc"))]
+    # An interface that was taken away and comes back has another number and the same queue.
+    return sorted({line.split(" dev ")[0] if line.startswith("qdisc") else line for line in found})
+
+
+def _files(root: Path) -> Iterator[tuple[str, str]]:
+    for folder in FOLDERS:
+        top = root / folder
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+            if path.is_file():
+                yield f"/{path.relative_to(root)}", hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def _proxies(address: str) -> Any:
+    try:
+        with urllib.request.urlopen(f"http://{address}:{PROXY_PORT}/proxies", timeout=5) as answer:
+            told = json.load(answer)
+    except OSError as error:
+        return f"unreachable: {error}"
+    return {
+        name: {"enabled": proxy["enabled"], "upstream": proxy["upstream"], "toxics": proxy["toxics"]}
+        for name, proxy in told.items()
+    }
+
+
+def _rows(address: str) -> dict[str, Any]:
+    import redis
+
+    try:
+        with redis.Redis(host=address, port=17302, decode_responses=True, socket_timeout=5) as client:
+            found: dict[str, Any] = dict(client.config_get("notify-keyspace-events"))  # type: ignore[arg-type]
+            for key in sorted(client.keys("*")):  # type: ignore[arg-type]
+                row: Mapping[str, str] = client.hgetall(key)  # type: ignore[assignment]
+                right = row.get("value") == value_of(int(row.get("value_t", "0")))
+                found[key] = "as written" if right else dict(row)
+            return found
+    except (redis.RedisError, OSError) as error:
+        return {"unreachable": str(error)}
+
+
+def differences(before: Any, after: Any, place: str = "") -> Iterator[str]:
+    """Yield each place at which two states differ, with both values."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted({*before, *after}, key=str):
+            yield from differences(before.get(key), after.get(key), f"{place}/{key}")
+    elif before != after:
+        yield f"{place}: {_short(before)} -> {_short(after)}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 160 else f"{text[:159]}…"
