@@ -57,6 +57,9 @@ class LocalStacks:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.last = ""
+        """The trial before, whose run the next one follows, and whether that was healed by `harness heal`."""
+        self.healed = False
 
     def seams(self, mark: str) -> dict[str, Any]:
         """Return the processes of a trial that live, and the flag of the fault by commands."""

@@ -77,7 +77,8 @@ def run_trial(trial: Trial, stack: LocalStacks, before: dict[str, Any]) -> dict[
     record["scratch_before"] = scratch(folder)
     started = _Run(trial, stack)
     try:
-        record |= started.begin()
+        record |= {"after": stack.last} | started.begin()
+        stack.last, stack.healed = trial.id, False
         try:
             started.wait_for_moment()
         except MissedError as missed:
@@ -119,7 +120,10 @@ class _Run:
         if again is not None:
             raise RuntimeError(f"the run does not start: {again}")
         named = "`harness heal" in refused or "`harness down" in refused
-        return {"next": "refused, command named" if named else "refused, no command named", "refusal": refused[-300:]}
+        told = "refused, command named" if named else "refused, no command named"
+        if self.stack.healed:
+            told = "refused although healed"
+        return {"next": told, "refusal": refused[-300:]}
 
     def _start(self, file: Path) -> None:
         self.output = self.stack.folder / "output.txt"
@@ -241,6 +245,7 @@ def _heal(
     if not needed and not trial.heals_anyway:
         return {"healed": "not asked"}
     first = harness(stack.folder, "heal", str(run_dir))
+    stack.healed = first.returncode == 0
     after = list(differences(before, without_guard(stack.seams(mark))))
     second = harness(stack.folder, "heal", str(run_dir))
     again = list(differences(before, without_guard(stack.seams(mark))))
