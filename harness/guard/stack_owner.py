@@ -106,5 +106,18 @@ def give_back_stack(client: Any, project: str, run: str) -> None:
         raise BackendError(f"the stack {project!r} could not be given back: {error}") from error
 
 
+def forget_owner(client: Any, project: str) -> None:
+    """Remove the record of a project that is gone, whoever owned it. Blocks. Raises BackendError."""
+    import docker.errors
+    import requests
+
+    try:
+        client.api.remove_container(_name(project), force=True, v=True)
+    except docker.errors.NotFound:
+        return
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise BackendError(f"the record of who owned {project!r} could not be removed: {error}") from error
+
+
 def _name(project: str) -> str:
     return f"ml-chaos-harness-owner-{project}"

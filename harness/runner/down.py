@@ -81,10 +81,12 @@ def stop(chosen: Sequence[Running]) -> None:
     projects = [one.project for one in chosen if one.project is not None]
     if projects:
         from harness.backends.compose.leftovers import remove_run
+        from harness.guard.stack_owner import forget_owner
 
         with _engine() as engine:
             for project in projects:
                 remove_run(engine, project)
+                forget_owner(engine, project)
 
 
 def _of(one: Running) -> dict[str, str]:

@@ -121,21 +121,6 @@ def kept_here(stack: str) -> bool:
     return any(json.loads(note.read_text(encoding="utf-8")).get("stack") == stack for note in owned)
 
 
-def down_abandoned() -> int:
-    """Remove from the engine the stacks of runs whose processes are gone. Returns how many."""
-    from harness.backends.compose.engine import client
-    from harness.backends.compose.leftovers import abandoned, remove_run, runs
-
-    engine = client()
-    try:
-        found = [run for run, owner in runs(engine).items() if abandoned(owner)]
-        for run in found:
-            remove_run(engine, run)
-    finally:
-        engine.close()
-    return len(found)
-
-
 def owner_of(note: Path) -> psutil.Process | None:
     """Return the process that keeps the stack of a note; None where it is gone."""
     try:

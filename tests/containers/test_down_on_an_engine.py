@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from images import base_image
 
 from harness.backends.compose.engine import client
 from harness.backends.compose.leftovers import HOST, OWNER, UP, remove_run, run_labels, runs
+from harness.guard.stack_owner import OWNED
 
 pytestmark = pytest.mark.docker
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +77,22 @@ def test_the_name_of_the_stack_leaves_other_hosts_alone(projects: dict[str, str]
     assert f"'{stack}' was started on another host: abroad.example" in refused.stderr
     assert down(tmp_path, projects["abroad"]).returncode == 2
     assert left(projects) == {"abroad"}
+
+
+def test_the_record_of_who_owned_a_stack_goes_with_it(
+    projects: dict[str, str], tmp_path: Path, small_images: None
+) -> None:
+    engine = client()
+    made = engine.api.create_container(
+        base_image(),
+        command=["none"],
+        name=f"ml-chaos-harness-owner-{projects['here']}",
+        labels={OWNED: projects["here"]},
+    )
+    assert down(tmp_path, projects["here"]).returncode == 0
+    left_over = [one["Id"] for one in engine.api.containers(all=True)]
+    engine.close()
+    assert made["Id"] not in left_over
 
 
 def test_all_without_a_terminal_is_refused(projects: dict[str, str], tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ from fault_stack import stable
 from harness.backends.compose.leftovers import PROJECT, RUN, SERVICE
 from tests.kill_everywhere.stack.kill_stack import value_of
 
+OWNED = "ml-chaos-harness.owned-project"
+"""The label of the record that says which run owns the stack."""
 PROXY_PORT = 18474
 FOLDERS = ("scratch", "data", "etc/settings.conf", "etc/issue")
 LIMITS = ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us", "memory/memory.limit_in_bytes", "cpu.max", "memory.max")
@@ -54,12 +56,12 @@ def seams(client: Any, project: str) -> dict[str, Any]:
 
 def _containers(client: Any, project: str) -> list[dict[str, Any]]:
     """Inspect every container of the project, and those that runs attached to it have made."""
-    rows = client.api.containers(all=True)
-    ids = [
-        row["Id"]
-        for row in rows
-        if (row["Labels"] or {}).get(PROJECT) == project or (row["Labels"] or {}).get(RUN, "").startswith(project)
-    ]
+    ids = []
+    for row in client.api.containers(all=True):
+        labels = row["Labels"] or {}
+        mine = labels.get(PROJECT) == project or labels.get(OWNED) == project
+        if mine or labels.get(RUN, "").startswith(project):
+            ids.append(row["Id"])
     found = []
     for one in ids:
         with contextlib.suppress(Exception):  # gone meanwhile
