@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "containers"))
+sys.path.append(str(Path(__file__).parents[1] / "containers"))
 
 from fault_stack import stable
 

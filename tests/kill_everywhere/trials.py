@@ -114,16 +114,22 @@ class _Run:
         refused = self._begun()
         if refused is None:
             return {"next": "worked"}
-        shutil.rmtree(self.run_dir.parent, ignore_errors=True)
-        self._start(file)
-        again = self._begun()
-        if again is not None:
-            raise RuntimeError(f"the run does not start: {again}")
         named = "`harness heal" in refused or "`harness down" in refused
         told = "refused, command named" if named else "refused, no command named"
-        if self.stack.healed:
+        if self.stack.healed or not self._works_once_healed(file):
             told = "refused although healed"
+            shutil.rmtree(self.run_dir.parent, ignore_errors=True)
+            self._start(file)
+            again = self._begun()
+            if again is not None:
+                raise RuntimeError(f"the run does not start: {again}")
         return {"next": told, "refusal": refused[-300:]}
+
+    def _works_once_healed(self, file: Path) -> bool:
+        """Do what the message says, and start again."""
+        harness(self.stack.folder, "heal", str(self.stack.folder / "reports"))
+        self._start(file)
+        return self._begun() is None
 
     def _start(self, file: Path) -> None:
         self.output = self.stack.folder / "output.txt"

@@ -1,0 +1,80 @@
+"""A small, seeded sample of `python -m tests.kill_everywhere`: whoever is killed, nothing is left once it is healed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.faults.table import FAULTS
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.kill_everywhere.__main__ import campaign, go, options
+from tests.kill_everywhere.cases import CASES, STAGES, WHOM
+from tests.kill_everywhere.seams import differences
+from tests.kill_everywhere.table import table
+
+pytestmark = pytest.mark.slow
+
+
+def test_every_kind_of_fault_has_a_case() -> None:
+    assert {case.kind for case in CASES.values()} == set(FAULTS)
+
+
+def test_a_campaign_has_every_victim_and_moment_of_every_case_in_a_seeded_order() -> None:
+    trials = campaign(options(["--seed", "3"]), "attached")
+    assert {trial.case for trial in trials} == set(CASES)
+    for name in CASES:
+        assert {(t.whom, t.when) for t in trials if t.case == name} == {
+            (w, s) for w in WHOM for s in (*STAGES, "random")
+        }
+    assert trials == campaign(options(["--seed", "3"]), "attached")
+    assert trials != campaign(options(["--seed", "4"]), "attached")
+    assert {trial.case for trial in trials[: len(CASES)]} == set(CASES), "each case has its turn first"
+
+
+def test_differences_name_the_place_and_both_values() -> None:
+    before = {"proxies": {"web": {"toxics": []}}, "rows": {"a": "1"}}
+    after = {"proxies": {"web": {"toxics": ["slow"]}}, "rows": {"a": "1"}, "files": ["full"]}
+    assert list(differences(before, after)) == [
+        '/files: null -> ["full"]',
+        '/proxies/web/toxics: [] -> ["slow"]',
+    ]
+    assert list(differences(before, before)) == []
+
+
+def test_the_table_counts_what_was_left() -> None:
+    record = {"where": "local", "kind": "command", "whom": "worker", "left_after_15_s": ["flag"], "restored_s": None,
+              "left_after_heal": [], "guard": "no guard", "next": "worked"}  # fmt: skip
+    other = {**record, "left_after_15_s": [], "restored_s": 0.5, "guard": "seen"}
+    lines = table([record, other, {"missed": "over", "where": "local"}]).splitlines()
+    assert "| local | command | worker | 2 | 1 | 0 | 0.5 s | 0.5 s |" in lines
+    assert any(line.startswith("missed: 1 ") and line.endswith("without a guard: 1 of 2") for line in lines)
+
+
+def killed_and_looked_at(where: str, trials: int, tmp_path: Path, *words: str) -> list[str]:
+    """Kill runs; return what was wrong with each trial. Where the guard was killed too, `harness heal` comes first."""
+    common = ["--where", where, "--out", str(tmp_path), "--minutes", "1", "--trials", str(trials)]
+    wrong = []
+    for one in go(options([*common, *words])):
+        if "error" in one:
+            wrong.append(f"{one['id']}: {one['error']}")
+        elif "missed" not in one:
+            left = [*one.get("left_after_heal", ()), *(one["left_after_15_s"] if one["whom"] != "all" else ())]
+            wrong += [f"{one['id']}: {place}" for place in left]
+            if one.get("heal_code") or one.get("second_heal_changed") or one["next"] == "refused although healed":
+                wrong.append(f"{one['id']}: {one}")
+    return wrong
+
+
+def test_local_runs_leave_nothing(tmp_path: Path) -> None:
+    only = ["--only", "command", "--only", "latency", "--when", "confirmed"]
+    assert killed_and_looked_at("local", 2, tmp_path, *only, "--seed", "7") == []
+
+
+@pytest.mark.docker
+def test_attached_runs_leave_nothing(tmp_path: Path) -> None:
+    only = ["--only", "full", "--only", "rows", "--when", "confirmed", "--whom", "all", "--whom", "worker"]
+    assert killed_and_looked_at("attached", 3, tmp_path, *only, "--seed", "7") == []
