@@ -56,7 +56,7 @@ def test_the_table_counts_what_was_left() -> None:
 
 def killed_and_looked_at(where: str, trials: int, tmp_path: Path, *words: str) -> list[str]:
     """Kill runs; return what was wrong with each trial. Where the guard was killed too, `harness heal` comes first."""
-    common = ["--where", where, "--out", str(tmp_path), "--minutes", "1", "--trials", str(trials)]
+    common = ["--where", where, "--out", str(tmp_path), "--minutes", "0.7", "--trials", str(trials)]
     wrong = []
     for one in go(options([*common, *words])):
         if "error" in one:
@@ -77,4 +77,4 @@ def test_local_runs_leave_nothing(tmp_path: Path) -> None:
 @pytest.mark.docker
 def test_attached_runs_leave_nothing(tmp_path: Path) -> None:
     only = ["--only", "full", "--only", "rows", "--when", "confirmed", "--whom", "all", "--whom", "worker"]
-    assert killed_and_looked_at("attached", 3, tmp_path, *only, "--seed", "7") == []
+    assert killed_and_looked_at("attached", 2, tmp_path, *only, "--seed", "7") == []
