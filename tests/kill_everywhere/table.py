@@ -9,14 +9,18 @@ HEAD = (
     "| where | kind | killed | trials | left after 15 s | left after heal | restored after, p50 | p99 |\n"
     "|--|--|--|--|--|--|--|--|"
 )
+IN = ("injecting", "injected", "confirmed", "reverting")
+"""The last records of journals of runs that were killed while the fault was in, or on its way."""
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
-    """Return the Markdown table: a line for each kind and victim, then one for each victim, then all."""
+    """Return the Markdown table: a line for each kind and victim, then what they add up to."""
     done = [one for one in records if "missed" not in one and "error" not in one]
     lines = [HEAD, *_lines(done, lambda one: (one["where"], one["kind"], one["whom"]))]
     lines += _lines(done, lambda one: (one["where"], "all kinds", one["whom"]))
     lines += _lines(done, lambda one: ("everywhere", "all kinds", "anybody"))
+    inside = [one for one in done if one.get("last_stage") in IN]
+    lines += _lines(inside, lambda one: ("everywhere", "while the fault was in", one["whom"]))
     missed = sum("missed" in one for one in records)
     broken = sum("error" in one for one in records)
     no_guard = sum(one.get("guard") == "no guard" for one in done)
