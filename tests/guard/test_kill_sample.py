@@ -12,7 +12,7 @@ from harness.faults.table import FAULTS
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.kill_everywhere.__main__ import campaign, go, options
-from tests.kill_everywhere.cases import CASES, STAGES, WHOM
+from tests.kill_everywhere.cases import CASES, STAGES, WHOM, WITHIN
 from tests.kill_everywhere.seams import differences
 from tests.kill_everywhere.table import table
 

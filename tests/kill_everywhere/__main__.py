@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.kill_everywhere.cases import CASES, STAGES, WHOM, every_kind_has_a_case
+from tests.kill_everywhere.cases import CASES, STAGES, WHOM, WITHIN, every_kind_has_a_case
 from tests.kill_everywhere.stacks import LocalStacks, stacks
 from tests.kill_everywhere.table import table
 from tests.kill_everywhere.trials import Trial, run_trial, without_guard
@@ -39,7 +39,9 @@ def options(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="order of the trials, and random instants (1)")
     parser.add_argument("--only", action="append", metavar="KIND", help="this kind of fault, or this case; repeatable")
     parser.add_argument("--whom", action="append", choices=WHOM, help="kill only these; repeatable")
-    parser.add_argument("--when", action="append", help=f"kill only at these: {', '.join(STAGES)}, random; repeatable")
+    parser.add_argument(
+        "--when", action="append", help=f"kill only at these: {', '.join((*STAGES, *WITHIN))}, random; repeatable"
+    )
     parser.add_argument("--where", default=",".join(WHERE), help="local, attached and owned, by commas (all)")
     parser.add_argument("--backend", choices=["local", "compose"], help="only stacks of this backend")
     parser.add_argument("--out", type=Path, default=OUT, metavar="DIR", help=f"records and scratch ({OUT})")
@@ -60,6 +62,7 @@ def campaign(given: argparse.Namespace, where: str) -> list[Trial]:
         if where == "owned" and name not in OWNED_CASES and not given.only:
             continue
         moments = [(stage, 0) for stage in STAGES] + [("random", k) for k in range(RANDOM_INSTANTS)]
+        moments += [(record, k) for record in WITHIN for k in range(2)]
         trials = [
             Trial(where, name, whom, when, number, given.seed)
             for whom in given.whom or WHOM

@@ -14,6 +14,8 @@ FAULT_S = 3.0
 WHOM = ("command", "worker", "guard", "command+worker", "all")
 STAGES = ("undo", "injecting", "injected", "confirmed", "reverting", "reverted")
 """Records of the journal right after which a run is killed; further trials are killed at random instants."""
+WITHIN = ("injecting+", "reverting+")
+"""Random instants within the second after a record: a call to the engine may be going on."""
 _SCENARIO = """\
 schema: 1
 scenario: {name}
@@ -67,6 +69,7 @@ CASES: dict[str, Case] = {
     "crash": Case("container.kill", {"service": "store"}, {"restart": "none"}),
     "frozen": Case("container.kill", {"service": "box"}, {"signal": "STOP"}),
     "stop": Case("container.stop", {"service": "box"}, {"grace": "1s"}, for_s=5),
+    "stop-slowly": Case("container.stop", {"service": "web"}, {"grace": "3s"}, for_s=6),
     "pause": Case("container.pause", {"services": ["worker", "box"]}),
     "restart-loop": Case("container.restart_loop", {"service": "worker"}, {"alive": "100ms"}, for_s=5),
     "oom": Case("container.oom", {"service": "worker"}, for_s=5),
@@ -80,6 +83,7 @@ CASES: dict[str, Case] = {
     "image": Case("container.image", {"service": "box"}, {"image": "harness-test/kill-previous:1"}, for_s=8),
     "environment": Case("container.environment", {"service": "worker"},
                         {"set": {"MODE": "slow"}, "unset": ["TOKEN"]}, for_s=8),
+    "environment-slowly": Case("container.environment", {"service": "web"}, {"set": {"MODE": "slow"}}, for_s=9),
     "file": Case("container.file", {"service": "box"}, {"path": "/etc/issue", "content": "changed"}, for_s=8),
     "clock": Case("clock.skew", {"service": "box"}, {"offset": "2h"}, for_s=8),
 }  # fmt: skip

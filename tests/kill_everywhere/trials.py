@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from harness.journal.files import NAME as JOURNAL
-from tests.kill_everywhere.cases import CASES
+from tests.kill_everywhere.cases import CASES, WITHIN
 from tests.kill_everywhere.processes import Family, end_marked
 from tests.kill_everywhere.seams import differences
 from tests.kill_everywhere.stacks import LocalStacks, environment, harness
@@ -56,9 +56,10 @@ class Trial:
 
     @property
     def instant_s(self) -> float:
-        """When to kill after the journal was begun, for a random instant."""
+        """When to kill after the journal was begun, or after the record that it is within a second of."""
         digest = hashlib.blake2b(self.id.encode(), digest_size=4).digest()
-        return int.from_bytes(digest, "big") / 2**32 * (CASES[self.case].for_s + AROUND_S)
+        longest_s = 1.0 if self.when in WITHIN else CASES[self.case].for_s + AROUND_S
+        return int.from_bytes(digest, "big") / 2**32 * longest_s
 
     @property
     def heals_anyway(self) -> bool:
@@ -169,6 +170,8 @@ class _Run:
             while time.monotonic() < deadline_s:
                 self._lines += lines.read()
                 if not random and self._at_stage():
+                    if self.trial.when in WITHIN:
+                        time.sleep(self.trial.instant_s)
                     return
                 if self.process.poll() is not None:
                     raise MissedError(_why(self._lines))
@@ -178,7 +181,7 @@ class _Run:
 
     def _at_stage(self) -> bool:
         whole, _, _ = self._lines.rpartition(b"\n")
-        return any(stage == self.trial.when for stage in stages(whole))
+        return any(stage == self.trial.when.rstrip("+") for stage in stages(whole))
 
     def kill(self) -> dict[str, Any]:
         """Kill whom it is about."""
