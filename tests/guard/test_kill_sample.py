@@ -28,7 +28,7 @@ def test_a_campaign_has_every_victim_and_moment_of_every_case_in_a_seeded_order(
     assert {trial.case for trial in trials} == set(CASES)
     for name in CASES:
         assert {(t.whom, t.when) for t in trials if t.case == name} == {
-            (w, s) for w in WHOM for s in (*STAGES, "random")
+            (w, m) for w in WHOM for m in (*STAGES, *WITHIN, "random")
         }
     assert trials == campaign(options(["--seed", "3"]), "attached")
     assert trials != campaign(options(["--seed", "4"]), "attached")

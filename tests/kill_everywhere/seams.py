@@ -73,9 +73,10 @@ def _container(inspected: dict[str, Any]) -> dict[str, Any]:
     pid = inspected["State"]["Pid"]
     found = stable(inspected)
     found["changed_files"] = _changed(inspected)
+    found["in_the_kernel"] = None
     if pid:
         with contextlib.suppress(OSError, psutil.Error):
-            found |= _of_the_kernel(pid)
+            found["in_the_kernel"] = _of_the_kernel(pid)
     return found
 
 
