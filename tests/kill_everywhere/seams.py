@@ -104,7 +104,8 @@ def _of_the_kernel(pid: int) -> dict[str, Any]:
 
 def _process(process: psutil.Process) -> str:
     stopped = " stopped" if process.status() == psutil.STATUS_STOPPED else ""
-    return f"{process.name()} nice {process.nice()}{stopped}"
+    out_of_memory = Path(f"/proc/{process.pid}/oom_score_adj").read_text("ascii").strip()
+    return f"{process.name()} nice {process.nice()} oom_score_adj {out_of_memory}{stopped}"
 
 
 def _limits(pid: int) -> Iterator[tuple[str, str]]:
