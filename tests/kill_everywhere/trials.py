@@ -250,9 +250,12 @@ def without_guard(state: dict[str, Any]) -> dict[str, Any]:
 def _heal(
     stack: LocalStacks, run_dir: Path, before: dict[str, Any], mark: str, *, needed: bool, trial: Trial
 ) -> dict[str, Any]:
-    """Heal where it is needed, and half of the time where it is not; the second time nothing may change."""
-    if not needed and not trial.heals_anyway:
-        return {"healed": "not asked"}
+    """Heal where it is needed, and half of the time where it is not; the second time nothing may change.
+
+    Where everybody was killed, the next run is half of the time the first to find out, and has to name the command.
+    """
+    if not trial.heals_anyway and (not needed or trial.whom == "all"):
+        return {"healed": "left to the next run" if needed else "not asked"}
     first = harness(stack.folder, "heal", str(run_dir))
     stack.healed = first.returncode == 0
     after = list(differences(before, without_guard(stack.seams(mark))))
