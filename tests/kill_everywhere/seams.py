@@ -23,7 +23,8 @@ sys.path.append(str(Path(__file__).parents[1] / "containers"))
 
 from fault_stack import stable
 
-from harness.backends.compose.leftovers import PROJECT, RUN, SERVICE
+from harness.backends.compose.leftovers import API_ADDRESS, PROJECT, RUN, SERVICE
+from harness.proxy.access import TOKEN
 from tests.kill_everywhere.stack.kill_stack import value_of
 
 OWNED = "ml-chaos-harness.owned-project"
@@ -48,7 +49,7 @@ def seams(client: Any, project: str) -> dict[str, Any]:
         address = next((n["IPAddress"] for n in one["NetworkSettings"]["Networks"].values() if n["IPAddress"]), "")
         service = one["Config"]["Labels"].get(SERVICE, "")
         if service.startswith("harness-proxy") and address:
-            found["proxies"] = _proxies(address)
+            found["proxies"] = _proxies(one["Config"]["Labels"].get(API_ADDRESS, address), one["Config"]["Env"])
         elif service == "keys" and address:
             found["keys"] = _rows(address)
     return found
@@ -145,9 +146,12 @@ def _files(root: Path) -> Iterator[tuple[str, str]]:
                 yield f"/{path.relative_to(root)}", hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
-def _proxies(address: str) -> Any:
+def _proxies(address: str, environment: list[str]) -> Any:
+    token = next((one.partition("=")[2] for one in environment if one.startswith(f"{TOKEN}=")), None)
+    headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+    request = urllib.request.Request(f"http://{address}:{PROXY_PORT}/proxies", headers=headers)
     try:
-        with urllib.request.urlopen(f"http://{address}:{PROXY_PORT}/proxies", timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=5) as answer:
             told = json.load(answer)
     except OSError as error:
         return f"unreachable: {error}"
