@@ -81,8 +81,8 @@ class Family:
         return killed
 
     def running(self) -> bool:
-        """Whether the command or its worker still lives."""
-        return any(one is not None and _lives(one) for one in (self.command, self.worker))
+        """Whether somebody still does the run: the worker, or the command that has not started it yet."""
+        return _lives(self.worker if self.worker is not None else self.command)
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -33,7 +33,10 @@ AROUND_S = 1.5
 POLL_S = 0.25
 TICK_S = 0.002
 HELD_S = 2.0
-"""How long the state must be that of before: a call to the engine that goes on may still change it."""
+"""How long the state must be that of before."""
+HELD_IN_A_CALL_S = 6.0
+"""The same where a run was killed in the middle of a call: the engine finishes it, and may still change the state."""
+IN_A_CALL = ("none", "injecting", "reverting")
 LEFT_S = 15.0
 SETTLE_S = 20.0
 
@@ -189,15 +192,16 @@ class _Run:
         self.killed_s = time.monotonic()
         self._lines = self.journal.read_bytes()
         found = list(stages(self._lines.rpartition(b"\n")[0]))
+        self.last_stage = found[-1] if found else "none"
         return {
             "killed": killed,
             "guard": "seen" if self.family.guard is not None else "no guard",
             "after_s": round(self.killed_s - self.begun_s, 3),
-            "last_stage": found[-1] if found else "none",
+            "last_stage": self.last_stage,
         }
 
     def running(self) -> bool:
-        """Whether the run goes on without those that were killed."""
+        """Whether the run goes on without those that were killed: its worker does what there is to do."""
         self.process.poll()  # a child that ended must be waited for, or it seems to live
         return self.family.running()
 
@@ -215,6 +219,7 @@ def _watch(stack: LocalStacks, run: _Run, before: dict[str, Any], mark: str) -> 
     found: list[str] = []
     at_15: list[str] | None = None
     ended_s = run.killed_s
+    held_s = HELD_IN_A_CALL_S if run.last_stage in IN_A_CALL else HELD_S
     while True:
         running = run.running()
         now_s = time.monotonic()
@@ -225,10 +230,10 @@ def _watch(stack: LocalStacks, run: _Run, before: dict[str, Any], mark: str) -> 
             began_s = None
         elif began_s is None:
             began_s = now_s
-        late_s = now_s - (ended_s if "command" not in run.trial.whom and run.trial.whom != "all" else run.killed_s)
+        late_s = now_s - (ended_s if run.trial.whom == "guard" else run.killed_s)
         if at_15 is None and late_s >= LEFT_S:
             at_15 = found
-        if began_s is not None and now_s - began_s >= HELD_S:
+        if began_s is not None and now_s - began_s >= held_s:
             break
         if late_s >= SETTLE_S and (not running or late_s >= RUN_S):
             break
