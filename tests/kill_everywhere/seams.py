@@ -83,7 +83,8 @@ def _container(inspected: dict[str, Any]) -> dict[str, Any]:
 
 def _changed(inspected: Mapping[str, Any]) -> list[str]:
     """Return the files in the container's own layer, from its folder: the engine takes a second to tell."""
-    layer = Path((inspected.get("GraphDriver") or {}).get("Data", {}).get("UpperDir") or "/nowhere")
+    driver = (inspected.get("GraphDriver") or {}).get("Data") or {}  # nothing, while it is being removed
+    layer = Path(driver.get("UpperDir") or "/nowhere")
     noise = ("__pycache__", "/run/", "/data/", "/tmp/", "/root/")
     found = [f"/{path.relative_to(layer)}" for path in layer.rglob("*") if not path.is_dir()]
     return sorted(path for path in found if not any(part in path for part in noise))
