@@ -22,8 +22,15 @@ from harness.model.errors import BackendError, ScenarioError, nearest
 from harness.runner.up_down import NOTE, owner_of
 
 END_WITHIN_S = 10.0
-Kind = Literal["kept", "abandoned", "active"]
-KIND_WORDS: Mapping[Kind, str] = {"kept": "", "abandoned": ", left by a killed run", "active": ", of an active run"}
+Kind = Literal["kept", "abandoned", "active", "attached"]
+KIND_WORDS: Mapping[Kind, str] = {
+    "kept": "",
+    "abandoned": ", left by a killed run",
+    "active": ", of an active run",
+    "attached": ", put into an attached stack by a run: `harness heal` takes it out and puts back what it stands for",
+}
+CHOSEN: tuple[Kind, ...] = ("kept", "abandoned")
+"""What is meant without the name of a project."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ def choose(found: Sequence[Running], names: Sequence[str], *, everything: bool) 
     if everything:
         return list(found)
     if not names:
-        return [one for one in found if one.kind != "active" and _of(one) == me]
+        return [one for one in found if one.kind in CHOSEN and _of(one) == me]
     chosen: dict[int, Running] = {}
     for name in names:
         mine = [one for one in found if _is_called(one, name, me["user"])]
@@ -80,12 +87,13 @@ def stop(chosen: Sequence[Running]) -> None:
     _end([one.process for one in chosen if one.process is not None])
     projects = [one.project for one in chosen if one.project is not None]
     if projects:
-        from harness.backends.compose.leftovers import remove_run
+        from harness.backends.compose.leftovers import attached_run, remove_run
         from harness.guard.stack_owner import forget_owner
 
         with _engine() as engine:
             for project in projects:
                 remove_run(engine, project)
+                remove_run(engine, attached_run(project))
                 forget_owner(engine, project)
 
 
@@ -97,7 +105,7 @@ def _is_called(one: Running, name: str, user: str) -> bool:
     """Return whether a name means a stack. A project is that of one stack; a stack's name only means one's own."""
     if one.project == name:
         return True
-    return one.stack == name and one.kind != "active" and one.user == user
+    return one.stack == name and one.kind in CHOSEN and one.user == user
 
 
 def _nothing_runs(name: str, elsewhere: Sequence[Running], found: Sequence[Running]) -> ScenarioError:
@@ -143,12 +151,14 @@ def _in_containers() -> Iterator[Running]:
     for project, its in labels.items():
         owner = its.get(leftovers.OWNER, "")
         kind: Kind = "active"
-        if leftovers.kept(owner):
+        if project.endswith(leftovers.attached_run("")):
+            kind = "attached"
+        elif leftovers.kept(owner):
             kind = "kept"
         elif leftovers.abandoned(owner):
             kind = "abandoned"
         # Labels of other releases name the host in the owner alone.
-        host = its.get(leftovers.HOST) or (owner.split() or [""])[1 if kind == "kept" else 0]
+        host = its.get(leftovers.HOST) or (owner.split() or [""])[1 if leftovers.kept(owner) else 0]
         folder, user = its.get(leftovers.FOLDER, ""), its.get(leftovers.USER, "")
         yield Running(its.get(leftovers.STACK, ""), project, None, kind, folder=folder, user=user, host=host)
 

@@ -38,6 +38,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         containers("small-5", kind="active"),
         containers("small-6", kind="abandoned"),
         containers("other-7", stack="other", host="another"),
+        containers("small-2-attached", kind="attached"),
     ]
     names: list[str] = []
     monkeypatch.setattr(harness.runner.down, "running", lambda: there)
@@ -54,7 +55,7 @@ def test_without_a_name_only_what_this_folder_started_is_stopped(harness_: Harne
     assert first == f"small-1: containers of the stack small, {started}"
     assert second.endswith(", left by a killed run")
     assert count == "2 stacks stopped"
-    assert "small-2, small-3, small-4, small-5" in others
+    assert others.endswith(": other-7, small-2, small-2-attached, small-3, small-4, small-5")
 
 
 def test_the_name_of_a_stack_means_ones_own_on_this_host(harness_: Harness, stopped: list[str]) -> None:
@@ -62,7 +63,7 @@ def test_the_name_of_a_stack_means_ones_own_on_this_host(harness_: Harness, stop
     assert stopped == ["small-1", "small-2", "small-6"]
 
 
-@pytest.mark.parametrize("project", ["small-2", "small-3", "small-5"])
+@pytest.mark.parametrize("project", ["small-2", "small-3", "small-5", "small-2-attached"])
 def test_the_name_of_a_project_means_that_one(project: str, harness_: Harness, stopped: list[str]) -> None:
     assert harness_("down", project).code == 0
     assert stopped == [project]
@@ -92,7 +93,7 @@ def test_all_asks_or_takes_yes(harness_: Harness, stopped: list[str], monkeypatc
     refused = harness_("down", "--all")
     assert refused.code == 2
     assert "there is no terminal to ask on — add --yes, or name the stacks" in refused.err
-    assert len(refused.out.splitlines()) == 7, "it lists what it would stop"
+    assert len(refused.out.splitlines()) == 8, "it lists what it would stop"
     assert stopped == []
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "n")
@@ -100,10 +101,10 @@ def test_all_asks_or_takes_yes(harness_: Harness, stopped: list[str], monkeypatc
     assert stopped == []
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "y")
     assert harness_("down", "--all").code == 0
-    assert len(stopped) == 7
+    assert len(stopped) == 8
     stopped.clear()
     assert harness_("down", "--all", "--yes").code == 0
-    assert len(stopped) == 7
+    assert len(stopped) == 8
 
 
 def test_all_takes_no_name(harness_: Harness, stopped: list[str]) -> None:

@@ -79,6 +79,21 @@ def test_the_name_of_the_stack_leaves_other_hosts_alone(projects: dict[str, str]
     assert left(projects) == {"abroad"}
 
 
+def test_what_runs_put_into_an_attached_stack_goes_with_it_and_not_alone(
+    projects: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = client()
+    monkeypatch.chdir(tmp_path / "here")
+    stand_in = f"{projects['elsewhere']}-attached"
+    engine.api.create_volume(stand_in, labels=run_labels(stand_in, "small"))
+    projects["stand-in"] = stand_in
+    assert down(tmp_path / "here").returncode == 0
+    assert left(projects) == {"elsewhere", "abroad", "stand-in"}
+    assert down(tmp_path, projects["elsewhere"]).returncode == 0
+    assert left(projects) == {"abroad"}
+    engine.close()
+
+
 def test_the_record_of_who_owned_a_stack_goes_with_it(
     projects: dict[str, str], tmp_path: Path, small_images: None
 ) -> None:
