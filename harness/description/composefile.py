@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.description.composemerge import graft, merge, normalise
+from harness.description.composeshape import check_shape
 from harness.description.interpolation import interpolate, read_env
 from harness.description.yamltree import Path_, Tree, read_tree
 from harness.model.errors import did_you_mean
@@ -78,6 +79,7 @@ class _ComposeReader:
     def _read(self, path: Path) -> Tree:
         tree = self._parsed.pop(path, None) or read_tree(path)
         self._all.files.append(path.absolute())
+        check_shape(tree)
         normalise(tree)
         return tree
 

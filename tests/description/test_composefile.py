@@ -202,3 +202,39 @@ def test_mistakes_are_named_in_the_file_that_holds_them(
     with pytest.raises(StackError, match=hint) as caught:
         load_stack(over, variables={})
     assert (Path(str(caught.value.file)).name, caught.value.line) == (file, line)
+
+
+@pytest.mark.parametrize(
+    ("field", "needed", "place"),
+    [
+        ("profiles: [{x: 1}]", "a text or a number", "profiles.0"),
+        ("profiles: p", "a list of texts", "profiles"),
+        ("environment: '{{'", "a list of texts or a mapping of names", "environment"),
+        ("ports: 80", "a list of texts", "ports"),
+        ("ports: [[80]]", "a text or a mapping of names", "ports.0"),
+        ("volumes: {a: /b}", "a list of texts", "volumes"),
+        ("build: [.]", "a text or a mapping of names", "build"),
+        ("build: {context: {}}", "a text or a number", "build.context"),
+        ("healthcheck: true", "a mapping of names", "healthcheck"),
+        ("networks: {a: {aliases: b}}", "a list of texts", "networks.a.aliases"),
+        ("extends: [b]", "a text or a mapping of names", "extends"),
+        ("env_file: [[a]]", "a text or a mapping of names", "env_file.0"),
+        ("depends_on: {b: started}", "a mapping of names", "depends_on.b"),
+    ],
+)
+def test_a_value_of_another_shape_is_refused_with_its_place(
+    tmp_path: Path, field: str, needed: str, place: str
+) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text(f"services:\n  a:\n    image: x\n    {field}\n", "utf-8")
+    with pytest.raises(StackError) as refused:
+        read_compose([file], {})
+    assert refused.value.message == f"{needed} is needed here"
+    assert (refused.value.file, refused.value.line, refused.value.field) == (str(file), 4, f"services.a.{place}")
+
+
+def test_a_value_that_is_reset_may_have_any_shape(tmp_path: Path) -> None:
+    base, over = tmp_path / "compose.yaml", tmp_path / "over.yaml"
+    base.write_text("services: {a: {image: x, ports: [80]}}\n", "utf-8")
+    over.write_text("services: {a: {ports: !reset none}}\n", "utf-8")
+    assert "ports" not in read_compose([base, over], {}).tree.value["services"]["a"]
