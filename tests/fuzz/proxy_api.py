@@ -1,0 +1,91 @@
+"""The fault proxy's HTTP API in memory: bytes of a connection in, answers out, without a socket or a name server."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Callable
+from unittest import mock
+
+from harness.proxy import registry as registry_module
+from harness.proxy.address import LookupNeeded, Resolver, SocketAddress, as_text
+from harness.proxy.api import Api
+from harness.proxy.httpd import ApiResponse, HttpRequest, Incomplete, MalformedRequestError, parse
+from harness.proxy.loop import Loop, Timer
+from harness.proxy.proxy import Proxy
+from harness.proxy.registry import ProxyRegistry
+from harness.proxy.sockets import PipePool
+
+MOST_REQUESTS = 40
+MOST_TIMERS = 100
+MOST_LOOKUPS = 1000
+_LATER_S = 90_000.0
+"""Longer than any lease or time to live."""
+
+
+class _Loop(Loop):
+    """Timers on a clock of their own; no descriptor is ever ready."""
+
+    def __init__(self) -> None:
+        self.at_s = 0.0
+        self.now = lambda: self.at_s
+        self._due: list[tuple[float, int, Timer]] = []
+
+    def at(self, when: float, call: Callable[[], None]) -> Timer:
+        timer = Timer(call)
+        heapq.heappush(self._due, (when, len(self._due), timer))
+        return timer
+
+    def end(self) -> None:
+        """Run what is due within a day."""
+        for _ in range(MOST_TIMERS):
+            if not self._due or self._due[0][0] > _LATER_S:
+                return
+            self.at_s, _, timer = heapq.heappop(self._due)
+            if timer.call is not None:
+                timer.call()
+
+
+class _Proxy(Proxy):
+    """A proxy that only says that it listens."""
+
+    def start(self, addresses: list[SocketAddress]) -> None:
+        self.listen = as_text(addresses[0][1])
+        self.enabled = True
+
+
+_PIPES = PipePool(portable=True)
+
+
+def serve(data: bytes) -> None:
+    """Answer the requests of one connection. Raises what would have ended it."""
+    loop = _Loop()
+    resolver = Resolver(loop.now, lambda call: call())
+    registry = ProxyRegistry(loop, _PIPES, resolver, 1)
+    api = Api(registry, with_metrics=True)
+    received = bytearray(data)
+    with mock.patch.object(registry_module, "Proxy", _Proxy):
+        for _ in range(MOST_REQUESTS):
+            try:
+                request, size = parse(received)
+            except (Incomplete, MalformedRequestError):
+                break
+            assert 0 < size <= len(received)
+            del received[:size]
+            response = _answer(api, resolver, request)
+            response.encode(head=request.method == "HEAD", close=request.close)
+            if response.content_type == "application/json" and response.body:
+                json.loads(response.body)
+        loop.end()
+
+
+def _answer(api: Api, resolver: Resolver, request: HttpRequest) -> ApiResponse:
+    looked_up = 0
+    while True:
+        try:
+            return api(request)
+        except LookupNeeded as needed:
+            resolver._add(needed.host, f"lookup {needed.host}: no such host")
+            looked_up += 1
+            if looked_up > MOST_LOOKUPS:
+                raise RuntimeError("names are looked up without end") from None
