@@ -12,7 +12,7 @@ from pydantic import Field
 
 from harness.model.clauses import Clause
 from harness.model.faultstep import FaultStep, Target
-from harness.model.fields import Frozen, LinkField
+from harness.model.fields import Frozen, LinkField, Name
 from harness.model.guard import Guarded
 from harness.model.guardrails import AbortRule, Limits
 from harness.model.scenario import Scenario
@@ -48,7 +48,7 @@ class StackFacts(Frozen):
     alerts: tuple[str, ...] = ()
     probe_units: dict[str, Unit] = Field(default_factory=dict)
     freshness_s: dict[str, float] = Field(default_factory=dict, description="by feature group, event seconds")
-    integrity: tuple[str, ...] = Field((), description="guarantees whose evidence the stack describes")
+    integrity: tuple[Name, ...] = Field((), description="guarantees whose evidence the stack describes")
     request_timeout_s: float = Field(default=1.0, description="read by nothing: it is in journals of earlier versions")
     slow_s: float = Field(default=SLOW_S, description="from when on an answer counts as slow")
     alert_sources: tuple[str, ...] = Field((), description="where alerts are read; one that was never polled is a gap")

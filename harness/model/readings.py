@@ -233,7 +233,9 @@ class Evidence(Record):
     @classmethod
     def _record_of_its_part(cls, raw: Any) -> Any:
         """Read `data` as the record of its part. One of another form becomes an error."""
-        if not isinstance(raw, dict) or not isinstance(raw.get("data"), dict) or raw.get("check") not in PARTS:
+        if not isinstance(raw, dict) or not isinstance(raw.get("data"), dict) or not isinstance(raw.get("check"), str):
+            return raw
+        if raw["check"] not in PARTS:
             return raw
         if not raw["data"]:
             return raw | {"data": None}
