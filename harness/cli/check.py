@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from harness.cli.app import given_or_usual, json_option, paths_argument, set_option, stack_option
 from harness.cli.exit_codes import INVALID, PASS
+from harness.cli.terminal import echo, echo_json
 from harness.model.errors import ScenarioError
 
 
@@ -30,23 +30,19 @@ def check(paths: tuple[Path, ...], stack: str | None, settings: tuple[str, ...],
     except ScenarioError as error:
         if not as_json:
             raise
-        _write({"valid": False, "runs": [], "problems": [_problem(p) for p in problems_of(error)], "notes": []})
+        echo_json({"valid": False, "runs": [], "problems": [_problem(p) for p in problems_of(error)], "notes": []})
         return INVALID
     names = [item.name for item, _ in found]
     noted = notes(found)
     if as_json:
-        _write({"valid": True, "runs": names, "problems": [], "notes": [_problem(note) for note in noted]})
+        echo_json({"valid": True, "runs": names, "problems": [], "notes": [_problem(note) for note in noted]})
         return PASS
     for note in noted:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     files = len({item.source.file for item, _ in found})
     runs = "" if len(names) == files else f", {len(names)} runs"
-    click.echo(f"{files} scenario{'s' if files != 1 else ''}{runs}: valid")
+    echo(f"{files} scenario{'s' if files != 1 else ''}{runs}: valid")
     return PASS
-
-
-def _write(data: dict[str, Any]) -> None:
-    click.echo(json.dumps(data, indent=2))
 
 
 def _problem(error: ScenarioError) -> dict[str, Any]:
@@ -60,4 +56,4 @@ def schema() -> None:
     from harness.faults.installed import Faults
     from harness.runner.schema import scenario_schema, schema_text
 
-    click.echo(schema_text(scenario_schema(Faults())), nl=False)
+    echo(schema_text(scenario_schema(Faults())), nl=False)

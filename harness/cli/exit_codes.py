@@ -5,14 +5,15 @@ An error that nobody foresaw is the harness's own failure: its traceback goes in
 
 from __future__ import annotations
 
+import io
 import os
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
 
+from harness.cli.terminal import echo
 from harness.model.errors import HarnessError, JournalError, ScenarioError, StackError
 from harness.suite.rules import BROKEN as BROKEN
 from harness.suite.rules import FAIL as FAIL
@@ -43,7 +44,9 @@ def exit_code_of(command: click.Command, arguments: Sequence[str] | None = None)
     try:
         result = command.main(args=arguments, prog_name="harness", standalone_mode=False)
     except click.ClickException as error:
-        error.show(sys.stderr)
+        shown = io.StringIO()
+        error.show(shown)
+        echo(shown.getvalue(), err=True, nl=False)
         return INVALID
     except (click.Abort, KeyboardInterrupt):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending: one more Ctrl-C could only break that off
@@ -63,7 +66,7 @@ def exit_code_of(command: click.Command, arguments: Sequence[str] | None = None)
 
 def say(message: str) -> None:
     """Write a message for people, apart from what a command gives out."""
-    click.echo(message, err=True)
+    echo(message, err=True)
 
 
 def _one_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ import click
 
 from harness.cli.app import json_option
 from harness.cli.exit_codes import given_journals
+from harness.cli.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from harness.model.verdict import Verdict
@@ -28,7 +29,10 @@ def judge(run: Path, control: Path | None, unpaired: bool, as_json: bool) -> int
 
     with given_journals():
         verdict = judge_again(run, control, unpaired=unpaired)
-    click.echo(verdict.model_dump_json(indent=2) if as_json else "\n".join(_lines(verdict)))
+    if as_json:
+        echo_json(verdict.model_dump(mode="json"))
+    else:
+        echo("\n".join(_lines(verdict)))
     return verdict_code(verdict)
 
 

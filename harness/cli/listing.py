@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 from harness.cli.app import given_or_usual, json_option, paths_argument, stack_option
 from harness.cli.tables import plain_table
+from harness.cli.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from harness.model.stack import StackDescription
@@ -57,7 +57,7 @@ def faults(as_json: bool, markdown: bool) -> None:
     if markdown:
         from harness.runner.reference import fault_reference
 
-        click.echo(fault_reference(dict(Faults())), nl=False)
+        echo(fault_reference(dict(Faults())), nl=False)
         return
     rows = [
         {
@@ -109,9 +109,9 @@ def _stack(name: str) -> StackDescription:
 
 def _show(columns: Sequence[str], rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        echo_json(rows)
         return
-    click.echo(plain_table(columns, [[_cell(row[column]) for column in columns] for row in rows]))
+    echo(plain_table(columns, [[_cell(row[column]) for column in columns] for row in rows]))
 
 
 def _cell(value: Any) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from harness.cli.app import json_option
+from harness.cli.terminal import echo, echo_json
 
 
 @click.command()
@@ -26,12 +26,12 @@ def margins(reports: tuple[Path, ...], as_json: bool) -> int:
              "worst": m.worst, "mean": round(m.mean, 4), "warning": m.warning}
             for m in found
         ]  # fmt: skip
-        click.echo(json.dumps(rows))
+        echo_json(rows, indent=None)
         return 0
     columns = ("run", "clause", "runs", "bound used, at worst", "on average", "")
     cells = [
         [m.run, f"{m.clause} ({m.kind})", str(len(m.uses)), per_cent(m.worst), per_cent(m.mean), m.warning or ""]
         for m in found
     ]
-    click.echo(plain_table(columns, cells))
+    echo(plain_table(columns, cells))
     return 0

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import click
 from harness.cli.app import json_option
 from harness.cli.exit_codes import FAIL, PASS
 from harness.cli.tables import plain_table
+from harness.cli.terminal import echo, echo_json
 from harness.model.errors import ScenarioError
 
 if TYPE_CHECKING:
@@ -48,21 +48,21 @@ def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_
     target = out or Path(os.path.relpath(project.folder))
     found = discover(project, target, Faults())
     written = write_all(target, found.files, MARK, force=force)
-    click.echo(plain_table(("service", "kind", "port", "health", "links"), [_row(s) for s in found.services.values()]))
-    click.echo("\n? marks a guess. " + _summary(found))
+    echo(plain_table(("service", "kind", "port", "health", "links"), [_row(s) for s in found.services.values()]))
+    echo("\n? marks a guess. " + _summary(found))
     for note in _notes(found):
-        click.echo(f"note: {note}")
-    click.echo("\nwritten:")
+        echo(f"note: {note}")
+    echo("\nwritten:")
     for file in written:
-        click.echo(f"  {file}")
+        echo(f"  {file}")
     for file in stale(target, found.files, MARK):
-        click.echo(f"written by an earlier init and no longer needed: {file}")
+        echo(f"written by an earlier init and no longer needed: {file}")
     stack, scenarios = written[0], target / "scenarios"
-    click.echo(f"\nnext: read {stack}, then")
+    echo(f"\nnext: read {stack}, then")
     if len(written) > 1:
-        click.echo(f"  harness check {scenarios}")
+        echo(f"  harness check {scenarios}")
     examined = f"harness doctor {stack}{f' {scenarios}' if len(written) > 1 else ''}"
-    click.echo(f"  {examined} --attach {compose_project(project)}   # while it runs; else --backend compose --start")
+    echo(f"  {examined} --attach {compose_project(project)}   # while it runs; else --backend compose --start")
     return PASS
 
 
@@ -138,7 +138,7 @@ def doctor(
     found = examine(ExaminationRequest(description, runs_on, attach, start, _seconds(watch), scenarios))
     well = all_well(found)
     if as_json:
-        click.echo(json.dumps({"works": well, "findings": [finding.as_data() for finding in found]}, indent=2))
+        echo_json({"works": well, "findings": [finding.as_data() for finding in found]})
     else:
         _show(found)
     return PASS if well else FAIL
@@ -157,13 +157,13 @@ def _seconds(text: str) -> float:
 
 
 def _show(found: list[Finding]) -> None:
-    click.echo(plain_table(("", "area", "name", "result"), [[f.state, f.area, f.name, f.says] for f in found]))
+    echo(plain_table(("", "area", "name", "result"), [[f.state, f.area, f.name, f.says] for f in found]))
     helped = [finding for finding in found if finding.remedy and finding.state != "ok"]
     if helped:
-        click.echo("\nremedies:")
+        echo("\nremedies:")
     for finding in helped:
-        click.echo(f"  {finding.area} {finding.name}: {finding.remedy}")
+        echo(f"  {finding.area} {finding.name}: {finding.remedy}")
     wrong = sum(finding.state == "wrong" for finding in found)
     notes = sum(finding.state == "note" for finding in found)
     verdict = "everything works" if not wrong else f"{wrong} of {len(found)} do not work"
-    click.echo(f"\n{verdict}" + (f", {notes} to note" if notes else ""))
+    echo(f"\n{verdict}" + (f", {notes} to note" if notes else ""))

@@ -13,6 +13,7 @@ import click
 
 from harness.cli.app import given_or_usual, json_option, paths_argument, set_option, stack_option
 from harness.cli.exit_codes import say
+from harness.cli.terminal import echo, echo_json
 from harness.model.errors import ScenarioError
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.exit_codes import PASS
+from harness.cli.terminal import echo
 from harness.model.errors import ScenarioError, did_you_mean
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def up(stack: str, links: tuple[str, ...], every: str | None, backend: str, seed
 
     check_backend(backend)
     description = resolve_stack(stack)
-    start(description, _links(description, links, every == "all"), backend, seed, lambda step: click.echo(step.text))
+    start(description, _links(description, links, every == "all"), backend, seed, lambda step: echo(step.text))
     return PASS
 
 

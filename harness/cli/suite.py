@@ -13,10 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import click
-
 from harness.cli.exit_codes import say
 from harness.cli.tables import show_table
+from harness.cli.terminal import cell, echo, echo_json
 from harness.model.verdict import Value
 
 if TYPE_CHECKING:
@@ -71,29 +70,30 @@ def _against_a_busy_machine(request: SuiteRequest) -> str:
 
 def print_suite(document: SuiteDocument, folder: Path, mode: Mode) -> None:
     """Print the table for people, or all of `suite.json` on one line for programs."""
+    from harness.report.documents import to_json
     from harness.report.margins import nearest
     from harness.report.table import COLUMNS, row
     from harness.report.words import per_cent, unbounded_text
 
     index = folder / "index.html"
     if mode == "json":
-        data = document.model_dump(mode="json", by_alias=True)
-        click.echo(json.dumps({"kind": "suite", "report": str(index), **data}))
+        data = json.loads(to_json(document))
+        echo_json({"kind": "suite", "report": str(index), **data}, indent=None)
         return
     show_table(COLUMNS, [row(run).cells for run in document.scenarios])
     for run in document.scenarios:
         for reason in run.reasons if run.verdict is not Value.PASS else ():
-            click.echo(f"{run.run_dir}: {reason}")
+            echo(f"{run.run_dir}: {reason}")
         if run.unbounded:
-            click.echo(f"{run.run_dir}: passed. {unbounded_text(run.unbounded)}")
+            echo(f"{run.run_dir}: passed. {unbounded_text(run.unbounded)}")
     near = ", ".join(f"{run} {margin.id} {per_cent(margin.used)}" for run, margin in nearest(document)[:MOST_MARGINS])
     if near:
-        click.echo(f"nearest to their bounds (share of the bound used): {near} (all of them: harness margins {folder})")
+        echo(f"nearest to their bounds (share of the bound used): {near} (all of them: harness margins {folder})")
     counts = document.counts
     stopped = sum(run.interrupted is not None and run.verdict is Value.UNKNOWN for run in document.scenarios)
     unknown = f"{counts.unknown} unknown" + (f" ({stopped} interrupted or not run)" if stopped else "")
     summary = f"{counts.passed} pass, {counts.fail} fail, {unknown} in {document.wall_s:.1f} s"
-    click.echo(f"{summary}; report: {index}")
+    echo(f"{summary}; report: {index}")
 
 
 class Display(Protocol):
@@ -117,7 +117,7 @@ def progress(runs: Sequence[str], mode: Literal["json", "text"]) -> Iterator[Dis
 def _json_lines(step: Progress) -> None:
     data = {"kind": "progress", "run": step.run, "at_s": round(step.at_s, 3), "what": step.what, "text": step.text}
     with suppress(OSError):  # a reader that went away must not end the run
-        print(json.dumps({**data, "data": step.data}, default=str), flush=True)
+        echo_json({**data, "data": step.data}, indent=None)
 
 
 def _plain_lines(runs: Sequence[str]) -> Display:
@@ -126,7 +126,7 @@ def _plain_lines(runs: Sequence[str]) -> Display:
     def display(step: Progress) -> None:
         text = " ".join(step.text.split())
         with suppress(OSError):
-            print(f"{step.at_s:7.2f} s  {step.run.ljust(width)}  {step.what:5}  {text}", file=sys.stderr, flush=True)
+            echo(f"{step.at_s:7.2f} s  {step.run.ljust(width)}  {step.what:5}  {text}", err=True)
 
     return display
 
@@ -169,7 +169,7 @@ class LiveTable:
 
         table = Table(*self.COLUMNS, expand=True)
         for run, row in self._rows.items():
-            table.add_row(Text(run), *(Text(str(row.get(column, ""))) for column in self.COLUMNS[1:]))
+            table.add_row(Text(cell(run)), *(Text(cell(row.get(column, ""))) for column in self.COLUMNS[1:]))
         return table
 
 

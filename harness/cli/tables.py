@@ -5,22 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
+from harness.cli.terminal import cell, echo
+
 STYLES: Mapping[str, str] = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return aligned columns; the last is as wide as it needs to be."""
-    lines = [tuple(columns), *(tuple(" ".join(cell.split()) or "-" for cell in row) for row in rows)]
+    lines = [tuple(columns), *(tuple(" ".join(one.split()) or "-" for one in row) for row in rows)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(columns))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        "  ".join(one.ljust(width) for one, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Draw a table on a terminal, or write aligned columns elsewhere. The last column is a verdict."""
     if not sys.stdout.isatty():
-        print(plain_table(columns, rows))
+        echo(plain_table(columns, rows))
         return
     from rich.console import Console
     from rich.table import Table
@@ -29,5 +31,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(*columns)
     for row in rows:
         *cells, verdict = row
-        table.add_row(*(Text(cell) for cell in cells), Text(verdict, STYLES.get(verdict.partition(" ")[0], "")))
+        table.add_row(
+            *(Text(cell(one)) for one in cells), Text(cell(verdict), STYLES.get(verdict.partition(" ")[0], ""))
+        )
     Console().print(table)

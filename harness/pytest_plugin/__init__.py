@@ -106,13 +106,30 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Mark a failure of the harness itself, so that it counts as an error and not as a finding."""
+    """Mark a failure of the harness itself, so that it counts as an error and not as a finding; clean what is shown."""
     report = yield
+    if CHAOS_KEY in item.stash or item.path.name.endswith(ENDING) or "chaos" in getattr(item, "fixturenames", ()):
+        from harness.pytest_plugin.cleaning import clean_report
+
+        clean_report(report)
     if call.excinfo is not None and CHAOS_KEY in item.stash:
         from harness.pytest_plugin.chaos_tests import is_harness_error
 
         if is_harness_error(item, call.excinfo.value):
             report.harness_error = True  # type: ignore[attr-defined]
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Clean the report of a scenario file that cannot be collected."""
+    report = yield
+    if report.failed and collector.path.name.endswith(ENDING):
+        from harness.pytest_plugin.cleaning import clean_report
+
+        clean_report(report)
     return report
 
 

@@ -11,6 +11,7 @@ from harness.journal.files import NAME as JOURNAL
 from harness.journal.records import Journal
 from harness.model.alert_clauses import ClearedResult, DetectionResult
 from harness.model.clauses import RecoveryResult
+from harness.model.cleaned import cleaned
 from harness.model.errors import BackendError
 from harness.model.readings import AlertsSeen, Answer, FaultSeen, ProcessSeen, Reading
 from harness.model.verdict import ClauseResult, Value, Verdict
@@ -29,7 +30,7 @@ def note_run(item: pytest.Item, finished: Finished) -> None:
     if finished.verdict is not None:
         item.user_properties.append((VERDICT_PROPERTY, str(finished.verdict.value)))
     if finished.error is not None:
-        item.user_properties.append((ERROR_PROPERTY, str(finished.error)))
+        item.user_properties.append((ERROR_PROPERTY, cleaned(str(finished.error))))
 
 
 def errors(finished: Iterable[Finished]) -> list[str]:

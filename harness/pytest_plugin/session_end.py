@@ -128,8 +128,12 @@ class SessionEnd:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the counts of the runs and the place of their report."""
+        if not self._messages:
+            return
+        from harness.model.cleaned import for_terminal
+
         for text, bad in self._messages:
-            terminalreporter.write_line(f"harness: {text}", red=bad)
+            terminalreporter.write_line(for_terminal(f"harness: {text}"), red=bad)
 
 
 def _order(run: StoredRun) -> tuple[str, str]:

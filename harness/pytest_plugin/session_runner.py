@@ -20,6 +20,7 @@ import pytest
 
 from harness.journal.records import Journal
 from harness.model.backend import Backend
+from harness.model.cleaned import for_terminal
 from harness.model.errors import HarnessError
 from harness.model.plan import Plan
 from harness.model.stack import StackDescription
@@ -257,7 +258,7 @@ def _announce(config: pytest.Config, text: str) -> None:
         return
     with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
         terminal.ensure_newline()
-        terminal.write_line(f"harness: {text}")
+        terminal.write_line(for_terminal(f"harness: {text}"))
 
 
 def line_of(step: Progress) -> str:

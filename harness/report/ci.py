@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
+from harness.model.cleaned import cleaned
 from harness.model.verdict import Value
 from harness.report.documents import SuiteDocument, SuiteScenario
 from harness.report.table import COLUMNS, outcome, row, standing
-from harness.report.words import seconds, unbounded_text, writable
+from harness.report.words import seconds, unbounded_text
 
 
 def junit_xml(suite: SuiteDocument, times_s: dict[str, float]) -> str:
@@ -21,7 +22,7 @@ def junit_xml(suite: SuiteDocument, times_s: dict[str, float]) -> str:
     fails = [standing(s) for s in suite.scenarios]
     root = ET.Element(
         "testsuites",
-        name=writable(suite.suite),
+        name=suite.suite,
         time=f"{suite.wall_s:.3f}",
         tests=str(len(suite.scenarios)),
         failures=str(fails.count("failure")),
@@ -29,18 +30,26 @@ def junit_xml(suite: SuiteDocument, times_s: dict[str, float]) -> str:
     )
     for scenario in suite.scenarios:
         _add(root, suite, scenario, times_s.get(scenario.run_dir, 0.0))
+    _clean(root)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
+def _clean(root: ET.Element) -> None:
+    """Clean every text of the file, and with that take out what XML has no way to write."""
+    for element in root.iter():
+        element.attrib = {name: cleaned(value) for name, value in element.attrib.items()}
+        element.text = None if element.text is None else cleaned(element.text)
+
+
 def _add(root: ET.Element, suite: SuiteDocument, run: SuiteScenario, time_s: float) -> None:
     failed = standing(run)
-    name = writable(run.run_dir or run.name)
+    name = run.run_dir or run.name
     time = f"{time_s:.3f}"
     element = ET.SubElement(
         root,
         "testsuite",
-        name=f"{writable(suite.suite)}.{name}",
+        name=f"{suite.suite}.{name}",
         tests="1",
         failures="1" if failed == "failure" else "0",
         errors="1" if failed == "error" else "0",
@@ -50,19 +59,19 @@ def _add(root: ET.Element, suite: SuiteDocument, run: SuiteScenario, time_s: flo
     )
     properties = ET.SubElement(element, "properties")
     for key, value in _properties(suite, run):
-        ET.SubElement(properties, "property", name=writable(key), value=writable(value))
-    case = ET.SubElement(element, "testcase", classname=writable(suite.suite), name=name, time=time)
+        ET.SubElement(properties, "property", name=key, value=value)
+    case = ET.SubElement(element, "testcase", classname=suite.suite, name=name, time=time)
     if failed == "repeated":
         first = run.reasons[0] if run.reasons else str(run.verdict)
-        ET.SubElement(case, "skipped", message=writable(f"{run.verdict}, repeated as {run.repeated_by}: {first}"))
+        ET.SubElement(case, "skipped", message=f"{run.verdict}, repeated as {run.repeated_by}: {first}")
     elif failed != "good":
         kind = "harness" if run.error is not None else _kind(run)
         first = run.error or (run.reasons[0] if run.reasons else outcome(run))
-        problem = ET.SubElement(case, failed, type=kind, message=writable(first))
-        problem.text = writable("\n".join(run.reasons) or first)
+        problem = ET.SubElement(case, failed, type=kind, message=first)
+        problem.text = "\n".join(run.reasons) or first
     elif run.reasons:
-        ET.SubElement(case, "system-out").text = writable("\n".join(run.reasons))
-    ET.SubElement(case, "system-out").text = writable(f"report: {run.run_dir}/report.html")
+        ET.SubElement(case, "system-out").text = "\n".join(run.reasons)
+    ET.SubElement(case, "system-out").text = f"report: {run.run_dir}/report.html"
 
 
 def _kind(run: SuiteScenario) -> str:
@@ -119,6 +128,7 @@ def summary_md(suite: SuiteDocument) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text of a journal is not Markdown: nothing in it may become a link, an image or a tag."""
-    one_line = " ".join(text.split())
-    return re.sub(r"([\\`*_\[\]<>|#!&~])", r"\\\1", one_line)
+    """Text of a journal is not Markdown: nothing in it may become a link, an image, a formula, a list or a tag."""
+    one_line = " ".join(cleaned(text).split())
+    escaped = re.sub(r"([\\`*_\[\]<>|#!&~$@]|:(?=//)|(?<=www)\.)", r"\\\1", one_line, flags=re.IGNORECASE)
+    return re.sub(r"^(\d{0,9})([-+.)])(?= |$)", r"\1\\\2", escaped)

@@ -13,9 +13,11 @@ from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from harness.judge.kinds import KINDS
 from harness.model.clauses import Result
+from harness.model.cleaned import escaped_json
 from harness.model.fields import Frozen
 from harness.model.verdict import CAUGHT, Catch, ClauseResult, Damage, FaultReport, Value, catch_of, counted
 
@@ -240,7 +242,20 @@ class RunDocument(RunRecord):
 
 def to_json(document: RunDocument | SuiteDocument) -> str:
     """Write a document as it is stored: a number that JSON cannot hold is null."""
-    return document.model_dump_json(indent=2, by_alias=True) + "\n"
+    try:
+        text = document.model_dump_json(indent=2, by_alias=True)
+    except PydanticSerializationError:  # half of a surrogate pair: of a file's name, or of what a report said before
+        data = to_jsonable_python(_readable(document.model_dump(by_alias=True)), inf_nan_mode="null")
+        text = json.dumps(data, indent=2, ensure_ascii=False)
+    return escaped_json(text) + "\n"
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_readable(name): _readable(inside) for name, inside in value.items()}
+    return [_readable(inside) for inside in value] if isinstance(value, list | tuple) else value
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:

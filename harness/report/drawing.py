@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from harness.report.words import writable
+from harness.model.cleaned import cleaned
 
 XY = tuple[float, float]
 Curve = Sequence[XY]
@@ -108,7 +108,7 @@ class Canvas:
 
         A stretched one is a strip that fills the width it is given; others keep their proportions.
         """
-        spoken = escape(writable(f"{title}. {description}"))
+        spoken = escape(cleaned(f"{title}. {description}"))
         box = f'viewBox="0 0 {num(width)} {num(height)}" height="{num(height)}"'
         box += (
             ' class="thumb" width="100%" preserveAspectRatio="none"'
@@ -169,7 +169,7 @@ def _stroke(colour: str, width: float = 1.0) -> str:
 
 
 def _text(words: str) -> str:
-    return escape(writable(words), quote=False)
+    return escape(cleaned(words), quote=False)
 
 
 @dataclass(frozen=True, slots=True)

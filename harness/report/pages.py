@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.model.cleaned import cleaned
 from harness.report import words
 from harness.report.drawing import LIGHT, palette_css
 
@@ -49,5 +50,5 @@ def drawing(svg: str) -> Markup:
 
 
 def page(template: str, **values: Any) -> str:
-    """Return a page."""
-    return _environment().get_template(template).render(**values)
+    """Return a page: what is not ours in it is escaped, and what a browser would obey and not show is replaced."""
+    return cleaned(_environment().get_template(template).render(**values))

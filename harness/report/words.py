@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 from harness.judge.misfire import PROVES_NOTHING
@@ -16,8 +15,6 @@ from harness.model.plan import StackFacts
 from harness.model.units import Unit, format_amount
 from harness.model.verdict import Value, Verdict
 
-# XML 1.0 has no way at all to write most control characters.
-_UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 NEVER = "never"
 NONE = "–"
 
@@ -76,11 +73,6 @@ def unseen_text(counted: Result) -> str | None:
     if counted.unseen >= 1:
         return f"{text}no share of them would have shown"
     return f"{text}more than {amount(counted.unseen, Unit.RATIO)} would have shown (level {counted.level})"
-
-
-def writable(text: str) -> str:
-    """Replace what XML cannot hold: names and messages of a stack may hold anything."""
-    return _UNWRITABLE.sub("\ufffd", text)
 
 
 _DONE = {

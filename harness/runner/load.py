@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from harness.description.nearby import similar
 from harness.description.yamltree import Tree, read_tree
+from harness.model.cleaned import forbidden
 from harness.model.errors import ScenarioError, StackError, did_you_mean
 from harness.model.scenario import Scalar, Scenario
 from harness.runner.explain import Place, RefusedError, Source, problems, problems_of, read_model
@@ -170,10 +171,9 @@ def _odd_values(value: Any, source: Source, place: Place = ()) -> Iterable[Scena
         yield source.problem(place, f"{value} is not a finite number", "write a finite number")
     elif isinstance(value, int) and not -LARGEST_NUMBER <= value < LARGEST_NUMBER:
         yield source.problem(place, "the number is too large", f"the largest is {LARGEST_NUMBER - 1}")
-    elif isinstance(value, str) and not value.isprintable():
-        odd = next(c for c in value if not c.isprintable())
-        if odd not in "\n\t" and ("\ud800" <= odd <= "\udfff" or odd < " "):
-            yield source.problem(place, f"the text contains U+{ord(odd):04X}", "write it without control characters")
+    elif isinstance(value, str) and (odd := forbidden(value)) is not None:
+        remedy = "write it without control characters and characters that do not show"
+        yield source.problem(place, f"the text contains U+{ord(odd):04X}", remedy)
 
 
 def _duplicate_ids(raw: Mapping[str, Any], source: Source) -> list[ScenarioError]:

@@ -28,7 +28,7 @@ from harness.onboarding.discovery.project import read_project
 from harness.probes.request_file import read_requests
 from harness.probes.workload_file import read_workload
 from harness.report.ci import junit_xml, summary_md
-from harness.report.documents import Counts, SuiteDocument
+from harness.report.documents import Counts, SuiteDocument, to_json
 from harness.report.run_page import run_html
 from harness.report.write import run_document, suite_scenario
 from harness.runner.catalogue import Faults
@@ -106,6 +106,7 @@ def _journal(data: bytes) -> None:
 def _reported(journal: Journal) -> None:
     verdict = judge(journal)
     document = run_document(journal, verdict, None)
+    json.loads(to_json(document))
     run_html(Path("run"), journal, verdict, document).encode("utf-8", "replace")
     listed = suite_scenario(document, "run", None)
     counts = Counts(**{"pass": 0, "fail": 0, "unknown": 1})
