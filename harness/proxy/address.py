@@ -41,7 +41,7 @@ def port_number(port: str) -> int:
         if int(port) > 65535:
             raise AddressError(f"address {port}: invalid port")
         return int(port)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # a NUL is a ValueError
         return socket.getservbyname(port, "tcp")
     raise AddressError(f"lookup tcp/{port}: unknown port")
 
@@ -60,7 +60,10 @@ def numeric(host: str, port: int) -> list[SocketAddress] | None:
         return None
     if version == 4:
         return [(socket.AF_INET, (host, port))]
-    return [(info[0], info[4]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    try:
+        return [(info[0], info[4]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    except (OSError, ValueError):  # the zone of an address that there is not
+        raise AddressError(f"lookup {host}: no such host") from None
 
 
 def as_text(address: Any) -> str:
@@ -137,5 +140,5 @@ class Resolver:
 def _lookup(host: str) -> list[SocketAddress] | str:
     try:
         return [(info[0], info[4]) for info in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)]
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):
         return f"lookup {host}: no such host"

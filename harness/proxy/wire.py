@@ -10,6 +10,7 @@ from typing import Any
 
 _SPACE = " \t\r\n"
 _DEPTH = 64
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 WARNINGS = 20
 _GO = {str: "string", bool: "bool", int: "int64", float: "float32", list: "[]toxics.Toxic"}  # Go's names, in errors
 _GO_VALUES = {"Proxy": "toxiproxy.Proxy", "ToxicWrapper": "toxics.ToxicWrapper"}
@@ -45,13 +46,25 @@ def read(body: bytes) -> Any:
     if re.search(r"[\[{]\s*" * _DEPTH, text):
         raise bad_body("exceeded max depth")
     try:
-        return _DECODER.raw_decode(text)[0]
+        found = _DECODER.raw_decode(text)[0]
+        return _readable(found) if _SURROGATE.search(text) else found
     except json.JSONDecodeError as error:
         if error.pos >= len(text.rstrip(_SPACE)):
             raise bad_body("unexpected EOF") from None
         raise bad_body(f"invalid character {text[error.pos]!r} looking for beginning of value") from None
     except (RecursionError, ValueError):
         raise bad_body("number out of range or nested too deeply") from None
+
+
+def _readable(value: Any) -> Any:
+    """A value with U+FFFD for halves of surrogate pairs, as Go reads them."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_readable(one) for one in value]
+    if isinstance(value, dict):
+        return {_readable(name): _readable(inside) for name, inside in value.items()}
+    return value
 
 
 def fields(

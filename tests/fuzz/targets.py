@@ -188,6 +188,7 @@ def _http() -> Iterator[bytes]:
         + request("POST", "/reset")
         + (request("GET", "/journal?since=1") + request("GET", "/metrics") + request("DELETE", "/proxies/p"))
     )
+    yield request("POST", "/proxies", {**proxy, "listen": "[::1%lo]:0", "upstream": "a\0:1"})
     body = b'{"name":"q","upstream":"u:1","enabled":false}'
     chunks = b"%x\r\n%s\r\n%x;note=1\r\n%s\r\n0\r\n\r\n" % (9, body[:9], len(body) - 9, body[9:])
     yield b"POST /proxies HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n" + chunks
