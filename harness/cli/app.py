@@ -14,11 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
 from harness import __version__
-from harness.model.errors import did_you_mean
+from harness.model.errors import ScenarioError, did_you_mean
+from harness.model.givenfile import is_folder, wrong_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,22 @@ COMMANDS: Mapping[str, Entry] = {
     "proxy": Entry("harness.cli.proxy:proxy", "Run the fault proxy on its own."),
 }
 
-paths_argument = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+
+class GivenPath(click.Path):
+    """A path on the command line; one that no file can have is refused before anything is made of it."""
+
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path. Raises ScenarioError."""
+        problem = wrong_path(value)
+        if problem is not None:
+            raise ScenarioError(problem, file=str(value), remedy="give another path")
+        return super().convert(value, param, ctx)
+
+
+paths_argument = click.argument("paths", nargs=-1, type=GivenPath())
 stack_option = click.option(
     "--stack", metavar="STACK", help="Use this stack (a name or a compose file) instead of the scenarios'."
 )
@@ -111,4 +128,4 @@ def app() -> None:
 def given_or_usual(paths: tuple[Path, ...]) -> tuple[Path, ...]:
     """Return the paths; without any, the folder `scenarios` if there is one, or else this one."""
     usual = Path("scenarios")
-    return paths or ((usual,) if usual.is_dir() else (Path(),))
+    return paths or ((usual,) if is_folder(usual) else (Path(),))

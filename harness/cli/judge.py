@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.app import json_option
+from harness.cli.app import GivenPath, json_option
 from harness.cli.exit_codes import given_journals
 from harness.cli.terminal import echo, echo_json
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--control", type=click.Path(path_type=Path), help="Its control; default: the one in its suite.")
+@click.argument("run", type=GivenPath())
+@click.option("--control", type=GivenPath(), help="Its control; default: the one in its suite.")
 @click.option("--unpaired", is_flag=True, help="Ignore the run's control.")
 @json_option
 def judge(run: Path, control: Path | None, unpaired: bool, as_json: bool) -> int:
@@ -48,7 +48,7 @@ def _lines(verdict: Verdict) -> list[str]:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=GivenPath())
 @json_option
 def report(folder: Path, as_json: bool) -> int:
     """Judge the runs in a suite's folder again and rewrite its report."""

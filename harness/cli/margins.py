@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from harness.cli.app import json_option
+from harness.cli.app import GivenPath, json_option
 from harness.cli.terminal import echo, echo_json
 
 
 @click.command()
-@click.argument("reports", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.argument("reports", nargs=-1, required=True, type=GivenPath())
 @json_option
 def margins(reports: tuple[Path, ...], as_json: bool) -> int:
     """Show how near clauses that passed came to their bounds, and which of them will flake."""

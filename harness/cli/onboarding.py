@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.app import json_option
+from harness.cli.app import GivenPath, json_option
 from harness.cli.exit_codes import FAIL, PASS
 from harness.cli.tables import plain_table
 from harness.cli.terminal import echo, echo_json
@@ -24,13 +24,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option(
-    "-f", "files", multiple=True, type=click.Path(path_type=Path), help="A compose file; repeat it for overrides."
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Write to this folder, not beside the compose file."
-)
+@click.argument("path", type=GivenPath(), default=".")
+@click.option("-f", "files", multiple=True, type=GivenPath(), help="A compose file; repeat it for overrides.")
+@click.option("--out", type=GivenPath(file_okay=False), help="Write to this folder, not beside the compose file.")
 @click.option(
     "--force", is_flag=True, help="Overwrite files that init wrote before. Other files are never overwritten."
 )
@@ -110,7 +106,7 @@ def _notes(found: Discovery) -> list[str]:
 
 @click.command()
 @click.argument("stack")
-@click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("scenarios", nargs=-1, type=GivenPath())
 @click.option("--backend", help="Backend of the stack: local or compose. [default: local; compose with --attach]")
 @click.option("--attach", metavar="PROJECT", help="Examine this running compose project.")
 @click.option("--start", is_flag=True, help="Start the stack with every link through a proxy, and stop it afterwards.")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from harness.cli.app import given_or_usual, json_option, paths_argument, set_option, stack_option
+from harness.cli.app import GivenPath, given_or_usual, json_option, paths_argument, set_option, stack_option
 from harness.cli.exit_codes import say
 from harness.cli.terminal import echo, echo_json
 from harness.model.errors import ScenarioError
+from harness.model.givenfile import wrong_path
 
 if TYPE_CHECKING:
     from harness.model.guardrails import Guardrails
@@ -47,7 +48,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @paths_argument
 @click.option(
     "--reports",
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     default=Path("reports"),
     show_default=True,
     metavar="DIR",
@@ -152,8 +153,11 @@ def run(
 
 
 def _suite_folder(reports: Path, name: str) -> Path:
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
+    if name in ("", ".", "..") or "/" in name:
         raise click.UsageError(f"--name must be a folder name, not {name!r}")
+    problem = wrong_path(name)
+    if problem is not None:
+        raise ScenarioError(problem, field="--name", remedy="give a short name of letters, digits, '-' and '_'")
     return reports / name
 
 

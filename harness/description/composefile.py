@@ -17,6 +17,7 @@ from harness.description.composeshape import check_shape
 from harness.description.interpolation import interpolate, read_env
 from harness.description.yamltree import Path_, Tree, read_tree
 from harness.model.errors import did_you_mean
+from harness.model.givenfile import is_file, resolved
 
 DEEPEST_INCLUDE = 10
 _REMOTE = ("http://", "https://", "git@", "ssh://", "oci://", "github.com/")
@@ -44,7 +45,7 @@ def read_compose(
     """
     folder = paths[0].absolute().parent
     given = dict(os.environ if variables is None else variables)
-    if variables is None and (folder / ".env").is_file():
+    if variables is None and is_file(folder / ".env"):
         given = {**read_env(folder / ".env", given), **given}
     composed = Composed(Tree(str(paths[-1])), folder, given)
     _ComposeReader(composed, parsed or {}).project(paths, paths[0].parent, ())
@@ -61,7 +62,7 @@ class _ComposeReader:
 
     def project(self, paths: Sequence[Path], folder: Path, trail: tuple[Path, ...]) -> None:
         for path in paths:
-            self._file(path, folder, (*trail, path.resolve()))
+            self._file(path, folder, (*trail, resolved(path)))
 
     def _file(self, path: Path, folder: Path, trail: tuple[Path, ...]) -> None:
         tree = self._read(path)
@@ -90,9 +91,9 @@ class _ComposeReader:
             self._all.notes.append(f"{tree.file_of(at)}: {names[0]} is a remote include and was not read")
             return
         paths = [folder / name for name in names]
-        if not paths or len(trail) > DEEPEST_INCLUDE or any(path.resolve() in trail for path in paths):
+        if not paths or len(trail) > DEEPEST_INCLUDE or any(resolved(path) in trail for path in paths):
             raise tree.error(at, "a file includes itself" if paths else "the path of a file is needed here")
-        missing = [path for path in paths if not path.is_file()]
+        missing = [path for path in paths if not is_file(path)]
         if missing:
             raise tree.error(
                 at, f"there is no file {str(missing[0])!r}", "paths are relative to the folder of the first file"
@@ -101,7 +102,7 @@ class _ComposeReader:
         own: dict[str, str] = {}
         for name in _as_list(given.get("env_file")) or [inside / ".env"]:
             file = folder / str(name)
-            own |= read_env(file, self._all.variables) if file.is_file() else {}
+            own |= read_env(file, self._all.variables) if is_file(file) else {}
         before, self._all.tree = self._all.tree, Tree(str(paths[0]))
         self.project(paths, inside, trail)
         included, self._all.tree = self._all.tree, before
@@ -136,7 +137,7 @@ class _ComposeReader:
         other, other_path, other_folder = tree, path, folder
         if file is not None:
             other_path = folder / self._filled(tree, (*at, "extends", "file"), file)
-            if not other_path.is_file():
+            if not is_file(other_path):
                 raise tree.error((*at, "extends"), f"there is no file {str(other_path)!r}")
             other, other_folder = self._read(other_path), other_path.parent
         known = other.value.get("services") if isinstance(other.value, dict) else None
@@ -155,7 +156,7 @@ class _ComposeReader:
 
     def _moved(self, tree: Tree, folder: Path, to: Path | None = None) -> None:
         """Make paths that are relative to another folder than the project's independent of it."""
-        if folder.resolve() == (to or self._all.folder).resolve():
+        if resolved(folder) == resolved(to or self._all.folder):
             return
         services = tree.value.get("services") if isinstance(tree.value, dict) else None
         for body in services.values() if isinstance(services, dict) else ():
@@ -208,7 +209,7 @@ def _fold_env_files(composed: Composed) -> None:
                 file = composed.folder / interpolate(path, composed.variables)
             except ValueError as error:
                 raise tree.error(("services", name, "env_file", index), str(error)) from error
-            if not file.is_file():
+            if not is_file(file):
                 # Compose refuses to start without it; what can be known of the stack is known all the same.
                 if not (isinstance(item, dict) and item.get("required") is False):
                     composed.notes.append(f"{name}: the env_file {path} does not exist")

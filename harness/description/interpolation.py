@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.model.errors import StackError
+from harness.model.givenfile import read_text
 
 _TOKEN = re.compile(r"\$(?:(?P<escaped>\$)|(?P<named>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*))")
 _OPERATOR = re.compile(r":?[-+?]")
@@ -86,14 +87,7 @@ def _braced(name: str, rest: str, variables: Mapping[str, str]) -> str:
 
 def read_env(path: Path, variables: Mapping[str, str], at: dict[str, int] | None = None) -> dict[str, str]:
     """Read one file. A name without `=` is taken over from `variables`; `at` is given each line. Raises StackError."""
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise StackError(f"the file is longer than {LARGEST_BYTES} bytes", file=str(path))
-        lines = path.read_text("utf-8-sig").splitlines()
-    except OSError as error:
-        raise StackError(f"cannot be read: {error.strerror}", file=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise StackError("this is not a text file in UTF-8", file=str(path)) from error
+    lines = read_text(path, LARGEST_BYTES, StackError).splitlines()
     found: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         text = line.strip()

@@ -27,6 +27,7 @@ from harness.description.ties import aliases, mounts, services_named
 from harness.description.wording import worded
 from harness.description.yamltree import Tree, read_tree
 from harness.model.errors import StackError, did_you_mean
+from harness.model.givenfile import is_file, resolved
 from harness.model.probekinds import PROBE_KINDS, ProbeSpec
 from harness.model.stack import MOST_SERVICES, ServiceFields, ServiceSpec, StackDescription, StackFields
 
@@ -42,7 +43,7 @@ Model = TypeVar("Model", bound=BaseModel)
 def resolve_stack(name_or_path: str) -> StackDescription:
     """Load a stack by path, or by the name under which an installed package has it as entry point `harness.stacks`."""
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or os.sep in name_or_path or path.is_file():
+    if path.suffix in (".yaml", ".yml") or os.sep in name_or_path or is_file(path):
         return load_stack(path, probe_kinds=InstalledSettings())
     installed = EntryPoints(ENTRY_POINTS)
     if name_or_path not in installed:
@@ -60,7 +61,7 @@ def _installed_file(name: str, value: str) -> Path:
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for candidate in (Path(folder) / file, Path(folder).parent / file):
-            if candidate.is_file():
+            if is_file(candidate):
                 return candidate
     raise StackError(f"the file {value!r} of the stack {name!r} does not exist", remedy="reinstall its package")
 
@@ -97,11 +98,11 @@ def _base_files(path: Path, tree: Tree) -> list[Path]:
         raise tree.error(place, "a list of compose files is needed here, such as [compose.yaml]")
     found = [path.parent / str(name) for name in names]
     for index, file in enumerate(found):
-        if not file.is_file():
+        if not is_file(file):
             raise tree.error(
                 (*place, index), f"there is no file {str(file)!r}", "paths are relative to this file's folder"
             )
-        if file.resolve() == path.resolve():
+        if resolved(file) == resolved(path):
             raise tree.error((*place, index), "this file cannot override itself")
     return found
 

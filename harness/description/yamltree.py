@@ -18,6 +18,7 @@ from yaml.error import MarkedYAMLError, YAMLError
 
 from harness.description.nearby import similar
 from harness.model.errors import StackError
+from harness.model.givenfile import is_there, read_text
 
 LARGEST_BYTES = 256 * 1024
 DEEPEST = 40
@@ -86,18 +87,8 @@ class Tree:
 
 def read_tree(path: Path) -> Tree:
     """Read one YAML file. Raises StackError."""
-    file = str(path)
-    try:
-        size = path.stat().st_size
-        if size > LARGEST_BYTES:
-            raise StackError(f"the file is {size} bytes long; the most is {LARGEST_BYTES}", file=file)
-        text = path.read_text("utf-8")
-    except OSError as error:
-        remedy = similar(path) if isinstance(error, FileNotFoundError) else None
-        raise StackError(f"cannot be read: {error.strerror}", file=file, remedy=remedy) from error
-    except UnicodeDecodeError as error:
-        raise StackError("this is not a text file in UTF-8", file=file, remedy="is it YAML?") from error
-    return parse_tree(text, file)
+    remedy = None if is_there(path) else similar(path)
+    return parse_tree(read_text(path, LARGEST_BYTES, StackError, remedy), str(path))
 
 
 def parse_tree(text: str, file: str) -> Tree:

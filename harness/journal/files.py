@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from harness.journal.records import Journal, parse
 from harness.model.errors import JournalError
+from harness.model.givenfile import is_folder, open_regular, reason
 
 NAME = "journal.jsonl"
 
@@ -15,17 +17,12 @@ def read(path: Path, *, damaged: bool = False) -> Journal:
 
     `damaged` reads lines that no run can have written one after the other: enough to heal from, not to judge.
     """
-    file = path / NAME if path.is_dir() else path
+    file = path / NAME if is_folder(path) else path
+    remedy = "give a run's folder, or its journal"
     try:
-        if file.exists() and not file.is_file():
-            raise JournalError("this is no file", file=str(file), remedy="give a run's folder, or its journal")
-        with file.open(encoding="utf-8", newline="\n") as lines:
+        with io.TextIOWrapper(open_regular(file, JournalError, remedy), "utf-8", newline="\n") as lines:
             return parse(lines, str(file), damaged=damaged)
     except OSError as error:
-        raise JournalError(
-            f"the journal cannot be read: {error.strerror}",
-            file=str(file),
-            remedy="give a run's folder, or its journal",
-        ) from error
+        raise JournalError(f"the journal cannot be read: {reason(error)}", file=str(file), remedy=remedy) from error
     except UnicodeDecodeError:
         raise JournalError("the journal is not UTF-8 text", file=str(file)) from None

@@ -16,6 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+LONGEST_PATH = 600
+"""Characters of a path that a message shows."""
+
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
     """Return the valid name closest to `name`, or None where none resembles it."""
@@ -56,7 +59,7 @@ class HarnessError(Exception):
     @property
     def place(self) -> str | None:
         """`file:line: field`, as far as it is known."""
-        where = self.file or ""
+        where = _short(self.file or "")
         if self.line is not None:
             where = f"{where}:{self.line}" if where else f"line {self.line}"
         if self.field:
@@ -70,6 +73,11 @@ class HarnessError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default pickling, and errors cross process borders.
         return (_rebuild, (type(self), self.message, self.file, self.line, self.field, self.remedy))
+
+
+def _short(path: str) -> str:
+    half = LONGEST_PATH // 2
+    return path if len(path) <= LONGEST_PATH else f"{path[:half]}…{path[-half:]}"
 
 
 def _rebuild(

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from harness.model.errors import ProbeError, did_you_mean
 from harness.model.fields import Frozen
+from harness.model.givenfile import read_text
 from harness.model.response_match import Expected
 from harness.model.workload import Method
 from harness.probes.strict_json import read_json
@@ -79,14 +80,7 @@ class RequestFile:
 
 def read_requests(path: Path, rate: float | None = None, repeat: bool = False) -> RequestFile:
     """Read a file of requests that is to be sent so. Raises ProbeError with file and line."""
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise ProbeError(f"the file of requests is larger than {LARGEST_BYTES >> 20} MiB", file=str(path))
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ProbeError(f"the file of requests cannot be read: {error.strerror}", file=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise ProbeError("the file of requests is not text in UTF-8", file=str(path)) from error
+    text = read_text(path, LARGEST_BYTES, ProbeError, "give the file of requests, a line of JSON for each")
     lines = [(number, _line(path, number, line)) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
         raise ProbeError("the file holds no request", file=str(path), remedy="write a line of JSON for each request")

@@ -6,6 +6,7 @@ group of an entity is a step function: each line holds until the next.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from bisect import bisect_right
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.model.errors import ProbeError
+from harness.model.givenfile import open_regular
 
 SCHEMA = 1
 LATEST = 2**53
@@ -82,7 +84,7 @@ class Workload:
 def read_workload(path: Path) -> Workload:
     """Read a workload file. Raises ProbeError with file and line."""
     try:
-        with path.open(encoding="utf-8") as lines:
+        with io.TextIOWrapper(open_regular(path, ProbeError), "utf-8") as lines:
             return _read(path, list(lines))
     except OSError as error:
         raise ProbeError(f"the workload cannot be read: {error.strerror}", file=str(path)) from error

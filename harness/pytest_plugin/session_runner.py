@@ -77,8 +77,8 @@ class RunFolders:
         with _locked(self.root / SESSION_FILE) as (before, note):
             session, *made = before.splitlines() or [""]
             if session != self._session:
-                clear(self.root)
-                for name in made:
+                clear(self.root, "choose another place with --harness-reports")
+                for name in (one for one in made if "/" not in one):
                     # A run that was broken off before its journal leaves nothing in its folder.
                     with suppress(OSError):
                         (self.root / name).rmdir()

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.model.errors import ScenarioError
+from harness.model.givenfile import is_folder, read_bytes, resolved
 from harness.report.documents import MarginEntry, RunDocument, SuiteDocument
 from harness.report.words import per_cent
 
@@ -17,6 +18,7 @@ NEAR = 0.9
 """The share of its bound from which a clause is too near to it, whatever the other runs say."""
 SPREAD = 3.0
 """How many standard deviations above the mean must still lie within the bound."""
+LARGEST_BYTES = 256 * 2**20
 LEAST_RUNS = 3
 """Fewer runs say nothing of how much a share varies."""
 
@@ -64,12 +66,12 @@ def margins_in(folders: Iterable[Path]) -> list[Margin]:
     """
     files: set[Path] = set()
     for folder in folders:
-        inside = [folder] if folder.is_file() else list(folder.rglob("verdict.json"))
+        inside = list(folder.rglob("verdict.json")) if is_folder(folder) else [folder]
         if not inside:
             raise ScenarioError(
                 "there is no verdict.json in it", file=str(folder), remedy="give folders of suites, or of their runs"
             )
-        files |= {file.resolve() for file in inside}
+        files |= {resolved(file) for file in inside}
     found: dict[tuple[str, str, str], list[float]] = {}
     for document in map(_read, sorted(files)):
         for margin in document.margins if document.twin is None else ():
@@ -80,9 +82,7 @@ def margins_in(folders: Iterable[Path]) -> list[Margin]:
 
 def _read(file: Path) -> RunDocument:
     try:
-        return RunDocument.model_validate_json(file.read_bytes())
-    except OSError as error:
-        raise ScenarioError(f"it cannot be read: {error.strerror}", file=str(file)) from error
+        return RunDocument.model_validate_json(read_bytes(file, LARGEST_BYTES, ScenarioError, "give a verdict.json"))
     except ValidationError as error:
         first = error.errors()[0]
         raise ScenarioError(

@@ -214,7 +214,9 @@ def _write(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8", errors="replace")
+        beside.unlink(missing_ok=True)  # whatever it leads to is not ours
+        with beside.open("x", encoding="utf-8", errors="replace") as file:
+            file.write(text)
         beside.replace(path)
     except OSError as error:
         with suppress(OSError):

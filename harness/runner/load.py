@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from harness.description.nearby import similar
 from harness.description.yamltree import Tree, read_tree
 from harness.model.cleaned import forbidden
 from harness.model.errors import ScenarioError, StackError, did_you_mean
+from harness.model.givenfile import is_file, is_folder, is_there, resolved, wrong_path
+from harness.model.run_folders import reserved
 from harness.model.scenario import Scalar, Scenario
 from harness.runner.explain import Place, RefusedError, Source, problems, problems_of, read_model
 from harness.runner.variables import VERBATIM, as_text, check_names, combinations, fill
@@ -64,11 +65,14 @@ def discover(paths: Sequence[Path]) -> list[Path]:
     """Find the scenario files: those named, and all that end in `.scenario.yaml` in the folders named."""
     found: dict[Path, Path] = {}
     for path in paths:
-        if not path.exists():
-            raise ScenarioError("there is no such file or folder", file=str(path), remedy=similar(path))
-        files = [path] if not path.is_dir() else _in_folder(path)
+        if not is_there(path):
+            message = wrong_path(path) or "there is no such file or folder"
+            raise ScenarioError(message, file=str(path), remedy=similar(path))
+        if not is_folder(path) and not is_file(path):
+            raise ScenarioError("this is not a regular file", file=str(path), remedy="give a scenario file or a folder")
+        files = [path] if not is_folder(path) else _in_folder(path)
         for file in files:
-            found.setdefault(file.resolve(), file)
+            found.setdefault(resolved(file), file)
     if not found:
         where = ", ".join(str(path) for path in paths) or "no path"
         raise ScenarioError(f"no scenario found in {where}", remedy=f"scenario files are named *{ENDING}")
@@ -115,15 +119,7 @@ def load_file(path: Path, settings: Mapping[str, Scalar] | None = None) -> list[
 
 def _read(path: Path) -> Tree:
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise ScenarioError("this is a folder, not a scenario file", file=str(path))
-        if not stat.S_ISREG(mode):
-            raise ScenarioError("this is not a regular file", file=str(path))
         return read_tree(path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ScenarioError(f"cannot be read: {reason}", file=str(path)) from error
     except StackError as error:
         raise ScenarioError(
             error.message, file=error.file, line=error.line, field=error.field, remedy=error.remedy
@@ -155,6 +151,9 @@ def _one(raw: dict[str, Any], source: Source, matrix: dict[str, Scalar], setting
         raise RefusedError(errors)
     if scenario.scenario.startswith("."):
         raise source.problem(("scenario",), f"{scenario.scenario!r} begins with a dot", "begin with a letter or digit")
+    if reserved(scenario.scenario):
+        message = f"{scenario.scenario!r} is the name of a file in the folder of a suite"
+        raise source.problem(("scenario",), message, "give the scenario another name: its run gets a folder there")
     return Loaded(scenario, source, matrix)
 
 

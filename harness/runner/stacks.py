@@ -15,6 +15,7 @@ from harness.description.nearby import similar
 from harness.description.stackfile import resolve_stack
 from harness.faults.installed import Faults
 from harness.model.errors import ScenarioError, StackError
+from harness.model.givenfile import is_there, resolved
 from harness.model.scenario import Scalar
 from harness.model.stack import StackDescription
 from harness.runner.catalogue import Catalogue
@@ -66,7 +67,7 @@ def _in_the_stack(error: StackError) -> ScenarioError:
 
 def _catalogue(name: str, faults: Faults) -> Catalogue | StackError:
     try:
-        if _is_path(name) and not Path(name).exists():
+        if _is_path(name) and not is_there(Path(name)):
             remedy = similar(Path(name)) or "a stack is named, or given as its compose file"
             return StackError(f"there is no stack {name!r}", remedy=remedy)
         found = Catalogue(resolve_stack(name), faults)
@@ -77,7 +78,7 @@ def _catalogue(name: str, faults: Faults) -> Catalogue | StackError:
 
 
 def _relative_to(name: str, folder: Path) -> str:
-    return str((folder / name).resolve()) if _is_path(name) else name
+    return str(resolved(folder / name)) if _is_path(name) else name
 
 
 def _is_path(name: str) -> bool:

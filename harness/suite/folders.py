@@ -14,12 +14,14 @@ from pathlib import Path
 
 from harness.guard.open_runs import must_be_healed
 from harness.journal.files import NAME
-from harness.model.errors import ScenarioError
+from harness.journal.undo_folder import RUN, folder_of
+from harness.model.errors import JournalError, ScenarioError
+from harness.model.givenfile import is_file, is_folder, open_regular, resolved
+from harness.model.run_folders import REPORTS, WORKER_LOGS
 
-REPORTS = ("suite.json", "junit.xml", "summary.md", "index.html")
-WORKER_LOGS = "worker-*.log"
 GUARD_S = 20.0
 """How long the guard of a run that was cut off is waited for."""
+_HEAD_BYTES = 4096
 
 
 @contextmanager
@@ -28,8 +30,9 @@ def held(folder: Path) -> Iterator[None]:
 
     Raises ScenarioError where another suite holds it: it would remove the runs of that one. Raises OSError.
     """
+    refuse_link(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    file = os.open(folder, os.O_RDONLY)
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -41,12 +44,21 @@ def held(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
-def clear(folder: Path) -> None:
+def clear(folder: Path, choose_another: str) -> None:
     """Remove the runs and reports of the last suite from a folder, and make the folder if it is missing.
 
-    Raises ScenarioError, before anything is removed, where a run may have left something in. Raises OSError.
+    Raises ScenarioError, before anything is removed, where a run may have left something in, or no run has written what
+    is there; `choose_another` is what the user can do instead. Raises OSError.
     """
+    refuse_link(folder)
     runs = run_folders(folder)
+    reports = [*(folder / name for name in REPORTS), *folder.glob(WORKER_LOGS)]
+    for run in runs:
+        _refuse_foreign(run, choose_another)
+    for report in reports:
+        if is_folder(report) and not report.is_symlink():
+            remedy = f"move it away, or {choose_another}"
+            raise ScenarioError("a folder has the name of a file of the report", file=str(report), remedy=remedy)
     for run in runs:
         why = must_be_healed(run, GUARD_S)
         if why is not None:
@@ -54,23 +66,44 @@ def clear(folder: Path) -> None:
             raise ScenarioError(message, file=str(run), remedy=f"run `harness heal {run}` first")
     for run in runs:
         shutil.rmtree(run)
-    for file in (*(folder / name for name in REPORTS), *folder.glob(WORKER_LOGS)):
-        file.unlink(missing_ok=True)
+    for report in reports:
+        report.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def refuse_link(folder: Path) -> None:
+    """Raise ScenarioError for a folder that is a symbolic link: what is written there would be somewhere else."""
+    if folder.is_symlink():
+        remedy = f"give the folder that it leads to: {resolved(folder)}"
+        raise ScenarioError("this folder is a symbolic link", file=str(folder), remedy=remedy)
+
+
+def _refuse_foreign(run: Path, choose_another: str) -> None:
+    """Raise ScenarioError for a folder that is not to be removed: a link is in it, or no run of ours has written it."""
+    links = [Path(root) / name for root, folders, names in os.walk(run) for name in (*folders, *names)]
+    link = next((entry for entry in (run, *links) if entry.is_symlink()), None)
+    if link is not None:
+        remedy = f"no run writes one: move it away, or {choose_another}"
+        raise ScenarioError("there is a symbolic link in the folder of a run", file=str(link), remedy=remedy)
+    with open_regular(run / NAME, JournalError) as journal:
+        head = journal.read(_HEAD_BYTES)
+    if head and not head.startswith(b'{"n":0,') and not (folder_of(run) / RUN).is_file():
+        remedy = f"move it away, or {choose_another}"
+        raise ScenarioError("no run has written this journal", file=str(run / NAME), remedy=remedy)
 
 
 def run_folders(folder: Path) -> list[Path]:
     """Return the folders with a journal in the folder of a suite."""
-    entries = sorted(folder.iterdir()) if folder.exists() else []
-    return [entry for entry in entries if (entry / NAME).is_file()]
+    entries = sorted(folder.iterdir()) if is_folder(folder) else []
+    return [entry for entry in entries if is_file(entry / NAME)]
 
 
 def runs_in(folder: Path) -> list[Path]:
     """Return the folders of the runs of a suite. Raises ScenarioError where there is none."""
-    runs = run_folders(folder) if folder.is_dir() else []
+    runs = run_folders(folder)
     if not runs:
-        itself = (folder / NAME).is_file()
-        remedy = f"this is a run; give its suite: {folder.resolve().parent}" if itself else "give the folder of a suite"
+        itself = is_file(folder / NAME)
+        remedy = f"this is a run; give its suite: {resolved(folder).parent}" if itself else "give the folder of a suite"
         raise ScenarioError("no run in this folder", file=str(folder), remedy=remedy)
     return runs
 
@@ -78,6 +111,6 @@ def runs_in(folder: Path) -> list[Path]:
 def run_folder(path: Path) -> Path:
     """Return the folder of a run that is given as itself or as its journal. Raises ScenarioError for another path."""
     folder = path.parent if path.name == NAME else path
-    if not (folder / NAME).is_file():
+    if not is_file(folder / NAME):
         raise ScenarioError("not a run", file=str(path), remedy=f"give the folder of a run: it holds {NAME}")
     return folder

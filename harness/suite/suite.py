@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from harness.journal.files import NAME as JOURNAL
 from harness.journal.files import read
 from harness.model.errors import BackendError, HarnessError, JournalError, ScenarioError
+from harness.model.givenfile import read_text
 from harness.model.plan import Plan, Twin
 from harness.model.verdict import Value
 from harness.report import SuiteInfo, write_suite
 from harness.report.documents import Interruption, SuiteDocument
 from harness.suite import rules
 from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, counting, stored_run
-from harness.suite.folders import clear, held, run_folders, runs_in
+from harness.suite.folders import clear, held, refuse_link, run_folders, runs_in
 
 if TYPE_CHECKING:
     from harness.runner.messages import RunOutcome
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 AGAIN = "~again"
 """The end of the name of a run that repeats another."""
+LARGEST_BYTES = 256 * 2**20
 INTERRUPTED = "interrupted; writing the report of what was run"
 
 
@@ -52,7 +54,7 @@ def prepared(folder: Path) -> Iterator[None]:
     with ExitStack() as holding:
         try:
             holding.enter_context(held(folder))
-            clear(folder)
+            clear(folder, "choose another --name")
         except OSError as error:
             raise ScenarioError(
                 f"the report cannot be written here: {error.strerror}",
@@ -153,6 +155,8 @@ def report_again(folder: Path) -> FinishedSuite:
 
     Runs that the report lists and that left no journal stay in it: a suite that was interrupted stays interrupted.
     """
+    for written in (folder, *run_folders(folder)):
+        refuse_link(written)
     before = _suite_before(folder)
     listed = {str(scenario.get("run_dir")): scenario for scenario in before.get("scenarios", ())}
     there = [run.name for run in (run_folders(folder) if listed else runs_in(folder))]
@@ -186,8 +190,8 @@ def _run_before(run_dir: Path, scenario: dict[str, Any] | None, *, there: bool) 
 def _suite_before(folder: Path) -> dict[str, Any]:
     """Return the `suite.json` that is there; nothing where none can be read."""
     try:
-        data = json.loads((folder / "suite.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        data = json.loads(read_text(folder / "suite.json", LARGEST_BYTES, ScenarioError))
+    except (HarnessError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -105,10 +106,14 @@ def test_duplicate_scenario_names(good: Path, harness_: Harness, runner: Runner)
 
 
 def test_an_unreadable_file(good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(*_: object, **__: object) -> str:
-        raise PermissionError(13, "Permission denied")
+    opened = os.open
 
-    monkeypatch.setattr(Path, "read_text", denied)
+    def denied(path: Any, *more: Any, **others: Any) -> int:
+        if str(path).endswith("good.scenario.yaml"):
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *more, **others)
+
+    monkeypatch.setattr(os, "open", denied)
     result = harness_("run")
     assert result.code == 2
     assert result.err == "scenarios/good.scenario.yaml: cannot be read: Permission denied\n"

@@ -94,7 +94,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ProbeError, match="cannot be read: No such file"):
         read_requests(tmp_path / "gone.jsonl")
     (tmp_path / "odd").write_bytes(b"\xff\xfe")
-    with pytest.raises(ProbeError, match="not text in UTF-8"):
+    with pytest.raises(ProbeError, match="not a text file in UTF-8"):
         read_requests(tmp_path / "odd")
 
 

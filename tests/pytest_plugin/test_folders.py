@@ -22,7 +22,7 @@ def test_no_two_runs_share_a_folder_whatever_process_they_are_of(tmp_path: Path)
 
 def test_a_session_clears_the_runs_of_the_one_before_and_nothing_else(tmp_path: Path) -> None:
     first = RunFolders(tmp_path, "first")
-    (first.claim("slow") / "journal.jsonl").write_text("{}\n")
+    (first.claim("slow") / "journal.jsonl").write_text('{"n":0,"t":0.0,"kind":"header"}\n')
     (tmp_path / "suite.json").write_text("{}")
     (tmp_path / "mine.txt").write_text("mine")
     (tmp_path / "notes").mkdir()

@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.description.yamltree import read_tree
 from harness.model.errors import StackError
+from harness.model.givenfile import is_file, read_text, resolved
 
 MOST_FILES = 60
 LARGEST_BYTES = 128 * 1024
@@ -67,8 +68,15 @@ def mounts(body: Mapping[str, Any], folder: Path) -> list[BindMount]:
             source, _, rest = str(item).partition(":")
             target = rest.partition(":")[0]
         if target and source.startswith(("/", ".", "~")):
-            found.append(BindMount(folder / Path(source).expanduser(), target))
+            found.append(BindMount(_host_path(folder, source), target))
     return found
+
+
+def _host_path(folder: Path, source: str) -> Path:
+    try:
+        return folder / Path(source).expanduser()
+    except RuntimeError:  # the home of somebody whom this machine does not know
+        return folder / source
 
 
 def named_volumes(body: Mapping[str, Any]) -> list[str]:
@@ -88,10 +96,10 @@ def config_files(body: Mapping[str, Any], folder: Path) -> Iterator[Path]:
     number = 0
     root = folder.resolve()
     for mount in mounts(body, folder):
-        source = mount.source.resolve()
+        source = resolved(mount.source)
         if not source.is_relative_to(root.parent) or source in (root, *root.parents):
             continue
-        for file in [source] if source.is_file() else _inside(source):
+        for file in [source] if is_file(source) else _inside(source):
             if file.suffix.lower() in _ENDINGS and number < MOST_FILES and _small(file):
                 number += 1
                 yield file
@@ -105,7 +113,7 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 def _small(file: Path) -> bool:
     try:
-        return file.is_file() and file.stat().st_size <= LARGEST_BYTES
+        return is_file(file) and file.stat().st_size <= LARGEST_BYTES
     except OSError:
         return False
 
@@ -113,8 +121,8 @@ def _small(file: Path) -> bool:
 def text_of(file: Path) -> str:
     """Return a file's text; nothing where it is not text."""
     try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
+        text = read_text(file, LARGEST_BYTES, StackError)
+    except StackError:
         return ""
     return "" if "\0" in text else text
 

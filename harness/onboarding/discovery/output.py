@@ -18,6 +18,7 @@ import jinja2
 from harness.model.errors import ScenarioError
 from harness.model.fault import FaultKind
 from harness.model.fields import Link
+from harness.model.givenfile import is_there, open_regular
 from harness.onboarding.discovery.config_files import USUAL, Rule, Timing, alert_rules, config_files, timing
 from harness.onboarding.discovery.first_scenarios import Ground, starters
 from harness.onboarding.discovery.probes import Candidate, candidates
@@ -189,7 +190,7 @@ def _why(guess: Guess) -> str:
 def write_all(folder: Path, files: Mapping[str, str], mark: str, *, force: bool) -> list[Path]:
     """Write the files into a folder; return their paths. Raises ScenarioError before the first one is written."""
     paths = {folder / name: text for name, text in files.items()}
-    there = [path for path in paths if path.exists() or path.is_symlink()]
+    there = [path for path in paths if is_there(path) or path.is_symlink()]
     foreign = [path for path in there if not _is_ours(path, mark)]
     if foreign:
         remedy = "it was not written by init and is left alone: move it away, or write elsewhere with --out"
@@ -212,9 +213,11 @@ def _others(paths: list[Path]) -> str:
 
 def _is_ours(path: Path, mark: str) -> bool:
     try:
-        with path.open(encoding="utf-8") as file:
-            return path.is_file() and not path.is_symlink() and file.readline(LONGEST_MARK).startswith(mark)
-    except (OSError, UnicodeDecodeError):
+        if path.is_symlink():
+            return False
+        with open_regular(path, ScenarioError) as file:
+            return file.readline(LONGEST_MARK).startswith(mark.encode())
+    except (OSError, ScenarioError):
         return False
 
 

@@ -21,6 +21,7 @@ from harness.description.composemerge import normalise
 from harness.description.interpolation import interpolate, read_env
 from harness.description.yamltree import Path_, parse_tree
 from harness.model.errors import ScenarioError, StackError
+from harness.model.givenfile import is_file, is_folder
 
 WITHIN_S = 60.0
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
@@ -125,23 +126,23 @@ class Project:
 
 def find_files(path: Path, variables: Mapping[str, str]) -> tuple[Path, ...]:
     """Find the compose files of a folder as compose does. Raises ScenarioError where there are none."""
-    if path.is_file():
+    if is_file(path):
         return (path,)
-    if not path.is_dir():
+    if not is_folder(path):
         raise ScenarioError("there is no such folder", file=str(path), remedy="give the folder of a compose file")
     listed = variables.get("COMPOSE_FILE") or _from_env_file(path, "COMPOSE_FILE")
     if listed:
         separator = variables.get("COMPOSE_PATH_SEPARATOR", os.pathsep)
         return tuple(path / name for name in listed.split(separator))
     for name in NAMES:
-        if (path / name).is_file():
-            beside = [path / override for override in OVERRIDES if (path / override).is_file()]
+        if is_file(path / name):
+            beside = [path / override for override in OVERRIDES if is_file(path / override)]
             return (path / name, *beside[:1])
     raise ScenarioError("there is no compose file in this folder", file=str(path), remedy=_elsewhere(path))
 
 
 def _from_env_file(folder: Path, name: str) -> str | None:
-    return read_env(folder / ".env", {}).get(name) if (folder / ".env").is_file() else None
+    return read_env(folder / ".env", {}).get(name) if is_file(folder / ".env") else None
 
 
 def _elsewhere(folder: Path) -> str:
@@ -157,7 +158,7 @@ def read_project(path: Path, given: Sequence[Path] = (), *, ask_engine: bool = T
     """Read the compose project in a folder, or that of the files given. Raises ScenarioError or StackError."""
     files = tuple(given) or find_files(path, os.environ)
     for file in files:
-        if not file.is_file():
+        if not is_file(file):
             raise ScenarioError("there is no such file", file=str(file), remedy="give a compose file with -f")
     folder = files[0].absolute().parent
     composed = read_compose([_shown(file) for file in files])

@@ -17,6 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.description.composefields import container_ports
+from harness.model.errors import StackError
+from harness.model.givenfile import read_bytes
 from harness.model.stack import ServiceFields
 from harness.onboarding.discovery.addresses import AddressReference, seen
 from harness.onboarding.discovery.config_files import named_volumes
@@ -244,10 +246,8 @@ def read_dockerfile(folder: Path, build: Any) -> Built:
         return _last_stage(str(given["dockerfile_inline"]), "dockerfile_inline")
     file = folder / str(given.get("context") or ".") / str(given.get("dockerfile") or "Dockerfile")
     try:
-        if file.stat().st_size > LARGEST_BYTES:
-            return Built()
-        return _last_stage(file.read_text("utf-8", errors="replace"), str(file))
-    except (OSError, ValueError):
+        return _last_stage(read_bytes(file, LARGEST_BYTES, StackError).decode("utf-8", "replace"), str(file))
+    except StackError:
         return Built()
 
 

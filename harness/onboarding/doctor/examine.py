@@ -24,6 +24,7 @@ from harness.onboarding.doctor import checks
 from harness.onboarding.doctor.checks import Finding
 from harness.onboarding.doctor.observing import observe
 from harness.runner.backend_factory import backend_for, check_backend
+from harness.runner.load import discover
 from harness.runner.up_down import kept_here
 from harness.suite.quiet import crowded, look_once
 
@@ -120,6 +121,8 @@ def examine(request: ExaminationRequest) -> list[Finding]:
     """Check everything once. Raises ScenarioError for an invalid request, BackendError without an engine."""
     check_backend(request.backend)
     stack = _wanted(request)
+    if request.scenarios:
+        discover(request.scenarios)  # a path that is wrong is met before anything is started
     found = check_machine(request.backend)
     found += asyncio.run(_on_the_stack(request, stack))
     broken = checks.unusable(found)
