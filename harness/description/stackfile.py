@@ -35,6 +35,9 @@ ENTRY_POINTS = "harness.stacks"
 EXTENSION = "x-harness"
 _CONDITIONS = ("service_started", "service_healthy", "service_completed_successfully")
 _SECRET = re.compile(r"\$\{secret:[A-Za-z_]\w*\}")
+LONGEST_NAME = 100
+_STACK_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}")
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -145,7 +148,7 @@ class _StackReader:
                 "mounts": mounts(body.get("volumes"), folder, volumes),
             }
             services[one] = self._service(index, one, raw[one], tied)
-        name = fields.stack or str(self._filled(("name",), top.get("name")) or path.absolute().parent.name)
+        name = fields.stack or self._name(top.get("name"), path)
         # All of it has been validated above, each part with its own place in the file.
         return StackDescription.model_construct(
             **dict(fields),
@@ -154,6 +157,16 @@ class _StackReader:
             files=tuple(str(file.absolute()) for file in files),
             services=services,
         )
+
+    def _name(self, given: Any, path: Path) -> str:
+        """Return the name of a stack that has none of its own. Files are named after it."""
+        name = self._filled(("name",), given)
+        if not name:
+            return _NOT_IN_A_NAME.sub("-", path.absolute().parent.name)[:LONGEST_NAME].strip("-._") or "stack"
+        if not _STACK_NAME.fullmatch(str(name)):
+            remedy = f"use letters, digits, '_', '.' and '-', at most {LONGEST_NAME} of them, or set {EXTENSION}.stack"
+            raise self._tree.error(("name",), "this cannot be the name of a stack", remedy)
+        return str(name)
 
     def _service(self, index: int, name: str, raw: Any, tied: Mapping[str, tuple[str, ...]]) -> ServiceSpec:
         path = ("services", name)

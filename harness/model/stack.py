@@ -220,7 +220,7 @@ class StackFields(Frozen):
     """The `x-harness` fields at the top of the compose file."""
 
     schema_version: Literal[1] = Field(alias="schema")
-    stack: Name | None = None
+    stack: Annotated[Name, Field(max_length=100)] | None = None
     base: tuple[str, ...] = Field(
         (), description="the compose files that this one is laid over, relative to its folder"
     )

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from harness.description.yamltree import Tree
 
 Place = tuple[str | int, ...]
+MOST_PROBLEMS = 25
+"""Of one file, in one message."""
 Model = TypeVar("Model", bound=BaseModel)
 _KINDS = {
     "string_type": "a text",
@@ -90,18 +92,21 @@ def read_model(kind: type[Model], raw: Any) -> Model:
 def problems(
     error: ValidationError, kind: type[BaseModel], raw: Any, source: Source, base: Place = ()
 ) -> list[ScenarioError]:
-    """Return one error a place, in the order of the file."""
+    """Return one error a place, in the order of the file; of very many the first ones, and how many more there are."""
     by_place: dict[Place, list[ErrorDetails]] = {}
     for found in error.errors(include_url=False):
         by_place.setdefault(_place(found, raw), []).append(found)
+    around = {other[:length] for other in by_place for length in range(1, len(other))}
+    # One inside of another is the other member of a union, or a list that seems empty as all its items are invalid.
+    places = [p for p, f in by_place.items() if p not in around or any(one["type"] == "value_error" for one in f)]
+    places.sort(key=lambda place: source.line((*base, *place)) or 0)
     result = []
-    for place, found_here in by_place.items():
-        deeper = any(other != place and other[: len(place)] == place for other in by_place)
-        if deeper and place and all(f["type"] != "value_error" for f in found_here):
-            continue  # the other member of a union, or a list that seems empty because all its items are invalid
-        message, remedy = _message(found_here, kind, _value_at(raw, place))
+    for place in places[:MOST_PROBLEMS]:
+        message, remedy = _message(by_place[place], kind, _value_at(raw, place))
         result.append(source.problem((*base, *place), message, remedy))
-    return sorted(result, key=lambda problem: problem.line or 0)
+    if len(places) > MOST_PROBLEMS:
+        result.append(source.problem(base, f"and {len(places) - MOST_PROBLEMS} more problems", "mend these first"))
+    return result
 
 
 def _place(found: ErrorDetails, raw: Any) -> Place:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from calling import Harness, Runner
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
 LONG = "x" * 300
 

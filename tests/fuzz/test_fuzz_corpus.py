@@ -10,6 +10,8 @@ from harness.model.errors import HarnessError
 from tests.fuzz.mutation import mutated
 from tests.fuzz.targets import TARGETS, run
 
+pytestmark = pytest.mark.slow
+
 CORPUS = Path(__file__).parent / "corpus"
 STORED = sorted(CORPUS.glob("*/*"))
 CHANGES = 150
