@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import click
-
+from harness.cli.terminal import echo, echo_json
 from harness.model.stack import StackDescription
 
 if TYPE_CHECKING:
@@ -30,10 +28,10 @@ def print_plans(plans: Sequence[Plan], as_json: bool) -> None:
             plan.model_dump(mode="json", by_alias=True) | {"preview": preview(plan, stack).model_dump(mode="json")}
             for plan, stack in pairs
         ]
-        click.echo(json.dumps(data, indent=2))
+        echo_json(data)
         return
-    click.echo("\n\n".join("\n".join(_lines(plan, stack, preview(plan, stack))) for plan, stack in pairs))
-    click.echo(f"\n{len(plans)} run{'s' if len(plans) != 1 else ''}; nothing was started.")
+    echo("\n\n".join("\n".join(_lines(plan, stack, preview(plan, stack))) for plan, stack in pairs))
+    echo(f"\n{len(plans)} run{'s' if len(plans) != 1 else ''}; nothing was started.")
 
 
 def _lines(plan: Plan, stack: StackDescription, seen: Preview) -> list[str]:

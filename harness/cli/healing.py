@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.app import json_option
+from harness.cli.app import GivenPath, json_option
 from harness.cli.exit_codes import BROKEN, PASS, say
+from harness.cli.terminal import echo, echo_json
 from harness.model.errors import BackendError, ScenarioError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ LOOK_EVERY_S = 0.3
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=GivenPath())
 @click.option(
     "--by-hand", "by_hand", multiple=True, metavar="FAULT", help="Note that you have taken out this fault yourself."
 )
@@ -41,15 +41,15 @@ def heal(paths: tuple[Path, ...], by_hand: tuple[str, ...]) -> int:
     healed = _healed(runs)
     for one in healed:
         for fault in one.taken_out:
-            click.echo(f"{one.run}: the fault {fault!r} is out")
+            echo(f"{one.run}: the fault {fault!r} is out")
         if one.skipped is not None:
-            click.echo(f"{one.run}: left alone: {one.skipped}")
+            echo(f"{one.run}: left alone: {one.skipped}")
         if one.hung and one.skipped is None:
             one.left.append("its process hangs, and may go on: end it")
         for text in one.left:
             say(f"{one.run}: {text}")
     left = [one for one in healed if one.left]
-    click.echo(f"{len(runs)} run{'s' if len(runs) != 1 else ''} checked, {sum(len(one.left) for one in left)} left")
+    echo(f"{len(runs)} run{'s' if len(runs) != 1 else ''} checked, {sum(len(one.left) for one in left)} left")
     for one in left:
         say(f"to try again: harness heal {one.run}; once you have restored it by hand: --by-hand FAULT")
     return BROKEN if left else PASS
@@ -110,7 +110,7 @@ def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=GivenPath())
 @json_option
 def status(paths: tuple[Path, ...], as_json: bool) -> int:
     """List runs that go on or have left something in, and who owns which stack on the engine.
@@ -123,16 +123,16 @@ def status(paths: tuple[Path, ...], as_json: bool) -> int:
     runs = [found for folder in folders for run in runs_under(folder) if (found := open_run(run)) is not None]
     owners, engine = _owners()
     if as_json:
-        click.echo(json.dumps({"runs": [_run(one) for one in runs], "stacks": [vars(one) for one in owners]}, indent=2))
+        echo_json({"runs": [_run(one) for one in runs], "stacks": [vars(one) for one in owners]})
         return PASS
     for one in runs:
-        click.echo(_line(one))
+        echo(_line(one))
     if not runs:
-        click.echo("no run goes on, and none has left anything in")
+        echo("no run goes on, and none has left anything in")
     for owner in owners:
-        click.echo(f"stack {owner.project}: owned by {owner.run}, process {owner.pid} on {owner.host}")
+        echo(f"stack {owner.project}: owned by {owner.run}, process {owner.pid} on {owner.host}")
     if engine is not None:
-        click.echo(f"stacks in containers: {engine}")
+        echo(f"stacks in containers: {engine}")
     return PASS
 
 

@@ -13,7 +13,6 @@ import click
 
 from harness.cli.app import GivenPath, given_or_usual, json_option, paths_argument, set_option, stack_option
 from harness.cli.exit_codes import say
-from harness.cli.terminal import echo, echo_json
 from harness.model.errors import ScenarioError
 from harness.model.givenfile import wrong_path
 

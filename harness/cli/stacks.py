@@ -55,14 +55,14 @@ def down(names: tuple[str, ...], every: bool, yes: bool) -> int:
     found = running()
     chosen = choose(found, names, everything=every)
     for one in chosen:
-        click.echo(one)
+        echo(str(one))
     if every and chosen and not yes:
         if not sys.stdin.isatty():
             raise ScenarioError("there is no terminal to ask on", field="--all", remedy="add --yes, or name the stacks")
         click.confirm(f"Stop all {len(chosen)}, with their volumes?", abort=True)
     stop(chosen)
-    click.echo(f"{len(chosen)} stack{'s' if len(chosen) != 1 else ''} stopped")
+    echo(f"{len(chosen)} stack{'s' if len(chosen) != 1 else ''} stopped")
     others = sorted({one.name for one in found if one not in chosen})
     if others and not names:
-        click.echo(f"not from this folder, or of an active run: {', '.join(others)}")
+        echo(f"not from this folder, or of an active run: {', '.join(others)}")
     return PASS

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.exit_codes import BROKEN, PASS, say
+from harness.cli.terminal import echo
 
 if TYPE_CHECKING:
     from harness.runner.running import Running
@@ -55,7 +56,7 @@ def stop(stacks: tuple[str, ...], why: str | None, wait_s: float, listing: bool,
         return _release(names)
     for name in names:
         latch = set_latch(name, why)
-        click.echo(f"stopped {name} ({latch.text}); release it with `{latch.release}`")
+        echo(f"stopped {name} ({latch.text}); release it with `{latch.release}`")
     return _wait(names, wait_s)
 
 
@@ -74,13 +75,13 @@ def _list(names: Sequence[str]) -> int:
 
     found = [latch for latch in latches() if ALL in names or latch.name in names]
     for latch in found:
-        click.echo(f"{latch.name}: stopped {latch.text}; {latch.path}")
+        echo(f"{latch.name}: stopped {latch.text}; {latch.path}")
     for _, running, alive in runs():
         if running.is_of(names):
             state = "going on" if alive else "killed"
-            click.echo(f"run {running.run} of {running.stack}: {state}, process {running.pid}, {running.run_dir}")
+            echo(f"run {running.run} of {running.stack}: {state}, process {running.pid}, {running.run_dir}")
     if not found:
-        click.echo("no latch is set")
+        echo("no latch is set")
     return PASS
 
 
@@ -88,10 +89,10 @@ def _release(names: Sequence[str]) -> int:
     from harness.runner.latch import latches, release
 
     for name in names:
-        click.echo(f"released {name} (it was stopped {release(name).text})")
+        echo(f"released {name} (it was stopped {release(name).text})")
     left = latches()
     if left:
-        click.echo(f"still stopped: {', '.join(latch.name for latch in left)}")
+        echo(f"still stopped: {', '.join(latch.name for latch in left)}")
     return PASS
 
 
@@ -129,9 +130,9 @@ class _Outcome:
         why = must_be_healed(Path(running.run_dir), GUARD_S)
         if why is not None:
             self.left.append(running)
-            click.echo(f"run {running.run} {how}: {why}")
+            echo(f"run {running.run} {how}: {why}")
         elif how == "has ended":
-            click.echo(f"run {running.run} has reverted and ended")
+            echo(f"run {running.run} has reverted and ended")
 
 
 def _wait(names: Sequence[str], wait_s: float) -> int:
@@ -140,7 +141,7 @@ def _wait(names: Sequence[str], wait_s: float) -> int:
     until_s = time.monotonic() + wait_s
     outcome.look(names)
     if not outcome.waiting and not outcome.left:
-        click.echo("no run of it is going on")
+        echo("no run of it is going on")
     while outcome.waiting and time.monotonic() < until_s:
         time.sleep(EVERY_S)
         outcome.look(names)

@@ -31,7 +31,7 @@ from harness.report.ci import junit_xml, summary_md
 from harness.report.documents import Counts, SuiteDocument, to_json
 from harness.report.run_page import run_html
 from harness.report.write import run_document, suite_scenario
-from harness.runner.catalogue import Faults
+from harness.faults.installed import Faults
 from harness.runner.notes import notes
 from harness.runner.plan import make_plans
 from harness.runner.stacks import stacks_of, validated
