@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.backends.compose.leftovers import PROJECT
 from harness.journal.owner import state_of
-from harness.journal.undo_folder import folder_of
+from harness.journal.undo_folder import ENDED, content, folder_of
 from harness.model.errors import BackendError, ScenarioError
 
 OWNED = "ml-chaos-harness.owned-project"
@@ -40,6 +40,11 @@ class StackOwner:
     def is_dead(self) -> bool:
         """Whether the process of the run is known to be gone. That of a run whose folder is elsewhere never is."""
         return self.is_here and state_of(folder_of(Path(self.run))) == "dead"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run is known to have left nothing."""
+        return content(folder_of(Path(self.run)) / ENDED) is not None
 
     def refusal(self) -> ScenarioError:
         """Return the error for a run that wants the same stack."""

@@ -34,7 +34,7 @@ CHOSEN: tuple[Kind, ...] = ("kept", "abandoned")
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningStack:
     """One stack that runs: as containers of a project, or kept by a local process."""
 
     stack: str
@@ -60,19 +60,19 @@ class Running:
         return f"the process {self.process.pid}" if self.process is not None else "a process"
 
 
-def running() -> list[Running]:
+def running() -> list[RunningStack]:
     """Return every stack of this engine, and the local stacks of this user. Blocks."""
     return [*_here(), *_in_containers()]
 
 
-def choose(found: Sequence[Running], names: Sequence[str], *, everything: bool) -> list[Running]:
+def choose(found: Sequence[RunningStack], names: Sequence[str], *, everything: bool) -> list[RunningStack]:
     """Return what is meant. Raises ScenarioError for a name that nothing runs under."""
     me = started_by()
     if everything:
         return list(found)
     if not names:
         return [one for one in found if one.kind in CHOSEN and _of(one) == me]
-    chosen: dict[int, Running] = {}
+    chosen: dict[int, RunningStack] = {}
     for name in names:
         mine = [one for one in found if _is_called(one, name, me["user"])]
         here = [one for one in mine if one.host == me["host"]]
@@ -82,7 +82,7 @@ def choose(found: Sequence[Running], names: Sequence[str], *, everything: bool) 
     return list(chosen.values())
 
 
-def stop(chosen: Sequence[Running]) -> None:
+def stop(chosen: Sequence[RunningStack]) -> None:
     """Stop stacks, and remove their containers, networks and volumes. Raises BackendError for what stays."""
     _end([one.process for one in chosen if one.process is not None])
     projects = [one.project for one in chosen if one.project is not None]
@@ -97,18 +97,18 @@ def stop(chosen: Sequence[Running]) -> None:
                 forget_owner(engine, project)
 
 
-def _of(one: Running) -> dict[str, str]:
+def _of(one: RunningStack) -> dict[str, str]:
     return {"folder": one.folder, "user": one.user, "host": one.host}
 
 
-def _is_called(one: Running, name: str, user: str) -> bool:
+def _is_called(one: RunningStack, name: str, user: str) -> bool:
     """Return whether a name means a stack. A project is that of one stack; a stack's name only means one's own."""
     if one.project == name:
         return True
     return one.stack == name and one.kind in CHOSEN and one.user == user
 
 
-def _nothing_runs(name: str, elsewhere: Sequence[Running], found: Sequence[Running]) -> ScenarioError:
+def _nothing_runs(name: str, elsewhere: Sequence[RunningStack], found: Sequence[RunningStack]) -> ScenarioError:
     if elsewhere:
         hosts = ", ".join(sorted({one.host for one in elsewhere}))
         what = f"{name!r} was started on another host: {hosts}"
@@ -120,7 +120,7 @@ def _nothing_runs(name: str, elsewhere: Sequence[Running], found: Sequence[Runni
     return ScenarioError(f"no stack runs under the name {name!r}", remedy=remedy)
 
 
-def _here() -> Iterator[Running]:
+def _here() -> Iterator[RunningStack]:
     keepers = set()
     for folder in scratch_folders("up"):
         process = owner_of(folder / NOTE)
@@ -131,16 +131,16 @@ def _here() -> Iterator[Running]:
             note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
             place = {key: str(note.get(key, "")) for key in ("folder", "user")}
             host = str(note.get("host", socket.gethostname()))
-            yield Running(str(note.get("stack", "")), None, process, "kept", host=host, **place)
+            yield RunningStack(str(note.get("stack", "")), None, process, "kept", host=host, **place)
     me = started_by()
     for zygote in zygotes():
         with contextlib.suppress(psutil.Error):
             if zygote.ppid() not in keepers:
                 folder_, user = zygote.cwd(), zygote.username()
-                yield Running("a run", None, zygote, "active", folder=folder_, user=user, host=me["host"])
+                yield RunningStack("a run", None, zygote, "active", folder=folder_, user=user, host=me["host"])
 
 
-def _in_containers() -> Iterator[Running]:
+def _in_containers() -> Iterator[RunningStack]:
     from harness.backends.compose import leftovers
 
     try:
@@ -160,7 +160,7 @@ def _in_containers() -> Iterator[Running]:
         # Labels of other releases name the host in the owner alone.
         host = its.get(leftovers.HOST) or (owner.split() or [""])[1 if leftovers.kept(owner) else 0]
         folder, user = its.get(leftovers.FOLDER, ""), its.get(leftovers.USER, "")
-        yield Running(its.get(leftovers.STACK, ""), project, None, kind, folder=folder, user=user, host=host)
+        yield RunningStack(its.get(leftovers.STACK, ""), project, None, kind, folder=folder, user=user, host=host)
 
 
 @contextlib.contextmanager

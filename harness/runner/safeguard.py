@@ -68,6 +68,8 @@ class Safeguard:
         self._outlives = plan.backend != "local"
         self._ownership: Ownership | None = None
         self._keeping: asyncio.Task[None] | None = None
+        self._taking: asyncio.Task[None] | None = None
+        self._ending = False
         self._owns_stack = False
 
     async def begin(self) -> None:
@@ -87,7 +89,9 @@ class Safeguard:
         if self._outlives:
             await asyncio.to_thread(start_guard, self._run_dir)
         if self._attached is not None:
-            await asyncio.to_thread(self._take_stack, self._attached)
+            # However often the run is cancelled meanwhile, its end must know whether it owns the stack.
+            self._taking = asyncio.create_task(asyncio.to_thread(self._take_stack, self._attached))
+            await asyncio.shield(self._taking)
 
     async def _keep(self) -> None:
         """Renew the lease, and see to it that there is a guard where one is needed."""
@@ -104,7 +108,7 @@ class Safeguard:
     def _take_stack(self, project: str) -> None:
         """Own the stack; the guard of a dead owner is given time to heal it first. Blocks."""
         from harness.backends.compose.engine import client
-        from harness.guard.stack_owner import take_stack
+        from harness.guard.stack_owner import give_back_stack, take_stack
 
         engine = client()
         until_s = time.monotonic() + HEALED_WITHIN_S
@@ -114,8 +118,11 @@ class Safeguard:
                 if other is None:
                     self._owns_stack = True
                     return
+                if other.has_ended:  # it was killed between its last words and giving back
+                    give_back_stack(engine, project, other.run)
+                    continue
                 healing = other.is_dead and has_guard(Path(other.run))
-                if not healing or time.monotonic() > until_s:
+                if not healing or self._ending or time.monotonic() > until_s:
                     raise other.refusal()
                 time.sleep(LOOK_EVERY_S)
         finally:
@@ -139,7 +146,11 @@ class Safeguard:
 
         `stopped`: the stack that the run owned is stopped, and took with it what was done to it.
         """
+        self._ending = True
         try:
+            if self._taking is not None:
+                await asyncio.wait([self._taking])
+                self._taking.cancelled() or self._taking.exception()  # raised where it was awaited
             return await self._end(stopped)
         finally:
             if self._keeping is not None:

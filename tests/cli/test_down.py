@@ -13,7 +13,7 @@ from calling import Harness
 
 import harness.runner.down
 from harness.backends.compose.leftovers import FOLDER, HOST, USER, run_labels, started_by
-from harness.runner.down import Kind, Running
+from harness.runner.down import Kind, RunningStack
 
 STACK = Path(__file__).parents[1] / "backends" / "stack" / "compose.yaml"
 HERE = started_by()
@@ -21,9 +21,9 @@ HERE = started_by()
 
 def containers(
     project: str, stack: str = "small", kind: Kind = "kept", folder: str = "", user: str = "", host: str = ""
-) -> Running:
+) -> RunningStack:
     place = (folder or os.path.realpath("."), user or HERE["user"], host or HERE["host"])
-    return Running(stack, project, None, kind, *place)
+    return RunningStack(stack, project, None, kind, *place)
 
 
 @pytest.fixture

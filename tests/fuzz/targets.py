@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from harness.description.composefile import read_compose
 from harness.description.stackfile import load_stack
+from harness.faults.installed import Faults
 from harness.journal.records import Journal, parse
 from harness.judge import judge
 from harness.model.errors import HarnessError
@@ -31,7 +32,6 @@ from harness.report.ci import junit_xml, summary_md
 from harness.report.documents import Counts, SuiteDocument, to_json
 from harness.report.run_page import run_html
 from harness.report.write import run_document, suite_scenario
-from harness.faults.installed import Faults
 from harness.runner.notes import notes
 from harness.runner.plan import make_plans
 from harness.runner.stacks import stacks_of, validated

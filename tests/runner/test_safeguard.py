@@ -1,0 +1,127 @@
+"""What a run gives back at its end, however it was cut off: its stack, its undo, its folder."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_runs import plan_of
+
+from harness.backends.compose import engine
+from harness.description.stackfile import load_stack
+from harness.guard import stack_owner
+from harness.guard.open_runs import must_be_healed
+from harness.guard.stack_owner import StackOwner
+from harness.journal.owner import state_of
+from harness.model.errors import ScenarioError
+from harness.model.faultstep import FaultStep
+from harness.runner import safeguard
+from harness.runner.safeguard import Safeguard
+
+STACK = Path(__file__).parents[1] / "backends" / "stack" / "compose.yaml"
+
+
+class Engine:
+    """Owners of stacks, without an engine."""
+
+    def __init__(self) -> None:
+        self.owner: StackOwner | None = None
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.asked = threading.Event()
+
+    def close(self) -> None:
+        pass
+
+    def take(self, _: Any, project: str, run: Path, pid: int) -> StackOwner | None:
+        self.asked.set()
+        assert self.may_answer.wait(30)
+        if self.owner is not None:
+            return self.owner
+        self.owner = StackOwner(project, str(run.absolute()), "here", str(pid))
+        return None
+
+    def give_back(self, _: Any, _project: str, run: str) -> None:
+        if self.owner is not None and self.owner.run == run:
+            self.owner = None
+
+
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    it = Engine()
+    monkeypatch.setattr(engine, "client", lambda: it)
+    monkeypatch.setattr(stack_owner, "take_stack", it.take)
+    monkeypatch.setattr(stack_owner, "give_back_stack", it.give_back)
+    monkeypatch.setattr(safeguard, "start_guard", lambda _: None)
+    monkeypatch.setattr(safeguard, "has_guard", lambda _: True)
+    return it
+
+
+def safeguard_of(run: Path, backend: str = "compose") -> Safeguard:
+    attach = "shop" if backend == "compose" else None
+    plan = plan_of("0s", "1s").model_copy(update={"backend": backend, "attach": attach})
+    return Safeguard(plan, load_stack(STACK), run)
+
+
+def step(kind: str) -> FaultStep:
+    return FaultStep.model_validate({"id": "it", "at": "0s", "fault": kind, "target": {"service": "echo"}, "for": "1s"})
+
+
+async def test_a_run_that_is_cut_off_while_it_takes_its_stack_gives_it_back(there: Engine, tmp_path: Path) -> None:
+    it = safeguard_of(tmp_path / "run")
+    there.may_answer.clear()
+    begin = asyncio.create_task(it.begin())
+    await asyncio.to_thread(there.asked.wait, 30)
+    begin.cancel()
+    await asyncio.wait([begin])
+    asyncio.get_running_loop().call_later(0.1, there.may_answer.set)
+    assert await it.end(stopped=True) == []
+    assert there.owner is None
+    assert must_be_healed(tmp_path / "run") is None
+
+
+async def test_a_fault_that_stays_in_keeps_the_stack(there: Engine, tmp_path: Path) -> None:
+    it = safeguard_of(tmp_path / "run")
+    await it.begin()
+    await it.before(step("container.stop"), {}, 30.0)
+    assert await it.end(stopped=True) == ["it"]
+    assert there.owner is not None
+    assert must_be_healed(tmp_path / "run") == "its fault may still be active"
+    assert state_of(tmp_path / "run" / "undo") == "dead"
+
+
+async def test_a_second_run_is_refused_and_leaves_the_first_one_its_stack(there: Engine, tmp_path: Path) -> None:
+    first, second = safeguard_of(tmp_path / "first"), safeguard_of(tmp_path / "second")
+    await first.begin()
+    owner = there.owner
+    with pytest.raises(ScenarioError, match=f"'shop' is owned by the run {tmp_path / 'first'}, process"):
+        await second.begin()
+    assert await second.end(stopped=True) == []
+    assert there.owner == owner
+    await first.end(stopped=True)
+    assert there.owner is None
+
+
+async def test_what_was_done_to_a_local_stack_ends_with_it_but_for_commands(there: Engine, tmp_path: Path) -> None:
+    it = safeguard_of(tmp_path / "run", "local")
+    await it.begin()
+    await it.before(step("node.loss"), {}, 30.0)
+    await it.before(step("command"), {}, 30.0)
+    assert await it.end(stopped=True) == ["it"]
+    assert it.files.open() == ["0002-it.json"]
+
+
+async def test_an_owner_that_was_killed_after_its_last_words_is_no_owner(there: Engine, tmp_path: Path) -> None:
+    first = safeguard_of(tmp_path / "first")
+    await first.begin()
+    owner = there.owner
+    await first.end(stopped=True)
+    there.owner = owner  # as if it had not come to give it back
+    second = safeguard_of(tmp_path / "second")
+    await second.begin()
+    assert there.owner is not None
+    assert there.owner.run == str(tmp_path / "second")
+    await second.end(stopped=True)
