@@ -26,7 +26,7 @@ from harness.backends.compose.snapshots import containers_of
 from harness.backends.http_request import request
 from harness.description.stackfile import load_stack
 from harness.model.backend import StackPlan
-from harness.model.errors import BackendError
+from harness.model.errors import BackendError, FaultError
 from harness.model.fields import Link
 from harness.seams import Seams
 from harness.seams.greetings import greeting
@@ -278,9 +278,9 @@ def test_heal_after_a_restart_of_the_proxy(project: str, go: Any, tmp_path: Path
     engine = client()
     box = next(one for one in containers_of(engine, project) if one.service.startswith("harness-proxy"))
     token = token_of(engine, box.id)
-    engine.api.restart(box.id, timeout=1)
     relay = next(one for one in containers_of(engine, project) if one.service == "relay")
     engine.close()
+    restart_proxy(project)
     wait_for_answer(next(iter(relay.addresses.values())), 17102, "/ask")
     healed = subprocess.run([HARNESS, "heal", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
     assert healed.returncode == 0, healed.stdout + healed.stderr
@@ -290,6 +290,35 @@ def test_heal_after_a_restart_of_the_proxy(project: str, go: Any, tmp_path: Path
     assert token is not None
     assert len(written) > 2
     assert not [text for text in (*written, said, healed.stdout, healed.stderr) if token in text]
+
+
+def test_a_restart_of_the_proxy_during_a_run_is_noticed(project: str, go: Any) -> None:
+    going = go(SLOW)
+    going.wait_for("slow confirmed")
+    restart_proxy(project)
+    assert going.process.wait(120) == 4
+    (scenario,) = json.loads((going.run.parent / "suite.json").read_text())["scenarios"]
+    assert scenario["verdict"] == "unknown"
+    assert any("the fault proxy died" in reason for reason in scenario["reasons"]), scenario["reasons"]
+    wait_until_free_of_toxics(project)
+
+
+def restart_proxy(project: str) -> None:
+    engine = client()
+    box = next(one for one in containers_of(engine, project) if one.service.startswith("harness-proxy"))
+    engine.api.restart(box.id, timeout=1)
+    engine.close()
+
+
+def wait_until_free_of_toxics(project: str) -> None:
+    deadline_s = time.monotonic() + 30
+    found: object = None
+    while found != []:
+        assert time.monotonic() < deadline_s, found
+        try:
+            found = toxics(project)
+        except FaultError as error:
+            found = error
 
 
 def statuses(project: str) -> dict[str, str]:
