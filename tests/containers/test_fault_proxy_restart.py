@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,6 +16,7 @@ from harness.backends.compose.attached import AttachedBackend
 from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.engine import client
 from harness.backends.compose.leftovers import remove_run
+from harness.backends.compose.snapshots import ContainerSnapshot, containers_of
 from harness.faults.table import FAULTS
 from harness.model.backend import StackPlan
 from harness.model.errors import BackendError, FaultError
@@ -120,6 +123,27 @@ async def test_an_attached_run_finds_the_token_again_even_after_a_restart(
         engine = client()
         remove_run(engine, project)
         engine.close()
+
+
+async def test_an_attached_run_waits_for_a_proxy_that_is_being_started_again(
+    backend: ComposeBackend, small: StackDescription, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coming = [True, True]
+
+    def containers(client: Any, project: str) -> list[ContainerSnapshot]:
+        state = "restarting" if coming and coming.pop() else "running"
+        found = containers_of(client, project)
+        return [dataclasses.replace(one, state=state) if one.service == BOX else one for one in found]
+
+    monkeypatch.setattr("harness.backends.compose.attached.containers_of", containers)
+    async with AttachedBackend(small, backend.project) as attached:
+        await attached.find(StackPlan(small, tmp_path / "run", (LINK,)))
+        assert list(attached.links) == [LINK.name]
+    coming += [True] * 1000
+    monkeypatch.setattr("harness.backends.compose.attached.PROXY_BACK_WITHIN_S", 0.3)
+    async with AttachedBackend(small, backend.project) as attached:
+        with pytest.raises(BackendError, match=rf"'{BOX}' of the attached stack is restarting"):
+            await attached.find(StackPlan(small, tmp_path / "run", (LINK,)))
 
 
 async def test_a_proxy_that_cannot_start_says_why(

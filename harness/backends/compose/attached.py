@@ -22,6 +22,8 @@ from harness.model.errors import BackendError
 from harness.model.fields import Link
 from harness.model.stack import StackDescription
 
+PROXY_BACK_WITHIN_S, POLL_S = 5.0, 0.1
+
 
 class AttachedBackend(ComposeBackend):
     """Looks at, and acts on, a project that runs already."""
@@ -72,7 +74,7 @@ class AttachedBackend(ComposeBackend):
         self._run_dir = plan.run_dir
         (plan.run_dir / "logs").mkdir(parents=True, exist_ok=True)
         engine = await self._connected()
-        found = await asyncio.to_thread(containers_of, engine.client, self._attached)
+        found = await _containers(engine, self._attached)
         if not found:
             raise await asyncio.to_thread(_no_such_project, self._attached, engine)
         try:
@@ -120,6 +122,17 @@ class AttachedBackend(ComposeBackend):
         self._project = None
         await asyncio.to_thread(self._collect, engine, project)
         self._let_go()
+
+
+async def _containers(engine: Engine, project: str) -> list[ContainerSnapshot]:
+    """Return the project's containers. A fault proxy that the engine is starting again is waited for."""
+    deadline_s = time.monotonic() + PROXY_BACK_WITHIN_S
+    while True:
+        found = await asyncio.to_thread(containers_of, engine.client, project)
+        coming = any(one.state == "restarting" and LINKS in one.labels for one in found)
+        if not coming or time.monotonic() > deadline_s:
+            return found
+        await asyncio.sleep(POLL_S)
 
 
 async def _token(engine: Engine, box: ProxyBox, found: list[ContainerSnapshot]) -> str | None:
