@@ -224,7 +224,13 @@ class _Reader:
             return self._mapping(node, path)
         if isinstance(node, _Sequence):
             return [self.read(item, (*path, index)) for index, item in enumerate(node.items)]
+        self._refuse_nul(node, path)
         return _typed(node)
+
+    def _refuse_nul(self, node: _Scalar, path: Path_) -> None:
+        # No path, argument or variable of a program can hold it, whatever it was meant to be.
+        if "\0" in node.value:
+            raise self._error(node, "the text contains U+0000", path)
 
     def _count(self, node: _Node) -> None:
         self._values += 1
@@ -242,6 +248,7 @@ class _Reader:
                     merged.setdefault(name, value)
                 continue
             key = key_node.value
+            self._refuse_nul(key_node, path)
             if key in own:
                 raise self._error(key_node, f"duplicate key {key!r}", path)
             self._tree.lines[(*path, key)] = key_node.line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -143,3 +144,57 @@ def test_a_place_where_nothing_can_be_written(
     assert "the harness itself failed" not in result.err
     assert runner.requests == []
     assert files_below(good) == before
+
+
+SERVICE = "  web: {x-harness: {port: 80, local: {command: [x]}}"
+INSIDE: dict[str, tuple[str, str, str]] = {
+    "stack": ("scenarios/good.scenario.yaml", "stack: ../stack.compose.yaml", "stack: PATH"),
+    "base": ("stack.compose.yaml", "  schema: 1\n", "  schema: 1\n  base: [PATH]\n"),
+    "include": ("stack.compose.yaml", "name: small\n", "name: small\ninclude: [PATH]\n"),
+    "include, its folder": (
+        "stack.compose.yaml", "name: small\n", "name: small\ninclude: [{path: PATH, project_directory: PATH}]\n",
+    ),
+    "extends": ("stack.compose.yaml", "services:\n", f"services:\n{SERVICE}, extends: {{file: PATH, service: a}}}}\n"),
+    "requests": ("stack.compose.yaml", "make: [make]", "requests: PATH, rate: 5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if "latin" not in path])
+@pytest.mark.parametrize("field", INSIDE)
+def test_a_path_inside_of_a_file(good: Path, harness_: Harness, runner: Runner, field: str, path: str) -> None:
+    name, old, new = INSIDE[field]
+    given = PATHS[path](good)
+    text = (good / name).read_text("utf-8")
+    assert text.count(old) == 1
+    absolute = given if given.startswith(("/", "..")) else f"{good}/{given}"
+    (good / name).write_text(text.replace(old, new.replace("PATH", json.dumps(absolute))), "utf-8")
+    before = files_below(good)
+    for command in ("check", "run"):
+        result = harness_(command)
+        assert result.code == 2, result.err
+        assert "the harness itself failed" not in result.err
+        assert ".yaml" in result.err or given in result.err
+        assert len(result.err) < 7000
+    assert runner.requests == []
+    assert files_below(good) == before
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if "latin" not in path])
+@pytest.mark.parametrize("field", ["env_file", "volumes", "build", "dockerfile"])
+def test_a_path_in_a_compose_file_of_which_the_harness_can_do_without(
+    good: Path, harness_: Harness, field: str, path: str
+) -> None:
+    given = PATHS[path](good)
+    absolute = json.dumps(given if given.startswith(("/", "..")) else f"{good}/{given}")
+    value = {
+        "env_file": f"env_file: [{absolute}]",
+        "volumes": f"volumes: [{{type: bind, source: {absolute}, target: /x}}]",
+        "build": f"build: {absolute}",
+        "dockerfile": f"build: {{context: ., dockerfile: {absolute}}}",
+    }
+    (good / "project").mkdir()
+    file = good / "project" / "compose.yaml"
+    file.write_text(f"services:\n  web:\n    image: nginx\n    ports: ['80:80']\n    {value[field]}\n", "utf-8")
+    result = harness_("init", "project", "--no-engine", "--out", "made")
+    assert result.code in (0, 2), result.err
+    assert "the harness itself failed" not in result.err
