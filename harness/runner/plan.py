@@ -27,6 +27,7 @@ from harness.runner.variables import as_text
 
 DEFAULT_SEED = 1
 LONGEST_NAME = 160
+LONGEST_OF_A_TWIN = 240
 _UNSAFE = re.compile(r"[^\w.=,@~-]+")
 
 
@@ -91,7 +92,7 @@ def _twins(plan: Plan, catalogue: Catalogue, twin: Twin | None) -> Iterator[Plan
         yield misfire_of(plan, catalogue)
     else:
         for sabotage in sabotages(plan.scenario, catalogue.stack):
-            name = f"{plan.run}~sabotage-{sabotage.kind}-{sabotage.name}"
+            name = _bounded(f"{plan.run}~sabotage-{sabotage.kind}-{sabotage.name}", LONGEST_OF_A_TWIN)
             yield plan.model_copy(update={"run": name, "twin": "sabotage", "sabotage": sabotage})
 
 
@@ -132,9 +133,14 @@ def run_name(loaded: Loaded) -> str:
         safe = _UNSAFE.sub("_", values)
         name += f"@{safe}" if safe == values else f"@{safe}-{_digest(values)}"
     # Room is left for the twin's ending: a folder's name has at most 255 bytes.
-    if len(name.encode()) > LONGEST_NAME:
-        name = f"{name.encode()[: LONGEST_NAME - 9].decode(errors='ignore')}-{_digest(name)}"
-    return name
+    return _bounded(name, LONGEST_NAME)
+
+
+def _bounded(name: str, most_bytes: int) -> str:
+    """Return a name of at most so many bytes, which differs where names do."""
+    if len(name.encode()) <= most_bytes:
+        return name
+    return f"{name.encode()[: most_bytes - 9].decode(errors='ignore')}-{_digest(name)}"
 
 
 def _digest(text: str) -> str:

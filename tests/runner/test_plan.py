@@ -151,3 +151,17 @@ def test_secrets_are_in_no_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     written = plans(tmp_path, text)[0].model_dump_json()
     assert "${secret:TOKEN}" in written
     assert "hunter2" not in written
+
+
+def test_the_run_of_a_sabotage_twin_has_a_name_that_a_folder_can_have(tmp_path: Path) -> None:
+    long = ["A" * 250, "A" * 251]
+    stack = tmp_path / "stack.compose.yaml"
+    off = "{off: {service: server, env: {X: y}}}"
+    rules = "".join(f"    {name}: {off}\n" for name in long)
+    stack.write_text(STACK.read_text("utf-8").replace("  alerts:\n", f"  alerts:\n{rules}"), "utf-8")
+    more = "".join(f"    - {{id: a{number}, alert: {name}, within: 8s}}\n" for number, name in enumerate(long))
+    text = changed("  quiet: others", f"{more}  quiet: others")
+    twins = make_plans(loaded(tmp_path, text), load_stack(stack), seed=1, twin="sabotage", backend="local")
+    names = [twin.run for twin in twins]
+    assert len(set(names)) == len(names) == 4
+    assert max(len(name.encode()) for name in names) <= 240
