@@ -16,7 +16,7 @@ from harness.judge.aborting import aborted
 from harness.judge.facts import gather
 from harness.model.errors import FaultError
 from harness.model.readings import Abort, FaultSeen, Phase, Stop
-from harness.runner import gate, rails, script, settling
+from harness.runner import gate, script, settling
 from harness.runner.latch import STATE, set_latch
 from harness.runner.progress import Progress
 from harness.runner.run import Run
@@ -197,8 +197,7 @@ async def test_twins_have_the_same_rules(driven: Driven, stack: tuple[SmallStack
     assert (driven.fault.calls == []) is (twin == "control")
 
 
-async def test_a_revert_that_fails_breaks_the_limit_of_time(driven: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rails, "LATE_REVERT_S", 0.1)
+async def test_a_revert_that_fails_breaks_the_limit_of_time(driven: Driven) -> None:
     driven.fault.script["revert"] = FaultError("the cloud does not answer")
     journal = await driven.go(lasts="300ms", limits={"fault_time": "300ms"}, observe="10s")
     assert the_abort(journal)[1].why == "fault_time"
@@ -206,8 +205,7 @@ async def test_a_revert_that_fails_breaks_the_limit_of_time(driven: Driven, monk
     assert abort_value(journal) == "fail"
 
 
-async def test_a_revert_that_hangs_breaks_the_limit_of_time(driven: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rails, "LATE_REVERT_S", 0.1)
+async def test_a_revert_that_hangs_breaks_the_limit_of_time(driven: Driven) -> None:
     revert, tried = driven.fault.revert, []
 
     async def at_the_second_try(undo: dict[str, Any]) -> None:
@@ -220,7 +218,7 @@ async def test_a_revert_that_hangs_breaks_the_limit_of_time(driven: Driven, monk
     journal = await driven.go(lasts="300ms", limits={"fault_time": "300ms"})
     abort = the_abort(journal)[1]
     assert (abort.why, abort.rule) == ("fault_time", "limits.fault_time 300ms")
-    assert (abort.value or 0) > 0.4
+    assert (abort.value or 0) > 1.3
     assert len(tried) == 2, "it is reverted again, at once"
     assert not driven.fault.on
     assert abort_value(journal) == "fail"
