@@ -6,6 +6,7 @@ import os
 import pickle
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -95,10 +96,14 @@ def test_a_missing_file_names_its_neighbour(tmp_path: Path) -> None:
 def test_an_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path)
 
-    def denied(*_: object, **__: object) -> str:
-        raise PermissionError(13, "Permission denied")
+    opened = os.open
 
-    monkeypatch.setattr(Path, "read_text", denied)
+    def denied(given: Any, *more: Any, **others: Any) -> int:
+        if given == path:
+            raise PermissionError(13, "Permission denied")
+        return opened(given, *more, **others)
+
+    monkeypatch.setattr(os, "open", denied)
     with pytest.raises(ScenarioError, match="Permission denied") as caught:
         load_all([path])
     assert caught.value.file == str(path)
