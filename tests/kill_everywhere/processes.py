@@ -97,7 +97,7 @@ def names(processes: list[psutil.Process]) -> list[str]:
     found = []
     for process in processes:
         with contextlib.suppress(psutil.Error):
-            found.append(" ".join(process.cmdline())[-120:] or process.name())
+            found.append(" ".join(process.cmdline())[-400:] or process.name())
     return sorted(found)
 
 
