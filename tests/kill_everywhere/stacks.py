@@ -162,10 +162,12 @@ class AttachedStack(LocalStacks):
 
     def _down(self) -> None:
         from harness.backends.compose.leftovers import remove_run, runs
+        from harness.guard.stack_owner import forget_owner
 
         for run in runs(self.client):
             if run.startswith(self.project):
                 remove_run(self.client, run)
+        forget_owner(self.client, self.project)
 
     def close(self) -> None:
         """Take the stack down."""
