@@ -91,7 +91,7 @@ def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:
     """Write down what the user has restored. Raises ScenarioError for a fault that is not open."""
     from harness.journal.owner import state_of
     from harness.journal.undo import UndoFiles, Unreadable
-    from harness.journal.undo_folder import folder_of
+    from harness.journal.undo_folder import fault_of, folder_of
 
     if len(runs) != 1:
         raise click.UsageError("--by-hand is for one run: give its folder")
@@ -101,7 +101,7 @@ def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:
     open_now = {}
     for name in files.open():
         undo = files.fault(name)
-        open_now[name.partition("-")[2].removesuffix(".json") if isinstance(undo, Unreadable) else undo.fault] = name
+        open_now[fault_of(name) if isinstance(undo, Unreadable) else undo.fault] = name
     for fault in faults:
         if fault not in open_now:
             known = ", ".join(sorted(open_now)) or "none"

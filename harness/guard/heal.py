@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.guard.reverting import in_flight_of, is_command, taken_out, touched
-from harness.guard.stacks import Reached, given_back, reached
+from harness.guard.stacks import Reached, given_back, not_to_be_healed, reached
 from harness.journal import undo_folder
-from harness.journal.owner import owner_of, state_of
+from harness.journal.owner import is_copy, owner_of, state_of
 from harness.journal.undo import UndoFiles, Unreadable
 from harness.model.errors import HarnessError
 from harness.model.undo import FaultUndo, RunUndo, Who
@@ -85,11 +85,22 @@ def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False) -> list[He
                 asyncio.run(_heal_commands(report, by))
                 report.left.append(f"{file}: not as it was written, so nobody knows where the run's stack is")
                 continue
+            if report.skipped is None and (why := _refused(report, run)) is not None:
+                report.skipped = why
+                continue
             stack = run.project if run.backend != "local" and run.project is not None else str(report.run)
             groups.setdefault((run.backend, stack, run.owned, report.hung), []).append((report, run))
         for (*_, hung), group in groups.items():
             asyncio.run(_heal_stack(group, by, final=not hung))
     return reports
+
+
+def _refused(report: Healed, run: RunUndo) -> str | None:
+    """Return why a run must not be healed from this undo; what the engine does not tell stands with each fault."""
+    try:
+        return not_to_be_healed(run, copied=is_copy(undo_folder.folder_of(report.run)))
+    except HarnessError:
+        return None
 
 
 def _taken_on(run: Path, holding: contextlib.ExitStack, *, while_alive: bool) -> Healed:
@@ -138,7 +149,7 @@ def _opened(report: Healed, run: RunUndo | None) -> list[_Open]:
             report.left.append(str(undo))
         else:
             in_flight_s = in_flight_of(undo)
-            found.append(_Open(files, name, undo, run, report, files.busy_for_s(name, in_flight_s)))
+            found.append(_Open(files, name, files.moved(undo), run, report, files.busy_for_s(name, in_flight_s)))
     return found
 
 
@@ -266,7 +277,7 @@ async def _ended(report: Healed, run: RunUndo, by: Who) -> None:
         return
     try:
         if run.backend != "local":
-            await asyncio.to_thread(given_back, run, report.run)
+            await asyncio.to_thread(given_back, run)
         files.write_ended(by)
     except HarnessError as error:
         report.left.append(str(error))

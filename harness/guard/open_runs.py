@@ -33,7 +33,7 @@ class OpenRun:
 
 def runs_under(path: Path) -> list[Path]:
     """Return the folders of runs with an undo: this one, or those below it."""
-    names = (undo_folder.RUN, "*-*.json")
+    names = (undo_folder.RUN, f"*{undo_folder.UNDO}")
     found = {file.parent.parent for name in names for file in path.glob(f"**/{undo_folder.NAME}/{name}")}
     return sorted(found)
 

@@ -17,7 +17,8 @@ from harness.journal.undo_folder import ENDED, content, folder_of
 from harness.model.errors import BackendError, ScenarioError
 
 OWNED = "ml-chaos-harness.owned-project"
-RUN, HOST, PID = "ml-chaos-harness.owner-run", "ml-chaos-harness.owner-host", "ml-chaos-harness.owner-pid"
+ID, RUN = "ml-chaos-harness.owner-id", "ml-chaos-harness.owner-run"
+HOST, PID = "ml-chaos-harness.owner-host", "ml-chaos-harness.owner-pid"
 TAKEN = 409
 
 
@@ -26,6 +27,7 @@ class StackOwner:
     """The run that owns a stack, or left a fault in it."""
 
     project: str
+    id: str
     run: str
     """The run's folder, absolute, on its host."""
     host: str
@@ -53,6 +55,12 @@ class StackOwner:
         if self.is_dead:
             message = f"{what}, which has ended and may have left a fault in"
             return ScenarioError(message, field="--attach", remedy=f"run `harness heal {self.run}` first")
+        if self.host == socket.gethostname() and not self.is_here:
+            remedy = (
+                f"its folder is gone: run `harness heal` on where it is now, or, once you know that nothing of it is "
+                f"left in the stack, `docker rm {_name(self.project)}`"
+            )
+            return ScenarioError(what, field="--attach", remedy=remedy)
         remedy = f"wait until it has ended; if its process is gone, run `harness heal {self.run}`{where} first"
         return ScenarioError(what, field="--attach", remedy=remedy)
 
@@ -67,11 +75,11 @@ def owned_stacks(client: Any, project: str | None = None) -> list[StackOwner]:
     """Return the owner of every stack that has one, or that of one project. Blocks."""
     label = OWNED if project is None else f"{OWNED}={project}"
     found = [one["Labels"] for one in client.api.containers(all=True, filters={"label": label})]
-    owners = [StackOwner(one[OWNED], one.get(RUN, "?"), one.get(HOST, "?"), one.get(PID, "?")) for one in found]
+    owners = [StackOwner(one[OWNED], *(one.get(label, "?") for label in (ID, RUN, HOST, PID))) for one in found]
     return sorted(owners, key=lambda one: one.project)
 
 
-def take_stack(client: Any, project: str, run: Path, pid: int) -> StackOwner | None:
+def take_stack(client: Any, project: str, run_id: str, run: Path, pid: int) -> StackOwner | None:
     """Make a run the owner of a project. Returns who owns it instead, where somebody does. Blocks.
 
     Raises BackendError where the project has no container, or the engine refuses.
@@ -79,31 +87,31 @@ def take_stack(client: Any, project: str, run: Path, pid: int) -> StackOwner | N
     import docker.errors
     import requests
 
-    mine = StackOwner(project, str(run.absolute()), socket.gethostname(), str(pid))
+    mine = StackOwner(project, run_id, str(run.absolute()), socket.gethostname(), str(pid))
     try:
         there = client.api.containers(all=True, filters={"label": f"{PROJECT}={project}"})
         if not there:
             return None  # whoever looks for the stack next says so better
-        labels = {OWNED: project, RUN: mine.run, HOST: mine.host, PID: mine.pid}
+        labels = {OWNED: project, ID: run_id, RUN: mine.run, HOST: mine.host, PID: mine.pid}
         client.api.create_container(there[0]["ImageID"], command=["none"], name=_name(project), labels=labels)
     except docker.errors.APIError as error:
         if error.status_code != TAKEN:
             raise BackendError(f"the stack {project!r} could not be owned: {error.explanation or error}") from error
         other = owner_of_stack(client, project)
-        return None if other == mine else other or StackOwner(project, "?", "?", "?")
+        return None if other == mine else other or StackOwner(project, "?", "?", "?", "?")
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
         raise BackendError(f"the stack {project!r} could not be owned: {error}") from error
     return None
 
 
-def give_back_stack(client: Any, project: str, run: str) -> None:
+def give_back_stack(client: Any, project: str, run_id: str) -> None:
     """Give a project back, where that run owns it. Blocks. Raises BackendError."""
     import docker.errors
     import requests
 
     try:
         other = owner_of_stack(client, project)
-        if other is not None and other.run == run:
+        if other is not None and other.id == run_id:
             client.api.remove_container(_name(project), force=True, v=True)
     except docker.errors.NotFound:
         return

@@ -124,7 +124,27 @@ def _remove(run: RunUndo) -> None:
         engine.close()
 
 
-def given_back(run: RunUndo, folder: Path) -> None:
+def not_to_be_healed(run: RunUndo, *, copied: bool) -> str | None:
+    """Return why the faults of a run are not taken out of the stack that it is attached to; None where they are.
+
+    `copied`: the undo is a copy, which does not change when somebody heals from the original. Blocks.
+    """
+    from harness.backends.compose.engine import client
+    from harness.guard.stack_owner import owner_of_stack
+
+    if run.backend == "local" or run.owned or run.project is None:
+        return None
+    engine = client()
+    try:
+        owner = owner_of_stack(engine, run.project)
+    finally:
+        engine.close()
+    if owner is None:
+        return "this is a copy, and its stack was given back since" if copied else None
+    return None if owner.id == run.id else f"its stack is owned by another run by now, {owner.run}"
+
+
+def given_back(run: RunUndo) -> None:
     """Give back the stack that a run was attached to, or take off the engine what it started. Blocks."""
     if run.owned:
         _remove(run)
@@ -135,6 +155,6 @@ def given_back(run: RunUndo, folder: Path) -> None:
     engine = client()
     try:
         if run.project is not None:
-            give_back_stack(engine, run.project, str(folder.absolute()))
+            give_back_stack(engine, run.project, run.id)
     finally:
         engine.close()

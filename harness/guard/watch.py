@@ -7,6 +7,7 @@ something out for a long time; `harness heal` goes on from there.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import fcntl
 import os
@@ -14,8 +15,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.guard.hold import HeldFolder
 from harness.journal import undo_folder
-from harness.journal.owner import LEASE, LEASE_S, state_of
+from harness.journal.owner import LEASE, LEASE_S, State, state_of
 
 EVERY_S = 0.1
 AGAIN_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -32,6 +34,7 @@ def watch(run: Path, ready: Callable[[], None]) -> None:
     """Watch a run until nothing of it is left. Blocks. Raises NoGuardError."""
     folder = undo_folder.folder_of(run)
     try:
+        held = HeldFolder(run)
         lock = os.open(folder / undo_folder.GUARD, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(lock, 0)
@@ -39,32 +42,44 @@ def watch(run: Path, ready: Callable[[], None]) -> None:
     except OSError as error:
         raise NoGuardError(f"{folder}: {error.strerror}") from error
     ready()
-    _Guard(run, folder).go()
+    _Guard(held).go()
 
 
 class _Guard:
-    def __init__(self, run: Path, folder: Path) -> None:
-        self._run = run
-        self._folder = folder
+    def __init__(self, held: HeldFolder) -> None:
+        self._held = held
         self._hung_with: bytes | None = None
         """The lease with which the owner hung when its faults were taken out."""
         self._failed = 0
         self._next_s = 0.0
         self._dead_since_s: float | None = None
 
+    @property
+    def _folder(self) -> Path:
+        return self._held.folder
+
     def go(self) -> None:
-        while self._folder.is_dir() and undo_folder.content(self._folder / undo_folder.ENDED) is None:
-            state = state_of(self._folder)
+        while undo_folder.content(self._folder / undo_folder.ENDED) is None:
+            with contextlib.suppress(OSError):  # a full disk, perhaps: the next look may do better
+                self._held.look()
+            state = self._state()
             if state == "dead":
                 self._dead_since_s = self._dead_since_s or time.monotonic()
                 if time.monotonic() >= self._next_s:
                     self._heal()
                 if time.monotonic() > self._dead_since_s + GIVE_UP_S:
-                    self._log(f"given up; `harness heal {self._run}` goes on")
+                    self._log(f"given up; `harness heal {self._held.where()}` goes on")
                     return
             elif state == "hung" or self._overrun():
                 self._while_hung(overrun=state != "hung")
             time.sleep(EVERY_S)
+        self._held.forget()
+
+    def _state(self) -> State:
+        lives = self._held.owner_lives()
+        if lives is None:
+            return state_of(self._folder)
+        return "alive" if lives else "dead"
 
     def _while_hung(self, *, overrun: bool) -> None:
         """Take out what a run that hangs has in, once for each time that it hangs."""
@@ -94,7 +109,7 @@ class _Guard:
         try:
             from harness.guard.heal import heal  # all that reverting needs
 
-            healed = heal([self._run], "guard", while_alive=overrun)[0]
+            healed = heal([self._held.run], "guard", while_alive=overrun)[0]
         except Exception as error:  # noqa: BLE001 - whatever it is, the next try may do better
             left = [f"{type(error).__name__}: {error}"]
         else:

@@ -34,6 +34,10 @@ class Owner:
     host: str
     pid: int
     boot: str
+    started: int
+    """When the process began, in the kernel's ticks: numbers are given again."""
+    inode: int
+    """That of the file with the lock: in a copy of the folder it is another."""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -48,7 +52,13 @@ class Ownership:
         self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _locked(self._lock, fcntl.LOCK_EX)
-            about = {"host": socket.gethostname(), "pid": os.getpid(), "boot": boot()}
+            about = {
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "boot": boot(),
+                "started": started(os.getpid()),
+                "inode": os.fstat(self._lock).st_ino,
+            }
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, json.dumps(about).encode(), 0)
             self._lease = os.open(folder / LEASE, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -90,8 +100,12 @@ def state_of(folder: Path, lease_s: float = LEASE_S) -> State:
     if is_locked(folder / LOCK):
         return "alive" if _lease_age_s(folder) <= lease_s else "hung"
     owner = owner_of(folder)
-    if owner is None or owner.boot == boot():
+    if owner is None:
         return "dead"
+    if owner.boot == boot():
+        # The lock is not on a copy; whoever holds it on the original may still go on.
+        lives = is_copy(folder) and started(owner.pid) == owner.started
+        return "alive" if lives else "dead"
     try:  # of another machine, whose locks may not be seen here, or of this one before it was started again
         age_s = time.time() - (folder / LEASE).stat().st_mtime
     except OSError:
@@ -120,9 +134,29 @@ def owner_of(folder: Path) -> Owner | None:
     """Return who owns the run, or owned it last; None where nobody can tell."""
     try:
         about = json.loads((folder / LOCK).read_bytes())
-        return Owner(str(about["host"]), int(about["pid"]), str(about["boot"]))
+        return Owner(
+            str(about["host"]), int(about["pid"]), str(about["boot"]), int(about["started"]), int(about["inode"])
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def is_copy(folder: Path) -> bool:
+    """Whether this is not the folder that the run wrote, but a copy of it."""
+    owner = owner_of(folder)
+    try:
+        return owner is not None and owner.inode != (folder / LOCK).stat().st_ino
+    except OSError:
+        return False
+
+
+def started(pid: int) -> int:
+    """Return when a process began, in ticks since the machine did; -1 for one that is not there."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return int(stat.rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return -1
 
 
 def _lease_age_s(folder: Path) -> float:

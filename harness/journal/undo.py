@@ -52,7 +52,7 @@ class UndoFiles:
 
         `in_for_s`: how long it is in at the most.
         """
-        taken = [int(name.partition("-")[0]) for name in undo_folder.fault_files(self.folder)]
+        taken = map(undo_folder.number_of, undo_folder.fault_files(self.folder))
         n = self._last = max([*taken, self._last]) + 1
         name = undo_folder.fault_file(n, step.id)
         self._put(
@@ -98,6 +98,13 @@ class UndoFiles:
         """Return the undo of a fault."""
         found = _read(self.folder / name, FaultUndo)
         return Unreadable(self.folder / name) if found is None else found
+
+    def moved(self, undo: FaultUndo) -> FaultUndo:
+        """Return the undo of a fault that keeps its originals here, though the folder was moved since."""
+        kept = self.kept / undo.fault
+        if "kept" not in undo.data or not kept.is_dir():
+            return undo
+        return undo.model_copy(update={"data": {**undo.data, "kept": str(kept)}})
 
     def gone(self, name: str) -> Absence | None:
         """Return the absence of a fault that was measured; `name` is that of its undo."""

@@ -19,13 +19,14 @@ NAME = "undo"
 KEPT = "kept"
 """The folder in it where faults keep what they change."""
 RUN = "run.json"
-GONE = ".gone.json"
+UNDO, GONE, AT_WORK = ".undo.json", ".gone.json", ".at-work"
+"""How the names of a fault's files end, after its number and its id: an id may end in anything."""
 ENDED = "ended.json"
 """Says that nothing of the run is left: no fault is in, and its stack is stopped or given back."""
 HEALING = "healing.lock"
 GUARD = "guard.lock"
 GUARD_LOG = "guard.log"
-_FAULT = re.compile(r"(\d{4,})-(.+?)(\.gone)?\.json")
+_FAULT = re.compile(r"(\d{4,})\..+" + re.escape(UNDO))
 
 
 def folder_of(run: Path) -> Path:
@@ -35,17 +36,27 @@ def folder_of(run: Path) -> Path:
 
 def fault_file(n: int, fault: str) -> str:
     """Return the name of the undo of a fault, the n-th of its run."""
-    return f"{n:04d}-{fault}.json"
+    return f"{n:04d}.{fault}{UNDO}"
+
+
+def number_of(undo: str) -> int:
+    """Return which fault of its run an undo is of, by its name."""
+    return int(undo.partition(".")[0])
+
+
+def fault_of(undo: str) -> str:
+    """Return the id of the fault that an undo is of, by its name."""
+    return undo.partition(".")[2].removesuffix(UNDO)
 
 
 def gone_file(undo: str) -> str:
     """Return the name of the file that says that a fault is gone; `undo` is the name of its undo."""
-    return undo.removesuffix(".json") + GONE
+    return undo.removesuffix(UNDO) + GONE
 
 
 def busy_file(undo: str) -> str:
     """Return the name of the file that is there while a call that changes something has not returned."""
-    return undo.removesuffix(".json") + ".busy"
+    return undo.removesuffix(UNDO) + AT_WORK
 
 
 def fault_files(folder: Path) -> list[str]:
@@ -54,8 +65,7 @@ def fault_files(folder: Path) -> list[str]:
         names = [file.name for file in folder.iterdir()]
     except OSError:
         return []
-    found = [name for name in names if (match := _FAULT.fullmatch(name)) and match[3] is None]
-    return sorted(found, key=lambda name: int(name.partition("-")[0]), reverse=True)
+    return sorted(filter(_FAULT.fullmatch, names), key=number_of, reverse=True)
 
 
 def open_files(folder: Path) -> list[str]:

@@ -22,6 +22,7 @@ class RunUndo(Frozen):
     """What all faults of a run share: where its stack is, described so that no other file is needed."""
 
     version: Literal[1] = 1
+    id: str = Field(description="tells this run from every other, wherever its folder is")
     run: str
     scenario: str
     backend: str

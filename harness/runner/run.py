@@ -76,7 +76,7 @@ class Run:
         self._backend = backend
         self.run_dir = run_dir
         self._on_progress = on_progress
-        self._safeguard = Safeguard(plan, stack, run_dir)
+        self._safeguard = Safeguard(plan, stack, run_dir, self._notice)
         self._live = Live(whole=self._script.whole_history)
         self._rails = Rails(plan, self._live)
         self._latches = Watched((plan.stack.name, plan.attach))

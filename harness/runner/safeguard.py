@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,18 @@ class _Open:
 class Safeguard:
     """Ownership, undo and guard of one run."""
 
-    def __init__(self, plan: Plan, stack: StackDescription, run_dir: Path) -> None:
+    def __init__(
+        self, plan: Plan, stack: StackDescription, run_dir: Path, notice: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`notice` is called with what the user must know."""
+        self._notice = notice
+        self._unguarded = False
         self._run_dir = run_dir
         self.files = UndoFiles(run_dir)
         project = attached_project(stack, plan.backend, plan.attach)
         self._attached = project if plan.backend == "compose" else None
         self._undo = RunUndo(
+            id=uuid.uuid4().hex,
             run=plan.run,
             scenario=plan.scenario.scenario,
             backend=plan.backend,
@@ -102,8 +109,10 @@ class Safeguard:
             if self._outlives and not has_guard(self._run_dir):
                 try:
                     await asyncio.to_thread(start_guard, self._run_dir)
-                except BackendError:
-                    continue  # the next look tries again
+                except BackendError as error:
+                    if not self._unguarded:
+                        self._unguarded = True
+                        self._notice(f"the run has no guard any more: {error}")
 
     def _take_stack(self, project: str) -> None:
         """Own the stack; the guard of a dead owner is given time to heal it first. Blocks."""
@@ -114,12 +123,12 @@ class Safeguard:
         until_s = time.monotonic() + HEALED_WITHIN_S
         try:
             while True:
-                other = take_stack(engine, project, self._run_dir, os.getpid())
+                other = take_stack(engine, project, self._undo.id, self._run_dir, os.getpid())
                 if other is None:
                     self._owns_stack = True
                     return
                 if other.has_ended:  # it was killed between its last words and giving back
-                    give_back_stack(engine, project, other.run)
+                    give_back_stack(engine, project, other.id)
                     continue
                 healing = other.is_dead and has_guard(Path(other.run))
                 if not healing or self._ending or time.monotonic() > until_s:
@@ -181,6 +190,6 @@ class Safeguard:
 
         engine = client()
         try:
-            give_back_stack(engine, project, str(self._run_dir.absolute()))
+            give_back_stack(engine, project, self._undo.id)
         finally:
             engine.close()

@@ -53,10 +53,10 @@ def test_what_cannot_be_taken_out_is_named_with_what_finishes_it(flag: Path, har
 
 def test_a_run_that_left_something_in_is_not_removed(flag: Path, harness_: Harness) -> None:
     run = dead_run(flag.parent / "reports" / "latest", {"it": commands(flag.parent)})
-    (run / "undo" / "0001-it.json").write_text("cut o")
+    (run / "undo" / "0001.it.undo.json").write_text("cut o")
     refused = harness_("heal")
     assert refused.code == 4
-    assert "0001-it.json: not as it was written" in refused.err
+    assert "0001.it.undo.json: not as it was written" in refused.err
     assert run.is_dir()
 
 

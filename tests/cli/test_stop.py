@@ -157,7 +157,7 @@ def test_a_run_that_was_killed_with_its_fault_in_is_exit_4(project: Path, harnes
     path.write_text(kept)  # as the process leaves it that is killed
     files = UndoFiles(run_dir)
     stack = for_healing(resolve_stack(str(project / "stack" / "compose.yaml")))
-    files.write_run(RunUndo(run="old", scenario="old", backend="compose", owned=False, stack=stack, seed=1))
+    files.write_run(RunUndo(id="1", run="old", scenario="old", backend="compose", owned=False, stack=stack, seed=1))
     files.write_fault(plan().scenario.timeline[0], {}, 60.0)
     listed = harness_("stop", "--list")
     assert "run old of shop: killed" in listed.out

@@ -43,7 +43,7 @@ def commands(folder: Path, flag: str = "flag", revert: tuple[str, ...] = TAKES_O
 def dead_run(folder: Path, faults: Mapping[str, Mapping[str, Any]], *, run: str = "run", **about: Any) -> Path:
     """Write what a run leaves whose process died with these faults in. Returns its folder."""
     files = UndoFiles(folder / run)
-    given = {"run": run, "scenario": "small", "backend": "local", "stack": stack_of(), "seed": 1}
+    given = {"id": "1", "run": run, "scenario": "small", "backend": "local", "stack": stack_of(), "seed": 1}
     files.write_run(RunUndo(**(given | about)))
     for fault, data in faults.items():
         files.write_fault(step_of(fault), data, 60.0)

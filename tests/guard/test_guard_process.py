@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -71,7 +72,7 @@ def test_the_fault_of_a_killed_run_comes_out(it: Owned) -> None:
     it.owner.kill()
     wait_for(it.run / "undo" / "ended.json")
     assert not it.flag.exists()
-    assert said(it.run, "0001-it.gone.json")["by"] == "guard"
+    assert said(it.run, "0001.it.gone.json")["by"] == "guard"
     psutil.wait_procs([it.guard], 30)
     assert not it.guard.is_running(), "it ends once nothing is left"
 
@@ -90,7 +91,7 @@ def test_a_run_that_hangs_loses_its_fault_and_keeps_its_undo(it: Owned) -> None:
     (it.run / "undo" / LEASE).write_text("no time at all\n")  # a malformed lease has expired
     it.wait_for_log("the fault 'it' is out")
     assert not it.flag.exists()
-    assert UndoFiles(it.run).open() == ["0001-it.json"], "the run may go on and put it in yet"
+    assert UndoFiles(it.run).open() == ["0001.it.undo.json"], "the run may go on and put it in yet"
     it.flag.touch()
     it.renew()
     it.owner.kill()
@@ -124,6 +125,29 @@ def test_when_both_are_killed_heal_finishes(it: Owned) -> None:
     done = subprocess.run(["harness", "heal", str(it.run)], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "the fault 'it' is out" in done.stdout
+    assert not it.flag.exists()
+
+
+def test_a_folder_that_is_moved_is_still_watched(it: Owned) -> None:
+    moved = it.run.parent / "moved"
+    it.run.rename(moved)
+    it.owner.kill()
+    wait_for(moved / "undo" / "ended.json")
+    assert not it.flag.exists()
+    assert said(moved, "0001.it.gone.json")["by"] == "guard"
+
+
+def test_a_folder_that_is_removed_takes_no_undo_with_it(it: Owned) -> None:
+    it.renew()
+    until_s = time.monotonic() + 30
+    while it.guard.io_counters().read_count < 50:  # it has looked at what there is
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+    shutil.rmtree(it.run)
+    assert it.flag.exists()
+    it.owner.kill()
+    psutil.wait_procs([it.guard], 60)
+    assert not it.guard.is_running()
     assert not it.flag.exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -37,8 +38,8 @@ def test_a_fault_comes_out_and_that_is_written_down(tmp_path: Path, flag: Path) 
     (healed,) = heal([run], "heal")
     assert (healed.taken_out, healed.left, healed.skipped) == (["it"], [], None)
     assert not flag.exists()
-    assert said(run, "0001-it.gone.json")["by"] == "heal"
-    assert said(run, "0001-it.gone.json")["evidence"]["exit_code"] == 1
+    assert said(run, "0001.it.gone.json")["by"] == "heal"
+    assert said(run, "0001.it.gone.json")["evidence"]["exit_code"] == 1
     assert must_be_healed(run) is None
     assert open_run(run) is None
 
@@ -84,7 +85,7 @@ def test_one_that_cannot_be_taken_out_keeps_no_other_in(tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
     # It is out, but the newer one may have taken its effect for the original state: so it stays open with it.
     assert ["'broken'" in text or "after 'broken'" in text for text in healed.left] == [True, True]
-    UndoFiles(run).write_gone("0002-broken.json", "broken", "heal", {"by_hand": True})
+    UndoFiles(run).write_gone("0002.broken.undo.json", "broken", "heal", {"by_hand": True})
     assert heal([run], "heal")[0].taken_out == ["old"]
     assert must_be_healed(run) is None
 
@@ -125,7 +126,17 @@ def test_the_fault_of_a_run_that_hangs_comes_out_and_stays_open(tmp_path: Path, 
         (healed,) = heal([run], "heal")
         assert (healed.hung, healed.taken_out) == (True, ["it"])
         assert not flag.exists()
-        assert UndoFiles(run).open() == ["0001-it.json"]
+        assert UndoFiles(run).open() == ["0001.it.undo.json"]
+
+
+def test_a_copy_of_a_run_that_goes_on_is_left_alone(tmp_path: Path, flag: Path) -> None:
+    run = dead_run(tmp_path, {"it": commands(tmp_path)})
+    with owned(run) as pid:
+        shutil.copytree(run, tmp_path / "copy")
+        (healed,) = heal([tmp_path / "copy"], "heal")
+        assert healed.skipped is not None
+        assert f"process {pid} " in healed.skipped
+        assert flag.exists()
 
 
 @contextmanager
@@ -149,10 +160,10 @@ def test_a_local_run_without_commands_needs_no_healing(tmp_path: Path) -> None:
     assert must_be_healed(run) is None
     (healed,) = heal([run], "heal")
     assert (healed.taken_out, healed.left) == (["it"], [])
-    assert said(run, "0001-it.gone.json")["evidence"] == {"stack": "its processes ended with their run"}
+    assert said(run, "0001.it.gone.json")["evidence"] == {"stack": "its processes ended with their run"}
 
 
-@pytest.mark.parametrize("name", ["run.json", "0001-it.json"])
+@pytest.mark.parametrize("name", ["run.json", "0001.it.undo.json"])
 def test_what_was_cut_off_or_changed_is_never_taken_for_an_undo(tmp_path: Path, flag: Path, name: str) -> None:
     run = dead_run(tmp_path, {"it": commands(tmp_path)})
     file = run / "undo" / name
@@ -168,7 +179,7 @@ def test_what_was_cut_off_or_changed_is_never_taken_for_an_undo(tmp_path: Path, 
         if must_be_healed(run) == "its fault may still be active" and not heal([run], "heal")[0].left:
             # A byte between the parts of the text: it says the same.
             assert not flag.exists()
-            (run / "undo" / "0001-it.gone.json").unlink()
+            (run / "undo" / "0001.it.gone.json").unlink()
             (run / "undo" / "ended.json").unlink()
             flag.touch()
             continue
@@ -176,10 +187,10 @@ def test_what_was_cut_off_or_changed_is_never_taken_for_an_undo(tmp_path: Path, 
         (healed,) = heal([run], "heal")
         assert any(str(file) in text for text in healed.left)
         assert must_be_healed(run) is not None
-        assert (run / "undo" / "0001-it.json").exists(), "nothing is cleared"
+        assert (run / "undo" / "0001.it.undo.json").exists(), "nothing is cleared"
         if name == "run.json":  # commands need no more than their own undo
             assert healed.taken_out == ["it"]
-            (run / "undo" / "0001-it.gone.json").unlink()
+            (run / "undo" / "0001.it.gone.json").unlink()
             flag.touch()
         assert flag.exists()
         assert runs_under(tmp_path) == [run]

@@ -36,7 +36,9 @@ def step(fault: str = "it", **parameters: Any) -> FaultStep:
 def test_every_stack_can_be_healed_without_its_compose_file(tmp_path: Path, name: str) -> None:
     stack = resolve_stack(name if "/" not in name else str(ROOT / name))
     files = UndoFiles(tmp_path)
-    undo = RunUndo(run="r", scenario="s", backend="compose", stack=for_healing(stack), links=stack.links, seed=3)
+    undo = RunUndo(
+        id="1", run="r", scenario="s", backend="compose", stack=for_healing(stack), links=stack.links, seed=3
+    )
     files.write_run(undo)
     read = files.run()
     assert read == undo
@@ -63,9 +65,19 @@ def test_faults_are_open_until_they_were_measured_to_be_gone(tmp_path: Path) -> 
     assert files.open() == [second, first], "what cannot be read closes nothing"
 
 
+@pytest.mark.parametrize("fault", ["it.gone", "it.undo", "it.gone.json", "run.json", "ended", "0001.it"])
+def test_no_id_of_a_fault_looks_like_an_absence(tmp_path: Path, fault: str) -> None:
+    files = UndoFiles(tmp_path)
+    other = files.write_fault(step("it"), {}, 30.0)
+    name = files.write_fault(step(fault), {}, 30.0)
+    assert files.open() == [name, other]
+    files.write_gone(name, fault, "run", {})
+    assert files.open() == [other]
+
+
 def test_numbers_go_on_in_another_process(tmp_path: Path) -> None:
     UndoFiles(tmp_path).write_fault(step(), {}, 30.0)
-    assert UndoFiles(tmp_path).write_fault(step(), {}, 30.0) == "0002-it.json"
+    assert UndoFiles(tmp_path).write_fault(step(), {}, 30.0) == "0002.it.undo.json"
 
 
 def test_only_the_owner_can_read_it(tmp_path: Path) -> None:

@@ -36,16 +36,16 @@ class Engine:
     def close(self) -> None:
         pass
 
-    def take(self, _: Any, project: str, run: Path, pid: int) -> StackOwner | None:
+    def take(self, _: Any, project: str, run_id: str, run: Path, pid: int) -> StackOwner | None:
         self.asked.set()
         assert self.may_answer.wait(30)
         if self.owner is not None:
             return self.owner
-        self.owner = StackOwner(project, str(run.absolute()), "here", str(pid))
+        self.owner = StackOwner(project, run_id, str(run.absolute()), "here", str(pid))
         return None
 
-    def give_back(self, _: Any, _project: str, run: str) -> None:
-        if self.owner is not None and self.owner.run == run:
+    def give_back(self, _: Any, _project: str, run_id: str) -> None:
+        if self.owner is not None and self.owner.id == run_id:
             self.owner = None
 
 
@@ -111,7 +111,7 @@ async def test_what_was_done_to_a_local_stack_ends_with_it_but_for_commands(ther
     await it.before(step("node.loss"), {}, 30.0)
     await it.before(step("command"), {}, 30.0)
     assert await it.end(stopped=True) == ["it"]
-    assert it.files.open() == ["0002-it.json"]
+    assert it.files.open() == ["0002.it.undo.json"]
 
 
 async def test_an_owner_that_was_killed_after_its_last_words_is_no_owner(there: Engine, tmp_path: Path) -> None:

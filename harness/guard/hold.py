@@ -1,0 +1,80 @@
+"""Holds on to the folder of a run that is moved or removed while it is watched. With the standard library alone.
+
+A folder that was moved is still reached by the open handle on it. What was removed is written anew, elsewhere, from
+what was read before: the undo of each fault, though not what data faults keep beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from harness.journal import undo_folder
+from harness.journal.owner import LEASE, LOCK, is_locked
+
+
+class HeldFolder:
+    """The folder of one run."""
+
+    def __init__(self, run: Path) -> None:
+        """Raises OSError."""
+        self._handle = os.open(run, os.O_RDONLY | os.O_DIRECTORY)
+        self._lock = os.open(undo_folder.folder_of(run) / LOCK, os.O_RDONLY)
+        self._read: dict[str, bytes] = {}
+        self._elsewhere: Path | None = None
+        self.run = Path(f"/proc/self/fd/{self._handle}")
+        """Where the run is now."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the undo."""
+        return undo_folder.folder_of(self.run)
+
+    def look(self) -> None:
+        """Read what is new in it. Where it was removed, write it anew. Raises OSError."""
+        if self._elsewhere is None and not (self.folder / LOCK).exists():
+            self._write_anew()
+        names = (undo_folder.RUN, LEASE, *undo_folder.fault_files(self.folder))
+        for name in names:
+            if name not in self._read or name in (undo_folder.RUN, LEASE):  # these two change
+                try:
+                    self._read[name] = (self.folder / name).read_bytes()
+                except OSError:
+                    continue
+
+    def owner_lives(self) -> bool | None:
+        """Whether the owner of a folder that was removed still holds its lock; None where it was not removed."""
+        if self._elsewhere is None:
+            return None
+        return is_locked(Path(f"/proc/self/fd/{self._lock}"))
+
+    def _write_anew(self) -> None:
+        self._elsewhere = Path(tempfile.mkdtemp(prefix="harness-guard-"))
+        folder = undo_folder.folder_of(self._elsewhere)
+        folder.mkdir(mode=0o700)
+        for name, data in self._read.items():
+            (folder / name).write_bytes(data)
+        try:  # whoever heals from here is to see a copy, and no process: that is for the lock that is held here to tell
+            about = json.loads(os.pread(self._lock, 4096, 0)) | {"pid": 0}
+            (folder / LOCK).write_text(json.dumps(about), encoding="utf-8")
+        except (OSError, ValueError, TypeError):
+            return
+        finally:
+            self.run = self._elsewhere
+
+    def where(self) -> Path:
+        """Return the path of the run, for people."""
+        if self._elsewhere is not None:
+            return self._elsewhere
+        try:
+            return Path(f"/proc/self/fd/{self._handle}").readlink()
+        except OSError:
+            return self.run
+
+    def forget(self) -> None:
+        """Remove what was written anew: nothing of the run is left."""
+        if self._elsewhere is not None:
+            shutil.rmtree(self._elsewhere, ignore_errors=True)
