@@ -171,5 +171,7 @@ def _owners() -> tuple[list[StackOwner], str | None]:
         return [], error.message
     try:
         return owned_stacks(engine), None
+    except BackendError as error:
+        return [], error.message
     finally:
         engine.close()

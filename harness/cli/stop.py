@@ -117,6 +117,7 @@ class _Outcome:
                 now[path] = running
             else:
                 self._over(running, "was killed")
+                self.waiting.pop(path, None)
                 path.unlink(missing_ok=True)
         for path, running in self.waiting.items():
             if path not in now and not path.exists():

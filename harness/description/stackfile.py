@@ -23,7 +23,7 @@ from harness.description.entry_points import EntryPoints
 from harness.description.installed_probes import InstalledSettings
 from harness.description.interpolation import interpolate
 from harness.description.stackchecks import check_names
-from harness.description.ties import aliases, mounts, services_named
+from harness.description.ties import aliases, inside, mounts, services_named
 from harness.description.wording import worded
 from harness.description.yamltree import Tree, read_tree
 from harness.model.errors import StackError, did_you_mean
@@ -145,6 +145,7 @@ class _StackReader:
             tied = {
                 "aliases": aliases(body),
                 "names": services_named(body, one, names),
+                "inside": inside(body, one, names),
                 "mounts": mounts(body.get("volumes"), folder, volumes),
             }
             services[one] = self._service(index, one, raw[one], tied)

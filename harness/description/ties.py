@@ -55,6 +55,20 @@ def _texts(value: Any) -> Iterator[str]:
         yield str(value)
 
 
+def inside(body: Mapping[str, Any], own: str, names: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """Return the services whose network, processes, memory or volumes a service has as its own.
+
+    `body` is the service's part of the file; `names` has all the names of each service.
+    """
+    given = [str(body.get(key) or "") for key in ("network_mode", "pid", "ipc")]
+    given = [text.partition(":")[2] for text in given if text.startswith(("service:", "container:"))]
+    volumes = body.get("volumes_from")
+    given += [str(one).removeprefix("container:").partition(":")[0] for one in volumes or () if isinstance(one, str)]
+    owners = {alias: service for service, own_names in names.items() for alias in own_names}
+    found = {owners[name] for name in given if name in owners}
+    return tuple(name for name in names if name in found and name != own)
+
+
 def mounts(raw: Any, folder: Path, volumes: Any) -> tuple[str, ...]:
     """Return the sources of a service's volumes, paths in full; an anonymous one is its own, and has none.
 

@@ -117,6 +117,8 @@ def _taken_on(run: Path, holding: contextlib.ExitStack, *, while_alive: bool) ->
         return report
     if not holding.enter_context(_locked(folder / undo_folder.HEALING)):
         report.skipped = BUSY
+    # Whoever held the lock just now may have healed it.
+    report.done_before = undo_folder.content(folder / undo_folder.ENDED) is not None
     return report
 
 

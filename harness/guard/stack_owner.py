@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.backends.compose.leftovers import PROJECT
+from harness.backends.compose.leftovers import PROJECT, SERVICE
 from harness.journal.owner import state_of
-from harness.journal.undo_folder import ENDED, content, folder_of
+from harness.journal.undo_folder import folder_of
 from harness.model.errors import BackendError, ScenarioError
 
 OWNED = "ml-chaos-harness.owned-project"
@@ -36,17 +36,12 @@ class StackOwner:
     @property
     def is_here(self) -> bool:
         """Whether the folder of the run can be looked into here."""
-        return folder_of(Path(self.run)).is_dir()
+        return self.host == socket.gethostname() and folder_of(Path(self.run)).is_dir()
 
     @property
     def is_dead(self) -> bool:
         """Whether the process of the run is known to be gone. That of a run whose folder is elsewhere never is."""
         return self.is_here and state_of(folder_of(Path(self.run))) == "dead"
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the run is known to have left nothing."""
-        return content(folder_of(Path(self.run)) / ENDED) is not None
 
     def refusal(self) -> ScenarioError:
         """Return the error for a run that wants the same stack."""
@@ -72,9 +67,15 @@ def owner_of_stack(client: Any, project: str) -> StackOwner | None:
 
 
 def owned_stacks(client: Any, project: str | None = None) -> list[StackOwner]:
-    """Return the owner of every stack that has one, or that of one project. Blocks."""
+    """Return the owner of every stack that has one, or that of one project. Blocks. Raises BackendError."""
+    import docker.errors
+    import requests
+
     label = OWNED if project is None else f"{OWNED}={project}"
-    found = [one["Labels"] for one in client.api.containers(all=True, filters={"label": label})]
+    try:
+        found = [one["Labels"] for one in client.api.containers(all=True, filters={"label": label})]
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise BackendError(f"the engine does not tell who owns which stack: {error}") from error
     owners = [StackOwner(one[OWNED], *(one.get(label, "?") for label in (ID, RUN, HOST, PID))) for one in found]
     return sorted(owners, key=lambda one: one.project)
 
@@ -92,7 +93,8 @@ def take_stack(client: Any, project: str, run_id: str, run: Path, pid: int) -> S
         there = client.api.containers(all=True, filters={"label": f"{PROJECT}={project}"})
         if not there:
             return None  # whoever looks for the stack next says so better
-        labels = {OWNED: project, ID: run_id, RUN: mine.run, HOST: mine.host, PID: mine.pid}
+        # The labels of compose are on images that it has built, and would make this one of the stack's containers.
+        labels = {PROJECT: "", SERVICE: "", OWNED: project, ID: run_id, RUN: mine.run, HOST: mine.host, PID: mine.pid}
         client.api.create_container(there[0]["ImageID"], command=["none"], name=_name(project), labels=labels)
     except docker.errors.APIError as error:
         if error.status_code != TAKEN:

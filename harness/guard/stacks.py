@@ -113,13 +113,12 @@ def _end_helpers(project: str) -> None:
 def _remove(run: RunUndo) -> None:
     """Take off the engine what a dead run started there. Blocks. Raises BackendError."""
     from harness.backends.compose.engine import client
-    from harness.backends.compose.leftovers import remove_run, runs
+    from harness.backends.compose.leftovers import projects_of, remove_run
 
     engine = client()
     try:
-        for project, owner in runs(engine).items():
-            if project == run.project or (run.engine_owner is not None and owner == run.engine_owner):
-                remove_run(engine, project)
+        for project in projects_of(engine, run.id):
+            remove_run(engine, project)
     finally:
         engine.close()
 

@@ -7,6 +7,7 @@ alone.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -15,6 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from harness.journal.undo_folder import read_regular
 
 LOCK = "owner.lock"
 LEASE = "lease"
@@ -61,6 +64,7 @@ class Ownership:
             }
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, json.dumps(about).encode(), 0)
+            close_in_children(self._lock)
             self._lease = os.open(folder / LEASE, os.O_WRONLY | os.O_CREAT, 0o600)
         except BaseException:
             os.close(self._lock)
@@ -78,7 +82,31 @@ class Ownership:
         if not self._ended:
             self._ended = True
             os.close(self._lease)
+            closed_here(self._lock)
             os.close(self._lock)
+
+
+_only_here: set[int] = set()
+
+
+def close_in_children(file: int) -> None:
+    """Let no child that is forked hold the lock of a file: it would seem to be held when its owner has died."""
+    _only_here.add(file)
+
+
+def closed_here(file: int) -> None:
+    """Forget a file that is closed next: its number is given again."""
+    _only_here.discard(file)
+
+
+def _close_all() -> None:
+    for file in _only_here:
+        with contextlib.suppress(OSError):
+            os.close(file)
+    _only_here.clear()
+
+
+os.register_at_fork(after_in_child=_close_all)
 
 
 def _locked(file: int, how: int, within_s: float = 0.5) -> None:
@@ -116,7 +144,7 @@ def state_of(folder: Path, lease_s: float = LEASE_S) -> State:
 def is_locked(file: Path) -> bool:
     """Whether a process holds the lock of a file."""
     try:
-        handle = os.open(file, os.O_RDONLY)
+        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return False
     try:
@@ -133,7 +161,7 @@ def is_locked(file: Path) -> bool:
 def owner_of(folder: Path) -> Owner | None:
     """Return who owns the run, or owned it last; None where nobody can tell."""
     try:
-        about = json.loads((folder / LOCK).read_bytes())
+        about = json.loads(read_regular(folder / LOCK))
         return Owner(
             str(about["host"]), int(about["pid"]), str(about["boot"]), int(about["started"]), int(about["inode"])
         )
@@ -161,7 +189,7 @@ def started(pid: int) -> int:
 
 def _lease_age_s(folder: Path) -> float:
     try:
-        renewed_s = float((folder / LEASE).read_bytes()[:64])
+        renewed_s = float(read_regular(folder / LEASE)[:64])
     except (OSError, ValueError):
         return float("inf")
     age_s = time.monotonic() - renewed_s

@@ -7,10 +7,12 @@ imported.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,12 +81,21 @@ def open_files(folder: Path) -> list[str]:
 def content(file: Path) -> Mapping[str, Any] | None:
     """Return what a file says; None where it is not there, or not as it was written."""
     try:
-        whole = json.loads(file.read_bytes())
+        whole = json.loads(read_regular(file))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(whole, dict) or set(whole) != {"sha256", "body"} or not isinstance(whole["body"], dict):
         return None
     return whole["body"] if digest_of(whole["body"]) == whole["sha256"] else None
+
+
+def read_regular(file: Path) -> bytes:
+    """Return what a regular file holds. Raises OSError for anything else, without waiting for it."""
+    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(file))
+        return opened.read()
 
 
 def put(file: Path, body: Mapping[str, Any]) -> None:

@@ -29,6 +29,8 @@ class StackPlan:
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     start_at: str | None = None
     seed: int = 0
+    run_id: str | None = None
+    """Tells the run from every other: what it makes on an engine carries it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ class ServiceSpec(Frozen):
     restart: str = "no"
     aliases: tuple[str, ...] = Field((), description="further names and addresses at which others reach it")
     names: tuple[str, ...] = Field((), description="other services that its part of the compose file names anywhere")
+    inside: tuple[str, ...] = Field((), description="services whose network, processes or volumes it has as its own")
     mounts: tuple[str, ...] = Field((), description="volumes and folders that it mounts and others may mount too")
     local: LocalCommand = Field(default_factory=LocalCommand)
 

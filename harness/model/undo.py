@@ -28,9 +28,6 @@ class RunUndo(Frozen):
     backend: str
     project: str | None = Field(default=None, description="the compose project, once the stack is up")
     owned: bool = Field(default=True, description="whether the run started the stack, rather than found it running")
-    engine_owner: str | None = Field(
-        default=None, description="the owner on the labels of what the run makes on an engine"
-    )
     stack: StackDescription
     links: tuple[LinkField, ...] = ()
     seed: int

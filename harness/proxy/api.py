@@ -134,7 +134,7 @@ class Api:
 
     def _journal(self, request: HttpRequest, _names: list[str]) -> ApiResponse:
         name, _, number = request.query.partition("=")
-        since = int(number) if name == "since" and number.isascii() and number[:18].isdigit() else 0
+        since = int(number) if name == "since" and number.isascii() and number.isdigit() and len(number) <= 18 else 0
         return _json(200, self.registry.journal.as_json(self.registry.proxies, since))
 
     def _metrics(self, _request: HttpRequest, _names: list[str]) -> ApiResponse:

@@ -94,7 +94,7 @@ def _check_owner(project: str) -> None:
         owner = owner_of_stack(engine, project)
     finally:
         engine.close()
-    if owner is not None and not owner.is_dead and not owner.has_ended:
+    if owner is not None and not owner.is_dead:
         raise owner.refusal()
 
 

@@ -123,12 +123,12 @@ class Driver:
         """Inject, confirm until the duration is over, revert. Never raises HarnessError: the journal gets it."""
         try:
             await self._look()
+            assert self._undo is not None
+            self._open = await self._before(self._step, self._undo, self._in_for_s())
             lo_s = self._journal.now_s()
             self._record("injecting", lo_s)
             # An alert that is absent now cannot have begun to fire before the injection.
             await self._look()
-            assert self._undo is not None
-            self._open = await self._before(self._step, self._undo, self._in_for_s())
             self._begun = True
             self._open.busy(True)
             if self._untold is not None:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.journal.undo_folder import read_regular
 from harness.model.errors import ScenarioError, did_you_mean
 
 STATE = "HARNESS_STATE"
@@ -97,8 +98,7 @@ def read_latch(name: str, path: Path) -> Latch:
     said: dict[str, str] = {}
     why = None
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            lines = file.read(LARGEST_BYTES).splitlines()
+        lines = read_regular(path)[:LARGEST_BYTES].decode("utf-8", "replace").splitlines()
         pairs = (line.partition(":") for line in lines)
         said = {key.strip(): " ".join(value.split()) for key, _, value in pairs if key.strip() in _FIELDS}
     except OSError as error:

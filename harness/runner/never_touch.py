@@ -43,6 +43,13 @@ class Touched:
                 if name in (link.consumer, link.service):
                     self._add("link", link.name, f"{way}, and it is an end of the link")
             self._data_on(name, f"{way}, and {name!r} holds it")
+            for other in self._one_with(name):
+                self.service(other, f"{way}, and it has its network, processes or volumes in common", whole=False)
+
+    def _one_with(self, name: str) -> Iterator[str]:
+        services = self._stack.services
+        own = services[name].inside if name in services else ()
+        return (other for other, spec in services.items() if other in own or name in spec.inside)
 
     def _data_on(self, service: str, way: str) -> None:
         for kind, specs in (("keyspace", self._stack.keyspaces), ("dataset", self._stack.datasets)):

@@ -178,6 +178,7 @@ class Run:
             environment={sabotage.service: sabotage.env} if sabotage is not None else {},
             start_at=self.plan.scenario.start_at,
             seed=self.plan.seed,
+            run_id=self._safeguard.run_id,
         )
 
     async def _watched(self, workload: Workload | RequestFile | None) -> bool:

@@ -10,12 +10,15 @@ import contextlib
 import fcntl
 import json
 import os
+import socket
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+from harness.journal.owner import close_in_children, is_locked
+from harness.journal.undo_folder import read_regular
 from harness.model.plan import Plan
 from harness.runner.latch import ALL, state_folder
 
@@ -27,6 +30,7 @@ class Running:
     run: str
     stack: str
     run_dir: str
+    host: str
     pid: int
     projects: tuple[str, ...] = ()
 
@@ -40,13 +44,16 @@ class RunNote:
 
     def __init__(self, plan: Plan, run_dir: Path) -> None:
         projects = (plan.attach,) if plan.attach is not None else ()
-        self._running = Running(plan.run, plan.stack.name, str(run_dir.absolute()), os.getpid(), projects)
+        self._running = Running(
+            plan.run, plan.stack.name, str(run_dir.absolute()), socket.gethostname(), os.getpid(), projects
+        )
         self._path = state_folder() / "runs" / f"{os.getpid()}-{uuid.uuid4().hex[:12]}.json"
         self._file: IO[str] | None = None
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("x", encoding="utf-8")
             fcntl.flock(self._file, fcntl.LOCK_EX)
+            close_in_children(self._file.fileno())
             self._write()
 
     def _write(self) -> None:
@@ -77,18 +84,10 @@ class RunNote:
 def runs() -> Iterator[tuple[Path, Running, bool]]:
     """Yield the file of every run, the run, and whether its process still lives."""
     for path in sorted((state_folder() / "runs").glob("*.json")):
-        with contextlib.suppress(OSError), path.open("r+", encoding="utf-8") as file:
-            try:
-                data = json.load(file)
-                running = Running(**{**data, "projects": tuple(data["projects"])})
-            except (ValueError, TypeError, KeyError):
-                continue  # it is being written
-            yield path, running, not _lockable(file)
-
-
-def _lockable(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        try:
+            data = json.loads(read_regular(path))
+            running = Running(**{**data, "projects": tuple(data["projects"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # it is being written, or is none
+        # Another host's lock may not be seen here; its runs are taken to go on.
+        yield path, running, running.host != socket.gethostname() or is_locked(path)

@@ -74,7 +74,7 @@ class Safeguard:
         )
         self._outlives = plan.backend != "local"
         self._ownership: Ownership | None = None
-        self._keeping: asyncio.Task[None] | None = None
+        self._keeping: list[asyncio.Task[None]] = []
         self._taking: asyncio.Task[None] | None = None
         self._ending = False
         self._owns_stack = False
@@ -87,12 +87,8 @@ class Safeguard:
             raise JournalError(
                 f"the run's folder cannot be owned: {error.strerror}", file=str(self._run_dir)
             ) from error
-        if self._undo.backend == "compose":
-            from harness.backends.compose.leftovers import owner
-
-            self._undo = self._undo.model_copy(update={"engine_owner": owner()})
         self.files.write_run(self._undo)
-        self._keeping = asyncio.create_task(self._keep())
+        self._keeping = [asyncio.create_task(self._renew()), asyncio.create_task(self._keep_guard())]
         if self._outlives:
             await asyncio.to_thread(start_guard, self._run_dir)
         if self._attached is not None:
@@ -100,11 +96,19 @@ class Safeguard:
             self._taking = asyncio.create_task(asyncio.to_thread(self._take_stack, self._attached))
             await asyncio.shield(self._taking)
 
-    async def _keep(self) -> None:
-        """Renew the lease, and see to it that there is a guard where one is needed."""
+    async def _renew(self) -> None:
+        """Renew the lease. Where that fails, the guard takes the run for one that hangs."""
         while True:
             assert self._ownership is not None
-            self._ownership.renew()
+            try:
+                self._ownership.renew()
+            except OSError as error:
+                self._notice(f"the run's lease could not be renewed: {error.strerror}")
+            await asyncio.sleep(RENEW_S)
+
+    async def _keep_guard(self) -> None:
+        """See to it that there is a guard where one is needed."""
+        while True:
             await asyncio.sleep(RENEW_S)
             if self._outlives and not has_guard(self._run_dir):
                 try:
@@ -117,7 +121,7 @@ class Safeguard:
     def _take_stack(self, project: str) -> None:
         """Own the stack; the guard of a dead owner is given time to heal it first. Blocks."""
         from harness.backends.compose.engine import client
-        from harness.guard.stack_owner import give_back_stack, take_stack
+        from harness.guard.stack_owner import take_stack
 
         engine = client()
         until_s = time.monotonic() + HEALED_WITHIN_S
@@ -127,15 +131,17 @@ class Safeguard:
                 if other is None:
                     self._owns_stack = True
                     return
-                if other.has_ended:  # it was killed between its last words and giving back
-                    give_back_stack(engine, project, other.id)
-                    continue
                 healing = other.is_dead and has_guard(Path(other.run))
                 if not healing or self._ending or time.monotonic() > until_s:
                     raise other.refusal()
                 time.sleep(LOOK_EVERY_S)
         finally:
             engine.close()
+
+    @property
+    def run_id(self) -> str:
+        """What tells the run from every other."""
+        return self._undo.id
 
     def up(self, info: StackInfo) -> None:
         """Note where the stack is, now that it is up. Raises JournalError."""
@@ -145,8 +151,8 @@ class Safeguard:
     async def before(self, step: FaultStep, data: Mapping[str, Any], in_for_s: float) -> OpenUndo:
         """Write the undo of a fault that goes in next. Raises BackendError, JournalError."""
         if step.fault == COMMAND.kind and not self._outlives:
-            self._outlives = True
             await asyncio.to_thread(start_guard, self._run_dir)
+            self._outlives = True
         name = self.files.write_fault(step, data, in_for_s)
         return _Open(self.files, name, step.id)
 
@@ -159,16 +165,20 @@ class Safeguard:
         try:
             if self._taking is not None:
                 await asyncio.wait([self._taking])
-                self._taking.cancelled() or self._taking.exception()  # raised where it was awaited
+                if not self._taking.cancelled():
+                    self._taking.exception()  # it was raised where it was awaited, unless that was cancelled
             return await self._end(stopped)
         finally:
-            if self._keeping is not None:
-                self._keeping.cancel()
-                await asyncio.wait([self._keeping])
+            for task in self._keeping:
+                task.cancel()
+            if self._keeping:
+                await asyncio.wait(self._keeping)
             if self._ownership is not None:
                 self._ownership.end()
 
     async def _end(self, stopped: bool) -> list[str]:
+        if self._ownership is None:
+            return []
         left = []
         for name in self.files.open():
             undo = self.files.fault(name)
@@ -177,7 +187,7 @@ class Safeguard:
                 self.files.write_gone(name, step.id, "run", {"stack": "it was stopped"})
             else:
                 left.append(step.id if step is not None else name)
-        if self._ownership is None or left or (self._undo.owned and not stopped):
+        if left or (self._undo.owned and not stopped):
             return left
         if self._owns_stack and self._attached is not None:
             await asyncio.to_thread(self._give_back, self._attached)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -265,3 +267,29 @@ def test_what_a_call_of_the_dead_owner_puts_in_yet_comes_out_too(tmp_path: Path,
 
 
 WORDS = {word: ["true"] for word in ("inject", "confirm", "revert")}
+
+
+def test_a_forked_child_of_a_dead_owner_holds_nothing(tmp_path: Path, flag: Path) -> None:
+    run = dead_run(tmp_path, {"it": commands(tmp_path)})
+    forks = OWNER[-1].replace('print("owns"', 'import os\nif os.fork() == 0:\n    time.sleep(600)\nprint("owns"')
+    process = subprocess.Popen(
+        [*OWNER[:-1], forks, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"owns\n"
+    try:
+        process.kill()
+        process.wait()
+        assert heal([run], "heal")[0].taken_out == ["it"]
+        assert not flag.exists()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_a_file_that_never_ends_holds_nobody_up(tmp_path: Path, flag: Path) -> None:
+    run = dead_run(tmp_path, {"it": commands(tmp_path)})
+    os.mkfifo(run / "undo" / "0002.odd.undo.json")
+    (healed,) = heal([run], "heal")
+    assert healed.taken_out == ["it"]
+    assert "0002.odd.undo.json: not as it was written" in healed.left[0]

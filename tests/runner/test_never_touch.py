@@ -213,3 +213,24 @@ def test_a_running_stack_is_attached_to_on_purpose_only(tmp_path: Path, monkeypa
     assert plan.attach is None, "a stack that the run owns is a project of its own"
     kinds = {attach: type(backend_for(catalogue.stack, "compose", attach=attach)).__name__ for attach in (None, "shop")}
     assert kinds == {None: "ComposeBackend", "shop": "AttachedBackend"}
+
+
+@pytest.mark.parametrize(
+    ("tie", "fault"),
+    [
+        ('network_mode: "service:server"', "container.stop"),
+        ('pid: "service:server"', "container.kill"),
+        ('ipc: "service:server"', "container.pause"),
+        ("volumes_from: [server]", "container.stop"),
+        ('volumes_from: ["server:ro"]', "container.stop"),
+    ],
+)
+@pytest.mark.parametrize("hit", ["side", "server"])
+def test_who_shares_a_network_processes_or_volumes_is_touched_too(
+    tmp_path: Path, tie: str, fault: str, hit: str
+) -> None:
+    other = {"side": "server", "server": "side"}[hit]
+    more = {"old": "\nservices:\n", "new": f"\nservices:\n  side:\n    image: x\n    {tie}\n"}
+    text = step_of(fault, f"{{service: {hit}}}")
+    assert refused(tmp_path, text, other, **more)
+    assert not refused(tmp_path, text, other, old="\nservices:\n", new="\nservices:\n  side:\n    image: x\n")

@@ -112,16 +112,3 @@ async def test_what_was_done_to_a_local_stack_ends_with_it_but_for_commands(ther
     await it.before(step("command"), {}, 30.0)
     assert await it.end(stopped=True) == ["it"]
     assert it.files.open() == ["0002.it.undo.json"]
-
-
-async def test_an_owner_that_was_killed_after_its_last_words_is_no_owner(there: Engine, tmp_path: Path) -> None:
-    first = safeguard_of(tmp_path / "first")
-    await first.begin()
-    owner = there.owner
-    await first.end(stopped=True)
-    there.owner = owner  # as if it had not come to give it back
-    second = safeguard_of(tmp_path / "second")
-    await second.begin()
-    assert there.owner is not None
-    assert there.owner.run == str(tmp_path / "second")
-    await second.end(stopped=True)

@@ -19,7 +19,7 @@ from harness.backends.compose import proxies
 from harness.backends.compose.containers import EngineContainers
 from harness.backends.compose.engine import Engine, connect
 from harness.backends.compose.layout import ComposeAddresses
-from harness.backends.compose.leftovers import remove_run, run_labels
+from harness.backends.compose.leftovers import RUN_ID, remove_run, run_labels
 from harness.backends.compose.processes import EventStream, Processes
 from harness.backends.compose.project import RunFile, composed
 from harness.backends.compose.readiness import Readiness, RetryableStartError
@@ -108,6 +108,7 @@ class ComposeBackend:
         layout = await asyncio.to_thread(lay_out, engine, plan, document)
         project = self._project = layout.project
         labels = run_labels(project, self._description.name, kept=self._keep)
+        labels |= {RUN_ID: plan.run_id} if plan.run_id is not None else {}
         self._places = ComposeAddresses(self._description, layout, engine)
         events = self._take_hold(engine, project, labels)
         run_file = RunFile(document, plan, layout, labels, self._keep, engine.loopback)

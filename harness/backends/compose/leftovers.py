@@ -24,6 +24,8 @@ OWNER = "ml-chaos-harness.owner"
 STACK = "ml-chaos-harness.stack"
 STANDS_FOR = "ml-chaos-harness.stands-for"
 """On a container that a fault has put in the place of another: which one."""
+RUN_ID = "ml-chaos-harness.run-id"
+"""The identity of a run, on all that it makes; not on stacks that `harness up` leaves running."""
 LINKS = "ml-chaos-harness.links"
 API_ADDRESS = "ml-chaos-harness.api"
 """Which of a fault proxy's addresses its API listens at, where that is one alone."""
@@ -113,6 +115,15 @@ def remove_helpers(client: Any, run: str) -> None:
         _each(helpers, lambda one: _tolerant(client.api.remove_container, one, force=True, v=True))
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
         raise BackendError(f"helper containers of {run} could not be removed: {error}") from error
+
+
+def projects_of(client: Any, run_id: str) -> set[str]:
+    """Return the run labels of what one run has made: at most one, unless its start was repeated. Blocks."""
+    mine = {"label": f"{RUN_ID}={run_id}"}
+    labels = [one["Labels"] for one in client.api.containers(all=True, filters=mine)]
+    labels += [one["Labels"] for one in client.api.networks(filters=mine)]
+    labels += [one["Labels"] for one in (client.api.volumes(filters=mine).get("Volumes") or [])]
+    return {one[RUN] for one in labels if one.get(RUN)}
 
 
 def kept(owner: str) -> bool:
