@@ -44,7 +44,7 @@ COMMANDS: Mapping[str, Entry] = {
     "report": Entry("harness.cli.judge:report", "Judge the runs of a suite again and rewrite its report."),
     "margins": Entry("harness.cli.margins:margins", "Show how near passed clauses came to their bounds."),
     "up": Entry("harness.cli.stacks:up", "Start a stack and keep it running."),
-    "down": Entry("harness.cli.stacks:down", "Stop stacks that `harness up` started."),
+    "down": Entry("harness.cli.stacks:down", "Stop stacks by name, or those that this folder started."),
     "heal": Entry("harness.cli.healing:heal", "Take out what killed runs have left in."),
     "status": Entry("harness.cli.healing:status", "List runs that go on or have left something in."),
     "stop": Entry("harness.cli.stop:stop", "Revert the faults of runs, end them, and keep new ones from starting."),

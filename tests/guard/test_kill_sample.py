@@ -54,27 +54,32 @@ def test_the_table_counts_what_was_left() -> None:
     assert any(line.startswith("missed: 1 ") and line.endswith("without a guard: 1 of 2") for line in lines)
 
 
-def killed_and_looked_at(where: str, trials: int, tmp_path: Path, *words: str) -> list[str]:
-    """Kill runs; return what was wrong with each trial. Where the guard was killed too, `harness heal` comes first."""
-    common = ["--where", where, "--out", str(tmp_path), "--minutes", "0.7", "--trials", str(trials)]
-    wrong = []
+def killed_and_looked_at(where: str, trials: int, tmp_path: Path, *words: str) -> tuple[int, list[str]]:
+    """Kill runs; return how many, and what was wrong with each. Where the guard was killed too, `harness heal` comes first."""
+    common = ["--where", where, "--out", str(tmp_path), "--minutes", "1.5", "--trials", str(trials)]
+    killed, wrong = 0, []
     for one in go(options([*common, *words])):
         if "error" in one:
             wrong.append(f"{one['id']}: {one['error']}")
         elif "missed" not in one:
+            killed += 1
             left = [*one.get("left_after_heal", ()), *(one["left_after_15_s"] if one["whom"] != "all" else ())]
             wrong += [f"{one['id']}: {place}" for place in left]
             if one.get("heal_code") or one.get("second_heal_changed") or one["next"] == "refused although healed":
                 wrong.append(f"{one['id']}: {one}")
-    return wrong
+    return killed, wrong
 
 
 def test_local_runs_leave_nothing(tmp_path: Path) -> None:
     only = ["--only", "command", "--only", "latency", "--when", "confirmed"]
-    assert killed_and_looked_at("local", 2, tmp_path, *only, "--seed", "7") == []
+    killed, wrong = killed_and_looked_at("local", 2, tmp_path, *only, "--seed", "7")
+    assert wrong == []
+    assert killed > 0, "not one was killed with its fault in"
 
 
 @pytest.mark.docker
 def test_attached_runs_leave_nothing(tmp_path: Path) -> None:
     only = ["--only", "full", "--only", "rows", "--when", "confirmed", "--whom", "all", "--whom", "worker"]
-    assert killed_and_looked_at("attached", 2, tmp_path, *only, "--seed", "7") == []
+    killed, wrong = killed_and_looked_at("attached", 2, tmp_path, *only, "--seed", "7")
+    assert wrong == []
+    assert killed > 0, "not one was killed with its fault in"
