@@ -1,7 +1,8 @@
 """The writing end of a journal: numbers the lines, stamps them on the run's clock, and puts each on disk at once.
 
 Undo records are forced to the disk before the call returns: what was about to go in is known even if the machine goes
-down. Healing goes by the files of `undo`. Everything else is handed to the operating system, which outlives this process.
+down. Healing goes by the files of `undo`. Everything else is handed to the operating system, which outlives this
+process.
 """
 
 from __future__ import annotations

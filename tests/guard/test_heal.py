@@ -271,12 +271,15 @@ WORDS = {word: ["true"] for word in ("inject", "confirm", "revert")}
 
 def test_a_forked_child_of_a_dead_owner_holds_nothing(tmp_path: Path, flag: Path) -> None:
     run = dead_run(tmp_path, {"it": commands(tmp_path)})
-    forks = OWNER[-1].replace('print("owns"', 'import os\nif os.fork() == 0:\n    time.sleep(600)\nprint("owns"')
+    forks = OWNER[-1].replace(
+        'print("owns"',
+        'import os\nif os.fork() == 0:\n    print("forked", flush=True)\n    time.sleep(600)\nprint("owns"',
+    )
     process = subprocess.Popen(
         [*OWNER[:-1], forks, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == b"owns\n"
+    assert {process.stdout.readline() for _ in range(2)} == {b"forked\n", b"owns\n"}
     try:
         process.kill()
         process.wait()

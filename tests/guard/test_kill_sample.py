@@ -55,7 +55,7 @@ def test_the_table_counts_what_was_left() -> None:
 
 
 def killed_and_looked_at(where: str, trials: int, tmp_path: Path, *words: str) -> tuple[int, list[str]]:
-    """Kill runs; return how many, and what was wrong with each. Where the guard was killed too, `harness heal` comes first."""
+    """Kill runs; return how many, and what was wrong. Where the guard was killed too, `harness heal` comes first."""
     common = ["--where", where, "--out", str(tmp_path), "--minutes", "1.5", "--trials", str(trials)]
     killed, wrong = 0, []
     for one in go(options([*common, *words])):
