@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.model.backend import StackPlan
-from harness.model.errors import HarnessError
+from harness.model.errors import BackendError, HarnessError
 from harness.model.undo import RunUndo
 from harness.seams import Seams
 
@@ -62,7 +62,7 @@ async def reached(runs: Sequence[RunUndo], *, removes: bool) -> AsyncIterator[Re
     else:
         if removes:
             with contextlib.suppress(HarnessError):  # an engine that does not answer is named with each fault
-                await asyncio.to_thread(_end_helpers, first.project)
+                await asyncio.to_thread(_end_helpers, first)
         stack = Reached()
         async with contextlib.AsyncExitStack() as closing:
             for run in runs:
@@ -76,6 +76,7 @@ async def _attach(run: RunUndo, stack: Reached, closing: contextlib.AsyncExitSta
     folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="harness-heal-")))
     backend: AttachedBackend = await closing.enter_async_context(AttachedBackend(run.stack, run.project))
     try:
+        await asyncio.to_thread(_check_engine, run)
         # The stack may be unhealthy because of the fault; it must be found all the same.
         await backend.find(StackPlan(run.stack, folder, run.links, seed=run.seed), as_far_as_there=True)
     except HarnessError as error:
@@ -98,46 +99,71 @@ async def _removed(runs: Sequence[RunUndo]) -> Reached:
     return Reached(REMOVED)
 
 
-def _end_helpers(project: str) -> None:
-    """End what a dead run has had done in helper containers, which outlive it. Blocks. Raises BackendError."""
+def identity_of(client: Any) -> str:
+    """Return what tells an engine from every other. Blocks. Raises BackendError."""
+    import docker.errors
+    import requests
+
+    try:
+        return str(client.info().get("ID") or "")
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise BackendError(f"the engine does not say which it is: {error}") from error
+
+
+@contextlib.contextmanager
+def engine_of(run: RunUndo) -> Iterator[Any]:
+    """Connect to the engine of a run. Blocks. Raises BackendError, also where another one answers.
+
+    What is not on another engine is not gone, and a stack of the same name there is not the run's.
+    """
     from harness.backends.compose.engine import client
-    from harness.backends.compose.leftovers import attached_run, remove_helpers
 
     engine = client()
     try:
-        remove_helpers(engine, attached_run(project))
+        here = identity_of(engine)
+        if run.engine != here:
+            remedy = f"set DOCKER_HOST or the docker context to the engine {run.engine}, as when the run went on"
+            raise BackendError(f"the engine that answers here, {here}, is not that of the run", remedy=remedy)
+        yield engine
     finally:
         engine.close()
+
+
+def _check_engine(run: RunUndo) -> None:
+    with engine_of(run):
+        return
+
+
+def _end_helpers(run: RunUndo) -> None:
+    """End what a dead run has had done in helper containers, which outlive it. Blocks. Raises BackendError."""
+    from harness.backends.compose.leftovers import attached_run, remove_helpers
+
+    if run.project is not None:
+        with engine_of(run) as engine:
+            remove_helpers(engine, attached_run(run.project))
 
 
 def _remove(run: RunUndo) -> None:
     """Take off the engine what a dead run started there. Blocks. Raises BackendError."""
-    from harness.backends.compose.engine import client
     from harness.backends.compose.leftovers import projects_of, remove_run
 
-    engine = client()
-    try:
+    with engine_of(run) as engine:
         for project in projects_of(engine, run.id):
             remove_run(engine, project)
-    finally:
-        engine.close()
 
 
 def not_to_be_healed(run: RunUndo, *, copied: bool) -> str | None:
     """Return why the faults of a run are not taken out of the stack that it is attached to; None where they are.
 
-    `copied`: the undo is a copy, which does not change when somebody heals from the original. Blocks.
+    `copied`: the undo is a copy, which does not change when somebody heals from the original. Blocks. Raises
+    BackendError.
     """
-    from harness.backends.compose.engine import client
     from harness.guard.stack_owner import owner_of_stack
 
     if run.backend == "local" or run.owned or run.project is None:
         return None
-    engine = client()
-    try:
+    with engine_of(run) as engine:
         owner = owner_of_stack(engine, run.project)
-    finally:
-        engine.close()
     if owner is None:
         return "this is a copy, and its stack was given back since" if copied else None
     return None if owner.id == run.id else f"its stack is owned by another run by now, {owner.run}"
@@ -145,15 +171,10 @@ def not_to_be_healed(run: RunUndo, *, copied: bool) -> str | None:
 
 def given_back(run: RunUndo) -> None:
     """Give back the stack that a run was attached to, or take off the engine what it started. Blocks."""
-    if run.owned:
-        _remove(run)
-        return
-    from harness.backends.compose.engine import client
     from harness.guard.stack_owner import give_back_stack
 
-    engine = client()
-    try:
-        if run.project is not None:
+    if run.owned:
+        _remove(run)
+    elif run.project is not None:
+        with engine_of(run) as engine:
             give_back_stack(engine, run.project, run.id)
-    finally:
-        engine.close()

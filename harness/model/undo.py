@@ -27,6 +27,7 @@ class RunUndo(Frozen):
     scenario: str
     backend: str
     project: str | None = Field(default=None, description="the compose project, once the stack is up")
+    engine: str | None = Field(default=None, description="the identity of the container engine")
     owned: bool = Field(default=True, description="whether the run started the stack, rather than found it running")
     stack: StackDescription
     links: tuple[LinkField, ...] = ()

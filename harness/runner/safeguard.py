@@ -48,6 +48,17 @@ class _Open:
         self.busy(False)
 
 
+def _engine() -> str:
+    from harness.backends.compose.engine import client
+    from harness.guard.stacks import identity_of
+
+    engine = client()
+    try:
+        return identity_of(engine)
+    finally:
+        engine.close()
+
+
 class Safeguard:
     """Ownership, undo and guard of one run."""
 
@@ -87,6 +98,8 @@ class Safeguard:
             raise JournalError(
                 f"the run's folder cannot be owned: {error.strerror}", file=str(self._run_dir)
             ) from error
+        if self._outlives:
+            self._undo = self._undo.model_copy(update={"engine": await asyncio.to_thread(_engine)})
         self.files.write_run(self._undo)
         self._keeping = [asyncio.create_task(self._renew()), asyncio.create_task(self._keep_guard())]
         if self._outlives:

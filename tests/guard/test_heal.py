@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from left_behind import OWNER, commands, dead_run, said, stack_of, step_of
 
+from harness.backends.compose import engine
 from harness.guard import heal as healing
 from harness.guard.heal import heal
 from harness.guard.open_runs import must_be_healed, open_run, runs_under
@@ -271,10 +272,8 @@ WORDS = {word: ["true"] for word in ("inject", "confirm", "revert")}
 
 def test_a_forked_child_of_a_dead_owner_holds_nothing(tmp_path: Path, flag: Path) -> None:
     run = dead_run(tmp_path, {"it": commands(tmp_path)})
-    forks = OWNER[-1].replace(
-        'print("owns"',
-        'import os\nif os.fork() == 0:\n    print("forked", flush=True)\n    time.sleep(600)\nprint("owns"',
-    )
+    child = 'if os.fork() == 0:\n    os.write(1, b"forked\\n")\n    time.sleep(600)\nos.write(1, b"owns'
+    forks = OWNER[-1].replace('os.write(1, b"owns', child)
     process = subprocess.Popen(
         [*OWNER[:-1], forks, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
@@ -296,3 +295,28 @@ def test_a_file_that_never_ends_holds_nobody_up(tmp_path: Path, flag: Path) -> N
     (healed,) = heal([run], "heal")
     assert healed.taken_out == ["it"]
     assert "0002.odd.undo.json: not as it was written" in healed.left[0]
+
+
+class OtherEngine:
+    """An engine without anything on it."""
+
+    def info(self) -> dict[str, str]:
+        return {"ID": "another"}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("owned_by_run", [True, False])
+def test_what_is_not_on_another_engine_is_not_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owned_by_run: bool
+) -> None:
+    monkeypatch.setattr(engine, "client", OtherEngine)
+    run = dead_run(tmp_path, {}, backend="compose", project="shop", owned=owned_by_run, engine="the-one")
+    name = UndoFiles(run).write_fault(step_of("it", "container.stop"), {}, 60.0)
+    for _ in range(2):
+        (healed,) = heal([run], "heal")
+        assert "another, is not that of the run" in healed.left[0]
+        assert "set DOCKER_HOST or the docker context to the engine the-one" in healed.left[0]
+        assert UndoFiles(run).open() == [name]
+        assert must_be_healed(run) is not None

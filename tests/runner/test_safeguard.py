@@ -36,6 +36,9 @@ class Engine:
     def close(self) -> None:
         pass
 
+    def info(self) -> dict[str, str]:
+        return {"ID": "the-one"}
+
     def take(self, _: Any, project: str, run_id: str, run: Path, pid: int) -> StackOwner | None:
         self.asked.set()
         assert self.may_answer.wait(30)
