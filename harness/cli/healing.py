@@ -42,7 +42,7 @@ def heal(paths: tuple[Path, ...], by_hand: tuple[str, ...]) -> int:
     for one in healed:
         for fault in one.taken_out:
             echo(f"{one.run}: the fault {fault!r} is out")
-        if one.skipped is not None:
+        if one.skipped is not None and not one.left:
             echo(f"{one.run}: left alone: {one.skipped}")
         if one.hung and one.skipped is None:
             one.left.append("its process hangs, and may go on: end it")
@@ -84,7 +84,21 @@ def _healed(runs: list[Path]) -> list[Healed]:
         time.sleep(LOOK_EVERY_S)
         healed |= {one.run: one for one in heal(busy, "heal")}
     stuck = [one for one in healed.values() if one.skipped == BUSY]
-    return list((healed | {one.run: replace(one, left=[BUSY], skipped=None) for one in stuck}).values())
+    for one in stuck:
+        healed[one.run] = replace(one, left=[f"{BUSY}{_guard_of(one.run)}"], skipped=None)
+    return list(healed.values())
+
+
+def _guard_of(run: Path) -> str:
+    """Return which process the guard of a run is, in brackets."""
+    from harness.guard.start import has_guard
+    from harness.journal import undo_folder
+
+    try:
+        pid = undo_folder.read_regular(undo_folder.folder_of(run) / undo_folder.GUARD).decode().strip()
+    except (OSError, ValueError):
+        return ""
+    return f" (its guard is process {pid})" if pid and has_guard(run) else ""
 
 
 def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ cannot tell; `absent` ends with 0 where it is gone, 1 where it is not. `prepare`
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ from harness.model.fields import Command, Frozen
 from harness.model.secrets import hide_all
 from harness.model.units import PositiveWallSeconds
 from harness.seams import Seams
-from harness.seams.commands import Done, addressed, run
+from harness.seams.commands import MARK, Done, addressed, end_marked, run
 
 LONGEST_S = 120.0
 LONGEST_EVIDENCE = 4000
+LOOKS = 20
 IN, NOT_IN = 0, 1
 """Exit codes of `confirm`: the fault is in, or is not. `absent` has it the other way round: 0 says that it is gone."""
 
@@ -61,6 +63,7 @@ class CommandFault:
         self._services = seams.stack.services
         self._folder = Path(seams.stack.file).parent
         self._environment = {"HARNESS_FAULT": step.id, "HARNESS_TARGET": str(step.target), "HARNESS_PREPARED": ""}
+        self._environment |= {MARK: uuid.uuid4().hex}
 
     async def prepare(self) -> dict[str, Any]:
         """Run `prepare`, and return the commands that take the fault out, ready to run."""
@@ -110,6 +113,14 @@ async def take_out(undo: Mapping[str, Any]) -> None:
     """Take a fault out by its undo alone, with no stack at hand. Raises FaultError."""
     folder, environment = Path(undo["folder"]), dict(undo["environment"])
     _expect_well("revert", await run(undo["revert"], float(undo["timeout_s"]), folder, environment))
+
+
+def end_left(undo: Mapping[str, Any]) -> None:
+    """End what is left of the commands of a fault whose run was killed while one was at work. Blocks."""
+    mark = dict(undo["environment"]).get(MARK)
+    for _ in range(LOOKS if mark is not None else 0):
+        if not end_marked(str(mark)):  # what was being started meanwhile is found by another look
+            return
 
 
 async def is_gone(undo: Mapping[str, Any]) -> Confirmation:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.faults.command import end_left
 from harness.guard.reverting import in_flight_of, is_command, taken_out, touched
 from harness.guard.stacks import Reached, given_back, not_to_be_healed, reached
 from harness.journal import undo_folder
@@ -110,6 +111,10 @@ def _taken_on(run: Path, holding: contextlib.ExitStack, *, while_alive: bool) ->
     if undo_folder.content(folder / undo_folder.ENDED) is not None:
         report.done_before = True
         return report
+    if folder.is_dir() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        report.left.append(f"{folder}: it may be looked into and changed by its owner only; heal as that user")
+        report.skipped = "it cannot be looked into"
+        return report
     state = state_of(folder)
     report.hung = state == "hung" or (state == "alive" and while_alive)
     if state == "alive" and not while_alive:
@@ -151,6 +156,8 @@ def _opened(report: Healed, run: RunUndo | None) -> list[_Open]:
             report.left.append(str(undo))
         else:
             in_flight_s = in_flight_of(undo)
+            if is_command(undo) and not report.hung and files.busy_for_s(name, in_flight_s) > 0:
+                end_left(undo.data)
             found.append(_Open(files, name, files.moved(undo), run, report, files.busy_for_s(name, in_flight_s)))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness.journal.owner import Owner, State, owner_of, state_of
 from harness.journal.undo import UndoFiles, Unreadable
 
 LOOK_EVERY_S = 0.2
+UNREADABLE = "its undo cannot be read"
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,17 @@ class OpenRun:
 
 def runs_under(path: Path) -> list[Path]:
     """Return the folders of runs with an undo: this one, or those below it."""
-    names = (undo_folder.RUN, f"*{undo_folder.UNDO}")
-    found = {file.parent.parent for name in names for file in path.glob(f"**/{undo_folder.NAME}/{name}")}
+    found: set[Path] = set()
+
+    def unlisted(error: OSError) -> None:
+        folder = Path(error.filename)
+        if folder.name == undo_folder.NAME:  # what cannot be looked into may hold anything
+            found.add(folder.parent)
+
+    for folder, _, names in os.walk(path, onerror=unlisted):
+        ours = any(name == undo_folder.RUN or name.endswith(undo_folder.UNDO) for name in names)
+        if ours and Path(folder).name == undo_folder.NAME:
+            found.add(Path(folder).parent)
     return sorted(found)
 
 
@@ -65,12 +76,14 @@ def must_be_healed(run: Path, within_s: float = 0.0) -> str | None:
 
 def _why_open(run: Path) -> str | None:
     files = UndoFiles(run)
+    if files.folder.is_dir() and not os.access(files.folder, os.R_OK | os.X_OK):
+        return UNREADABLE
     if not files.folder.is_dir() or undo_folder.content(files.folder / undo_folder.ENDED) is not None:
         return None
     about = files.run()
     names = files.open()
     if about is None:
-        return "its undo cannot be read" if names or (files.folder / undo_folder.RUN).exists() else None
+        return UNREADABLE if names or (files.folder / undo_folder.RUN).exists() else None
     undos = [files.fault(name) for name in names]
     outlives = [undo for undo in undos if isinstance(undo, Unreadable) or undo.step.fault == COMMAND.kind]
     if about.backend == "local" and not outlives:

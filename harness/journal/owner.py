@@ -72,6 +72,13 @@ class Ownership:
         self._ended = False
         self.renew()
 
+    def still_there(self, folder: Path) -> bool:
+        """Whether the lock is the one in the folder: it was neither moved nor removed."""
+        try:
+            return os.fstat(self._lock).st_ino == (folder / LOCK).stat().st_ino
+        except OSError:
+            return False
+
     def renew(self) -> None:
         """Say that the run goes on. Harmless once it has ended."""
         if not self._ended:
@@ -145,14 +152,14 @@ def is_locked(file: Path) -> bool:
     """Whether a process holds the lock of a file."""
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError:  # nobody can tell, and to heal a run that goes on is worse than not to heal
+        return True
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
     except OSError:
-        return False
+        return True
     finally:
         os.close(handle)
     return False

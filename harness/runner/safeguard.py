@@ -163,6 +163,9 @@ class Safeguard:
 
     async def before(self, step: FaultStep, data: Mapping[str, Any], in_for_s: float) -> OpenUndo:
         """Write the undo of a fault that goes in next. Raises BackendError, JournalError."""
+        if self._ownership is None or not self._ownership.still_there(self.files.folder):
+            message = "the run's folder was moved or removed while it goes on, so no fault goes in any more"
+            raise JournalError(message, file=str(self._run_dir))
         if step.fault == COMMAND.kind and not self._outlives:
             await asyncio.to_thread(start_guard, self._run_dir)
             self._outlives = True

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 from calling import Harness
+
+from harness.guard.open_runs import must_be_healed
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "guard"))
 
@@ -66,3 +69,15 @@ def test_a_folder_without_runs(flag: Path, harness_: Harness) -> None:
         2,
         "nowhere: no run found here — give the folder of a run, or one that holds runs\n",
     )
+
+
+def test_what_another_user_may_not_look_into_is_not_passed_over(
+    flag: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = dead_run(flag.parent / "reports", {"it": commands(flag.parent)})
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may do anything
+    healed = harness_("heal")
+    assert healed.code == 4
+    assert f"{Path('reports/run/undo')}: it may be looked into and changed by its owner only" in healed.err
+    assert must_be_healed(run) == "its undo cannot be read"
+    assert flag.exists()

@@ -26,6 +26,7 @@ from harness.journal.owner import LEASE
 from harness.journal.undo import UndoFiles
 from harness.model.errors import FaultError
 from harness.model.undo import FaultUndo, RunUndo
+from harness.seams.commands import MARK, end_marked
 
 
 @pytest.fixture
@@ -265,6 +266,29 @@ def test_what_a_call_of_the_dead_owner_puts_in_yet_comes_out_too(tmp_path: Path,
     assert healed.taken_out == ["it"]
     assert not flag.exists()
     assert len((tmp_path / "reverts").read_text().split()) > 1
+
+
+def test_a_command_that_outlived_its_run_is_ended(tmp_path: Path, flag: Path) -> None:
+    run = dead_run(tmp_path, {})
+    files = UndoFiles(run)
+    data = commands(tmp_path) | {"environment": {MARK: "this-one"}}
+    step = step_of("it").model_copy(update={"parameters": {**WORDS, "timeout": "100ms"}})
+    files.set_busy(files.write_fault(step, data, 60.0), busy=True)
+    asleep = ["sh", "-c", "echo on; sleep 600; touch flag"]
+    mine, other = (
+        subprocess.Popen(asleep, cwd=tmp_path, env={**os.environ, MARK: mark}, stdout=subprocess.PIPE)
+        for mark in ("this-one", "another")
+    )
+    with mine, other:
+        for one in (mine, other):
+            assert one.stdout is not None
+            assert one.stdout.readline() == b"on\n"
+        (healed,) = heal([run], "heal")
+        assert healed.taken_out == ["it"]
+        assert mine.wait(30) == -signal.SIGKILL
+        assert other.poll() is None
+        other.send_signal(signal.SIGKILL)
+        end_marked("another")
 
 
 WORDS = {word: ["true"] for word in ("inject", "confirm", "revert")}

@@ -16,7 +16,7 @@ from harness.guard import stack_owner
 from harness.guard.open_runs import must_be_healed
 from harness.guard.stack_owner import StackOwner
 from harness.journal.owner import state_of
-from harness.model.errors import ScenarioError
+from harness.model.errors import JournalError, ScenarioError
 from harness.model.faultstep import FaultStep
 from harness.runner import safeguard
 from harness.runner.safeguard import Safeguard
@@ -115,3 +115,12 @@ async def test_what_was_done_to_a_local_stack_ends_with_it_but_for_commands(ther
     await it.before(step("command"), {}, 30.0)
     assert await it.end(stopped=True) == ["it"]
     assert it.files.open() == ["0002.it.undo.json"]
+
+
+async def test_once_its_folder_was_moved_no_fault_goes_in(there: Engine, tmp_path: Path) -> None:
+    it = safeguard_of(tmp_path / "run", "local")
+    await it.begin()
+    (tmp_path / "run").rename(tmp_path / "moved")
+    with pytest.raises(JournalError, match="was moved or removed while it goes on"):
+        await it.before(step("node.loss"), {}, 30.0)
+    await it.end(stopped=True)
