@@ -120,7 +120,10 @@ def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:
         if fault not in open_now:
             known = ", ".join(sorted(open_now)) or "none"
             raise ScenarioError(f"no fault {fault!r} is open in this run", field="--by-hand", remedy=f"open: {known}")
+    for fault in faults:
         files.write_gone(open_now[fault], fault, "heal", {"by_hand": True})
+    if files.run() is None and not files.open():  # nobody can tell where its stack is, and nothing is left in it
+        files.write_ended("heal")
 
 
 @click.command()
@@ -131,10 +134,10 @@ def status(paths: tuple[Path, ...], as_json: bool) -> int:
 
     PATHS are folders of runs, or folders with runs in them; without any, reports. Ends with 0, whatever there is.
     """
-    from harness.guard.open_runs import open_run, runs_under
+    from harness.guard.open_runs import open_run
 
-    folders = [path for path in paths or (Path("reports"),) if path.exists() or paths]
-    runs = [found for folder in folders for run in runs_under(folder) if (found := open_run(run)) is not None]
+    folders = paths or tuple(path for path in (Path("reports"),) if path.is_dir())
+    runs = [found for run in _runs(folders) if (found := open_run(run)) is not None] if folders else []
     owners, engine = _owners()
     if as_json:
         echo_json({"runs": [_run(one) for one in runs], "stacks": [vars(one) for one in owners]})
@@ -142,9 +145,10 @@ def status(paths: tuple[Path, ...], as_json: bool) -> int:
     for one in runs:
         echo(_line(one))
     if not runs:
-        echo("no run goes on, and none has left anything in")
+        echo(f"no run goes on, or has left anything in, under {', '.join(map(str, folders)) or 'reports'}")
     for owner in owners:
-        echo(f"stack {owner.project}: owned by {owner.run}, process {owner.pid} on {owner.host}")
+        said = "; it has ended: `harness heal` its folder" if owner.is_dead else ""
+        echo(f"stack {owner.project}: owned by {owner.run}, process {owner.pid} on {owner.host}{said}")
     if engine is not None:
         echo(f"stacks in containers: {engine}")
     return PASS

@@ -9,7 +9,7 @@ import click
 
 from harness.cli.exit_codes import PASS
 from harness.cli.terminal import echo
-from harness.model.errors import ScenarioError, did_you_mean
+from harness.model.errors import BackendError, ScenarioError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.model.fields import Link
@@ -52,15 +52,21 @@ def down(names: tuple[str, ...], every: bool, yes: bool) -> int:
 
     if every and names:
         raise ScenarioError("--all takes no name", remedy="leave one of the two out")
-    found = running()
-    chosen = choose(found, names, everything=every)
+    unanswered: list[BackendError] = []
+    found = running(unanswered)
+    try:
+        chosen = choose(found, names, everything=every)
+    except ScenarioError:
+        if unanswered:  # what is meant may run there
+            raise unanswered[0] from None
+        raise
     for one in chosen:
         echo(str(one))
     if every and chosen and not yes:
         if not sys.stdin.isatty():
             raise ScenarioError("there is no terminal to ask on", field="--all", remedy="add --yes, or name the stacks")
         click.confirm(f"Stop all {len(chosen)}, with their volumes?", abort=True)
-    stop(chosen)
+    stop(chosen, though_owned=every)
     echo(f"{len(chosen)} stack{'s' if len(chosen) != 1 else ''} stopped")
     others = sorted({one.name for one in found if one not in chosen})
     if others and not names:

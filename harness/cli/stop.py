@@ -49,6 +49,8 @@ def stop(stacks: tuple[str, ...], why: str | None, wait_s: float, listing: bool,
 
     if listing and releasing:
         raise click.UsageError("--list and --release exclude one another")
+    if any(not name.strip() for name in stacks):
+        raise click.UsageError("the name of a stack is empty; leave it out to stop all of yours")
     names = tuple(map(_name, stacks)) or (ALL,)
     if listing:
         return _list(names)
@@ -70,6 +72,7 @@ def _name(given: str) -> str:
 
 
 def _list(names: Sequence[str]) -> int:
+    from harness.guard.open_runs import must_be_healed
     from harness.runner.latch import ALL, latches
     from harness.runner.running import runs
 
@@ -77,7 +80,7 @@ def _list(names: Sequence[str]) -> int:
     for latch in found:
         echo(f"{latch.name}: stopped {latch.text}; {latch.path}")
     for _, running, alive in runs():
-        if running.is_of(names):
+        if running.is_of(names) and (alive or must_be_healed(Path(running.run_dir)) is not None):
             state = "going on" if alive else "killed"
             echo(f"run {running.run} of {running.stack}: {state}, process {running.pid}, {running.run_dir}")
     if not found:
@@ -103,6 +106,8 @@ class _Outcome:
     waiting: dict[Path, Running] = field(default_factory=dict)
     left: list[Running] = field(default_factory=list)
     """Runs that are over and have left faults in."""
+    told: set[Path] = field(default_factory=set)
+    """Runs that were killed, of which that was said."""
     seen: int = 0
 
     def look(self, names: Sequence[str]) -> None:
@@ -115,17 +120,19 @@ class _Outcome:
                 continue
             if alive:
                 now[path] = running
-            else:
-                self._over(running, "was killed")
+            elif path not in self.told:
+                self.told.add(path)
                 self.waiting.pop(path, None)
-                path.unlink(missing_ok=True)
+                if self._over(running, "was killed"):
+                    path.unlink(missing_ok=True)
         for path, running in self.waiting.items():
             if path not in now and not path.exists():
                 self._over(running, "has ended")
         self.seen += len(set(now) - set(self.waiting))
         self.waiting = now
 
-    def _over(self, running: Running, how: str) -> None:
+    def _over(self, running: Running, how: str) -> bool:
+        """Say what became of a run that is over. Returns whether nothing of it is left."""
         from harness.guard.open_runs import must_be_healed
 
         why = must_be_healed(Path(running.run_dir), GUARD_S)
@@ -134,15 +141,19 @@ class _Outcome:
             echo(f"run {running.run} {how}: {why}")
         elif how == "has ended":
             echo(f"run {running.run} has reverted and ended")
+        return why is None
 
 
 def _wait(names: Sequence[str], wait_s: float) -> int:
     """Wait until no run of these stacks goes on. Tells which have reverted, and how to finish with the others."""
+    from harness.runner.running import runs
+
     outcome = _Outcome()
     until_s = time.monotonic() + wait_s
     outcome.look(names)
     if not outcome.waiting and not outcome.left:
-        echo("no run of it is going on")
+        others = sorted({f"{running.run} of {running.stack}" for _, running, alive in runs() if alive})
+        echo("no run of it is going on" + (f"; what goes on: {', '.join(others)}" if others else ""))
     while outcome.waiting and time.monotonic() < until_s:
         time.sleep(EVERY_S)
         outcome.look(names)

@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.faults.command import end_left
 from harness.guard.reverting import in_flight_of, is_command, taken_out, touched
-from harness.guard.stacks import Reached, given_back, not_to_be_healed, reached
+from harness.guard.stacks import REMOVED, Reached, given_back, not_to_be_healed, reached
 from harness.journal import undo_folder
 from harness.journal.owner import is_copy, owner_of, state_of
 from harness.journal.undo import UndoFiles, Unreadable
@@ -102,6 +102,20 @@ def _refused(report: Healed, run: RunUndo) -> str | None:
         return not_to_be_healed(run, copied=is_copy(undo_folder.folder_of(report.run)))
     except HarnessError:
         return None
+
+
+def removed_with_its_stack(run: Path) -> None:
+    """Write down that what a dead run had put into its stack is gone, for the stack was removed. Raises JournalError.
+
+    What its commands did elsewhere stays open.
+    """
+    files = UndoFiles(run)
+    for name in files.open():
+        undo = files.fault(name)
+        if not isinstance(undo, Unreadable) and not is_command(undo):
+            files.write_gone(name, undo.fault, "heal", {"stack": REMOVED})
+    if not files.open():
+        files.write_ended("heal")
 
 
 def _taken_on(run: Path, holding: contextlib.ExitStack, *, while_alive: bool) -> Healed:

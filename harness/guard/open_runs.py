@@ -56,6 +56,8 @@ def open_run(run: Path) -> OpenRun | None:
         return None
     files = UndoFiles(run)
     about = files.run()
+    if state_of(folder) == "dead" and _why_open(run) is None:
+        return None
     undos = [files.fault(name) for name in files.open()]
     faults = tuple("?" if isinstance(undo, Unreadable) else f"{undo.fault} ({undo.step.fault})" for undo in undos)
     stack = about.project if about is not None else None

@@ -43,6 +43,13 @@ class StackOwner:
         """Whether the process of the run is known to be gone. That of a run whose folder is elsewhere never is."""
         return self.is_here and state_of(folder_of(Path(self.run))) == "dead"
 
+    @property
+    def may_live(self) -> bool:
+        """Whether the run may still go on: it does, or nobody can tell from here."""
+        if self.host != socket.gethostname():
+            return True
+        return not self.is_dead if self.is_here else Path(f"/proc/{self.pid}").exists()
+
     def refusal(self) -> ScenarioError:
         """Return the error for a run that wants the same stack."""
         what = f"the stack {self.project!r} is owned by the run {self.run}, process {self.pid} on {self.host}"

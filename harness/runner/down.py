@@ -11,6 +11,7 @@ import json
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import psutil
@@ -60,9 +61,12 @@ class RunningStack:
         return f"the process {self.process.pid}" if self.process is not None else "a process"
 
 
-def running() -> list[RunningStack]:
-    """Return every stack of this engine, and the local stacks of this user. Blocks."""
-    return [*_here(), *_in_containers()]
+def running(unanswered: list[BackendError] | None = None) -> list[RunningStack]:
+    """Return every stack of this engine, and the local stacks of this user. Blocks.
+
+    Where no engine answers, the reason is added to `unanswered`.
+    """
+    return [*_here(), *_in_containers(unanswered if unanswered is not None else [])]
 
 
 def choose(found: Sequence[RunningStack], names: Sequence[str], *, everything: bool) -> list[RunningStack]:
@@ -82,19 +86,31 @@ def choose(found: Sequence[RunningStack], names: Sequence[str], *, everything: b
     return list(chosen.values())
 
 
-def stop(chosen: Sequence[RunningStack]) -> None:
-    """Stop stacks, and remove their containers, networks and volumes. Raises BackendError for what stays."""
+def stop(chosen: Sequence[RunningStack], *, though_owned: bool = False) -> None:
+    """Stop stacks, and remove their containers, networks and volumes. Raises BackendError for what stays.
+
+    Raises ScenarioError, before anything is removed, where a run that goes on owns one, unless `though_owned`. Of a run
+    that has died, what it left in a stack is gone with it.
+    """
     _end([one.process for one in chosen if one.process is not None])
     projects = [one.project for one in chosen if one.project is not None]
     if projects:
         from harness.backends.compose.leftovers import attached_run, remove_run
-        from harness.guard.stack_owner import forget_owner
+        from harness.guard.heal import removed_with_its_stack
+        from harness.guard.stack_owner import forget_owner, owner_of_stack
 
         with _engine() as engine:
-            for project in projects:
+            owners = {project: owner_of_stack(engine, project) for project in projects}
+            for project, owner in owners.items():
+                if owner is not None and owner.may_live and not though_owned:
+                    what = f"the stack {project!r} is owned by the run {owner.run}, process {owner.pid} on {owner.host}"
+                    raise ScenarioError(what, remedy=f"end the run first: `harness stop {project}`")
+            for project, owner in owners.items():
                 remove_run(engine, project)
                 remove_run(engine, attached_run(project))
                 forget_owner(engine, project)
+                if owner is not None and owner.is_dead:
+                    removed_with_its_stack(Path(owner.run))
 
 
 def _of(one: RunningStack) -> dict[str, str]:
@@ -140,13 +156,14 @@ def _here() -> Iterator[RunningStack]:
                 yield RunningStack("a run", None, zygote, "active", folder=folder_, user=user, host=me["host"])
 
 
-def _in_containers() -> Iterator[RunningStack]:
+def _in_containers(unanswered: list[BackendError]) -> Iterator[RunningStack]:
     from harness.backends.compose import leftovers
 
     try:
         with _engine() as engine:
             labels = leftovers.labels_of_runs(engine)
-    except BackendError:  # no engine answers, so nothing runs on it
+    except BackendError as error:
+        unanswered.append(error)
         return
     for project, its in labels.items():
         owner = its.get(leftovers.OWNER, "")

@@ -77,7 +77,7 @@ class Seams:
             endpoint = self.backend.links[name]
         except KeyError:
             raise FaultError(
-                f"the link {name!r} was not planned before the stack started",
+                f"no fault proxy that runs leads the link {name!r}: it was not planned before the start, or is stopped",
                 remedy=did_you_mean(name, self.backend.links),
             ) from None
         link = Link.parse(name)

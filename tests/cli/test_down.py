@@ -41,8 +41,8 @@ def stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         containers("small-2-attached", kind="attached"),
     ]
     names: list[str] = []
-    monkeypatch.setattr(harness.runner.down, "running", lambda: there)
-    monkeypatch.setattr(harness.runner.down, "stop", lambda chosen: names.extend(one.name for one in chosen))
+    monkeypatch.setattr(harness.runner.down, "running", lambda *_: there)
+    monkeypatch.setattr(harness.runner.down, "stop", lambda chosen, **_: names.extend(one.name for one in chosen))
     return names
 
 
@@ -141,7 +141,7 @@ def kept(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_local_stack_is_stopped_by_its_name_or_from_its_folder(
     kept: subprocess.Popen[str], harness_: Harness, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(harness.runner.down, "_in_containers", lambda: iter(()))
+    monkeypatch.setattr(harness.runner.down, "_in_containers", lambda *_: iter(()))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -159,6 +159,15 @@ def test_a_local_stack_is_stopped_by_its_name_or_from_its_folder(
 def test_a_local_stack_is_stopped_by_its_name(
     kept: subprocess.Popen[str], harness_: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(harness.runner.down, "_in_containers", lambda: iter(()))
+    monkeypatch.setattr(harness.runner.down, "_in_containers", lambda *_: iter(()))
     assert harness_("down", "teststack").code == 0
     assert kept.wait(20) == 0
+
+
+def test_an_engine_that_does_not_answer_is_no_reason_to_say_that_nothing_runs(
+    harness_: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    result = harness_("down", "shop-of-mine")
+    assert result.code == 4
+    assert "no Docker engine answers" in result.err

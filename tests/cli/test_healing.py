@@ -33,7 +33,7 @@ def test_a_fault_that_was_left_in_is_listed_and_comes_out_once(flag: Path, harne
     healed = harness_("heal")
     assert (healed.code, healed.out) == (0, "reports/run: the fault 'it' is out\n1 run checked, 0 left\n")
     assert not flag.exists()
-    assert harness_("status").out.splitlines()[0] == "no run goes on, and none has left anything in"
+    assert harness_("status").out.splitlines()[0] == "no run goes on, or has left anything in, under reports"
     flag.touch()
     assert harness_("heal").out == "1 run checked, 0 left\n"
     assert flag.exists(), "it is not taken out twice"
@@ -81,3 +81,30 @@ def test_what_another_user_may_not_look_into_is_not_passed_over(
     assert f"{Path('reports/run/undo')}: it may be looked into and changed by its owner only" in healed.err
     assert must_be_healed(run) == "its undo cannot be read"
     assert flag.exists()
+
+
+def test_of_several_faults_by_hand_all_are_checked_first(flag: Path, harness_: Harness) -> None:
+    run = dead_run(flag.parent / "reports", {name: commands(flag.parent, revert=("false",)) for name in ("one", "two")})
+    wrong = harness_("heal", str(run), "--by-hand", "one", "--by-hand", "tow")
+    assert (wrong.code, wrong.err) == (2, "--by-hand: no fault 'tow' is open in this run — open: one, two\n")
+    assert json.loads(harness_("status", "--json").out)["runs"][0]["faults"] == ["two (command)", "one (command)"]
+
+
+def test_a_run_whose_stack_nobody_knows_is_closed_by_hand(flag: Path, harness_: Harness) -> None:
+    run = dead_run(flag.parent / "reports", {"it": commands(flag.parent)})
+    (run / "undo" / "run.json").write_text("")
+    assert harness_("heal").code == 4
+    flag.unlink(missing_ok=True)
+    again = dead_run(flag.parent / "reports", {"it": commands(flag.parent, revert=("false",))}, run="again")
+    (again / "undo" / "run.json").write_text("")
+    flag.touch()
+    assert harness_("heal", str(again)).code == 4
+    assert harness_("heal", str(again), "--by-hand", "it").code == 0
+    assert must_be_healed(again) is None
+
+
+@pytest.mark.parametrize("path", ["nowhere", "reports/typo"])
+def test_status_of_a_folder_without_runs_is_refused(flag: Path, harness_: Harness, path: str) -> None:
+    dead_run(flag.parent / "reports", {"it": commands(flag.parent)})
+    result = harness_("status", path)
+    assert (result.code, "no run found here" in result.err) == (2, True)

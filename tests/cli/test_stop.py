@@ -163,8 +163,9 @@ def test_a_run_that_was_killed_with_its_fault_in_is_exit_4(project: Path, harnes
     assert "run old of shop: killed" in listed.out
     stopped = harness_("stop", "shop")
     assert stopped.code == 4
-    assert "run old was killed: its fault may still be active" in stopped.out
+    assert stopped.out.count("run old was killed: its fault may still be active") == 1
     assert f"run `harness heal {run_dir}`" in stopped.err
+    assert harness_("stop", "shop").code == 4, "as long as it is in"
 
 
 def test_without_a_run_the_latch_is_set_and_that_is_told(project: Path, harness_: Harness) -> None:
@@ -178,6 +179,12 @@ def test_without_a_run_the_latch_is_set_and_that_is_told(project: Path, harness_
     assert released.code == 0
     assert "still stopped: tiny" in released.out
     assert harness_("run", "one.scenario.yaml").code == 2
+
+
+def test_the_name_of_no_stack_is_no_stack(project: Path, harness_: Harness) -> None:
+    result = harness_("stop", "")
+    assert (result.code, "the name of a stack is empty" in result.err) == (2, True)
+    assert "no latch is set" in harness_("stop", "--list").out
 
 
 def test_a_stack_may_be_named_by_its_file(project: Path, harness_: Harness) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import uuid
@@ -14,7 +15,7 @@ from images import base_image
 
 from harness.backends.compose.engine import client
 from harness.backends.compose.leftovers import HOST, OWNER, UP, remove_run, run_labels, runs
-from harness.guard.stack_owner import OWNED
+from harness.guard.stack_owner import HOST, OWNED, PID
 
 pytestmark = pytest.mark.docker
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,11 +99,20 @@ def test_the_record_of_who_owned_a_stack_goes_with_it(
     projects: dict[str, str], tmp_path: Path, small_images: None
 ) -> None:
     engine = client()
+    dead = {"host": socket.gethostname(), "pid": str(2**22 + 1)}
+    alive = {"host": "another-host", "pid": "1"}
+    name = f"ml-chaos-harness-owner-{projects['here']}"
+    labels = {OWNED: projects["here"], HOST: alive["host"], PID: alive["pid"]}
+    other = engine.api.create_container(base_image(), command=["none"], name=name, labels=labels)
+    refused = down(tmp_path, projects["here"])
+    assert refused.returncode == 2
+    assert "process 1 on another-host — end the run first" in refused.stderr
+    engine.api.remove_container(other["Id"])
     made = engine.api.create_container(
         base_image(),
         command=["none"],
-        name=f"ml-chaos-harness-owner-{projects['here']}",
-        labels={OWNED: projects["here"]},
+        name=name,
+        labels={OWNED: projects["here"], HOST: dead["host"], PID: dead["pid"]},
     )
     assert down(tmp_path, projects["here"]).returncode == 0
     left_over = [one["Id"] for one in engine.api.containers(all=True)]

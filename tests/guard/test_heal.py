@@ -344,3 +344,14 @@ def test_what_is_not_on_another_engine_is_not_gone(
         assert "set DOCKER_HOST or the docker context to the engine the-one" in healed.left[0]
         assert UndoFiles(run).open() == [name]
         assert must_be_healed(run) is not None
+
+
+def test_what_was_in_a_stack_that_was_removed_is_gone_and_what_commands_did_is_not(tmp_path: Path, flag: Path) -> None:
+    run = dead_run(tmp_path, {}, backend="compose", project="shop", owned=False)
+    files = UndoFiles(run)
+    files.write_fault(step_of("stop", "container.stop"), {}, 60.0)
+    name = files.write_fault(step_of("it"), commands(tmp_path), 60.0)
+    healing.removed_with_its_stack(run)
+    assert files.open() == [name]
+    assert said(run, "0001.stop.gone.json")["evidence"] == {"stack": "it was removed with all its containers"}
+    assert must_be_healed(run) is not None
