@@ -11,7 +11,7 @@ import click
 
 from harness.cli.app import GivenPath, json_option
 from harness.cli.exit_codes import BROKEN, PASS, say
-from harness.cli.terminal import echo, echo_json
+from harness.cli.terminal import cell, echo, echo_json
 from harness.model.errors import BackendError, ScenarioError
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def status(paths: tuple[Path, ...], as_json: bool) -> int:
         echo(f"no run goes on, or has left anything in, under {', '.join(map(str, folders)) or 'reports'}")
     for owner in owners:
         said = "; it has ended: `harness heal` its folder" if owner.is_dead else ""
-        echo(f"stack {owner.project}: owned by {owner.run}, process {owner.pid} on {owner.host}{said}")
+        echo(cell(f"stack {owner.project}: owned by {owner.run}, process {owner.pid} on {owner.host}{said}"))
     if engine is not None:
         echo(f"stacks in containers: {engine}")
     return PASS

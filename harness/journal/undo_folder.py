@@ -28,6 +28,7 @@ ENDED = "ended.json"
 HEALING = "healing.lock"
 GUARD = "guard.lock"
 GUARD_LOG = "guard.log"
+MOST_BYTES = 2**26
 _FAULT = re.compile(r"(\d{4,})\..+" + re.escape(UNDO))
 
 
@@ -95,7 +96,10 @@ def read_regular(file: Path) -> bytes:
     with os.fdopen(handle, "rb") as opened:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(file))
-        return opened.read()
+        data = opened.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES} bytes", str(file))
+    return data
 
 
 def put(file: Path, body: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from images import base_image
 
 from harness.backends.compose.engine import client
 from harness.backends.compose.leftovers import HOST, OWNER, UP, remove_run, run_labels, runs
-from harness.guard.stack_owner import HOST, OWNED, PID
+from harness.guard import stack_owner as record
 
 pytestmark = pytest.mark.docker
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,7 +102,7 @@ def test_the_record_of_who_owned_a_stack_goes_with_it(
     dead = {"host": socket.gethostname(), "pid": str(2**22 + 1)}
     alive = {"host": "another-host", "pid": "1"}
     name = f"ml-chaos-harness-owner-{projects['here']}"
-    labels = {OWNED: projects["here"], HOST: alive["host"], PID: alive["pid"]}
+    labels = {record.OWNED: projects["here"], record.HOST: alive["host"], record.PID: alive["pid"]}
     other = engine.api.create_container(base_image(), command=["none"], name=name, labels=labels)
     refused = down(tmp_path, projects["here"])
     assert refused.returncode == 2
@@ -112,7 +112,7 @@ def test_the_record_of_who_owned_a_stack_goes_with_it(
         base_image(),
         command=["none"],
         name=name,
-        labels={OWNED: projects["here"], HOST: dead["host"], PID: dead["pid"]},
+        labels={record.OWNED: projects["here"], record.HOST: dead["host"], record.PID: dead["pid"]},
     )
     assert down(tmp_path, projects["here"]).returncode == 0
     left_over = [one["Id"] for one in engine.api.containers(all=True)]
