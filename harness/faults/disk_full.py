@@ -43,6 +43,8 @@ class DiskFull(ContainerFault):
         self._service = self.services[0]
         self._parameters = Parameters.model_validate(step.parameters)
         self._filler = f".{self.tag}-full"
+        self._ends_with_it = False
+        """Whether the file system is the container's own, and gone when that ends."""
         self._in = False
 
     async def prepare(self) -> dict[str, Any]:
@@ -56,7 +58,15 @@ class DiskFull(ContainerFault):
         if reply["free"] - self._parameters.leave > at_most:
             message = f"{reply['free']} bytes are free at {path} of {self._service!r}, more than the {at_most} allowed"
             raise FaultError(message, remedy="limit the mount's size, or allow more with.at_most")
-        return {"service": self._service, "path": path, "file": self._filler, "file_system": reply["file_system"]}
+        own = [mount.target for mount in await self.containers.mounts(self._service) if mount.kind == "tmpfs"]
+        self._ends_with_it = reply["mount_point"] in own
+        return {
+            "service": self._service,
+            "path": path,
+            "file": self._filler,
+            "file_system": reply["file_system"],
+            "ends_with_it": self._ends_with_it,
+        }
 
     def _at_most(self, reply: dict[str, Any]) -> int:
         path, kind = self._parameters.path, reply["file_system"]
@@ -99,10 +109,11 @@ class DiskFull(ContainerFault):
         return Confirmation(tried.get("refused") in ("ENOSPC", "EDQUOT"), evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
-        """Remove the file. What was in memory is gone with a container that has ended."""
+        """Remove the file. What was in the container's own memory is gone where it has ended."""
         self._in = False
+        self._ends_with_it = bool(undo.get("ends_with_it"))
         state = await self.containers.state(undo["service"])
-        if not state.pid and undo["file_system"] not in IN_MEMORY:
+        if not state.pid and not self._ends_with_it:
             message = f"the file that fills {undo['path']} of {undo['service']!r} is still there: it does not run"
             raise FaultError(message, remedy=f"remove {undo['file']} from its volume")
         if state.pid:
@@ -112,7 +123,8 @@ class DiskFull(ContainerFault):
         """The file is gone."""
         state = await self.containers.state(self._service)
         if not state.pid:
-            return Confirmation(False, {"status": state.status})
+            # A file system in memory may be the host's, and mounted elsewhere too.
+            return Confirmation(False if self._ends_with_it else None, {"status": state.status})
         reply = await self.containers.ask(self._service, "exists", path=self._parameters.path, name=self._filler)
         return Confirmation(bool(reply["exists"]), {"filler": reply["exists"]})
 

@@ -29,6 +29,8 @@ HEALING = "healing.lock"
 GUARD = "guard.lock"
 GUARD_LOG = "guard.log"
 MOST_BYTES = 2**26
+LONGEST_ID = 100
+"""How many bytes of a fault's id are in the names of its files: a name has 255 at most."""
 _FAULT = re.compile(r"(\d{4,})\..+" + re.escape(UNDO))
 
 
@@ -39,7 +41,7 @@ def folder_of(run: Path) -> Path:
 
 def fault_file(n: int, fault: str) -> str:
     """Return the name of the undo of a fault, the n-th of its run."""
-    return f"{n:04d}.{fault}{UNDO}"
+    return f"{n:04d}.{fault.encode()[:LONGEST_ID].decode(errors='ignore')}{UNDO}"
 
 
 def number_of(undo: str) -> int:

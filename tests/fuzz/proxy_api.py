@@ -8,6 +8,7 @@ from collections.abc import Callable
 from unittest import mock
 
 from harness.proxy import registry as registry_module
+from harness.proxy.access import Access, Upstreams
 from harness.proxy.address import LookupNeeded, Resolver, SocketAddress, as_text
 from harness.proxy.api import Api
 from harness.proxy.httpd import ApiResponse, HttpRequest, Incomplete, MalformedRequestError, parse
@@ -57,13 +58,14 @@ class _Proxy(Proxy):
 _PIPES = PipePool(portable=True)
 
 
-def serve(data: bytes) -> None:
-    """Answer the requests of one connection. Raises what would have ended it."""
+def serve(data: bytes) -> bool:
+    """Answer the requests of one connection; return whether one was granted. Raises what would have ended it."""
     loop = _Loop()
     resolver = Resolver(loop.now, lambda call: call())
-    registry = ProxyRegistry(loop, _PIPES, resolver, 1)
-    api = Api(registry, with_metrics=True)
+    registry = ProxyRegistry(loop, _PIPES, resolver, 1, Upstreams())
+    api = Api(registry, Access(), with_metrics=True)
     received = bytearray(data)
+    granted = False
     with mock.patch.object(registry_module, "Proxy", _Proxy):
         for _ in range(MOST_REQUESTS):
             try:
@@ -73,10 +75,12 @@ def serve(data: bytes) -> None:
             assert 0 < size <= len(received)
             del received[:size]
             response = _answer(api, resolver, request)
+            granted |= response.status < 300
             response.encode(head=request.method == "HEAD", close=request.close)
             if response.content_type == "application/json" and response.body:
                 json.loads(response.body)
         loop.end()
+    return granted
 
 
 def _answer(api: Api, resolver: Resolver, request: HttpRequest) -> ApiResponse:

@@ -52,7 +52,7 @@ class Target:
 
     name: str
     form: Form
-    read: Callable[[bytes], None]
+    read: Callable[[bytes], bool | None]
     seeds: Callable[[], Iterator[bytes]]
 
 

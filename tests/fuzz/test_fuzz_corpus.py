@@ -26,10 +26,9 @@ def test_what_was_found_once_is_read_or_refused(path: Path) -> None:
 def test_a_reader_accepts_one_of_its_seeds(name: str) -> None:
     def accepted(seed: bytes) -> bool:
         try:
-            TARGETS[name].read(seed)
+            return TARGETS[name].read(seed) is not False
         except HarnessError:
             return False
-        return True
 
     assert any(map(accepted, TARGETS[name].seeds()))
 

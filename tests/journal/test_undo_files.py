@@ -65,7 +65,7 @@ def test_faults_are_open_until_they_were_measured_to_be_gone(tmp_path: Path) -> 
     assert files.open() == [second, first], "what cannot be read closes nothing"
 
 
-@pytest.mark.parametrize("fault", ["it.gone", "it.undo", "it.gone.json", "run.json", "ended", "0001.it"])
+@pytest.mark.parametrize("fault", ["it.gone", "it.undo", "it.gone.json", "run.json", "ended", "0001.it", "a" * 240])
 def test_no_id_of_a_fault_looks_like_an_absence(tmp_path: Path, fault: str) -> None:
     files = UndoFiles(tmp_path)
     other = files.write_fault(step("it"), {}, 30.0)
