@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.faults.command import end_left
 from harness.guard.reverting import in_flight_of, is_command, taken_out, touched
-from harness.guard.stacks import REMOVED, Reached, given_back, not_to_be_healed, reached
+from harness.guard.stacks import GIVEN_BACK, REMOVED, Reached, given_back, not_to_be_healed, reached
 from harness.journal import undo_folder
 from harness.journal.owner import is_copy, owner_of, state_of
 from harness.journal.undo import UndoFiles, Unreadable
@@ -87,7 +87,7 @@ def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False) -> list[He
                 report.left.append(f"{file}: not as it was written, so nobody knows where the run's stack is")
                 continue
             if report.skipped is None and (why := _refused(report, run)) is not None:
-                report.skipped = why
+                report.skipped, report.done_before = why, why == GIVEN_BACK
                 continue
             stack = run.project if run.backend != "local" and run.project is not None else str(report.run)
             groups.setdefault((run.backend, stack, run.owned, report.hung), []).append((report, run))

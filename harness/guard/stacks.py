@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 REMOVED = "it was removed with all its containers"
 ENDED = "its processes ended with their run"
+GIVEN_BACK = "this is a copy, and its stack was given back since"
 
 
 class Reached:
@@ -165,7 +166,7 @@ def not_to_be_healed(run: RunUndo, *, copied: bool) -> str | None:
     with engine_of(run) as engine:
         owner = owner_of_stack(engine, run.project)
     if owner is None:
-        return "this is a copy, and its stack was given back since" if copied else None
+        return GIVEN_BACK if copied else None
     return None if owner.id == run.id else f"its stack is owned by another run by now, {owner.run}"
 
 

@@ -50,6 +50,8 @@ class _Guard:
         self._held = held
         self._hung_with: bytes | None = None
         """The lease with which the owner hung when its faults were taken out."""
+        self._given_back = False
+        """Whether the run has ended well, though its folder was removed and cannot say so."""
         self._failed = 0
         self._next_s = 0.0
         self._dead_since_s: float | None = None
@@ -59,7 +61,7 @@ class _Guard:
         return self._held.folder
 
     def go(self) -> None:
-        while undo_folder.content(self._folder / undo_folder.ENDED) is None:
+        while not self._given_back and undo_folder.content(self._folder / undo_folder.ENDED) is None:
             with contextlib.suppress(OSError):  # a full disk, perhaps: the next look may do better
                 self._held.look()
             state = self._state()
@@ -113,7 +115,8 @@ class _Guard:
         except Exception as error:  # noqa: BLE001 - whatever it is, the next try may do better
             left = [f"{type(error).__name__}: {error}"]
         else:
-            left = healed.left + ([healed.skipped] if healed.skipped is not None else [])
+            self._given_back = healed.done_before
+            left = healed.left + ([healed.skipped] if healed.skipped is not None and not healed.done_before else [])
             for fault in healed.taken_out:
                 self._log(f"the fault {fault!r} is out")
         for text in left:

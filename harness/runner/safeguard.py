@@ -39,12 +39,14 @@ class _Open:
     files: UndoFiles
     name: str
     fault: str
+    now_in: dict[str, FaultStep]
 
     def busy(self, on: bool, /) -> None:
         self.files.set_busy(self.name, busy=on)
 
     def gone(self, evidence: Mapping[str, Any], /) -> None:
         self.files.write_gone(self.name, self.fault, "run", evidence)
+        self.now_in.pop(self.name, None)
         self.busy(False)
 
 
@@ -89,6 +91,8 @@ class Safeguard:
         self._taking: asyncio.Task[None] | None = None
         self._ending = False
         self._owns_stack = False
+        self._in: dict[str, FaultStep] = {}
+        """The faults that were not measured to be gone, by the names of their undo: the folder may be removed."""
 
     async def begin(self) -> None:
         """Own the run and, where it is attached, its stack. Raises ScenarioError, BackendError, JournalError."""
@@ -170,7 +174,8 @@ class Safeguard:
             await asyncio.to_thread(start_guard, self._run_dir)
             self._outlives = True
         name = self.files.write_fault(step, data, in_for_s)
-        return _Open(self.files, name, step.id)
+        self._in[name] = step
+        return _Open(self.files, name, step.id, self._in)
 
     async def end(self, stopped: bool) -> list[str]:
         """Give everything back of which nothing is left. Returns the faults that may still be in.
@@ -196,13 +201,11 @@ class Safeguard:
         if self._ownership is None:
             return []
         left = []
-        for name in self.files.open():
-            undo = self.files.fault(name)
-            step = getattr(undo, "step", None)
-            if stopped and self._undo.owned and step is not None and step.fault != COMMAND.kind:
+        for name, step in self._in.items():
+            if stopped and self._undo.owned and step.fault != COMMAND.kind:
                 self.files.write_gone(name, step.id, "run", {"stack": "it was stopped"})
             else:
-                left.append(step.id if step is not None else name)
+                left.append(step.id)
         if left or (self._undo.owned and not stopped):
             return left
         if self._owns_stack and self._attached is not None:

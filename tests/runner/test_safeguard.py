@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,12 @@ async def test_once_its_folder_was_moved_no_fault_goes_in(there: Engine, tmp_pat
     with pytest.raises(JournalError, match="was moved or removed while it goes on"):
         await it.before(step("node.loss"), {}, 30.0)
     await it.end(stopped=True)
+
+
+async def test_a_folder_that_was_removed_hides_no_fault(there: Engine, tmp_path: Path) -> None:
+    it = safeguard_of(tmp_path / "run")
+    await it.begin()
+    await it.before(step("container.stop"), {}, 30.0)
+    shutil.rmtree(tmp_path / "run")
+    assert await it.end(stopped=True) == ["it"]
+    assert there.owner is not None, "its guard goes on from what it has read"
