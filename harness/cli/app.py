@@ -67,6 +67,16 @@ class GivenPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+def seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float:
+    """Read a duration such as 60s; without one, 0."""
+    from harness.model.units import parse_wall_s
+
+    try:
+        return 0.0 if value is None else parse_wall_s(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 paths_argument = click.argument("paths", nargs=-1, type=GivenPath())
 stack_option = click.option(
     "--stack", metavar="STACK", help="Use this stack (a name or a compose file) instead of the scenarios'."

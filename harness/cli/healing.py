@@ -180,16 +180,11 @@ def _line(one: OpenRun) -> str:
 
 def _owners() -> tuple[list[StackOwner], str | None]:
     """Return who owns which stack on the engine, and why that cannot be told."""
-    try:
-        from harness.backends.compose.engine import client
-        from harness.guard.stack_owner import owned_stacks
+    from harness.backends.compose.engine import lent_client
+    from harness.guard.stack_owner import owned_stacks
 
-        engine = client()
-    except BackendError as error:
-        return [], error.message
     try:
-        return owned_stacks(engine), None
+        with lent_client() as engine:
+            return owned_stacks(engine), None
     except BackendError as error:
         return [], error.message
-    finally:
-        engine.close()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from harness.cli.app import GivenPath, given_or_usual, json_option, paths_argument, set_option, stack_option
+from harness.cli.app import GivenPath, given_or_usual, json_option, paths_argument, seconds, set_option, stack_option
 from harness.cli.exit_codes import say
 from harness.model.errors import ScenarioError
 from harness.model.givenfile import wrong_path
@@ -32,15 +32,6 @@ def _jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> int | Non
     if not (value.isascii() and value.isdigit() and 1 <= int(value) <= MOST_JOBS):
         raise click.BadParameter(f"{value!r} is neither a number from 1 to {MOST_JOBS} nor {AUTO!r}")
     return int(value)
-
-
-def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float:
-    from harness.model.units import parse_wall_s
-
-    try:
-        return 0.0 if value is None else parse_wall_s(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 @click.command()
@@ -79,7 +70,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 )
 @click.option(
     "--wait-for-quiet",
-    callback=_seconds,
+    callback=seconds,
     metavar="TIME",
     help="Before each run, wait up to TIME (such as 60s) until other programs leave it enough of the machine.",
 )

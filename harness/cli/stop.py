@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.app import seconds
 from harness.cli.exit_codes import BROKEN, PASS, say
 from harness.cli.terminal import echo
 
@@ -18,24 +19,13 @@ if TYPE_CHECKING:
 
 WAIT = "60s"
 EVERY_S = 0.1
-GUARD_S = 20.0
-"""How long the guard of a run that was killed is waited for."""
-
-
-def _duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
-    from harness.model.units import parse_wall_s
-
-    try:
-        return parse_wall_s(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 @click.command()
 @click.argument("stacks", nargs=-1)
 @click.option("--why", metavar="TEXT", help="The reason, for those who meet the latch.")
 @click.option(
-    "--wait", "wait_s", callback=_duration, default=WAIT, show_default=True, metavar="TIME",
+    "--wait", "wait_s", callback=seconds, default=WAIT, show_default=True, metavar="TIME",
     help="How long to wait at most for the runs to end.",
 )  # fmt: skip
 @click.option("--list", "listing", is_flag=True, help="List the latches that are set, and the runs that go on.")
@@ -134,6 +124,7 @@ class _Outcome:
     def _over(self, running: Running, how: str) -> bool:
         """Say what became of a run that is over. Returns whether nothing of it is left."""
         from harness.guard.open_runs import must_be_healed
+        from harness.suite.folders import GUARD_S
 
         why = must_be_healed(Path(running.run_dir), GUARD_S)
         if why is not None:

@@ -117,17 +117,14 @@ def engine_of(run: RunUndo) -> Iterator[Any]:
 
     What is not on another engine is not gone, and a stack of the same name there is not the run's.
     """
-    from harness.backends.compose.engine import client
+    from harness.backends.compose.engine import lent_client
 
-    engine = client()
-    try:
+    with lent_client() as engine:
         here = identity_of(engine)
         if run.engine != here:
             remedy = f"set DOCKER_HOST or the docker context to the engine {run.engine}, as when the run went on"
             raise BackendError(f"the engine that answers here, {here}, is not that of the run", remedy=remedy)
         yield engine
-    finally:
-        engine.close()
 
 
 def _check_engine(run: RunUndo) -> None:

@@ -86,14 +86,11 @@ def check_attached(stacks: Iterable[StackDescription], backend: str, attach: str
 
 
 def _check_owner(project: str) -> None:
-    from harness.backends.compose.engine import client
+    from harness.backends.compose.engine import lent_client
     from harness.guard.stack_owner import owner_of_stack
 
-    engine = client()
-    try:
+    with lent_client() as engine:
         owner = owner_of_stack(engine, project)
-    finally:
-        engine.close()
     if owner is not None and not owner.is_dead:
         raise owner.refusal()
 

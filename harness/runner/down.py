@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import psutil
 
@@ -95,11 +95,12 @@ def stop(chosen: Sequence[RunningStack], *, though_owned: bool = False) -> None:
     _end([one.process for one in chosen if one.process is not None])
     projects = [one.project for one in chosen if one.project is not None]
     if projects:
+        from harness.backends.compose.engine import lent_client
         from harness.backends.compose.leftovers import attached_run, remove_run
         from harness.guard.heal import removed_with_its_stack
         from harness.guard.stack_owner import forget_owner, owner_of_stack
 
-        with _engine() as engine:
+        with lent_client() as engine:
             owners = {project: owner_of_stack(engine, project) for project in projects}
             for project, owner in owners.items():
                 if owner is not None and owner.may_live and not though_owned:
@@ -158,9 +159,10 @@ def _here() -> Iterator[RunningStack]:
 
 def _in_containers(unanswered: list[BackendError]) -> Iterator[RunningStack]:
     from harness.backends.compose import leftovers
+    from harness.backends.compose.engine import lent_client
 
     try:
-        with _engine() as engine:
+        with lent_client() as engine:
             labels = leftovers.labels_of_runs(engine)
     except BackendError as error:
         unanswered.append(error)
@@ -178,17 +180,6 @@ def _in_containers(unanswered: list[BackendError]) -> Iterator[RunningStack]:
         host = its.get(leftovers.HOST) or (owner.split() or [""])[1 if leftovers.kept(owner) else 0]
         folder, user = its.get(leftovers.FOLDER, ""), its.get(leftovers.USER, "")
         yield RunningStack(its.get(leftovers.STACK, ""), project, None, kind, folder=folder, user=user, host=host)
-
-
-@contextlib.contextmanager
-def _engine() -> Iterator[Any]:
-    from harness.backends.compose.engine import client
-
-    engine = client()
-    try:
-        yield engine
-    finally:
-        engine.close()
 
 
 def _end(processes: Sequence[psutil.Process]) -> None:

@@ -51,14 +51,11 @@ class _Open:
 
 
 def _engine() -> str:
-    from harness.backends.compose.engine import client
+    from harness.backends.compose.engine import lent_client
     from harness.guard.stacks import identity_of
 
-    engine = client()
-    try:
+    with lent_client() as engine:
         return identity_of(engine)
-    finally:
-        engine.close()
 
 
 class Safeguard:
@@ -137,12 +134,11 @@ class Safeguard:
 
     def _take_stack(self, project: str) -> None:
         """Own the stack; the guard of a dead owner is given time to heal it first. Blocks."""
-        from harness.backends.compose.engine import client
+        from harness.backends.compose.engine import lent_client
         from harness.guard.stack_owner import take_stack
 
-        engine = client()
         until_s = time.monotonic() + HEALED_WITHIN_S
-        try:
+        with lent_client() as engine:
             while True:
                 other = take_stack(engine, project, self._undo.id, self._run_dir, os.getpid())
                 if other is None:
@@ -152,8 +148,6 @@ class Safeguard:
                 if not healing or self._ending or time.monotonic() > until_s:
                     raise other.refusal()
                 time.sleep(LOOK_EVERY_S)
-        finally:
-            engine.close()
 
     @property
     def run_id(self) -> str:
@@ -208,17 +202,9 @@ class Safeguard:
                 left.append(step.id)
         if left or (self._undo.owned and not stopped):
             return left
-        if self._owns_stack and self._attached is not None:
-            await asyncio.to_thread(self._give_back, self._attached)
+        if self._owns_stack:
+            from harness.guard.stacks import given_back
+
+            await asyncio.to_thread(given_back, self._undo)
         self.files.write_ended("run")
         return left
-
-    def _give_back(self, project: str) -> None:
-        from harness.backends.compose.engine import client
-        from harness.guard.stack_owner import give_back_stack
-
-        engine = client()
-        try:
-            give_back_stack(engine, project, self._undo.id)
-        finally:
-            engine.close()

@@ -7,12 +7,13 @@ blocks and raises errors of three libraries: `engine_call` awaits it, with a dea
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
@@ -83,6 +84,16 @@ class Engine:
 def client() -> docker.DockerClient:
     """Return a client of the engine that the docker command would use. Blocks. Raises BackendError."""
     return _connected()[0]
+
+
+@contextlib.contextmanager
+def lent_client() -> Iterator[docker.DockerClient]:
+    """Lend a client of that engine. Blocks. Raises BackendError."""
+    lent = client()
+    try:
+        yield lent
+    finally:
+        lent.close()
 
 
 def connect() -> Engine:
