@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,7 +123,8 @@ def test_when_both_are_killed_heal_finishes(it: Owned) -> None:
     it.owner.kill()
     it.owner.wait()
     assert it.flag.exists()
-    done = subprocess.run(["harness", "heal", str(it.run)], capture_output=True, text=True, timeout=60, check=False)
+    words = [sys.executable, "-m", "harness", "heal", str(it.run)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "the fault 'it' is out" in done.stdout
     assert not it.flag.exists()
