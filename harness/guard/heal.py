@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.faults.command import end_left
+from harness.guard.beside import spoken_for
 from harness.guard.reverting import in_flight_of, is_command, taken_out, touched
 from harness.guard.stacks import GIVEN_BACK, REMOVED, Reached, given_back, not_to_be_healed, reached
 from harness.journal import undo_folder
@@ -51,6 +52,8 @@ class Healed:
     """Whether nothing was left to do."""
     hung: bool = False
     """Whether its owner hangs: it may go on, so that nothing is written down."""
+    elsewhere: bool = False
+    """Whether it is a run of another machine."""
 
 
 @dataclass
@@ -68,15 +71,25 @@ class _Open:
     evidence: dict[str, Any] | None = None
     why: str = ""
 
+    @property
+    def known_elsewhere(self) -> str | None:
+        """Why it cannot be known here to be out; None where it can."""
+        if not self.report.elsewhere:
+            return None
+        if is_command(self.undo):
+            return "it acts by commands, on the machine of its run"
+        return "what it changed last is known in the folder of its run alone" if "kept" in self.undo.data else None
 
-def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False) -> list[Healed]:
+
+def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, elsewhere: bool = False) -> list[Healed]:
     """Heal runs and return what became of each, in their order. Blocks. Raises nothing of the harness's own.
 
     Of a run whose owner hangs the faults are taken out, and stay open: it may go on. `while_alive` treats one whose
-    owner lives in the same way.
+    owner lives in the same way. `elsewhere`: the runs are of another machine. What their commands did there, and the
+    last of what they kept, are known there alone, so that such faults stay open.
     """
     with contextlib.ExitStack() as holding:
-        reports = [_taken_on(Path(run), holding, while_alive=while_alive) for run in runs]
+        reports = [_taken_on(Healed(Path(run), elsewhere=elsewhere), holding, while_alive=while_alive) for run in runs]
         mine = [report for report in reports if report.skipped is None and not report.done_before]
         groups: dict[tuple[str, str, bool, bool], list[tuple[Healed, RunUndo]]] = {}
         for report in mine:
@@ -85,6 +98,13 @@ def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False) -> list[He
                 file = undo_folder.folder_of(report.run) / undo_folder.RUN
                 asyncio.run(_heal_commands(report, by))
                 report.left.append(f"{file}: not as it was written, so nobody knows where the run's stack is")
+                continue
+            if run.guard is not None and report.skipped is None:
+                report.taken_out += holding.enter_context(spoken_for(report.run, run))
+                report.done_before = (
+                    undo_folder.content(undo_folder.folder_of(report.run) / undo_folder.ENDED) is not None
+                )
+            if report.done_before:
                 continue
             if report.skipped is None and (why := _refused(report, run)) is not None:
                 report.skipped, report.done_before = why, why == GIVEN_BACK
@@ -118,10 +138,9 @@ def removed_with_its_stack(run: Path) -> None:
         files.write_ended("heal")
 
 
-def _taken_on(run: Path, holding: contextlib.ExitStack, *, while_alive: bool) -> Healed:
+def _taken_on(report: Healed, holding: contextlib.ExitStack, *, while_alive: bool) -> Healed:
     """Take a run on, or say why it is left alone."""
-    report = Healed(run)
-    folder = undo_folder.folder_of(run)
+    folder = undo_folder.folder_of(report.run)
     if undo_folder.content(folder / undo_folder.ENDED) is not None:
         report.done_before = True
         return report
@@ -170,7 +189,7 @@ def _opened(report: Healed, run: RunUndo | None) -> list[_Open]:
             report.left.append(str(undo))
         else:
             in_flight_s = in_flight_of(undo)
-            if is_command(undo) and not report.hung and files.busy_for_s(name, in_flight_s) > 0:
+            if is_command(undo) and not (report.hung or report.elsewhere) and files.busy_for_s(name, in_flight_s) > 0:
                 end_left(undo.data)
             found.append(_Open(files, name, files.moved(undo), run, report, files.busy_for_s(name, in_flight_s)))
     return found
@@ -192,7 +211,9 @@ async def _heal_stack(group: Sequence[tuple[Healed, RunUndo]], by: Who, *, final
     found = [one for report, run in group for one in _opened(report, run)]
     found.sort(key=lambda one: (one.undo.written_ns, one.undo.n), reverse=True)
     runs = [run for _, run in group]
-    commands = [one for one in found if is_command(one.undo)]
+    for one in found:
+        one.why = one.known_elsewhere or ""
+    commands = [one for one in found if is_command(one.undo) and not one.report.elsewhere]
     inside = [one for one in found if not is_command(one.undo)]
     await _passes(commands)
     await _passes_inside(inside, runs, final=final)
@@ -272,8 +293,8 @@ def _overlap(one: _Open, above: _Open) -> bool:
 def _write_down(mine: Sequence[_Open], all_of_stack: Sequence[_Open], report: Healed, by: Who) -> None:
     """Write down what was measured to be gone, the newest first; nothing that lies below what is still in."""
     for one in mine:
-        if one.evidence is None:
-            report.left.append(f"the fault {one.undo.fault!r}: {one.why}")
+        if one.evidence is None or one.known_elsewhere is not None:
+            report.left.append(f"the fault {one.undo.fault!r}: {one.known_elsewhere or one.why}")
             continue
         above = [
             other

@@ -13,11 +13,13 @@ import tempfile
 from pathlib import Path
 
 from harness.journal import undo_folder
-from harness.journal.owner import LEASE, LOCK, is_locked
+from harness.journal.owner import LEASE, LOCK, State, is_locked, state_of
 
 
 class HeldFolder:
     """The folder of one run."""
+
+    elsewhere = False
 
     def __init__(self, run: Path) -> None:
         """Raises OSError."""
@@ -45,11 +47,11 @@ class HeldFolder:
                 except OSError:
                     continue
 
-    def owner_lives(self) -> bool | None:
-        """Whether the owner of a folder that was removed still holds its lock; None where it was not removed."""
+    def state(self) -> State:
+        """Return what the run's owner does. Where the folder was removed, its lock, which is held open, tells."""
         if self._elsewhere is None:
-            return None
-        return is_locked(Path(f"/proc/self/fd/{self._lock}"))
+            return state_of(self.folder)
+        return "alive" if is_locked(Path(f"/proc/self/fd/{self._lock}")) else "dead"
 
     def _write_anew(self) -> None:
         self._elsewhere = Path(tempfile.mkdtemp(prefix="harness-guard-"))

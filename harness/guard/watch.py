@@ -14,10 +14,11 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from harness.guard.hold import HeldFolder
 from harness.journal import undo_folder
-from harness.journal.owner import LEASE, LEASE_S, State, state_of
+from harness.journal.owner import LEASE, LEASE_S, State
 
 EVERY_S = 0.1
 AGAIN_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -42,11 +43,38 @@ def watch(run: Path, ready: Callable[[], None]) -> None:
     except OSError as error:
         raise NoGuardError(f"{folder}: {error.strerror}") from error
     ready()
-    _Guard(held).go()
+    Guard(held).go()
 
 
-class _Guard:
-    def __init__(self, held: HeldFolder) -> None:
+class WatchedFolder(Protocol):
+    """The folder of a run, as a guard sees it."""
+
+    elsewhere: bool
+    """Whether it is told of from another machine: then its times, and what commands did, are not of this one."""
+    run: Path
+    """Where the run is now."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the undo."""
+
+    def look(self) -> None:
+        """See what is new. Raises OSError."""
+
+    def state(self) -> State:
+        """Return what the run's owner does."""
+
+    def where(self) -> Path:
+        """Return the path of the run, for people."""
+
+    def forget(self) -> None:
+        """Remove what was kept of the run: nothing of it is left."""
+
+
+class Guard:
+    """Takes out what a dead or hung run left in."""
+
+    def __init__(self, held: WatchedFolder) -> None:
         self._held = held
         self._hung_with: bytes | None = None
         """The lease with which the owner hung when its faults were taken out."""
@@ -61,10 +89,11 @@ class _Guard:
         return self._held.folder
 
     def go(self) -> None:
+        """Watch until nothing of the run is left, or for as long as there is hope. Blocks."""
         while not self._given_back and undo_folder.content(self._folder / undo_folder.ENDED) is None:
             with contextlib.suppress(OSError):  # a full disk, perhaps: the next look may do better
                 self._held.look()
-            state = self._state()
+            state = self._held.state()
             if state == "dead":
                 self._dead_since_s = self._dead_since_s or time.monotonic()
                 if time.monotonic() >= self._next_s:
@@ -77,22 +106,18 @@ class _Guard:
             time.sleep(EVERY_S)
         self._held.forget()
 
-    def _state(self) -> State:
-        lives = self._held.owner_lives()
-        if lives is None:
-            return state_of(self._folder)
-        return "alive" if lives else "dead"
-
     def _while_hung(self, *, overrun: bool) -> None:
         """Take out what a run that hangs has in, once for each time that it hangs."""
         lease = self._lease()
         if lease != self._hung_with and time.monotonic() >= self._next_s and undo_folder.open_files(self._folder):
             self._log("the run hangs, or has a fault in for longer than planned")
-            if self._heal(overrun=overrun):
+            if self._heal(while_alive=overrun or self._held.elsewhere):
                 self._hung_with, self._next_s = lease, time.monotonic() + LEASE_S
 
     def _overrun(self) -> bool:
         """Whether a fault is in for longer than its run can mean it."""
+        if self._held.elsewhere:
+            return False
         for name in undo_folder.open_files(self._folder):
             body = undo_folder.content(self._folder / name)
             until_s = body.get("until_s") if body is not None else None
@@ -106,12 +131,12 @@ class _Guard:
         except OSError:
             return b""
 
-    def _heal(self, *, overrun: bool = False) -> bool:
+    def _heal(self, *, while_alive: bool = False) -> bool:
         """Take out what is in; return whether all of it is out."""
         try:
             from harness.guard.heal import heal  # all that reverting needs
 
-            healed = heal([self._held.run], "guard", while_alive=overrun)[0]
+            healed = heal([self._held.run], "guard", while_alive=while_alive, elsewhere=self._held.elsewhere)[0]
         except Exception as error:  # noqa: BLE001 - whatever it is, the next try may do better
             left = [f"{type(error).__name__}: {error}"]
         else:

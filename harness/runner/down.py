@@ -97,6 +97,7 @@ def stop(chosen: Sequence[RunningStack], *, though_owned: bool = False) -> None:
     if projects:
         from harness.backends.compose.engine import lent_client
         from harness.backends.compose.leftovers import attached_run, remove_run
+        from harness.guard.beside import remove_guards
         from harness.guard.heal import removed_with_its_stack
         from harness.guard.stack_owner import forget_owner, owner_of_stack
 
@@ -110,6 +111,7 @@ def stop(chosen: Sequence[RunningStack], *, though_owned: bool = False) -> None:
                 remove_run(engine, project)
                 remove_run(engine, attached_run(project))
                 forget_owner(engine, project)
+                remove_guards(engine, project)
                 if owner is not None and owner.is_dead:
                     removed_with_its_stack(Path(owner.run))
 

@@ -234,6 +234,7 @@ class Run:
             while not task.done():
                 await asyncio.wait([task], timeout=TICK_S)
                 self._mind_the_latch()
+                self._safeguard.check()
                 if watchers is not None:
                     watchers.check()
                     if not task.done():

@@ -8,17 +8,18 @@ it die. What acts on local processes dies with them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.faults.command import KIND as COMMAND
 from harness.guard.start import has_guard, start_guard
-from harness.journal.owner import RENEW_S, Ownership
+from harness.journal.owner import LEASE_S, RENEW_S, Ownership
 from harness.journal.undo import UndoFiles
 from harness.model.backend import StackInfo
 from harness.model.errors import BackendError, JournalError
@@ -28,6 +29,9 @@ from harness.model.stack import StackDescription
 from harness.model.undo import RunUndo, for_healing
 from harness.runner.faulting import OpenUndo
 from harness.runner.plan import attached_project
+
+if TYPE_CHECKING:
+    from harness.guard.beside import GuardBeside
 
 HEALED_WITHIN_S = 25.0
 """How long a run waits for the guard of a dead one to give the stack back."""
@@ -88,6 +92,12 @@ class Safeguard:
         self._taking: asyncio.Task[None] | None = None
         self._ending = False
         self._owns_stack = False
+        self._beside: GuardBeside | None = None
+        self._telling = asyncio.Lock()
+        self._told_s = 0.0
+        """When the guard beside the stack was told last that the run goes on."""
+        self._untold_s: float | None = None
+        """For how long it was told nothing, where that was so long that it has taken the faults out."""
         self._in: dict[str, FaultStep] = {}
         """The faults that were not measured to be gone, by the names of their undo: the folder may be removed."""
 
@@ -109,6 +119,56 @@ class Safeguard:
             # However often the run is cancelled meanwhile, its end must know whether it owns the stack.
             self._taking = asyncio.create_task(asyncio.to_thread(self._take_stack, self._attached))
             await asyncio.shield(self._taking)
+            await self._begin_beside()
+
+    async def _begin_beside(self) -> None:
+        """Start a second guard, in a container, where the stack is on another machine. Raises BackendError."""
+        from harness.backends.compose.engine import is_near
+        from harness.guard.beside import GuardBeside, name_of, wanted
+
+        if not wanted(is_near()):
+            return
+        self._undo = self._undo.model_copy(update={"guard": name_of(self._undo.id)})
+        self.files.write_run(self._undo)
+        self._beside = GuardBeside(self._run_dir, self._undo)
+        await self._started_beside(self._beside)
+        self._keeping.append(asyncio.create_task(self._keep_beside(self._beside)))
+
+    async def _started_beside(self, beside: GuardBeside) -> None:
+        await asyncio.to_thread(beside.start)
+        self._told_s = time.monotonic()
+
+    async def _keep_beside(self, beside: GuardBeside) -> None:
+        """Tell the guard beside the stack that the run goes on, and start it anew where it has ended."""
+        while True:
+            await asyncio.sleep(RENEW_S)
+            try:
+                await self._tell(beside)
+            except BackendError as error:
+                if self._untold_s is None and time.monotonic() - self._told_s > LEASE_S:
+                    self._untold_s = time.monotonic() - self._told_s
+                    self._notice(str(error))
+
+    async def _tell(self, beside: GuardBeside) -> None:
+        """Raises BackendError."""
+        async with self._telling:
+            try:
+                await asyncio.to_thread(beside.tell)
+            except BackendError:
+                if time.monotonic() - self._told_s > LEASE_S:
+                    raise
+                await self._started_beside(beside)  # where the engine is not reached, this fails as well
+            silent_s, self._told_s = time.monotonic() - self._told_s, time.monotonic()
+            if silent_s > LEASE_S:
+                self._untold_s = silent_s
+
+    def check(self) -> None:
+        """Raise BackendError where the guard beside the stack has taken the run for one that is gone."""
+        if self._untold_s is not None:
+            message = (
+                f"the guard beside the stack was out of reach for {self._untold_s:.0f} s, and takes the faults out"
+            )
+            raise BackendError(message, remedy="see whether the engine is reached all the time")
 
     async def _renew(self) -> None:
         """Renew the lease. Where that fails, the guard takes the run for one that hangs."""
@@ -169,6 +229,8 @@ class Safeguard:
             self._outlives = True
         name = self.files.write_fault(step, data, in_for_s)
         self._in[name] = step
+        if self._beside is not None:
+            await self._tell(self._beside)
         return _Open(self.files, name, step.id, self._in)
 
     async def end(self, stopped: bool) -> list[str]:
@@ -188,6 +250,8 @@ class Safeguard:
                 task.cancel()
             if self._keeping:
                 await asyncio.wait(self._keeping)
+            if self._beside is not None:
+                self._beside.close()
             if self._ownership is not None:
                 self._ownership.end()
 
@@ -202,9 +266,14 @@ class Safeguard:
                 left.append(step.id)
         if left or (self._undo.owned and not stopped):
             return left
+        if self._beside is not None:  # it must not take out again what is out, on a stack that is somebody else's soon
+            with contextlib.suppress(BackendError):
+                await self._tell(self._beside)
         if self._owns_stack:
             from harness.guard.stacks import given_back
 
             await asyncio.to_thread(given_back, self._undo)
         self.files.write_ended("run")
+        if self._beside is not None:
+            await asyncio.to_thread(self._beside.remove)
         return left

@@ -72,11 +72,14 @@ def test_an_engine_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.join()
 
 
-def test_no_compose_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_no_compose_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: StackDescription, nothing_left: None
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     engine._compose_command.cache_clear()
-    with pytest.raises(BackendError, match=r"no docker compose command.*docker-compose-plugin"):
-        engine.connect()
+    async with ComposeBackend(small) as backend:
+        with pytest.raises(BackendError, match=r"no docker compose command.*docker-compose-plugin"):
+            await backend.start(StackPlan(small, tmp_path))
 
 
 def test_an_unavailable_image(monkeypatch: pytest.MonkeyPatch, small: StackDescription, nothing_left: None) -> None:

@@ -80,6 +80,7 @@ class ComposeBackend:
         except OSError as error:
             raise BackendError(f"the run's folder cannot be made: {error.strerror}", file=str(plan.run_dir)) from error
         engine = await self._connected()
+        await asyncio.to_thread(lambda: engine.compose)  # to learn that there is none before anything is made
         document, folder = await asyncio.to_thread(composed, self._description)
         for attempt in range(1, TRIES + 1):
             try:

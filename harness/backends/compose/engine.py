@@ -39,7 +39,6 @@ class Engine:
     """An engine that answers."""
 
     client: docker.DockerClient
-    compose: tuple[str, ...]
     environment: dict[str, str]
     version: str
     reached_directly: bool
@@ -48,6 +47,11 @@ class Engine:
     """Where published ports are."""
     loopback: bool
     """Whether published ports need be open on the loopback only."""
+
+    @property
+    def compose(self) -> tuple[str, ...]:
+        """The compose command for it: a stack that runs already does without. Blocks. Raises BackendError."""
+        return _compose_command()
 
     def close(self) -> None:
         """Close the client's connections."""
@@ -96,11 +100,15 @@ def lent_client() -> Iterator[docker.DockerClient]:
         lent.close()
 
 
+def is_near() -> bool:
+    """Return whether that engine is on this machine. Raises BackendError."""
+    return urlsplit(_where()[0]).scheme in _NEAR
+
+
 def connect() -> Engine:
-    """Connect to that engine, and find the compose command for it. Blocks. Raises BackendError."""
+    """Connect to that engine. Blocks. Raises BackendError."""
     client, base_url, tls, about, info = _connected()
     try:
-        compose = _compose_command()
         direct = _reached_directly(urlsplit(base_url).scheme in _NEAR, info)
     except BackendError:
         client.close()
@@ -108,7 +116,6 @@ def connect() -> Engine:
     near = urlsplit(base_url).scheme in _NEAR
     return Engine(
         client=client,
-        compose=compose,
         environment={} if tls else {"DOCKER_HOST": base_url},
         version=str(about["Version"]),
         reached_directly=direct,

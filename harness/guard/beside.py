@@ -1,0 +1,281 @@
+"""The second guard of a run: a container beside the stack that the run is attached to, where the faults are.
+
+It is for engines on other machines: the first guard is lost with the machine of its run, and cannot reach the stack
+while the network is cut. The undo of each fault is in the container before the fault goes in. As long as it is told
+that somebody watches, it does nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import socket
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.backends.compose.engine import client as connected
+from harness.backends.compose.leftovers import PROJECT, SERVICE
+from harness.guard.image import HOME, IMAGE, archive_of, guard_image
+from harness.guard.in_container import FOLDER, READY, RENEWED
+from harness.journal import undo_folder
+from harness.journal.owner import RENEW_S
+from harness.journal.undo import UndoFiles
+from harness.model.errors import BackendError, HarnessError, did_you_mean
+from harness.model.undo import RunUndo
+
+KIND = "HARNESS_GUARD"
+KINDS = ("process", "container")
+SOCKET = "HARNESS_GUARD_SOCKET"
+"""Where the engine's socket is on its own machine, if not at the usual place."""
+GUARDS = "ml-chaos-harness.guarded-project"
+RUN_ID, RUN, HOST = "ml-chaos-harness.guarded-id", "ml-chaos-harness.guarded-run", "ml-chaos-harness.guarded-host"
+PASSED_ON = ("HARNESS_TOOLS_IMAGE", "HARNESS_PROXY", "HARNESS_PROXY_IMAGE")
+READY_S = 30.0
+CALL_S = 5
+"""How long one call to the engine may take: whoever waits longer cannot say in time that the run goes on."""
+START_CALL_S = 120
+"""The same, while its image may have to be made."""
+LOOK_EVERY_S = 0.1
+
+
+def wanted(near: bool) -> bool:
+    """Return whether an attached run has a guard in a container; `near`: its engine is on this machine.
+
+    Raises BackendError.
+    """
+    kind = os.environ.get(KIND) or ("process" if near else "container")
+    if kind not in KINDS:
+        raise BackendError(f"{KIND} is {kind!r}", remedy=did_you_mean(kind, KINDS))
+    return kind == "container"
+
+
+def name_of(run_id: str) -> str:
+    """Return the name of the container of a run's guard."""
+    return f"ml-chaos-harness-guard-{run_id[:16]}"
+
+
+class GuardBeside:
+    """The container of one run's guard, as its run, its first guard and `harness heal` reach it. All calls block."""
+
+    def __init__(self, run: Path, undo: RunUndo) -> None:
+        self._files = UndoFiles(run)
+        self._undo = undo
+        self._name = name_of(undo.id)
+        self._client: Any = None
+        self._told: dict[str, tuple[int, int]] = {}
+
+    def start(self) -> None:
+        """Start it and wait until it watches. Raises BackendError."""
+        client = self._engine()
+        client.api.timeout = START_CALL_S
+        try:
+            self._start(client)
+        finally:
+            client.api.timeout = CALL_S
+
+    def _start(self, client: Any) -> None:
+        with _told_by_engine("the guard beside the stack could not be started"):
+            image = guard_image(client)
+            self._remove(client)
+            self._told = {}
+            made = client.api.create_container(
+                image,
+                name=self._name,
+                entrypoint=["python3", "-P", "-m", "harness.guard.in_container"],
+                command=[],
+                environment=self._environment(),
+                labels=self._labels(),
+                host_config=client.api.create_host_config(
+                    # So that it reaches the stack as a process on the engine's machine does, and nothing reaches it.
+                    network_mode="host",
+                    binds=[f"{os.environ.get(SOCKET) or '/var/run/docker.sock'}:/var/run/docker.sock"],
+                    restart_policy={"Name": "on-failure"},
+                    security_opt=["no-new-privileges:true"],
+                ),
+            )["Id"]
+            self._tell(client)
+            client.api.start(made)
+            self._wait_until_ready(client)
+
+    def tell(self) -> None:
+        """Tell it that somebody watches, and what has changed. Raises BackendError where it does not listen."""
+        client = self._engine()
+        with _told_by_engine("the guard beside the stack is not reached"):
+            self._tell(client)
+            if not client.api.inspect_container(self._name)["State"]["Running"]:
+                raise BackendError("the guard beside the stack has ended")
+
+    def _tell(self, client: Any) -> None:
+        now = {}
+        changed: list[tuple[str, bytes]] = []
+        for path in self._to_be_told():
+            with contextlib.suppress(FileNotFoundError):
+                about = path.stat()
+                name = str(path.relative_to(self._files.folder))
+                now[name] = (about.st_mtime_ns, about.st_size)
+                if self._told.get(name) != now[name]:
+                    changed.append((name, self._for_there(name, path.read_bytes())))
+        changed.append((RENEWED, f"{socket.gethostname()} {os.getpid()} {time.monotonic()}".encode()))
+        client.api.put_archive(self._name, "/", archive_of((f"{FOLDER}/undo/{n}".lstrip("/"), d) for n, d in changed))
+        self._told = now
+
+    def _to_be_told(self) -> list[Path]:
+        folder = self._files.folder
+        own = [undo_folder.RUN, undo_folder.ENDED]
+        faults = self._files.all()
+        own += [one for name in reversed(faults) for one in (name, undo_folder.gone_file(name))]
+        return [folder / name for name in own] + sorted(path for path in self._files.kept.rglob("*") if path.is_file())
+
+    def _for_there(self, name: str, data: bytes) -> bytes:
+        """Return what is told of a file: the guard there has no other one beside it."""
+        if name != undo_folder.RUN:
+            return data
+        body = self._undo.model_copy(update={"guard": None}).model_dump(mode="json", by_alias=True)
+        return json.dumps({"sha256": undo_folder.digest_of(body), "body": body}).encode()
+
+    def learn(self) -> list[str]:
+        """Write down here what it has measured to be gone. Returns these faults. Raises BackendError."""
+        client = self._engine()
+        with _told_by_engine("the guard beside the stack is not reached"):
+            stream, _ = client.api.get_archive(self._name, f"{FOLDER}/undo")
+            found = _members(b"".join(stream))
+        learned = []
+        for name in self._files.open():
+            said = found.get(undo_folder.gone_file(name))
+            if said is not None and self._take_in(undo_folder.gone_file(name), said):
+                learned.append(undo_folder.fault_of(name))
+        ended = found.get(undo_folder.ENDED)
+        if ended is not None and not self._files.open():
+            self._take_in(undo_folder.ENDED, ended)
+        return learned
+
+    def _take_in(self, name: str, said: bytes) -> bool:
+        file = self._files.folder / name
+        new = file.with_name(f"{name}.learned")
+        new.write_bytes(said)
+        body = undo_folder.content(new)
+        new.unlink()
+        if body is None:
+            return False
+        undo_folder.put(file, body)
+        return True
+
+    def remove(self) -> None:
+        """Remove it: nothing of its run is left. Raises BackendError."""
+        client = self._engine()
+        with _told_by_engine("the guard beside the stack could not be removed"):
+            self._remove(client)
+
+    def close(self) -> None:
+        """Close the connection to the engine. Idempotent."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _engine(self) -> Any:
+        if self._client is None:
+            self._client = connected()
+            self._client.api.timeout = CALL_S
+        return self._client
+
+    def _remove(self, client: Any) -> None:
+        import docker.errors
+
+        with contextlib.suppress(docker.errors.NotFound):
+            client.api.remove_container(self._name, force=True, v=True)
+
+    def _environment(self) -> dict[str, str]:
+        passed = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
+        return {"PYTHONPATH": HOME, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", **passed}
+
+    def _labels(self) -> dict[str, str]:
+        # The labels of compose on its image, if any, would make it one of the stack's containers.
+        labels = {PROJECT: "", SERVICE: "", GUARDS: str(self._undo.project), RUN_ID: self._undo.id}
+        return labels | {RUN: str(self._files.folder.parent.absolute()), HOST: socket.gethostname()}
+
+    def _wait_until_ready(self, client: Any) -> None:
+        until_s = time.monotonic() + READY_S
+        while True:
+            said = client.api.logs(self._name).decode(errors="replace")
+            if READY in said:
+                return
+            if time.monotonic() > until_s or not client.api.inspect_container(self._name)["State"]["Running"]:
+                last = said.strip().splitlines()[-1:] or ["it said nothing"]
+                self._remove(client)
+                remedy = f"{IMAGE} names an image with the Python that runs here; {KIND}=process does without it"
+                raise BackendError(f"the guard beside the stack did not start: {last[0]}", remedy=remedy)
+            time.sleep(LOOK_EVERY_S)
+
+
+@contextlib.contextmanager
+def spoken_for(run: Path, undo: RunUndo) -> Iterator[list[str]]:
+    """Keep the guard beside the stack from acting while somebody heals here, and remove it once nothing is left.
+
+    Yields the faults that it has taken out before. Where it is not reached, or not there, healing does without it.
+    Blocks.
+    """
+    guard = GuardBeside(run, undo)
+    over = threading.Event()
+    teller: threading.Thread | None = None
+    learned: list[str] = []
+    try:
+        with contextlib.suppress(HarnessError, OSError):
+            learned = guard.learn()
+            guard.tell()
+            teller = threading.Thread(target=_go_on_telling, args=(guard.tell, over), daemon=True)
+            teller.start()
+        yield learned
+    finally:
+        over.set()
+        if teller is not None:
+            teller.join()
+        if undo_folder.content(undo_folder.folder_of(run) / undo_folder.ENDED) is not None:
+            with contextlib.suppress(HarnessError):
+                guard.remove()
+        guard.close()
+
+
+def _go_on_telling(tell: Callable[[], None], over: threading.Event) -> None:
+    while not over.wait(RENEW_S):
+        with contextlib.suppress(HarnessError):
+            tell()
+
+
+def _members(data: bytes) -> dict[str, bytes]:
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        for member in archive:
+            file = archive.extractfile(member) if member.isfile() and member.size < undo_folder.MOST_BYTES else None
+            if file is not None:
+                found[Path(member.name).name] = file.read()
+    return found
+
+
+@contextlib.contextmanager
+def _told_by_engine(doing: str) -> Iterator[None]:
+    """Turn the errors of the engine's library into ours."""
+    import docker.errors
+    import requests
+    import urllib3.exceptions
+
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise BackendError(f"{doing}: {error.explanation or error}") from error
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise BackendError(f"{doing}: {error}") from error
+    except (urllib3.exceptions.HTTPError, tarfile.TarError) as error:
+        raise BackendError(f"{doing}: {error}") from error
+
+
+def remove_guards(client: Any, project: str) -> None:
+    """Remove the guards of a project that is gone. Blocks. Raises BackendError."""
+    with _told_by_engine(f"the guards of {project!r} could not be removed"):
+        for one in client.api.containers(all=True, filters={"label": f"{GUARDS}={project}"}):
+            client.api.remove_container(one["Id"], force=True, v=True)
