@@ -15,6 +15,7 @@ from harness.cli.terminal import cell, echo, echo_json
 from harness.model.errors import BackendError, ScenarioError
 
 if TYPE_CHECKING:
+    from harness.guard.container_guards import ContainerGuard
     from harness.guard.heal import Healed
     from harness.guard.open_runs import OpenRun
     from harness.guard.stack_owner import StackOwner
@@ -138,9 +139,10 @@ def status(paths: tuple[Path, ...], as_json: bool) -> int:
 
     folders = paths or tuple(path for path in (Path("reports"),) if path.is_dir())
     runs = [found for run in _runs(folders) if (found := open_run(run)) is not None] if folders else []
-    owners, engine = _owners()
+    owners, guards, engine = _on_engine()
     if as_json:
-        echo_json({"runs": [_run(one) for one in runs], "stacks": [vars(one) for one in owners]})
+        stacks, containers = [vars(one) for one in owners], [vars(one) for one in guards]
+        echo_json({"runs": [_run(one) for one in runs], "stacks": stacks, "guards": containers})
         return PASS
     for one in runs:
         echo(_line(one))
@@ -149,6 +151,9 @@ def status(paths: tuple[Path, ...], as_json: bool) -> int:
     for owner in owners:
         said = "; it has ended: `harness heal` its folder" if owner.is_dead else ""
         echo(cell(f"stack {owner.project}: owned by {owner.run}, process {owner.pid} on {owner.host}{said}"))
+    for guard in guards:
+        does = "watches" if guard.watches else "has ended, and `harness heal` of its run reads what it did"
+        echo(cell(f"stack {guard.project}: the guard {guard.name} of {guard.run} on {guard.host} {does}"))
     if engine is not None:
         echo(f"stacks in containers: {engine}")
     return PASS
@@ -178,13 +183,14 @@ def _line(one: OpenRun) -> str:
     return f"{one.run}: {'; '.join(parts)}"
 
 
-def _owners() -> tuple[list[StackOwner], str | None]:
-    """Return who owns which stack on the engine, and why that cannot be told."""
+def _on_engine() -> tuple[list[StackOwner], list[ContainerGuard], str | None]:
+    """Return who owns which stack on the engine, the guards beside them, and why that cannot be told."""
     from harness.backends.compose.engine import lent_client
+    from harness.guard.container_guards import guards_on
     from harness.guard.stack_owner import owned_stacks
 
     try:
         with lent_client() as engine:
-            return owned_stacks(engine), None
+            return owned_stacks(engine), guards_on(engine), None
     except BackendError as error:
-        return [], error.message
+        return [], [], error.message

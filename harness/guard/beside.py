@@ -21,8 +21,9 @@ from typing import Any
 
 from harness.backends.compose.engine import client as connected
 from harness.backends.compose.leftovers import PROJECT, SERVICE
+from harness.guard.container_guards import GUARDS, HOST, RUN, RUN_ID, told_by_engine
 from harness.guard.image import HOME, IMAGE, archive_of, guard_image
-from harness.guard.in_container import FOLDER, READY, RENEWED
+from harness.guard.in_container import ACTED, FOLDER, READY, RENEWED
 from harness.journal import undo_folder
 from harness.journal.owner import RENEW_S
 from harness.journal.undo import UndoFiles
@@ -33,8 +34,6 @@ KIND = "HARNESS_GUARD"
 KINDS = ("process", "container")
 SOCKET = "HARNESS_GUARD_SOCKET"
 """Where the engine's socket is on its own machine, if not at the usual place."""
-GUARDS = "ml-chaos-harness.guarded-project"
-RUN_ID, RUN, HOST = "ml-chaos-harness.guarded-id", "ml-chaos-harness.guarded-run", "ml-chaos-harness.guarded-host"
 PASSED_ON = ("HARNESS_TOOLS_IMAGE", "HARNESS_PROXY", "HARNESS_PROXY_IMAGE")
 READY_S = 30.0
 CALL_S = 5
@@ -80,8 +79,10 @@ class GuardBeside:
             client.api.timeout = CALL_S
 
     def _start(self, client: Any) -> None:
-        with _told_by_engine("the guard beside the stack could not be started"):
+        with told_by_engine("the guard beside the stack could not be started"):
             image = guard_image(client)
+            if self._has_acted(client):
+                raise BackendError("the guard beside the stack takes the faults of the run out")
             self._remove(client)
             self._told = {}
             made = client.api.create_container(
@@ -103,13 +104,29 @@ class GuardBeside:
             client.api.start(made)
             self._wait_until_ready(client)
 
-    def tell(self) -> None:
-        """Tell it that somebody watches, and what has changed. Raises BackendError where it does not listen."""
+    def tell(self) -> bool:
+        """Tell it that somebody watches, and what has changed. Returns whether it has begun to take faults out.
+
+        Raises BackendError where it does not listen.
+        """
         client = self._engine()
-        with _told_by_engine("the guard beside the stack is not reached"):
+        with told_by_engine("the guard beside the stack is not reached"):
             self._tell(client)
+            if self._has_acted(client):
+                return True
             if not client.api.inspect_container(self._name)["State"]["Running"]:
                 raise BackendError("the guard beside the stack has ended")
+        return False
+
+    def _has_acted(self, client: Any) -> bool:
+        import docker.errors
+
+        try:
+            stream, _ = client.api.get_archive(self._name, f"{FOLDER}/undo/{ACTED}")
+        except docker.errors.NotFound:
+            return False
+        b"".join(stream)
+        return True
 
     def _tell(self, client: Any) -> None:
         now = {}
@@ -142,7 +159,7 @@ class GuardBeside:
     def learn(self) -> list[str]:
         """Write down here what it has measured to be gone. Returns these faults. Raises BackendError."""
         client = self._engine()
-        with _told_by_engine("the guard beside the stack is not reached"):
+        with told_by_engine("the guard beside the stack is not reached"):
             stream, _ = client.api.get_archive(self._name, f"{FOLDER}/undo")
             found = _members(b"".join(stream))
         learned = []
@@ -169,7 +186,7 @@ class GuardBeside:
     def remove(self) -> None:
         """Remove it: nothing of its run is left. Raises BackendError."""
         client = self._engine()
-        with _told_by_engine("the guard beside the stack could not be removed"):
+        with told_by_engine("the guard beside the stack could not be removed"):
             self._remove(client)
 
     def close(self) -> None:
@@ -241,7 +258,7 @@ def spoken_for(run: Path, undo: RunUndo) -> Iterator[list[str]]:
         guard.close()
 
 
-def _go_on_telling(tell: Callable[[], None], over: threading.Event) -> None:
+def _go_on_telling(tell: Callable[[], bool], over: threading.Event) -> None:
     while not over.wait(RENEW_S):
         with contextlib.suppress(HarnessError):
             tell()
@@ -255,27 +272,3 @@ def _members(data: bytes) -> dict[str, bytes]:
             if file is not None:
                 found[Path(member.name).name] = file.read()
     return found
-
-
-@contextlib.contextmanager
-def _told_by_engine(doing: str) -> Iterator[None]:
-    """Turn the errors of the engine's library into ours."""
-    import docker.errors
-    import requests
-    import urllib3.exceptions
-
-    try:
-        yield
-    except docker.errors.APIError as error:
-        raise BackendError(f"{doing}: {error.explanation or error}") from error
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise BackendError(f"{doing}: {error}") from error
-    except (urllib3.exceptions.HTTPError, tarfile.TarError) as error:
-        raise BackendError(f"{doing}: {error}") from error
-
-
-def remove_guards(client: Any, project: str) -> None:
-    """Remove the guards of a project that is gone. Blocks. Raises BackendError."""
-    with _told_by_engine(f"the guards of {project!r} could not be removed"):
-        for one in client.api.containers(all=True, filters={"label": f"{GUARDS}={project}"}):
-            client.api.remove_container(one["Id"], force=True, v=True)

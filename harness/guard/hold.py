@@ -67,6 +67,9 @@ class HeldFolder:
         finally:
             self.run = self._elsewhere
 
+    def acts(self) -> None:
+        """The run sees from its lock and its files what was done."""
+
     def where(self) -> Path:
         """Return the path of the run, for people."""
         if self._elsewhere is not None:

@@ -20,6 +20,8 @@ from harness.journal.owner import ELSEWHERE_S, LEASE, LEASE_S, LOCK, State
 FOLDER = "/harness-guard"
 RENEWED = "renewed"
 """Written anew each time that somebody says that he watches."""
+ACTED = "acted"
+"""Is there from when on the run may have lost a fault: it must not go on as if it had it."""
 READY = "the guard watches"
 
 
@@ -61,6 +63,10 @@ class ToldFolder:
         if silent_s <= LEASE_S:
             return "alive"
         return "hung" if silent_s <= ELSEWHERE_S + 1.0 else "dead"
+
+    def acts(self) -> None:
+        """Say that faults are taken out from now on. Raises OSError."""
+        (self.folder / ACTED).touch()
 
     def where(self) -> Path:
         """Return the path of the run, for people."""

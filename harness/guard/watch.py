@@ -64,6 +64,9 @@ class WatchedFolder(Protocol):
     def state(self) -> State:
         """Return what the run's owner does."""
 
+    def acts(self) -> None:
+        """Say that faults are taken out from now on. Raises OSError."""
+
     def where(self) -> Path:
         """Return the path of the run, for people."""
 
@@ -136,6 +139,7 @@ class Guard:
         try:
             from harness.guard.heal import heal  # all that reverting needs
 
+            self._held.acts()
             healed = heal([self._held.run], "guard", while_alive=while_alive, elsewhere=self._held.elsewhere)[0]
         except Exception as error:  # noqa: BLE001 - whatever it is, the next try may do better
             left = [f"{type(error).__name__}: {error}"]

@@ -97,7 +97,7 @@ def stop(chosen: Sequence[RunningStack], *, though_owned: bool = False) -> None:
     if projects:
         from harness.backends.compose.engine import lent_client
         from harness.backends.compose.leftovers import attached_run, remove_run
-        from harness.guard.beside import remove_guards
+        from harness.guard.container_guards import remove_guards
         from harness.guard.heal import removed_with_its_stack
         from harness.guard.stack_owner import forget_owner, owner_of_stack
 

@@ -96,8 +96,8 @@ class Safeguard:
         self._telling = asyncio.Lock()
         self._told_s = 0.0
         """When the guard beside the stack was told last that the run goes on."""
-        self._untold_s: float | None = None
-        """For how long it was told nothing, where that was so long that it has taken the faults out."""
+        self._is_lost = False
+        """Whether it was told nothing for so long that it takes the faults out."""
         self._in: dict[str, FaultStep] = {}
         """The faults that were not measured to be gone, by the names of their undo: the folder may be removed."""
 
@@ -142,32 +142,27 @@ class Safeguard:
         """Tell the guard beside the stack that the run goes on, and start it anew where it has ended."""
         while True:
             await asyncio.sleep(RENEW_S)
-            try:
+            with contextlib.suppress(BackendError):  # `check` says so once that was so for long enough
                 await self._tell(beside)
-            except BackendError as error:
-                if self._untold_s is None and time.monotonic() - self._told_s > LEASE_S:
-                    self._untold_s = time.monotonic() - self._told_s
-                    self._notice(str(error))
 
     async def _tell(self, beside: GuardBeside) -> None:
         """Raises BackendError."""
         async with self._telling:
             try:
-                await asyncio.to_thread(beside.tell)
+                acted = await asyncio.to_thread(beside.tell)
             except BackendError:
-                if time.monotonic() - self._told_s > LEASE_S:
+                if self._is_lost or time.monotonic() - self._told_s > LEASE_S:
+                    self._is_lost = True
                     raise
                 await self._started_beside(beside)  # where the engine is not reached, this fails as well
-            silent_s, self._told_s = time.monotonic() - self._told_s, time.monotonic()
-            if silent_s > LEASE_S:
-                self._untold_s = silent_s
+            else:
+                self._told_s = time.monotonic()
+                self._is_lost = self._is_lost or acted
 
     def check(self) -> None:
-        """Raise BackendError where the guard beside the stack has taken the run for one that is gone."""
-        if self._untold_s is not None:
-            message = (
-                f"the guard beside the stack was out of reach for {self._untold_s:.0f} s, and takes the faults out"
-            )
+        """Raise BackendError where the guard beside the stack takes out, or must be taking out, what the run has in."""
+        if self._is_lost:
+            message = "the guard beside the stack heard nothing of the run for too long, and takes its faults out"
             raise BackendError(message, remedy="see whether the engine is reached all the time")
 
     async def _renew(self) -> None:
@@ -231,6 +226,7 @@ class Safeguard:
         self._in[name] = step
         if self._beside is not None:
             await self._tell(self._beside)
+            self.check()
         return _Open(self.files, name, step.id, self._in)
 
     async def end(self, stopped: bool) -> list[str]:

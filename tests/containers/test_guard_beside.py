@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
-import threading
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from attached_runs import HARNESS, SLOW, STOPPED, Going, long_lived_stack, run_a
 from images import base_image
 
 from harness.backends.compose.engine import client
-from harness.guard.beside import GUARDS
+from harness.guard.container_guards import GUARDS
 from harness.guard.stack_owner import owner_of_stack
 
 pytestmark = pytest.mark.docker
@@ -120,64 +119,52 @@ def test_one_that_was_removed_is_started_anew(project: str, go: Any, monkeypatch
     engine = client()
     engine.api.remove_container(beside.split()[0], force=True)
     wait_for(project, guards, [beside], 60)
+    words = [HARNESS, "status", str(going.run)]
+    listed = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+    name = beside.split()[0]
+    assert f"stack {project}: the guard {name} of {going.run} on {socket.gethostname()} watches" in listed
     told = engine.api.get_archive(beside.split()[0], "/harness-guard/undo/0001.slow.undo.json")
     assert told[1]["size"] > 100, "it was told what was in before"
     engine.close()
 
 
+def test_a_run_that_was_suspended_does_not_go_on_without_its_fault(
+    project: str, go: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_GUARD", "container")
+    before = statuses(project)
+    going = go(STOPPED)
+    going.wait_for("stop confirmed")
+    machine = (going.guard, going.worker)
+    for pid in machine:
+        os.kill(pid, signal.SIGSTOP)
+    wait_for(project, statuses, before, 60)
+    for pid in machine:
+        os.kill(pid, signal.SIGCONT)
+    assert going.process.wait(120) == 4
+    assert "the guard beside the stack heard nothing of the run for too long" in going.close()
+    assert statuses(project) == before
+    assert guards(project) == []
+
+
 class Wire:
-    """The way to an engine on another machine: a TCP port that leads to its socket, until it is cut."""
+    """The way to the engine, which can be cut and mended."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._cut = False
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._server = self._done(asyncio.start_server(self._connected, "127.0.0.1", 0))
-        self.port = int(self._server.sockets[0].getsockname()[1])
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self.mend()
 
-    def _done(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+    def mend(self) -> None:
+        words = [sys.executable, str(Path(__file__).with_name("engine_wire.py")), str(self.port)]
+        self._process = subprocess.Popen(words, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"ready\n"
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._cut:
-            writer.close()
-            return
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        there, to_there = await asyncio.open_unix_connection("/var/run/docker.sock")
-        try:
-            await asyncio.wait(
-                [asyncio.create_task(_pour(reader, to_there)), asyncio.create_task(_pour(there, writer))],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-            to_there.close()
-
-    def cut(self, *, cut: bool) -> None:
-        async def end() -> None:
-            self._cut = cut
-            for task in list(self._tasks) if cut else ():
-                task.cancel()
-
-        self._done(end())
-
-    def close(self) -> None:
-        self.cut(cut=True)
-        self._loop.call_soon_threadsafe(self._server.close)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(30)
-
-
-async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
+    def cut(self) -> None:
+        self._process.kill()
+        self._process.communicate()
 
 
 def test_a_cut_network_leaves_no_fault_in_on_an_engine_elsewhere(
@@ -192,13 +179,13 @@ def test_a_cut_network_leaves_no_fault_in_on_an_engine_elsewhere(
     try:
         going.wait_for("stop confirmed")
         assert len(guards(project)) == 1
-        wire.cut(cut=True)
+        wire.cut()
         wait_for(project, statuses, before, 60)
         assert going.process.wait(180) == 4
-        wire.cut(cut=False)
+        wire.mend()
         code, said = heal(going.run)
         assert code == 0, said
         assert statuses(project) == before
         assert guards(project) == []
     finally:
-        wire.close()
+        wire.cut()

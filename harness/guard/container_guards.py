@@ -1,0 +1,64 @@
+"""Guards that are in containers of an engine: which there are, and how those of a stack that is gone are removed."""
+
+from __future__ import annotations
+
+import contextlib
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from harness.model.errors import BackendError
+
+GUARDS = "ml-chaos-harness.guarded-project"
+RUN_ID, RUN, HOST = "ml-chaos-harness.guarded-id", "ml-chaos-harness.guarded-run", "ml-chaos-harness.guarded-host"
+
+
+@contextlib.contextmanager
+def told_by_engine(doing: str) -> Iterator[None]:
+    """Raise errors of the engine's library as BackendError, with what was being done."""
+    import docker.errors
+    import requests
+    import urllib3.exceptions
+
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise BackendError(f"{doing}: {error.explanation or error}") from error
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise BackendError(f"{doing}: {error}") from error
+    except (urllib3.exceptions.HTTPError, tarfile.TarError) as error:
+        raise BackendError(f"{doing}: {error}") from error
+
+
+@dataclass(frozen=True)
+class ContainerGuard:
+    """The container of a guard on the engine."""
+
+    name: str
+    project: str
+    """The stack that it is beside."""
+    run: str
+    """The folder of the run that it guards, on its host."""
+    host: str
+    watches: bool
+    """Whether it runs: one that has ended holds what it has done, until `harness heal` reads it."""
+
+
+def guards_on(client: Any) -> list[ContainerGuard]:
+    """Return the guards that are in containers of an engine, or were. Blocks. Raises BackendError."""
+    with told_by_engine("the engine does not tell which guards it has"):
+        found = client.api.containers(all=True, filters={"label": GUARDS})
+    guards = []
+    for one in found:
+        project, run, host = (one["Labels"].get(label, "?") for label in (GUARDS, RUN, HOST))
+        name = str(one["Names"][0]).strip("/")
+        guards.append(ContainerGuard(name, project, run, host, watches=one["State"] == "running"))
+    return sorted(guards, key=lambda one: one.name)
+
+
+def remove_guards(client: Any, project: str) -> None:
+    """Remove the guards of a project that is gone. Blocks. Raises BackendError."""
+    with told_by_engine(f"the guards of {project!r} could not be removed"):
+        for one in client.api.containers(all=True, filters={"label": f"{GUARDS}={project}"}):
+            client.api.remove_container(one["Id"], force=True, v=True)
