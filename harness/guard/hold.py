@@ -13,7 +13,8 @@ import tempfile
 from pathlib import Path
 
 from harness.journal import undo_folder
-from harness.journal.owner import LEASE, LOCK, State, is_locked, state_of
+from harness.journal.owner import LEASE, LOCK, State, state_of
+from harness.liveness import is_locked
 
 
 class HeldFolder:

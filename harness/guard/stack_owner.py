@@ -14,6 +14,7 @@ from typing import Any
 from harness.backends.compose.leftovers import PROJECT, SERVICE
 from harness.journal.owner import state_of
 from harness.journal.undo_folder import folder_of
+from harness.liveness import lives
 from harness.model.errors import BackendError, ScenarioError
 
 OWNED = "ml-chaos-harness.owned-project"
@@ -48,7 +49,7 @@ class StackOwner:
         """Whether the run may still go on: it does, or nobody can tell from here."""
         if self.host != socket.gethostname():
             return True
-        return not self.is_dead if self.is_here else Path(f"/proc/{self.pid}").exists()
+        return not self.is_dead if self.is_here else lives(self.pid)
 
     def refusal(self) -> ScenarioError:
         """Return the error for a run that wants the same stack."""

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from harness.journal import undo_folder
-from harness.journal.owner import is_locked
+from harness.liveness import is_locked
 from harness.model.errors import BackendError
 
 READY_S = 20.0

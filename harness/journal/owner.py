@@ -7,7 +7,6 @@ alone.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.journal.undo_folder import read_regular
+from harness.liveness import began_ticks, close_in_children, closed_here, is_here, is_locked, lives, this_boot
 
 LOCK = "owner.lock"
 LEASE = "lease"
@@ -58,8 +58,8 @@ class Ownership:
             about = {
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
-                "boot": boot(),
-                "started": started(os.getpid()),
+                "boot": this_boot(),
+                "started": began_ticks(os.getpid()),
                 "inode": os.fstat(self._lock).st_ino,
             }
             os.ftruncate(self._lock, 0)
@@ -93,29 +93,6 @@ class Ownership:
             os.close(self._lock)
 
 
-_only_here: set[int] = set()
-
-
-def close_in_children(file: int) -> None:
-    """Let no child that is forked hold the lock of a file: it would seem to be held when its owner has died."""
-    _only_here.add(file)
-
-
-def closed_here(file: int) -> None:
-    """Forget a file that is closed next: its number is given again."""
-    _only_here.discard(file)
-
-
-def _close_all() -> None:
-    for file in _only_here:
-        with contextlib.suppress(OSError):
-            os.close(file)
-    _only_here.clear()
-
-
-os.register_at_fork(after_in_child=_close_all)
-
-
 def _locked(file: int, how: int, within_s: float = 0.5) -> None:
     """Lock a file; those who only look at the lock hold it for an instant."""
     deadline_s = time.monotonic() + within_s
@@ -137,32 +114,14 @@ def state_of(folder: Path, lease_s: float = LEASE_S) -> State:
     owner = owner_of(folder)
     if owner is None:
         return "dead"
-    if owner.boot == boot():
+    if is_here(boot=owner.boot):
         # The lock is not on a copy; whoever holds it on the original may still go on.
-        lives = is_copy(folder) and started(owner.pid) == owner.started
-        return "alive" if lives else "dead"
+        return "alive" if is_copy(folder) and lives(owner.pid, ticks=owner.started) else "dead"
     try:  # of another machine, whose locks may not be seen here, or of this one before it was started again
         age_s = time.time() - (folder / LEASE).stat().st_mtime
     except OSError:
         return "dead"
     return "alive" if abs(age_s) <= ELSEWHERE_S else "dead"
-
-
-def is_locked(file: Path) -> bool:
-    """Whether a process holds the lock of a file."""
-    try:
-        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:  # nobody can tell, and to heal a run that goes on is worse than not to heal
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def owner_of(folder: Path) -> Owner | None:
@@ -185,15 +144,6 @@ def is_copy(folder: Path) -> bool:
         return False
 
 
-def started(pid: int) -> int:
-    """Return when a process began, in ticks since the machine did; -1 for one that is not there."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        return int(stat.rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return -1
-
-
 def _lease_age_s(folder: Path) -> float:
     try:
         renewed_s = float(read_regular(folder / LEASE)[:64])
@@ -201,11 +151,3 @@ def _lease_age_s(folder: Path) -> float:
         return float("inf")
     age_s = time.monotonic() - renewed_s
     return age_s if age_s >= 0 else float("inf")  # not a time of this machine; a NaN is older than anything, too
-
-
-def boot() -> str:
-    """Return what tells this start of this machine from others."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return socket.gethostname()

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from harness.journal.owner import close_in_children, is_locked
 from harness.journal.undo_folder import read_regular
+from harness.liveness import close_in_children, is_here, is_locked
 from harness.model.plan import Plan
 from harness.runner.latch import ALL, state_folder
 
@@ -90,4 +90,4 @@ def runs() -> Iterator[tuple[Path, Running, bool]]:
         except (OSError, ValueError, TypeError, KeyError):
             continue  # it is being written, or is none
         # Another host's lock may not be seen here; its runs are taken to go on.
-        yield path, running, running.host != socket.gethostname() or is_locked(path)
+        yield path, running, not is_here(running.host) or is_locked(path)

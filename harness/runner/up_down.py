@@ -20,6 +20,7 @@ import psutil
 from harness.backends.compose.leftovers import started_by
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.scratch import make_scratch, remove_scratch, scratch_folders, sweep_scratch
+from harness.liveness import began_s, lives
 from harness.model.backend import LinkEndpoint, StackPlan
 from harness.model.errors import BackendError
 from harness.model.fields import Link
@@ -103,7 +104,7 @@ def _noted(stack: str) -> Iterator[Path]:
     sweep_scratch()
     try:
         folder, lock = make_scratch("up")
-        note = {"pid": os.getpid(), "created": psutil.Process().create_time(), "stack": stack}
+        note = {"pid": os.getpid(), "created": began_s(os.getpid()), "stack": stack}
         note |= started_by()
         (folder / NOTE).write_text(json.dumps(note), encoding="utf-8")
     except OSError as error:
@@ -125,8 +126,7 @@ def owner_of(note: Path) -> psutil.Process | None:
     """Return the process that keeps the stack of a note; None where it is gone."""
     try:
         content = json.loads(note.read_text(encoding="utf-8"))
-        process = psutil.Process(int(content["pid"]))
-        # The pid may belong to another process by now.
-        return process if abs(process.create_time() - float(content["created"])) < 1e-3 else None
+        pid = int(content["pid"])
+        return psutil.Process(pid) if lives(pid, at_s=float(content["created"])) else None
     except (OSError, ValueError, KeyError, psutil.Error):
         return None

@@ -12,11 +12,9 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import psutil
-
+from harness.liveness import began_s, is_here, lives
 from harness.model.errors import BackendError
 
 RUN = "ml-chaos-harness.run"
@@ -73,18 +71,18 @@ def attached_run(project: str) -> str:
 
 def owner() -> str:
     """Return which process this is: host, number, and when it began, for numbers are given again."""
-    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
+    return f"{socket.gethostname()} {os.getpid()} {began_s(os.getpid()):.2f}"
 
 
 def owner_lives(label: str) -> bool:
     """Return whether the process of an owner label still runs. What runs elsewhere counts as alive."""
     host, _, rest = label.partition(" ")
-    if host == UP or host != socket.gethostname():
+    if host == UP or not is_here(host):
         return True
-    pid, _, created = rest.partition(" ")
+    pid, _, began = rest.partition(" ")
     try:
-        return Path(f"/proc/{pid}").exists() and abs(psutil.Process(int(pid)).create_time() - float(created)) < 0.02
-    except (ValueError, psutil.Error):
+        return lives(pid, at_s=float(began))
+    except ValueError:
         return False
 
 

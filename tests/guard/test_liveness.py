@@ -1,0 +1,71 @@
+"""Whether a process that was written down still lives, as each of those who ask writes it down."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from harness.backends.compose.leftovers import owner, owner_lives
+from harness.liveness import began_s, began_ticks, lives
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield process
+    end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def test_a_process_lives_until_it_has_ended(child: subprocess.Popen[bytes]) -> None:
+    ticks, at_s = began_ticks(child.pid), began_s(child.pid)
+    assert lives(child.pid)
+    assert lives(child.pid, ticks=ticks)
+    assert lives(child.pid, at_s=at_s)
+    end(child)
+    assert began_ticks(child.pid) is None
+    assert not lives(child.pid)
+    assert not lives(child.pid, ticks=ticks)
+    assert not lives(child.pid, at_s=at_s)
+    with pytest.raises(ProcessLookupError):
+        began_s(child.pid)
+
+
+def test_a_number_that_was_given_again_is_another_process(child: subprocess.Popen[bytes]) -> None:
+    ticks = began_ticks(child.pid)
+    assert ticks is not None
+    assert not lives(child.pid, ticks=ticks - 1)
+    assert not lives(child.pid, at_s=began_s(child.pid) - 1.0)
+
+
+def label(host: str, pid: object, began: object) -> str:
+    return f"{host} {pid} {began}"
+
+
+def test_labels_on_containers_name_the_process_that_owns_them(child: subprocess.Popen[bytes]) -> None:
+    here = socket.gethostname()
+    began = f"{psutil.Process(child.pid).create_time():.2f}"  # as it stands on containers of every release
+    assert owner_lives(owner())
+    assert owner_lives(label(here, child.pid, began))
+    assert not owner_lives(label(here, child.pid, float(began) - 1.0))
+    end(child)
+    assert not owner_lives(label(here, child.pid, began))
+    assert owner_lives(label("another-host", child.pid, began)), "nobody can tell from here"
+    assert owner_lives(f"up {here}"), "it outlives its process on purpose"
+
+
+@pytest.mark.parametrize("broken", ["", "1", "1 x", "x 1.0", "1 1.0 and more"])
+def test_a_label_that_says_nothing_is_of_nobody_here(broken: str) -> None:
+    assert not owner_lives(f"{socket.gethostname()} {broken}")
+    assert owner_lives(broken), "the first word is a host, and not this one"
