@@ -67,6 +67,7 @@ class Ownership:
             close_in_children(self._lock)
             self._lease = os.open(folder / LEASE, os.O_WRONLY | os.O_CREAT, 0o600)
         except BaseException:
+            closed_here(self._lock)
             os.close(self._lock)
             raise
         self._ended = False

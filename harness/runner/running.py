@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.journal.undo_folder import read_regular
-from harness.liveness import close_in_children, is_here, is_locked
+from harness.liveness import close_in_children, closed_here, is_here, is_locked
 from harness.model.plan import Plan
 from harness.runner.latch import ALL, state_folder
 
@@ -77,6 +77,7 @@ class RunNote:
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
+            closed_here(self._file.fileno())
             self._file.close()
             self._file = None
 

@@ -142,6 +142,27 @@ def test_a_run_whose_process_was_killed_is_told_apart(tmp_path: Path) -> None:
     assert (running.run, alive) == ("small", False)
 
 
+def test_a_run_that_has_ended_takes_no_file_from_children_that_are_forked_later(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "sys.path.insert(0, sys.argv[1]); from fake_runs import plan_of\n"
+        "from harness.runner.running import RunNote\n"
+        "entry = RunNote(plan_of('0s', '1s'), Path(sys.argv[2])); entry.close()\n"
+        "out, into = os.pipe()\n"  # the lowest numbers that are free: that of the note is among them
+        "if os.fork() == 0: os.write(into, os.read(out, 1) and b'child'); os._exit(0)\n"
+        "os.write(into, b'x'); os.wait(); sys.stdout.write(os.read(out, 9).decode())\n"
+    )
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code, here, str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("child", "")
+
+
 def test_a_run_that_cannot_be_listed_goes_on(state: Path, tmp_path: Path) -> None:
     state.write_text("a file in its place")
     RunNote(plan_of("0s", "1s"), tmp_path / "run").close()
