@@ -54,8 +54,7 @@ def services_of(step: FaultStep, seams: Seams) -> tuple[str, ...]:
         if target.node not in seams.stack.nodes:
             raise FaultError(f"no node {target.node!r}", remedy=did_you_mean(target.node, seams.stack.nodes))
         return tuple(seams.stack.nodes[target.node])
-    named = target.services or ((target.service,) if target.service is not None else ())
-    return tuple(seams.service(name).name for name in named)
+    return tuple(seams.service(name).name for name in target.service_names)
 
 
 class ContainerFault:

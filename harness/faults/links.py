@@ -42,10 +42,8 @@ DOES: dict[Outcome, str] = {
 
 def links_of(target: Target, seams: Seams) -> tuple[str, ...]:
     """Return the names of the planned links that a target means: those named, or all that lead to a service."""
-    if target.link is not None:
-        return (target.link,)
-    if target.links:
-        return target.links
+    if target.link_names:
+        return target.link_names
     to_service = tuple(name for name in seams.backend.links if Link.parse(name).service == target.service)
     if not to_service:
         raise FaultError(f"no planned link is meant by the target {target}")

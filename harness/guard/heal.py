@@ -20,12 +20,13 @@ from typing import Any
 
 from harness.faults.command import end_left
 from harness.guard.beside import spoken_for
-from harness.guard.reverting import in_flight_of, is_command, taken_out, touched
+from harness.guard.reverting import in_flight_of, is_command, taken_out
 from harness.guard.stacks import GIVEN_BACK, REMOVED, Reached, given_back, not_to_be_healed, reached
 from harness.journal import undo_folder
 from harness.journal.owner import is_copy, owner_of, state_of
 from harness.journal.undo import UndoFiles, Unreadable
 from harness.model.errors import HarnessError
+from harness.model.reach import services_hit
 from harness.model.undo import FaultUndo, RunUndo, Who
 
 PASSES = 3
@@ -286,7 +287,8 @@ async def _one_pass(found: Sequence[_Open], stack: Reached | None, *, first: boo
 def _overlap(one: _Open, above: _Open) -> bool:
     if one.run is None or above.run is None:
         return True
-    mine, theirs = touched(one.undo.step, one.run.stack), touched(above.undo.step, above.run.stack)
+    mine = services_hit(one.undo.step.target, one.run.stack)
+    theirs = services_hit(above.undo.step.target, above.run.stack)
     return not mine or not theirs or bool(mine & theirs)
 
 

@@ -14,9 +14,7 @@ from harness.faults.command import KIND as COMMAND
 from harness.faults.command import is_gone, take_out
 from harness.faults.installed import Faults
 from harness.model.errors import FaultError, HarnessError
-from harness.model.faultstep import FaultStep, Target
-from harness.model.fields import Link
-from harness.model.stack import StackDescription
+from harness.model.faultstep import FaultStep
 from harness.model.undo import FaultUndo
 from harness.seams import Seams
 
@@ -86,20 +84,3 @@ async def _fault_out(undo: FaultUndo, seams: Seams, seed: int) -> dict[str, Any]
         if time.monotonic() > until_s:
             raise FaultError(f"it is still active after its revert: {confirmation.evidence}")
         await asyncio.sleep(EVERY_S)
-
-
-def touched(step: FaultStep, stack: StackDescription) -> frozenset[str]:
-    """Return the services that a fault acts on, or whose links it acts on."""
-    return frozenset(name for name in _touched(step.target, stack) if name)
-
-
-def _touched(target: Target, stack: StackDescription) -> list[str]:
-    if target.node is not None:
-        return list(stack.nodes.get(target.node, ()))
-    if target.keyspace is not None:
-        return [stack.keyspaces[target.keyspace].service] if target.keyspace in stack.keyspaces else []
-    if target.dataset is not None:
-        return [stack.datasets[target.dataset].service] if target.dataset in stack.datasets else []
-    links = target.links or ((target.link,) if target.link is not None else ())
-    ends = [end for link in map(Link.parse, links) for end in (link.consumer, link.service)]
-    return [*ends, *(target.services or ()), *((target.service,) if target.service is not None else ())]

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from harness.model.faultstep import Target
-from harness.model.fields import Link
 from harness.model.plan import StackFacts
+from harness.model.reach import services_at
 
 _NUMBER = re.compile(r"[-_.]?\d+$")
 _OF_MACHINE = re.compile("node|host|instance|machine|zone", re.IGNORECASE)
@@ -25,7 +25,7 @@ def names_untouched(labels: Mapping[str, str], target: Target, stack: StackFacts
     They may where they name what was hit, or a service that is no sibling of it, besides. Siblings are nodes, and
     services whose names differ in a number at their end only.
     """
-    hit = _services_hit(target, stack)
+    hit = services_at(target, _nodes(stack))
     families = {_family(name) for name in hit}
     nodes = {node for node in stack.services.values() if node is not None} if target.node is not None else set()
     services: set[str] = set()
@@ -49,14 +49,12 @@ def _names(value: str, known: Iterable[str]) -> set[str]:
     return {name for name in found if not any(name != other and name in other for other in found)}
 
 
-def _services_hit(target: Target, stack: StackFacts) -> set[str]:
-    """Return the services that a fault acts on; both ends of a link."""
-    if target.node is not None:
-        return {name for name, node in stack.services.items() if node == target.node}
-    names = target.links or (() if target.link is None else (target.link,))
-    links = [Link.parse(name) for name in names]
-    ends = {end for link in links for end in (link.consumer, link.service)}
-    return ends | set(target.services or ()) | ({target.service} if target.service is not None else set())
+def _nodes(stack: StackFacts) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, node in stack.services.items():
+        if node is not None:
+            found.setdefault(node, []).append(name)
+    return found
 
 
 def _family(name: str) -> str:

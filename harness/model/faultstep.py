@@ -51,6 +51,21 @@ class Target(Frozen):
         """The field that is given."""
         return next(name for name, value in self.model_dump().items() if value is not None)
 
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """The services that it names."""
+        return self.services or ((self.service,) if self.service is not None else ())
+
+    @property
+    def link_names(self) -> tuple[str, ...]:
+        """The links that it names."""
+        return self.links or ((self.link,) if self.link is not None else ())
+
+    @property
+    def parsed_links(self) -> tuple[Link, ...]:
+        """The links that it names, with their ends. Raises ValueError for what is none."""
+        return tuple(map(Link.parse, self.link_names))
+
     def __str__(self) -> str:
         value = getattr(self, self.kind)
         if not isinstance(value, tuple):

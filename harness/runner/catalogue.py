@@ -11,6 +11,7 @@ from harness.model.answers import ANSWER_PROBES, AnswerProbe
 from harness.model.errors import ProbeError, StackError
 from harness.model.fault import FaultKind
 from harness.model.faultstep import FaultStep
+from harness.model.reach import links_hit, things_hit
 from harness.model.units import Unit
 
 if TYPE_CHECKING:
@@ -92,18 +93,12 @@ class Catalogue:
         return names[kind]
 
     def links_of(self, step: FaultStep) -> tuple[str, ...]:
-        """Return the links that a fault disturbs, in the order of the stack.
+        """Return the links that a fault disturbs, in the order of the stack."""
+        return links_hit(step.target, self.stack, acts_on_links=self._acts_on_links(step.fault))
 
-        A node's are all that touch it; a service's, for a fault that acts on links, all that lead to it.
-        """
-        target = step.target
-        if target.kind == "node":
-            inside = self.stack.nodes.get(str(target.node), ())
-            return tuple(k.name for k in self.stack.links if k.consumer in inside or k.service in inside)
-        if target.kind == "service" and self._acts_on_links(step.fault):
-            return tuple(k.name for k in self.stack.links if k.service == target.service)
-        named = target.links or ((target.link,) if target.link else ())
-        return tuple(name for name in self.links if name in named)
+    def things_hit(self, step: FaultStep) -> dict[str, tuple[str, ...]]:
+        """Return what a fault acts on itself, by kind."""
+        return things_hit(step.target, self.stack, acts_on_links=self._acts_on_links(step.fault))
 
     def _acts_on_links(self, fault: str) -> bool:
         return fault in self.faults and "link" in self.faults[fault].targets

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from harness.model.faultstep import FaultStep
 from harness.model.guardrails import Limits, strictest
+from harness.model.reach import whole_services
 from harness.model.scenario import Scenario
 from harness.model.units import format_seconds
 from harness.runner.catalogue import Catalogue
@@ -129,7 +130,8 @@ def beyond_share(step: FaultStep, catalogue: Catalogue, share: float | None) -> 
     """Return of which service a fault hits too many replicas; None where it does not."""
     if share is None:
         return None
-    hit = {name for kind, name in touched_by(step, catalogue) if kind == "service"} or _named(step, catalogue)
+    hit = {name for kind, name in touched_by(step, catalogue) if kind == "service"}
+    hit = hit or set(whole_services(step.target, catalogue.stack.nodes))  # what commands reach, nobody knows
     families: dict[str, list[str]] = {}
     for name in catalogue.stack.services:
         families.setdefault(_NUMBER.sub("", name), []).append(name)
@@ -138,10 +140,3 @@ def beyond_share(step: FaultStep, catalogue: Catalogue, share: float | None) -> 
         if len(replicas) > 1 and len(found) > share * len(replicas) + _SLACK:
             return f"{step.id!r} hits {len(found)} of the {len(replicas)} replicas of {family!r}: {', '.join(found)}"
     return None
-
-
-def _named(step: FaultStep, catalogue: Catalogue) -> set[str]:
-    """Return the services that a fault by commands names: what it reaches, nobody knows."""
-    target = step.target
-    on_node = catalogue.stack.nodes.get(target.node, ()) if target.node is not None else ()
-    return {*on_node, *(target.services or ()), *([target.service] if target.service is not None else ())}

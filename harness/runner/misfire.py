@@ -12,9 +12,9 @@ from itertools import islice
 from typing import Any
 
 from harness.model.faultstep import FaultStep, Misfire, Target
-from harness.model.fields import Link
 from harness.model.guardrails import strictest
 from harness.model.plan import Meant
+from harness.model.reach import data_in_common, services_hit, whole_services
 from harness.model.scenario import Scenario
 from harness.runner.bystanders import bystanders
 from harness.runner.catalogue import Catalogue
@@ -111,39 +111,9 @@ def in_common(step: FaultStep, aimed: FaultStep, catalogue: Catalogue) -> str | 
     shared = touched(step, catalogue) & touched(aimed, catalogue)
     if shared:
         return min(shared)
-    services = _involved(step.target, catalogue) & _stopped(aimed.target, catalogue)
+    stack, one, other = catalogue.stack, step.target, aimed.target
+    services = services_hit(one, stack) & set(whole_services(other, stack.nodes))
     if services:
         return f"service {min(services)}"
-    stack, one, other = catalogue.stack, step.target, aimed.target
-    if one.keyspace in stack.keyspaces and other.keyspace in stack.keyspaces:
-        a, b = stack.keyspaces[str(one.keyspace)], stack.keyspaces[str(other.keyspace)]
-        if (a.service, a.db) == (b.service, b.db) and _nested(a.prefix, b.prefix):
-            return f"keys under {max(a.prefix, b.prefix, key=len)}"
-    if one.dataset in stack.datasets and other.dataset in stack.datasets:
-        c, d = stack.datasets[str(one.dataset)], stack.datasets[str(other.dataset)]
-        if (c.service, c.bucket) == (d.service, d.bucket) and _nested(c.prefix, d.prefix):
-            return f"objects under {max(c.prefix, d.prefix, key=len)}"
-    return None
-
-
-def _nested(one: str, other: str) -> bool:
-    return one.startswith(other) or other.startswith(one)
-
-
-def _stopped(target: Target, catalogue: Catalogue) -> set[str]:
-    """Return the services that a fault acts on as a whole."""
-    if target.node is not None:
-        return set(catalogue.stack.nodes.get(target.node, ()))
-    return {*(target.services or ()), *([target.service] if target.service is not None else [])}
-
-
-def _involved(target: Target, catalogue: Catalogue) -> set[str]:
-    """Return the services that a target is made of: both ends of its links, and the store of its data, too."""
-    stack = catalogue.stack
-    links = [Link.parse(name) for name in (*(target.links or ()), *([target.link] if target.link else []))]
-    found = _stopped(target, catalogue) | {end for link in links for end in (link.consumer, link.service)}
-    if target.keyspace in stack.keyspaces:
-        found.add(stack.keyspaces[str(target.keyspace)].service)
-    if target.dataset in stack.datasets:
-        found.add(stack.datasets[str(target.dataset)].service)
-    return found
+    keys = data_in_common("keyspace", one.keyspace, other.keyspace, stack)
+    return keys or data_in_common("dataset", one.dataset, other.dataset, stack)

@@ -13,6 +13,7 @@ from harness.description.ties import share
 from harness.faults.command import KIND as COMMAND
 from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Link
+from harness.model.reach import data_in_common
 from harness.model.stack import StackDescription
 from harness.runner.catalogue import Catalogue
 
@@ -77,7 +78,7 @@ class Touched:
         self._add(kind, name, way)
         what = "keys" if kind == "keyspace" else "objects"
         for other in specs:
-            if other != name and _overlap(self._stack, kind, name, other):
+            if other != name and data_in_common(kind, name, other, self._stack) is not None:
                 self._add(kind, other, f"{way}, and both have {what} in common")
         spec = specs.get(name)
         if spec is not None:
@@ -111,7 +112,7 @@ def _by_target(step: FaultStep, target: Target, catalogue: Catalogue, found: Tou
     links = catalogue.links_of(aimed) if target.node is None else ()
     for name in links:
         found.link(name, way)
-    for name in () if links else (*(target.services or ()), *([target.service] if target.service else ())):
+    for name in () if links else target.service_names:
         found.service(name, way, whole=True)
         if step.fault.startswith(_ON_VOLUMES):
             for other in _sharing(catalogue.stack, name):
@@ -121,20 +122,6 @@ def _by_target(step: FaultStep, target: Target, catalogue: Catalogue, found: Tou
 def _sharing(stack: StackDescription, name: str) -> Iterator[str]:
     own = stack.services[name].mounts if name in stack.services else ()
     return (other.name for other in stack.services.values() if other.name != name and share(own, other.mounts))
-
-
-def _overlap(stack: StackDescription, kind: str, one: str, other: str) -> bool:
-    if one not in (stack.keyspaces if kind == "keyspace" else stack.datasets):
-        return False
-    if kind == "keyspace":
-        a, b = stack.keyspaces[one], stack.keyspaces[other]
-        same = (a.service, a.db) == (b.service, b.db)
-        prefixes = a.prefix, b.prefix
-    else:
-        c, d = stack.datasets[one], stack.datasets[other]
-        same = (c.service, c.bucket) == (d.service, d.bucket)
-        prefixes = c.prefix, d.prefix
-    return same and (prefixes[0].startswith(prefixes[1]) or prefixes[1].startswith(prefixes[0]))
 
 
 def forbidden(step: FaultStep, catalogue: Catalogue) -> str | None:

@@ -129,22 +129,13 @@ def _fault(step: FaultStep, plan: Plan, catalogue: Catalogue) -> FaultPreview:
 
 def _hits(step: FaultStep, catalogue: Catalogue) -> dict[str, tuple[str, ...]]:
     """Return what a fault acts on itself: services, links or data of the stack."""
-    target, links = step.target, catalogue.links_of(step)
     if step.fault == COMMAND.kind:
         return {}
-    found: dict[str, tuple[str, ...]] = {}
-    if target.node is not None:
-        found["service"] = catalogue.stack.nodes.get(target.node, ())
-    elif not links:
-        found["service"] = (*(target.services or ()), *([target.service] if target.service else ()))
+    found = catalogue.things_hit(step)
     others = step.parameters.get("apart_from")
-    if isinstance(others, list | tuple):
+    if isinstance(others, list | tuple) and others:
         found["service"] = (*found.get("service", ()), *map(str, others))
-    found["link"] = links
-    found["node"] = (target.node,) if target.node is not None else ()
-    found["keyspace"] = (target.keyspace,) if target.keyspace is not None else ()
-    found["dataset"] = (target.dataset,) if target.dataset is not None else ()
-    return {kind: names for kind, names in found.items() if names}
+    return {kind: found[kind] for kind in KINDS if kind in found}
 
 
 def _sorted(names: Iterable[str]) -> tuple[str, ...]:

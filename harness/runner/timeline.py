@@ -113,10 +113,5 @@ def spans(timeline: Sequence[FaultStep]) -> dict[str, PlannedSpan]:
 
 def touched(step: FaultStep, catalogue: Catalogue) -> set[str]:
     """Return everything that a fault acts on, so that a lost node overlaps with a slow link of that node."""
-    target = step.target
-    links = {f"link {name}" for name in catalogue.links_of(step)}
-    if target.kind == "node":
-        return links | {f"service {name}" for name in catalogue.stack.nodes.get(str(target.node), ())}
-    if target.services is not None:
-        return {f"service {name}" for name in target.services}
-    return links or {str(target)}
+    found = catalogue.things_hit(step)
+    return {f"{kind} {name}" for kind, names in found.items() if kind != "node" for name in names}
