@@ -157,19 +157,10 @@ class Journal:
         return found[-1] if found else None
 
 
-def parse(text: Iterable[str], file: str | None = None, *, damaged: bool = False) -> Journal:
-    """Read the lines of a journal. Raises JournalError with file and line; `damaged` lets their order be what it is."""
-    raw = list(text)
-    cut_off = bool(raw) and not raw[-1].endswith("\n")
-    if cut_off:
-        raw = raw[:-1]
-    if not raw:
-        raise JournalError("the journal is empty", file=file, remedy="the run ended before it wrote anything")
-    header = _header(raw[0], file)
-    with _collector_paused():
-        lines = tuple(_as_written(text) or _line(text, number, file) for number, text in enumerate(raw[1:], start=2))
-    journal = Journal(header, lines, cut_off)
-    damage = None if damaged else first_damage(lines, journal.plan)
+def parse(text: Iterable[str], file: str | None = None) -> Journal:
+    """Read a journal that a run can have written. Raises JournalError with file and line."""
+    journal = read_lines(text, file)
+    damage = first_damage(journal.lines, journal.plan)
     if damage is not None:
         position, why = damage
         raise JournalError(
@@ -179,6 +170,20 @@ def parse(text: Iterable[str], file: str | None = None, *, damaged: bool = False
             remedy="nothing can be judged from it; use the file as the run wrote it",
         )
     return journal
+
+
+def read_lines(text: Iterable[str], file: str | None = None) -> Journal:
+    """Read each line by itself, whatever stands before and after it. Raises JournalError with file and line."""
+    raw = list(text)
+    cut_off = bool(raw) and not raw[-1].endswith("\n")
+    if cut_off:
+        raw = raw[:-1]
+    if not raw:
+        raise JournalError("the journal is empty", file=file, remedy="the run ended before it wrote anything")
+    header = _header(raw[0], file)
+    with _collector_paused():
+        lines = tuple(_as_written(text) or _line(text, number, file) for number, text in enumerate(raw[1:], start=2))
+    return Journal(header, lines, cut_off)
 
 
 @contextmanager

@@ -177,7 +177,10 @@ class Hit(Record):
 
 
 class Undo(Record):
-    """How to revert a fault, as data, written before its injection."""
+    """How a fault was to be reverted, as data, written before its injection: a record of what happened, for people.
+
+    Nothing is reverted from it: that goes by the files of `harness/model/undo.py`, which need no journal.
+    """
 
     kind: Literal["undo"] = "undo"
     fault: str

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.journal.records import Header, Journal, parse
+from harness.journal.records import Header, Journal, parse, read_lines
 from harness.journal.writer import JournalWriter
 from harness.model.errors import JournalError
 from harness.model.ledger import Examples, Lineage, ModelVersion, TrainedOn
@@ -89,7 +89,7 @@ def later(path: Path) -> JournalWriter:
 
 def reread(path: Path) -> Journal:
     with path.open(encoding="utf-8") as lines:
-        return parse(lines, str(path), damaged=True)
+        return read_lines(lines, str(path))
 
 
 @settings(max_examples=40, deadline=None)
@@ -124,7 +124,7 @@ def test_a_last_line_cut_off_anywhere_is_dropped(
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     # As a share, for the line's length depends on the clock.
     at = 1 + int(share * (len(lines[-1]) - 2))
-    journal = parse([*lines[:-1], lines[-1][:at]], damaged=True)
+    journal = read_lines([*lines[:-1], lines[-1][:at]])
     assert journal.cut_off
     assert [line.body for line in journal.lines] == written[:-1]
 
@@ -243,7 +243,7 @@ def test_a_file_that_is_no_journal_is_refused_with_its_line(lines: list[str], li
 
 def journal(*bodies: Body) -> Journal:
     lines = [json.dumps({"n": n, "t": 10.0 + n, **b.model_dump(mode="json")}) + "\n" for n, b in enumerate(bodies, 1)]
-    return parse([head(), *lines], damaged=True)
+    return read_lines([head(), *lines])
 
 
 def reading(probe: str, asked_s: float) -> Reading:

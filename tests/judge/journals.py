@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.journal.records import Journal, parse
+from harness.journal.records import Journal, read_lines
 from harness.judge import judge
 from harness.model.verdict import ClauseResult, Verdict
 
@@ -230,7 +230,7 @@ class Run:
 
     def build(self) -> Journal:
         """Return the journal, even of a run that cannot have been: what its lines say is the judge's to weigh."""
-        return parse(self.text(), damaged=True)
+        return read_lines(self.text())
 
     def judged(self, control: Run | None = None) -> Verdict:
         """Return the verdict."""
