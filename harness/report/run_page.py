@@ -12,7 +12,7 @@ from harness.journal.records import Journal
 from harness.judge.hits import rows_hit
 from harness.model.alert_clauses import ClearedResult, DetectionResult, QuietResult, UnfiredResult
 from harness.model.clauses import RecoveryResult, StaysResult, UnbrokenResult
-from harness.model.expectations import Expect
+from harness.model.expectations import AbortResult, Expect
 from harness.model.readings import ProcessSeen
 from harness.model.verdict import ClauseResult, Damage, FaultReport, Value, Verdict
 from harness.report.documents import DetectionEntry, Estimate, Quality, RecoveryEntry, RunDocument
@@ -69,7 +69,7 @@ def run_html(run_dir: Path, journal: Journal, verdict: Verdict, document: RunDoc
         headline=headline(verdict),
         tone=verdict.counts_as,
         reasons=_reasons(verdict),
-        ended=_ended(journal),
+        ended=_ended(journal, verdict),
         figures=_figures(document, journal.plan.scenario.expect),
         plot=drawing(run_svg(journal, verdict, alerts)),
         clauses=[_row(c, journal, {line.n for line in excerpt}) for c in _ordered(verdict)],
@@ -95,11 +95,12 @@ def _reasons(verdict: Verdict) -> tuple[str, ...]:
     )
 
 
-def _ended(journal: Journal) -> str | None:
+def _ended(journal: Journal, verdict: Verdict) -> str | None:
+    """Return how the run ended, where that was not at its end and the headline does not say it."""
     closed = journal.closed
     if closed is None:
         return "The journal has no closing record: the run was killed. This page covers what was written until then."
-    if closed.reason == "completed":
+    if closed.reason == "completed" or (closed.reason == "aborted" and verdict.of_kind(AbortResult.KIND)):
         return None
     words = {
         "interrupted": "The run was interrupted.",

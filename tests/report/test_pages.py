@@ -13,6 +13,7 @@ from made_runs import ALL, passing
 
 from harness.journal.records import Journal
 from harness.judge import judge
+from harness.model.readings import Abort, Closed, Line
 from harness.model.verdict import ClauseResult, Value
 from harness.report import write_run
 from harness.report.run_page import MOST_LINES
@@ -129,6 +130,19 @@ def test_a_pass_without_reasons_names_its_clauses(out: Path) -> None:
 )
 def test_what_the_page_of_each_run_says_of_it(out: Path, run: str, said: str) -> None:
     assert said in read((out / run / "report.html").read_text(encoding="utf-8")).text
+
+
+def test_a_run_that_a_guardrail_ended_says_so_once(tmp_path: Path) -> None:
+    journal, _ = passing()
+    *lines, end = journal.lines
+    rule = {"rule": "availability at most 0.5 over 2s", "why": "probe", "from_s": 30.0, "at_s": 32.0, "lines": []}
+    crossed = Line(end.n, 33.0, Abort.model_validate({**rule, "measured": "0.12"}))
+    closed = Line(end.n + 1, end.t_s, Closed(reason="aborted"))
+    aborted = Journal(journal.header, (*lines, crossed, closed))
+    write_run(tmp_path, aborted, judge(aborted))
+    text = read((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert text.count("A guardrail was crossed: all faults were reverted at once") == 1
+    assert text.index("aborted by guardrail: availability at most 0.5") < text.index("Timeline")
 
 
 def test_a_share_says_what_would_have_shown(tmp_path: Path) -> None:
