@@ -28,6 +28,16 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.stdin.close()
 
 
+def test_a_guard_that_watches_has_loaded_the_standard_library_alone() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import harness.guard.watch\n"
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before} - {'harness'}\n"
+        "print(sorted(new - set(sys.stdlib_module_names)), 'harness.model' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[] False"
+
+
 def test_a_process_lives_until_it_has_ended(child: subprocess.Popen[bytes]) -> None:
     ticks, at_s = began_ticks(child.pid), began_s(child.pid)
     assert lives(child.pid)
