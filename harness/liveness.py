@@ -15,6 +15,7 @@ from pathlib import Path
 
 _BEGAN_WITHIN_S = 0.02
 """How far apart two notes of when one process began may be: they are written with two decimals."""
+_ENDED = ("Z", "X")
 _only_here: set[int] = set()
 
 
@@ -35,10 +36,14 @@ def lives(pid: int | str, *, ticks: int | None = None, at_s: float | None = None
 
 
 def began_ticks(pid: int | str) -> int | None:
-    """Return when a process began, in the kernel's ticks since the machine did; None for one that is not there."""
+    """Return when a process began, in the kernel's ticks since the machine did; None for one that is not there.
+
+    One that has ended, and is there only until its parent asks how, is not: its locks are released, too.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        return int(stat.rpartition(")")[2].split()[19])
+        fields = stat.rpartition(")")[2].split()
+        return int(fields[19]) if fields[0] not in _ENDED else None
     except (OSError, ValueError, IndexError):
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -50,6 +51,15 @@ def test_a_process_lives_until_it_has_ended(child: subprocess.Popen[bytes]) -> N
     assert not lives(child.pid, at_s=at_s)
     with pytest.raises(ProcessLookupError):
         began_s(child.pid)
+
+
+def test_a_process_that_was_killed_is_dead_before_its_parent_asks(child: subprocess.Popen[bytes]) -> None:
+    began = f"{began_s(child.pid):.2f}"
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
+    assert not lives(child.pid)
+    assert not owner_lives(label(socket.gethostname(), child.pid, began))
 
 
 def test_a_number_that_was_given_again_is_another_process(child: subprocess.Popen[bytes]) -> None:
