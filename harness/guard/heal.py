@@ -142,7 +142,7 @@ def removed_with_its_stack(run: Path) -> None:
 def _taken_on(report: Healed, holding: contextlib.ExitStack, *, while_alive: bool) -> Healed:
     """Take a run on, or say why it is left alone."""
     folder = undo_folder.folder_of(report.run)
-    if undo_folder.content(folder / undo_folder.ENDED) is not None:
+    if undo_folder.has_ended(folder):
         report.done_before = True
         return report
     if folder.is_dir() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
@@ -157,7 +157,7 @@ def _taken_on(report: Healed, holding: contextlib.ExitStack, *, while_alive: boo
     if not holding.enter_context(_locked(folder / undo_folder.HEALING)):
         report.skipped = BUSY
     # Whoever held the lock just now may have healed it.
-    report.done_before = undo_folder.content(folder / undo_folder.ENDED) is not None
+    report.done_before = undo_folder.has_ended(folder)
     return report
 
 

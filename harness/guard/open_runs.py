@@ -52,7 +52,7 @@ def runs_under(path: Path) -> list[Path]:
 def open_run(run: Path) -> OpenRun | None:
     """Look at a run. Returns None where nothing of it is left."""
     folder = undo_folder.folder_of(run)
-    if undo_folder.content(folder / undo_folder.ENDED) is not None:
+    if undo_folder.has_ended(folder):
         return None
     files = UndoFiles(run)
     about = files.run()
@@ -80,7 +80,7 @@ def _why_open(run: Path) -> str | None:
     files = UndoFiles(run)
     if files.folder.is_dir() and not os.access(files.folder, os.R_OK | os.X_OK):
         return UNREADABLE
-    if not files.folder.is_dir() or undo_folder.content(files.folder / undo_folder.ENDED) is not None:
+    if not files.folder.is_dir() or undo_folder.has_ended(files.folder):
         return None
     about = files.run()
     names = files.open()

@@ -93,7 +93,7 @@ class Guard:
 
     def go(self) -> None:
         """Watch until nothing of the run is left, or for as long as there is hope. Blocks."""
-        while not self._given_back and undo_folder.content(self._folder / undo_folder.ENDED) is None:
+        while not self._given_back and not undo_folder.has_ended(self._folder):
             with contextlib.suppress(OSError):  # a full disk, perhaps: the next look may do better
                 self._held.look()
             state = self._held.state()

@@ -95,9 +95,11 @@ class UndoFiles:
         return _read(self.folder / undo_folder.RUN, RunUndo)
 
     def fault(self, name: str) -> FaultUndo | Unreadable:
-        """Return the undo of a fault."""
+        """Return the undo of a fault. What is that of another one, in its place, is not as it was written."""
         found = _read(self.folder / name, FaultUndo)
-        return Unreadable(self.folder / name) if found is None else found
+        if found is None or found.n != undo_folder.number_of(name) or not undo_folder.is_undo_of(name, found.fault):
+            return Unreadable(self.folder / name)
+        return found
 
     def moved(self, undo: FaultUndo) -> FaultUndo:
         """Return the undo of a fault that keeps its originals here, though the folder was moved since."""
@@ -108,7 +110,8 @@ class UndoFiles:
 
     def gone(self, name: str) -> Absence | None:
         """Return the absence of a fault that was measured; `name` is that of its undo."""
-        return _read(self.folder / undo_folder.gone_file(name), Absence)
+        is_gone = undo_folder.is_gone(self.folder, name)
+        return _read(self.folder / undo_folder.gone_file(name), Absence) if is_gone else None
 
     def all(self) -> list[str]:
         """Return the names of the undo of all faults, the newest first."""

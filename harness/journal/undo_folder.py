@@ -41,7 +41,7 @@ def folder_of(run: Path) -> Path:
 
 def fault_file(n: int, fault: str) -> str:
     """Return the name of the undo of a fault, the n-th of its run."""
-    return f"{n:04d}.{fault.encode()[:LONGEST_ID].decode(errors='ignore')}{UNDO}"
+    return f"{n:04d}.{fault.encode(errors='replace')[:LONGEST_ID].decode(errors='ignore')}{UNDO}"
 
 
 def number_of(undo: str) -> int:
@@ -78,18 +78,40 @@ def open_files(folder: Path) -> list[str]:
 
     An undo that cannot be read is among them: nobody knows what it says. So is one whose absence cannot be read.
     """
-    return [name for name in fault_files(folder) if content(folder / gone_file(name)) is None]
+    return [name for name in fault_files(folder) if not is_gone(folder, name)]
+
+
+def is_gone(folder: Path, undo: str) -> bool:
+    """Whether a file says that this fault was measured to be gone. That another one is gone does not close it."""
+    body = content(folder / gone_file(undo))
+    if body is None or set(body) != {"version", "fault", "by", "at", "evidence"} or body["version"] != 1:
+        return False
+    texts = isinstance(body["by"], str) and isinstance(body["at"], str)
+    return texts and isinstance(body["evidence"], dict) and is_undo_of(undo, body["fault"])
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether a file says that nothing of the run is left."""
+    body = content(folder / ENDED)
+    if body is None or set(body) != {"version", "by", "at"} or body["version"] != 1:
+        return False
+    return isinstance(body["by"], str) and isinstance(body["at"], str)
+
+
+def is_undo_of(undo: str, fault: object) -> bool:
+    """Whether an undo is that of this fault, by its name."""
+    return isinstance(fault, str) and fault_file(number_of(undo), fault) == undo
 
 
 def content(file: Path) -> Mapping[str, Any] | None:
     """Return what a file says; None where it is not there, or not as it was written."""
     try:
         whole = json.loads(read_regular(file))
+        if not isinstance(whole, dict) or set(whole) != {"sha256", "body"} or not isinstance(whole["body"], dict):
+            return None
+        return whole["body"] if digest_of(whole["body"]) == whole["sha256"] else None
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(whole, dict) or set(whole) != {"sha256", "body"} or not isinstance(whole["body"], dict):
-        return None
-    return whole["body"] if digest_of(whole["body"]) == whole["sha256"] else None
 
 
 def read_regular(file: Path) -> bytes:

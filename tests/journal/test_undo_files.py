@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +107,42 @@ def test_a_digest_that_does_not_fit_is_noticed(tmp_path: Path) -> None:
     file.write_text(json.dumps(whole))
     assert isinstance(files.fault(name), Unreadable)
     assert files.open() == [name]
+
+
+def test_what_says_something_else_closes_nothing(tmp_path: Path) -> None:
+    files = UndoFiles(tmp_path)
+    first, second = (files.write_fault(step(fault), {"services": [fault]}, 30.0) for fault in ("one", "two"))
+    files.write_gone(first, "one", "run", {})
+    files.write_ended("run")
+    said = {name: (files.folder / name).read_bytes() for name in ("ended.json", undo_folder.gone_file(first), second)}
+    in_place = files.folder / undo_folder.gone_file(second)
+    for name, text in said.items():
+        in_place.write_bytes(text)
+        assert (files.open(), files.gone(second)) == ([second], None), f"{name} in its place"
+    for name in (undo_folder.gone_file(first), second):
+        shutil.copy(files.folder / name, files.folder / undo_folder.ENDED)
+        assert not undo_folder.has_ended(files.folder), f"{name} in its place"
+    body = json.loads(said[undo_folder.gone_file(first)])["body"]
+    for changed in ({**body, "version": 2}, {**body, "fault": None}, {"fault": "two"}, {**body, "at": 5}, {}):
+        undo_folder.put(in_place, {**changed, **({"fault": "two"} if changed.get("fault") else {})})
+        assert files.open() == [second]
+    for changed in ({}, {"version": 2, "by": "run", "at": ""}, {"version": 1, "by": "run", "at": None}):
+        undo_folder.put(files.folder / undo_folder.ENDED, changed)
+        assert not undo_folder.has_ended(files.folder)
+
+
+def test_the_undo_of_another_fault_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    files = UndoFiles(tmp_path)
+    names = [files.write_fault(step(fault), {}, 30.0) for fault in ("it", "two", "it")]
+    for name in names[1:]:
+        shutil.copy(files.folder / names[0], files.folder / name)
+        assert isinstance(files.fault(name), Unreadable)
+        assert name in files.open()
+
+
+def test_however_deep_a_file_is_nested_it_is_read_or_it_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "0001.it.undo.json"
+    for depth in range(sys.getrecursionlimit() - 150, sys.getrecursionlimit() + 1):
+        body = '{"a":' * depth + "1" + "}" * depth
+        file.write_text(f'{{"sha256":"{hashlib.sha256(body.encode()).hexdigest()}","body":{body}}}')
+        undo_folder.content(file)
