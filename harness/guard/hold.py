@@ -25,7 +25,7 @@ class HeldFolder:
     def __init__(self, run: Path) -> None:
         """Raises OSError."""
         self._handle = os.open(run, os.O_RDONLY | os.O_DIRECTORY)
-        self._lock = os.open(undo_folder.folder_of(run) / LOCK, os.O_RDONLY)
+        self._lock = os.open(undo_folder.folder_of(run) / LOCK, os.O_RDONLY | os.O_NONBLOCK)
         self._read: dict[str, bytes] = {}
         self._elsewhere: Path | None = None
         self.run = Path(f"/proc/self/fd/{self._handle}")
@@ -44,7 +44,7 @@ class HeldFolder:
         for name in names:
             if name not in self._read or name in (undo_folder.RUN, LEASE):  # these two change
                 try:
-                    self._read[name] = (self.folder / name).read_bytes()
+                    self._read[name] = undo_folder.read_regular(self.folder / name)
                 except OSError:
                     continue
 
@@ -63,7 +63,7 @@ class HeldFolder:
         try:  # whoever heals from here is to see a copy, and no process: that is for the lock that is held here to tell
             about = json.loads(os.pread(self._lock, 4096, 0)) | {"pid": 0}
             (folder / LOCK).write_text(json.dumps(about), encoding="utf-8")
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return
         finally:
             self.run = self._elsewhere

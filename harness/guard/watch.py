@@ -130,7 +130,7 @@ class Guard:
 
     def _lease(self) -> bytes:
         try:
-            return (self._folder / LEASE).read_bytes()
+            return undo_folder.read_regular(self._folder / LEASE)
         except OSError:
             return b""
 

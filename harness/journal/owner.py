@@ -132,7 +132,7 @@ def owner_of(folder: Path) -> Owner | None:
         return Owner(
             str(about["host"]), int(about["pid"]), str(about["boot"]), int(about["started"]), int(about["inode"])
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -16,7 +16,7 @@ import pytest
 from left_behind import OWNER, commands, dead_run, said, step_of, wait_for
 
 from harness.guard.start import has_guard, start_guard
-from harness.journal.owner import LEASE
+from harness.journal.owner import LEASE, LOCK
 from harness.journal.undo import UndoFiles
 
 pytestmark = pytest.mark.slow
@@ -139,7 +139,19 @@ def test_a_folder_that_is_moved_is_still_watched(it: Owned) -> None:
     assert said(moved, "0001.it.gone.json")["by"] == "guard"
 
 
-def test_a_folder_that_is_removed_takes_no_undo_with_it(it: Owned) -> None:
+@pytest.mark.parametrize("name", ["lease", "0002.odd.undo.json"])
+def test_a_file_that_never_ends_does_not_hold_the_guard_up(it: Owned, name: str) -> None:
+    (it.run / "undo" / name).unlink(missing_ok=True)
+    os.mkfifo(it.run / "undo" / name)
+    it.owner.kill()
+    it.wait_for_log("the fault 'it' is out")
+    assert not it.flag.exists()
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_folder_that_is_removed_takes_no_undo_with_it(it: Owned, deep: bool) -> None:
+    if deep:  # its lock says nothing, and is nested deeper than can be read
+        (it.run / "undo" / LOCK).write_bytes(b"[" * 4096)
     it.renew()
     until_s = time.monotonic() + 30
     while it.guard.io_counters().read_count < 50:  # it has looked at what there is

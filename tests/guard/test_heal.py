@@ -22,7 +22,7 @@ from harness.guard import heal as healing
 from harness.guard.heal import heal
 from harness.guard.open_runs import must_be_healed, open_run, runs_under
 from harness.guard.stacks import Reached
-from harness.journal.owner import LEASE
+from harness.journal.owner import LEASE, LOCK
 from harness.journal.undo import UndoFiles
 from harness.model.errors import FaultError
 from harness.model.undo import FaultUndo, RunUndo
@@ -319,6 +319,19 @@ def test_a_file_that_never_ends_holds_nobody_up(tmp_path: Path, flag: Path) -> N
     (healed,) = heal([run], "heal")
     assert healed.taken_out == ["it"]
     assert "0002.odd.undo.json: not as it was written" in healed.left[0]
+
+
+@pytest.mark.parametrize(
+    "text", [b"[" * 4000, b'{"host": "h", "pid": 1e999, "boot": "b", "started": 1, "inode": 1}', b"\xff", b"[]", b"{}"]
+)
+def test_a_lock_that_says_nothing_keeps_no_fault_in(tmp_path: Path, flag: Path, text: bytes) -> None:
+    run = dead_run(tmp_path, {"it": commands(tmp_path)})
+    (run / "undo" / LOCK).write_bytes(text)
+    found = open_run(run)
+    assert found is not None
+    assert (found.owner, found.state, found.faults) == (None, "dead", ("it (command)",))
+    assert heal([run], "heal")[0].taken_out == ["it"]
+    assert not flag.exists()
 
 
 class OtherEngine:
