@@ -25,6 +25,8 @@ PROGRAM = "ml-chaos-harness"
 ALL = "all"
 """The name of the latch that stops the runs of every stack."""
 LARGEST_BYTES = 4096
+LONGEST_NAME = 200
+"""Of a longer name the beginning counts: no file can have a name of more than 255 bytes."""
 _FIELDS = ("by", "since", "why")
 _ODD = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -41,7 +43,7 @@ def state_folder() -> Path:
 
 def latch_file(name: str) -> Path:
     """Return the file that stops the runs of this stack or project."""
-    safe = _ODD.sub("_", name)
+    safe = _ODD.sub("_", name)[:LONGEST_NAME]
     return state_folder() / "stop" / (safe if safe.strip(".") else "_")
 
 
@@ -107,12 +109,19 @@ def read_latch(name: str, path: Path) -> Latch:
     by = said.get("by")
     with contextlib.suppress(OSError, KeyError, ImportError):
         seen = os.lstat(path)
-        since = since or dt.datetime.fromtimestamp(seen.st_mtime, dt.UTC).isoformat(timespec="seconds")
+        since = since or _at(seen.st_mtime)
         if not by:
             import pwd
 
             by = pwd.getpwuid(seen.st_uid).pw_name
     return Latch(name, path, by or "somebody", since or "at an unknown time", said.get("why") or why)
+
+
+def _at(time_s: float) -> str | None:
+    try:
+        return dt.datetime.fromtimestamp(time_s, dt.UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):  # a file can have a time that no calendar has
+        return None
 
 
 def set_latch(name: str, why: str | None = None) -> Latch:

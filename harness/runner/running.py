@@ -88,7 +88,10 @@ def runs() -> Iterator[tuple[Path, Running, bool]]:
         try:
             data = json.loads(read_regular(path))
             running = Running(**{**data, "projects": tuple(data["projects"])})
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             continue  # it is being written, or is none
+        texts = (running.run, running.stack, running.run_dir, running.host, *running.projects)
+        if not isinstance(running.pid, int) or not all(isinstance(text, str) for text in texts):
+            continue
         # Another host's lock may not be seen here; its runs are taken to go on.
         yield path, running, not is_here(running.host) or is_locked(path)

@@ -98,6 +98,25 @@ def test_a_place_in_which_nobody_can_look_counts_as_set(monkeypatch: pytest.Monk
     assert latch.by == "somebody"
 
 
+@pytest.mark.parametrize("time_s", [253_402_300_800, -(10**12), 10**18])
+def test_one_with_a_time_that_no_calendar_has_is_set(state: Path, monkeypatch: pytest.MonkeyPatch, time_s: int) -> None:
+    seen = tuple(by_hand(state, ALL).lstat())
+    monkeypatch.setattr("harness.runner.latch.os.lstat", lambda _: os.stat_result((*seen[:8], time_s, seen[9])))
+    latch = Watched(("shop",)).look()
+    assert latch is not None
+    assert latch.text == f"by {pwd.getpwuid(os.getuid()).pw_name}, at an unknown time"
+
+
+def test_a_stack_with_a_long_name_is_stopped_when_it_is_and_not_before() -> None:
+    name = "shop" * 100
+    assert Watched((name,)).look() is None
+    refuse_if_stopped((name,))
+    assert set_latch(name, "an incident").why == "an incident"
+    assert Watched((name,)).look() is not None
+    release(name)
+    assert Watched((name,)).look() is None
+
+
 def test_to_release_what_is_not_set_names_what_is(state: Path) -> None:
     by_hand(state, "shop")
     with pytest.raises(ScenarioError, match="did you mean 'shop'") as refused:
@@ -172,4 +191,8 @@ def test_a_file_that_is_being_written_is_no_run(state: Path) -> None:
     (state / "runs").mkdir(parents=True)
     (state / "runs" / "1-a.json").write_text("")
     (state / "runs" / "2-b.json").write_text(json.dumps({"run": "x"}))
+    (state / "runs" / "3-c.json").write_text("[" * 5000)
+    good = {"run": "x", "stack": "shop", "run_dir": "/x", "host": "h", "pid": 1, "projects": []}
+    for field in good:
+        (state / "runs" / f"4-{field}.json").write_text(json.dumps({**good, field: [["odd"]]}))
     assert list(runs()) == []
