@@ -4,17 +4,17 @@ Whoever owned a lease or a time to live in the file began it in another process:
 file that was saved while a fault was on brings the proxies back, and not the fault.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harness.proxy import wire
 from harness.proxy.entries import LIFETIME
 
 
 def read(path: Path, left_out: Callable[..., None]) -> Any:
-    """The file's content without what has expired, which `left_out` is told of. Raises OSError or ValueError."""
-    body = json.loads(path.read_text(encoding="utf-8"))
+    """The file's content without what has expired, which `left_out` hears of. Raises OSError, ValueError, ApiError."""
+    body = wire.read_file(path.read_text(encoding="utf-8"))
     if not isinstance(body, list):
         return body  # refused where proxies are made, as in a request
     return [one for entry in body if (one := _still_valid(entry, left_out)) is not None]
@@ -24,7 +24,8 @@ def _still_valid(entry: Any, left_out: Callable[..., None]) -> Any:
     """A proxy without what has expired; None for one that has expired itself."""
     if not isinstance(entry, dict):
         return entry
-    names = {name.lower(): name for name in entry}
+    # As where proxies are made: names match in any case, the last one counts, and null leaves the default.
+    names = {name.lower(): name for name, value in entry.items() if value is not None}
     name = entry.get(names.get("name", "name"))
     kept = dict(entry)
     if _expires(entry):

@@ -12,6 +12,8 @@ _SPACE = " \t\r\n"
 _DEPTH = 64
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 WARNINGS = 20
+_LARGEST = 3.4028234663852886e38
+"""The largest number of single precision, as which Go reads it."""
 _GO = {str: "string", bool: "bool", int: "int64", float: "float32", list: "[]toxics.Toxic"}  # Go's names, in errors
 _GO_VALUES = {"Proxy": "toxiproxy.Proxy", "ToxicWrapper": "toxics.ToxicWrapper"}
 _KINDS = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
@@ -56,6 +58,14 @@ def read(body: bytes) -> Any:
         raise bad_body("number out of range or nested too deeply") from None
 
 
+def read_file(text: str) -> Any:
+    """The JSON of a whole file, by the same rules. Raises ValueError or ApiError."""
+    try:
+        return _readable(json.loads(text, parse_constant=_refuse))
+    except RecursionError:
+        raise bad_body("nested too deeply") from None
+
+
 def _readable(value: Any) -> Any:
     """A value with U+FFFD for halves of surrogate pairs, as Go reads them."""
     if isinstance(value, str):
@@ -89,6 +99,8 @@ def fields(
 
 def _checked(name: str, content: Any, kind: type, what: str) -> Any:
     right = isinstance(content, kind) or (kind is float and isinstance(content, int))
+    if kind is float and right and not -_LARGEST <= content <= _LARGEST:  # nor is it NaN, which a file may have
+        right = False
     if kind is object or (right and (kind is bool or not isinstance(content, bool))):
         return content
     where = f"Go struct field {what}.{name} of type {_GO.get(kind, kind.__name__)}"

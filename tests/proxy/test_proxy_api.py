@@ -364,6 +364,15 @@ def test_an_unknown_attribute_is_reported(arm: Arm, quiet: Upstream) -> None:
     assert answer.json.get("warnings") == warnings
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e39", "1" + "0" * 400])
+def test_a_toxicity_beyond_single_precision_is_refused(arm: Arm, quiet: Upstream, number: str) -> None:
+    arm.make(quiet)
+    body = f'{{"type": "latency", "toxicity": {number}}}'
+    status, text = error(arm, "POST", "/proxies/p/toxics", body)
+    assert (status, text.endswith("into Go struct field ToxicWrapper.toxicity of type float32")) == (400, True)
+    assert arm.call("GET", "/proxies/p").json["toxics"] == []
+
+
 def test_toxicity_is_returned_in_single_precision(arm: Arm, quiet: Upstream) -> None:
     arm.make(quiet)
     for number, value in enumerate((0.1, 0.123456789, 1, 0, 0.5, 1e-7)):

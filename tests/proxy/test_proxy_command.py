@@ -74,8 +74,12 @@ def test_config_file_with_proxies_and_toxics(tmp_path: Path, upstream: Callable[
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "{}", '[{"name": "p"}]', '[{"name":"p","upstream":"u","toxics":[{"type":"x"}]}]']
-)
+    "text",
+    [
+        "{", "{}", '[{"name": "p"}]', '[{"name":"p","upstream":"u","toxics":[{"type":"x"}]}]', "[" * 3000,
+        '[{"name":"p","upstream":"u","toxics":[{"type":"latency","toxicity":1e999}]}]', '[{"name":NaN,"ttl":1}]',
+    ],
+)  # fmt: skip
 def test_invalid_config_file(tmp_path: Path, text: str) -> None:
     config = tmp_path / "proxies.json"
     config.write_text(text)
@@ -83,6 +87,7 @@ def test_invalid_config_file(tmp_path: Path, text: str) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(f"harness proxy serve: cannot load {config}: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_api_port_in_use() -> None:

@@ -82,3 +82,14 @@ def test_a_lifetime_in_a_file_that_cannot_be_read_counts_as_over(
         found = arm.call("GET", "/proxies").json
         assert {name: proxy["toxics"] for name, proxy in found.items()} == {"link": []}
         assert sorted(_not_restored(arm)) == [("leased", None), ("link", "latency")]
+
+
+def test_what_is_written_in_another_case_is_over_too(tmp_path: Path, quiet: Upstream) -> None:
+    ends = {"listen": "127.0.0.1:0", "upstream": quiet.address}
+    toxics = {"name": "toxics", **ends, "Toxics": [{**LATE, "ttl": 60_000}], "toxics": None}
+    down = {"name": "down", **ends, "ENABLED": False, "enabled": None, "Lease": "run"}
+    with served("--config", _config(tmp_path, toxics, down)) as (arm, _, _line):
+        found = arm.call("GET", "/proxies").json
+        assert {name: (proxy["enabled"], proxy["toxics"]) for name, proxy in found.items()} == {
+            "toxics": (True, []), "down": (True, []),
+        }  # fmt: skip
