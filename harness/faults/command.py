@@ -117,8 +117,9 @@ async def take_out(undo: Mapping[str, Any]) -> None:
 
 def end_left(undo: Mapping[str, Any]) -> None:
     """End what is left of the commands of a fault whose run was killed while one was at work. Blocks."""
-    mark = dict(undo["environment"]).get(MARK)
-    for _ in range(LOOKS if mark is not None else 0):
+    environment = undo.get("environment")
+    mark = environment.get(MARK) if isinstance(environment, Mapping) else None
+    for _ in range(LOOKS if isinstance(mark, str) else 0):
         if not end_marked(str(mark)):  # what was being started meanwhile is found by another look
             return
 

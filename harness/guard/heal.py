@@ -287,8 +287,11 @@ async def _one_pass(found: Sequence[_Open], stack: Reached | None, *, first: boo
 def _overlap(one: _Open, above: _Open) -> bool:
     if one.run is None or above.run is None:
         return True
-    mine = services_hit(one.undo.step.target, one.run.stack)
-    theirs = services_hit(above.undo.step.target, above.run.stack)
+    try:
+        mine = services_hit(one.undo.step.target, one.run.stack)
+        theirs = services_hit(above.undo.step.target, above.run.stack)
+    except ValueError:  # what is given as a link is none: nobody can tell what it hits
+        return True
     return not mine or not theirs or bool(mine & theirs)
 
 

@@ -42,8 +42,9 @@ def runs_under(path: Path) -> list[Path]:
         if folder.name == undo_folder.NAME:  # what cannot be looked into may hold anything
             found.add(folder.parent)
 
-    for folder, _, names in os.walk(path, onerror=unlisted):
-        ours = any(name == undo_folder.RUN or name.endswith(undo_folder.UNDO) for name in names)
+    for folder, folders, names in os.walk(path, onerror=unlisted):
+        # A folder in place of an undo is one that cannot be read.
+        ours = any(name == undo_folder.RUN or name.endswith(undo_folder.UNDO) for name in (*names, *folders))
         if ours and Path(folder).name == undo_folder.NAME:
             found.add(Path(folder).parent)
     return sorted(found)

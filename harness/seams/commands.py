@@ -99,7 +99,7 @@ def end_marked(mark: str) -> int:
 
     What a command has started outlives the process that ran it, if that is killed.
     """
-    wanted = f"{MARK}={mark}".encode()
+    wanted = f"{MARK}={mark}".encode(errors="replace")
     found = 0
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
