@@ -117,10 +117,13 @@ def content(file: Path) -> Mapping[str, Any] | None:
 def read_regular(file: Path) -> bytes:
     """Return what a regular file holds. Raises OSError for anything else, without waiting for it."""
     handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(handle, "rb") as opened:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(file))
-        data = opened.read(MOST_BYTES + 1)
+        with os.fdopen(handle, "rb", closefd=False) as opened:
+            data = opened.read(MOST_BYTES + 1)
+    finally:
+        os.close(handle)  # a file object closes no folder
     if len(data) > MOST_BYTES:
         raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES} bytes", str(file))
     return data

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import stat
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from harness.description.stackfile import resolve_stack
@@ -146,3 +148,13 @@ def test_however_deep_a_file_is_nested_it_is_read_or_it_is_not(tmp_path: Path) -
         body = '{"a":' * depth + "1" + "}" * depth
         file.write_text(f'{{"sha256":"{hashlib.sha256(body.encode()).hexdigest()}","body":{body}}}')
         undo_folder.content(file)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "file"])
+def test_what_is_read_is_closed_whatever_it_is(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / kind
+    {"folder": file.mkdir, "pipe": lambda: os.mkfifo(file), "file": file.touch}[kind]()
+    before = psutil.Process().num_fds()
+    for _ in range(10):  # a guard looks several times a second
+        undo_folder.content(file)
+    assert psutil.Process().num_fds() == before
