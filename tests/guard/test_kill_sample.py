@@ -32,7 +32,16 @@ def test_a_campaign_has_every_victim_and_moment_of_every_case_in_a_seeded_order(
         }
     assert trials == campaign(options(["--seed", "3"]), "attached")
     assert trials != campaign(options(["--seed", "4"]), "attached")
-    assert {trial.case for trial in trials[: len(CASES)]} == set(CASES), "each case has its turn first"
+    assert len({trial.id for trial in trials}) == len(trials)
+    kinds = {case.kind for case in CASES.values()}
+    first = [(CASES[trial.case].kind, trial.whom) for trial in trials[: len(kinds) * len(WHOM)]]
+    assert {kind for kind, _ in first[: len(kinds)]} == kinds, "each kind has its turn first"
+    assert set(first) == {(kind, whom) for kind in kinds for whom in WHOM}, "then each with each victim"
+
+
+def test_only_what_outlives_a_local_run_has_a_guard_to_kill() -> None:
+    trials = campaign(options([]), "local")
+    assert {CASES[trial.case].kind for trial in trials if trial.whom == "guard"} == {"command"}
 
 
 def test_differences_name_the_place_and_both_values() -> None:
@@ -50,7 +59,7 @@ def test_the_table_counts_what_was_left() -> None:
               "left_after_heal": [], "guard": "no guard", "next": "worked"}  # fmt: skip
     other = {**record, "left_after_15_s": [], "restored_s": 0.5, "guard": "seen"}
     lines = table([record, other, {"missed": "over", "where": "local"}]).splitlines()
-    assert "| local | command | worker | 2 | 1 | 0 | 0.5 s | 0.5 s |" in lines
+    assert "| local | command | worker | 2 | 1 | 0 | 0.5 s | 0.5 s | 0.5 s |" in lines
     assert any(line.startswith("missed: 1 ") and line.endswith("without a guard: 1 of 2") for line in lines)
 
 

@@ -2,9 +2,9 @@
 
 `python -m tests.kill_everywhere [--minutes M] [--seed N] [--where local,attached,owned] [--only KIND] [--whom WHO]`
 
-A campaign goes through every kind of fault, victim and moment in a seeded order, a trial after the other, and writes
-each as a line of `trials.jsonl`. Started again with the same folder, it goes on where it was stopped. `--tools` kills
-other tools instead. Exits 1 where something was left after healing.
+A campaign goes through every kind of fault, victim and moment in a seeded order, a trial after the other: first each
+kind with each victim, then all moments. Each trial is a line of `trials.jsonl`. Started again with the same folder, it
+goes on where it was stopped. `--tools` kills other tools instead. Exits 1 where something was left after healing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,21 @@ def options(words: list[str] | None = None) -> argparse.Namespace:
 
 
 def campaign(given: argparse.Namespace, where: str) -> list[Trial]:
-    """Return the trials of one kind of stack in their order: by turns of all cases, each in a seeded order."""
+    """Return the trials of one kind of stack in a seeded order: each kind of fault with each victim, then the rest."""
     chance = random.Random(f"{given.seed} {where}")
-    turns: list[list[Trial]] = []
+    left = {
+        (name, whom): chance.sample(trials, len(trials))
+        for name in _cases(given, where)
+        for whom in given.whom or WHOM
+        if (trials := _moments(given, where, name, whom))
+    }
+    first = [left[cell].pop() for cell in _grid(left, chance)]
+    cells = chance.sample(list(left), len(left))
+    longest = max(map(len, left.values()), default=0)
+    return first + [left[cell][k] for k in range(longest) for cell in cells if k < len(left[cell])]
+
+
+def _cases(given: argparse.Namespace, where: str) -> Iterator[str]:
     for name, case in CASES.items():
         if given.only and not {name, case.kind} & set(given.only):
             continue
@@ -61,19 +73,35 @@ def campaign(given: argparse.Namespace, where: str) -> list[Trial]:
             continue
         if where == "owned" and name not in OWNED_CASES and not given.only:
             continue
-        moments = [(stage, 0) for stage in STAGES] + [("random", k) for k in range(RANDOM_INSTANTS)]
-        moments += [(record, k) for record in WITHIN for k in range(2)]
-        trials = [
-            Trial(where, name, whom, when, number, given.seed)
-            for whom in given.whom or WHOM
-            for when, number in moments
-            if not given.when or when in given.when
-        ]
-        chance.shuffle(trials)
-        turns.append(trials)
-    chance.shuffle(turns)
-    longest = max(map(len, turns), default=0)
-    return [trials[k] for k in range(longest) for trials in turns if k < len(trials)]
+        yield name
+
+
+def _moments(given: argparse.Namespace, where: str, name: str, whom: str) -> list[Trial]:
+    if where == "local" and whom == "guard" and CASES[name].kind != "command":
+        return []  # what dies with the stack has no guard
+    moments = [(stage, 0) for stage in STAGES] + [("random", k) for k in range(RANDOM_INSTANTS)]
+    moments += [(record, k) for record in WITHIN for k in range(2)]
+    return [
+        Trial(where, name, whom, when, number, given.seed)
+        for when, number in moments
+        if not given.when or when in given.when
+    ]
+
+
+def _grid(cells: Iterable[tuple[str, str]], chance: random.Random) -> list[tuple[str, str]]:
+    """Return one case for each kind and victim, by turns of all kinds; the cases of a kind share its victims."""
+    of_kind: dict[str, dict[str, list[str]]] = {}
+    for name, whom in cells:
+        of_kind.setdefault(CASES[name].kind, {}).setdefault(whom, []).append(name)
+    kinds = chance.sample(list(of_kind), len(of_kind))
+    turns = []
+    for kind in kinds:
+        victims = chance.sample(list(of_kind[kind]), len(of_kind[kind]))
+        names = (of_kind[kind][whom] for whom in victims)
+        turns.append(
+            [(cases[k % len(cases)], whom) for k, (whom, cases) in enumerate(zip(victims, names, strict=True))]
+        )
+    return [turn[k] for k in range(len(WHOM)) for turn in turns if k < len(turn)]
 
 
 def go(given: argparse.Namespace) -> list[dict[str, Any]]:
@@ -94,7 +122,7 @@ def go(given: argparse.Namespace) -> list[dict[str, Any]]:
 def _go_on(given: argparse.Namespace, where: str, deadline_s: float) -> Iterator[dict[str, Any]]:
     done = {one["id"] for one in records(given.out)}
     folder = given.out.resolve() / where
-    guard_seen = True
+    without_one: set[str] = set()
     with stacks(where, folder) as stack, (given.out / RECORDS).open("a", encoding="utf-8") as file:
         if where != "attached":  # that one was just started
             stack.renew()
@@ -102,10 +130,10 @@ def _go_on(given: argparse.Namespace, where: str, deadline_s: float) -> Iterator
         for trial in campaign(given, where):
             if time.monotonic() > deadline_s:
                 return
-            if trial.id in done or (trial.whom == "guard" and not guard_seen):
+            if trial.id in done or (trial.whom == "guard" and trial.case in without_one):
                 continue
             record = _tried(trial, stack, before)
-            guard_seen = record.get("guard") != "no guard"
+            (without_one.add if record.get("guard") == "no guard" else without_one.discard)(trial.case)
             file.write(json.dumps(record) + "\n")
             file.flush()
             if record.get("left_after_heal") or "error" in record:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 HEAD = (
-    "| where | kind | killed | trials | left after 15 s | left after heal | restored after, p50 | p99 |\n"
-    "|--|--|--|--|--|--|--|--|"
+    "| where | kind | killed | trials | left after 15 s | left after heal | restored after, p50 | p99 | longest |\n"
+    "|--|--|--|--|--|--|--|--|--|"
 )
 IN = ("injecting", "injected", "confirmed", "reverting")
 """The last records of journals of runs that were killed while the fault was in, or on its way."""
@@ -52,8 +52,8 @@ def _line(name: tuple[str, ...], group: list[dict[str, Any]]) -> str:
     times = sorted(one["restored_s"] for one in group if one["restored_s"] is not None)
     left = sum(bool(one["left_after_15_s"]) for one in group)
     after_heal = sum(bool(one.get("left_after_heal")) for one in group)
-    p50, p99 = (f"{_quantile(times, q):.1f} s" if times else "–" for q in (0.5, 0.99))
-    return f"| {' | '.join(name)} | {len(group)} | {left} | {after_heal} | {p50} | {p99} |"
+    after = " | ".join(f"{_quantile(times, q):.1f} s" if times else "–" for q in (0.5, 0.99, 1.0))
+    return f"| {' | '.join(name)} | {len(group)} | {left} | {after_heal} | {after} |"
 
 
 def _quantile(values: list[float], share: float) -> float:
