@@ -60,6 +60,7 @@ def test_the_table_counts_what_was_left() -> None:
     other = {**record, "left_after_15_s": [], "restored_s": 0.5, "guard": "seen"}
     lines = table([record, other, {"missed": "over", "where": "local"}]).splitlines()
     assert "| local | command | worker | 2 | 1 | 0 | 0.5 s | 0.5 s | 0.5 s |" in lines
+    assert "pairs of kind and victim: local 1" in lines
     assert any(line.startswith("missed: 1 ") and line.endswith("without a guard: 1 of 2") for line in lines)
 
 

@@ -28,7 +28,10 @@ def table(records: Sequence[dict[str, Any]]) -> str:
     for one in done:
         nexts[one["next"]] = nexts.get(one["next"], 0) + 1
     second = sum(bool(one.get("second_heal_changed")) for one in done)
+    pairs = {(one["where"], one["kind"], one["whom"]) for one in done}
+    places = sorted({where for where, _, _ in pairs})
     notes = [
+        "pairs of kind and victim: " + ", ".join(f"{one} {sum(one == pair[0] for pair in pairs)}" for one in places),
         f"missed: {missed} (the run was over before its moment); not run: {broken}; without a guard: {no_guard} of "
         f"{len(done)}",
         "next run of the same name: " + ", ".join(f"{name} {count}" for name, count in sorted(nexts.items())),
