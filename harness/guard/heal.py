@@ -67,8 +67,8 @@ class _Open:
     run: RunUndo | None
     """None where that cannot be read: commands need no more than their own undo."""
     report: Healed
-    busy_s: float = 0.0
-    """For how long a call of the dead owner may still be at work on it."""
+    busy_until_s: float = 0.0
+    """Until when a call of the dead owner may still be at work on it; 0 where none is."""
     evidence: dict[str, Any] | None = None
     why: str = ""
 
@@ -190,9 +190,12 @@ def _opened(report: Healed, run: RunUndo | None) -> list[_Open]:
             report.left.append(str(undo))
         else:
             in_flight_s = in_flight_of(undo)
-            if is_command(undo) and not (report.hung or report.elsewhere) and files.busy_for_s(name, in_flight_s) > 0:
+            busy_s = files.busy_for_s(name, in_flight_s)
+            if is_command(undo) and not (report.hung or report.elsewhere) and busy_s > 0:
                 end_left(undo.data)
-            found.append(_Open(files, name, files.moved(undo), run, report, files.busy_for_s(name, in_flight_s)))
+            # From now on, not from when it was taken out the first time: that may take as long as the call.
+            busy_until_s = time.monotonic() + busy_s if busy_s > 0 else 0.0
+            found.append(_Open(files, name, files.moved(undo), run, report, busy_until_s))
     return found
 
 
@@ -200,9 +203,10 @@ async def _heal_commands(report: Healed, by: Who) -> None:
     """Take out what acts by commands, where nothing else is known of a run."""
     found = _opened(report, None)
     commands = [one for one in found if is_command(one.undo)]
+    began_s = time.monotonic()
     await _passes(commands)
     if not report.hung:
-        await _settle(commands, lambda: _passes(commands), LONGEST_S)
+        await _settle(commands, lambda: _passes(commands), began_s, LONGEST_S)
         _write_down(commands, commands, report, by)
     report.left += [f"the fault {one.undo.fault!r}: its stack is not known" for one in found if one not in commands]
 
@@ -216,11 +220,13 @@ async def _heal_stack(group: Sequence[tuple[Healed, RunUndo]], by: Who, *, final
         one.why = one.known_elsewhere or ""
     commands = [one for one in found if is_command(one.undo) and not one.report.elsewhere]
     inside = [one for one in found if not is_command(one.undo)]
+    began_s = time.monotonic()
     await _passes(commands)
+    began_inside_s = time.monotonic()
     await _passes_inside(inside, runs, final=final)
     if final:
-        await _settle(inside, lambda: _passes_inside(inside, runs, final=final), EVERY_S)
-        await _settle(commands, lambda: _passes(commands), LONGEST_S)
+        await _settle(inside, lambda: _passes_inside(inside, runs, final=final), began_inside_s, EVERY_S)
+        await _settle(commands, lambda: _passes(commands), began_s, LONGEST_S)
         for report, run in group:
             _write_down([one for one in found if one.report is report], found, report, by)
             await _ended(report, run, by)
@@ -232,16 +238,24 @@ async def _heal_stack(group: Sequence[tuple[Healed, RunUndo]], by: Who, *, final
             one.report.taken_out.append(one.undo.fault)
 
 
-async def _settle(found: Sequence[_Open], take_out: Callable[[], Awaitable[None]], every_s: float) -> None:
-    """Take out again and again what a call of the dead owner may still be putting in, until that must be over."""
-    until_s = time.monotonic() + max((one.busy_s for one in found), default=0.0)
-    while (left_s := until_s - time.monotonic()) > 0:
-        await asyncio.sleep(min(every_s, left_s))
-        busy = [one for one in found if one.busy_s > 0]
+async def _settle(
+    found: Sequence[_Open], take_out: Callable[[], Awaitable[None]], began_s: float, every_s: float
+) -> None:
+    """Take out again and again what a call of the dead owner may still be putting in.
+
+    `began_s` is when that was last begun. It ends with one that began when each such call had to be over.
+    """
+    took_s = time.monotonic() - began_s
+    while busy := [one for one in found if one.busy_until_s > began_s]:
+        left_s = max(one.busy_until_s for one in busy) - time.monotonic()
+        # One that cannot be done before the end would be for nothing.
+        await asyncio.sleep(every_s if left_s > every_s + took_s else max(0.0, left_s))
         for one in found:
             if any(one is other or _overlap(one, other) for other in busy):
                 one.evidence = None
+        began_s = time.monotonic()
         await take_out()
+        took_s = time.monotonic() - began_s
 
 
 async def _passes(found: Sequence[_Open]) -> None:
@@ -257,7 +271,7 @@ async def _passes_inside(found: Sequence[_Open], runs: Sequence[RunUndo], *, fin
         async with reached(runs, removes=final) as stack:
             if stack.gone is not None:
                 for one in found:
-                    one.evidence, one.busy_s = {"stack": stack.gone}, 0.0
+                    one.evidence, one.busy_until_s = {"stack": stack.gone}, 0.0
             elif found:
                 await _one_pass(found, stack, first=number == 0)
         if all(one.evidence is not None for one in found):

@@ -268,6 +268,48 @@ def test_what_a_call_of_the_dead_owner_puts_in_yet_comes_out_too(tmp_path: Path,
     assert len((tmp_path / "reverts").read_text().split()) > 1
 
 
+class SlowSeam:
+    """Each look at a fault takes some time, the last of `looks_s` again and again. It has a clock of its own."""
+
+    def __init__(self, looks_s: list[float]) -> None:
+        self.now_s = 100.0
+        self.looks_s = looks_s
+        self.began: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    async def sleep(self, for_s: float) -> None:
+        self.now_s += for_s
+
+    async def taken_out(self, _undo: FaultUndo, _seams: Any, _seed: int) -> dict[str, Any]:
+        self.began.append(self.now_s)
+        self.now_s += self.looks_s[min(len(self.began), len(self.looks_s)) - 1]
+        return {"is": "out"}
+
+
+@pytest.mark.parametrize("kind", ["test.fault", "command"])
+@pytest.mark.parametrize("looks_s", [[0.1], [0.1, 7.5, 1.0], [5.0, 1.0], [9.0, 1.0], [6.0]], ids=str)
+def test_the_last_look_begins_when_calls_of_the_dead_owner_must_be_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks_s: list[float], kind: str
+) -> None:
+    run = dead_run(tmp_path, {}, backend="compose", project="shop", owned=False)
+    files = UndoFiles(run)
+    files.set_busy(files.write_fault(step_of("it", kind, service="server"), commands(tmp_path), 60.0), busy=True)
+    seam, over_s = SlowSeam(looks_s), 8.0
+    began_s = seam.now_s
+    monkeypatch.setattr(healing, "time", seam)
+    monkeypatch.setattr(healing.asyncio, "sleep", seam.sleep)
+    for name, instead in {"taken_out": seam.taken_out, "reached": _there, "given_back": lambda _: None}.items():
+        monkeypatch.setattr(healing, name, instead)
+    monkeypatch.setattr(healing, "in_flight_of", lambda _: over_s)
+    (healed,) = heal([run], "guard")
+    assert healed.taken_out == ["it"]
+    last_s = seam.began[-1] - began_s
+    assert last_s >= over_s
+    assert last_s <= max(over_s, sum(looks_s[:-1]) + healing.EVERY_S) + 1e-6, "and no later than that"
+
+
 def test_a_command_that_outlived_its_run_is_ended(tmp_path: Path, flag: Path) -> None:
     run = dead_run(tmp_path, {})
     files = UndoFiles(run)
