@@ -24,12 +24,12 @@ from harness.description.installed_probes import InstalledSettings
 from harness.description.interpolation import interpolate
 from harness.description.stackchecks import check_names
 from harness.description.ties import aliases, inside, mounts, services_named
-from harness.description.wording import worded
 from harness.description.yamltree import Tree, read_tree
 from harness.model.errors import StackError, did_you_mean
 from harness.model.givenfile import is_file, resolved
 from harness.model.probekinds import PROBE_KINDS, ProbeSpec
 from harness.model.stack import MOST_SERVICES, ServiceFields, ServiceSpec, StackDescription, StackFields
+from harness.model.wording import worded
 
 ENTRY_POINTS = "harness.stacks"
 EXTENSION = "x-harness"
@@ -280,8 +280,6 @@ class _StackReader:
         if first["type"] == "extra_forbidden":
             valid = field_names(self._model_at(kind, first["loc"][:-1]))
             return self._tree.error(where, f"unknown field {str(where[-1])!r}", did_you_mean(str(where[-1]), valid))
-        if first["type"] == "missing":
-            return self._tree.error(where, f"the field {str(where[-1])!r} is missing")
         return self._tree.error(where, *worded(first))
 
     def _model_at(self, kind: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:

@@ -36,6 +36,7 @@ from harness.model.readings import (
     Planned,
     Reading,
 )
+from harness.model.wording import in_short
 
 SCHEMA = 1
 READABLE = (1,)
@@ -246,6 +247,5 @@ def _header(written: str, file: str | None) -> Header:
 
 def _short(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return in_short(error)
     return str(error)

@@ -18,6 +18,7 @@ from harness.model.fault import NO_TRAFFIC
 from harness.model.fields import Frozen, Whole
 from harness.model.ledger import PARTS, LedgerPart, Part, not_of_the_form
 from harness.model.plan import Plan
+from harness.model.wording import in_short
 
 CLOCKS_DIFFER_S = 2.0
 """By how much a start that a source stamps may be off on the run's clock, either way.
@@ -245,9 +246,7 @@ class Evidence(Record):
         try:
             return raw | {"data": PARTS[raw["check"]].model_validate(raw["data"])}
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            return raw | {"data": None, "error": not_of_the_form(f"{where}: {first['msg']}")}
+            return raw | {"data": None, "error": not_of_the_form(in_short(error))}
 
     @field_serializer("data")
     def _as_recorded(self, data: LedgerPart | None) -> dict[str, Any] | None:

@@ -23,6 +23,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from harness.model.wording import written
+
 SECONDS_PER_UNIT = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)(\s+event)?\s*$")
 _PERCENT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*%\s*")
@@ -65,7 +67,7 @@ class Quantity:
         if match is None:
             _refuse_sign(raw)
             _refuse_percent(raw)
-            raise ValueError(f"{raw!r} is neither a number nor a duration such as 250ms or 90min event")
+            raise ValueError(f"{written(raw)} is neither a number nor a duration such as 250ms or 90min event")
         seconds = float(match[1]) * SECONDS_PER_UNIT[match[2]]
         if not math.isfinite(seconds):
             raise ValueError("the number is too large")
@@ -111,7 +113,7 @@ def parse_wall_s(raw: object) -> float:
     match = _DURATION.match(raw) if isinstance(raw, str) else None
     if match is None:
         _refuse_sign(raw)
-        raise ValueError(f"{raw!r} is not a duration; write one with its unit, such as 800ms, 5s or 2min")
+        raise ValueError(f"{written(raw)} is not a duration; write one with its unit, such as 800ms, 5s or 2min")
     if match[3]:
         raise ValueError(f"{raw!r} is event time; a wall-clock duration is needed here, such as 5s")
     seconds = float(match[1]) * SECONDS_PER_UNIT[match[2]]

@@ -32,6 +32,7 @@ from harness.model.ledger import (
 from harness.model.readings import Evidence
 from harness.model.stack import Integrity
 from harness.model.units import Unit
+from harness.model.wording import in_short
 from harness.probes.http import get
 from harness.probes.poison import Poison, null
 from harness.probes.reader import NoAnswerError
@@ -74,9 +75,7 @@ class Ledger:
         except (HarnessError, NoAnswerError) as error:
             return Evidence(check=name, error=str(error))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            return Evidence(check=name, error=not_of_the_form(f"{where}: {first['msg']}"))
+            return Evidence(check=name, error=not_of_the_form(in_short(error)))
         except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
             return Evidence(check=name, error=not_of_the_form(f"{type(error).__name__}: {error}"))
 

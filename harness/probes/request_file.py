@@ -19,6 +19,7 @@ from harness.model.errors import ProbeError, did_you_mean
 from harness.model.fields import Frozen
 from harness.model.givenfile import read_text
 from harness.model.response_match import Expected
+from harness.model.wording import worded
 from harness.model.workload import Method
 from harness.probes.strict_json import read_json
 
@@ -122,8 +123,8 @@ def _line(path: Path, number: int, text: str) -> RequestLine:
             valid = [f.alias or n for n, f in (Expected if len(first["loc"]) > 1 else RequestLine).model_fields.items()]
             message, remedy = f"unknown field {first['loc'][-1]!r}", did_you_mean(str(first["loc"][-1]), valid)
             raise ProbeError(message, file=str(path), line=number, field=field, remedy=remedy) from None
-        message = str(first["msg"]).removeprefix("Value error, ")
-        raise ProbeError(message[:1].lower() + message[1:], file=str(path), line=number, field=field) from None
+        told, how = worded(first)
+        raise ProbeError(told, file=str(path), line=number, field=field, remedy=how) from None
     except (ValueError, RecursionError) as error:
         response = str(error) or "nested too deeply"
         remedy = "each line is one request in JSON"

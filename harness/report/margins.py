@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from harness.model.errors import ScenarioError
 from harness.model.givenfile import is_folder, read_bytes, resolved
+from harness.model.wording import in_short
 from harness.report.documents import MarginEntry, RunDocument, SuiteDocument
 from harness.report.words import per_cent
 
@@ -84,9 +85,8 @@ def _read(file: Path) -> RunDocument:
     try:
         return RunDocument.model_validate_json(read_bytes(file, LARGEST_BYTES, ScenarioError, "give a verdict.json"))
     except ValidationError as error:
-        first = error.errors()[0]
         raise ScenarioError(
-            f"this is no verdict of this version: {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            f"this is no verdict of this version: {in_short(error)}",
             file=str(file),
             remedy="`harness report SUITE` writes it anew",
         ) from error

@@ -9,7 +9,6 @@ loader; what is near a name that does not exist is named.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.model.errors import ScenarioError, did_you_mean
+from harness.model.wording import needed, worded, written
 
 if TYPE_CHECKING:
     from harness.description.yamltree import Tree
@@ -26,21 +26,6 @@ Place = tuple[str | int, ...]
 MOST_PROBLEMS = 25
 """Of one file, in one message."""
 Model = TypeVar("Model", bound=BaseModel)
-_KINDS = {
-    "string_type": "a text",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": "a mapping of names",
-    "model_type": "a mapping of fields",
-    "model_attributes_type": "a mapping of fields",
-    "date_type": "a date such as 2026-12-31",
-    "date_from_datetime_parsing": "a date such as 2026-12-31",
-    "date_from_datetime_inexact": "a date such as 2026-12-31",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,37 +123,11 @@ def _message(found: list[ErrorDetails], kind: type[BaseModel], value: Any) -> tu
     name = str(first["loc"][-1]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
         return f"unknown field {name!r}", did_you_mean(name, _fields_at(kind, first["loc"][:-1]))
-    if first["type"] == "missing":
-        return f"the field {name!r} is missing", None
-    if first["type"] == "literal_error":
-        written = "null" if value is None else str(value)
-        return f"{displayed(value)} is not valid here", _nearest_literal(written, str(first["ctx"]["expected"]))
-    wanted = list(dict.fromkeys(_KINDS[f["type"]] for f in found if f["type"] in _KINDS))
-    if wanted and first["type"] in _KINDS:
+    wanted = list(dict.fromkeys(what for one in found if (what := needed(one)) is not None))
+    if wanted and needed(first) is not None:
         quotes = "put it in quotes" if wanted == ["a text"] and isinstance(value, bool | int | float) else None
-        return f"{' or '.join(wanted)} is needed here, not {displayed(value)}", quotes
-    if first["type"] in ("too_short", "string_too_short"):
-        return "this is empty", "something is needed here"
-    text = str(first["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    message, _, remedy = text.partition("; ")
-    return message[:1].lower() + message[1:], remedy or None
-
-
-def _nearest_literal(value: str, expected: str) -> str:
-    valid = re.findall(r"'([^']*)'", expected)
-    return did_you_mean(value, valid) if valid else f"{expected.lower()} is valid here"
-
-
-def displayed(value: Any) -> str:
-    """Return a value as short as an error message needs it."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    if value is None:
-        return "nothing"
-    text = json.dumps(value) if isinstance(value, bool | int | float) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+        return f"{' or '.join(wanted)} is needed here, not {written(value)}", quotes
+    return worded(first)
 
 
 def field_names(kind: type[BaseModel]) -> list[str]:

@@ -13,7 +13,8 @@ from typing import Any
 
 from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.scenario import Scalar
-from harness.runner.explain import Place, Source, displayed
+from harness.model.wording import written
+from harness.runner.explain import Place, Source
 
 MOST_RUNS = 200
 VERBATIM = ("schema", "scenario", "vars", "matrix")
@@ -83,11 +84,11 @@ def check_names(raw: Mapping[str, Any], source: Source) -> list[ScenarioError]:
     for field in ("vars", "matrix"):
         block = raw.get(field)
         if block is not None and not isinstance(block, dict):
-            found.append(source.problem((field,), f"a mapping of names is needed here, not {displayed(block)}"))
+            found.append(source.problem((field,), f"a mapping of names is needed here, not {written(block)}"))
             continue
         for name, value in (block or {}).items():
             if field == "matrix" and not isinstance(value, list):
-                found.append(source.problem((field, name), f"a list is needed here, not {displayed(value)}"))
+                found.append(source.problem((field, name), f"a list is needed here, not {written(value)}"))
             if not _NAME.fullmatch(name):
                 remedy = "use letters, digits, '_' and '-', and begin with a letter"
                 found.append(source.problem((field, name), f"{name!r} is not a name of a variable", remedy))

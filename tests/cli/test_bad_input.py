@@ -28,7 +28,7 @@ def steps(*whens: str) -> str:
     [
         ("owner:", "ownr:", 5, "ownr", ["unknown field 'ownr'", "did you mean 'owner'?"]),
         ("seed: 7", "seed: x", 10, "seed", ["a whole number is needed here, not 'x'"]),
-        ("seed: 7", "seed: -1", 10, "seed", ["greater than or equal to 0"]),
+        ("seed: 7", "seed: -1", 10, "seed", ["-1 is too small", "write 0 or more"]),
         ("for: 12s", "for: -12s", 19, "timeline.0.for", ["'-12s' has a sign", "such as 12s"]),
         ("at_most: 8h event", "at_most: 99.5%", 27, "expect.recovered.0.at_most", ["write the share, 0.995"]),
         ("stack: ../stack.compose.yaml", "stack: ../stack.compse.yaml", 7, "stack",

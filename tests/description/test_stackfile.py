@@ -181,7 +181,7 @@ def test_mistakes_are_named_with_their_place(tmp_path: Path, mistake: str) -> No
         ("services: {web: {}}\n", "the top-level field 'x-harness' is missing"),
         ("x-harness: {schema: 1}\n", "services"),
         ("x-harness: {schema: 1}\nservices: {}\n", "there are no services"),
-        ("x-harness: {schema: 1, links: [web]}\nservices: {web: {}}\n", "'web' is not a link; write it as"),
+        ("x-harness: {schema: 1, links: [web]}\nservices: {web: {}}\n", "'web' is not a link — write it as"),
         ("x-harness: {schema: 1, links: [web -> bd]}\nservices: {web: {}, db: {}}\n", "did you mean 'db'"),
         ("x-harness: {schema: 1}\nservices: [web]\n", "a mapping of names is needed"),
         ("x-harness: {schema: 1}\nservices: {web: 3}\n", "a mapping of names is needed"),
