@@ -19,6 +19,7 @@ from yaml.error import MarkedYAMLError, YAMLError
 from harness.description.nearby import similar
 from harness.model.errors import StackError
 from harness.model.givenfile import is_there, read_text
+from harness.model.wording import written
 
 LARGEST_BYTES = 256 * 1024
 DEEPEST = 40
@@ -27,6 +28,13 @@ TAGS = ("!reset", "!override")  # compose's own: drop the value of the file belo
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # some distributions build PyYAML without libyaml
 _CORE = "tag:yaml.org,2002:"
+_PLAIN = (
+    None,
+    "!",
+    *TAGS,
+    *(f"{_CORE}{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq", "merge")),
+)
+"""The tags that say no more than what plain values are. Any other asks for an object, which is made of nothing here."""
 _INT = re.compile(r"[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9_]+)")
 _FLOAT = re.compile(
     r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+|\.[0-9_]+(?:[eE][-+][0-9]+)?)"
@@ -45,6 +53,7 @@ _REMEDIES = {
     "could not find expected ':'": "check that no ':' is missing, and that every bracket and quote is closed",
     "block sequence entries are not allowed": "check the indentation; a list begins on a line of its own",
     "found unknown escape character": "use single quotes, in which a backslash is a plain character",
+    "found undefined tag handle": "leave the tag out, or put a text that begins with ! in quotes",
     "found undefined alias": "define it with & earlier in this file, or put a text that begins with * in quotes",
 }
 """What to do about the commonest problems that libyaml reports, by how their text begins."""
@@ -215,6 +224,7 @@ class _Reader:
 
     def read(self, node: _Node, path: Path_) -> Any:
         self._tree.lines.setdefault(path, node.line)
+        self._refuse_tag(node, path)
         if node.tag in TAGS:
             self._tree.tags[path] = node.tag
         self._count(node)
@@ -226,6 +236,12 @@ class _Reader:
             return [self.read(item, (*path, index)) for index, item in enumerate(node.items)]
         self._refuse_nul(node, path)
         return _typed(node)
+
+    def _refuse_tag(self, node: _Node, path: Path_) -> None:
+        if node.tag not in _PLAIN:
+            tag = written(str(node.tag).replace(_CORE, "!!"))
+            remedy = "leave the tag out, or put a text that begins with ! in quotes"
+            raise self._error(node, f"only plain values are read, and none with the tag {tag}", path, remedy)
 
     def _refuse_nul(self, node: _Scalar, path: Path_) -> None:
         # No path, argument or variable of a program can hold it, whatever it was meant to be.
@@ -248,6 +264,7 @@ class _Reader:
                     merged.setdefault(name, value)
                 continue
             key = key_node.value
+            self._refuse_tag(key_node, path)
             self._refuse_nul(key_node, path)
             if key in own:
                 raise self._error(key_node, f"duplicate key {key!r}", path)
@@ -273,9 +290,9 @@ class _Reader:
             self._merging.pop()
         return result
 
-    def _error(self, node: _Node, message: str, path: Path_ = ()) -> StackError:
+    def _error(self, node: _Node, message: str, path: Path_ = (), remedy: str | None = None) -> StackError:
         where = ".".join(str(part) for part in path) or None
-        return StackError(message, file=self._tree.file, line=node.line, field=where)
+        return StackError(message, file=self._tree.file, line=node.line, field=where, remedy=remedy)
 
 
 def _typed(node: _Scalar) -> Any:

@@ -101,7 +101,7 @@ def load_file(path: Path, settings: Mapping[str, Scalar] | None = None) -> list[
     if "services" in raw and "scenario" not in raw:
         remedy = "give a scenario file, and name this one in it as its `stack`, or with --stack"
         raise source.problem((), "this is a compose file, not a scenario", remedy)
-    errors = [*_odd_values(raw, source), *check_names(raw, source)]
+    errors = [*_odd_values(raw, source), *_tags(source), *check_names(raw, source)]
     if errors:
         raise RefusedError(errors)
     chosen = dict(settings or {})
@@ -173,6 +173,12 @@ def _odd_values(value: Any, source: Source, place: Place = ()) -> Iterable[Scena
     elif isinstance(value, str) and (odd := forbidden(value)) is not None:
         remedy = "write it without control characters and characters that do not show"
         yield source.problem(place, f"the text contains U+{ord(odd):04X}", remedy)
+
+
+def _tags(source: Source) -> Iterable[ScenarioError]:
+    """Yield the tags with which a compose file changes another one: a scenario changes none."""
+    for place, tag in source.tree.tags.items():
+        yield source.problem(place, f"{tag} means nothing in a scenario", "leave the tag out")
 
 
 def _duplicate_ids(raw: Mapping[str, Any], source: Source) -> list[ScenarioError]:

@@ -19,6 +19,15 @@ def test_values_and_lines() -> None:
     assert str(tree.error(("b", 1), "wrong", "right")) == "f.yaml:4: b.1: wrong — right"
 
 
+def test_tags_of_plain_values_are_read() -> None:
+    text = (
+        "a: !!str 3\nb: !!int '3'\nc: !!map {x: !!null ''}\nd: !!seq [! x]\ne: {!!merge <<: {y: 1}}\nf: !reset null\n"
+    )
+    tree = parse_tree(text, "f")
+    assert tree.value == {"a": "3", "b": 3, "c": {"x": None}, "d": ["x"], "e": {"y": 1}, "f": "null"}
+    assert tree.tags == {("f",): "!reset"}
+
+
 def test_anchors_and_merges() -> None:
     tree = parse_tree(
         "base: &base {a: 1, b: 1}\nother: &other {b: 2, c: 2}\nuse:\n  <<: [*base, *other]\n  c: 3\nagain: *base\n", "f"
@@ -36,6 +45,15 @@ def test_anchors_and_merges() -> None:
         ("a: 1\n---\nb: 2\n", "not YAML"),
         ("a: *nobody\n", "not YAML: found undefined alias"),
         ("a: \x01\n", "not YAML"),
+        (
+            "a:\n  - !!python/object/apply:os.system [x]\n",
+            "f:2: a.0: only plain values are read, and none with the tag '!!python/object/apply:os.system' — leave",
+        ),
+        ("a: !!python/object:os.system x\n", "f:1: a: only plain values are read"),
+        ("a: {!!python/name:os.system x: 1}\n", "f:1: a: only plain values are read"),
+        ("a: !important\n", "the tag '!important' — leave the tag out, or put a text that begins with ! in quotes"),
+        ("a: !e!important x\n", "put a text that begins with ! in quotes"),
+        ("a: !!set {x, y}\n", "none with the tag '!!set'"),
         ("[1, 2]: x\n", "a key must be a scalar"),
         ("a:\n  <<: 3\n", "only mappings can be merged"),
         ("[" * 2000, "nested"),

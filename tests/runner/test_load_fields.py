@@ -17,6 +17,8 @@ from scenario_files import GOOD, changed, line_of, load_problems, loaded
         ("quiet: others", "quiet: {exept: []}", "expect.quiet.exept", "unknown field 'exept'", "'except'?"),
         ("quiet: others", "quiet: other", "expect.quiet", "'other' is not valid here", "did you mean 'others'?"),
         ("  recovered:", "  recoverd:", "expect.recoverd", "unknown field 'recoverd'", "did you mean 'recovered'?"),
+        ("seed: 7", "seed: !reset 7", "seed", "!reset means nothing in a scenario", "leave the tag out"),
+        ("seed: 7", "seed: !!timestamp 7", "seed", "the tag '!!timestamp'", "leave the tag out"),
         ("seed: 7", "seed: seven", "seed", "a whole number is needed here, not 'seven'", ""),
         ("seed: 7", "seed: true", "seed", "a whole number is needed here, not true", ""),
         ("seed: 7", "seed: 1.5", "seed", "a whole number is needed here, not 1.5", ""),
