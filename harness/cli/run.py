@@ -17,8 +17,8 @@ from harness.model.errors import ScenarioError
 from harness.model.givenfile import wrong_path
 
 if TYPE_CHECKING:
-    from harness.model.guardrails import Guardrails
     from harness.model.plan import Plan, Twin
+    from harness.runner.guardrails import GivenGuardrails
 
 DEFAULT_NAME = "latest"
 AUTO = "auto"
@@ -153,7 +153,7 @@ def _suite_folder(reports: Path, name: str) -> Path:
 
 def _planned(
     paths: tuple[Path, ...], settings: tuple[str, ...], stack: str | None, expression: str, tags: Sequence[str],
-    seed: int | None, twin: Twin | None, backend: str, attach: str | None, given: Guardrails,
+    seed: int | None, twin: Twin | None, backend: str, attach: str | None, given: GivenGuardrails,
 ) -> list[Plan]:  # fmt: skip
     from harness.runner.check import check_given
     from harness.runner.explain import RefusedError

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.model.errors import ScenarioError
-from harness.model.guardrails import AbortRule, Guardrails, Limits
+from harness.model.guardrails import AbortRule, Limits
 from harness.model.scenario import Scenario
 from harness.runner.catalogue import Catalogue
 from harness.runner.check_expectations import check_expectations, check_known_weakness, check_sabotage
 from harness.runner.check_faults import check_fault
 from harness.runner.decidable import aborts_always, start_in_data
 from harness.runner.explain import Place, Source
-from harness.runner.guardrails import given_on_the_command_line, source_of_stack
+from harness.runner.guardrails import GivenGuardrails, source_of_stack
 from harness.runner.limits import exceeded
 from harness.runner.load import Loaded
 from harness.runner.lookup import Lookup, Problems
@@ -44,12 +44,12 @@ def check(loaded: Loaded, catalogue: Catalogue, *, complete: bool = True) -> lis
     return sorted(found, key=lambda problem: problem.line or 0)
 
 
-def check_given(given: Guardrails, loaded: Sequence[tuple[Loaded, Catalogue]]) -> list[ScenarioError]:
+def check_given(given: GivenGuardrails, loaded: Sequence[tuple[Loaded, Catalogue]]) -> list[ScenarioError]:
     """Return all problems of the guardrails of the command line on the stacks of these scenarios."""
-    source = given_on_the_command_line()
     wrong: list[ScenarioError] = []
     for item, catalogue in loaded:
-        wrong += _Checker(item.scenario, source, catalogue).rules(given.abort_if, ())
+        for rule, source in given.each():
+            wrong += _Checker(item.scenario, source, catalogue).rule(rule, ())
         wrong += _Checker(item.scenario, item.source, catalogue).beyond_limits(given.limits)
     return list({str(one): one for one in wrong}.values())
 
@@ -90,11 +90,15 @@ class _Checker:
     def rules(self, rules: Sequence[AbortRule], place: Place) -> Problems:
         """Look up what rules that abort a run name."""
         for index, rule in enumerate(rules):
-            if rule.bound is not None:
-                wrong = list(self._lookup.bound(rule.bound, (*place, index)))
-                yield from wrong or aborts_always(rule.bound, (*place, index), self._scenario, self._source)
-            elif rule.alert is not None:
-                yield from self._lookup.alert(rule.alert, (*place, index, "alert"))
+            yield from self.rule(rule, (*place, index))
+
+    def rule(self, rule: AbortRule, place: Place) -> Problems:
+        """Look up what one such rule names, and whether it can be followed."""
+        if rule.bound is not None:
+            wrong = list(self._lookup.bound(rule.bound, place))
+            yield from wrong or aborts_always(rule.bound, place, self._scenario, self._source)
+        elif rule.alert is not None:
+            yield from self._lookup.alert(rule.alert, (*place, "alert"))
 
     def nothing_expected(self) -> Problems:
         """Refuse a scenario that no run could fail."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from harness.description.yamltree import Tree, parse_tree, read_tree
-from harness.model.errors import ScenarioError, StackError
+from harness.model.errors import StackError
 from harness.model.guardrails import AbortRule, Guardrails, Limits, strictest
 from harness.model.stack import StackDescription
 from harness.runner.explain import RefusedError, Source, problems, read_model
 
 RULE, LIMIT = "--abort-if", "--limit"
+EXAMPLES = {
+    "AbortRule": "in a scenario, such as 'probe: availability, at_most: 0.5, over: 2s'",
+    "Limits": "NAME=VALUE, such as fault_time=20s",
+}
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -26,33 +30,43 @@ def source_of_stack(stack: StackDescription) -> Source:
         return Source(Tree(stack.file))
 
 
-def given_on_the_command_line() -> Source:
-    """Return the source of errors for rules of the command line."""
-    return Source(Tree(RULE))
+class GivenGuardrails(Guardrails):
+    """The guardrails of the command line, with each rule as it was given: a user wrote no list to count them in."""
+
+    rules: tuple[str, ...] = ()
+
+    def each(self) -> Iterator[tuple[AbortRule, Source]]:
+        """Yield each rule with the source of its errors, which names the option and the rule."""
+        for rule, text in zip(self.abort_if, self.rules, strict=True):
+            yield rule, _source(RULE, text)
 
 
-def parse_guardrails(rules: Sequence[str], limits: Sequence[str]) -> Guardrails:
+def _source(option: str, text: str) -> Source:
+    return Source(Tree(f"{option} {text!r}"))
+
+
+def parse_guardrails(rules: Sequence[str], limits: Sequence[str]) -> GivenGuardrails:
     """Read rules, written as in a scenario, and limits, `NAME=VALUE`. Raises ScenarioError."""
-    abort_if = tuple(_parsed(AbortRule, text, RULE) for text in rules)
-    given = [_parsed(Limits, _as_field(text), LIMIT) for text in limits]
-    return Guardrails(abort_if=abort_if, limits=strictest(given))
+    abort_if = tuple(_parsed(AbortRule, text, _source(RULE, text)) for text in rules)
+    given = [_parsed(Limits, _as_field(text), _source(LIMIT, text)) for text in limits]
+    return GivenGuardrails(abort_if=abort_if, limits=strictest(given), rules=tuple(rules))
 
 
 def _as_field(text: str) -> str:
     name, sign, value = text.partition("=")
     if not sign:
         remedy = f"write NAME=VALUE, such as fault_time=20s; the limits are {', '.join(Limits.model_fields)}"
-        raise ScenarioError(f"{text!r} is not a limit", field=LIMIT, remedy=remedy)
+        raise _source(LIMIT, text).problem((), "this is not a limit", remedy)
     return f"{name.strip()}: {value.strip()}"
 
 
-def _parsed(kind: type[Model], text: str, option: str) -> Model:
-    written = text if text.lstrip().startswith("{") else "{" + text + "}"
+def _parsed(kind: type[Model], text: str, source: Source) -> Model:
+    whole = text if text.lstrip().startswith("{") else "{" + text + "}"
     try:
-        tree = parse_tree(written, option)
+        tree = parse_tree(whole, source.file)
         return read_model(kind, tree.value)
     except StackError as error:
-        remedy = "write it as in a scenario, such as 'probe: availability, at_most: 0.5, over: 2s'"
-        raise ScenarioError(f"{text!r} cannot be read: {error.message}", field=option, remedy=remedy) from error
+        remedy = f"write it as {EXAMPLES[kind.__name__]}"
+        raise source.problem((), f"this cannot be read: {error.message}", remedy) from error
     except ValidationError as error:
-        raise RefusedError(problems(error, kind, tree.value, Source(Tree(option)))) from error
+        raise RefusedError(problems(error, kind, tree.value, source)) from error

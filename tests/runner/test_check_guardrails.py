@@ -96,7 +96,7 @@ def test_a_rule_of_the_command_line_that_is_none(text: str, message: str) -> Non
     with pytest.raises(ScenarioError) as refused_:
         parse_guardrails([text], [])
     assert message in str(refused_.value)
-    assert "--abort-if" in str(refused_.value)
+    assert str(refused_.value).startswith(f"--abort-if {text!r}: ")
 
 
 @pytest.mark.parametrize(
@@ -113,13 +113,16 @@ def test_a_limit_of_the_command_line_that_is_none(text: str, message: str) -> No
     with pytest.raises(ScenarioError) as refused_:
         parse_guardrails([], [text])
     assert message in str(refused_.value)
-    assert "--limit" in str(refused_.value)
+    assert str(refused_.value).startswith(f"--limit {text!r}: ")
 
 
 def test_a_rule_of_the_command_line_names_what_the_stack_has(tmp_path: Path) -> None:
     found = validated([written(tmp_path)], stack=str(STACK))
     [problem] = check_given(parse_guardrails(["alert: ServiceDwn"], []), found)
-    assert str(problem).startswith("--abort-if: 0.alert: unknown alert 'ServiceDwn'")
+    assert str(problem).startswith("--abort-if 'alert: ServiceDwn': alert: unknown alert 'ServiceDwn'")
+    two = parse_guardrails(["alert: ServiceDown", "probe: availability, at_most: 1"], [])
+    [problem] = check_given(two, found)
+    assert str(problem).startswith("--abort-if 'probe: availability, at_most: 1': at_most: whatever the stack does")
     assert check_given(parse_guardrails(["{probe: availability, at_most: 0.5}"], []), found) == []
 
 
