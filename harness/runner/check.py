@@ -14,7 +14,7 @@ from harness.model.scenario import Scenario
 from harness.runner.catalogue import Catalogue
 from harness.runner.check_expectations import check_expectations, check_known_weakness, check_sabotage
 from harness.runner.check_faults import check_fault
-from harness.runner.decidable import aborts_always, start_in_data
+from harness.runner.decidable import aborts_always, aborts_never, start_in_data
 from harness.runner.explain import Place, Source
 from harness.runner.guardrails import GivenGuardrails, source_of_stack
 from harness.runner.limits import exceeded
@@ -49,7 +49,7 @@ def check_given(given: GivenGuardrails, loaded: Sequence[tuple[Loaded, Catalogue
     wrong: list[ScenarioError] = []
     for item, catalogue in loaded:
         for rule, source in given.each():
-            wrong += _Checker(item.scenario, source, catalogue).rule(rule, ())
+            wrong += _Checker(item.scenario, source, catalogue).rule(rule, (), of_this_run=True)
         wrong += _Checker(item.scenario, item.source, catalogue).beyond_limits(given.limits)
     return list({str(one): one for one in wrong}.values())
 
@@ -74,7 +74,7 @@ class _Checker:
         for index, name in enumerate(scenario.may_die):
             yield from self._lookup.named("service", name, self._known.of_target("service"), ("may_die", index))
         yield from check_sabotage(scenario, self._lookup)
-        yield from self.rules(scenario.abort_if, ("abort_if",))
+        yield from self.rules(scenario.abort_if, ("abort_if",), of_this_run=complete)
         yield from check_known_weakness(scenario, self._lookup)
         wrong = list(check_timeline(scenario, self._source, self._known))
         # A fault that does not exist yet, of a test that is written by hand, hits nothing.
@@ -87,16 +87,19 @@ class _Checker:
         found = exceeded(self._scenario, self._known, given, timed=timed)
         return [self._source.problem(one.place, one.message, one.remedy) for one in found]
 
-    def rules(self, rules: Sequence[AbortRule], place: Place) -> Problems:
+    def rules(self, rules: Sequence[AbortRule], place: Place, *, of_this_run: bool = False) -> Problems:
         """Look up what rules that abort a run name."""
         for index, rule in enumerate(rules):
-            yield from self.rule(rule, (*place, index))
+            yield from self.rule(rule, (*place, index), of_this_run=of_this_run)
 
-    def rule(self, rule: AbortRule, place: Place) -> Problems:
-        """Look up what one such rule names, and whether it can be followed."""
+    def rule(self, rule: AbortRule, place: Place, *, of_this_run: bool) -> Problems:
+        """Look up what one such rule names, and whether it can be followed: by this run, where it is for this one."""
         if rule.bound is not None:
             wrong = list(self._lookup.bound(rule.bound, place))
-            yield from wrong or aborts_always(rule.bound, place, self._scenario, self._source)
+            wrong = wrong or list(aborts_always(rule.bound, place, self._scenario, self._source))
+            if not wrong and of_this_run:
+                wrong += aborts_never(rule.bound, place, self._scenario, self._source, self._known)
+            yield from wrong
         elif rule.alert is not None:
             yield from self._lookup.alert(rule.alert, (*place, "alert"))
 

@@ -15,7 +15,7 @@ from harness.model.expectations import Expect
 from harness.model.scenario import Scenario
 from harness.model.series import min_samples
 from harness.model.shares import ANSWERS_WITHIN_S, samples_needed
-from harness.model.units import Unit
+from harness.model.units import Unit, format_seconds
 from harness.runner.catalogue import Catalogue
 from harness.runner.explain import Place, Source
 
@@ -98,6 +98,25 @@ def aborts_always(bound: Bound, place: Place, scenario: Scenario, source: Source
             message = f"the steady state {steady.id!r} demands {steady.text}: every run would be aborted"
             yield source.problem((*place, side), message, "write what must not go on, not what must hold")
             return
+
+
+def aborts_never(bound: Bound, place: Place, scenario: Scenario, source: Source, known: Catalogue) -> Problems:
+    """Refuse a rule that no run of the scenario can cross: nobody is protected by it, and somebody relies on it.
+
+    Not for the rules of a stack, which are for longer runs as well.
+    """
+    longest_s = _longest_s(scenario)
+    polled = known.stack.probes.get(bound.probe)
+    # One reading is a whole window of a probe that is read more seldom than that.
+    if bound.over > longest_s and (polled is None or polled.every_s < bound.over):
+        message = f"no run of this scenario goes on for {format_seconds(bound.over)} after its injection, but for "
+        message += f"{longest_s:.0f} s at most: the rule could never abort it"
+        yield source.problem((*place, "over"), message, "write a shorter window, such as `over: 3s`")
+        return
+    probe = ANSWER_PROBES.get(bound.probe)
+    if probe is not None and probe.unit is Unit.WALL and bound.at_most is not None and bound.at_most.value <= 0:
+        message = f"{bound.probe} is never {bound.limit_text}: the rule could never abort a run"
+        yield source.problem((*place, "at_most"), message, "write a longer time, or `at_least`")
 
 
 def _cannot_fail(bound: Bound, unit: Unit) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scenario_files import GOOD, STACK, check_problems, line_of, load_problems, written
+from scenario_files import GOOD, STACK, changed, check_problems, line_of, load_problems, written
 
 from harness.model.errors import ScenarioError
 from harness.model.guardrails import AbortRule, Guardrails, Limits, strictest
@@ -53,6 +53,30 @@ def test_a_rule_that_cannot_be_followed(tmp_path: Path, rule: str, field: str, m
     assert (problem.field, problem.line) == (field, line_of(text, rule))
     assert message in problem.message
     assert remedy in (problem.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("rule", "field", "message"),
+    [
+        ("{probe: availability, at_most: 0.5, over: 1h}", "over", "goes on for 1h after its injection, but for 120 s"),
+        ("{probe: training_lag, at_least: 8h event, over: 3min}", "over", "the rule could never abort it"),
+        ("{probe: latency_p99, at_most: 0s}", "at_most", "is never at most 0s: the rule could never abort a run"),
+    ],
+)
+def test_a_rule_that_no_run_can_cross(tmp_path: Path, rule: str, field: str, message: str) -> None:
+    text = GOOD + f"abort_if:\n  - {rule}\n"
+    [problem] = check_problems(tmp_path, text)
+    assert (problem.field, problem.line) == (f"abort_if.0.{field}", line_of(text, rule))
+    assert message in problem.message
+    found = validated([written(tmp_path)], stack=str(STACK))
+    [given] = check_given(parse_guardrails([rule], []), found)
+    assert message in str(given)
+    assert refused(tmp_path, f"{{abort_if: [{rule}]}}") == (), "the stack has it for longer runs as well"
+
+
+def test_a_rule_that_a_long_run_can_cross(tmp_path: Path) -> None:
+    rule = "abort_if: [{probe: availability, at_most: 0.5, over: 15min}]\n"
+    assert check_problems(tmp_path, changed("for: 12s", "for: 20min") + rule) == ()
 
 
 @pytest.mark.parametrize(
