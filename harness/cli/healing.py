@@ -92,13 +92,15 @@ def _healed(runs: list[Path]) -> list[Healed]:
 
 def _guard_of(run: Path) -> str:
     """Return which process the guard of a run is, in brackets."""
-    from harness.guard.start import has_guard
+    from harness.guard.start import has_guard, stopped_guard
     from harness.journal import undo_folder
 
     try:
         pid = undo_folder.read_regular(undo_folder.folder_of(run) / undo_folder.GUARD).decode().strip()
     except (OSError, ValueError):
         return ""
+    if stopped_guard(run) is not None:
+        return f" (its guard is process {pid}, which was stopped: `kill -CONT {pid}` lets it go on)"
     return f" (its guard is process {pid})" if pid and has_guard(run) else ""
 
 

@@ -168,3 +168,42 @@ def test_a_folder_that_is_removed_takes_no_undo_with_it(it: Owned, deep: bool) -
 def test_a_second_guard_is_not_needed(it: Owned) -> None:
     start_guard(it.run)
     assert int((it.run / "undo" / "guard.lock").read_text()) == it.guard.pid
+
+
+def state_of(process: psutil.Process, awaited: str) -> None:
+    until_s = time.monotonic() + 30.0
+    while process.status() != awaited:
+        assert time.monotonic() < until_s, process.status()
+        time.sleep(0.01)
+
+
+def test_a_guard_that_was_stopped_is_none_and_another_takes_its_place(it: Owned) -> None:
+    os.kill(it.guard.pid, signal.SIGSTOP)
+    state_of(it.guard, psutil.STATUS_STOPPED)
+    assert not has_guard(it.run)
+    before = it.guard
+    start_guard(it.run)
+    psutil.wait_procs([before], 30)
+    assert not before.is_running()
+    it.guard = psutil.Process(int((it.run / "undo" / "guard.lock").read_text()))
+    assert it.guard.pid != before.pid
+    assert has_guard(it.run)
+    it.owner.kill()
+    wait_for(it.run / "undo" / "ended.json")
+    assert not it.flag.exists()
+
+
+def test_another_process_with_the_number_of_a_guard_is_left_alone(it: Owned) -> None:
+    lock = it.run / "undo" / "guard.lock"
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        os.kill(other.pid, signal.SIGSTOP)
+        state_of(psutil.Process(other.pid), psutil.STATUS_STOPPED)
+        lock.write_text(f"{other.pid}\n")
+        assert has_guard(it.run), "the lock is held, and not by that process"
+        start_guard(it.run)
+        assert other.poll() is None
+        assert it.guard.is_running()
+    finally:
+        other.kill()
+        other.communicate()
