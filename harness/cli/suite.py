@@ -7,6 +7,7 @@ stderr, so that stdout is the result alone; with --json it goes to stdout, one o
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness.cli.exit_codes import say
 from harness.cli.tables import show_table
-from harness.cli.terminal import cell, echo, echo_json
+from harness.cli.terminal import cell, echo, echo_json, leave_closed
 from harness.model.verdict import Value
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ def run_and_print(request: SuiteRequest, twin: Twin | None, mode: Mode) -> int:
     from harness.suite.conclude import counting
     from harness.suite.suite import prepared, run_suite
 
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        # A terminal that is closed ends the command as Ctrl-C does, at whatever it is.
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     with prepared(request.out_dir), progress([plan.run for plan in request.plans], mode) as on_progress:
         finished = run_suite(request, on_progress, say, twin)
     print_suite(finished.document, request.out_dir, mode)
@@ -138,7 +142,10 @@ def _live(runs: Sequence[str]) -> Iterator[Display]:
 
     table = LiveTable(runs)
     with Live(get_renderable=table.render, console=Console(stderr=True), refresh_per_second=8):
-        yield table
+        try:
+            yield table
+        finally:
+            leave_closed()  # the table is drawn once more
 
 
 class LiveTable:

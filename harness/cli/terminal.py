@@ -1,12 +1,18 @@
 """The one place that writes to the terminal: every text is cleaned here, whatever it came from.
 
 What a stack says reaches messages, tables and progress. Commands call these functions, never `click.echo` or `print`.
+A terminal that was closed meanwhile takes nothing any more; what is still to be done must not end because of that.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import select
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -16,13 +22,37 @@ from harness.model.cleaned import cleaned, escaped_json, for_terminal
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Write a text, to stdout or to stderr."""
-    click.echo(_encodable(for_terminal(text), err=err), err=err, nl=nl)
+    with _still_there():
+        click.echo(_encodable(for_terminal(text), err=err), err=err, nl=nl)
 
 
 def echo_json(value: Any, *, indent: int | None = 2) -> None:
     """Write a value as JSON, in which nothing is lost: what a terminal would obey is escaped."""
-    click.echo(escaped_json(json.dumps(value, indent=indent, default=str)))
-    sys.stdout.flush()
+    with _still_there():
+        click.echo(escaped_json(json.dumps(value, indent=indent, default=str)))
+        sys.stdout.flush()
+
+
+@contextmanager
+def _still_there() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO or not leave_closed():
+            raise
+
+
+def leave_closed() -> bool:
+    """Write to nothing from now on instead of to a terminal that was closed. Returns whether one was."""
+    poll = select.poll()
+    for file in (1, 2):
+        poll.register(file, 0)
+    gone = [file for file, events in poll.poll(0) if events & (select.POLLHUP | select.POLLERR)]
+    for file in gone:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, file)
+        os.close(nothing)
+    return bool(gone)
 
 
 def cell(value: object) -> str:

@@ -1,8 +1,9 @@
 """The pool of worker processes that runs the plans of a suite side by side, with one zygote a stack.
 
 Ctrl-C closes the workers' inputs: each heals its run, stops its stack and closes its journal; a second Ctrl-C kills
-them and their stacks, and no further one does more, so that the report is written. A worker that died leaves a journal
-that was never closed: the verdict is `unknown`.
+them and their stacks, and no further one does more, so that the report is written. A terminal that is closed (SIGHUP)
+stops them as one Ctrl-C does, however often it says so: the shell and the kernel each may. A worker that died leaves a
+journal that was never closed: the verdict is `unknown`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.description.stackfile import resolve_stack
 from harness.judge.run_checks import LATE_S
@@ -62,6 +64,9 @@ class _Pool:
         self._workers: set[asyncio.subprocess.Process] = set()
         self._stopping = False
         self._killed = False
+        self._signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
+        self._on_hang_up: Any = None
+        """What was done about a closed terminal before."""
         self._shared: dict[str, asyncio.Task[Shared]] = {}
         self._pace = first_pace(request.plans, request.jobs, len(usable()), load())
         self._changed = asyncio.Event()
@@ -79,6 +84,10 @@ class _Pool:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
+        self._on_hang_up = signal.getsignal(signal.SIGHUP)
+        if self._on_hang_up is not signal.SIG_IGN:  # which is what nohup does: the suite goes on
+            self._signals = (*self._signals, signal.SIGHUP)
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         try:
             async with asyncio.TaskGroup() as slots:
                 for k in range(self._pace.most):
@@ -95,14 +104,20 @@ class _Pool:
 
     def _release_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give the signals back; of an interrupted suite, what comes from now on must not stop the report."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = self._signals
         # Between the two steps the signals would have their usual effect.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         for number in numbers:
             loop.remove_signal_handler(number)
             if self._stopping:
                 signal.signal(number, signal.SIG_IGN)
+            elif number == signal.SIGHUP:
+                signal.signal(number, self._on_hang_up)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _hang_up(self) -> None:
+        if not self._stopping:
+            self._stop()
 
     def _stop(self) -> None:
         again, self._stopping = self._stopping, True

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,12 +115,76 @@ def test_ctrl_c_reverts_stops_and_reports(project: Path, run: Callable[..., subp
     process.send_signal(signal.SIGINT)
     code, _ = ended(process)
     assert code == 130
+    reverted_and_reported(project)
+
+
+def reverted_and_reported(project: Path) -> None:
     folder = project / "reports" / "latest"
     lines = [json.loads(line) for line in (folder / "lost" / "journal.jsonl").read_text().splitlines()]
     assert [line["stage"] for line in lines if line.get("kind") == "fault"][-1] == "reverted"
     assert lines[-1]["reason"] == "interrupted"
     assert json.loads((folder / "suite.json").read_text())["counts"]["pass"] == 0
     assert (folder / "index.html").is_file()
+
+
+def test_a_hang_up_ends_it_as_ctrl_c_does_however_often_it_comes(
+    project: Path, run: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = run()
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "gone confirmed" in line:
+            break
+    while process.poll() is None:
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.02)  # signals at once are one
+    code, said = ended(process)
+    assert code == 130
+    assert "its fault may still be active" not in said
+    reverted_and_reported(project)
+
+
+IN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_terminal_that_is_closed_ends_it_as_ctrl_c_does(project: Path) -> None:
+    ours, its = os.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("4H", 40, 160, 0, 0))
+    words = [sys.executable, "-c", IN_TERMINAL, HARNESS, "run", "lost.scenario.yaml", "-j", "1"]
+    process = subprocess.Popen(words, cwd=project, stdin=its, stdout=its, stderr=its, start_new_session=True)
+    os.close(its)
+    try:
+        shown = b""
+        while b"gone confirmed" not in shown:
+            shown += os.read(ours, 4096)
+        os.close(ours)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.wait()
+    reverted_and_reported(project)
+
+
+def test_nohup_keeps_it_going(project: Path) -> None:
+    scenario = project / "lost.scenario.yaml"
+    scenario.write_text(scenario.read_text().replace("for: 20s", "for: 1s"))
+    words = ["nohup", HARNESS, "run", "lost.scenario.yaml", "-j", "1"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(words, cwd=project, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "gone confirmed" in line:
+            break
+    process.send_signal(signal.SIGHUP)
+    code, _ = ended(process)
+    assert code != 130
+    assert (
+        json.loads((project / "reports" / "latest" / "suite.json").read_text())["scenarios"][0]["interrupted"] is None
+    )
 
 
 def test_however_often_ctrl_c_comes_the_report_is_written(
