@@ -10,7 +10,7 @@ from harness.model.faultstep import FaultStep, Target
 from harness.runner.explain import Place, problems, read_model
 from harness.runner.lookup import Lookup, Problems
 from harness.runner.misfire import in_common
-from harness.runner.never_touch import forbidden
+from harness.runner.never_touch import forbidden, named_by_commands
 
 
 def check_fault(step: FaultStep, place: Place, lookup: Lookup) -> Problems:
@@ -29,14 +29,14 @@ def check_fault(step: FaultStep, place: Place, lookup: Lookup) -> Problems:
         yield lookup.source.problem((*place, "fault"), error.message, error.remedy)
         return
     wrong = [*_target(step, kind, (*place, "target"), lookup), *_parameters(step, kind, (*place, "with"), lookup)]
-    yield from wrong or _forbidden(step, (*place, "target"), lookup)
+    yield from wrong or _forbidden(step, place, lookup)
     if step.misfire is not None:
         yield from _misfire(step, step.aimed_at(step.misfire), kind, (*place, "misfire"), lookup)
 
 
 def _misfire(step: FaultStep, aimed: FaultStep, kind: FaultKind, place: Place, lookup: Lookup) -> Problems:
     wrong = [*_target(aimed, kind, (*place, "target"), lookup), *_parameters(aimed, kind, (*place, "with"), lookup)]
-    yield from wrong or _forbidden(aimed, (*place, "target"), lookup)
+    yield from wrong or _forbidden(aimed, place, lookup)
     shared = in_common(step, aimed, lookup.known) if not wrong else None
     if shared is not None:
         message = f"the fault matters here too: both targets have {shared} in common"
@@ -45,10 +45,11 @@ def _misfire(step: FaultStep, aimed: FaultStep, kind: FaultKind, place: Place, l
 
 def _forbidden(step: FaultStep, place: Place, lookup: Lookup) -> Problems:
     """Refuse a fault that touches what the stack says must never be touched."""
-    found = forbidden(step, lookup.known)
+    named = named_by_commands(step, lookup.known)
+    inside, found = named if named is not None else (("target",), forbidden(step, lookup.known))
     if found is not None:
         remedy = f"aim it at something else; {lookup.known.stack.file} lists it in x-harness.never_touch"
-        yield lookup.source.problem(place, found, remedy)
+        yield lookup.source.problem((*place, *inside), found, remedy)
 
 
 def _target(step: FaultStep, kind: FaultKind, place: Place, lookup: Lookup) -> Problems:

@@ -2,14 +2,15 @@
 
 A fault on a node touches all that is on it; one on a service its data and its links; one on a link both ends, and the
 data that lies behind it; one on data the service that holds it. In doubt it touches: a name can be taken off the list,
-and lost data does not come back. Commands of one's own are not looked into: nobody knows what they reach.
+and lost data does not come back. What commands of one's own reach nobody knows; only what they name is looked at.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
-from harness.description.ties import share
+from harness.description.ties import named_in, share
 from harness.faults.command import KIND as COMMAND
 from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Link
@@ -19,6 +20,8 @@ from harness.runner.catalogue import Catalogue
 
 _ON_VOLUMES = ("disk.", "volume.")
 """How the kinds of faults begin that act on a volume, which other services may mount."""
+_COMMANDS = ("prepare", "inject", "confirm", "revert", "absent")
+"""Parameters that are commands."""
 _OF_SERVICES = ("apart_from",)
 """Parameters that name services, besides those that are called like a kind of target."""
 
@@ -126,10 +129,46 @@ def _sharing(stack: StackDescription, name: str) -> Iterator[str]:
 
 def forbidden(step: FaultStep, catalogue: Catalogue) -> str | None:
     """Return what a fault touches of what must never be touched, and how; None where it touches none of it."""
+    named = named_by_commands(step, catalogue)
+    if named is not None:
+        return named[1]
     for (kind, name), way in touched_by(step, catalogue).items() if catalogue.stack.never_touch else ():
         if name in catalogue.stack.never_touch:
             return f"{step.fault} touches the {_WORDS.get(kind, kind)} {name!r}: {way}"
     return None
+
+
+def named_by_commands(step: FaultStep, catalogue: Catalogue) -> tuple[tuple[str | int, ...], str] | None:
+    """Return where in a `command` fault something is named that must never be touched, and what; None where nowhere is.
+
+    That a command names nothing proves nothing: it may reach what it does not name.
+    """
+    never = catalogue.stack.never_touch
+    if step.fault != COMMAND.kind or not never:
+        return None
+    target = getattr(step.target, step.target.kind)
+    if target in never:
+        kind = _WORDS.get(step.target.kind, step.target.kind)
+        message = f"{step.fault} touches the {kind} {target!r}: it is the target of {step.id!r}"
+        return ("target", step.target.kind), message
+    for parameter in _COMMANDS:
+        for index, word in enumerate(step.parameters.get(parameter) or ()):
+            for what, name in _named_in(str(word), catalogue.stack):
+                way = f"{step.id!r} names it in its command `{parameter}`"
+                return ("with", parameter, index), f"{step.fault} touches the {what} {name!r}: {way}"
+    return None
+
+
+def _named_in(word: str, stack: StackDescription) -> Iterator[tuple[str, str]]:
+    """Yield what a word of a command names of what must never be touched: by its name, or that of its container."""
+    for name in stack.never_touch:
+        if name in stack.services:
+            # Compose calls a container PROJECT-SERVICE-NUMBER, or with `_` in older versions.
+            container = rf"(?<![\w.-])[\w.-]+[-_]{re.escape(name)}[-_]\d+(?![\w-])"
+            if named_in(word, (name, *stack.services[name].aliases)) or re.search(container, word):
+                yield "service", name
+        elif name in {link.name for link in stack.links} and named_in(word, (name,)):
+            yield "link", name
 
 
 _WORDS = {"keyspace": "key space"}

@@ -123,9 +123,43 @@ def test_a_shared_volume_is_touched_by_a_full_disk(tmp_path: Path) -> None:
         validated([written(tmp_path, text)], stack=str(stack))
 
 
-def test_commands_of_one_s_own_are_let_through(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("word", "never", "what"),
+    [
+        ("online", "online", "service"),
+        ("shop-online-1", "online", "service"),
+        ("docker stop shop_online_1", "online", "service"),
+        ("http://online:18379/flush", "online", "service"),
+        ("trainer -> object-store", "trainer -> object-store", "link"),
+        ("online-2", "online", None),
+        ("offline", "online", None),
+        ("b", "b", None),  # the name of a node is no word that a command needs for it
+    ],
+)
+def test_commands_that_name_it_are_refused(tmp_path: Path, word: str, never: str, what: str | None) -> None:
+    more = f'{{inject: [do, a], confirm: [b], revert: [undo, "{word}"]}}'
+    text = step_of("command", "{service: server}", more)
+    found = refused(tmp_path, text, never)
+    assert [problem.field for problem in found] == (["timeline.0.with.revert.1"] if what else [])
+    for problem in found:
+        told = f"command touches the {what} {never!r}: 'slow' names it in its command `revert`"
+        assert problem.message == told
+        assert problem.line == line_of(text, "revert")
+
+
+@pytest.mark.parametrize(
+    ("target", "never"),
+    [("{service: online}", "online"), ("{node: a}", "a"), ("{keyspace: live-features}", "live-features")],
+)
+def test_commands_that_are_aimed_at_it_are_refused(tmp_path: Path, target: str, never: str) -> None:
+    [problem] = refused(tmp_path, step_of("command", target, "{inject: [x], confirm: [y], revert: [z]}"), never)
+    assert problem.message.endswith(f"{never!r}: it is the target of 'slow'")
+    assert (problem.field or "").startswith("timeline.0.target.")
+
+
+def test_what_commands_do_not_name_is_let_through(tmp_path: Path) -> None:
     more = "{inject: [a], confirm: [b], revert: [c]}"
-    assert refused(tmp_path, step_of("command", "{service: online}", more), "online") == ()
+    assert refused(tmp_path, step_of("command", "{service: server}", more), "online", "c", "training") == ()
 
 
 def test_a_misfire_that_is_declared_is_refused_at_its_own_place(tmp_path: Path) -> None:
