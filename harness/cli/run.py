@@ -133,7 +133,7 @@ def run(
         print_plans(plans, as_json)
         return 0
     refuse_if_stopped(name for plan in plans for name in (plan.stack.name, plan.attach))
-    check_attached(map(resolve_stack, {plan.scenario.stack for plan in plans}), backend, attach)
+    check_attached(map(resolve_stack, {plan.scenario.stack for plan in plans}), backend, attach, say)
     from harness.cli.suite import run_and_print
     from harness.suite.pool import SuiteRequest
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,10 +70,13 @@ def project_to_attach_to(given: str | None, backend: str | None) -> str | None:
     return given or (os.environ.get(ATTACH) or None if backend == "compose" else None)
 
 
-def check_attached(stacks: Iterable[StackDescription], backend: str, attach: str | None) -> None:
+def check_attached(
+    stacks: Iterable[StackDescription], backend: str, attach: str | None, notice: Callable[[str], None] = lambda _: None
+) -> None:
     """Raise BackendError where a stack that runs are to be attached to does not run.
 
-    Raises ScenarioError where a run that goes on owns it. One that is dead is left to its guard, for a while.
+    Raises ScenarioError where another run owns it, one that goes on or one that is dead: nothing was started then, and
+    both are refused alike. A dead one is left to its guard first, for a while, of which `notice` is told. Blocks.
     """
     if backend != "compose":
         return
@@ -82,17 +86,24 @@ def check_attached(stacks: Iterable[StackDescription], backend: str, attach: str
 
         for project in sorted({project_of(stack, attach) for stack in attached}):
             check_project(project)
-            _check_owner(project)
+            _check_owner(project, notice)
 
 
-def _check_owner(project: str) -> None:
+def _check_owner(project: str, notice: Callable[[str], None]) -> None:
     from harness.backends.compose.engine import lent_client
-    from harness.guard.stack_owner import owner_of_stack
+    from harness.guard import stack_owner
+    from harness.guard.start import has_guard
+    from harness.runner.safeguard import HEALED_WITHIN_S, LOOK_EVERY_S
 
+    until_s, told = time.monotonic() + HEALED_WITHIN_S, False
     with lent_client() as engine:
-        owner = owner_of_stack(engine, project)
-    if owner is not None and not owner.is_dead:
-        raise owner.refusal()
+        while (owner := stack_owner.owner_of_stack(engine, project)) is not None:
+            if not (owner.is_dead and has_guard(Path(owner.run))) or time.monotonic() > until_s:
+                raise owner.refusal()
+            if not told:
+                notice(f"the run {owner.run} has ended; waiting for its guard to give the stack {project!r} back")
+                told = True
+            time.sleep(LOOK_EVERY_S)
 
 
 def check_backend(name: str) -> None:

@@ -148,6 +148,7 @@ def test_heal_finishes_where_the_guard_was_killed_too(project: str, go: Any) -> 
     ]
     refused = subprocess.run(elsewhere, capture_output=True, text=True, timeout=120, check=False)
     assert f"run `harness heal {going.run}` first" in refused.stdout + refused.stderr
+    assert refused.returncode == 2, "as where the first one goes on"
     (going.run / "journal.jsonl").unlink()  # it is not needed, and neither is the compose file
     healed = subprocess.run([HARNESS, "heal", str(going.run)], capture_output=True, text=True, timeout=120, check=False)
     assert healed.returncode == 0, healed.stdout + healed.stderr
