@@ -162,26 +162,25 @@ class GuardBeside:
         with told_by_engine("the guard beside the stack is not reached"):
             stream, _ = client.api.get_archive(self._name, f"{FOLDER}/undo")
             found = _members(b"".join(stream))
-        learned = []
-        for name in self._files.open():
-            said = found.get(undo_folder.gone_file(name))
-            if said is not None and self._take_in(undo_folder.gone_file(name), said):
-                learned.append(undo_folder.fault_of(name))
-        ended = found.get(undo_folder.ENDED)
-        if ended is not None and not self._files.open():
-            self._take_in(undo_folder.ENDED, ended)
-        return learned
+        were_open = self._files.open()
+        for name in map(undo_folder.gone_file, were_open):
+            self._take_in(name, found)
+        are_open = self._files.open()
+        if not are_open:
+            self._take_in(undo_folder.ENDED, found)
+        return [undo_folder.fault_of(name) for name in were_open if name not in are_open]
 
-    def _take_in(self, name: str, said: bytes) -> bool:
+    def _take_in(self, name: str, found: dict[str, bytes]) -> None:
+        """Write down what it says in a file, if that is as it was written there."""
+        if name not in found:
+            return
         file = self._files.folder / name
         new = file.with_name(f"{name}.learned")
-        new.write_bytes(said)
+        new.write_bytes(found[name])
         body = undo_folder.content(new)
         new.unlink()
-        if body is None:
-            return False
-        undo_folder.put(file, body)
-        return True
+        if body is not None:
+            undo_folder.put(file, body)
 
     def remove(self) -> None:
         """Remove it: nothing of its run is left. Raises BackendError."""
@@ -252,7 +251,7 @@ def spoken_for(run: Path, undo: RunUndo) -> Iterator[list[str]]:
         over.set()
         if teller is not None:
             teller.join()
-        if undo_folder.content(undo_folder.folder_of(run) / undo_folder.ENDED) is not None:
+        if undo_folder.has_ended(undo_folder.folder_of(run)):
             with contextlib.suppress(HarnessError):
                 guard.remove()
         guard.close()
