@@ -176,7 +176,7 @@ def _in_containers(unanswered: list[BackendError]) -> Iterator[RunningStack]:
             kind = "attached"
         elif leftovers.kept(owner):
             kind = "kept"
-        elif leftovers.abandoned(owner):
+        elif not leftovers.owner_lives(its):
             kind = "abandoned"
         # Labels of other releases name the host in the owner alone.
         host = its.get(leftovers.HOST) or (owner.split() or [""])[1 if leftovers.kept(owner) else 0]

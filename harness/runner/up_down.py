@@ -20,7 +20,7 @@ import psutil
 from harness.backends.compose.leftovers import started_by
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.scratch import make_scratch, remove_scratch, scratch_folders, sweep_scratch
-from harness.liveness import began_s, lives
+from harness.liveness import began_s, began_ticks, is_here, lives, this_boot
 from harness.model.backend import LinkEndpoint, StackPlan
 from harness.model.errors import BackendError
 from harness.model.fields import Link
@@ -104,7 +104,8 @@ def _noted(stack: str) -> Iterator[Path]:
     sweep_scratch()
     try:
         folder, lock = make_scratch("up")
-        note = {"pid": os.getpid(), "created": began_s(os.getpid()), "stack": stack}
+        pid = os.getpid()
+        note = {"pid": pid, "created": began_s(pid), "boot": this_boot(), "ticks": began_ticks(pid), "stack": stack}
         note |= started_by()
         (folder / NOTE).write_text(json.dumps(note), encoding="utf-8")
     except OSError as error:
@@ -127,6 +128,10 @@ def owner_of(note: Path) -> psutil.Process | None:
     try:
         content = json.loads(note.read_text(encoding="utf-8"))
         pid = int(content["pid"])
-        return psutil.Process(pid) if lives(pid, at_s=float(content["created"])) else None
+        if "ticks" in content:  # a wall clock may have been set since
+            same = is_here(boot=content["boot"]) and lives(pid, ticks=content["ticks"])
+        else:
+            same = lives(pid, at_s=float(content["created"]))
+        return psutil.Process(pid) if same else None
     except (OSError, ValueError, KeyError, psutil.Error):
         return None

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from harness.backends.compose.leftovers import owner, owner_lives
-from harness.liveness import began_s, began_ticks, lives
+from harness.backends.compose.leftovers import OWNER, OWNER_BEGAN, owner, owner_lives
+from harness.liveness import began_s, began_ticks, lives, this_boot
 
 
 @pytest.fixture
@@ -69,23 +69,35 @@ def test_a_number_that_was_given_again_is_another_process(child: subprocess.Pope
     assert not lives(child.pid, at_s=began_s(child.pid) - 1.0)
 
 
-def label(host: str, pid: object, began: object) -> str:
-    return f"{host} {pid} {began}"
+def label(host: str, pid: object, began: object, **more: str) -> dict[str, str]:
+    return {OWNER: f"{host} {pid} {began}", **more}
 
 
 def test_labels_on_containers_name_the_process_that_owns_them(child: subprocess.Popen[bytes]) -> None:
     here = socket.gethostname()
-    began = f"{psutil.Process(child.pid).create_time():.2f}"  # as it stands on containers of every release
+    began = f"{psutil.Process(child.pid).create_time():.2f}"  # the only time on containers of earlier releases
     assert owner_lives(owner())
     assert owner_lives(label(here, child.pid, began))
     assert not owner_lives(label(here, child.pid, float(began) - 1.0))
     end(child)
     assert not owner_lives(label(here, child.pid, began))
     assert owner_lives(label("another-host", child.pid, began)), "nobody can tell from here"
-    assert owner_lives(f"up {here}"), "it outlives its process on purpose"
+    assert owner_lives({OWNER: f"up {here}"}), "it outlives its process on purpose"
 
 
 @pytest.mark.parametrize("broken", ["", "1", "1 x", "x 1.0", "1 1.0 and more"])
 def test_a_label_that_says_nothing_is_of_nobody_here(broken: str) -> None:
-    assert not owner_lives(f"{socket.gethostname()} {broken}")
-    assert owner_lives(broken), "the first word is a host, and not this one"
+    assert not owner_lives({OWNER: f"{socket.gethostname()} {broken}"})
+    assert owner_lives({OWNER: broken}), "the first word is a host, and not this one"
+
+
+def test_an_owner_lives_though_the_clock_of_the_machine_was_set(child: subprocess.Popen[bytes]) -> None:
+    here, set_since = socket.gethostname(), f"{began_s(child.pid) - 3600:.2f}"
+    ticks = began_ticks(child.pid)
+    assert ticks is not None
+    assert owner_lives(label(here, child.pid, set_since, **{OWNER_BEGAN: f"{this_boot()} {ticks}"}))
+    assert not owner_lives(label(here, child.pid, set_since, **{OWNER_BEGAN: f"{this_boot()} {ticks - 1}"}))
+    assert not owner_lives(label(here, child.pid, set_since, **{OWNER_BEGAN: f"another-start {ticks}"}))
+    assert not owner_lives(label(here, child.pid, set_since, **{OWNER_BEGAN: f"{this_boot()} x"}))
+    end(child)
+    assert not owner_lives(label(here, child.pid, set_since, **{OWNER_BEGAN: f"{this_boot()} {ticks}"}))

@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from harness.liveness import began_s, is_here, lives
+from harness.liveness import began_s, began_ticks, is_here, lives, this_boot
 from harness.model.errors import BackendError
 
 RUN = "ml-chaos-harness.run"
 OWNER = "ml-chaos-harness.owner"
+OWNER_BEGAN = "ml-chaos-harness.owner-began"
+"""When the owner began, by a clock that nobody sets: the time in the label of the owner is that of a wall clock."""
 STACK = "ml-chaos-harness.stack"
 STANDS_FOR = "ml-chaos-harness.stands-for"
 """On a container that a fault has put in the place of another: which one."""
@@ -48,7 +50,7 @@ def run_labels(project: str, stack: str, *, kept: bool = False) -> dict[str, str
     return {
         RUN: project,
         STACK: stack,
-        OWNER: f"{UP} {socket.gethostname()}" if kept else owner(),
+        **({OWNER: f"{UP} {socket.gethostname()}"} if kept else owner()),
         FOLDER: started["folder"],
         USER: started["user"],
         HOST: started["host"],
@@ -69,19 +71,26 @@ def attached_run(project: str) -> str:
     return f"{project}-attached"
 
 
-def owner() -> str:
+def owner() -> dict[str, str]:
     """Return which process this is: host, number, and when it began, for numbers are given again."""
-    return f"{socket.gethostname()} {os.getpid()} {began_s(os.getpid()):.2f}"
+    pid = os.getpid()
+    return {
+        OWNER: f"{socket.gethostname()} {pid} {began_s(pid):.2f}",
+        OWNER_BEGAN: f"{this_boot()} {began_ticks(pid)}",
+    }
 
 
-def owner_lives(label: str) -> bool:
-    """Return whether the process of an owner label still runs. What runs elsewhere counts as alive."""
-    host, _, rest = label.partition(" ")
+def owner_lives(labels: Mapping[str, str]) -> bool:
+    """Return whether the process that owns what has these labels still runs. What runs elsewhere counts as alive."""
+    host, _, rest = labels.get(OWNER, "").partition(" ")
     if host == UP or not is_here(host):
         return True
-    pid, _, began = rest.partition(" ")
+    pid, _, at_s = rest.partition(" ")
+    boot, _, ticks = labels.get(OWNER_BEGAN, "").partition(" ")
     try:
-        return lives(pid, at_s=float(began))
+        if ticks:
+            return is_here(boot=boot) and lives(pid, ticks=int(ticks))
+        return lives(pid, at_s=float(at_s))  # of a release that wrote no other label
     except ValueError:
         return False
 
@@ -127,11 +136,6 @@ def projects_of(client: Any, run_id: str) -> set[str]:
 def kept(owner: str) -> bool:
     """Return whether a run's owner means that it was left running on purpose."""
     return owner.startswith(f"{UP} ")
-
-
-def abandoned(owner: str) -> bool:
-    """Return whether the process that a run belongs to is gone."""
-    return not owner_lives(owner)
 
 
 def remove_run(client: Any, run: str, before_removal: Callable[[], None] = lambda: None) -> None:

@@ -79,12 +79,12 @@ def _engine() -> Iterator[Finding]:
 
 
 def _leftovers(client: Any) -> Finding:
-    from harness.backends.compose.leftovers import OWNER, RUN, owner_lives
+    from harness.backends.compose.leftovers import RUN, owner_lives
 
     runs: Counter[str] = Counter()
     for container in client.api.containers(all=True, filters={"label": RUN}):
         labels = container.get("Labels") or {}
-        if not owner_lives(str(labels.get(OWNER, ""))):
+        if not owner_lives(labels):
             runs[str(labels.get(RUN))] += 1
     if not runs:
         return Finding("machine", "leftovers", "ok", "none")
