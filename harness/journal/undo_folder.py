@@ -25,6 +25,8 @@ UNDO, GONE, AT_WORK = ".undo.json", ".gone.json", ".at-work"
 """How the names of a fault's files end, after its number and its id: an id may end in anything."""
 ENDED = "ended.json"
 """Says that nothing of the run is left: no fault is in, and its stack is stopped or given back."""
+WHO = ("run", "guard", "heal")
+"""Who may have taken a fault out."""
 HEALING = "healing.lock"
 GUARD = "guard.lock"
 GUARD_LOG = "guard.log"
@@ -86,8 +88,8 @@ def is_gone(folder: Path, undo: str) -> bool:
     body = content(folder / gone_file(undo))
     if body is None or set(body) != {"version", "fault", "by", "at", "evidence"} or body["version"] != 1:
         return False
-    texts = isinstance(body["by"], str) and isinstance(body["at"], str)
-    return texts and isinstance(body["evidence"], dict) and is_undo_of(undo, body["fault"])
+    said = body["by"] in WHO and isinstance(body["at"], str) and isinstance(body["evidence"], dict)
+    return said and is_undo_of(undo, body["fault"])
 
 
 def has_ended(folder: Path) -> bool:
@@ -95,7 +97,7 @@ def has_ended(folder: Path) -> bool:
     body = content(folder / ENDED)
     if body is None or set(body) != {"version", "by", "at"} or body["version"] != 1:
         return False
-    return isinstance(body["by"], str) and isinstance(body["at"], str)
+    return body["by"] in WHO and isinstance(body["at"], str)
 
 
 def is_undo_of(undo: str, fault: object) -> bool:

@@ -35,6 +35,10 @@ def main() -> None:
         made.mkdir(parents=True, exist_ok=True)
     for seed in target.seeds():
         (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
+    if target.words:
+        words = ("".join(f"\\x{byte:02x}" for byte in word) for word in target.words)
+        (Path(folder) / "words.dict").write_text("".join(f'"{word}"\n' for word in words), "ascii")
+        options.append(f"-dict={Path(folder) / 'words.dict'}")
     seen: set[str] = set()
 
     def one(data: bytes) -> None:

@@ -1,10 +1,13 @@
-"""The fault proxy's HTTP API in memory: bytes of a connection in, answers out, without a socket or a name server."""
+"""The fault proxy in memory, without a socket or a name server: its HTTP API, and the file of `--config`."""
 
 from __future__ import annotations
 
 import heapq
 import json
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
 from unittest import mock
 
 from harness.proxy import registry as registry_module
@@ -15,7 +18,9 @@ from harness.proxy.httpd import ApiResponse, HttpRequest, Incomplete, MalformedR
 from harness.proxy.loop import Loop, Timer
 from harness.proxy.proxy import Proxy
 from harness.proxy.registry import ProxyRegistry
+from harness.proxy.server import ProxyServer
 from harness.proxy.sockets import PipePool
+from harness.proxy.wire import ApiError
 
 MOST_REQUESTS = 40
 MOST_TIMERS = 100
@@ -78,7 +83,7 @@ def serve(data: bytes) -> bool:
             granted |= response.status < 300
             response.encode(head=request.method == "HEAD", close=request.close)
             if response.content_type == "application/json" and response.body:
-                json.loads(response.body)
+                json.loads(response.body, parse_constant=_no_json)
         loop.end()
     return granted
 
@@ -93,3 +98,51 @@ def _answer(api: Api, resolver: Resolver, request: HttpRequest) -> ApiResponse:
             looked_up += 1
             if looked_up > MOST_LOOKUPS:
                 raise RuntimeError("names are looked up without end") from None
+
+
+class _Names(Resolver):
+    """A resolver that knows no name."""
+
+    def look_up_now(self, host: str) -> None:
+        self._add(host, f"lookup {host}: no such host")
+
+
+class _Server(ProxyServer):
+    """A proxy server that listens nowhere: what `load` needs."""
+
+    def __init__(self, loop: _Loop) -> None:
+        self.resolver = _Names(loop.now, lambda call: call())
+        self.registry = ProxyRegistry(loop, _PIPES, self.resolver, 1, Upstreams())
+
+
+def load(folder: Path, data: bytes) -> bool:
+    """Start with a file of proxies; return whether it was taken. Raises what a start must not raise.
+
+    Whatever had a lifetime in the file is over: nothing that can expire may come back.
+    """
+    file = folder / "proxies.json"
+    file.write_bytes(data)
+    loop = _Loop()
+    server = _Server(loop)
+    registry = server.registry
+    with mock.patch.object(registry_module, "Proxy", _Proxy):
+        taken = False
+        with suppress(ApiError, json.JSONDecodeError, UnicodeDecodeError):
+            server.load(file)
+            taken = True
+        for proxy in registry.proxies.values():
+            assert proxy.expiry is None, "a proxy with a lifetime came back"
+            assert proxy.down_expiry is None, "a downtime came back"
+            assert all(toxic.expiry is None for toxic in proxy.toxics), "a toxic with a lifetime came back"
+        api = Api(registry, Access(), with_metrics=True)
+        for verb, path in (("GET", "/proxies"), ("GET", "/journal"), ("GET", "/metrics"), ("POST", "/reset")):
+            request, _ = parse(bytearray(f"{verb} {path} HTTP/1.1\r\nContent-Length: 0\r\n\r\n".encode()))
+            response = _answer(api, server.resolver, request)
+            if response.content_type == "application/json" and response.body:
+                json.loads(response.body, parse_constant=_no_json)
+        loop.end()
+    return taken
+
+
+def _no_json(name: str) -> NoReturn:
+    raise AssertionError(f"{name} is no JSON")

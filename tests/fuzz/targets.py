@@ -35,13 +35,20 @@ from harness.report.write import run_document, suite_scenario
 from harness.runner.notes import notes
 from harness.runner.plan import make_plans
 from harness.runner.stacks import stacks_of, validated
-from tests.fuzz.proxy_api import serve
+from tests.fuzz import run_files
+from tests.fuzz.proxy_api import load, serve
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "runner" / "data"
 GOLDEN = ROOT / "tests" / "judge" / "golden" / "v1"
 KEPT_OF_A_KIND = 4
 """How many readings, answers and the like a seed keeps of a stored journal: short inputs are tried more often."""
+
+PROXY_WORDS = (
+    b'"name"', b'"listen"', b'"upstream"', b'"enabled"', b'"toxics"', b'"Toxics"', b'"TTL"', b'"ttl"', b'"lease"',
+    b'"type"', b'"stream"', b'"toxicity"', b'"attributes"', b'"seed"', b'"latency"', b"null", b"Infinity", b"1e999",
+    b'"\\ud800"',
+)  # fmt: skip
 
 Form = Literal["yaml", "lines", "http"]
 
@@ -54,6 +61,8 @@ class Target:
     form: Form
     read: Callable[[bytes], bool | None]
     seeds: Callable[[], Iterator[bytes]]
+    words: tuple[bytes, ...] = ()
+    """What libFuzzer puts in here and there."""
 
 
 def run(target: Target, data: bytes) -> None:
@@ -194,6 +203,16 @@ def _http() -> Iterator[bytes]:
     yield b"POST /proxies HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n" + chunks
 
 
+def _proxies() -> Iterator[bytes]:
+    link = {"name": "link", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1", "enabled": True}
+    toxic = {"name": "t", "type": "latency", "stream": "upstream", "toxicity": 1, "attributes": {"latency": 1}}
+    yield json.dumps([link, {**link, "name": "slow", "toxics": [toxic, {"type": "corrupt", "seed": 3}]}]).encode()
+    yield json.dumps([{**link, "toxics": [{**toxic, "ttl": 50}, {**toxic, "name": "u", "lease": "run"}]}]).encode()
+    yield json.dumps([{**link, "enabled": False, "lease": "run"}, {**link, "name": "leased", "ttl": 5}]).encode()
+    yield json.dumps([{"Name": "named", "LISTEN": "localhost:1", "Upstream": "db:5432", "Toxics": None}]).encode()
+    yield b"[" * 3000
+
+
 TARGETS = {
     target.name: target
     for target in (
@@ -204,5 +223,16 @@ TARGETS = {
         Target("requests", "lines", _requests, _request_lines),
         Target("workload", "lines", _workload, _workload_lines),
         Target("proxy", "http", serve, _http),
+        Target("config", "lines", lambda data: load(_folder(), data), _proxies, PROXY_WORDS),
+        Target(
+            "undo", "lines", lambda data: run_files.read_undo(_folder(), data), run_files.undo_seeds, run_files.WORDS
+        ),
+        Target(
+            "latch",
+            "lines",
+            lambda data: run_files.read_latches(_folder(), data),
+            run_files.latch_seeds,
+            run_files.WORDS,
+        ),
     )
 }

@@ -9,7 +9,7 @@ import shutil
 import stat
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import psutil
 import pytest
@@ -19,7 +19,7 @@ from harness.journal import undo_folder
 from harness.journal.undo import UndoFiles, Unreadable
 from harness.model.errors import JournalError
 from harness.model.faultstep import FaultStep
-from harness.model.undo import RunUndo, for_healing
+from harness.model.undo import RunUndo, Who, for_healing
 
 ROOT = Path(__file__).parents[2]
 STACKS = [
@@ -125,7 +125,9 @@ def test_what_says_something_else_closes_nothing(tmp_path: Path) -> None:
         shutil.copy(files.folder / name, files.folder / undo_folder.ENDED)
         assert not undo_folder.has_ended(files.folder), f"{name} in its place"
     body = json.loads(said[undo_folder.gone_file(first)])["body"]
-    for changed in ({**body, "version": 2}, {**body, "fault": None}, {"fault": "two"}, {**body, "at": 5}, {}):
+    assert get_args(Who) == undo_folder.WHO
+    odd = ({"version": 2}, {"fault": None}, {"at": 5}, {"by": "me"}, {"by": ["run"]}, {"evidence": []}, {"more": 1})
+    for changed in (*({**body, **change} for change in odd), {"fault": "two"}, {}):
         undo_folder.put(in_place, {**changed, **({"fault": "two"} if changed.get("fault") else {})})
         assert files.open() == [second]
     for changed in ({}, {"version": 2, "by": "run", "at": ""}, {"version": 1, "by": "run", "at": None}):
