@@ -43,7 +43,7 @@ def folder_of(run: Path) -> Path:
 
 def fault_file(n: int, fault: str) -> str:
     """Return the name of the undo of a fault, the n-th of its run."""
-    return f"{n:04d}.{fault.encode(errors='replace')[:LONGEST_ID].decode(errors='ignore')}{UNDO}"
+    return f"{n:04d}.{_short(fault)}{UNDO}"
 
 
 def number_of(undo: str) -> int:
@@ -102,7 +102,11 @@ def has_ended(folder: Path) -> bool:
 
 def is_undo_of(undo: str, fault: object) -> bool:
     """Whether an undo is that of this fault, by its name."""
-    return isinstance(fault, str) and fault_file(number_of(undo), fault) == undo
+    return isinstance(fault, str) and _short(fault) == _short(fault_of(undo))
+
+
+def _short(fault: str) -> str:
+    return fault.encode(errors="replace")[:LONGEST_ID].decode(errors="ignore")
 
 
 def content(file: Path) -> Mapping[str, Any] | None:

@@ -127,9 +127,8 @@ def _outlives(undo: FaultUndo | Unreadable) -> bool:
 
 def _names(name: str, fault: str) -> bool:
     """Whether a file's name is that of this fault, of whose id it may have only the beginning."""
-    with suppress(UnicodeEncodeError):
-        return undo_folder.fault_file(undo_folder.number_of(name), fault) == name
-    return False
+    shown = undo_folder.fault_of(name)
+    return fault == shown or (len(shown.encode(errors="replace")) > 90 and fault.startswith(shown))
 
 
 def _signed(file: Path, kind: type[T]) -> T | None:

@@ -144,6 +144,16 @@ def test_the_undo_of_another_fault_is_not_taken_for_its_own(tmp_path: Path) -> N
         assert name in files.open()
 
 
+@pytest.mark.parametrize("name", ["00001.it.undo.json", f"0001.{'a' * 150}.undo.json", "0001.é.undo.json"])
+def test_an_undo_whose_name_no_run_gives_can_be_closed_by_hand(tmp_path: Path, name: str) -> None:
+    files = UndoFiles(tmp_path)
+    files.folder.mkdir()
+    (files.folder / name).touch()
+    assert files.open() == [name]
+    files.write_gone(name, undo_folder.fault_of(name), "heal", {"by_hand": True})
+    assert files.open() == []
+
+
 def test_however_deep_a_file_is_nested_it_is_read_or_it_is_not(tmp_path: Path) -> None:
     file = tmp_path / "0001.it.undo.json"
     for depth in range(sys.getrecursionlimit() - 150, sys.getrecursionlimit() + 1):
