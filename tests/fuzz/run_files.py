@@ -272,7 +272,14 @@ def undo_seeds() -> Iterator[bytes]:
     at = "2026-06-01T10:00:00.000+00:00"
 
     def fault(n: int, name: str, kind: str, data: Any, **target: Any) -> dict[str, Any]:
-        step = {"id": name, "at": 0.0, "fault": kind, "target": target or {"service": "server"}, "for": 1.0, "with": {}}
+        step = {
+            "id": name,
+            "at": "0s",
+            "fault": kind,
+            "target": target or {"service": "server"},
+            "for": "1s",
+            "with": {},
+        }
         body = {"version": 1, "n": n, "written_ns": 10**18 + n, "until_s": 60.0, "step": step, "data": data}
         return {"file": f"{n:04d}.{name}{undo_folder.UNDO}", "body": body}
 
