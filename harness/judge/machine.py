@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 
 from harness.judge.moments import Span
-from harness.model.machine import busy_text, lacking
+from harness.model.machine import busy_text, lacking, suspended_text, suspension
 from harness.model.readings import Gap, MachineSeen
 from harness.model.verdict import Cause, Value
 
@@ -78,6 +78,8 @@ class Disturbances:
     machine: tuple[Disturbance, ...] = ()
     harness: tuple[Disturbance, ...] = ()
     busy: tuple[tuple[float, float], ...] = ()
+    suspended: tuple[Disturbance, ...] = field(default=(), compare=False)
+    """When the run itself was stopped by somebody: it changes no verdict, only what is named."""
 
     def why(self, from_s: float, to_s: float) -> str | None:
         """Return what may be the cause of something in a stretch, the machine first; None where nothing may."""
@@ -121,6 +123,11 @@ class Disturbances:
         """Return how the machine was more than twice as busy `during` something as `before` it; None where not."""
         share, earlier = (self.busy_s(t.lo, t.hi) / max(t.hi - t.lo, 0.1) for t in (during, before))
         return self._busy.first(during.lo, during.hi) if earlier < share / 2 else None
+
+    def stopped(self, from_s: float, to_s: float) -> str | None:
+        """Return for how long the run itself was suspended, the longest time in a stretch; None where it was not."""
+        found = [one for one in self.suspended if one.lo <= to_s and one.hi >= from_s]
+        return max(found, key=lambda one: one.hi - one.lo).why if found else None
 
     def busy_s(self, from_s: float, to_s: float) -> float:
         """Return for how much of a stretch the machine was busy."""
@@ -170,15 +177,33 @@ def blamed(busy: str | None) -> Cause | None:
 
 def disturbances(machine: Iterable[MachineSeen], late: Sequence[Span]) -> Disturbances:
     """Find the disturbances of a run, by what was seen of the machine, and when the harness was late."""
-    bad = sorted((one for one in machine if lacking(one) is not None), key=lambda one: one.from_s)
+    seen_machine = list(machine)
+    suspended = [
+        Disturbance(one.to_s - one.late_s, one.to_s, suspended_text(one))
+        for one in seen_machine
+        if suspension(one) is not None
+    ]
+    bad = sorted((one for one in seen_machine if lacking(one) is not None), key=lambda one: one.from_s)
     starts = [one.from_s for one in bad]
     busy = []
     for lo, hi in joined(((one.from_s, one.to_s) for one in bad), JOINED_S):
         why = busy_text(bad[bisect_left(starts, lo) : bisect_left(starts, hi)])
-        busy.append(Disturbance(lo, hi, str(why)))
-    own = (Disturbance(span.lo, span.hi, f"the harness was late at {span.lo:.2f}–{span.hi:.2f} s") for span in late)
+        busy.append(Disturbance(lo, hi, _most_of(suspended, lo, hi) or str(why)))
+    own = (
+        Disturbance(
+            span.lo,
+            span.hi,
+            _most_of(suspended, span.lo, span.hi) or f"the harness was late at {span.lo:.2f}–{span.hi:.2f} s",
+        )
+        for span in late
+    )
     seen = joined((one.from_s, one.to_s) for one in bad)
-    return Disturbances(tuple(busy), tuple(own), tuple(seen))
+    return Disturbances(tuple(busy), tuple(own), tuple(seen), tuple(suspended))
+
+
+def _most_of(suspended: Iterable[Disturbance], lo: float, hi: float) -> str | None:
+    """Return how the run was suspended for most of a stretch; None where it was not."""
+    return next((one.why for one in suspended if 2 * (min(one.hi, hi) - max(one.lo, lo)) > hi - lo), None)
 
 
 def unseen(gaps: Iterable[Gap], to_s: float) -> str | None:

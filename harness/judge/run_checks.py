@@ -142,7 +142,9 @@ def _lateness(facts: Facts) -> ClauseResult | None:
     p99_ms, most_ms = round(late[0] * 1e3), round(LATE_S * 1e3)
     reason = f"harness late: its own lateness had a 99th percentile of {p99_ms} ms (at most {most_ms} ms)"
     busy = facts.disturbed.mostly(facts.gate_s, facts.end_s)
-    reason = f"{busy}: {reason}" if busy is not None else reason
+    # Whether the machine was busy as well decides the cause; of a run that stood still that is not what made it late.
+    named = facts.disturbed.stopped(facts.gate_s, facts.end_s) or busy
+    reason = f"{named}: {reason}" if named is not None else reason
     return unknown("harness", reason, (), RunResult(p99_s=late[0], samples=late[1]), blamed(busy))
 
 

@@ -30,6 +30,8 @@ PRESSED = 0.1
 SHORT = 0.05
 """The share of the memory below which it is the machine that lacks it."""
 
+SUSPENDED_S = 0.5
+"""How late a process that got SIGCONT must be to have been stopped for that long."""
 SHORTEST_S = 0.05
 """A shorter stretch says nothing: the kernel counts processor time in hundredths of a second."""
 
@@ -80,6 +82,19 @@ def busy_text(seen: Iterable[MachineSeen]) -> str | None:
         case "memory":
             how = f"{_mean(one.memory_free for one in those) * 100:.0f} % of the memory was free"
     return f"{MACHINE_BUSY} ({how} at {short[0][0].from_s:.1f}–{short[-1][0].to_s:.1f} s)"
+
+
+def suspension(seen: MachineSeen) -> float | None:
+    """Return for how many seconds the run itself was suspended in a stretch; None where it was not.
+
+    SIGCONT alone is not enough: a process that was never stopped may get it as well.
+    """
+    return seen.late_s if seen.continued and seen.late_s >= SUSPENDED_S else None
+
+
+def suspended_text(seen: MachineSeen) -> str:
+    """Say for how long the run was suspended in a stretch, and when."""
+    return f"the run was suspended for {seen.late_s:.1f} s, at {seen.to_s - seen.late_s:.1f}–{seen.to_s:.1f} s"
 
 
 def _mean(values: Iterable[float | None]) -> float:

@@ -265,6 +265,7 @@ class MachineSeen(Record):
     from_s: float
     to_s: float
     late_s: float = Field(0.0, description="how late the harness itself was to look")
+    continued: Literal[True] | None = Field(None, description="the run's process was stopped, and continued (SIGCONT)")
     processors: float = Field(gt=0, description="how many the run may use")
     busy: float | None = Field(None, description="processors in use, by whatever")
     own: float | None = Field(None, description="of these, by the harness and the stack of this run")

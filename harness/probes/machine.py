@@ -43,8 +43,12 @@ class MachineWatcher:
         roots: Callable[[], Roots] = Roots,
         proc: Path = Path("/proc"),
         cgroups: Path = Path("/sys/fs/cgroup"),
+        continued: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`roots` returns what is the run's own besides this process and what it started."""
+        """`roots` returns what is the run's own besides this process and what it started.
+
+        `continued` says whether this process was continued (SIGCONT) since it was last asked.
+        """
         self._clock = clock
         self._record = record
         self._own = OwnProcesses(proc, roots)
@@ -53,6 +57,7 @@ class MachineWatcher:
         numbers = usable()
         self._processors = float(len(numbers))
         self._names = {f"cpu{number}" for number in numbers}
+        self._continued = continued
         self._last = self._read()
 
     async def once(self, planned_s: float) -> None:
@@ -73,6 +78,7 @@ class MachineWatcher:
             from_s=before.at_s,
             to_s=now.at_s,
             late_s=round(max(0.0, now.at_s - planned_s), 6),
+            continued=True if self._continued() else None,
             processors=self._processors,
             busy=share(before.busy_s, now.busy_s),
             own=share(before.own_s, now.own_s),

@@ -2,12 +2,16 @@
 
 Two tasks that know nothing of each other: what ends the one must not end the other. A look that fails is a gap that the
 judge reads. The machine is looked at again a little later; what is read from the clock has no right value any more.
+That the run itself was stopped (SIGSTOP) shows when it is continued (SIGCONT): no other sign of it is as sure.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from harness.journal.clock import Clock
 from harness.model.backend import Roots
@@ -20,6 +24,33 @@ from harness.probes.open_loop import FOREVER_S
 from harness.probes.polling import poll
 
 AGAIN_S = 1.0
+
+
+class Continuing:
+    """Whether this process was continued (SIGCONT), as it is after it was stopped."""
+
+    def __init__(self) -> None:
+        self._told = False
+        self._before: Any = None
+
+    def start(self) -> None:
+        """Listen from now on. Only the main thread of a process can."""
+        if self._before is None and threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGCONT, self._note)
+
+    def stop(self) -> None:
+        """Listen no more. Idempotent."""
+        if self._before is not None:
+            signal.signal(signal.SIGCONT, self._before)
+            self._before = None
+
+    def _note(self, *_: object) -> None:
+        self._told = True
+
+    def take(self) -> bool:
+        """Return whether it was since the last call."""
+        told, self._told = self._told, False
+        return told
 
 
 class MachineWatch:
@@ -38,15 +69,18 @@ class MachineWatch:
         self._roots = roots
         self._by_the_clock = tuple(by_the_clock)
         self._tasks: list[asyncio.Task[None]] = []
+        self._continuing = Continuing()
         self.error: JournalError | None = None
         """The first error of the journal's disk that was met here."""
 
     def start(self) -> None:
         """Start watching."""
+        self._continuing.start()
         self._tasks = [asyncio.create_task(self._kept(watch())) for watch in (self._watch_machine, self._watch_clock)]
 
     def stop(self) -> JournalError | None:
         """Stop watching, and return the error of the disk that was met meanwhile. Idempotent."""
+        self._continuing.stop()
         for task in self._tasks:
             task.cancel()
         return self.error
@@ -61,7 +95,7 @@ class MachineWatch:
         looked_s = self._clock.now_s()
         while True:
             try:
-                watcher = MachineWatcher(self._clock, self._record, self._roots)
+                watcher = MachineWatcher(self._clock, self._record, self._roots, continued=self._continuing.take)
 
                 async def look(planned_s: float, watcher: MachineWatcher = watcher) -> None:
                     nonlocal looked_s

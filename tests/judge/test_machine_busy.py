@@ -278,3 +278,37 @@ def test_a_busy_machine_never_fails_and_never_passes_a_stack(run: Run, busy: lis
             assert worse_and_better != {Value.PASS, Value.FAIL}, (before[name].reason, clause.reason)
             assert clause.value is not Value.FAIL or before[name].value is Value.FAIL, clause.reason
             assert clause.value is not Value.PASS or before[name].value is Value.PASS, clause.reason
+
+
+# A run that was stopped itself
+
+
+@pytest.mark.parametrize("machine", [{}, CROWDED], ids=["at rest", "busy"])
+def test_a_run_that_was_stopped_says_so_and_its_verdict_stays(machine: Mapping[str, Any]) -> None:
+    def run(**how: Any) -> Run:
+        made = watched({"stays": [QUICK]}).answers(*slow(14.5, 17.0))
+        return made.add(17.3, "machine", from_s=14.3, to_s=17.3, **at_rest | machine | how).end()
+
+    at_rest = {"processors": 2.0, "busy": 0.9, "own": 0.8, "steal": 0.0, "cpu_pressure": 0.02, "memory_free": 0.5}
+    unheard, heard = run(late_s=2.9), run(late_s=2.9, continued=True)
+    assert heard.judged().value == unheard.judged().value == "unknown"
+    assert heard.judged().machine_busy == unheard.judged().machine_busy
+    assert [c.value for c in heard.judged().clauses] == [c.value for c in unheard.judged().clauses]
+    assert "the run was suspended for 2.9 s, at 14.4–17.3 s" in heard.clause("quick").reason
+    assert "suspended" not in unheard.clause("quick").reason
+
+
+def test_a_late_harness_that_was_stopped_says_so_first() -> None:
+    late = [(t / 50, t / 50 + 0.01, {"sent_s": t / 50 + 1.0, "done_s": t / 50 + 1.1}) for t in range(500, 600)]
+    run = watched({"stays": [QUICK]}).answers(*late)
+    run.add(13.0, "machine", from_s=10.0, to_s=13.0, processors=2.0, late_s=2.9, continued=True)
+    verdict = run.end().judged()
+    assert verdict.value == "unknown"
+    assert verdict.reasons[0].startswith("the run was suspended for 2.9 s, at 10.1–13.0 s: harness late")
+    assert not verdict.machine_busy
+
+
+def test_a_process_that_is_continued_and_never_was_stopped_was_not_suspended() -> None:
+    run = watched({"stays": [QUICK]}).answers(*slow(14.2, 15.1))
+    run.machine((14.2, 15.1, CROWDED | {"continued": True, "late_s": 0.05})).end()
+    assert "machine busy" in run.clause("quick").reason

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -109,3 +111,17 @@ async def test_an_error_of_the_disk_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
     watched.watch = MachineWatch(Clock(), watched.take, Roots, ())
     await watched.until(lambda: watched.watch.error)
     assert watched.watch.stop() is error
+
+
+async def test_a_process_that_is_continued_is_noted_once_and_only_while_watched() -> None:
+    before = signal.getsignal(signal.SIGCONT)
+    watched = Watched()
+
+    def told() -> bool:
+        if len(watched.looks()) == 1:
+            os.kill(os.getpid(), signal.SIGCONT)
+        return len(watched.looks()) >= 4
+
+    await watched.until(told)
+    assert [one.continued for one in watched.looks()].count(True) == 1
+    assert signal.getsignal(signal.SIGCONT) is before
