@@ -58,13 +58,31 @@ def by_the_clock(stack: StackDescription) -> tuple[str, ...]:
     return (*((WORKLOAD,) if stack.event_clock is not None else ()), *ages, *hooks)
 
 
+def machine_slept_s() -> float:
+    """Return for how long the machine has been suspended since its start; 0 where the platform does not tell.
+
+    The monotonic clock stands meanwhile, and this one does not.
+    """
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if boottime is None else time.clock_gettime(boottime) - time.monotonic()
+
+
 class ClockSteps:
     """Notices that the wall clock was set, or stood while the machine slept: ages are not right from then on."""
 
-    def __init__(self, clock: Clock, record: Callable[[Gap], object], probes: Iterable[str]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        record: Callable[[Gap], object],
+        probes: Iterable[str],
+        slept_s: Callable[[], float] | None = None,
+    ) -> None:
+        """`slept_s` says for how long the machine has been suspended since its start."""
         self._clock = clock
         self._record = record
         self._probes = tuple(probes)
+        self._slept_s = slept_s or machine_slept_s
+        self._slept_before_s = self._slept_s()
         self._unix_at_zero_s = clock.unix_at_zero_s()
         self._looked_s = clock.now_s()
 
@@ -72,8 +90,12 @@ class ClockSteps:
         """Record a gap for everything that is read from the wall clock, if that was set since the last look."""
         now_s, unix_at_zero_s = self._clock.now_s(), self._clock.unix_at_zero_s()
         by_s = unix_at_zero_s - self._unix_at_zero_s
+        slept_s = self._slept_s()
+        asleep_s, self._slept_before_s = slept_s - self._slept_before_s, slept_s
         if abs(by_s) > STEP_S:
+            how = f"the wall clock was set by {by_s:+.1f} s, and this is read from it"
+            if abs(by_s - asleep_s) <= STEP_S:
+                how = f"the machine was suspended for {asleep_s:.1f} s, and this is read from its wall clock"
             for probe in self._probes:
-                why = f"the wall clock was set by {by_s:+.1f} s, and this is read from it"
-                self._record(Gap(probe=probe, from_s=self._looked_s, to_s=FOREVER_S, why=why))
+                self._record(Gap(probe=probe, from_s=self._looked_s, to_s=FOREVER_S, why=how))
         self._unix_at_zero_s, self._looked_s = unix_at_zero_s, now_s

@@ -265,6 +265,22 @@ def test_d11_ages_are_not_right_once_the_wall_clock_was_set(
     assert len(told) == len(probes), "it is told once"
 
 
+@pytest.mark.parametrize(
+    ("slept_s", "says"), [(90.0, "the machine was suspended for 90.0 s"), (40.0, "the wall clock was set by +90.0 s")]
+)
+def test_d11_a_machine_that_was_suspended_is_not_called_a_clock_that_was_set(
+    slept_s: float, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Gap] = []
+    slept = [1000.0]
+    steps = ClockSteps(Clock(), told.append, ["old"], lambda: slept[0])
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 90.0)
+    slept[0] += slept_s
+    steps.look()
+    assert [gap.why.partition(",")[0] for gap in told] == [says]
+
+
 @pytest.mark.parametrize("ahead_s", [-600.0, 600.0, 0.0])
 async def test_d11_an_alertmanager_whose_clock_is_off_is_understood(ahead_s: float) -> None:
     began = time.time()
