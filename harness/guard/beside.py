@@ -23,7 +23,7 @@ from harness.backends.compose.engine import client as connected
 from harness.backends.compose.leftovers import PROJECT, SERVICE
 from harness.guard.container_guards import GUARDS, HOST, RUN, RUN_ID, told_by_engine
 from harness.guard.image import HOME, IMAGE, archive_of, guard_image
-from harness.guard.in_container import ACTED, FOLDER, READY, RENEWED
+from harness.guard.told import ACTED, FOLDER, READY, RENEWED
 from harness.journal import undo_folder
 from harness.journal.owner import RENEW_S
 from harness.journal.undo import UndoFiles

@@ -1,79 +1,18 @@
 """`python -m harness.guard.in_container`: the guard of a run in a container beside its stack.
 
-It has no view of the run's process: it is told again and again that somebody watches. When it was told nothing for as
-long as a lease lasts, it takes out what is in, and keeps the undo, for the network may have been cut only. When it was
-told nothing for a minute, the run counts as dead. With the standard library alone, until it must act.
+It has no view of the run's process: it hears again and again that somebody watches. When it has heard nothing for as
+long as a lease lasts, it takes out what is in, and keeps the undo, for the network may have been cut only. When it has
+heard nothing for a minute, the run counts as dead. With the standard library alone, until it must act.
 """
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
-import time
 from pathlib import Path
 
-from harness.guard.watch import Guard
-from harness.journal import undo_folder
-from harness.journal.owner import ELSEWHERE_S, LEASE, LEASE_S, LOCK, State
-
-FOLDER = "/harness-guard"
-RENEWED = "renewed"
-"""Written anew each time that somebody says that he watches."""
-ACTED = "acted"
-"""Is there from when on the run may have lost a fault: it must not go on as if it had it."""
-READY = "the guard watches"
-
-
-class ToldFolder:
-    """The undo of a run as it was told, with who watches it."""
-
-    elsewhere = True
-
-    def __init__(self, run: Path) -> None:
-        """Raises OSError."""
-        self.run = run
-        self.folder = undo_folder.folder_of(run)
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._renewed: bytes | None = None
-        self._heard_s = time.monotonic()
-        lock = self.folder / LOCK
-        lock.touch(0o600)
-        # No process of this machine: whether it lives is told by the age of the lease.
-        about = {"host": "elsewhere", "pid": 0, "boot": "elsewhere", "started": 0, "inode": lock.stat().st_ino}
-        lock.write_text(json.dumps(about), encoding="utf-8")
-        log = self.folder / undo_folder.GUARD_LOG
-        if not log.is_symlink():
-            log.symlink_to("/dev/stdout")  # so that the engine shows it
-        self._note()
-
-    def look(self) -> None:
-        """See whether somebody has said that he watches. Raises OSError."""
-        renewed = (self.folder / RENEWED).read_bytes()
-        if renewed != self._renewed:
-            self._renewed, self._heard_s = renewed, time.monotonic()
-            self._note()
-
-    def _note(self) -> None:
-        (self.folder / LEASE).write_text(f"{self._heard_s:020.6f}\n", encoding="ascii")
-
-    def state(self) -> State:
-        """Return what the run does, as far as it can be told."""
-        silent_s = time.monotonic() - self._heard_s
-        if silent_s <= LEASE_S:
-            return "alive"
-        return "hung" if silent_s <= ELSEWHERE_S + 1.0 else "dead"
-
-    def acts(self) -> None:
-        """Say that faults are taken out from now on. Raises OSError."""
-        (self.folder / ACTED).touch()
-
-    def where(self) -> Path:
-        """Return the path of the run, for people."""
-        return self.run
-
-    def forget(self) -> None:
-        """What was told stays in the container, for whoever heals."""
+from harness.guard.told import FOLDER, READY, ToldFolder
+from harness.guard.watch import RunGuard
 
 
 def main() -> int:
@@ -82,7 +21,7 @@ def main() -> int:
         signal.signal(number, signal.SIG_IGN)
     told = ToldFolder(Path(FOLDER))
     print(READY, flush=True)
-    Guard(told).go()
+    RunGuard(told).go()
     return 0
 
 

@@ -43,7 +43,7 @@ def watch(run: Path, ready: Callable[[], None]) -> None:
     except OSError as error:
         raise NoGuardError(f"{folder}: {error.strerror}") from error
     ready()
-    Guard(held).go()
+    RunGuard(held).go()
 
 
 class WatchedFolder(Protocol):
@@ -74,7 +74,7 @@ class WatchedFolder(Protocol):
         """Remove what was kept of the run: nothing of it is left."""
 
 
-class Guard:
+class RunGuard:
     """Takes out what a dead or hung run left in."""
 
     def __init__(self, held: WatchedFolder) -> None:

@@ -95,9 +95,9 @@ class Safeguard:
         self._beside: GuardBeside | None = None
         self._telling = asyncio.Lock()
         self._told_s = 0.0
-        """When the guard beside the stack was told last that the run goes on."""
+        """When the guard beside the stack last heard that the run goes on."""
         self._is_lost = False
-        """Whether it was told nothing for so long that it takes the faults out."""
+        """Whether it has heard nothing for so long that it takes the faults out."""
         self._in: dict[str, FaultStep] = {}
         """The faults that were not measured to be gone, by the names of their undo: the folder may be removed."""
 

@@ -124,7 +124,7 @@ def test_one_that_was_removed_is_started_anew(project: str, go: Any, monkeypatch
     name = beside.split()[0]
     assert f"stack {project}: the guard {name} of {going.run} on {socket.gethostname()} watches" in listed
     told = engine.api.get_archive(beside.split()[0], "/harness-guard/undo/0001.slow.undo.json")
-    assert told[1]["size"] > 100, "it was told what was in before"
+    assert told[1]["size"] > 100, "it has what was in before"
     engine.close()
 
 

@@ -238,7 +238,7 @@ def test_evidence_of_another_form_makes_its_guarantee_unknown() -> None:
     run = good_run(guarantees=["promotion_monotonic"]).evidence("promotions", history=[{"seq": 1}])
     verdict = run.judged()
     assert verdict.value == "unknown"
-    assert "not of the documented form: history.0.version: Field required" in verdict.reasons[0]
+    assert "not of the documented form: history.0.version: the field 'version' is missing" in verdict.reasons[0]
     assert [c.id for c in verdict.clauses if c.value != "pass"] == ["promotion_monotonic"]
 
 

@@ -121,7 +121,7 @@ def test_a_scenario_widens_a_limit(tmp_path: Path) -> None:
     ("old", "new", "field", "hint"),
     [
         (", because: the cache fills for a minute", "", "expect.guard.flagged.because", "missing"),
-        ("at_most: 0.3", "at_most: 1", "expect.guard.flagged.at_most", "less than 1"),
+        ("at_most: 0.3", "at_most: 1", "expect.guard.flagged.at_most", "a number below 1"),
         ("at_most: 0.3", "at_most: 0.01", "expect.guard", "can only be widened"),
         ("flagged:", "flaged:", "expect.guard.flaged", "did you mean 'flagged'?"),
     ],

@@ -1,0 +1,71 @@
+"""What a guard in a container knows of its run: the undo, and when it last heard that somebody watches.
+
+With the standard library alone.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from harness.journal import undo_folder
+from harness.journal.owner import ELSEWHERE_S, LEASE, LEASE_S, LOCK, State
+
+FOLDER = "/harness-guard"
+RENEWED = "renewed"
+"""Written anew each time that somebody says that he watches."""
+ACTED = "acted"
+"""Is there from when on the run may have lost a fault: it must not go on as if it had it."""
+READY = "the guard watches"
+
+
+class ToldFolder:
+    """The undo of a run, as it is copied here, and whether somebody watches the run."""
+
+    elsewhere = True
+
+    def __init__(self, run: Path) -> None:
+        """Raises OSError."""
+        self.run = run
+        self.folder = undo_folder.folder_of(run)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._renewed: bytes | None = None
+        self._heard_s = time.monotonic()
+        lock = self.folder / LOCK
+        lock.touch(0o600)
+        # No process of this machine: whether it lives is told by the age of the lease.
+        about = {"host": "elsewhere", "pid": 0, "boot": "elsewhere", "started": 0, "inode": lock.stat().st_ino}
+        lock.write_text(json.dumps(about), encoding="utf-8")
+        log = self.folder / undo_folder.GUARD_LOG
+        if not log.is_symlink():
+            log.symlink_to("/dev/stdout")  # so that the engine shows it
+        self._note()
+
+    def look(self) -> None:
+        """See whether somebody has said that he watches. Raises OSError."""
+        renewed = (self.folder / RENEWED).read_bytes()
+        if renewed != self._renewed:
+            self._renewed, self._heard_s = renewed, time.monotonic()
+            self._note()
+
+    def _note(self) -> None:
+        (self.folder / LEASE).write_text(f"{self._heard_s:020.6f}\n", encoding="ascii")
+
+    def state(self) -> State:
+        """Return what the run does, as far as it can be told."""
+        silent_s = time.monotonic() - self._heard_s
+        if silent_s <= LEASE_S:
+            return "alive"
+        return "hung" if silent_s <= ELSEWHERE_S + 1.0 else "dead"
+
+    def acts(self) -> None:
+        """Say that faults are taken out from now on. Raises OSError."""
+        (self.folder / ACTED).touch()
+
+    def where(self) -> Path:
+        """Return the path of the run, for people."""
+        return self.run
+
+    def forget(self) -> None:
+        """The copy stays in the container, for whoever heals."""
