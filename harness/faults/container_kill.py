@@ -21,6 +21,7 @@ from harness.model.errors import FaultError, did_you_mean
 from harness.model.fault import Confirmation, FaultKind
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
+from harness.model.wording import written
 from harness.seams import Seams
 
 NAMES = [s.name.removeprefix("SIG") for s in signal.Signals]
@@ -31,7 +32,7 @@ def _number(value: object) -> object:
     if text.isdigit() and 0 < int(text) < signal.NSIG:
         return int(text)
     if text not in NAMES:
-        raise ValueError(f"{value!r} is no signal: {did_you_mean(text, NAMES)}")
+        raise ValueError(f"{written(value)} is no signal; {did_you_mean(text, NAMES)}")
     return int(signal.Signals[f"SIG{text}"])
 
 

@@ -18,6 +18,7 @@ from harness.model.containers import Containers, ContainerState, Replacement
 from harness.model.errors import FaultError, did_you_mean
 from harness.model.fault import Confirmation
 from harness.model.faultstep import FaultStep
+from harness.model.wording import written
 from harness.seams import Seams
 
 CALL_LIMIT_S = 75.0
@@ -37,7 +38,7 @@ def _size(value: object) -> object:
         return 0
     found = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise ValueError(f"{value!r} is no size; write a number with its unit, such as 64MiB or 1GB")
+        raise ValueError(f"{written(value)} is no size; write a number with its unit, such as 64MiB or 1GB")
     return round(float(found[1]) * _UNITS[found[2]])
 
 

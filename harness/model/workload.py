@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from harness.model.fields import Command, Frozen, Url
 from harness.model.units import PositiveWallSeconds
+from harness.model.wording import written
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|min|h)")
 _PER_S = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -27,7 +28,7 @@ def parse_rate(raw: object) -> float:
     """Read `50/s` or `30/min` as requests a second. Raises ValueError with what would be right."""
     match = _RATE.fullmatch(raw.strip()) if isinstance(raw, str) else None
     if match is None:
-        raise ValueError(f"{raw!r} is not a rate; write one such as 50/s or 30/min")
+        raise ValueError(f"{written(raw)} is not a rate; write one such as 50/s or 30/min")
     per_s = float(match[1]) / _PER_S[match[2]]
     if not 0 < per_s <= HIGHEST_RATE:
         raise ValueError(f"{raw!r} is not a rate between 0 and {HIGHEST_RATE:g}/s")

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from scenario_files import GOOD, STACK, check_problems
 
 from harness.description.stackfile import load_stack
-from harness.description.yamltree import parse_tree
+from harness.description.yamltree import Tree, parse_tree
+from harness.faults.installed import Faults
+from harness.faults.table import MODULES
 from harness.model.errors import HarnessError
+from harness.runner.explain import Source, problems, read_model
 
 VALUES: tuple[Any, ...] = (5, 0, -1, 1.5, 1e300, True, None, "x", "", "0s", [], [1], [None], {}, {"a": 1})
 FOREIGN = re.compile(r"input|instance|valid dict|parse|validation|should|True|False|None|Value error|\[|\{")
@@ -88,6 +92,19 @@ def test_of_guardrails_in_a_stack(tmp_path: Path) -> None:
         wrong += error is not None
         assert error is None or (not FOREIGN.search(told(error)) and error.line is not None), error
     assert wrong > 250
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_of_the_parameters_of_a_fault(kind: str) -> None:
+    parameters = Faults()[kind].parameters
+    for name, field in parameters.model_fields.items():
+        for value in VALUES:
+            raw = {field.alias or name: value}
+            try:
+                read_model(parameters, raw)
+            except ValidationError as error:
+                wrong = problems(error, parameters, raw, Source(Tree("a file")))
+                assert not [one for one in wrong if FOREIGN.search(told(one))]
 
 
 @pytest.mark.parametrize(
