@@ -217,6 +217,7 @@ def _watch(stack: LocalStacks, run: _Run, before: dict[str, Any], mark: str) -> 
     """Poll until the state is that of before, and stays so; or until it is late."""
     began_s: float | None = None
     found: list[str] = []
+    seen: list[tuple[float, list[str]]] = []
     at_15: list[str] | None = None
     ended_s = run.killed_s
     held_s = HELD_IN_A_CALL_S if run.last_stage in IN_A_CALL else HELD_S
@@ -224,6 +225,8 @@ def _watch(stack: LocalStacks, run: _Run, before: dict[str, Any], mark: str) -> 
         running = run.running()
         now_s = time.monotonic()
         found = list(differences(before, without_guard(stack.seams(mark))))
+        if not seen or seen[-1][1] != found[:6]:
+            seen.append((round(now_s - run.killed_s, 2), found[:6]))
         if running:
             ended_s, began_s = now_s, None  # who is left reverts as planned, and is no late revert
         elif found:
@@ -244,6 +247,7 @@ def _watch(stack: LocalStacks, run: _Run, before: dict[str, Any], mark: str) -> 
         "restored_s": round(began_s - run.killed_s, 2) if began_s is not None else None,
         "left_after_15_s": at_15 or [],
         "left": found[:20],
+        "seen": seen[-6:],
     }
 
 
