@@ -126,10 +126,10 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode is None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GRACE_S):
-                await process.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GRACE_S):
+            # To their end, so that no pipe is left open here. What has left the group may hold them for longer.
+            await asyncio.gather(_read(process.stdout), _read(process.stderr), process.wait())
 
 
 def _lines(data: bytes) -> tuple[str, ...]:

@@ -24,11 +24,12 @@ from pydantic import BaseModel
 from harness.cli.terminal import cell
 from harness.guard.hold import HeldFolder
 from harness.guard.open_runs import must_be_healed, open_run, runs_under
-from harness.guard.reverting import touched
 from harness.journal import undo_folder
-from harness.journal.owner import LEASE, LOCK, boot, is_copy, owner_of, started, state_of
+from harness.journal.owner import LEASE, LOCK, is_copy, owner_of, state_of
 from harness.journal.undo import UndoFiles, Unreadable
+from harness.liveness import began_ticks, this_boot
 from harness.model.errors import ScenarioError
+from harness.model.reach import services_hit
 from harness.model.stack import StackDescription
 from harness.model.undo import Absence, FaultUndo, NothingLeft
 from harness.runner.latch import STATE, Watched, latch_file, latches, refuse_if_stopped, release
@@ -76,7 +77,7 @@ def _read(run: Path, *, held: bool) -> bool:
             assert found.n == undo_folder.number_of(name)
             assert 0 <= files.busy_for_s(name, 5.0) <= 5.0
             files.moved(found)
-            touched(found.step, about.stack if about is not None else _NO_STACK)
+            services_hit(found.step.target, about.stack if about is not None else _NO_STACK)
         str(found).encode("utf-8", "replace")
     state = state_of(folder)
     assert state != "hung", "nobody holds its lock"
@@ -106,7 +107,7 @@ def _hold(run: Path) -> None:
         shutil.rmtree(run)
         with suppress(OSError):
             held.look()
-        assert held.owner_lives() is not True
+        assert held.state() == "dead", "nobody holds its lock"
         state_of(held.folder)
     finally:
         held.forget()
@@ -240,9 +241,9 @@ def _with_digest(body: str) -> bytes:
 def _here(value: Any, folder: Path) -> Any:
     """Put in what only this process and this start of the machine know."""
     known = {
-        "$BOOT": boot(),
+        "$BOOT": this_boot(),
         "$PID": os.getpid(),
-        "$STARTED": started(os.getpid()),
+        "$STARTED": began_ticks(os.getpid()),
         "$NOW": time.monotonic(),
         "$DIR": str(folder),
     }
