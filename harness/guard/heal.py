@@ -102,13 +102,15 @@ def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, elsewhere:
                 continue
             if run.guard is not None and report.skipped is None:
                 report.taken_out += holding.enter_context(spoken_for(report.run, run))
-                report.done_before = (
-                    undo_folder.content(undo_folder.folder_of(report.run) / undo_folder.ENDED) is not None
-                )
+                report.done_before = undo_folder.has_ended(undo_folder.folder_of(report.run))
             if report.done_before:
                 continue
             if report.skipped is None and (why := _refused(report, run)) is not None:
-                report.skipped, report.done_before = why, why == GIVEN_BACK
+                report.done_before = why == GIVEN_BACK
+                if report.done_before or not UndoFiles(report.run).open():
+                    report.skipped = why
+                else:  # nobody can take them out while the other run goes on, and they are not out
+                    report.left.append(why)
                 continue
             stack = run.project if run.backend != "local" and run.project is not None else str(report.run)
             groups.setdefault((run.backend, stack, run.owned, report.hung), []).append((report, run))
