@@ -11,7 +11,7 @@ from harness.faults.table import FAULTS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.kill_everywhere.__main__ import campaign, go, options
+from tests.kill_everywhere.__main__ import campaign, findings, go, options
 from tests.kill_everywhere.cases import CASES, STAGES, WHOM, WITHIN
 from tests.kill_everywhere.seams import differences
 from tests.kill_everywhere.table import table
@@ -59,9 +59,23 @@ def test_the_table_counts_what_was_left() -> None:
               "left_after_heal": [], "guard": "no guard", "next": "worked"}  # fmt: skip
     other = {**record, "left_after_15_s": [], "restored_s": 0.5, "guard": "seen"}
     lines = table([record, other, {"missed": "over", "where": "local"}]).splitlines()
-    assert "| local | command | worker | 2 | 1 | 0 | 0.5 s | 0.5 s | 0.5 s |" in lines
+    assert "| local | command | worker | 2 | 1 | 0 of 2 | 0.5 s | 0.5 s | 0.5 s |" in lines
     assert "pairs of kind and victim: local 1" in lines
     assert any(line.startswith("missed: 1 ") and line.endswith("without a guard: 1 of 2") for line in lines)
+
+
+def test_a_campaign_that_shows_nothing_or_something_bad_says_so() -> None:
+    good = {"id": "a", "next": "worked", "left_after_heal": []}
+    assert findings([good, {"id": "b", "next": "refused, named heal"}, {"id": "c", "missed": "over"}]) == []
+    assert findings([{"id": "c", "missed": "over"}]) == ["no trial was made"]
+    bad = [{**good, "left_after_heal": ["x"]}, {**good, "second_heal_changed": True}]
+    bad += [{**good, "next": "refused although healed"}, {"id": "d", "error": "no engine"}]
+    assert findings(bad) == [
+        "a: still in after heal",
+        "a: a second heal changed something",
+        "a: refused although healed",
+        "d: not run: no engine",
+    ]
 
 
 def killed_and_looked_at(where: str, trials: int, tmp_path: Path, *words: str) -> tuple[int, list[str]]:

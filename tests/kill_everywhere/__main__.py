@@ -26,7 +26,7 @@ from tests.kill_everywhere.trials import Trial, run_trial, without_guard
 WHERE = ("local", "attached", "owned")
 OUT = Path("reports/kill")
 RECORDS = "trials.jsonl"
-RANDOM_INSTANTS = 6
+RANDOM_INSTANTS = 10
 OWNED_CASES = ("latency", "node", "command", "pause", "environment", "full")
 """An owned stack is removed as a whole, whatever is in it: a few cases show that."""
 
@@ -162,6 +162,17 @@ def _told(record: dict[str, Any]) -> str:
     return f"{what}: {state}{healed}; next: {record['next']}{late}{left}"
 
 
+def findings(found: list[dict[str, Any]]) -> list[str]:
+    """Return what a campaign shows that must not be, and why it shows nothing."""
+    done = [one for one in found if "error" not in one and "missed" not in one]
+    if not done:
+        return ["no trial was made"]
+    wrong = [f"{one['id']}: still in after heal" for one in done if one.get("left_after_heal")]
+    wrong += [f"{one['id']}: a second heal changed something" for one in done if one.get("second_heal_changed")]
+    wrong += [f"{one['id']}: {one['next']}" for one in done if one["next"] == "refused although healed"]
+    return wrong + [f"{one['id']}: not run: {one['error']}" for one in found if "error" in one]
+
+
 def records(out: Path) -> list[dict[str, Any]]:
     """Return the records of a campaign."""
     try:
@@ -185,7 +196,9 @@ def main(words: list[str] | None = None) -> int:
         return 0
     found = records(given.out) if given.table else go(given)
     print(table(found))
-    return 1 if any(one.get("left_after_heal") for one in found) else 0
+    wrong = findings(found)
+    print("\n".join(wrong))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The whole state of a stack of containers that a fault can touch, read without the harness, and how two differ.
+"""The whole state of a stack of containers that a fault can touch, and how two differ.
+
+It is read without the harness's own ways to confirm a fault; labels of containers and the proxy's token are its.
 
 Read from the engine, the kernel (control groups, mounts, processes, packet filters), the fault proxy, the key store
 and the files. What changes by itself is left out: times, process ids, leases, and rows that are as their producer
@@ -10,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -33,6 +36,18 @@ PROXY_PORT = 18474
 FOLDERS = ("scratch", "data", "etc/settings.conf", "etc/issue")
 LIMITS = ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us", "memory/memory.limit_in_bytes", "cpu.max", "memory.max")
 CGROUPS = Path("/sys/fs/cgroup")
+
+
+TOOLS = ("nsenter", "iptables-save", "ip6tables-save", "tc")
+
+
+def check_sight(client: Any) -> None:
+    """Raise RuntimeError where a part of the state could not be read here: it would never differ."""
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing:
+        raise RuntimeError(f"missing: {', '.join(missing)}")
+    if (driver := client.info()["Driver"]) != "overlay2":
+        raise RuntimeError(f"files of containers are read for the storage driver overlay2 only, and this is {driver}")
 
 
 def seams(client: Any, project: str) -> dict[str, Any]:
@@ -83,8 +98,10 @@ def _container(inspected: dict[str, Any]) -> dict[str, Any]:
 
 def _changed(inspected: Mapping[str, Any]) -> list[str]:
     """Return the files in the container's own layer, from its folder: the engine takes a second to tell."""
-    driver = (inspected.get("GraphDriver") or {}).get("Data") or {}  # nothing, while it is being removed
-    layer = Path(driver.get("UpperDir") or "/nowhere")
+    driver = (inspected.get("GraphDriver") or {}).get("Data")
+    if not driver:  # it is being removed
+        return []
+    layer = Path(driver["UpperDir"])
     noise = ("__pycache__", "/run/", "/data/", "/tmp/", "/root/")
     found = [f"/{path.relative_to(layer)}" for path in layer.rglob("*") if not path.is_dir()]
     return sorted(path for path in found if not any(part in path for part in noise))
@@ -130,11 +147,11 @@ def _packets(pid: int) -> list[str]:
     """Return the rules that drop packets, and queues of the interfaces; those of the engine's own DNS are elsewhere."""
     found = []
     for words in (["iptables-save", "-t", "filter"], ["ip6tables-save", "-t", "filter"], ["tc", "qdisc", "show"]):
-        with contextlib.suppress(OSError):
-            done = subprocess.run(
-                ["nsenter", "-t", str(pid), "-n", *words], capture_output=True, text=True, check=False
-            )
-            found += [line for line in done.stdout.splitlines() if line.startswith(("-A", "-N", "qdisc"))]
+        done = subprocess.run(["nsenter", "-t", str(pid), "-n", *words], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            psutil.Process(pid)  # it has ended meanwhile, perhaps
+            raise RuntimeError(f"{words[0]} cannot be read: {done.stderr.strip()}")
+        found += [line for line in done.stdout.splitlines() if line.startswith(("-A", "-N", "qdisc"))]
     # An interface that was taken away and comes back has another number and the same queue.
     return sorted({line.split(" dev ")[0] if line.startswith("qdisc") else line for line in found})
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.kill_everywhere.cases import FLAG, STACK
 from tests.kill_everywhere.processes import MARK, marked, names
-from tests.kill_everywhere.seams import seams
+from tests.kill_everywhere.seams import check_sight, seams
 
 ROOT = Path(__file__).resolve().parents[2]
 PREVIOUS = "harness-test/kill-previous:1"
@@ -115,6 +115,7 @@ class AttachedStack(LocalStacks):
         from harness.backends.compose.engine import client
 
         self.client = client()
+        check_sight(self.client)
         self.project = ""
         previous_image()
         self._up()

@@ -54,7 +54,8 @@ def _lines(records: Iterable[dict[str, Any]], key: Callable[[dict[str, Any]], tu
 def _line(name: tuple[str, ...], group: list[dict[str, Any]]) -> str:
     times = sorted(one["restored_s"] for one in group if one["restored_s"] is not None)
     left = sum(bool(one["left_after_15_s"]) for one in group)
-    after_heal = sum(bool(one.get("left_after_heal")) for one in group)
+    healed = [one for one in group if "left_after_heal" in one]  # the others were left to the next run
+    after_heal = f"{sum(bool(one['left_after_heal']) for one in healed)} of {len(healed)}"
     after = " | ".join(f"{_quantile(times, q):.1f} s" if times else "–" for q in (0.5, 0.99, 1.0))
     return f"| {' | '.join(name)} | {len(group)} | {left} | {after_heal} | {after} |"
 
