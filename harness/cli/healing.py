@@ -154,8 +154,7 @@ def status(paths: tuple[Path, ...], as_json: bool) -> int:
         said = "; it has ended: `harness heal` its folder" if owner.is_dead else ""
         echo(cell(f"stack {owner.project}: owned by {owner.run}, process {owner.pid} on {owner.host}{said}"))
     for guard in guards:
-        does = "watches" if guard.watches else "has ended, and `harness heal` of its run reads what it did"
-        echo(cell(f"stack {guard.project}: the guard {guard.name} of {guard.run} on {guard.host} {does}"))
+        echo(cell(f"stack {guard.project}: the guard {guard.name} of {guard.run} on {guard.host} {guard.does}"))
     if engine is not None:
         echo(f"stacks in containers: {engine}")
     return PASS

@@ -7,6 +7,7 @@ that somebody watches, it does nothing.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import io
 import json
@@ -23,11 +24,11 @@ from harness.backends.compose.engine import client as connected
 from harness.backends.compose.leftovers import PROJECT, SERVICE
 from harness.guard.container_guards import GUARDS, HOST, RUN, RUN_ID, told_by_engine
 from harness.guard.image import HOME, IMAGE, archive_of, guard_image
-from harness.guard.told import ACTED, FOLDER, READY, RENEWED
+from harness.guard.told import FOLDER, HEARD, READY, RENEWED
 from harness.journal import undo_folder
-from harness.journal.owner import RENEW_S
+from harness.journal.owner import LEASE_S, RENEW_S
 from harness.journal.undo import UndoFiles
-from harness.model.errors import BackendError, HarnessError, did_you_mean
+from harness.model.errors import BackendError, HarnessError, ScenarioError, did_you_mean
 from harness.model.undo import RunUndo
 
 KIND = "HARNESS_GUARD"
@@ -41,16 +42,18 @@ CALL_S = 5
 START_CALL_S = 120
 """The same, while its image may have to be made."""
 LOOK_EVERY_S = 0.1
+IDLE_WITHIN_S = 90.0
+"""How long somebody who heals waits for it to end what it has begun."""
 
 
 def wanted(near: bool) -> bool:
     """Return whether an attached run has a guard in a container; `near`: its engine is on this machine.
 
-    Raises BackendError.
+    Raises ScenarioError.
     """
     kind = os.environ.get(KIND) or ("process" if near else "container")
     if kind not in KINDS:
-        raise BackendError(f"{KIND} is {kind!r}", remedy=did_you_mean(kind, KINDS))
+        raise ScenarioError(f"{kind!r} is no guard", field=KIND, remedy=did_you_mean(kind, KINDS))
     return kind == "container"
 
 
@@ -68,20 +71,29 @@ class GuardBeside:
         self._name = name_of(undo.id)
         self._client: Any = None
         self._told: dict[str, tuple[int, int]] = {}
+        self._said: collections.deque[bytes] = collections.deque(maxlen=1000)
+        self._last_heard, self._last_heard_s = b"", time.monotonic()
 
     def start(self) -> None:
         """Start it and wait until it watches. Raises BackendError."""
         client = self._engine()
+        with told_by_engine("the guard beside the stack could not be started"):
+            client.ping()  # an engine that does not answer is not waited for as long as for an image
         client.api.timeout = START_CALL_S
         try:
             self._start(client)
+        except BackendError as error:
+            remedy = (
+                error.remedy or f"{IMAGE} names an image with this Python; {KIND}=process does without"
+            )
+            raise BackendError(error.message, remedy=remedy) from error
         finally:
             client.api.timeout = CALL_S
 
     def _start(self, client: Any) -> None:
         with told_by_engine("the guard beside the stack could not be started"):
             image = guard_image(client)
-            if self._has_acted(client):
+            if self._heard(client)[0]:
                 raise BackendError("the guard beside the stack takes the faults of the run out")
             self._remove(client)
             self._told = {}
@@ -103,6 +115,7 @@ class GuardBeside:
             self._tell(client)
             client.api.start(made)
             self._wait_until_ready(client)
+            self._last_heard_s = time.monotonic()
 
     def tell(self) -> bool:
         """Tell it that somebody watches, and what has changed. Returns whether it has begun to take faults out.
@@ -112,21 +125,39 @@ class GuardBeside:
         client = self._engine()
         with told_by_engine("the guard beside the stack is not reached"):
             self._tell(client)
-            if self._has_acted(client):
-                return True
-            if not client.api.inspect_container(self._name)["State"]["Running"]:
-                raise BackendError("the guard beside the stack has ended")
-        return False
+            acted, heard = self._heard(client)
+        now_s = time.monotonic()
+        if heard != self._last_heard:
+            self._last_heard, self._last_heard_s = heard, now_s
+        if not acted and now_s - self._last_heard_s > LEASE_S:
+            raise BackendError("the guard beside the stack does not listen")
+        return acted
 
-    def _has_acted(self, client: Any) -> bool:
+    def wait_until_idle(self, within_s: float) -> None:
+        """Return once it has heard this caller, and so takes nothing out right now, or has ended. Raises BackendError.
+
+        Returns after a while in any case.
+        """
+        client = self._engine()
+        until_s = time.monotonic() + within_s
+        with told_by_engine("the guard beside the stack is not reached"):
+            while time.monotonic() < until_s:
+                self._tell(client)
+                state = client.api.inspect_container(self._name)["State"]
+                if self._heard(client)[1] in self._said or not state["Running"] or state["Paused"]:
+                    return
+                time.sleep(LOOK_EVERY_S)
+
+    def _heard(self, client: Any) -> tuple[bool, bytes]:
+        """Return whether it has taken faults out, and what it has heard last."""
         import docker.errors
 
         try:
-            stream, _ = client.api.get_archive(self._name, f"{FOLDER}/undo/{ACTED}")
+            stream, _ = client.api.get_archive(self._name, f"{FOLDER}/undo/{HEARD}")
         except docker.errors.NotFound:
-            return False
-        b"".join(stream)
-        return True
+            return False, b""
+        acted, _, heard = _members(b"".join(stream)).get(HEARD, b"").partition(b" ")
+        return acted == b"1", heard
 
     def _tell(self, client: Any) -> None:
         now = {}
@@ -138,7 +169,9 @@ class GuardBeside:
                 now[name] = (about.st_mtime_ns, about.st_size)
                 if self._told.get(name) != now[name]:
                     changed.append((name, self._for_there(name, path.read_bytes())))
-        changed.append((RENEWED, f"{socket.gethostname()} {os.getpid()} {time.monotonic()}".encode()))
+        said = f"{socket.gethostname()} {os.getpid()} {time.monotonic()}".encode()
+        self._said.append(said)
+        changed.append((RENEWED, said))
         client.api.put_archive(self._name, "/", archive_of((f"{FOLDER}/undo/{n}".lstrip("/"), d) for n, d in changed))
         self._told = now
 
@@ -224,8 +257,7 @@ class GuardBeside:
             if time.monotonic() > until_s or not client.api.inspect_container(self._name)["State"]["Running"]:
                 last = said.strip().splitlines()[-1:] or ["it said nothing"]
                 self._remove(client)
-                remedy = f"{IMAGE} names an image with the Python that runs here; {KIND}=process does without it"
-                raise BackendError(f"the guard beside the stack did not start: {last[0]}", remedy=remedy)
+                raise BackendError(f"the guard beside the stack did not start: {last[0]}")
             time.sleep(LOOK_EVERY_S)
 
 
@@ -242,10 +274,10 @@ def spoken_for(run: Path, undo: RunUndo) -> Iterator[list[str]]:
     learned: list[str] = []
     try:
         with contextlib.suppress(HarnessError, OSError):
-            learned = guard.learn()
-            guard.tell()
+            guard.wait_until_idle(IDLE_WITHIN_S)
             teller = threading.Thread(target=_go_on_telling, args=(guard.tell, over), daemon=True)
             teller.start()
+            learned = guard.learn()
         yield learned
     finally:
         over.set()

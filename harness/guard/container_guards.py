@@ -41,8 +41,16 @@ class ContainerGuard:
     run: str
     """The folder of the run that it guards, on its host."""
     host: str
-    watches: bool
-    """Whether it runs: one that has ended holds what it has done, until `harness heal` reads it."""
+    state: str
+    """What the container does, in the engine's words. One that has ended holds what it has done, for `harness heal`."""
+
+    @property
+    def does(self) -> str:
+        """What the guard does, for people."""
+        if self.state == "running":
+            return "watches"
+        ended = "has ended, and `harness heal` of its run reads what it did"
+        return ended if self.state == "exited" else f"does not watch: its container is {self.state}"
 
 
 def guards_on(client: Any) -> list[ContainerGuard]:
@@ -53,7 +61,7 @@ def guards_on(client: Any) -> list[ContainerGuard]:
     for one in found:
         project, run, host = (one["Labels"].get(label, "?") for label in (GUARDS, RUN, HOST))
         name = str(one["Names"][0]).strip("/")
-        guards.append(ContainerGuard(name, project, run, host, watches=one["State"] == "running"))
+        guards.append(ContainerGuard(name, project, run, host, str(one["State"])))
     return sorted(guards, key=lambda one: one.name)
 
 

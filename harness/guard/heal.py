@@ -151,7 +151,8 @@ def _taken_on(report: Healed, holding: contextlib.ExitStack, *, while_alive: boo
         report.left.append(f"{folder}: it may be looked into and changed by its owner only; heal as that user")
         report.skipped = "it cannot be looked into"
         return report
-    state = state_of(folder)
+    # Of a run of another machine the caller knows from what it hears; the clocks of two machines tell nothing.
+    state = ("hung" if while_alive else "dead") if report.elsewhere else state_of(folder)
     report.hung = state == "hung" or (state == "alive" and while_alive)
     if state == "alive" and not while_alive:
         report.skipped = f"its owner, {owner_of(folder)}, is alive"

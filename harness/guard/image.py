@@ -16,11 +16,13 @@ import re
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from harness.faults.installed import ENTRY_POINTS
+from harness.guard.container_guards import GUARDS
 from harness.model.errors import BackendError
 
 IMAGE = "HARNESS_GUARD_IMAGE"
@@ -31,6 +33,8 @@ ROOT = Path(__file__).parents[1]
 NEEDED = ("pydantic", "pyyaml", "psutil", "toxiproxy-python", "docker", "redis", "hiredis", "boto3")
 """What reverts may import, with what each of these needs; what is not installed here is not needed here."""
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+OLD_S = 7 * 86400.0
+"""How old what others may still be using must be, to be removed."""
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -102,13 +106,18 @@ def _make(client: Any, base: str, name: str) -> None:
 
 
 def _remove_older(client: Any, name: str) -> None:
-    """Remove the images of earlier states that no container uses."""
+    """Remove images of earlier states, and what making one has left behind, that nobody will need any more."""
     import docker.errors
 
+    long_ago_s = time.time() - OLD_S
     for image in client.api.images(filters={"label": f"{LABEL}=1"}):
-        if name not in (image["RepoTags"] or ()):
+        if name not in (image["RepoTags"] or ()) and image["Created"] < long_ago_s:
             with contextlib.suppress(docker.errors.APIError):
                 client.api.remove_image(image["Id"])
+    for container in client.api.containers(all=True, filters={"label": f"{LABEL}=1", "status": "created"}):
+        if GUARDS not in container["Labels"] and container["Created"] < long_ago_s:
+            with contextlib.suppress(docker.errors.APIError):
+                client.api.remove_container(container["Id"], v=True)
 
 
 def _write(archive: IO[bytes]) -> None:

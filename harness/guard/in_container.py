@@ -2,11 +2,14 @@
 
 It has no view of the run's process: it hears again and again that somebody watches. When it has heard nothing for as
 long as a lease lasts, it takes out what is in, and keeps the undo, for the network may have been cut only. When it has
-heard nothing for a minute, the run counts as dead. With the standard library alone, until it must act.
+heard nothing for a minute, the run counts as dead. All that it may need is imported before it says that it watches: an
+image that lacks something is refused then.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import signal
 import sys
 from pathlib import Path
@@ -14,11 +17,20 @@ from pathlib import Path
 from harness.guard.told import FOLDER, READY, ToldFolder
 from harness.guard.watch import RunGuard
 
+ALWAYS = ("harness.guard.heal", "harness.guard.stacks", "harness.backends.compose.attached", "docker", "asyncio")
+WHERE_INSTALLED = ("redis.asyncio", "boto3", "toxiproxy")
+"""What some kinds of faults need; an image has what the harness had where it came from."""
+
 
 def main() -> int:
     """Watch until nothing of the run is left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    for name in ALWAYS:
+        importlib.import_module(name)
+    for name in WHERE_INSTALLED:
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
     told = ToldFolder(Path(FOLDER))
     print(READY, flush=True)
     RunGuard(told).go()

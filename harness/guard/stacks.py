@@ -167,6 +167,15 @@ def not_to_be_healed(run: RunUndo, *, copied: bool) -> str | None:
     return None if owner.id == run.id else f"its stack is owned by another run by now, {owner.run}"
 
 
+def is_owner(run: RunUndo) -> bool:
+    """Return whether a run still owns the stack that it is attached to. Blocks. Raises BackendError."""
+    from harness.guard.stack_owner import owner_of_stack
+
+    with engine_of(run) as engine:
+        owner = owner_of_stack(engine, str(run.project))
+    return owner is not None and owner.id == run.id
+
+
 def given_back(run: RunUndo) -> None:
     """Give back the stack that a run was attached to, or take off the engine what it started. Blocks."""
     from harness.guard.stack_owner import give_back_stack

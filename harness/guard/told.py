@@ -15,8 +15,8 @@ from harness.journal.owner import ELSEWHERE_S, LEASE, LEASE_S, LOCK, State
 FOLDER = "/harness-guard"
 RENEWED = "renewed"
 """Written anew each time that somebody says that he watches."""
-ACTED = "acted"
-"""Is there from when on the run may have lost a fault: it must not go on as if it had it."""
+HEARD = "heard"
+"""Its answer: 1 from when on the run may have lost a fault, 0 before; and what it has heard last."""
 READY = "the guard watches"
 
 
@@ -30,7 +30,8 @@ class ToldFolder:
         self.run = run
         self.folder = undo_folder.folder_of(run)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._renewed: bytes | None = None
+        self._renewed = b""
+        self._acted = False
         self._heard_s = time.monotonic()
         lock = self.folder / LOCK
         lock.touch(0o600)
@@ -51,6 +52,9 @@ class ToldFolder:
 
     def _note(self) -> None:
         (self.folder / LEASE).write_text(f"{self._heard_s:020.6f}\n", encoding="ascii")
+        new = self.folder / f"{HEARD}.part"
+        new.write_bytes(b"%d %s" % (self._acted, self._renewed))
+        new.replace(self.folder / HEARD)
 
     def state(self) -> State:
         """Return what the run does, as far as it can be told."""
@@ -61,7 +65,8 @@ class ToldFolder:
 
     def acts(self) -> None:
         """Say that faults are taken out from now on. Raises OSError."""
-        (self.folder / ACTED).touch()
+        self._acted = True
+        self._note()
 
     def where(self) -> Path:
         """Return the path of the run, for people."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.guard.hold import HeldFolder
+from harness.guard.telling import tell_in_background
 from harness.journal import undo_folder
 from harness.journal.owner import LEASE, LEASE_S, State
 
@@ -43,7 +44,11 @@ def watch(run: Path, ready: Callable[[], None]) -> None:
     except OSError as error:
         raise NoGuardError(f"{folder}: {error.strerror}") from error
     ready()
-    RunGuard(held).go()
+    over = tell_in_background(held)
+    try:
+        RunGuard(held).go()
+    finally:
+        over.set()
 
 
 class WatchedFolder(Protocol):

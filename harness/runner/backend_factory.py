@@ -83,7 +83,10 @@ def check_attached(
     attached = [stack for stack in stacks if attach is not None or stack.ownership == "attached"]
     if attached:
         from harness.backends.compose.attached import check_project
+        from harness.backends.compose.engine import is_near
+        from harness.guard.beside import wanted
 
+        wanted(is_near())  # a mistake in the environment ends nothing that has begun
         for project in sorted({project_of(stack, attach) for stack in attached}):
             check_project(project)
             _check_owner(project, notice)

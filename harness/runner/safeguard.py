@@ -165,6 +165,15 @@ class Safeguard:
             message = "the guard beside the stack heard nothing of the run for too long, and takes its faults out"
             raise BackendError(message, remedy="see whether the engine is reached all the time")
 
+    async def check_owner(self) -> None:
+        """Raise BackendError where the stack was given back meanwhile: what is in it now is not this run's."""
+        if not (self._is_lost and self._owns_stack and self._attached is not None):
+            return
+        from harness.guard.stacks import is_owner
+
+        if not await asyncio.to_thread(is_owner, self._undo):
+            raise BackendError("the guard beside the stack has given it back: nothing is taken out of it any more")
+
     async def _renew(self) -> None:
         """Renew the lease. Where that fails, the guard takes the run for one that hangs."""
         while True:
