@@ -86,10 +86,20 @@ def check_attached(
         from harness.backends.compose.engine import is_near
         from harness.guard.beside import wanted
 
-        wanted(is_near())  # a mistake in the environment ends nothing that has begun
+        if wanted(is_near()):
+            _have_guard_image()
         for project in sorted({project_of(stack, attach) for stack in attached}):
             check_project(project)
             _check_owner(project, notice)
+
+
+def _have_guard_image() -> None:
+    """See to it that no run waits for the image of its guard, or ends for want of it."""
+    from harness.backends.compose.engine import lent_client
+    from harness.guard.image import guard_image
+
+    with lent_client() as engine:
+        guard_image(engine)
 
 
 def _check_owner(project: str, notice: Callable[[str], None]) -> None:
