@@ -12,15 +12,18 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
-from harness.backends.compose.leftovers import started_by
+from harness.backends.compose.leftovers import attached_run, attached_to, remove_run, stand_ins, started_by
 from harness.backends.local.scratch import scratch_folders
 from harness.backends.local.zygote_handle import zygotes
 from harness.model.errors import BackendError, ScenarioError, nearest
 from harness.runner.up_down import NOTE, owner_of
+
+if TYPE_CHECKING:
+    from harness.guard.stack_owner import StackOwner
 
 END_WITHIN_S = 10.0
 Kind = Literal["kept", "abandoned", "active", "attached"]
@@ -89,31 +92,63 @@ def choose(found: Sequence[RunningStack], names: Sequence[str], *, everything: b
 def stop(chosen: Sequence[RunningStack], *, though_owned: bool = False) -> None:
     """Stop stacks, and remove their containers, networks and volumes. Raises BackendError for what stays.
 
-    Raises ScenarioError, before anything is removed, where a run that goes on owns one, unless `though_owned`. Of a run
-    that has died, what it left in a stack is gone with it.
+    Raises ScenarioError, before anything is stopped, where a run that goes on owns one, or where somebody's containers
+    would be lost with what stands for them, unless `though_owned`. Of a run that has died, what it left in a stack is
+    gone with it.
     """
-    _end([one.process for one in chosen if one.process is not None])
-    projects = [one.project for one in chosen if one.project is not None]
-    if projects:
-        from harness.backends.compose.engine import lent_client
-        from harness.backends.compose.leftovers import attached_run, remove_run
-        from harness.guard.container_guards import remove_guards
-        from harness.guard.heal import removed_with_its_stack
-        from harness.guard.stack_owner import forget_owner, owner_of_stack
+    local = [one.process for one in chosen if one.process is not None]
+    whole = {one.project for one in chosen if one.project is not None and one.kind != "attached"}
+    # What runs have put into a stack goes with it. Alone, it is taken out of a stack that stays.
+    parts = {one.project for one in chosen if one.project is not None and one.kind == "attached"}
+    parts -= set(map(attached_run, whole))
+    _end(local)
+    if not whole and not parts:
+        return
+    from harness.backends.compose.engine import lent_client
+    from harness.guard.stack_owner import owner_of_stack
 
-        with lent_client() as engine:
-            owners = {project: owner_of_stack(engine, project) for project in projects}
-            for project, owner in owners.items():
-                if owner is not None and owner.may_live and not though_owned:
-                    what = f"the stack {project!r} is owned by the run {owner.run}, process {owner.pid} on {owner.host}"
-                    raise ScenarioError(what, remedy=f"end the run first: `harness stop {project}`")
-            for project, owner in owners.items():
-                remove_run(engine, project)
-                remove_run(engine, attached_run(project))
-                forget_owner(engine, project)
-                remove_guards(engine, project)
-                if owner is not None and owner.is_dead:
-                    removed_with_its_stack(Path(owner.run))
+    with lent_client() as engine:
+        owners = {project: owner_of_stack(engine, project) for project in sorted(whole)}
+        if not though_owned:
+            for owner in owners.values():
+                _refuse_owned(owner)
+            for part in sorted(parts):
+                _refuse_part(engine, part)
+        for project, owner in owners.items():
+            _remove(engine, project, owner)
+        for part in sorted(parts):
+            remove_run(engine, part)  # the record of the stack's owner stays: what it left is yet to be healed
+
+
+def _refuse_owned(owner: StackOwner | None) -> None:
+    if owner is not None and owner.may_live:
+        what = f"the stack {owner.project!r} is owned by the run {owner.run}, process {owner.pid} on {owner.host}"
+        raise ScenarioError(what, remedy=f"end the run first: `harness stop {owner.project}`")
+
+
+def _refuse_part(engine: Any, part: str) -> None:
+    """Refuse to take what a run has put into a stack that stays, unless the run is dead, or nothing is lost with it."""
+    from harness.guard.stack_owner import owner_of_stack
+
+    owner = owner_of_stack(engine, attached_to(part) or part)
+    _refuse_owned(owner)
+    if owner is None and (standing := stand_ins(engine, part)):
+        what = f"{part}: the container {standing[0]} stands for one of the stack, and no run is known that put it there"
+        raise ScenarioError(what, remedy="`harness heal` of its run's folder puts back what it stands for")
+
+
+def _remove(engine: Any, project: str, owner: StackOwner | None) -> None:
+    """Remove a whole stack, with all that runs have put into it."""
+    from harness.guard.container_guards import remove_guards
+    from harness.guard.heal import removed_with_its_stack
+    from harness.guard.stack_owner import forget_owner
+
+    remove_run(engine, project)
+    remove_run(engine, attached_run(project))
+    forget_owner(engine, project)
+    remove_guards(engine, project)
+    if owner is not None and owner.is_dead:
+        removed_with_its_stack(Path(owner.run))
 
 
 def _of(one: RunningStack) -> dict[str, str]:
@@ -172,7 +207,7 @@ def _in_containers(unanswered: list[BackendError]) -> Iterator[RunningStack]:
     for project, its in labels.items():
         owner = its.get(leftovers.OWNER, "")
         kind: Kind = "active"
-        if project.endswith(leftovers.attached_run("")):
+        if attached_to(project) is not None:
             kind = "attached"
         elif leftovers.kept(owner):
             kind = "kept"

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from calling import Harness
 
 import harness.runner.down
-from harness.backends.compose.leftovers import FOLDER, HOST, USER, run_labels, started_by
+from harness.backends.compose import engine
+from harness.backends.compose.leftovers import FOLDER, HOST, STANDS_FOR, USER, run_labels, started_by
+from harness.guard import stack_owner
+from harness.journal.owner import Ownership
 from harness.runner.down import Kind, RunningStack
 
 STACK = Path(__file__).parents[1] / "backends" / "stack" / "compose.yaml"
@@ -63,7 +67,7 @@ def test_the_name_of_a_stack_means_ones_own_on_this_host(harness_: Harness, stop
     assert stopped == ["small-1", "small-2", "small-6"]
 
 
-@pytest.mark.parametrize("project", ["small-2", "small-3", "small-5", "small-2-attached"])
+@pytest.mark.parametrize("project", ["small-2", "small-3", "small-5"])
 def test_the_name_of_a_project_means_that_one(project: str, harness_: Harness, stopped: list[str]) -> None:
     assert harness_("down", project).code == 0
     assert stopped == [project]
@@ -111,6 +115,104 @@ def test_all_takes_no_name(harness_: Harness, stopped: list[str]) -> None:
     result = harness_("down", "--all", "small")
     assert (result.code, stopped) == (2, [])
     assert "--all takes no name" in result.err
+
+
+class Containers:
+    """An engine that has nothing but containers, as far as `harness down` asks."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Mapping[str, str]] = {}
+        self.api = self
+
+    def close(self) -> None:
+        pass
+
+    def containers(self, all: bool = False, filters: Mapping[str, str] | None = None) -> list[dict[str, Any]]:  # noqa: A002
+        key, _, value = (filters or {})["label"].partition("=")
+        wanted = {name: row for name, row in self.rows.items() if key in row and value in ("", row[key])}
+        return [{"Id": name, "Names": [f"/{name}"], "Labels": row} for name, row in wanted.items()]
+
+    def networks(self, filters: object) -> list[dict[str, Any]]:
+        return []
+
+    def volumes(self, filters: object) -> dict[str, Any]:
+        return {}
+
+    def unpause(self, name: str) -> None:
+        pass
+
+    def stop(self, name: str, timeout: int) -> None:
+        pass
+
+    def remove_container(self, name: str, **_: bool) -> None:
+        self.rows.pop(name, None)
+
+
+class SomebodysStack:
+    """A stack that a run is attached to, with a helper and a stand-in of the run in it."""
+
+    def __init__(self, on: Containers, run: Path) -> None:
+        self.on, self.run = on, run
+        labels = run_labels("shop-attached", "shop")
+        on.rows["shop-helper"] = labels
+        on.rows["shop-db-1"] = labels | {STANDS_FOR: "an-id"}
+        on.rows["shop-web-1"] = {"com.docker.compose.project": "shop"}
+        on.rows["ml-chaos-harness-owner-shop"] = {
+            stack_owner.OWNED: "shop",
+            stack_owner.RUN: str(run),
+            stack_owner.HOST: HERE["host"],
+            stack_owner.PID: str(os.getpid()),
+        }
+        self.ownership = Ownership(run / "undo")
+
+    def there(self) -> set[str]:
+        return set(self.on.rows)
+
+
+@pytest.fixture
+def on_engine(monkeypatch: pytest.MonkeyPatch) -> Containers:
+    made = Containers()
+    monkeypatch.setattr(engine, "client", lambda: made)
+    return made
+
+
+@pytest.fixture
+def somebodys(on_engine: Containers, tmp_path: Path) -> Iterator[SomebodysStack]:
+    made = SomebodysStack(on_engine, tmp_path / "run")
+    yield made
+    made.ownership.end()
+
+
+def test_what_a_run_that_goes_on_has_put_into_a_stack_is_not_taken_from_it(
+    harness_: Harness, somebodys: SomebodysStack
+) -> None:
+    before = somebodys.there()
+    result = harness_("down", "shop-attached")
+    assert result.code == 2
+    assert f"the stack 'shop' is owned by the run {somebodys.run}, process {os.getpid()}" in result.err
+    assert "end the run first: `harness stop shop`" in result.err
+    assert somebodys.there() == before
+
+
+def test_what_a_dead_run_has_put_into_a_stack_goes_and_the_record_of_the_run_stays(
+    harness_: Harness, somebodys: SomebodysStack
+) -> None:
+    somebodys.ownership.end()
+    assert harness_("down", "shop-attached").code == 0
+    assert somebodys.there() == {"shop-web-1", "ml-chaos-harness-owner-shop"}
+
+
+def test_a_stand_in_that_no_run_is_known_to_have_put_there_stays(harness_: Harness, somebodys: SomebodysStack) -> None:
+    del somebodys.on.rows["ml-chaos-harness-owner-shop"]
+    before = somebodys.there()
+    result = harness_("down", "shop-attached")
+    assert result.code == 2
+    assert "shop-attached: the container shop-db-1 stands for one of the stack" in result.err
+    assert "`harness heal`" in result.err
+    assert somebodys.there() == before
+    del somebodys.on.rows["shop-db-1"]
+    assert harness_("down", "shop-attached").code == 0
+    assert somebodys.there() == {"shop-web-1"}
 
 
 def test_containers_are_labelled_with_folder_user_and_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

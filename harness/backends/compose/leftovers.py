@@ -42,6 +42,7 @@ WITHIN_S = 25.0
 AT_ONCE = 16
 PAUSE_S = 0.1
 GONE, BUSY = 404, 409
+_ATTACHED = "-attached"
 
 
 def run_labels(project: str, stack: str, *, kept: bool = False) -> dict[str, str]:
@@ -68,7 +69,24 @@ def started_by() -> dict[str, str]:
 
 def attached_run(project: str) -> str:
     """Return the run label of what is made beside a stack that a run is attached to."""
-    return f"{project}-attached"
+    return f"{project}{_ATTACHED}"
+
+
+def attached_to(run: str) -> str | None:
+    """Return the project beside which a run label's things are made; None for the label of a run's own stack."""
+    return run.removesuffix(_ATTACHED) if run.endswith(_ATTACHED) else None
+
+
+def stand_ins(client: Any, run: str) -> list[str]:
+    """Return the names of a run's containers that stand for one of the stack's. Blocks. Raises BackendError."""
+    import docker.errors
+    import requests
+
+    try:
+        found = client.api.containers(all=True, filters={"label": f"{RUN}={run}"})
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise BackendError(f"the engine does not tell what {run} has on it: {error}") from error
+    return sorted(str(one["Names"][0]).strip("/") for one in found if STANDS_FOR in one["Labels"])
 
 
 def owner() -> dict[str, str]:
