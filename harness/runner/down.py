@@ -101,8 +101,8 @@ def stop(chosen: Sequence[RunningStack], *, though_owned: bool = False) -> None:
     # What runs have put into a stack goes with it. Alone, it is taken out of a stack that stays.
     parts = {one.project for one in chosen if one.project is not None and one.kind == "attached"}
     parts -= set(map(attached_run, whole))
-    _end(local)
     if not whole and not parts:
+        _end(local)
         return
     from harness.backends.compose.engine import lent_client
     from harness.guard.stack_owner import owner_of_stack
@@ -114,6 +114,7 @@ def stop(chosen: Sequence[RunningStack], *, though_owned: bool = False) -> None:
                 _refuse_owned(owner)
             for part in sorted(parts):
                 _refuse_part(engine, part)
+        _end(local)
         for project, owner in owners.items():
             _remove(engine, project, owner)
         for part in sorted(parts):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from calling import Harness
 
@@ -213,6 +214,25 @@ def test_a_stand_in_that_no_run_is_known_to_have_put_there_stays(harness_: Harne
     del somebodys.on.rows["shop-db-1"]
     assert harness_("down", "shop-attached").code == 0
     assert somebodys.there() == {"shop-web-1"}
+
+
+def test_nothing_is_stopped_where_one_stack_is_refused(
+    harness_: Harness, somebodys: SomebodysStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        process = psutil.Process(keeper.pid)
+        local = RunningStack("small", None, process, "kept", "", HERE["user"], HERE["host"])
+        of_containers = [containers("shop-attached", stack="shop", kind="attached")]
+        monkeypatch.setattr(harness.runner.down, "running", lambda *_: [local, *of_containers])
+        assert harness_("down", "small", "shop-attached").code == 2
+        assert keeper.poll() is None
+        somebodys.ownership.end()
+        assert harness_("down", "small", "shop-attached").code == 0
+        assert not process.is_running()
+    finally:
+        keeper.kill()
+        keeper.communicate()
 
 
 def test_containers_are_labelled_with_folder_user_and_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
