@@ -27,6 +27,7 @@ class HeldFolder:
         self._handle = os.open(run, os.O_RDONLY | os.O_DIRECTORY)
         self._lock = os.open(undo_folder.folder_of(run) / LOCK, os.O_RDONLY | os.O_NONBLOCK)
         self._read: dict[str, bytes] = {}
+        self._is_removed = False
         self._elsewhere: Path | None = None
         self.run = Path(f"/proc/self/fd/{self._handle}")
         """Where the run is now."""
@@ -38,8 +39,10 @@ class HeldFolder:
 
     def look(self) -> None:
         """Read what is new in it. Where it was removed, write it anew. Raises OSError."""
-        if self._elsewhere is None and not (self.folder / LOCK).exists():
-            self._write_anew()
+        if self._elsewhere is None:
+            self._is_removed = not (self.folder / LOCK).exists()
+            if self._is_removed:
+                self._write_anew()
         names = (undo_folder.RUN, LEASE, *undo_folder.fault_files(self.folder))
         for name in names:
             if name not in self._read or name in (undo_folder.RUN, LEASE):  # these two change
@@ -50,23 +53,31 @@ class HeldFolder:
 
     def state(self) -> State:
         """Return what the run's owner does. Where the folder was removed, its lock, which is held open, tells."""
-        if self._elsewhere is None:
+        if not self._is_removed:
             return state_of(self.folder)
         return "alive" if is_locked(Path(f"/proc/self/fd/{self._lock}")) else "dead"
 
     def _write_anew(self) -> None:
-        self._elsewhere = Path(tempfile.mkdtemp(prefix="harness-guard-"))
-        folder = undo_folder.folder_of(self._elsewhere)
-        folder.mkdir(mode=0o700)
-        for name, data in self._read.items():
-            (folder / name).write_bytes(data)
-        try:  # whoever heals from here is to see a copy, and no process: that is for the lock that is held here to tell
-            about = json.loads(os.pread(self._lock, 4096, 0)) | {"pid": 0}
-            (folder / LOCK).write_text(json.dumps(about), encoding="utf-8")
+        """Write what was read of the run elsewhere: all of it, or nothing, so that the next look tries again."""
+        elsewhere = Path(tempfile.mkdtemp(prefix="harness-guard-"))
+        try:
+            folder = undo_folder.folder_of(elsewhere)
+            folder.mkdir(mode=0o700)
+            for name, data in self._read.items():
+                (folder / name).write_bytes(data)
+            if (lock := self._lock_of_copy()) is not None:
+                (folder / LOCK).write_bytes(lock)
+        except BaseException:
+            shutil.rmtree(elsewhere, ignore_errors=True)
+            raise
+        self._elsewhere = self.run = elsewhere
+
+    def _lock_of_copy(self) -> bytes | None:
+        """Return a lock that names no process: whoever heals from the copy sees one; the lock held here tells."""
+        try:
+            return json.dumps(json.loads(os.pread(self._lock, 4096, 0)) | {"pid": 0}).encode()
         except (OSError, ValueError, TypeError, RecursionError):
-            return
-        finally:
-            self.run = self._elsewhere
+            return None
 
     def acts(self) -> None:
         """The run sees from its lock and its files what was done."""
