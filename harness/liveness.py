@@ -11,10 +11,12 @@ import contextlib
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 
 _BEGAN_WITHIN_S = 0.02
 """How far apart two notes of when one process began may be: they are written with two decimals."""
+_LOOK_AGAIN_S = 0.01
 _ENDED = ("Z", "X")
 _only_here: set[int] = set()
 
@@ -85,6 +87,23 @@ def is_locked(file: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def lock_file(file: int, within_s: float = 0.5) -> None:
+    """Lock an open file. Blocks for a moment: those who only look at the lock hold it for an instant.
+
+    Raises BlockingIOError where another process keeps it, OSError.
+    """
+    deadline_s = time.monotonic() + within_s
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(_LOOK_AGAIN_S)
+        else:
+            return
 
 
 def close_in_children(file: int) -> None:

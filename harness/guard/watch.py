@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import fcntl
 import os
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from harness.guard.hold import HeldFolder
 from harness.guard.telling import tell_in_background
 from harness.journal import undo_folder
 from harness.journal.owner import LEASE, LEASE_S, State
+from harness.liveness import lock_file
 
 EVERY_S = 0.1
 AGAIN_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -38,7 +38,7 @@ def watch(run: Path, ready: Callable[[], None]) -> None:
     try:
         held = HeldFolder(run)
         lock = os.open(folder / undo_folder.GUARD, os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(lock)
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     except OSError as error:

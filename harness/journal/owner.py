@@ -7,7 +7,6 @@ alone.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -17,7 +16,16 @@ from pathlib import Path
 from typing import Literal
 
 from harness.journal.undo_folder import read_regular
-from harness.liveness import began_ticks, close_in_children, closed_here, is_here, is_locked, lives, this_boot
+from harness.liveness import (
+    began_ticks,
+    close_in_children,
+    closed_here,
+    is_here,
+    is_locked,
+    lives,
+    lock_file,
+    this_boot,
+)
 
 LOCK = "owner.lock"
 LEASE = "lease"
@@ -54,7 +62,7 @@ class Ownership:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _locked(self._lock, fcntl.LOCK_EX)
+            lock_file(self._lock)
             about = {
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
@@ -92,20 +100,6 @@ class Ownership:
             os.close(self._lease)
             closed_here(self._lock)
             os.close(self._lock)
-
-
-def _locked(file: int, how: int, within_s: float = 0.5) -> None:
-    """Lock a file; those who only look at the lock hold it for an instant."""
-    deadline_s = time.monotonic() + within_s
-    while True:
-        try:
-            fcntl.flock(file, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline_s:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 def state_of(folder: Path, lease_s: float = LEASE_S) -> State:

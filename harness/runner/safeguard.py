@@ -112,9 +112,11 @@ class Safeguard:
         if self._outlives:
             self._undo = self._undo.model_copy(update={"engine": await asyncio.to_thread(_engine)})
         self.files.write_run(self._undo)
-        self._keeping = [asyncio.create_task(self._renew()), asyncio.create_task(self._keep_guard())]
+        self._keeping = [asyncio.create_task(self._renew())]
         if self._outlives:
             await asyncio.to_thread(start_guard, self._run_dir)
+        # Only now: while the first guard starts, there is none yet, and a second one would be in its way.
+        self._keeping.append(asyncio.create_task(self._keep_guard()))
         if self._attached is not None:
             # However often the run is cancelled meanwhile, its end must know whether it owns the stack.
             self._taking = asyncio.create_task(asyncio.to_thread(self._take_stack, self._attached))

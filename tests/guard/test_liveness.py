@@ -7,11 +7,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from harness.backends.compose.leftovers import OWNER, OWNER_BEGAN, owner, owner_lives
+from harness.journal.owner import Ownership
+from harness.journal.undo import UndoFiles
 from harness.liveness import began_s, began_ticks, lives, this_boot
 
 
@@ -37,6 +40,27 @@ def test_a_guard_that_watches_has_loaded_the_standard_library_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[] False"
+
+
+STARTS_WHILE_LOOKED_AT = """
+import fcntl, sys, time
+from pathlib import Path
+from harness.guard.watch import watch
+run = Path(sys.argv[1])
+looker = (run / "undo" / "guard.lock").open("ab")
+fcntl.flock(looker, fcntl.LOCK_SH)
+time.sleep = lambda _: looker.close()
+watch(run, lambda: print("ready"))
+"""
+"""Another one looks whether there is a guard, and has seen that as soon as the guard lets it go on."""
+
+
+def test_a_guard_starts_while_somebody_looks_whether_there_is_one(tmp_path: Path) -> None:
+    Ownership(tmp_path / "undo").end()
+    UndoFiles(tmp_path).write_ended("run")
+    words = [sys.executable, "-c", STARTS_WHILE_LOOKED_AT, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("ready\n", "")
 
 
 def test_a_process_lives_until_it_has_ended(child: subprocess.Popen[bytes]) -> None:

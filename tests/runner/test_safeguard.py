@@ -134,3 +134,32 @@ async def test_a_folder_that_was_removed_hides_no_fault(there: Engine, tmp_path:
     shutil.rmtree(tmp_path / "run")
     assert await it.end(stopped=True) == ["it"]
     assert there.owner is not None, "its guard goes on from what it has read"
+
+
+async def test_nobody_misses_the_first_guard_while_it_starts(
+    there: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts, may_go_on, looked = threading.Event(), threading.Event(), threading.Event()
+
+    def start(_: Path) -> None:
+        starts.set()
+        assert may_go_on.wait(30)
+
+    def has_guard(_: Path) -> bool:
+        looked.set()
+        return True
+
+    monkeypatch.setattr(safeguard, "RENEW_S", 0.0)
+    monkeypatch.setattr(safeguard, "start_guard", start)
+    monkeypatch.setattr(safeguard, "has_guard", has_guard)
+    it = safeguard_of(tmp_path / "run")
+    begin = asyncio.create_task(it.begin())
+    assert await asyncio.to_thread(starts.wait, 30)
+    for _ in range(100):  # whoever looks for the guard has its turn in each of these
+        await asyncio.sleep(0)
+    seen_too_early = looked.is_set()
+    may_go_on.set()
+    await begin
+    assert not seen_too_early
+    assert await asyncio.to_thread(looked.wait, 30)
+    await it.end(stopped=True)
