@@ -98,7 +98,6 @@ class _Outcome:
     """Runs that are over and have left faults in."""
     told: set[Path] = field(default_factory=set)
     """Runs that were killed, of which that was said."""
-    seen: int = 0
 
     def look(self, names: Sequence[str]) -> None:
         """Take in which runs go on now; tell of those that have ended."""
@@ -118,7 +117,6 @@ class _Outcome:
         for path, running in self.waiting.items():
             if path not in now and not path.exists():
                 self._over(running, "has ended")
-        self.seen += len(set(now) - set(self.waiting))
         self.waiting = now
 
     def _over(self, running: Running, how: str) -> bool:
