@@ -115,7 +115,11 @@ class RunGuard:
         self._held.forget()
 
     def _while_hung(self, *, overrun: bool) -> None:
-        """Take out what a run that hangs has in, once for each time that it hangs."""
+        """Take out what the run has in, once while its lease stays as it is.
+
+        A run that renews its lease is no run that hangs: with an overrun, it has its faults taken out again every
+        `LEASE_S` for as long as their undo stays open, for it may put them in anew.
+        """
         lease = self._lease()
         if lease != self._hung_with and time.monotonic() >= self._next_s and undo_folder.open_files(self._folder):
             self._log("the run hangs, or has a fault in for longer than planned")

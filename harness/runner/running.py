@@ -1,7 +1,9 @@
 """The runs that are going on, of this user on this machine: `STATE/runs`, one file each, locked by the run's process.
 
-A run puts its file there before it looks for a latch, so that `harness stop`, which first sets the latch, misses none.
-The lock ends with the process, however it ends: a file that nobody holds is that of a run that was killed.
+A run puts its file there before it looks for a latch, and `harness stop` sets the latch before it looks for files, so
+that a run is found here or meets the latch. One whose file could not be written is not found: the latch ends it all the
+same, and nobody waits for it. The lock ends with the process, however it ends: a file that nobody holds is that of a
+run that was killed.
 """
 
 from __future__ import annotations
