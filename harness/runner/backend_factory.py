@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,18 +104,13 @@ def _have_guard_image() -> None:
 def _check_owner(project: str, notice: Callable[[str], None]) -> None:
     from harness.backends.compose.engine import lent_client
     from harness.guard import stack_owner
-    from harness.guard.start import has_guard
-    from harness.runner.safeguard import HEALED_WITHIN_S, LOOK_EVERY_S
+    from harness.runner.safeguard import wait_for_owner
 
-    until_s, told = time.monotonic() + HEALED_WITHIN_S, False
+    def tell(owner: stack_owner.StackOwner) -> None:
+        notice(f"the run {owner.run} has ended; waiting for its guard to give the stack {project!r} back")
+
     with lent_client() as engine:
-        while (owner := stack_owner.owner_of_stack(engine, project)) is not None:
-            if not (owner.is_dead and has_guard(Path(owner.run))) or time.monotonic() > until_s:
-                raise owner.refusal()
-            if not told:
-                notice(f"the run {owner.run} has ended; waiting for its guard to give the stack {project!r} back")
-                told = True
-            time.sleep(LOOK_EVERY_S)
+        wait_for_owner(lambda: stack_owner.owner_of_stack(engine, project), notice=tell)
 
 
 def check_backend(name: str) -> None:

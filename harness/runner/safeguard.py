@@ -32,6 +32,7 @@ from harness.runner.plan import attached_project
 
 if TYPE_CHECKING:
     from harness.guard.beside import GuardBeside
+    from harness.guard.stack_owner import StackOwner
 
 HEALED_WITHIN_S = 25.0
 """How long a run waits for the guard of a dead one to give the stack back."""
@@ -52,6 +53,28 @@ class _Open:
         self.files.write_gone(self.name, self.fault, "run", evidence)
         self.now_in.pop(self.name, None)
         self.busy(False)
+
+
+def wait_for_owner(
+    look: Callable[[], StackOwner | None],
+    *,
+    is_cut_short: Callable[[], bool] = lambda: False,
+    notice: Callable[[StackOwner], None] = lambda _: None,
+) -> None:
+    """Wait until no other run owns a stack: the guard of a dead one is given time to heal it. Blocks.
+
+    `look` returns who owns it; `notice` is called once if there is anything to wait for. Raises ScenarioError where
+    the owner may live, has no guard, or is not healed in time, and what `look` raises.
+    """
+    until_s, is_told = time.monotonic() + HEALED_WITHIN_S, False
+    while (owner := look()) is not None:
+        is_healing = owner.is_dead and has_guard(Path(owner.run))
+        if not is_healing or is_cut_short() or time.monotonic() > until_s:
+            raise owner.refusal()
+        if not is_told:
+            notice(owner)
+            is_told = True
+        time.sleep(LOOK_EVERY_S)
 
 
 def _engine() -> str:
@@ -199,21 +222,16 @@ class Safeguard:
                         self._notice(f"the run has no guard any more: {error}")
 
     def _take_stack(self, project: str) -> None:
-        """Own the stack; the guard of a dead owner is given time to heal it first. Blocks."""
+        """Own the stack. Blocks. Raises ScenarioError where another run keeps it, BackendError."""
         from harness.backends.compose.engine import lent_client
         from harness.guard.stack_owner import take_stack
 
-        until_s = time.monotonic() + HEALED_WITHIN_S
         with lent_client() as engine:
-            while True:
-                other = take_stack(engine, project, self._undo.id, self._run_dir, os.getpid())
-                if other is None:
-                    self._owns_stack = True
-                    return
-                healing = other.is_dead and has_guard(Path(other.run))
-                if not healing or self._ending or time.monotonic() > until_s:
-                    raise other.refusal()
-                time.sleep(LOOK_EVERY_S)
+            wait_for_owner(
+                lambda: take_stack(engine, project, self._undo.id, self._run_dir, os.getpid()),
+                is_cut_short=lambda: self._ending,
+            )
+            self._owns_stack = True
 
     @property
     def run_id(self) -> str:
