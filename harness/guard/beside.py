@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.backends.compose.engine import client as connected
+from harness.backends.compose.engine import engine_errors
 from harness.backends.compose.leftovers import PROJECT, SERVICE
-from harness.guard.container_guards import GUARDS, HOST, RUN, RUN_ID, told_by_engine
+from harness.guard.container_guards import GUARDS, HOST, RUN, RUN_ID
 from harness.guard.image import HOME, IMAGE, archive_of, guard_image
 from harness.guard.told import FOLDER, HEARD, READY, RENEWED
 from harness.journal import undo_folder
@@ -91,7 +92,7 @@ class GuardBeside:
             client.api.timeout = CALL_S
 
     def _start(self, client: Any) -> None:
-        with told_by_engine("the guard beside the stack could not be started"):
+        with engine_errors("the guard beside the stack could not be started"):
             image = guard_image(client)
             if self._heard(client)[0]:
                 raise BackendError("the guard beside the stack takes the faults of the run out")
@@ -123,7 +124,7 @@ class GuardBeside:
         Raises BackendError where it does not listen.
         """
         client = self._engine()
-        with told_by_engine("the guard beside the stack is not reached"):
+        with engine_errors("the guard beside the stack is not reached"):
             self._tell(client)
             acted, heard = self._heard(client)
         now_s = time.monotonic()
@@ -192,7 +193,7 @@ class GuardBeside:
     def learn(self) -> list[str]:
         """Write down here what it has measured to be gone. Returns these faults. Raises BackendError."""
         client = self._engine()
-        with told_by_engine("the guard beside the stack is not reached"):
+        with engine_errors("the guard beside the stack is not reached"):
             stream, _ = client.api.get_archive(self._name, f"{FOLDER}/undo")
             found = _members(b"".join(stream))
         were_open = self._files.open()
@@ -218,7 +219,7 @@ class GuardBeside:
     def remove(self) -> None:
         """Remove it: nothing of its run is left. Raises BackendError."""
         client = self._engine()
-        with told_by_engine("the guard beside the stack could not be removed"):
+        with engine_errors("the guard beside the stack could not be removed"):
             self._remove(client)
 
     def close(self) -> None:

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from harness.model.errors import BackendError
+from harness.backends.compose.engine import engine_errors
 
 GUARDS = "ml-chaos-harness.guarded-project"
 RUN_ID, RUN, HOST = "ml-chaos-harness.guarded-id", "ml-chaos-harness.guarded-run", "ml-chaos-harness.guarded-host"
-
-
-@contextlib.contextmanager
-def told_by_engine(doing: str) -> Iterator[None]:
-    """Raise errors of the engine's library as BackendError, with what was being done."""
-    import docker.errors
-    import requests
-    import urllib3.exceptions
-
-    try:
-        yield
-    except docker.errors.APIError as error:
-        raise BackendError(f"{doing}: {error.explanation or error}") from error
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise BackendError(f"{doing}: {error}") from error
-    except (urllib3.exceptions.HTTPError, tarfile.TarError) as error:
-        raise BackendError(f"{doing}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -55,7 +35,7 @@ class ContainerGuard:
 
 def guards_on(client: Any) -> list[ContainerGuard]:
     """Return the guards that are in containers of an engine, or were. Blocks. Raises BackendError."""
-    with told_by_engine("the engine does not tell which guards it has"):
+    with engine_errors("the engine does not tell which guards it has"):
         found = client.api.containers(all=True, filters={"label": GUARDS})
     guards = []
     for one in found:
@@ -67,6 +47,6 @@ def guards_on(client: Any) -> list[ContainerGuard]:
 
 def remove_guards(client: Any, project: str) -> None:
     """Remove the guards of a project that is gone. Blocks. Raises BackendError."""
-    with told_by_engine(f"the guards of {project!r} could not be removed"):
+    with engine_errors(f"the guards of {project!r} could not be removed"):
         for one in client.api.containers(all=True, filters={"label": f"{GUARDS}={project}"}):
             client.api.remove_container(one["Id"], force=True, v=True)

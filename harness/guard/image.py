@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from harness.backends.compose.engine import engine_errors
 from harness.faults.installed import ENTRY_POINTS
 from harness.guard.container_guards import GUARDS
 from harness.model.errors import BackendError
@@ -45,20 +46,14 @@ def base_image() -> str:
 
 def guard_image(client: Any) -> str:
     """Return the image of the guard, which is made where it is not there. Blocks. Raises BackendError."""
-    import docker.errors
-    import requests
-
     _check_platform(client)
-    try:
+    remedy = f"{IMAGE} names another image with python3; HARNESS_GUARD=process does without it"
+    with engine_errors("the image of the guard could not be made", remedy):
         base = _base(client)
         name = f"{REPOSITORY}:{_digest(base)}"
         if not client.api.images(name=name):
             _make(client, base, name)
             _remove_older(client, name)
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        text = getattr(error, "explanation", None) or str(error)
-        remedy = f"{IMAGE} names another image with python3; HARNESS_GUARD=process does without it"
-        raise BackendError(f"the image of the guard could not be made: {text}", remedy=remedy) from error
     return name
 
 

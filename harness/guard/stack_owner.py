@@ -6,16 +6,18 @@ comes first. It stays as long as its run may have left a fault in, and then tell
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.backends.compose.engine import engine_errors
 from harness.backends.compose.leftovers import PROJECT, SERVICE
 from harness.journal.owner import state_of
 from harness.journal.undo_folder import folder_of
 from harness.liveness import lives
-from harness.model.errors import BackendError, ScenarioError
+from harness.model.errors import ScenarioError
 
 OWNED = "ml-chaos-harness.owned-project"
 ID, RUN = "ml-chaos-harness.owner-id", "ml-chaos-harness.owner-run"
@@ -76,14 +78,9 @@ def owner_of_stack(client: Any, project: str) -> StackOwner | None:
 
 def owned_stacks(client: Any, project: str | None = None) -> list[StackOwner]:
     """Return the owner of every stack that has one, or that of one project. Blocks. Raises BackendError."""
-    import docker.errors
-    import requests
-
     label = OWNED if project is None else f"{OWNED}={project}"
-    try:
+    with engine_errors("the engine does not tell who owns which stack"):
         found = [one["Labels"] for one in client.api.containers(all=True, filters={"label": label})]
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise BackendError(f"the engine does not tell who owns which stack: {error}") from error
     owners = [StackOwner(one[OWNED], *(one.get(label, "?") for label in (ID, RUN, HOST, PID))) for one in found]
     return sorted(owners, key=lambda one: one.project)
 
@@ -94,52 +91,41 @@ def take_stack(client: Any, project: str, run_id: str, run: Path, pid: int) -> S
     Raises BackendError where the project has no container, or the engine refuses.
     """
     import docker.errors
-    import requests
 
     mine = StackOwner(project, run_id, str(run.absolute()), socket.gethostname(), str(pid))
-    try:
+    with engine_errors(f"the stack {project!r} could not be owned"):
         there = client.api.containers(all=True, filters={"label": f"{PROJECT}={project}"})
         if not there:
             return None  # whoever looks for the stack next says so better
         # The labels of compose are on images that it has built, and would make this one of the stack's containers.
         labels = {PROJECT: "", SERVICE: "", OWNED: project, ID: run_id, RUN: mine.run, HOST: mine.host, PID: mine.pid}
-        client.api.create_container(there[0]["ImageID"], command=["none"], name=_name(project), labels=labels)
-    except docker.errors.APIError as error:
-        if error.status_code != TAKEN:
-            raise BackendError(f"the stack {project!r} could not be owned: {error.explanation or error}") from error
-        other = owner_of_stack(client, project)
-        return None if other == mine else other or StackOwner(project, "?", "?", "?", "?")
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise BackendError(f"the stack {project!r} could not be owned: {error}") from error
+        try:
+            client.api.create_container(there[0]["ImageID"], command=["none"], name=_name(project), labels=labels)
+        except docker.errors.APIError as error:
+            if error.status_code != TAKEN:
+                raise
+            other = owner_of_stack(client, project)
+            return None if other == mine else other or StackOwner(project, "?", "?", "?", "?")
     return None
 
 
 def give_back_stack(client: Any, project: str, run_id: str) -> None:
     """Give a project back, where that run owns it. Blocks. Raises BackendError."""
     import docker.errors
-    import requests
 
-    try:
+    with engine_errors(f"the stack {project!r} could not be given back"), contextlib.suppress(docker.errors.NotFound):
         other = owner_of_stack(client, project)
         if other is not None and other.id == run_id:
             client.api.remove_container(_name(project), force=True, v=True)
-    except docker.errors.NotFound:
-        return
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise BackendError(f"the stack {project!r} could not be given back: {error}") from error
 
 
 def forget_owner(client: Any, project: str) -> None:
     """Remove the record of a project that is gone, whoever owned it. Blocks. Raises BackendError."""
     import docker.errors
-    import requests
 
-    try:
+    doing = f"the record of who owned {project!r} could not be removed"
+    with engine_errors(doing), contextlib.suppress(docker.errors.NotFound):
         client.api.remove_container(_name(project), force=True, v=True)
-    except docker.errors.NotFound:
-        return
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise BackendError(f"the record of who owned {project!r} could not be removed: {error}") from error
 
 
 def _name(project: str) -> str:

@@ -102,13 +102,10 @@ async def _removed(runs: Sequence[RunUndo]) -> Reached:
 
 def identity_of(client: Any) -> str:
     """Return what tells an engine from every other. Blocks. Raises BackendError."""
-    import docker.errors
-    import requests
+    from harness.backends.compose.engine import engine_errors
 
-    try:
+    with engine_errors("the engine does not say which it is"):
         return str(client.info().get("ID") or "")
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise BackendError(f"the engine does not say which it is: {error}") from error
 
 
 @contextlib.contextmanager

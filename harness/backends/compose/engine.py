@@ -1,7 +1,8 @@
 """One Docker engine: where it is, its client and its compose command, how containers are reached, and calls of its SDK.
 
 `DOCKER_HOST` and contexts are honoured as the docker command does. Errors name what is missing and the remedy. The SDK
-blocks and raises errors of three libraries: `engine_call` awaits it, with a deadline and errors of our tree.
+blocks and raises errors of three libraries: `engine_call` awaits it, with a deadline and errors of our tree;
+`engine_errors` is for callers that block.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -207,6 +209,23 @@ def _unreachable(base_url: str, error: Exception) -> BackendError:
     remedy = "start it (`sudo systemctl start docker`), set DOCKER_HOST to where it is, or use --backend local"
     reason = text.splitlines()[0][:200] if text else type(error).__name__
     return BackendError(f"no Docker engine answers at {base_url}: {reason}", remedy=remedy)
+
+
+@contextlib.contextmanager
+def engine_errors(doing: str, remedy: str | None = None) -> Iterator[None]:
+    """Raise errors of the SDK as BackendError, with what failed and the reason."""
+    import docker.errors
+    import requests
+    import urllib3.exceptions
+
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise BackendError(f"{doing}: {error.explanation or error}", remedy=remedy) from error
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise BackendError(f"{doing}: {error}", remedy=remedy) from error
+    except (urllib3.exceptions.HTTPError, tarfile.TarError) as error:
+        raise BackendError(f"{doing}: {error}", remedy=remedy) from error
 
 
 async def engine_call(doing: str, call: Callable[..., T], *arguments: object, within_s: float = CALL_S) -> T:

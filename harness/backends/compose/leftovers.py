@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from harness.backends.compose.engine import engine_errors
 from harness.liveness import began_s, began_ticks, is_here, lives, this_boot
 from harness.model.errors import BackendError
 
@@ -79,13 +80,8 @@ def attached_to(run: str) -> str | None:
 
 def stand_ins(client: Any, run: str) -> list[str]:
     """Return the names of a run's containers that stand for one of the stack's. Blocks. Raises BackendError."""
-    import docker.errors
-    import requests
-
-    try:
+    with engine_errors(f"the engine does not tell what {run} has on it"):
         found = client.api.containers(all=True, filters={"label": f"{RUN}={run}"})
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise BackendError(f"the engine does not tell what {run} has on it: {error}") from error
     return sorted(str(one["Names"][0]).strip("/") for one in found if STANDS_FOR in one["Labels"])
 
 
@@ -131,15 +127,10 @@ def remove_helpers(client: Any, run: str) -> None:
 
     Raises BackendError.
     """
-    import docker.errors
-    import requests
-
-    try:
+    with engine_errors(f"helper containers of {run} could not be removed"):
         found = client.api.containers(all=True, filters={"label": f"{RUN}={run}"})
         helpers = [one["Id"] for one in found if STANDS_FOR not in one["Labels"]]
         _each(helpers, lambda one: _tolerant(client.api.remove_container, one, force=True, v=True))
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise BackendError(f"helper containers of {run} could not be removed: {error}") from error
 
 
 def projects_of(client: Any, run_id: str) -> set[str]:
