@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.guard.open_runs import must_be_healed
+from harness.guard.open_runs import must_be_healed, runs_under
 from harness.journal.files import NAME
 from harness.journal.undo_folder import RUN, folder_of
 from harness.model.errors import JournalError, ScenarioError
@@ -51,7 +51,9 @@ def clear(folder: Path, choose_another: str) -> None:
     is there; `choose_another` is what the user can do instead. Raises OSError.
     """
     refuse_link(folder)
-    runs = run_folders(folder)
+    entries = sorted(folder.iterdir()) if is_folder(folder) else []
+    # A run that lost its journal may have left something in all the same.
+    runs = [entry for entry in entries if is_file(entry / NAME) or _has_undo(entry)]
     reports = [*(folder / name for name in REPORTS), *folder.glob(WORKER_LOGS)]
     for run in runs:
         _refuse_foreign(run, choose_another)
@@ -85,11 +87,19 @@ def _refuse_foreign(run: Path, choose_another: str) -> None:
     if link is not None:
         remedy = f"no run writes one: move it away, or {choose_another}"
         raise ScenarioError("there is a symbolic link in the folder of a run", file=str(link), remedy=remedy)
+    if not is_file(run / NAME):  # its undo is that of a run
+        return
     with open_regular(run / NAME, JournalError) as journal:
         head = journal.read(_HEAD_BYTES)
     if head and not head.startswith(b'{"n":0,') and not (folder_of(run) / RUN).is_file():
         remedy = f"move it away, or {choose_another}"
         raise ScenarioError("no run has written this journal", file=str(run / NAME), remedy=remedy)
+
+
+def _has_undo(entry: Path) -> bool:
+    """Whether a run has left its undo here; what is called so and holds none of ours is somebody else's."""
+    undo = folder_of(entry)
+    return is_folder(undo) and entry in runs_under(undo)
 
 
 def run_folders(folder: Path) -> list[Path]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from harness.guard.heal import heal
 from harness.model.errors import ScenarioError
 from harness.suite.folders import clear, held
 from harness.suite.suite import report_again
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "guard"))
+
+from left_behind import commands, dead_run
 
 HEAD = '{"n":0,"t":0.0,"kind":"header"}\n'
 
@@ -27,6 +33,28 @@ def test_runs_and_reports_are_removed_and_nothing_else(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     clear(tmp_path, "choose another --name")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["mine", "mine.txt"]
+
+
+def test_a_run_that_lost_its_journal_is_refused_until_it_is_healed(tmp_path: Path) -> None:
+    (tmp_path / "flag").touch()
+    suite = tmp_path / "suite"
+    run = dead_run(suite, {"it": commands(tmp_path)})
+    (run / "journal.jsonl").unlink()
+    before = everything(tmp_path)
+    with pytest.raises(ScenarioError, match=f"its fault may still be active .*harness heal {run}"):
+        clear(suite, "choose another --name")
+    assert everything(tmp_path) == before
+    assert heal([run], "heal")[0].taken_out == ["it"]
+    clear(suite, "choose another --name")
+    assert list(suite.iterdir()) == []
+
+
+def test_a_folder_called_undo_makes_no_run(tmp_path: Path) -> None:
+    (tmp_path / "editor" / "undo").mkdir(parents=True)
+    (tmp_path / "editor" / "undo" / "mine.txt").write_text("mine")
+    before = everything(tmp_path)
+    clear(tmp_path, "choose another --name")
+    assert everything(tmp_path) == before
 
 
 def everything(folder: Path) -> dict[str, bytes | None]:
