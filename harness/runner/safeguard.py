@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.faults.command import KIND as COMMAND
+from harness.guard.open_runs import must_be_healed
 from harness.guard.start import has_guard, start_guard
 from harness.journal.owner import LEASE_S, RENEW_S, Ownership
 from harness.journal.undo import UndoFiles
+from harness.journal.undo_folder import fault_of
 from harness.model.backend import StackInfo
-from harness.model.errors import BackendError, JournalError
+from harness.model.errors import BackendError, JournalError, ScenarioError
 from harness.model.faultstep import FaultStep
 from harness.model.plan import Plan
 from harness.model.stack import StackDescription
@@ -126,6 +128,8 @@ class Safeguard:
 
     async def begin(self) -> None:
         """Own the run and, where it is attached, its stack. Raises ScenarioError, BackendError, JournalError."""
+        # Before the folder is owned: the lock and the lease of a dead run tell what it may still do.
+        self._refuse_what_is_left()
         try:
             self._ownership = Ownership(self.files.folder)
         except OSError as error:
@@ -145,6 +149,15 @@ class Safeguard:
             self._taking = asyncio.create_task(asyncio.to_thread(self._take_stack, self._attached))
             await asyncio.shield(self._taking)
             await self._begin_beside()
+
+    def _refuse_what_is_left(self) -> None:
+        """Raise ScenarioError where an earlier run has left something in: its undo would become that of this one."""
+        why = must_be_healed(self._run_dir)
+        if why is None and self.files.open():
+            why = "its faults were not measured to be gone"
+        if why is not None:
+            message = f"an earlier run in this folder was cut off: {why}"
+            raise ScenarioError(message, file=str(self._run_dir), remedy=f"run `harness heal {self._run_dir}` first")
 
     async def _begin_beside(self) -> None:
         """Start a second guard, in a container, where the stack is on another machine. Raises BackendError."""
@@ -289,6 +302,8 @@ class Safeguard:
                 self.files.write_gone(name, step.id, "run", {"stack": "it was stopped"})
             else:
                 left.append(step.id)
+        # What the folder says counts as well: an absence that was damaged since closes nothing.
+        left += [fault_of(name) for name in reversed(self.files.open()) if name not in self._in]
         if left or (self._undo.owned and not stopped):
             return left
         if self._beside is not None:  # it must not take out again what is out, on a stack that is somebody else's soon

@@ -163,3 +163,31 @@ async def test_nobody_misses_the_first_guard_while_it_starts(
     assert not seen_too_early
     assert await asyncio.to_thread(looked.wait, 30)
     await it.end(stopped=True)
+
+
+@pytest.mark.parametrize("kind", ["command", "node.loss"])
+async def test_what_an_earlier_run_has_left_in_its_folder_is_never_taken_over(
+    there: Engine, tmp_path: Path, kind: str
+) -> None:
+    run = tmp_path / "run"
+    first = safeguard_of(run, "local")
+    await first.begin()
+    await first.before(step(kind), {}, 30.0)
+    await first.end(stopped=False)
+    before = {file.name: file.read_bytes() for file in (run / "undo").iterdir()}
+    second = safeguard_of(run, "local")
+    with pytest.raises(ScenarioError, match=f"an earlier run in this folder was cut off: .*harness heal {run}` first"):
+        await second.begin()
+    assert await second.end(stopped=True) == []
+    assert {file.name: file.read_bytes() for file in (run / "undo").iterdir()} == before
+    assert first.files.open() == ["0001.it.undo.json"]
+
+
+async def test_an_absence_that_was_damaged_keeps_the_stack(there: Engine, tmp_path: Path) -> None:
+    it = safeguard_of(tmp_path / "run")
+    await it.begin()
+    undo = await it.before(step("container.stop"), {}, 30.0)
+    undo.gone({})
+    (tmp_path / "run" / "undo" / "0001.it.gone.json").write_text("cut o")
+    assert await it.end(stopped=True) == ["it"]
+    assert there.owner is not None
