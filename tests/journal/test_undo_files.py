@@ -114,8 +114,10 @@ def test_what_says_something_else_closes_nothing(tmp_path: Path) -> None:
     files = UndoFiles(tmp_path)
     first, second = (files.write_fault(step(fault), {"services": [fault]}, 30.0) for fault in ("one", "two"))
     files.write_gone(first, "one", "run", {})
-    files.write_ended("run")
-    said = {name: (files.folder / name).read_bytes() for name in ("ended.json", undo_folder.gone_file(first), second)}
+    said = {name: (files.folder / name).read_bytes() for name in (undo_folder.gone_file(first), second)}
+    over = UndoFiles(tmp_path / "over")
+    over.write_ended("run")
+    said[undo_folder.ENDED] = (over.folder / undo_folder.ENDED).read_bytes()
     in_place = files.folder / undo_folder.gone_file(second)
     for name, text in said.items():
         in_place.write_bytes(text)
@@ -132,6 +134,22 @@ def test_what_says_something_else_closes_nothing(tmp_path: Path) -> None:
     for changed in ({}, {"version": 2, "by": "run", "at": ""}, {"version": 1, "by": "run", "at": None}):
         undo_folder.put(files.folder / undo_folder.ENDED, changed)
         assert not undo_folder.has_ended(files.folder)
+
+
+def test_a_run_has_not_ended_while_a_fault_is_open(tmp_path: Path) -> None:
+    files = UndoFiles(tmp_path)
+    first, second = (files.write_fault(step(fault), {}, 30.0) for fault in ("one", "two"))
+    for name, fault, still in ((None, "", "'one', 'two'"), (first, "one", "'two'")):
+        if name is not None:
+            files.write_gone(name, fault, "run", {})
+        with pytest.raises(
+            JournalError, match=f"still open, so the run has not ended: {still} .*harness heal {tmp_path}"
+        ):
+            files.write_ended("run")
+        assert not undo_folder.has_ended(files.folder)
+    files.write_gone(second, "two", "run", {})
+    files.write_ended("run")
+    assert undo_folder.has_ended(files.folder)
 
 
 def test_the_undo_of_another_fault_is_not_taken_for_its_own(tmp_path: Path) -> None:
