@@ -35,6 +35,9 @@ T = TypeVar("T")
 class OpenUndo(Protocol):
     """The undo of a fault that is in."""
 
+    async def tell(self) -> None:
+        """Let the guard beside the stack, if there is one, know of it. Raises BackendError."""
+
     def busy(self, on: bool, /) -> None:
         """Write down whether a call that puts it in, or takes it out, may be at work. Raises JournalError."""
 
@@ -43,7 +46,10 @@ class OpenUndo(Protocol):
 
 
 Before = Callable[[FaultStep, Mapping[str, Any], float], Awaitable[OpenUndo]]
-"""Writes down, before a fault goes in, how it is taken out, and for how long it is in at the most."""
+"""Writes down, before a fault goes in, how it is taken out, and for how long it is in at the most.
+
+Once that is written it awaits nothing more: who is cancelled there would not get what must be closed.
+"""
 
 
 class Driver:
@@ -84,7 +90,7 @@ class Driver:
 
     @property
     def needs_revert(self) -> bool:
-        """Whether the fault may be active."""
+        """Whether the fault may be active: its undo is open."""
         return self._begun and not self.reverted
 
     @property
@@ -125,11 +131,13 @@ class Driver:
             await self._look()
             assert self._undo is not None
             self._open = await self._before(self._step, self._undo, self._in_for_s())
+            # From here on the undo is open, and closes only by a measured absence, wherever this is cut off.
+            self._begun = True
+            await self._open.tell()
             lo_s = self._journal.now_s()
             self._record("injecting", lo_s)
             # An alert that is absent now cannot have begun to fire before the injection.
             await self._look()
-            self._begun = True
             self._open.busy(True)
             if self._untold is not None:
                 self._journal.write(Hit(fault=self._step.id, rows=(), untold=self._untold))

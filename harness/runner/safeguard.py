@@ -12,7 +12,7 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,10 @@ class _Open:
     name: str
     fault: str
     now_in: dict[str, FaultStep]
+    told: Callable[[], Awaitable[None]]
+
+    async def tell(self) -> None:
+        await self.told()
 
     def busy(self, on: bool, /) -> None:
         self.files.set_busy(self.name, busy=on)
@@ -257,7 +261,10 @@ class Safeguard:
         self.files.write_run(self._undo)
 
     async def before(self, step: FaultStep, data: Mapping[str, Any], in_for_s: float) -> OpenUndo:
-        """Write the undo of a fault that goes in next. Raises BackendError, JournalError."""
+        """Write the undo of a fault that goes in next. Raises BackendError, JournalError.
+
+        Nothing is awaited once it is written: see `Before`.
+        """
         if self._ownership is None or not self._ownership.still_there(self.files.folder):
             message = "the run's folder was moved or removed while it goes on, so no fault goes in any more"
             raise JournalError(message, file=str(self._run_dir))
@@ -266,10 +273,13 @@ class Safeguard:
             self._outlives = True
         name = self.files.write_fault(step, data, in_for_s)
         self._in[name] = step
+        return _Open(self.files, name, step.id, self._in, self._tell_of_fault)
+
+    async def _tell_of_fault(self) -> None:
+        """Raises BackendError: without the guard beside the stack no fault goes in."""
         if self._beside is not None:
             await self._tell(self._beside)
             self.check()
-        return _Open(self.files, name, step.id, self._in)
 
     async def end(self, stopped: bool) -> list[str]:
         """Give everything back of which nothing is left. Returns the faults that may still be in.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(faulting, name, 0.05)
 
 
+async def nothing() -> None:
+    """Take no time."""
+
+
 class SessionRunner:
     """A driver with its fault and its journal."""
 
@@ -39,6 +43,8 @@ class SessionRunner:
         self.absences: list[dict[str, Any]] = []
         self.calls_at_work: list[tuple[bool, int]] = []
         self.undo_fails: JournalError | None = None
+        self.telling: Callable[[], Awaitable[None]] = nothing
+        self.looking: Callable[[], Awaitable[None]] = nothing
         self.hits: set[HitRow] = set()
         self.journal = JournalWriter(folder / "journal.jsonl", plan)
         step = plan.scenario.timeline[0]
@@ -53,6 +59,9 @@ class SessionRunner:
         self.undo.append((step.id, dict(data), in_for_s))
         return self
 
+    async def tell(self) -> None:
+        await self.telling()
+
     def busy(self, on: bool, /) -> None:
         self.calls_at_work.append((on, len(self.fault.calls)))
 
@@ -61,6 +70,8 @@ class SessionRunner:
 
     async def _look(self) -> None:
         self.looks += 1
+        if self.undo:
+            await self.looking()
 
     def bodies(self, *kinds: type[Body]) -> list[Any]:
         return [line.body for line in read(self.journal.path).lines if isinstance(line.body, kinds)]
@@ -189,6 +200,43 @@ async def test_cancelled_anywhere_it_can_still_be_reverted(bench: Any) -> None:
     assert it.driver.needs_revert
     await it.driver.revert()
     assert not it.fault.on
+
+
+@pytest.mark.parametrize("where", ["telling", "looking"])
+async def test_cut_off_between_its_undo_and_its_injection_it_is_measured_to_be_gone(bench: Any, where: str) -> None:
+    it = bench()
+    await it.driver.prepare()
+    there = asyncio.Event()
+
+    async def for_ever() -> None:
+        there.set()
+        await asyncio.Event().wait()
+
+    setattr(it, where, for_ever)
+    running = asyncio.create_task(it.driver.run())
+    await there.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    assert it.driver.needs_revert, "its undo is open"
+    await it.driver.revert()
+    assert it.fault.calls == ["prepare", "revert", "absent"]
+    assert it.absences == [{}]
+    assert not it.driver.needs_revert
+    read(it.journal.path)
+
+
+async def test_a_guard_that_is_not_told_keeps_the_fault_out_and_its_undo_is_closed(bench: Any) -> None:
+    it = bench()
+    await it.driver.prepare()
+
+    async def lost() -> None:
+        raise BackendError("the engine does not answer")
+
+    it.telling = lost
+    await it.driver.run()
+    assert it.fault.calls == ["prepare", "revert", "absent"]
+    assert it.stages() == ["failed", "reverting", "reverted"]
+    assert it.absences == [{}]
 
 
 async def test_a_full_disk_does_not_keep_the_fault_in(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -249,7 +249,7 @@ async def test_stopped_at_any_moment_it_heals_and_closes(driven: Driven, moment:
     assert not driven.fault.on
     assert driven.journal().closed.reason == "interrupted"
     assert driven.backend.calls[-1] == "stop"
-    if "injected" in driven.stages():
+    if "injecting" in driven.stages():
         assert driven.stages()[-1] == "reverted"
     others = asyncio.all_tasks() - {asyncio.current_task()}
     assert not [task for task in others if "harness" in repr(task.get_coro())]
