@@ -167,6 +167,7 @@ def _run(one: OpenRun) -> dict[str, object]:
         "state": one.state,
         "guarded": one.guarded,
         "stack": one.stack,
+        "lease_age_s": round(one.lease_age_s, 1) if one.lease_age_s is not None else None,
         "faults": list(one.faults),
     }
 
@@ -174,6 +175,10 @@ def _run(one: OpenRun) -> dict[str, object]:
 def _line(one: OpenRun) -> str:
     states = {"alive": "goes on", "hung": "hangs", "dead": "has ended"}
     parts = [f"{one.owner} {states[one.state]}" if one.owner is not None else states[one.state]]
+    if one.lease_age_s is not None:
+        parts.append(f"its lease is {_age(one.lease_age_s)} old")
+    elif one.state != "dead":
+        parts.append("its lease cannot be read")
     if one.stack is not None:
         parts.append(f"stack {one.stack}")
     parts.append(f"may be in: {', '.join(one.faults)}" if one.faults else "no fault is in")
@@ -182,6 +187,14 @@ def _line(one: OpenRun) -> str:
     if one.state == "dead":
         parts.append(f"`harness heal {one.run}` takes out what is left")
     return f"{one.run}: {'; '.join(parts)}"
+
+
+def _age(age_s: float) -> str:
+    """Return an age, in a unit that tells a run that hangs from one that ended days ago."""
+    for unit, seconds in (("d", 86400), ("h", 3600), ("min", 60)):
+        if age_s >= 2 * seconds:
+            return f"{age_s / seconds:.0f} {unit}"
+    return f"{age_s:.0f} s"
 
 
 def _on_engine() -> tuple[list[StackOwner], list[ContainerGuard], str | None]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.faults.command import KIND as COMMAND
 from harness.guard.start import has_guard
 from harness.journal import undo_folder
-from harness.journal.owner import Owner, State, owner_of, state_of
+from harness.journal.owner import Owner, State, lease_age_s, owner_of, state_of
 from harness.journal.undo import UndoFiles, Unreadable
 
 LOOK_EVERY_S = 0.2
@@ -29,6 +29,8 @@ class OpenRun:
     """Whether a guard watches it."""
     stack: str | None
     """The compose project; None for local processes, and where nobody can tell."""
+    lease_age_s: float | None
+    """How long ago its owner renewed the lease; None without one that can be read."""
     faults: tuple[str, ...]
     """What may still be in, the newest first."""
 
@@ -62,7 +64,8 @@ def open_run(run: Path) -> OpenRun | None:
     undos = [files.fault(name) for name in files.open()]
     faults = tuple("?" if isinstance(undo, Unreadable) else f"{undo.fault} ({undo.step.fault})" for undo in undos)
     stack = about.project if about is not None else None
-    return OpenRun(run, owner_of(folder), state_of(folder), has_guard(run), stack, faults)
+    age_s = lease_age_s(folder)
+    return OpenRun(run, owner_of(folder), state_of(folder), has_guard(run), stack, age_s, faults)
 
 
 def must_be_healed(run: Path, within_s: float = 0.0) -> str | None:

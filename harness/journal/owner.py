@@ -8,6 +8,7 @@ alone.
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import time
@@ -112,11 +113,16 @@ def state_of(folder: Path, lease_s: float = LEASE_S) -> State:
     if is_here(boot=owner.boot):
         # The lock is not on a copy; whoever holds it on the original may still go on.
         return "alive" if is_copy(folder) and lives(owner.pid, ticks=owner.started) else "dead"
-    try:  # of another machine, whose locks may not be seen here, or of this one before it was started again
-        age_s = time.time() - (folder / LEASE).stat().st_mtime
-    except OSError:
-        return "dead"
-    return "alive" if abs(age_s) <= ELSEWHERE_S else "dead"
+    # Of another machine, whose locks may not be seen here, or of this one before it was started again.
+    return "alive" if abs(_written_ago_s(folder)) <= ELSEWHERE_S else "dead"
+
+
+def lease_age_s(folder: Path) -> float | None:
+    """Return how long ago the owner of a run renewed its lease; None where nobody can tell."""
+    owner = owner_of(folder)
+    here = owner is None or is_here(boot=owner.boot)
+    age_s = _lease_age_s(folder) if here else max(0.0, _written_ago_s(folder))  # clocks of machines differ
+    return age_s if math.isfinite(age_s) else None
 
 
 def owner_of(folder: Path) -> Owner | None:
@@ -137,6 +143,13 @@ def is_copy(folder: Path) -> bool:
         return owner is not None and owner.inode != (folder / LOCK).stat().st_ino
     except OSError:
         return False
+
+
+def _written_ago_s(folder: Path) -> float:
+    try:
+        return time.time() - (folder / LEASE).stat().st_mtime
+    except OSError:
+        return float("inf")
 
 
 def _lease_age_s(folder: Path) -> float:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +18,7 @@ from harness.guard.open_runs import must_be_healed
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "guard"))
 
-from left_behind import commands, dead_run
+from left_behind import OWNER, commands, dead_run
 
 
 @pytest.fixture
@@ -61,6 +65,57 @@ def test_a_run_that_left_something_in_is_not_removed(flag: Path, harness_: Harne
     assert refused.code == 4
     assert "0001.it.undo.json: not as it was written" in refused.err
     assert run.is_dir()
+
+
+@contextmanager
+def owned(run: Path) -> Iterator[None]:
+    """Let a process own the run that renews no lease."""
+    with subprocess.Popen([*OWNER, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"owns\n"
+        yield
+        owner.kill()
+
+
+def age_s(harness_: Harness) -> float | None:
+    found: float | None = json.loads(harness_("status", "--json").out)["runs"][0]["lease_age_s"]
+    return found
+
+
+def test_status_says_how_old_a_lease_is(flag: Path, harness_: Harness) -> None:
+    run = dead_run(flag.parent / "reports", {"it": commands(flag.parent)})
+    lease = run / "undo" / "lease"
+    assert age_s(harness_) is None, "it never had one"
+    with owned(run):
+        renewed_s = time.monotonic() - 7200
+        lease.write_text(f"{renewed_s:020.6f}\n")
+        assert "hangs; its lease is 2 h old; may be in: it (command)" in harness_("status").out
+        seen_s = age_s(harness_)
+        assert seen_s is not None
+        assert 7200 <= seen_s <= time.monotonic() - renewed_s + 0.1
+        for broken in ("nan\n", ""):
+            lease.write_text(broken)
+            assert "hangs; its lease cannot be read; may be in" in harness_("status").out
+            assert age_s(harness_) is None
+    lease.write_text(f"{time.monotonic() - 600:020.6f}\n")
+    assert "has ended; its lease is 10 min old; may be in" in harness_("status").out
+
+
+def test_the_lease_of_a_run_of_another_machine_is_as_old_as_its_file(flag: Path, harness_: Harness) -> None:
+    run = dead_run(flag.parent / "reports", {"it": commands(flag.parent)})
+    about = {
+        "host": "far",
+        "pid": 7,
+        "boot": "another",
+        "started": 1,
+        "inode": (run / "undo" / "run.json").stat().st_ino,
+    }
+    (run / "undo" / "owner.lock").write_text(json.dumps(about))
+    lease = run / "undo" / "lease"
+    lease.write_text(f"{time.monotonic():020.6f}\n")
+    days_ago_s = time.time() - 3 * 86400
+    os.utime(lease, (days_ago_s, days_ago_s))
+    assert "process 7 on far has ended; its lease is 3 d old; may be in" in harness_("status").out
 
 
 def test_a_folder_without_runs(flag: Path, harness_: Harness) -> None:
