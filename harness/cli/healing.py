@@ -34,7 +34,7 @@ def heal(paths: tuple[Path, ...], by_hand: tuple[str, ...]) -> int:
     """Take out the faults that killed runs have left in, from their undo alone.
 
     PATHS are folders of runs, or folders with runs in them; without any, reports. Runs that still go on are left
-    alone. Ends with 4 where something is left, which is named.
+    alone. Ends with 4 where something is left, which is named, and with 0 where nothing is.
     """
     runs = _runs(paths)
     if by_hand:
@@ -133,7 +133,7 @@ def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:
 @click.argument("paths", nargs=-1, type=GivenPath())
 @json_option
 def status(paths: tuple[Path, ...], as_json: bool) -> int:
-    """List runs that go on or have left something in, and who owns which stack on the engine.
+    """List runs that go on or have left something in, with the age of their leases, and who owns which stack.
 
     PATHS are folders of runs, or folders with runs in them; without any, reports. Ends with 0, whatever there is.
     """
