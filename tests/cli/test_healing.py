@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from calling import Harness
+from calling import Harness, Runner
 
 from harness.guard.open_runs import must_be_healed
 
@@ -65,6 +65,21 @@ def test_a_run_that_left_something_in_is_not_removed(flag: Path, harness_: Harne
     assert refused.code == 4
     assert "0001.it.undo.json: not as it was written" in refused.err
     assert run.is_dir()
+
+
+def test_a_run_that_lost_its_journal_is_not_run_over(flag: Path, good: Path, harness_: Harness, runner: Runner) -> None:
+    assert harness_("run", "scenarios").code in (0, 1, 3)
+    (request,) = runner.requests
+    name = request.plans[0].run
+    run = dead_run(request.out_dir, {"it": commands(flag.parent)}, run=name)
+    (run / "journal.jsonl").unlink()
+    refused = harness_("run", "scenarios")
+    assert (refused.code, len(runner.requests)) == (2, 1)
+    assert "this run was cut off: its fault may still be active" in refused.err
+    assert f"run `harness heal {run}` first" in refused.err
+    assert harness_("heal").code == 0
+    assert not flag.exists()
+    assert harness_("run", "scenarios").code != 2
 
 
 @contextmanager
