@@ -1,9 +1,9 @@
 """Heals runs from their undo alone: takes out every fault that is open, newest first, and gives the stack back.
 
 The faults of all runs on one stack are healed together, for the newer one may have taken the older one's effect for the
-original state. One that cannot be taken out keeps none of the others in; what lies below one that came out late is
-taken out once more. What is healed is written down, with what was measured, so that nothing is healed twice. A run
-whose owner lives is left alone.
+original state. One that cannot be taken out keeps none of the others in, and those below it open.
+What is healed is written down, with what was measured, so that nothing is healed twice. A run whose owner lives is left
+alone.
 """
 
 from __future__ import annotations
@@ -13,28 +13,21 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from harness.faults.command import end_left
 from harness.guard.beside import spoken_for
-from harness.guard.reverting import in_flight_of, is_command, taken_out
-from harness.guard.stacks import GIVEN_BACK, REMOVED, Reached, given_back, not_to_be_healed, reached
+from harness.guard.reverting import in_flight_of, is_command
+from harness.guard.stacks import GIVEN_BACK, REMOVED, given_back, not_to_be_healed
+from harness.guard.taking_out import OpenFault, TakingOut, newest_first
 from harness.journal import undo_folder
 from harness.journal.owner import is_copy, owner_of, state_of
 from harness.journal.undo import UndoFiles, Unreadable
 from harness.model.errors import HarnessError
-from harness.model.reach import services_hit
-from harness.model.undo import FaultUndo, RunUndo, Who
+from harness.model.undo import RunUndo, Who
 
-PASSES = 3
-"""How often each fault is tried: one that lies on another comes out only after it."""
-
-EVERY_S = 1.0
-LONGEST_S = 120.0
-"""How often a fault is looked at that a call of the dead owner may yet put in; one by commands only at the end."""
 BUSY = "another process heals it right now"
 
 
@@ -55,31 +48,6 @@ class Healed:
     """Whether its owner hangs: it may go on, so that nothing is written down."""
     elsewhere: bool = False
     """Whether it is a run of another machine."""
-
-
-@dataclass
-class _Open:
-    """One fault that is open."""
-
-    files: UndoFiles
-    name: str
-    undo: FaultUndo
-    run: RunUndo | None
-    """None where that cannot be read: commands need no more than their own undo."""
-    report: Healed
-    busy_until_s: float = 0.0
-    """Until when a call of the dead owner may still be at work on it; 0 where none is."""
-    evidence: dict[str, Any] | None = None
-    why: str = ""
-
-    @property
-    def known_elsewhere(self) -> str | None:
-        """Why it cannot be known here to be out; None where it can."""
-        if not self.report.elsewhere:
-            return None
-        if is_command(self.undo):
-            return "it acts by commands, on the machine of its run"
-        return "what it changed last is known in the folder of its run alone" if "kept" in self.undo.data else None
 
 
 def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, elsewhere: bool = False) -> list[Healed]:
@@ -183,157 +151,88 @@ def _locked(file: Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def _opened(report: Healed, run: RunUndo | None) -> list[_Open]:
+def _opened(report: Healed, run: RunUndo | None) -> list[OpenFault]:
     """Return the faults of a run that are open; what cannot be read is left, and named."""
     files = UndoFiles(report.run)
-    found = []
-    for name in files.open():
+    were_open = set(files.open())
+    found: list[OpenFault] = []
+    written_ns = 0
+    for name in reversed(files.all()):
         undo = files.fault(name)
         if isinstance(undo, Unreadable):
-            report.left.append(str(undo))
-        else:
-            in_flight_s = in_flight_of(undo)
-            busy_s = files.busy_for_s(name, in_flight_s)
-            if is_command(undo) and not (report.hung or report.elsewhere) and busy_s > 0:
-                end_left(undo.data)
-            # From now on, not from when it was taken out the first time: that may take as long as the call.
-            busy_until_s = time.monotonic() + busy_s if busy_s > 0 else 0.0
-            found.append(_Open(files, name, files.moved(undo), run, report, busy_until_s))
+            if name in were_open:
+                report.left.append(str(undo))
+            continue
+        written_ns = max(written_ns, undo.written_ns)
+        if name not in were_open:
+            continue
+        busy_s = files.busy_for_s(name, in_flight_of(undo))
+        if is_command(undo) and not (report.hung or report.elsewhere) and busy_s > 0:
+            end_left(undo.data)
+        # From now on, not from when it was taken out the first time: that may take as long as the call.
+        busy_until_s = time.monotonic() + busy_s if busy_s > 0 else 0.0
+        one = OpenFault(files, name, files.moved(undo), run, written_ns, busy_until_s)
+        if report.elsewhere and is_command(undo):
+            one.left_alone = "it acts by commands, on the machine of its run"
+        found.append(one)
     return found
 
 
 async def _heal_commands(report: Healed, by: Who) -> None:
     """Take out what acts by commands, where nothing else is known of a run."""
-    found = _opened(report, None)
-    commands = [one for one in found if is_command(one.undo)]
-    began_s = time.monotonic()
-    await _passes(commands)
+    found = newest_first(_opened(report, None))
+    commands = [one for one in found if one.by_commands]
+    await TakingOut(commands, (), final=not report.hung).go()
     if not report.hung:
-        await _settle(commands, lambda: _passes(commands), began_s, LONGEST_S)
-        _write_down(commands, commands, report, by)
+        _write_down(dict.fromkeys(commands, report), by)
     report.left += [f"the fault {one.undo.fault!r}: its stack is not known" for one in found if one not in commands]
 
 
 async def _heal_stack(group: Sequence[tuple[Healed, RunUndo]], by: Who, *, final: bool) -> None:
     """Heal the runs of one stack."""
-    found = [one for report, run in group for one in _opened(report, run)]
-    found.sort(key=lambda one: (one.undo.written_ns, one.undo.n), reverse=True)
-    runs = [run for _, run in group]
-    for one in found:
-        one.why = one.known_elsewhere or ""
-    commands = [one for one in found if is_command(one.undo) and not one.report.elsewhere]
-    inside = [one for one in found if not is_command(one.undo)]
-    began_s = time.monotonic()
-    await _passes(commands)
-    began_inside_s = time.monotonic()
-    await _passes_inside(inside, runs, final=final)
+    of_run = {one: report for report, run in group for one in _opened(report, run)}
+    found = {one: of_run[one] for one in newest_first(list(of_run))}
+    await TakingOut(list(found), [run for _, run in group], final=final).go()
     if final:
-        await _settle(inside, lambda: _passes_inside(inside, runs, final=final), began_inside_s, EVERY_S)
-        await _settle(commands, lambda: _passes(commands), began_s, LONGEST_S)
+        _write_down(found, by)
         for report, run in group:
-            _write_down([one for one in found if one.report is report], found, report, by)
             await _ended(report, run, by)
         return
-    for one in found:
+    for one, report in found.items():
         if one.evidence is None:
-            one.report.left.append(f"the fault {one.undo.fault!r}: {one.why}")
+            report.left.append(f"the fault {one.undo.fault!r}: {one.left_alone or one.why}")
         else:
-            one.report.taken_out.append(one.undo.fault)
+            report.taken_out.append(one.undo.fault)
 
 
-async def _settle(
-    found: Sequence[_Open], take_out: Callable[[], Awaitable[None]], began_s: float, every_s: float
-) -> None:
-    """Take out again and again what a call of the dead owner may still be putting in.
-
-    `began_s` is when that was last begun. It ends with one that began when each such call had to be over.
-    """
-    took_s = time.monotonic() - began_s
-    while busy := [one for one in found if one.busy_until_s > began_s]:
-        left_s = max(one.busy_until_s for one in busy) - time.monotonic()
-        # One that cannot be done before the end would be for nothing.
-        await asyncio.sleep(every_s if left_s > every_s + took_s else max(0.0, left_s))
-        for one in found:
-            if any(one is other or _overlap(one, other) for other in busy):
-                one.evidence = None
-        began_s = time.monotonic()
-        await take_out()
-        took_s = time.monotonic() - began_s
-
-
-async def _passes(found: Sequence[_Open]) -> None:
-    for number in range(PASSES):
-        await _one_pass(found, None, first=number == 0)
-        if all(one.evidence is not None for one in found):
-            return
-
-
-async def _passes_inside(found: Sequence[_Open], runs: Sequence[RunUndo], *, final: bool) -> None:
-    """Take out what acts in a stack, which is reached anew each time: addresses change when containers start."""
-    for number in range(PASSES):
-        async with reached(runs, removes=final) as stack:
-            if stack.gone is not None:
-                for one in found:
-                    one.evidence, one.busy_until_s = {"stack": stack.gone}, 0.0
-            elif found:
-                await _one_pass(found, stack, first=number == 0)
-        if all(one.evidence is not None for one in found):
-            return
-
-
-async def _one_pass(found: Sequence[_Open], stack: Reached | None, *, first: bool) -> None:
-    """Try each fault that is in, the newest first, and again each that lies below one that came out only now."""
-    late: list[_Open] = []
-    for one in found:
-        if one.evidence is not None and not any(_overlap(one, above) for above in late):
+def _write_down(found: Mapping[OpenFault, Healed], by: Who) -> None:
+    """Write down what was measured to be gone, the newest first; nothing that lies below what stays open."""
+    staying: list[OpenFault] = []
+    for one, report in found.items():
+        above = [other for other in staying if one.overlaps(other)]
+        staying.append(one)
+        why = _known_elsewhere(one, report) or (one.why if one.evidence is None else None)
+        if why is not None or one.evidence is None:
+            report.left.append(f"the fault {one.undo.fault!r}: {why}")
             continue
-        again = one.evidence is not None
-        seams, problem = None, None
-        if stack is not None and one.run is not None:
-            seams, problem = stack.seams_of(one.run), stack.problem_of(one.run)
-        try:
-            one.evidence = await taken_out(one.undo, seams, one.run.seed if one.run is not None else 0)
-        except HarnessError as error:
-            one.evidence = None
-            one.why = f"{error}" if problem is None else f"{problem}; {error}"
-        else:
-            if not first and not again:
-                late.append(one)
-
-
-def _overlap(one: _Open, above: _Open) -> bool:
-    if one.run is None or above.run is None:
-        return True
-    try:
-        mine = services_hit(one.undo.step.target, one.run.stack)
-        theirs = services_hit(above.undo.step.target, above.run.stack)
-    except ValueError:  # what is given as a link is none: nobody can tell what it hits
-        return True
-    return not mine or not theirs or bool(mine & theirs)
-
-
-def _write_down(mine: Sequence[_Open], all_of_stack: Sequence[_Open], report: Healed, by: Who) -> None:
-    """Write down what was measured to be gone, the newest first; nothing that lies below what is still in."""
-    for one in mine:
-        if one.evidence is None or one.known_elsewhere is not None:
-            report.left.append(f"the fault {one.undo.fault!r}: {one.known_elsewhere or one.why}")
-            continue
-        above = [
-            other
-            for other in all_of_stack
-            if other.evidence is None
-            and (other.undo.written_ns, other.undo.n) > (one.undo.written_ns, one.undo.n)
-            and _overlap(one, other)
-        ]
         if above:
             over = above[-1].undo.fault
             report.left.append(f"the fault {one.undo.fault!r}: it is out, and to be taken out again after {over!r}")
             continue
         try:
             one.files.write_gone(one.name, one.undo.fault, by, one.evidence)
-            report.taken_out.append(one.undo.fault)
         except HarnessError as error:
             report.left.append(f"the fault {one.undo.fault!r} is out, and that cannot be written down: {error}")
+        else:
+            report.taken_out.append(one.undo.fault)
+            staying.pop()
+
+
+def _known_elsewhere(one: OpenFault, report: Healed) -> str | None:
+    """Return why it cannot be known here that a fault is out; None where it can."""
+    if one.left_alone is None and report.elsewhere and "kept" in one.undo.data:
+        return "what it changed last is known in the folder of its run alone"
+    return one.left_alone
 
 
 async def _ended(report: Healed, run: RunUndo, by: Who) -> None:

@@ -38,6 +38,15 @@ async def taken_out(undo: FaultUndo, seams: Seams | None, seed: int) -> dict[str
     return await _bounded(step, _fault_out(undo, seams, seed))
 
 
+async def command_gone(undo: FaultUndo) -> dict[str, Any]:
+    """Return the evidence that a fault by commands is still gone. Raises FaultError.
+
+    There is none for a fault in the stack: some kinds measure against the state that they found, which an older fault
+    had made and which is gone with that one.
+    """
+    return await _bounded(undo.step, _measured_gone(undo, "it is active again"))
+
+
 def is_command(undo: FaultUndo) -> bool:
     """Whether the fault acts by commands, perhaps outside of the stack."""
     return undo.step.fault == COMMAND.kind
@@ -67,9 +76,13 @@ async def _bounded(step: FaultStep, work: Awaitable[dict[str, Any]]) -> dict[str
 
 async def _command_out(undo: FaultUndo) -> dict[str, Any]:
     await take_out(undo.data)
+    return await _measured_gone(undo, "it is still active after its revert")
+
+
+async def _measured_gone(undo: FaultUndo, otherwise: str) -> dict[str, Any]:
     confirmation = await is_gone(undo.data)
     if confirmation.landed is not False:
-        raise FaultError(f"it is still active after its revert: {confirmation.evidence}")
+        raise FaultError(f"{otherwise}: {confirmation.evidence}")
     return confirmation.evidence
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from left_behind import commands, dead_run, stack_of, step_of
 
 from harness.guard import heal as healing
+from harness.guard import taking_out
 from harness.guard.heal import heal
 from harness.guard.open_runs import must_be_healed, open_run, runs_under
 from harness.guard.stacks import Reached
@@ -123,8 +124,8 @@ def test_no_damage_closes_what_is_in(
     for one in damage:
         _damage(files.folder, *one)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(healing, "taken_out", stack.taken_out)
-        patch.setattr(healing, "reached", _there)
+        patch.setattr(taking_out, "taken_out", stack.taken_out)
+        patch.setattr(taking_out, "reached", _there)
         patch.setattr(healing, "given_back", lambda *_: None)
         patch.setattr(healing, "not_to_be_healed", lambda *_, **__: None)
         patch.setattr(healing, "in_flight_of", lambda _: 0.0)
@@ -175,8 +176,8 @@ def test_a_target_that_is_no_link_may_overlap_with_any(tmp_path: Path) -> None:
         files.write_fault(step_of(fault, "test.fault", link="nowhere"), {"is": k}, 60.0)
     stack = _Stack({1})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(healing, "taken_out", stack.taken_out)
-        patch.setattr(healing, "reached", _there)
+        patch.setattr(taking_out, "taken_out", stack.taken_out)
+        patch.setattr(taking_out, "reached", _there)
         patch.setattr(healing, "not_to_be_healed", lambda *_, **__: None)
         (healed,) = heal([run], "heal")
     assert healed.left == [

@@ -19,12 +19,13 @@ from left_behind import OWNER, commands, dead_run, said, stack_of, step_of
 
 from harness.backends.compose import engine
 from harness.guard import heal as healing
+from harness.guard import taking_out
 from harness.guard.heal import heal
 from harness.guard.open_runs import must_be_healed, open_run, runs_under
 from harness.guard.stacks import Reached
 from harness.journal.owner import LEASE, LOCK
 from harness.journal.undo import UndoFiles
-from harness.model.errors import FaultError
+from harness.model.errors import BackendError, FaultError
 from harness.model.undo import FaultUndo, RunUndo
 from harness.seams.commands import MARK, end_marked
 
@@ -201,21 +202,40 @@ def test_what_was_cut_off_or_changed_is_never_taken_for_an_undo(tmp_path: Path, 
 
 
 class Seam:
-    """One value, and faults that set it and put back what they found."""
+    """A value of each service, and faults that set it and put back what they found."""
 
-    def __init__(self, failures: list[int]) -> None:
-        self.value = "original"
-        self.failures = failures
+    def __init__(self) -> None:
+        self.values = dict.fromkeys(("server", "other"), "original")
+        self.failures: dict[str, int] = {}
         """How often the revert of each fault fails before it works."""
-        self.out: dict[str, bool] = {}
+
+    def put_in(self, files: UndoFiles, fault: str, kind: str, services: tuple[str, ...]) -> None:
+        found = {service: self.values[service] for service in services}
+        files.write_fault(step_of(fault, kind, services=services), {"found": found}, 60.0)
+        self.values |= dict.fromkeys(services, fault)
 
     async def taken_out(self, undo: FaultUndo, _seams: Any, _seed: int) -> dict[str, Any]:
-        k = int(undo.fault.removeprefix("f"))
-        if self.failures[k] > 0:
-            self.failures[k] -= 1
+        if self.failures.get(undo.fault, 0) > 0:
+            self.failures[undo.fault] -= 1
             raise FaultError("the engine is busy")
-        self.value = undo.data["found"]
-        return {"is": self.value}
+        self.values |= undo.data["found"]
+        return await self.command_gone(undo)
+
+    async def command_gone(self, undo: FaultUndo) -> dict[str, Any]:
+        if undo.fault in self.values.values():
+            raise FaultError("it is active")
+        return dict(self.values)
+
+
+@contextmanager
+def healing_at(seam: Seam) -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(taking_out, "taken_out", seam.taken_out)
+        patch.setattr(taking_out, "command_gone", seam.command_gone)
+        patch.setattr(taking_out, "reached", _there)
+        patch.setattr(healing, "given_back", lambda *_: None)
+        patch.setattr(healing, "not_to_be_healed", lambda *_, **__: None)
+        yield patch
 
 
 @asynccontextmanager
@@ -223,33 +243,104 @@ async def _there(runs: list[RunUndo], *, removes: bool) -> Any:
     yield Reached()
 
 
-@settings(max_examples=100)
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=5), st.booleans())
+SHOP: dict[str, Any] = {
+    "backend": "compose", "project": "shop", "owned": False, "stack": stack_of("server", "other"),
+}  # fmt: skip
+FAULT = st.tuples(
+    st.integers(0, 4),
+    st.sampled_from(["test.fault", "command"]),
+    st.sampled_from([("server",), ("other",), ("server", "other")]),
+    st.integers(-3, 3),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(FAULT, min_size=1, max_size=5), st.integers(0, 5), st.booleans())
 def test_any_failures_of_reverts_end_restored_or_in_a_precise_list(
-    tmp_path_factory: pytest.TempPathFactory, failures: list[int], apart: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    faults: list[tuple[int, str, tuple[str, ...], int]],
+    of_first: int,
+    apart: bool,
 ) -> None:
-    seam = Seam(list(failures))
+    """Faults of any kind, of one run and of the next, written by a clock that may be set back within a run."""
+    seam = Seam()
     folder = tmp_path_factory.mktemp("failing")
-    run = dead_run(folder, {}, backend="compose", project="shop", owned=False, stack=stack_of("server", "other"))
+    runs = [dead_run(folder, {}, run=name, **SHOP) for name in ("first", "second")]
+    with healing_at(seam) as patch:
+        now_s = newest_s = 100
+        for k, (failures, kind, services, step_s) in enumerate(faults):
+            now_s = newest_s + 1 if k == of_first else now_s + step_s
+            newest_s = max(newest_s, now_s)
+            patch.setattr("time.time_ns", lambda: now_s * 10**9)  # noqa: B023 - it is called in this round
+            seam.failures[f"f{k}"] = failures
+            seam.put_in(UndoFiles(runs[k >= of_first]), f"f{k}", kind, services)
+        healed = heal(runs, "heal")
+        still = [name for run in runs for name in UndoFiles(run).open()]
+        assert len([text for one in healed for text in one.left]) == len(still)
+        for _ in range(5):  # tried often enough, each comes out
+            if not [name for run in runs for name in UndoFiles(run).open()]:
+                break
+            heal(runs, "guard" if apart else "heal")
+        assert set(seam.values.values()) == {"original"}
+        assert [must_be_healed(run) for run in runs] == [None, None]
+
+
+@pytest.mark.parametrize("kinds", [("command", "test.fault"), ("test.fault", "command")])
+@pytest.mark.parametrize("set_back_s", [0, 1])
+def test_the_newest_comes_out_first_whatever_its_kind_and_the_clock(
+    tmp_path: Path, kinds: tuple[str, str], set_back_s: int
+) -> None:
+    seam = Seam()
+    run = dead_run(tmp_path, {}, **SHOP)
+    with healing_at(seam) as patch:
+        for k, kind in enumerate(kinds):
+            patch.setattr("time.time_ns", lambda: (100 - set_back_s * k) * 10**9)  # noqa: B023 - as above
+            seam.put_in(UndoFiles(run), f"f{k}", kind, ("server",))
+        assert heal([run], "heal")[0].taken_out == ["f1", "f0"]
+    assert seam.values["server"] == "original"
+
+
+def test_commands_are_measured_again_after_older_faults_came_out(tmp_path: Path, flag: Path) -> None:
+    """The revert of the older one puts the newer one's effect back."""
+    faults = {
+        "old": commands(tmp_path, "other", ("sh", "-c", "[ -e once ] || { touch once flag; }")),
+        "new": commands(tmp_path),
+    }
+    run = dead_run(tmp_path, faults)
+    (healed,) = heal([run], "heal")
+    assert (healed.taken_out, healed.left) == (["new", "old"], [])
+    assert not flag.exists()
+
+
+def test_what_stays_open_keeps_open_what_is_tied_to_it(tmp_path: Path) -> None:
+    """The newest fails; the one below it is taken out again later, and then brings back what it had found."""
+    seam = Seam()
+    run = dead_run(tmp_path, {}, **SHOP)
     files = UndoFiles(run)
-    for k in range(len(failures)):
-        files.write_fault(step_of(f"f{k}", "test.fault", service="server"), {"found": seam.value}, 60.0)
-        seam.value = f"f{k}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(healing, "taken_out", seam.taken_out)
-        patch.setattr(healing, "reached", _there)
-        patch.setattr(healing, "given_back", lambda *_: None)
-        (healed,) = heal([run], "heal")
-        still = files.open()
-        assert bool(healed.left) == bool(still)
-        assert len(healed.left) == len(still)
-        if not still:
-            assert seam.value == "original"
-        for _ in range(4):  # tried often enough, each comes out
-            heal([run], "guard" if apart else "heal")
-        assert seam.value == "original"
-        assert files.open() == []
-        assert must_be_healed(run) is None
+    seam.put_in(files, "f0", "test.fault", ("server",))
+    seam.put_in(files, "f1", "command", ("server", "other"))
+    seam.put_in(files, "f2", "test.fault", ("other",))
+    seam.failures["f2"] = taking_out.PASSES
+    with healing_at(seam):
+        assert heal([run], "heal")[0].taken_out == []
+        assert heal([run], "heal")[0].taken_out == ["f2", "f1", "f0"]
+    assert set(seam.values.values()) == {"original"}
+
+
+def test_commands_are_tried_where_the_stack_is_not_reached(
+    tmp_path: Path, flag: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_engine() -> Any:
+        raise BackendError("no engine answers")
+
+    monkeypatch.setattr(engine, "client", no_engine)
+    run = dead_run(tmp_path, {"it": commands(tmp_path)}, **SHOP)
+    name = UndoFiles(run).write_fault(step_of("stop", "container.stop"), {}, 60.0)
+    (healed,) = heal([run], "heal")
+    assert not flag.exists()
+    assert "the fault 'stop': no engine answers" in healed.left[0]
+    assert "the fault 'it': it is out, and to be taken out again after 'stop'" in healed.left[1]
+    assert UndoFiles(run).open() == [name, "0001.it.undo.json"]
 
 
 def test_what_a_call_of_the_dead_owner_puts_in_yet_comes_out_too(tmp_path: Path, flag: Path) -> None:
@@ -298,16 +389,18 @@ def test_the_last_look_begins_when_calls_of_the_dead_owner_must_be_over(
     files.set_busy(files.write_fault(step_of("it", kind, service="server"), commands(tmp_path), 60.0), busy=True)
     seam, over_s = SlowSeam(looks_s), 8.0
     began_s = seam.now_s
-    monkeypatch.setattr(healing, "time", seam)
-    monkeypatch.setattr(healing.asyncio, "sleep", seam.sleep)
-    for name, instead in {"taken_out": seam.taken_out, "reached": _there, "given_back": lambda _: None}.items():
-        monkeypatch.setattr(healing, name, instead)
+    for module in (healing, taking_out):
+        monkeypatch.setattr(module, "time", seam)
+    monkeypatch.setattr(taking_out.asyncio, "sleep", seam.sleep)
+    monkeypatch.setattr(taking_out, "taken_out", seam.taken_out)
+    monkeypatch.setattr(taking_out, "reached", _there)
+    monkeypatch.setattr(healing, "given_back", lambda _: None)
     monkeypatch.setattr(healing, "in_flight_of", lambda _: over_s)
     (healed,) = heal([run], "guard")
     assert healed.taken_out == ["it"]
     last_s = seam.began[-1] - began_s
     assert last_s >= over_s
-    assert last_s <= max(over_s, sum(looks_s[:-1]) + healing.EVERY_S) + 1e-6, "and no later than that"
+    assert last_s <= max(over_s, sum(looks_s[:-1]) + taking_out.EVERY_S) + 1e-6, "and no later than that"
 
 
 def test_a_command_that_outlived_its_run_is_ended(tmp_path: Path, flag: Path) -> None:
