@@ -48,6 +48,8 @@ class Healed:
     """Whether its owner hangs: it may go on, so that nothing is written down."""
     elsewhere: bool = False
     """Whether it is a run of another machine."""
+    owner_unknown: str | None = None
+    """Why it is not known which run owns its stack now, where that is so: it may be another one that goes on."""
 
 
 def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, elsewhere: bool = False) -> list[Healed]:
@@ -88,10 +90,11 @@ def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, elsewhere:
 
 
 def _refused(report: Healed, run: RunUndo) -> str | None:
-    """Return why a run must not be healed from this undo; what the engine does not tell stands with each fault."""
+    """Return why a run must not be healed from this undo; what the engine does not tell is left with each fault."""
     try:
         return not_to_be_healed(run, copied=is_copy(undo_folder.folder_of(report.run)))
-    except HarnessError:
+    except HarnessError as error:  # by the time that a fault comes out it may answer, and another run go on there
+        report.owner_unknown = str(error)
         return None
 
 
@@ -174,6 +177,8 @@ def _opened(report: Healed, run: RunUndo | None) -> list[OpenFault]:
         one = OpenFault(files, name, files.moved(undo), run, written_ns, busy_until_s)
         if report.elsewhere and is_command(undo):
             one.left_alone = "it acts by commands, on the machine of its run"
+        elif not is_command(undo):
+            one.left_alone = report.owner_unknown
         found.append(one)
     return found
 

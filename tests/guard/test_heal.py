@@ -395,6 +395,7 @@ def test_the_last_look_begins_when_calls_of_the_dead_owner_must_be_over(
     monkeypatch.setattr(taking_out, "taken_out", seam.taken_out)
     monkeypatch.setattr(taking_out, "reached", _there)
     monkeypatch.setattr(healing, "given_back", lambda _: None)
+    monkeypatch.setattr(healing, "not_to_be_healed", lambda *_, **__: None)
     monkeypatch.setattr(healing, "in_flight_of", lambda _: over_s)
     (healed,) = heal([run], "guard")
     assert healed.taken_out == ["it"]
@@ -467,6 +468,46 @@ def test_a_lock_that_says_nothing_keeps_no_fault_in(tmp_path: Path, flag: Path, 
     assert (found.owner, found.state, found.faults) == (None, "dead", ("it (command)",))
     assert heal([run], "heal")[0].taken_out == ["it"]
     assert not flag.exists()
+
+
+class BusyEngine:
+    """An engine that says which it is, and not who owns a stack."""
+
+    @property
+    def api(self) -> BusyEngine:
+        return self
+
+    def info(self) -> dict[str, str]:
+        return {"ID": "the-one"}
+
+    def containers(self, **_: Any) -> list[Any]:
+        raise OSError("timed out")
+
+    def close(self) -> None:
+        pass
+
+
+def test_where_nobody_says_who_owns_a_stack_only_commands_are_taken_out(
+    tmp_path: Path, flag: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the time that a fault would come out the engine may answer: the stack may be another run's."""
+    monkeypatch.setattr(engine, "client", BusyEngine)
+    reverted = []
+
+    async def taken_out(undo: FaultUndo, *_: Any) -> dict[str, Any]:
+        reverted.append(undo.fault)
+        return {"is": "out"}
+
+    monkeypatch.setattr(taking_out, "taken_out", taken_out)
+    monkeypatch.setattr(taking_out, "reached", _there)
+    run = dead_run(tmp_path, {}, engine="the-one", **SHOP)
+    files = UndoFiles(run)
+    name = files.write_fault(step_of("stop", "container.stop", service="other"), {}, 60.0)
+    files.write_fault(step_of("it"), commands(tmp_path), 60.0)
+    (healed,) = heal([run], "heal")
+    assert (reverted, healed.taken_out) == (["it"], ["it"])
+    assert healed.left == ["the fault 'stop': the engine does not tell who owns which stack: timed out"]
+    assert files.open() == [name]
 
 
 class OtherEngine:
