@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ OWNED = "ml-chaos-harness.owned-project"
 ID, RUN = "ml-chaos-harness.owner-id", "ml-chaos-harness.owner-run"
 HOST, PID = "ml-chaos-harness.owner-host", "ml-chaos-harness.owner-pid"
 TAKEN = 409
+TRIES, AGAIN_S = 20, 0.1
+"""How often a run tries for a stack that nobody owns any more, and whose record is only just being removed."""
 
 
 @dataclass(frozen=True)
@@ -90,23 +93,37 @@ def take_stack(client: Any, project: str, run_id: str, run: Path, pid: int) -> S
 
     Raises BackendError where the project has no container, or the engine refuses.
     """
+    mine = StackOwner(project, run_id, str(run.absolute()), socket.gethostname(), str(pid))
+    for number in range(TRIES):
+        if number:
+            time.sleep(AGAIN_S)
+        if _recorded(client, mine):
+            return None
+        other = owner_of_stack(client, project)
+        if other is not None:
+            return None if other == mine else other
+    what = f"the stack {project!r} could not be owned: the container {_name(project)} is there, and names no owner"
+    raise BackendError(what, remedy=f"remove it with `docker rm {_name(project)}` if no run goes on")
+
+
+def _recorded(client: Any, mine: StackOwner) -> bool:
+    """Record an owner; return False where there is a record already. Blocks. Raises BackendError."""
     import docker.errors
 
-    mine = StackOwner(project, run_id, str(run.absolute()), socket.gethostname(), str(pid))
+    project = mine.project
     with engine_errors(f"the stack {project!r} could not be owned"):
         there = client.api.containers(all=True, filters={"label": f"{PROJECT}={project}"})
         if not there:
-            return None  # whoever looks for the stack next says so better
+            return True  # whoever looks for the stack next says so better
         # The labels of compose are on images that it has built, and would make this one of the stack's containers.
-        labels = {PROJECT: "", SERVICE: "", OWNED: project, ID: run_id, RUN: mine.run, HOST: mine.host, PID: mine.pid}
+        labels = {PROJECT: "", SERVICE: "", OWNED: project, ID: mine.id, RUN: mine.run, HOST: mine.host, PID: mine.pid}
         try:
             client.api.create_container(there[0]["ImageID"], command=["none"], name=_name(project), labels=labels)
         except docker.errors.APIError as error:
             if error.status_code != TAKEN:
                 raise
-            other = owner_of_stack(client, project)
-            return None if other == mine else other or StackOwner(project, "?", "?", "?", "?")
-    return None
+            return False
+    return True
 
 
 def give_back_stack(client: Any, project: str, run_id: str) -> None:

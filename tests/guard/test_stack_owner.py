@@ -1,0 +1,68 @@
+"""Who owns a stack: one run, by a record on the engine that may go at any time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import docker.errors
+import pytest
+
+from harness.guard import stack_owner
+from harness.guard.stack_owner import OWNED, owner_of_stack, take_stack
+from harness.model.errors import BackendError
+
+PROJECT = "shop"
+
+
+class Engine:
+    """One container of a stack, and a record that its owner removes after some conflicts."""
+
+    def __init__(self, conflicts: int, *, stays: bool = False) -> None:
+        self.conflicts = conflicts
+        self.stays = stays
+        """Whether what is in the way has the record's name, and is none."""
+        self.labels: dict[str, str] | None = None
+
+    @property
+    def api(self) -> Engine:
+        return self
+
+    def containers(self, *, all: bool, filters: dict[str, str]) -> list[dict[str, Any]]:  # noqa: A002 - the engine's
+        if filters["label"].startswith(OWNED):
+            return [] if self.labels is None else [{"Labels": self.labels}]
+        return [{"ImageID": "sha256:1"}]
+
+    def create_container(self, _image: str, *, labels: dict[str, str], **_: Any) -> None:
+        if self.stays or self.conflicts > 0 or self.labels is not None:
+            self.conflicts -= 1
+            raise docker.errors.APIError("Conflict", response=SimpleNamespace(status_code=409))
+        self.labels = labels
+
+
+@pytest.mark.parametrize("conflicts", [0, 1, 3])
+def test_a_record_that_goes_while_it_is_looked_at_leaves_the_stack_to_the_next_run(
+    tmp_path: Path, conflicts: int
+) -> None:
+    engine = Engine(conflicts)
+    assert take_stack(engine, PROJECT, "id", tmp_path, 1) is None
+    owner = owner_of_stack(engine, PROJECT)
+    assert owner is not None
+    assert (owner.id, owner.run) == ("id", str(tmp_path))
+
+
+def test_a_second_run_is_told_the_first(tmp_path: Path) -> None:
+    engine = Engine(0)
+    assert take_stack(engine, PROJECT, "first", tmp_path, 1) is None
+    other = take_stack(engine, PROJECT, "second", tmp_path, 2)
+    assert other is not None
+    assert other.id == "first"
+    assert take_stack(engine, PROJECT, "first", tmp_path, 1) is None
+
+
+def test_a_container_in_the_way_that_is_no_record_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack_owner, "AGAIN_S", 0.0)
+    with pytest.raises(BackendError, match="ml-chaos-harness-owner-shop is there, and names no owner") as raised:
+        take_stack(Engine(0, stays=True), PROJECT, "id", tmp_path, 1)
+    assert "docker rm ml-chaos-harness-owner-shop" in str(raised.value.remedy)
