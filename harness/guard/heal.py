@@ -169,7 +169,8 @@ def _opened(report: Healed, run: RunUndo | None) -> list[OpenFault]:
         written_ns = max(written_ns, undo.written_ns)
         if name not in were_open:
             continue
-        busy_s = files.busy_for_s(name, in_flight_of(undo))
+        # What is told of a run elsewhere is up to a second old, and calls begin within it.
+        busy_s = files.busy_for_s(name, in_flight_of(undo), unmarked=report.elsewhere)
         if is_command(undo) and not (report.hung or report.elsewhere) and busy_s > 0:
             end_left(undo.data)
         # From now on, not from when it was taken out the first time: that may take as long as the call.

@@ -72,9 +72,12 @@ class UndoFiles:
         except OSError as error:
             raise JournalError(f"the undo cannot be written: {error.strerror}", file=str(file)) from error
 
-    def busy_for_s(self, name: str, in_flight_s: float) -> float:
-        """Return for how long a call of the dead owner may still be at work, which may take so long; 0 for none."""
-        if not (self.folder / undo_folder.busy_file(name)).exists():
+    def busy_for_s(self, name: str, in_flight_s: float, *, unmarked: bool = False) -> float:
+        """Return for how long a call of the dead owner may still be at work, which may take so long; 0 for none.
+
+        `unmarked`: this is a copy, which does not say whether one was.
+        """
+        if not unmarked and not (self.folder / undo_folder.busy_file(name)).exists():
             return 0.0
         try:  # it was alive when it renewed its lease last, and dead not long after
             since_s = time.time() - (self.folder / LEASE).stat().st_mtime - RENEW_S
