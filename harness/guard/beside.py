@@ -78,15 +78,13 @@ class GuardBeside:
     def start(self) -> None:
         """Start it and wait until it watches. Raises BackendError."""
         client = self._engine()
-        with told_by_engine("the guard beside the stack could not be started"):
+        with engine_errors("the guard beside the stack could not be started"):
             client.ping()  # an engine that does not answer is not waited for as long as for an image
         client.api.timeout = START_CALL_S
         try:
             self._start(client)
         except BackendError as error:
-            remedy = (
-                error.remedy or f"{IMAGE} names an image with this Python; {KIND}=process does without"
-            )
+            remedy = error.remedy or f"{IMAGE} names an image with this Python; {KIND}=process does without"
             raise BackendError(error.message, remedy=remedy) from error
         finally:
             client.api.timeout = CALL_S
@@ -141,7 +139,7 @@ class GuardBeside:
         """
         client = self._engine()
         until_s = time.monotonic() + within_s
-        with told_by_engine("the guard beside the stack is not reached"):
+        with engine_errors("the guard beside the stack is not reached"):
             while time.monotonic() < until_s:
                 self._tell(client)
                 state = client.api.inspect_container(self._name)["State"]

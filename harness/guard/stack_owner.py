@@ -18,7 +18,7 @@ from harness.backends.compose.leftovers import PROJECT, SERVICE
 from harness.journal.owner import state_of
 from harness.journal.undo_folder import folder_of
 from harness.liveness import lives
-from harness.model.errors import ScenarioError
+from harness.model.errors import BackendError, ScenarioError
 
 OWNED = "ml-chaos-harness.owned-project"
 ID, RUN = "ml-chaos-harness.owner-id", "ml-chaos-harness.owner-run"
