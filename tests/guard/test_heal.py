@@ -409,15 +409,16 @@ def test_the_last_look_begins_when_calls_of_the_dead_owner_must_be_over(
 
 
 def test_a_command_that_outlived_its_run_is_ended(tmp_path: Path, flag: Path) -> None:
+    marked, another = uuid.uuid4().hex, uuid.uuid4().hex  # whoever runs these tests beside has others
     run = dead_run(tmp_path, {})
     files = UndoFiles(run)
-    data = commands(tmp_path) | {"environment": {MARK: "this-one"}}
+    data = commands(tmp_path) | {"environment": {MARK: marked}}
     step = step_of("it").model_copy(update={"parameters": {**WORDS, "timeout": "100ms"}})
     files.set_busy(files.write_fault(step, data, 60.0), busy=True)
     asleep = ["sh", "-c", "echo on; sleep 600; touch flag"]
     mine, other = (
         subprocess.Popen(asleep, cwd=tmp_path, env={**os.environ, MARK: mark}, stdout=subprocess.PIPE)
-        for mark in ("this-one", "another")
+        for mark in (marked, another)
     )
     with mine, other:
         for one in (mine, other):
@@ -428,7 +429,7 @@ def test_a_command_that_outlived_its_run_is_ended(tmp_path: Path, flag: Path) ->
         assert mine.wait(30) == -signal.SIGKILL
         assert other.poll() is None
         other.send_signal(signal.SIGKILL)
-        end_marked("another")
+        end_marked(another)
 
 
 WORDS = {word: ["true"] for word in ("inject", "confirm", "revert")}
