@@ -408,6 +408,54 @@ def test_the_last_look_begins_when_calls_of_the_dead_owner_must_be_over(
     assert last_s <= max(over_s, sum(looks_s[:-1]) + taking_out.EVERY_S) + 1e-6, "and no later than that"
 
 
+class LateSeam(Seam):
+    """Calls of the dead owner that put their fault in once more, at a time of their own clock."""
+
+    def __init__(self, late: dict[str, float]) -> None:
+        super().__init__()
+        self.now_s = 100.0
+        self.late = {fault: self.now_s + after_s for fault, after_s in late.items()}
+        self.at: list[tuple[str, float]] = []
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    async def sleep(self, for_s: float) -> None:
+        self.now_s += for_s
+        for fault in [one for one, due_s in self.late.items() if due_s <= self.now_s]:
+            del self.late[fault]
+            self.values["server"] = fault
+
+    async def taken_out(self, undo: FaultUndo, seams: Any, seed: int) -> dict[str, Any]:
+        self.at.append((undo.fault, self.now_s - 100.0))
+        return await super().taken_out(undo, seams, seed)
+
+
+@pytest.mark.parametrize("kinds", [("command", "test.fault"), ("test.fault", "command")], ids=str)
+def test_commands_and_faults_in_the_stack_that_come_in_late_are_out_together_at_the_end(
+    tmp_path: Path, kinds: tuple[str, str]
+) -> None:
+    over_s = {"command": 30.0, "test.fault": 8.0}
+    seam = LateSeam({f"f{k}": over_s[kind] - 0.5 for k, kind in enumerate(kinds)})
+    run = dead_run(tmp_path, {}, **SHOP)
+    files = UndoFiles(run)
+    for k, kind in enumerate(kinds):
+        seam.put_in(files, f"f{k}", kind, ("server",))
+    for name in files.all():
+        files.set_busy(name, busy=True)
+    with healing_at(seam) as patch:
+        for module in (healing, taking_out):
+            patch.setattr(module, "time", seam)
+        patch.setattr(taking_out.asyncio, "sleep", seam.sleep)
+        patch.setattr(healing, "in_flight_of", lambda undo: over_s[undo.step.fault])
+        patch.setattr(healing, "end_left", lambda _: None)
+        (healed,) = heal([run], "guard")
+    assert (healed.taken_out, healed.left) == (["f1", "f0"], [])
+    assert (seam.late, seam.values["server"]) == ({}, "original")
+    inside = f"f{kinds.index('test.fault')}"
+    assert any(8.0 <= at_s < 30.0 for fault, at_s in seam.at if fault == inside), "commands hold it up no longer"
+
+
 def test_a_command_that_outlived_its_run_is_ended(tmp_path: Path, flag: Path) -> None:
     marked, another = uuid.uuid4().hex, uuid.uuid4().hex  # whoever runs these tests beside has others
     run = dead_run(tmp_path, {})
