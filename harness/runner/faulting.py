@@ -66,12 +66,14 @@ class Driver:
         before: Before,
         call_limit_s: float | None = None,
         untold: str | None = None,
+        covered_by: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`look` polls the alert sources once, now; `hit` is called for every changed row; `before` is awaited
         just before the injection.
 
         `call_limit_s` replaces the usual limits of each call, for kinds of faults that are slow. `untold` says why the
-        manifest may not have all that the fault changes.
+        manifest may not have all that the fault changes. `covered_by` names a newer fault that could not be taken out
+        and may bring this one back.
         """
         self._step = step
         self._fault = fault
@@ -85,8 +87,17 @@ class Driver:
         self._untold = untold
         self._undo: dict[str, Any] | None = None
         self._begun = False
+        self._covered_by = covered_by
+        self._reverting = asyncio.Lock()
+        self.is_stuck = False
+        """Whether its last revert has failed, or was broken off."""
         self.reverted = False
         self.reverted_at_s: float | None = None
+
+    @property
+    def step(self) -> FaultStep:
+        """The fault in the plan."""
+        return self._step
 
     @property
     def needs_revert(self) -> bool:
@@ -171,9 +182,17 @@ class Driver:
             await asyncio.sleep(max(0.0, began_s + pause_s - self._journal.now_s()))
 
     async def revert(self) -> None:
-        """Revert the fault and wait until it is measured to be absent. May be called again."""
-        if not self.needs_revert or self._undo is None:
-            return
+        """Revert the fault and wait until it is measured to be absent. May be called again, also meanwhile."""
+        # Of two reverts at once the later one could bring back what the revert of an older fault took out in between.
+        async with self._reverting:
+            if not self.needs_revert or self._undo is None:
+                return
+            try:
+                await self._revert(self._undo)
+            finally:
+                self.is_stuck = not self.reverted
+
+    async def _revert(self, undo: dict[str, Any]) -> None:
         lo_s = self._journal.now_s()
         with contextlib.suppress(JournalError):  # a full disk must not keep the fault active
             self._record("reverting", lo_s)
@@ -181,8 +200,9 @@ class Driver:
         with contextlib.suppress(JournalError):
             self._open.busy(True)
         try:
-            await _within(self._limit_s(REVERT_S), "reverting", self._fault.revert(self._undo))
+            await _within(self._limit_s(REVERT_S), "reverting", self._fault.revert(undo))
             confirmation = await self._wait_until_absent(lo_s)
+            self._mind_what_lies_on_it()
         except HarnessError as error:
             self._manifest()
             self._failed("revert", error)
@@ -193,6 +213,16 @@ class Driver:
         self._record("reverted", lo_s, confirmation)
         with contextlib.suppress(JournalError):  # then it counts as open, and is taken out once more
             self._open.gone(confirmation.evidence)
+
+    def _mind_what_lies_on_it(self) -> None:
+        """Raise FaultError where a newer fault is left in: to take that one out later may bring this one back."""
+        newer = self._covered_by()
+        if newer is None:
+            return
+        assert self._open is not None
+        with contextlib.suppress(JournalError):
+            self._open.busy(False)
+        raise FaultError(f"it is out, and to be taken out again after {newer!r}")
 
     def _in_for_s(self) -> float:
         calls_s = self._limit_s(INJECT_S) + self._limit_s(REVERT_S) + self._limit_s(ABSENT_S)

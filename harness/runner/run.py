@@ -38,9 +38,10 @@ from harness.probes.ledger import Ledger
 from harness.probes.request_file import RequestFile
 from harness.probes.workload_file import Workload
 from harness.runner.cut_short import CutShortError
-from harness.runner.faulting import HEAL_S, Driver, bounded
+from harness.runner.faulting import HEAL_S, bounded
 from harness.runner.gate import wait_for_steady_state
 from harness.runner.latch import Watched
+from harness.runner.layers import Layers
 from harness.runner.live import Live
 from harness.runner.machine_watch import MachineWatch
 from harness.runner.messages import RunOutcome
@@ -54,6 +55,8 @@ from harness.runner.workloads import workload_for
 from harness.seams import Seams
 
 STOP_S = 30.0
+HEAL_SLACK_S = 1.0
+"""Beyond the deadlines of all faults: each is given up at its own, not at that of all."""
 T = TypeVar("T")
 
 
@@ -82,7 +85,7 @@ class Run:
         self._latches = Watched((plan.stack.name, plan.attach))
         self._run_note: RunNote | None = None
         self._journal = JournalWriter(run_dir / JOURNAL, plan, self._written)
-        self._drivers: dict[str, Driver] = {}
+        self._layers = Layers(stack, self._safeguard.now_in)
         self._displayed: frozenset[str] = frozenset()
         self._unwatched = False
         self._beside = MachineWatch(
@@ -200,9 +203,7 @@ class Run:
             if not gate.met:
                 return False
             before = self._safeguard.before
-            context = RunContext(
-                self.plan, gate.at_s, self._live, self._journal, seams, watchers, before, self._drivers
-            )
+            context = RunContext(self.plan, gate.at_s, self._live, self._journal, seams, watchers, before, self._layers)
             await self._while_watched(watchers, self._script.play(context))
             # An alert that began to fire since the last poll is part of what was observed.
             await self._while_watched(watchers, watchers.look())
@@ -262,19 +263,14 @@ class Run:
             raise CutShortError(Closed(reason="aborted"))
 
     async def _heal(self) -> None:
-        left = [driver for driver in self._drivers.values() if driver.needs_revert]
-        if left:
+        if self._layers.left():
             with contextlib.suppress(JournalError):  # a full disk must not keep a fault active
                 self._phase("healing")
-        # All at once: one that hangs must not keep the others in.
-        outcomes = await asyncio.gather(*(driver.revert() for driver in left), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        await self._layers.revert_all(HEAL_S)
 
     def _heal_within_s(self) -> float:
-        """Return how long healing may take: the slowest of the faults that are left has its own deadline in it."""
-        return max([HEAL_S, *(driver.revert_within_s for driver in self._drivers.values() if driver.needs_revert)])
+        """Return how long healing may take. Each fault that is left has its own deadline in it."""
+        return self._layers.within_s(HEAL_S) + HEAL_SLACK_S
 
     def _phase(self, phase: PhaseName, detail: str | None = None) -> None:
         self._journal.write(Phase(phase=phase, detail=detail))

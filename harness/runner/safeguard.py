@@ -281,6 +281,10 @@ class Safeguard:
             await self._tell(self._beside)
             self.check()
 
+    def now_in(self) -> list[str]:
+        """Return the faults that were not measured to be gone, in the order in which they went in."""
+        return [step.id for step in self._in.values()]
+
     async def end(self, stopped: bool) -> list[str]:
         """Give everything back of which nothing is left. Returns the faults that may still be in.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from harness.faults.installed import Faults
@@ -19,6 +19,7 @@ from harness.model.faultstep import After, FaultStep
 from harness.model.plan import Plan
 from harness.model.readings import Phase, PhaseName, Planned
 from harness.runner.faulting import Before, Driver, failed_stage
+from harness.runner.layers import Layers
 from harness.runner.live import Live
 from harness.runner.settling import Settling
 from harness.runner.timeline import waits_for
@@ -44,8 +45,13 @@ class RunContext:
     watchers: Watchers
     before: Before
     """Writes down how a fault is taken out, before it goes in."""
-    drivers: dict[str, Driver] = field(default_factory=dict)
-    """The drivers of the faults, by fault; the run heals what they have left active."""
+    layers: Layers
+    """The faults that went in; the run heals what they have left active."""
+
+    @property
+    def drivers(self) -> dict[str, Driver]:
+        """The drivers of the faults, by fault."""
+        return self.layers.drivers
 
     def now_s(self) -> float:
         """Return the time on the run's clock."""
@@ -82,6 +88,7 @@ class RunContext:
             self.before,
             kind.call_limit_s,
             kind.untold(step),
+            lambda: self.layers.covered_by(step.id),
         )
         self.drivers[step.id] = driver
         return driver if await driver.prepare() else None

@@ -304,7 +304,7 @@ async def started(live: Live, tmp_path: Path, **start: Any) -> str | None:
     watchers: Any = SimpleNamespace(settled_s=lambda: 10.0)
     nothing: Any = None
     try:
-        context = RunContext(plan_of("0s", "1s"), journal.now_s(), live, journal, nothing, watchers, nothing)
+        context = RunContext(plan_of("0s", "1s"), journal.now_s(), live, journal, nothing, watchers, nothing, nothing)
         return await wait_for_start(context, step)
     finally:
         journal.close()
