@@ -51,6 +51,7 @@ class CallerScript:
         self._began_s: dict[str, float] = {}
         self._ended_s: dict[str, float] = {}
         self._active: dict[str, asyncio.Task[None]] = {}
+        self._is_cut_short = False
 
     @property
     def _run(self) -> RunContext:
@@ -74,6 +75,7 @@ class CallerScript:
                 settling.tick(run.settled_s())
                 await asyncio.wait([over], timeout=TICK_S)
         except asyncio.CancelledError:
+            self._is_cut_short = True
             for active in self._active.values():  # the run reverts their faults; what they measure is over
                 active.cancel()
             raise
@@ -102,12 +104,14 @@ class CallerScript:
         driver = await run.driver(step)
         if driver is None:
             return  # the journal has the failure; the judge takes the fault as unconfirmed
+        await self._unless_cut_short()
         active = self._active[step.id] = asyncio.create_task(driver.run())
         deadline_s = run.now_s() + CONFIRM_WITHIN_S
         while not active.done() and run.now_s() < deadline_s:
             if (step.id, "confirmed") in run.live.stages:
                 break
             await asyncio.sleep(EVERY_S)
+        await self._unless_cut_short()
         if active.done():
             active.result()
 
@@ -115,11 +119,13 @@ class CallerScript:
         """Revert a fault and wait until it is measured to be absent. May be called again."""
         if fault in self._ended_s:
             return
+        await self._unless_cut_short()
         run = self._run
         active = self._active.pop(fault, None)
         if active is not None:
             active.cancel()
             await asyncio.wait([active])
+            await self._unless_cut_short()
             if not active.cancelled():
                 active.result()
             await run.drivers[fault].revert()
@@ -153,6 +159,11 @@ class CallerScript:
     async def pause(self, seconds: float) -> None:
         """Let the run go on for a while."""
         await asyncio.sleep(seconds)
+
+    async def _unless_cut_short(self) -> None:
+        """Wait for the end of a run that is cut short: it takes out what is in, and nothing goes in."""
+        if self._is_cut_short:
+            await asyncio.Event().wait()
 
     def _grow(self, plan: Plan) -> None:
         self._plan = plan

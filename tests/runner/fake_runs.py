@@ -38,6 +38,7 @@ class ScriptedFault:
         self.script = script
         self.on = False
         self.went_in = asyncio.Event()
+        self.reverting = asyncio.Event()
         self.calls: list[str] = []
         self._rows = rows or []
         self._landings = landings or []
@@ -65,6 +66,7 @@ class ScriptedFault:
         return self._landings.pop(0) if self._landings else Confirmation(self.on)
 
     async def revert(self, undo: dict[str, Any]) -> None:
+        self.reverting.set()
         await self._do("revert")
         assert undo == {"put": "back"}
         self.on = False

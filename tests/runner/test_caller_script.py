@@ -154,3 +154,23 @@ async def test_a_control_goes_the_same_way_without_the_fault(driven: Driven) -> 
 
     assert (await driven.go(work, twin="control")).error is None
     assert driven.fault.calls == []
+
+
+async def test_once_the_run_is_cut_short_its_caller_takes_nothing_out_and_puts_nothing_in(driven: Driven) -> None:
+    plan = plan_of("0s", LONG)
+    calls = CallerScript(plan)
+    run = asyncio.create_task(Run(plan, small_description(), driven.backend, driven.folder, lambda _: None, calls).go())
+    async with asyncio.timeout(20):
+        await calls.ready.wait()
+        step = plan.scenario.timeline[0]
+        await calls.enter(step, plan)
+        driven.fault.script["revert"] = None  # the run is busy with it
+        run.cancel()
+        await driven.fault.reverting.wait()
+        late = [asyncio.create_task(work) for work in (calls.leave(step.id, plan), calls.enter(step, plan))]
+        await asyncio.wait([run])
+        assert not any(task.done() for task in late)
+        assert driven.fault.calls.count("inject") == 1
+        for task in late:
+            task.cancel()
+        await asyncio.wait(late)
