@@ -146,11 +146,12 @@ def named_by_commands(step: FaultStep, catalogue: Catalogue) -> tuple[tuple[str 
     never = catalogue.stack.never_touch
     if step.fault != COMMAND.kind or not never:
         return None
-    target = getattr(step.target, step.target.kind)
-    if target in never:
-        kind = _WORDS.get(step.target.kind, step.target.kind)
-        message = f"{step.fault} touches the {kind} {target!r}: it is the target of {step.id!r}"
-        return ("target", step.target.kind), message
+    found = Touched(catalogue.stack)
+    _by_target(step, step.target, catalogue, found)
+    for (kind, name), way in found.ways.items():
+        if name in never:
+            how = f"it is the target of {step.id!r}" if name == getattr(step.target, step.target.kind) else way
+            return ("target", step.target.kind), f"{step.fault} touches the {_WORDS.get(kind, kind)} {name!r}: {how}"
     for parameter in _COMMANDS:
         for index, word in enumerate(step.parameters.get(parameter) or ()):
             for what, name in _named_in(str(word), catalogue.stack):

@@ -158,8 +158,16 @@ def test_commands_that_are_aimed_at_it_are_refused(tmp_path: Path, target: str, 
 
 
 def test_what_commands_do_not_name_is_let_through(tmp_path: Path) -> None:
-    more = "{inject: [a], confirm: [b], revert: [c]}"
-    assert refused(tmp_path, step_of("command", "{service: server}", more), "online", "c", "training") == ()
+    more = "{inject: [x], confirm: [y], revert: [a]}"
+    assert refused(tmp_path, step_of("command", "{service: server}", more), "online", "a", "training") == ()
+
+
+@pytest.mark.parametrize(("target", "never"), [("{node: c}", "server"), ("{service: server}", "c")])
+def test_commands_touch_what_their_target_does(tmp_path: Path, target: str, never: str) -> None:
+    [problem] = refused(tmp_path, step_of("command", target, "{inject: [x], confirm: [y], revert: [z]}"), never)
+    assert problem.message.startswith("command touches the ")
+    assert "'server'" in problem.message
+    assert (problem.field or "").startswith("timeline.0.target.")
 
 
 def test_a_misfire_that_is_declared_is_refused_at_its_own_place(tmp_path: Path) -> None:
