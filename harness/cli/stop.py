@@ -13,6 +13,7 @@ import click
 from harness.cli.app import seconds
 from harness.cli.exit_codes import BROKEN, PASS, say
 from harness.cli.terminal import echo
+from harness.model.errors import ScenarioError, nearest
 
 if TYPE_CHECKING:
     from harness.runner.running import Running
@@ -36,6 +37,7 @@ def stop(stacks: tuple[str, ...], why: str | None, wait_s: float, listing: bool,
     STACKS are names of stacks or compose projects, or compose files; without one, all of yours on this machine.
     """
     from harness.runner.latch import ALL, set_latch
+    from harness.runner.running import runs
 
     if listing and releasing:
         raise click.UsageError("--list and --release exclude one another")
@@ -46,10 +48,36 @@ def stop(stacks: tuple[str, ...], why: str | None, wait_s: float, listing: bool,
         return _list(names)
     if releasing:
         return _release(names)
+    # Who gives a compose file, or the name of what runs, has made no typing error.
+    for given, name in zip(stacks, names, strict=False):
+        if given == name:
+            _refuse_if_misspelt(name)
     for name in names:
         latch = set_latch(name, why)
-        echo(f"stopped {name} ({latch.text}); release it with `{latch.release}`")
+        stops = any(alive and running.is_of((name,)) for _, running, alive in runs())
+        if not stops:
+            others = sorted({f"{running.run} of {running.stack}" for _, running, alive in runs() if alive})
+            of = "" if name == ALL else f" of {name!r}"
+            goes_on = f"; what goes on: {', '.join(others)}" if others else ""
+            say(f"nothing was stopped: no run{of} is going on{goes_on}")
+        what = f"stopped {name}" if stops else f"the latch {name} is set"
+        echo(f"{what} ({latch.text}); release it with `{latch.release}`")
     return _wait(names, wait_s)
+
+
+def _refuse_if_misspelt(name: str) -> None:
+    """Raise ScenarioError for a name of which no run is known, while one of a similar name goes on."""
+    from harness.runner.latch import ALL
+    from harness.runner.running import runs
+
+    known = list(runs())
+    if name == ALL or any(running.is_of((name,)) for _, running, _ in known):
+        return
+    close = nearest(name, {each for _, running, alive in known if alive for each in (running.stack, *running.projects)})
+    if close is None:
+        return
+    remedy = f"did you mean {close!r}? To keep runs of another stack from starting, give its compose file"
+    raise ScenarioError(f"no run of {name!r} is going on, and nothing was stopped", remedy=remedy)
 
 
 def _name(given: str) -> str:
@@ -135,14 +163,9 @@ class _Outcome:
 
 def _wait(names: Sequence[str], wait_s: float) -> int:
     """Wait until no run of these stacks goes on. Tells which have reverted, and how to finish with the others."""
-    from harness.runner.running import runs
-
     outcome = _Outcome()
     until_s = time.monotonic() + wait_s
     outcome.look(names)
-    if not outcome.waiting and not outcome.left:
-        others = sorted({f"{running.run} of {running.stack}" for _, running, alive in runs() if alive})
-        echo("no run of it is going on" + (f"; what goes on: {', '.join(others)}" if others else ""))
     while outcome.waiting and time.monotonic() < until_s:
         time.sleep(EVERY_S)
         outcome.look(names)

@@ -171,14 +171,45 @@ def test_a_run_that_was_killed_with_its_fault_in_is_exit_4(project: Path, harnes
 def test_without_a_run_the_latch_is_set_and_that_is_told(project: Path, harness_: Harness) -> None:
     result = harness_("stop")
     assert result.code == 0
-    assert "stopped all (by " in result.out
-    assert "no run of it is going on" in result.out
+    assert "the latch all is set (by " in result.out
+    assert result.err == "nothing was stopped: no run is going on\n"
     assert "all: stopped by " in harness_("stop", "--list").out
     set_latch("tiny")
     released = harness_("stop", "--release")
     assert released.code == 0
     assert "still stopped: tiny" in released.out
     assert harness_("run", "one.scenario.yaml").code == 2
+
+
+@pytest.fixture
+def going_on(project: Path) -> Iterator[Path]:
+    """A run of the stack shop that goes on, in this process."""
+    run_dir = project / "reports" / "old"
+    entry = RunNote(plan(), run_dir)
+    yield run_dir
+    entry.close()
+
+
+def test_a_misspelt_name_is_refused_while_a_run_goes_on(going_on: Path, harness_: Harness) -> None:
+    result = harness_("stop", "sho", "--wait", "0s")
+    assert (result.code, result.out) == (2, "")
+    assert "no run of 'sho' is going on, and nothing was stopped — did you mean 'shop'?" in result.err
+    assert "no latch is set" in harness_("stop", "--list").out
+
+
+def test_a_name_like_no_run_is_latched_and_says_that_nothing_was_stopped(going_on: Path, harness_: Harness) -> None:
+    result = harness_("stop", "tiny", "--wait", "0s")
+    assert result.code == 0
+    assert result.err == "nothing was stopped: no run of 'tiny' is going on; what goes on: old of shop\n"
+    assert "the latch tiny is set (by " in result.out
+    assert "tiny: stopped by " in harness_("stop", "--list").out
+
+
+def test_the_name_of_a_compose_file_is_not_taken_for_misspelt(going_on: Path, project: Path, harness_: Harness) -> None:
+    file = project / "stack" / "compose.yaml"
+    file.write_text(file.read_text().replace("name: tiny", "name: shops"))
+    assert harness_("stop", "shops").code == 2
+    assert harness_("stop", str(file)).code == 0
 
 
 def test_the_name_of_no_stack_is_no_stack(project: Path, harness_: Harness) -> None:
