@@ -106,6 +106,7 @@ def _guard_of(run: Path) -> str:
 
 def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:
     """Write down what the user has restored. Raises ScenarioError for a fault that is not open."""
+    from harness.guard.missing_undo import missing_undo, name_for_gone
     from harness.journal.owner import state_of
     from harness.journal.undo import UndoFiles, Unreadable
     from harness.journal.undo_folder import fault_of, folder_of
@@ -119,13 +120,17 @@ def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:
     for name in files.open():
         undo = files.fault(name)
         open_now[fault_of(name) if isinstance(undo, Unreadable) else undo.fault] = name
+    for one in missing_undo(runs[0]):
+        open_now[one.fault] = name_for_gone(runs[0], one.fault)
     for fault in faults:
         if fault not in open_now:
             known = ", ".join(sorted(open_now)) or "none"
             raise ScenarioError(f"no fault {fault!r} is open in this run", field="--by-hand", remedy=f"open: {known}")
     for fault in faults:
         files.write_gone(open_now[fault], fault, "heal", {"by_hand": True})
-    if files.run() is None and not files.open():  # nobody can tell where its stack is, and nothing is left in it
+    if (
+        files.run() is None and not files.open() and not missing_undo(runs[0])
+    ):  # nobody can tell where its stack is, and nothing is left in it
         files.write_ended("heal")
 
 

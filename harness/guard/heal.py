@@ -19,8 +19,9 @@ from pathlib import Path
 
 from harness.faults.command import end_left
 from harness.guard.beside import spoken_for
+from harness.guard.missing_undo import missing_undo
 from harness.guard.reverting import in_flight_of, is_command
-from harness.guard.stacks import GIVEN_BACK, REMOVED, given_back, not_to_be_healed
+from harness.guard.stacks import GIVEN_BACK, REMOVED, given_back, not_to_be_healed, reached
 from harness.guard.taking_out import OpenFault, TakingOut, newest_first
 from harness.journal import undo_folder
 from harness.journal.owner import is_copy, owner_of, state_of
@@ -68,7 +69,10 @@ def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, elsewhere:
             if run is None:
                 file = undo_folder.folder_of(report.run) / undo_folder.RUN
                 asyncio.run(_heal_commands(report, by))
-                report.left.append(f"{file}: not as it was written, so nobody knows where the run's stack is")
+                missing = missing_undo(report.run)
+                report.left += map(str, missing)
+                if not missing or file.exists():
+                    report.left.append(f"{file}: not as it was written, so nobody knows where the run's stack is")
                 continue
             if run.guard is not None and report.skipped is None:
                 report.taken_out += holding.enter_context(spoken_for(report.run, run))
@@ -77,7 +81,7 @@ def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, elsewhere:
                 continue
             if report.skipped is None and (why := _refused(report, run)) is not None:
                 report.done_before = why == GIVEN_BACK
-                if report.done_before or not UndoFiles(report.run).open():
+                if report.done_before or not (UndoFiles(report.run).open() or missing_undo(report.run)):
                     report.skipped = why
                 else:  # nobody can take them out while the other run goes on, and they are not out
                     report.left.append(why)
@@ -202,6 +206,10 @@ async def _heal_stack(group: Sequence[tuple[Healed, RunUndo]], by: Who, *, final
     if final:
         _write_down(found, by)
         for report, run in group:
+            missing = missing_undo(report.run)
+            if missing and await _stack_is_gone([run for _, run in group]):
+                missing = [one for one in missing if one.is_command]  # the others are gone with it
+            report.left += map(str, missing)
             await _ended(report, run, by)
         return
     for one, report in found.items():
@@ -209,6 +217,11 @@ async def _heal_stack(group: Sequence[tuple[Healed, RunUndo]], by: Who, *, final
             report.left.append(f"the fault {one.undo.fault!r}: {one.left_alone or one.why}")
         else:
             report.taken_out.append(one.undo.fault)
+
+
+async def _stack_is_gone(runs: Sequence[RunUndo]) -> bool:
+    async with reached(runs, removes=True) as stack:
+        return stack.gone is not None
 
 
 def _write_down(found: Mapping[OpenFault, Healed], by: Who) -> None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.faults.command import KIND as COMMAND
+from harness.guard.missing_undo import missing_undo
 from harness.guard.start import has_guard
 from harness.journal import undo_folder
+from harness.journal.files import NAME as JOURNAL
 from harness.journal.owner import Owner, State, lease_age_s, owner_of, state_of
 from harness.journal.undo import UndoFiles, Unreadable
 
@@ -36,8 +38,9 @@ class OpenRun:
 
 
 def runs_under(path: Path) -> list[Path]:
-    """Return the folders of runs with an undo: this one, or those below it."""
+    """Return the folders of runs with an undo, or whose undo was removed: this one, or those below it."""
     found: set[Path] = set()
+    journals: set[Path] = set()
 
     def unlisted(error: OSError) -> None:
         folder = Path(error.filename)
@@ -49,7 +52,9 @@ def runs_under(path: Path) -> list[Path]:
         ours = any(name == undo_folder.RUN or name.endswith(undo_folder.UNDO) for name in (*names, *folders))
         if ours and Path(folder).name == undo_folder.NAME:
             found.add(Path(folder).parent)
-    return sorted(found)
+        if JOURNAL in names:
+            journals.add(Path(folder))
+    return sorted(found | {run for run in journals - found if missing_undo(run)})
 
 
 def open_run(run: Path) -> OpenRun | None:
@@ -63,6 +68,7 @@ def open_run(run: Path) -> OpenRun | None:
         return None
     undos = [files.fault(name) for name in files.open()]
     faults = tuple("?" if isinstance(undo, Unreadable) else f"{undo.fault} ({undo.step.fault})" for undo in undos)
+    faults += tuple(f"{one.fault} ({one.kind})" for one in missing_undo(run))
     stack = about.project if about is not None else None
     age_s = lease_age_s(folder)
     return OpenRun(run, owner_of(folder), state_of(folder), has_guard(run), stack, age_s, faults)
@@ -84,7 +90,12 @@ def _why_open(run: Path) -> str | None:
     files = UndoFiles(run)
     if files.folder.is_dir() and not os.access(files.folder, os.R_OK | os.X_OK):
         return UNREADABLE
-    if not files.folder.is_dir() or undo_folder.has_ended(files.folder):
+    if undo_folder.has_ended(files.folder):
+        return None
+    missing = missing_undo(run)
+    if missing:
+        return f"the undo of {', '.join(repr(one.fault) for one in missing)} is missing"
+    if not files.folder.is_dir():
         return None
     about = files.run()
     names = files.open()
