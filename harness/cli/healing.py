@@ -57,7 +57,10 @@ def heal(paths: tuple[Path, ...], by_hand: tuple[str, ...]) -> int:
 
 
 def _runs(paths: tuple[Path, ...]) -> list[Path]:
-    """Return the runs that are meant. Raises ScenarioError for a path that has none."""
+    """Return the runs that are meant. Raises ScenarioError for a path that has none.
+
+    The usual folder may have none: its first run may be about to start.
+    """
     from harness.guard.open_runs import runs_under
     from harness.journal.files import NAME as JOURNAL
 
@@ -65,7 +68,8 @@ def _runs(paths: tuple[Path, ...]) -> list[Path]:
     for path in paths or (Path("reports"),):
         folder = path.parent if path.name == JOURNAL else path
         found = runs_under(folder)
-        if not found and not any(folder.glob(f"**/{JOURNAL}")):
+        usual = not paths and folder.is_dir()
+        if not found and not usual and not any(folder.glob(f"**/{JOURNAL}")):
             remedy = "give the folder of a run, or one that holds runs"
             raise ScenarioError("no run found here", file=str(path), remedy=remedy)
         runs += found
@@ -144,8 +148,8 @@ def status(paths: tuple[Path, ...], as_json: bool) -> int:
     """
     from harness.guard.open_runs import open_run
 
-    folders = paths or tuple(path for path in (Path("reports"),) if path.is_dir())
-    runs = [found for run in _runs(folders) if (found := open_run(run)) is not None] if folders else []
+    there = bool(paths) or Path("reports").is_dir()
+    runs = [found for run in _runs(paths) if (found := open_run(run)) is not None] if there else []
     owners, guards, engine = _on_engine()
     if as_json:
         stacks, containers = [vars(one) for one in owners], [vars(one) for one in guards]
@@ -154,7 +158,7 @@ def status(paths: tuple[Path, ...], as_json: bool) -> int:
     for one in runs:
         echo(_line(one))
     if not runs:
-        echo(f"no run goes on, or has left anything in, under {', '.join(map(str, folders)) or 'reports'}")
+        echo(f"no run goes on, or has left anything in, under {', '.join(map(str, paths)) or 'reports'}")
     for owner in owners:
         said = "; it has ended: `harness heal` its folder" if owner.is_dead else ""
         echo(cell(f"stack {owner.project}: owned by {owner.run}, process {owner.pid} on {owner.host}{said}"))

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 from calling import Harness, Runner
 
+from harness.cli import healing
 from harness.guard.open_runs import must_be_healed
+from harness.guard.stack_owner import StackOwner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "guard"))
 
@@ -139,6 +141,21 @@ def test_a_folder_without_runs(flag: Path, harness_: Harness) -> None:
         2,
         "nowhere: no run found here — give the folder of a run, or one that holds runs\n",
     )
+
+
+@pytest.mark.parametrize("inside", ["", "latest"])
+def test_the_usual_folder_may_have_no_run_yet(
+    flag: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch, inside: str
+) -> None:
+    owner = StackOwner("shop", "1", "/runs/slow", "far", "7")
+    monkeypatch.setattr(healing, "_on_engine", lambda: ([owner], [], None))
+    (flag.parent / "reports" / inside).mkdir(parents=True)
+    seen = harness_("status")
+    assert (seen.code, seen.err) == (0, "")
+    assert "stack shop: owned by /runs/slow, process 7 on far" in seen.out
+    healed = harness_("heal")
+    assert (healed.code, healed.out) == (0, "0 runs checked, 0 left\n")
+    assert harness_("heal", "reports").code == harness_("status", "reports").code == 2, "that was given"
 
 
 def test_what_another_user_may_not_look_into_is_not_passed_over(
