@@ -50,7 +50,10 @@ def heal(paths: tuple[Path, ...], by_hand: tuple[str, ...]) -> int:
         for text in one.left:
             say(f"{one.run}: {text}")
     left = [one for one in healed if one.left]
-    echo(f"{len(runs)} run{'s' if len(runs) != 1 else ''} checked, {sum(len(one.left) for one in left)} left")
+    counts = [f"{len(runs)} run{'s' if len(runs) != 1 else ''} checked", f"{sum(len(one.left) for one in left)} left"]
+    if living := sum(one.goes_on for one in healed):  # whatever it has in stays in
+        counts.append(f"{living} still {'goes' if living == 1 else 'go'} on")
+    echo(", ".join(counts))
     for one in left:
         say(f"to try again: harness heal {one.run}; once you have restored it by hand: --by-hand FAULT")
     return BROKEN if left else PASS

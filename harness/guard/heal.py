@@ -43,6 +43,8 @@ class Healed:
     """What could not be restored, and why."""
     skipped: str | None = None
     """Why the run was left alone."""
+    goes_on: bool = False
+    """Whether it was left alone because its owner lives."""
     done_before: bool = False
     """Whether nothing was left to do."""
     hung: bool = False
@@ -130,7 +132,7 @@ def _taken_on(report: Healed, holding: contextlib.ExitStack, *, while_alive: boo
     state = ("hung" if while_alive else "dead") if report.elsewhere else state_of(folder)
     report.hung = state == "hung" or (state == "alive" and while_alive)
     if state == "alive" and not while_alive:
-        report.skipped = f"its owner, {owner_of(folder)}, is alive"
+        report.skipped, report.goes_on = f"its owner, {owner_of(folder)}, is alive", True
         return report
     if not holding.enter_context(_locked(folder / undo_folder.HEALING)):
         report.skipped = BUSY

@@ -94,6 +94,17 @@ def owned(run: Path) -> Iterator[None]:
         owner.kill()
 
 
+def test_a_run_that_goes_on_is_counted_beside_what_is_left(flag: Path, harness_: Harness) -> None:
+    run = dead_run(flag.parent / "reports", {"it": commands(flag.parent)})
+    with owned(run):
+        # It renews no lease: on a busy machine, it might hang by now.
+        (run / "undo" / "lease").write_text(f"{time.monotonic():020.6f}\n")
+        healed = harness_("heal")
+    assert healed.code == 0
+    assert healed.out.splitlines()[-1] == "1 run checked, 0 left, 1 still goes on"
+    assert flag.exists()
+
+
 def age_s(harness_: Harness) -> float | None:
     found: float | None = json.loads(harness_("status", "--json").out)["runs"][0]["lease_age_s"]
     return found
