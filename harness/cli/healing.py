@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -41,12 +42,14 @@ def heal(paths: tuple[Path, ...], by_hand: tuple[str, ...]) -> int:
         _note_by_hand(runs, by_hand)
     healed = _healed(runs)
     for one in healed:
+        hangs = one.hung and one.skipped is None
         for fault in one.taken_out:
-            echo(f"{one.run}: the fault {fault!r} is out")
+            now = "was taken out; its run hangs, and may put it in again" if hangs else "is out"
+            echo(f"{one.run}: the fault {fault!r} {now}")
         if one.skipped is not None and not one.left:
             echo(f"{one.run}: left alone: {one.skipped}")
-        if one.hung and one.skipped is None:
-            one.left.append("its process hangs, and may go on: end it")
+        if hangs:
+            one.left.append(_ending(one.run))
         for text in one.left:
             say(f"{one.run}: {text}")
     left = [one for one in healed if one.left]
@@ -55,8 +58,37 @@ def heal(paths: tuple[Path, ...], by_hand: tuple[str, ...]) -> int:
         counts.append(f"{living} still {'goes' if living == 1 else 'go'} on")
     echo(", ".join(counts))
     for one in left:
-        say(f"to try again: harness heal {one.run}; once you have restored it by hand: --by-hand FAULT")
+        if not one.hung:  # of one that hangs, nothing can be closed by hand
+            by_hands = " ".join(f"--by-hand {shlex.quote(fault)}" for fault in sorted(_open_faults(one.run)))
+            restored = f"; once you have restored it by hand: {by_hands}" if by_hands else ""
+            say(f"to try again: harness heal {one.run}{restored}")
     return BROKEN if left else PASS
+
+
+def _ending(run: Path) -> str:
+    """Return how to finish with a run that hangs."""
+    from harness.journal.owner import owner_of
+    from harness.journal.undo_folder import folder_of
+
+    owner = owner_of(folder_of(run))
+    if owner is None:
+        return "its process hangs, and may go on: end it"
+    then = f"end it with `kill -9 {owner.pid}`, then run `harness heal {run}`"
+    return f"its process {owner.pid} hangs, and may go on: {then}"
+
+
+def _open_faults(run: Path) -> dict[str, str]:
+    """Return the faults of a run that may be in, as far as their files tell, with the names of their undo."""
+    from harness.guard.missing_undo import missing_undo, name_for_gone
+    from harness.journal.undo import UndoFiles, Unreadable
+    from harness.journal.undo_folder import fault_of
+
+    files = UndoFiles(run)
+    found = {}
+    for name in files.open():
+        undo = files.fault(name)
+        found[fault_of(name) if isinstance(undo, Unreadable) else undo.fault] = name
+    return found | {one.fault: name_for_gone(run, one.fault) for one in missing_undo(run)}
 
 
 def _runs(paths: tuple[Path, ...]) -> list[Path]:
@@ -113,22 +145,17 @@ def _guard_of(run: Path) -> str:
 
 def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:
     """Write down what the user has restored. Raises ScenarioError for a fault that is not open."""
-    from harness.guard.missing_undo import missing_undo, name_for_gone
+    from harness.guard.missing_undo import missing_undo
     from harness.journal.owner import state_of
-    from harness.journal.undo import UndoFiles, Unreadable
-    from harness.journal.undo_folder import fault_of, folder_of
+    from harness.journal.undo import UndoFiles
+    from harness.journal.undo_folder import folder_of
 
     if len(runs) != 1:
         raise click.UsageError("--by-hand is for one run: give its folder")
     files = UndoFiles(runs[0])
     if state_of(folder_of(runs[0])) != "dead":
         raise ScenarioError("this run still goes on", file=str(runs[0]), remedy="stop it first: see harness status")
-    open_now = {}
-    for name in files.open():
-        undo = files.fault(name)
-        open_now[fault_of(name) if isinstance(undo, Unreadable) else undo.fault] = name
-    for one in missing_undo(runs[0]):
-        open_now[one.fault] = name_for_gone(runs[0], one.fault)
+    open_now = _open_faults(runs[0])
     for fault in faults:
         if fault not in open_now:
             known = ", ".join(sorted(open_now)) or "none"

@@ -27,7 +27,8 @@ class Unreadable:
     file: Path
 
     def __str__(self) -> str:
-        return f"{self.file}: not as it was written, so nobody knows how to take this fault out"
+        fault = undo_folder.fault_of(self.file.name)
+        return f"{self.file}: not as it was written, so nobody knows how to take the fault {fault!r} out"
 
 
 class UndoFiles:

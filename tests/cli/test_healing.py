@@ -50,7 +50,7 @@ def test_what_cannot_be_taken_out_is_named_with_what_finishes_it(flag: Path, har
     healed = harness_("heal", "reports")
     assert healed.code == 4
     assert "reports/run: the fault 'it': the command of `revert` ended with 1" in healed.err
-    assert "to try again: harness heal reports/run; once you have restored it by hand: --by-hand FAULT" in healed.err
+    assert "to try again: harness heal reports/run; once you have restored it by hand: --by-hand it" in healed.err
     seen = json.loads(harness_("status", "--json").out)["runs"]
     assert [(one["run"], one["faults"], one["state"]) for one in seen] == [("reports/run", ["it (command)"], "dead")]
     wrong = harness_("heal", "reports/run", "--by-hand", "its")
@@ -65,7 +65,8 @@ def test_a_run_that_left_something_in_is_not_removed(flag: Path, harness_: Harne
     (run / "undo" / "0001.it.undo.json").write_text("cut o")
     refused = harness_("heal")
     assert refused.code == 4
-    assert "0001.it.undo.json: not as it was written" in refused.err
+    assert "0001.it.undo.json: not as it was written, so nobody knows how to take the fault 'it' out" in refused.err
+    assert refused.err.endswith("once you have restored it by hand: --by-hand it\n")
     assert run.is_dir()
 
 
@@ -103,6 +104,18 @@ def test_a_run_that_goes_on_is_counted_beside_what_is_left(flag: Path, harness_:
     assert healed.code == 0
     assert healed.out.splitlines()[-1] == "1 run checked, 0 left, 1 still goes on"
     assert flag.exists()
+
+
+def test_of_a_run_that_hangs_the_process_is_named(flag: Path, harness_: Harness) -> None:
+    run = dead_run(flag.parent / "reports", {"it": commands(flag.parent)})
+    with owned(run):
+        (run / "undo" / "lease").write_text(f"{time.monotonic() - 600:020.6f}\n")
+        pid = json.loads((run / "undo" / "owner.lock").read_text())["pid"]
+        healed = harness_("heal")
+    assert healed.code == 4
+    assert "the fault 'it' was taken out; its run hangs, and may put it in again" in healed.out
+    ends = f"its process {pid} hangs, and may go on: end it with `kill -9 {pid}`, then run `harness heal reports/run`"
+    assert healed.err == f"reports/run: {ends}\n"
 
 
 def age_s(harness_: Harness) -> float | None:
