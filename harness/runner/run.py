@@ -264,6 +264,7 @@ class Run:
 
     async def _heal(self) -> None:
         if self._layers.left():
+            await self._safeguard.check_owner()
             with contextlib.suppress(JournalError):  # a full disk must not keep a fault active
                 self._phase("healing")
         await self._layers.revert_all(HEAL_S)
