@@ -104,12 +104,15 @@ def _refused(report: Healed, run: RunUndo) -> str | None:
         return None
 
 
-def removed_with_its_stack(run: Path) -> None:
+def removed_with_its_stack(run: Path, run_id: str) -> None:
     """Write down that what a dead run had put into its stack is gone, for the stack was removed. Raises JournalError.
 
-    What its commands did elsewhere stays open.
+    What its commands did elsewhere stays open, and so does all of another run that has the folder by now.
     """
     files = UndoFiles(run)
+    of = files.run()
+    if of is None or of.id != run_id:
+        return
     for name in files.open():
         undo = files.fault(name)
         if not isinstance(undo, Unreadable) and not is_command(undo):

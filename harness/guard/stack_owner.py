@@ -16,6 +16,7 @@ from typing import Any
 from harness.backends.compose.engine import engine_errors
 from harness.backends.compose.leftovers import PROJECT, SERVICE
 from harness.journal.owner import state_of
+from harness.journal.undo import UndoFiles
 from harness.journal.undo_folder import folder_of
 from harness.liveness import lives
 from harness.model.errors import BackendError, ScenarioError
@@ -41,8 +42,8 @@ class StackOwner:
 
     @property
     def is_here(self) -> bool:
-        """Whether the folder of the run can be looked into here."""
-        return self.host == socket.gethostname() and folder_of(Path(self.run)).is_dir()
+        """Whether the folder of the run can be looked into here, and is not that of a later run by now."""
+        return self.host == socket.gethostname() and is_of(Path(self.run), self.id)
 
     @property
     def is_dead(self) -> bool:
@@ -71,6 +72,15 @@ class StackOwner:
             return ScenarioError(what, field="--attach", remedy=remedy)
         remedy = f"wait until it has ended; if its process is gone, run `harness heal {self.run}`{where} first"
         return ScenarioError(what, field="--attach", remedy=remedy)
+
+
+def is_of(folder: Path, run_id: str) -> bool:
+    """Whether a folder is that of this run. One whose undo cannot be read may be."""
+    files = UndoFiles(folder)
+    if not files.folder.is_dir():
+        return False
+    run = files.run()
+    return run is None or run.id == run_id
 
 
 def owner_of_stack(client: Any, project: str) -> StackOwner | None:

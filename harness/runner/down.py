@@ -149,7 +149,7 @@ def _remove(engine: Any, project: str, owner: StackOwner | None) -> None:
     forget_owner(engine, project)
     remove_guards(engine, project)
     if owner is not None and owner.is_dead:
-        removed_with_its_stack(Path(owner.run))
+        removed_with_its_stack(Path(owner.run), owner.id)
 
 
 def _of(one: RunningStack) -> dict[str, str]:

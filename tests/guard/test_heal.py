@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from harness.guard import heal as healing
 from harness.guard import taking_out
 from harness.guard.heal import heal
 from harness.guard.open_runs import must_be_healed, open_run, runs_under
+from harness.guard.stack_owner import StackOwner
 from harness.guard.stacks import Reached
 from harness.journal.owner import LEASE, LOCK
 from harness.journal.undo import UndoFiles
@@ -594,7 +596,30 @@ def test_what_was_in_a_stack_that_was_removed_is_gone_and_what_commands_did_is_n
     files = UndoFiles(run)
     files.write_fault(step_of("stop", "container.stop"), {}, 60.0)
     name = files.write_fault(step_of("it"), commands(tmp_path), 60.0)
-    healing.removed_with_its_stack(run)
+    of = files.run()
+    assert of is not None
+    healing.removed_with_its_stack(run, of.id)
     assert files.open() == [name]
     assert said(run, "0001.stop.gone.json")["evidence"] == {"stack": "it was removed with all its containers"}
     assert must_be_healed(run) is not None
+
+
+def test_a_later_run_in_the_folder_of_the_owner_of_a_removed_stack_keeps_its_undo(tmp_path: Path) -> None:
+    run = dead_run(tmp_path, {}, backend="compose", project="other-shop", owned=False)
+    files = UndoFiles(run)
+    name = files.write_fault(step_of("stop", "container.stop"), {}, 60.0)
+    healing.removed_with_its_stack(run, "the-owner")
+    assert files.open() == [name]
+    assert not (files.folder / "ended.json").exists()
+
+
+def test_a_folder_with_a_later_run_is_not_that_of_the_owner(tmp_path: Path) -> None:
+    run = dead_run(tmp_path, {}, backend="compose", project="shop", owned=False)
+    of = UndoFiles(run).run()
+    assert of is not None
+    here = StackOwner("shop", of.id, str(run), socket.gethostname(), "0")
+    assert here.is_dead
+    earlier = StackOwner("shop", "the-owner", str(run), socket.gethostname(), "0")
+    assert not earlier.is_here
+    assert not earlier.is_dead
+    assert "its folder is gone" in str(earlier.refusal())
