@@ -32,9 +32,15 @@ _ODD = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def state_folder() -> Path:
-    """Return the folder in which the harness keeps what its processes tell one another."""
+    """Return the folder in which the harness keeps what its processes tell one another.
+
+    Raises ScenarioError for one that is relative: each process would look for latches in a folder of its own.
+    """
     given = os.environ.get(STATE)
     if given:
+        if not Path(given).is_absolute():
+            what = f"{STATE} is {given!r}, which depends on the current folder"
+            raise ScenarioError(what, remedy=f"set it to an absolute path, such as {str(Path(given).absolute())!r}")
         return Path(given)
     import platformdirs  # few commands need it
 

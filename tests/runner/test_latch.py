@@ -196,3 +196,10 @@ def test_a_file_that_is_being_written_is_no_run(state: Path) -> None:
     for field in good:
         (state / "runs" / f"4-{field}.json").write_text(json.dumps({**good, field: [["odd"]]}))
     assert list(runs()) == []
+
+
+def test_a_relative_state_folder_is_refused_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STATE, "state")
+    with pytest.raises(ScenarioError, match=f"{STATE} is 'state', which depends on the current folder") as refused:
+        refuse_if_stopped(["shop"])
+    assert "set it to an absolute path, such as " in str(refused.value.remedy)
