@@ -170,7 +170,8 @@ def _wait(names: Sequence[str], wait_s: float) -> int:
         time.sleep(EVERY_S)
         outcome.look(names)
     for running in outcome.waiting.values():
-        say(f"run {running.run} (process {running.pid}) has not ended after {wait_s:g} s")
+        what = _may_be_in(Path(running.run_dir))
+        say(f"run {running.run} (process {running.pid}) has not ended after {wait_s:g} s; {what}")
     open_ones = [*outcome.waiting.values(), *outcome.left]
     if not open_ones:
         return PASS
@@ -179,3 +180,19 @@ def _wait(names: Sequence[str], wait_s: float) -> int:
     for running in outcome.left:
         say(f"run `harness heal {running.run_dir}`")
     return BROKEN
+
+
+def _may_be_in(run: Path) -> str:
+    """Return what is known of each fault of a run that has not ended."""
+    from harness.guard.open_runs import UNREADABLE, open_run
+    from harness.journal.undo import UndoFiles, Unreadable
+    from harness.journal.undo_folder import RUN
+
+    files = UndoFiles(run)
+    if not (files.folder / RUN).is_file():
+        return UNREADABLE
+    found = open_run(run)
+    may_be_in = f"may be in: {', '.join(found.faults)}" if found is not None and found.faults else "no fault is in"
+    closed = [files.fault(name) for name in reversed(files.all()) if files.gone(name) is not None]
+    out = [undo.fault for undo in closed if not isinstance(undo, Unreadable)]
+    return f"{may_be_in}; out: {', '.join(out)}" if out else may_be_in

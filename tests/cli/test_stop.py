@@ -205,6 +205,24 @@ def test_a_name_like_no_run_is_latched_and_says_that_nothing_was_stopped(going_o
     assert "tiny: stopped by " in harness_("stop", "--list").out
 
 
+def test_of_a_run_that_does_not_end_each_fault_is_told(going_on: Path, project: Path, harness_: Harness) -> None:
+    def told() -> str:
+        stopped = harness_("stop", "shop", "--wait", "0s")
+        assert stopped.code == 4
+        return stopped.err.splitlines()[0].partition("; ")[2]
+
+    assert told() == "its undo cannot be read"
+    files = UndoFiles(going_on)
+    stack = for_healing(resolve_stack(str(project / "stack" / "compose.yaml")))
+    files.write_run(RunUndo(id="1", run="old", scenario="old", backend="compose", owned=False, stack=stack, seed=1))
+    step = plan().scenario.timeline[0]
+    name = files.write_fault(step, {}, 60.0)
+    files.write_fault(step.model_copy(update={"id": "other"}), {}, 60.0)
+    assert told() == "may be in: other (container.stop), it (container.stop)"
+    files.write_gone(name, "it", "guard", {})
+    assert told() == "may be in: other (container.stop); out: it"
+
+
 def test_the_name_of_a_compose_file_is_not_taken_for_misspelt(going_on: Path, project: Path, harness_: Harness) -> None:
     file = project / "stack" / "compose.yaml"
     file.write_text(file.read_text().replace("name: tiny", "name: shops"))
