@@ -52,6 +52,8 @@ def down(names: tuple[str, ...], every: bool, yes: bool) -> int:
 
     if every and names:
         raise ScenarioError("--all takes no name", remedy="leave one of the two out")
+    if yes and not every:
+        raise ScenarioError("there is nothing to say yes to", field="--yes", remedy="leave it out, or add --all")
     unanswered: list[BackendError] = []
     found = running(unanswered)
     try:

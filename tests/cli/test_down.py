@@ -235,6 +235,12 @@ def test_nothing_is_stopped_where_one_stack_is_refused(
         keeper.communicate()
 
 
+def test_yes_is_for_all(harness_: Harness, stopped: list[str]) -> None:
+    result = harness_("down", "--yes")
+    assert (result.code, stopped) == (2, [])
+    assert result.err == "--yes: there is nothing to say yes to — leave it out, or add --all\n"
+
+
 def test_containers_are_labelled_with_folder_user_and_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     labels = run_labels("p", "small", kept=True)
