@@ -177,7 +177,7 @@ def release(name: str) -> Latch:
         raise ScenarioError(f"the latch cannot be released: {error.strerror}", file=str(path)) from error
     if latch is None:
         valid = [other.name for other in latches()]
-        remedy = did_you_mean(name, valid) if valid else "no latch is set"
+        remedy = did_you_mean(name, valid) if valid else "there is nothing to release: no other is set either"
         raise ScenarioError(f"no latch {name!r} is set", file=str(path), remedy=remedy)
     return latch
 

@@ -244,7 +244,7 @@ def test_a_stack_may_be_named_by_its_file(project: Path, harness_: Harness) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--release", "tiny"), "no latch 'tiny' is set"),
+        (("--release", "tiny"), "no latch 'tiny' is set — there is nothing to release: no other is set either\n"),
         (("--release", "--list"), "exclude one another"),
         (("--wait", "5"), "is not a duration"),
         (("nowhere/compose.yaml",), "nowhere/compose.yaml"),
