@@ -119,6 +119,8 @@ def run(
 
     if attach is not None and backend == "local":
         raise click.UsageError("--attach is for containers; leave --backend local out")
+    if attach is not None and attach.startswith("-"):  # an option, taken for the value that is missing
+        raise click.UsageError(f"--attach needs the name of a compose project, not {attach!r}")
     backend = backend or ("compose" if attach else "local")
     check_backend(backend)
     attach = project_to_attach_to(attach, backend)

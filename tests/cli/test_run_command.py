@@ -316,3 +316,10 @@ def test_a_dry_run_in_json_is_the_same_each_time(good: Path, harness_: Harness) 
     assert first.out == again.out
     (plan,) = json.loads(first.out)
     assert (plan["run"], plan["seed"]) == ("slow-store", 7)
+
+
+def test_an_option_is_not_taken_for_the_project_to_attach_to(harness_: Harness, good: Path, runner: Runner) -> None:
+    result = harness_("run", str(good), "--attach", "-k", "cpu")
+    assert result.code == 2
+    assert "--attach needs the name of a compose project, not '-k'" in result.err
+    assert not runner.requests
