@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from harness.faults.command import KIND as COMMAND
 from harness.guard.open_runs import must_be_healed
 from harness.guard.start import has_guard, start_guard
-from harness.journal.owner import LEASE_S, RENEW_S, Ownership
+from harness.journal.owner import RENEW_S, Ownership
 from harness.journal.undo import UndoFiles
 from harness.journal.undo_folder import fault_of
 from harness.model.backend import StackInfo
@@ -33,8 +33,8 @@ from harness.runner.faulting import OpenUndo
 from harness.runner.plan import attached_project
 
 if TYPE_CHECKING:
-    from harness.guard.beside import GuardBeside
     from harness.guard.stack_owner import StackOwner
+    from harness.runner.second_guard import SecondGuard
 
 HEALED_WITHIN_S = 25.0
 """How long a run waits for the guard of a dead one to give the stack back."""
@@ -121,12 +121,7 @@ class Safeguard:
         self._taking: asyncio.Task[None] | None = None
         self._ending = False
         self._owns_stack = False
-        self._beside: GuardBeside | None = None
-        self._telling = asyncio.Lock()
-        self._told_s = 0.0
-        """When the guard beside the stack last heard that the run goes on."""
-        self._is_lost = False
-        """Whether it has heard nothing for so long that it takes the faults out."""
+        self._beside: SecondGuard | None = None
         self._in: dict[str, FaultStep] = {}
         """The faults that were not measured to be gone, by the names of their undo: the folder may be removed."""
 
@@ -166,50 +161,25 @@ class Safeguard:
     async def _begin_beside(self) -> None:
         """Start a second guard, in a container, where the stack is on another machine. Raises BackendError."""
         from harness.backends.compose.engine import is_near
-        from harness.guard.beside import GuardBeside, name_of, wanted
+        from harness.guard.beside import name_of, wanted
+        from harness.runner.second_guard import SecondGuard
 
         if not wanted(is_near()):
             return
         self._undo = self._undo.model_copy(update={"guard": name_of(self._undo.id)})
         self.files.write_run(self._undo)
-        self._beside = GuardBeside(self._run_dir, self._undo)
-        await self._started_beside(self._beside)
-        self._keeping.append(asyncio.create_task(self._keep_beside(self._beside)))
-
-    async def _started_beside(self, beside: GuardBeside) -> None:
-        await asyncio.to_thread(beside.start)
-        self._told_s = time.monotonic()
-
-    async def _keep_beside(self, beside: GuardBeside) -> None:
-        """Tell the guard beside the stack that the run goes on, and start it anew where it has ended."""
-        while True:
-            await asyncio.sleep(RENEW_S)
-            with contextlib.suppress(BackendError):  # `check` says so once that was so for long enough
-                await self._tell(beside)
-
-    async def _tell(self, beside: GuardBeside) -> None:
-        """Raises BackendError."""
-        async with self._telling:
-            try:
-                acted = await asyncio.to_thread(beside.tell)
-            except BackendError:
-                if self._is_lost or time.monotonic() - self._told_s > LEASE_S:
-                    self._is_lost = True
-                    raise
-                await self._started_beside(beside)  # where the engine is not reached, this fails as well
-            else:
-                self._told_s = time.monotonic()
-                self._is_lost = self._is_lost or acted
+        self._beside = SecondGuard(self._run_dir, self._undo)
+        await self._beside.start()
+        self._keeping.append(asyncio.create_task(self._beside.keep()))
 
     def check(self) -> None:
         """Raise BackendError where the guard beside the stack takes out, or must be taking out, what the run has in."""
-        if self._is_lost:
-            message = "the guard beside the stack heard nothing of the run for too long, and takes its faults out"
-            raise BackendError(message, remedy="see whether the engine is reached all the time")
+        if self._beside is not None:
+            self._beside.check()
 
     async def check_owner(self) -> None:
         """Raise BackendError where the stack was given back meanwhile: what is in it now is not this run's."""
-        if not (self._is_lost and self._owns_stack and self._attached is not None):
+        if self._beside is None or not self._beside.is_lost or not self._owns_stack:
             return
         from harness.guard.stacks import is_owner
 
@@ -278,7 +248,7 @@ class Safeguard:
     async def _tell_of_fault(self) -> None:
         """Raises BackendError: without the guard beside the stack no fault goes in."""
         if self._beside is not None:
-            await self._tell(self._beside)
+            await self._beside.tell()
             self.check()
 
     def now_in(self) -> list[str]:
@@ -322,12 +292,12 @@ class Safeguard:
             return left
         if self._beside is not None:  # it must not take out again what is out, on a stack that is somebody else's soon
             with contextlib.suppress(BackendError):
-                await self._tell(self._beside)
+                await self._beside.tell()
         if self._owns_stack:
             from harness.guard.stacks import given_back
 
             await asyncio.to_thread(given_back, self._undo)
         self.files.write_ended("run")
         if self._beside is not None:
-            await asyncio.to_thread(self._beside.remove)
+            await self._beside.remove()
         return left
