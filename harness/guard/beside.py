@@ -147,6 +147,18 @@ class GuardBeside:
                     return
                 time.sleep(LOOK_EVERY_S)
 
+    def hears_somebody(self, within_s: float) -> bool:
+        """Return whether somebody else tells it that he watches. Raises BackendError."""
+        client = self._engine()
+        until_s = time.monotonic() + within_s
+        with engine_errors("the guard beside the stack is not reached"):
+            before = self._heard(client)[1]
+            while time.monotonic() < until_s:
+                time.sleep(LOOK_EVERY_S)
+                if self._heard(client)[1] != before:
+                    return True
+        return False
+
     def _heard(self, client: Any) -> tuple[bool, bytes]:
         """Return whether it has taken faults out, and what it has heard last."""
         import docker.errors
@@ -258,6 +270,17 @@ class GuardBeside:
                 self._remove(client)
                 raise BackendError(f"the guard beside the stack did not start: {last[0]}")
             time.sleep(LOOK_EVERY_S)
+
+
+def is_spoken_to(run: Path, undo: RunUndo) -> bool:
+    """Return whether the guard beside the stack hears of its run, which goes on somewhere else, then. Blocks."""
+    guard = GuardBeside(run, undo)
+    try:
+        return guard.hears_somebody(LEASE_S)
+    except HarnessError:
+        return False
+    finally:
+        guard.close()
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.faults.command import end_left
-from harness.guard.beside import spoken_for
+from harness.guard.beside import is_spoken_to, spoken_for
 from harness.guard.missing_undo import missing_undo
 from harness.guard.reverting import in_flight_of, is_command
 from harness.guard.stacks import GIVEN_BACK, REMOVED, given_back, not_to_be_healed, reached
@@ -26,6 +26,7 @@ from harness.guard.taking_out import OpenFault, TakingOut, newest_first
 from harness.journal import undo_folder
 from harness.journal.owner import is_copy, owner_of, state_of
 from harness.journal.undo import UndoFiles, Unreadable
+from harness.liveness import this_boot
 from harness.model.errors import HarnessError
 from harness.model.undo import RunUndo, Who
 
@@ -76,12 +77,15 @@ def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, elsewhere:
                 if not missing or file.exists():
                     report.left.append(f"{file}: not as it was written, so nobody knows where the run's stack is")
                 continue
-            if run.guard is not None and report.skipped is None:
+            if run.guard is not None:
+                if _goes_on_elsewhere(report.run, run):
+                    report.skipped, report.goes_on = "the guard beside its stack hears of it, so that it goes on", True
+                    continue
                 report.taken_out += holding.enter_context(spoken_for(report.run, run))
                 report.done_before = undo_folder.has_ended(undo_folder.folder_of(report.run))
             if report.done_before:
                 continue
-            if report.skipped is None and (why := _refused(report, run)) is not None:
+            if (why := _refused(report, run)) is not None:
                 report.done_before = why == GIVEN_BACK
                 if report.done_before or not (UndoFiles(report.run).open() or missing_undo(report.run)):
                     report.skipped = why
@@ -93,6 +97,14 @@ def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, elsewhere:
         for (*_, hung), group in groups.items():
             asyncio.run(_heal_stack(group, by, final=not hung))
     return reports
+
+
+def _goes_on_elsewhere(run: Path, undo: RunUndo) -> bool:
+    """Whether a run goes on of which only a copy is here, or that belongs to another machine: no lock tells of it."""
+    folder = undo_folder.folder_of(run)
+    owner = owner_of(folder)
+    is_known_here = owner is not None and owner.boot == this_boot() and not is_copy(folder)
+    return not is_known_here and is_spoken_to(run, undo)
 
 
 def _refused(report: Healed, run: RunUndo) -> str | None:

@@ -31,7 +31,7 @@ class ToldFolder:
         self.folder = undo_folder.folder_of(run)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._renewed = b""
-        self._acted = False
+        self._acted = self._has_acted()
         self._heard_s = time.monotonic()
         lock = self.folder / LOCK
         lock.touch(0o600)
@@ -42,6 +42,13 @@ class ToldFolder:
         if not log.is_symlink():
             log.symlink_to("/dev/stdout")  # so that the engine shows it
         self._note()
+
+    def _has_acted(self) -> bool:
+        """Whether it has acted before it was killed, and started again."""
+        try:
+            return (self.folder / HEARD).read_bytes().startswith(b"1 ")
+        except OSError:
+            return False
 
     def look(self) -> None:
         """See whether somebody has said that he watches. Raises OSError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -126,6 +127,22 @@ def test_one_that_was_removed_is_started_anew(project: str, go: Any, monkeypatch
     told = engine.api.get_archive(beside.split()[0], "/harness-guard/undo/0001.slow.undo.json")
     assert told[1]["size"] > 100, "it has what was in before"
     engine.close()
+
+
+def test_a_copy_on_another_machine_does_not_reach_into_a_run_that_goes_on(
+    project: str, go: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_GUARD", "container")
+    going = go(STOPPED)
+    going.wait_for("stop confirmed")
+    copy = tmp_path / "copy"
+    shutil.copytree(going.run, copy)
+    lock = copy / "undo" / "owner.lock"
+    lock.write_text(json.dumps(json.loads(lock.read_text()) | {"boot": "another", "host": "another"}))
+    os.utime(copy / "undo" / "lease", (0, 0))  # as a copy that keeps the times
+    code, said = heal(copy)
+    assert "left alone: the guard beside its stack hears of it" in said
+    assert (code, statuses(project)["sleeper"]) == (0, "exited"), said
 
 
 def test_a_run_that_was_suspended_does_not_go_on_without_its_fault(
