@@ -118,7 +118,8 @@ async def test_a_node_is_killed_at_once_and_stays_down_until_restored(backend: B
     following = asyncio.create_task(collect(backend, seen))
     node = ["echo", "flaky"]
     await backend.kill(node, suppress_restart=True)
-    assert await backend.process_states(node) == {"echo": "absent", "flaky": "absent"}
+    # One that has ended may not have been waited for yet.
+    assert set((await backend.process_states(node)).values()) <= {"absent", "Z"}
     assert [s.state for s in await backend.status()] == ["suppressed", "running", "suppressed", "running"]
     with pytest.raises(OSError):
         await get(backend, "http://echo:17101/healthz")

@@ -49,7 +49,9 @@ def run(project: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def start() -> subprocess.Popen[str]:
         command = [HARNESS, "run", "lost.scenario.yaml", "-j", "1"]
         pipe = subprocess.PIPE
-        started.append(subprocess.Popen(command, cwd=project, stdout=pipe, stderr=pipe, text=True))
+        started.append(
+            subprocess.Popen(command, cwd=project, stdout=pipe, stderr=pipe, text=True, preexec_fn=without_nohup)
+        )
         return started[-1]
 
     yield start
@@ -57,6 +59,11 @@ def run(project: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def without_nohup() -> None:
+    """Let a hang-up do what it does at a terminal, though these tests may run under `nohup`, which is inherited."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def change(project: Path, old: str, new: str) -> None:
@@ -145,7 +152,8 @@ def test_a_hang_up_ends_it_as_ctrl_c_does_however_often_it_comes(
 
 
 IN_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
