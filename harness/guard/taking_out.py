@@ -18,7 +18,7 @@ from harness.guard.reverting import command_gone, is_command, taken_out
 from harness.guard.stacks import Reached, reached
 from harness.journal.undo import UndoFiles
 from harness.model.errors import HarnessError
-from harness.model.reach import services_hit
+from harness.model.reach import may_share, services_hit
 from harness.model.undo import FaultUndo, RunUndo
 
 PASSES = 3
@@ -70,7 +70,7 @@ class OpenFault:
             theirs = services_hit(other.undo.step.target, other.run.stack)
         except ValueError:  # what is given as a link is none: nobody can tell what it hits
             return True
-        return not mine or not theirs or bool(mine & theirs)
+        return may_share(mine, theirs)
 
 
 def newest_first(found: Sequence[OpenFault]) -> list[OpenFault]:

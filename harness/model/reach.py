@@ -40,6 +40,11 @@ def services_hit(target: Target, stack: StackDescription) -> frozenset[str]:
     return found
 
 
+def may_share(mine: frozenset[str], theirs: frozenset[str]) -> bool:
+    """Whether two faults that hit these services may act on the same: one of which none is known may hit any."""
+    return not mine or not theirs or bool(mine & theirs)
+
+
 def links_hit(target: Target, stack: StackDescription, *, acts_on_links: bool) -> tuple[str, ...]:
     """Return the links that a fault disturbs, in the order of the stack.
 

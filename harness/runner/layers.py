@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from harness.faults.command import KIND as COMMAND
 from harness.model.errors import BackendError
 from harness.model.faultstep import FaultStep
-from harness.model.reach import services_hit
+from harness.model.reach import may_share, services_hit
 from harness.model.stack import StackDescription
 from harness.runner.faulting import Driver, bounded
 
@@ -22,8 +22,7 @@ def may_overlap(one: FaultStep, other: FaultStep, stack: StackDescription) -> bo
     """Whether two faults may change the same thing. What commands change nobody knows."""
     if COMMAND.kind in (one.fault, other.fault):
         return True
-    mine, theirs = services_hit(one.target, stack), services_hit(other.target, stack)
-    return not mine or not theirs or bool(mine & theirs)
+    return may_share(services_hit(one.target, stack), services_hit(other.target, stack))
 
 
 class Layers:

@@ -66,6 +66,14 @@ def without_nohup() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+def wait_for_said(process: subprocess.Popen[str], text: str) -> None:
+    """Read what a run says until it has said this, or has ended."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if text in line:
+            break
+
+
 def change(project: Path, old: str, new: str) -> None:
     file = project / "stack" / "compose.yaml"
     text = file.read_text()
@@ -115,10 +123,7 @@ def test_a_port_that_is_taken_is_exit_4_and_named(project: Path, run: Callable[.
 
 def test_ctrl_c_reverts_stops_and_reports(project: Path, run: Callable[..., subprocess.Popen[str]]) -> None:
     process = run()
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "gone confirmed" in line:
-            break
+    wait_for_said(process, "gone confirmed")
     process.send_signal(signal.SIGINT)
     code, _ = ended(process)
     assert code == 130
@@ -138,10 +143,7 @@ def test_a_hang_up_ends_it_as_ctrl_c_does_however_often_it_comes(
     project: Path, run: Callable[..., subprocess.Popen[str]]
 ) -> None:
     process = run()
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "gone confirmed" in line:
-            break
+    wait_for_said(process, "gone confirmed")
     while process.poll() is None:
         process.send_signal(signal.SIGHUP)
         time.sleep(0.02)  # signals at once are one
@@ -183,10 +185,7 @@ def test_nohup_keeps_it_going(project: Path) -> None:
     words = ["nohup", HARNESS, "run", "lost.scenario.yaml", "-j", "1"]
     pipe = subprocess.PIPE
     process = subprocess.Popen(words, cwd=project, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "gone confirmed" in line:
-            break
+    wait_for_said(process, "gone confirmed")
     process.send_signal(signal.SIGHUP)
     code, _ = ended(process)
     assert code != 130
@@ -199,10 +198,7 @@ def test_however_often_ctrl_c_comes_the_report_is_written(
     project: Path, run: Callable[..., subprocess.Popen[str]]
 ) -> None:
     process = run()
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "gone confirmed" in line:
-            break
+    wait_for_said(process, "gone confirmed")
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
         time.sleep(0.02)  # signals at once are one
@@ -244,11 +240,8 @@ def test_a_second_ctrl_c_in_a_slow_revert_leaves_it_to_the_guard_and_says_so(
     flag = project / "flag"
     (project / "lost.scenario.yaml").write_text(BY_COMMANDS.replace("FLAG", str(flag)))
     process = run()
-    assert process.stderr is not None
     for awaited in ("gone confirmed", "gone reverting"):
-        for line in process.stderr:
-            if awaited in line:
-                break
+        wait_for_said(process, awaited)
         process.send_signal(signal.SIGINT)
     code, said = ended(process)
     assert code == 130
