@@ -12,6 +12,7 @@ import contextlib
 import functools
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -136,13 +137,18 @@ def _connected() -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[st
         raise BackendError(f"the compose backend needs the package {error.name}", remedy=remedy) from error
     base_url, tls = _where()
     try:
+        _greet(base_url)
         # One connection for each call that may go on at once; the default of 10 makes the rest wait in line.
         over_ssh = base_url.startswith("ssh://")  # by the ssh command, which knows the user's keys and hosts
         client = docker.DockerClient(
             base_url=base_url, tls=tls, timeout=int(REQUEST_S), max_pool_size=_SMALL_POOL, use_ssh_client=over_ssh
         )
-        about = client.version()
-        info = client.info()
+        try:
+            about = client.version()
+            info = client.info()
+        except BaseException:
+            client.close()
+            raise
     except (docker.errors.DockerException, OSError, ValueError) as error:
         raise _unreachable(base_url, error) from error
     api = tuple(int(part) for part in str(about["ApiVersion"]).split("."))
@@ -151,6 +157,15 @@ def _connected() -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[st
         message = f"the Docker engine {about['Version']} speaks API {about['ApiVersion']}, which is too old"
         raise BackendError(message, remedy="update it to 19.03 (API 1.40) or later")
     return client, base_url, tls, about, info
+
+
+def _greet(base_url: str) -> None:
+    """Raise OSError if nobody listens at the engine's Unix socket: the SDK leaves its own socket open then."""
+    url = urlsplit(base_url)
+    if url.scheme.endswith("unix"):
+        with socket.socket(socket.AF_UNIX) as greeting:
+            greeting.settimeout(REQUEST_S)
+            greeting.connect("/" + f"{url.netloc}{url.path}".lstrip("/"))
 
 
 def _where() -> tuple[str, Any]:
