@@ -42,7 +42,7 @@ def run_and_print(request: SuiteRequest, twin: Twin | None, mode: Mode) -> int:
     with prepared(request.out_dir), progress([plan.run for plan in request.plans], mode) as on_progress:
         finished = run_suite(request, on_progress, say, twin)
     print_suite(finished.document, request.out_dir, mode)
-    _say_what_is_left([request.out_dir / plan.run for plan in request.plans], wait=not finished.interrupted)
+    _say_what_is_left([request.out_dir / plan.run for plan in request.plans])
     counted = counting(finished.runs)
     judged = [run.verdict for run in counted if run.verdict is not None and run.interrupted is None]
     busy = sum(verdict.machine_busy for verdict in judged)
@@ -51,14 +51,13 @@ def run_and_print(request: SuiteRequest, twin: Twin | None, mode: Mode) -> int:
     return finished.exit_code
 
 
-def _say_what_is_left(runs: Sequence[Path], *, wait: bool) -> None:
-    """Say which runs may have left something in, and the command that finishes it. `wait` gives guards time."""
+def _say_what_is_left(runs: Sequence[Path]) -> None:
+    """Say which runs may have left something in, and the command that finishes it."""
     from harness.guard.open_runs import must_be_healed
     from harness.guard.start import has_guard
-    from harness.suite.folders import GUARD_S
 
     for run in runs:
-        why = must_be_healed(run, GUARD_S if wait else 0.0)
+        why = must_be_healed(run)
         if why is not None:
             who = "its guard is at work" if has_guard(run) else "it has no guard"
             say(f"{run} was cut off: {why}; {who} — run `harness heal {run}`")

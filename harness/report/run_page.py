@@ -21,6 +21,7 @@ from harness.report.pages import drawing, page
 from harness.report.spans import alert_lanes
 from harness.report.story import process_text, story
 from harness.report.table import after, confirmed_text, damage, damage_parts
+from harness.report.taken_out import taken_out_text
 from harness.report.words import NONE, amount, between, count, headline, seconds, unit_of, unseen_text
 
 MOST_CITES = 8
@@ -69,7 +70,7 @@ def run_html(run_dir: Path, journal: Journal, verdict: Verdict, document: RunDoc
         headline=headline(verdict),
         tone=verdict.counts_as,
         reasons=_reasons(verdict),
-        ended=_ended(journal, verdict),
+        ended=_ended(run_dir, journal, verdict),
         figures=_figures(document, journal.plan.scenario.expect),
         plot=drawing(run_svg(journal, verdict, alerts)),
         clauses=[_row(c, journal, {line.n for line in excerpt}) for c in _ordered(verdict)],
@@ -95,11 +96,12 @@ def _reasons(verdict: Verdict) -> tuple[str, ...]:
     )
 
 
-def _ended(journal: Journal, verdict: Verdict) -> str | None:
+def _ended(run_dir: Path, journal: Journal, verdict: Verdict) -> str | None:
     """Return how the run ended, where that was not at its end and the headline does not say it."""
     closed = journal.closed
     if closed is None:
-        return "The journal has no closing record: the run was killed. This page covers what was written until then."
+        killed = "The journal has no closing record: the run was killed. This page covers what was written until then."
+        return f"{killed} {taken_out_text(run_dir)}".rstrip()
     if closed.reason == "completed" or (closed.reason == "aborted" and verdict.of_kind(AbortResult.KIND)):
         return None
     words = {

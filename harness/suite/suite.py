@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.guard.open_runs import must_be_healed
 from harness.journal.files import NAME as JOURNAL
 from harness.journal.files import read
 from harness.model.errors import BackendError, HarnessError, JournalError, ScenarioError
@@ -21,7 +22,7 @@ from harness.report import SuiteInfo, write_suite
 from harness.report.documents import Interruption, SuiteDocument
 from harness.suite import rules
 from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, counting, stored_run
-from harness.suite.folders import clear, held, refuse_link, run_folders, runs_in
+from harness.suite.folders import GUARD_S, clear, held, refuse_link, run_folders, runs_in
 
 if TYPE_CHECKING:
     from harness.runner.messages import RunOutcome
@@ -73,13 +74,13 @@ def run_suite(
 
     began_unix, began_s = time.time(), time.monotonic()
     outcomes = run_plans(request, on_progress, on_message)
-    concluded = conclude_all([_stored(outcome) for outcome in outcomes])
+    concluded = conclude_all(_stored(outcomes))
     again = repeats(request.plans, concluded) if request.retry_busy and not _interrupted(outcomes) else []
     if again:
         on_message(f"the machine was too busy: {len(again)} of {len(concluded)} runs are run once more")
         more = run_plans(replace(request, plans=tuple(again), jobs=1), on_progress, on_message)
         outcomes += more
-        concluded += conclude_all([_stored(outcome) for outcome in more])
+        concluded += conclude_all(_stored(more))
     interrupted = _interrupted(outcomes)
     if interrupted:
         on_message(INTERRUPTED)
@@ -129,7 +130,14 @@ def iso(unix_s: float) -> str:
     return dt.datetime.fromtimestamp(unix_s, dt.UTC).isoformat(timespec="milliseconds")
 
 
-def _stored(outcome: RunOutcome) -> StoredRun:
+def _stored(outcomes: Sequence[RunOutcome]) -> list[StoredRun]:
+    if not _interrupted(outcomes):
+        for outcome in outcomes:  # the report of a run that was killed says what its guard took out
+            must_be_healed(outcome.run_dir, GUARD_S)
+    return [_of(outcome) for outcome in outcomes]
+
+
+def _of(outcome: RunOutcome) -> StoredRun:
     if not outcome.interrupted:
         return stored_run(outcome.run_dir, outcome.error)
     if not (outcome.run_dir / JOURNAL).exists():
