@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import shutil
+import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,14 @@ import psutil
 import pytest
 from calling import Called, Harness
 
+import harness.guard.stack_owner
 import harness.onboarding.doctor.examine
 import harness.runner.up_down
+from harness.guard.stack_owner import StackOwner
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "guard"))
+
+from left_behind import dead_run
 
 pytestmark = pytest.mark.slow
 
@@ -182,14 +189,12 @@ def test_a_stack_that_there_is_not(harness_: Harness) -> None:
     assert harness_("doctor", "refrence", "--start").code == 2
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # docker-py leaves its socket open
 def test_an_engine_that_cannot_be_reached(clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{clinic}/no.sock")
     result = harness_("doctor", clinic / "compose.yaml", "--attach", "shop")
     assert (result.code, result.out) == (4, "")
     assert "no Docker engine answers at unix://" in result.err
     assert "DOCKER_HOST" in result.err
-    gc.collect()
 
 
 def test_leftovers_of_earlier_runs_are_reported(
@@ -199,6 +204,21 @@ def test_leftovers_of_earlier_runs_are_reported(
     result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
     assert result.code == 0
     assert found(result)["machine other stacks"]["state"] == "note"
+
+
+def test_a_stack_that_a_run_owns_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = dead_run(tmp_path, {}, run="dead", backend="compose", project="shop", owned=False)
+    here = socket.gethostname()
+    owners = [
+        StackOwner("shop", "1", str(dead), here, str(os.getpid())),
+        StackOwner("mart", "2", str(tmp_path / "gone"), here, str(os.getpid())),
+    ]
+    monkeypatch.setattr(harness.guard.stack_owner, "owned_stacks", lambda _: owners)
+    of_dead, of_living = harness.onboarding.doctor.examine._owners(None)
+    assert (of_dead.state, of_living.state) == ("wrong", "note")
+    assert "which has ended and may have left a fault in" in of_dead.says
+    assert of_dead.remedy == f"run `harness heal {dead}` first"
+    assert "the stack 'mart' is owned by the run" in of_living.says
 
 
 def test_a_disk_that_is_full(clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,7 @@ def _engine() -> Iterator[Finding]:
         if engine.loopback and root.exists():
             yield _room(root, ENOUGH_FOR_IMAGES_BYTES, "`docker system prune` frees what nothing uses")
         yield _leftovers(engine.client)
+        yield from _owners(engine.client)
     finally:
         engine.close()
 
@@ -92,6 +93,16 @@ def _leftovers(client: Any) -> Finding:
         f"{sum(runs.values())} containers of {len(runs)} runs whose harness is gone: {', '.join(sorted(runs)[:3])}"
     )
     return Finding("machine", "leftovers", "wrong", message, f"`harness down {' '.join(sorted(runs))}` removes them")
+
+
+def _owners(client: Any) -> Iterator[Finding]:
+    """Yield the stacks that a run owns: one that has ended may have left a fault in."""
+    from harness.guard.stack_owner import owned_stacks
+
+    for owner in owned_stacks(client):
+        refusal = owner.refusal()
+        remedy = refusal.remedy if not owner.may_live else "no other run can attach to it until that one has ended"
+        yield Finding("machine", "owner", "note" if owner.may_live else "wrong", refusal.message, remedy)
 
 
 def _room(folder: Path, least_bytes: int, remedy: str) -> Finding:
