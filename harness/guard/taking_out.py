@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.faults.overlap import may_overlap
 from harness.guard.reverting import command_gone, is_command, taken_out
 from harness.guard.stacks import Reached, reached
 from harness.journal.undo import UndoFiles
 from harness.model.errors import HarnessError
-from harness.model.reach import may_share, services_hit
 from harness.model.undo import FaultUndo, RunUndo
 
 PASSES = 3
@@ -65,12 +65,7 @@ class OpenFault:
         """Whether both may act on the same."""
         if self.run is None or other.run is None:
             return True
-        try:
-            mine = services_hit(self.undo.step.target, self.run.stack)
-            theirs = services_hit(other.undo.step.target, other.run.stack)
-        except ValueError:  # what is given as a link is none: nobody can tell what it hits
-            return True
-        return may_share(mine, theirs)
+        return may_overlap(self.undo.step, self.run.stack, other.undo.step, other.run.stack)
 
 
 def newest_first(found: Sequence[OpenFault]) -> list[OpenFault]:
@@ -166,7 +161,8 @@ class _Session:
 
     async def leave(self) -> None:
         self._stack = None
-        await self._open.aclose()
+        with contextlib.suppress(HarnessError):  # what was measured counts, though the engine is gone by now
+            await self._open.aclose()
 
 
 async def _one_pass(found: Sequence[OpenFault], session: _Session) -> None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from harness.model.faultstep import Target
+from harness.model.faultstep import FaultStep, Target
 
 if TYPE_CHECKING:
     from harness.model.stack import StackDescription
 
 Nodes = Mapping[str, Iterable[str]]
 """The services on each node."""
+OF_SERVICES = ("apart_from",)
+"""Parameters that name services, besides those that are called like a kind of target."""
 
 
 def whole_services(target: Target, nodes: Nodes) -> tuple[str, ...]:
@@ -30,6 +32,12 @@ def services_at(target: Target, nodes: Nodes) -> frozenset[str]:
     return frozenset({*whole_services(target, nodes), *ends})
 
 
+def services_named(step: FaultStep) -> tuple[str, ...]:
+    """Return the services that a fault hits besides its target: those on the other side of a partition."""
+    named = [step.parameters.get(name) for name in OF_SERVICES]
+    return tuple(str(one) for value in named if isinstance(value, list | tuple) for one in value)
+
+
 def services_hit(target: Target, stack: StackDescription) -> frozenset[str]:
     """Return the services at a target, the one that holds its data included."""
     found = services_at(target, stack.nodes)
@@ -38,11 +46,6 @@ def services_hit(target: Target, stack: StackDescription) -> frozenset[str]:
     if target.dataset in stack.datasets:
         found |= {stack.datasets[str(target.dataset)].service}
     return found
-
-
-def may_share(mine: frozenset[str], theirs: frozenset[str]) -> bool:
-    """Whether two faults that hit these services may act on the same: one of which none is known may hit any."""
-    return not mine or not theirs or bool(mine & theirs)
 
 
 def links_hit(target: Target, stack: StackDescription, *, acts_on_links: bool) -> tuple[str, ...]:

@@ -10,19 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from harness.faults.command import KIND as COMMAND
+from harness.faults.overlap import may_overlap
 from harness.model.errors import BackendError
-from harness.model.faultstep import FaultStep
-from harness.model.reach import may_share, services_hit
 from harness.model.stack import StackDescription
 from harness.runner.faulting import Driver, bounded
-
-
-def may_overlap(one: FaultStep, other: FaultStep, stack: StackDescription) -> bool:
-    """Whether two faults may change the same thing. What commands change nobody knows."""
-    if COMMAND.kind in (one.fault, other.fault):
-        return True
-    return may_share(services_hit(one.target, stack), services_hit(other.target, stack))
 
 
 class Layers:
@@ -50,7 +41,7 @@ class Layers:
         if fault not in ids:
             return []
         at = ids.index(fault)
-        return [other for other in left[at + 1 :] if may_overlap(left[at].step, other.step, self._stack)]
+        return [other for other in left[at + 1 :] if may_overlap(left[at].step, self._stack, other.step, self._stack)]
 
     async def revert_all(self, each_s: float) -> None:
         """Revert what is in, each fault after all newer ones that may lie on it, however that has ended.

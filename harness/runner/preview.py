@@ -12,6 +12,7 @@ from harness.faults.installed import Faults
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
 from harness.model.plan import Plan
+from harness.model.reach import services_named
 from harness.model.stack import StackDescription
 from harness.model.units import format_seconds
 from harness.runner.catalogue import Catalogue
@@ -132,9 +133,8 @@ def _hits(step: FaultStep, catalogue: Catalogue) -> dict[str, tuple[str, ...]]:
     if step.fault == COMMAND.kind:
         return {}
     found = catalogue.things_hit(step)
-    others = step.parameters.get("apart_from")
-    if isinstance(others, list | tuple) and others:
-        found["service"] = (*found.get("service", ()), *map(str, others))
+    if others := services_named(step):
+        found["service"] = (*found.get("service", ()), *others)
     return {kind: found[kind] for kind in KINDS if kind in found}
 
 

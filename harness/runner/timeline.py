@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.faultstep import FaultStep
+from harness.model.reach import services_named
 from harness.model.scenario import Scenario
 from harness.runner.catalogue import Catalogue
 from harness.runner.explain import Place, Source
@@ -83,7 +84,7 @@ def overlaps(timeline: Sequence[FaultStep], catalogue: Catalogue) -> Iterator[tu
     """Yield the faults that act at once on the same target: the later one's index, what is wrong, and the remedy."""
     found = spans(timeline)
     for (i, first), (j, second) in combinations(enumerate(timeline), 2):
-        shared = sorted(touched(first, catalogue) & touched(second, catalogue))
+        shared = sorted(_acts_on(first, catalogue) & _acts_on(second, catalogue))
         root, start_s, end_s = found[first.id]
         other_root, other_start_s, other_end_s = found[second.id]
         if shared and root == other_root and start_s < other_end_s and other_start_s < end_s:
@@ -111,7 +112,11 @@ def spans(timeline: Sequence[FaultStep]) -> dict[str, PlannedSpan]:
     return {step.id: span(step) for step in timeline}
 
 
+def _acts_on(step: FaultStep, catalogue: Catalogue) -> set[str]:
+    return touched(step, catalogue) | {f"service {name}" for name in services_named(step)}
+
+
 def touched(step: FaultStep, catalogue: Catalogue) -> set[str]:
-    """Return everything that a fault acts on, so that a lost node overlaps with a slow link of that node."""
+    """Return what a fault acts on at its target, so that a lost node overlaps with a slow link of that node."""
     found = catalogue.things_hit(step)
     return {f"{kind} {name}" for kind, names in found.items() if kind != "node" for name in names}
