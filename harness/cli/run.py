@@ -158,6 +158,7 @@ def _planned(
     seed: int | None, twin: Twin | None, backend: str, attach: str | None, given: GivenGuardrails,
 ) -> list[Plan]:  # fmt: skip
     from harness.runner.check import check_given
+    from harness.runner.check_faults import needs_containers
     from harness.runner.explain import RefusedError
     from harness.runner.plan import make_plans, not_sabotaged
     from harness.runner.select import parse_expression
@@ -174,10 +175,15 @@ def _planned(
     for description, group in stacks_of(found):
         made = make_plans(group, description, seed=seed, twin=twin, backend=backend, attach=attach, guardrails=given)
         plans += [plan for plan in made if chosen(plan.run)]
+        names = {plan.scenario.scenario for plan in plans if plan.faults_on}
+        meant = [item for item in group if item.scenario.scenario in names] if backend == "local" else []
+        wrong += [problem for item in meant for problem in needs_containers(item)]
         if twin == "sabotage":
             for item in group:
                 for alert in not_sabotaged(item.scenario, description):
                     say(f"{item.name}: the stack description cannot switch off {alert}, so it has no sabotage twin")
+    if wrong:
+        raise RefusedError(wrong)
     if not plans:
         filters = " ".join([*(f"--tag {tag}" for tag in tags), *([f"-k {expression!r}"] if expression else [])])
         remedy = f"tags: {', '.join(sorted(known_tags)) or 'none'}; see `harness list scenarios` for names"

@@ -23,7 +23,7 @@ from harness.description.entry_points import EntryPoints
 from harness.description.installed_probes import InstalledSettings
 from harness.description.interpolation import interpolate
 from harness.description.stackchecks import check_names
-from harness.description.ties import aliases, inside, mounts, services_named
+from harness.description.ties import aliases, inside, joined, mounts, services_named
 from harness.description.yamltree import Tree, read_tree
 from harness.model.errors import StackError, did_you_mean
 from harness.model.givenfile import is_file, resolved
@@ -146,6 +146,7 @@ class _StackReader:
                 "aliases": aliases(body),
                 "names": services_named(body, one, names),
                 "inside": inside(body, one, names),
+                "joined": joined(body, one, names),
                 "mounts": mounts(body.get("volumes"), folder, volumes),
             }
             services[one] = self._service(index, one, raw[one], tied)

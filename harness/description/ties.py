@@ -60,10 +60,23 @@ def inside(body: Mapping[str, Any], own: str, names: Mapping[str, Iterable[str]]
 
     `body` is the service's part of the file; `names` has all the names of each service.
     """
-    given = [str(body.get(key) or "") for key in ("network_mode", "pid", "ipc")]
-    given = [text.partition(":")[2] for text in given if text.startswith(("service:", "container:"))]
     volumes = body.get("volumes_from")
-    given += [str(one).removeprefix("container:").partition(":")[0] for one in volumes or () if isinstance(one, str)]
+    given = [str(one).removeprefix("container:").partition(":")[0] for one in volumes or () if isinstance(one, str)]
+    found = {*joined(body, own, names), *_services(given, own, names)}
+    return tuple(name for name in names if name in found)
+
+
+def joined(body: Mapping[str, Any], own: str, names: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """Return the services whose network, processes or memory a service has as its own.
+
+    It loses them for good once one of those is started again: it stays with what ended.
+    """
+    given = [str(body.get(key) or "") for key in ("network_mode", "pid", "ipc")]
+    texts = [text.partition(":")[2] for text in given if text.startswith(("service:", "container:"))]
+    return _services(texts, own, names)
+
+
+def _services(given: Iterable[str], own: str, names: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
     owners = {alias: service for service, own_names in names.items() for alias in own_names}
     found = {owners[name] for name in given if name in owners}
     return tuple(name for name in names if name in found and name != own)

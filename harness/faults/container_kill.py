@@ -141,4 +141,5 @@ KIND = FaultKind(
     changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
+    restarts=True,
 )

@@ -114,4 +114,5 @@ KIND = FaultKind(
     changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
+    restarts=True,
 )

@@ -73,4 +73,5 @@ KIND = FaultKind(
     in_flight_s=lambda step: Parameters.model_validate(step.parameters).grace + ENGINE_S,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
+    restarts=True,
 )

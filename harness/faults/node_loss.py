@@ -130,6 +130,7 @@ KIND = FaultKind(
     certifies="failover, leases and recovery when a machine disappears without closing its connections",
     not_certified="processes that live on beyond a cut network (`network.partition`), and machines that are only slow",
     make=_make,
+    restarts=True,
     changes="nothing",
     call_limit_s=CALL_LIMIT_S,
 )

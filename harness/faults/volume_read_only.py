@@ -117,4 +117,5 @@ KIND = FaultKind(
     call_limit_s=CALL_LIMIT_S,
     in_flight_s=REPLACING_S,
     in_containers=True,
+    restarts=lambda step: step.parameters.get("how") == "recreate",
 )

@@ -86,12 +86,18 @@ class FaultKind:
     """How long what it has asked others to do may go on after the process that asked has died."""
     in_containers: bool = False
     """Whether it can be put in only where the stack runs in containers."""
+    restarts: bool | Callable[[FaultStep], bool] = False
+    """Whether the containers that it hits end, and are started again."""
     changes: Changes | Callable[[FaultStep], Changes] = "anything"
     """What it changes in the stack's data. A kind that does not say so may have changed anything."""
 
     def may_be_in_flight_s(self, step: FaultStep) -> float:
         """Return how long a call of a step may go on after the process that made it has died."""
         return self.in_flight_s(step) if callable(self.in_flight_s) else self.in_flight_s
+
+    def may_restart(self, step: FaultStep) -> bool:
+        """Whether a step ends the containers that it hits, so that they are started again."""
+        return self.restarts(step) if callable(self.restarts) else self.restarts
 
     def untold(self, step: FaultStep) -> str | None:
         """Say why nobody can tell what data a step changes; None where its manifest has it all."""

@@ -93,6 +93,7 @@ class ServiceSpec(Frozen):
     aliases: tuple[str, ...] = Field((), description="further names and addresses at which others reach it")
     names: tuple[str, ...] = Field((), description="other services that its part of the compose file names anywhere")
     inside: tuple[str, ...] = Field((), description="services whose network, processes or volumes it has as its own")
+    joined: tuple[str, ...] = Field((), description="those of them whose network, processes or memory it has")
     mounts: tuple[str, ...] = Field((), description="volumes and folders that it mounts and others may mount too")
     local: LocalCommand = Field(default_factory=LocalCommand)
 

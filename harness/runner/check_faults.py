@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from harness.faults.installed import Faults
 from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.fault import FaultKind
 from harness.model.faultstep import FaultStep, Target
+from harness.model.reach import whole_services
 from harness.runner.explain import Place, problems, read_model
+from harness.runner.load import Loaded
 from harness.runner.lookup import Lookup, Problems
 from harness.runner.misfire import in_common
 from harness.runner.never_touch import forbidden, named_by_commands
@@ -30,8 +33,18 @@ def check_fault(step: FaultStep, place: Place, lookup: Lookup) -> Problems:
         return
     wrong = [*_target(step, kind, (*place, "target"), lookup), *_parameters(step, kind, (*place, "with"), lookup)]
     yield from wrong or _forbidden(step, place, lookup)
+    yield from () if wrong else _stranded(step, kind, place, lookup)
     if step.misfire is not None:
         yield from _misfire(step, step.aimed_at(step.misfire), kind, (*place, "misfire"), lookup)
+
+
+def needs_containers(loaded: Loaded) -> Problems:
+    """Yield the faults of a scenario, one that was checked, that cannot go into a stack of local processes."""
+    kinds = Faults()
+    for index, step in enumerate(loaded.scenario.timeline):
+        if kinds[step.fault].in_containers:
+            message = f"{step.fault} acts on containers, and the stack would run as local processes"
+            yield loaded.source.problem(("timeline", index, "fault"), message, "run it with --backend compose")
 
 
 def _misfire(step: FaultStep, aimed: FaultStep, kind: FaultKind, place: Place, lookup: Lookup) -> Problems:
@@ -50,6 +63,21 @@ def _forbidden(step: FaultStep, place: Place, lookup: Lookup) -> Problems:
     if found is not None:
         remedy = f"aim it at something else; {lookup.known.stack.file} lists it in x-harness.never_touch"
         yield lookup.source.problem((*place, *inside), found, remedy)
+
+
+def _stranded(step: FaultStep, kind: FaultKind, place: Place, lookup: Lookup) -> Problems:
+    """Refuse a fault that no revert restores: services in the network of a container stay without it once it ends."""
+    services = lookup.known.stack.services
+    hit = set(whole_services(step.target, lookup.known.stack.nodes)) if kind.may_restart(step) else set()
+    for name in sorted(hit):
+        left = sorted(other for other, spec in services.items() if name in spec.joined and other not in hit)
+        if left:
+            those = ", ".join(map(repr, left))
+            message = f"{step.fault} starts {name!r} again, and {those} in its network or processes would lose them"
+            remedy = (
+                "aim it at a node that has all of them, or use a fault that ends no container, such as container.pause"
+            )
+            yield lookup.source.problem((*place, "target"), message, remedy)
 
 
 def _target(step: FaultStep, kind: FaultKind, place: Place, lookup: Lookup) -> Problems:

@@ -14,7 +14,7 @@ from harness.description.ties import named_in, share
 from harness.faults.command import KIND as COMMAND
 from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Link
-from harness.model.reach import data_in_common
+from harness.model.reach import data_in_common, services_named
 from harness.model.stack import StackDescription
 from harness.runner.catalogue import Catalogue
 
@@ -22,8 +22,6 @@ _ON_VOLUMES = ("disk.", "volume.")
 """How the kinds of faults begin that act on a volume, which other services may mount."""
 _COMMANDS = ("prepare", "inject", "confirm", "revert", "absent")
 """Parameters that are commands."""
-_OF_SERVICES = ("apart_from",)
-"""Parameters that name services, besides those that are called like a kind of target."""
 
 
 class Touched:
@@ -51,9 +49,13 @@ class Touched:
                 self.service(other, f"{way}, and it has its network, processes or volumes in common", whole=False)
 
     def _one_with(self, name: str) -> Iterator[str]:
+        """Yield the services that are tied to one, directly or by others that both are tied to."""
         services = self._stack.services
-        own = services[name].inside if name in services else ()
-        return (other for other, spec in services.items() if other in own or name in spec.inside)
+        found = [name]
+        for one in found:  # which grows meanwhile
+            own = services[one].inside if one in services else ()
+            found += [n for n, spec in services.items() if n not in found and (n in own or one in spec.inside)]
+        yield from found[1:]
 
     def _data_on(self, service: str, way: str) -> None:
         for kind, specs in (("keyspace", self._stack.keyspaces), ("dataset", self._stack.datasets)):
@@ -95,11 +97,10 @@ def touched_by(step: FaultStep, catalogue: Catalogue) -> dict[tuple[str, str], s
         return {}
     _by_target(step, step.target, catalogue, found)
     for name, value in step.parameters.items():
-        way = f"{step.id!r} names it in `{name}`"
         if name in Target.model_fields and isinstance(value, str):
             _by_target(step, Target.model_validate({name: value}), catalogue, found)
-        for service in value if name in _OF_SERVICES and isinstance(value, list | tuple) else ():
-            found.service(str(service), way, whole=True)
+    for service in services_named(step):
+        found.service(service, f"{step.id!r} names it", whole=True)
     return found.ways
 
 

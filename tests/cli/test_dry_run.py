@@ -56,14 +56,16 @@ def lines(text: str) -> list[str]:
 
 
 def test_everything_is_told_and_nothing_is_started(rich: Path, harness_: Harness, runner: Runner) -> None:
-    result = harness_("run", "--dry-run", "--abort-if", "alert: ServiceDown", "--limit", "faults_at_once=2")
+    result = harness_(
+        "run", "--dry-run", "--backend", "compose", "--abort-if", "alert: ServiceDown", "--limit", "faults_at_once=2"
+    )
     assert result.code == 0, result.err
     told = lines(result.out)
     stack = rich / "stack.compose.yaml"
     for line in (
-        f"stack small (local), {stack}",
+        f"stack small (compose), {stack}",
         "owned: started for this run, and stopped after it",
-        "containers none: processes of this run alone",
+        "containers one for each of 5 services, in a compose project of this run alone",
         "fault slow: at 5s for 12s: network.latency on link trainer -> object-store, latency 800ms, jitter 100ms",
         "hits link trainer -> object-store",
         "touches service object-store, trainer; node a, b; dataset training",
@@ -98,9 +100,9 @@ def test_everything_is_told_and_nothing_is_started(rich: Path, harness_: Harness
 
 
 def test_it_is_there_for_programs_too(rich: Path, harness_: Harness) -> None:
-    (run,) = json.loads(harness_("run", "--dry-run", "--json").out)
+    (run,) = json.loads(harness_("run", "--dry-run", "--json", "--backend", "compose").out)
     seen = run["preview"]
-    assert (seen["run"], seen["stack"], seen["backend"], seen["attached"]) == ("slow-store", "small", "local", None)
+    assert (seen["run"], seen["stack"], seen["backend"], seen["attached"]) == ("slow-store", "small", "compose", None)
     slow = next(fault for fault in seen["faults"] if fault["id"] == "slow")
     assert slow["hits"] == {"link": ["trainer -> object-store"]}
     assert slow["parameters"] == {"latency": "800ms", "jitter": "100ms"}
@@ -121,6 +123,15 @@ def test_containers_of_its_own_are_told_without_an_engine(rich: Path, harness_: 
     assert "one for each of 5 services, in a compose project of this run alone" in result.out
 
 
+def test_a_fault_on_containers_is_refused_where_there_are_none(rich: Path, harness_: Harness) -> None:
+    for words in ([], ["--dry-run"]):
+        result = harness_("run", *words)
+        assert (result.code, result.out) == (2, "")
+        message = "timeline.3.fault: network.partition acts on containers, and the stack would run as local processes"
+        assert f"{message} — run it with --backend compose" in result.err
+    assert sorted(path.name for path in rich.iterdir()) == ["scenarios", "stack.compose.yaml"], "nothing was started"
+
+
 def test_a_control_leaves_its_faults_out_and_runs_none_of_their_commands(rich: Path, harness_: Harness) -> None:
     out = harness_("run", "--dry-run", "--twin", "control").out
     assert out.count("(left out: control)") == 4
@@ -139,6 +150,6 @@ def test_what_check_refuses_is_exit_2(rich: Path, harness_: Harness) -> None:
 
 def test_a_latch_that_is_set_is_told(rich: Path, harness_: Harness) -> None:
     set_latch("small", "an incident")
-    result = harness_("run", "--dry-run")
+    result = harness_("run", "--dry-run", "--backend", "compose")
     assert result.code == 0
     assert any(line.startswith("stopped by ") and "an incident" in line for line in lines(result.out))

@@ -276,3 +276,56 @@ def test_who_shares_a_network_processes_or_volumes_is_touched_too(
     text = step_of(fault, f"{{service: {hit}}}")
     assert refused(tmp_path, text, other, **more)
     assert not refused(tmp_path, text, other, old="\nservices:\n", new="\nservices:\n  side:\n    image: x\n")
+
+
+@pytest.mark.parametrize(
+    ("mode", "fault", "parameters", "is_refused"),
+    [
+        ("network_mode", "container.stop", "{}", True),
+        ("pid", "container.kill", "{}", True),
+        ("network_mode", "container.pause", "{}", False),
+        ("network_mode", "volume.read_only", "{path: /data, how: recreate}", True),
+        ("network_mode", "volume.read_only", "{path: /data, how: remount}", False),
+        ("volumes_from", "container.stop", "{}", False),
+    ],
+)
+def test_what_would_leave_others_without_their_network_is_refused(
+    tmp_path: Path, mode: str, fault: str, parameters: str, is_refused: bool
+) -> None:
+    """They stay in the network of the container that ended, and no revert brings them out of it."""
+    value = "[server]" if mode == "volumes_from" else '"service:server"'
+    text = STACK.read_text("utf-8").replace("  online:\n", f"  online:\n    {mode}: {value}\n", 1)
+    stack = tmp_path / "own.compose.yaml"
+    stack.write_text(text, "utf-8")
+    scenario = written(tmp_path, step_of(fault, "{service: server}", parameters))
+    if not is_refused:
+        validated([scenario], stack=str(stack))
+        return
+    with pytest.raises(ScenarioError, match=f"{fault} starts 'server' again, and 'online' in its network"):
+        validated([scenario], stack=str(stack))
+
+
+def test_two_services_in_the_network_of_a_third_are_tied(tmp_path: Path) -> None:
+    text = STACK.read_text("utf-8")
+    for name in ("online", "server"):
+        text = text.replace(f"  {name}:\n", f'  {name}:\n    network_mode: "service:trainer"\n', 1)
+    text = text.replace("  stack: small\n", "  stack: small\n  never_touch: [online]\n")
+    stack = tmp_path / "own.compose.yaml"
+    stack.write_text(text, "utf-8")
+    with pytest.raises(ScenarioError, match="touches the service 'online'"):
+        validated([written(tmp_path, step_of("container.pause", "{service: server}"))], stack=str(stack))
+
+
+def test_both_sides_of_a_partition_are_hit(tmp_path: Path) -> None:
+    second = """
+  - id: changed
+    at: 6s
+    fault: container.environment
+    target: {service: server}
+    with: {set: {A: b}}
+    for: 2s
+"""
+    text = step_of("network.partition", "{service: trainer}", APART)
+    text = text.replace("\nexpect:", f"{second}\nexpect:", 1)
+    with pytest.raises(ScenarioError, match="both act on service server"):
+        validated([written(tmp_path, text)], stack=str(stack_with(tmp_path)))
