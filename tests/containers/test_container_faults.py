@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -20,6 +21,7 @@ from images import base_image
 from harness.backends.compose.containers import EngineContainers
 from harness.backends.compose.leftovers import RUN
 from harness.faults.table import FAULTS
+from harness.model.containers import Replacement
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, Fault
 from harness.model.faultstep import FaultStep
@@ -315,3 +317,23 @@ async def test_a_stopped_container_is_no_target(make: Make, containers: EngineCo
         await make("container.pause", {"service": "web"}).prepare()
     await containers.start("web")
     assert look() == before
+
+
+async def test_an_original_that_was_pruned_leaves_what_stands_in_for_it(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_TOOLS_IMAGE", base_image())
+    with small_project(tmp_path, 78) as project:
+        containers = EngineContainers(client, project, {RUN: project})
+        change = Replacement(set_environment={"MODE": "slow"})
+        undo = await containers.plan_replacement("web", change)
+        await containers.replace("web", change, undo)
+        client.api.remove_container(undo["container"], force=True)
+        with pytest.raises(FaultError, match="what stands in for it goes on"):
+            await containers.put_back(undo)
+        stands_in = await containers.state("web")
+        assert stands_in.pid, "the service has one container still"
+        assert await containers.replaced(undo)
+        client.api.remove_container(stands_in.container, force=True)  # as the service is made anew
+        await containers.put_back(undo)
+        assert not await containers.replaced(undo)

@@ -209,30 +209,36 @@ class Replacing:
         return [str(row["Id"]) for row in found]
 
     def replaced(self, undo: Mapping[str, Any]) -> bool:
-        """Whether another stands in, or the original is not in its place."""
+        """Whether another stands in, or the original is there and not in its place."""
         import docker.errors
 
         try:
             reply = self._api.inspect_container(undo["container"])
         except docker.errors.NotFound:
-            return True
+            return bool(self._standing_in(undo))  # where neither is there, the service was made anew
         return reply["Name"].lstrip("/") != undo["name"] or bool(self._standing_in(undo))
 
     def put_back(self, undo: Mapping[str, Any]) -> None:
-        """Put the original back as it was. Raises FaultError where it is gone."""
+        """Put the original back as it was. Where the service was made anew meanwhile, nothing is to be done.
+
+        Raises FaultError where only the original was removed, and leaves what stands in for it.
+        """
         import docker.errors
 
         api = self._api
+        try:
+            reply = api.inspect_container(undo["container"])
+        except docker.errors.NotFound:
+            if not self._standing_in(undo):
+                return
+            message = f"the container {undo['name']!r} that was kept was removed; what stands in for it goes on"
+            remedy = "make the service anew, with `docker compose up --detach --force-recreate`"
+            raise FaultError(message, remedy=remedy) from None
         for other in self._standing_in(undo):
             with contextlib.suppress(docker.errors.NotFound):
                 api.stop(other, timeout=GRACE_S)
                 # Volumes without a name that were made for it go with it; those of the original are named there.
                 api.remove_container(other, v=True, force=True)
-        try:
-            reply = api.inspect_container(undo["container"])
-        except docker.errors.NotFound:
-            message = f"the container {undo['name']!r} that was kept is gone"
-            raise FaultError(message, remedy="restart the stack") from None
         if reply["Name"].lstrip("/") != undo["name"]:
             api.rename(undo["container"], undo["name"])
         if reply["HostConfig"]["RestartPolicy"] != undo["restart"]:
