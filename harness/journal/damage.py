@@ -112,7 +112,7 @@ class _Order:
                 again = (body.id, body.due_s) in self._answered
                 self._answered.add((body.id, body.due_s))
                 return f"the answer to {body.id!r}, due at {body.due_s:g} s, stands before it" if again else None
-            case Closed(reason=reason, error=error) if error is not None and reason != "error":
+            case Closed(reason=reason, error=error) if error is not None and reason not in ("error", "interrupted"):
                 return f"a run that ended as {reason!r} has no error"
             case Closed():
                 self._closed = True

@@ -88,6 +88,8 @@ class Run:
         self._layers = Layers(stack, self._safeguard.now_in)
         self._displayed: frozenset[str] = frozenset()
         self._unwatched = False
+        self._left: str | None = None
+        """What is left of a run that was interrupted."""
         self._beside = MachineWatch(
             self._journal.clock, self._journal.write, lambda: self._backend.roots, by_the_clock(self._stack)
         )
@@ -114,7 +116,7 @@ class Run:
         except HarnessError as failure:
             closed, error = Closed(reason="error", error=str(failure)), failure
         except asyncio.CancelledError:
-            self._close(Closed(reason="interrupted"))
+            self._close(Closed(reason="interrupted", error=self._left))
             raise
         except BaseException as failure:
             self._close(Closed(reason="error", error=f"{type(failure).__name__}: {failure}"))
@@ -141,6 +143,7 @@ class Run:
 
     async def _on_a_stack(self) -> bool:
         self._phase("starting")
+        interrupted = False
         try:
             self._mind_the_latch()
             await self._safeguard.begin()
@@ -151,8 +154,16 @@ class Run:
                 self._run_note.of_project(info.project)
             self._journal.write(StackUp(ready_s=round(info.ready_s, 3), project=info.project, owned=info.owned))
             return await self._watched(workload)
+        except asyncio.CancelledError:
+            interrupted = True
+            raise
         finally:
-            await shielded(self._stop_stack())
+            try:
+                await shielded(self._stop_stack())
+            except HarnessError as failure:
+                if not interrupted:
+                    raise
+                self._left = str(failure)
 
     async def _started(self) -> tuple[Workload | RequestFile | None, StackInfo]:
         workload = await workload_for(self.plan, self._stack, self._backend, self.run_dir.parent, self._notice)

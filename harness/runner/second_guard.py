@@ -19,8 +19,8 @@ class SecondGuard:
     def __init__(self, run_dir: Path, undo: RunUndo) -> None:
         self._guard = GuardBeside(run_dir, undo)
         self._telling = asyncio.Lock()
-        self._told_s = 0.0
-        """When it last heard that the run goes on."""
+        self._told_s: float | None = None
+        """When it last heard that the run goes on; None before it watches."""
         self.is_lost = False
         """Whether it has heard nothing for so long that it takes the faults out."""
 
@@ -42,7 +42,7 @@ class SecondGuard:
             try:
                 acted = await asyncio.to_thread(self._guard.tell)
             except BackendError:
-                if self.is_lost or time.monotonic() - self._told_s > LEASE_S:
+                if self.is_lost or self._told_s is None or time.monotonic() - self._told_s > LEASE_S:
                     self.is_lost = True
                     raise
                 await self.start()  # where the engine is not reached, this fails as well
@@ -52,7 +52,8 @@ class SecondGuard:
 
     def check(self) -> None:
         """Raise BackendError where it takes out, or must be taking out, what the run has in."""
-        if self.is_lost:
+        # A call that does not return says nothing; by then it has heard nothing all the same.
+        if self.is_lost or (self._told_s is not None and time.monotonic() - self._told_s > LEASE_S):
             message = "the guard beside the stack heard nothing of the run for too long, and takes its faults out"
             raise BackendError(message, remedy="see whether the engine is reached all the time")
 

@@ -38,7 +38,7 @@ def with_error(verdict: Verdict, error: HarnessError | None) -> Verdict:
     """Return the verdict on a run in which the harness failed, if it did: such a run cannot pass."""
     from harness.model.verdict import Value
 
-    if error is None or verdict.value is Value.UNKNOWN or _stands(verdict):
+    if error is None or _stands(verdict) or any(str(error) in reason for reason in verdict.reasons):
         return verdict
     return verdict.model_copy(update={"value": Value.UNKNOWN, "reasons": (str(error), *verdict.reasons)})
 
