@@ -124,8 +124,8 @@ class _Outcome:
     waiting: dict[Path, Running] = field(default_factory=dict)
     left: list[Running] = field(default_factory=list)
     """Runs that are over and have left faults in."""
-    told: set[Path] = field(default_factory=set)
-    """Runs that were killed, of which that was said."""
+    killed: dict[Path, Running] = field(default_factory=dict)
+    """Runs that were killed; what is left of them is told last, for their guards may be at work."""
 
     def look(self, names: Sequence[str]) -> None:
         """Take in which runs go on now; tell of those that have ended."""
@@ -137,22 +137,31 @@ class _Outcome:
                 continue
             if alive:
                 now[path] = running
-            elif path not in self.told:
-                self.told.add(path)
+            else:
                 self.waiting.pop(path, None)
-                if self._over(running, "was killed"):
-                    path.unlink(missing_ok=True)
+                self.killed[path] = running
         for path, running in self.waiting.items():
-            if path not in now and not path.exists():
+            if path in now:
+                continue
+            if path.exists():  # it could not be read just now
+                now[path] = running
+            else:
                 self._over(running, "has ended")
         self.waiting = now
 
-    def _over(self, running: Running, how: str) -> bool:
+    def of_the_killed(self, until_s: float) -> None:
+        """Say what became of those that were killed; a guard that is at work is waited for."""
+        for path, running in self.killed.items():
+            if self._over(running, "was killed", until_s):
+                path.unlink(missing_ok=True)
+
+    def _over(self, running: Running, how: str, until_s: float = 0.0) -> bool:
         """Say what became of a run that is over. Returns whether nothing of it is left."""
         from harness.guard.open_runs import must_be_healed
         from harness.suite.folders import GUARD_S
 
-        why = must_be_healed(Path(running.run_dir), GUARD_S)
+        left_s = max(0.0, until_s - time.monotonic())
+        why = must_be_healed(Path(running.run_dir), min(GUARD_S, left_s))
         if why is not None:
             self.left.append(running)
             echo(f"run {running.run} {how}: {why}")
@@ -169,6 +178,7 @@ def _wait(names: Sequence[str], wait_s: float) -> int:
     while outcome.waiting and time.monotonic() < until_s:
         time.sleep(EVERY_S)
         outcome.look(names)
+    outcome.of_the_killed(until_s)
     for running in outcome.waiting.values():
         what = _may_be_in(Path(running.run_dir))
         say(f"run {running.run} (process {running.pid}) has not ended after {wait_s:g} s; {what}")

@@ -256,3 +256,21 @@ def test_bad_input_is_one_message_and_exit_2(
     result = harness_("stop", *arguments)
     assert result.code == 2
     assert message in result.err
+
+
+def test_a_note_that_cannot_be_read_for_a_moment_ends_no_waiting(
+    going_on: Path, project: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [note] = (project / "state" / "runs").iterdir()
+    whole = note.read_bytes()
+    looks = []
+
+    def one_look(_: float) -> None:
+        looks.append(note.read_bytes())
+        note.write_bytes(b"" if len(looks) == 1 else whole)
+
+    monkeypatch.setattr("harness.cli.stop.time.sleep", one_look)
+    stopped = harness_("stop", "shop", "--wait", "1s")
+    assert stopped.code == 4, "it still goes on"
+    assert len(looks) > 2
+    assert "run old (process" in stopped.err
