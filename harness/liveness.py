@@ -18,6 +18,8 @@ _BEGAN_WITHIN_S = 0.02
 """How far apart two notes of when one process began may be: they are written with two decimals."""
 _LOOK_AGAIN_S = 0.01
 _ENDED = ("Z", "X")
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC
+"""The machine's own, as the kernel numbers it (PROC_PID_INIT_INO in include/linux/proc_ns.h)."""
 _only_here: set[int] = set()
 
 
@@ -59,11 +61,16 @@ def began_s(pid: int) -> float:
 
 
 def this_boot() -> str:
-    """Return what tells this start of this machine from others."""
+    """Return what tells this start of this machine, and what the numbers of processes mean here, from others.
+
+    In a container, which has a PID namespace of its own, a number is another process.
+    """
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        numbers = Path("/proc/self/ns/pid").stat().st_ino
     except OSError:
         return socket.gethostname()
+    return boot if numbers == _FIRST_PID_NAMESPACE else f"{boot}/{numbers}"
 
 
 def _wall_s(ticks: int) -> float:

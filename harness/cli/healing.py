@@ -145,6 +145,7 @@ def _guard_of(run: Path) -> str:
 
 def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:
     """Write down what the user has restored. Raises ScenarioError for a fault that is not open."""
+    from harness.guard.heal import BUSY, healing
     from harness.guard.missing_undo import missing_undo
     from harness.journal.owner import state_of
     from harness.journal.undo import UndoFiles
@@ -153,19 +154,20 @@ def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:
     if len(runs) != 1:
         raise click.UsageError("--by-hand is for one run: give its folder")
     files = UndoFiles(runs[0])
-    if state_of(folder_of(runs[0])) != "dead":
-        raise ScenarioError("this run still goes on", file=str(runs[0]), remedy="stop it first: see harness status")
-    open_now = _open_faults(runs[0])
-    for fault in faults:
-        if fault not in open_now:
-            known = ", ".join(sorted(open_now)) or "none"
-            raise ScenarioError(f"no fault {fault!r} is open in this run", field="--by-hand", remedy=f"open: {known}")
-    for fault in faults:
-        files.write_gone(open_now[fault], fault, "heal", {"by_hand": True})
-    if (
-        files.run() is None and not files.open() and not missing_undo(runs[0])
-    ):  # nobody can tell where its stack is, and nothing is left in it
-        files.write_ended("heal")
+    with healing(runs[0]) as held:
+        if not held:
+            raise ScenarioError(f"{BUSY}{_guard_of(runs[0])}", file=str(runs[0]), remedy="wait for it, and look again")
+        if state_of(folder_of(runs[0])) != "dead":
+            raise ScenarioError("this run still goes on", file=str(runs[0]), remedy="stop it first: see harness status")
+        open_now = _open_faults(runs[0])
+        for fault in faults:
+            if fault not in open_now:
+                message, known = f"no fault {fault!r} is open in this run", ", ".join(sorted(open_now)) or "none"
+                raise ScenarioError(message, field="--by-hand", remedy=f"open: {known}")
+        for fault in faults:
+            files.write_gone(open_now[fault], fault, "heal", {"by_hand": True})
+        if files.run() is None and not files.open() and not missing_undo(runs[0]):
+            files.write_ended("heal")  # nobody can tell where its stack is, and nothing is left in it
 
 
 @click.command()

@@ -39,10 +39,13 @@ def run_and_print(request: SuiteRequest, twin: Twin | None, mode: Mode) -> int:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         # A terminal that is closed ends the command as Ctrl-C does, at whatever it is.
         signal.signal(signal.SIGHUP, signal.default_int_handler)
-    with prepared(request.out_dir), progress([plan.run for plan in request.plans], mode) as on_progress:
-        finished = run_suite(request, on_progress, say, twin)
-    print_suite(finished.document, request.out_dir, mode)
-    _say_what_is_left([request.out_dir / plan.run for plan in request.plans])
+    with prepared(request.out_dir):
+        try:
+            with progress([plan.run for plan in request.plans], mode) as on_progress:
+                finished = run_suite(request, on_progress, say, twin)
+            print_suite(finished.document, request.out_dir, mode)
+        finally:  # also where the report cannot be written
+            _say_what_is_left([request.out_dir / plan.run for plan in request.plans])
     counted = counting(finished.runs)
     judged = [run.verdict for run in counted if run.verdict is not None and run.interrupted is None]
     busy = sum(verdict.machine_busy for verdict in judged)

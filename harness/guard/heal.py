@@ -21,7 +21,7 @@ from harness.faults.command import end_left
 from harness.guard.beside import is_spoken_to, spoken_for
 from harness.guard.missing_undo import missing_undo
 from harness.guard.reverting import in_flight_of, is_command
-from harness.guard.stacks import GIVEN_BACK, REMOVED, given_back, not_to_be_healed, reached
+from harness.guard.stacks import NOBODY_OWNS, REMOVED, given_back, not_to_be_healed, reached
 from harness.guard.taking_out import OpenFault, TakingOut, newest_first
 from harness.journal import undo_folder
 from harness.journal.owner import is_copy, owner_of, state_of
@@ -86,11 +86,12 @@ def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, elsewhere:
             if report.done_before:
                 continue
             if (why := _refused(report, run)) is not None:
-                report.done_before = why == GIVEN_BACK
-                if report.done_before or not (UndoFiles(report.run).open() or missing_undo(report.run)):
+                if UndoFiles(report.run).open() or missing_undo(report.run):
+                    report.left.append(why)  # nobody knows that they are out
+                elif why == NOBODY_OWNS:
+                    report.done_before = True
+                else:
                     report.skipped = why
-                else:  # nobody can take them out while the other run goes on, and they are not out
-                    report.left.append(why)
                 continue
             stack = run.project if run.backend != "local" and run.project is not None else str(report.run)
             groups.setdefault((run.backend, stack, run.owned, report.hung), []).append((report, run))
@@ -116,6 +117,25 @@ def _refused(report: Healed, run: RunUndo) -> str | None:
         return None
 
 
+@contextlib.contextmanager
+def healing(run: Path) -> Iterator[bool]:
+    """Hold the lock of whoever heals a run; yields whether it is held."""
+    try:
+        handle = os.open(undo_folder.folder_of(run) / undo_folder.HEALING, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:  # a folder that cannot be written is healed all the same
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
 def removed_with_its_stack(run: Path, run_id: str) -> None:
     """Write down that what a dead run had put into its stack is gone, for the stack was removed. Raises JournalError.
 
@@ -139,8 +159,9 @@ def _taken_on(report: Healed, holding: contextlib.ExitStack, *, while_alive: boo
     if undo_folder.has_ended(folder):
         report.done_before = True
         return report
-    if folder.is_dir() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        report.left.append(f"{folder}: it may be looked into and changed by its owner only; heal as that user")
+    closed = undo_folder.closed_to_us(report.run)
+    if closed is not None:
+        report.left.append(f"{closed}: it may be looked into by its owner only; heal as that user")
         report.skipped = "it cannot be looked into"
         return report
     # Of a run of another machine the caller knows from what it hears; the clocks of two machines tell nothing.
@@ -149,30 +170,11 @@ def _taken_on(report: Healed, holding: contextlib.ExitStack, *, while_alive: boo
     if state == "alive" and not while_alive:
         report.skipped, report.goes_on = f"its owner, {owner_of(folder)}, is alive", True
         return report
-    if not holding.enter_context(_locked(folder / undo_folder.HEALING)):
+    if not holding.enter_context(healing(report.run)):
         report.skipped = BUSY
     # Whoever held the lock just now may have healed it.
     report.done_before = undo_folder.has_ended(folder)
     return report
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[bool]:
-    """Hold the lock of a file; yields whether it is held."""
-    try:
-        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:  # a folder that cannot be written is healed all the same
-        yield True
-        return
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
 
 
 def _opened(report: Healed, run: RunUndo | None) -> list[OpenFault]:

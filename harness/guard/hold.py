@@ -43,8 +43,8 @@ class HeldFolder:
             self._is_removed = not (self.folder / LOCK).exists()
             if self._is_removed:
                 self._write_anew()
-        names = (undo_folder.RUN, LEASE, *undo_folder.fault_files(self.folder))
-        for name in names:
+        undos = undo_folder.fault_files(self.folder)
+        for name in (undo_folder.RUN, LEASE, *undos, *map(undo_folder.gone_file, undos)):
             if name not in self._read or name in (undo_folder.RUN, LEASE):  # these two change
                 try:
                     self._read[name] = undo_folder.read_regular(self.folder / name)
@@ -65,6 +65,8 @@ class HeldFolder:
             folder.mkdir(mode=0o700)
             for name, data in self._read.items():
                 (folder / name).write_bytes(data)
+                if name.endswith(undo_folder.UNDO):  # nobody can tell any more whether a call was at work
+                    (folder / undo_folder.busy_file(name)).touch()
             if (lock := self._lock_of_copy()) is not None:
                 (folder / LOCK).write_bytes(lock)
         except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,23 +39,42 @@ class OpenRun:
 
 
 def runs_under(path: Path) -> list[Path]:
-    """Return the folders of runs with an undo, or whose undo was removed: this one, or those below it."""
+    """Return the folders of runs with an undo, or whose undo was removed: this one, or those below it.
+
+    Links are followed, for a folder may have been moved to a larger disk. So is counted what cannot be looked into: it
+    may hold anything.
+    """
     found: set[Path] = set()
     journals: set[Path] = set()
 
     def unlisted(error: OSError) -> None:
-        folder = Path(error.filename)
-        if folder.name == undo_folder.NAME:  # what cannot be looked into may hold anything
-            found.add(folder.parent)
+        if isinstance(error, PermissionError):
+            folder = Path(error.filename)
+            found.add(folder.parent if folder.name == undo_folder.NAME else folder)
 
-    for folder, folders, names in os.walk(path, onerror=unlisted):
+    for folder, names in _folders(path, unlisted):
         # A folder in place of an undo is one that cannot be read.
-        ours = any(name == undo_folder.RUN or name.endswith(undo_folder.UNDO) for name in (*names, *folders))
-        if ours and Path(folder).name == undo_folder.NAME:
-            found.add(Path(folder).parent)
+        ours = any(name == undo_folder.RUN or name.endswith(undo_folder.UNDO) for name in names)
+        if ours and folder.name == undo_folder.NAME:
+            found.add(folder.parent)
         if JOURNAL in names:
-            journals.add(Path(folder))
+            journals.add(folder)
     return sorted(found | {run for run in journals - found if missing_undo(run)})
+
+
+def _folders(path: Path, unlisted: Callable[[OSError], None]) -> Iterator[tuple[Path, list[str]]]:
+    """Yield each folder once, with the names in it; links after all that has a path of its own."""
+    been: set[str] = set()
+    tops = [path]
+    for top in tops:  # which grows meanwhile
+        for folder, folders, names in os.walk(top, onerror=unlisted):
+            real = os.path.realpath(folder)
+            if real in been:
+                folders.clear()
+                continue
+            been.add(real)
+            tops += [each for each in (Path(folder) / name for name in folders) if each.is_symlink()]
+            yield Path(folder), [*names, *folders]
 
 
 def open_run(run: Path) -> OpenRun | None:
@@ -88,7 +108,7 @@ def must_be_healed(run: Path, within_s: float = 0.0) -> str | None:
 
 def _why_open(run: Path) -> str | None:
     files = UndoFiles(run)
-    if files.folder.is_dir() and not os.access(files.folder, os.R_OK | os.X_OK):
+    if undo_folder.closed_to_us(run) is not None:
         return UNREADABLE
     if undo_folder.has_ended(files.folder):
         return None

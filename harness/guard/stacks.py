@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 REMOVED = "it was removed with all its containers"
 ENDED = "its processes ended with their run"
-GIVEN_BACK = "this is a copy, and its stack was given back since"
+NOBODY_OWNS = (
+    "this is a copy, and nobody owns its stack: it was given back since, or the record of its owner was removed from "
+    "the engine. Heal from the folder of the run itself; where that is lost, see whether the fault is in"
+)
 
 
 class Reached:
@@ -150,8 +153,8 @@ def _remove(run: RunUndo) -> None:
 def not_to_be_healed(run: RunUndo, *, copied: bool) -> str | None:
     """Return why the faults of a run are not taken out of the stack that it is attached to; None where they are.
 
-    `copied`: the undo is a copy, which does not change when somebody heals from the original. Blocks. Raises
-    BackendError.
+    `copied`: the undo is a copy, which does not change when somebody heals from the original: what it has open may be
+    out for long, and what looks like it somebody else's work. Blocks. Raises BackendError.
     """
     from harness.guard.stack_owner import owner_of_stack
 
@@ -160,7 +163,7 @@ def not_to_be_healed(run: RunUndo, *, copied: bool) -> str | None:
     with engine_of(run) as engine:
         owner = owner_of_stack(engine, run.project)
     if owner is None:
-        return GIVEN_BACK if copied else None
+        return NOBODY_OWNS if copied else None
     return None if owner.id == run.id else f"its stack is owned by another run by now, {owner.run}"
 
 

@@ -6,6 +6,7 @@ With the standard library alone.
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -58,7 +59,10 @@ class ToldFolder:
             self._note()
 
     def _note(self) -> None:
-        (self.folder / LEASE).write_text(f"{self._heard_s:020.6f}\n", encoding="ascii")
+        lease = self.folder / LEASE
+        lease.write_text(f"{self._heard_s:020.6f}\n", encoding="ascii")
+        heard_unix = time.time() - (time.monotonic() - self._heard_s)
+        os.utime(lease, (heard_unix, heard_unix))  # the age of a lease from elsewhere is that of its file
         new = self.folder / f"{HEARD}.part"
         new.write_bytes(b"%d %s" % (self._acted, self._renewed))
         new.replace(self.folder / HEARD)

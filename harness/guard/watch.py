@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import math
 import os
 import time
 from collections.abc import Callable
@@ -86,6 +87,8 @@ class RunGuard:
         self._held = held
         self._hung_with: bytes | None = None
         """The lease with which the owner hung when its faults were taken out."""
+        self._until: dict[str, tuple[tuple[int, int, int], float]] = {}
+        """Until when each fault may be in, with the file in which it was read."""
         self._given_back = False
         """Whether the run has ended well, though its folder was removed and cannot say so."""
         self._failed = 0
@@ -130,12 +133,21 @@ class RunGuard:
         """Whether a fault is in for longer than its run can mean it."""
         if self._held.elsewhere:
             return False
-        for name in undo_folder.open_files(self._folder):
+        return any(not time.monotonic() <= self._until_s(name) for name in undo_folder.open_files(self._folder))
+
+    def _until_s(self, name: str) -> float:
+        """Return until when a fault may be in; NaN where its undo does not say so. It may be large: it is read once."""
+        try:
+            there = (self._folder / name).stat()
+        except OSError:
+            return math.nan
+        as_read = (there.st_ino, there.st_size, there.st_mtime_ns)
+        known = self._until.get(name)
+        if known is None or known[0] != as_read:
             body = undo_folder.content(self._folder / name)
             until_s = body.get("until_s") if body is not None else None
-            if not isinstance(until_s, int | float) or not time.monotonic() <= until_s:
-                return True
-        return False
+            known = self._until[name] = (as_read, float(until_s) if isinstance(until_s, int | float) else math.nan)
+        return known[1]
 
     def _lease(self) -> bytes:
         try:
@@ -148,7 +160,8 @@ class RunGuard:
         try:
             from harness.guard.heal import heal  # all that reverting needs
 
-            self._held.acts()
+            with contextlib.suppress(OSError):  # a full disk must keep no fault in
+                self._held.acts()
             healed = heal([self._held.run], "guard", while_alive=while_alive, elsewhere=self._held.elsewhere)[0]
         except Exception as error:  # noqa: BLE001 - whatever it is, the next try may do better
             left = [f"{type(error).__name__}: {error}"]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.journal import undo_folder
-from harness.journal.owner import LEASE, RENEW_S
+from harness.journal.owner import RENEW_S, lease_age_s
 from harness.model.errors import JournalError
 from harness.model.faultstep import FaultStep
 from harness.model.undo import Absence, FaultUndo, NothingLeft, RunUndo, Who
@@ -80,10 +80,8 @@ class UndoFiles:
         """
         if not unmarked and not (self.folder / undo_folder.busy_file(name)).exists():
             return 0.0
-        try:  # it was alive when it renewed its lease last, and dead not long after
-            since_s = time.time() - (self.folder / LEASE).stat().st_mtime - RENEW_S
-        except OSError:
-            since_s = 0.0
+        # It was alive when it renewed its lease last, and dead not long after.
+        since_s = (lease_age_s(self.folder) or 0.0) - RENEW_S
         return min(in_flight_s, max(0.0, in_flight_s - since_s))
 
     def write_gone(self, name: str, fault: str, by: Who, evidence: Mapping[str, Any]) -> None:

@@ -41,6 +41,14 @@ def folder_of(run: Path) -> Path:
     return run / NAME
 
 
+def closed_to_us(run: Path) -> Path | None:
+    """Return the folder of a run, or of its undo, that this user may not look into; None where there is none."""
+    for folder in (run, folder_of(run)):
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+            return folder
+    return None
+
+
 def fault_file(n: int, fault: str) -> str:
     """Return the name of the undo of a fault, the n-th of its run."""
     return f"{n:04d}.{_short(fault)}{UNDO}"

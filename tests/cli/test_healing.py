@@ -15,8 +15,10 @@ import pytest
 from calling import Harness, Runner
 
 from harness.cli import healing
+from harness.guard.heal import healing as healing_lock
 from harness.guard.open_runs import must_be_healed
 from harness.guard.stack_owner import StackOwner
+from harness.journal.undo import UndoFiles
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "guard"))
 
@@ -186,10 +188,10 @@ def test_what_another_user_may_not_look_into_is_not_passed_over(
     flag: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = dead_run(flag.parent / "reports", {"it": commands(flag.parent)})
-    monkeypatch.setattr(os, "access", lambda *_: False)  # root may do anything
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != "undo")  # root may do anything
     healed = harness_("heal")
     assert healed.code == 4
-    assert f"{Path('reports/run/undo')}: it may be looked into and changed by its owner only" in healed.err
+    assert f"{Path('reports/run/undo')}: it may be looked into by its owner only" in healed.err
     assert must_be_healed(run) == "its undo cannot be read"
     assert flag.exists()
 
@@ -219,3 +221,13 @@ def test_status_of_a_folder_without_runs_is_refused(flag: Path, harness_: Harnes
     dead_run(flag.parent / "reports", {"it": commands(flag.parent)})
     result = harness_("status", path)
     assert (result.code, "no run found here" in result.err) == (2, True)
+
+
+def test_by_hand_waits_for_nobody_who_heals_right_now(flag: Path, harness_: Harness) -> None:
+    run = dead_run(flag.parent, {"it": commands(flag.parent)})
+    with healing_lock(run) as held:
+        assert held
+        refused = harness_("heal", str(run), "--by-hand", "it")
+    assert refused.code == 2
+    assert "another process heals it right now" in refused.err
+    assert UndoFiles(run).open() == ["0001.it.undo.json"]

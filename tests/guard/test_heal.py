@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -623,3 +626,87 @@ def test_a_folder_with_a_later_run_is_not_that_of_the_owner(tmp_path: Path) -> N
     assert not earlier.is_here
     assert not earlier.is_dead
     assert "its folder is gone" in str(earlier.refusal())
+
+
+def test_a_copy_whose_stack_nobody_owns_is_not_called_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record of the owner may have been pruned: that it is missing is no evidence that the fault is out."""
+    monkeypatch.setattr(engine, "client", TheOne)
+    run = dead_run(tmp_path, {}, engine="the-one", **SHOP)
+    UndoFiles(run).write_fault(step_of("stop", "container.stop"), {}, 60.0)
+    with owned(run):
+        pass
+    copy = shutil.copytree(run, tmp_path / "copy")
+    (healed,) = heal([copy], "heal")
+    assert "this is a copy, and nobody owns its stack" in healed.left[0]
+    assert (healed.skipped, healed.done_before) == (None, False)
+    UndoFiles(copy).write_gone("0001.stop.undo.json", "stop", "heal", {"by_hand": True})
+    (healed,) = heal([copy], "heal")
+    assert (healed.left, healed.skipped, healed.done_before) == ([], None, True)
+
+
+class TheOne(OtherEngine):
+    """The engine of the run, without anything on it."""
+
+    @property
+    def api(self) -> TheOne:
+        return self
+
+    def info(self) -> dict[str, str]:
+        return {"ID": "the-one"}
+
+    def containers(self, **_: Any) -> list[Any]:
+        return []
+
+
+def test_a_run_behind_a_link_is_found_once_by_its_own_path(tmp_path: Path, flag: Path) -> None:
+    run = dead_run(tmp_path / "larger-disk", {"it": commands(tmp_path)})
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "moved").symlink_to(run)
+    (tmp_path / "reports" / "loop").symlink_to(tmp_path / "reports")
+    assert runs_under(tmp_path / "reports") == [tmp_path / "reports" / "moved"]
+    (tmp_path / "a-link").symlink_to(run.parent)
+    assert runs_under(tmp_path) == [run]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("closed", ["", "undo"])
+def test_a_run_that_cannot_be_looked_into_is_named_and_nothing_is_called_clean(closed: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as ending:
+        Path(folder).chmod(0o755)
+        run = dead_run(Path(folder), {"it": commands(Path(folder))})
+        (run / closed).chmod(0o700)
+        os.setresuid(65534, 65534, 0)
+        ending.callback(os.setresuid, 0, 0, 0)
+        assert runs_under(Path(folder)) == [run]
+        assert must_be_healed(run) == "its undo cannot be read"
+        (healed,) = heal([run], "heal")
+        assert healed.left == [f"{run / closed}: it may be looked into by its owner only; heal as that user"]
+
+
+def test_a_clock_that_was_set_forward_shortens_no_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = dead_run(tmp_path, {"it": commands(tmp_path)})
+    with owned(run):
+        pass
+    files = UndoFiles(run)
+    files.set_busy("0001.it.undo.json", busy=True)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 120.0)
+    assert files.busy_for_s("0001.it.undo.json", 70.0) > 60.0
+
+
+def test_commands_on_different_services_may_lie_on_one_another(tmp_path: Path) -> None:
+    """The newer one's revert fails once, and brings back what the older one had done: that comes out again."""
+    state = tmp_path / "state"
+    state.write_text("changed twice")
+    fails_once = "[ -e tried ] || { touch tried; exit 1; }; echo changed once > state"
+    older = commands(tmp_path, revert=("sh", "-c", "echo as it was > state"))
+    newer = commands(tmp_path, revert=("sh", "-c", fails_once))
+    older |= {"absent": ["grep", "changed", "state"]}
+    newer |= {"absent": ["grep", "twice", "state"]}
+    run = dead_run(tmp_path, {})
+    files = UndoFiles(run)
+    files.write_fault(step_of("older", service="server"), older, 60.0)
+    files.write_fault(step_of("newer", service="other"), newer, 60.0)
+    (healed,) = heal([run], "heal")
+    assert healed.left == []
+    assert state.read_text() == "as it was\n"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from left_behind import commands, dead_run
+from left_behind import commands, dead_run, step_of
 
 from harness.guard.hold import HeldFolder
 from harness.journal.owner import Ownership
@@ -54,3 +54,21 @@ def test_a_write_that_failed_is_repeated_at_the_next_look(owned: tuple[Path, Own
     assert held.state() == "dead"
     held.forget()
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_what_was_measured_to_be_gone_stays_closed_where_the_folder_is_removed(
+    owned: tuple[Path, Ownership], tmp_path: Path
+) -> None:
+    run, _ = owned
+    files = UndoFiles(run)
+    held = HeldFolder(run)
+    held.look()
+    files.write_fault(step_of("next"), commands(tmp_path), 60.0)
+    files.write_gone("0001.it.undo.json", "it", "run", {"code": 1})
+    held.look()
+    shutil.rmtree(run)
+    held.look()
+    anew = UndoFiles(held.run)
+    assert anew.open() == ["0002.next.undo.json"]
+    assert anew.busy_for_s("0002.next.undo.json", 60.0) > 0, "a call may have been at work"
+    held.forget()

@@ -12,7 +12,7 @@ import time
 
 from harness.backends.compose import proxies
 from harness.backends.compose.backend import ComposeBackend
-from harness.backends.compose.engine import Engine, connect, engine_call
+from harness.backends.compose.engine import Engine, connect, engine_call, engine_errors
 from harness.backends.compose.layout import API_PORT, ComposeAddresses, Layout, ProxyBox
 from harness.backends.compose.leftovers import API_ADDRESS, LINKS, attached_run, run_labels
 from harness.backends.compose.readiness import Readiness
@@ -71,8 +71,9 @@ class AttachedBackend(ComposeBackend):
             raise BackendError(
                 what, remedy="a stack that is only attached has no sabotage twins; own it, or leave them out"
             )
-        self._run_dir = plan.run_dir
-        (plan.run_dir / "logs").mkdir(parents=True, exist_ok=True)
+        if not as_far_as_there:  # whoever heals needs no logs
+            self._run_dir = plan.run_dir
+            (plan.run_dir / "logs").mkdir(parents=True, exist_ok=True)
         engine = await self._connected()
         found = await _containers(engine, self._attached)
         if not found:
@@ -120,8 +121,11 @@ class AttachedBackend(ComposeBackend):
         if project is None or engine is None:
             return
         self._project = None
-        await asyncio.to_thread(self._collect, engine, project)
-        self._let_go()
+        try:
+            with engine_errors("the logs of the stack cannot be read"):
+                await asyncio.to_thread(self._collect, engine, project)
+        finally:
+            self._let_go()
 
 
 async def _containers(engine: Engine, project: str) -> list[ContainerSnapshot]:
