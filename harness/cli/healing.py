@@ -166,6 +166,7 @@ def _note_by_hand(runs: list[Path], faults: tuple[str, ...]) -> None:
                 raise ScenarioError(message, field="--by-hand", remedy=f"open: {known}")
         for fault in faults:
             files.write_gone(open_now[fault], fault, "heal", {"by_hand": True})
+            echo(f"{runs[0]}: the fault {fault!r} is out, by your own hand")
         if files.run() is None and not files.open() and not missing_undo(runs[0]):
             files.write_ended("heal")  # nobody can tell where its stack is, and nothing is left in it
 

@@ -9,7 +9,10 @@ cannot tell; `absent` ends with 0 where it is gone, 1 where it is not. `prepare`
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +32,10 @@ from harness.seams.commands import MARK, Done, addressed, end_marked, run
 LONGEST_S = 120.0
 LONGEST_EVIDENCE = 4000
 LOOKS = 20
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
+"""A variable that a word of a command names, for the shell that it starts."""
+_WHERE = ("AWS_PROFILE", "AWS_REGION", "DOCKER_CONTEXT", "DOCKER_HOST", "KUBECONFIG", "MLFLOW_TRACKING_URI", "PGHOST")
+"""Variables that name the place where common tools act, though no word of a command names them."""
 IN, NOT_IN = 0, 1
 """Exit codes of `confirm`: the fault is in, or is not. `absent` has it the other way round: 0 says that it is gone."""
 
@@ -77,6 +84,7 @@ class CommandFault:
             "absent_code": IN if self._given.absent is not None else NOT_IN,
             "folder": str(self._folder),
             "environment": self._environment,
+            "variables": self._variables(),
             "timeout_s": self._given.timeout,
         }
 
@@ -102,6 +110,16 @@ class CommandFault:
         """Return no rows: a command does not report which rows it changed, see `changes`."""
         return []
 
+    def _variables(self) -> dict[str, str | None]:
+        """Return what tells later whether the commands that take the fault out would find what they find now.
+
+        Values may be secrets, so only their digests are kept.
+        """
+        words = [*self._given.revert, *(self._given.absent or self._given.confirm)]
+        named = {name for word in words for name in _VARIABLE.findall(word)} - set(self._environment)
+        salt = self._environment[MARK]
+        return {name: _digest(os.environ.get(name), salt) for name in sorted(named | set(_WHERE))}
+
     def _ready(self, argv: Sequence[str]) -> list[str]:
         return addressed(argv, self._backend, self._services)
 
@@ -112,7 +130,25 @@ class CommandFault:
 async def take_out(undo: Mapping[str, Any]) -> None:
     """Take a fault out by its undo alone, with no stack at hand. Raises FaultError."""
     folder, environment = Path(undo["folder"]), dict(undo["environment"])
+    _expect_same_variables(undo)
     _expect_well("revert", await run(undo["revert"], float(undo["timeout_s"]), folder, environment))
+
+
+def _expect_same_variables(undo: Mapping[str, Any]) -> None:
+    """Raise FaultError where the commands would act elsewhere than those of the run did: in another shell, say."""
+    salt = str(undo["environment"].get(MARK))
+    for name, digest in undo.get("variables", {}).items():
+        if _digest(os.environ.get(name), salt) != digest:
+            was = "was not set" if digest is None else "had another value" if name in os.environ else "was set"
+            message = f"its commands would not find what those of the run found: the variable {name} {was} there"
+            raise FaultError(message, remedy=f"{'unset' if digest is None else 'set'} it as it was, and heal again")
+
+
+def _digest(value: str | None, salt: str) -> str | None:
+    """Return a digest from which the value is not to be had by trying out."""
+    if value is None:
+        return None
+    return hashlib.scrypt(value.encode(errors="surrogateescape"), salt=salt.encode(), n=2**14, r=8, p=1).hex()
 
 
 def end_left(undo: Mapping[str, Any]) -> None:
@@ -127,6 +163,7 @@ def end_left(undo: Mapping[str, Any]) -> None:
 async def is_gone(undo: Mapping[str, Any]) -> Confirmation:
     """Ask, by the undo alone, whether a fault is gone: `landed` False means gone. Raises FaultError."""
     folder, environment = Path(undo["folder"]), dict(undo["environment"])
+    _expect_same_variables(undo)
     done = await run(undo["absent"], float(undo["timeout_s"]), folder, environment)
     return _gone(done, int(undo["absent_code"]))
 

@@ -58,14 +58,17 @@ class DiskFull(ContainerFault):
         if reply["free"] - self._parameters.leave > at_most:
             message = f"{reply['free']} bytes are free at {path} of {self._service!r}, more than the {at_most} allowed"
             raise FaultError(message, remedy="limit the mount's size, or allow more with.at_most")
-        own = [mount.target for mount in await self.containers.mounts(self._service) if mount.kind == "tmpfs"]
-        self._ends_with_it = reply["mount_point"] in own
+        mounts = {mount.target: mount for mount in await self.containers.mounts(self._service)}
+        mounted = mounts.get(reply["mount_point"])
+        self._ends_with_it = mounted is not None and mounted.kind == "tmpfs"
         return {
             "service": self._service,
             "path": path,
             "file": self._filler,
             "file_system": reply["file_system"],
             "ends_with_it": self._ends_with_it,
+            "mount_point": reply["mount_point"],
+            "source": mounted.source if mounted is not None and not self._ends_with_it else None,
         }
 
     def _at_most(self, reply: dict[str, Any]) -> int:
@@ -116,8 +119,18 @@ class DiskFull(ContainerFault):
         if not state.pid and not self._ends_with_it:
             message = f"the file that fills {undo['path']} of {undo['service']!r} is still there: it does not run"
             raise FaultError(message, remedy=f"remove {undo['file']} from its volume")
+        await self._expect_mounted(undo)
         if state.pid:
             await self.containers.ask(undo["service"], "remove", path=undo["path"], name=undo["file"])
+
+    async def _expect_mounted(self, undo: dict[str, Any]) -> None:
+        """Raise FaultError where the file cannot be seen: the container was made anew, without what it lies on."""
+        if undo.get("source") is None:
+            return
+        mounts = await self.containers.mounts(undo["service"])
+        if (undo["mount_point"], undo["source"]) not in [(mount.target, mount.source) for mount in mounts]:
+            message = f"{undo['source']!r}, with the file that fills it, is not mounted in {undo['service']!r} any more"
+            raise FaultError(message, remedy=f"remove {undo['file']} from {undo['source']!r}")
 
     async def absent(self) -> Confirmation:
         """The file is gone."""

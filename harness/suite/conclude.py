@@ -100,7 +100,7 @@ def conclude(
     verdict = with_error(judge(run.journal, control, unpaired=unpaired), failed)
     closed = run.journal.closed
     if run.interrupted is not None and (closed is None or closed.reason != "stopped"):  # that one says so by itself
-        verdict = with_interruption(verdict)
+        verdict = with_interruption(verdict, closed.error if closed is not None else None)
     if report and (written is None or written.verdict is not verdict.value):
         from harness.report import write_run
 

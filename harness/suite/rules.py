@@ -43,13 +43,17 @@ def with_error(verdict: Verdict, error: HarnessError | None) -> Verdict:
     return verdict.model_copy(update={"value": Value.UNKNOWN, "reasons": (str(error), *verdict.reasons)})
 
 
-def with_interruption(verdict: Verdict) -> Verdict:
-    """Return the verdict on a run that was stopped before it was over: such a run cannot pass, and says so first."""
+def with_interruption(verdict: Verdict, left: str | None = None) -> Verdict:
+    """Return the verdict on a run that was stopped before it was over: such a run cannot pass, and says so.
+
+    `left`: what could not be taken out.
+    """
     from harness.model.verdict import Value
 
     if _stands(verdict):
         return verdict
-    reasons = ("the run was interrupted before it was over", *verdict.reasons)
+    # What clauses say of a run that was not over is theirs; as reasons it would hide this one.
+    reasons = ("the run was interrupted before it was over", *((left,) if left is not None else ()))
     return verdict.model_copy(update={"value": Value.UNKNOWN, "reasons": reasons})
 
 

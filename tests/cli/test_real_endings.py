@@ -130,6 +130,32 @@ def test_ctrl_c_reverts_stops_and_reports(project: Path, run: Callable[..., subp
     reverted_and_reported(project)
 
 
+def test_ctrl_c_with_a_fault_that_stays_in_is_130_and_names_it(
+    project: Path, run: Callable[..., subprocess.Popen[str]]
+) -> None:
+    file = project / "lost.scenario.yaml"
+    given = '{inject: ["true"], confirm: ["true"], revert: ["false"], absent: ["true"], timeout: 2s}'
+    text = file.read_text().replace(
+        "node.loss, target: {node: b}", f"command, target: {{service: server}}, with: {given}"
+    )
+    file.write_text(text)
+    process = run()
+    wait_for_said(process, "gone confirmed")
+    process.send_signal(signal.SIGINT)
+    code, said = ended(process)
+    assert code == 130, said
+    folder = project / "reports" / "latest"
+    assert "its fault may still be active" in said
+    assert "run `harness heal reports/" in said
+    lines = [json.loads(line) for line in (folder / "lost" / "journal.jsonl").read_text().splitlines()]
+    assert lines[-1]["reason"] == "interrupted"
+    assert "'gone' may still be active" in lines[-1]["error"]
+    (found,) = json.loads((folder / "suite.json").read_text())["scenarios"]
+    assert found["interrupted"] == "cut off"
+    assert found["reasons"][0] == "the run was interrupted before it was over"
+    assert "'gone' may still be active" in found["reasons"][1]
+
+
 def reverted_and_reported(project: Path) -> None:
     folder = project / "reports" / "latest"
     lines = [json.loads(line) for line in (folder / "lost" / "journal.jsonl").read_text().splitlines()]

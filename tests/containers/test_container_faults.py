@@ -337,3 +337,12 @@ async def test_an_original_that_was_pruned_leaves_what_stands_in_for_it(
         client.api.remove_container(stands_in.container, force=True)  # as the service is made anew
         await containers.put_back(undo)
         assert not await containers.replaced(undo)
+
+
+async def test_a_full_disk_that_is_no_longer_mounted_is_not_taken_for_empty(make: Make, look: Any) -> None:
+    case = CASES["full"]
+    fault = make(case.kind, case.target, case.parameters)
+    undo = await fault.prepare()
+    elsewhere = undo | {"source": "a-volume-of-before"}
+    with pytest.raises(FaultError, match="'a-volume-of-before', with the file that fills it, is not mounted in"):
+        await fault.revert(elsewhere)

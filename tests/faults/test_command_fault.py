@@ -64,6 +64,44 @@ async def test_the_undo_alone_takes_it_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "then", "now", "said"),
+    [
+        ("TARGET_DIR", "here", None, "the variable TARGET_DIR was set there — set it as it was, and heal again"),
+        ("TARGET_DIR", "here", "other", "the variable TARGET_DIR had another value there — set it as it was"),
+        ("TARGET_DIR", None, "other", "the variable TARGET_DIR was not set there — unset it as it was"),
+        ("KUBECONFIG", None, "other", "the variable KUBECONFIG was not set there"),
+    ],
+)
+async def test_another_shell_that_would_act_elsewhere_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, then: str | None, now: str | None, said: str
+) -> None:
+    """With other variables `revert` would change something else, and `absent` measure it."""
+    (tmp_path / "flag").write_text("in")
+    _set(monkeypatch, name, then)
+    words = {
+        "inject": ["true"], "confirm": ["sh", "-c", "test -e ${TARGET_DIR:-.}/flag"],
+        "revert": ["sh", "-c", 'x=1; rm -f "$TARGET_DIR/flag"'],
+    }  # fmt: skip
+    undo = json.loads(json.dumps(await fault(tmp_path, **words).prepare()))
+    assert (then or "here") not in json.dumps(undo["variables"])
+    _set(monkeypatch, name, now)
+    for acting in (take_out, is_gone):
+        with pytest.raises(FaultError) as refused:
+            await acting(undo)
+        assert said in str(refused.value)
+    assert (tmp_path / "flag").exists()
+    _set(monkeypatch, name, then)
+    await take_out(undo)
+
+
+def _set(monkeypatch: pytest.MonkeyPatch, name: str, value: str | None) -> None:
+    if value is None:
+        monkeypatch.delenv(name, raising=False)
+    else:
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
     ("code", "landed", "gone"), [(0, True, True), (1, False, False), (2, None, None), (127, None, None)]
 )
 async def test_how_commands_end_is_what_was_measured(

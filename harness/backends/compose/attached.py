@@ -76,6 +76,9 @@ class AttachedBackend(ComposeBackend):
             (plan.run_dir / "logs").mkdir(parents=True, exist_ok=True)
         engine = await self._connected()
         found = await _containers(engine, self._attached)
+        if not found and as_far_as_there:
+            remedy = "start it again and heal; where it is gone for good, look at what is left, its volumes for one"
+            raise BackendError(f"no containers of the compose project {self._attached!r}", remedy=remedy)
         if not found:
             raise await asyncio.to_thread(_no_such_project, self._attached, engine)
         try:
@@ -110,6 +113,10 @@ class AttachedBackend(ComposeBackend):
         assert self._places is not None
         engine, project = await self._connected(), self._attached
         self._readiness = Readiness(self._description, lambda: containers_of(engine.client, project), self._tail)
+        for one in await self._seen():
+            if one.state == "paused" and one.service in self._description.services:  # nothing else continues it
+                message = f"the service {one.service!r} of the attached stack is paused"
+                raise BackendError(message, remedy=f"`docker unpause {one.id[:12]}`, and see `harness status`")
         try:
             await self._readiness.wait(self._places.health_place, self._description.compose.ready_within_s)
         finally:
@@ -163,7 +170,8 @@ def _no_such_project(project: str, engine: Engine) -> BackendError:
 
 def _projects(engine: Engine) -> list[str]:
     label = "com.docker.compose.project"
-    return sorted({one["Labels"][label] for one in engine.client.api.containers(filters={"label": label})})
+    # One without a name is a record of ours, see `stack_owner`.
+    return sorted({one["Labels"][label] for one in engine.client.api.containers(filters={"label": label})} - {""})
 
 
 def _stopped(box: ContainerSnapshot) -> BackendError:
