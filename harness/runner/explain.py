@@ -122,6 +122,9 @@ def _message(found: list[ErrorDetails], kind: type[BaseModel], value: Any) -> tu
     first = next((f for f in found if f["type"] == "literal_error"), found[0])
     name = str(first["loc"][-1]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
+        inside = _field_with(kind, first["loc"][:-1], name)
+        if inside is not None:
+            return f"unknown field {name!r}", f"it belongs under `{inside}`: write it there, or indent it further"
         return f"unknown field {name!r}", did_you_mean(name, _fields_at(kind, first["loc"][:-1]))
     wanted = list(dict.fromkeys(what for one in found if (what := needed(one)) is not None))
     if wanted and needed(first) is not None:
@@ -135,7 +138,23 @@ def field_names(kind: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in kind.model_fields.items()]
 
 
+def _field_with(kind: type[BaseModel], loc: Sequence[str | int], name: str) -> str | None:
+    """Return the only field at a place that takes a mapping, or mappings, with a field of this name."""
+    found = [
+        field.alias or own
+        for model in _models_at(kind, loc)
+        for own, field in model.model_fields.items()
+        if any(name in field_names(inner) for inner in _models_in(field.annotation))
+    ]
+    return found[0] if len(set(found)) == 1 else None
+
+
 def _fields_at(kind: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    """Return the names of the fields that are known at a place."""
+    return list(dict.fromkeys(name for model in _models_at(kind, loc) for name in field_names(model)))
+
+
+def _models_at(kind: type[BaseModel], loc: Sequence[str | int]) -> list[type[BaseModel]]:
     models: list[type[BaseModel]] = [kind]
     for part in loc:
         fields = [f for m in models for name, f in m.model_fields.items() if part in (name, f.alias)]
@@ -144,7 +163,7 @@ def _fields_at(kind: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
             models = [m for f in fields for m in _models_in(f.annotation)]
         elif named:
             models = named
-    return list(dict.fromkeys(name for m in models for name in field_names(m)))
+    return models
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -88,8 +88,6 @@ class Run:
         self._layers = Layers(stack, self._safeguard.now_in)
         self._displayed: frozenset[str] = frozenset()
         self._unwatched = False
-        self._left: str | None = None
-        """What is left of a run that was interrupted."""
         self._beside = MachineWatch(
             self._journal.clock, self._journal.write, lambda: self._backend.roots, by_the_clock(self._stack)
         )
@@ -114,9 +112,14 @@ class Run:
         except CutShortError as cut:
             closed = cut.closed
         except HarnessError as failure:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # what then failed is what is left, and no reason of its own
+                self._close(Closed(reason="interrupted", error=str(failure)))
+                raise asyncio.CancelledError from failure
             closed, error = Closed(reason="error", error=str(failure)), failure
-        except asyncio.CancelledError:
-            self._close(Closed(reason="interrupted", error=self._left))
+        except asyncio.CancelledError as cancelled:
+            left = cancelled.__cause__ if isinstance(cancelled.__cause__, HarnessError) else None
+            self._close(Closed(reason="interrupted", error=None if left is None else str(left)))
             raise
         except BaseException as failure:
             self._close(Closed(reason="error", error=f"{type(failure).__name__}: {failure}"))
@@ -143,7 +146,6 @@ class Run:
 
     async def _on_a_stack(self) -> bool:
         self._phase("starting")
-        interrupted = False
         try:
             self._mind_the_latch()
             await self._safeguard.begin()
@@ -154,16 +156,8 @@ class Run:
                 self._run_note.of_project(info.project)
             self._journal.write(StackUp(ready_s=round(info.ready_s, 3), project=info.project, owned=info.owned))
             return await self._watched(workload)
-        except asyncio.CancelledError:
-            interrupted = True
-            raise
         finally:
-            try:
-                await shielded(self._stop_stack())
-            except HarnessError as failure:
-                if not interrupted:
-                    raise
-                self._left = str(failure)
+            await shielded(self._stop_stack())
 
     async def _started(self) -> tuple[Workload | RequestFile | None, StackInfo]:
         workload = await workload_for(self.plan, self._stack, self._backend, self.run_dir.parent, self._notice)

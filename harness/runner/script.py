@@ -243,6 +243,5 @@ async def shielded(work: Any) -> None:
         except asyncio.CancelledError:
             cancelled = True
     if cancelled:
-        task.cancelled() or task.exception()
-        raise asyncio.CancelledError
+        raise asyncio.CancelledError from (None if task.cancelled() else task.exception())
     task.result()
