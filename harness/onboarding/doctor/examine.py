@@ -183,12 +183,20 @@ async def _running(
         plan = StackPlan(stack, Path(folder), stack.links)
         try:
             if request.start:
+                if request.backend == "compose":
+                    await asyncio.to_thread(_have_images, stack)
                 message = f"up in {(await backend.start(plan)).ready_s:.1f} s"
             else:
                 message = f"attached to the project {(await attach(backend, stack, plan)).project}"
             yield backend, [Finding("stack", stack.name, "ok", message)]
         finally:
             await backend.close()
+
+
+def _have_images(stack: StackDescription) -> None:
+    from harness.backends.compose.images import have_images
+
+    have_images(stack, links=bool(stack.links))
 
 
 async def attach(backend: Backend, stack: StackDescription, plan: StackPlan) -> StackInfo:
