@@ -47,16 +47,37 @@ _WORDS: dict[str, bool | float | None] = {
     **{f"{sign}.{word}": float(f"{sign}inf") for sign in ("", "+", "-") for word in ("inf", "Inf", "INF")},
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
 }
-_REMEDIES = {
-    "mapping values are not allowed": "check the indentation; a text that contains ': ' needs quotes",
-    "did not find expected": "check the indentation, and that every bracket and quote is closed",
-    "could not find expected ':'": "check that no ':' is missing, and that every bracket and quote is closed",
-    "block sequence entries are not allowed": "check the indentation; a list begins on a line of its own",
-    "found unknown escape character": "use single quotes, in which a backslash is a plain character",
-    "found undefined tag handle": "leave the tag out, or put a text that begins with ! in quotes",
-    "found undefined alias": "define it with & earlier in this file, or put a text that begins with * in quotes",
+_IN_WORDS = {
+    "mapping values are not allowed": (
+        "a field begins where none can begin",
+        "check the indentation; a text that contains ': ' needs quotes",
+    ),
+    "did not find expected": (
+        "what stands here does not go on with what is before it",
+        "check the indentation, and that every bracket and quote is closed",
+    ),
+    "could not find expected ':'": (
+        "a field has no ':'",
+        "check that no ':' is missing, and that every bracket and quote is closed",
+    ),
+    "block sequence entries are not allowed": (
+        "a list begins where none can begin",
+        "check the indentation; a list begins on a line of its own",
+    ),
+    "found unknown escape character": (
+        "in double quotes, this character cannot follow a backslash",
+        "use single quotes, in which a backslash is a plain character",
+    ),
+    "found undefined tag handle": (
+        "a tag that nobody has defined",
+        "leave the tag out, or put a text that begins with ! in quotes",
+    ),
+    "found undefined alias": (
+        "a name after * that nobody has defined",
+        "define it with & earlier in this file, or put a text that begins with * in quotes",
+    ),
 }
-"""What to do about the commonest problems that libyaml reports, by how their text begins."""
+"""The commonest problems that libyaml reports, by how their text begins: what is wrong, and what to do about it."""
 
 Path_ = tuple[str | int, ...]
 
@@ -121,7 +142,8 @@ def parse_tree(text: str, file: str) -> Tree:
 def _not_yaml(error: MarkedYAMLError, text: str, file: str) -> StackError:
     mark = error.problem_mark or error.context_mark
     problem = str(error.problem or error.context)
-    remedy = next((remedy for start, remedy in _REMEDIES.items() if problem.startswith(start)), None)
+    known = next((words for start, words in _IN_WORDS.items() if problem.startswith(start)), None)
+    problem, remedy = known if known is not None else (problem, None)
     if problem == "exceeded maximum nesting depth":
         problem = f"values are nested more than {DEEPEST} deep"
     if mark is not None and problem == "found character that cannot start any token":

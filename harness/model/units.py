@@ -28,8 +28,16 @@ from harness.model.wording import written
 SECONDS_PER_UNIT = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)(\s+event)?\s*$")
 _PERCENT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*%\s*")
+_SPELT_OUT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)(\s+event)?\s*")
+_NAMES = {
+    "ms": ("msec", "msecs", "millis", "millisecond", "milliseconds"),
+    "s": ("sec", "secs", "second", "seconds"),
+    "min": ("m", "mins", "minute", "minutes"),
+    "h": ("hr", "hrs", "hour", "hours"),
+    "d": ("day", "days"),
+}
 _PATTERN = r"^\s*\d+(\.\d+)?\s*(us|ms|s|min|h|d)\s*$"
-_QUANTITY_PATTERN = r"^\s*\d+(\.\d+)?\s*(us|ms|s|min|h|d)(\s+event)?\s*$"
+_QUANTITY_PATTERN = r"^\s*\d+(\.\d+)?\s*(%|(us|ms|s|min|h|d)(\s+event)?)\s*$"
 LONGEST_S = 7 * 86400.0
 HIGHEST = 1e15
 _SCHEMA = WithJsonSchema({"type": "string", "pattern": _PATTERN, "examples": ["800ms", "5s"]})
@@ -54,7 +62,7 @@ class Quantity:
 
     @classmethod
     def parse(cls, raw: object) -> Quantity:
-        """Read `0.99`, `250ms` or `90min event`. Raises ValueError with what would be right."""
+        """Read `0.99`, `99%`, `250ms` or `90min event`. Raises ValueError with what would be right."""
         if isinstance(raw, Quantity):
             return raw
         if isinstance(raw, bool):
@@ -66,8 +74,11 @@ class Quantity:
         match = _DURATION.match(raw) if isinstance(raw, str) else None
         if match is None:
             _refuse_sign(raw)
-            _refuse_percent(raw)
-            raise ValueError(f"{written(raw)} is neither a number nor a duration such as 250ms or 90min event")
+            share = _PERCENT.fullmatch(raw) if isinstance(raw, str) else None
+            if share is not None:
+                return cls(float(Decimal(share[1]).scaleb(-2)))
+            what = "is neither a number nor a duration"
+            raise ValueError(f"{written(raw)} {what}; {_meant(raw) or 'write one such as 0.99, 250ms or 90min event'}")
         seconds = float(match[1]) * SECONDS_PER_UNIT[match[2]]
         if not math.isfinite(seconds):
             raise ValueError("the number is too large")
@@ -93,7 +104,7 @@ class Quantity:
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {
             "anyOf": [{"type": "number"}, {"type": "string", "pattern": _QUANTITY_PATTERN}],
-            "description": "a number, a wall-clock duration (250ms), or an event-time duration (90min event)",
+            "description": "a number, a share (99%), a wall-clock duration (250ms), or an event-time one (90min event)",
         }
 
 
@@ -102,10 +113,11 @@ def _refuse_sign(raw: object) -> None:
         raise ValueError(f"{raw!r} has a sign; write a duration without one, such as {raw.lstrip()[1:].strip()}")
 
 
-def _refuse_percent(raw: object) -> None:
-    match = _PERCENT.fullmatch(raw) if isinstance(raw, str) else None
-    if match is not None:
-        raise ValueError(f"{raw!r} is in per cent; write the share, {Decimal(match[1]).scaleb(-2).normalize():f}")
+def _meant(raw: object) -> str:
+    """Return a question after the duration that was meant, where a unit is written as in English."""
+    match = _SPELT_OUT.fullmatch(raw) if isinstance(raw, str) else None
+    unit = next((unit for unit, names in _NAMES.items() if match and match[2].lower() in names), None)
+    return f"did you mean {match[1]}{unit}{match[3] or ''}?" if match is not None and unit is not None else ""
 
 
 def parse_wall_s(raw: object) -> float:
@@ -113,7 +125,8 @@ def parse_wall_s(raw: object) -> float:
     match = _DURATION.match(raw) if isinstance(raw, str) else None
     if match is None:
         _refuse_sign(raw)
-        raise ValueError(f"{written(raw)} is not a duration; write one with its unit, such as 800ms, 5s or 2min")
+        how = _meant(raw) or "write one with its unit, such as 800ms, 5s or 2min"
+        raise ValueError(f"{written(raw)} is not a duration; {how}")
     if match[3]:
         raise ValueError(f"{raw!r} is event time; a wall-clock duration is needed here, such as 5s")
     seconds = float(match[1]) * SECONDS_PER_UNIT[match[2]]

@@ -43,7 +43,7 @@ def test_anchors_and_merges() -> None:
         ("a: 1\na: 2\n", "f:2: duplicate key 'a'"),
         ("a: [1\nb: 2\n", "not YAML"),
         ("a: 1\n---\nb: 2\n", "not YAML"),
-        ("a: *nobody\n", "not YAML: found undefined alias"),
+        ("a: *nobody\n", "not YAML: a name after * that nobody has defined"),
         ("a: \x01\n", "not YAML"),
         (
             "a:\n  - !!python/object/apply:os.system [x]\n",

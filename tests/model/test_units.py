@@ -134,3 +134,16 @@ def test_the_published_schema_tells_editors_the_forms() -> None:
     schema = TypeAdapter(Quantity).json_schema()
     assert {"type": "number"} in schema["anyOf"]
     assert "examples" in TypeAdapter(WallSeconds).json_schema()
+
+
+@pytest.mark.parametrize(("raw", "share"), [("99%", 0.99), ("99.5 %", 0.995), ("0%", 0.0), ("100%", 1.0)])
+def test_a_share_may_be_written_in_per_cent(raw: str, share: float) -> None:
+    assert Quantity.parse(raw) == Quantity(share)
+
+
+@pytest.mark.parametrize(
+    ("raw", "meant"), [("6sec", "6s"), ("2 minutes", "2min"), ("3 Hours", "3h"), ("1.5msec", "1.5ms"), ("5m", "5min")]
+)
+def test_a_unit_that_is_spelt_out_is_recognised(raw: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"is not a duration; did you mean {meant}\\?"):
+        parse_wall_s(raw)

@@ -114,3 +114,10 @@ def test_a_variable_that_is_none(tmp_path: Path, new: str, message: str, remedy:
 def test_variables_that_cannot_be(tmp_path: Path, new: str, field: str, message: str) -> None:
     found = load_problems(tmp_path, changed("vars: {latency: 800ms, share: 0.5}", new))
     assert any(p.field == field and message in p.message for p in found), [str(p) for p in found]
+
+
+def test_a_field_that_is_indented_too_little_is_sent_where_it_belongs(tmp_path: Path) -> None:
+    text = GOOD + "flaps_at_most: [{alert: FeaturesStale, times: 1}]\n"
+    (problem,) = [p for p in load_problems(tmp_path, text) if p.field == "flaps_at_most"]
+    assert problem.message == "unknown field 'flaps_at_most'"
+    assert problem.remedy == "it belongs under `expect`: write it there, or indent it further"
