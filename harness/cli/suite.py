@@ -158,10 +158,13 @@ class LiveTable:
     def __init__(self, runs: Sequence[str]) -> None:
         self._rows: dict[str, dict[str, Any]] = {run: {"phase": "waiting"} for run in runs}
         self._alerts: dict[str, dict[str, bool]] = {}
+        self._done: set[str] = set()
 
     def __call__(self, step: Progress, /) -> None:
         """Take in one step."""
         row = self._rows.setdefault(step.run, {})
+        if step.what == "done":
+            self._done.add(step.run)
         if step.at_s > 0:
             row["time"] = f"{step.at_s:.1f} s"
         if step.what == "alert":
@@ -176,7 +179,10 @@ class LiveTable:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(*self.COLUMNS, expand=True)
+        done = f"{len(self._done)} of {len(self._rows)} runs done"
+        table = Table(expand=True, title=done if len(self._rows) > 1 else None, title_justify="left")
+        for column in self.COLUMNS:
+            table.add_column(column, overflow="fold")
         for run, row in self._rows.items():
             table.add_row(Text(cell(run)), *(Text(cell(row.get(column, ""))) for column in self.COLUMNS[1:]))
         return table

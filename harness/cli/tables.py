@@ -28,7 +28,10 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns)
+    table = Table()
+    for column in columns[:-1]:  # nothing is cut off: two names that begin alike must not look the same
+        table.add_column(column, overflow="fold")
+    table.add_column(columns[-1], no_wrap=True)
     for row in rows:
         *cells, verdict = row
         table.add_row(

@@ -44,7 +44,7 @@ def test_the_live_table_shows_phase_fault_and_alerts() -> None:
         table(Progress("one", 3.0, "alert", key, {"alert": key, "firing": firing}))
     table(Progress("one", 0.0, "done", "ended"))
     shown = drawn(table)
-    for part in ("ended", "slow: confirmed [x]", "A ×2, (B), C", "3.0 s", "waiting"):
+    for part in ("ended", "slow: confirmed [x]", "A ×2, (B), C", "3.0 s", "waiting", "1 of 2 runs done"):
         assert part in shown
 
 
@@ -77,3 +77,24 @@ def test_results_are_drawn_on_a_terminal_and_aligned_elsewhere(
 
 def test_an_empty_cell_is_a_dash() -> None:
     assert plain_table(("a", "b"), [("", "x")]) == "a  b\n-  x"
+
+
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_the_table_of_results_cuts_nothing_off(monkeypatch: pytest.MonkeyPatch, width: str) -> None:
+    """Two long names that begin alike must not look the same, and the verdict is whole."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", width)
+    names = [f"lost-object-store-while-the-trainer-writes-{end}" for end in ("partitions", "checkpoints")]
+    show_table(
+        ["scenario", "fault confirmed", "detected after", "recovered after", "damage", "verdict"],
+        [
+            [name, "0.1–0.3 s", "3.2–3.4 s", "12.1 s", "12 % of 1,200 requests", "unknown (interrupted)"]
+            for name in names
+        ],
+    )
+    shown = terminal.getvalue()
+    assert "…" not in shown
+    assert shown.count("unknown (interrupted)") == 2
+    columns = [line.split("│")[1].strip() for line in shown.splitlines() if line.startswith("│")]
+    assert "".join(columns) == "".join(names)
