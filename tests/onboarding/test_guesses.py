@@ -27,6 +27,8 @@ def guessed(folder: Path, services: dict[str, Any]) -> dict[str, Found]:
         ("valkey/valkey:8-alpine", None, "redis"),
         ("registry:5000/team/redis@sha256:0", None, "redis"),
         ("minio/minio", None, "minio"),
+        ("rclone/rclone", "serve s3 --addr :9000 /data", "rclone"),
+        ("team/files", ["/usr/bin/rclone", "--config", "/x", "serve", "s3", "/data"], "rclone"),
         ("prom/prometheus:v3", None, "prometheus"),
         ("prom/alertmanager", None, "alertmanager"),
         ("python:3.11", "mlflow server --port 5000", "mlflow"),

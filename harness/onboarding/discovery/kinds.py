@@ -69,7 +69,7 @@ KINDS: tuple[ServiceKind, ...] = (
     ServiceKind("celery", "pipeline", command=r"\bcelery\b"),
     ServiceKind("dagster", "pipeline", 3000, command=r"\bdagster(-webserver|-daemon)?\b", image=r"(^|/)dagster"),
     ServiceKind("prefect", "pipeline", 4200, "/api/health", command=r"\bprefect server\b"),
-    ServiceKind("rclone", "store", 8080, command=r"\brclone serve s3\b"),
+    ServiceKind("rclone", "store", 8080, command=r"\bserve s3\b"),
     ServiceKind("uvicorn", "serving", 8000, command=r"\b(uvicorn|fastapi run|hypercorn)\b"),
     ServiceKind("gunicorn", "serving", 8000, command=r"\b(gunicorn|waitress-serve)\b"),
     ServiceKind("flask", "serving", 5000, command=r"\bflask\b.* run\b"),
