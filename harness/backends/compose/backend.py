@@ -95,7 +95,7 @@ class ComposeBackend:
                 raise
         return StackInfo(
             name=self._description.name,
-            addresses={name: self._host(name) for name in self._description.services},
+            addresses={name: self._host(name) for name in self._description.services if self._has_address(name)},
             ready_s=time.monotonic() - began_s,
             project=self._project,
         )
@@ -301,6 +301,9 @@ class ComposeBackend:
     def _collect(self, engine: Engine, project: str) -> None:
         if self._run_dir is not None:
             write_logs(engine.client, project, self._run_dir / "logs")
+
+    def _has_address(self, service: str) -> bool:
+        return self._places is not None and self._places.known(service)
 
     def _host(self, service: str) -> str:
         assert self._places is not None
