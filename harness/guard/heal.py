@@ -193,12 +193,12 @@ def _opened(report: Healed, run: RunUndo | None) -> list[OpenFault]:
         if name not in were_open:
             continue
         # What is told of a run elsewhere is up to a second old, and calls begin within it.
-        busy_s = files.busy_for_s(name, in_flight_of(undo), unmarked=report.elsewhere)
-        if is_command(undo) and not (report.hung or report.elsewhere) and busy_s > 0:
+        in_flight_s = files.in_flight_for_s(name, in_flight_of(undo), unmarked=report.elsewhere)
+        if is_command(undo) and not (report.hung or report.elsewhere) and in_flight_s > 0:
             end_left(undo.data)
         # From now on, not from when it was taken out the first time: that may take as long as the call.
-        busy_until_s = time.monotonic() + busy_s if busy_s > 0 else 0.0
-        one = OpenFault(files, name, files.moved(undo), run, written_ns, busy_until_s)
+        in_flight_until_s = time.monotonic() + in_flight_s if in_flight_s > 0 else 0.0
+        one = OpenFault(files, name, files.moved(undo), run, written_ns, in_flight_until_s)
         if report.elsewhere and is_command(undo):
             one.left_alone = "it acts by commands, on the machine of its run"
         elif not is_command(undo):

@@ -65,8 +65,8 @@ class HeldFolder:
             folder.mkdir(mode=0o700)
             for name, data in self._read.items():
                 (folder / name).write_bytes(data)
-                if name.endswith(undo_folder.UNDO):  # nobody can tell any more whether a call was at work
-                    (folder / undo_folder.busy_file(name)).touch()
+                if name.endswith(undo_folder.UNDO):  # nobody can tell any more whether a call was in flight
+                    (folder / undo_folder.in_flight_file(name)).touch()
             if (lock := self._lock_of_copy()) is not None:
                 (folder / LOCK).write_bytes(lock)
         except BaseException:

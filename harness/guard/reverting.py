@@ -53,7 +53,7 @@ def is_command(undo: FaultUndo) -> bool:
 
 
 def in_flight_of(undo: FaultUndo) -> float:
-    """Return how many seconds a call of a dead owner may still be at work on a fault."""
+    """Return how many seconds a call of a dead owner on a fault may still be in flight."""
     try:
         return Faults()[undo.step.fault].may_be_in_flight_s(undo.step)
     except Exception:  # noqa: BLE001 - of a package that is not here, or of another release: its revert will say so

@@ -40,8 +40,8 @@ class OpenFault:
     """None where that cannot be read: commands need no more than their own undo."""
     written_ns: int
     """When it was written, and never before an older one of its run: clocks are set back."""
-    busy_until_s: float = 0.0
-    """Until when a call of the dead owner may still be at work on it; 0 where none is."""
+    in_flight_until_s: float = 0.0
+    """Until when a call of the dead owner on it may still be in flight; 0 where none is."""
     left_alone: str | None = None
     """Why it is not tried here, where that is so."""
     evidence: dict[str, Any] | None = None
@@ -57,9 +57,9 @@ class OpenFault:
         return is_command(self.undo)
 
     @property
-    def may_come_in(self) -> bool:
-        """Whether a call of the dead owner may have put it in again since it was last tried."""
-        return self.busy_until_s > self.began_s
+    def in_flight(self) -> bool:
+        """Whether a call of the dead owner was in flight when it was last tried, which may put it in again."""
+        return self.in_flight_until_s > self.began_s
 
     def overlaps(self, other: OpenFault) -> bool:
         """Whether both may act on the same."""
@@ -94,26 +94,26 @@ class TakingOut:
         if not self._final:
             return
         took_s = time.monotonic() - began_s
-        if busy := [one for one in self._inside if one.may_come_in]:
+        if in_flight := [one for one in self._inside if one.in_flight]:
             # Commands may take long: what acts in the stack does not wait for them.
             await self._settle(self._inside, lambda: self._passes(self._inside), EVERY_S, took_s)
-            if commands := [one for one in _tied(busy, self._all) if one.by_commands]:
+            if commands := [one for one in _tied(in_flight, self._all) if one.by_commands]:
                 _are_in(commands)
                 await self._passes(self._all)
         await self._settle(self._commands, lambda: self._passes(self._all), LONGEST_S, took_s)
 
     async def _settle(
-        self, busy_ones: Sequence[OpenFault], take_out: Callable[[], Awaitable[None]], every_s: float, took_s: float
+        self, found: Sequence[OpenFault], take_out: Callable[[], Awaitable[None]], every_s: float, took_s: float
     ) -> None:
         """Take out again and again until each was tried once when all calls of the dead owner had to be over.
 
         `took_s` is how long that took the last time.
         """
-        while busy := [one for one in busy_ones if one.may_come_in]:
-            left_s = max(one.busy_until_s for one in busy) - time.monotonic()
+        while in_flight := [one for one in found if one.in_flight]:
+            left_s = max(one.in_flight_until_s for one in in_flight) - time.monotonic()
             # One that cannot be done before the end would be for nothing.
             await asyncio.sleep(every_s if left_s > every_s + took_s else max(0.0, left_s))
-            _are_in(_tied(busy, self._inside if busy_ones is self._inside else self._all))
+            _are_in(_tied(in_flight, self._inside if found is self._inside else self._all))
             began_s = time.monotonic()
             await take_out()
             took_s = time.monotonic() - began_s
@@ -187,7 +187,7 @@ async def _reverted(one: OpenFault, session: _Session) -> bool:
         else:
             stack = await session.stack()
             if stack.gone is not None:
-                one.evidence, one.busy_until_s = {"stack": stack.gone}, 0.0
+                one.evidence, one.in_flight_until_s = {"stack": stack.gone}, 0.0
                 return False
             if one.run is not None:
                 seams, problem = stack.seams_of(one.run), stack.problem_of(one.run)

@@ -62,27 +62,27 @@ class UndoFiles:
         )
         return name
 
-    def set_busy(self, name: str, *, busy: bool) -> None:
-        """Say whether a call that puts the fault in, or takes it out, may be at work. Raises JournalError."""
-        file = self.folder / undo_folder.busy_file(name)
+    def set_in_flight(self, name: str, *, in_flight: bool) -> None:
+        """Say whether a call that puts the fault in, or takes it out, may be in flight. Raises JournalError."""
+        file = self.folder / undo_folder.in_flight_file(name)
         try:
-            if busy:
+            if in_flight:
                 file.touch()
             else:
                 file.unlink(missing_ok=True)
         except OSError as error:
             raise JournalError(f"the undo cannot be written: {error.strerror}", file=str(file)) from error
 
-    def busy_for_s(self, name: str, in_flight_s: float, *, unmarked: bool = False) -> float:
-        """Return for how long a call of the dead owner may still be at work, which may take so long; 0 for none.
+    def in_flight_for_s(self, name: str, call_limit_s: float, *, unmarked: bool = False) -> float:
+        """Return for how long a call of the dead owner may still be in flight; 0 where none is.
 
-        `unmarked`: this is a copy, which does not say whether one was.
+        `call_limit_s`: how long it takes at the most. `unmarked`: this is a copy, which does not say whether one was.
         """
-        if not unmarked and not (self.folder / undo_folder.busy_file(name)).exists():
+        if not unmarked and not (self.folder / undo_folder.in_flight_file(name)).exists():
             return 0.0
         # It was alive when it renewed its lease last, and dead not long after.
         since_s = (lease_age_s(self.folder) or 0.0) - RENEW_S
-        return min(in_flight_s, max(0.0, in_flight_s - since_s))
+        return min(call_limit_s, max(0.0, call_limit_s - since_s))
 
     def write_gone(self, name: str, fault: str, by: Who, evidence: Mapping[str, Any]) -> None:
         """Write that a fault was measured to be gone; `name` is that of its undo. Raises JournalError."""

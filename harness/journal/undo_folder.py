@@ -21,7 +21,7 @@ NAME = "undo"
 KEPT = "kept"
 """The folder in it where faults keep what they change."""
 RUN = "run.json"
-UNDO, GONE, AT_WORK = ".undo.json", ".gone.json", ".at-work"
+UNDO, GONE, IN_FLIGHT = ".undo.json", ".gone.json", ".in-flight"
 """How the names of a fault's files end, after its number and its id: an id may end in anything."""
 ENDED = "ended.json"
 """Says that nothing of the run is left: no fault is in, and its stack is stopped or given back."""
@@ -69,9 +69,9 @@ def gone_file(undo: str) -> str:
     return undo.removesuffix(UNDO) + GONE
 
 
-def busy_file(undo: str) -> str:
+def in_flight_file(undo: str) -> str:
     """Return the name of the file that is there while a call that changes something has not returned."""
-    return undo.removesuffix(UNDO) + AT_WORK
+    return undo.removesuffix(UNDO) + IN_FLIGHT
 
 
 def fault_files(folder: Path) -> list[str]:

@@ -38,8 +38,8 @@ class OpenUndo(Protocol):
     async def tell(self) -> None:
         """Let the guard beside the stack, if there is one, know of it. Raises BackendError."""
 
-    def busy(self, on: bool, /) -> None:
-        """Write down whether a call that puts it in, or takes it out, may be at work. Raises JournalError."""
+    def in_flight(self, on: bool, /) -> None:
+        """Write down whether a call that puts it in, or takes it out, may be in flight. Raises JournalError."""
 
     def gone(self, evidence: Mapping[str, Any], /) -> None:
         """Write down that the fault was measured to be gone. Raises JournalError."""
@@ -149,11 +149,11 @@ class Driver:
             self._record("injecting", lo_s)
             # An alert that is absent now cannot have begun to fire before the injection.
             await self._look()
-            self._open.busy(True)
+            self._open.in_flight(True)
             if self._untold is not None:
                 self._journal.write(Hit(fault=self._step.id, rows=(), untold=self._untold))
             await _within(self._limit_s(INJECT_S), "injecting", self._fault.inject())
-            self._open.busy(False)  # a call that was given up on may be at work yet
+            self._open.in_flight(False)  # a call that was given up on may be in flight yet
             self._record("injected", lo_s)
             try:
                 until_s = lo_s + self._step.duration
@@ -198,7 +198,7 @@ class Driver:
             self._record("reverting", lo_s)
         assert self._open is not None
         with contextlib.suppress(JournalError):
-            self._open.busy(True)
+            self._open.in_flight(True)
         try:
             await _within(self._limit_s(REVERT_S), "reverting", self._fault.revert(undo))
             confirmation = await self._wait_until_absent(lo_s)
@@ -221,7 +221,7 @@ class Driver:
             return
         assert self._open is not None
         with contextlib.suppress(JournalError):
-            self._open.busy(False)
+            self._open.in_flight(False)
         raise FaultError(f"it is out, and to be taken out again after {newer!r}")
 
     def _in_for_s(self) -> float:

@@ -52,13 +52,13 @@ class _Open:
     async def tell(self) -> None:
         await self.told()
 
-    def busy(self, on: bool, /) -> None:
-        self.files.set_busy(self.name, busy=on)
+    def in_flight(self, on: bool, /) -> None:
+        self.files.set_in_flight(self.name, in_flight=on)
 
     def gone(self, evidence: Mapping[str, Any], /) -> None:
         self.files.write_gone(self.name, self.fault, "run", evidence)
         self.now_in.pop(self.name, None)
-        self.busy(False)
+        self.in_flight(False)
 
 
 def wait_for_owner(

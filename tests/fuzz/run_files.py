@@ -75,7 +75,7 @@ def _read(run: Path, *, held: bool) -> bool:
         if not isinstance(found, Unreadable):
             assert _names(name, found.fault), f"{name} is taken for the undo of {found.fault!r}"
             assert found.n == undo_folder.number_of(name)
-            assert 0 <= files.busy_for_s(name, 5.0) <= 5.0
+            assert 0 <= files.in_flight_for_s(name, 5.0) <= 5.0
             files.moved(found)
             with suppress(ValueError):  # what is given as a link is none; healing takes it to hit anything
                 services_hit(found.step.target, about.stack if about is not None else _NO_STACK)
@@ -293,10 +293,12 @@ def undo_seeds() -> Iterator[bytes]:
     lease = {"file": LEASE, "bytes": "0000000000001.500000\n"}
     run, attached = ({"file": undo_folder.RUN, "body": body} for body in (about, of_stack))
     ended = {"file": undo_folder.ENDED, "body": {"version": 1, "by": "heal", "at": at}}
-    busy = {"file": "0001.slow.at-work", "bytes": ""}
+    in_flight = {"file": "0001.slow.in-flight", "bytes": ""}
     slow = fault(1, "slow", "network.latency", {"toxics": []}, link="a -> b")
     yield _lines(owner, lease, run, fault(1, "it", "command", command), gone(1, "it"), fault(2, "it", "command", {}))
-    yield _lines(owner, lease, attached, slow, busy, fault(2, "links", "network.reset", {}, links=["a -> b", "c -> d"]))
+    yield _lines(
+        owner, lease, attached, slow, in_flight, fault(2, "links", "network.reset", {}, links=["a -> b", "c -> d"])
+    )
     yield _lines(owner, attached, slow, gone(1, "slow"), ended)
     yield _lines({"file": LOCK, "bytes": "\x00\xff["}, {"file": LEASE, "bytes": "nan"}, attached, slow)
     yield _lines(owner, run, fault(1, "kept", "storage.slow", {"kept": "/x"}), {"file": "kept", "kind": "folder"})
@@ -322,6 +324,6 @@ def latch_seeds() -> Iterator[bytes]:
 WORDS = (
     b'"file"', b'"body"', b'"bytes"', b'"json"', b'"deep":2000', b'"copy":"run.json"', b'"kind":"pipe"',
     b'"kind":"folder"', b'"kind":"link"', b'"to":"."', b'"mtime":', b'"signed":false', b"run.json", b"ended.json",
-    b"owner.lock", b"0001.it.undo.json", b"0001.it.gone.json", b".at-work", b"$BOOT", b"$PID", b"$STARTED", b"$NOW",
+    b"owner.lock", b"0001.it.undo.json", b"0001.it.gone.json", b".in-flight", b"$BOOT", b"$PID", b"$STARTED", b"$NOW",
     b'"of":"runs"', b"by: ", b"since: ", b"why: ",
 )  # fmt: skip

@@ -53,7 +53,7 @@ async def _there(runs: list[RunUndo], *, removes: bool) -> Any:
 
 NAMES = [
     undo_folder.RUN, undo_folder.ENDED, LOCK, LEASE, undo_folder.HEALING,
-    *(f"{k + 1:04d}.f{k}{end}" for k in range(FAULTS) for end in (".undo.json", ".gone.json", ".at-work")),
+    *(f"{k + 1:04d}.f{k}{end}" for k in range(FAULTS) for end in (".undo.json", ".gone.json", ".in-flight")),
 ]  # fmt: skip
 NAME = st.sampled_from(NAMES)
 PLACE = st.integers(0, 2**14)
@@ -163,7 +163,7 @@ def test_an_undo_that_lacks_what_its_commands_need_keeps_no_other_in(tmp_path: P
     files = UndoFiles(run)
     words: dict[str, Any] = {word: ["true"] for word in ("inject", "confirm", "revert")}
     step = step_of("odd").model_copy(update={"parameters": {**words, "timeout": "100ms"}})
-    files.set_busy(files.write_fault(step, data, 60.0), busy=True)
+    files.set_in_flight(files.write_fault(step, data, 60.0), in_flight=True)
     (healed,) = heal([run], "heal")
     assert healed.left[0].startswith("the fault 'odd': its revert failed: KeyError")
     assert not (tmp_path / "flag").exists()

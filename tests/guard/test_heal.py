@@ -350,13 +350,13 @@ def test_commands_are_tried_where_the_stack_is_not_reached(
 
 
 def test_what_a_call_of_the_dead_owner_puts_in_yet_comes_out_too(tmp_path: Path, flag: Path) -> None:
-    """The owner died while its command was at work: it puts the fault in when the guard has taken it out already."""
+    """The owner died while its command was in flight: it puts the fault in when the guard has taken it out already."""
     data = commands(tmp_path, revert=("sh", "-c", "rm flag || true; echo x >> reverts"))
     run = dead_run(tmp_path, {})
     files = UndoFiles(run)
     step = step_of("it").model_copy(update={"parameters": {**WORDS, "timeout": "3s"}})
     name = files.write_fault(step, data, 60.0)
-    files.set_busy(name, busy=True)
+    files.set_in_flight(name, in_flight=True)
     late = subprocess.Popen(["sh", "-c", "until [ -s reverts ]; do sleep 0.02; done; touch flag"], cwd=tmp_path)
     (healed,) = heal([run], "guard")
     late.wait()
@@ -395,8 +395,8 @@ def test_the_last_look_begins_when_calls_of_the_dead_owner_must_be_over(
     run = dead_run(tmp_path, {}, backend="compose", project="shop", owned=False)
     files = UndoFiles(run)
     name = files.write_fault(step_of("it", kind, service="server"), commands(tmp_path), 60.0)
-    if not elsewhere:  # no copy of a run knows of its calls: one may be at work on each fault
-        files.set_busy(name, busy=True)
+    if not elsewhere:  # no copy of a run knows of its calls: one may be in flight on each fault
+        files.set_in_flight(name, in_flight=True)
     seam, over_s = SlowSeam(looks_s), 8.0
     began_s = seam.now_s
     for module in (healing, taking_out):
@@ -448,7 +448,7 @@ def test_commands_and_faults_in_the_stack_that_come_in_late_are_out_together_at_
     for k, kind in enumerate(kinds):
         seam.put_in(files, f"f{k}", kind, ("server",))
     for name in files.all():
-        files.set_busy(name, busy=True)
+        files.set_in_flight(name, in_flight=True)
     with healing_at(seam) as patch:
         for module in (healing, taking_out):
             patch.setattr(module, "time", seam)
@@ -468,7 +468,7 @@ def test_a_command_that_outlived_its_run_is_ended(tmp_path: Path, flag: Path) ->
     files = UndoFiles(run)
     data = commands(tmp_path) | {"environment": {MARK: marked}}
     step = step_of("it").model_copy(update={"parameters": {**WORDS, "timeout": "100ms"}})
-    files.set_busy(files.write_fault(step, data, 60.0), busy=True)
+    files.set_in_flight(files.write_fault(step, data, 60.0), in_flight=True)
     asleep = ["sh", "-c", "echo on; sleep 600; touch flag"]
     mine, other = (
         subprocess.Popen(asleep, cwd=tmp_path, env={**os.environ, MARK: mark}, stdout=subprocess.PIPE)
@@ -688,10 +688,10 @@ def test_a_clock_that_was_set_forward_shortens_no_waiting(tmp_path: Path, monkey
     with owned(run):
         pass
     files = UndoFiles(run)
-    files.set_busy("0001.it.undo.json", busy=True)
+    files.set_in_flight("0001.it.undo.json", in_flight=True)
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + 120.0)
-    assert files.busy_for_s("0001.it.undo.json", 70.0) > 60.0
+    assert files.in_flight_for_s("0001.it.undo.json", 70.0) > 60.0
 
 
 def test_commands_on_different_services_may_lie_on_one_another(tmp_path: Path) -> None:

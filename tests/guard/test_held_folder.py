@@ -70,5 +70,5 @@ def test_what_was_measured_to_be_gone_stays_closed_where_the_folder_is_removed(
     held.look()
     anew = UndoFiles(held.run)
     assert anew.open() == ["0002.next.undo.json"]
-    assert anew.busy_for_s("0002.next.undo.json", 60.0) > 0, "a call may have been at work"
+    assert anew.in_flight_for_s("0002.next.undo.json", 60.0) > 0, "a call may have been in flight"
     held.forget()

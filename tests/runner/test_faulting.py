@@ -62,7 +62,7 @@ class SessionRunner:
     async def tell(self) -> None:
         await self.telling()
 
-    def busy(self, on: bool, /) -> None:
+    def in_flight(self, on: bool, /) -> None:
         self.calls_at_work.append((on, len(self.fault.calls)))
 
     def gone(self, evidence: Mapping[str, Any], /) -> None:

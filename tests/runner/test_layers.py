@@ -64,7 +64,7 @@ class Undo:
     async def tell(self) -> None:
         pass
 
-    def busy(self, on: bool, /) -> None:
+    def in_flight(self, on: bool, /) -> None:
         pass
 
     def gone(self, evidence: Mapping[str, Any], /) -> None:
