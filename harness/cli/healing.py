@@ -240,7 +240,7 @@ def _age(age_s: float) -> str:
 
 
 def _on_engine() -> tuple[list[StackOwner], list[ContainerGuard], str | None]:
-    """Return who owns which stack on the engine, the guards beside them, and why that cannot be told."""
+    """Return who owns which stack on the engine, the guards in containers, and why that cannot be told."""
     from harness.backends.compose.engine import lent_client
     from harness.guard.container_guards import guards_on
     from harness.guard.stack_owner import owned_stacks

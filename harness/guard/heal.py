@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.faults.command import end_left
-from harness.guard.beside import is_spoken_to, spoken_for
 from harness.guard.missing_undo import missing_undo
 from harness.guard.reverting import in_flight_of, is_command
+from harness.guard.sidecar_healing import has_heartbeat, kept_idle
 from harness.guard.stacks import NOBODY_OWNS, REMOVED, given_back, not_to_be_healed, reached
 from harness.guard.taking_out import OpenFault, TakingOut, newest_first
 from harness.journal import undo_folder
@@ -50,21 +50,21 @@ class Healed:
     """Whether nothing was left to do."""
     hung: bool = False
     """Whether its owner hangs: it may go on, so that nothing is written down."""
-    elsewhere: bool = False
+    remote: bool = False
     """Whether it is a run of another machine."""
     owner_unknown: str | None = None
     """Why it is not known which run owns its stack now, where that is so: it may be another one that goes on."""
 
 
-def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, elsewhere: bool = False) -> list[Healed]:
+def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, remote: bool = False) -> list[Healed]:
     """Heal runs and return what became of each, in their order. Blocks. Raises nothing of the harness's own.
 
     Of a run whose owner hangs the faults are taken out, and stay open: it may go on. `while_alive` treats one whose
-    owner lives in the same way. `elsewhere`: the runs are of another machine. What their commands did there, and the
+    owner lives in the same way. `remote`: the runs are of another machine. What their commands did there, and the
     last of what they kept, are known there alone, so that such faults stay open.
     """
     with contextlib.ExitStack() as holding:
-        reports = [_taken_on(Healed(Path(run), elsewhere=elsewhere), holding, while_alive=while_alive) for run in runs]
+        reports = [_taken_on(Healed(Path(run), remote=remote), holding, while_alive=while_alive) for run in runs]
         mine = [report for report in reports if report.skipped is None and not report.done_before]
         groups: dict[tuple[str, str, bool, bool], list[tuple[Healed, RunUndo]]] = {}
         for report in mine:
@@ -78,10 +78,10 @@ def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, elsewhere:
                     report.left.append(f"{file}: not as it was written, so nobody knows where the run's stack is")
                 continue
             if run.guard is not None:
-                if _goes_on_elsewhere(report.run, run):
-                    report.skipped, report.goes_on = "the guard beside its stack hears of it, so that it goes on", True
+                if _goes_on_remotely(report.run, run):
+                    report.skipped, report.goes_on = "its guard in a container gets heartbeats, so it goes on", True
                     continue
-                report.taken_out += holding.enter_context(spoken_for(report.run, run))
+                report.taken_out += holding.enter_context(kept_idle(report.run, run))
                 report.done_before = undo_folder.has_ended(undo_folder.folder_of(report.run))
             if report.done_before:
                 continue
@@ -100,12 +100,12 @@ def heal(runs: Sequence[Path], by: Who, *, while_alive: bool = False, elsewhere:
     return reports
 
 
-def _goes_on_elsewhere(run: Path, undo: RunUndo) -> bool:
+def _goes_on_remotely(run: Path, undo: RunUndo) -> bool:
     """Whether a run goes on of which only a copy is here, or that belongs to another machine: no lock tells of it."""
     folder = undo_folder.folder_of(run)
     owner = owner_of(folder)
     is_known_here = owner is not None and owner.boot == this_boot() and not is_copy(folder)
-    return not is_known_here and is_spoken_to(run, undo)
+    return not is_known_here and has_heartbeat(run, undo)
 
 
 def _refused(report: Healed, run: RunUndo) -> str | None:
@@ -164,8 +164,8 @@ def _taken_on(report: Healed, holding: contextlib.ExitStack, *, while_alive: boo
         report.left.append(f"{closed}: it may be looked into by its owner only; heal as that user")
         report.skipped = "it cannot be looked into"
         return report
-    # Of a run of another machine the caller knows from what it hears; the clocks of two machines tell nothing.
-    state = ("hung" if while_alive else "dead") if report.elsewhere else state_of(folder)
+    # Of a run of another machine the caller knows from its heartbeats; the clocks of two machines tell nothing.
+    state = ("hung" if while_alive else "dead") if report.remote else state_of(folder)
     report.hung = state == "hung" or (state == "alive" and while_alive)
     if state == "alive" and not while_alive:
         report.skipped, report.goes_on = f"its owner, {owner_of(folder)}, is alive", True
@@ -192,14 +192,14 @@ def _opened(report: Healed, run: RunUndo | None) -> list[OpenFault]:
         written_ns = max(written_ns, undo.written_ns)
         if name not in were_open:
             continue
-        # What is told of a run elsewhere is up to a second old, and calls begin within it.
-        in_flight_s = files.in_flight_for_s(name, in_flight_of(undo), unmarked=report.elsewhere)
-        if is_command(undo) and not (report.hung or report.elsewhere) and in_flight_s > 0:
+        # What a heartbeat tells of a remote run is up to a second old, and calls begin within it.
+        in_flight_s = files.in_flight_for_s(name, in_flight_of(undo), unmarked=report.remote)
+        if is_command(undo) and not (report.hung or report.remote) and in_flight_s > 0:
             end_left(undo.data)
         # From now on, not from when it was taken out the first time: that may take as long as the call.
         in_flight_until_s = time.monotonic() + in_flight_s if in_flight_s > 0 else 0.0
         one = OpenFault(files, name, files.moved(undo), run, written_ns, in_flight_until_s)
-        if report.elsewhere and is_command(undo):
+        if report.remote and is_command(undo):
             one.left_alone = "it acts by commands, on the machine of its run"
         elif not is_command(undo):
             one.left_alone = report.owner_unknown
@@ -249,7 +249,7 @@ def _write_down(found: Mapping[OpenFault, Healed], by: Who) -> None:
     for one, report in found.items():
         above = [other for other in staying if one.overlaps(other)]
         staying.append(one)
-        why = _known_elsewhere(one, report) or (one.why if one.evidence is None else None)
+        why = _unknown_here(one, report) or (one.why if one.evidence is None else None)
         if why is not None or one.evidence is None:
             report.left.append(f"the fault {one.undo.fault!r}: {why}")
             continue
@@ -266,9 +266,9 @@ def _write_down(found: Mapping[OpenFault, Healed], by: Who) -> None:
             staying.pop()
 
 
-def _known_elsewhere(one: OpenFault, report: Healed) -> str | None:
+def _unknown_here(one: OpenFault, report: Healed) -> str | None:
     """Return why it cannot be known here that a fault is out; None where it can."""
-    if one.left_alone is None and report.elsewhere and "kept" in one.undo.data:
+    if one.left_alone is None and report.remote and "kept" in one.undo.data:
         return "what it changed last is known in the folder of its run alone"
     return one.left_alone
 

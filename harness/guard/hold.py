@@ -1,6 +1,6 @@
 """Holds on to the folder of a run that is moved or removed while it is watched. With the standard library alone.
 
-A folder that was moved is still reached by the open handle on it. What was removed is written anew, elsewhere, from
+A folder that was moved is still reached by the open handle on it. What was removed is written anew, to a copy, from
 what was read before: the undo of each fault, though not what data faults keep beside it.
 """
 
@@ -17,10 +17,10 @@ from harness.journal.owner import LEASE, LOCK, State, state_of
 from harness.liveness import is_locked
 
 
-class HeldFolder:
+class RunFolder:
     """The folder of one run."""
 
-    elsewhere = False
+    remote = False
 
     def __init__(self, run: Path) -> None:
         """Raises OSError."""
@@ -28,7 +28,7 @@ class HeldFolder:
         self._lock = os.open(undo_folder.folder_of(run) / LOCK, os.O_RDONLY | os.O_NONBLOCK)
         self._read: dict[str, bytes] = {}
         self._is_removed = False
-        self._elsewhere: Path | None = None
+        self._copy: Path | None = None
         self.run = Path(f"/proc/self/fd/{self._handle}")
         """Where the run is now."""
 
@@ -39,7 +39,7 @@ class HeldFolder:
 
     def look(self) -> None:
         """Read what is new in it. Where it was removed, write it anew. Raises OSError."""
-        if self._elsewhere is None:
+        if self._copy is None:
             self._is_removed = not (self.folder / LOCK).exists()
             if self._is_removed:
                 self._write_anew()
@@ -58,10 +58,10 @@ class HeldFolder:
         return "alive" if is_locked(Path(f"/proc/self/fd/{self._lock}")) else "dead"
 
     def _write_anew(self) -> None:
-        """Write what was read of the run elsewhere: all of it, or nothing, so that the next look tries again."""
-        elsewhere = Path(tempfile.mkdtemp(prefix="harness-guard-"))
+        """Write a copy from what was read of the run: all of it, or nothing, so that the next look tries again."""
+        copy = Path(tempfile.mkdtemp(prefix="harness-guard-"))
         try:
-            folder = undo_folder.folder_of(elsewhere)
+            folder = undo_folder.folder_of(copy)
             folder.mkdir(mode=0o700)
             for name, data in self._read.items():
                 (folder / name).write_bytes(data)
@@ -70,9 +70,9 @@ class HeldFolder:
             if (lock := self._lock_of_copy()) is not None:
                 (folder / LOCK).write_bytes(lock)
         except BaseException:
-            shutil.rmtree(elsewhere, ignore_errors=True)
+            shutil.rmtree(copy, ignore_errors=True)
             raise
-        self._elsewhere = self.run = elsewhere
+        self._copy = self.run = copy
 
     def _lock_of_copy(self) -> bytes | None:
         """Return a lock that names no process: whoever heals from the copy sees one; the lock held here tells."""
@@ -86,8 +86,8 @@ class HeldFolder:
 
     def where(self) -> Path:
         """Return the path of the run, for people."""
-        if self._elsewhere is not None:
-            return self._elsewhere
+        if self._copy is not None:
+            return self._copy
         try:
             return Path(f"/proc/self/fd/{self._handle}").readlink()
         except OSError:
@@ -95,5 +95,5 @@ class HeldFolder:
 
     def forget(self) -> None:
         """Remove what was written anew: nothing of the run is left."""
-        if self._elsewhere is not None:
-            shutil.rmtree(self._elsewhere, ignore_errors=True)
+        if self._copy is not None:
+            shutil.rmtree(self._copy, ignore_errors=True)

@@ -63,7 +63,7 @@ def _check_platform(client: Any) -> None:
     there = str(about.get("Architecture", "")).lower()
     here = platform.machine().lower()
     if sys.platform != "linux" or MACHINES.get(there, there) != MACHINES.get(here, here):
-        what = f"the guard beside the stack is for {sys.platform} {here}, and the engine is on linux {there}"
+        what = f"the guard in a container is for {sys.platform} {here}, and the engine is on linux {there}"
         raise BackendError(what, remedy="run the harness on the engine's machine, or set HARNESS_GUARD=process")
 
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from harness.guard.hold import HeldFolder
-from harness.guard.telling import tell_in_background
+from harness.guard.heartbeat import beat_in_background
+from harness.guard.hold import RunFolder
 from harness.journal import undo_folder
 from harness.journal.owner import LEASE, LEASE_S, State
 from harness.liveness import lock_file
@@ -37,7 +37,7 @@ def watch(run: Path, ready: Callable[[], None]) -> None:
     """Watch a run until nothing of it is left. Blocks. Raises NoGuardError."""
     folder = undo_folder.folder_of(run)
     try:
-        held = HeldFolder(run)
+        held = RunFolder(run)
         lock = os.open(folder / undo_folder.GUARD, os.O_RDWR | os.O_CREAT, 0o600)
         lock_file(lock)
         os.ftruncate(lock, 0)
@@ -45,7 +45,7 @@ def watch(run: Path, ready: Callable[[], None]) -> None:
     except OSError as error:
         raise NoGuardError(f"{folder}: {error.strerror}") from error
     ready()
-    over = tell_in_background(held)
+    over = beat_in_background(held)
     try:
         RunGuard(held).go()
     finally:
@@ -55,8 +55,8 @@ def watch(run: Path, ready: Callable[[], None]) -> None:
 class WatchedFolder(Protocol):
     """The folder of a run, as a guard sees it."""
 
-    elsewhere: bool
-    """Whether it is told of from another machine: then its times, and what commands did, are not of this one."""
+    remote: bool
+    """Whether the run is on another machine: then its times, and what its commands did, are not of this one."""
     run: Path
     """Where the run is now."""
 
@@ -126,12 +126,12 @@ class RunGuard:
         lease = self._lease()
         if lease != self._hung_with and time.monotonic() >= self._next_s and undo_folder.open_files(self._folder):
             self._log("the run hangs, or has a fault in for longer than planned")
-            if self._heal(while_alive=overrun or self._held.elsewhere):
+            if self._heal(while_alive=overrun or self._held.remote):
                 self._hung_with, self._next_s = lease, time.monotonic() + LEASE_S
 
     def _overrun(self) -> bool:
         """Whether a fault is in for longer than its run can mean it."""
-        if self._held.elsewhere:
+        if self._held.remote:
             return False
         return any(not time.monotonic() <= self._until_s(name) for name in undo_folder.open_files(self._folder))
 
@@ -162,7 +162,7 @@ class RunGuard:
 
             with contextlib.suppress(OSError):  # a full disk must keep no fault in
                 self._held.acts()
-            healed = heal([self._held.run], "guard", while_alive=while_alive, elsewhere=self._held.elsewhere)[0]
+            healed = heal([self._held.run], "guard", while_alive=while_alive, remote=self._held.remote)[0]
         except Exception as error:  # noqa: BLE001 - whatever it is, the next try may do better
             left = [f"{type(error).__name__}: {error}"]
         else:

@@ -30,7 +30,7 @@ class RunUndo(Frozen):
     engine: str | None = Field(default=None, description="the identity of the container engine")
     owned: bool = Field(default=True, description="whether the run started the stack, rather than found it running")
     stack: StackDescription
-    guard: str | None = Field(default=None, description="the container beside the stack in which a second guard is")
+    guard: str | None = Field(default=None, description="the container of the run's second guard, beside its stack")
     links: tuple[LinkField, ...] = ()
     seed: int
 

@@ -83,7 +83,7 @@ def check_attached(
     if attached:
         from harness.backends.compose.attached import check_project
         from harness.backends.compose.engine import is_near
-        from harness.guard.beside import wanted
+        from harness.guard.sidecar import wanted
 
         if wanted(is_near()):
             _have_guard_image()

@@ -35,8 +35,8 @@ T = TypeVar("T")
 class OpenUndo(Protocol):
     """The undo of a fault that is in."""
 
-    async def tell(self) -> None:
-        """Let the guard beside the stack, if there is one, know of it. Raises BackendError."""
+    async def send_heartbeat(self) -> None:
+        """Send it to the guard in a container, if there is one, with a heartbeat. Raises BackendError."""
 
     def in_flight(self, on: bool, /) -> None:
         """Write down whether a call that puts it in, or takes it out, may be in flight. Raises JournalError."""
@@ -144,7 +144,7 @@ class Driver:
             self._open = await self._before(self._step, self._undo, self._in_for_s())
             # From here on the undo is open, and closes only by a measured absence, wherever this is cut off.
             self._begun = True
-            await self._open.tell()
+            await self._open.send_heartbeat()
             lo_s = self._journal.now_s()
             self._record("injecting", lo_s)
             # An alert that is absent now cannot have begun to fire before the injection.

@@ -34,7 +34,7 @@ from harness.runner.plan import attached_project
 
 if TYPE_CHECKING:
     from harness.guard.stack_owner import StackOwner
-    from harness.runner.second_guard import SecondGuard
+    from harness.runner.sidecar_keeper import SidecarKeeper
 
 HEALED_WITHIN_S = 25.0
 """How long a run waits for the guard of a dead one to give the stack back."""
@@ -47,10 +47,10 @@ class _Open:
     name: str
     fault: str
     now_in: dict[str, FaultStep]
-    told: Callable[[], Awaitable[None]]
+    heartbeat: Callable[[], Awaitable[None]]
 
-    async def tell(self) -> None:
-        await self.told()
+    async def send_heartbeat(self) -> None:
+        await self.heartbeat()
 
     def in_flight(self, on: bool, /) -> None:
         self.files.set_in_flight(self.name, in_flight=on)
@@ -121,7 +121,7 @@ class Safeguard:
         self._taking: asyncio.Task[None] | None = None
         self._ending = False
         self._owns_stack = False
-        self._beside: SecondGuard | None = None
+        self._sidecar: SidecarKeeper | None = None
         self._in: dict[str, FaultStep] = {}
         """The faults that were not measured to be gone, by the names of their undo: the folder may be removed."""
 
@@ -147,7 +147,7 @@ class Safeguard:
             # However often the run is cancelled meanwhile, its end must know whether it owns the stack.
             self._taking = asyncio.create_task(asyncio.to_thread(self._take_stack, self._attached))
             await asyncio.shield(self._taking)
-            await self._begin_beside()
+            await self._start_sidecar()
 
     def _refuse_what_is_left(self) -> None:
         """Raise ScenarioError where an earlier run has left something in: its undo would become that of this one."""
@@ -158,33 +158,33 @@ class Safeguard:
             message = f"an earlier run in this folder was cut off: {why}"
             raise ScenarioError(message, file=str(self._run_dir), remedy=f"run `harness heal {self._run_dir}` first")
 
-    async def _begin_beside(self) -> None:
-        """Start a second guard, in a container, where the stack is on another machine. Raises BackendError."""
+    async def _start_sidecar(self) -> None:
+        """Start a second guard, the sidecar, where the stack is on another machine. Raises BackendError."""
         from harness.backends.compose.engine import is_near
-        from harness.guard.beside import name_of, wanted
-        from harness.runner.second_guard import SecondGuard
+        from harness.guard.sidecar import name_of, wanted
+        from harness.runner.sidecar_keeper import SidecarKeeper
 
         if not wanted(is_near()):
             return
         self._undo = self._undo.model_copy(update={"guard": name_of(self._undo.id)})
         self.files.write_run(self._undo)
-        self._beside = SecondGuard(self._run_dir, self._undo)
-        await self._beside.start()
-        self._keeping.append(asyncio.create_task(self._beside.keep()))
+        self._sidecar = SidecarKeeper(self._run_dir, self._undo)
+        await self._sidecar.start()
+        self._keeping.append(asyncio.create_task(self._sidecar.keep()))
 
     def check(self) -> None:
-        """Raise BackendError where the guard beside the stack takes out, or must be taking out, what the run has in."""
-        if self._beside is not None:
-            self._beside.check()
+        """Raise BackendError where the guard in a container takes out, or must be taking out, what the run has in."""
+        if self._sidecar is not None:
+            self._sidecar.check()
 
     async def check_owner(self) -> None:
         """Raise BackendError where the stack was given back meanwhile: what is in it now is not this run's."""
-        if self._beside is None or not self._beside.is_lost or not self._owns_stack:
+        if self._sidecar is None or not self._sidecar.is_lost or not self._owns_stack:
             return
         from harness.guard.stacks import is_owner
 
         if not await asyncio.to_thread(is_owner, self._undo):
-            raise BackendError("the guard beside the stack has given it back: nothing is taken out of it any more")
+            raise BackendError("the guard in a container has given it back: nothing is taken out of it any more")
 
     async def _renew(self) -> None:
         """Renew the lease. Where that fails, the guard takes the run for one that hangs."""
@@ -243,12 +243,12 @@ class Safeguard:
             self._outlives = True
         name = self.files.write_fault(step, data, in_for_s)
         self._in[name] = step
-        return _Open(self.files, name, step.id, self._in, self._tell_of_fault)
+        return _Open(self.files, name, step.id, self._in, self._send_heartbeat)
 
-    async def _tell_of_fault(self) -> None:
-        """Raises BackendError: without the guard beside the stack no fault goes in."""
-        if self._beside is not None:
-            await self._beside.tell()
+    async def _send_heartbeat(self) -> None:
+        """Raises BackendError: without the guard in a container no fault goes in."""
+        if self._sidecar is not None:
+            await self._sidecar.beat()
             self.check()
 
     def now_in(self) -> list[str]:
@@ -272,8 +272,8 @@ class Safeguard:
                 task.cancel()
             if self._keeping:
                 await asyncio.wait(self._keeping)
-            if self._beside is not None:
-                self._beside.close()
+            if self._sidecar is not None:
+                self._sidecar.close()
             if self._ownership is not None:
                 self._ownership.end()
 
@@ -290,14 +290,14 @@ class Safeguard:
         left += [fault_of(name) for name in reversed(self.files.open()) if name not in self._in]
         if left or (self._undo.owned and not stopped):
             return left
-        if self._beside is not None:  # it must not take out again what is out, on a stack that is somebody else's soon
+        if self._sidecar is not None:  # it must not take out again what is out, on a stack that is somebody else's soon
             with contextlib.suppress(BackendError):
-                await self._beside.tell()
+                await self._sidecar.beat()
         if self._owns_stack:
             from harness.guard.stacks import given_back
 
             await asyncio.to_thread(given_back, self._undo)
         self.files.write_ended("run")
-        if self._beside is not None:
-            await self._beside.remove()
+        if self._sidecar is not None:
+            await self._sidecar.remove()
         return left

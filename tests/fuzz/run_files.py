@@ -22,7 +22,7 @@ from unittest import mock
 from pydantic import BaseModel
 
 from harness.cli.terminal import cell
-from harness.guard.hold import HeldFolder
+from harness.guard.hold import RunFolder
 from harness.guard.open_runs import must_be_healed, open_run, runs_under
 from harness.journal import undo_folder
 from harness.journal.owner import LEASE, LOCK, is_copy, owner_of, state_of
@@ -101,7 +101,7 @@ def _read(run: Path, *, held: bool) -> bool:
 
 def _hold(run: Path) -> None:
     """Hold the folder as a guard does, which goes on when the folder is removed."""
-    held = HeldFolder(run)
+    held = RunFolder(run)
     try:
         with suppress(OSError):
             held.look()

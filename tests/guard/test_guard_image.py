@@ -14,7 +14,7 @@ from harness.guard.image import _needed
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys
 before = set(sys.modules)  # what a file of site-packages imports at each start
-import harness.guard.in_container, harness.guard.heal
+import harness.guard.sidecar_main, harness.guard.heal
 for package in ("faults", "seams", "backends", "guard", "journal"):
     found = importlib.import_module(f"harness.{package}")
     for one in pkgutil.walk_packages(found.__path__, f"harness.{package}."):

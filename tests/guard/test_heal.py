@@ -385,17 +385,15 @@ class SlowSeam:
         return {"is": "out"}
 
 
-@pytest.mark.parametrize(
-    ("kind", "elsewhere"), [("test.fault", False), ("command", False), ("test.fault", True)], ids=str
-)
+@pytest.mark.parametrize(("kind", "remote"), [("test.fault", False), ("command", False), ("test.fault", True)], ids=str)
 @pytest.mark.parametrize("looks_s", [[0.1], [0.1, 7.5, 1.0], [5.0, 1.0], [9.0, 1.0], [6.0]], ids=str)
 def test_the_last_look_begins_when_calls_of_the_dead_owner_must_be_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks_s: list[float], kind: str, elsewhere: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks_s: list[float], kind: str, remote: bool
 ) -> None:
     run = dead_run(tmp_path, {}, backend="compose", project="shop", owned=False)
     files = UndoFiles(run)
     name = files.write_fault(step_of("it", kind, service="server"), commands(tmp_path), 60.0)
-    if not elsewhere:  # no copy of a run knows of its calls: one may be in flight on each fault
+    if not remote:  # no copy of a run knows of its calls: one may be in flight on each fault
         files.set_in_flight(name, in_flight=True)
     seam, over_s = SlowSeam(looks_s), 8.0
     began_s = seam.now_s
@@ -407,7 +405,7 @@ def test_the_last_look_begins_when_calls_of_the_dead_owner_must_be_over(
     monkeypatch.setattr(healing, "given_back", lambda _: None)
     monkeypatch.setattr(healing, "not_to_be_healed", lambda *_, **__: None)
     monkeypatch.setattr(healing, "in_flight_of", lambda _: over_s)
-    (healed,) = heal([run], "guard", elsewhere=elsewhere)
+    (healed,) = heal([run], "guard", remote=remote)
     assert healed.taken_out == ["it"]
     last_s = seam.began[-1] - began_s
     assert last_s >= over_s

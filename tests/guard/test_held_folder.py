@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from left_behind import commands, dead_run, step_of
 
-from harness.guard.hold import HeldFolder
+from harness.guard.hold import RunFolder
 from harness.journal.owner import Ownership
 from harness.journal.undo import UndoFiles
 
@@ -27,7 +27,7 @@ def owned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pat
     ownership.end()
 
 
-def no_room_at_the_first_look(held: HeldFolder) -> None:
+def no_room_at_the_first_look(held: RunFolder) -> None:
     """A limit on the size of files stands for a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
@@ -40,7 +40,7 @@ def no_room_at_the_first_look(held: HeldFolder) -> None:
 
 def test_a_write_that_failed_is_repeated_at_the_next_look(owned: tuple[Path, Ownership], tmp_path: Path) -> None:
     run, ownership = owned
-    held = HeldFolder(run)
+    held = RunFolder(run)
     held.look()
     shutil.rmtree(run)
     no_room_at_the_first_look(held)
@@ -61,7 +61,7 @@ def test_what_was_measured_to_be_gone_stays_closed_where_the_folder_is_removed(
 ) -> None:
     run, _ = owned
     files = UndoFiles(run)
-    held = HeldFolder(run)
+    held = RunFolder(run)
     held.look()
     files.write_fault(step_of("next"), commands(tmp_path), 60.0)
     files.write_gone("0001.it.undo.json", "it", "run", {"code": 1})

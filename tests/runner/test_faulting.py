@@ -59,7 +59,7 @@ class SessionRunner:
         self.undo.append((step.id, dict(data), in_for_s))
         return self
 
-    async def tell(self) -> None:
+    async def send_heartbeat(self) -> None:
         await self.telling()
 
     def in_flight(self, on: bool, /) -> None:

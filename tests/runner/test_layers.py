@@ -61,7 +61,7 @@ class Undo:
         self.open_ones, self.fault = open_ones, fault
         open_ones.append(fault)
 
-    async def tell(self) -> None:
+    async def send_heartbeat(self) -> None:
         pass
 
     def in_flight(self, on: bool, /) -> None:

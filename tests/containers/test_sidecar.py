@@ -141,7 +141,7 @@ def test_a_copy_on_another_machine_does_not_reach_into_a_run_that_goes_on(
     lock.write_text(json.dumps(json.loads(lock.read_text()) | {"boot": "another", "host": "another"}))
     os.utime(copy / "undo" / "lease", (0, 0))  # as a copy that keeps the times
     code, said = heal(copy)
-    assert "left alone: the guard beside its stack hears of it" in said
+    assert "left alone: its guard in a container gets heartbeats" in said
     assert (code, statuses(project)["sleeper"]) == (0, "exited"), said
 
 
@@ -159,7 +159,7 @@ def test_a_run_that_was_suspended_does_not_go_on_without_its_fault(
     for pid in machine:
         os.kill(pid, signal.SIGCONT)
     assert going.process.wait(120) == 4
-    assert "the guard beside the stack heard nothing of the run for too long" in going.close()
+    assert "the guard in a container got no heartbeat for too long" in going.close()
     assert statuses(project) == before
     assert guards(project) == []
 

@@ -1,4 +1,4 @@
-"""What a guard in a container knows of its run: the undo, and when it last heard that somebody watches.
+"""What the sidecar of a run knows of it: the undo, and when the last heartbeat came.
 
 With the standard library alone.
 """
@@ -14,26 +14,26 @@ from harness.journal import undo_folder
 from harness.journal.owner import ELSEWHERE_S, LEASE, LEASE_S, LOCK, State
 
 FOLDER = "/harness-guard"
-RENEWED = "renewed"
-"""Written anew each time that somebody says that he watches."""
-HEARD = "heard"
-"""Its answer: 1 from when on the run may have lost a fault, 0 before; and what it has heard last."""
+HEARTBEAT = "heartbeat"
+"""Another text each time that whoever watches the run says so."""
+ACK = "heartbeat.ack"
+"""Its answer: 1 from when on the run may have lost a fault, 0 before; and the last heartbeat."""
 READY = "the guard watches"
 
 
-class ToldFolder:
-    """The undo of a run, as it is copied here, and whether somebody watches the run."""
+class SidecarFolder:
+    """The copy of a run's undo, and the heartbeats that come with it."""
 
-    elsewhere = True
+    remote = True
 
     def __init__(self, run: Path) -> None:
         """Raises OSError."""
         self.run = run
         self.folder = undo_folder.folder_of(run)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._renewed = b""
+        self._heartbeat = b""
         self._acted = self._has_acted()
-        self._heard_s = time.monotonic()
+        self._beat_s = time.monotonic()
         lock = self.folder / LOCK
         lock.touch(0o600)
         # No process of this machine: whether it lives is told by the age of the lease.
@@ -47,29 +47,29 @@ class ToldFolder:
     def _has_acted(self) -> bool:
         """Whether it has acted before it was killed, and started again."""
         try:
-            return (self.folder / HEARD).read_bytes().startswith(b"1 ")
+            return (self.folder / ACK).read_bytes().startswith(b"1 ")
         except OSError:
             return False
 
     def look(self) -> None:
-        """See whether somebody has said that he watches. Raises OSError."""
-        renewed = (self.folder / RENEWED).read_bytes()
-        if renewed != self._renewed:
-            self._renewed, self._heard_s = renewed, time.monotonic()
+        """See whether a heartbeat has come. Raises OSError."""
+        heartbeat = (self.folder / HEARTBEAT).read_bytes()
+        if heartbeat != self._heartbeat:
+            self._heartbeat, self._beat_s = heartbeat, time.monotonic()
             self._note()
 
     def _note(self) -> None:
         lease = self.folder / LEASE
-        lease.write_text(f"{self._heard_s:020.6f}\n", encoding="ascii")
-        heard_unix = time.time() - (time.monotonic() - self._heard_s)
-        os.utime(lease, (heard_unix, heard_unix))  # the age of a lease from elsewhere is that of its file
-        new = self.folder / f"{HEARD}.part"
-        new.write_bytes(b"%d %s" % (self._acted, self._renewed))
-        new.replace(self.folder / HEARD)
+        lease.write_text(f"{self._beat_s:020.6f}\n", encoding="ascii")
+        beat_unix = time.time() - (time.monotonic() - self._beat_s)
+        os.utime(lease, (beat_unix, beat_unix))  # the age of a remote lease is that of its file
+        new = self.folder / f"{ACK}.part"
+        new.write_bytes(b"%d %s" % (self._acted, self._heartbeat))
+        new.replace(self.folder / ACK)
 
     def state(self) -> State:
         """Return what the run does, as far as it can be told."""
-        silent_s = time.monotonic() - self._heard_s
+        silent_s = time.monotonic() - self._beat_s
         if silent_s <= LEASE_S:
             return "alive"
         return "hung" if silent_s <= ELSEWHERE_S + 1.0 else "dead"

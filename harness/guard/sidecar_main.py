@@ -1,9 +1,9 @@
-"""`python -m harness.guard.in_container`: the guard of a run in a container beside its stack.
+"""`python -m harness.guard.sidecar_main`: the sidecar of a run, in its container beside the stack.
 
-It has no view of the run's process: it hears again and again that somebody watches. When it has heard nothing for as
-long as a lease lasts, it takes out what is in, and keeps the undo, for the network may have been cut only. When it has
-heard nothing for a minute, the run counts as dead. All that it may need is imported before it says that it watches: an
-image that lacks something is refused then.
+It has no view of the run's process, and gets heartbeats instead. When none has come for as long as a lease lasts, it
+takes out what is in, and keeps the undo, for the network may have been cut only. When none has come for a minute, the
+run counts as dead. All that it may need is imported before it says that it watches: an image that lacks something is
+refused then.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-from harness.guard.told import FOLDER, READY, ToldFolder
+from harness.guard.sidecar_folder import FOLDER, READY, SidecarFolder
 from harness.guard.watch import RunGuard
 
 ALWAYS = ("harness.guard.heal", "harness.guard.stacks", "harness.backends.compose.attached", "docker", "asyncio")
@@ -31,9 +31,9 @@ def main() -> int:
     for name in WHERE_INSTALLED:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
-    told = ToldFolder(Path(FOLDER))
+    folder = SidecarFolder(Path(FOLDER))
     print(READY, flush=True)
-    RunGuard(told).go()
+    RunGuard(folder).go()
     return 0
 
 

@@ -1,8 +1,8 @@
-"""The second guard of a run: a container beside the stack that the run is attached to, where the faults are.
+"""The sidecar of a run: its second guard, in a container beside the stack that the run is attached to.
 
 It is for engines on other machines: the first guard is lost with the machine of its run, and cannot reach the stack
-while the network is cut. The undo of each fault is in the container before the fault goes in. As long as it is told
-that somebody watches, it does nothing.
+while the network is cut. The undo of each fault is in the container before the fault goes in. As long as heartbeats
+come, it does nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ import json
 import os
 import socket
 import tarfile
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +23,11 @@ from harness.backends.compose.engine import engine_errors
 from harness.backends.compose.leftovers import PROJECT, SERVICE
 from harness.guard.container_guards import GUARDS, HOST, RUN, RUN_ID
 from harness.guard.image import HOME, IMAGE, archive_of, guard_image
-from harness.guard.told import FOLDER, HEARD, READY, RENEWED
+from harness.guard.sidecar_folder import ACK, FOLDER, HEARTBEAT, READY
 from harness.journal import undo_folder
-from harness.journal.owner import LEASE_S, RENEW_S
+from harness.journal.owner import LEASE_S
 from harness.journal.undo import UndoFiles
-from harness.model.errors import BackendError, HarnessError, ScenarioError, did_you_mean
+from harness.model.errors import BackendError, ScenarioError, did_you_mean
 from harness.model.undo import RunUndo
 
 KIND = "HARNESS_GUARD"
@@ -39,12 +37,11 @@ SOCKET = "HARNESS_GUARD_SOCKET"
 PASSED_ON = ("HARNESS_TOOLS_IMAGE", "HARNESS_PROXY", "HARNESS_PROXY_IMAGE")
 READY_S = 30.0
 CALL_S = 5
-"""How long one call to the engine may take: whoever waits longer cannot say in time that the run goes on."""
+"""How long one call to the engine may take: whoever waits longer cannot send the next heartbeat in time."""
 START_CALL_S = 120
 """The same, while its image may have to be made."""
 LOOK_EVERY_S = 0.1
-IDLE_WITHIN_S = 90.0
-"""How long somebody who heals waits for it to end what it has begun."""
+NOT_REACHED = "the guard in a container is not reached"
 
 
 def wanted(near: bool) -> bool:
@@ -63,22 +60,23 @@ def name_of(run_id: str) -> str:
     return f"ml-chaos-harness-guard-{run_id[:16]}"
 
 
-class GuardBeside:
-    """The container of one run's guard, as its run, its first guard and `harness heal` reach it. All calls block."""
+class Sidecar:
+    """The container, as its run, its first guard and `harness heal` reach it. All calls block."""
 
     def __init__(self, run: Path, undo: RunUndo) -> None:
         self._files = UndoFiles(run)
         self._undo = undo
         self._name = name_of(undo.id)
         self._client: Any = None
-        self._told: dict[str, tuple[int, int]] = {}
-        self._said: collections.deque[bytes] = collections.deque(maxlen=1000)
-        self._last_heard, self._last_heard_s = b"", time.monotonic()
+        self._sent: dict[str, tuple[int, int]] = {}
+        """The files that it has, as they were when they were sent."""
+        self._own_beats: collections.deque[bytes] = collections.deque(maxlen=1000)
+        self._last_ack, self._last_ack_s = b"", time.monotonic()
 
     def start(self) -> None:
         """Start it and wait until it watches. Raises BackendError."""
         client = self._engine()
-        with engine_errors("the guard beside the stack could not be started"):
+        with engine_errors("the guard in a container could not be started"):
             client.ping()  # an engine that does not answer is not waited for as long as for an image
         client.api.timeout = START_CALL_S
         try:
@@ -90,16 +88,16 @@ class GuardBeside:
             client.api.timeout = CALL_S
 
     def _start(self, client: Any) -> None:
-        with engine_errors("the guard beside the stack could not be started"):
+        with engine_errors("the guard in a container could not be started"):
             image = guard_image(client)
-            if self._heard(client)[0]:
-                raise BackendError("the guard beside the stack takes the faults of the run out")
+            if self._ack(client)[0]:
+                raise BackendError("the guard in a container takes the faults of the run out")
             self._remove(client)
-            self._told = {}
+            self._sent = {}
             made = client.api.create_container(
                 image,
                 name=self._name,
-                entrypoint=["python3", "-P", "-m", "harness.guard.in_container"],
+                entrypoint=["python3", "-P", "-m", "harness.guard.sidecar_main"],
                 command=[],
                 environment=self._environment(),
                 labels=self._labels(),
@@ -111,125 +109,106 @@ class GuardBeside:
                     security_opt=["no-new-privileges:true"],
                 ),
             )["Id"]
-            self._tell(client)
+            self._send(client)
             client.api.start(made)
             self._wait_until_ready(client)
-            self._last_heard_s = time.monotonic()
+            self._last_ack_s = time.monotonic()
 
-    def tell(self) -> bool:
-        """Tell it that somebody watches, and what has changed. Returns whether it has begun to take faults out.
+    def beat(self) -> bool:
+        """Send a heartbeat, and what has changed. Returns whether it has begun to take faults out.
 
-        Raises BackendError where it does not listen.
+        Raises BackendError where it does not answer.
         """
         client = self._engine()
-        with engine_errors("the guard beside the stack is not reached"):
-            self._tell(client)
-            acted, heard = self._heard(client)
+        with engine_errors(NOT_REACHED):
+            self._send(client)
+            acted, ack = self._ack(client)
         now_s = time.monotonic()
-        if heard != self._last_heard:
-            self._last_heard, self._last_heard_s = heard, now_s
-        if not acted and now_s - self._last_heard_s > LEASE_S:
-            raise BackendError("the guard beside the stack does not listen")
+        if ack != self._last_ack:
+            self._last_ack, self._last_ack_s = ack, now_s
+        if not acted and now_s - self._last_ack_s > LEASE_S:
+            raise BackendError("the guard in a container does not answer heartbeats")
         return acted
 
     def wait_until_idle(self, within_s: float) -> None:
-        """Return once it has heard this caller, and so takes nothing out right now, or has ended. Raises BackendError.
+        """Return once it has answered this caller, and so takes nothing out right now, or has ended.
 
-        Returns after a while in any case.
+        Returns after a while in any case. Raises BackendError.
         """
         client = self._engine()
         until_s = time.monotonic() + within_s
-        with engine_errors("the guard beside the stack is not reached"):
+        with engine_errors(NOT_REACHED):
             while time.monotonic() < until_s:
-                self._tell(client)
+                self._send(client)
                 state = client.api.inspect_container(self._name)["State"]
-                if self._heard(client)[1] in self._said or not state["Running"] or state["Paused"]:
+                if self._ack(client)[1] in self._own_beats or not state["Running"] or state["Paused"]:
                     return
                 time.sleep(LOOK_EVERY_S)
 
-    def hears_somebody(self, within_s: float) -> bool:
-        """Return whether somebody else tells it that he watches. Raises BackendError."""
+    def has_heartbeat(self, within_s: float) -> bool:
+        """Return whether somebody else sends it heartbeats. Raises BackendError."""
         client = self._engine()
         until_s = time.monotonic() + within_s
-        with engine_errors("the guard beside the stack is not reached"):
-            before = self._heard(client)[1]
+        with engine_errors(NOT_REACHED):
+            before = self._ack(client)[1]
             while time.monotonic() < until_s:
                 time.sleep(LOOK_EVERY_S)
-                if self._heard(client)[1] != before:
+                if self._ack(client)[1] != before:
                     return True
         return False
 
-    def _heard(self, client: Any) -> tuple[bool, bytes]:
-        """Return whether it has taken faults out, and what it has heard last."""
+    def _ack(self, client: Any) -> tuple[bool, bytes]:
+        """Return whether it has taken faults out, and the last heartbeat that it has seen."""
         import docker.errors
 
         try:
-            stream, _ = client.api.get_archive(self._name, f"{FOLDER}/undo/{HEARD}")
+            stream, _ = client.api.get_archive(self._name, f"{FOLDER}/undo/{ACK}")
         except docker.errors.NotFound:
             return False, b""
-        acted, _, heard = _members(b"".join(stream)).get(HEARD, b"").partition(b" ")
-        return acted == b"1", heard
+        acted, _, beat = _members(b"".join(stream)).get(ACK, b"").partition(b" ")
+        return acted == b"1", beat
 
-    def _tell(self, client: Any) -> None:
+    def _send(self, client: Any) -> None:
         now = {}
         changed: list[tuple[str, bytes]] = []
-        for path in self._to_be_told():
+        for path in self._files_to_send():
             with contextlib.suppress(FileNotFoundError):
                 about = path.stat()
                 name = str(path.relative_to(self._files.folder))
                 now[name] = (about.st_mtime_ns, about.st_size)
-                if self._told.get(name) != now[name]:
-                    changed.append((name, self._for_there(name, path.read_bytes())))
-        said = f"{socket.gethostname()} {os.getpid()} {time.monotonic()}".encode()
-        self._said.append(said)
-        changed.append((RENEWED, said))
+                if self._sent.get(name) != now[name]:
+                    changed.append((name, self._as_sent(name, path.read_bytes())))
+        beat = f"{socket.gethostname()} {os.getpid()} {time.monotonic()}".encode()
+        self._own_beats.append(beat)
+        changed.append((HEARTBEAT, beat))
         client.api.put_archive(self._name, "/", archive_of((f"{FOLDER}/undo/{n}".lstrip("/"), d) for n, d in changed))
-        self._told = now
+        self._sent = now
 
-    def _to_be_told(self) -> list[Path]:
+    def _files_to_send(self) -> list[Path]:
         folder = self._files.folder
         own = [undo_folder.RUN, undo_folder.ENDED]
         faults = self._files.all()
         own += [one for name in reversed(faults) for one in (name, undo_folder.gone_file(name))]
         return [folder / name for name in own] + sorted(path for path in self._files.kept.rglob("*") if path.is_file())
 
-    def _for_there(self, name: str, data: bytes) -> bytes:
-        """Return what is told of a file: the guard there has no other one beside it."""
+    def _as_sent(self, name: str, data: bytes) -> bytes:
+        """Return what is sent of a file: the guard there has no other one beside it."""
         if name != undo_folder.RUN:
             return data
         body = self._undo.model_copy(update={"guard": None}).model_dump(mode="json", by_alias=True)
         return json.dumps({"sha256": undo_folder.digest_of(body), "body": body}).encode()
 
-    def learn(self) -> list[str]:
-        """Write down here what it has measured to be gone. Returns these faults. Raises BackendError."""
+    def undo_there(self) -> dict[str, bytes]:
+        """Return the files of its undo folder, by name. Raises BackendError."""
         client = self._engine()
-        with engine_errors("the guard beside the stack is not reached"):
+        with engine_errors(NOT_REACHED):
             stream, _ = client.api.get_archive(self._name, f"{FOLDER}/undo")
-            found = _members(b"".join(stream))
-        were_open = self._files.open()
-        for name in map(undo_folder.gone_file, were_open):
-            self._take_in(name, found)
-        are_open = self._files.open()
-        if not are_open:
-            self._take_in(undo_folder.ENDED, found)
-        return [undo_folder.fault_of(name) for name in were_open if name not in are_open]
-
-    def _take_in(self, name: str, found: dict[str, bytes]) -> None:
-        """Write down what it says in a file, if that is as it was written there."""
-        if name not in found:
-            return
-        file = self._files.folder / name
-        new = file.with_name(f"{name}.learned")
-        new.write_bytes(found[name])
-        body = undo_folder.content(new)
-        new.unlink()
-        if body is not None:
-            undo_folder.put(file, body)
+            return _members(b"".join(stream))
 
     def remove(self) -> None:
         """Remove it: nothing of its run is left. Raises BackendError."""
         client = self._engine()
-        with engine_errors("the guard beside the stack could not be removed"):
+        with engine_errors("the guard in a container could not be removed"):
             self._remove(client)
 
     def close(self) -> None:
@@ -268,53 +247,8 @@ class GuardBeside:
             if time.monotonic() > until_s or not client.api.inspect_container(self._name)["State"]["Running"]:
                 last = said.strip().splitlines()[-1:] or ["it said nothing"]
                 self._remove(client)
-                raise BackendError(f"the guard beside the stack did not start: {last[0]}")
+                raise BackendError(f"the guard in a container did not start: {last[0]}")
             time.sleep(LOOK_EVERY_S)
-
-
-def is_spoken_to(run: Path, undo: RunUndo) -> bool:
-    """Return whether the guard beside the stack hears of its run, which goes on somewhere else, then. Blocks."""
-    guard = GuardBeside(run, undo)
-    try:
-        return guard.hears_somebody(LEASE_S)
-    except HarnessError:
-        return False
-    finally:
-        guard.close()
-
-
-@contextlib.contextmanager
-def spoken_for(run: Path, undo: RunUndo) -> Iterator[list[str]]:
-    """Keep the guard beside the stack from acting while somebody heals here, and remove it once nothing is left.
-
-    Yields the faults that it has taken out before. Where it is not reached, or not there, healing does without it.
-    Blocks.
-    """
-    guard = GuardBeside(run, undo)
-    over = threading.Event()
-    teller: threading.Thread | None = None
-    learned: list[str] = []
-    try:
-        with contextlib.suppress(HarnessError, OSError):
-            guard.wait_until_idle(IDLE_WITHIN_S)
-            teller = threading.Thread(target=_go_on_telling, args=(guard.tell, over), daemon=True)
-            teller.start()
-            learned = guard.learn()
-        yield learned
-    finally:
-        over.set()
-        if teller is not None:
-            teller.join()
-        if undo_folder.has_ended(undo_folder.folder_of(run)):
-            with contextlib.suppress(HarnessError):
-                guard.remove()
-        guard.close()
-
-
-def _go_on_telling(tell: Callable[[], bool], over: threading.Event) -> None:
-    while not over.wait(RENEW_S):
-        with contextlib.suppress(HarnessError):
-            tell()
 
 
 def _members(data: bytes) -> dict[str, bytes]:
