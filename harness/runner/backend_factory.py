@@ -104,7 +104,7 @@ def _have_guard_image() -> None:
 def _check_owner(project: str, notice: Callable[[str], None]) -> None:
     from harness.backends.compose.engine import lent_client
     from harness.guard import stack_owner
-    from harness.runner.safeguard import wait_for_owner
+    from harness.runner.stack_ownership import wait_for_owner
 
     def tell(owner: stack_owner.StackOwner) -> None:
         notice(f"the run {owner.run} has ended; waiting for its guard to give the stack {project!r} back")

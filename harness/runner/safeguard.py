@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -31,14 +29,10 @@ from harness.model.stack import StackDescription
 from harness.model.undo import RunUndo, for_healing
 from harness.runner.faulting import OpenUndo
 from harness.runner.plan import attached_project
+from harness.runner.stack_ownership import StackOwnership, engine_identity
 
 if TYPE_CHECKING:
-    from harness.guard.stack_owner import StackOwner
     from harness.runner.sidecar_keeper import SidecarKeeper
-
-HEALED_WITHIN_S = 25.0
-"""How long a run waits for the guard of a dead one to give the stack back."""
-LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -61,36 +55,6 @@ class _Open:
         self.in_flight(False)
 
 
-def wait_for_owner(
-    look: Callable[[], StackOwner | None],
-    *,
-    is_cut_short: Callable[[], bool] = lambda: False,
-    notice: Callable[[StackOwner], None] = lambda _: None,
-) -> None:
-    """Wait until no other run owns a stack: the guard of a dead one is given time to heal it. Blocks.
-
-    `look` returns who owns it; `notice` is called once if there is anything to wait for. Raises ScenarioError where
-    the owner may live, has no guard, or is not healed in time, and what `look` raises.
-    """
-    until_s, is_told = time.monotonic() + HEALED_WITHIN_S, False
-    while (owner := look()) is not None:
-        is_healing = owner.is_dead and has_guard(Path(owner.run))
-        if not is_healing or is_cut_short() or time.monotonic() > until_s:
-            raise owner.refusal()
-        if not is_told:
-            notice(owner)
-            is_told = True
-        time.sleep(LOOK_EVERY_S)
-
-
-def _engine() -> str:
-    from harness.backends.compose.engine import lent_client
-    from harness.guard.stacks import identity_of
-
-    with lent_client() as engine:
-        return identity_of(engine)
-
-
 class Safeguard:
     """Ownership, undo and guard of one run."""
 
@@ -103,14 +67,14 @@ class Safeguard:
         self._run_dir = run_dir
         self.files = UndoFiles(run_dir)
         project = attached_project(stack, plan.backend, plan.attach)
-        self._attached = project if plan.backend == "compose" else None
+        attached = project if plan.backend == "compose" else None
         self._undo = RunUndo(
             id=uuid.uuid4().hex,
             run=plan.run,
             scenario=plan.scenario.scenario,
             backend=plan.backend,
-            project=self._attached,
-            owned=self._attached is None,
+            project=attached,
+            owned=attached is None,
             stack=for_healing(stack),
             links=plan.links,
             seed=plan.seed,
@@ -120,7 +84,7 @@ class Safeguard:
         self._keeping: list[asyncio.Task[None]] = []
         self._taking: asyncio.Task[None] | None = None
         self._ending = False
-        self._owns_stack = False
+        self._stack = StackOwnership(attached, self._undo.id, run_dir) if attached is not None else None
         self._sidecar: SidecarKeeper | None = None
         self._in: dict[str, FaultStep] = {}
         """The faults that were not measured to be gone, by the names of their undo: the folder may be removed."""
@@ -136,16 +100,16 @@ class Safeguard:
                 f"the run's folder cannot be owned: {error.strerror}", file=str(self._run_dir)
             ) from error
         if self._outlives:
-            self._undo = self._undo.model_copy(update={"engine": await asyncio.to_thread(_engine)})
+            self._undo = self._undo.model_copy(update={"engine": await asyncio.to_thread(engine_identity)})
         self.files.write_run(self._undo)
         self._keeping = [asyncio.create_task(self._renew())]
         if self._outlives:
             await asyncio.to_thread(start_guard, self._run_dir)
         # Only now: while the first guard starts, there is none yet, and a second one would be in its way.
         self._keeping.append(asyncio.create_task(self._keep_guard()))
-        if self._attached is not None:
+        if self._stack is not None:
             # However often the run is cancelled meanwhile, its end must know whether it owns the stack.
-            self._taking = asyncio.create_task(asyncio.to_thread(self._take_stack, self._attached))
+            self._taking = asyncio.create_task(asyncio.to_thread(self._stack.take, lambda: self._ending))
             await asyncio.shield(self._taking)
             await self._start_sidecar()
 
@@ -179,7 +143,7 @@ class Safeguard:
 
     async def check_owner(self) -> None:
         """Raise BackendError where the stack was given back meanwhile: what is in it now is not this run's."""
-        if self._sidecar is None or not self._sidecar.is_lost or not self._owns_stack:
+        if self._sidecar is None or not self._sidecar.is_lost or self._stack is None or not self._stack.is_taken:
             return
         from harness.guard.stacks import is_owner
 
@@ -207,18 +171,6 @@ class Safeguard:
                     if not self._unguarded:
                         self._unguarded = True
                         self._notice(f"the run has no guard any more: {error}")
-
-    def _take_stack(self, project: str) -> None:
-        """Own the stack. Blocks. Raises ScenarioError where another run keeps it, BackendError."""
-        from harness.backends.compose.engine import lent_client
-        from harness.guard.stack_owner import take_stack
-
-        with lent_client() as engine:
-            wait_for_owner(
-                lambda: take_stack(engine, project, self._undo.id, self._run_dir, os.getpid()),
-                is_cut_short=lambda: self._ending,
-            )
-            self._owns_stack = True
 
     @property
     def run_id(self) -> str:
@@ -293,7 +245,7 @@ class Safeguard:
         if self._sidecar is not None:  # it must not take out again what is out, on a stack that is somebody else's soon
             with contextlib.suppress(BackendError):
                 await self._sidecar.beat()
-        if self._owns_stack:
+        if self._stack is not None and self._stack.is_taken:
             from harness.guard.stacks import given_back
 
             await asyncio.to_thread(given_back, self._undo)

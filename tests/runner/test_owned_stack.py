@@ -19,7 +19,7 @@ from harness.guard import stack_owner
 from harness.guard.stack_owner import StackOwner
 from harness.journal.owner import Ownership
 from harness.model.errors import ScenarioError
-from harness.runner import safeguard
+from harness.runner import stack_ownership
 from harness.runner.backend_factory import check_attached
 
 
@@ -50,7 +50,7 @@ def on_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(attached, "check_project", lambda _: None)
     monkeypatch.setattr(engine, "lent_client", contextlib.nullcontext)
     monkeypatch.setattr(stack_owner, "owner_of_stack", made.owner_of_stack)
-    monkeypatch.setattr(safeguard, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(stack_ownership, "LOOK_EVERY_S", 0.0)
     return made
 
 
@@ -99,5 +99,5 @@ def test_a_dead_one_whose_guard_ends_too(run: Path, on_it: Engine, guard: IO[byt
 def test_a_dead_one_whose_guard_takes_too_long(
     run: Path, on_it: Engine, guard: IO[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(safeguard, "HEALED_WITHIN_S", -1.0)
+    monkeypatch.setattr(stack_ownership, "HEALED_WITHIN_S", -1.0)
     assert f"run `harness heal {run}` first" in refusal([])
