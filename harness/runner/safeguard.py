@@ -125,14 +125,14 @@ class Safeguard:
     async def _start_sidecar(self) -> None:
         """Start a second guard, the sidecar, where the stack is on another machine. Raises BackendError."""
         from harness.backends.compose.engine import is_near
-        from harness.guard.sidecar import name_of, wanted
+        from harness.guard.sidecar import Sidecar, name_of, wanted
         from harness.runner.sidecar_keeper import SidecarKeeper
 
         if not wanted(is_near()):
             return
         self._undo = self._undo.model_copy(update={"guard": name_of(self._undo.id)})
         self.files.write_run(self._undo)
-        self._sidecar = SidecarKeeper(self._run_dir, self._undo)
+        self._sidecar = SidecarKeeper(Sidecar(self._run_dir, self._undo))
         await self._sidecar.start()
         self._keeping.append(asyncio.create_task(self._sidecar.keep()))
 
@@ -244,7 +244,7 @@ class Safeguard:
             return left
         if self._sidecar is not None:  # it must not take out again what is out, on a stack that is somebody else's soon
             with contextlib.suppress(BackendError):
-                await self._sidecar.beat()
+                await self._sidecar.last_beat()
         if self._stack is not None and self._stack.is_taken:
             from harness.guard.stacks import given_back
 
