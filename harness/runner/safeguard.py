@@ -81,7 +81,8 @@ class Safeguard:
         )
         self._outlives = plan.backend != "local"
         self._ownership: Ownership | None = None
-        self._keeping: list[asyncio.Task[None]] = []
+        self._keeping: dict[str, asyncio.Task[None]] = {}
+        """What goes on until the end, by what it keeps."""
         self._taking: asyncio.Task[None] | None = None
         self._ending = False
         self._stack = StackOwnership(attached, self._undo.id, run_dir) if attached is not None else None
@@ -102,11 +103,11 @@ class Safeguard:
         if self._outlives:
             self._undo = self._undo.model_copy(update={"engine": await asyncio.to_thread(engine_identity)})
         self.files.write_run(self._undo)
-        self._keeping = [asyncio.create_task(self._renew())]
+        self._keeping["lease"] = asyncio.create_task(self._renew())
         if self._outlives:
             await asyncio.to_thread(start_guard, self._run_dir)
         # Only now: while the first guard starts, there is none yet, and a second one would be in its way.
-        self._keeping.append(asyncio.create_task(self._keep_guard()))
+        self._keeping["guard"] = asyncio.create_task(self._keep_guard())
         if self._stack is not None:
             # However often the run is cancelled meanwhile, its end must know whether it owns the stack.
             self._taking = asyncio.create_task(asyncio.to_thread(self._stack.take, lambda: self._ending))
@@ -134,10 +135,15 @@ class Safeguard:
         self.files.write_run(self._undo)
         self._sidecar = SidecarKeeper(Sidecar(self._run_dir, self._undo))
         await self._sidecar.start()
-        self._keeping.append(asyncio.create_task(self._sidecar.keep()))
+        self._keeping["guard in a container"] = asyncio.create_task(self._sidecar.keep())
 
     def check(self) -> None:
-        """Raise BackendError where the guard in a container takes out, or must be taking out, what the run has in."""
+        """Raise BackendError where the run is not kept any more, or its guard in a container takes its faults out."""
+        for what, task in self._keeping.items():
+            error = task.exception() if task.done() and not task.cancelled() else None
+            if error is not None:
+                why = f"{type(error).__name__}: {error}"
+                raise BackendError(f"the {what} of the run is not kept any more: {why}") from error
         if self._sidecar is not None:
             self._sidecar.check()
 
@@ -220,10 +226,10 @@ class Safeguard:
                     self._taking.exception()  # it was raised where it was awaited, unless that was cancelled
             return await self._end(stopped)
         finally:
-            for task in self._keeping:
+            for task in self._keeping.values():
                 task.cancel()
-            if self._keeping:
-                await asyncio.wait(self._keeping)
+            # What one of them has failed with was raised by `check`, unless the run was at its end.
+            await asyncio.gather(*self._keeping.values(), return_exceptions=True)
             if self._sidecar is not None:
                 self._sidecar.close()
             if self._ownership is not None:

@@ -17,7 +17,7 @@ from harness.guard import stack_owner
 from harness.guard.open_runs import must_be_healed
 from harness.guard.stack_owner import StackOwner
 from harness.journal.owner import state_of
-from harness.model.errors import JournalError, ScenarioError
+from harness.model.errors import BackendError, JournalError, ScenarioError
 from harness.model.faultstep import FaultStep
 from harness.runner import safeguard
 from harness.runner.safeguard import Safeguard
@@ -163,6 +163,27 @@ async def test_nobody_misses_the_first_guard_while_it_starts(
     assert not seen_too_early
     assert await asyncio.to_thread(looked.wait, 30)
     await it.end(stopped=True)
+
+
+async def test_a_run_whose_guard_is_not_kept_any_more_ends(
+    there: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def has_guard(_: Path) -> bool:
+        raise ValueError("what nobody expects")
+
+    monkeypatch.setattr(safeguard, "RENEW_S", 0.0)
+    monkeypatch.setattr(safeguard, "has_guard", has_guard)
+    it = safeguard_of(tmp_path / "run")
+    await it.begin()
+
+    async def goes_on() -> None:
+        while True:
+            it.check()
+            await asyncio.sleep(0)
+
+    with pytest.raises(BackendError, match="the guard of the run is not kept any more: ValueError: what nobody"):
+        await asyncio.wait_for(goes_on(), 30)
+    assert await it.end(stopped=True) == []
 
 
 @pytest.mark.parametrize("kind", ["command", "node.loss"])
