@@ -19,6 +19,7 @@ from harness.model.hitrows import HitRow
 from harness.model.readings import FaultSeen, FaultStage, Hit, Undo
 
 PREPARE_S = 5.0
+SEND_UNDO_S = 15.0
 INJECT_S = 5.0
 CONFIRM_S = 8.0
 REVERT_S = 5.0
@@ -144,7 +145,7 @@ class Driver:
             self._open = await self._before(self._step, self._undo, self._in_for_s())
             # From here on the undo is open, and closes only by a measured absence, wherever this is cut off.
             self._begun = True
-            await self._open.send_heartbeat()
+            await _within(SEND_UNDO_S, "sending its undo to the guard in a container", self._open.send_heartbeat())
             lo_s = self._journal.now_s()
             self._record("injecting", lo_s)
             # An alert that is absent now cannot have begun to fire before the injection.

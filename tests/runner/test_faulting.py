@@ -41,9 +41,9 @@ class SessionRunner:
         self.looks = 0
         self.undo: list[tuple[str, dict[str, Any], float]] = []
         self.absences: list[dict[str, Any]] = []
-        self.calls_at_work: list[tuple[bool, int]] = []
+        self.calls_in_flight: list[tuple[bool, int]] = []
         self.undo_fails: JournalError | None = None
-        self.telling: Callable[[], Awaitable[None]] = nothing
+        self.heartbeat: Callable[[], Awaitable[None]] = nothing
         self.looking: Callable[[], Awaitable[None]] = nothing
         self.hits: set[HitRow] = set()
         self.journal = JournalWriter(folder / "journal.jsonl", plan)
@@ -60,10 +60,10 @@ class SessionRunner:
         return self
 
     async def send_heartbeat(self) -> None:
-        await self.telling()
+        await self.heartbeat()
 
     def in_flight(self, on: bool, /) -> None:
-        self.calls_at_work.append((on, len(self.fault.calls)))
+        self.calls_in_flight.append((on, len(self.fault.calls)))
 
     def gone(self, evidence: Mapping[str, Any], /) -> None:
         self.absences.append(dict(evidence))
@@ -111,7 +111,7 @@ async def test_a_fault_that_does_as_it_should(bench: Any) -> None:
     assert undo[2] > 0.2, "it may be in for as long as planned, and for as long as the calls may take"
     assert it.absences == [{}]
     revert = it.fault.calls.index("revert")
-    assert it.calls_at_work == [(True, 1), (False, 2), (True, revert)], "around each call that changes something"
+    assert it.calls_in_flight == [(True, 1), (False, 2), (True, revert)], "around each call that changes something"
     await it.driver.revert()
     assert it.fault.calls.count("revert") == 1
     assert len(it.absences) == 1
@@ -202,7 +202,7 @@ async def test_cancelled_anywhere_it_can_still_be_reverted(bench: Any) -> None:
     assert not it.fault.on
 
 
-@pytest.mark.parametrize("where", ["telling", "looking"])
+@pytest.mark.parametrize("where", ["heartbeat", "looking"])
 async def test_cut_off_between_its_undo_and_its_injection_it_is_measured_to_be_gone(bench: Any, where: str) -> None:
     it = bench()
     await it.driver.prepare()
@@ -232,11 +232,23 @@ async def test_a_guard_that_is_not_told_keeps_the_fault_out_and_its_undo_is_clos
     async def lost() -> None:
         raise BackendError("the engine does not answer")
 
-    it.telling = lost
+    it.heartbeat = lost
     await it.driver.run()
     assert it.fault.calls == ["prepare", "revert", "absent"]
     assert it.stages() == ["failed", "reverting", "reverted"]
     assert it.absences == [{}]
+
+
+async def test_a_guard_in_a_container_that_does_not_answer_keeps_the_fault_out(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faulting, "SEND_UNDO_S", 0.01)
+    it = bench()
+    await it.driver.prepare()
+    it.heartbeat = asyncio.Event().wait
+    await it.driver.run()
+    assert it.fault.calls == ["prepare", "revert", "absent"]
+    assert "sending its undo to the guard in a container took longer" in it.bodies(FaultSeen)[0].evidence["error"]
 
 
 async def test_a_full_disk_does_not_keep_the_fault_in(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
