@@ -8,7 +8,6 @@ something out for a long time; `harness heal` goes on from there.
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import math
 import os
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from harness.guard.guard_log import log
 from harness.guard.heartbeat import beat_in_background
 from harness.guard.hold import RunFolder
 from harness.journal import undo_folder
@@ -177,9 +177,4 @@ class RunGuard:
         return not left
 
     def _log(self, text: str) -> None:
-        at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        try:
-            with (self._folder / undo_folder.GUARD_LOG).open("a", encoding="utf-8") as log:
-                log.write(f"{at} {text}\n")
-        except OSError:
-            return
+        log(self._folder, text)
