@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.journal import undo_folder
@@ -26,14 +27,15 @@ class SidecarFolder:
 
     remote = True
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, now_s: Callable[[], float] = time.monotonic) -> None:
         """Raises OSError."""
+        self._now_s = now_s
         self.run = run
         self.folder = undo_folder.folder_of(run)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._heartbeat = b""
         self._acted = self._has_acted()
-        self._beat_s = time.monotonic()
+        self._beat_s = self._now_s()
         lock = self.folder / LOCK
         lock.touch(0o600)
         # No process of this machine: whether it lives is told by the age of the lease.
@@ -55,13 +57,13 @@ class SidecarFolder:
         """See whether a heartbeat has come. Raises OSError."""
         heartbeat = (self.folder / HEARTBEAT).read_bytes()
         if heartbeat != self._heartbeat:
-            self._heartbeat, self._beat_s = heartbeat, time.monotonic()
+            self._heartbeat, self._beat_s = heartbeat, self._now_s()
             self._note()
 
     def _note(self) -> None:
         lease = self.folder / LEASE
         lease.write_text(f"{self._beat_s:020.6f}\n", encoding="ascii")
-        beat_unix = time.time() - (time.monotonic() - self._beat_s)
+        beat_unix = time.time() - (self._now_s() - self._beat_s)
         os.utime(lease, (beat_unix, beat_unix))  # the age of a remote lease is that of its file
         new = self.folder / f"{ACK}.part"
         new.write_bytes(b"%d %s" % (self._acted, self._heartbeat))
@@ -69,7 +71,7 @@ class SidecarFolder:
 
     def state(self) -> State:
         """Return what the run does, as far as it can be told."""
-        silent_s = time.monotonic() - self._beat_s
+        silent_s = self._now_s() - self._beat_s
         if silent_s <= LEASE_S:
             return "alive"
         return "hung" if silent_s <= ELSEWHERE_S + 1.0 else "dead"
