@@ -16,9 +16,9 @@ from harness.cli.terminal import cell, echo, echo_json
 from harness.model.errors import BackendError, ScenarioError
 
 if TYPE_CHECKING:
-    from harness.guard.container_guards import ContainerGuard
     from harness.guard.heal import Healed
     from harness.guard.open_runs import OpenRun
+    from harness.guard.sidecars_on_engine import SidecarOnEngine
     from harness.guard.stack_owner import StackOwner
 
 WAIT_S = 60.0
@@ -239,14 +239,14 @@ def _age(age_s: float) -> str:
     return f"{age_s:.0f} s"
 
 
-def _on_engine() -> tuple[list[StackOwner], list[ContainerGuard], str | None]:
+def _on_engine() -> tuple[list[StackOwner], list[SidecarOnEngine], str | None]:
     """Return who owns which stack on the engine, the guards in containers, and why that cannot be told."""
     from harness.backends.compose.engine import lent_client
-    from harness.guard.container_guards import guards_on
+    from harness.guard.sidecars_on_engine import sidecars_on
     from harness.guard.stack_owner import owned_stacks
 
     try:
         with lent_client() as engine:
-            return owned_stacks(engine), guards_on(engine), None
+            return owned_stacks(engine), sidecars_on(engine), None
     except BackendError as error:
         return [], [], error.message

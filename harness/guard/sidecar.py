@@ -21,9 +21,9 @@ from typing import Any
 from harness.backends.compose.engine import client as connected
 from harness.backends.compose.engine import engine_errors
 from harness.backends.compose.leftovers import PROJECT, SERVICE
-from harness.guard.container_guards import GUARDS, HOST, RUN, RUN_ID
-from harness.guard.image import HOME, IMAGE, archive_of, guard_image
 from harness.guard.sidecar_folder import ACK, FOLDER, HEARTBEAT, READY
+from harness.guard.sidecar_image import HOME, IMAGE, archive_of, sidecar_image
+from harness.guard.sidecars_on_engine import GUARDS, HOST, RUN, RUN_ID
 from harness.journal import undo_folder
 from harness.journal.owner import LEASE_S
 from harness.journal.undo import UndoFiles
@@ -89,7 +89,7 @@ class Sidecar:
 
     def _start(self, client: Any) -> None:
         with engine_errors("the guard in a container could not be started"):
-            image = guard_image(client)
+            image = sidecar_image(client)
             if self._ack(client)[0]:
                 raise BackendError("the guard in a container takes the faults of the run out")
             self._remove(client)

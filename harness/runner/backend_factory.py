@@ -86,19 +86,19 @@ def check_attached(
         from harness.guard.sidecar import wanted
 
         if wanted(is_near()):
-            _have_guard_image()
+            _have_sidecar_image()
         for project in sorted({project_of(stack, attach) for stack in attached}):
             check_project(project)
             _check_owner(project, notice)
 
 
-def _have_guard_image() -> None:
+def _have_sidecar_image() -> None:
     """See to it that no run waits for the image of its guard, or ends for want of it."""
     from harness.backends.compose.engine import lent_client
-    from harness.guard.image import guard_image
+    from harness.guard.sidecar_image import sidecar_image
 
     with lent_client() as engine:
-        guard_image(engine)
+        sidecar_image(engine)
 
 
 def _check_owner(project: str, notice: Callable[[str], None]) -> None:

@@ -140,14 +140,14 @@ def _refuse_part(engine: Any, part: str) -> None:
 
 def _remove(engine: Any, project: str, owner: StackOwner | None) -> None:
     """Remove a whole stack, with all that runs have put into it."""
-    from harness.guard.container_guards import remove_guards
     from harness.guard.heal import removed_with_its_stack
+    from harness.guard.sidecars_on_engine import remove_sidecars
     from harness.guard.stack_owner import forget_owner
 
     remove_run(engine, project)
     remove_run(engine, attached_run(project))
     forget_owner(engine, project)
-    remove_guards(engine, project)
+    remove_sidecars(engine, project)
     if owner is not None and owner.is_dead:
         removed_with_its_stack(Path(owner.run), owner.id)
 

@@ -19,7 +19,7 @@ from attached_runs import HARNESS, SLOW, STOPPED, Going, long_lived_stack, run_a
 from images import base_image
 
 from harness.backends.compose.engine import client
-from harness.guard.container_guards import GUARDS
+from harness.guard.sidecars_on_engine import GUARDS
 from harness.guard.stack_owner import owner_of_stack
 
 pytestmark = pytest.mark.docker

@@ -1,4 +1,4 @@
-"""The image of a guard that lives in a container: a plain Python image, with the harness and what reverts import in it.
+"""The image of sidecars: a plain Python image, with the harness and what reverts import in it.
 
 It is made once for each engine and state of the harness, of what is installed here, so that no registry needs to have
 the harness. What was made of an earlier state is removed.
@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from harness.backends.compose.engine import engine_errors
 from harness.faults.installed import ENTRY_POINTS
-from harness.guard.container_guards import GUARDS
+from harness.guard.sidecars_on_engine import GUARDS
 from harness.model.errors import BackendError
 
 IMAGE = "HARNESS_GUARD_IMAGE"
@@ -44,7 +44,7 @@ def base_image() -> str:
     return os.environ.get(IMAGE) or f"python:{sys.version_info[0]}.{sys.version_info[1]}-slim"
 
 
-def guard_image(client: Any) -> str:
+def sidecar_image(client: Any) -> str:
     """Return the image of the guard, which is made where it is not there. Blocks. Raises BackendError."""
     _check_platform(client)
     remedy = f"{IMAGE} names another image with python3; HARNESS_GUARD=process does without it"

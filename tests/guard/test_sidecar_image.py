@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from harness.guard.image import _needed
+from harness.guard.sidecar_image import _needed
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys

@@ -1,4 +1,4 @@
-"""Guards that are in containers of an engine: which there are, and how those of a stack that is gone are removed."""
+"""The sidecars that are on an engine: which there are, and how those of a stack that is gone are removed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ RUN_ID, RUN, HOST = "ml-chaos-harness.guarded-id", "ml-chaos-harness.guarded-run
 
 
 @dataclass(frozen=True)
-class ContainerGuard:
-    """The container of a guard on the engine."""
+class SidecarOnEngine:
+    """The sidecar of a run, as the engine lists it."""
 
     name: str
     project: str
@@ -33,20 +33,20 @@ class ContainerGuard:
         return ended if self.state == "exited" else f"does not watch: its container is {self.state}"
 
 
-def guards_on(client: Any) -> list[ContainerGuard]:
-    """Return the guards that are in containers of an engine, or were. Blocks. Raises BackendError."""
+def sidecars_on(client: Any) -> list[SidecarOnEngine]:
+    """Return the sidecars that an engine has, ended ones too. Blocks. Raises BackendError."""
     with engine_errors("the engine does not tell which guards it has"):
         found = client.api.containers(all=True, filters={"label": GUARDS})
-    guards = []
+    sidecars = []
     for one in found:
         project, run, host = (one["Labels"].get(label, "?") for label in (GUARDS, RUN, HOST))
         name = str(one["Names"][0]).strip("/")
-        guards.append(ContainerGuard(name, project, run, host, str(one["State"])))
-    return sorted(guards, key=lambda one: one.name)
+        sidecars.append(SidecarOnEngine(name, project, run, host, str(one["State"])))
+    return sorted(sidecars, key=lambda one: one.name)
 
 
-def remove_guards(client: Any, project: str) -> None:
-    """Remove the guards of a project that is gone. Blocks. Raises BackendError."""
+def remove_sidecars(client: Any, project: str) -> None:
+    """Remove the sidecars of a project that is gone. Blocks. Raises BackendError."""
     with engine_errors(f"the guards of {project!r} could not be removed"):
         for one in client.api.containers(all=True, filters={"label": f"{GUARDS}={project}"}):
             client.api.remove_container(one["Id"], force=True, v=True)
