@@ -1,4 +1,4 @@
-"""A guard in a container beside the stack: it takes out what is in though the run and its machine are out of reach."""
+"""The sidecar of a run, beside its stack: it takes out what is in though the run and its machine are out of reach."""
 
 from __future__ import annotations
 
@@ -80,15 +80,15 @@ def test_it_restores_the_stack_where_the_run_and_its_guard_were_killed(
     before = statuses(project)
     going = go(SLOW, STOPPED)
     going.wait_for("slow confirmed", "stop confirmed")
-    (beside,) = guards(project)
-    assert beside.endswith(" running")
+    (sidecar,) = guards(project)
+    assert sidecar.endswith(" running")
     os.kill(going.guard, signal.SIGKILL)  # one after the other, before the run has seen it
     going.kill(going.worker)
     going.process.wait(60)
     assert statuses(project) != before
     wait_for(project, statuses, before, 60)
     assert not toxics(project)
-    wait_for(project, guards, [beside.replace("running", "exited")], 120)
+    wait_for(project, guards, [sidecar.replace("running", "exited")], 120)
     engine = client()
     assert owner_of_stack(engine, project) is None, "the stack is given back"
     engine.close()
@@ -116,15 +116,15 @@ def test_one_that_was_removed_is_started_anew(project: str, go: Any, monkeypatch
     monkeypatch.setenv("HARNESS_GUARD", "container")
     going = go(SLOW)
     going.wait_for("slow confirmed")
-    (beside,) = guards(project)
+    (sidecar,) = guards(project)
     engine = client()
-    engine.api.remove_container(beside.split()[0], force=True)
-    wait_for(project, guards, [beside], 60)
+    engine.api.remove_container(sidecar.split()[0], force=True)
+    wait_for(project, guards, [sidecar], 60)
     words = [HARNESS, "status", str(going.run)]
     listed = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
-    name = beside.split()[0]
+    name = sidecar.split()[0]
     assert f"stack {project}: the guard {name} of {going.run} on {socket.gethostname()} watches" in listed
-    told = engine.api.get_archive(beside.split()[0], "/harness-guard/undo/0001.slow.undo.json")
+    told = engine.api.get_archive(sidecar.split()[0], "/harness-guard/undo/0001.slow.undo.json")
     assert told[1]["size"] > 100, "it has what was in before"
     engine.close()
 
@@ -184,14 +184,14 @@ class Wire:
         self._process.communicate()
 
 
-def test_a_cut_network_leaves_no_fault_in_on_an_engine_elsewhere(
+def test_a_cut_network_leaves_no_fault_in_on_a_remote_engine(
     project: str, go: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = statuses(project)
     wire = Wire()
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{wire.port}")
-        elsewhere.setenv("HARNESS_ENGINE_REACH", "direct")
+    with monkeypatch.context() as remote:
+        remote.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{wire.port}")
+        remote.setenv("HARNESS_ENGINE_REACH", "direct")
         going = go(STOPPED)
     try:
         going.wait_for("stop confirmed")
