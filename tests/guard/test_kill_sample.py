@@ -11,8 +11,9 @@ from harness.faults.table import FAULTS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.kill_everywhere.__main__ import campaign, findings, go, options
+from tests.kill_everywhere.__main__ import campaign, go, options
 from tests.kill_everywhere.cases import CASES, STAGES, WHOM, WITHIN
+from tests.kill_everywhere.findings import findings
 from tests.kill_everywhere.seams import differences
 from tests.kill_everywhere.table import table
 
@@ -64,46 +65,18 @@ def test_the_table_counts_what_was_left() -> None:
     assert any(line.startswith("missed: 1 ") and line.endswith("without a guard: 1 of 2") for line in lines)
 
 
-def test_a_campaign_that_shows_nothing_or_something_bad_says_so() -> None:
-    good = {"id": "a", "next": "worked", "left_after_heal": []}
-    assert findings([good, {"id": "b", "next": "refused, named heal"}, {"id": "c", "missed": "over"}]) == []
-    assert findings([{"id": "c", "missed": "over"}]) == ["no trial was made"]
-    bad = [{**good, "left_after_heal": ["x"]}, {**good, "second_heal_changed": True}]
-    bad += [{**good, "next": "refused although healed"}, {"id": "d", "error": "no engine"}]
-    assert findings(bad) == [
-        "a: still in after heal",
-        "a: a second heal changed something",
-        "a: refused although healed",
-        "d: not run: no engine",
-    ]
-
-
-def killed_and_looked_at(where: str, trials: int, tmp_path: Path, *words: str) -> tuple[int, list[str]]:
-    """Kill runs; return how many, and what was wrong. Where the guard was killed too, `harness heal` comes first."""
+def found(where: str, trials: int, tmp_path: Path, *words: str) -> list[str]:
+    """Kill runs; return what was wrong, also where none was killed in time."""
     common = ["--where", where, "--out", str(tmp_path), "--minutes", "1.5", "--trials", str(trials)]
-    killed, wrong = 0, []
-    for one in go(options([*common, *words])):
-        if "error" in one:
-            wrong.append(f"{one['id']}: {one['error']}")
-        elif "missed" not in one:
-            killed += 1
-            left = [*one.get("left_after_heal", ()), *(one["left_after_15_s"] if one["whom"] != "all" else ())]
-            wrong += [f"{one['id']}: {place}" for place in left]
-            if one.get("heal_code") or one.get("second_heal_changed") or one["next"] == "refused although healed":
-                wrong.append(f"{one['id']}: {one}")
-    return killed, wrong
+    return findings(go(options([*common, *words])))
 
 
 def test_local_runs_leave_nothing(tmp_path: Path) -> None:
     only = ["--only", "command", "--only", "latency", "--when", "confirmed"]
-    killed, wrong = killed_and_looked_at("local", 2, tmp_path, *only, "--seed", "7")
-    assert wrong == []
-    assert killed > 0, "not one was killed with its fault in"
+    assert found("local", 2, tmp_path, *only, "--seed", "7") == []
 
 
 @pytest.mark.docker
 def test_attached_runs_leave_nothing(tmp_path: Path) -> None:
     only = ["--only", "full", "--only", "rows", "--when", "confirmed", "--whom", "all", "--whom", "worker"]
-    killed, wrong = killed_and_looked_at("attached", 2, tmp_path, *only, "--seed", "7")
-    assert wrong == []
-    assert killed > 0, "not one was killed with its fault in"
+    assert found("attached", 2, tmp_path, *only, "--seed", "7") == []

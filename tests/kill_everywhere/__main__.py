@@ -4,7 +4,7 @@
 
 A campaign goes through every kind of fault, victim and moment in a seeded order, a trial after the other: first each
 kind with each victim, then all moments. Each trial is a line of `trials.jsonl`. Started again with the same folder, it
-goes on where it was stopped. `--tools` kills other tools instead. Exits 1 where something was left after healing.
+goes on where it was stopped. `--tools` kills other tools instead. Exits 1 where `findings` has any.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.kill_everywhere.cases import CASES, STAGES, WHOM, WITHIN, every_kind_has_a_case
+from tests.kill_everywhere.findings import findings
 from tests.kill_everywhere.stacks import LocalStacks, stacks
 from tests.kill_everywhere.table import table
 from tests.kill_everywhere.trials import Trial, run_trial, without_guard
@@ -160,17 +161,6 @@ def _told(record: dict[str, Any]) -> str:
     killed = "+".join(record["killed"]) or "nobody"
     what = f"{record['id']}: killed {killed} at {record['last_stage']} ({record['guard']})"
     return f"{what}: {state}{healed}; next: {record['next']}{late}{left}"
-
-
-def findings(found: list[dict[str, Any]]) -> list[str]:
-    """Return what a campaign shows that must not be, and why it shows nothing."""
-    done = [one for one in found if "error" not in one and "missed" not in one]
-    if not done:
-        return ["no trial was made"]
-    wrong = [f"{one['id']}: still in after heal" for one in done if one.get("left_after_heal")]
-    wrong += [f"{one['id']}: a second heal changed something" for one in done if one.get("second_heal_changed")]
-    wrong += [f"{one['id']}: {one['next']}" for one in done if one["next"] == "refused although healed"]
-    return wrong + [f"{one['id']}: not run: {one['error']}" for one in found if "error" in one]
 
 
 def records(out: Path) -> list[dict[str, Any]]:
