@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from left_behind import commands, dead_run, stack_of, step_of
+from left_behind import commands, dead_run, healing_at, stack_of, step_of
 
-from harness.guard import heal as healing
-from harness.guard import taking_out
 from harness.guard.heal import heal
 from harness.guard.open_runs import must_be_healed, open_run, runs_under
-from harness.guard.stacks import Reached
 from harness.journal import undo_folder
 from harness.journal.owner import LEASE, LOCK, Ownership
 from harness.journal.undo import UndoFiles
 from harness.model.errors import FaultError, ScenarioError
-from harness.model.undo import FaultUndo, RunUndo
+from harness.model.undo import FaultUndo
 from harness.seams.commands import MARK
 from harness.suite.folders import clear
 
@@ -44,11 +40,6 @@ class _Stack:
             raise FaultError("the engine is busy")
         self.out.add(k)
         return {"is": "gone"}
-
-
-@asynccontextmanager
-async def _there(runs: list[RunUndo], *, removes: bool) -> Any:
-    yield Reached()
 
 
 NAMES = [
@@ -123,12 +114,7 @@ def test_no_damage_closes_what_is_in(
     Ownership(files.folder).end()
     for one in damage:
         _damage(files.folder, *one)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(taking_out, "taken_out", stack.taken_out)
-        patch.setattr(taking_out, "reached", _there)
-        patch.setattr(healing, "given_back", lambda *_: None)
-        patch.setattr(healing, "not_to_be_healed", lambda *_, **__: None)
-        patch.setattr(healing, "in_flight_of", lambda _: 0.0)
+    with healing_at(stack, in_flight_s=lambda _: 0.0):
         for _ in range(2):
             still = {k for k in range(FAULTS) if k not in stack.out}
             _is_known(suite, run, still)
@@ -175,10 +161,7 @@ def test_a_target_that_is_no_link_may_overlap_with_any(tmp_path: Path) -> None:
     for k, fault in enumerate(("old", "new")):
         files.write_fault(step_of(fault, "test.fault", link="nowhere"), {"is": k}, 60.0)
     stack = _Stack({1})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(taking_out, "taken_out", stack.taken_out)
-        patch.setattr(taking_out, "reached", _there)
-        patch.setattr(healing, "not_to_be_healed", lambda *_, **__: None)
+    with healing_at(stack):
         (healed,) = heal([run], "heal")
     assert healed.left == [
         "the fault 'new': the engine is busy",
