@@ -12,11 +12,11 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from signalling import send
 
 pytestmark = pytest.mark.slow
 
@@ -171,8 +171,7 @@ def test_a_hang_up_ends_it_as_ctrl_c_does_however_often_it_comes(
     process = run()
     wait_for_said(process, "gone confirmed")
     while process.poll() is None:
-        process.send_signal(signal.SIGHUP)
-        time.sleep(0.02)  # signals at once are one
+        send(process, signal.SIGHUP)
     code, said = ended(process)
     assert code == 130
     assert "its fault may still be active" not in said
@@ -226,8 +225,7 @@ def test_however_often_ctrl_c_comes_the_report_is_written(
     process = run()
     wait_for_said(process, "gone confirmed")
     while process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.02)  # signals at once are one
+        send(process, signal.SIGINT)
     code, said = ended(process)
     assert code == 130
     assert "KeyboardInterrupt" not in said
