@@ -82,10 +82,18 @@ async def test_steps_of_the_clock_are_noticed_though_the_machine_cannot_be_looke
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(machine.MachineWatcher, "once", failing(1e9, ValueError("odd"), None))
+    look, looked = event_clock.ClockSteps.look, asyncio.Event()
+
+    def told(steps: event_clock.ClockSteps) -> None:
+        look(steps)
+        looked.set()
+
+    monkeypatch.setattr(event_clock.ClockSteps, "look", told)
     watched, real = Watched("age"), time.time
     await_gap = watched.until(lambda: watched.gaps("age"))
     task = asyncio.create_task(await_gap)
-    await asyncio.sleep(0.15)
+    async with asyncio.timeout(5.0):
+        await looked.wait()
     monkeypatch.setattr(time, "time", lambda: real() - 90.0)
     await task
     assert "the wall clock was set by -90.0 s" in watched.gaps("age")[0].why
