@@ -294,3 +294,17 @@ def test_the_last_gate_phase_and_evidence_count_and_the_first_stage_of_a_fault()
     assert found.fault_stage("slow", "confirmed") == (7, stage(1.0))
     assert found.closed == Closed(reason="error")
     assert [g.why for g in found.gaps("lag")] == ["busy"]
+
+
+def test_a_full_disk_is_an_error_that_names_the_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    writer = JournalWriter(path, PLAN)
+    (handle,) = (int(one.name) for one in Path("/proc/self/fd").iterdir() if one.exists() and one.samefile(path))
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, handle)  # what the kernel says of each write from now on is what it says where the disk is full
+    os.close(full)
+    with pytest.raises(JournalError, match="the journal cannot be written: No space left on device") as caught:
+        writer.write(Phase(phase="observed"))
+    assert str(path) in str(caught.value)
+    with pytest.raises(OSError, match="No space left on device"):
+        writer.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,12 +12,13 @@ import pytest
 from fake_runs import ScriptedFault, SmallBackend, SmallStack, plan_of, scripted, small_description, write_workload
 
 from harness.journal.files import read
+from harness.journal.writer import JournalWriter
 from harness.judge import judge
 from harness.judge.facts import gather
 from harness.judge.run_checks import lateness_s
 from harness.model.backend import FAULT_PROXY, ProcessEvent
 from harness.model.errors import BackendError, FaultError, JournalError
-from harness.model.readings import Answer, FaultSeen, Phase, ProcessSeen
+from harness.model.readings import Answer, Body, FaultSeen, Phase, ProcessSeen
 from harness.probes.machine import MachineWatcher
 from harness.runner import gate, script, settling
 from harness.runner import run as run_module
@@ -37,6 +37,7 @@ class Driven:
         self.backend = SmallBackend(addresses={"server": address}, states={"server": "S"})
         self.fault = ScriptedFault()
         self.progress: list[Progress] = []
+        self._acts: dict[str, Callable[[], object]] = {}
         self.description = small_description()
         workload = folder / "runs" / "workloads" / "small-default-120h.jsonl"
         workload.parent.mkdir(parents=True)
@@ -44,7 +45,16 @@ class Driven:
         self.workload = workload
 
     def run(self, at: str = "50ms", duration: str = "150ms", **changes: Any) -> Run:
-        return Run(plan_of(at, duration, **changes), self.description, self.backend, self.folder, self.progress.append)
+        return Run(plan_of(at, duration, **changes), self.description, self.backend, self.folder, self._told)
+
+    def at(self, text: str, act: Callable[[], object]) -> None:
+        """Act in the moment in which a run tells of something."""
+        self._acts[text] = act
+
+    def _told(self, progress: Progress) -> None:
+        self.progress.append(progress)
+        if progress.text in self._acts:
+            self._acts[progress.text]()
 
     def journal(self) -> Any:
         return read(self.folder)
@@ -215,18 +225,6 @@ async def test_a_dead_fault_proxy_ends_the_run_and_heals(driven: Driven) -> None
     assert seen == [(FAULT_PROXY, "exited")], "the judge must know of it"
 
 
-def at_phase(run: Run, driven: Driven, text: str, act: Callable[[], object]) -> None:
-    """Act in the moment in which a run tells of something."""
-    inner = driven.progress.append
-
-    def told(progress: Progress) -> None:
-        inner(progress)
-        if progress.text == text:
-            act()
-
-    run._on_progress = told
-
-
 @pytest.mark.parametrize(
     "moment",
     ["starting", "gate", "baseline", "fault it", "it injecting", "it injected", "it confirmed", "it reverting",
@@ -241,7 +239,7 @@ async def test_stopped_at_any_moment_it_heals_and_closes(driven: Driven, moment:
         for k in range(times):
             asyncio.get_running_loop().call_later(0.002 * k, task.cancel)
 
-    at_phase(run, driven, moment, stop)
+    driven.at(moment, stop)
     done, _ = await asyncio.wait([task], timeout=10)
     assert done, "it ends"
     assert task.cancelled()
@@ -255,18 +253,15 @@ async def test_stopped_at_any_moment_it_heals_and_closes(driven: Driven, moment:
 
 
 @pytest.mark.parametrize("moment", ["gate", "it confirmed", "observing", "stopping"])
-async def test_a_full_disk_is_one_clear_error_and_keeps_no_fault_in(driven: Driven, moment: str) -> None:
-    run = driven.run()
+async def test_a_full_disk_is_one_clear_error_and_keeps_no_fault_in(
+    driven: Driven, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(journal: JournalWriter, _: Body) -> int:
+        journal.close()
+        raise JournalError("the journal cannot be written: No space left on device")
 
-    def fill() -> None:
-        def full(_: str) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        run._journal._file.close()
-        run._journal._file = type("Full", (), {"write": staticmethod(full), "close": lambda _: None})()  # type: ignore[assignment]
-
-    at_phase(run, driven, moment, fill)
-    outcome = await asyncio.wait_for(run.go(), 10)
+    driven.at(moment, lambda: monkeypatch.setattr(JournalWriter, "write", full))
+    outcome = await asyncio.wait_for(driven.run().go(), 10)
     assert isinstance(outcome.error, JournalError)
     assert "No space left on device" in str(outcome.error)
     assert not driven.fault.on
@@ -278,9 +273,8 @@ async def test_a_healing_that_hangs_is_given_up_and_the_stack_is_stopped(
 ) -> None:
     monkeypatch.setattr(run_module, "HEAL_S", 0.2)
     driven.fault.script["revert"] = None
-    run = driven.run()
-    task = asyncio.create_task(run.go())
-    at_phase(run, driven, "it confirmed", task.cancel)
+    task = asyncio.create_task(driven.run().go())
+    driven.at("it confirmed", task.cancel)
     done, _ = await asyncio.wait([task], timeout=10)
     assert done, "it ends"
     assert task.cancelled(), "what is left does not hide that it was interrupted"
