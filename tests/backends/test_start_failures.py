@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -25,7 +24,8 @@ from harness.model.errors import BackendError
 pytestmark = pytest.mark.slow
 
 HEAD = "name: small\nx-harness: {schema: 1, ready_within: 700ms}\nservices:\n"
-PATIENT = HEAD.replace("700ms", "60s")
+PATIENT = HEAD.replace("700ms", "1h")
+"""It outlasts any test: what ends before is not waited for until then."""
 Failing = Callable[..., Awaitable[BackendError]]
 
 
@@ -77,10 +77,8 @@ async def test_port_taken_by_another_program(failing: Failing) -> None:
 
 async def test_service_that_exits_at_start(failing: Failing) -> None:
     services = '  web: {command: [sh, -c, "echo no licence; exit 7"], x-harness: {port: 17191, health: {tcp: true}}}\n'
-    began_s = time.monotonic()
     error = await failing(services, PATIENT)
     assert "'web' exited with code 7 while the stack started; its last log lines:\n    no licence" in str(error)
-    assert time.monotonic() - began_s < 10, "it is not waited for until ready_within"
     assert error.remedy == "correct its command or what it needs", "more time would not help a process that ended"
 
 
@@ -108,14 +106,12 @@ async def test_module_that_is_not_there(failing: Failing) -> None:
 
 
 async def test_service_that_is_never_healthy(failing: Failing) -> None:
-    began_s = time.monotonic()
-    error = await failing(
-        '  web: {command: [sh, -c, "echo busy; sleep 60"], x-harness: {port: 17191, health: {http: /}}}\n'
+    error = await failing(  # its command outlasts any test
+        '  web: {command: [sh, -c, "echo busy; sleep 3600"], x-harness: {port: 17191, health: {http: /}}}\n'
     )
     assert "'web' was not healthy within 0.7 s" in str(error)
     assert "    busy" in str(error)
     assert "ready_within" in str(error.remedy)
-    assert time.monotonic() - began_s < 2
 
 
 async def test_one_shot_service_lets_others_go_on(tmp_path: Path, zygote: ZygoteHandle) -> None:

@@ -234,9 +234,9 @@ async def test_a_store_that_hangs_costs_one_deadline(
 ) -> None:
     monkeypatch.setattr("harness.seams.keyspace.CALL_S", 0.3)
     fault = make("features.corrupt", TARGET, ON_DELAY)
-    await online.client_pause(900)
-    began = asyncio.get_running_loop().time()
+    await online.client_pause(1500)
+    answered = asyncio.create_task(online.ping())
     with pytest.raises(FaultError, match="key space features did not answer"):
         await fault.prepare()
-    assert asyncio.get_running_loop().time() - began < 0.8
-    await online.execute_command("CLIENT", "UNPAUSE")
+    assert not answered.done(), "the store still hangs"
+    await answered

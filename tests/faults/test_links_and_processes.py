@@ -7,7 +7,6 @@ import contextlib
 import http.server
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -201,10 +200,9 @@ async def test_a_broken_proxy_is_an_error_in_bounded_time(
     fault = remade(make, kind, backend, broken)
     undo = {"services": ["server"]}
     for step in (fault.prepare, fault.inject, fault.confirm, lambda: fault.revert(undo), fault.absent):
-        began = time.monotonic()
-        with pytest.raises(FaultError, match="fault proxy"):
-            await step()
-        assert time.monotonic() - began < 2
+        async with asyncio.timeout(30.0):  # one that hangs does so for ever
+            with pytest.raises(FaultError, match="fault proxy"):
+                await step()
 
 
 async def test_what_is_put_on_lasts_no_longer_than_its_run(

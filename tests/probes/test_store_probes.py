@@ -131,7 +131,8 @@ async def test_a_store_that_hangs_or_is_gone_costs_its_deadline(tmp_path: Path) 
             tmp_path, {"online": place}, p={"redis": {"service": "online", "key": "n"}, "timeout": "200ms"}
         )
         assert found["p"].value is None
-        assert found["p"].answered_s - found["p"].asked_s < 2
+        # The deadline of the probe, or that of its connection: they are the same, and either may be noticed first.
+        assert found["p"].down in ("no answer within 0.2 s", f"TimeoutError: Timeout reading from {place}")
     found = await read(tmp_path, {"online": "127.0.0.1:1"}, p={"redis": {"service": "online", "key": "n"}})
     assert "Connect" in (found["p"].down or "")
 
