@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,8 +70,16 @@ class Family:
         self._over.set()
 
     def kill(self, whom: str) -> list[str]:
-        """Send SIGKILL to those that are meant, at once. Returns whom it was sent to."""
+        """Send SIGKILL to those that are meant, at once; who is not known yet is looked for. Returns who it went to."""
         parts = ("command", "worker", "guard") if whom == "all" else tuple(whom.split("+"))
+        killed = self._kill(parts)
+        unknown = [part for part in parts if part not in killed]
+        if unknown:  # it was started after the last look, or has become another process, as a guard does at its start
+            self.look()
+            killed += self._kill(unknown)
+        return killed
+
+    def _kill(self, parts: Iterable[str]) -> list[str]:
         killed = []
         for part in parts:
             process: psutil.Process | None = getattr(self, part)
