@@ -96,7 +96,7 @@ def test_what_a_call_of_the_dead_owner_puts_in_yet_comes_out_too(tmp_path: Path,
     files = UndoFiles(run)
     step = step_of("it").model_copy(update={"parameters": {**WORDS, "timeout": "3s"}})
     name = files.write_fault(step, data, 60.0)
-    files.set_busy(name, busy=True)
+    files.set_in_flight(name, in_flight=True)
     late = subprocess.Popen(["sh", "-c", "until [ -s reverts ]; do sleep 0.02; done; touch flag"], cwd=tmp_path)
     (healed,) = heal([run], "guard")
     late.wait()
@@ -119,22 +119,20 @@ class SlowSeam(Clock):
         return {"is": "out"}
 
 
-@pytest.mark.parametrize(
-    ("kind", "elsewhere"), [("test.fault", False), ("command", False), ("test.fault", True)], ids=str
-)
+@pytest.mark.parametrize(("kind", "remote"), [("test.fault", False), ("command", False), ("test.fault", True)], ids=str)
 @pytest.mark.parametrize("looks_s", [[0.1], [0.1, 7.5, 1.0], [5.0, 1.0], [9.0, 1.0], [6.0]], ids=str)
 def test_the_last_look_begins_when_calls_of_the_dead_owner_must_be_over(
-    tmp_path: Path, looks_s: list[float], kind: str, elsewhere: bool
+    tmp_path: Path, looks_s: list[float], kind: str, remote: bool
 ) -> None:
     run = dead_run(tmp_path, {}, backend="compose", project="shop", owned=False)
     files = UndoFiles(run)
     name = files.write_fault(step_of("it", kind, service="server"), commands(tmp_path), 60.0)
-    if not elsewhere:  # no copy of a run knows of its calls: one may be at work on each fault
-        files.set_busy(name, busy=True)
+    if not remote:  # no copy of a run knows of its calls: one may be in flight on each fault
+        files.set_in_flight(name, in_flight=True)
     seam, over_s = SlowSeam(looks_s), 8.0
     began_s = seam.now_s
     with healing_at(seam, clock=seam, in_flight_s=lambda _: over_s):
-        (healed,) = heal([run], "guard", elsewhere=elsewhere)
+        (healed,) = heal([run], "guard", remote=remote)
     assert healed.taken_out == ["it"]
     last_s = seam.began[-1] - began_s
     assert last_s >= over_s
@@ -172,7 +170,7 @@ def test_commands_and_faults_in_the_stack_that_come_in_late_are_out_together_at_
     for k, kind in enumerate(kinds):
         seam.put_in(files, f"f{k}", kind, ("server",))
     for name in files.all():
-        files.set_busy(name, busy=True)
+        files.set_in_flight(name, in_flight=True)
     with healing_at(seam, clock=seam, in_flight_s=lambda undo: over_s[undo.step.fault]) as patch:
         patch.setattr(healing, "end_left", lambda _: None)
         (healed,) = heal([run], "guard")
@@ -188,7 +186,7 @@ def test_a_command_that_outlived_its_run_is_ended(tmp_path: Path, flag: Path) ->
     files = UndoFiles(run)
     data = commands(tmp_path) | {"environment": {MARK: marked}}
     step = step_of("it").model_copy(update={"parameters": {**WORDS, "timeout": "100ms"}})
-    files.set_busy(files.write_fault(step, data, 60.0), busy=True)
+    files.set_in_flight(files.write_fault(step, data, 60.0), in_flight=True)
     asleep = ["sh", "-c", "echo on; sleep 600; touch flag"]
     mine, other = (
         subprocess.Popen(asleep, cwd=tmp_path, env={**os.environ, MARK: mark}, stdout=subprocess.PIPE)
@@ -211,7 +209,7 @@ def test_a_clock_that_was_set_forward_shortens_no_waiting(tmp_path: Path, monkey
     with owned(run):
         pass
     files = UndoFiles(run)
-    files.set_busy("0001.it.undo.json", busy=True)
+    files.set_in_flight("0001.it.undo.json", in_flight=True)
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + 120.0)
-    assert files.busy_for_s("0001.it.undo.json", 70.0) > 60.0
+    assert files.in_flight_for_s("0001.it.undo.json", 70.0) > 60.0
