@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Entry] = {
         "harness.cli.onboarding:init", "Write a stack description and first scenarios for a compose project."
     ),
     "doctor": Entry("harness.cli.onboarding:doctor", "Test a stack description against the running stack."),
+    "record": Entry("harness.cli.record:record", "Record a workload with the answers that a service gives."),
     "list": Entry("harness.cli.listing:listing", "List scenarios, faults, probes or alerts.", short=True),
     "judge": Entry("harness.cli.judge:judge", "Judge a stored run again."),
     "report": Entry("harness.cli.judge:report", "Judge the runs of a suite again and rewrite its report."),

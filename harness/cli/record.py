@@ -1,0 +1,126 @@
+"""`harness record`: a workload with expected answers, made of what a service was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.app import GivenPath, seconds
+from harness.cli.exit_codes import PASS, say
+from harness.cli.terminal import cell, echo
+from harness.model.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from harness.onboarding.recording.exchange import RecordedExchange
+    from harness.onboarding.recording.workload_file import RecordedWorkload
+
+EVERY = 100
+
+
+@click.command()
+@click.argument("url", required=False)
+@click.option("--out", type=GivenPath(), default="requests.jsonl", show_default=True, help="The file of requests.")
+@click.option(
+    "--listen", default="127.0.0.1:0", show_default=True, metavar="HOST:PORT", help="Where to listen; 0: any port."
+)
+@click.option("--for", "for_s", callback=seconds, metavar="TIME", help="Stop after so long; else with Ctrl-C.")
+@click.option("--requests", "most", type=click.IntRange(min=1), default=None, help="Stop after so many requests.")
+@click.option("--only", multiple=True, metavar="PATH", help="Only requests whose path begins so; repeat it.")
+@click.option("--keep-header", multiple=True, metavar="NAME", help="Keep this header of the requests, too; repeat it.")
+@click.option("--ask-again", is_flag=True, help="Send each request once more at the end: what differs is no content.")
+@click.option("--from", "log", type=GivenPath(), help="Read an access log, a HAR file or JSON lines instead.")
+@click.option("--format", "form", type=click.Choice(["har", "jsonl", "access"]), help="The format of that file.")
+@click.option("--force", is_flag=True, help="Overwrite the file of requests.")
+def record(
+    url: str | None, out: Path, listen: str, for_s: float, most: int | None, only: tuple[str, ...],
+    keep_header: tuple[str, ...], ask_again: bool, log: Path | None, form: str | None, force: bool,
+) -> int:  # fmt: skip
+    """Record what the service at URL is asked and answers, as a workload with expected answers.
+
+    Send your requests to the address that is printed; they are passed on to URL. Ids and time stamps are told apart
+    from content, and what holds a secret is left out.
+    """
+    if (url is None) == (log is None):
+        raise click.UsageError("give the URL of a service, or a log with --from")
+    if log is None and form is not None:
+        raise click.UsageError("--format is of a file that is read with --from")
+    if log is not None and (ask_again or for_s or most):
+        raise click.UsageError("--ask-again, --for and --requests are for recording from a service")
+    from harness.onboarding.recording.workload_file import as_workload, write
+
+    if out.exists() and not force:
+        remedy = "choose another --out, or overwrite it with --force"
+        raise ScenarioError("there is a file already", file=str(out), remedy=remedy)
+    again: Sequence[RecordedExchange] = ()
+    if log is not None:
+        from harness.onboarding.recording.logs import read_log
+
+        found: Sequence[RecordedExchange] = read_log(log, form)
+    else:
+        found, again = asyncio.run(_from_service(str(url), listen, for_s, most or 0, only, ask_again=ask_again))
+    found = [one for one in found if not only or one.path.startswith(only)]
+    recorded = as_workload(found, keep=keep_header, again=again)
+    write(recorded, out, force=force)
+    _tell(recorded, out, url)
+    return PASS
+
+
+async def _from_service(
+    url: str, listen: str, for_s: float, most: int, only: tuple[str, ...], *, ask_again: bool
+) -> tuple[list[RecordedExchange], list[RecordedExchange]]:
+    from harness.onboarding.recording.passthrough import PassThrough
+
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ScenarioError(f"{listen!r} is not HOST:PORT", field="--listen", remedy="write one such as 127.0.0.1:8080")
+
+    def count(number: int) -> None:
+        if number % EVERY == 0:
+            say(f"{number} requests recorded")
+
+    passing = PassThrough(url, count)
+    limits = [f"after {for_s:g} s"] if for_s else []
+    ends = " or ".join([*limits, *([f"after {most} requests"] if most else []), "with Ctrl-C"])
+
+    def started(address: str) -> None:
+        say(f"recording: send requests to {address}, which passes them on to {passing.upstream}; it ends {ends}")
+
+    await passing.go(host.strip("[]"), int(port), for_s=for_s, most=most, started=started)
+    if passing.unanswered:
+        say(f"{passing.unanswered} requests were not answered by the service, and are left out")
+    chosen = [one for one in passing.exchanges if not only or one.path.startswith(only)]
+    return chosen, await passing.again(_different(chosen)) if ask_again else []
+
+
+def _different(exchanges: Sequence[RecordedExchange]) -> list[RecordedExchange]:
+    """Return one exchange for each different request."""
+    from harness.onboarding.recording.content import same_request
+
+    return list({same_request(one): one for one in exchanges if one.unreadable is None}.values())
+
+
+def _tell(recorded: RecordedWorkload, out: Path, url: str | None) -> None:
+    echo(f"{out}: {len(recorded.lines)} requests, {recorded.values} values expected of their answers")
+    if recorded.loose:
+        echo(f"{recorded.loose} values may be any: ids, time stamps, and what differed for the same request")
+    for reason, number in sorted(recorded.left_out.items()):
+        echo(cell(f"left out: {number} ({reason})"))
+    if recorded.took_s:
+        took = sorted(recorded.took_s)
+        p99_s = took[min(len(took) - 1, int(0.99 * len(took)))]
+        echo(f"answers took {statistics.median(took) * 1e3:.0f} ms (median), {p99_s * 1e3:.0f} ms (99 of 100 at most)")
+    address = "http://SERVICE:PORT" if url is None else url.rstrip("/")
+    echo("\nin x-harness of the stack, with the service's name and port in the address:\n")
+    lines = ["workload:", f"  url: {address}", f"  requests: {json.dumps(str(out))}", "  repeat: true"]
+    lines += [] if recorded.timed else ["  rate: 10/s"]
+    if recorded.secrets:
+        lines.append("  headers:")
+        names = {name: name.upper().replace("-", "_") for name in recorded.secrets}
+        lines += [f'    {name}: "${{secret:{variable}}}"' for name, variable in names.items()]
+    echo("\n".join(lines))

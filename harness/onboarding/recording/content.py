@@ -1,0 +1,109 @@
+"""Which parts of an answer are content: what must come again for the same request, unlike ids and time stamps.
+
+A value that the request holds too is content, whatever it looks like: an answer for somebody else would have another.
+Of the rest, values that differ between answers to the same request are none; nor are those whose name or form says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote_plus
+
+from harness.onboarding.recording.exchange import RecordedExchange
+
+MOST_LEAVES = 64
+"""How many values of one answer are expected; the first ones of a longer answer."""
+LONG_ENOUGH = 4
+"""How long a value of a body is that an answer does not hold by coincidence, under another name."""
+ANY = {"any": True}
+_DAY_S = 86_400.0
+_NAMES = re.compile(
+    r"(^|_)(id|ids|uuid|guid|trace|span|nonce|etag|ts|time|timestamp|datetime|date|now|at|created|updated|expires"
+    r"|latency|duration|elapsed|took|uptime|host|hostname|pod|instance|ms|us|ns)$"
+)
+_UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|[+-]\d\d:?\d\d))?")
+
+
+def same_request(exchange: RecordedExchange) -> str:
+    """Return a key that two exchanges share exactly where the same was asked."""
+    return json.dumps([exchange.method, exchange.path, exchange.body], sort_keys=True)
+
+
+def expected_values(
+    exchange: RecordedExchange, others: Iterable[RecordedExchange], is_secret: re.Pattern[str]
+) -> dict[str, Any]:
+    """Return what is expected of the answer, by its place; `others` are exchanges with the same request."""
+    if not exchange.answer_is_json:
+        return {}
+    found: dict[str, Any] = dict(_leaves(exchange.answer))
+    known = [dict(_leaves(other.answer)) for other in others if other.answer_is_json]
+    asked = _asked(exchange)
+    expected: dict[str, Any] = {}
+    for place, value in found.items():
+        if len(expected) == MOST_LEAVES:
+            break
+        if any(place not in other for other in known):
+            continue
+        name = _name_of(place)
+        differs = any(not _alike(other[place], value) for other in known)
+        echoed = bool({("", str(value)), (name, str(value))} & asked) and not isinstance(value, bool | None)
+        passing = not echoed and (_NAMES.search(name) is not None or _is_passing(value, exchange.unix_s))
+        expected[place] = ANY if differs or passing or is_secret.search(name) else _comparison(value)
+    return expected if any(value != ANY for value in expected.values()) else {}
+
+
+def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every single value with its dotted place; a field whose name holds a dot has none."""
+    if isinstance(value, dict) and value:
+        for key, inside in value.items():
+            if key and "." not in key:
+                yield from _leaves(inside, f"{place}.{key}" if place else key)
+    elif isinstance(value, list) and value:
+        for index, inside in enumerate(value):
+            yield from _leaves(inside, f"{place}.{index}" if place else str(index))
+    elif place:
+        yield place, value
+
+
+def _comparison(value: Any) -> Any:
+    if isinstance(value, float):
+        return {"approx": value}
+    return {"equal": value} if isinstance(value, dict) else value
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, int | float):
+        return abs(one - other) <= 1e-6 * max(abs(one), abs(other))
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _is_passing(value: Any, now_s: float) -> bool:
+    """Whether a value looks like an id that is drawn anew, or like a moment near that of the request."""
+    if isinstance(value, str):
+        return _UUID.fullmatch(value) is not None or _MOMENT.fullmatch(value) is not None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return any(abs(value / scale - now_s) < _DAY_S for scale in (1, 1e3, 1e6, 1e9))
+
+
+def _asked(exchange: RecordedExchange) -> set[tuple[str, str]]:
+    """Return the single values that a request holds, with their names; without one those that are no coincidence."""
+    leaves = [(_name_of(place), str(value)) for place, value in _leaves({"body": exchange.body})]
+    found = {(name if len(text) < LONG_ENOUGH else "", text) for name, text in leaves}
+    return found | {("", unquote_plus(part)) for part in re.split(r"[/?&=]", exchange.path) if part}
+
+
+def _name_of(place: str) -> str:
+    """Return the name of the field at a place, or of the list that the place is in, in the form `request_id`."""
+    name = next((part for part in reversed(place.split(".")) if not part.isdigit()), "")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
+
+
+def counts(expected: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many values are expected as they are, and how many may be any."""
+    loose = sum(value == ANY for value in expected.values())
+    return len(expected) - loose, loose

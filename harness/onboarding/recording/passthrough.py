@@ -1,0 +1,230 @@
+"""A pass-through in front of a service, which records what is asked and answered.
+
+Everything is passed on as it comes, streams too. What is recorded of a body is bounded, and needs no more than a copy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from harness.model.errors import BackendError, ScenarioError
+from harness.onboarding.recording.exchange import RecordedExchange
+from harness.probes.http import request_body
+from harness.probes.strict_json import read_json
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+MOST_BYTES = 2**20
+"""How much of a body is recorded; a longer one is passed on and not recorded."""
+LARGEST_BYTES = 2**28
+"""The longest body of a request that is passed on."""
+ANSWER_S = 300.0
+GRACE_S = 5.0
+"""How long requests that are on their way at the end may take."""
+MOST_AGAIN = 200
+"""How many requests are asked again at the most."""
+_HOP_BY_HOP = frozenset(
+    ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "content-length")
+)
+"""Headers that are about one connection (RFC 9110, 7.6.1), and those that are made anew."""
+
+
+class PassThrough:
+    """Passes requests on to a service, and keeps them with their answers."""
+
+    def __init__(self, url: str, on_exchange: Callable[[int], None]) -> None:
+        """`url` is the service's; `on_exchange` is called with how many were recorded. Raises ScenarioError."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            remedy = "give the address of the service, such as http://127.0.0.1:8080"
+            raise ScenarioError(f"{url!r} is not an address of HTTP", field="URL", remedy=remedy)
+        if parts.path.strip("/") or parts.query:
+            message = f"{url!r} has a path: requests keep their own"
+            raise ScenarioError(message, field="URL", remedy=f"give {parts.scheme}://{parts.netloc}")
+        self.upstream = f"{parts.scheme}://{parts.netloc}"
+        self.exchanges: list[RecordedExchange] = []
+        self.unanswered = 0
+        self._on_exchange = on_exchange
+        self._session: aiohttp.ClientSession | None = None
+
+    async def go(self, host: str, port: int, *, for_s: float, most: int, started: Callable[[str], None]) -> None:
+        """Record until so much time is over, so many requests were answered, or a signal ends it.
+
+        0 stands for no end of that kind. Raises ScenarioError where it cannot listen there, or nobody answers.
+        """
+        from aiohttp import web
+
+        await self._expect_somebody()
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ended.set)
+        app = web.Application(client_max_size=LARGEST_BYTES)
+        app.router.add_route("*", "/{path:.*}", self._pass)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S)
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=ANSWER_S, connect=10.0)
+        async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as self._session:
+            await runner.setup()
+            try:
+                site = web.TCPSite(runner, host, port)
+                try:
+                    await site.start()
+                except OSError as error:
+                    message = f"{host}:{port} cannot be listened on: {error.strerror}"
+                    raise ScenarioError(message, field="--listen", remedy="choose another port") from error
+                started(f"http://{host}:{runner.addresses[0][1]}")
+                until_s = time.monotonic() + for_s if for_s else None
+                while not ended.is_set() and not (most and len(self.exchanges) >= most):
+                    left_s = 0.1 if until_s is None else min(0.1, until_s - time.monotonic())
+                    if left_s <= 0:
+                        break
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(ended.wait(), left_s)
+            finally:
+                await runner.cleanup()
+
+    async def again(self, exchanges: Sequence[RecordedExchange]) -> list[RecordedExchange]:
+        """Send requests once more, and return them with their answers: what differs then is not content."""
+        found = []
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30.0), auto_decompress=False) as session:
+            for one in exchanges[:MOST_AGAIN]:
+                headers = {**_passed_on(one.headers), "Accept-Encoding": "identity"}
+                began = time.time()
+                try:
+                    sent = session.request(
+                        one.method, self.upstream + one.path, headers=headers, allow_redirects=False,
+                        **request_body(one.body, headers),
+                    )  # fmt: skip
+                    async with sent as response:
+                        body = await response.read()
+                except (aiohttp.ClientError, TimeoutError):
+                    continue
+                answer, is_json = _answer_of(response.headers, body)
+                found.append(
+                    RecordedExchange(began, one.method, one.path, response.status, {}, one.body, None, answer, is_json)
+                )
+        return found
+
+    async def _expect_somebody(self) -> None:
+        parts = urlsplit(self.upstream)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            async with asyncio.timeout(5.0):
+                _, writer = await asyncio.open_connection(parts.hostname, port)
+        except (OSError, TimeoutError) as error:
+            message = f"nobody answers at {self.upstream}: {getattr(error, 'strerror', None) or 'no connection in 5 s'}"
+            raise BackendError(
+                message, remedy="start the service first, or give its address as it is from here"
+            ) from None
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    async def _pass(self, request: web.Request) -> web.StreamResponse:
+        from aiohttp import web
+
+        assert self._session is not None
+        if "upgrade" in request.headers.get("Connection", "").lower():
+            return web.Response(status=501, text="harness record passes no web sockets on\n")
+        began, began_unix = time.monotonic(), time.time()
+        body = await request.read()
+        # Compressed answers could not be read; the service is asked for none, and what it sends is passed on as it is.
+        headers = {**_passed_on(request.headers), "Accept-Encoding": "identity"}
+        headers["Host"] = urlsplit(self.upstream).netloc
+        there = urlsplit(self.upstream)
+        url = request.url.with_scheme(there.scheme).with_host(there.hostname or "").with_port(there.port)
+        try:
+            sending = self._session.request(
+                request.method, url, headers=headers, data=body or None, allow_redirects=False
+            )
+            async with sending as response:
+                answered = web.StreamResponse(status=response.status, reason=response.reason)
+                for name, value in response.headers.items():
+                    if name.lower() not in _HOP_BY_HOP:
+                        answered.headers.add(name, value)
+                await answered.prepare(request)
+                copy = await _copied(response, answered)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.unanswered += 1
+            return web.Response(status=502, text=f"harness record: no answer of the service: {error}\n")
+        sent, unreadable = _body_of(request.headers, body)
+        answer, is_json = _answer_of(response.headers, copy)
+        if copy is None and unreadable is None:
+            unreadable = f"its answer is longer than {MOST_BYTES} bytes"
+        self.exchanges.append(
+            RecordedExchange(
+                began_unix,
+                request.method,
+                request.raw_path,
+                response.status,
+                headers=dict(request.headers),
+                body=sent,
+                unreadable=unreadable,
+                answer=answer,
+                answer_is_json=is_json,
+                took_s=time.monotonic() - began,
+            )
+        )
+        self._on_exchange(len(self.exchanges))
+        return answered
+
+
+async def _copied(response: aiohttp.ClientResponse, to: web.StreamResponse) -> bytes | None:
+    """Pass an answer on; return a copy, None where it is too long for that."""
+    copy: bytearray | None = bytearray()
+    async for part in response.content.iter_any():
+        await to.write(part)
+        if copy is not None:
+            copy += part
+            copy = copy if len(copy) <= MOST_BYTES else None
+    await to.write_eof()
+    return None if copy is None else bytes(copy)
+
+
+def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in (*_HOP_BY_HOP, "host")}
+
+
+def _body_of(headers: Mapping[str, str], body: bytes) -> tuple[Any, str | None]:
+    """Return what the body of a request is in a file of requests, and why it cannot be there."""
+    if not body:
+        return None, None
+    if headers.get("Content-Encoding", "identity") != "identity":
+        return None, "its body is compressed"
+    if len(body) > MOST_BYTES:
+        return None, f"its body is longer than {MOST_BYTES} bytes"
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        return None, "its body is not text"
+    return body_from_text(text), None
+
+
+def body_from_text(text: str) -> Any:
+    """Return a text as the body of a request: what it holds, where it is JSON. A line has a text sent as it is."""
+    try:
+        found = read_json(text)
+    except ValueError:
+        return text
+    return text if isinstance(found, str) or found is None else found
+
+
+def _answer_of(headers: Mapping[str, str], body: bytes | None) -> tuple[Any, bool]:
+    """Return what an answer in JSON holds, and whether it is one."""
+    if not body or headers.get("Content-Encoding", "identity") != "identity":
+        return None, False
+    if "json" not in headers.get("Content-Type", "") and body.lstrip()[:1] not in (b"{", b"["):
+        return None, False
+    try:
+        return read_json(body), True
+    except (ValueError, UnicodeDecodeError):
+        return None, False

@@ -1,0 +1,148 @@
+"""Exchanges as a file of requests: what is left out, what is expected of each answer, and the lines themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from harness.model.errors import ScenarioError
+from harness.onboarding.recording.content import counts, expected_values, same_request
+from harness.onboarding.recording.exchange import RecordedExchange
+from harness.probes.request_file import read_requests
+
+SECRET = re.compile(
+    r"pass(word|wd|phrase)?$|secret|token|api[-_]?key|access[-_]?key|authorization|credential|cookie|session|private[-_]?key"
+    r"|signature",
+    re.IGNORECASE,
+)
+"""Names of fields, parameters and headers whose values are not written down."""
+_TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b(Bearer|Basic) [\w+/=.-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY")
+"""Values that are secrets wherever they stand: signed tokens, credentials, private keys."""
+_USUAL = {"accept": ("*/*",), "content-type": ("application/json",)}
+"""Headers that are kept, unless they say what goes without saying."""
+
+
+@dataclass
+class RecordedWorkload:
+    """What became of some exchanges."""
+
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    """How many were left out, by the reason."""
+    secrets: tuple[str, ...] = ()
+    """Headers of the requests that hold secrets: the workload has to send them."""
+    values: int = 0
+    """How many values of answers are expected as they are."""
+    loose: int = 0
+    """How many may be any: ids, time stamps, and what differed between answers to the same request."""
+    timed: bool = True
+    """Whether the lines have times of their own."""
+    took_s: list[float] = field(default_factory=list)
+
+
+def as_workload(
+    exchanges: Sequence[RecordedExchange], *, keep: Sequence[str] = (), again: Sequence[RecordedExchange] = ()
+) -> RecordedWorkload:
+    """Return the lines of a file of requests. `keep` names headers to keep; `again` are requests that were repeated."""
+    recorded = RecordedWorkload()
+    same: dict[str, list[RecordedExchange]] = defaultdict(list)
+    for exchange in (*exchanges, *again):
+        same[same_request(exchange)].append(exchange)
+    secret_headers: dict[str, str] = {}
+    kept: list[RecordedExchange] = []
+    for exchange in sorted(exchanges, key=lambda one: one.unix_s):
+        reason = _why_not(exchange, same[same_request(exchange)])
+        if reason is not None:
+            recorded.left_out[reason] += 1
+            continue
+        kept.append(exchange)
+        secret_headers |= {name.lower(): name for name in exchange.headers if SECRET.search(name)}
+    first_s = kept[0].unix_s if kept else 0.0
+    recorded.timed = bool(kept) and kept[-1].unix_s > first_s
+    for number, exchange in enumerate(kept, 1):
+        others = [one for one in same[same_request(exchange)] if one is not exchange and one.status == exchange.status]
+        values = expected_values(exchange, others, SECRET)
+        exact, loose = counts(values)
+        recorded.values, recorded.loose = recorded.values + exact, recorded.loose + loose
+        recorded.lines.append(_line(number, exchange, values, first_s if recorded.timed else None, keep))
+        recorded.took_s += [exchange.took_s] if exchange.took_s is not None else []
+    recorded.secrets = tuple(secret_headers.values())
+    return recorded
+
+
+def write(recorded: RecordedWorkload, file: Path, *, force: bool) -> None:
+    """Write the file, whole or not at all. Raises ScenarioError where there is one already, or nothing to write."""
+    if not recorded.lines:
+        why = ", ".join(f"{reason}: {number}" for reason, number in recorded.left_out.items()) or "no request came"
+        raise ScenarioError(f"nothing was recorded: {why}", file=str(file), remedy="send requests through it meanwhile")
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in recorded.lines)
+    part = file.with_name(f".{file.name}.part")
+    try:
+        with part.open("w", encoding="utf-8") as out:
+            out.write(text)
+        read_requests(part, None if recorded.timed else 1.0, repeat=True)  # what it refuses is refused here
+        if force:
+            part.replace(file)
+        else:
+            os.link(part, file)  # unlike a rename, it overwrites nothing
+    except FileExistsError:
+        remedy = "choose another --out, or overwrite it with --force"
+        raise ScenarioError("there is a file already", file=str(file), remedy=remedy) from None
+    except OSError as error:
+        message = f"the file of requests cannot be written: {error.strerror}"
+        raise ScenarioError(message, file=str(file), remedy="choose another --out") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _why_not(exchange: RecordedExchange, same: Sequence[RecordedExchange]) -> str | None:
+    """Return why an exchange is not part of a workload; None where it is."""
+    if exchange.unreadable is not None:
+        return exchange.unreadable
+    if exchange.status >= 500 or exchange.status < 200:
+        return f"answered with {exchange.status}, which nobody should expect"
+    if any(one.status != exchange.status for one in same):
+        return "the same request had another status at another time"
+    form = parse_qsl(exchange.body) if isinstance(exchange.body, str) else []
+    named = [*(name for name, _ in (*parse_qsl(urlsplit(exchange.path).query), *form)), *_keys(exchange.body)]
+    secret = next((name for name in named if SECRET.search(name)), None)
+    if secret is not None:
+        return f"it holds a secret ({secret})"
+    if _TOKEN.search(f"{exchange.path} {json.dumps(exchange.body)}"):
+        return "it holds a token"
+    return None
+
+
+def _keys(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [name for key, inside in value.items() for name in (str(key), *_keys(inside))]
+    return [name for inside in value for name in _keys(inside)] if isinstance(value, list) else []
+
+
+def _line(
+    number: int, exchange: RecordedExchange, values: dict[str, Any], first_s: float | None, keep: Sequence[str]
+) -> dict[str, Any]:
+    line: dict[str, Any] = {"id": f"r{number}"}
+    if first_s is not None:
+        line["at"] = round(exchange.unix_s - first_s, 3)
+    line |= {"method": exchange.method, "path": exchange.path}
+    wanted = {name.lower() for name in keep}
+    headers = {
+        name: value
+        for name, value in exchange.headers.items()
+        if not SECRET.search(name)
+        and (name.lower() in wanted or (name.lower() in _USUAL and value not in _USUAL[name.lower()]))
+    }
+    if headers:
+        line["headers"] = headers
+    if exchange.body is not None:
+        line["body"] = exchange.body
+    line["expect"] = {"status": exchange.status} | ({"json": values} if values else {})
+    return line
