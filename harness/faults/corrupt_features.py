@@ -18,7 +18,7 @@ from harness.seams import Seams
 from harness.seams.stored import Change, Row
 
 if TYPE_CHECKING:
-    from harness.faults.corrupt_objects import CorruptObjects
+    from harness.faults.changed_objects import ChangedObjects
     from harness.faults.rewriting import Rewriting
     from harness.seams.keyspace import Keyspace
 
@@ -62,13 +62,16 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> Rewriting | CorruptObjects:
-    from harness.faults.corrupt_objects import CorruptObjects  # both bring asyncio, which a check does not need
+def _make(step: FaultStep, seams: Seams, seed: int) -> Rewriting | ChangedObjects:
+    from harness.faults.changed_objects import ChangedObjects  # they bring asyncio, which a check does not need
+    from harness.faults.parquet_corruption import ParquetCorruption
     from harness.faults.rewriting import Rewriting
 
     corruption = Corruption.model_validate(step.parameters)
     if step.target.dataset is not None:
-        return CorruptObjects(seams, step.target.dataset, corruption, seed, step.id)
+        dataset = step.target.dataset
+        change = ParquetCorruption(seams.dataset_spec(dataset), corruption, seed, step.id)
+        return ChangedObjects(seams, dataset, change, step.id)
     name = str(step.target.keyspace)
     stamped = seams.keyspace_spec(name).stamps
     for field in corruption.fields:

@@ -17,6 +17,7 @@ MODULES: Mapping[str, str] = {
     "storage.slow": "slow_storage",
     "data.stale": "stale_data",
     "features.corrupt": "corrupt_features",
+    "object.corrupt": "corrupt_objects",
     "node.loss": "node_loss",
     "container.kill": "container_kill",
     "container.stop": "container_stop",

@@ -15,7 +15,7 @@ from confirmations import NOW_EVENT, lands
 from pydantic import ValidationError
 from real_servers import FakeBackend, clear_toxics, ending, proxies
 
-from harness.faults.corrupt_objects import CorruptObjects
+from harness.faults.changed_objects import ChangedObjects
 from harness.faults.links import DOES, LINK_TARGETS
 from harness.faults.rewriting import Rewriting
 from harness.faults.table import FAULTS
@@ -37,6 +37,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "replayed": ("data.stale", {"keyspace": "features"}, {"mode": "replay"}),
     "rows": ("features.corrupt", {"keyspace": "features"}, ALL_ROWS),
     "objects": ("features.corrupt", {"dataset": "rows"}, ALL_ROWS),
+    "blobs": ("object.corrupt", {"dataset": "rows"}, {"operation": "flip"}),
     "node": ("node.loss", {"node": "b"}, {}),
     "command": (
         "command",
@@ -150,7 +151,7 @@ async def test_another_process_can_take_it_out(case: str, make: Make, world: Any
     await lands(fault)
     if isinstance(fault, Rewriting):
         await fault._rewriter.stop()  # what dies with its process
-    if isinstance(fault, CorruptObjects) and fault._task is not None:
+    if isinstance(fault, ChangedObjects) and fault._task is not None:
         fault._task.cancel()
 
     other = make(*CASES[case])

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 from confirmations import until
+from pydantic import ValidationError
 
+from harness.faults.table import FAULTS
 from harness.model.errors import FaultError
 from harness.model.fault import Fault
 
@@ -123,3 +125,119 @@ async def test_what_is_not_parquet(make: Make, bucket: Any) -> None:
     assert delays(bucket, "rows/1.parquet") == [60.0]
     await fault.revert(undo)
     assert read(bucket, "rows/notes.txt") == b"not rows"
+
+
+def contents(bucket: Any) -> dict[str, bytes]:
+    listed = bucket.list_objects_v2(Bucket="ml", Prefix="rows/")["Contents"]
+    return {one["Key"].removeprefix("rows/"): read(bucket, one["Key"]) for one in listed}
+
+
+MODELS = {
+    "a.onnx": b"weights of a" * 20,
+    "b.onnx": b"weights of b" * 20,
+    "c.onnx": b"weights of c" * 20,
+    "meta.json": b"{}",
+}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"operation": "truncate", "keep": 0.25}, {"a.onnx": MODELS["a.onnx"][:60], "meta.json": b""}),
+        ({"operation": "empty"}, {"a.onnx": b"", "meta.json": b""}),
+        ({"operation": "content", "content": "<html>"}, {"a.onnx": b"<html>", "meta.json": b"<html>"}),
+        ({"operation": "empty", "match": "*.onnx"}, {"a.onnx": b"", "meta.json": b"{}"}),
+        ({"operation": "previous", "match": "*.onnx"}, {
+            "a.onnx": MODELS["a.onnx"], "b.onnx": MODELS["a.onnx"], "c.onnx": MODELS["b.onnx"], "meta.json": b"{}"}),
+    ],
+)  # fmt: skip
+async def test_an_object_that_is_no_table_is_damaged(
+    make: Make, bucket: Any, parameters: dict[str, Any], expected: dict[str, bytes]
+) -> None:
+    for key, data in MODELS.items():
+        put(bucket, f"rows/{key}", data)
+    fault = make("object.corrupt", TARGET, parameters)
+    undo = await fault.prepare()
+    await fault.inject()
+    found = contents(bucket)
+    assert {key: found[key] for key in expected} == expected
+    assert (await fault.confirm()).landed
+    hit = {row["object"].removeprefix("rows/"): row["digest"] for row in fault.manifest()}
+    assert hit == {k: f"sha256:{hashlib.sha256(v).hexdigest()}" for k, v in found.items() if v != MODELS[k]}
+    await fault.revert(undo)
+    assert contents(bucket) == MODELS
+    assert (await fault.absent()).landed is False
+
+
+async def test_some_bits_are_the_other_way_round(make: Make, bucket: Any) -> None:
+    put(bucket, "rows/a.onnx", MODELS["a.onnx"])
+    put(bucket, "rows/nothing", b"")
+    written = []
+    for _ in range(2):
+        fault = make("object.corrupt", TARGET, {"operation": "flip", "bits": 5})
+        undo = await fault.prepare()
+        await fault.inject()
+        written.append(contents(bucket))
+        await fault.revert(undo)
+    assert written[0] == written[1], "the same seed chooses the same bits"
+    flipped = sum((a ^ b).bit_count() for a, b in zip(written[0]["a.onnx"], MODELS["a.onnx"], strict=True))
+    assert 1 <= flipped <= 5
+    assert written[0]["nothing"] == b""
+
+
+async def test_another_object_is_one_that_holds_something_else(make: Make, bucket: Any) -> None:
+    for key in ("1", "2", "3"):
+        put(bucket, f"rows/{key}", b"the same" if key != "3" else b"another")
+    fault = make("object.corrupt", TARGET, {"operation": "other"})
+    undo = await fault.prepare()
+    await fault.inject()
+    assert contents(bucket) == {"1": b"another", "2": b"another", "3": b"the same"}, "as they were before the fault"
+    await fault.revert(undo)
+    assert contents(bucket) == {"1": b"the same", "2": b"the same", "3": b"another"}
+
+
+async def test_an_object_that_is_written_anew_holds_what_it_held_before(make: Make, bucket: Any) -> None:
+    put(bucket, "rows/latest", b"version 1")
+    put(bucket, "rows/a-list", b"1")
+    fault = make("object.corrupt", TARGET, {"operation": "previous", "match": "latest"})
+    undo = await fault.prepare()
+    await fault.inject()
+    assert read(bucket, "rows/latest") == b"version 1"
+    assert (await fault.confirm()).landed is False, "nothing is wrong yet"
+    put(bucket, "rows/latest", b"version 2")
+
+    async def landed() -> bool:
+        with contextlib.suppress(FaultError):  # read while it is overwritten
+            return bool((await fault.confirm()).landed)
+        return False
+
+    await until(landed, "what is published is not what was published")
+    assert read(bucket, "rows/latest") == b"version 1"
+    await fault.revert(undo)
+    assert read(bucket, "rows/latest") == b"version 2"
+
+
+async def test_a_share_of_objects_is_chosen_by_their_keys(make: Make, bucket: Any) -> None:
+    for k in range(20):
+        put(bucket, f"rows/{k}", b"whole")
+    fault = make("object.corrupt", TARGET, {"operation": "empty", "share": 0.5})
+    undo = await fault.prepare()
+    await fault.inject()
+    hit = {key for key, data in contents(bucket).items() if data == b""}
+    assert 3 <= len(hit) <= 17
+    assert hit == {row["object"].removeprefix("rows/") for row in fault.manifest()}
+    await fault.revert(undo)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"operation": "content"}, "which needs it"),
+        ({"operation": "empty", "content": "x"}, "goes with the operation"),
+        ({"operation": "truncate", "keep": 1}, "less than 1"),
+        ({"operation": "shred"}, "operation"),
+    ],
+)
+def test_damage_that_cannot_be_meant(parameters: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        FAULTS["object.corrupt"].parameters.model_validate(parameters)

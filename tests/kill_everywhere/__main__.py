@@ -70,7 +70,7 @@ def _cases(given: argparse.Namespace, where: str) -> Iterator[str]:
     for name, case in CASES.items():
         if given.only and not {name, case.kind} & set(given.only):
             continue
-        if (where == "local" and not case.everywhere) or (where != "attached" and name == "objects"):
+        if (where == "local" and not case.everywhere) or (where != "attached" and name in ("objects", "blobs")):
             continue
         if where == "owned" and name not in OWNED_CASES and not given.only:
             continue

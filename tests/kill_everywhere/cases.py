@@ -62,6 +62,7 @@ CASES: dict[str, Case] = {
     "replayed": Case("data.stale", {"keyspace": "rows"}, {"mode": "replay"}),
     "rows": Case("features.corrupt", {"keyspace": "rows"}, {"operation": "scale", "factor": 60}),
     "objects": Case("features.corrupt", {"dataset": "tables"}, {"operation": "scale", "factor": 60}),
+    "blobs": Case("object.corrupt", {"dataset": "tables"}, {"operation": "truncate"}),
     "node": Case("node.loss", {"node": "w"}),
     "command": Case("command", {"service": "box"}, {
         "inject": ["sh", "-c", f"echo on > {{folder}}/{FLAG}"], "confirm": ["test", "-e", f"{{folder}}/{FLAG}"],

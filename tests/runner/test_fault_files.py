@@ -45,6 +45,10 @@ WRITTEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "network.latency": (LINK, {"latency": "1s", "jitter": "100ms"}),
     "network.partition": (SERVICE, {"apart_from": ["object-store"], "way": "to"}),
     "node.loss": ({"node": "a"}, {"volumes": "kept"}),
+    "object.corrupt": (
+        {"dataset": "training"},
+        {"operation": "content", "content": "{}", "share": 0.5, "match": "*.json", "keep": 0.5, "bits": 8},
+    ),
     "storage.slow": ({"links": [LINK["link"]]}, {"latency": "1s", "bandwidth_kb_s": 100}),
     "volume.read_only": (SERVICE, {"path": "/data", "how": "recreate"}),
 }

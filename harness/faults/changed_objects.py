@@ -1,0 +1,184 @@
+"""Objects of a dataset, changed in place: those that are there, and each that is written while the fault lasts.
+
+Object stores tell nobody of new objects, so the prefix is listed over and over. What each object was is kept until
+the fault ends, on disk too; then every object that still is as it was changed is put back, byte for byte. How an object
+is changed is the business of a fault's kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.model.errors import FaultError
+from harness.model.fault import Confirmation
+from harness.seams import Seams
+from harness.seams.stored import NoObjectError, Stored
+from harness.seams.undo_store import UndoStore
+
+LIST_EVERY_S = 0.1
+
+
+Before = Callable[[str], Awaitable[bytes | None]]
+"""Returns what an object was before the fault changed it; None for one that is not there."""
+Changed = tuple[bytes, list[dict[str, Any]]]
+"""What an object is changed to, and the lines of the manifest for it; no line where it stays as it is."""
+
+
+class ObjectChange(Protocol):
+    """How the objects of one fault are changed."""
+
+    NEEDS: str
+    """What an object must hold to be changed at all, in words."""
+
+    async def changed(self, key: str, data: bytes, keys: list[str], before: Before) -> Changed:
+        """Return what an object is changed to. `keys` are those of the dataset, in order.
+
+        Raises FaultError for an object that does not hold what is needed.
+        """
+
+
+class ChangedObjects:
+    """The objects under one prefix, as one fault changes them."""
+
+    def __init__(self, seams: Seams, dataset: str, change: ObjectChange, fault: str) -> None:
+        self._spec = seams.dataset_spec(dataset)
+        self._objects = seams.dataset(dataset)
+        self._how = change
+        self._keys: list[str] = []
+        self._task: asyncio.Task[None] | None = None
+        self._error: str | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._stopped = False
+        self._seen: dict[str, str] = {}
+        self._unreadable: dict[str, str] = {}
+        self._originals: dict[str, tuple[bytes, str]] = {}
+        self._kept = seams.kept(fault)
+        self._manifest: list[dict[str, Any]] = []
+        self._rows_hit = 0
+
+    async def prepare(self) -> dict[str, Any]:
+        """Which objects are there now; what they are is kept once they are changed."""
+        kept = {"kept": str(self._kept.folder)} if self._kept is not None else {}
+        return {"objects": [o.key for o in await self._objects.list(self._spec.prefix)], **kept}
+
+    async def inject(self) -> None:
+        """Change what is there, and go on with what comes."""
+        self._stopped = False
+        await self._sweep()
+        if self._unreadable and not self._seen:
+            what = f"no object under {self._spec.prefix!r} holds {self._how.NEEDS}"
+            raise FaultError(f"{what}: {min(self._unreadable)}")
+        self._task = asyncio.create_task(self._go_on())
+
+    async def _go_on(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(LIST_EVERY_S)
+                await self._sweep()
+        except FaultError as error:
+            self._error = str(error)
+
+    async def _sweep(self) -> None:
+        listed = await self._objects.list(self._spec.prefix)
+        self._keys = [stored.key for stored in listed]
+        for stored in listed:
+            if self._seen.get(stored.key) != stored.etag and self._unreadable.get(stored.key) != stored.etag:
+                # Shielded: a change that went in is always noted, so that it can be taken back.
+                changing = asyncio.ensure_future(self._change(stored))
+                try:
+                    await asyncio.shield(changing)
+                finally:
+                    changing.add_done_callback(_looked_at)
+
+    async def _change(self, stored: Stored) -> None:
+        async with self._one_at_a_time:
+            if self._stopped:
+                return
+            try:
+                data = await self._objects.get(stored.key)
+            except NoObjectError:
+                return
+            # Our own writes show up with new tags; they are not news.
+            if stored.key not in self._originals or _digest(data) != self._originals[stored.key][1]:
+                try:
+                    written, hits = await self._how.changed(stored.key, data, self._keys, self._before)
+                except FaultError:
+                    self._unreadable[stored.key] = stored.etag  # perhaps not whole yet: it will have another tag then
+                    return
+                if hits:
+                    # Who learned from it meanwhile can be told by its digest alone: it is put back afterwards.
+                    digest = _digest(written)
+                    hits = [hit | {"digest": f"sha256:{digest}"} for hit in hits]
+                    # Kept before it is written: a write whose answer was lost must be taken back too.
+                    self._originals[stored.key] = (data, digest)
+                    if self._kept is not None:
+                        await asyncio.to_thread(self._kept.keep_object, stored.key, data, digest)
+                    # Listed before it is written, too: somebody may read what was written without an answer.
+                    self._manifest.extend(hits)
+                    await self._objects.put(stored.key, written)
+                    self._rows_hit += len({(hit["entity"], hit["event_time"]) for hit in hits})
+            self._seen[stored.key] = stored.etag
+
+    async def _before(self, key: str) -> bytes | None:
+        if key in self._originals:
+            return self._originals[key][0]
+        try:
+            return await self._objects.get(key)
+        except NoObjectError:
+            return None
+
+    async def confirm(self) -> Confirmation:
+        """Read one changed object back."""
+        if self._error is not None:
+            return Confirmation(False, {"why": self._error, "rows_hit": self._rows_hit})
+        for key in reversed(list(self._originals)):
+            if await self._as_changed(key):
+                return Confirmation(
+                    True, {"rows_hit": self._rows_hit, "objects": len(self._originals), "read_back": key}
+                )
+        return Confirmation(False, {"why": "no changed object was read back", "rows_hit": self._rows_hit})
+
+    async def revert(self, undo: dict[str, Any]) -> None:
+        """Stop, and put back every object that still is as it was changed."""
+        async with self._one_at_a_time:
+            self._stopped = True
+            task, self._task = self._task, None
+            if task is not None:
+                task.cancel()
+        if task is not None:
+            await asyncio.wait([task])
+        if not self._originals and "kept" in undo:  # the process that changed them is gone
+            for key, data, digest in UndoStore(Path(undo["kept"])).objects():
+                self._originals[key] = (data, digest)
+        for key, (data, _) in self._originals.items():
+            if await self._as_changed(key):
+                await self._objects.put(key, data)
+
+    async def absent(self) -> Confirmation:
+        """No object is as it was changed."""
+        left = [key for key in self._originals if await self._as_changed(key)]
+        return Confirmation(bool(left), {"changed_objects_left": left, "rows_hit": self._rows_hit})
+
+    async def _as_changed(self, key: str) -> bool:
+        try:
+            return _digest(await self._objects.get(key)) == self._originals[key][1]
+        except NoObjectError:
+            return False
+
+    def manifest(self) -> list[dict[str, Any]]:
+        """Return the rows changed since the last call."""
+        taken, self._manifest = self._manifest, []
+        return taken
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _looked_at(task: asyncio.Future[None]) -> None:
+    if not task.cancelled():
+        task.exception()
