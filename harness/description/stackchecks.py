@@ -32,6 +32,7 @@ def check_names(description: StackDescription, tree: Tree) -> None:
         if name not in services:
             raise tree.error(path, f"unknown service {name!r}", did_you_mean(name, services))
     _check_never_touch(description, tree)
+    _check_steady_state(description, tree)
     _check_event_times(description, tree)
     _check_conditions(description, tree)
     _check_circles(description, tree)
@@ -113,6 +114,14 @@ def _check_never_touch(description: StackDescription, tree: Tree) -> None:
         if name not in known:
             message = f"there is no service, node, link, key space or dataset {name!r}"
             raise tree.error((_TOP, "never_touch", index), message, did_you_mean(name, known))
+
+
+def _check_steady_state(description: StackDescription, tree: Tree) -> None:
+    """Refuse two bounds of one id: they are the keys of history."""
+    ids = [bound.id for bound in description.steady_state]
+    for index, id_ in enumerate(ids):
+        if id_ in ids[:index]:
+            raise tree.error((_TOP, "steady_state", index, "id"), f"the id {id_!r} is used twice", "give each its own")
 
 
 def _check_event_times(description: StackDescription, tree: Tree) -> None:

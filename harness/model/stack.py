@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from harness.model.alertsources import AlertSource
+from harness.model.clauses import Bound
 from harness.model.eventtime import EventTimes
 from harness.model.fields import Command, Frozen, Link, Name, Port, Url
 from harness.model.guardrails import Guardrails
@@ -247,6 +248,9 @@ class StackFields(Frozen):
     events: EventTimes | None = Field(None, description="the event times at which a run can start")
     never_touch: tuple[str, ...] = Field(
         (), description="services, links, key spaces, datasets and nodes that no fault may touch, in any way"
+    )
+    steady_state: tuple[Bound, ...] = Field(
+        (), description="what must hold before the first fault of every scenario goes in"
     )
     guardrails: Guardrails = Field(
         default_factory=Guardrails, description="what aborts every run on this stack, and how much faults may do"

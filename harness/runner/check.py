@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.model.clauses import Bound
 from harness.model.errors import ScenarioError
+from harness.model.expectations import CLAUSES
 from harness.model.guardrails import AbortRule, Limits
 from harness.model.scenario import Scenario
 from harness.runner.catalogue import Catalogue
@@ -21,6 +23,7 @@ from harness.runner.limits import exceeded
 from harness.runner.load import Loaded
 from harness.runner.lookup import Lookup, Problems
 from harness.runner.notes import never_opens
+from harness.runner.plan import with_steady_state
 from harness.runner.timeline import check_timeline
 
 
@@ -37,10 +40,11 @@ def check(loaded: Loaded, catalogue: Catalogue, *, complete: bool = True) -> lis
     """
     checker = _Checker(loaded.scenario, loaded.source, catalogue)
     found = [*checker.problems(complete=complete), *(checker.nothing_expected() if complete else ())]
-    rules = catalogue.stack.guardrails.abort_if
-    if rules:
-        of_stack = _Checker(loaded.scenario, source_of_stack(catalogue.stack), catalogue)
-        found += of_stack.rules(rules, ("x-harness", "guardrails", "abort_if"))
+    stack = catalogue.stack
+    if stack.guardrails.abort_if or stack.steady_state:
+        of_stack = _Checker(loaded.scenario, source_of_stack(stack), catalogue)
+        found += of_stack.steady(stack.steady_state, ("x-harness", "steady_state"))
+        found += of_stack.rules(stack.guardrails.abort_if, ("x-harness", "guardrails", "abort_if"))
     return sorted(found, key=lambda problem: problem.line or 0)
 
 
@@ -68,8 +72,10 @@ class _Checker:
         yield from start_in_data(scenario, self._source, self._known)
         for index, step in enumerate(scenario.timeline):
             yield from check_fault(step, ("timeline", index), self._lookup)
-        yield from self._lookup.bounds(("steady_state",), scenario.steady_state)
-        yield from never_opens(scenario.steady_state, self._source, self._known)
+        # Those of the stack may be among them already, and have their place in its file.
+        own = [bound for bound in scenario.steady_state if bound not in self._known.stack.steady_state]
+        yield from self.steady(own, ("steady_state",))
+        yield from self._namesakes()
         yield from check_expectations(scenario, self._lookup)
         for index, name in enumerate(scenario.may_die):
             yield from self._lookup.named("service", name, self._known.of_target("service"), ("may_die", index))
@@ -81,6 +87,22 @@ class _Checker:
         if not wrong and all(step.fault in self._known.faults for step in scenario.timeline):
             wrong = self.beyond_limits(None, timed=complete)
         yield from wrong
+
+    def steady(self, bounds: Sequence[Bound], place: Place) -> Problems:
+        """Look up the bounds of a steady state, and whether each can be seen to hold."""
+        yield from self._lookup.bounds(place, bounds)
+        yield from never_opens(bounds, place, self._source, self._known)
+
+    def _namesakes(self) -> Problems:
+        """Refuse a fault or a clause that is called like a bound of the stack's steady state: ids are keys."""
+        taken = {bound.id for bound in self._known.stack.steady_state}
+        expect = self._scenario.expect
+        named: list[tuple[Place, str]] = [(("timeline", k), step.id) for k, step in enumerate(self._scenario.timeline)]
+        named += [(("expect", name, k), one.id) for name in CLAUSES for k, one in enumerate(getattr(expect, name))]
+        for place, id_ in named:
+            if id_ in taken:
+                message = f"the id {id_!r} is that of a bound of the stack's steady state"
+                yield self._source.problem((*place, "id"), message, "ids are the keys of history: choose another")
 
     def beyond_limits(self, given: Limits | None, *, timed: bool = True) -> list[ScenarioError]:
         """Return what the scenario exceeds of its limits, those of the command line included."""
@@ -96,7 +118,8 @@ class _Checker:
         """Look up what one such rule names, and whether it can be followed: by this run, where it is for this one."""
         if rule.bound is not None:
             wrong = list(self._lookup.bound(rule.bound, place))
-            wrong = wrong or list(aborts_always(rule.bound, place, self._scenario, self._source))
+            whole = with_steady_state(self._scenario, self._known.stack)
+            wrong = wrong or list(aborts_always(rule.bound, place, whole, self._source))
             if not wrong and of_this_run:
                 wrong += aborts_never(rule.bound, place, self._scenario, self._source, self._known)
             yield from wrong

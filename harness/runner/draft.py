@@ -34,6 +34,7 @@ from harness.runner.plan import (
     proxied_links,
     rules_of,
     stack_facts,
+    with_steady_state,
 )
 
 LONGEST_FAULT_S = 600.0
@@ -70,7 +71,7 @@ class Draft:
         self._catalogue = catalogue
         source = call("@pytest.mark.stack")
         raw = {"schema": 1, "timeline": [_to_come(catalogue)], "expect": {}, **settings}
-        scenario = _read(Scenario, raw, source)
+        scenario = with_steady_state(_read(Scenario, raw, source), catalogue.stack)
         plan = Plan(
             run=run,
             scenario=scenario,

@@ -19,12 +19,14 @@ def notes(loaded: Sequence[tuple[Loaded, Catalogue]]) -> list[ScenarioError]:
     return list(found.values())
 
 
-def never_opens(steady_state: Sequence[Bound], source: Source, catalogue: Catalogue) -> Iterator[ScenarioError]:
+def never_opens(
+    steady_state: Sequence[Bound], at: Place, source: Source, catalogue: Catalogue
+) -> Iterator[ScenarioError]:
     """Yield each bound of a steady state that could never be seen to hold."""
     for index, bound in enumerate(steady_state):
         if _never_right(bound, catalogue):
             message = f"the probe {bound.probe!r} cannot show that answers are right, as the stack declares no model"
-            place: Place = ("steady_state", index, "probe")
+            place: Place = (*at, index, "probe")
             yield source.problem(place, f"{message}: the gate would never open", NO_MODELS)
 
 

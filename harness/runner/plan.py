@@ -49,7 +49,7 @@ def make_plans(
     facts = stack_facts(catalogue)
     plans: list[Plan] = []
     for item in loaded:
-        scenario = item.scenario
+        scenario = with_steady_state(item.scenario, stack)
         plan = Plan(
             run=run_name(item),
             scenario=scenario,
@@ -71,6 +71,13 @@ def make_plans(
 def attached_project(stack: StackDescription, backend: str, given: str | None) -> str | None:
     """Return the compose project that a run attaches to: the given one, or that of a stack the harness does not own."""
     return project_of(stack, given) if backend == "compose" and stack.ownership == "attached" else given
+
+
+def with_steady_state(scenario: Scenario, stack: StackDescription) -> Scenario:
+    """Return a scenario with its stack's steady state after its own; one of its own replaces that of the same id."""
+    own = {bound.id for bound in scenario.steady_state}
+    more = tuple(bound for bound in stack.steady_state if bound.id not in own)
+    return scenario.model_copy(update={"steady_state": (*scenario.steady_state, *more)}) if more else scenario
 
 
 def rules_of(scenario: Scenario, stack: StackDescription, given: Guardrails | None = None) -> tuple[AbortRule, ...]:
