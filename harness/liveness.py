@@ -1,8 +1,8 @@
 """Whether a process that was written down still lives. With the standard library alone: the guard of a run imports it.
 
 There are two ways to know. The kernel releases a lock whatever ends the process, so that who holds one lives; that is
-the way wherever there is a file. What has none, such as a label on an engine, names the process: its host, its number,
-and when it began, for numbers are given again. Of a process that ran elsewhere nobody can tell from here.
+the way wherever there is a file. What has none, such as a label on an engine, names the process by its `ProcessId`. Of
+a process that ran elsewhere nobody can tell from here.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import fcntl
 import os
 import socket
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-_BEGAN_WITHIN_S = 0.02
-"""How far apart two notes of when one process began may be: they are written with two decimals."""
 _LOOK_AGAIN_S = 0.01
 _ENDED = ("Z", "X")
 _FIRST_PID_NAMESPACE = 0xEFFFFFFC
@@ -23,23 +24,68 @@ _FIRST_PID_NAMESPACE = 0xEFFFFFFC
 _only_here: set[int] = set()
 
 
-def is_here(host: str | None = None, boot: str | None = None) -> bool:
-    """Whether a process on that host, or after that start of a machine, can be looked for here."""
-    return host in (None, socket.gethostname()) and boot in (None, this_boot())
+@dataclass(frozen=True)
+class ProcessId:
+    """One process, told from every other: numbers are given again, and each machine and PID namespace has its own."""
+
+    host: str
+    pid: int
+    boot: str
+    """The start of its machine, and its PID namespace: see `this_boot`."""
+    ticks: int
+    """When it began, in the kernel's ticks since the machine did: a wall clock may be set meanwhile."""
+
+    @classmethod
+    def here(cls, pid: int | None = None) -> ProcessId:
+        """Return which process this is, or another one of this machine. Raises ProcessLookupError."""
+        number = os.getpid() if pid is None else pid
+        ticks = began_ticks(number)
+        if ticks is None:
+            raise ProcessLookupError(number)
+        return ProcessId(socket.gethostname(), number, this_boot(), ticks)
+
+    def is_here(self) -> bool:
+        """Whether it can be looked for here: its number means the same here, and the machine was not started since."""
+        return self.boot == this_boot()
+
+    def lives(self) -> bool:
+        """Whether it is found alive here."""
+        return self.is_here() and began_ticks(self.pid) == self.ticks
+
+    def may_live(self) -> bool:
+        """Whether it lives, or nobody can tell from here: on another host, or in another PID namespace of this one."""
+        if self.host != socket.gethostname():
+            return True
+        return self.lives() if self.is_here() else _start_of(self.boot) == _start_of(this_boot())
+
+    def to_text(self) -> str:
+        """Return it as one line, for a label."""
+        return f"{self.host} {self.pid} {self.boot} {self.ticks}"
+
+    @classmethod
+    def from_text(cls, text: str) -> ProcessId | None:
+        """Read such a line; None for any other."""
+        words = text.split(" ")
+        names = ("host", "pid", "boot", "ticks")
+        return cls.from_dict(dict(zip(names, words, strict=True))) if len(words) == len(names) else None
+
+    def to_dict(self) -> dict[str, str | int]:
+        """Return its fields, for a file of JSON."""
+        return {"host": self.host, "pid": self.pid, "boot": self.boot, "ticks": self.ticks}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> ProcessId | None:
+        """Read such fields, whatever is beside them; None where one is missing or malformed."""
+        try:
+            return cls(str(fields["host"]), int(fields["pid"]), str(fields["boot"]), int(fields["ticks"]))
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return None
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
 
 
-def lives(pid: int | str, *, ticks: int | None = None, at_s: float | None = None) -> bool:
-    """Whether a process of this machine still lives, which began at `ticks` on the kernel's clock, or at `at_s`.
-
-    Where neither is known, any process of its number counts as it. `at_s` is on the wall clock.
-    """
-    began = began_ticks(pid)
-    if began is None or (ticks is not None and began != ticks):
-        return False
-    return at_s is None or abs(_wall_s(began) - at_s) < _BEGAN_WITHIN_S
-
-
-def began_ticks(pid: int | str) -> int | None:
+def began_ticks(pid: int) -> int | None:
     """Return when a process began, in the kernel's ticks since the machine did; None for one that is not there.
 
     One that has ended, and is there only until its parent asks how, is not: its locks are released, too.
@@ -50,14 +96,6 @@ def began_ticks(pid: int | str) -> int | None:
         return int(fields[19]) if fields[0] not in _ENDED else None
     except (OSError, ValueError, IndexError):
         return None
-
-
-def began_s(pid: int) -> float:
-    """Return when a process began, on the wall clock. Raises ProcessLookupError."""
-    began = began_ticks(pid)
-    if began is None:
-        raise ProcessLookupError(pid)
-    return _wall_s(began)
 
 
 def this_boot() -> str:
@@ -73,10 +111,8 @@ def this_boot() -> str:
     return boot if numbers == _FIRST_PID_NAMESPACE else f"{boot}/{numbers}"
 
 
-def _wall_s(ticks: int) -> float:
-    with Path("/proc/stat").open(encoding="ascii") as stat:
-        booted_s = next((float(line.split()[1]) for line in stat if line.startswith("btime")), 0.0)
-    return booted_s + ticks / os.sysconf("SC_CLK_TCK")
+def _start_of(boot: str) -> str:
+    return boot.partition("/")[0]
 
 
 def is_locked(file: Path) -> bool:

@@ -185,7 +185,7 @@ def status(paths: tuple[Path, ...], as_json: bool) -> int:
     runs = [found for run in _runs(paths) if (found := open_run(run)) is not None] if there else []
     owners, guards, engine = _on_engine()
     if as_json:
-        stacks, containers = [vars(one) for one in owners], [vars(one) for one in guards]
+        stacks, containers = [_stack(one) for one in owners], [vars(one) for one in guards]
         echo_json({"runs": [_run(one) for one in runs], "stacks": stacks, "guards": containers})
         return PASS
     for one in runs:
@@ -193,13 +193,24 @@ def status(paths: tuple[Path, ...], as_json: bool) -> int:
     if not runs:
         echo(f"no run goes on, or has left anything in, under {', '.join(map(str, paths)) or 'reports'}")
     for owner in owners:
-        said = "; it has ended: `harness heal` its folder" if owner.is_dead else ""
-        echo(cell(f"stack {owner.project}: owned by {owner.run}, process {owner.pid} on {owner.host}{said}"))
+        said = "; it has ended: `harness heal` its folder" if owner.is_dead() else ""
+        echo(cell(f"stack {owner.project}: owned by {owner}{said}"))
     for guard in guards:
         echo(cell(f"stack {guard.project}: the guard {guard.name} of {guard.run} on {guard.host} {guard.does}"))
     if engine is not None:
         echo(f"stacks in containers: {engine}")
     return PASS
+
+
+def _stack(owner: StackOwner) -> dict[str, object]:
+    process = owner.process
+    return {
+        "project": owner.project,
+        "id": owner.id,
+        "run": owner.run,
+        "host": process.host if process is not None else None,
+        "pid": process.pid if process is not None else None,
+    }
 
 
 def _run(one: OpenRun) -> dict[str, object]:

@@ -26,7 +26,6 @@ from harness.guard.taking_out import OpenFault, TakingOut, newest_first
 from harness.journal import undo_folder
 from harness.journal.owner import is_copy, owner_of, state_of
 from harness.journal.undo import UndoFiles, Unreadable
-from harness.liveness import this_boot
 from harness.model.errors import HarnessError
 from harness.model.undo import RunUndo, Who
 
@@ -104,7 +103,7 @@ def _goes_on_remotely(run: Path, undo: RunUndo) -> bool:
     """Whether a run goes on of which only a copy is here, or that belongs to another machine: no lock tells of it."""
     folder = undo_folder.folder_of(run)
     owner = owner_of(folder)
-    is_known_here = owner is not None and owner.boot == this_boot() and not is_copy(folder)
+    is_known_here = owner is not None and owner.is_here() and not is_copy(folder)
     return not is_known_here and has_heartbeat(run, undo)
 
 

@@ -39,7 +39,7 @@ class SidecarFolder:
         lock = self.folder / LOCK
         lock.touch(0o600)
         # No process of this machine: whether it lives is told by the age of the lease.
-        about = {"host": "elsewhere", "pid": 0, "boot": "elsewhere", "started": 0, "inode": lock.stat().st_ino}
+        about = {"host": "elsewhere", "pid": 0, "boot": "elsewhere", "ticks": 0, "inode": lock.stat().st_ino}
         lock.write_text(json.dumps(about), encoding="utf-8")
         log = self.folder / undo_folder.GUARD_LOG
         if not log.is_symlink():

@@ -18,12 +18,12 @@ from harness.backends.compose.leftovers import PROJECT, SERVICE
 from harness.journal.owner import state_of
 from harness.journal.undo import UndoFiles
 from harness.journal.undo_folder import folder_of
-from harness.liveness import lives
+from harness.liveness import ProcessId
 from harness.model.errors import BackendError, ScenarioError
 
 OWNED = "ml-chaos-harness.owned-project"
 ID, RUN = "ml-chaos-harness.owner-id", "ml-chaos-harness.owner-run"
-HOST, PID = "ml-chaos-harness.owner-host", "ml-chaos-harness.owner-pid"
+PROCESS = "ml-chaos-harness.owner-process"
 TAKEN = 409
 TRIES, AGAIN_S = 20, 0.1
 """How often a run tries for a stack that nobody owns any more, and whose record is only just being removed."""
@@ -37,41 +37,48 @@ class StackOwner:
     id: str
     run: str
     """The run's folder, absolute, on its host."""
-    host: str
-    pid: str
+    process: ProcessId | None
+    """That of the run; None where it cannot be read."""
 
-    @property
+    def __str__(self) -> str:
+        return f"{self.run}, {self.process or 'an unknown process'}"
+
     def is_here(self) -> bool:
         """Whether the folder of the run can be looked into here, and is not that of a later run by now."""
-        return self.host == socket.gethostname() and is_of(Path(self.run), self.id)
+        return self._is_of_this_host() and is_of(Path(self.run), self.id)
 
-    @property
     def is_dead(self) -> bool:
         """Whether the process of the run is known to be gone. That of a run whose folder is elsewhere never is."""
-        return self.is_here and state_of(folder_of(Path(self.run))) == "dead"
+        return self.is_here() and self._has_ended()
 
-    @property
     def may_live(self) -> bool:
         """Whether the run may still go on: it does, or nobody can tell from here."""
-        if self.host != socket.gethostname():
-            return True
-        return not self.is_dead if self.is_here else lives(self.pid)
+        if self.is_here():
+            return not self._has_ended()
+        return self.process is None or self.process.may_live()
 
     def refusal(self) -> ScenarioError:
         """Return the error for a run that wants the same stack."""
-        what = f"the stack {self.project!r} is owned by the run {self.run}, process {self.pid} on {self.host}"
-        where = "" if self.is_here else f" on {self.host}"
-        if self.is_dead:
+        what = f"the stack {self.project!r} is owned by the run {self}"
+        is_here = self.is_here()
+        if is_here and self._has_ended():
             message = f"{what}, which has ended and may have left a fault in"
             return ScenarioError(message, field="--attach", remedy=f"run `harness heal {self.run}` first")
-        if self.host == socket.gethostname() and not self.is_here:
+        if self._is_of_this_host() and not is_here:
             remedy = (
                 f"its folder is gone: run `harness heal` on where it is now, or, once you know that nothing of it is "
                 f"left in the stack, `docker rm {_name(self.project)}`"
             )
             return ScenarioError(what, field="--attach", remedy=remedy)
+        where = f" on {self.process.host}" if self.process is not None and not is_here else ""
         remedy = f"wait until it has ended; if its process is gone, run `harness heal {self.run}`{where} first"
         return ScenarioError(what, field="--attach", remedy=remedy)
+
+    def _is_of_this_host(self) -> bool:
+        return self.process is not None and self.process.host == socket.gethostname()
+
+    def _has_ended(self) -> bool:
+        return state_of(folder_of(Path(self.run))) == "dead"
 
 
 def is_of(folder: Path, run_id: str) -> bool:
@@ -94,20 +101,24 @@ def owned_stacks(client: Any, project: str | None = None) -> list[StackOwner]:
     label = OWNED if project is None else f"{OWNED}={project}"
     with engine_errors("the engine does not tell who owns which stack"):
         found = [one["Labels"] for one in client.api.containers(all=True, filters={"label": label})]
-    owners = [StackOwner(one[OWNED], *(one.get(label, "?") for label in (ID, RUN, HOST, PID))) for one in found]
+    owners = [
+        StackOwner(one[OWNED], one.get(ID, "?"), one.get(RUN, "?"), ProcessId.from_text(one.get(PROCESS, "")))
+        for one in found
+    ]
     return sorted(owners, key=lambda one: one.project)
 
 
-def take_stack(client: Any, project: str, run_id: str, run: Path, pid: int) -> StackOwner | None:
-    """Make a run the owner of a project. Returns who owns it instead, where somebody does. Blocks.
+def take_stack(client: Any, project: str, run_id: str, run: Path) -> StackOwner | None:
+    """Make a run of this process the owner of a project. Returns who owns it instead, where somebody does. Blocks.
 
     Raises BackendError where the project has no container, or the engine refuses.
     """
-    mine = StackOwner(project, run_id, str(run.absolute()), socket.gethostname(), str(pid))
+    process = ProcessId.here()
+    mine = StackOwner(project, run_id, str(run.absolute()), process)
     for number in range(TRIES):
         if number:
             time.sleep(AGAIN_S)
-        if _recorded(client, mine):
+        if _recorded(client, mine, process):
             return None
         other = owner_of_stack(client, project)
         if other is not None:
@@ -116,7 +127,7 @@ def take_stack(client: Any, project: str, run_id: str, run: Path, pid: int) -> S
     raise BackendError(what, remedy=f"remove it with `docker rm {_name(project)}` if no run goes on")
 
 
-def _recorded(client: Any, mine: StackOwner) -> bool:
+def _recorded(client: Any, mine: StackOwner, process: ProcessId) -> bool:
     """Record an owner; return False where there is a record already. Blocks. Raises BackendError."""
     import docker.errors
 
@@ -126,7 +137,7 @@ def _recorded(client: Any, mine: StackOwner) -> bool:
         if not there:
             return True  # whoever looks for the stack next says so better
         # The labels of compose are on images that it has built, and would make this one of the stack's containers.
-        labels = {PROJECT: "", SERVICE: "", OWNED: project, ID: mine.id, RUN: mine.run, HOST: mine.host, PID: mine.pid}
+        labels = {PROJECT: "", SERVICE: "", OWNED: project, ID: mine.id, RUN: mine.run, PROCESS: process.to_text()}
         try:
             client.api.create_container(there[0]["ImageID"], command=["none"], name=_name(project), labels=labels)
         except docker.errors.APIError as error:

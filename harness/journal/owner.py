@@ -10,23 +10,13 @@ from __future__ import annotations
 import json
 import math
 import os
-import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from harness.journal.undo_folder import read_regular
-from harness.liveness import (
-    began_ticks,
-    close_in_children,
-    closed_here,
-    is_here,
-    is_locked,
-    lives,
-    lock_file,
-    this_boot,
-)
+from harness.liveness import ProcessId, close_in_children, closed_here, is_locked, lock_file
 
 LOCK = "owner.lock"
 LEASE = "lease"
@@ -40,19 +30,11 @@ State = Literal["alive", "hung", "dead"]
 
 
 @dataclass(frozen=True)
-class Owner:
+class Owner(ProcessId):
     """The process of a run."""
 
-    host: str
-    pid: int
-    boot: str
-    started: int
-    """When the process began, in the kernel's ticks: numbers are given again."""
     inode: int
     """That of the file with the lock: in a copy of the folder it is another."""
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
 
 
 class Ownership:
@@ -64,13 +46,7 @@ class Ownership:
         self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             lock_file(self._lock)
-            about = {
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "boot": this_boot(),
-                "started": began_ticks(os.getpid()),
-                "inode": os.fstat(self._lock).st_ino,
-            }
+            about = {**ProcessId.here().to_dict(), "inode": os.fstat(self._lock).st_ino}
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, json.dumps(about).encode(), 0)
             close_in_children(self._lock)
@@ -110,9 +86,9 @@ def state_of(folder: Path, lease_s: float = LEASE_S) -> State:
     owner = owner_of(folder)
     if owner is None:
         return "dead"
-    if is_here(boot=owner.boot):
+    if owner.is_here():
         # The lock is not on a copy; whoever holds it on the original may still go on.
-        return "alive" if is_copy(folder) and lives(owner.pid, ticks=owner.started) else "dead"
+        return "alive" if is_copy(folder) and owner.lives() else "dead"
     # Of another machine, whose locks may not be seen here, or of this one before it was started again.
     return "alive" if abs(_written_ago_s(folder)) <= ELSEWHERE_S else "dead"
 
@@ -120,7 +96,7 @@ def state_of(folder: Path, lease_s: float = LEASE_S) -> State:
 def lease_age_s(folder: Path) -> float | None:
     """Return how long ago the owner of a run renewed its lease; None where nobody can tell."""
     owner = owner_of(folder)
-    here = owner is None or is_here(boot=owner.boot)
+    here = owner is None or owner.is_here()
     age_s = _lease_age_s(folder) if here else max(0.0, _written_ago_s(folder))  # clocks of machines differ
     return age_s if math.isfinite(age_s) else None
 
@@ -129,9 +105,8 @@ def owner_of(folder: Path) -> Owner | None:
     """Return who owns the run, or owned it last; None where nobody can tell."""
     try:
         about = json.loads(read_regular(folder / LOCK))
-        return Owner(
-            str(about["host"]), int(about["pid"]), str(about["boot"]), int(about["started"]), int(about["inode"])
-        )
+        one = ProcessId.from_dict(about)
+        return Owner(one.host, one.pid, one.boot, one.ticks, int(about["inode"])) if one is not None else None
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 

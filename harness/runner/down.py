@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,8 +121,8 @@ def stop(chosen: Sequence[RunningStack], *, though_owned: bool = False) -> None:
 
 
 def _refuse_owned(owner: StackOwner | None) -> None:
-    if owner is not None and owner.may_live:
-        what = f"the stack {owner.project!r} is owned by the run {owner.run}, process {owner.pid} on {owner.host}"
+    if owner is not None and owner.may_live():
+        what = f"the stack {owner.project!r} is owned by the run {owner}"
         raise ScenarioError(what, remedy=f"end the run first: `harness stop {owner.project}`")
 
 
@@ -148,7 +147,7 @@ def _remove(engine: Any, project: str, owner: StackOwner | None) -> None:
     remove_run(engine, attached_run(project))
     forget_owner(engine, project)
     remove_sidecars(engine, project)
-    if owner is not None and owner.is_dead:
+    if owner is not None and owner.is_dead():
         removed_with_its_stack(Path(owner.run), owner.id)
 
 
@@ -184,9 +183,8 @@ def _here() -> Iterator[RunningStack]:
         keepers.add(process.pid)
         with contextlib.suppress(OSError, ValueError):  # it is ending
             note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-            place = {key: str(note.get(key, "")) for key in ("folder", "user")}
-            host = str(note.get("host", socket.gethostname()))
-            yield RunningStack(str(note.get("stack", "")), None, process, "kept", host=host, **place)
+            place = {key: str(note.get(key, "")) for key in ("folder", "user", "host")}
+            yield RunningStack(str(note.get("stack", "")), None, process, "kept", **place)
     me = started_by()
     for zygote in zygotes():
         with contextlib.suppress(psutil.Error):
@@ -206,18 +204,17 @@ def _in_containers(unanswered: list[BackendError]) -> Iterator[RunningStack]:
         unanswered.append(error)
         return
     for project, its in labels.items():
-        owner = its.get(leftovers.OWNER, "")
         kind: Kind = "active"
         if attached_to(project) is not None:
             kind = "attached"
-        elif leftovers.kept(owner):
+        elif leftovers.kept(its.get(leftovers.OWNER, "")):
             kind = "kept"
         elif not leftovers.owner_lives(its):
             kind = "abandoned"
-        # Labels of other releases name the host in the owner alone.
-        host = its.get(leftovers.HOST) or (owner.split() or [""])[1 if leftovers.kept(owner) else 0]
-        folder, user = its.get(leftovers.FOLDER, ""), its.get(leftovers.USER, "")
-        yield RunningStack(its.get(leftovers.STACK, ""), project, None, kind, folder=folder, user=user, host=host)
+        stack, folder, user, host = (
+            its.get(label, "") for label in (leftovers.STACK, leftovers.FOLDER, leftovers.USER, leftovers.HOST)
+        )
+        yield RunningStack(stack, project, None, kind, folder=folder, user=user, host=host)
 
 
 def _end(processes: Sequence[psutil.Process]) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.journal.undo_folder import read_regular
-from harness.liveness import close_in_children, closed_here, is_here, is_locked
+from harness.liveness import close_in_children, closed_here, is_locked
 from harness.model.plan import Plan
 from harness.runner.latch import ALL, state_folder
 
@@ -96,4 +96,4 @@ def runs() -> Iterator[tuple[Path, Running, bool]]:
         if not isinstance(running.pid, int) or not all(isinstance(text, str) for text in texts):
             continue
         # Another host's lock may not be seen here; its runs are taken to go on.
-        yield path, running, not is_here(running.host) or is_locked(path)
+        yield path, running, running.host != socket.gethostname() or is_locked(path)

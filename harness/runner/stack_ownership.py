@@ -5,7 +5,6 @@ That of a dead run is waited for, for a while: its guard heals the stack and giv
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +36,7 @@ class StackOwnership:
 
         with lent_client() as engine:
             wait_for_owner(
-                lambda: take_stack(engine, self._project, self._run_id, self._run_dir, os.getpid()),
+                lambda: take_stack(engine, self._project, self._run_id, self._run_dir),
                 is_cut_short=is_cut_short,
             )
             self.is_taken = True
@@ -56,7 +55,7 @@ def wait_for_owner(
     """
     until_s, is_told = time.monotonic() + HEALED_WITHIN_S, False
     while (owner := look()) is not None:
-        is_healing = owner.is_dead and has_guard(Path(owner.run))
+        is_healing = owner.is_dead() and has_guard(Path(owner.run))
         if not is_healing or is_cut_short() or time.monotonic() > until_s:
             raise owner.refusal()
         if not is_told:

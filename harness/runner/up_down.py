@@ -20,7 +20,7 @@ import psutil
 from harness.backends.compose.leftovers import started_by
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.scratch import make_scratch, remove_scratch, scratch_folders, sweep_scratch
-from harness.liveness import began_s, began_ticks, is_here, lives, this_boot
+from harness.liveness import ProcessId
 from harness.model.backend import LinkEndpoint, StackPlan
 from harness.model.errors import BackendError
 from harness.model.fields import Link
@@ -104,9 +104,7 @@ def _noted(stack: str) -> Iterator[Path]:
     sweep_scratch()
     try:
         folder, lock = make_scratch("up")
-        pid = os.getpid()
-        note = {"pid": pid, "created": began_s(pid), "boot": this_boot(), "ticks": began_ticks(pid), "stack": stack}
-        note |= started_by()
+        note = {**started_by(), **ProcessId.here().to_dict(), "stack": stack}
         (folder / NOTE).write_text(json.dumps(note), encoding="utf-8")
     except OSError as error:
         raise BackendError(f"no private directory for the stack: {error}", remedy="set TMPDIR elsewhere") from error
@@ -126,12 +124,7 @@ def kept_here(stack: str) -> bool:
 def owner_of(note: Path) -> psutil.Process | None:
     """Return the process that keeps the stack of a note; None where it is gone."""
     try:
-        content = json.loads(note.read_text(encoding="utf-8"))
-        pid = int(content["pid"])
-        if "ticks" in content:  # a wall clock may have been set since
-            same = is_here(boot=content["boot"]) and lives(pid, ticks=content["ticks"])
-        else:
-            same = lives(pid, at_s=float(content["created"]))
-        return psutil.Process(pid) if same else None
-    except (OSError, ValueError, KeyError, psutil.Error):
+        process = ProcessId.from_dict(json.loads(note.read_text(encoding="utf-8")))
+        return psutil.Process(process.pid) if process is not None and process.lives() else None
+    except (OSError, ValueError, psutil.Error):
         return None

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
 import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from calling import Called, Harness
 
@@ -18,6 +15,7 @@ import harness.guard.stack_owner
 import harness.onboarding.doctor.examine
 import harness.runner.up_down
 from harness.guard.stack_owner import StackOwner
+from harness.liveness import ProcessId
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "guard"))
 
@@ -174,7 +172,7 @@ def test_a_local_stack_that_is_up_cannot_be_attached_to(
 ) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
-    note = {"pid": os.getpid(), "created": psutil.Process().create_time(), "stack": "clinic"}
+    note = {**ProcessId.here().to_dict(), "stack": "clinic"}
     (kept / "up.json").write_text(json.dumps(note))
     monkeypatch.setattr(harness.runner.up_down, "scratch_folders", lambda kind: [kept] if kind == "up" else [])
     result = harness_("doctor", clinic / "compose.yaml")
@@ -208,10 +206,9 @@ def test_leftovers_of_earlier_runs_are_reported(
 
 def test_a_stack_that_a_run_owns_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dead = dead_run(tmp_path, {}, run="dead", backend="compose", project="shop", owned=False)
-    here = socket.gethostname()
     owners = [
-        StackOwner("shop", "1", str(dead), here, str(os.getpid())),
-        StackOwner("mart", "2", str(tmp_path / "gone"), here, str(os.getpid())),
+        StackOwner("shop", "1", str(dead), ProcessId.here()),
+        StackOwner("mart", "2", str(tmp_path / "gone"), ProcessId.here()),
     ]
     monkeypatch.setattr(harness.guard.stack_owner, "owned_stacks", lambda _: owners)
     of_dead, of_living = harness.onboarding.doctor.examine._owners(None)

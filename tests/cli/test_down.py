@@ -18,6 +18,7 @@ from harness.backends.compose import engine
 from harness.backends.compose.leftovers import FOLDER, HOST, STANDS_FOR, USER, run_labels, started_by
 from harness.guard import stack_owner
 from harness.journal.owner import Ownership
+from harness.liveness import ProcessId
 from harness.runner.down import Kind, RunningStack
 
 STACK = Path(__file__).parents[1] / "backends" / "stack" / "compose.yaml"
@@ -161,8 +162,7 @@ class SomebodysStack:
         on.rows["ml-chaos-harness-owner-shop"] = {
             stack_owner.OWNED: "shop",
             stack_owner.RUN: str(run),
-            stack_owner.HOST: HERE["host"],
-            stack_owner.PID: str(os.getpid()),
+            stack_owner.PROCESS: ProcessId.here().to_text(),
         }
         self.ownership = Ownership(run / "undo")
 

@@ -19,6 +19,7 @@ from harness.guard.heal import healing as healing_lock
 from harness.guard.open_runs import must_be_healed
 from harness.guard.stack_owner import StackOwner
 from harness.journal.undo import UndoFiles
+from harness.liveness import ProcessId
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "guard"))
 
@@ -150,7 +151,7 @@ def test_the_lease_of_a_run_of_another_machine_is_as_old_as_its_file(flag: Path,
         "host": "far",
         "pid": 7,
         "boot": "another",
-        "started": 1,
+        "ticks": 1,
         "inode": (run / "undo" / "run.json").stat().st_ino,
     }
     (run / "undo" / "owner.lock").write_text(json.dumps(about))
@@ -173,7 +174,7 @@ def test_a_folder_without_runs(flag: Path, harness_: Harness) -> None:
 def test_the_usual_folder_may_have_no_run_yet(
     flag: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch, inside: str
 ) -> None:
-    owner = StackOwner("shop", "1", "/runs/slow", "far", "7")
+    owner = StackOwner("shop", "1", "/runs/slow", ProcessId("far", 7, "another", 1))
     monkeypatch.setattr(healing, "_on_engine", lambda: ([owner], [], None))
     (flag.parent / "reports" / inside).mkdir(parents=True)
     seen = harness_("status")

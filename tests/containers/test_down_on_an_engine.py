@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from images import base_image
 from harness.backends.compose.engine import client
 from harness.backends.compose.leftovers import HOST, OWNER, UP, remove_run, run_labels, runs
 from harness.guard import stack_owner as record
+from harness.liveness import ProcessId
 
 pytestmark = pytest.mark.docker
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,10 +100,10 @@ def test_the_record_of_who_owned_a_stack_goes_with_it(
     projects: dict[str, str], tmp_path: Path, small_images: None
 ) -> None:
     engine = client()
-    dead = {"host": socket.gethostname(), "pid": str(2**22 + 1)}
-    alive = {"host": "another-host", "pid": "1"}
+    alive = ProcessId("another-host", 1, "another", 1)
+    dead = replace(ProcessId.here(), pid=2**22 + 1)
     name = f"ml-chaos-harness-owner-{projects['here']}"
-    labels = {record.OWNED: projects["here"], record.HOST: alive["host"], record.PID: alive["pid"]}
+    labels = {record.OWNED: projects["here"], record.PROCESS: alive.to_text()}
     other = engine.api.create_container(base_image(), command=["none"], name=name, labels=labels)
     refused = down(tmp_path, projects["here"])
     assert refused.returncode == 2
@@ -112,7 +113,7 @@ def test_the_record_of_who_owned_a_stack_goes_with_it(
         base_image(),
         command=["none"],
         name=name,
-        labels={record.OWNED: projects["here"], record.HOST: dead["host"], record.PID: dead["pid"]},
+        labels={record.OWNED: projects["here"], record.PROCESS: dead.to_text()},
     )
     assert down(tmp_path, projects["here"]).returncode == 0
     left_over = [one["Id"] for one in engine.api.containers(all=True)]

@@ -244,7 +244,7 @@ def _here(value: Any, folder: Path) -> Any:
     known = {
         "$BOOT": this_boot(),
         "$PID": os.getpid(),
-        "$STARTED": began_ticks(os.getpid()),
+        "$TICKS": began_ticks(os.getpid()),
         "$NOW": time.monotonic(),
         "$DIR": str(folder),
     }
@@ -289,7 +289,7 @@ def undo_seeds() -> Iterator[bytes]:
         body = {"version": 1, "fault": name, "by": "run", "at": at, "evidence": {"exit_code": 1}}
         return {"file": f"{n:04d}.{name}{undo_folder.GONE}", "body": body}
 
-    owner = {"file": LOCK, "json": {"host": "h", "pid": "$PID", "boot": "$BOOT", "started": 1, "inode": 1}}
+    owner = {"file": LOCK, "json": {"host": "h", "pid": "$PID", "boot": "$BOOT", "ticks": 1, "inode": 1}}
     lease = {"file": LEASE, "bytes": "0000000000001.500000\n"}
     run, attached = ({"file": undo_folder.RUN, "body": body} for body in (about, of_stack))
     ended = {"file": undo_folder.ENDED, "body": {"version": 1, "by": "heal", "at": at}}
@@ -324,6 +324,6 @@ def latch_seeds() -> Iterator[bytes]:
 WORDS = (
     b'"file"', b'"body"', b'"bytes"', b'"json"', b'"deep":2000', b'"copy":"run.json"', b'"kind":"pipe"',
     b'"kind":"folder"', b'"kind":"link"', b'"to":"."', b'"mtime":', b'"signed":false', b"run.json", b"ended.json",
-    b"owner.lock", b"0001.it.undo.json", b"0001.it.gone.json", b".in-flight", b"$BOOT", b"$PID", b"$STARTED", b"$NOW",
+    b"owner.lock", b"0001.it.undo.json", b"0001.it.gone.json", b".in-flight", b"$BOOT", b"$PID", b"$TICKS", b"$NOW",
     b'"of":"runs"', b"by: ", b"since: ", b"why: ",
 )  # fmt: skip

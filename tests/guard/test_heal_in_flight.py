@@ -77,7 +77,7 @@ def test_a_forked_child_of_a_dead_owner_holds_nothing(tmp_path: Path, flag: Path
 
 
 @pytest.mark.parametrize(
-    "text", [b"[" * 4000, b'{"host": "h", "pid": 1e999, "boot": "b", "started": 1, "inode": 1}', b"\xff", b"[]", b"{}"]
+    "text", [b"[" * 4000, b'{"host": "h", "pid": 1e999, "boot": "b", "ticks": 1, "inode": 1}', b"\xff", b"[]", b"{}"]
 )
 def test_a_lock_that_says_nothing_keeps_no_fault_in(tmp_path: Path, flag: Path, text: bytes) -> None:
     run = dead_run(tmp_path, {"it": commands(tmp_path)})

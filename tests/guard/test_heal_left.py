@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import shutil
-import socket
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from harness.guard.heal import heal
 from harness.guard.open_runs import must_be_healed, runs_under
 from harness.guard.stack_owner import StackOwner
 from harness.journal.undo import UndoFiles
+from harness.liveness import ProcessId
 from harness.model.errors import BackendError
 from harness.model.undo import FaultUndo
 
@@ -191,11 +191,11 @@ def test_a_folder_with_a_later_run_is_not_that_of_the_owner(tmp_path: Path) -> N
     run = dead_run(tmp_path, {}, backend="compose", project="shop", owned=False)
     of = UndoFiles(run).run()
     assert of is not None
-    here = StackOwner("shop", of.id, str(run), socket.gethostname(), "0")
-    assert here.is_dead
-    earlier = StackOwner("shop", "the-owner", str(run), socket.gethostname(), "0")
-    assert not earlier.is_here
-    assert not earlier.is_dead
+    here = StackOwner("shop", of.id, str(run), ProcessId.here())
+    assert here.is_dead()
+    earlier = StackOwner("shop", "the-owner", str(run), ProcessId.here())
+    assert not earlier.is_here()
+    assert not earlier.is_dead()
     assert "its folder is gone" in str(earlier.refusal())
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from harness.backends.compose.leftovers import OWNER, OWNER_BEGAN, owner, owner_lives
+from harness.backends.compose.leftovers import OWNER, owner_lives, run_labels
 from harness.journal.owner import Ownership
 from harness.journal.undo import UndoFiles
-from harness.liveness import began_s, began_ticks, lives, this_boot
+from harness.liveness import ProcessId, began_ticks, this_boot
 
 
 @pytest.fixture
@@ -64,64 +67,70 @@ def test_a_guard_starts_while_somebody_looks_whether_there_is_one(tmp_path: Path
 
 
 def test_a_process_lives_until_it_has_ended(child: subprocess.Popen[bytes]) -> None:
-    ticks, at_s = began_ticks(child.pid), began_s(child.pid)
-    assert lives(child.pid)
-    assert lives(child.pid, ticks=ticks)
-    assert lives(child.pid, at_s=at_s)
+    process = ProcessId.here(child.pid)
+    assert process.lives()
     end(child)
     assert began_ticks(child.pid) is None
-    assert not lives(child.pid)
-    assert not lives(child.pid, ticks=ticks)
-    assert not lives(child.pid, at_s=at_s)
+    assert not process.lives()
+    assert not process.may_live()
     with pytest.raises(ProcessLookupError):
-        began_s(child.pid)
+        ProcessId.here(child.pid)
 
 
 def test_a_process_that_was_killed_is_dead_before_its_parent_asks(child: subprocess.Popen[bytes]) -> None:
-    began = f"{began_s(child.pid):.2f}"
+    process = ProcessId.here(child.pid)
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
-    assert not lives(child.pid)
-    assert not owner_lives(label(socket.gethostname(), child.pid, began))
+    assert not process.lives()
+    assert not owner_lives({OWNER: process.to_text()})
 
 
 def test_a_number_that_was_given_again_is_another_process(child: subprocess.Popen[bytes]) -> None:
-    ticks = began_ticks(child.pid)
-    assert ticks is not None
-    assert not lives(child.pid, ticks=ticks - 1)
-    assert not lives(child.pid, at_s=began_s(child.pid) - 1.0)
+    process = ProcessId.here(child.pid)
+    earlier = replace(process, ticks=process.ticks - 1)
+    assert not earlier.lives()
+    assert not earlier.may_live()
 
 
-def label(host: str, pid: object, began: object, **more: str) -> dict[str, str]:
-    return {OWNER: f"{host} {pid} {began}", **more}
+def test_of_a_process_that_ran_elsewhere_nobody_can_tell(child: subprocess.Popen[bytes]) -> None:
+    process = ProcessId.here(child.pid)
+    start = this_boot().partition("/")[0]
+    far, inside, before = replace(process, host="far"), replace(process, boot=f"{start}/1"), replace(process, boot="b")
+    assert [one.is_here() for one in (process, far, inside, before)] == [True, True, False, False]
+    end(child)
+    assert not any(one.lives() for one in (process, far, inside, before))
+    assert far.may_live(), "it has another host's name, though the number is free here"
+    assert inside.may_live(), "it has a number of another PID namespace, of a container that may go on"
+    assert not before.may_live(), "the machine was started again since"
+
+
+def test_a_process_is_read_as_it_was_written() -> None:
+    process = ProcessId.here()
+    assert ProcessId.from_text(process.to_text()) == process
+    assert ProcessId.from_dict(json.loads(json.dumps({**process.to_dict(), "more": 1}))) == process
+
+
+@pytest.mark.parametrize("broken", ["", "h", "h 1 b", "h 1 b x", "h x b 1", "h 1 b 1 and more"])
+def test_what_names_no_process(broken: str) -> None:
+    assert ProcessId.from_text(broken) is None
+
+
+@pytest.mark.parametrize("broken", [[], "h", {}, {"host": "h", "pid": 1, "boot": "b", "ticks": None}])
+def test_what_holds_no_process(broken: Any) -> None:
+    assert ProcessId.from_dict(broken) is None
 
 
 def test_labels_on_containers_name_the_process_that_owns_them(child: subprocess.Popen[bytes]) -> None:
-    here = socket.gethostname()
-    began = f"{psutil.Process(child.pid).create_time():.2f}"  # the only time on containers of earlier releases
-    assert owner_lives(owner())
-    assert owner_lives(label(here, child.pid, began))
-    assert not owner_lives(label(here, child.pid, float(began) - 1.0))
+    owner = {OWNER: ProcessId.here(child.pid).to_text()}
+    assert owner_lives(run_labels("shop", "shop"))
+    assert owner_lives(owner)
     end(child)
-    assert not owner_lives(label(here, child.pid, began))
-    assert owner_lives(label("another-host", child.pid, began)), "nobody can tell from here"
-    assert owner_lives({OWNER: f"up {here}"}), "it outlives its process on purpose"
+    assert not owner_lives(owner)
+    assert owner_lives({OWNER: f"up {socket.gethostname()}"}), "it outlives its process on purpose"
 
 
-@pytest.mark.parametrize("broken", ["", "1", "1 x", "x 1.0", "1 1.0 and more"])
+@pytest.mark.parametrize("broken", ["", "1", "1 x", "x 1.0", "1 b x", "1 b 1 and more"])
 def test_a_label_that_says_nothing_is_of_nobody_here(broken: str) -> None:
     assert not owner_lives({OWNER: f"{socket.gethostname()} {broken}"})
     assert owner_lives({OWNER: broken}), "the first word is a host, and not this one"
-
-
-def test_an_owner_lives_though_the_clock_of_the_machine_was_set(child: subprocess.Popen[bytes]) -> None:
-    here, set_since = socket.gethostname(), f"{began_s(child.pid) - 3600:.2f}"
-    ticks = began_ticks(child.pid)
-    assert ticks is not None
-    assert owner_lives(label(here, child.pid, set_since, **{OWNER_BEGAN: f"{this_boot()} {ticks}"}))
-    assert not owner_lives(label(here, child.pid, set_since, **{OWNER_BEGAN: f"{this_boot()} {ticks - 1}"}))
-    assert not owner_lives(label(here, child.pid, set_since, **{OWNER_BEGAN: f"another-start {ticks}"}))
-    assert not owner_lives(label(here, child.pid, set_since, **{OWNER_BEGAN: f"{this_boot()} x"}))
-    end(child)
-    assert not owner_lives(label(here, child.pid, set_since, **{OWNER_BEGAN: f"{this_boot()} {ticks}"}))

@@ -46,7 +46,7 @@ def test_a_record_that_goes_while_it_is_looked_at_leaves_the_stack_to_the_next_r
     tmp_path: Path, conflicts: int
 ) -> None:
     engine = Engine(conflicts)
-    assert take_stack(engine, PROJECT, "id", tmp_path, 1) is None
+    assert take_stack(engine, PROJECT, "id", tmp_path) is None
     owner = owner_of_stack(engine, PROJECT)
     assert owner is not None
     assert (owner.id, owner.run) == ("id", str(tmp_path))
@@ -54,15 +54,15 @@ def test_a_record_that_goes_while_it_is_looked_at_leaves_the_stack_to_the_next_r
 
 def test_a_second_run_is_told_the_first(tmp_path: Path) -> None:
     engine = Engine(0)
-    assert take_stack(engine, PROJECT, "first", tmp_path, 1) is None
-    other = take_stack(engine, PROJECT, "second", tmp_path, 2)
+    assert take_stack(engine, PROJECT, "first", tmp_path) is None
+    other = take_stack(engine, PROJECT, "second", tmp_path)
     assert other is not None
     assert other.id == "first"
-    assert take_stack(engine, PROJECT, "first", tmp_path, 1) is None
+    assert take_stack(engine, PROJECT, "first", tmp_path) is None
 
 
 def test_a_container_in_the_way_that_is_no_record_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack_owner, "AGAIN_S", 0.0)
     with pytest.raises(BackendError, match="ml-chaos-harness-owner-shop is there, and names no owner") as raised:
-        take_stack(Engine(0, stays=True), PROJECT, "id", tmp_path, 1)
+        take_stack(Engine(0, stays=True), PROJECT, "id", tmp_path)
     assert "docker rm ml-chaos-harness-owner-shop" in str(raised.value.remedy)

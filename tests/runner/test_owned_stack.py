@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -18,6 +17,7 @@ from harness.description.stackfile import load_stack
 from harness.guard import stack_owner
 from harness.guard.stack_owner import StackOwner
 from harness.journal.owner import Ownership
+from harness.liveness import ProcessId
 from harness.model.errors import ScenarioError
 from harness.runner import stack_ownership
 from harness.runner.backend_factory import check_attached
@@ -27,7 +27,7 @@ class Engine:
     """An engine on which a run owns the stack for as many looks as are given."""
 
     def __init__(self, run: Path) -> None:
-        self.owner = StackOwner("shop", "an-id", str(run), socket.gethostname(), str(os.getpid()))
+        self.owner = StackOwner("shop", "an-id", str(run), ProcessId.here())
         self.looks = 10**9
         self.at_look: dict[int, Callable[[], object]] = {}
         self.seen = 0

@@ -17,6 +17,7 @@ from harness.guard import stack_owner
 from harness.guard.open_runs import must_be_healed
 from harness.guard.stack_owner import StackOwner
 from harness.journal.owner import state_of
+from harness.liveness import ProcessId
 from harness.model.errors import BackendError, JournalError, ScenarioError
 from harness.model.faultstep import FaultStep
 from harness.runner import safeguard
@@ -40,12 +41,12 @@ class Engine:
     def info(self) -> dict[str, str]:
         return {"ID": "the-one"}
 
-    def take(self, _: Any, project: str, run_id: str, run: Path, pid: int) -> StackOwner | None:
+    def take(self, _: Any, project: str, run_id: str, run: Path) -> StackOwner | None:
         self.asked.set()
         assert self.may_answer.wait(30)
         if self.owner is not None:
             return self.owner
-        self.owner = StackOwner(project, run_id, str(run.absolute()), "here", str(pid))
+        self.owner = StackOwner(project, run_id, str(run.absolute()), ProcessId.here())
         return None
 
     def give_back(self, _: Any, _project: str, run_id: str) -> None:

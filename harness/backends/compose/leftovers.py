@@ -15,13 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from harness.backends.compose.engine import engine_errors
-from harness.liveness import began_s, began_ticks, is_here, lives, this_boot
+from harness.liveness import ProcessId
 from harness.model.errors import BackendError
 
 RUN = "ml-chaos-harness.run"
 OWNER = "ml-chaos-harness.owner"
-OWNER_BEGAN = "ml-chaos-harness.owner-began"
-"""When the owner began, by a clock that nobody sets: the time in the label of the owner is that of a wall clock."""
+"""Which process owns it: see `ProcessId.to_text`, and `UP`."""
 STACK = "ml-chaos-harness.stack"
 STANDS_FOR = "ml-chaos-harness.stands-for"
 """On a container that a fault has put in the place of another: which one."""
@@ -52,7 +51,7 @@ def run_labels(project: str, stack: str, *, kept: bool = False) -> dict[str, str
     return {
         RUN: project,
         STACK: stack,
-        **({OWNER: f"{UP} {socket.gethostname()}"} if kept else owner()),
+        OWNER: f"{UP} {socket.gethostname()}" if kept else ProcessId.here().to_text(),
         FOLDER: started["folder"],
         USER: started["user"],
         HOST: started["host"],
@@ -85,28 +84,13 @@ def stand_ins(client: Any, run: str) -> list[str]:
     return sorted(str(one["Names"][0]).strip("/") for one in found if STANDS_FOR in one["Labels"])
 
 
-def owner() -> dict[str, str]:
-    """Return which process this is: host, number, and when it began, for numbers are given again."""
-    pid = os.getpid()
-    return {
-        OWNER: f"{socket.gethostname()} {pid} {began_s(pid):.2f}",
-        OWNER_BEGAN: f"{this_boot()} {began_ticks(pid)}",
-    }
-
-
 def owner_lives(labels: Mapping[str, str]) -> bool:
     """Return whether the process that owns what has these labels still runs. What runs elsewhere counts as alive."""
-    host, _, rest = labels.get(OWNER, "").partition(" ")
-    if host == UP or not is_here(host):
-        return True
-    pid, _, at_s = rest.partition(" ")
-    boot, _, ticks = labels.get(OWNER_BEGAN, "").partition(" ")
-    try:
-        if ticks:
-            return is_here(boot=boot) and lives(pid, ticks=int(ticks))
-        return lives(pid, at_s=float(at_s))  # of a release that wrote no other label
-    except ValueError:
-        return False
+    owner = labels.get(OWNER, "")
+    process = ProcessId.from_text(owner)
+    if kept(owner) or process is None:
+        return kept(owner) or owner.partition(" ")[0] != socket.gethostname()
+    return process.may_live()
 
 
 def runs(client: Any) -> dict[str, str]:

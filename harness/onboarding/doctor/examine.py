@@ -100,9 +100,9 @@ def _owners(client: Any) -> Iterator[Finding]:
     from harness.guard.stack_owner import owned_stacks
 
     for owner in owned_stacks(client):
-        refusal = owner.refusal()
-        remedy = refusal.remedy if not owner.may_live else "no other run can attach to it until that one has ended"
-        yield Finding("machine", "owner", "note" if owner.may_live else "wrong", refusal.message, remedy)
+        refusal, may_live = owner.refusal(), owner.may_live()
+        remedy = refusal.remedy if not may_live else "no other run can attach to it until that one has ended"
+        yield Finding("machine", "owner", "note" if may_live else "wrong", refusal.message, remedy)
 
 
 def _room(folder: Path, least_bytes: int, remedy: str) -> Finding:
