@@ -44,6 +44,8 @@ class Ownership:
         """Raises OSError; BlockingIOError where another process owns the run."""
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        self._lease: int | None = None
+        self._ended = False
         try:
             lock_file(self._lock)
             about = {**ProcessId.here().to_dict(), "inode": os.fstat(self._lock).st_ino}
@@ -51,12 +53,10 @@ class Ownership:
             os.pwrite(self._lock, json.dumps(about).encode(), 0)
             close_in_children(self._lock)
             self._lease = os.open(folder / LEASE, os.O_WRONLY | os.O_CREAT, 0o600)
+            self.renew()
         except BaseException:
-            closed_here(self._lock)
-            os.close(self._lock)
+            self.end()
             raise
-        self._ended = False
-        self.renew()
 
     def still_there(self, folder: Path) -> bool:
         """Whether the lock is the one in the folder: it was neither moved nor removed."""
@@ -67,14 +67,15 @@ class Ownership:
 
     def renew(self) -> None:
         """Say that the run goes on. Harmless once it has ended."""
-        if not self._ended:
+        if not self._ended and self._lease is not None:
             os.pwrite(self._lease, f"{time.monotonic():020.6f}\n".encode(), 0)
 
     def end(self) -> None:
         """Give it up. Idempotent."""
         if not self._ended:
             self._ended = True
-            os.close(self._lease)
+            if self._lease is not None:
+                os.close(self._lease)
             closed_here(self._lock)
             os.close(self._lock)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -16,9 +17,9 @@ import psutil
 import pytest
 
 from harness.backends.compose.leftovers import OWNER, owner_lives, run_labels
-from harness.journal.owner import Ownership
+from harness.journal.owner import LOCK, Ownership
 from harness.journal.undo import UndoFiles
-from harness.liveness import ProcessId, began_ticks, this_boot
+from harness.liveness import ProcessId, began_ticks, is_locked, this_boot
 
 
 @pytest.fixture
@@ -134,3 +135,13 @@ def test_labels_on_containers_name_the_process_that_owns_them(child: subprocess.
 def test_a_label_that_says_nothing_is_of_nobody_here(broken: str) -> None:
     assert not owner_lives({OWNER: f"{socket.gethostname()} {broken}"})
     assert owner_lives({OWNER: broken}), "the first word is a host, and not this one"
+
+
+def test_who_cannot_own_a_run_keeps_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Ownership) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Ownership, "renew", full)
+    with pytest.raises(OSError, match="No space left"):
+        Ownership(tmp_path)
+    assert not is_locked(tmp_path / LOCK)
