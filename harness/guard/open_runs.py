@@ -84,14 +84,15 @@ def open_run(run: Path) -> OpenRun | None:
         return None
     files = UndoFiles(run)
     about = files.run()
-    if state_of(folder) == "dead" and _why_open(run) is None:
+    state = state_of(folder)
+    if state == "dead" and _why_open(run) is None:
         return None
     undos = [files.fault(name) for name in files.open()]
     faults = tuple("?" if isinstance(undo, Unreadable) else f"{undo.fault} ({undo.step.fault})" for undo in undos)
     faults += tuple(f"{one.fault} ({one.kind})" for one in missing_undo(run))
     stack = about.project if about is not None else None
     age_s = lease_age_s(folder)
-    return OpenRun(run, owner_of(folder), state_of(folder), has_guard(run), stack, age_s, faults)
+    return OpenRun(run, owner_of(folder), state, has_guard(run), stack, age_s, faults)
 
 
 def must_be_healed(run: Path, within_s: float = 0.0) -> str | None:
