@@ -5,6 +5,7 @@ No verdict rests on these; the judge reads the whole journal again with the same
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right, insort
 from collections import deque
 from dataclasses import dataclass
@@ -43,8 +44,34 @@ class _Beat:
             self.count = seen.evaluations
 
 
+class _Late:
+    """How late requests or polls went out: every one that was due since the gate, as the judge counts them."""
+
+    def __init__(self) -> None:
+        self.since_gate: array[float] = array("d")
+        self._before: deque[tuple[float, float]] = deque()
+        """When each one of the last half minute was due, and how late it went out: the gate may lie before some."""
+        self._gate_s: float | None = None
+
+    def note(self, due_s: float, late_s: float) -> None:
+        if self._gate_s is None:
+            self._before.append((due_s, late_s))
+            while self._before[0][0] < due_s - KEPT_S:
+                self._before.popleft()
+        elif due_s >= self._gate_s:
+            self.since_gate.append(late_s)
+
+    def gate(self, at_s: float) -> None:
+        self._gate_s = at_s
+        self.since_gate = array("d", (late_s for due_s, late_s in self._before if due_s >= at_s))
+        self._before.clear()
+
+
 class Live:
-    """The last half minute of a run, or all of it."""
+    """The last half minute of a run, or all of it.
+
+    What needs the whole run is bare numbers: when each answer was due, and how late requests and polls went out.
+    """
 
     def __init__(self, *, whole: bool = False) -> None:
         """`whole` keeps every answer and every reading."""
@@ -63,31 +90,28 @@ class Live:
         self.hits: set[HitRow] = set()
         self._gate_s: float | None = None
         self._machine: deque[MachineSeen] = deque(maxlen=LOOKS)
-        self._looked_at: list[tuple[float, tuple[str, ...]]] = []
-        self._same: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._sent_late: list[tuple[float, float]] = []
-        self._polled_late: list[tuple[float, float]] = []
-        """When each request or poll was due, and how late it went out."""
+        self._due: dict[tuple[str, ...], array[float]] = {}
+        """When each answer was due, by the probes that look at it."""
+        self._sent_late, self._polled_late = _Late(), _Late()
 
     def note(self, n: int, _at_s: float, body: Body) -> None:
         """Take in one line of the journal."""
         if isinstance(body, Answer):
-            probes = looking_at(body)
-            self._looked_at.append((body.due_s, self._same.setdefault(probes, probes)))
-            self._sent_late.append((body.due_s, body.sent_s - body.due_s))
+            self._due.setdefault(looking_at(body), array("d")).append(body.due_s)
+            self._sent_late.note(body.due_s, body.sent_s - body.due_s)
             insort(self._answers, (body.due_s, n, body), key=_DUE)
             if not self._whole and len(self._answers) > self._trim_at:
                 del self._answers[: bisect_right(self._answers, body.due_s - KEPT_S, key=_DUE)]
                 self._trim_at = len(self._answers) + TRIM_EVERY
         elif isinstance(body, Reading):
-            self._polled_late.append((body.planned_s, body.asked_s - body.planned_s))
+            self._polled_late.note(body.planned_s, body.asked_s - body.planned_s)
             self.readings[body.probe] = (n, body)
             if self._whole:
                 self._history.setdefault(body.probe, []).append((n, body))
         elif isinstance(body, Gap):
             self._gaps[body.probe] = (n, body)
         elif isinstance(body, AlertsSeen):
-            self._polled_late.append((body.planned_s, body.asked_s - body.planned_s))
+            self._polled_late.note(body.planned_s, body.asked_s - body.planned_s)
             self.alerts[body.source] = body
             if body.down is None:
                 self._answered[body.source] = body
@@ -98,6 +122,8 @@ class Live:
             self._machine.append(body)
         elif isinstance(body, GateSeen):
             self._gate_s = body.at_s
+            self._sent_late.gate(body.at_s)
+            self._polled_late.gate(body.at_s)
         elif isinstance(body, FaultSeen):
             self.stages.setdefault((body.fault, body.stage), body.hi_s)
 
@@ -109,10 +135,11 @@ class Live:
     def answered_since(self, since_s: float, most: int, probe: str | None = None) -> int:
         """Return how many answers were due since a moment, those that a probe looks at; no more than so many count."""
         found = 0
-        for due_s, probes in reversed(self._looked_at):
-            if found >= most or due_s < since_s - KEPT_S:  # answers come nearly in the order in which they were due
-                break
-            found += due_s >= since_s and (probe is None or probe in probes)
+        for due in (due for probes, due in self._due.items() if probe is None or probe in probes):
+            for due_s in reversed(due):
+                if found >= most or due_s < since_s - KEPT_S:  # answers come nearly in the order in which they were due
+                    break
+                found += due_s >= since_s
         return found
 
     def machine_busy(self) -> str | None:
@@ -122,9 +149,7 @@ class Live:
 
     def late_s(self) -> float | None:
         """Return the 99th percentile of the harness's own lateness since the gate, as the judge measures it."""
-        if self._gate_s is None:
-            return None
-        since = [[late for due, late in all_ if due >= self._gate_s] for all_ in (self._sent_late, self._polled_late)]
+        since = (self._sent_late.since_gate, self._polled_late.since_gate)
         return max((quantile(late, 0.99) for late in since if late), default=None)
 
     def point(self, bound: Bound, settled_s: float) -> Point:
