@@ -26,7 +26,7 @@ def up(stack: str, links: tuple[str, ...], every: str | None, backend: str, seed
     """Start a stack and keep it running until Ctrl-C or `harness down`; containers until `harness down`."""
     from harness.description.stackfile import resolve_stack
     from harness.runner.backend_factory import check_backend
-    from harness.runner.up_down import up as start
+    from harness.runner.up import up as start
 
     check_backend(backend)
     description = resolve_stack(stack)

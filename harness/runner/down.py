@@ -19,7 +19,7 @@ from harness.backends.compose.leftovers import attached_run, attached_to, remove
 from harness.backends.local.scratch import scratch_folders
 from harness.backends.local.zygote_handle import zygotes
 from harness.model.errors import BackendError, ScenarioError, nearest
-from harness.runner.up_down import NOTE, owner_of
+from harness.runner.up import NOTE, owner_of
 
 if TYPE_CHECKING:
     from harness.guard.stack_owner import StackOwner

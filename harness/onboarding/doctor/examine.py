@@ -25,7 +25,7 @@ from harness.onboarding.doctor.checks import Finding
 from harness.onboarding.doctor.observing import observe
 from harness.runner.backend_factory import backend_for, check_backend
 from harness.runner.load import discover
-from harness.runner.up_down import kept_here
+from harness.runner.up import kept_here
 from harness.suite.quiet import crowded, look_once
 
 ENOUGH_FOR_IMAGES_BYTES = 2 * 1024**3
