@@ -37,7 +37,6 @@ from harness.probes.event_clock import by_the_clock, read_event_clock
 from harness.probes.ledger import Ledger
 from harness.probes.request_file import RequestFile
 from harness.probes.workload_file import Workload
-from harness.runner.cut_short import CutShortError
 from harness.runner.faulting import HEAL_S, bounded
 from harness.runner.gate import wait_for_steady_state
 from harness.runner.latch import Watched
@@ -49,7 +48,7 @@ from harness.runner.progress import OnProgress, Progress, What
 from harness.runner.rails import Rails
 from harness.runner.running import RunNote
 from harness.runner.safeguard import Safeguard
-from harness.runner.script import TICK_S, RunContext, Script, TimelineScript, ended, shielded
+from harness.runner.script import TICK_S, CutShortError, RunContext, Script, TimelineScript, ended, shielded
 from harness.runner.watching import Watchers
 from harness.runner.workloads import workload_for
 from harness.seams import Seams

@@ -17,7 +17,7 @@ from harness.model.errors import HarnessError
 from harness.model.fault import Fault
 from harness.model.faultstep import After, FaultStep
 from harness.model.plan import Plan
-from harness.model.readings import Phase, PhaseName, Planned
+from harness.model.readings import Closed, Phase, PhaseName, Planned
 from harness.runner.faulting import Before, Driver, failed_stage
 from harness.runner.layers import Layers
 from harness.runner.live import Live
@@ -30,6 +30,17 @@ TICK_S = 0.1
 TRIGGER_EVERY_S = 0.02
 Moments = Mapping[tuple[str, str], float]
 """When each fault reached each stage."""
+
+
+class CutShortError(Exception):
+    """Ends a run before its script is over, without an error: a guardrail was crossed, or somebody stopped it.
+
+    What it has to say is in the journal already, but for its last line.
+    """
+
+    def __init__(self, closed: Closed) -> None:
+        super().__init__(closed.reason)
+        self.closed = closed
 
 
 @dataclass
