@@ -12,7 +12,7 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,6 +147,20 @@ def lock_file(file: int, within_s: float = 0.5) -> None:
             time.sleep(_LOOK_AGAIN_S)
         else:
             return
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, flags: int = os.O_RDWR | os.O_CREAT, mode: int = 0o600, wait: bool = False) -> Iterator[int]:
+    """Hold the lock of a file, or of a folder, and yield its descriptor. By default the file is made if it is missing.
+
+    Raises BlockingIOError where another process holds the lock and it is not to be waited for, OSError.
+    """
+    file = os.open(path, flags, mode)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield file
+    finally:
+        os.close(file)
 
 
 def close_in_children(file: int) -> None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +24,7 @@ from harness.guard.taking_out import OpenFault, TakingOut, newest_first
 from harness.journal import undo_folder
 from harness.journal.owner import is_copy, owner_of, state_of
 from harness.journal.undo import UndoFiles, Unreadable
+from harness.liveness import locked
 from harness.model.errors import HarnessError
 from harness.model.undo import RunUndo, Who
 
@@ -119,20 +118,15 @@ def _refused(report: Healed, run: RunUndo) -> str | None:
 @contextlib.contextmanager
 def healing(run: Path) -> Iterator[bool]:
     """Hold the lock of whoever heals a run; yields whether it is held."""
-    try:
-        handle = os.open(undo_folder.folder_of(run) / undo_folder.HEALING, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:  # a folder that cannot be written is healed all the same
-        yield True
-        return
-    try:
+    with contextlib.ExitStack() as lock:
+        is_held = True
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.enter_context(locked(undo_folder.folder_of(run) / undo_folder.HEALING))
         except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
+            is_held = False
+        except OSError:  # a folder that cannot be written is healed all the same
+            pass
+        yield is_held
 
 
 def removed_with_its_stack(run: Path, run_id: str) -> None:

@@ -8,7 +8,6 @@ reports folder: the first that needs it clears it, once, and each run gets a sub
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.journal.records import Journal
+from harness.liveness import locked
 from harness.model.backend import Backend
 from harness.model.cleaned import for_terminal
 from harness.model.errors import HarnessError
@@ -88,8 +88,7 @@ class RunFolders:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[tuple[str, Callable[[str], None]]]:
-    with path.open("a+", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(path, mode=0o666, wait=True), path.open("a+", encoding="utf-8") as file:
         file.seek(0)
 
         def note(text: str) -> None:

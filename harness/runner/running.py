@@ -9,7 +9,6 @@ run that was killed.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.journal.undo_folder import read_regular
-from harness.liveness import close_in_children, closed_here, is_locked
+from harness.liveness import close_in_children, closed_here, is_locked, lock_file
 from harness.model.plan import Plan
 from harness.runner.latch import ALL, state_folder
 
@@ -54,7 +53,7 @@ class RunNote:
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("x", encoding="utf-8")
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            lock_file(self._file.fileno())
             close_in_children(self._file.fileno())
             self._write()
 

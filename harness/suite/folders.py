@@ -5,16 +5,16 @@ What is neither a run nor a report is never touched, nor is a run that was cut o
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from harness.guard.open_runs import must_be_healed, runs_under
 from harness.journal.files import NAME
 from harness.journal.undo_folder import RUN, folder_of
+from harness.liveness import locked
 from harness.model.errors import JournalError, ScenarioError
 from harness.model.givenfile import is_file, is_folder, open_regular, resolved
 from harness.model.run_folders import REPORTS, WORKER_LOGS
@@ -32,16 +32,13 @@ def held(folder: Path) -> Iterator[None]:
     """
     refuse_link(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
+    with ExitStack() as lock:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.enter_context(locked(folder, flags=os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
         except BlockingIOError:
             remedy = "wait for it, or choose another --name"
             raise ScenarioError("another suite of this name is running", file=str(folder), remedy=remedy) from None
         yield
-    finally:
-        os.close(file)
 
 
 def clear(folder: Path, choose_another: str) -> None:

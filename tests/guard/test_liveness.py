@@ -19,7 +19,7 @@ import pytest
 from harness.backends.compose.leftovers import OWNER, owner_lives, run_labels
 from harness.journal.owner import LOCK, Ownership
 from harness.journal.undo import UndoFiles
-from harness.liveness import ProcessId, began_ticks, is_locked, this_boot
+from harness.liveness import ProcessId, began_ticks, is_locked, locked, this_boot
 
 
 @pytest.fixture
@@ -145,3 +145,15 @@ def test_who_cannot_own_a_run_keeps_no_lock(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(OSError, match="No space left"):
         Ownership(tmp_path)
     assert not is_locked(tmp_path / LOCK)
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    file = tmp_path / "lock"
+    with locked(file):
+        assert is_locked(file)
+        with pytest.raises(BlockingIOError), locked(file):
+            pytest.fail("another one holds it")
+        assert is_locked(file)
+    assert not is_locked(file)
+    with locked(tmp_path, flags=os.O_RDONLY | os.O_DIRECTORY):
+        assert is_locked(tmp_path)

@@ -6,13 +6,14 @@ start sweeps it away. Standard library only, because supervisors use it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
 import tempfile
 import time
 from pathlib import Path
+
+from harness.liveness import lock_file, locked
 
 _LOCK = "lock"
 _SETTLED_S = 10.0  # younger directories may be about to be locked
@@ -22,8 +23,8 @@ _LONGEST_PATH = 60  # of the folder around them: a unix socket's path has room f
 def make_scratch(kind: str) -> tuple[Path, int]:
     """Make a private directory. Returns it and the descriptor that keeps it."""
     path = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=_base()))
-    lock = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    lock_file(lock)
     return path, lock
 
 
@@ -43,16 +44,10 @@ def sweep_scratch() -> None:
         try:
             if time.time() - path.stat().st_mtime < _SETTLED_S:
                 continue
-            lock = os.open(path / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+            with locked(path / _LOCK, flags=os.O_RDWR):
+                remove_scratch(path)
         except OSError:
             continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove_scratch(path)
-        except OSError:
-            continue
-        finally:
-            os.close(lock)
 
 
 def _base() -> Path:
