@@ -9,18 +9,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
-import io
 import os
 import platform
 import re
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from harness.backends.compose.archives import pack, packed
 from harness.backends.compose.engine import engine_errors
 from harness.faults.installed import ENTRY_POINTS
 from harness.guard.sidecars_on_engine import GUARDS
@@ -91,7 +90,7 @@ def _make(client: Any, base: str, name: str) -> None:
     made = client.api.create_container(base, command=["none"], labels={LABEL: "1"})["Id"]
     try:
         with tempfile.TemporaryFile() as archive:
-            _write(archive)
+            pack(_files(), archive)
             archive.seek(0)
             client.api.put_archive(made, "/", archive)
         repository, _, tag = name.partition(":")
@@ -115,25 +114,15 @@ def _remove_older(client: Any, name: str) -> None:
                 client.api.remove_container(container["Id"], v=True)
 
 
-def _write(archive: IO[bytes]) -> None:
-    with tarfile.open(fileobj=archive, mode="w") as files:
-        for name, path in _files():
-            about = files.gettarinfo(str(path), f"{HOME}/{name}".lstrip("/"))
-            about.uid = about.gid = 0
-            about.uname = about.gname = ""
-            with path.open("rb") as file:
-                files.addfile(about, file)
-
-
 def _files() -> Iterator[tuple[str, Path]]:
     """Yield what is put in: its name there, and the file here."""
     for file in _own_files():
-        yield f"harness/{file.relative_to(ROOT)}", file
+        yield f"{HOME}/harness/{file.relative_to(ROOT)}", file
     for distribution in _needed():
         for entry in distribution.files or ():
             path = Path(str(distribution.locate_file(entry)))
             if ".." not in entry.parts and "__pycache__" not in entry.parts and path.is_file():
-                yield str(entry), path
+                yield f"{HOME}/{entry}", path
 
 
 def _own_files() -> list[Path]:
@@ -165,10 +154,4 @@ def _add(names: Iterable[str], found: dict[str, importlib.metadata.Distribution]
 
 def archive_of(files: Iterable[tuple[str, bytes]]) -> bytes:
     """Return an archive of small files that only root may read."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files:
-            about = tarfile.TarInfo(name)
-            about.size, about.mode = len(data), 0o600
-            archive.addfile(about, io.BytesIO(data))
-    return buffer.getvalue()
+    return packed(files, mode=0o600)

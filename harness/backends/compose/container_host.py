@@ -8,15 +8,14 @@ removed whatever becomes of it.
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import os
 import sys
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.backends.compose.archives import packed
 from harness.backends.compose.container_common import belongs
 from harness.backends.compose.engine import engine_call
 from harness.model.errors import FaultError, HarnessError
@@ -168,12 +167,8 @@ class EngineHost:
 
 def agent_archive() -> bytes:
     """Return the agent's modules as an archive, in the folders that their imports name."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name in MODULES:
-            source = Path(__file__).with_name(f"container_{name}.py")
-            archive.add(source, str(Path(BROUGHT) / source.relative_to(ROOT)))
-    return out.getvalue()
+    sources = [Path(__file__).with_name(f"container_{name}.py") for name in MODULES]
+    return packed((str(Path(BROUGHT) / source.relative_to(ROOT)), source.read_bytes()) for source in sources)
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

@@ -10,17 +10,18 @@ was requested (`IPAMConfig`) apart from one that it chose.
 from __future__ import annotations
 
 import contextlib
-import io
-import tarfile
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from harness.backends.compose.archives import packed, unpacked
 from harness.backends.compose.leftovers import STANDS_FOR
 from harness.model.containers import KEPT_SUFFIX, Replacement
 from harness.model.errors import FaultError
 
 if TYPE_CHECKING:
+    import tarfile
+
     import docker
 
 SHORT = 12
@@ -178,15 +179,8 @@ class Replacing:
     def _archived(self, original: str, path: str, content: bytes) -> bytes:
         """Return a file as a tar archive, with the owner and rights of the one that was there."""
         there = self._entry(original, path)[0]
-        entry = tarfile.TarInfo(PurePosixPath(path).name)
-        entry.mode = 0o644
-        if there is not None:
-            entry.mode, entry.uid, entry.gid = there.mode, there.uid, there.gid
-        entry.size = len(content)
-        out = io.BytesIO()
-        with tarfile.open(fileobj=out, mode="w") as archive:
-            archive.addfile(entry, io.BytesIO(content))
-        return out.getvalue()
+        file = (PurePosixPath(path).name, content)
+        return packed([file], mode=there.mode, owner=(there.uid, there.gid)) if there is not None else packed([file])
 
     def read(self, container: str, path: str) -> bytes | None:
         """Return a file's content; None where there is no such file."""
@@ -197,12 +191,9 @@ class Replacing:
 
         try:
             parts, _ = self._api.get_archive(container, path)
-            with tarfile.open(fileobj=io.BytesIO(b"".join(parts))) as archive:
-                entry = archive.next()
-                inside = archive.extractfile(entry) if entry is not None and entry.isfile() else None
-                return entry, inside.read() if inside is not None else None
         except docker.errors.NotFound:
             return None, None
+        return next(unpacked(b"".join(parts)), (None, None))
 
     def _standing_in(self, undo: Mapping[str, Any]) -> list[str]:
         found = self._api.containers(all=True, filters={"label": f"{STANDS_FOR}={undo['container']}"})

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib.resources
-import io
 import json
 import os
 import secrets
-import tarfile
 from collections.abc import Mapping
 from typing import Any
 
+from harness.backends.compose.archives import packed
 from harness.backends.compose.layout import API_PORT, Layout, ProxyBox
 from harness.backends.compose.leftovers import API_ADDRESS, LINKS
 from harness.backends.fault_proxy import link_entry, why_not_up
@@ -92,23 +91,14 @@ def archive(box: ProxyBox) -> bytes:
 
     The proxy needs nothing but Python.
     """
-    buffer = io.BytesIO()
     home = importlib.resources.files("harness")
-    with tarfile.open(fileobj=buffer, mode="w") as files:
-        _put(files, LINKS_FILE, json.dumps(_entries(box)).encode())
-        if proxy_kind() == "harness":
-            _put(files, f"{HOME}/harness/__init__.py", home.joinpath("__init__.py").read_bytes())
-            for folder in ("proxy", "proxy/toxics"):
-                for entry in home.joinpath(folder).iterdir():
-                    if entry.name.endswith(".py"):
-                        _put(files, f"{HOME}/harness/{folder}/{entry.name}", entry.read_bytes())
-    return buffer.getvalue()
-
-
-def _put(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    entry = tarfile.TarInfo(name.lstrip("/"))
-    entry.size, entry.mode = len(data), 0o644
-    archive.addfile(entry, io.BytesIO(data))
+    files = [(LINKS_FILE, json.dumps(_entries(box)).encode())]
+    if proxy_kind() == "harness":
+        files.append((f"{HOME}/harness/__init__.py", home.joinpath("__init__.py").read_bytes()))
+        for folder in ("proxy", "proxy/toxics"):
+            sources = (entry for entry in home.joinpath(folder).iterdir() if entry.name.endswith(".py"))
+            files += ((f"{HOME}/harness/{folder}/{entry.name}", entry.read_bytes()) for entry in sources)
+    return packed(files)
 
 
 def proxy_name(link: Link, port: int) -> str:
