@@ -105,18 +105,18 @@ def lent_client() -> Iterator[docker.DockerClient]:
 
 def is_near() -> bool:
     """Return whether that engine is on this machine. Raises BackendError."""
-    return urlsplit(_where()[0]).scheme in _NEAR
+    return _is_near(_where()[0])
 
 
 def connect() -> Engine:
     """Connect to that engine. Blocks. Raises BackendError."""
     client, base_url, tls, about, info = _connected()
+    near = _is_near(base_url)
     try:
-        direct = _reached_directly(urlsplit(base_url).scheme in _NEAR, info)
+        direct = _reached_directly(near, info)
     except BackendError:
         client.close()
         raise
-    near = urlsplit(base_url).scheme in _NEAR
     return Engine(
         client=client,
         environment={} if tls else {"DOCKER_HOST": base_url},
@@ -125,6 +125,10 @@ def connect() -> Engine:
         host="127.0.0.1" if near else urlsplit(base_url).hostname or "127.0.0.1",
         loopback=near,
     )
+
+
+def _is_near(base_url: str) -> bool:
+    return urlsplit(base_url).scheme in _NEAR
 
 
 def _connected() -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[str, Any]]:
@@ -237,9 +241,13 @@ def engine_errors(doing: str, remedy: str | None = None) -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         raise BackendError(f"{doing}: {error.explanation or error}", remedy=remedy) from error
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise BackendError(f"{doing}: {error}", remedy=remedy) from error
-    except (urllib3.exceptions.HTTPError, tarfile.TarError) as error:
+    except (
+        docker.errors.DockerException,
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        tarfile.TarError,
+        OSError,
+    ) as error:
         raise BackendError(f"{doing}: {error}", remedy=remedy) from error
 
 
