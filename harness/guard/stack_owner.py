@@ -149,19 +149,19 @@ def _recorded(client: Any, mine: StackOwner, process: ProcessId) -> bool:
 
 def give_back_stack(client: Any, project: str, run_id: str) -> None:
     """Give a project back, where that run owns it. Blocks. Raises BackendError."""
-    import docker.errors
-
-    with engine_errors(f"the stack {project!r} could not be given back"), contextlib.suppress(docker.errors.NotFound):
-        other = owner_of_stack(client, project)
-        if other is not None and other.id == run_id:
-            client.api.remove_container(_name(project), force=True, v=True)
+    other = owner_of_stack(client, project)
+    if other is not None and other.id == run_id:
+        _remove_record(client, project, f"the stack {project!r} could not be given back")
 
 
 def forget_owner(client: Any, project: str) -> None:
     """Remove the record of a project that is gone, whoever owned it. Blocks. Raises BackendError."""
+    _remove_record(client, project, f"the record of who owned {project!r} could not be removed")
+
+
+def _remove_record(client: Any, project: str, doing: str) -> None:
     import docker.errors
 
-    doing = f"the record of who owned {project!r} could not be removed"
     with engine_errors(doing), contextlib.suppress(docker.errors.NotFound):
         client.api.remove_container(_name(project), force=True, v=True)
 
