@@ -178,7 +178,7 @@ def _left(folder: Path, on_engine: int) -> list[str]:
 
 def _engine_counter(folder: Path) -> Callable[[], int]:
     from harness.backends.compose.engine import client
-    from harness.backends.compose.leftovers import FOLDER
+    from harness.backends.compose.labels import FOLDER
 
     engine = client()
     mine = {"label": f"{FOLDER}={os.path.realpath(folder)}"}

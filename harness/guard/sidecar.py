@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.backends.compose.engine import client as connected
 from harness.backends.compose.engine import engine_errors
-from harness.backends.compose.leftovers import PROJECT, SERVICE
+from harness.backends.compose.labels import PROJECT, SERVICE
 from harness.guard.sidecar_folder import ACK, FOLDER, HEARTBEAT, READY
 from harness.guard.sidecar_image import HOME, IMAGE, archive_of, sidecar_image
 from harness.guard.sidecars_on_engine import GUARDS, HOST, RUN, RUN_ID

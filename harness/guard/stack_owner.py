@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.backends.compose.engine import engine_errors
-from harness.backends.compose.leftovers import PROJECT, SERVICE
+from harness.backends.compose.labels import PROJECT, SERVICE
 from harness.journal.owner import state_of
 from harness.journal.undo import UndoFiles
 from harness.journal.undo_folder import folder_of

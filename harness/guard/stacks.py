@@ -134,7 +134,8 @@ def _check_engine(run: RunUndo) -> None:
 
 def _end_helpers(run: RunUndo) -> None:
     """End what a dead run has had done in helper containers, which outlive it. Blocks. Raises BackendError."""
-    from harness.backends.compose.leftovers import attached_run, remove_helpers
+    from harness.backends.compose.labels import attached_run
+    from harness.backends.compose.leftovers import remove_helpers
 
     if run.project is not None:
         with engine_of(run) as engine:

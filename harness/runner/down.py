@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
-from harness.backends.compose.leftovers import attached_run, attached_to, remove_run, stand_ins, started_by
+from harness.backends.compose.labels import (
+    FOLDER,
+    HOST,
+    OWNER,
+    STACK,
+    USER,
+    attached_run,
+    attached_to,
+    kept,
+    owner_lives,
+    started_by,
+)
+from harness.backends.compose.leftovers import labels_of_runs, remove_run, stand_ins
 from harness.backends.local.scratch import scratch_folders
 from harness.backends.local.zygote_handle import zygotes
 from harness.model.errors import BackendError, ScenarioError, nearest
@@ -194,12 +206,11 @@ def _here() -> Iterator[RunningStack]:
 
 
 def _in_containers(unanswered: list[BackendError]) -> Iterator[RunningStack]:
-    from harness.backends.compose import leftovers
     from harness.backends.compose.engine import lent_client
 
     try:
         with lent_client() as engine:
-            labels = leftovers.labels_of_runs(engine)
+            labels = labels_of_runs(engine)
     except BackendError as error:
         unanswered.append(error)
         return
@@ -207,13 +218,11 @@ def _in_containers(unanswered: list[BackendError]) -> Iterator[RunningStack]:
         kind: Kind = "active"
         if attached_to(project) is not None:
             kind = "attached"
-        elif leftovers.kept(its.get(leftovers.OWNER, "")):
+        elif kept(its.get(OWNER, "")):
             kind = "kept"
-        elif not leftovers.owner_lives(its):
+        elif not owner_lives(its):
             kind = "abandoned"
-        stack, folder, user, host = (
-            its.get(label, "") for label in (leftovers.STACK, leftovers.FOLDER, leftovers.USER, leftovers.HOST)
-        )
+        stack, folder, user, host = (its.get(label, "") for label in (STACK, FOLDER, USER, HOST))
         yield RunningStack(stack, project, None, kind, folder=folder, user=user, host=host)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.backends.compose.leftovers import started_by
+from harness.backends.compose.labels import started_by
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.scratch import make_scratch, remove_scratch, scratch_folders, sweep_scratch
 from harness.liveness import ProcessId

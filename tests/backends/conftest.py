@@ -12,7 +12,7 @@ from watching import MARKER, below, eventually, marked
 
 from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.engine import _compose_command, connect
-from harness.backends.compose.leftovers import runs
+from harness.backends.compose.leftovers import labels_of_runs
 from harness.backends.local.backend import LocalBackend, start_zygote
 from harness.backends.local.zygote_handle import ZygoteHandle
 from harness.description.stackfile import load_stack
@@ -68,9 +68,9 @@ def local_backend(description: StackDescription, zygote: ZygoteHandle) -> Iterat
 def compose_backend(compose_description: StackDescription) -> Iterator[Callable[[], Backend]]:
     """Makes a compose backend, of which nothing may be left on the engine."""
     engine = connect()
-    before = set(runs(engine.client))
+    before = set(labels_of_runs(engine.client))
     yield lambda: ComposeBackend(compose_description)
-    left = {run for run in set(runs(engine.client)) - before if "teststack" in run}
+    left = {run for run in set(labels_of_runs(engine.client)) - before if "teststack" in run}
     engine.close()
     assert not left
 

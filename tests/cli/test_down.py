@@ -15,7 +15,7 @@ from calling import Harness
 
 import harness.runner.down
 from harness.backends.compose import engine
-from harness.backends.compose.leftovers import FOLDER, HOST, STANDS_FOR, USER, run_labels, started_by
+from harness.backends.compose.labels import FOLDER, HOST, STANDS_FOR, USER, run_labels, started_by
 from harness.guard import stack_owner
 from harness.journal.owner import Ownership
 from harness.liveness import ProcessId

@@ -11,7 +11,7 @@ from images import ROOT, base_image, toxiproxy_image
 from small_stack import STACK
 
 from harness.backends.compose.engine import client
-from harness.backends.compose.leftovers import remove_run, runs
+from harness.backends.compose.leftovers import labels_of_runs, remove_run
 from harness.description.stackfile import load_stack
 from harness.model.stack import StackDescription
 
@@ -61,9 +61,9 @@ def small(small_images: None) -> StackDescription:
 def nothing_left() -> Iterator[None]:
     """Fail if the test leaves anything on the engine, and remove it."""
     engine = client()
-    before = set(runs(engine))
+    before = set(labels_of_runs(engine))
     yield
-    left = {run for run in set(runs(engine)) - before if run.startswith(OURS)}
+    left = {run for run in set(labels_of_runs(engine)) - before if run.startswith(OURS)}
     for run in left:
         remove_run(engine, run)
     engine.close()

@@ -18,7 +18,7 @@ from typing import Any
 from fault_cases import PREVIOUS
 from images import base_image
 
-from harness.backends.compose.leftovers import PROJECT, RUN, SERVICE
+from harness.backends.compose.labels import PROJECT, RUN, SERVICE
 from harness.model.stack import ServiceSpec, StackDescription
 
 SERVICES = ("worker", "store", "web")

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.engine import client
-from harness.backends.compose.leftovers import runs
+from harness.backends.compose.leftovers import labels_of_runs
 from harness.backends.compose.snapshots import containers_of
 from harness.backends.http_request import request
 from harness.model.backend import LinkEndpoint, StackPlan
@@ -36,7 +36,7 @@ async def running(stack: StackDescription, folder: Path) -> AsyncIterator[Compos
         project = backend.project
         yield backend
     engine = client()
-    assert project not in runs(engine), "the restart policy brings nothing back that the run itself has ended"
+    assert project not in labels_of_runs(engine), "the restart policy brings nothing back that the run itself has ended"
     engine.close()
 
 

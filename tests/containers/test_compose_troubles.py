@@ -18,7 +18,7 @@ from small_stack import STACK
 from harness.backends.compose import engine
 from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.images import have_images
-from harness.backends.compose.leftovers import remove_run, runs
+from harness.backends.compose.leftovers import labels_of_runs, remove_run
 from harness.backends.compose.readiness import RetryableStartError, compose_up
 from harness.backends.http_request import request
 from harness.model.backend import StackPlan
@@ -225,7 +225,7 @@ async def test_following_events_fails_when_the_engine_goes_away(
         await anext(following)
     monkeypatch.delenv("DOCKER_HOST")
     near = engine.client()
-    assert project in runs(near), "the containers outlive the connection, and their labels identify the run"
+    assert project in labels_of_runs(near), "the containers outlive the connection, and their labels identify the run"
     remove_run(near, project)
-    assert project not in runs(near)
+    assert project not in labels_of_runs(near)
     near.close()

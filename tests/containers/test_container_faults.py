@@ -19,7 +19,7 @@ from fault_stack import containers_of, description, small_project, stable
 from images import base_image
 
 from harness.backends.compose.containers import EngineContainers
-from harness.backends.compose.leftovers import RUN
+from harness.backends.compose.labels import RUN
 from harness.faults.table import FAULTS
 from harness.model.containers import Replacement
 from harness.model.errors import FaultError

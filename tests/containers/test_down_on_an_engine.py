@@ -14,7 +14,8 @@ import pytest
 from images import base_image
 
 from harness.backends.compose.engine import client
-from harness.backends.compose.leftovers import HOST, OWNER, UP, remove_run, run_labels, runs
+from harness.backends.compose.labels import HOST, OWNER, UP, run_labels
+from harness.backends.compose.leftovers import labels_of_runs, remove_run
 from harness.guard import stack_owner as record
 from harness.liveness import ProcessId
 
@@ -58,7 +59,7 @@ def down(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def left(projects: dict[str, str]) -> set[str]:
     engine = client()
-    found = set(runs(engine))
+    found = set(labels_of_runs(engine))
     engine.close()
     return {where for where, project in projects.items() if project in found}
 

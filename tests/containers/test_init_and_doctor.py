@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from images import base_image
 
-from harness.backends.compose.leftovers import STACK as STACK_LABEL
+from harness.backends.compose.labels import STACK as STACK_LABEL
 
 pytestmark = pytest.mark.docker
 

@@ -17,7 +17,8 @@ from images import base_image
 from small_stack import STACK
 
 from harness.backends.compose.engine import client
-from harness.backends.compose.leftovers import RUN, runs
+from harness.backends.compose.labels import RUN
+from harness.backends.compose.leftovers import labels_of_runs
 
 pytestmark = pytest.mark.docker
 OWNER = Path(__file__).with_name("stack_owner.py")
@@ -99,7 +100,7 @@ def test_four_runs_one_killed(tmp_path: Path, small_images: None, bystander: dic
     left = [others[0].addresses["project"], others[2].addresses["project"]]
     subprocess.run([HARNESS, "down", *left], check=True, capture_output=True)
     engine = client()
-    assert not set(left) & set(runs(engine)), "not one container, network or volume with the label"
+    assert not set(left) & set(labels_of_runs(engine)), "not one container, network or volume with the label"
     engine.close()
     others[2].process.communicate(timeout=60)
     assert inspected(bystander) == before

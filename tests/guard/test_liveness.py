@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from harness.backends.compose.leftovers import OWNER, owner_lives, run_labels
+from harness.backends.compose.labels import OWNER, owner_lives, run_labels
 from harness.journal.owner import LOCK, Ownership
 from harness.journal.undo import UndoFiles
 from harness.liveness import ProcessId, began_ticks, is_locked, locked, this_boot

@@ -26,7 +26,7 @@ sys.path.append(str(Path(__file__).parents[1] / "containers"))
 
 from fault_stack import stable
 
-from harness.backends.compose.leftovers import API_ADDRESS, PROJECT, RUN, SERVICE
+from harness.backends.compose.labels import API_ADDRESS, PROJECT, RUN, SERVICE
 from harness.proxy.access import TOKEN
 from tests.kill_everywhere.stack.kill_stack import value_of
 

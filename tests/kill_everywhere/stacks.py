@@ -87,7 +87,7 @@ class OwnedStacks(LocalStacks):
 
     def seams(self, mark: str) -> dict[str, Any]:
         """Return what there is on the engine, beside the processes."""
-        from harness.backends.compose.leftovers import FOLDER
+        from harness.backends.compose.labels import FOLDER
 
         api, mine = self.client.api, {"label": f"{FOLDER}={os.path.realpath(self.folder)}"}
         return super().seams(mark) | {
@@ -144,7 +144,7 @@ class AttachedStack(LocalStacks):
             time.sleep(SETTLED_S)
 
     def _write_objects(self) -> None:
-        from harness.backends.compose.leftovers import PROJECT
+        from harness.backends.compose.labels import PROJECT
 
         mine = {"label": [f"{PROJECT}={self.project}", "com.docker.compose.service=objects"]}
         (row,) = self.client.api.containers(filters=mine)
@@ -162,10 +162,10 @@ class AttachedStack(LocalStacks):
         self._up()
 
     def _down(self) -> None:
-        from harness.backends.compose.leftovers import remove_run, runs
+        from harness.backends.compose.leftovers import labels_of_runs, remove_run
         from harness.guard.stack_owner import forget_owner
 
-        for run in runs(self.client):
+        for run in labels_of_runs(self.client):
             if run.startswith(self.project):
                 remove_run(self.client, run)
         forget_owner(self.client, self.project)

@@ -13,8 +13,8 @@ import time
 from harness.backends.compose import proxies
 from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.engine import Engine, connect, engine_call, engine_errors
+from harness.backends.compose.labels import API_ADDRESS, LINKS, PROJECT, attached_run, run_labels
 from harness.backends.compose.layout import API_PORT, ComposeAddresses, Layout, ProxyBox
-from harness.backends.compose.leftovers import API_ADDRESS, LINKS, attached_run, run_labels
 from harness.backends.compose.readiness import Readiness
 from harness.backends.compose.snapshots import BEGINNING, ContainerSnapshot, containers_of, lines_since
 from harness.model.backend import StackInfo, StackPlan, check_links, check_settings, project_of
@@ -169,9 +169,8 @@ def _no_such_project(project: str, engine: Engine) -> BackendError:
 
 
 def _projects(engine: Engine) -> list[str]:
-    label = "com.docker.compose.project"
     # One without a name is a record of ours, see `stack_owner`.
-    return sorted({one["Labels"][label] for one in engine.client.api.containers(filters={"label": label})} - {""})
+    return sorted({one["Labels"][PROJECT] for one in engine.client.api.containers(filters={"label": PROJECT})} - {""})
 
 
 def _stopped(box: ContainerSnapshot) -> BackendError:

@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 from harness.backends.compose import proxies
 from harness.backends.compose.containers import EngineContainers
 from harness.backends.compose.engine import Engine, connect
+from harness.backends.compose.labels import RUN_ID, run_labels
 from harness.backends.compose.layout import ComposeAddresses
-from harness.backends.compose.leftovers import RUN_ID, remove_run, run_labels
+from harness.backends.compose.leftovers import remove_run
 from harness.backends.compose.processes import EventStream, Processes
 from harness.backends.compose.project import RunFile, composed
 from harness.backends.compose.readiness import Readiness, RetryableStartError

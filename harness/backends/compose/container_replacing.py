@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from harness.backends.compose.archives import packed, unpacked
-from harness.backends.compose.leftovers import STANDS_FOR
+from harness.backends.compose.labels import STANDS_FOR
 from harness.model.containers import KEPT_SUFFIX, Replacement
 from harness.model.errors import FaultError
 

@@ -17,7 +17,7 @@ from harness.backends.compose.container_host import EngineHost
 from harness.backends.compose.container_processes import send_signal
 from harness.backends.compose.container_replacing import Replacing, connect, disconnect, networks_of
 from harness.backends.compose.engine import engine_call
-from harness.backends.compose.leftovers import ONE_OFF, PROJECT, RUN, SERVICE
+from harness.backends.compose.labels import ONE_OFF, PROJECT, RUN, SERVICE
 from harness.model.backend import JobResult
 from harness.model.containers import KEPT_SUFFIX, ContainerState, Mount, Replacement
 from harness.model.errors import FaultError, did_you_mean

@@ -6,75 +6,20 @@ A run that was killed leaves its containers, networks and volumes behind; their 
 from __future__ import annotations
 
 import contextlib
-import getpass
-import os
-import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from harness.backends.compose.engine import engine_errors
-from harness.liveness import ProcessId
+from harness.backends.compose.labels import RUN, RUN_ID, STANDS_FOR
 from harness.model.errors import BackendError
 
-RUN = "ml-chaos-harness.run"
-OWNER = "ml-chaos-harness.owner"
-"""Which process owns it: see `ProcessId.to_text`, and `UP`."""
-STACK = "ml-chaos-harness.stack"
-STANDS_FOR = "ml-chaos-harness.stands-for"
-"""On a container that a fault has put in the place of another: which one."""
-RUN_ID = "ml-chaos-harness.run-id"
-"""The identity of a run, on all that it makes; not on stacks that `harness up` leaves running."""
-LINKS = "ml-chaos-harness.links"
-API_ADDRESS = "ml-chaos-harness.api"
-"""Which of a fault proxy's addresses its API listens at, where that is one alone."""
-FOLDER = "ml-chaos-harness.folder"
-USER = "ml-chaos-harness.user"
-HOST = "ml-chaos-harness.host"
-PROJECT = "com.docker.compose.project"
-SERVICE = "com.docker.compose.service"
-ONE_OFF = "com.docker.compose.oneoff"
-UP = "up"
-"""Stands first in the owner of a stack that `harness up` leaves running."""
 GRACE_S = 1
 WITHIN_S = 25.0
 AT_ONCE = 16
 PAUSE_S = 0.1
 GONE, BUSY = 404, 409
-_ATTACHED = "-attached"
-
-
-def run_labels(project: str, stack: str, *, kept: bool = False) -> dict[str, str]:
-    """Return the labels of everything of one run; `kept` where it is to outlive this process."""
-    started = started_by()
-    return {
-        RUN: project,
-        STACK: stack,
-        OWNER: f"{UP} {socket.gethostname()}" if kept else ProcessId.here().to_text(),
-        FOLDER: started["folder"],
-        USER: started["user"],
-        HOST: started["host"],
-    }
-
-
-def started_by() -> dict[str, str]:
-    """Return the folder, user and host of this process, under which what it starts is found again."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a number without an entry, as containers have it
-        user = str(os.getuid())
-    return {"folder": os.path.realpath("."), "user": user, "host": socket.gethostname()}
-
-
-def attached_run(project: str) -> str:
-    """Return the run label of what is made beside a stack that a run is attached to."""
-    return f"{project}{_ATTACHED}"
-
-
-def attached_to(run: str) -> str | None:
-    """Return the project beside which a run label's things are made; None for the label of a run's own stack."""
-    return run.removesuffix(_ATTACHED) if run.endswith(_ATTACHED) else None
 
 
 def stand_ins(client: Any, run: str) -> list[str]:
@@ -82,20 +27,6 @@ def stand_ins(client: Any, run: str) -> list[str]:
     with engine_errors(f"the engine does not tell what {run} has on it"):
         found = client.api.containers(all=True, filters={"label": f"{RUN}={run}"})
     return sorted(str(one["Names"][0]).strip("/") for one in found if STANDS_FOR in one["Labels"])
-
-
-def owner_lives(labels: Mapping[str, str]) -> bool:
-    """Return whether the process that owns what has these labels still runs. What runs elsewhere counts as alive."""
-    owner = labels.get(OWNER, "")
-    process = ProcessId.from_text(owner)
-    if kept(owner) or process is None:
-        return kept(owner) or owner.partition(" ")[0] != socket.gethostname()
-    return process.may_live()
-
-
-def runs(client: Any) -> dict[str, str]:
-    """Return every run that has anything on the engine, with its owner. Blocks."""
-    return {run: labels.get(OWNER, "") for run, labels in labels_of_runs(client).items()}
 
 
 def labels_of_runs(client: Any) -> dict[str, Mapping[str, str]]:
@@ -124,11 +55,6 @@ def projects_of(client: Any, run_id: str) -> set[str]:
     labels += [one["Labels"] for one in client.api.networks(filters=mine)]
     labels += [one["Labels"] for one in (client.api.volumes(filters=mine).get("Volumes") or [])]
     return {one[RUN] for one in labels if one.get(RUN)}
-
-
-def kept(owner: str) -> bool:
-    """Return whether a run's owner means that it was left running on purpose."""
-    return owner.startswith(f"{UP} ")
 
 
 def remove_run(client: Any, run: str, before_removal: Callable[[], None] = lambda: None) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from harness.backends.compose.containers import EngineContainers
-from harness.backends.compose.leftovers import ONE_OFF, PROJECT, SERVICE
+from harness.backends.compose.labels import ONE_OFF, PROJECT, SERVICE
 from harness.model.backend import ProcessEvent
 from harness.model.errors import BackendError
 

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.backends.compose.archives import packed
+from harness.backends.compose.labels import API_ADDRESS, LINKS
 from harness.backends.compose.layout import API_PORT, Layout, ProxyBox
-from harness.backends.compose.leftovers import API_ADDRESS, LINKS
 from harness.backends.fault_proxy import link_entry, why_not_up
 from harness.model.backend import LinkEndpoint
 from harness.model.errors import BackendError, did_you_mean

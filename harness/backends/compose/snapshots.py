@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.backends.compose.leftovers import ONE_OFF, PROJECT, SERVICE
+from harness.backends.compose.labels import ONE_OFF, PROJECT, SERVICE
 from harness.model.containers import KEPT_SUFFIX
 from harness.model.errors import BackendError
 

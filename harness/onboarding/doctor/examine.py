@@ -80,7 +80,7 @@ def _engine() -> Iterator[Finding]:
 
 
 def _leftovers(client: Any) -> Finding:
-    from harness.backends.compose.leftovers import RUN, owner_lives
+    from harness.backends.compose.labels import RUN, owner_lives
 
     runs: Counter[str] = Counter()
     for container in client.api.containers(all=True, filters={"label": RUN}):
@@ -211,7 +211,7 @@ async def attach(backend: Backend, stack: StackDescription, plan: StackPlan) -> 
 def _links_with_proxies(stack: StackDescription) -> tuple[Link, ...]:
     """Return the links of the stack that run through a proxy, as the labels of the project's containers say."""
     from harness.backends.compose.engine import client
-    from harness.backends.compose.leftovers import LINKS
+    from harness.backends.compose.labels import LINKS
     from harness.backends.compose.snapshots import containers_of
 
     engine = client()
