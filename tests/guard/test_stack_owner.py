@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,8 @@ import docker.errors
 import pytest
 
 from harness.guard import stack_owner
-from harness.guard.stack_owner import OWNED, owner_of_stack, take_stack
+from harness.guard.stack_owner import OWNED, PROCESS, RUN, StackOwner, owner_of_stack, take_stack
+from harness.liveness import ProcessId
 from harness.model.errors import BackendError
 
 PROJECT = "shop"
@@ -66,3 +68,22 @@ def test_a_container_in_the_way_that_is_no_record_is_named(tmp_path: Path, monke
     with pytest.raises(BackendError, match="ml-chaos-harness-owner-shop is there, and names no owner") as raised:
         take_stack(Engine(0, stays=True), PROJECT, "id", tmp_path)
     assert "docker rm ml-chaos-harness-owner-shop" in str(raised.value.remedy)
+
+
+def test_of_a_run_whose_folder_is_gone_its_process_tells(tmp_path: Path) -> None:
+    process = ProcessId.here()
+    gone = str(tmp_path / "gone")
+    assert StackOwner(PROJECT, "id", gone, process).may_live()
+    assert not StackOwner(PROJECT, "id", gone, replace(process, ticks=process.ticks - 1)).may_live()
+    assert StackOwner(PROJECT, "id", gone, replace(process, host="far", ticks=1)).may_live()
+
+
+def test_a_record_that_names_no_process_may_be_of_one_that_lives(tmp_path: Path) -> None:
+    engine = Engine(0)
+    engine.labels = {OWNED: PROJECT, RUN: str(tmp_path / "gone"), PROCESS: "far x"}
+    owner = owner_of_stack(engine, PROJECT)
+    assert owner is not None
+    assert (owner.process, owner.may_live(), owner.is_dead()) == (None, True, False)
+    assert str(owner.refusal()).startswith(
+        f"--attach: the stack 'shop' is owned by the run {tmp_path / 'gone'}, an unkn"
+    )
