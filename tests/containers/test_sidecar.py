@@ -87,7 +87,7 @@ def test_it_restores_the_stack_where_the_run_and_its_guard_were_killed(
     going.process.wait(60)
     assert statuses(project) != before
     wait_for(project, statuses, before, 60)
-    assert not toxics(project)
+    wait_for(project, toxics, [], 60)
     wait_for(project, guards, [sidecar.replace("running", "exited")], 120)
     engine = client()
     assert owner_of_stack(engine, project) is None, "the stack is given back"
