@@ -134,14 +134,17 @@ class Run:
     def _close(self, closed: Closed) -> JournalError | None:
         """Write the last line. Returns the error of the disk."""
         met = self._beside.stop()
+        error: JournalError | None = None
         try:
             self._journal.write(closed)
-            self._journal.close()
-        except JournalError as error:
-            return error
-        except OSError as error:
-            return JournalError(f"the journal cannot be written: {error.strerror}", file=str(self._journal.path))
-        return met
+        except JournalError as unwritten:
+            error = unwritten
+        try:
+            self._journal.close()  # also where the line was not written: the file would stay open
+        except OSError as failure:
+            what = f"the journal cannot be written: {failure.strerror}"
+            error = error or JournalError(what, file=str(self._journal.path))
+        return error or met
 
     async def _on_a_stack(self) -> bool:
         self._phase("starting")

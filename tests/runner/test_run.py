@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from fake_runs import ScriptedFault, SmallBackend, SmallStack, plan_of, scripted, small_description, write_workload
 
+from harness.journal.files import NAME as JOURNAL
 from harness.journal.files import read
 from harness.journal.writer import JournalWriter
 from harness.judge import judge
@@ -266,6 +268,27 @@ async def test_a_full_disk_is_one_clear_error_and_keeps_no_fault_in(
     assert "No space left on device" in str(outcome.error)
     assert not driven.fault.on
     assert driven.backend.calls[-1] == "stop"
+
+
+async def test_a_journal_whose_last_line_finds_the_disk_full_is_closed(driven: Driven) -> None:
+    def held() -> list[int]:
+        """The numbers under which this process holds the journal, or what the test puts in its place."""
+        open_now = [one for one in Path("/proc/self/fd").iterdir() if one.exists()]
+        return [int(one.name) for one in open_now if any(one.samefile(it) for it in (driven.folder / JOURNAL, full))]
+
+    def fill() -> None:
+        (handle,) = held()
+        nothing = os.open(full, os.O_WRONLY)
+        os.dup2(nothing, handle)
+        os.close(nothing)
+
+    full = Path("/dev/full")
+    driven.at("nothing is run: there is nowhere else", fill)
+    plan = plan_of("50ms", "150ms", twin="misfire").model_copy(update={"unaimed": "there is nowhere else"})
+    run = Run(plan, driven.description, driven.backend, driven.folder, driven._told)
+    outcome = await run.go()
+    assert "the journal cannot be written: No space left on device" in str(outcome.error)
+    assert held() == []
 
 
 async def test_a_healing_that_hangs_is_given_up_and_the_stack_is_stopped(
