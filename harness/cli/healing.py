@@ -37,6 +37,8 @@ def heal(paths: tuple[Path, ...], by_hand: tuple[str, ...]) -> int:
     PATHS are folders of runs, or folders with runs in them; without any, reports. Runs that still go on are left
     alone. Ends with 4 where something is left, which is named, and with 0 where nothing is.
     """
+    from harness.journal.undo_folder import heal_command
+
     runs = _runs(paths)
     if by_hand:
         _note_by_hand(runs, by_hand)
@@ -61,19 +63,19 @@ def heal(paths: tuple[Path, ...], by_hand: tuple[str, ...]) -> int:
         if not one.hung:  # of one that hangs, nothing can be closed by hand
             by_hands = " ".join(f"--by-hand {shlex.quote(fault)}" for fault in sorted(_open_faults(one.run)))
             restored = f"; once you have restored it by hand: {by_hands}" if by_hands else ""
-            say(f"to try again: harness heal {one.run}{restored}")
+            say(f"to try again: {heal_command(one.run)}{restored}")
     return BROKEN if left else PASS
 
 
 def _ending(run: Path) -> str:
     """Return how to finish with a run that hangs."""
     from harness.journal.owner import owner_of
-    from harness.journal.undo_folder import folder_of
+    from harness.journal.undo_folder import folder_of, heal_command
 
     owner = owner_of(folder_of(run))
     if owner is None:
         return "its process hangs, and may go on: end it"
-    then = f"end it with `kill -9 {owner.pid}`, then run `harness heal {run}`"
+    then = f"end it with `kill -9 {owner.pid}`, then run `{heal_command(run)}`"
     return f"its process {owner.pid} hangs, and may go on: {then}"
 
 
@@ -189,9 +191,9 @@ def status(paths: tuple[Path, ...], as_json: bool) -> int:
         echo_json({"runs": [_run(one) for one in runs], "stacks": stacks, "guards": containers})
         return PASS
     for one in runs:
-        echo(_line(one))
+        echo(cell(_line(one)))
     if not runs:
-        echo(f"no run goes on, or has left anything in, under {', '.join(map(str, paths)) or 'reports'}")
+        echo(cell(f"no run goes on, or has left anything in, under {', '.join(map(str, paths)) or 'reports'}"))
     for owner in owners:
         said = "; it has ended: `harness heal` its folder" if owner.is_dead() else ""
         echo(cell(f"stack {owner.project}: owned by {owner}{said}"))
@@ -226,6 +228,8 @@ def _run(one: OpenRun) -> dict[str, object]:
 
 
 def _line(one: OpenRun) -> str:
+    from harness.journal.undo_folder import heal_command
+
     states = {"alive": "goes on", "hung": "hangs", "dead": "has ended"}
     parts = [f"{one.owner} {states[one.state]}" if one.owner is not None else states[one.state]]
     if one.lease_age_s is not None:
@@ -238,7 +242,7 @@ def _line(one: OpenRun) -> str:
     if one.guarded:
         parts.append("guarded")
     if one.state == "dead":
-        parts.append(f"`harness heal {one.run}` takes out what is left")
+        parts.append(f"`{heal_command(one.run)}` takes out what is left")
     return f"{one.run}: {'; '.join(parts)}"
 
 

@@ -172,6 +172,8 @@ class _Outcome:
 
 def _wait(names: Sequence[str], wait_s: float) -> int:
     """Wait until no run of these stacks goes on. Tells which have reverted, and how to finish with the others."""
+    from harness.journal.undo_folder import heal_command
+
     outcome = _Outcome()
     until_s = time.monotonic() + wait_s
     outcome.look(names)
@@ -186,9 +188,9 @@ def _wait(names: Sequence[str], wait_s: float) -> int:
     if not open_ones:
         return PASS
     for running in outcome.waiting.values():
-        say(f"end its process with `kill -9 {running.pid}`, then run `harness heal {running.run_dir}`")
+        say(f"end its process with `kill -9 {running.pid}`, then run `{heal_command(Path(running.run_dir))}`")
     for running in outcome.left:
-        say(f"run `harness heal {running.run_dir}`")
+        say(f"run `{heal_command(Path(running.run_dir))}`")
     return BROKEN
 
 

@@ -58,12 +58,13 @@ def _say_what_is_left(runs: Sequence[Path]) -> None:
     """Say which runs may have left something in, and the command that finishes it."""
     from harness.guard.open_runs import must_be_healed
     from harness.guard.start import has_guard
+    from harness.journal.undo_folder import heal_command
 
     for run in runs:
         why = must_be_healed(run)
         if why is not None:
             who = "its guard is at work" if has_guard(run) else "it has no guard"
-            say(f"{run} was cut off: {why}; {who} — run `harness heal {run}`")
+            say(f"{run} was cut off: {why}; {who} — run `{heal_command(run)}`")
 
 
 def _against_a_busy_machine(request: SuiteRequest) -> str:

@@ -17,7 +17,7 @@ from harness.backends.compose.engine import engine_errors
 from harness.backends.compose.labels import PROJECT, SERVICE
 from harness.journal.owner import state_of
 from harness.journal.undo import UndoFiles
-from harness.journal.undo_folder import folder_of
+from harness.journal.undo_folder import folder_of, heal_command
 from harness.liveness import ProcessId
 from harness.model.errors import BackendError, ScenarioError
 
@@ -63,7 +63,7 @@ class StackOwner:
         is_here = self.is_here()
         if is_here and self._has_ended():
             message = f"{what}, which has ended and may have left a fault in"
-            return ScenarioError(message, field="--attach", remedy=f"run `harness heal {self.run}` first")
+            return ScenarioError(message, field="--attach", remedy=f"run `{heal_command(Path(self.run))}` first")
         if self._is_of_this_host() and not is_here:
             remedy = (
                 f"its folder is gone: run `harness heal` on where it is now, or, once you know that nothing of it is "
@@ -71,7 +71,7 @@ class StackOwner:
             )
             return ScenarioError(what, field="--attach", remedy=remedy)
         where = f" on {self.process.host}" if self.process is not None and not is_here else ""
-        remedy = f"wait until it has ended; if its process is gone, run `harness heal {self.run}`{where} first"
+        remedy = f"wait until it has ended; if its process is gone, run `{heal_command(Path(self.run))}`{where} first"
         return ScenarioError(what, field="--attach", remedy=remedy)
 
     def _is_of_this_host(self) -> bool:

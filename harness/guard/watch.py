@@ -110,7 +110,7 @@ class RunGuard:
                 if time.monotonic() >= self._next_s:
                     self._heal()
                 if time.monotonic() > self._dead_since_s + GIVE_UP_S:
-                    self._log(f"given up; `harness heal {self._held.where()}` goes on")
+                    self._log(f"given up; `{undo_folder.heal_command(self._held.where())}` goes on")
                     return
             elif state == "hung" or self._overrun():
                 self._while_hung(overrun=state != "hung")

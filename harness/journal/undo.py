@@ -92,7 +92,7 @@ class UndoFiles:
         """Write that nothing of the run is left. Raises JournalError, also while a fault is open."""
         if names := self.open():  # whoever reads it would look at no undo any more
             faults = ", ".join(repr(undo_folder.fault_of(name)) for name in reversed(names))
-            remedy = f"run `harness heal {self.folder.parent}`"
+            remedy = f"run `{undo_folder.heal_command(self.folder.parent)}`"
             raise JournalError(f"still open, so the run has not ended: {faults}", file=str(self.folder), remedy=remedy)
         self._put(undo_folder.ENDED, NothingLeft(by=by, at=_now()))
 

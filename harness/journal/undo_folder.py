@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,11 @@ _FAULT = re.compile(r"(\d{4,})\..+" + re.escape(UNDO))
 def folder_of(run: Path) -> Path:
     """Return the folder of a run's undo."""
     return run / NAME
+
+
+def heal_command(run: Path) -> str:
+    """Return the command that finishes with a run, as a shell takes it: its path may have blanks."""
+    return f"harness heal {shlex.quote(str(run))}"
 
 
 def closed_to_us(run: Path) -> Path | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.guard.open_runs import must_be_healed
 from harness.journal.undo import UndoFiles
-from harness.journal.undo_folder import fault_of
+from harness.journal.undo_folder import fault_of, heal_command
 from harness.model.undo import Who
 
 _BY: dict[Who, str] = {"run": "The run itself", "guard": "Its guard", "heal": "`harness heal`"}
@@ -23,5 +23,5 @@ def taken_out_text(run_dir: Path) -> str:
             sentences.append(f"{who} took out {', '.join(faults)}, and measured that.")
     why = must_be_healed(run_dir)
     if why is not None:
-        sentences.append(f"When this was written, {why}: run `harness heal {run_dir}`.")
+        sentences.append(f"When this was written, {why}: run `{heal_command(run_dir)}`.")
     return " ".join(sentences)

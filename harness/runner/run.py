@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.journal.files import NAME as JOURNAL
+from harness.journal.undo_folder import heal_command
 from harness.journal.writer import JournalWriter
 from harness.model.backend import Backend, StackInfo, StackPlan
 from harness.model.errors import BackendError, HarnessError, JournalError
@@ -177,7 +178,7 @@ class Run:
         if left:
             faults = ", ".join(map(repr, left))
             what = f"{'the fault' if len(left) == 1 else 'the faults'} {faults} may still be active"
-            raise BackendError(what, file=str(self.run_dir), remedy=f"run `harness heal {self.run_dir}`")
+            raise BackendError(what, file=str(self.run_dir), remedy=f"run `{heal_command(self.run_dir)}`")
 
     def _stack_plan(self) -> StackPlan:
         sabotage = self.plan.sabotage

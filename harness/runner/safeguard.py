@@ -20,7 +20,7 @@ from harness.guard.open_runs import must_be_healed
 from harness.guard.start import has_guard, start_guard
 from harness.journal.owner import RENEW_S, Ownership
 from harness.journal.undo import UndoFiles
-from harness.journal.undo_folder import fault_of
+from harness.journal.undo_folder import fault_of, heal_command
 from harness.model.backend import StackInfo
 from harness.model.errors import BackendError, JournalError, ScenarioError
 from harness.model.faultstep import FaultStep
@@ -121,7 +121,8 @@ class Safeguard:
             why = "its faults were not measured to be gone"
         if why is not None:
             message = f"an earlier run in this folder was cut off: {why}"
-            raise ScenarioError(message, file=str(self._run_dir), remedy=f"run `harness heal {self._run_dir}` first")
+            remedy = f"run `{heal_command(self._run_dir)}` first"
+            raise ScenarioError(message, file=str(self._run_dir), remedy=remedy)
 
     async def _start_sidecar(self) -> None:
         """Start a second guard, the sidecar, where the stack is on another machine. Raises BackendError."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.guard.open_runs import must_be_healed, runs_under
 from harness.journal.files import NAME
-from harness.journal.undo_folder import RUN, folder_of
+from harness.journal.undo_folder import RUN, folder_of, heal_command
 from harness.liveness import locked
 from harness.model.errors import JournalError, ScenarioError
 from harness.model.givenfile import is_file, is_folder, open_regular, resolved
@@ -62,7 +62,7 @@ def clear(folder: Path, choose_another: str) -> None:
         why = must_be_healed(run, GUARD_S)
         if why is not None:
             message = f"this run was cut off: {why}"
-            raise ScenarioError(message, file=str(run), remedy=f"run `harness heal {run}` first")
+            raise ScenarioError(message, file=str(run), remedy=f"run `{heal_command(run)}` first")
     for run in runs:
         shutil.rmtree(run)
     for report in reports:

@@ -48,6 +48,16 @@ def test_a_fault_that_was_left_in_is_listed_and_comes_out_once(flag: Path, harne
     assert flag.exists(), "it is not taken out twice"
 
 
+def test_a_path_is_one_word_of_the_command_and_stands_on_one_line(flag: Path, harness_: Harness) -> None:
+    run = dead_run(flag.parent / "reports", {"it": commands(flag.parent, revert=("false",))}, run="of today")
+    assert "`harness heal 'reports/of today'` takes out what is left" in harness_("status").out
+    assert "to try again: harness heal 'reports/of today'; once" in harness_("heal").err
+    run.rename(run.with_name("one\ntwo"))
+    before = len(harness_("status", "reports/one\ntwo").out.splitlines())
+    run.with_name("one\ntwo").rename(run)
+    assert before == len(harness_("status").out.splitlines())
+
+
 def test_what_cannot_be_taken_out_is_named_with_what_finishes_it(flag: Path, harness_: Harness) -> None:
     run = dead_run(flag.parent / "reports", {"it": commands(flag.parent, revert=("false",))})
     healed = harness_("heal", "reports")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import stat
 import sys
@@ -187,3 +188,8 @@ def test_what_is_read_is_closed_whatever_it_is(tmp_path: Path, kind: str) -> Non
         undo_folder.content(file)
     held = [os.path.realpath(fd) for fd in Path("/proc/self/fd").iterdir()]
     assert str(file.resolve()) not in held
+
+
+@pytest.mark.parametrize("path", ["reports/run", "reports/of today", "it's", "a\nb", "$HOME"])
+def test_the_command_that_heals_takes_the_whole_path(path: str) -> None:
+    assert shlex.split(undo_folder.heal_command(Path(path))) == ["harness", "heal", path]
