@@ -211,11 +211,23 @@ def test_a_stack_that_a_run_owns_is_named(tmp_path: Path, monkeypatch: pytest.Mo
         StackOwner("mart", "2", str(tmp_path / "gone"), ProcessId.here()),
     ]
     monkeypatch.setattr(harness.guard.stack_owner, "owned_stacks", lambda _: owners)
-    of_dead, of_living = harness.onboarding.doctor.examine._owners(None)
+    of_dead, of_living = harness.onboarding.doctor.examine._owners(None, "shop")
     assert (of_dead.state, of_living.state) == ("wrong", "note")
     assert "which has ended and may have left a fault in" in of_dead.says
     assert of_dead.remedy == f"run `harness heal {dead}` first"
     assert "the stack 'mart' is owned by the run" in of_living.says
+
+
+@pytest.mark.parametrize("examined", ["mart", None])
+def test_what_a_run_left_in_another_stack_is_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, examined: str | None
+) -> None:
+    dead = dead_run(tmp_path, {}, run="dead", backend="compose", project="shop", owned=False)
+    owner = StackOwner("shop", "1", str(dead), ProcessId.here())
+    monkeypatch.setattr(harness.guard.stack_owner, "owned_stacks", lambda _: [owner])
+    (of_dead,) = harness.onboarding.doctor.examine._owners(None, examined)
+    assert of_dead.state == "note"
+    assert of_dead.remedy == f"run `harness heal {dead}` first"
 
 
 def test_a_disk_that_is_full(clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:

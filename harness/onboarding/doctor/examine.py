@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.backends.local.startup import LEAST_FREE_BYTES
 from harness.backends.local.zygote_handle import zygotes
-from harness.model.backend import Backend, StackInfo, StackPlan
+from harness.model.backend import Backend, StackInfo, StackPlan, project_of
 from harness.model.errors import ScenarioError
 from harness.model.fields import Link
 from harness.model.stack import ComposeFields, StackDescription
@@ -31,9 +31,12 @@ from harness.suite.quiet import crowded, look_once
 ENOUGH_FOR_IMAGES_BYTES = 2 * 1024**3
 
 
-def check_machine(backend: str) -> list[Finding]:
-    """Check what a run and the backend need. Raises BackendError where there is no engine to be had."""
-    return [asyncio.run(_processors()), *(_local() if backend == "local" else _engine())]
+def check_machine(backend: str, attached: str | None = None) -> list[Finding]:
+    """Check what a run and the backend need. Raises BackendError where there is no engine to be had.
+
+    `attached`: the compose project that is examined as it runs.
+    """
+    return [asyncio.run(_processors()), *(_local() if backend == "local" else _engine(attached))]
 
 
 async def _processors() -> Finding:
@@ -59,7 +62,7 @@ def _local() -> Iterator[Finding]:
         yield Finding("machine", "other stacks", "ok", "none")
 
 
-def _engine() -> Iterator[Finding]:
+def _engine(attached: str | None) -> Iterator[Finding]:
     from harness.backends.compose.engine import connect
 
     engine = connect()
@@ -74,7 +77,7 @@ def _engine() -> Iterator[Finding]:
         if engine.loopback and root.exists():
             yield _room(root, ENOUGH_FOR_IMAGES_BYTES, "`docker system prune` frees what nothing uses")
         yield _leftovers(engine.client)
-        yield from _owners(engine.client)
+        yield from _owners(engine.client, attached)
     finally:
         engine.close()
 
@@ -95,14 +98,15 @@ def _leftovers(client: Any) -> Finding:
     return Finding("machine", "leftovers", "wrong", message, f"`harness down {' '.join(sorted(runs))}` removes them")
 
 
-def _owners(client: Any) -> Iterator[Finding]:
-    """Yield the stacks that a run owns: one that has ended may have left a fault in."""
+def _owners(client: Any, attached: str | None) -> Iterator[Finding]:
+    """Yield the stacks that a run owns: one that has ended may have left a fault in, which matters to its own stack."""
     from harness.guard.stack_owner import owned_stacks
 
     for owner in owned_stacks(client):
         refusal, may_live = owner.refusal(), owner.may_live()
         remedy = refusal.remedy if not may_live else "no other run can attach to it until that one has ended"
-        yield Finding("machine", "owner", "note" if may_live else "wrong", refusal.message, remedy)
+        is_wrong = not may_live and owner.project == attached
+        yield Finding("machine", "owner", "wrong" if is_wrong else "note", refusal.message, remedy)
 
 
 def _room(folder: Path, least_bytes: int, remedy: str) -> Finding:
@@ -134,7 +138,8 @@ def examine(request: ExaminationRequest) -> list[Finding]:
     stack = _wanted(request)
     if request.scenarios:
         discover(request.scenarios)  # a path that is wrong is met before anything is started
-    found = check_machine(request.backend)
+    attached = None if request.start else project_of(stack, request.attach)
+    found = check_machine(request.backend, attached)
     found += asyncio.run(_on_the_stack(request, stack))
     broken = checks.unusable(found)
     return found + checks.scenarios(request.scenarios, stack.file, request.backend, broken)
