@@ -33,9 +33,9 @@ class SidecarFolder:
         self.run = run
         self.folder = undo_folder.folder_of(run)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._heartbeat = b""
-        self._acted = self._has_acted()
-        self._beat_s = self._now_s()
+        # What it knew before it was killed, and started again: the old heartbeat is no new one.
+        self._acted, self._heartbeat = self._acknowledged()
+        self._beat_s = self._noted_s()
         lock = self.folder / LOCK
         lock.touch(0o600)
         # No process of this machine: whether it lives is told by the age of the lease.
@@ -46,12 +46,22 @@ class SidecarFolder:
             log.symlink_to("/dev/stdout")  # so that the engine shows it
         self._note()
 
-    def _has_acted(self) -> bool:
-        """Whether it has acted before it was killed, and started again."""
+    def _acknowledged(self) -> tuple[bool, bytes]:
+        """Return whether it has acted, and the last heartbeat that it has seen, as noted."""
         try:
-            return (self.folder / ACK).read_bytes().startswith(b"1 ")
+            acted, _, heartbeat = (self.folder / ACK).read_bytes().partition(b" ")
         except OSError:
-            return False
+            return False, b""
+        return acted == b"1", heartbeat
+
+    def _noted_s(self) -> float:
+        """Return when that one came; now, where nobody can tell: the clock begins anew with its machine."""
+        now_s = self._now_s()
+        try:
+            noted_s = float((self.folder / LEASE).read_bytes())
+        except (OSError, ValueError):
+            return now_s
+        return noted_s if noted_s <= now_s else now_s
 
     def look(self) -> None:
         """See whether a heartbeat has come. Raises OSError."""

@@ -119,6 +119,41 @@ def test_that_it_has_acted_outlasts_a_start_anew(folder: SidecarFolder, undo: Pa
     assert undo.is_dir(), "whoever heals fetches the results"
 
 
+def test_a_start_anew_does_not_renew_the_lease(folder: SidecarFolder, undo: Path, clock: Clock) -> None:
+    folder.look()
+    clock.now_s += LEASE_S - 1.0
+    again = SidecarFolder(undo.parent, clock)
+    assert (undo / ACK).read_bytes() == b"0 first", "whoever waits for another heartbeat sees none"
+    again.look()
+    assert again.state() == "alive"
+    clock.now_s += 1.1
+    again.look()
+    assert again.state() == "hung"
+    clock.now_s += ELSEWHERE_S
+    again = SidecarFolder(undo.parent, clock)
+    again.look()
+    assert again.state() == "dead"
+    beat(undo, b"second")
+    SidecarFolder(undo.parent, clock).look()
+    assert SidecarFolder(undo.parent, clock).state() == "alive", "what came while it was down counts"
+
+
+@pytest.mark.parametrize("noted", [b"", b"nan\n", b"none\n", b"0000000009000.000000\n"])
+def test_a_start_anew_that_cannot_tell_when_the_last_heartbeat_came_begins_a_lease(
+    folder: SidecarFolder, undo: Path, clock: Clock, noted: bytes
+) -> None:
+    """The machine was started anew, and its clock too; or the file was cut off."""
+    folder.look()
+    (undo / LEASE).write_bytes(noted)
+    clock.now_s += LEASE_S + 1.0
+    again = SidecarFolder(undo.parent, clock)
+    again.look()
+    assert again.state() == "alive"
+    clock.now_s += LEASE_S + 0.1
+    again.look()
+    assert again.state() == "hung"
+
+
 def test_no_heartbeat_at_all_is_an_error_of_the_look_only(tmp_path: Path, clock: Clock) -> None:
     it = SidecarFolder(tmp_path, clock)
     with pytest.raises(FileNotFoundError):
