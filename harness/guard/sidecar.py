@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import io
 import json
 import os
 import socket
-import tarfile
 import time
 from pathlib import Path
 from typing import Any
 
+from harness.backends.compose.archives import unpacked
 from harness.backends.compose.engine import client as connected
 from harness.backends.compose.engine import engine_errors
 from harness.backends.compose.labels import PROJECT, SERVICE
@@ -203,7 +202,7 @@ class Sidecar:
         client = self._engine()
         with engine_errors(NOT_REACHED):
             stream, _ = client.api.get_archive(self._name, f"{FOLDER}/undo")
-            return _members(b"".join(stream))
+            return _members(b"".join(stream), "undo/")
 
     def remove(self) -> None:
         """Remove it: nothing of its run is left. Raises BackendError."""
@@ -251,11 +250,11 @@ class Sidecar:
             time.sleep(LOOK_EVERY_S)
 
 
-def _members(data: bytes) -> dict[str, bytes]:
-    found = {}
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        for member in archive:
-            file = archive.extractfile(member) if member.isfile() and member.size < undo_folder.MOST_BYTES else None
-            if file is not None:
-                found[Path(member.name).name] = file.read()
-    return found
+def _members(archive: bytes, folder: str = "") -> dict[str, bytes]:
+    """Return the files of an archive that are in that folder of it, by name: one in a folder below has another."""
+    files = unpacked(archive, undo_folder.MOST_BYTES)
+    return {
+        about.name.removeprefix(folder): content
+        for about, content in files
+        if content is not None and about.name.startswith(folder) and "/" not in about.name.removeprefix(folder)
+    }

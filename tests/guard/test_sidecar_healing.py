@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from left_behind import commands, dead_run
 
+from harness.backends.compose.archives import packed
 from harness.guard import sidecar_healing
+from harness.guard.sidecar import Sidecar
 from harness.guard.sidecar_healing import fetch_results, has_heartbeat, kept_idle
 from harness.journal.undo import UndoFiles
 from harness.model.errors import BackendError
@@ -127,3 +131,30 @@ def test_only_one_that_is_reached_and_gets_heartbeats_tells_that_the_run_goes_on
     there.reached, there.gets_heartbeats = False, True
     assert not has_heartbeat(run, undo_of(run))
     assert there.calls == ["ask", "close"] * 3
+
+
+class ArchiveEngine:
+    """An engine that gives out one archive, whatever is asked of it."""
+
+    def __init__(self, archive: bytes) -> None:
+        self.archive = archive
+
+    @property
+    def api(self) -> ArchiveEngine:
+        return self
+
+    def get_archive(self, *_: str) -> tuple[Iterator[bytes], dict[str, Any]]:
+        return iter([self.archive[:700], self.archive[700:]]), {}
+
+
+def test_what_a_fault_has_kept_is_not_taken_for_its_absence(run: Path) -> None:
+    sidecar = Sidecar(run, undo_of(run))
+    gone = "0001.old.gone.json"
+    files = [(f"undo/{gone}", b"measured"), (f"undo/kept/{gone}", b"kept"), ("undo/kept/0002.new.gone.json", b"kept")]
+    sidecar._client = ArchiveEngine(packed(files))
+    assert sidecar.undo_there() == {gone: b"measured"}
+
+
+def test_what_the_sidecar_has_acknowledged_is_read_from_its_file(run: Path) -> None:
+    sidecar = Sidecar(run, undo_of(run))
+    assert sidecar._ack(ArchiveEngine(packed([("heartbeat.ack", b"1 a beat")]))) == (True, b"a beat")
