@@ -180,6 +180,13 @@ async def service() -> AsyncIterator[str]:
             return web.Response(status=302, headers={"Location": "/elsewhere"})
         if request.path == "/broken":
             return web.Response(status=500)
+        if request.path == "/cut":
+            response = web.StreamResponse(headers={"Content-Length": "100"})
+            await response.prepare(request)
+            await response.write(b"not all of it")
+            assert request.transport is not None
+            request.transport.abort()
+            return response
         return web.json_response({"path": request.raw_path, "host": request.headers["Host"]}, status=404)
 
     app = web.Application()
@@ -250,6 +257,18 @@ async def test_all_is_passed_on_and_becomes_a_workload(service: str, tmp_path: P
     again = await passing.again([one for one in passing.exchanges if one.body == {"id": 2}])
     lines = as_workload(passing.exchanges, again=again).lines
     assert lines[1]["expect"]["json"]["drawn"] == {"any": True}, "asked again, it was another"
+
+
+async def test_an_answer_that_is_cut_off_is_passed_on_as_one_and_not_recorded(service: str) -> None:
+    async def ask(session: aiohttp.ClientSession, url: str) -> None:
+        with pytest.raises(aiohttp.ClientError):
+            async with session.get(f"{url}/cut") as answer:
+                await answer.read()
+        async with session.get(f"{url}/whole") as answer:
+            assert answer.status == 404
+
+    passing = await recorded_by(service, ask, 1)
+    assert ([one.path for one in passing.exchanges], passing.unanswered) == (["/whole"], 1)
 
 
 async def test_nobody_there_and_a_port_that_is_taken_are_said_at_once(service: str) -> None:

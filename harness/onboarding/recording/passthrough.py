@@ -142,6 +142,7 @@ class PassThrough:
         headers["Host"] = urlsplit(self.upstream).netloc
         there = urlsplit(self.upstream)
         url = request.url.with_scheme(there.scheme).with_host(there.hostname or "").with_port(there.port)
+        answered: web.StreamResponse | None = None
         try:
             sending = self._session.request(
                 request.method, url, headers=headers, data=body or None, allow_redirects=False
@@ -153,9 +154,13 @@ class PassThrough:
                         answered.headers.add(name, value)
                 await answered.prepare(request)
                 copy = await _copied(response, answered)
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             self.unanswered += 1
-            return web.Response(status=502, text=f"harness record: no answer of the service: {error}\n")
+            if answered is None:
+                return web.Response(status=502, text=f"harness record: no answer of the service: {error}\n")
+            if request.transport is not None:  # its end must not look like a whole answer
+                request.transport.abort()
+            return answered
         sent, unreadable = _body_of(request.headers, body)
         answer, is_json = _answer_of(response.headers, copy)
         if copy is None and unreadable is None:
