@@ -83,7 +83,7 @@ def _twin(plan: Plan) -> list[Row]:
 def _gate(plan: Plan, stack: StackDescription) -> list[Row]:
     from harness.runner.gate import gate_bounds
 
-    return [("gate", f"{bound.id}: {bound.text}") for bound in gate_bounds(plan, stack)]
+    return [("gate", f"{bound.id}: {bound.probe} {bound.limit_text}") for bound in gate_bounds(plan, stack)]
 
 
 def _fault(fault: FaultPreview) -> list[Row]:

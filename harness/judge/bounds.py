@@ -10,7 +10,7 @@ from harness.judge.machine import blamed
 from harness.judge.moments import but
 from harness.judge.shares import Excess, Seen, doubt_before, measured_of, seen
 from harness.model.answers import ANSWER_PROBES
-from harness.model.clauses import Bound, Recovered, StaysResult, UnbrokenResult
+from harness.model.clauses import Bound, StaysResult, UnbrokenResult
 from harness.model.series import MAX_GAP_S, Point, longest_gap_s
 from harness.model.units import format_amount
 from harness.model.verdict import Cause, ClauseResult, Value, met
@@ -145,11 +145,10 @@ def amount(bound: Bound, value: float | None) -> str:
 
 def limit_text(bound: Bound) -> str:
     """Return the limit in words, in the unit of its probe."""
-    side = "at least" if bound.at_least is not None else "at most"
-    return f"{side} {amount(bound, bound.limit.value)}"
+    return f"{bound.side_text} {amount(bound, bound.limit.value)}"
 
 
-def unbroken(clause: Recovered, facts: Facts) -> ClauseResult:
+def unbroken(clause: Bound, facts: Facts) -> ClauseResult:
     """In a control: a bound that the fault is to break is never broken without it."""
     found = compared(clause, facts)
     points = found.points

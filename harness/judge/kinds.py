@@ -19,7 +19,8 @@ from harness.judge.facts import Facts
 from harness.judge.flaps import flaps
 from harness.judge.guard import guarded as after_recovery
 from harness.judge.margins import used
-from harness.judge.misfire import uncleared, undetected, unrecovered
+from harness.judge.misfire import uncleared, undetected, unnoticed, unrecovered
+from harness.judge.noticing import noticed
 from harness.judge.recovery import recovered
 from harness.judge.silence import quiet
 from harness.model.alert_clauses import (
@@ -32,7 +33,7 @@ from harness.model.alert_clauses import (
     QuietResult,
     Silence,
 )
-from harness.model.clauses import Bound, Clause, Recovered, RecoveryResult, Result, StaysResult
+from harness.model.clauses import Bound, Clause, Noticed, NoticedResult, Recovered, RecoveryResult, Result, StaysResult
 from harness.model.expectations import Churn, ChurnResult, Guarantee, IntegrityResult
 from harness.model.guard import Guarded, GuardResult
 from harness.model.plan import Twin
@@ -66,6 +67,7 @@ class ExpectationKind(Generic[C]):
 
 KINDS: tuple[ExpectationKind[Any], ...] = (
     ExpectationKind(Detected, detected, DetectionResult, "detection", in_misfire=undetected),
+    ExpectationKind(Noticed, noticed, NoticedResult, "noticed", in_control=unbroken, in_misfire=unnoticed),
     ExpectationKind(Silence, quiet, QuietResult, "quiet", in_control=quiet),
     ExpectationKind(Bound, stays, StaysResult, "stays", in_control=stays),
     ExpectationKind(Recovered, recovered, RecoveryResult, "recovery", in_control=unbroken, in_misfire=unrecovered),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from harness.model.alert_clauses import Cleared, ClearedResult, Detected, DetectionResult
 from harness.model.answers import ANSWER_PROBES
-from harness.model.clauses import Bound, Clause, Recovered, RecoveryResult, Result, StaysResult
+from harness.model.clauses import Bound, Clause, Noticed, NoticedResult, Recovered, RecoveryResult, Result, StaysResult
 from harness.model.guard import Guarded, GuardResult
 from harness.model.shares import share_of
 from harness.model.units import Unit
@@ -20,6 +20,8 @@ def used(clause: Clause, measured: Result) -> float | None:
     share: float | None = None
     match clause, measured:
         case Detected(), DetectionResult(after_s=float() as after_s, within_s=within_s):
+            share = after_s / within_s
+        case Noticed(), NoticedResult(after_s=float() as after_s, within_s=within_s):
             share = after_s / within_s
         case Cleared(), ClearedResult(after_s=float() as after_s, within_s=within_s):
             share = after_s / within_s

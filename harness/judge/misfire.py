@@ -1,8 +1,9 @@
 """What a misfire has to show: with the faults where they cannot matter, nothing that should rest on them happens.
 
-Each clause about an alert or a recovery is first judged as in the run that the scenario means. Where it passes so, the
-scenario would pass whatever the fault did: it proves nothing. Beyond that a misfire is held to what a control is: no
-expected alert fires, even too late, and no bound that the fault is to break is broken from the injection on.
+Each clause about an alert, a notice or a recovery is first judged as in the run that the scenario means. Where it
+passes so, the scenario would pass whatever the fault did: it proves nothing. Beyond that a misfire is held to what a
+control is: no expected alert fires, even too late, and no bound that the fault is to break is broken from the injection
+on.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from harness.judge.detection import about_another, detected
 from harness.judge.facts import Facts
 from harness.judge.machine import blamed
 from harness.judge.moments import but
+from harness.judge.noticing import noticed
 from harness.judge.recovery import recovered
 from harness.judge.run_checks import unknown
 from harness.judge.silence import first_firing, since_the_gate, unproven_silence
 from harness.model.alert_clauses import AlertClause, Cleared, Detected, UnfiredResult
-from harness.model.clauses import Clause, Recovered, ShareResult, UnbrokenResult
+from harness.model.clauses import Bound, Clause, Noticed, Recovered, ShareResult, UnbrokenResult
 from harness.model.verdict import Cause, ClauseResult, Value, met
 
 PROVES_NOTHING = "the scenario proves nothing"
 NO_MATTER = "though the fault could not matter"
-RESTING = (Detected, Recovered, Cleared)
+RESTING = (Detected, Noticed, Recovered, Cleared)
 """The kinds of clause that rest on the fault: they must not pass in a misfire."""
 
 
@@ -87,12 +89,21 @@ def _firing(
 
 def unrecovered(clause: Recovered, facts: Facts) -> ClauseResult:
     """In a misfire: a bound that the fault is to break does not break, so that there is nothing to recover from."""
-    found, stayed = recovered(clause, facts), undisturbed(clause, facts)
+    return _unbroken(clause, facts, clause.fault or facts.last.id, recovered(clause, facts), "recovered")
+
+
+def unnoticed(clause: Noticed, facts: Facts) -> ClauseResult:
+    """In a misfire: a probe that is to notice the fault does not leave its bound."""
+    return _unbroken(clause, facts, clause.fault or facts.first.id, noticed(clause, facts), "noticed the fault")
+
+
+def _unbroken(clause: Bound, facts: Facts, fault: str, found: ClauseResult, did: str) -> ClauseResult:
+    """Judge a bound that must not break; `found` is the clause as the run that is meant would be judged."""
+    stayed = undisturbed(clause, facts)
     value, reason, cites = stayed.value, stayed.reason, stayed.cites
-    fault = clause.fault or facts.last.id
     # What only a busy machine broke counts for a run that is to recover; against a scenario it proves nothing.
     if found.value is Value.PASS and stayed.cause != "machine" and facts.inconclusive_fault is None:
-        reason = f"{clause.probe} recovered {NO_MATTER} ({found.reason})"
+        reason = f"{clause.probe} {did} {NO_MATTER} ({found.reason})"
         value, reason, cites = Value.FAIL, _failed(reason, facts, fault, proves_nothing=True), found.cites
     elif value is Value.FAIL:
         reason = _failed(f"{reason} {NO_MATTER}", facts, fault)
@@ -149,4 +160,6 @@ def nothing_rests(clauses: Sequence[Clause]) -> ClauseResult | None:
     """Return why a misfire can show nothing: no clause of its scenario rests on the fault. None where one does."""
     if any(isinstance(clause, RESTING) for clause in clauses):
         return None
-    return unknown("misfire", "no clause rests on the fault (detected, recovered, cleared): a misfire can show nothing")
+    return unknown(
+        "misfire", "no clause rests on the fault (detected, noticed, recovered, cleared): a misfire can show nothing"
+    )

@@ -15,11 +15,12 @@ from harness.judge.kinds import check, or_unknown
 from harness.judge.machine import blamed, unseen
 from harness.judge.misfire import no_misfire, nothing_rests, with_doubt
 from harness.judge.moments import but
+from harness.judge.noticing import void_notice
 from harness.judge.run_checks import STOPPED, collateral, ending, foundations, unknown
 from harness.judge.sabotage import heard
 from harness.model.alert_clauses import Detected, DetectionResult, Silence
 from harness.model.backend import FAULT_PROXY
-from harness.model.clauses import Clause
+from harness.model.clauses import Clause, Noticed
 from harness.model.expectations import AbortResult, CollateralResult, RunResult
 from harness.model.machine import MACHINE
 from harness.model.plan import Plan
@@ -106,6 +107,8 @@ def _expectations(facts: Facts, control: Facts | None) -> list[ClauseResult]:
         result = check(clause, facts)
         if result is not None and isinstance(clause, Detected) and paired is not None:
             result = _compared(result, clause, facts, paired)
+        if result is not None and isinstance(clause, Noticed) and paired is not None:
+            result = void_notice(result, clause, facts, paired)
         if result is not None:
             found.append(result)
     if control is not None and paired is None and facts.journal.plan.faults_on:

@@ -109,9 +109,19 @@ class Bound(Clause):
         return limit
 
     @property
+    def side(self) -> str:
+        """The field that has the limit."""
+        return "at_least" if self.at_least is not None else "at_most"
+
+    @property
+    def side_text(self) -> str:
+        """On which side of its limit a value is good."""
+        return "at least" if self.at_least is not None else "at most"
+
+    @property
     def limit_text(self) -> str:
         """The limit in words: `at most 250ms`."""
-        return f"{'at least' if self.at_least is not None else 'at most'} {self.limit}"
+        return f"{self.side_text} {self.limit}"
 
     @property
     def text(self) -> str:
@@ -198,6 +208,70 @@ class RecoveryResult(ShareResult):
     after_lo_s: float | None = None
     after_s: float | None = None
     recovered_at_s: float | None = None
+    met: bool | None = None
+
+
+class Noticed(Bound):
+    """A bound on a probe that must be left in time: a readiness endpoint has to say no once the fault is in."""
+
+    KIND: ClassVar[str] = "noticed"
+    probe: str = Field(description="a probe that the stack declares")
+    equals: Quantity | None = Field(None, description="the one good value, such as the status 200")
+    within: PositiveWallSeconds = Field(description="the time in which the probe must leave its bound")
+    fault: FaultId = Field(None, description="the fault it belongs to; default: the first one")
+
+    @model_validator(mode="after")
+    def _one_side(self) -> Noticed:
+        if sum(limit is not None for limit in (self.at_least, self.at_most, self.equals)) != 1:
+            raise ValueError("exactly one of at_least, at_most and equals is needed")
+        return self
+
+    @property
+    def limit(self) -> Quantity:
+        """The limit, whichever side it is on, or the one good value."""
+        return self.equals if self.equals is not None else super().limit
+
+    @property
+    def side(self) -> str:
+        """The field that has the limit."""
+        return "equals" if self.equals is not None else super().side
+
+    @property
+    def side_text(self) -> str:
+        """On which side of its limit a value is good."""
+        return "exactly" if self.equals is not None else super().side_text
+
+    @property
+    def text(self) -> str:
+        """What is expected, in words."""
+        return f"{self.probe} no longer {self.limit_text} within {format_seconds(self.within)}"
+
+    def met_by(self, value: float) -> bool:
+        """Whether a value keeps the bound."""
+        return value == self.equals.value if self.equals is not None else super().met_by(value)
+
+    def worst(self, values: list[float]) -> float:
+        """Return the value furthest towards, or beyond, the limit."""
+        if self.equals is None:
+            return super().worst(values)
+        good = self.equals.value
+        return max(values, key=lambda value: abs(value - good))
+
+    def unmeasured(self) -> Result:
+        """Return the result of this clause when nothing was measured."""
+        return NoticedResult(probe=self.probe, limit=self.limit_text, within_s=self.within)
+
+
+class NoticedResult(Result):
+    """How long after injection a probe left its bound, and when on the run's clock."""
+
+    KIND: ClassVar[str] = "noticed"
+    probe: str
+    limit: str
+    within_s: float
+    after_lo_s: float | None = None
+    after_s: float | None = None
+    noticed_at_s: float | None = None
     met: bool | None = None
 
 

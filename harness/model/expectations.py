@@ -26,6 +26,8 @@ from harness.model.alert_clauses import (
 from harness.model.clauses import (
     Bound,
     Clause,
+    Noticed,
+    NoticedResult,
     PolledProbe,
     Recovered,
     RecoveryResult,
@@ -144,6 +146,7 @@ class AbortResult(Result):
 
 AnyResult = (
     DetectionResult
+    | NoticedResult
     | QuietResult
     | StaysResult
     | RecoveryResult
@@ -167,6 +170,7 @@ class Expect(Frozen):
     # Reports have the order of these fields.
 
     detected: tuple[Detected, ...] = ()
+    noticed: tuple[Noticed, ...] = ()
     quiet: Literal["others"] | Quiet | None = None
     stays: tuple[Bound, ...] = ()
     recovered: tuple[Recovered, ...] = ()

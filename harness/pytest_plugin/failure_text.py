@@ -10,7 +10,7 @@ import pytest
 from harness.journal.files import NAME as JOURNAL
 from harness.journal.records import Journal
 from harness.model.alert_clauses import ClearedResult, DetectionResult
-from harness.model.clauses import RecoveryResult
+from harness.model.clauses import NoticedResult, RecoveryResult
 from harness.model.cleaned import cleaned
 from harness.model.errors import BackendError
 from harness.model.readings import AlertsSeen, Answer, FaultSeen, ProcessSeen, Reading
@@ -93,8 +93,8 @@ def _clause(clause: ClauseResult, journal: Journal) -> list[str]:
 
 
 def _late(clause: ClauseResult) -> str | None:
-    timed = clause.measured
-    if clause.value is not Value.FAIL or not isinstance(timed, DetectionResult | ClearedResult | RecoveryResult):
+    timed, late = clause.measured, DetectionResult | NoticedResult | ClearedResult | RecoveryResult
+    if clause.value is not Value.FAIL or not isinstance(timed, late):
         return None
     within_s, after_s = timed.within_s, timed.after_s
     if after_s is None:

@@ -21,6 +21,7 @@ from harness.report.words import amount, seconds, unit_of
 MOST_PANELS = 10
 MOST_BINS = 150
 LABEL_GAP = 12.0
+SIGNS = {"at_least": "≥", "at_most": "≤", "equals": "="}
 _TIME_UNITS = ((3600.0, " h"), (60.0, " min"), (1.0, " s"), (1e-3, " ms"))
 
 
@@ -60,10 +61,10 @@ class Panel:
 
 
 def panels(journal: Journal) -> list[Panel]:
-    """Return a panel for each probe with a bound: those that must recover, those that must stay, steady state."""
-    scenario = journal.plan.scenario
+    """Return a panel for each probe with a bound: to be left, to recover, to stay, steady state."""
+    scenario, expect = journal.plan.scenario, journal.plan.scenario.expect
     by_probe: dict[str, list[Bound]] = {}
-    for bound in (*scenario.expect.recovered, *scenario.expect.stays, *scenario.steady_state):
+    for bound in (*expect.recovered, *expect.noticed, *expect.stays, *scenario.steady_state):
         by_probe.setdefault(bound.probe, []).append(bound)
     stack, facts, from_s = journal.plan.stack, gather(journal), journal.phase_s("gate") or 0.0
     return [
@@ -95,7 +96,7 @@ def _draw_limits(canvas: Canvas, area: Area, y: Scale, panel: Panel) -> None:
     labels: list[tuple[float, list[str]]] = []
     for bound in sorted(panel.bounds, key=lambda b: -b.limit.value):
         at = y(bound.limit.value)
-        text = f"{'≥' if bound.at_least is not None else '≤'} {amount(bound.limit.value, panel.unit)}"
+        text = f"{SIGNS[bound.side]} {amount(bound.limit.value, panel.unit)}"
         canvas.line(area.x.start, at, area.x.end, at, "bad", 1.0, "5 3", f"bound of {bound.id}: {panel.probe} {text}")
         if labels and at - labels[-1][0] < LABEL_GAP:
             if text not in labels[-1][1]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.journal.records import Journal
 from harness.judge.hits import rows_hit
 from harness.model.alert_clauses import ClearedResult, DetectionResult, QuietResult, UnfiredResult
-from harness.model.clauses import RecoveryResult, StaysResult, UnbrokenResult
+from harness.model.clauses import NoticedResult, RecoveryResult, StaysResult, UnbrokenResult
 from harness.model.expectations import AbortResult, Expect
 from harness.model.readings import ProcessSeen
 from harness.model.verdict import ClauseResult, Damage, FaultReport, Value, Verdict
@@ -171,7 +171,7 @@ def _expected(clause: ClauseResult, journal: Journal) -> str:
 def _measured(clause: ClauseResult, journal: Journal) -> tuple[str, str]:
     """Return what was measured of a clause, and the interval in which it lies."""
     match clause.measured:
-        case DetectionResult() | ClearedResult() | RecoveryResult() as timed:
+        case DetectionResult() | NoticedResult() | ClearedResult() | RecoveryResult() as timed:
             after = f"after {seconds(timed.after_s)}" if timed.after_s is not None else NONE
             details = [between(timed.after_lo_s, timed.after_s), unseen_text(timed)]
             return after, "; ".join(filter(None, details))

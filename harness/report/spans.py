@@ -10,7 +10,7 @@ from harness.journal.records import Journal
 from harness.judge.alert_history import episodes
 from harness.judge.fault_facts import observation_end_s
 from harness.model.alert_clauses import AlertClause, DetectionResult
-from harness.model.clauses import RecoveryResult
+from harness.model.clauses import NoticedResult, RecoveryResult
 from harness.model.faultstep import FaultStep
 from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Phase
 from harness.model.verdict import Value, Verdict
@@ -65,7 +65,7 @@ class AlertLane:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """A key moment: injection, detection, revert or recovery; `late` is what came after its deadline."""
+    """A key moment: injection, detection, notice, revert or recovery; `late` is what came after its deadline."""
 
     at_s: float
     what: str
@@ -187,18 +187,20 @@ def _label(alert: Alert) -> str:
 
 
 def markers(verdict: Verdict) -> list[Marker]:
-    """Return injection, detection, revert and recovery, as far as they came.
+    """Return injection, detection, the first notice, revert and recovery, as far as they came.
 
     What an unknown clause measured is none: the alert was perhaps about something else, the recovery did not hold.
     """
     injected = [f.injected_at_s for f in verdict.faults if f.injected_at_s is not None]
     reverted = [f.reverted_at_s for f in verdict.faults if f.reverted_at_s is not None]
-    detected, recovered = [], []
+    detected, noticed, recovered = [], [], []
     for clause in verdict.clauses:
         late = clause.value is Value.FAIL
         match clause.measured:
             case DetectionResult(detected_at_s=float(at_s)) if clause.value is not Value.UNKNOWN:
                 detected.append(Marker(at_s, "detected", late))
+            case NoticedResult(noticed_at_s=float(at_s)) if clause.value is not Value.UNKNOWN:
+                noticed.append(Marker(at_s, "noticed", late))
             case RecoveryResult(recovered_at_s=float(at_s)) if clause.value is not Value.UNKNOWN:
                 recovered.append(Marker(at_s, "recovered", late))
     found = []
@@ -206,6 +208,8 @@ def markers(verdict: Verdict) -> list[Marker]:
         found.append(Marker(min(injected), "injected"))
     if detected:
         found.append(min(detected, key=lambda m: m.at_s))
+    if noticed:
+        found.append(min(noticed, key=lambda m: m.at_s))
     if reverted:
         found.append(Marker(max(reverted), "reverted"))
     # Recovered only when everything is: the last of them, and only if none is still missing.

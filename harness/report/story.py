@@ -51,7 +51,7 @@ def story(journal: Journal, verdict: Verdict, alerts: Sequence[AlertLane]) -> tu
     """Return what happened in order, and how many events were left out at the end."""
     found = _of_lines(journal) + _of_alerts(alerts) + _of_the_machine(journal)
     for marker in markers(verdict):
-        if marker.what in ("detected", "recovered"):
+        if marker.what in ("detected", "noticed", "recovered"):
             how = "too late" if marker.late else "as the judge finds it"
             found.append(Event(marker.at_s, marker.what, f"{marker.what}, {how}"))
     found.sort(key=lambda e: e.at_s)

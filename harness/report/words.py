@@ -9,7 +9,7 @@ from harness.judge.misfire import PROVES_NOTHING
 from harness.judge.verdict import KNOWN_WEAKNESS
 from harness.model.alert_clauses import DetectionResult
 from harness.model.answers import ANSWER_PROBES
-from harness.model.clauses import RecoveryResult, Result, ShareResult, StaysResult
+from harness.model.clauses import NoticedResult, RecoveryResult, Result, ShareResult, StaysResult
 from harness.model.expectations import AbortResult, IntegrityResult
 from harness.model.plan import StackFacts
 from harness.model.units import Unit, format_amount
@@ -77,6 +77,7 @@ def unseen_text(counted: Result) -> str | None:
 
 _DONE = {
     DetectionResult.KIND: "detected the fault",
+    NoticedResult.KIND: "showed the fault in its probes",
     RecoveryResult.KIND: "recovered from it",
     StaysResult.KIND: "stayed within its bounds",
     IntegrityResult.KIND: "kept its guarantees about data",

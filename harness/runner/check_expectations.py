@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from harness.model.clauses import Bound, Clause, Names
+from harness.model.answers import ANSWER_PROBES
+from harness.model.clauses import Bound, Clause, Names, Noticed
 from harness.model.expectations import CLAUSES, INTEGRITY_CHECKS
 from harness.model.guard import LIMIT_IDS, LIMITS
 from harness.model.scenario import Scenario
@@ -45,6 +46,13 @@ def _clause(clause: Clause, place: Place, scenario: Scenario, lookup: Lookup) ->
     if clause.id in _RESERVED_IDS:
         message = f"the id {clause.id!r} is reserved for a check that every run has"
         yield lookup.source.problem((*place, "id"), message, "choose another id")
+    if isinstance(clause, Noticed) and clause.probe in ANSWER_PROBES:
+        message = f"the probe {clause.probe!r} is what clients get; what has to notice is a part of the stack"
+        remedy = (
+            "name a probe of x-harness.probes, such as a readiness endpoint; bound answers in `stays` or `recovered`"
+        )
+        yield lookup.source.problem((*place, "probe"), message, remedy)
+        return
     if isinstance(clause, Bound):
         wrong = list(lookup.bound(clause, place))
         yield from wrong or can_be_decided(clause, place, scenario, lookup.source, lookup.known)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.model.answers import ANSWER_PROBES
-from harness.model.clauses import Bound, Recovered
+from harness.model.clauses import Bound, Noticed, Recovered
 from harness.model.errors import ScenarioError
 from harness.model.expectations import Expect
 from harness.model.scenario import Scenario
@@ -55,9 +55,10 @@ def _enough_readings(bound: Bound, place: Place, source: Source, known: Catalogu
     if min_samples(bound, None) > most:
         message = f"the probe {bound.probe!r} is read every {every_s:g} s, so that {bound.over:g} s hold {most} of it"
         yield source.problem((*place, "min_samples"), message, "write fewer, or a longer `over`")
-    if isinstance(bound, Recovered) and bound.within <= every_s:
+    if isinstance(bound, Recovered | Noticed) and bound.within <= every_s:
+        what = "a recovery" if isinstance(bound, Recovered) else "that it leaves its bound"
         message = f"the probe {bound.probe!r} is read every {every_s:g} s: "
-        message += f"a recovery within {bound.within:g} s cannot be observed"
+        message += f"{what} within {bound.within:g} s cannot be observed"
         remedy = "allow more time, or give the probe a shorter `every` in the stack"
         yield source.problem((*place, "within"), message, remedy)
 
@@ -136,6 +137,7 @@ def _longest_s(scenario: Scenario) -> float:
 
 def _longest_deadline_s(expect: Expect) -> float:
     deadlines = [clause.within for clause in expect.detected]
+    deadlines += [clause.within for clause in expect.noticed]
     deadlines += [clause.within for clause in expect.cleared]
     deadlines += [clause.within + clause.over + clause.hold for clause in expect.recovered]
     deadlines += [bound.over for bound in expect.stays]

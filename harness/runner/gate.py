@@ -57,8 +57,8 @@ async def wait_for_steady_state(
 
 
 def gate_bounds(plan: Plan, stack: StackDescription) -> tuple[Bound, ...]:
-    """Return every bound that the gate waits for: those of each scenario, then the scenario's own."""
-    return (*_sane(plan, stack), *plan.scenario.steady_state)
+    """Return every bound that the gate waits for: those of each scenario, the scenario's own, and those to be left."""
+    return (*_sane(plan, stack), *plan.scenario.steady_state, *plan.scenario.expect.noticed)
 
 
 def _once(unmet: list[tuple[Bound, str]]) -> list[str]:

@@ -76,7 +76,7 @@ class Lookup:
         elif unit is None:
             yield from self.named("probe", bound.probe, tuple(self.known.probe_units), (*place, "probe"))
         elif not _fits(bound, unit):
-            side = "at_least" if bound.at_least is not None else "at_most"
+            side = bound.side
             message = f"the probe {bound.probe!r} measures {_READINGS[unit]}, and {bound.limit} is not one"
             if unit is Unit.RATIO and bound.limit.unit is Unit.NUMBER:
                 message = f"the probe {bound.probe!r} measures a ratio between 0 and 1, and {bound.limit} is outside"

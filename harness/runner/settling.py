@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping
 
 from harness.model.alert_clauses import Cleared, Detected
-from harness.model.clauses import Bound, Clause, Recovered
+from harness.model.clauses import Bound, Clause, Noticed, Recovered
 from harness.model.plan import Plan
 from harness.model.shares import ANSWERS_WITHIN_S, samples_needed
 from harness.runner.guarding import looked_at_s, seen_enough
@@ -29,11 +29,16 @@ class Settling:
         self._plan = plan
         self._live = live
         self._recoveries = {c.id: self._tracker(c) for c in plan.scenario.expect.recovered}
+        self._left: set[str] = set()
+        """The clauses whose probe was seen to have left its bound."""
         self._in_control: dict[tuple[str, str], float] = {}
         self._recent_s = (0.0, 0.0)
 
     def _tracker(self, clause: Recovered) -> RecoveryTracker:
-        return RecoveryTracker(clause, every_s=self._plan.stack.probe_every_s.get(clause.probe, 0.0))
+        return RecoveryTracker(clause, every_s=self._every_s(clause))
+
+    def _every_s(self, bound: Bound) -> float:
+        return self._plan.stack.probe_every_s.get(bound.probe, 0.0)
 
     def replan(self, plan: Plan) -> None:
         """Go on with a plan that has grown. Its new recoveries are followed from now on."""
@@ -83,7 +88,8 @@ class Settling:
         if not self._plan.faults_on:
             over = now_s >= last_revert_s + max(observe_s, CONTROL_S)
             expect = self._plan.scenario.expect
-            seen = all(self._time_over(clause, now_s) for clause in expect.detected)
+            timed: tuple[Detected | Noticed, ...] = (*expect.detected, *expect.noticed)
+            seen = all(self._time_over(clause, now_s) for clause in timed)
             return over and seen and all(self._enough(clause, now_s) for clause in expect.stays)
         if not all(self.content(clause, now_s) for clause in self._plan.scenario.expect.clauses):
             return False
@@ -94,6 +100,8 @@ class Settling:
         """Whether a clause is met, or its time is over, or has not begun."""
         if isinstance(clause, Recovered):
             return self._recovered(clause, now_s)
+        if isinstance(clause, Noticed):
+            return self._noticed(clause, now_s)
         if isinstance(clause, Bound):
             return self._window_seen(clause, now_s) and self._enough(clause, now_s)
         if not isinstance(clause, Detected | Cleared):
@@ -134,14 +142,29 @@ class Settling:
         enough = self._live.answered_since(since_s, needed, clause.probe) >= needed
         return enough or not self._live.answered_since(now_s - clause.over - MARGIN_S, 1)
 
-    def _time_over(self, clause: Detected, now_s: float) -> bool:
-        """Whether a control has gone on for as long as an alert has time to fire in the run: else it proves nothing."""
+    def _time_over(self, clause: Detected | Noticed, now_s: float) -> bool:
+        """Whether a control went on for as long as an alert or a probe has time in the run: else it proves nothing."""
         start_s = self._start_s(clause)
         return start_s is None or now_s >= start_s + clause.within + CONTROL_S
 
     def _fired_since(self, clause: Detected | Cleared, since_s: float) -> bool:
         firing = self._live.firing(clause.alert, clause.labels)
         return bool(firing) or self._live.fired_since(clause.alert, clause.labels, since_s)
+
+    def _noticed(self, clause: Noticed, now_s: float) -> bool:
+        """Whether a probe has said that its bound is left since the injection, or its time is over.
+
+        No answer does not say so, for the judge either: the run goes on for one that does.
+        """
+        start_s = self._start_s(clause)
+        if start_s is None or now_s >= start_s + clause.within + MARGIN_S + self._every_s(clause):
+            return True
+        if not self._plan.faults_on:
+            return False
+        seen = self._live.point(clause, now_s)
+        if seen.good is False and seen.value is not None and seen.lo_s >= start_s:
+            self._left.add(clause.id)
+        return clause.id in self._left
 
     def _recovered(self, clause: Recovered, now_s: float) -> bool:
         start_s = self._start_s(clause)
@@ -152,10 +175,10 @@ class Settling:
         tracker = self._recoveries.get(clause.id)
         return tracker is None or tracker.content(now_s, start_s)
 
-    def _start_s(self, clause: Detected | Cleared | Recovered) -> float | None:
+    def _start_s(self, clause: Detected | Noticed | Cleared | Recovered) -> float | None:
         """Return from when a clause counts; None where that moment has not come."""
         timeline = self._plan.scenario.timeline
-        if isinstance(clause, Detected):
+        if isinstance(clause, Detected | Noticed):
             return self._moment_s(clause.fault or timeline[0].id, "injected")
         injection = isinstance(clause, Recovered) and clause.since == "injection"
         return self._moment_s(clause.fault or timeline[-1].id, "injected" if injection else "reverted")

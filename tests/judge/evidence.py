@@ -12,7 +12,7 @@ from typing import Any
 from journals import BACK, CLEAR, SEEN, SLOW, STAYS, Run, lag
 
 from harness.model.alert_clauses import Cleared, Detected, Flaps, Silence
-from harness.model.clauses import Bound, Clause, Recovered
+from harness.model.clauses import Bound, Clause, Noticed, Recovered
 from harness.model.expectations import Churn, Guarantee
 from harness.model.guard import Guard, Guarded, guard_of
 
@@ -40,6 +40,7 @@ SORTS: dict[str, Callable[[Body], bool]] = {
     "polls of every alert source": lambda body: body["kind"] == "alerts",
     "answers of the workload": lambda body: body["kind"] == "answer",
     "readings of the probe": _read("lag"),
+    "readings of the readiness endpoint": _read("ready"),
     "readings of the pointer": _read("pointer"),
     "readings of the promoted version": _read("promoted_version"),
     "processes of the service": lambda body: body["kind"] == "process",
@@ -67,6 +68,7 @@ class Needs:
 
 TABLE = (
     Needs(Detected, "`detected`", "seen", ("polls of every alert source",)),
+    Needs(Noticed, "`noticed`", "told", ("readings of the readiness endpoint",)),
     Needs(Silence, "`quiet`", "quiet", ("polls of every alert source", RULES)),
     Needs(Bound, "`stays`, of answers", "up", ("answers of the workload",)),
     Needs(Bound, "`stays`, of a probe", "low", ("readings of the probe",)),
@@ -99,6 +101,7 @@ TABLE = (
 )
 EXPECT: dict[str, Any] = {
     "detected": [SEEN],
+    "noticed": [{"id": "told", "probe": "ready", "equals": 200, "within": "6s"}],
     "quiet": "others",
     "stays": [
         STAYS | {"at_least": 0.8, "min_samples": 10},
@@ -127,6 +130,7 @@ class Story:
 
     fires: tuple[tuple[str, float, float], ...] = ((SLOW, 7.0, 14.0),)
     lags: tuple[tuple[float, float], ...] = ((6.0, 14.0),)
+    refuses: tuple[tuple[float, float], ...] = ((8.0, 13.0),)
     bad: tuple[tuple[float, float, Mapping[str, Any]], ...] = ((6.0, 13.0, {"wrong": True}),)
     restarts: tuple[float, ...] = (9.0,)
     moves: tuple[float, ...] = (9.0,)
@@ -141,7 +145,7 @@ class Story:
 def told(story: Story, injected: Any = 5.0, reverted: Any = 12.0) -> Run:
     """Return the run of a story, with all that every kind of clause needs; it passes where nothing else breaks."""
     run = Run(EXPECT, guarantees=GUARANTEES)
-    run.plan["stack"]["probe_every_s"] = dict.fromkeys(("lag", "pointer", "promoted_version"), EVERY_S)
+    run.plan["stack"]["probe_every_s"] = dict.fromkeys(("lag", "ready", "pointer", "promoted_version"), EVERY_S)
     run.plan["guard"] = [limit.model_dump(mode="json", by_alias=True) for limit in GUARD]
     run.gate().fault(injected=injected, confirmed=5.3, reverted=reverted)
     out_s = (reverted if isinstance(reverted, float) else reverted[0]) - 0.01
@@ -153,6 +157,8 @@ def told(story: Story, injected: Any = 5.0, reverted: Any = 12.0) -> Run:
     run.alerts(*story.fires, counted=starts, every_s=EVERY_S)
     run.answers(*story.bad, rate=10, from_s=0.5)
     run.readings("lag", lag(*story.lags), every_s=EVERY_S)
+    refused = lag(*story.refuses)
+    run.readings("ready", lambda t_s: 200.0 if refused(t_s) < 5 else 503.0, every_s=EVERY_S)
     run.readings("pointer", lambda t_s: float(sum(at <= t_s for at in story.moves)), every_s=EVERY_S)
     promoted = lambda t_s: max(((t, v) for t, v in story.promotes if t <= t_s), default=(0.0, 1.0))[1]  # noqa: E731
     run.readings("promoted_version", promoted, every_s=EVERY_S)

@@ -98,6 +98,7 @@ changes = st.sampled_from([{"ok": False}, {"wrong": True}, {"wrong": None}, {"fl
 OTHERWISE: dict[str, st.SearchStrategy[Any]] = {
     "fires": st.lists(st.tuples(names, short).map(lambda f: (f[0], *f[1])), max_size=3).map(tuple),
     "lags": st.lists(short, max_size=3).map(tuple),
+    "refuses": st.lists(short, max_size=3).map(tuple),
     "bad": st.lists(st.tuples(short, changes).map(lambda b: (*b[0], b[1])), max_size=3).map(tuple),
     "restarts": st.lists(moments, max_size=3).map(lambda found: tuple(sorted(found))),
     "moves": st.lists(moments, max_size=3).map(tuple),
@@ -189,6 +190,7 @@ LEDGER = tuple(sort for sort in SORTS if sort.endswith("of the ledger"))
 TOUCHED: dict[str, tuple[str, ...]] = {
     "fires": ("polls of every alert source",),
     "lags": ("readings of the probe",),
+    "refuses": ("readings of the readiness endpoint",),
     "bad": ("answers of the workload",),
     "restarts": MEASURED,
     "moves": ("readings of the pointer",),

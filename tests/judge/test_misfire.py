@@ -301,7 +301,7 @@ def test_what_can_show_nothing_is_not_the_machine_s() -> None:
     verdict = run.judged()
     assert (verdict.value, verdict.machine_busy) == ("unknown", False)
     assert verdict.reasons == (
-        "no clause rests on the fault (detected, recovered, cleared): a misfire can show nothing",
+        "no clause rests on the fault (detected, noticed, recovered, cleared): a misfire can show nothing",
     )
 
 

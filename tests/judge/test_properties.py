@@ -27,7 +27,8 @@ moments = st.integers(0, 300).map(lambda n: n / 10)
 stretches = st.tuples(moments, moments).map(lambda pair: (min(pair), max(pair)))
 labels = st.sampled_from([SLOW, "Slow{r=1}", "Slow{r=2}", "Stale"])
 firings = st.tuples(labels, stretches).map(lambda f: (f[0], *f[1]))
-EXPECT = {**ALL, "flaps_at_most": [{"id": "flaps", "alert": SLOW, "at_most": 1}]}
+TOLD = {"id": "told", "probe": "lag", "at_most": 5, "within": "6s"}
+EXPECT = {**ALL, "noticed": [TOLD], "flaps_at_most": [{"id": "flaps", "alert": SLOW, "at_most": 1}]}
 GUARANTEES = ["nothing_poisoned", "promotion_monotonic"]
 
 
@@ -186,7 +187,8 @@ def test_polls_lost_with_a_gap_admitted_are_never_rewarded(run: Run, lost: tuple
 @given(st.lists(stretches, max_size=3), stretches)
 def test_readings_lost_are_never_rewarded(broken: list[tuple[float, float]], lost: tuple[float, float]) -> None:
     stays = {"id": "low", "probe": "lag", "at_most": 5}
-    run = Run({"stays": [stays], "recovered": ALL["recovered"]}).gate().fault().readings("lag", lag(*broken)).end()
+    expect = {"noticed": [TOLD], "stays": [stays], "recovered": ALL["recovered"]}
+    run = Run(expect).gate().fault().readings("lag", lag(*broken)).end()
     never_rewarded(run, without(run, "reading", lost, gap="lag"))
 
 

@@ -31,6 +31,7 @@ def draft(catalogue: Catalogue) -> Draft:
 
 FIELDS: dict[str, dict[str, Any]] = {
     "detected": {"alert": "ObjectStoreSlow", "within": "6s"},
+    "noticed": {"probe": "replicas_up", "equals": 2, "within": "6s"},
     "stays": {"probe": "availability", "at_least": 0.99},
     "recovered": {"probe": "availability", "at_least": 0.99, "within": "6s"},
     "cleared": {"alert": "ObjectStoreSlow", "within": "6s"},

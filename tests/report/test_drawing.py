@@ -11,6 +11,7 @@ from made_runs import (
     END_S,
     GATE_S,
     HOSTILE,
+    SCENARIO,
     STALE,
     Tape,
     control,
@@ -26,6 +27,7 @@ from made_runs import (
     unknown,
 )
 
+from harness.judge import judge
 from harness.judge.compared import compared
 from harness.judge.facts import gather
 from harness.model.readings import Alert, AlertsSeen, Answer, Closed, MachineSeen, Reading
@@ -161,6 +163,24 @@ def test_each_probe_of_a_clause_has_one_panel_with_all_its_bounds() -> None:
     assert any(p.good is False for p in shown[0].points)
     assert shown[0].points[-1].good is True
     assert shown[0].points[-1].hi_s <= END_S
+
+
+def test_a_probe_that_must_notice_is_drawn_with_its_limit_and_its_moment() -> None:
+    told = {"id": "says-no", "probe": "server_ready", "equals": 200, "within": "6s"}
+    journal, verdict = passing()
+    tape = Tape([(line.t_s, line.body) for line in journal.lines])
+    for tenth in range(10, 340):
+        at_s, value = tenth / 10, 503.0 if 120 <= tenth < 200 else 200.0
+        read = Reading(probe="server_ready", planned_s=at_s, asked_s=at_s, answered_s=at_s + 0.01, value=value)
+        tape.at(at_s + 0.01, read)
+    made = tape.journal(plan(expect=SCENARIO["expect"] | {"noticed": [told]}))
+    found = judge(made)
+    assert [clause.value for clause in found.of_kind("noticed")] == ["pass"], found.reasons
+    assert [(m.what, round(m.at_s, 1)) for m in markers(found) if m.what == "noticed"] == [("noticed", 12.0)]
+    assert not [m for m in markers(verdict) if m.what == "noticed"]
+    svg = run_svg(made, found)
+    assert any("bound of says-no: server_ready = 200" in title for title in titles(svg))
+    assert any(text == "noticed 12.0 s" for text in texts(svg))
 
 
 def test_a_panel_shows_what_the_judge_judges() -> None:

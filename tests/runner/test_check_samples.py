@@ -204,6 +204,15 @@ def test_probes_that_are_read_too_seldom(tmp_path: Path, bound: str, every: str,
     assert all(hint in one.message and one.remedy for one in found)
 
 
+def test_a_notice_by_a_probe_that_is_read_too_seldom(tmp_path: Path) -> None:
+    told = "  noticed: [{id: n, probe: training_lag, at_most: 8h event, within: 15s}]\n  recovered:"
+    text = changed("  recovered:", told)
+    assert problems(tmp_path, text, seldom("2s")) == []
+    found = [one for one in problems(tmp_path, text, seldom("20s")) if "noticed" in str(one.field)]
+    assert [one.field for one in found] == ["expect.noticed.0.within"]
+    assert "read every 20 s: that it leaves its bound within 15 s cannot be observed" in found[0].message
+
+
 def test_a_watchdog_is_no_detection(tmp_path: Path) -> None:
     sources = '[{kind: prometheus, url: "http://server:18001"}]'
     found = problems(tmp_path, GOOD, (sources, sources.replace("}]", ", watchdog: [ObjectStoreSlow]}]")))

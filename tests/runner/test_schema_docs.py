@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from harness.model.alert_clauses import Cleared, Detected, Flaps, Quiet
-from harness.model.clauses import Bound, Recovered
+from harness.model.clauses import Bound, Noticed, Recovered
 from harness.model.expectations import INTEGRITY_CHECKS, Expect
 from harness.model.faultstep import After, FaultStep, Misfire, Target
 from harness.model.guardrails import AbortRule, Limits
@@ -31,6 +31,7 @@ MODELS = (
     Quiet,
     Bound,
     Recovered,
+    Noticed,
     Detected,
     Cleared,
     Flaps,

@@ -212,6 +212,43 @@ def test_a_detection_is_waited_for_until_it_is_there_or_over() -> None:
     assert it.settled(5.0, 2.0)
 
 
+def test_a_probe_that_must_notice_is_waited_for_until_it_says_so_or_its_time_is_over() -> None:
+    live = Live()
+
+    def read(at_s: float, value: float | None) -> None:
+        down = "refused" if value is None else None
+        one = Reading(probe="ready", planned_s=at_s, asked_s=at_s, answered_s=at_s, value=value, down=down)
+        live.note(1, at_s, one)
+
+    expect = {"noticed": [{"id": "told", "probe": "ready", "equals": 200, "within": "8s"}]}
+    it = settling(live, expect=expect)
+    read(0.5, 503.0)
+    stage(live, "injected", 1.0)
+    assert not it.settled(5.0, 2.0), "what it said before the injection is nothing"
+    read(4.0, 200.0)
+    assert not it.settled(5.0, 2.0)
+    read(5.0, None)
+    assert not it.settled(5.1, 2.0), "no answer does not say so"
+    assert it.settled(9.6, 2.0), "its time is over"
+    read(6.0, 503.0)
+    assert it.settled(6.1, 2.0)
+    read(6.5, 200.0)
+    assert it.settled(6.6, 2.0), "once is enough"
+    beside = settling(live, twin="control", expect=expect)
+    beside.began("it", 1.0)
+    assert not beside.settled(9.6, 2.0), "without the fault it has as much time"
+    assert beside.settled(12.1, 2.0)
+
+
+async def test_the_gate_waits_for_a_probe_that_must_leave_its_bound_to_keep_it() -> None:
+    live, expect = well(), {"noticed": [{"id": "told", "probe": "ready", "equals": 200, "within": "1s"}]}
+    read = Reading(probe="ready", planned_s=9.9, asked_s=9.9, answered_s=9.9, value=503.0)
+    live.note(1, 9.9, read)
+    assert (await gate_of(live, **expect)).why == "ready is 503, not exactly 200"
+    live.note(2, 9.9, read.model_copy(update={"value": 200.0}))
+    assert (await gate_of(live, **expect)).met
+
+
 def test_a_source_that_is_down_is_not_quiet() -> None:
     live = Live()
     it = settling(live, expect={"cleared": [{"id": "quiet", "alert": "Broken", "within": "20s"}]})
