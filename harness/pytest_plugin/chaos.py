@@ -14,7 +14,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 from harness.model.alert_clauses import Cleared, Detected
 from harness.model.backend import Backend
-from harness.model.clauses import Recovered
+from harness.model.clauses import Noticed, Recovered
 from harness.model.errors import HarnessError, ScenarioError
 from harness.model.faultstep import FaultStep
 from harness.model.units import parse_wall_s
@@ -160,6 +160,18 @@ class Chaos:
         self._expect("expect_alert", "detected", raw, name)
 
     @plainly
+    def expect_noticed(
+        self, probe: str, *, within: str, at_least: float | str | None = None, at_most: float | str | None = None,
+        equals: float | str | None = None, fault: str | None = None, id: str | None = None,  # noqa: A002
+    ) -> None:  # fmt: skip
+        """Expect a probe to leave its bound in time after the fault's injection, and wait until it does.
+
+        `chaos.expect_noticed("server_ready", equals=200, within="5s")`: its answer has to be another one.
+        """
+        raw = {"probe": probe, "at_least": at_least, "at_most": at_most, "equals": equals}
+        self._expect("expect_noticed", "noticed", {**raw, "within": within, "fault": fault, "id": id}, probe)
+
+    @plainly
     def expect_cleared(
         self, name: str, *, within: str, labels: Mapping[str, str] | None = None, fault: str | None = None,
         id: str | None = None,  # noqa: A002
@@ -217,7 +229,7 @@ class Chaos:
     def _expect(self, method: str, field: str, raw: Mapping[str, Any], about: str) -> None:
         clause = self._draft.expect(method, field, raw, about)
         self._grown()
-        if isinstance(clause, Detected | Cleared | Recovered) and self.used:
+        if isinstance(clause, Detected | Noticed | Cleared | Recovered) and self.used:
             hold_s = clause.hold if isinstance(clause, Recovered) else 0.0
             self._call(lambda script: script.wait_for(clause), clause.within + hold_s + LONGEST_FAULT_S)
 

@@ -31,6 +31,10 @@ CALLS = {
         "*at_least: the probe 'availability' measures a ratio*",
     ),
     "sides": ('chaos.expect_stays("availability")', "chaos.expect_stays: exactly one of at_least and at_most*"),
+    "notice": (
+        'chaos.expect_noticed("replicas_up", within="5s")',
+        "chaos.expect_noticed: there is no fault yet*",
+    ),
     "quiet": ('chaos.expect_quiet(except_=["Nothing"])', "*except: unknown alert 'Nothing'*"),
     "current": ('chaos.probe("replicas")', "chaos.probe: unknown probe 'replicas'*'replicas_up'*"),
     "time": ('chaos.observe("soon")', "chaos.observe: seconds: 'soon' is not a duration*"),
