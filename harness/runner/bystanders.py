@@ -37,7 +37,7 @@ def bystanders(stack: StackDescription, scenario: Scenario) -> tuple[str, ...]:
     """Return the services that cannot matter to what the scenario judges, in the order of the stack."""
     if not _all_is_inside(stack):
         return ()
-    tied = _ties(stack)
+    tied = ties(stack)
     reached: set[str] = set()
     waiting = _judged(stack, scenario)
     while waiting:
@@ -75,7 +75,7 @@ def _judged(stack: StackDescription, scenario: Scenario) -> set[str]:
     return found
 
 
-def _ties(stack: StackDescription) -> dict[str, set[str]]:
+def ties(stack: StackDescription) -> dict[str, set[str]]:
     """Return for each service those that it is tied to."""
     tied: dict[str, set[str]] = {name: set() for name in stack.services}
     groups = [{link.consumer, link.service} for link in stack.links]

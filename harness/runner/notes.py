@@ -8,9 +8,15 @@ from harness.model.clauses import Bound
 from harness.model.errors import ScenarioError
 from harness.runner.catalogue import OF_EXPECTED, Catalogue
 from harness.runner.explain import Place, Source
+from harness.runner.feeling import unfelt
 from harness.runner.load import Loaded
 
 NO_MODELS = "describe x-harness.integrity.store and x-harness.integrity.models in the stack"
+
+ASK_A_CONSUMER = (
+    "expect something of a service that uses what the fault breaks: requests of a workload whose answers need it, a "
+    "number from its answer, or an alert"
+)
 
 
 def notes(loaded: Sequence[tuple[Loaded, Catalogue]]) -> list[ScenarioError]:
@@ -36,6 +42,7 @@ def _never_right(bound: Bound, catalogue: Catalogue) -> bool:
 
 
 def _of_one(item: Loaded, catalogue: Catalogue) -> Iterator[ScenarioError]:
+    yield from _without_feeling(item, catalogue)
     expect = item.scenario.expect
     lists: tuple[tuple[str, tuple[Bound, ...]], ...] = (("stays", expect.stays), ("recovered", expect.recovered))
     for field, bounds in lists:
@@ -47,3 +54,12 @@ def _of_one(item: Loaded, catalogue: Catalogue) -> Iterator[ScenarioError]:
                     "model to check scores against: this clause can fail, but it cannot pass"
                 )
                 yield item.source.problem(place, message, NO_MODELS)
+
+
+def _without_feeling(item: Loaded, catalogue: Catalogue) -> Iterator[ScenarioError]:
+    """Yield each fault that no clause could feel: whatever the stack does, a run would pass."""
+    for index, step in enumerate(item.scenario.timeline):
+        why = unfelt(step, item.scenario, catalogue)
+        if why is not None:
+            place: Place = ("timeline", index, "target")
+            yield item.source.problem(place, f"{why}: {step.fault} on {step.target}", ASK_A_CONSUMER)
