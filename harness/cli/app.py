@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Entry] = {
     "doctor": Entry("harness.cli.onboarding:doctor", "Test a stack description against the running stack."),
     "record": Entry("harness.cli.record:record", "Record a workload with the answers that a service gives."),
     "list": Entry("harness.cli.listing:listing", "List scenarios, faults, probes or alerts.", short=True),
+    "coverage": Entry("harness.cli.coverage:coverage", "Show what of a stack no scenario touches.", short=True),
     "judge": Entry("harness.cli.judge:judge", "Judge a stored run again."),
     "report": Entry("harness.cli.judge:report", "Judge the runs of a suite again and rewrite its report."),
     "margins": Entry("harness.cli.margins:margins", "Show how near passed clauses came to their bounds."),

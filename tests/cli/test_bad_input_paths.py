@@ -70,6 +70,8 @@ COMMANDS: dict[str, list[str]] = {
     "run --stack": ["run", "--stack", "PATH"],
     "list scenarios": ["list", "scenarios", "PATH"],
     "list probes": ["list", "probes", "--stack", "PATH"],
+    "coverage": ["coverage", "PATH"],
+    "coverage scenarios": ["coverage", "stack.compose.yaml", "PATH"],
     "init": ["init", "PATH", "--no-engine"],
     "init -f": ["init", "-f", "PATH", "--no-engine"],
     "doctor": ["doctor", "PATH"],
