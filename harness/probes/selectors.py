@@ -26,7 +26,9 @@ _CLOSING = {"{": "}", "[": "]", "(": ")"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
+class Token:
+    """One word or mark of a query, and where it ends."""
+
     kind: str
     text: str
     end: int
@@ -55,18 +57,22 @@ def selectors(query: str) -> tuple[Selector, ...]:
     One with `offset` or `@` is left out: it asks for the past on purpose. A query without any, such as `time()`, rests
     on no sample.
     """
-    tokens = _tokens(query)
+    tokens = tokens_of(query)
     found: dict[Selector, None] = {}
     k = 0
     while k < len(tokens):
         token, after = tokens[k], tokens[k + 1].text if k + 1 < len(tokens) else ""
         if token.kind == "name" and token.text.lower() in _BEFORE_LABELS:
-            k = _past(tokens, k + 1) if after == "(" else k + 1
+            k = past_bracket(tokens, k + 1) if after == "(" else k + 1
         elif token.text == "[":
-            k = _past(tokens, k)
+            k = past_bracket(tokens, k)
         elif token.text == "{" or (token.kind == "name" and not _is_word(token.text, after)):
             first = k
-            k = k + 1 if token.kind == "name" and after != "{" else _past(tokens, k if token.text == "{" else k + 1)
+            k = (
+                k + 1
+                if token.kind == "name" and after != "{"
+                else past_bracket(tokens, k if token.text == "{" else k + 1)
+            )
             begin = tokens[first].end - len(tokens[first].text)
             if not _of_the_past(tokens, k):
                 found[Selector(query[begin : tokens[k - 1].end], _range(query, tokens, k))] = None
@@ -75,8 +81,9 @@ def selectors(query: str) -> tuple[Selector, ...]:
     return tuple(found)
 
 
-def _tokens(query: str) -> list[_Token]:
-    found = (_Token(str(m.lastgroup), m[0], m.end()) for m in _TOKEN.finditer(query))
+def tokens_of(query: str) -> list[Token]:
+    """Return the words and marks of a query, in their order."""
+    found = (Token(str(m.lastgroup), m[0], m.end()) for m in _TOKEN.finditer(query))
     return [token for token in found if token.kind != "space"]
 
 
@@ -85,7 +92,7 @@ def _is_word(name: str, after: str) -> bool:
     return after == "(" or after.lower() in ("by", "without") or name.lower() in _OWN_WORDS
 
 
-def _past(tokens: list[_Token], k: int) -> int:
+def past_bracket(tokens: list[Token], k: int) -> int:
     """Return the place after the bracket that closes the one at `k`, or the end."""
     opening = tokens[k].text
     depth = 0
@@ -99,17 +106,17 @@ def _past(tokens: list[_Token], k: int) -> int:
     return len(tokens)
 
 
-def _range(query: str, tokens: list[_Token], k: int) -> str | None:
+def _range(query: str, tokens: list[Token], k: int) -> str | None:
     """Return the range that stands at `k`, without the step of a subquery; None where there is none."""
     if k >= len(tokens) or tokens[k].text != "[":
         return None
-    end = _past(tokens, k)
+    end = past_bracket(tokens, k)
     inside = query[tokens[k].end : tokens[end - 1].end - 1] if end > k + 1 else ""
     return inside.partition(":")[0].strip() or None
 
 
-def _of_the_past(tokens: list[_Token], k: int) -> bool:
+def _of_the_past(tokens: list[Token], k: int) -> bool:
     """Whether what was selected up to `k` is shifted in time, after its range where it has one."""
     if k < len(tokens) and tokens[k].text == "[":
-        k = _past(tokens, k)
+        k = past_bracket(tokens, k)
     return k < len(tokens) and (tokens[k].text == "@" or tokens[k].text.lower() == "offset")

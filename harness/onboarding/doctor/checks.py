@@ -23,9 +23,7 @@ from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
 from harness.model.units import Unit
 from harness.onboarding.doctor.observing import Observed
-from harness.probes.http import get
-from harness.probes.reader import NoAnswerError
-from harness.probes.strict_json import read_json
+from harness.onboarding.doctor.rule_reading import RulesServer
 from harness.runner.catalogue import Catalogue
 from harness.runner.check import check
 from harness.runner.load import Loaded, load_each
@@ -179,15 +177,9 @@ def _source(source: AlertSource, observed: Sequence[AlertsSeen]) -> Finding:
 
 async def _rule_names(source: AlertSource, backend: Backend) -> set[str] | None:
     """Return the alerts for which a source has rules; None where it does not tell."""
-    if source.kind != "prometheus":
-        return None
-    try:
-        async with aiohttp.ClientSession() as session:
-            page = await get(session, f"{backend.resolve(source.url).rstrip('/')}/api/v1/rules")
-        groups = read_json(page)["data"]["groups"]
-        return {str(rule["name"]) for group in groups for rule in group["rules"] if rule.get("type") == "alerting"}
-    except (NoAnswerError, HarnessError, ValueError, KeyError, TypeError, AttributeError):
-        return None
+    async with aiohttp.ClientSession() as session:
+        rules = await RulesServer(source, backend, session).rules()
+    return None if rules is None else {rule.name for rule in rules if rule.alerting}
 
 
 async def links(stack: StackDescription, backend: Backend) -> list[Finding]:

@@ -21,10 +21,11 @@ from harness.model.fields import Link
 from harness.model.stack import ComposeFields, StackDescription
 from harness.onboarding.discovery.project import compose_command
 from harness.onboarding.doctor import checks
+from harness.onboarding.doctor.alert_rules import dead_rules, without_scenario
 from harness.onboarding.doctor.checks import Finding
 from harness.onboarding.doctor.observing import observe
 from harness.runner.backend_factory import backend_for, check_backend
-from harness.runner.load import discover
+from harness.runner.load import discover, load_each
 from harness.runner.up import kept_here
 from harness.suite.quiet import crowded, look_once
 
@@ -175,6 +176,10 @@ async def _on_the_stack(request: ExaminationRequest, stack: StackDescription) ->
         found += checks.event_clock(stack, observed)
         found += checks.probes(stack, observed)
         found += await checks.alert_sources(stack, backend, observed)
+        dead, rules = await dead_rules(stack, backend, settle_s)
+        found += dead
+        if request.scenarios:
+            found += without_scenario(rules, (item.scenario for item in load_each(request.scenarios)[0]))
         found += await checks.links(stack, backend)
         return found
 
