@@ -37,7 +37,7 @@ async def wait_for_steady_state(
     while True:
         now_s = clock.now_s()
         values: dict[str, float | None] = {}
-        missing = [*_quiet(plan, stack, live, now_s), *_waiting(live, settled_s(), now_s)]
+        missing = [*_gone(plan, live), *_quiet(plan, stack, live, now_s), *_waiting(live, settled_s(), now_s)]
         if not plan.stack.scores_checked:
             missing += _known_wrong(live, settled_s())
         unmet: list[tuple[Bound, str]] = []
@@ -84,6 +84,17 @@ def _sane(plan: Plan, stack: StackDescription) -> tuple[Bound, ...]:
     over_s = max(1.0, 3.0 / spec.rate) if spec.rate is not None else 3.0
     fitted = {"over": over_s, "min_samples": 1}
     return tuple(bound.model_copy(update=fitted) for bound in SANE if bound.probe in plan.stack.probe_units)
+
+
+def _gone(plan: Plan, live: Live) -> list[str]:
+    """Return which services have failed and are not there: one that is started again may fail again."""
+    return [
+        f"{name} ended at {seen.at_s:.1f} s"
+        + (f" with code {seen.exit_code}" if seen.exit_code is not None else f" by signal {seen.signal}")
+        + " and does not run"
+        for name, seen in live.ended.items()
+        if name not in plan.scenario.may_die
+    ]
 
 
 def _known_wrong(live: Live, settled_s: float) -> list[str]:

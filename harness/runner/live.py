@@ -16,7 +16,18 @@ from harness.model.answers import ANSWER_PROBES, looking_at, quantile
 from harness.model.clauses import Bound
 from harness.model.hitrows import HitRow
 from harness.model.machine import busy_share, busy_text
-from harness.model.readings import Alert, AlertsSeen, Answer, Body, FaultSeen, Gap, GateSeen, MachineSeen, Reading
+from harness.model.readings import (
+    Alert,
+    AlertsSeen,
+    Answer,
+    Body,
+    FaultSeen,
+    Gap,
+    GateSeen,
+    MachineSeen,
+    ProcessSeen,
+    Reading,
+)
 from harness.model.series import Point, answer_series, as_due, reading_series, window_point
 
 KEPT_S = 30.0
@@ -86,6 +97,8 @@ class Live:
         self._last_fired: dict[str, tuple[Alert, float]] = {}
         """Each alert that has fired, and when that was last seen."""
         self._beats: dict[str, _Beat] = {}
+        self.ended: dict[str, ProcessSeen] = {}
+        """Services that failed by themselves and have not been started again."""
         self.stages: dict[tuple[str, str], float] = {}
         self.hits: set[HitRow] = set()
         self._gate_s: float | None = None
@@ -126,6 +139,10 @@ class Live:
             self._polled_late.gate(body.at_s)
         elif isinstance(body, FaultSeen):
             self.stages.setdefault((body.fault, body.stage), body.hi_s)
+        elif isinstance(body, ProcessSeen):
+            self.ended.pop(body.service, None)
+            if body.what == "exited" and body.asked is None and body.exit_code != 0:
+                self.ended[body.service] = body
 
     @property
     def gate_s(self) -> float | None:

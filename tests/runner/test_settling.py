@@ -12,7 +12,7 @@ from fake_runs import plan_of, small_description
 from harness.journal.writer import JournalWriter
 from harness.model.clauses import Bound
 from harness.model.faultstep import FaultStep
-from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Gap, GateSeen, Reading
+from harness.model.readings import Alert, AlertsSeen, Answer, FaultSeen, Gap, GateSeen, ProcessSeen, Reading
 from harness.runner.gate import wait_for_steady_state
 from harness.runner.live import KEPT_S, Live
 from harness.runner.script import RunContext, wait_for_start
@@ -93,6 +93,26 @@ async def test_a_probe_that_the_gate_and_the_scenario_bound_is_named_once() -> N
     assert not seen.met
     assert str(seen.why).count("availability is") == 1, seen.why
     assert {"up", "gate-availability"} <= set(seen.values), "both are measured all the same"
+
+
+async def test_the_gate_waits_for_a_service_that_has_failed() -> None:
+    def process(what: Any, **how: Any) -> ProcessSeen:
+        return ProcessSeen(service="store", what=what, at_s=9.0, **how)
+
+    live = well()
+    for how, why in (({"exit_code": 1}, "with code 1"), ({"signal": 11}, "by signal 11")):
+        live.note(1, 9.0, process("exited", **how))
+        seen = await gate_of(live)
+        assert (seen.met, seen.why) == (False, f"store ended at 9.0 s {why} and does not run")
+        live.note(2, 9.5, process("restarted"))
+        assert (await gate_of(live)).met
+    live.note(3, 9.5, process("exited", exit_code=1))
+    plan = plan_of("0s", "1s", scores_checked=True, gate_timeout="100ms", may_die=["store"])
+    clock: Any = Frozen()
+    assert (await wait_for_steady_state(plan, small_description(), live, clock, lambda: 10.0)).met
+    for of_its_own in ({"exit_code": 0}, {"signal": 9, "asked": "harness"}):
+        live.note(3, 9.6, process("exited", **of_its_own))
+        assert (await gate_of(live)).met
 
 
 SEEN = [{"id": "seen", "alert": "Broken", "labels": {"service": "x"}, "within": "1s"}]
