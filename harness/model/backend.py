@@ -7,7 +7,7 @@ names of services, settings of services and links that do not exist.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -31,6 +31,8 @@ class StackPlan:
     seed: int = 0
     run_id: str | None = None
     """Tells the run from every other: what it makes on an engine carries it."""
+    on_wait: Callable[[str], object] | None = None
+    """Is told what the start waits for, where that takes longer than usual."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,7 @@ class Run:
             start_at=self.plan.scenario.start_at,
             seed=self.plan.seed,
             run_id=self._safeguard.run_id,
+            on_wait=self._notice,
         )
 
     async def _watched(self, workload: Workload | RequestFile | None) -> bool:

@@ -17,6 +17,7 @@ from harness.backends.compose.labels import API_ADDRESS, LINKS, PROJECT, attache
 from harness.backends.compose.layout import API_PORT, ComposeAddresses, Layout, ProxyBox
 from harness.backends.compose.readiness import Readiness
 from harness.backends.compose.snapshots import BEGINNING, ContainerSnapshot, containers_of, lines_since
+from harness.backends.compose.whole import wait_until_whole
 from harness.model.backend import StackInfo, StackPlan, check_links, check_settings, project_of
 from harness.model.errors import BackendError
 from harness.model.fields import Link
@@ -44,10 +45,13 @@ class AttachedBackend(ComposeBackend):
         return [], newest or BEGINNING
 
     async def start(self, plan: StackPlan) -> StackInfo:
-        """Find the project and wait until it is healthy. Raises BackendError."""
+        """Wait until the project is whole and healthy. Raises BackendError."""
         if plan.start_at is not None:
             what = f"a stack that runs already cannot be started at {plan.start_at}"
             raise BackendError(what, remedy="leave start_at out of the scenario, or let the harness own the stack")
+        engine, within_s = await self._connected(), self._description.compose.ready_within_s
+        # Before its addresses are taken: a service that is being restarted has none.
+        await wait_until_whole(engine, self._attached, self._description.services, within_s, plan.on_wait)
         found = await self.find(plan)
         try:
             await self._healthy()
@@ -205,4 +209,5 @@ def _layout(project: str, found: list[ContainerSnapshot], wanted: tuple[Link, ..
         if all(link not in box.links for box in boxes):
             remedy = "bring the stack up with `harness up --backend compose --links all`"
             raise BackendError(f"the link {link.name!r} of the attached stack has no proxy in it", remedy=remedy)
-    return Layout(project, {}, addresses, tuple(boxes), published)
+    not_running = {one.service: one.state for one in found if not one.addresses and one.state != "running"}
+    return Layout(project, {}, addresses, tuple(boxes), published, not_running)

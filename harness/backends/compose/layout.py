@@ -50,6 +50,8 @@ class Layout:
     boxes: tuple[ProxyBox, ...] = ()
     published: Mapping[tuple[str, int], int] = field(default_factory=dict)
     """Port on the engine's host for each (service or proxy box, port), where containers are not reached directly."""
+    not_running: Mapping[str, str] = field(default_factory=dict)
+    """What each container without an address is instead of running, where others started the stack."""
 
     def box_of(self, link: Link) -> ProxyBox | None:
         """Return the box that a link runs through."""
@@ -166,6 +168,10 @@ class ComposeAddresses:
         for (owner, _), address in self.layout.addresses.items():
             if owner == name:
                 return address
+        state = self.layout.not_running.get(name)
+        if state is not None:
+            remedy = f"see its log: `docker compose logs {name}`"
+            raise BackendError(f"{name!r} has no address while its container is {state}", remedy=remedy)
         remedy = "scale it to one, on networks of the compose file, or reach it by a published port"
         raise BackendError(f"{name!r} has no fixed address", remedy=remedy)
 

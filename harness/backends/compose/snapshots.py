@@ -18,6 +18,10 @@ MOST_LINES = 20000
 AT_ONCE = 8
 BEGINNING = "1970-01-01T00:00:00.000000000Z"
 _EXIT = re.compile(r"\((\d+)\)")
+STEADY_S = 10
+"""The engine's own measure: the waits between restarts begin anew once a container has run for this long."""
+_JUST_UP = re.compile(r"Up (?:Less than a second|\d seconds?)\b")
+"""How the list of containers says that one has run for less than `STEADY_S`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class ContainerSnapshot:
     labels: dict[str, str]
     ports: dict[int, int]
     """Ports inside, with those on the host that they are published at."""
+    just_up: bool = False
+    """Whether it has run for less than `STEADY_S`."""
 
 
 def containers_of(client: Any, project: str) -> list[ContainerSnapshot]:
@@ -62,6 +68,7 @@ def _seen(raw: dict[str, Any]) -> ContainerSnapshot:
         addresses={name: str(given["IPAddress"]) for name, given in networks.items() if given.get("IPAddress")},
         labels=dict(raw["Labels"]),
         ports={int(p["PrivatePort"]): int(p["PublicPort"]) for p in raw.get("Ports") or [] if p.get("PublicPort")},
+        just_up=_JUST_UP.match(status) is not None,
     )
 
 
