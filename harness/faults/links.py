@@ -18,7 +18,7 @@ from harness.model.fault import NO_TRAFFIC, Confirmation
 from harness.model.faultstep import FaultStep, Target
 from harness.model.fields import Link
 from harness.seams import Seams
-from harness.seams.greetings import greeting
+from harness.seams.greetings import greeting, request_of
 from harness.seams.toxiproxy import ProxyApi, ProxyAwayError, ToxicSpec, unknown_link
 
 if TYPE_CHECKING:
@@ -262,9 +262,9 @@ async def exchanges(
 
 
 def request_to(link: LinkHandle, seams: Seams) -> bytes:
-    """Return what an exchange over a port sends: the health page is the main port's."""
-    health = seams.service(link.link.service).health
-    return greeting(link.port, health.http if health is not None and link.is_main else None)
+    """Return what an exchange over a port sends: the health page and the roles are the main port's."""
+    service = seams.service(link.link.service)
+    return request_of(service, link.port) if link.is_main else greeting(link.port, None)
 
 
 def _milliseconds(found: dict[str, Exchange]) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""What to say first to a server so that it answers, by the port of its protocol.
+"""What to say first to a server so that it answers: by the roles that the stack gives it, else by its port.
 
 Most servers answer a line of HTTP, if only with an error, or speak first by themselves (MySQL, NATS, AMQP). These wait
 for a request of their own form and stay silent otherwise.
@@ -7,17 +7,28 @@ for a request of their own form and stay silent otherwise.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
+
+from harness.model.stack import ServiceSpec
 
 
-def greeting(port: int | None, health_path: str | None) -> bytes:
-    """Return the smallest request that a server on that port answers.
+def greeting(port: int | None, health_path: str | None, roles: Iterable[str] = ()) -> bytes:
+    """Return the smallest request that a server with these roles, or on that port, answers.
 
     A GET of HTTP/1.0 where it has a health page, or where nothing else is known. Servers of the Redis protocol read
     that as a command with too many arguments, and answer it too.
     """
-    if health_path is None and port in _GREETINGS:
-        return _GREETINGS[port]
+    if health_path is None:
+        known = next((_BY_ROLE[role.lower()] for role in roles if role.lower() in _BY_ROLE), _BY_PORT.get(port or 0))
+        if known is not None:
+            return known
     return f"GET {health_path or '/'} HTTP/1.0\r\n\r\n".encode()
+
+
+def request_of(service: ServiceSpec, port: int | None = None) -> bytes:
+    """Return the smallest request that a service answers at its main port, whichever `port` that is on a link."""
+    health = service.health.http if service.health is not None else None
+    return greeting(port or service.port, health, service.roles)
 
 
 def _postgres() -> bytes:
@@ -40,4 +51,13 @@ def _kafka() -> bytes:
     return struct.pack("!i", len(request)) + request
 
 
-_GREETINGS = {5432: _postgres(), 6432: _postgres(), 27017: _mongo(), 9092: _kafka(), 2181: b"ruok"}
+_RUOK = b"ruok"
+_BY_PORT = {5432: _postgres(), 6432: _postgres(), 27017: _mongo(), 9092: _kafka(), 2181: _RUOK}
+_BY_ROLE = {
+    **dict.fromkeys(("postgres", "postgresql", "pgbouncer", "timescaledb"), _postgres()),
+    **dict.fromkeys(("mongo", "mongodb"), _mongo()),
+    **dict.fromkeys(("kafka", "redpanda"), _kafka()),
+    "zookeeper": _RUOK,
+}
+ROLES = tuple(_BY_ROLE)
+"""Roles that tell the protocol."""

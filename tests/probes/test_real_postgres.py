@@ -115,4 +115,5 @@ async def test_nothing_can_be_written(tmp_path: Path, place: str, monkeypatch: p
 async def test_c2_a_link_to_postgres_is_measured_by_an_exchange_that_it_answers(place: str) -> None:
     link = LinkHandle(LinkEndpoint("a -> db", "http://127.0.0.1:1", {5432: "db"}), 5432, place, place)
     assert (await link.exchange(greeting(5432, None), 10.0)).outcome == "answered"
+    assert (await link.exchange(greeting(5433, None, ["postgres"]), 10.0)).outcome == "answered"
     assert (await link.exchange(greeting(None, None), 0.5)).outcome != "answered"

@@ -52,6 +52,16 @@ def test_c2_every_protocol_is_asked_in_its_own_words(port: int | None, path: str
     assert greeting(port, path).startswith(begins)
 
 
+@pytest.mark.parametrize(
+    ("role", "port", "as_on"),
+    [("postgres", 5433, 5432), ("PostgreSQL", 9092, 5432), ("pgbouncer", None, 5432), ("mongodb", 27018, 27017),
+     ("kafka", 29092, 9092), ("zookeeper", 2182, 2181), ("server", 5432, 5432), ("server", 8000, 8000)],
+)  # fmt: skip
+def test_a_role_tells_the_protocol_before_the_port_does(role: str, port: int | None, as_on: int) -> None:
+    assert greeting(port, None, ["x", role]) == greeting(as_on, None)
+    assert greeting(port, "/healthz", [role]).startswith(b"GET /healthz"), "what the stack says of it comes first"
+
+
 def test_c2_a_message_to_mongo_says_how_long_it_is() -> None:
     request = greeting(27017, None)
     length, _, _, opcode = struct.unpack("<iiii", request[:16])
