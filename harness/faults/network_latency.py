@@ -90,5 +90,6 @@ KIND = FaultKind(
     certifies="time-outs, retries, queues and alerts of a consumer whose requests are all answered late",
     not_certified="lost or reset connections; a service that is busy, for its own metrics stay good",
     make=_make,
+    by_answers=True,
     changes="nothing",
 )

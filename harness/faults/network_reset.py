@@ -72,5 +72,6 @@ KIND = FaultKind(
     certifies="reconnecting, retries, and with `lose: response` whether work is done twice",
     not_certified="silent loss (`node.loss`, `network.partition`), and resets of only some connections",
     make=_make,
+    by_answers=True,
     changes="nothing",
 )

@@ -42,5 +42,6 @@ KIND = FaultKind(
     certifies="consumers of a store of which every operation is slow",
     not_certified="single slow operations, errors of the store, contention inside it",
     make=_make,
+    by_answers=True,
     changes="nothing",
 )

@@ -84,6 +84,8 @@ class FaultKind:
     """How long one call of it may take; the runner's own limits where it is None or below them."""
     in_flight_s: float | Callable[[FaultStep], float] = 5.0
     """How long what it has asked others to do may go on after the process that asked has died."""
+    by_answers: bool = False
+    """Whether it is confirmed by answers over its links: it never is where the service answers no request of ours."""
     in_containers: bool = False
     """Whether it can be put in only where the stack runs in containers."""
     restarts: bool | Callable[[FaultStep], bool] = False

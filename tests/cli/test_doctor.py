@@ -135,6 +135,44 @@ def test_a_source_that_proves_nothing_is_noted(clinic: Path, harness_: Harness) 
     assert (source["state"], source["says"]) == ("note", "1 firing: Late; nothing shows that rules are evaluated")
 
 
+def with_a_silent_store(clinic: Path, more: str = "") -> None:
+    old = "x-harness: {port: 18002, health: {http: /}, local: {command: [python, -m, doctor_stack_server, "
+    changed(clinic, old, f"x-harness: {{port: 18002{more}, local: {{command: [python, -m, silent_store, ")
+
+
+def test_faults_that_can_never_be_confirmed_on_a_link(clinic: Path, harness_: Harness) -> None:
+    with_a_silent_store(clinic)
+    scenario(clinic, "slow")
+    scenario(clinic, "reset", fault="network.reset", settings="{after: 0s}", target="{service: store}")
+    own = '{inject: ["true"], confirm: ["true"], revert: ["true"]}'
+    scenario(clinic, "other", fault="command", settings=own, target="{service: store}")
+    result = harness_("doctor", clinic / "compose.yaml", clinic / "scenarios", "--start", "--watch", "500ms", "--json")
+    seen = found(result)
+    link = seen["link web -> store"]
+    none = "store stays silent when it is asked, so that none of network.latency, network.reset, storage.slow can be"
+    assert (link["state"], link["confirms"]) == ("note", [])
+    assert link["says"] == f"runs through the proxy; {none} confirmed"
+    assert "x-harness.roles: one of postgres, " in link["remedy"]
+    assert result.code == 1
+    for name, fault in (("slow", "network.latency"), ("reset", "network.reset")):
+        assert seen[f"scenario {name}"]["state"] == "wrong"
+        assert f"{fault} cannot be confirmed on the link web -> store: runs" in seen[f"scenario {name}"]["says"]
+    assert seen["scenario other"]["state"] == "ok"
+
+
+def test_a_link_is_tried_in_the_protocol_of_the_services_role(clinic: Path, harness_: Harness) -> None:
+    with_a_silent_store(clinic, ", roles: [postgres]")
+    scenario(clinic, "slow")
+    result = harness_("doctor", clinic / "compose.yaml", clinic / "scenarios", "--start", "--watch", "500ms", "--json")
+    assert result.code == 0, result.out
+    seen = found(result)
+    link = seen["link web -> store"]
+    assert link["confirms"] == ["network.latency", "network.reset", "storage.slow"]
+    assert link["says"].endswith("ms; can be confirmed: network.latency, network.reset, storage.slow")
+    assert seen["scenario slow"]["says"] == "nothing is missing"
+    assert "confirms" not in seen["service store"]
+
+
 def test_a_source_that_does_not_answer(clinic: Path, harness_: Harness) -> None:
     changed(clinic, 'url: "http://web:18001", heartbeat', 'url: "http://store:18003", heartbeat')
     result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")

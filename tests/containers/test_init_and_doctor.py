@@ -39,6 +39,15 @@ services:
     environment: {STORE: "http://store:18002", PORT: "18001"}
     healthcheck: {test: [CMD, wget, -q, -O, /dev/null, "http://127.0.0.1:18001/ping"], interval: 1s, retries: 30}
 """
+LATE_STORE = """\
+schema: 1
+scenario: late-store
+summary: The store answers late.
+stack: ../compose.harness.yaml
+timeline:
+  - {id: late, at: 1s, fault: network.latency, target: {link: serving -> store}, with: {latency: 100ms}, for: 5s}
+expect: {stays: [{id: up, probe: serving_up, at_least: 1}]}
+"""
 
 
 @pytest.fixture
@@ -118,12 +127,16 @@ def containers(project: Path) -> list[tuple[str, str]]:
 
 
 def test_doctor_on_a_running_stack_leaves_it_unchanged(running: Path) -> None:
+    (running / "scenarios" / "late-store.scenario.yaml").write_text(LATE_STORE)
     before = containers(running)
     _, found = visit(running, "--attach", running.name)
     assert containers(running) == before
     assert found[f"stack {running.name}"]["says"] == f"attached to the project {running.name}"
     assert found["service serving"]["state"] == "ok"
-    assert found["link serving -> store"]["state"] == "note"
+    link = found["link serving -> store"]
+    assert (link["state"], link["confirms"]) == ("note", [])
+    why = "network.latency cannot be confirmed on the link serving -> store: runs directly"
+    assert why in found["scenario late-store"]["says"]
     subprocess.run(["docker", "stop", "-t", "1", f"{running.name}_store_1"], check=True, capture_output=True)
     code, found = visit(running, "--attach", running.name)
     assert code == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,8 +15,7 @@ from harness.model.alertsources import AlertSource
 from harness.model.answers import ANSWER_PROBES
 from harness.model.backend import Backend, ServiceStatus
 from harness.model.clauses import Bound
-from harness.model.errors import HarnessError, ScenarioError
-from harness.model.fields import Link
+from harness.model.errors import ScenarioError
 from harness.model.readings import AlertsSeen, Reading
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
@@ -28,11 +26,8 @@ from harness.runner.catalogue import Catalogue
 from harness.runner.check import check
 from harness.runner.load import Loaded, load_each
 from harness.runner.stacks import with_stacks
-from harness.seams import Seams
-from harness.seams.greetings import greeting
 
 State = Literal["ok", "wrong", "note"]
-ROUND_TRIP_S = 2.0
 MOST_ALERTS_SHOWN = 5
 
 
@@ -45,10 +40,12 @@ class Finding:
     state: State
     says: str
     remedy: str | None = None
+    confirms: tuple[str, ...] | None = None
+    """Of a link, which faults on links can be confirmed there."""
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "confirms" or value is not None}
 
 
 def all_well(findings: Iterable[Finding]) -> bool:
@@ -182,60 +179,24 @@ async def _rule_names(source: AlertSource, backend: Backend) -> set[str] | None:
     return None if rules is None else {rule.name for rule in rules if rule.alerting}
 
 
-async def links(stack: StackDescription, backend: Backend) -> list[Finding]:
-    """Whether every link runs through a proxy now, and what comes through; or how it can."""
-    if not stack.links:
-        remedy = "name the port together with the service (db:5432), or list x-harness.links"
-        return [Finding("link", "none", "note", "no link between services was found", remedy)]
-    seams = Seams(backend, stack)
-    return list(await asyncio.gather(*(_link(link, stack, backend, seams) for link in stack.links)))
-
-
-async def _link(planned: Link, stack: StackDescription, backend: Backend, seams: Seams) -> Finding:
-    name, service = planned.name, stack.services[planned.service]
-    if service.port is None:
-        return Finding("link", name, "wrong", f"{service.name} has no port", f"add x-harness.port to {service.name}")
-    if name not in backend.links:
-        message = "runs directly; a run with a fault on it starts a proxy for it"
-        if stack.ownership == "attached":
-            remedy = "start the stack with `harness up --links all`, or have the harness own it"
-            return Finding("link", name, "note", "runs directly, and an attached stack is not restarted", remedy)
-        return Finding("link", name, "note", message)
-    try:
-        ports = seams.link(name)
-        link = ports[0]
-        toxics = [toxic for port in ports for toxic in await port.toxics()]
-        request = greeting(service.port, service.health.http if service.health is not None else None)
-        direct = await link.exchange(request, ROUND_TRIP_S, direct=True)
-        through = await link.exchange(request, ROUND_TRIP_S)
-    except HarnessError as error:
-        return Finding("link", name, "wrong", str(error))
-    if toxics:
-        return Finding("link", name, "wrong", f"has faults on it: {', '.join(toxics)}", "`harness heal` reverts them")
-    if "answered" not in (through.outcome, direct.outcome):
-        return Finding(
-            "link", name, "note", f"runs through the proxy; {service.name} does not answer the timed request"
-        )
-    if through.outcome != "answered":
-        return Finding(
-            "link", name, "wrong", "no answer comes through its proxy", f"is {service.port} the port in use?"
-        )
-    return Finding("link", name, "ok", f"runs through the proxy: {through.time_s * 1e3:.1f} ms")
-
-
 def unusable(findings: Sequence[Finding]) -> Mapping[str, Finding]:
     """Return the failed findings, by the name that scenarios use."""
     return {finding.name: finding for finding in findings if finding.state == "wrong"}
 
 
-def scenarios(paths: Sequence[Path], stack: str, backend: str, broken: Mapping[str, Finding]) -> list[Finding]:
+def scenarios(paths: Sequence[Path], stack: str, backend: str, so_far: Sequence[Finding]) -> list[Finding]:
     """Check of every scenario whether it can run on this stack as it is now. Raises ScenarioError for no path."""
     if not paths:
         return []
+    broken = unusable(so_far)
+    confirms = {one.name: one for one in so_far if one.confirms is not None}
     loaded, wrong = load_each(paths)
     found, unknown = with_stacks(loaded, stack)
     refused = [_refused(problem) for problem in (*wrong, *unknown)]
-    return [*refused, *(finding for item, catalogue in found for finding in _one(item, catalogue, backend, broken))]
+    return [
+        *refused,
+        *(finding for item, catalogue in found for finding in _one(item, catalogue, backend, broken, confirms)),
+    ]
 
 
 def _refused(problem: ScenarioError) -> Finding:
@@ -243,11 +204,14 @@ def _refused(problem: ScenarioError) -> Finding:
     return Finding("scenario", name, "wrong", str(problem))
 
 
-def _one(item: Loaded, catalogue: Catalogue, backend: str, broken: Mapping[str, Finding]) -> Iterator[Finding]:
+def _one(
+    item: Loaded, catalogue: Catalogue, backend: str, broken: Mapping[str, Finding], confirms: Mapping[str, Finding]
+) -> Iterator[Finding]:
     problems = check(item, catalogue)
     missing = [str(problem) for problem in problems]
     if not problems:
-        missing = list(dict.fromkeys(_missing(item.scenario, catalogue, backend, broken)))
+        lacking = (*_missing(item.scenario, catalogue, backend, broken), *_unconfirmed(item, catalogue, confirms))
+        missing = list(dict.fromkeys(lacking))
     if missing:
         yield Finding("scenario", item.name, "wrong", "; ".join(missing))
     else:
@@ -273,3 +237,13 @@ def _missing(scenario: Scenario, catalogue: Catalogue, backend: str, broken: Map
         for source in catalogue.stack.alert_sources:
             if source.name in broken:
                 yield f"alert source {source.name}: {broken[source.name].says}"
+
+
+def _unconfirmed(item: Loaded, catalogue: Catalogue, confirms: Mapping[str, Finding]) -> Iterator[str]:
+    """Yield which faults can never be confirmed: a run with one of them decides nothing."""
+    for step in item.scenario.timeline:
+        for name in catalogue.links_of(step):
+            found = confirms.get(name)
+            by_answers = getattr(catalogue.faults[step.fault], "by_answers", False)
+            if found is not None and by_answers and step.fault not in (found.confirms or ()):
+                yield f"{step.fault} cannot be confirmed on the link {name}: {found.says}"

@@ -23,6 +23,7 @@ from harness.onboarding.discovery.project import compose_command
 from harness.onboarding.doctor import checks
 from harness.onboarding.doctor.alert_rules import dead_rules, without_scenario
 from harness.onboarding.doctor.checks import Finding
+from harness.onboarding.doctor.link_checks import links
 from harness.onboarding.doctor.observing import observe
 from harness.runner.backend_factory import backend_for, check_backend
 from harness.runner.load import discover, load_each
@@ -142,8 +143,7 @@ def examine(request: ExaminationRequest) -> list[Finding]:
     attached = None if request.start else project_of(stack, request.attach)
     found = check_machine(request.backend, attached)
     found += asyncio.run(_on_the_stack(request, stack))
-    broken = checks.unusable(found)
-    return found + checks.scenarios(request.scenarios, stack.file, request.backend, broken)
+    return found + checks.scenarios(request.scenarios, stack.file, request.backend, found)
 
 
 def _wanted(request: ExaminationRequest) -> StackDescription:
@@ -180,7 +180,7 @@ async def _on_the_stack(request: ExaminationRequest, stack: StackDescription) ->
         found += dead
         if request.scenarios:
             found += without_scenario(rules, (item.scenario for item in load_each(request.scenarios)[0]))
-        found += await checks.links(stack, backend)
+        found += await links(stack, backend)
         return found
 
 
