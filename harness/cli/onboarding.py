@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("path", type=GivenPath(), default=".")
 @click.option("-f", "files", multiple=True, type=GivenPath(), help="A compose file; repeat it for overrides.")
+@click.option("--profile", "profiles", multiple=True, help="A compose profile to take in; repeat it for more.")
 @click.option("--out", type=GivenPath(file_okay=False), help="Write to this folder, not beside the compose file.")
 @click.option(
     "--force", is_flag=True, help="Overwrite files that init wrote before. Other files are never overwritten."
 )
 @click.option("--no-engine", is_flag=True, help="Do not call the compose command.")
-def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_engine: bool) -> int:
+def init(
+    path: Path, files: tuple[Path, ...], profiles: tuple[str, ...], out: Path | None, force: bool, no_engine: bool
+) -> int:
     """Write a stack description and first scenarios for the compose project in PATH.
 
     Writes compose.harness.yaml and scenarios/, and changes no existing file.
@@ -40,7 +43,7 @@ def init(path: Path, files: tuple[Path, ...], out: Path | None, force: bool, no_
     from harness.onboarding.discovery.output import MARK, compose_project, discover, stale, write_all
     from harness.onboarding.discovery.project import read_project
 
-    project = read_project(path, files, ask_engine=not no_engine)
+    project = read_project(path, files, profiles, ask_engine=not no_engine)
     target = out or Path(os.path.relpath(project.folder))
     found = discover(project, target, Faults())
     written = write_all(target, found.files, MARK, force=force)
@@ -88,8 +91,7 @@ def _summary(found: Discovery) -> str:
 
 def _notes(found: Discovery) -> list[str]:
     notes = list(found.project.notes)
-    left_out = found.project.left_out.items()
-    notes += [f"{name} is in the profile {', '.join(profiles)} and was left out" for name, profiles in left_out]
+    notes += [_left_out(name, profiles) for name, profiles in found.project.left_out.items()]
     notes += [
         f"{service.name}: no port was found, so probes cannot reach it"
         for service in found.services.values()
@@ -102,6 +104,12 @@ def _notes(found: Discovery) -> list[str]:
     if not found.rules:
         notes.append("no alert rule was found: scenarios can check recovery, but not detection")
     return notes
+
+
+def _left_out(name: str, profiles: tuple[str, ...]) -> str:
+    if not profiles:
+        return f"{name} is only on where no profile is chosen, and was left out"
+    return f"{name} is in the profile {', '.join(profiles)} and was left out: --profile {profiles[0]} takes it in"
 
 
 @click.command()

@@ -7,7 +7,7 @@ not run in a circle. Met here, before anything starts, rather than as a probe th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,7 +30,7 @@ def check_names(description: StackDescription, tree: Tree) -> None:
         _check_overridden(tree)
     for path, name in _service_names(description):
         if name not in services:
-            raise tree.error(path, f"unknown service {name!r}", did_you_mean(name, services))
+            raise tree.error(path, *_not_there(name, services, tree))
     _check_never_touch(description, tree)
     _check_steady_state(description, tree)
     _check_event_times(description, tree)
@@ -47,6 +47,17 @@ def _check_overridden(tree: Tree) -> None:
             known = [other for other, its in services.items() if isinstance(its, dict) and set(its) != {_TOP}]
             message = f"unknown service {name!r}: the files under `base` have none of this name"
             raise tree.error(("services", name), message, did_you_mean(name, known))
+
+
+def _not_there(name: str, services: Iterable[str], tree: Tree) -> tuple[str, str]:
+    """Say why a service is not there, and what to do about it."""
+    body = tree.value["services"].get(name)
+    profiles = body.get("profiles") if isinstance(body, dict) else None
+    if not profiles:
+        return f"unknown service {name!r}", did_you_mean(name, services)
+    behind = ", ".join(map(str, profiles))
+    remedy = f"add {profiles[0]} to {_TOP}.profiles, or to COMPOSE_PROFILES"
+    return f"the service {name!r} is off: it is behind the profile {behind}", remedy
 
 
 def _service_names(description: StackDescription) -> Iterator[tuple[Sequence[str | int], str]]:

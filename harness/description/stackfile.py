@@ -22,6 +22,7 @@ from harness.description.composefile import read_compose
 from harness.description.entry_points import EntryPoints
 from harness.description.installed_probes import InstalledSettings
 from harness.description.interpolation import interpolate
+from harness.description.profiles import VARIABLE, active_profiles, is_on
 from harness.description.stackchecks import check_names
 from harness.description.ties import aliases, inside, joined, mounts, services_named
 from harness.description.yamltree import Tree, read_tree
@@ -129,14 +130,14 @@ class _StackReader:
         raw = self._mapping(("services",), top.get("services"))
         if not raw:
             raise self._tree.error(("services",), "there are no services")
-        # Services behind a compose profile are optional extras, which `docker compose up` leaves out as well.
-        on = set(fields.profiles)
-        chosen = [
-            n for n, b in raw.items() if not isinstance(b, dict) or not b.get("profiles") or on & {*b["profiles"]}
-        ]
+        known = {name: self._known(("services", name), body) for name, body in raw.items() if isinstance(body, dict)}
+        active = active_profiles(fields.profiles, self._variables)
+        chosen = [name for name in raw if is_on(known.get(name), active)]
+        if not chosen:
+            remedy = f"set {EXTENSION}.profiles, or {VARIABLE}, to those that are meant"
+            raise self._tree.error(("services",), "every service is behind a profile that is off", remedy)
         if len(chosen) > MOST_SERVICES:
             raise self._tree.error(("services",), f"{len(chosen)} services are too many; the most is {MOST_SERVICES}")
-        known = {name: self._known(("services", name), body) for name, body in raw.items() if isinstance(body, dict)}
         names = {name: (name, *aliases(body)) for name, body in known.items()}
         volumes, folder = self._known((), top).get("volumes"), files[0].absolute().parent
         services = {}
@@ -149,7 +150,7 @@ class _StackReader:
                 "joined": joined(body, one, names),
                 "mounts": mounts(body.get("volumes"), folder, volumes),
             }
-            services[one] = self._service(index, one, raw[one], tied)
+            services[one] = self._service(index, one, raw[one], tied, chosen)
         name = fields.stack or self._name(top.get("name"), path)
         # All of it has been validated above, each part with its own place in the file.
         return StackDescription.model_construct(
@@ -170,7 +171,9 @@ class _StackReader:
             raise self._tree.error(("name",), "this cannot be the name of a stack", remedy)
         return str(name)
 
-    def _service(self, index: int, name: str, raw: Any, tied: Mapping[str, tuple[str, ...]]) -> ServiceSpec:
+    def _service(
+        self, index: int, name: str, raw: Any, tied: Mapping[str, tuple[str, ...]], chosen: Sequence[str]
+    ) -> ServiceSpec:
         path = ("services", name)
         body = self._mapping(path, raw)
         own = self._model(ServiceFields, (*path, EXTENSION), body.get(EXTENSION) or {})
@@ -188,7 +191,7 @@ class _StackReader:
             "networks": tuple(body.get("networks") or ("default",)),
             "environment": self._environment((*path, "environment"), body.get("environment")),
             "command": self._command((*path, "command"), body.get("command")),
-            "depends_on": self._depends_on((*path, "depends_on"), body.get("depends_on")),
+            "depends_on": self._depends_on((*path, "depends_on"), body.get("depends_on"), chosen),
             "restart": self._restart((*path, "restart"), body.get("restart")),
             **tied,
         }
@@ -220,12 +223,15 @@ class _StackReader:
         except (AttributeError, ValueError) as error:
             raise self._tree.error(path, "a text or a list of words is needed here") from error
 
-    def _depends_on(self, path: Sequence[str], raw: Any) -> dict[str, str]:
+    def _depends_on(self, path: Sequence[str], raw: Any, chosen: Sequence[str]) -> dict[str, str]:
         if isinstance(raw, list):
             return {str(name): "service_started" for name in raw}
         found = {}
         for name, body in self._mapping(path, raw or {}).items():
-            condition = str(self._mapping((*path, name), body or {}).get("condition", "service_started"))
+            given = self._mapping((*path, name), body or {})
+            if name not in chosen and given.get("required") is False:
+                continue
+            condition = str(given.get("condition", "service_started"))
             if condition not in _CONDITIONS:
                 remedy = did_you_mean(condition, _CONDITIONS)
                 raise self._tree.error((*path, name, "condition"), f"unknown condition {condition!r}", remedy)

@@ -227,7 +227,9 @@ class StackFields(Frozen):
     base: tuple[str, ...] = Field(
         (), description="the compose files that this one is laid over, relative to its folder"
     )
-    profiles: tuple[Name, ...] = Field((), description="compose profiles that are switched on")
+    profiles: tuple[Name | Literal["*"], ...] | None = Field(
+        None, description="compose profiles that are switched on; unless given, those of COMPOSE_PROFILES"
+    )
     more_links: tuple[LinkName, ...] = Field(
         (), alias="links", description="links that no service's configuration shows"
     )

@@ -102,6 +102,7 @@ def _stack(
         "project": compose_project(project),
         "stack": _stack_name(project),
         "base": base,
+        "active": project.profiles,
         "profiles": profiles,
         "links": _declared(services),
         "probes": [

@@ -19,8 +19,9 @@ from typing import Any
 from harness.description.composefile import Composed, read_compose
 from harness.description.composemerge import normalise
 from harness.description.interpolation import interpolate, read_env
+from harness.description.profiles import EVERY, active_profiles, is_on
 from harness.description.yamltree import Path_, parse_tree
-from harness.model.errors import ScenarioError, StackError
+from harness.model.errors import ScenarioError, StackError, did_you_mean
 from harness.model.givenfile import is_file, is_folder
 
 WITHIN_S = 60.0
@@ -51,14 +52,15 @@ def compose_command() -> tuple[tuple[str, ...], str] | None:
     return None
 
 
-def engine_view(files: Sequence[Path], folder: Path) -> EngineView:
+def engine_view(files: Sequence[Path], folder: Path, profiles: Sequence[str] = ()) -> EngineView:
     """Ask the compose command for the services of these files."""
     found = compose_command()
     if found is None:
         return EngineView(None, None, None)
     words, name = found
     chosen = [word for file in files for word in ("-f", str(file.absolute()))]
-    done = _run([*words, *chosen, "config"], folder)
+    switched = [word for profile in profiles for word in ("--profile", profile)]
+    done = _run([*words, *switched, *chosen, "config"], folder)
     if done is None:
         return EngineView(name, None, f"no answer within {WITHIN_S:g} s")
     if done.returncode != 0:
@@ -101,7 +103,9 @@ class Project:
     name: str
     services: Mapping[str, Mapping[str, Any]]
     left_out: Mapping[str, tuple[str, ...]]
-    """Services behind profiles."""
+    """Services behind profiles that are off, with these."""
+    profiles: tuple[str, ...]
+    """Those that are on."""
     composed: Composed
     read_with: str | None
     notes: tuple[str, ...]
@@ -154,8 +158,13 @@ def _elsewhere(folder: Path) -> str:
     return f"one is named {NAMES[0]} or {NAMES[2]}; name yours with -f if it is called otherwise"
 
 
-def read_project(path: Path, given: Sequence[Path] = (), *, ask_engine: bool = True) -> Project:
-    """Read the compose project in a folder, or that of the files given. Raises ScenarioError or StackError."""
+def read_project(
+    path: Path, given: Sequence[Path] = (), profiles: Sequence[str] = (), *, ask_engine: bool = True
+) -> Project:
+    """Read the compose project in a folder, or that of the files given. Raises ScenarioError or StackError.
+
+    `profiles` are those switched on; where none is given, COMPOSE_PROFILES counts.
+    """
     files = tuple(given) or find_files(path, os.environ)
     for file in files:
         if not is_file(file):
@@ -169,23 +178,45 @@ def read_project(path: Path, given: Sequence[Path] = (), *, ask_engine: bool = T
     wrong = next((name for name, body in services.items() if not isinstance(body, dict)), None)
     if wrong is not None:
         raise composed.tree.error(("services", wrong), "a mapping of names is needed here")
-    view = engine_view(files, folder) if ask_engine else EngineView(None, None, None)
+    active = active_profiles(profiles or None, composed.variables)
+    view = engine_view(files, folder, active) if ask_engine else EngineView(None, None, None)
     notes = list(composed.notes)
     own = {name: _filled(composed, ("services", name), body, notes) for name, body in services.items()}
     if view.error is not None:
         notes.append(f"{view.command} cannot read these files: {view.error}")
     found = _with_view(own, view, notes)
-    behind = {name: tuple(body["profiles"]) for name, body in found.items() if body.get("profiles")}
+    behind = {name: _named_profiles(body) for name, body in found.items() if not is_on(body, active)}
+    _check_profiles(composed, found, behind, profiles)
     return Project(
         folder=folder,
         files=files,
         name=str(_filled(composed, ("name",), top.get("name"), notes) or folder.name),
         services={name: body for name, body in found.items() if name not in behind},
         left_out=behind,
+        profiles=active,
         composed=composed,
         read_with=view.command if view.services is not None else None,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _named_profiles(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a service's profiles, without the empty one, which cannot be chosen by name."""
+    return tuple(str(name) for name in body.get("profiles") or () if name != "")
+
+
+def _check_profiles(
+    composed: Composed, found: Mapping[str, Any], behind: Mapping[str, Sequence[str]], given: Sequence[str]
+) -> None:
+    """Refuse a profile that no service has, and a choice that leaves no service."""
+    known = dict.fromkeys(name for body in found.values() for name in _named_profiles(body))
+    for profile in given:
+        if profile not in known and profile != EVERY:
+            remedy = did_you_mean(profile, known) if known else "leave --profile out"
+            raise ScenarioError(f"no service is in the profile {profile!r}", field="--profile", remedy=remedy)
+    if len(behind) == len(found):
+        remedy = f"choose with --profile: {', '.join(known)}"
+        raise composed.tree.error(("services",), "every service is behind a profile that is off", remedy)
 
 
 def _shown(file: Path) -> Path:
