@@ -142,14 +142,27 @@ class S3Probe(Frozen):
 
 
 class SqlProbe(Frozen):
-    """The first column of the first row of a query, by a URL as SQLAlchemy takes it; its host may be a service."""
+    """The first column of the first row of a query, by a URL as SQLAlchemy takes it; its host may be a service.
+
+    A name and a password that are not in the URL stand in fields of their own, where nothing has to be quoted.
+    """
 
     EVERY_S: ClassVar[float] = 1.0
     DEADLINE_S: ClassVar[float] = 5.0
 
     url: Annotated[str, AfterValidator(_sql_url)]
+    username: str | None = None
+    password: str | None = None
     query: Annotated[str, AfterValidator(_reads_only)]
     as_: Stamped = Field("number", alias="as")
+
+    @model_validator(mode="after")
+    def _one_login(self) -> SqlProbe:
+        if self.password is not None and self.username is None:
+            raise ValueError("a `password` goes with a `username`")
+        if self.username is not None and ("@" in self.url or self.url.startswith("${secret:")):
+            raise ValueError("a login stands in the `url`, or in `username` and `password`, not in both")
+        return self
 
     @property
     def usual_unit(self) -> Unit:

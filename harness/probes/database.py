@@ -98,7 +98,7 @@ def _engine(settings: SqlProbe, around: ProbeContext) -> Any:
     except ImportError as error:
         raise missing("sql", error) from error
     try:
-        url = _url(settings.url, around)
+        url = _url(settings, around)
         return create_engine(
             url,
             poolclass=NullPool,
@@ -113,17 +113,19 @@ def _engine(settings: SqlProbe, around: ProbeContext) -> Any:
         raise missing("sql", error) from error
 
 
-def _url(text: str, around: ProbeContext) -> Any:
+def _url(settings: SqlProbe, around: ProbeContext) -> Any:
     """Return the URL with its service's address and its secrets. The URL is split before secrets are filled in."""
     from sqlalchemy import make_url
 
+    text = settings.url
     url = make_url(reveal(text) if text.startswith("${secret:") else text)
+    username, password = settings.username or url.username, settings.password or url.password
     changed: dict[str, Any] = {"drivername": _DRIVERS.get(url.drivername, url.drivername)}
     service = around.service_of(url.host)
     if service is not None:
         changed["host"], changed["port"] = around.place(service, url.port)
-    changed["username"] = reveal(url.username) if url.username else url.username
-    changed["password"] = reveal(str(url.password)) if url.password else url.password
+    changed["username"] = reveal(username) if username else username
+    changed["password"] = reveal(str(password)) if password else password
     if url.drivername.startswith("sqlite") and url.database and url.database != ":memory:":
         changed["database"] = str(around.folder / url.database)
     return url.set(**changed)

@@ -73,6 +73,20 @@ def sql(query: str, user: str = "shop") -> dict[str, Any]:
     return {"sql": {"url": url, "query": query}, "timeout": "2s"}
 
 
+async def test_a_login_in_fields_of_its_own(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PG_PASSWORD", PASSWORD)
+    access = {"url": "postgresql://db/postgres", "username": "shop", "query": "select 7"}
+    probes = {
+        "plain": {"sql": {**access, "password": PASSWORD}, "timeout": "2s"},
+        "secret": {"sql": {**access, "password": "${secret:PG_PASSWORD}"}, "timeout": "2s"},
+        "wrong": {"sql": {**access, "password": "p"}, "timeout": "2s"},
+    }
+    async with Probing(tmp_path, probes, {"db": place}) as probing:
+        found = await probing.once()
+        assert (found["plain"].value, found["secret"].value) == (7.0, 7.0)
+        assert "authentication failed" in (found["wrong"].down or "")
+
+
 async def test_queries(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PG_PASSWORD", PASSWORD)
     probes = {

@@ -336,6 +336,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
      "one object"),
     ({"sql": {"url": "postgresql://a/b", "query": "delete from x"}}, "a probe only reads"),
     ({"sql": {"url": "postgresql://a/b", "query": "select 1; delete from x"}}, "one statement"),
+    ({"sql": {"url": "postgresql://a/b", "query": "select 1", "password": "x"}}, "goes with a `username`"),
+    ({"sql": {"url": "postgresql://u:p@a/b", "query": "select 1", "username": "u"}}, "not in both"),
+    ({"sql": {"url": "${secret:URL}", "query": "select 1", "username": "u"}}, "not in both"),
     ({"sql": {"url": "db:5432", "query": "select 1"}}, "not a URL such as postgresql://"),
     ({"feast": {"service": "a", "project": "", "view": "v"}}, "at least 1 character"),
 ]  # fmt: skip
