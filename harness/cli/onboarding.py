@@ -90,12 +90,18 @@ def _summary(found: Discovery) -> str:
 
 
 def _notes(found: Discovery) -> list[str]:
+    from harness.onboarding.discovery.probes import no_access
+
     notes = list(found.project.notes)
     notes += [_left_out(name, profiles) for name, profiles in found.project.left_out.items()]
     notes += [
         f"{service.name}: no port was found, so probes cannot reach it"
         for service in found.services.values()
         if service.port is None and not service.job
+    ]
+    notes += [
+        f"{name}: {why}, so no probe looks into it: give one in x-harness.probes, its password as $${{secret:NAME}}"
+        for name, why in no_access(found.project, found.services).items()
     ]
     if not any(service.links for service in found.services.values()):
         notes.append("no link between services was found, so faults on links do not apply")

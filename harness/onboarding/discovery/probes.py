@@ -10,19 +10,29 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
+from harness.description.interpolation import interpolate
 from harness.onboarding.discovery.config_files import config_files, text_of
-from harness.onboarding.discovery.project import Project, found_in, setting, written_texts
+from harness.onboarding.discovery.credentials import (
+    POSTGRES_DATABASE,
+    POSTGRES_PASSWORD,
+    POSTGRES_USER,
+    S3_KEY,
+    S3_SECRET,
+    in_a_file,
+    redis_password,
+    redis_unknown,
+    setting,
+)
+from harness.onboarding.discovery.project import Project, found_in
 from harness.onboarding.discovery.services import Found
 
 S3_KINDS = ("minio", "rclone", "localstack", "seaweedfs")
 _BUCKET = re.compile(r"s3a?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?=[/\s\"']|$)")
 _BUCKET_NAMES = re.compile(r"(^|_)BUCKET(_NAME)?$")
-_PASSWORD = re.compile(r"--requirepass[= ]+(\S+)")
 _VIEW = re.compile(r"FeatureView\(\s*name\s*=\s*[\"']([\w.-]+)[\"']")
 _PROJECT = re.compile(r"^project:\s*([\w.-]+)\s*$", re.MULTILINE)
-_KEYS_READ = ("AWS_ACCESS_KEY_ID", "MINIO_ROOT_USER", "MINIO_ACCESS_KEY", "S3_ACCESS_KEY")
-_KEYS_SECRET = ("AWS_SECRET_ACCESS_KEY", "MINIO_ROOT_PASSWORD", "MINIO_SECRET_KEY", "S3_SECRET_KEY")
 MOST_BUCKETS = 3
 MOST_DAGS = 3
 _MODEL = re.compile(r"models:/([\w.-]+)(?:@([\w.-]+))?")
@@ -56,6 +66,23 @@ def candidates(project: Project, services: Mapping[str, Found]) -> list[Candidat
         for candidate in own:
             found.setdefault(candidate.name, candidate)
     return list(found.values())
+
+
+def no_access(project: Project, services: Mapping[str, Found]) -> dict[str, str]:
+    """Return the stores of which nothing is probed, each with why nobody is let in who reads these files."""
+    stores = [found for found in services.values() if found.port is not None and not found.job]
+    found = {store.name: _locked(project, store, services) for store in stores}
+    return {name: why for name, why in found.items() if why is not None}
+
+
+def _locked(project: Project, service: Found, services: Mapping[str, Found]) -> str | None:
+    if service.kind.name == "postgres" and _database_url(project, service) is None:
+        return in_a_file(project, service.name, *POSTGRES_PASSWORD, *POSTGRES_USER, *POSTGRES_DATABASE)
+    if service.kind.name == "redis":
+        return redis_unknown(project, service.name)
+    if service.kind.name in S3_KINDS and not _keys(project, service, services):
+        return in_a_file(project, service.name, *S3_KEY, *S3_SECRET)
+    return None
 
 
 def name_of(service: str, ending: str) -> str:
@@ -98,7 +125,7 @@ def _runs(service: Found) -> Candidate:
 
 def of_store(project: Project, service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
     """Yield the probes into one service that keeps data."""
-    if service.port is None:
+    if service.port is None or _locked(project, service, services) is not None:
         return
     if service.kind.name == "postgres":
         yield from _postgres(project, service)
@@ -111,12 +138,14 @@ def of_store(project: Project, service: Found, services: Mapping[str, Found]) ->
 def _postgres(project: Project, service: Found) -> Iterator[Candidate]:
     url = _database_url(project, service)
     if url is None:
-        user = setting(project, service.name, "POSTGRES_USER", secret=False) or "postgres"
-        password = setting(project, service.name, "POSTGRES_PASSWORD")
-        database = setting(project, service.name, "POSTGRES_DB", secret=False) or user
-        login = user if password is None else f"{user}:{password}"
-        url = f"postgresql://{login}@{service.address}/{database}"
-    spec = {"sql": {"url": url, "query": "SELECT 1"}, "summary": f"1 while {service.name} answers a query"}
+        user = setting(project, service.name, *POSTGRES_USER, secret=False) or "postgres"
+        password = setting(project, service.name, *POSTGRES_PASSWORD)
+        database = setting(project, service.name, *POSTGRES_DATABASE, secret=False) or user
+        access = {"url": f"postgresql://{service.address}/{database}", "username": user}
+        access |= {} if password is None else {"password": password}
+    else:
+        access = {"url": url}
+    spec = {"sql": {**access, "query": "SELECT 1"}, "summary": f"1 while {service.name} answers a query"}
     why = "a query that any database answers; better is one that tells whether work goes on, such as a count of rows"
     yield Candidate(name_of(service.name, "answers"), spec, service.name, why, {"at_least": 1})
 
@@ -126,24 +155,26 @@ def _database_url(project: Project, service: Found) -> str | None:
     pattern = re.compile(
         rf"postgres(?:ql)?(?:\+\w+)?://(?P<login>[^@\s]+)@{re.escape(service.name)}(?P<rest>(:\d+)?/[\w-]+)(?=[\s\"'?]|$)"
     )
-    match = next(iter(found_in(project, pattern)), None)
-    if match is None:
-        return None
-    rest = (
-        match["rest"]
-        if match["rest"].startswith(":")
-        else f":{service.port.value if service.port else 5432}{match['rest']}"
-    )
-    return f"postgresql://{match['login']}@{service.name}{rest}"
+    usual = f":{service.port.value if service.port else 5432}"
+    for match in found_in(project, pattern):
+        rest = match["rest"] if match["rest"].startswith(":") else f"{usual}{match['rest']}"
+        url = f"postgresql://{match['login']}@{service.name}{rest}"
+        if _names_host(url, service.name, project.composed.variables):
+            return url
+    return None
+
+
+def _names_host(url: str, host: str, variables: Mapping[str, str]) -> bool:
+    """Whether a URL names this host once its variables are filled in: a password may hold what ends a login."""
+    try:
+        return urlsplit(interpolate(url, variables)).hostname == host.lower()
+    except ValueError:
+        return False
 
 
 def _redis(project: Project, service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
     access: dict[str, Any] = {"service": service.name}
-    password = setting(project, service.name, "REDIS_PASSWORD", "VALKEY_PASSWORD")
-    if password is None:
-        line = " ".join(written_texts(project, service.name))
-        match = _PASSWORD.search(line)
-        password = match[1] if match else None
+    password = redis_password(project, service.name)
     if password is not None:
         access["password"] = password
     spec = {"redis": {**access, "keys": "*", "read": "count"}, "summary": f"How many keys {service.name} holds"}
@@ -184,7 +215,7 @@ def _keys(project: Project, service: Found, services: Mapping[str, Found]) -> di
     """Return the keys of the store itself, else those of whoever uses it."""
     users = [found.name for found in services.values() if service.name in found.links]
     for name in (service.name, *users):
-        key, secret = setting(project, name, *_KEYS_READ), setting(project, name, *_KEYS_SECRET)
+        key, secret = setting(project, name, *S3_KEY), setting(project, name, *S3_SECRET)
         if key is not None and secret is not None:
             return {"access_key": key, "secret_key": secret}
     return {}

@@ -29,7 +29,7 @@ NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.ya
 OVERRIDES = tuple(name.replace(".y", ".override.y") for name in NAMES)
 _KEYS = ("image", "command", "entrypoint", "environment", "ports", "expose", "healthcheck", "depends_on", "volumes")
 _DEEPEST_LOOK = 2
-_PLAIN_YAML = (".yaml", ".yml")
+PLAIN_YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,24 +256,6 @@ def _filled(composed: Composed, path: Path_, value: Any, notes: list[str]) -> An
         return value
 
 
-def setting(project: Project, service: str, *keys: str, secret: bool = True) -> str | None:
-    """Return how to write the first of these variables of a service; None where it has none of them.
-
-    What is no secret, such as a database's name, is written as it is, wherever it lies.
-    """
-    for key in keys:
-        path = ("services", service, "environment", key)
-        if key not in (project.services[service].get("environment") or {}):
-            continue
-        written = project.written(path)
-        if not secret:
-            return literal(str(project.services[service]["environment"][key]))
-        if Path(project.composed.tree.file_of(path)).suffix not in _PLAIN_YAML or written is None:
-            return f"$${{secret:{key}}}"
-        return str(written)
-    return None
-
-
 def literal(value: str) -> str:
     """Return a text in which compose expands no variable."""
     return value.replace("$", "$$")
@@ -286,7 +268,7 @@ def written_texts(project: Project, service: str) -> Iterator[str]:
     for key in project.services[service].get("environment") or {}:
         path = (*base, "environment", key)
         value = project.written(path)
-        if isinstance(value, str) and Path(tree.file_of(path)).suffix in _PLAIN_YAML:
+        if isinstance(value, str) and Path(tree.file_of(path)).suffix in PLAIN_YAML:
             yield value
     for key in ("command", "entrypoint"):
         value = project.written((*base, key))
