@@ -1,7 +1,8 @@
 """Variables in a compose file, by the Compose specification, and the files that set them: `.env` and `env_file`.
 
 `$VAR`, `${VAR}`, `${VAR:-default}`, `${VAR-default}`, `${VAR:+other}`, `${VAR+other}`, `${VAR:?message}`,
-`${VAR?message}`, and `$$` for a dollar sign. Defaults may hold variables themselves. Files of `NAME=value` lines have
+`${VAR?message}`, and `$$` for a dollar sign. Defaults may hold variables themselves. A dollar sign before anything else
+stays one, as with compose v2: `$(date)`. Files of `NAME=value` lines have
 quotes, `export`, comments, and variables in values that are not in single quotes. python-dotenv (1.2) is no substitute:
 it expands neither `$NAME` nor `${NAME:+…}`, `${NAME-…}` and `${NAME:?…}`, expands variables in single quotes, and only
 warns of a line that it cannot read.
@@ -16,7 +17,7 @@ from pathlib import Path
 from harness.model.errors import StackError
 from harness.model.givenfile import read_text
 
-_TOKEN = re.compile(r"\$(?:(?P<escaped>\$)|(?P<named>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*))")
+_TOKEN = re.compile(r"\$(?:(?P<escaped>\$)|(?P<named>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*))", re.ASCII)
 _OPERATOR = re.compile(r":?[-+?]")
 LARGEST_BYTES = 256 * 1024
 _LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][\w.-]*)\s*(?:=\s*(?P<value>.*))?$")
@@ -48,6 +49,10 @@ def interpolate(text: str, variables: Mapping[str, str], keep: re.Pattern[str] |
             parts.append("$")
         elif token["named"]:
             parts.append(variables.get(token["named"], ""))
+            if text[dollar + 1 : dollar + 2] != "{":
+                parts.append(text[at : dollar + 1])
+                at = dollar + 1
+                continue
         else:
             end = _closing(text, at)
             parts.append(_braced(token["braced"], text[at:end], variables))

@@ -24,6 +24,12 @@ GIVEN = {"A": "1", "EMPTY": ""}
         ("${NONE:-{json}}", "{json}"),
         ("${A:?needed}", "1"),
         ("${NONE:-}", ""),
+        ("D=$(mktemp -d) $${A}", "D=$(mktemp -d) ${A}"),
+        ("costs 5$", "costs 5$"),
+        ('awk $1 $-x $ y $.z $"', 'awk $1 $-x $ y $.z $"'),
+        ("a$$$(x)$A", "a$$(x)1"),
+        ("${NONE:-$(x)}", "$(x)"),
+        ("$é", "$é"),
     ],
 )
 def test_filled_in(text: str, result: str) -> None:
@@ -33,7 +39,8 @@ def test_filled_in(text: str, result: str) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("costs 5$", "invalid variable"),
+        ("${", "invalid variable"),
+        ("$(x) ${-}", "invalid variable"),
         ("${1}", "invalid variable"),
         ("${A", "not closed"),
         ("${A!x}", "is not a variable"),
