@@ -15,6 +15,7 @@ from typing import Any
 from harness.description.composemerge import graft, merge, normalise
 from harness.description.composeshape import check_shape
 from harness.description.interpolation import interpolate, read_env
+from harness.description.unset import all_unset
 from harness.description.yamltree import Path_, Tree, read_tree
 from harness.model.errors import did_you_mean
 from harness.model.givenfile import is_file, resolved
@@ -240,7 +241,7 @@ def filled_in(tree: Tree, value: Any, variables: Mapping[str, str], at: Path_ = 
     try:
         return interpolate(value, variables).replace("$", "$$")
     except ValueError as error:
-        raise tree.error(at, str(error)) from error
+        raise all_unset(tree, at, error, variables) from error
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -25,6 +25,15 @@ _QUOTED = re.compile(r"(?P<quote>['\"])(?P<inside>(?:\\.|(?!(?P=quote)).)*)(?P=q
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
+class UnsetVariableError(ValueError):
+    """A variable that must be set and is not."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"the variable {name} is not set: {why}")
+        self.name = name
+        self.why = why
+
+
 def interpolate(text: str, variables: Mapping[str, str], keep: re.Pattern[str] | None = None) -> str:
     """Fill in the variables; what matches `keep` stays as it is. Raises ValueError with what would be right."""
     parts: list[str] = []
@@ -40,6 +49,10 @@ def interpolate(text: str, variables: Mapping[str, str], keep: re.Pattern[str] |
             continue
         token = _TOKEN.match(text, dollar)
         if token is None:
+            if text[dollar + 1 : dollar + 2] != "{":
+                parts.append(text[at : dollar + 1])
+                at = dollar + 1
+                continue
             raise ValueError(
                 f"invalid variable in {text!r}; write ${{NAME}}, ${{NAME:-default}}, or $$ for a dollar sign"
             )
@@ -49,10 +62,6 @@ def interpolate(text: str, variables: Mapping[str, str], keep: re.Pattern[str] |
             parts.append("$")
         elif token["named"]:
             parts.append(variables.get(token["named"], ""))
-            if text[dollar + 1 : dollar + 2] != "{":
-                parts.append(text[at : dollar + 1])
-                at = dollar + 1
-                continue
         else:
             end = _closing(text, at)
             parts.append(_braced(token["braced"], text[at:end], variables))
@@ -86,7 +95,7 @@ def _braced(name: str, rest: str, variables: Mapping[str, str]) -> str:
     if "+" in operator[0]:
         return interpolate(argument, variables) if present else ""
     if not present:
-        raise ValueError(f"the variable {name} is not set: {interpolate(argument, variables) or 'it is required'}")
+        raise UnsetVariableError(name, interpolate(argument, variables) or "it is required")
     return str(value)
 
 

@@ -25,6 +25,7 @@ from harness.description.interpolation import interpolate
 from harness.description.profiles import VARIABLE, active_profiles, is_on
 from harness.description.stackchecks import check_names
 from harness.description.ties import aliases, inside, joined, mounts, services_named
+from harness.description.unset import all_unset
 from harness.description.yamltree import Tree, read_tree
 from harness.model.errors import StackError, did_you_mean
 from harness.model.givenfile import is_file, resolved
@@ -262,7 +263,7 @@ class _StackReader:
             # Secrets are filled in at the moment of use, and only by us: compose itself knows none in a text.
             return interpolate(raw, self._variables, keep=_SECRET if EXTENSION in path else None)
         except ValueError as error:
-            raise self._tree.error(path, str(error)) from error
+            raise all_unset(self._tree, tuple(path), error, self._variables, _SECRET) from error
 
     def _known(self, path: Sequence[str], body: Mapping[str, Any]) -> dict[str, Any]:
         """Return a part of the file with its variables filled in, but for fields where one has no value."""
