@@ -61,7 +61,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script.write_text(
         "#!/bin/sh\n"
         'if [ "$1" = version ]; then echo 1.29.2; exit 0; fi\n'
-        f"cat {folder}/told 2>/dev/null || {{ echo 'it is all wrong' >&2; exit 1; }}\n"
+        f"cat {folder}/told 2>/dev/null && exit 0\n"
+        f"cat {folder}/refused >&2 2>/dev/null || echo 'it is all wrong' >&2; exit 1\n"
     )
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
@@ -89,6 +90,31 @@ def test_a_command_that_refuses_the_files_is_no_hindrance(tmp_path: Path, comman
     assert project.read_with is None
     assert project.notes == ("docker-compose 1.29.2 cannot read these files: it is all wrong",)
     assert list(project.services) == ["web"]
+
+
+@pytest.mark.parametrize(
+    "warning",
+    [
+        'time="2026-01-01" level=warning msg="The \\"A\\" variable is not set. Defaulting to a blank string."',
+        "WARNING: The A variable is not set. Defaulting to a blank string.",
+        "The A variable is not set. Defaulting to a blank string.",
+    ],
+)
+def test_the_reason_of_a_refusal_is_shown_and_not_the_warnings_before_it(
+    tmp_path: Path, command: Path, warning: str
+) -> None:
+    (tmp_path / "compose.yaml").write_text(WEB)
+    (command / "refused").write_text(f"{warning}\n" * 8 + "services.web: additional property imag\n")
+    said = "docker-compose 1.29.2 cannot read these files: services.web: additional property imag"
+    assert read_project(tmp_path).notes == (said,)
+
+
+def test_of_a_long_refusal_the_end_is_shown(tmp_path: Path, command: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(WEB)
+    (command / "refused").write_text("while reading " * 50 + "\nthe port is wrong\n")
+    (note,) = read_project(tmp_path).notes
+    assert note.endswith("while reading the port is wrong")
+    assert len(note) < 400
 
 
 def test_an_undefined_variable_is_reported_and_the_rest_is_read(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ WITHIN_S = 60.0
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDES = tuple(name.replace(".y", ".override.y") for name in NAMES)
 _KEYS = ("image", "command", "entrypoint", "environment", "ports", "expose", "healthcheck", "depends_on", "volumes")
+_WARNING = re.compile(r"level=warning|^WARNING: |^The \S+ variable is not set\. Defaulting to a blank")
 _DEEPEST_LOOK = 2
+LONGEST_REFUSAL = 300
 PLAIN_YAML = (".yaml", ".yml")
 
 
@@ -64,9 +66,7 @@ def engine_view(files: Sequence[Path], folder: Path, profiles: Sequence[str] = (
     if done is None:
         return EngineView(name, None, f"no answer within {WITHIN_S:g} s")
     if done.returncode != 0:
-        message = " ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
-        message = message.partition(" You might be seeing this error")[0]  # 1.29's advice, which is seldom to the point
-        return EngineView(name, None, message[:300] or f"exit code {done.returncode}")
+        return EngineView(name, None, _refusal(done.stderr) or f"exit code {done.returncode}")
     try:
         tree = parse_tree(done.stdout, f"{name} config")
     except StackError as error:
@@ -76,6 +76,13 @@ def engine_view(files: Sequence[Path], folder: Path, profiles: Sequence[str] = (
     if not isinstance(services, dict):
         return EngineView(name, None, "it printed no services")
     return EngineView(name, {key: _plain(body) for key, body in services.items() if isinstance(body, dict)}, None)
+
+
+def _refusal(printed: str) -> str:
+    """Return why the files were refused, without the warnings that come before; of a long reason its end."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip() and not _WARNING.search(line)]
+    message = " ".join(lines).partition(" You might be seeing this error")[0]  # 1.29's advice, seldom to the point
+    return message if len(message) <= LONGEST_REFUSAL else f"…{message[-LONGEST_REFUSAL:]}"
 
 
 def _plain(value: Any) -> Any:
