@@ -23,6 +23,7 @@ from harness.model.units import PositiveWallSeconds, Quantity, Unit
 from harness.model.workload import WorkloadSpec
 
 MOST_SERVICES = 100
+_OF_CALLERS = re.compile(r"CORS|ALLOWED|(^|_)(TRUSTED_)?ORIGINS?$|REDIRECT_UR[IL]S?$|(^|_)PUBLIC_URL$")
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 LinkName = Annotated[str, AfterValidator(lambda value: Link.parse(value).name)]
 
@@ -300,9 +301,15 @@ class StackDescription(StackFields):
         return tuple(dict.fromkeys(known))
 
     def _named_by(self, consumer: ServiceSpec) -> set[tuple[str, int]]:
-        texts = [*consumer.environment.values(), *consumer.local.environment.values()]
+        settings = [*consumer.environment.items(), *consumer.local.environment.items()]
+        texts = [text for name, text in settings if not names_callers(name)]
         texts += [*(consumer.command or ()), *(consumer.local.command or ())]
         return {found for text in texts for found in references(text, self.services)}
+
+
+def names_callers(variable: str) -> bool:
+    """Whether a variable of this name says who may call a service, not whom it calls."""
+    return _OF_CALLERS.search(variable.upper()) is not None
 
 
 def reference_pattern(services: Mapping[str, Any]) -> re.Pattern[str]:

@@ -77,6 +77,17 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
+def test_a_variable_that_says_who_may_call_is_no_link(tmp_path: Path) -> None:
+    text = """\
+x-harness: {schema: 1}
+services:
+  web: {image: x}
+  api: {image: x, environment: {CORS_ORIGINS: "http://web:3000", ALLOWED_HOSTS: "web:3000"}}
+  job: {image: x, environment: {TARGET: "web:3000"}}
+"""
+    assert [link.name for link in load_stack(write(tmp_path, text), variables={}).links] == ["job -> web"]
+
+
 def test_a_whole_description(tmp_path: Path) -> None:
     stack = load_stack(write(tmp_path, WHOLE), variables={"WEB_PORT": "8081"})
     assert (stack.name, stack.file, stack.ready_within_s) == ("shop-v2", str(tmp_path / "compose.yaml"), 12.0)
