@@ -112,6 +112,12 @@ def test_health(tmp_path: Path, body: dict[str, Any], health: dict[str, Any], su
         ({"command": "app --store http://db/"}, 80, False),
         ({"command": ["app", "db:1234"]}, 1234, True),
         ({"environment": {"DB": "database.internal:5432"}}, 5432, False),
+        ({"environment": {"DB": "mongodb://db.:27018/x"}}, 27018, False),
+        ({"environment": {"DB": "mongodb://u:p@db./x"}}, 27017, False),
+        ({"environment": {"PROPERTIES": "jobmanager.rpc.address: db\ntaskmanager.slots: 2"}}, None, False),
+        ({"environment": {"PROPERTIES": "a: 1\nrpc.address: db\nother.port: 1\nrpc.port: 6123"}}, 6123, False),
+        ({"environment": {"SETTINGS": '{\n "host": "db",\n "port": 4000\n}'}}, 4000, False),
+        ({"environment": {"REDIRECT": "http://db/"}}, 80, False),
     ],
 )
 def test_links(tmp_path: Path, settings: dict[str, Any], port: int | None, plain: bool) -> None:
@@ -128,10 +134,33 @@ def test_links(tmp_path: Path, settings: dict[str, Any], port: int | None, plain
         {"environment": {"NAME": "db"}},
         {"environment": {"URL": "http://other-db:5432", "TEXT": "db.example.org:5432"}},
         {"environment": {"PATH_": "/db:5432x"}},
+        {"environment": {"CORS_ORIGINS": "http://db:3000"}},
+        {"environment": {"MLFLOW_SERVER_ALLOWED_HOSTS": "db:5000,localhost"}},
+        {"environment": {"OAUTH_REDIRECT_URI": "http://db:5000/back", "PUBLIC_URL": "http://db:80"}},
+        {"environment": {"TEXT": "see db. It is up", "OTHER": "db.:x"}},
+        {"environment": {"PROPERTIES": "name: db\nhost.of.others: db\nhost: db.example.org"}},
     ],
 )
 def test_what_is_no_link(tmp_path: Path, settings: dict[str, Any]) -> None:
     assert guessed(tmp_path, {"db": {"image": "x"}, "web": {"image": "x", **settings}})["web"].links == {}
+
+
+WORKSPACE = """\
+load_from:
+  # - grpc_server: {host: old, port: 1}
+  - grpc_server:
+      host: db
+      port: 4000
+      location_name: x
+  - grpc_server: {host: other}
+"""
+
+
+def test_hosts_in_a_mounted_file(tmp_path: Path) -> None:
+    (tmp_path / "workspace.yaml").write_text(WORKSPACE)
+    web = {"image": "x", "volumes": ["./workspace.yaml:/w.yaml"]}
+    (place,) = guessed(tmp_path, {"db": {"image": "x"}, "old": {"image": "x"}, "web": web})["web"].links["db"]
+    assert (place.port, place.where) == (4000, "workspace.yaml:4")
 
 
 @pytest.mark.parametrize(

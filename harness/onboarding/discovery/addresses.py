@@ -1,7 +1,7 @@
 """Who talks to whom: every place in a service's configuration that names another service.
 
-`service:port`, a URL, or a name with its port in the variable beside it; in the environment, the command, and the files
-that the service mounts. A mere `depends_on` is no link: it says what starts first.
+`service:port`, a URL, or a name with its port in the variable or the line beside it; in the environment, the command,
+and the files that the service mounts or has in its image. A mere `depends_on` is no link: it says what starts first.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.description.yamltree import Path_
+from harness.model.stack import names_callers
 from harness.onboarding.discovery.config_files import config_files, form_of, text_of
 from harness.onboarding.discovery.project import Project
 
@@ -22,6 +23,13 @@ SCHEMES: Mapping[str, int] = {
     "clickhouse": 8123,
 }  # fmt: skip
 _HOST_ENDINGS = ("_HOST", "_HOSTNAME", "_SERVER", "_ADDR", "_ADDRESS", "_ENDPOINT", "_URL", "_URI", "_HOSTS")
+
+_HOST_KEYS = ("hostname", "host", "address", "addr")
+_SETTING = re.compile(
+    r"""[\s{-]*["']?(?P<key>[A-Za-z][\w.-]*)["']?\s*[:=]\s*["']?(?P<value>[\w.-]+)["']?\s*[,})]?\s*(\#.*)?$"""
+)
+"""A line that sets one thing: in YAML, JSON, properties, INI and TOML."""
+NEAR_LINES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,8 @@ def seen(project: Project) -> list[AddressReference]:
                     continue
                 for name, port in _in_text(line, pattern):
                     found.append(AddressReference(consumer, names[name], port, f"{shown}:{number}", plain=False))
+            for number, name, port in _host_lines(text_of(file), pattern):
+                found.append(AddressReference(consumer, names[name], port, f"{shown}:{number}", plain=False))
     return [one for one in dict.fromkeys(found) if one.consumer != one.service]
 
 
@@ -80,7 +90,7 @@ def _names(project: Project) -> dict[str, str]:
 def _pattern(names: Mapping[str, str]) -> re.Pattern[str]:
     either = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     return re.compile(
-        rf"(?:(?P<scheme>[a-z][a-z0-9+]*)://(?:[^\s/@'\"]*@)?)?(?<![\w.-])(?P<name>{either})(?::(?P<port>\d{{1,5}})(?!\d))?(?![\w.-])"
+        rf"(?:(?P<scheme>[a-z][a-z0-9+]*)://(?:[^\s/@'\"]*@)?)?(?<![\w.-])(?P<name>{either})\.?(?::(?P<port>\d{{1,5}})(?!\d))?(?![\w.-])"
     )
 
 
@@ -88,7 +98,7 @@ def _texts(service: str, body: Mapping[str, Any]) -> Iterator[tuple[Path_, str, 
     base: Path_ = ("services", service)
     environment = body.get("environment")
     for key, value in environment.items() if isinstance(environment, dict) else ():
-        if isinstance(value, str):
+        if isinstance(value, str) and not names_callers(str(key)):
             yield (*base, "environment", key), str(key), value
     for key in ("command", "entrypoint"):
         value = body.get(key)
@@ -103,6 +113,9 @@ def _named(text: str, key: str, body: Mapping[str, Any], pattern: re.Pattern[str
     for name, port in _in_text(text, pattern):
         yielded = True
         yield name, port
+    for _, name, beside in _host_lines(text, pattern):
+        yielded = True
+        yield name, beside
     whole = pattern.fullmatch(text.strip())
     if not yielded and whole is not None and key.upper().endswith(_HOST_ENDINGS):
         yield whole["name"], _port_beside(key, body.get("environment"))
@@ -116,6 +129,29 @@ def _in_text(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, int]]:
             port = SCHEMES.get(match["scheme"].partition("+")[0])
             if port is not None:
                 yield match["name"], port
+
+
+def _host_lines(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[int, str, int | None]]:
+    """Yield line number, name and port where a setting is the host of a service: `rpc.address: db`, `"host": "db"`."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        setting = _SETTING.match(line)
+        if setting is None or not setting["key"].lower().endswith(_HOST_KEYS):
+            continue
+        named = pattern.fullmatch(setting["value"])
+        if named is None or named["port"] is not None or named["scheme"] is not None:
+            continue
+        stem = re.sub(rf"({'|'.join(_HOST_KEYS)})$", "", setting["key"].lower())
+        yield number + 1, named["name"], _port_near(lines, number, f"{stem}port")
+
+
+def _port_near(lines: list[str], at: int, key: str) -> int | None:
+    for line in lines[max(0, at - NEAR_LINES) : at + NEAR_LINES + 1]:
+        setting = _SETTING.match(line)
+        if setting is not None and setting["key"].lower() == key and setting["value"].isdigit():
+            port = int(setting["value"])
+            return port if 0 < port < 65536 else None
+    return None
 
 
 def _port_beside(key: str, environment: Any) -> int | None:
