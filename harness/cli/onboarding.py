@@ -90,6 +90,7 @@ def _summary(found: Discovery) -> str:
 
 
 def _notes(found: Discovery) -> list[str]:
+    from harness.onboarding.discovery.addresses import doubted
     from harness.onboarding.discovery.probes import no_access
 
     notes = list(found.project.notes)
@@ -102,6 +103,11 @@ def _notes(found: Discovery) -> list[str]:
     notes += [
         f"{name}: {why}, so no probe looks into it: give one in x-harness.probes, its password as $${{secret:NAME}}"
         for name, why in no_access(found.project, found.services).items()
+    ]
+    notes += [
+        f"{name}: it is not clear whether it uses {' and '.join(others)}: only {file} says so, which others read too"
+        for name, files in doubted(found.project).items()
+        for file, others in files.items()
     ]
     if not any(service.links for service in found.services.values()):
         notes.append("no link between services was found, so faults on links do not apply")

@@ -119,6 +119,18 @@ def test_another_folder_for_what_is_written(project: Path, harness_: Harness) ->
     assert harness_("check", "chaos").code == 0
 
 
+def test_links_that_only_a_shared_env_file_shows_are_listed(project: Path, harness_: Harness) -> None:
+    (project / "all.env").write_text("STORE=redis://store:6379\n")
+    (project / "compose.yaml").write_text(
+        "services:\n  store: {image: redis}\n"
+        "  api: {image: x, env_file: all.env, depends_on: [store]}\n  ui: {image: x, env_file: all.env}\n"
+    )
+    result = harness_("init", "--no-engine")
+    assert "note: ui: it is not clear whether it uses store: only all.env says so, which others read" in result.out
+    _, _, api, ui, *_ = result.out.splitlines()
+    assert (api.split()[-1], ui.split()[-1]) == ("store", "-")
+
+
 def test_a_project_elsewhere_and_files_by_name(project: Path, harness_: Harness) -> None:
     (project / "more.yaml").write_text("services: {web: {environment: {MODE: slow}}}\n")
     assert harness_("init", "--no-engine", "-f", "compose.yaml", "-f", "more.yaml").code == 0

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.description.yamltree import Path_
 from harness.model.stack import names_callers
 from harness.onboarding.discovery.config_files import config_files, form_of, text_of
-from harness.onboarding.discovery.project import Project
+from harness.onboarding.discovery.project import PLAIN_YAML, Project
 
 SCHEMES: Mapping[str, int] = {
     "http": 80, "https": 443, "grpc": 50051, "postgres": 5432, "postgresql": 5432, "mysql": 3306, "mariadb": 3306,
@@ -35,28 +36,77 @@ NEAR_LINES = 3
 @dataclass(frozen=True, slots=True)
 class AddressReference:
     """One place where a consumer names a service. `port` is None where none is given; `plain` is `service:port` in
-    the environment or the command, where the harness finds it by itself."""
+    the environment or the command, where the harness finds it by itself. `shared` is the env file that says so, if
+    several services read it."""
 
     consumer: str
     service: str
     port: int | None
     where: str
     plain: bool
+    shared: str | None = None
 
 
 def seen(project: Project) -> list[AddressReference]:
-    """Return every place where a service names another one."""
+    """Return every place where a service names another one, but for those that say nothing of this service."""
+    every = _every(project)
+    doubtful = _doubtful(project, every)
+    return [one for one in every if one not in doubtful]
+
+
+def doubted(project: Project) -> dict[str, dict[str, list[str]]]:
+    """Return, for each service and shared env file, whom the file names and the service may not talk to."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for one in _doubtful(project, _every(project)):
+        named = found.setdefault(one.consumer, {}).setdefault(str(one.shared), [])
+        if one.service not in named:
+            named.append(one.service)
+    return found
+
+
+def _doubtful(project: Project, every: Sequence[AddressReference]) -> list[AddressReference]:
+    """Return the references that are only in an env file of several services, where others of them show more.
+
+    Such a file holds all addresses of the project. Who waits for a service, or names it elsewhere too, talks to it; if
+    none of the readers does, nothing tells them apart, and all count.
+    """
+    more = {(one.consumer, one.service) for one in every if one.shared is None}
+    for name, body in project.services.items():
+        more |= {(name, other) for other in body.get("depends_on") or ()}
+    shown = {(one.shared, one.service) for one in every if (one.consumer, one.service) in more}
+    return [
+        one
+        for one in every
+        if one.shared and (one.shared, one.service) in shown and (one.consumer, one.service) not in more
+    ]
+
+
+def _shared_files(project: Project) -> set[str]:
+    """Return the env files that set variables of more than one service."""
+    readers: dict[str, set[str]] = {}
+    for name, body in project.services.items():
+        for key in body.get("environment") or ():
+            file = project.composed.tree.file_of(("services", name, "environment", key))
+            if Path(file).suffix not in PLAIN_YAML:
+                readers.setdefault(file, set()).add(name)
+    return {file for file, names in readers.items() if len(names) > 1}
+
+
+def _every(project: Project) -> list[AddressReference]:
     names = _names(project)
     pattern = _pattern(names)
+    many = _shared_files(project)
     found: list[AddressReference] = []
     for consumer, body in project.services.items():
         for path, key, text in _texts(consumer, body):
             where = f"{key} ({project.place(path)})"
+            file_of_it = project.composed.tree.file_of(path)
+            shared = os.path.relpath(file_of_it, project.folder) if file_of_it in many else None
             for name, port in _named(text, key, body, pattern):
                 service = names[name]
                 spelt = re.search(rf"(?<![\w.-]){re.escape(name)}:{port}(?!\d)", text) is not None
                 plain = spelt and name == service and key != "entrypoint"
-                found.append(AddressReference(consumer, service, port, where, plain))
+                found.append(AddressReference(consumer, service, port, where, plain, shared))
         for file in config_files(body, project.folder):
             form = form_of(file)
             about = (consumer, body.get("image"), project.written(("services", consumer, "image")))
