@@ -1,4 +1,4 @@
-"""The configuration files that services mount from the project: their text, and the alert rules in them.
+"""The configuration files of the project that services mount or have in their image: their text, and alert rules.
 
 Bounded in number and size, and only what lies in the project's folder or beside it: a whole disk that is mounted is
 not read.
@@ -16,12 +16,16 @@ from typing import Any
 from harness.description.yamltree import read_tree
 from harness.model.errors import StackError
 from harness.model.givenfile import is_file, read_text, resolved
+from harness.onboarding.discovery.copied import copied_sources
 
 MOST_FILES = 60
 LARGEST_BYTES = 128 * 1024
 _ENDINGS = {
     ".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".conf", ".properties", ".env", ".py", ".rules", ".tmpl", "",
 }  # fmt: skip
+_NO_PROGRAM = {".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".env", ".rules"}
+_COMPOSE_FILE = re.compile(r"(docker-)?compose\b")
+FEAST_FILE = "feature_store.yaml"
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
 
 
@@ -92,17 +96,40 @@ def named_volumes(body: Mapping[str, Any]) -> list[str]:
 
 
 def config_files(body: Mapping[str, Any], folder: Path) -> Iterator[Path]:
-    """Yield the files of the project that a service mounts and that may be configuration."""
-    number = 0
+    """Yield the files of the project that a service mounts, or its image holds, and that may be configuration."""
     root = folder.resolve()
+    found: set[Path] = set()
+    for file in (*_mounted(body, folder, root), *_copied(body, folder, root)):
+        if file.suffix.lower() in _ENDINGS and len(found) < MOST_FILES and file not in found and _small(file):
+            found.add(file)
+            yield file
+
+
+def _mounted(body: Mapping[str, Any], folder: Path, root: Path) -> Iterator[Path]:
     for mount in mounts(body, folder):
         source = resolved(mount.source)
-        if not source.is_relative_to(root.parent) or source in (root, *root.parents):
+        if _is_part(source, root):
+            yield from [source] if is_file(source) else _inside(source)
+
+
+def _copied(body: Mapping[str, Any], folder: Path, root: Path) -> Iterator[Path]:
+    """Yield what a Dockerfile copies, of a folder only what is no program: that may hold far more than is used."""
+    for path in copied_sources(body.get("build"), folder):
+        source = resolved(path)
+        if not _is_part(source, root):
             continue
-        for file in [source] if is_file(source) else _inside(source):
-            if file.suffix.lower() in _ENDINGS and number < MOST_FILES and _small(file):
-                number += 1
+        if is_file(source):
+            yield source
+            continue
+        for file in _inside(source):
+            of_feast = file.suffix == ".py" and is_file(file.parent / FEAST_FILE)
+            if (file.suffix.lower() in _NO_PROGRAM or of_feast) and not _COMPOSE_FILE.match(file.name):
                 yield file
+
+
+def _is_part(source: Path, root: Path) -> bool:
+    """Whether a path is a part of the project, or beside it, and not all of it."""
+    return source.is_relative_to(root.parent) and source not in (root, *root.parents)
 
 
 def _inside(folder: Path) -> Iterator[Path]:

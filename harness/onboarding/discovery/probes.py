@@ -193,7 +193,7 @@ def _feast(
             continue
         for view in dict.fromkeys(name for text in texts for name in _VIEW.findall(text)):
             spec = {"feast": {**access, "project": store[1], "view": view}, "summary": f"Age of {view}'s rows"}
-            why = f"feature_store.yaml and the view {view} are mounted by {user.name}"
+            why = f"feature_store.yaml and the view {view} are among the files of {user.name}"
             yield Candidate(name_of(view, "age"), spec, service.name, why, ages=True)
 
 
