@@ -163,7 +163,7 @@ def test_nothing_is_certain_while_a_target_is_not_scraped(tmp_path: Path, harnes
     gone = f"127.0.0.1:{free_port()}"
     with serving() as target:
         stack = watched(tmp_path, target, gone)
-        stack.write_text(stack.read_text().replace("ready_within: 20s", "ready_within: 7s"))
+        stack.write_text(stack.read_text().replace("ready_within: 20s", "ready_within: 12s"))
         called = harness_("doctor", stack, "--start", "--watch", "1s", "--json")
     assert called.code == 0, called.out
     found = alerts(called)

@@ -24,7 +24,7 @@ MOST_SHOWN = 3
 POLL_S = 0.5
 FIRST_SCRAPE_S = 75.0
 """How long a first scrape is waited for: the usual longest interval, and some more."""
-COMES_UP_S = 10.0
+COMES_UP_S = 15.0
 """How long a target that does not answer is waited for, or targets at all, which a server takes seconds to find."""
 OF_THE_TARGET = ("job", "instance")
 """Labels that a server gives to all series of a target by its own settings: no service brings another value later."""
