@@ -1,5 +1,6 @@
 """Toxiproxy's HTTP API: the routes, each with its operation on the registry, its statuses and bodies."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from harness.proxy.httpd import PLAIN, ApiResponse, HttpRequest
 from harness.proxy.registry import ProxyRegistry
 from harness.proxy.wire import ApiError
 
+REQUEST_ID = "X-Toxiproxy-Request-Id"
 VERSION = "2.12.0"  # the version of Toxiproxy whose API this is; clients check it
 
 _Call = Callable[[HttpRequest, list[str]], ApiResponse]
@@ -42,6 +44,11 @@ class Api:
             self._routes["/metrics"] = {"GET": self._metrics}
 
     def __call__(self, request: HttpRequest) -> ApiResponse:
+        response = self._answer(request)
+        # As there, a new one for each request, whatever the client sent.
+        return response._replace(headers=(*response.headers, f"{REQUEST_ID}: {os.urandom(10).hex()}"))
+
+    def _answer(self, request: HttpRequest) -> ApiResponse:
         try:
             self._access.check(request)
         except ApiError as refused:

@@ -178,7 +178,7 @@ def _http() -> Iterator[bytes]:
         return f"{verb} {path} HTTP/1.1\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text
 
     proxy = {"name": "p", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1"}
-    kinds = ("latency", "bandwidth", "slow_close", "timeout", "reset_peer", "slicer", "limit_data", "corrupt")
+    kinds = ("latency", "bandwidth", "slow_close", "timeout", "reset_peer", "slicer", "limit_data", "noop", "corrupt")
     for kind in kinds:
         toxic = {"name": "t", "type": kind, "stream": "upstream", "toxicity": 0.5, "attributes": {"latency": 1}}
         changed = {"attributes": {"rate": 5, "delay": 1, "bytes": 9}, "ttl": 50}

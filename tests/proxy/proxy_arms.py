@@ -32,6 +32,7 @@ class Answer:
     status: int
     text: str
     content_type: str | None
+    request_id: str | None
 
     @property
     def json(self) -> Any:
@@ -59,7 +60,8 @@ class Arm:
         with contextlib.closing(http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)) as client:
             client.request(verb, path, raw, headers)
             answer = client.getresponse()
-            return Answer(answer.status, answer.read().decode(), answer.getheader("Content-Type"))
+            text, header = answer.read().decode(), answer.getheader
+            return Answer(answer.status, text, header("Content-Type"), header("X-Toxiproxy-Request-Id"))
 
     def make(self, upstream: "Upstream | str", name: str = "p", **fields: Any) -> tuple[str, int]:
         """Create a proxy before an upstream; its listen address."""

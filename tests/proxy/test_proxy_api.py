@@ -43,6 +43,20 @@ def test_version(arm: Arm) -> None:
         assert answer.json["version"] == "2.12.0"
 
 
+def test_every_request_has_an_id_of_its_own(arm: Arm) -> None:
+    given = {"X-Toxiproxy-Request-Id": "mine"}
+    answers = [
+        arm.call("GET", "/version", None, **given),
+        arm.call("GET", "/version"),
+        arm.call("GET", "/proxies/no"),
+        arm.call("DELETE", "/proxies/no"),
+        arm.call("GET", "/proxies", None, **{"User-Agent": "Mozilla/5.0 (X11)"}),
+    ]
+    ids = {answer.request_id for answer in answers}
+    assert len(ids) == len(answers)
+    assert all(one and len(one) == 20 for one in ids)
+
+
 def test_create_and_get_a_proxy(arm: Arm, quiet: Upstream) -> None:
     answer = arm.call("POST", "/proxies", {"name": "p", "listen": "127.0.0.1:0", "upstream": quiet.address})
     assert (answer.status, answer.content_type) == (201, "application/json")
@@ -271,6 +285,7 @@ def test_create_get_change_and_delete_a_toxic(arm: Arm, quiet: Upstream) -> None
         ("timeout", {"timeout": 0}),
         ("reset_peer", {"timeout": 0}),
         ("limit_data", {"bytes": 0}),
+        ("noop", {}),
     ],
 )
 def test_defaults_of_toxics(arm: Arm, quiet: Upstream, type_: str, defaults: dict[str, int]) -> None:
@@ -341,7 +356,7 @@ def test_duplicate_toxic(arm: Arm, quiet: Upstream) -> None:
         ("latency", {"latency": -1}),
         ("slicer", {"average_size": 0}),
         ("slicer", {"average_size": -5}),
-        ("slicer", {"average_size": 10, "size_variation": 10}),
+        ("slicer", {"average_size": 10, "size_variation": 11}),
         ("bandwidth", {"rate": -1}),
         ("limit_data", {"bytes": -1}),
         ("timeout", {"timeout": -1}),

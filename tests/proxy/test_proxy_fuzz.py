@@ -29,6 +29,7 @@ TYPES = [
     "reset_peer",
     "slicer",
     "limit_data",
+    "noop",
     "packet_loss",
     "corrupt",
     "x",

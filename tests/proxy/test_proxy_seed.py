@@ -102,7 +102,7 @@ def test_flips_and_losses_do_not_depend_on_chunking(kind: type[Stage], values: d
 
 
 @settings(max_examples=40, deadline=None)
-@given(cuts=CUTS, average=st.integers(1, 3000), share=st.floats(0, 0.999))
+@given(cuts=CUTS, average=st.integers(1, 3000), share=st.floats(0, 1))
 def test_cuts_of_the_slicer_are_places_in_the_stream(cuts: list[int], average: int, share: float) -> None:
     values = {"average_size": average, "size_variation": int(average * share), "delay": 0}
     payload = PAYLOAD[:5_000]

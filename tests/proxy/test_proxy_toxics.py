@@ -235,6 +235,26 @@ def test_slicer(arm: Arm, upstream: Callable[..., Upstream], stream: str) -> Non
             assert did["delays"] >= len(data) // 96
 
 
+def test_a_slicer_may_vary_by_its_whole_size(arm: Arm, upstream: Callable[..., Upstream]) -> None:
+    with connect(arm.make(upstream())) as sock:
+        arm.add_toxic("slicer", average_size=10, size_variation=10)
+        ping_s(sock, bytes(range(200)))
+
+
+@BOTH
+def test_noop_changes_nothing(arm: Arm, upstream: Callable[..., Upstream], stream: str) -> None:
+    with connect(arm.make(upstream())) as sock:
+        arm.add_toxic("noop", stream)
+        ping_s(sock, bytes(range(256)) * 400)
+        assert arm.call("PATCH", f"/proxies/p/toxics/noop_{stream}", {"toxicity": 0}).status == 200
+        ping_s(sock)
+        arm.remove_toxic(f"noop_{stream}")
+        ping_s(sock)
+        if arm.ours:
+            did = arm.did(f"noop_{stream}")
+            assert (did["connections"], did["connections_touched"], did["delays"]) == (1, 0, 0)
+
+
 def test_toxics_act_in_their_order(mine: Arm, upstream: Callable[..., Upstream]) -> None:
     """Bytes that an earlier toxic dropped are not delayed by a later one."""
     place = mine.make(upstream(lambda sock: sock.sendall(bytes(1000))))

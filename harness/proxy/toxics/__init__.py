@@ -4,6 +4,7 @@ from harness.proxy.toxics.bandwidth import Bandwidth
 from harness.proxy.toxics.corrupt import Corrupt
 from harness.proxy.toxics.latency import Latency
 from harness.proxy.toxics.limit_data import LimitData
+from harness.proxy.toxics.noop import Noop
 from harness.proxy.toxics.packet_loss import PacketLoss
 from harness.proxy.toxics.reset_peer import ResetPeer
 from harness.proxy.toxics.slicer import Slicer
@@ -16,6 +17,7 @@ TOXICS: dict[str, type[Stage]] = {
     "corrupt": Corrupt,
     "latency": Latency,
     "limit_data": LimitData,
+    "noop": Noop,
     "packet_loss": PacketLoss,
     "reset_peer": ResetPeer,
     "slicer": Slicer,

@@ -18,8 +18,8 @@ class Slicer(HoldingStage):
     def check(cls, values: dict[str, Any]) -> None:
         if values["average_size"] < 1:
             raise ValueRefusedError("average_size must be 1 or more, not 0")
-        if values["size_variation"] >= values["average_size"]:
-            raise ValueRefusedError("size_variation must be smaller than average_size")
+        if values["size_variation"] > values["average_size"]:
+            raise ValueRefusedError("size_variation must not be larger than average_size")
 
     def start(self) -> None:
         super().start()
