@@ -65,7 +65,7 @@ def toxic(body: Any, proxy_name: str, taken: set[str], seed: int, warnings: list
     if name in taken:
         raise ApiError("toxic already exists", 409)
     kind = TOXICS[type_]
-    defaults = {attribute.name: attribute.default for attribute in kind.attributes}
+    defaults = {attribute.name: attribute.default for attribute in kind.attributes if not attribute.optional}
     values = _values(kind, given.get("attributes"), defaults, warnings)
     toxicity = _toxicity(given.get("toxicity", 1.0), warnings)
     own_seed = given.get("seed")

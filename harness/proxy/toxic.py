@@ -25,7 +25,7 @@ _DRAWS = struct.Struct("<32H")
 class Toxic:
     """One entry of a proxy's list of toxics; `type` is its name in the table of toxics."""
 
-    __slots__ = ("choice", "counts", "expiry", "name", "seed", "stream", "toxicity", "type", "values")
+    __slots__ = ("choice", "common", "counts", "expiry", "name", "seed", "stream", "toxicity", "type", "values")
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Toxic:
         self.choice = choice
         self.seed = seed
         self.counts = ToxicCounts()
+        self.common: Any = None  # what its stages share, if anything
         self.expiry: Expiry | None = None
 
     def affects(self, ordinal: int) -> bool:

@@ -344,6 +344,14 @@ def test_attributes_of_the_wrong_type(arm: Arm, quiet: Upstream, verb: str, valu
     assert [toxic["attributes"] for toxic in arm.call("GET", "/proxies/p/toxics").json] == [{"timeout": 7}]
 
 
+@pytest.mark.parametrize("value", ["x", 1, [], {}])
+def test_shared_is_true_or_false(mine: Arm, quiet: Upstream, value: Any) -> None:
+    mine.make(quiet)
+    body = {"type": "bandwidth", "attributes": {"shared": value}}
+    status, problem = error(mine, "POST", "/proxies/p/toxics", body)
+    assert (status, problem.partition(", not ")[0]) == (400, "bad request body: shared must be true or false")
+
+
 def test_duplicate_toxic(arm: Arm, quiet: Upstream) -> None:
     arm.make(quiet)
     arm.add_toxic("latency")

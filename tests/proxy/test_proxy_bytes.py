@@ -27,6 +27,7 @@ HARMLESS = st.one_of(
         st.integers(0, 10),
     ),
     st.builds(lambda rate: ("bandwidth", {"rate": rate}), st.integers(3_000, 100_000)),
+    st.builds(lambda rate: ("bandwidth", {"rate": rate, "shared": True}), st.integers(3_000, 100_000)),
     st.builds(
         lambda average, share: (
             "slicer",

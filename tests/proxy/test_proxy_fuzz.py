@@ -38,6 +38,7 @@ ATTRIBUTES = [
     "latency",
     "jitter",
     "rate",
+    "shared",
     "delay",
     "timeout",
     "average_size",

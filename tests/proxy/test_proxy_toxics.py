@@ -120,6 +120,63 @@ def test_bandwidth_zero_stops_all_and_a_change_releases(arm: Arm, upstream: Call
         assert receive(sock, 4) == b"wait"
 
 
+def test_a_shared_bandwidth_is_that_of_all_connections_together(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+    place = mine.make(upstream())
+    made = mine.add_toxic("bandwidth", rate=200, shared=True)
+    assert made["attributes"] == {"rate": 200, "shared": True}
+    socks = [connect(place) for _ in range(4)]
+    began = time.monotonic()
+    for sock in socks:
+        sock.sendall(bytes(10_000))
+    for sock in socks:
+        assert receive(sock, 10_000) == bytes(10_000)
+    assert time.monotonic() - began >= 0.199, "each alone would take a quarter of that"
+    for sock in socks:
+        sock.close()
+
+
+def test_a_shared_bandwidth_is_shared_in_turns(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+    """A small answer does not wait for the end of a large one."""
+    place = mine.make(upstream())
+    mine.add_toxic("bandwidth", rate=200, shared=True)
+    with connect(place) as bulk, connect(place) as small:
+        bulk.sendall(bytes(300_000))
+        until(lambda: mine.did("bandwidth_downstream")["delays"] >= 2)
+        ping_s(small)
+        assert mine.did("bandwidth_downstream")["bytes_delayed"] < 300_000, "the large one is still under way"
+
+
+def test_a_shared_bandwidth_goes_on_without_a_connection_that_ends(
+    mine: Arm, upstream: Callable[..., Upstream]
+) -> None:
+    place = mine.make(upstream())
+    mine.add_toxic("bandwidth", rate=50, shared=True)
+    with connect(place) as sock:
+        gone = [connect(place) for _ in range(3)]
+        for one in [*gone, sock]:
+            one.sendall(bytes(2_000))
+        until(lambda: mine.did("bandwidth_downstream")["delays"] >= 1)
+        for one in gone:
+            reset(one)
+        assert receive(sock, 2_000) == bytes(2_000)
+
+
+def test_a_shared_bandwidth_can_be_shared_no_more(mine: Arm, upstream: Callable[..., Upstream]) -> None:
+    place = mine.make(upstream())
+    mine.add_toxic("bandwidth", rate=0, shared=True)
+    with connect(place) as one, connect(place) as other:
+        one.sendall(b"one")
+        other.sendall(b"other")
+        assert silent(one)
+        change = {"attributes": {"rate": 1000, "shared": False}}
+        changed = mine.call("PATCH", "/proxies/p/toxics/bandwidth_downstream", change).json
+        assert changed["attributes"] == {"rate": 1000, "shared": False}
+        assert (receive(one, 3), receive(other, 5)) == (b"one", b"other")
+        mine.call("PATCH", "/proxies/p/toxics/bandwidth_downstream", {"attributes": {"shared": True}})
+        ping_s(one)
+        ping_s(other)
+
+
 def test_slow_close(arm: Arm, quiet: Upstream) -> None:
     place = arm.make(quiet)
     arm.add_toxic("slow_close", delay=80)

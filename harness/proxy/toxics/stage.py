@@ -70,6 +70,13 @@ def whole(minimum: int = 0) -> Callable[[str, Any], int]:
     return read
 
 
+def flag(name: str, value: Any) -> bool:
+    """Yes or no."""
+    if not isinstance(value, bool):
+        raise ValueRefusedError(f"{name} must be true or false, not {_excerpt(value)}")
+    return value
+
+
 def share(name: str, value: Any) -> float:
     """A number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -88,11 +95,15 @@ _MAGNITUDE = whole()
 
 
 class Attribute(NamedTuple):
-    """One attribute of a toxic: its name, its default, and how its value is read from JSON."""
+    """One attribute of a toxic: its name, its default, and how its value is read from JSON.
+
+    One that is `optional` is not in Toxiproxy, and shown only where a client gave it.
+    """
 
     name: str
     default: Any = 0
     read: Callable[[str, Any], Any] = _MAGNITUDE
+    optional: bool = False
 
 
 class Stage:
@@ -187,6 +198,11 @@ class HoldingStage(Stage):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+    def wake(self) -> None:
+        """Have it look again soon: what it waits for may be over."""
+        if self.timer is None:
+            self.timer = self.stream.at(self.stream.now(), self.release)
 
     def release(self) -> None:
         """Pass on what is due, and set a timer for the rest."""
