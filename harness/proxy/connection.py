@@ -8,6 +8,7 @@ import socket
 from typing import Protocol
 
 from harness.proxy.address import Resolver
+from harness.proxy.dead_upstream import CLOSE
 from harness.proxy.loop import ERROR, HANG_UP, IN, OUT, Loop
 from harness.proxy.sockets import Dial, PipePool, Side
 from harness.proxy.stream import Stream
@@ -24,8 +25,9 @@ class ConnectionOwner(Protocol):
     loop: Loop
     pipes: PipePool
     resolver: Resolver
-    dials_failed: int
+    dead_upstream: str
 
+    def dial_failed(self, *, hidden: bool) -> None: ...
     def closed(self, connection: "Connection") -> None: ...
 
 
@@ -96,16 +98,17 @@ class Connection:
         self.rearm = True
 
     def unreachable(self) -> None:
-        """The upstream has not accepted. The client is closed, unless a toxic silences the connection."""
-        self.proxy.dials_failed += 1
+        """The upstream has not accepted. The client hears of it, unless a toxic silences the connection."""
         self.dialling = None
-        if self.up.silenced or self.down.silenced:
+        hidden = self.up.silenced or self.down.silenced
+        self.proxy.dial_failed(hidden=hidden)
+        if hidden:
             self.lost = True
             self.up.discarding = True
             self.down.ended = True
             self.settle()
         else:
-            self.close()
+            self.close(reset=self.proxy.dead_upstream != CLOSE)
 
     # Events.
 

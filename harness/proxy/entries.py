@@ -6,6 +6,7 @@ Errors carry Toxiproxy's statuses and texts; unknown fields are ignored, as ther
 from typing import Any
 
 from harness.proxy import wire
+from harness.proxy.dead_upstream import CLOSE, DEAD_UPSTREAM
 from harness.proxy.leases import Lifetime
 from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, SeededChoice, Toxic
 from harness.proxy.toxics import TOXICS
@@ -13,7 +14,15 @@ from harness.proxy.toxics.stage import Stage, ValueRefusedError
 from harness.proxy.wire import ApiError, bad_body
 
 _ENDS: dict[str, type] = {"ttl": int, "lease": str}
-_PROXY: dict[str, type] = {"name": str, "listen": str, "upstream": str, "enabled": bool, "toxics": list, **_ENDS}
+_PROXY: dict[str, type] = {
+    "name": str,
+    "listen": str,
+    "upstream": str,
+    "enabled": bool,
+    "toxics": list,
+    "dead_upstream": str,
+    **_ENDS,
+}
 _TOXIC: dict[str, type] = {
     "name": str,
     "type": str,
@@ -31,7 +40,10 @@ _DAY_MS = 86_400_000
 
 def proxy(body: Any, warnings: list[str]) -> dict[str, Any]:
     _refuse_empty_lifetime(body)
-    return wire.fields(body, _PROXY, "Proxy", warnings, _ECHOED)
+    given = wire.fields(body, _PROXY, "Proxy", warnings, _ECHOED)
+    if given.get("dead_upstream", CLOSE) not in DEAD_UPSTREAM:
+        raise bad_body(f"dead_upstream must be close, reset or refuse, not {given['dead_upstream'][:40]!r}")
+    return given
 
 
 def whole_proxy(body: Any, warnings: list[str], where: str = "") -> dict[str, Any]:

@@ -3,14 +3,17 @@
 import errno
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from harness.proxy.address import Resolver, SocketAddress, as_text
 from harness.proxy.connection import Connection
+from harness.proxy.dead_upstream import CLOSE, REFUSE, RETRY_S, UpstreamWatch
 from harness.proxy.leases import Expiry
-from harness.proxy.loop import IN, Loop
+from harness.proxy.loop import IN, Loop, Timer
 from harness.proxy.sockets import PipePool
 from harness.proxy.toxic import DOWNSTREAM, UPSTREAM, Toxic
+from harness.proxy.toxics import TOXICS
 
 _BACKLOG = 4096
 _ACCEPT_AT_ONCE = 32
@@ -24,11 +27,22 @@ class ListenError(Exception):
 class Proxy:
     """One entry of /proxies."""
 
-    def __init__(self, name: str, listen: str, upstream: str, loop: Loop, pipes: PipePool, resolver: Resolver) -> None:
+    def __init__(
+        self,
+        name: str,
+        listen: str,
+        upstream: str,
+        loop: Loop,
+        pipes: PipePool,
+        resolver: Resolver,
+        record: Callable[..., None],
+    ) -> None:
+        """`record`: writes an event to the journal."""
         self.name = name
         self.listen = listen
         self.upstream = upstream
         self.enabled = False
+        self.dead_upstream = CLOSE
         self.loop = loop
         self.pipes = pipes
         self.resolver = resolver
@@ -39,16 +53,20 @@ class Proxy:
         self.past_bytes = {UPSTREAM: [0, 0], DOWNSTREAM: [0, 0]}  # received and sent by connections that are closed
         self.expiry: Expiry | None = None  # of the proxy
         self.down_expiry: Expiry | None = None  # of its being disabled
+        self._record = record
         self._listener: socket.socket | None = None
+        self._awaited: UpstreamWatch | Timer | None = None  # while clients are refused: what ends that
 
     def as_json(self) -> dict[str, Any]:
-        fields = {
+        fields: dict[str, Any] = {
             "name": self.name,
             "listen": self.listen,
             "upstream": self.upstream,
             "enabled": self.enabled,
             "toxics": [toxic.as_json() for toxic in self.ordered_toxics()],
         }
+        if self.dead_upstream != CLOSE:
+            fields["dead_upstream"] = self.dead_upstream
         expiry = self.expiry if self.enabled else self.down_expiry or self.expiry
         return fields if expiry is None else {**fields, **expiry.as_json()}
 
@@ -87,17 +105,62 @@ class Proxy:
     def stop(self) -> None:
         """Stop listening, and close every connection."""
         self.enabled = False
+        self._end_refusing()
+        self._close_listener()
+        for connection in list(self.connections):
+            connection.close()
+
+    def _close_listener(self) -> None:
         if self._listener is not None:
             self.loop.unregister(self._listener.fileno())
             self._listener.close()
             self._listener = None
-        for connection in list(self.connections):
-            connection.close()
+
+    # A dead upstream.
+
+    def when_dead(self, how: str) -> None:
+        """What clients get from now on whose upstream cannot be reached."""
+        self.dead_upstream = how
+        if how != REFUSE:
+            self._accept_again("no longer refused")
+
+    def dial_failed(self, *, hidden: bool) -> None:
+        """The upstream cannot be reached; `hidden` where a toxic keeps that from the client."""
+        self.dials_failed += 1
+        if self.dead_upstream == REFUSE and not hidden and self._listener is not None and not self._silences():
+            self._close_listener()
+            self._awaited = UpstreamWatch(self.loop, self.resolver, self.upstream, self._upstream_back)
+            self._record("proxy_refuses", proxy=self.name, why=f"the upstream {self.upstream} cannot be reached")
+
+    def _upstream_back(self) -> None:
+        self._accept_again("the upstream accepts again")
+
+    def _accept_again(self, why: str) -> None:
+        if self._awaited is None:
+            return
+        self._end_refusing()
+        try:
+            self.start(self.resolver.resolve(self.listen))
+        except ListenError:  # in use just now: keep trying, the proxy must not stay down
+            self._awaited = self.loop.after(RETRY_S, lambda: self._accept_again(why))
+            return
+        self._record("proxy_accepts", proxy=self.name, why=why)
+
+    def _end_refusing(self) -> None:
+        if self._awaited is not None:
+            self._awaited.cancel()
+            self._awaited = None
+
+    def _silences(self) -> bool:
+        """A toxic hides what becomes of connections: a refusal would tell."""
+        return any(TOXICS[toxic.type].silences for toxic in self.toxics)
 
     # Toxics.
 
     def add(self, toxic: Toxic) -> None:
         self.toxics.append(toxic)
+        if self._silences():
+            self._accept_again(f"{toxic.name} is to be silent")
         for connection in list(self.connections):
             connection.add(toxic)
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from harness.proxy import entries
 from harness.proxy.access import Upstreams
 from harness.proxy.address import AddressError, LookupNeeded, Resolver, SocketAddress, as_text
+from harness.proxy.dead_upstream import CLOSE
 from harness.proxy.journal import ProxyJournal
 from harness.proxy.leases import Expiry, Leases, Lifetime
 from harness.proxy.loop import Loop
@@ -56,6 +57,7 @@ class ProxyRegistry:
         lifetime = self._lifetime(given)
         differs = self._differs(proxy, listen, upstream)
         addresses = self._resolve(listen) if enabled and (differs or not proxy.enabled) else []
+        proxy.when_dead(given.get("dead_upstream", proxy.dead_upstream))
         if differs:
             proxy.stop()
             proxy.listen, proxy.upstream = listen, upstream
@@ -90,6 +92,7 @@ class ProxyRegistry:
             existing = self.proxies.get(given["name"])
             try:
                 if existing is not None and not self._differs(existing, given.get("listen", ""), given["upstream"]):
+                    existing.when_dead(given.get("dead_upstream", existing.dead_upstream))
                     proxies.append(existing)
                 else:
                     proxies.append(self._create(given, warnings, existing))
@@ -204,7 +207,10 @@ class ProxyRegistry:
         enabled = given.get("enabled", True)
         listen = given.get("listen", "")
         addresses = self._resolve(listen) if enabled else []
-        proxy = Proxy(given["name"], listen, given["upstream"], self.loop, self.pipes, self.resolver)
+        proxy = Proxy(
+            given["name"], listen, given["upstream"], self.loop, self.pipes, self.resolver, self.journal.record
+        )
+        proxy.when_dead(given.get("dead_upstream", CLOSE))
         toxics = self._new_toxics(proxy.name, given.get("toxics", []), warnings)
         if replaced is not None:
             replaced.stop()

@@ -69,6 +69,7 @@ PROXY = st.fixed_dictionaries(
         | SCALARS.filter(lambda x: not isinstance(x, str)),
         "enabled": st.booleans() | JSON,
         "toxics": st.lists(TOXIC, max_size=2) | JSON,
+        "dead_upstream": st.sampled_from(["close", "reset", "refuse"]) | JSON,
         "ttl": st.integers(1, 50) | JSON,
     },
 )
