@@ -69,11 +69,11 @@ class ProxyServer:
             self.resolver.look_up_now(needed.host)
             return self.resolver.resolve(address)[0]
 
-    def load(self, config: Path) -> None:
-        """Create the proxies of a file in Toxiproxy's form, which may contain toxics too."""
+    def load(self, config: Path) -> list[str]:
+        """Create the proxies of a file in Toxiproxy's form, which may contain toxics too. Returns what was ignored."""
         body = configfile.read(config, self.registry.journal.record)
-        warnings: list[str] = []
         while True:
+            warnings: list[str] = []
             try:
                 _, error = self.registry.populate(body, warnings)
             except LookupNeeded as needed:
@@ -81,7 +81,9 @@ class ProxyServer:
                 continue
             if error is not None:
                 raise error
-            return
+            for text in warnings:
+                self.registry.journal.record("ignored", what=text)
+            return warnings
 
     def serve(self) -> None:
         """Run until `stop` is called from elsewhere."""
@@ -163,9 +165,11 @@ def serve(
         return _invalid(f"cannot listen at {host}:{port}: {reason}; choose --host and --port (0 takes a free port)")
     if config is not None:
         try:
-            server.load(config)
+            ignored = server.load(config)
         except (OSError, ValueError, ApiError) as error:
             return _invalid(f"cannot load {config}: {error}")
+        for text in ignored:
+            print(f"harness proxy serve: {config}: {text}", file=sys.stderr)
     if die_with_parent is not None and sys.platform != "linux":
         _watch_parent(server.loop, parent)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -387,6 +387,14 @@ def test_an_unknown_attribute_is_reported(arm: Arm, quiet: Upstream) -> None:
     assert answer.json.get("warnings") == warnings
 
 
+def test_an_unknown_field_of_a_proxy_is_reported(arm: Arm, quiet: Upstream) -> None:
+    body = {"name": "p", "listen": "127.0.0.1:0", "upstream": quiet.address, "on_dead": "reset"}
+    warnings = ["unknown field 'on_dead' ignored"] if arm.ours else None
+    assert arm.call("POST", "/proxies", body).json.get("warnings") == warnings
+    assert arm.call("PATCH", "/proxies/p", {"on_dead": "reset"}).json.get("warnings") == warnings
+    assert arm.call("POST", "/populate", [{**body, "name": "q"}]).json.get("warnings") == warnings
+
+
 @pytest.mark.parametrize("number", ["1e999", "-1e39", "1" + "0" * 400])
 def test_a_toxicity_beyond_single_precision_is_refused(arm: Arm, quiet: Upstream, number: str) -> None:
     arm.make(quiet)

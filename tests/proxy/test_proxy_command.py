@@ -73,6 +73,20 @@ def test_config_file_with_proxies_and_toxics(tmp_path: Path, upstream: Callable[
         assert arm.did("slow")["delay_min_ms"] >= 20
 
 
+def test_what_a_config_file_says_in_vain_is_reported(tmp_path: Path) -> None:
+    toxic = {"type": "latency", "attributes": {"latncy": 20}}
+    proxy = {"name": "p", "listen": "127.0.0.1:0", "upstream": "localhost:1", "on_dead": "reset", "toxics": [toxic]}
+    config = tmp_path / "proxies.json"
+    config.write_text(json.dumps([proxy]))
+    expected = ["unknown field 'on_dead' ignored", "unknown attribute 'latncy' ignored"]
+    with served("--config", str(config), stderr=subprocess.PIPE) as (arm, process, _line):
+        assert [event["what"] for event in arm.journal()["events"] if event["event"] == "ignored"] == expected
+        process.terminate()
+        assert process.communicate(timeout=60)[1].splitlines() == [
+            f"harness proxy serve: {config}: {text}" for text in expected
+        ]
+
+
 @pytest.mark.parametrize(
     "text",
     [
