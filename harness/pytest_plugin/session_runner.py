@@ -160,7 +160,7 @@ class SessionRunner:
         self._alone = alone
         self._written = written
         self._folders = RunFolders(settings.reports, session)
-        self._shared: dict[tuple[str, str], Shared] = {}
+        self._shared: dict[tuple[str, str, bool], Shared] = {}
 
     def claim(self, run: str) -> Path:
         """Make and return the folder of a run. Its name is the name of the run from then on."""
@@ -205,10 +205,11 @@ class SessionRunner:
 
     def backend(self, stack: StackDescription, plan: Plan) -> Backend:
         """Return a backend for one run. Raises HarnessError."""
-        key = (stack.file, plan.backend)
+        links = plan.backend == "compose" and bool(plan.links)  # they need an image more
+        key = (stack.file, plan.backend, links)
         warm_up(plan, stack)
         if key not in self._shared:
-            self._shared[key] = Shared(stack, plan.backend, plan.attach)
+            self._shared[key] = Shared(stack, plan.backend, plan.attach, links=links)
         return backend_for(stack, plan.backend, self._shared[key].token, plan.attach)
 
     def conclude(self, run: EndedRun, control: EndedRun | None = None) -> list[Finished]:

@@ -21,7 +21,8 @@ ATTACH = "HARNESS_ATTACH"
 class Shared:
     """What the runs of one stack share: the zygote that local processes are forked from, or the pulled images."""
 
-    def __init__(self, stack: StackDescription, backend: str, attach: str | None = None) -> None:
+    def __init__(self, stack: StackDescription, backend: str, attach: str | None = None, *, links: bool = True) -> None:
+        """`links`: some run has links through the fault proxy, which needs an image too."""
         check_backend(backend)
         self._zygote: ZygoteHandle | None = None
         if backend == "local":
@@ -31,7 +32,7 @@ class Shared:
         elif stack.ownership == "owned" and attach is None:
             from harness.backends.compose.images import have_images
 
-            have_images(stack)
+            have_images(stack, links=links)
 
     @property
     def token(self) -> str:

@@ -198,7 +198,7 @@ class _Pool:
 
     async def _one(self, worker: asyncio.subprocess.Process, plan: Plan) -> RunOutcome:
         run_dir = self._run_dir(plan)
-        stack = self._request.stacks.get(plan.scenario.stack, plan.scenario.stack)
+        stack = self._stack_of(plan)
         try:
             shared = await self._share(stack, plan)
         except HarnessError as error:
@@ -235,13 +235,17 @@ class _Pool:
         error = BackendError(f"the run's process {how} before the run was over")
         return Ended(error, interrupted=self._stopping)
 
+    def _stack_of(self, plan: Plan) -> str:
+        return self._request.stacks.get(plan.scenario.stack, plan.scenario.stack)
+
     async def _share(self, stack: str, plan: Plan) -> Shared:
         """Start what the runs of a stack share, at the first call."""
         if stack not in self._shared:
             description = await asyncio.to_thread(resolve_stack, stack)
             if stack not in self._shared:
+                links = any(one.links for one in self._request.plans if self._stack_of(one) == stack)
                 self._shared[stack] = asyncio.create_task(
-                    asyncio.to_thread(Shared, description, plan.backend, plan.attach)
+                    asyncio.to_thread(Shared, description, plan.backend, plan.attach, links=links)
                 )
         return await asyncio.shield(self._shared[stack])
 
