@@ -128,7 +128,7 @@ def _left_out(name: str, profiles: tuple[str, ...]) -> str:
 @click.argument("stack")
 @click.argument("scenarios", nargs=-1, type=GivenPath())
 @click.option("--backend", help="Backend of the stack: local or compose. [default: local; compose with --attach]")
-@click.option("--attach", metavar="PROJECT", help="Examine this running compose project.")
+@click.option("--attach", metavar="PROJECT", help="Examine this running compose project; '.': the one started here.")
 @click.option("--start", is_flag=True, help="Start the stack with every link through a proxy, and stop it afterwards.")
 @click.option("--watch", default="3s", show_default=True, help="How long to observe probes and alert sources.")
 @json_option
@@ -148,8 +148,10 @@ def doctor(
     from harness.description.stackfile import resolve_stack
     from harness.onboarding.doctor.checks import all_well
     from harness.onboarding.doctor.examine import ExaminationRequest, examine
+    from harness.runner.backend_factory import project_to_attach_to
 
     description = resolve_stack(stack)
+    attach = attach and project_to_attach_to(attach, None)
     runs_on = backend or ("local" if attach is None else "compose")
     found = examine(ExaminationRequest(description, runs_on, attach, start, _seconds(watch), scenarios))
     well = all_well(found)

@@ -81,7 +81,8 @@ def _jobs(_ctx: click.Context, _param: click.Parameter, value: str) -> int | Non
 @click.option(
     "--attach",
     metavar="PROJECT",
-    help="Run on this running compose project and leave it as it is; with --backend compose, else $HARNESS_ATTACH.",
+    help="Run on this running compose project and leave it as it is; '.': the one that was started in this folder. "
+    "With --backend compose, else $HARNESS_ATTACH.",
 )
 @stack_option
 @set_option

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @click.option("--links", "every", type=click.Choice(["all"]), help="Run every link through the fault proxy.")
 @click.option("--backend", default="local", show_default=True, help="Backend of the stack: local or compose.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the fault proxy's random choices.")
-def up(stack: str, links: tuple[str, ...], every: str | None, backend: str, seed: int) -> int:
+@click.option("--name", metavar="NAME", help="Name of the compose project. [default: of the stack and this folder]")
+def up(stack: str, links: tuple[str, ...], every: str | None, backend: str, seed: int, name: str | None) -> int:
     """Start a stack and keep it running until Ctrl-C or `harness down`; containers until `harness down`."""
     from harness.description.stackfile import resolve_stack
     from harness.runner.backend_factory import check_backend
@@ -30,7 +31,8 @@ def up(stack: str, links: tuple[str, ...], every: str | None, backend: str, seed
 
     check_backend(backend)
     description = resolve_stack(stack)
-    start(description, _links(description, links, every == "all"), backend, seed, lambda step: echo(step.text))
+    planned = _links(description, links, every == "all")
+    start(description, planned, backend, seed, lambda step: echo(step.text), name)
     return PASS
 
 

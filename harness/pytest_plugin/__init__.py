@@ -36,7 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("twin", "run the controls, the sabotage twins or the misfires instead", {"choices": TWINS}),
         ("paired", "run each scenario's control too, and judge them as a pair", {"action": "store_true"}),
         ("backend", "backend of the stacks: local (the default) or compose", {"metavar": "NAME"}),
-        ("attach", "run on this running compose project and leave it as it is", {"metavar": "PROJECT"}),
+        (
+            "attach",
+            "run on this running compose project and leave it as it is; .: the one started here",
+            {"metavar": "PROJECT"},
+        ),
     )
     for name, text, more in settings:
         group.addoption(f"--harness-{name}", dest=f"harness_{name}", default=None, help=text, **more)

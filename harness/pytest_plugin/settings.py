@@ -98,11 +98,15 @@ def _attach(config: pytest.Config, backend: str) -> str | None:
     given: str | None = _setting(config, "attach")
     if given is None and backend == "local":
         return None
+    from harness.model.errors import HarnessError
     from harness.runner.backend_factory import project_to_attach_to
 
     if given is not None and backend == "local":
         raise pytest.UsageError("--harness-attach is for containers; leave --harness-backend local out")
-    project = project_to_attach_to(given, backend)
+    try:
+        project = project_to_attach_to(given, backend)
+    except HarnessError as error:
+        raise pytest.UsageError(f"--harness-attach: {error}") from None
     if project is not None and (config.getoption("numprocesses", None) or 0) > 1:
         raise pytest.UsageError("runs on an attached stack go one at a time; leave -n out")
     return project

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BACKENDS = ("local", "compose")
 ATTACH = "HARNESS_ATTACH"
+HERE = "."
 
 
 class Shared:
@@ -66,8 +67,16 @@ def backend_for(stack: StackDescription, name: str, token: str | None = None, at
 
 
 def project_to_attach_to(given: str | None, backend: str | None) -> str | None:
-    """Return the compose project that runs are attached to: the given one; in containers, else $HARNESS_ATTACH."""
-    return given or (os.environ.get(ATTACH) or None if backend == "compose" else None)
+    """Return the compose project that runs are attached to: the given one; in containers, else $HARNESS_ATTACH.
+
+    `.` is the one that `harness up` started in this folder. Raises HarnessError where that is not one.
+    """
+    project = given or (os.environ.get(ATTACH) or None if backend == "compose" else None)
+    if project != HERE:
+        return project
+    from harness.runner.down import project_kept_here
+
+    return project_kept_here()
 
 
 def check_attached(

@@ -100,6 +100,23 @@ def choose(found: Sequence[RunningStack], names: Sequence[str], *, everything: b
     return list(chosen.values())
 
 
+def project_kept_here() -> str:
+    """Return the compose project that `harness up` started in this folder and that runs. Blocks.
+
+    Raises ScenarioError where there is none, or more than one; BackendError where no engine answers.
+    """
+    me, unanswered = started_by(), list[BackendError]()
+    found = [one for one in running(unanswered) if one.kind == "kept" and one.project and _of(one) == me]
+    if unanswered:
+        raise unanswered[0]
+    if len(found) == 1:
+        return found[0].name
+    what = "no stack of containers was" if not found else f"{len(found)} stacks of containers were"
+    names = ", ".join(sorted(one.name for one in found))
+    remedy = f"name one: {names}" if found else "`harness up STACK --backend compose` starts one; or name a project"
+    raise ScenarioError(f"{what} started in this folder", field="--attach .", remedy=remedy)
+
+
 def stop(chosen: Sequence[RunningStack], *, though_owned: bool = False) -> None:
     """Stop stacks, and remove their containers, networks and volumes. Raises BackendError for what stays.
 

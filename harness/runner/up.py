@@ -7,12 +7,13 @@ keeps locked says which process that is. A stack of containers outlives its proc
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import psutil
@@ -22,27 +23,41 @@ from harness.backends.local.backend import LocalBackend
 from harness.backends.local.scratch import make_scratch, remove_scratch, scratch_folders, sweep_scratch
 from harness.liveness import ProcessId
 from harness.model.backend import LinkEndpoint, StackPlan
-from harness.model.errors import BackendError
+from harness.model.errors import BackendError, ScenarioError
 from harness.model.fields import Link
 from harness.model.stack import StackDescription
 from harness.runner.progress import OnProgress, Progress
 
 NOTE = "up.json"
+_LOOK_AGAIN_S = 0.1
 
 
-def up(stack: StackDescription, links: Sequence[Link], backend: str, seed: int, on_progress: OnProgress) -> None:
+def up(
+    stack: StackDescription,
+    links: Sequence[Link],
+    backend: str,
+    seed: int,
+    on_progress: OnProgress,
+    name: str | None = None,
+) -> None:
     """Start a stack and keep it: a local one until Ctrl-C, SIGTERM or `down`, containers until `down`.
 
-    `seed` is that of the fault proxy. Raises BackendError where the stack does not start.
+    `seed` is that of the fault proxy, `name` that of the compose project of containers; without one it is taken from
+    this folder. Raises BackendError where the stack does not start.
     """
     if backend == "compose":
-        asyncio.run(_up_in_containers(stack, links, seed, on_progress))
+        asyncio.run(_up_in_containers(stack, links, seed, on_progress, name))
         return
+    if name is not None:
+        remedy = "leave it out, or add --backend compose"
+        raise ScenarioError("a name is for a stack of containers", field="--name", remedy=remedy)
     with _noted(stack.name) as folder:
         asyncio.run(_up(stack, links, seed, folder, on_progress))
 
 
-async def _up_in_containers(stack: StackDescription, links: Sequence[Link], seed: int, on_progress: OnProgress) -> None:
+async def _up_in_containers(
+    stack: StackDescription, links: Sequence[Link], seed: int, on_progress: OnProgress, name: str | None
+) -> None:
     from harness.backends.compose.backend import ComposeBackend
     from harness.backends.compose.images import have_images
 
@@ -51,7 +66,7 @@ async def _up_in_containers(stack: StackDescription, links: Sequence[Link], seed
 
     await asyncio.to_thread(have_images, stack, links=bool(links))
     with tempfile.TemporaryDirectory() as folder:
-        async with ComposeBackend(stack, keep=True) as backend:
+        async with _alone_in_folder(), ComposeBackend(stack, keep=True, name=await _name_of(stack, name)) as backend:
             info = await backend.start(StackPlan(stack, Path(folder), tuple(links), seed=seed))
             report(f"up in {info.ready_s:.1f} s, as the compose project {backend.project}")
             for service, spec in stack.services.items():
@@ -59,8 +74,48 @@ async def _up_in_containers(stack: StackDescription, links: Sequence[Link], seed
                 report(f"{service}: {where}")
             for name, endpoint in backend.links.items():
                 report(f"{name}: {_proxies(endpoint)}")
-            report(f"run scenarios on it with --attach {backend.project}; `harness down {backend.project}` removes it")
+            report(f"run scenarios on it with --attach {backend.project}, or in this folder with --attach .")
+            report(f"`harness down {backend.project}` removes it")
             backend.leave()
+
+
+async def _name_of(stack: StackDescription, given: str | None) -> str | None:
+    """Return the name of the stack's compose project; None where chance is to choose one."""
+    from harness.backends.compose.engine import lent_client
+    from harness.backends.compose.project_names import given_name, name_from_folder
+    from harness.guard.stack_owner import owner_of_stack
+
+    def choose() -> str | None:
+        with lent_client() as engine:
+            if given is not None:
+                name: str | None = given_name(engine, given)
+            else:
+                name = name_from_folder(engine, stack.name, Path.cwd())
+            # The stack of that name is gone, and the run that owned it is not healed: it would heal this one.
+            owner = owner_of_stack(engine, name) if name is not None else None
+            if owner is not None and given is not None:
+                raise owner.refusal()
+            return name if owner is None else None
+
+    return await asyncio.to_thread(choose)
+
+
+@asynccontextmanager
+async def _alone_in_folder() -> AsyncIterator[None]:
+    """Let no other `up` of this folder choose a name at the same time: the engine does not tell of one not yet used."""
+    folder = os.open(".", os.O_RDONLY)
+    try:
+        while True:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(_LOOK_AGAIN_S)
+            except OSError:  # a file system without locks: then there is one chance in many
+                break
+        yield
+    finally:
+        os.close(folder)
 
 
 async def _up(stack: StackDescription, links: Sequence[Link], seed: int, folder: Path, on_progress: OnProgress) -> None:

@@ -89,7 +89,9 @@ def test_the_schema_is_printed(harness_: Harness) -> None:
 def test_up_runs_the_links_that_are_asked_for(good: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, tuple[str, ...], int]] = []
 
-    def up(stack: object, links: tuple[Link, ...], backend: str, seed: int, on_progress: OnProgress) -> None:
+    def up(
+        stack: object, links: tuple[Link, ...], backend: str, seed: int, on_progress: OnProgress, name: str | None
+    ) -> None:
         seen.append((getattr(stack, "name", ""), tuple(link.name for link in links), seed))
         on_progress(Progress("small", 0.0, "note", "up in 1.0 s"))
 

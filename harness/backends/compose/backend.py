@@ -51,10 +51,14 @@ CONTAINER_STATES: dict[str, Literal["running", "paused", "exited"]] = {"running"
 class ComposeBackend:
     """Runs one stack at a time, as a project of its own."""
 
-    def __init__(self, description: StackDescription, *, keep: bool = False) -> None:
-        """`keep`: the stack is to outlive this process, with the ports that its own file publishes."""
+    def __init__(self, description: StackDescription, *, keep: bool = False, name: str | None = None) -> None:
+        """`keep`: the stack is to outlive this process, with the ports that its own file publishes.
+
+        `name`: that of its compose project, of which the engine has nothing yet.
+        """
         self._description = description
         self._keep = keep
+        self._name = name
         self._engine: Engine | None = None
         self._project: str | None = None
         self._places: ComposeAddresses | None = None
@@ -107,7 +111,7 @@ class ComposeBackend:
         return self._engine
 
     async def _bring_up(self, engine: Engine, plan: StackPlan, document: dict[str, Any], folder: Path) -> None:
-        layout = await asyncio.to_thread(lay_out, engine, plan, document)
+        layout = await asyncio.to_thread(lay_out, engine, plan, document, self._name)
         project = self._project = layout.project
         labels = run_labels(project, self._description.name, kept=self._keep)
         labels |= {RUN_ID: plan.run_id} if plan.run_id is not None else {}

@@ -35,8 +35,8 @@ from harness.model.errors import BackendError
 FILE = "compose.run.yaml"
 
 
-def lay_out(engine: Engine, plan: StackPlan, document: dict[str, Any]) -> Layout:
-    """Choose everything's place. Blocks. Raises BackendError."""
+def lay_out(engine: Engine, plan: StackPlan, document: dict[str, Any], project: str | None = None) -> Layout:
+    """Choose everything's place, and a name for the project where none is given. Blocks. Raises BackendError."""
     chance = random.SystemRandom()
     description, services = plan.description, document["services"]
     if len(services) > MOST_SERVICES:
@@ -59,7 +59,7 @@ def lay_out(engine: Engine, plan: StackPlan, document: dict[str, Any]) -> Layout
             ports = sorted(port for ports in box.links.values() for port in ports)
             wanted += [(box.name, port) for port in (API_PORT, *ports)]
         published = host_ports(wanted, chance)
-    return Layout(project_name(description.name, chance), subnets, addresses, boxes, published)
+    return Layout(project or project_name(description.name, chance), subnets, addresses, boxes, published)
 
 
 class Start:
