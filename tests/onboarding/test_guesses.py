@@ -46,11 +46,134 @@ def guessed(folder: Path, services: dict[str, Any]) -> dict[str, Found]:
         ("traefik:v3", None, "traefik"),
         ("team/thing", None, "service"),
         ("team/thing", "python train.py", "trainer"),
+        ("mysql/mysql-server:8", None, "mysql"),
+        ("confluentinc/cp-kafka-connect:7", None, "kafka-connect"),
+        ("provectuslabs/kafka-ui", None, "console"),
+        ("rediscommander/redis-commander", None, "console"),
+        ("jupyter/scipy-notebook", None, "jupyter"),
+        ("jupyter/scipy-notebook", "python report.py", "service"),
+        ("jupyter/scipy-notebook", "start-notebook.sh --ip=*", "jupyter"),
+        ("apache/airflow:2.9.2", "webserver", "airflow-web"),
+        ("team/web", "webserver", "service"),
+        ("team/web", "airflow webserver", "airflow-web"),
+        ("team/thing", "python windows.py --bootstrap-servers kafka:9092", "service"),
+        ("team/thing", "java -jar windows.jar --bootstrap-servers kafka:9092", "service"),
+        ("team/thing", "python app.py --server uvicorn --backend celery", "service"),
+        ("rayproject/ray", "ray start --head --port=6379", "ray-head"),
+        ("rayproject/ray", "ray start --address=head:6379", "ray-worker"),
+        ("rayproject/ray", "serve run app:app", "ray"),
+        ("prom/prometheus", ["/bin/sh", "/etc/prometheus/start.sh"], "prometheus"),
+        ("team/app", ["sh", "-c", "until nc -z db 5432; do sleep 1; done; exec gunicorn app:app"], "gunicorn"),
+        ("team/app", "sh -c 'alembic upgrade head && uvicorn app:app'", "uvicorn"),
     ],
 )
 def test_kinds(tmp_path: Path, image: str, command: Any, kind: str) -> None:
     body = {"image": image} | ({"command": command} if command else {})
     assert guessed(tmp_path, {"thing": body})["thing"].kind.name == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "kind"),
+    [
+        ("postgresql", {"image": "team/x"}, "postgres"),
+        ("mongodb", {"image": "team/x"}, "mongo"),
+        ("kafka-1", {"image": "team/x"}, "kafka"),
+        ("redis_server", {"image": "team/x"}, "redis"),
+        ("app-postgres", {"image": "team/x", "expose": [5432]}, "postgres"),
+        ("app-postgres", {"image": "team/x"}, "service"),
+        ("kafka-ui", {"image": "team/x", "ports": ["8080:8080"]}, "service"),
+        ("kafka", {"image": "team/x", "ports": ["8080:8080"]}, "service"),
+        ("kafka-connect", {"image": "team/x", "ports": ["8083:8083"]}, "kafka-connect"),
+        ("api-minio", {"image": "team/x", "ports": ["8000:8000"]}, "service"),
+        ("kafka_events", {"build": ".", "command": "python producer.py"}, "service"),
+        ("kafka", {"build": ".", "command": "python producer.py"}, "service"),
+    ],
+)
+def test_a_name_is_the_last_thing_looked_at(tmp_path: Path, name: str, body: dict[str, Any], kind: str) -> None:
+    assert guessed(tmp_path, {name: body})[name].kind.name == kind
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("postgresql+psycopg2://u:p@thing/db", "postgres"),
+        ("redis://thing:6379/0", "redis"),
+        ("mongodb://thing:27017", "mongo"),
+        ("amqp://guest:guest@thing:5672//", "rabbitmq"),
+        ("http://thing:8000", "service"),
+        ("redis://thing-2:6379", "service"),
+    ],
+)
+def test_what_others_speak_with_it_tells_the_kind(tmp_path: Path, url: str, kind: str) -> None:
+    services = {"thing": {"image": "team/thing"}, "web": {"image": "x", "environment": {"STORE": url}}}
+    assert guessed(tmp_path, services)["thing"].kind.name == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "job"),
+    [
+        ("thing", {"image": "grafana/grafana", "command": "curl -X POST http://grafana:3000/api/x"}, True),
+        ("thing", {"image": "grafana/grafana", "entrypoint": ["sh", "-c"],
+                   "command": ["until curl -s http://g:3000; do sleep 1; done; curl -X POST http://g:3000/x | jq ."]},
+         True),
+        ("thing", {"image": "redis", "command": "redis-cli -h cache ping"}, True),
+        ("thing", {"image": "postgres", "command": ["bash", "-c", "sleep 5\npsql -f /seed.sql"]}, True),
+        ("thing", {"image": "python", "command": "python load_features.py"}, True),
+        ("load-dashboards", {"image": "python", "command": "python main.py"}, True),
+        ("thing", {"image": "x", "command": "sh -c 'while true; do curl http://a/; sleep 5; done'"}, False),
+        ("thing", {"image": "x", "command": "curl http://a/", "restart": "always"}, False),
+        ("thing", {"image": "x", "command": "python load_features.py", "restart": "unless-stopped"}, False),
+        ("load-balancer", {"image": "team/x"}, False),
+        ("setup", {"image": "team/x", "ports": ["8000:8000"]}, False),
+        ("thing", {"image": "x", "command": "sh -c 'curl http://a/ & python app.py'"}, False),
+    ],
+)  # fmt: skip
+def test_what_ends_by_itself_is_a_job(tmp_path: Path, name: str, body: dict[str, Any], job: bool) -> None:
+    assert guessed(tmp_path, {name: body})[name].job is job
+
+
+@pytest.mark.parametrize(
+    ("command", "port"),
+    [
+        ("ray start --address=head:6379", None),
+        ("app --listen other:7000", None),
+        ("app --listen thing:7000", 7000),
+        ("app --listen [::]:7000", 7000),
+        ("app --addr tcp://0.0.0.0:7000", 7000),
+        ("app --console-address :9001 --address :9000", 9000),
+    ],
+)
+def test_a_port_of_somebody_else_is_not_its_own(tmp_path: Path, command: str, port: int | None) -> None:
+    found = guessed(tmp_path, {"thing": {"image": "x", "command": command}})["thing"].port
+    assert (found and found.value) == port
+
+
+def test_a_port_in_a_file_of_variables_is_a_guess(tmp_path: Path) -> None:
+    (tmp_path / "all.env").write_text("APP_PORT=8000\n")
+    found = guessed(tmp_path, {"thing": {"image": "x", "env_file": ["all.env"]}})["thing"].port
+    assert found is not None
+    assert (found.value, found.sure) == (8000, False)
+
+
+def test_the_usual_port_of_a_kind_by_name_is_left_out(tmp_path: Path) -> None:
+    found = guessed(tmp_path, {"kafka": {"image": "team/x"}})["kafka"]
+    assert (found.port, found.health) == (None, None)
+    assert found.left_out["port"].value == 9092
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({"deploy": {"replicas": 3}, "expose": [8000]}, "3 replicas"),
+        ({"scale": 2}, "2 replicas"),
+        ({"network_mode": "host"}, "network_mode: host"),
+        ({"deploy": {"replicas": 1}}, ""),
+    ],
+)
+def test_a_service_without_an_address_of_its_own(tmp_path: Path, body: dict[str, Any], why: str) -> None:
+    found = guessed(tmp_path, {"thing": {"image": "x", **body}})["thing"]
+    assert found.unreached == why
+    assert found.port is None
 
 
 @pytest.mark.parametrize(

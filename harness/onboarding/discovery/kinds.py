@@ -1,13 +1,16 @@
 """The kinds of service that people run: how to tell them by command and image, and what is usual for each.
 
-A table, to be added to: one line a kind. The command is looked at first, because one image runs many programs.
+A table, to be added to: one line a kind. What a service is comes before what it is called: its command is looked at
+first, because one image runs many programs, then its image, then what others speak with it, and its name last.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+
+from harness.onboarding.discovery.commands import CommandLine, command_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,10 @@ class ServiceKind:
     image: str | None = None
     predict_path: str | None = None
     """The path of a request for a prediction, as the template of the stack description suggests it."""
+    of: str | None = None
+    """What the image or the name must be besides, where the command alone says too little."""
+    base: bool = False
+    """Whether the image is one that others run programs of their own in: a command says that it is something else."""
 
 
 SOUNDS = "sounds like it"
@@ -30,7 +37,9 @@ UNKNOWN = ServiceKind("service", "other")
 
 _REDIS = r"(^|/)(redis|valkey|keydb|dragonfly|redis-stack(-server)?)$"
 _SERVES = r"serv(e|er|ing)|predict(or|ion)?|inference|scor(er|ing)|model-api"
-_BEGINS = r"init|migrate|migrations?|bootstrap|seed|create-?buckets?|setup"
+_BEGINS = r"init|migrate|migrations?|bootstrap|seed|create-?buckets?|setup|load[-_](?!balanc|gen|test)\w+"
+_MOVES = r"materiali[sz](e|er|ation)|ingest(er|ion|or)?|etl|refresh(er)?|stream(er|ing)?|sync"
+_CONSOLES = r"redis-commander|redisinsight|pgadmin4?|adminer|mongo-express|kafka-ui|kafdrop|akhq|redpandadata/console"
 
 KINDS: tuple[ServiceKind, ...] = (
     ServiceKind("job", "job", command=r"^(alembic|flyway|liquibase)\b|\bmlflow db upgrade\b|\bairflow (db|version)\b"),
@@ -41,7 +50,10 @@ KINDS: tuple[ServiceKind, ...] = (
     ServiceKind(
         "mlflow", "tracking", 5000, "/health", command=r"\bmlflow (server|ui)\b", image=r"(^|/)mlflow(-server)?$"
     ),
-    ServiceKind("airflow-web", "pipeline", 8080, "/health", command=r"\b(airflow )?(webserver|api-server)$"),
+    ServiceKind("airflow-web", "pipeline", 8080, "/health", command=r"\bairflow (webserver|api-server)\b"),
+    ServiceKind(
+        "airflow-web", "pipeline", 8080, "/health", command=r"(^|\s)(webserver|api-server)$", of=r"airflow"
+    ),
     ServiceKind(
         "airflow", "pipeline", command=r"\bairflow (scheduler|triggerer|dag-proc|celery)", image=r"(^|/)airflow$"
     ),
@@ -59,11 +71,16 @@ KINDS: tuple[ServiceKind, ...] = (
     ServiceKind("vllm", "serving", 8000, "/health", command=r"\bvllm\b", image=r"(^|/)vllm"),
     ServiceKind("text-generation", "serving", 80, "/health", image=r"(^|/)text-(generation|embeddings)-inference$"),
     ServiceKind("ollama", "serving", 11434, "/", image=r"(^|/)ollama$"),
-    ServiceKind("ray", "serving", 8000, command=r"\bserve run\b", image=r"(^|/)ray(-ml|-llm)?$"),
+    ServiceKind("ray", "serving", 8000, command=r"\bserve (run|deploy|start)\b"),
+    ServiceKind("ray-head", "other", 6379, command=r"\bray start\b.*--head\b"),
+    ServiceKind("ray-worker", "other", command=r"\bray start\b"),
+    ServiceKind("ray", "other", image=r"(^|/)ray(-ml|-llm)?$", base=True),
     ServiceKind(
         "feast", "serving", 6566, "/health", command=r"\bfeast .*\bserve\b", image=r"(^|/)feast|feature-server$"
     ),
-    ServiceKind("jupyter", "other", 8888, command=r"\bjupyter\b", image=r"(^|/)(jupyter/|.*-notebook$)"),
+    ServiceKind(
+        "jupyter", "other", 8888, command=r"\b(jupyter|start-notebook)\b", image=r"(^|/)jupyter/|-notebook$", base=True
+    ),
     ServiceKind("streamlit", "other", 8501, "/_stcore/health", command=r"\bstreamlit run\b"),
     ServiceKind("flower", "watch", 5555, command=r"\bcelery\b.*\bflower\b"),
     ServiceKind("celery", "pipeline", command=r"\bcelery\b"),
@@ -73,10 +90,12 @@ KINDS: tuple[ServiceKind, ...] = (
     ServiceKind("uvicorn", "serving", 8000, command=r"\b(uvicorn|fastapi run|hypercorn)\b"),
     ServiceKind("gunicorn", "serving", 8000, command=r"\b(gunicorn|waitress-serve)\b"),
     ServiceKind("flask", "serving", 5000, command=r"\bflask\b.* run\b"),
+    ServiceKind("console", "watch", image=rf"(^|/)({_CONSOLES})$"),
+    ServiceKind("kafka-connect", "pipeline", 8083, "/connectors", image=r"(^|/)(cp-)?kafka-connect(-base)?$"),
     ServiceKind("postgres", "store", 5432, image=r"(^|/)(postgres|postgresql|postgis|timescaledb(-ha)?|pgvector)$"),
     ServiceKind("pgbouncer", "gateway", 5432, image=r"(^|/)pgbouncer$"),
-    ServiceKind("mysql", "store", 3306, image=r"(^|/)(mysql|mariadb|percona)$"),
-    ServiceKind("mongo", "store", 27017, image=r"(^|/)mongo(db)?$"),
+    ServiceKind("mysql", "store", 3306, image=r"(^|/)(mysql|mysql-server|mariadb|percona(-server)?)$"),
+    ServiceKind("mongo", "store", 27017, image=r"(^|/)(mongo|mongodb|mongodb-(community|enterprise)-server)$"),
     ServiceKind("redis", "store", 6379, command=r"\b(redis|valkey|keydb)-server\b", image=_REDIS),
     ServiceKind("memcached", "store", 11211, image=r"(^|/)memcached$"),
     ServiceKind("minio", "store", 9000, "/minio/health/live", command=r"\bminio server\b", image=r"(^|/)minio$"),
@@ -90,7 +109,7 @@ KINDS: tuple[ServiceKind, ...] = (
     ServiceKind("clickhouse", "store", 8123, "/ping", image=r"(^|/)clickhouse(-server)?$"),
     ServiceKind("cassandra", "store", 9042, image=r"(^|/)(cassandra|scylla)$"),
     ServiceKind("etcd", "store", 2379, "/health", image=r"(^|/)etcd$"),
-    ServiceKind("kafka", "queue", 9092, image=r"(^|/)(cp-)?(kafka|redpanda)$"),
+    ServiceKind("kafka", "queue", 9092, image=r"(^|/)((cp-)?(kafka|redpanda)|kafka-native|cp-server)$"),
     ServiceKind("zookeeper", "queue", 2181, image=r"(^|/)(cp-)?zookeeper$"),
     ServiceKind("rabbitmq", "queue", 5672, image=r"(^|/)rabbitmq$"),
     ServiceKind("nats", "queue", 4222, image=r"(^|/)nats$"),
@@ -111,31 +130,127 @@ BY_NAME: tuple[ServiceKind, ...] = (
     ServiceKind("model-server", "serving", image=rf"(^|[-_./ ])({_SERVES})([-_./ ]|$)"),
     ServiceKind("trainer", "training", image=r"(^|[-_./ ])(re)?train(er|ing)?([-_./ ]|$)"),
     ServiceKind("job", "job", image=rf"(^|[-_./ ])({_BEGINS})([-_./ ]|$)"),
+    ServiceKind("exporter", "watch", image=r"exporter$"),
+    ServiceKind("data-job", "pipeline", image=rf"(^|[-_./ ])({_MOVES})([-_./ ]|$)"),
 )  # fmt: skip
 """What a service's name, or that of its program, may mean where nothing better is known."""
+JOB = next(kind for kind in BY_NAME if kind.what == "job")
+
+SPOKEN = {
+    "postgres": "postgres", "postgresql": "postgres", "redis": "redis", "rediss": "redis", "valkey": "redis",
+    "mongodb": "mongo", "mysql": "mysql", "mariadb": "mysql", "amqp": "rabbitmq", "amqps": "rabbitmq", "nats": "nats",
+}  # fmt: skip
+"""Which kind a service is that others ask by an URL of this scheme."""
+_ALIASES = {"postgresql": "postgres", "mongodb": "mongo", "mariadb": "mysql", "valkey": "redis", "redpanda": "kafka"}
+_NAME_ENDING = r"([-_]?(\d+|db|database|server|broker|store|main|primary|master))*"
 
 
-def kind_of(words: Sequence[str], images: Sequence[str], service: str) -> tuple[ServiceKind, str]:
-    """Return the kind of a service, and why: its command, its image, its name, or nothing that is known.
+@dataclass(frozen=True, slots=True)
+class ServiceClues:
+    """What is looked at to tell a kind.
 
-    `images` are the image, and others that may stand in its place, such as the usual one of a variable.
+    `images` are the image, and others that may stand in its place, such as the usual one of a variable. `ports` are
+    those that are listed or named, `spoken` the schemes of the URLs by which others ask it. `goes_on` is whether it is
+    meant to go on: it listens, or is started again whenever it ends.
     """
-    line = " ".join(" ".join(words).split())
+
+    name: str
+    words: Sequence[str]
+    images: Sequence[str]
+    ports: Collection[int] = ()
+    spoken: Sequence[str] = ()
+    goes_on: bool = False
+
+
+def kind_of(clues: ServiceClues) -> tuple[ServiceKind, str]:
+    """Return the kind of a service, and why; UNKNOWN where nothing tells."""
+    line = command_line(clues.words)
+    found = (
+        _by_command(clues, line)
+        or _by_image(clues, line)
+        or _by_scheme(clues)
+        or _by_name_of_kind(clues, line)
+        or _by_sound(clues, line)
+    )
+    return found or (UNKNOWN, "")
+
+
+def _by_command(clues: ServiceClues, line: CommandLine) -> tuple[ServiceKind, str] | None:
+    if line.runs_own_code:  # its arguments name many things that it is not
+        return _job_by_sound(clues, line)
+    found = _in_command(clues, " ".join(line.last))
+    if found is None and line.ends and not clues.goes_on:
+        return JOB, f"`{line.program}` ends by itself"
+    if found is None and not line.ends:
+        found = _in_command(clues, line.whole, jobs=False)
+    return found or _job_by_sound(clues, line)
+
+
+def _in_command(clues: ServiceClues, text: str, *, jobs: bool = True) -> tuple[ServiceKind, str] | None:
     for kind in KINDS:
-        if kind.command is not None and line and (match := re.search(kind.command, line)):
+        if kind.command is None or not text or (kind.what == "job" and not jobs):
+            continue
+        match = re.search(kind.command, text)
+        besides = kind.of is None or any(re.search(kind.of, one) for one in (clues.name, *clues.images))
+        if match and besides:
             return kind, f"its command is `{match[0].strip()}`"
-    for name in (bare_image(image) for image in images if image):
+    return None
+
+
+def _job_by_sound(clues: ServiceClues, line: CommandLine) -> tuple[ServiceKind, str] | None:
+    """A program of one's own in a service that is called a job: its image only lends the tools."""
+    if not line.last or clues.goes_on or line.endless:
+        return None
+    if line.runs_own_code and re.search(str(JOB.image), line.script):
+        return JOB, f"its program, `{line.script}`, {SOUNDS}"
+    borrows = line.runs_own_code or line.runs_shell_script
+    return (JOB, f"its name {SOUNDS}") if borrows and re.search(str(JOB.image), clues.name) else None
+
+
+def _by_image(clues: ServiceClues, line: CommandLine) -> tuple[ServiceKind, str] | None:
+    if line.runs_own_code or line.ends:
+        return None
+    for name in (bare_image(image) for image in clues.images if image):
         for kind in KINDS:
-            if kind.image is not None and re.search(kind.image, name):
+            if kind.image is not None and not (kind.base and line.last) and re.search(kind.image, name):
                 return kind, f"its image is {name}"
+    return None
+
+
+def _by_scheme(clues: ServiceClues) -> tuple[ServiceKind, str] | None:
+    for scheme in clues.spoken:
+        if scheme in SPOKEN:
+            return next(kind for kind in KINDS if kind.name == SPOKEN[scheme]), f"others ask it by {scheme}://"
+    return None
+
+
+def _by_name_of_kind(clues: ServiceClues, line: CommandLine) -> tuple[ServiceKind, str] | None:
+    """Return the kind that a service is called after, where its ports do not say otherwise.
+
+    The whole name is needed, `kafka` or `kafka-1` and not `kafka-ui`, or a part of it with the kind's own port.
+    """
+    if line.runs_own_code or line.ends:
+        return None
+    parts = re.split(r"[-_.\d]+", clues.name)
     for kind in KINDS:
-        if kind.image is not None and kind.name in re.split(r"[-_.\d]+", service):
+        if kind.image is None or kind.what == "job" or kind.base:
+            continue
+        names = (kind.name, *(alias for alias, name in _ALIASES.items() if name == kind.name))
+        whole = any(re.fullmatch(re.escape(name) + _NAME_ENDING, clues.name) for name in names)
+        usual = kind.port in clues.ports
+        if (whole and (usual or not clues.ports)) or (usual and any(name in parts for name in names)):
             return kind, f"its name {SOUNDS}"
-    for text, what in ((service, "its name"), (line, f"its command, `{line}`,")):
+    return None
+
+
+def _by_sound(clues: ServiceClues, line: CommandLine) -> tuple[ServiceKind, str] | None:
+    for text, what in ((clues.name, "its name"), (line.script, f"its program, `{line.script}`,")):
         for kind in BY_NAME:
+            if kind.what == "job" and (clues.goes_on or (text is line.script and line.runs_shell_script)):
+                continue
             if kind.image is not None and text and re.search(kind.image, text):
                 return kind, f"{what} {SOUNDS}"
-    return UNKNOWN, ""
+    return None
 
 
 def usual_image(written: object) -> str:

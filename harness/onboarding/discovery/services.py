@@ -6,7 +6,6 @@ Dockerfile that builds an image counts as one of the files.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections import Counter
@@ -17,20 +16,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.description.composefields import container_ports
-from harness.model.errors import StackError
-from harness.model.givenfile import read_bytes
+from harness.description.yamltree import Path_
 from harness.model.stack import ServiceFields
 from harness.onboarding.discovery.addresses import AddressReference, seen
 from harness.onboarding.discovery.config_files import named_volumes
-from harness.onboarding.discovery.kinds import ServiceKind, kind_of, usual_image
+from harness.onboarding.discovery.dockerfile import Built, read_dockerfile
+from harness.onboarding.discovery.kinds import SOUNDS, ServiceClues, ServiceKind, kind_of, usual_image
 from harness.onboarding.discovery.project import Project
 
 _FLAG = re.compile(r"(?:^|\s)(?:--port|--http-port|--serve-port|--server\.port|-p)[= ](\d{2,5})(?=\s|$)")
 _LISTENS = "--bind|-b|--listen|--addr|--address|--http-address|--web\\.listen-address|--host"
-_BIND = re.compile(rf"(?:^|\s)(?:{_LISTENS})[= ]\S*?:(\d{{2,5}})(?=\s|$)")
+_BIND = re.compile(rf"(?:^|\s)(?:{_LISTENS})[= ](?:\w+://)?(?P<host>\[[^\]\s]*\]|[^\s:/]*):(?P<port>\d{{2,5}})(?=\s|$)")
+_OWN_HOSTS = ("", "0.0.0.0", "[::]", "[::0]", "*", "localhost", "127.0.0.1", "[::1]")  # noqa: S104 - it is only read
 _PORT_NAMES = ("PORT", "HTTP_PORT", "SERVER_PORT", "APP_PORT", "LISTEN_PORT", "UVICORN_PORT", "MLFLOW_PORT")
 _URL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\]|[\w.-]+)(?::(\d+))?(/[^\s'\"|&;)]*)?")
-LARGEST_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,21 @@ class Found:
     links: dict[str, list[AddressReference]] = field(default_factory=dict)
     """Whom it talks to, and every place that says so."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, Guess] = field(default_factory=dict)
+    """What may be so, and is not written as a fact: by field."""
+    unreached: str = ""
+    """Why it has no address of its own, where that is so."""
+
+    @property
+    def kind_is_known(self) -> bool:
+        """Whether more than a name tells what it is."""
+        return bool(self.kind_why) and not self.kind_why.endswith(SOUNDS)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is meant to go on: it listens, its health is checked, or it is started again when it ends."""
+        started_again = self.restart in ("always", "unless-stopped")
+        return not self.job and (started_again or self.port is not None or self.checks_itself)
 
     @property
     def stateful(self) -> bool:
@@ -102,7 +116,10 @@ def _service(project: Project, name: str, body: Mapping[str, Any], places: list[
         built = Built(image=built.image, environment=built.environment)
     words = _words(body, built)
     images = (str(body.get("image") or ""), usual_image(project.written(("services", name, "image"))), built.image)
-    kind, why = kind_of(words, images, name)
+    named = Counter(one.port for one in places if one.service == name and one.port is not None)
+    listed = container_ports(ServiceFields.model_validate({}), {key: body.get(key) for key in ("ports", "expose")})
+    goes_on = bool(listed) or str(body.get("restart")) in ("always", "unless-stopped")
+    kind, why = kind_of(ServiceClues(name, words, images, {*listed, *named}, _schemes(project, name), goes_on=goes_on))
     environment = {k: str(v) for k, v in (body.get("environment") or {}).items() if v is not None}
     found = Found(
         name,
@@ -115,12 +132,42 @@ def _service(project: Project, name: str, body: Mapping[str, Any], places: list[
         depends_on=list(body.get("depends_on") or {}),
         environment=environment,
         node=_node(project, name, body),
+        unreached=_unreached(body),
     )
+    if found.job:
+        return found
     checked = _checked_url(body, built)
-    if not found.job:
-        found.port = _port(project, name, body, built, words, kind, places, checked)
-        found.health = _health(found, checked, project, name)
+    port = _port(project, name, body, built, words, kind, places, checked)
+    if port is None and kind.port is not None:
+        port = Guess(kind.port, f"usual for {kind.name}; nothing here names it")
+        if not found.kind_is_known:
+            found.left_out = {"port": port}
+            return found
+    if port is None or found.unreached:
+        return found
+    found.port = port
+    found.health = _health(found, checked, project, name)
     return found
+
+
+def _unreached(body: Mapping[str, Any]) -> str:
+    """Return why a service has no address of its own; nothing where it has one."""
+    deploy = body.get("deploy")
+    replicas = body.get("scale") or (deploy.get("replicas") if isinstance(deploy, dict) else None)
+    if str(replicas or 1) != "1":
+        return f"{replicas} replicas"
+    return f"network_mode: {body['network_mode']}" if body.get("network_mode") else ""
+
+
+def _schemes(project: Project, name: str) -> list[str]:
+    """Return the schemes of the URLs by which others ask a service: `postgresql` of `postgresql+psycopg2://…@name`."""
+    pattern = re.compile(rf"\b([a-z]+)(?:\+\w+)?://(?:[^\s/@'\"]*@)?{re.escape(name)}(?![\w.-])")
+    found: list[str] = []
+    for other, body in project.services.items():
+        values = (body.get("environment") or {}).values() if other != name else ()
+        found += [scheme for value in values if isinstance(value, str) for scheme in pattern.findall(value)]
+        found += pattern.findall(" ".join(_words(body, Built()))) if other != name else []
+    return list(dict.fromkeys(found))
 
 
 def _words(body: Mapping[str, Any], built: Built) -> list[str]:
@@ -154,13 +201,14 @@ def _port(
     environment = {**(built.environment or {}), **(body.get("environment") or {})}
     if kind.port is not None and (kind.port in named or kind.port in listed):
         return Guess(kind.port, f"as is usual for {kind.name}, and named in these files", sure=True)
-    for pattern in (_FLAG, _BIND):
-        if (match := pattern.search(line)) and not re.search(r"console-address", line[: match.start(1)][-25:]):
-            return Guess(int(match[1]), f"its command says so ({project.place((*at, 'command'))})", sure=True)
+    if (said := _said_port(line, name)) is not None:
+        return Guess(said, f"its command says so ({project.place((*at, 'command'))})", sure=True)
     for key in _PORT_NAMES:
         if str(environment.get(key, "")).isdigit():
-            where = project.place((*at, "environment", key))
-            return Guess(int(environment[key]), f"{key} says so ({where})", sure=True)
+            place = (*at, "environment", key)
+            # A file of variables is often one for all services: another one's port may stand in it.
+            shared = project.written(place) is not None and not _in_compose_file(project, place)
+            return Guess(int(environment[key]), f"{key} says so ({project.place(place)})", sure=not shared)
     if named:
         port, _ = named.most_common(1)[0]
         where = next(one.where for one in places if one.service == name and one.port == port)
@@ -173,9 +221,19 @@ def _port(
         return Guess(listed[0], f"compose names it{more} ({project.place((*at, 'ports'))})", sure=len(listed) == 1)
     if built.ports:
         return Guess(built.ports[0], "its Dockerfile exposes it")
-    if kind.port is not None:
-        return Guess(kind.port, f"usual for {kind.name}; nothing here names it")
     return None
+
+
+def _said_port(line: str, name: str) -> int | None:
+    """Return the port that a command says it listens on; an address elsewhere is whom it talks to."""
+    if (match := _FLAG.search(line)) is not None:
+        return int(match[1])
+    own = (*_OWN_HOSTS, name)
+    return next((int(match["port"]) for match in _BIND.finditer(line) if match["host"] in own), None)
+
+
+def _in_compose_file(project: Project, path: Path_) -> bool:
+    return Path(project.composed.tree.file_of(path)).suffix in (".yaml", ".yml")
 
 
 def _health(found: Found, checked: tuple[int | None, str | None], project: Project, name: str) -> Guess | None:
@@ -223,64 +281,3 @@ def _node(project: Project, name: str, body: Mapping[str, Any]) -> Guess | None:
             where = project.place(("services", name, "deploy", "placement"))
             return Guess(match[1], f"its placement says so ({where})", sure=True)
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """The last stage of a Dockerfile."""
-
-    image: str = ""
-    command: tuple[str, ...] = ()
-    ports: tuple[int, ...] = ()
-    environment: Mapping[str, str] | None = None
-    health: str = ""
-    file: str | None = None
-
-
-def read_dockerfile(folder: Path, build: Any) -> Built:
-    """Read the Dockerfile of a service's `build`; nothing is known where there is none that can be read."""
-    if not build:
-        return Built()
-    given = build if isinstance(build, dict) else {"context": build}
-    if "dockerfile_inline" in given:
-        return _last_stage(str(given["dockerfile_inline"]), "dockerfile_inline")
-    file = folder / str(given.get("context") or ".") / str(given.get("dockerfile") or "Dockerfile")
-    try:
-        return _last_stage(read_bytes(file, LARGEST_BYTES, StackError).decode("utf-8", "replace"), str(file))
-    except StackError:
-        return Built()
-
-
-def _last_stage(text: str, file: str) -> Built:
-    image, health = "", ""
-    entry: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-    ports: list[int] = []
-    environment: dict[str, str] = {}
-    for line in re.sub(r"\\\s*\n", " ", text).splitlines():
-        word, _, rest = line.strip().partition(" ")
-        rest = rest.strip()
-        match word.upper():
-            case "FROM":
-                image = next((part for part in rest.split() if not part.startswith("--")), "")
-                entry, command, health, ports, environment = (), (), "", [], {}
-            case "ENTRYPOINT":
-                entry = _argv(rest)
-            case "CMD":
-                command = _argv(rest)
-            case "EXPOSE":
-                ports += [int(port) for port in re.findall(r"\b(\d{1,5})(?:/tcp)?(?=\s|$)", rest)]
-            case "ENV":
-                environment |= dict(re.findall(r"([A-Za-z_]\w*)[= ]\"?([^\s\"]+)", rest))
-            case "HEALTHCHECK":
-                health = rest
-    return Built(image, (*entry, *command), tuple(ports), environment, health, file)
-
-
-def _argv(rest: str) -> tuple[str, ...]:
-    try:
-        if rest.startswith("["):
-            return tuple(str(word) for word in json.loads(rest))
-        return tuple(shlex.split(rest))
-    except ValueError:
-        return ()
