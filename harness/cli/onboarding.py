@@ -98,7 +98,7 @@ def _notes(found: Discovery) -> list[str]:
     notes += [
         f"{service.name}: no port was found, so probes cannot reach it"
         for service in found.services.values()
-        if service.port is None and not service.job
+        if service.port is None and not service.job and not service.unreached
     ]
     notes += [
         f"{name}: {why}, so no probe looks into it: give one in x-harness.probes, its password as $${{secret:NAME}}"
@@ -109,6 +109,7 @@ def _notes(found: Discovery) -> list[str]:
         for name, files in doubted(found.project).items()
         for file, others in files.items()
     ]
+    notes += found.not_written
     if not any(service.links for service in found.services.values()):
         notes.append("no link between services was found, so faults on links do not apply")
     if len(found.files) == 1:

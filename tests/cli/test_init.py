@@ -57,9 +57,10 @@ def test_ordinary_servers_get_a_first_scenario(project: Path, harness_: Harness)
     (project / "compose.yaml").write_text(SERVERS)
     result = harness_("init", "--no-engine")
     assert result.code == 0
-    assert files(project) == ["compose.harness.yaml", "compose.yaml", "scenarios/lost-store.scenario.yaml"]
-    text = (project / "scenarios" / "lost-store.scenario.yaml").read_text()
-    assert "fault: node.loss" in text
+    written = [f"scenarios/{how}-store.scenario.yaml" for how in ("crashed", "hung")]
+    assert files(project) == ["compose.harness.yaml", "compose.yaml", *written]
+    text = (project / "scenarios" / "hung-store.scenario.yaml").read_text()
+    assert "fault: container.pause" in text
     assert "{id: store_up-again, probe: store_up, at_least: 1, within: 60s}" in text
     assert harness_("check").code == 0
 

@@ -93,7 +93,7 @@ def _shared_files(project: Project) -> set[str]:
 
 
 def _every(project: Project) -> list[AddressReference]:
-    names = _names(project)
+    names = known_names(project)
     pattern = _pattern(names)
     many = _shared_files(project)
     found: list[AddressReference] = []
@@ -123,8 +123,8 @@ def _every(project: Project) -> list[AddressReference]:
     return [one for one in dict.fromkeys(found) if one.consumer != one.service]
 
 
-def _names(project: Project) -> dict[str, str]:
-    """Every name under which a service is known to others: its own, its host name, its aliases."""
+def known_names(project: Project) -> dict[str, str]:
+    """Return every name under which a service is known to others: its own, its host name, its aliases."""
     found: dict[str, str] = {}
     for name, body in project.services.items():
         known = [body.get("hostname"), body.get("container_name")]

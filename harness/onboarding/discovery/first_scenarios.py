@@ -55,12 +55,44 @@ class Ground:
         """Return who talks to a service."""
         return [consumer for consumer, other in self.links if other == service]
 
+    def callers(self, services: Sequence[str]) -> set[str]:
+        """Return who talks to services, and who talks to those, but for who only watches."""
+        found: set[str] = set()
+        new = list(services)
+        while new:
+            asked = [name for service in new for name in self.consumers(service)]
+            new = [name for name in dict.fromkeys(asked) if name not in found]
+            new = [name for name in new if self.services[name].kind.what != "watch"]
+            found.update(new)
+        return found
+
 
 def starters(ground: Ground) -> list[Starter]:
-    """Return the scenarios that fit. A kind of fault that is not there is left out."""
+    """Return the scenarios that fit. A kind of fault that is not there is left out.
+
+    Faults on one of several replicas, or on a service in another's network, are not among them.
+    """
     ways = (_slow_stores, _lost_stores, _crashes, _pauses, _stale)
     found = [starter for way in ways for starter in list(way(ground))[:MOST_OF_A_KIND]]
     return found or list(_lost_servers(ground))[:MOST_OF_A_KIND]
+
+
+def not_written(ground: Ground) -> list[str]:
+    """Return which scenarios are missing, each with what it would take."""
+    lines = [
+        f"{service.name} has no address of its own ({service.unreached}): no probe asks it and no scenario acts on it"
+        for service in ground.services.values()
+        if service.unreached and not service.job
+    ]
+    aged = {probe.service for probe in ground.probes if probe.ages}
+    for service in ground.services.values():
+        stores = [name for name in service.links if ground.services[name].kind.what == "store" and name not in aged]
+        if service.kind.name == "data-job" and not service.unreached and stores:
+            lines.append(
+                f"no stale-{stores[0]} was written: {service.name} seems to write into {stores[0]}, but no probe tells "
+                f"how old that is; add one to the stack, and a scenario that pauses {service.name}"
+            )
+    return lines
 
 
 def _slow_stores(ground: Ground) -> Iterator[Starter]:
@@ -71,7 +103,7 @@ def _slow_stores(ground: Ground) -> Iterator[Starter]:
                 f"slow-{service.name}",
                 f"Every answer of {service.name} ({service.kind.name}) comes late while work goes on.",
                 ("network", service.kind.what),
-                service,
+                [service.name],
                 {
                     "fault": "network.latency",
                     "target": {"service": service.name},
@@ -99,7 +131,7 @@ def _loss_of(ground: Ground, service: Found) -> Starter:
         f"lost-{service.name}",
         f"The node of {service.name} ({service.kind.name}) is lost{with_it}, and comes back.",
         ("node", service.kind.what),
-        service,
+        [service.name, *more],
         {"fault": "node.loss", "target": {"node": node}},
         [f"services that share a machine with {service.name}: give them the same `node` in the stack's file"],
         may_die=_may_die(ground, [service.name, *more]),
@@ -115,7 +147,7 @@ def _lost_servers(ground: Ground) -> Iterator[Starter]:
 
 
 def _crashes(ground: Ground) -> Iterator[Starter]:
-    for service in _in_order(ground, "serving", "gateway", "tracking", "training", "pipeline"):
+    for service in _in_order(ground, "serving", "gateway", "tracking", "training", "pipeline", "other", asked=False):
         if "container.kill" not in ground.faults:
             continue
         restarts = service.restart not in ("no", "")
@@ -127,7 +159,7 @@ def _crashes(ground: Ground) -> Iterator[Starter]:
             f"crashed-{service.name}",
             f"The process of {service.name} ({service.kind.name}) dies and must be back by itself.",
             ("process", service.kind.what),
-            service,
+            [service.name],
             {"fault": "container.kill", "target": {"service": service.name}},
             edit,
             heals_itself=True,
@@ -135,14 +167,15 @@ def _crashes(ground: Ground) -> Iterator[Starter]:
 
 
 def _pauses(ground: Ground) -> Iterator[Starter]:
-    for service in _in_order(ground, "store", "queue", "serving", "tracking"):
-        if "container.pause" in ground.faults:
+    for service in _in_order(ground, "store", "queue", "serving", "tracking", "other"):
+        # Whether a process of no known kind hangs shows at what is asked of it or its callers, if anything is.
+        if "container.pause" in ground.faults and (service.kind.what != "other" or _is_asked(service, ground)):
             yield _starter(
                 ground,
                 f"hung-{service.name}",
                 f"{service.name} ({service.kind.name}) hangs: it accepts connections and answers nothing.",
                 ("process", service.kind.what),
-                service,
+                [service.name],
                 {"fault": "container.pause", "target": {"service": service.name}},
                 ["whether callers give up in time, or hang with it"],
             )
@@ -162,13 +195,12 @@ def _stale(ground: Ground) -> Iterator[Starter]:
             f"stale-{probe.name.replace('_', '-')}",
             f"{writer} writes nothing for a while, and what lies in {probe.service} grows old.",
             ("data", "freshness"),
-            ground.services[probe.service],
+            [writer],
             {"fault": "container.pause", "target": {"service": writer}},
             [
                 f"whether {writer} is who writes it",
                 f"the age that is too old, as a bound of {probe.name} under `recovered`",
             ],
-            breaks=False,
         )
 
 
@@ -177,7 +209,7 @@ def _starter(
     name: str,
     summary: str,
     covers: Sequence[str],
-    service: Found,
+    hit: Sequence[str],
     fault: Mapping[str, Any],
     edit: Sequence[str],
     *,
@@ -186,9 +218,12 @@ def _starter(
     breaks: bool = True,
     heals_itself: bool = False,
 ) -> Starter:
-    """Put a scenario together: what is up before, what must stay, what must come back, which alerts there are."""
-    bounded = [probe for probe in ground.probes if probe.good]
-    about = [probe for probe in bounded if breaks and _is_about(probe, service, ground)]
+    """Put a scenario together: what is up before, what must stay, what must come back, which alerts there are.
+
+    `hit` are the services that the fault acts on. What it breaks there must come back; it cannot be held to stay.
+    """
+    bounded = [probe for probe in ground.probes if probe.good and _may_gate(probe, hit, ground)]
+    about = [probe for probe in bounded if breaks and _is_about(probe, hit, ground)]
     # Between two scrapes a crash that is soon over is missed: neither a pass nor a fail.
     own = [probe for probe in about if not (heals_itself and probe.name == TARGETS_UP)]
     last_s = max([20, *(_rounded(_detect_s(ground, rule)) for rule in ground.rules)])
@@ -210,11 +245,20 @@ def _starter(
     )
 
 
-def _is_about(probe: Candidate, service: Found, ground: Ground) -> bool:
-    """Whether a probe must break while the service is gone: its own, and the one over all that Prometheus scrapes."""
+def _may_gate(probe: Candidate, hit: Sequence[str], ground: Ground) -> bool:
+    """Whether a run may wait for a probe: it is sure, or concerns who is hit. A wrong guess stops what it is in.
+
+    Who needs the hit service concerns it too, unless only a name tells what that one is.
+    """
+    known = ground.services[probe.service].kind_is_known
+    return probe.sure or _is_about(probe, hit, ground) or (known and probe.service in ground.callers(hit))
+
+
+def _is_about(probe: Candidate, hit: Sequence[str], ground: Ground) -> bool:
+    """Whether a probe must break while services are gone: their own, and the one over all that Prometheus scrapes."""
     if probe.name == TARGETS_UP:
-        return service.name == probe.service or service.name in ground.services[probe.service].links
-    return probe.service == service.name
+        return any(name == probe.service or name in ground.services[probe.service].links for name in hit)
+    return probe.service in hit
 
 
 def _bound(probe: Candidate, ending: str) -> dict[str, Any]:
@@ -234,9 +278,19 @@ def _rounded(seconds: float) -> int:
     return int(-(-seconds // 5) * 5)
 
 
-def _in_order(ground: Ground, *whats: str) -> list[Found]:
-    """Return services of these groups, the groups in this order; those without a port are asked by nobody."""
-    able = [s for s in ground.services.values() if not s.job and s.port is not None]
+def _is_asked(service: Found, ground: Ground) -> bool:
+    """Whether a probe asks a service or its callers for more than whether the container runs."""
+    near = {service.name, *ground.callers([service.name])}
+    return any(probe.good and probe.service in near and "container" not in probe.spec for probe in ground.probes)
+
+
+def _in_order(ground: Ground, *whats: str, asked: bool = True) -> list[Found]:
+    """Return services of these groups, the groups in this order.
+
+    Those without a port are asked by nobody: with `asked` they are left out, else only those that may end.
+    """
+    able = [s for s in ground.services.values() if not s.job and not s.unreached]
+    able = [s for s in able if s.port is not None or (not asked and (s.goes_on or s.kind.what == "serving"))]
     return [service for what in whats for service in able if service.kind.what == what]
 
 

@@ -20,7 +20,7 @@ from harness.model.fault import FaultKind
 from harness.model.fields import Link
 from harness.model.givenfile import is_there, open_regular
 from harness.onboarding.discovery.config_files import USUAL, Rule, Timing, alert_rules, config_files, timing
-from harness.onboarding.discovery.first_scenarios import Ground, starters
+from harness.onboarding.discovery.first_scenarios import Ground, not_written, starters
 from harness.onboarding.discovery.probes import Candidate, candidates
 from harness.onboarding.discovery.project import Project, literal
 from harness.onboarding.discovery.services import Found, Guess, guess_all
@@ -45,6 +45,8 @@ class Discovery:
     probes: tuple[Candidate, ...]
     rules: tuple[Rule, ...]
     files: Mapping[str, str]
+    not_written: tuple[str, ...] = ()
+    """What no scenario was written for, and why."""
 
 
 def discover(project: Project, out: Path, faults: Mapping[str, FaultKind]) -> Discovery:
@@ -59,7 +61,7 @@ def discover(project: Project, out: Path, faults: Mapping[str, FaultKind]) -> Di
         files[f"{SCENARIOS}/{starter.name}{ENDING}"] = _render(
             "scenario.yaml.j2", mark=MARK, starter=starter, stack=f"../{STACK_FILE}"
         )
-    return Discovery(project, services, tuple(probes), tuple(rules), files)
+    return Discovery(project, services, tuple(probes), tuple(rules), files, tuple(not_written(ground)))
 
 
 def _render(template: str, **values: Any) -> str:
@@ -110,7 +112,7 @@ def _stack(
         ],
         "sources": _sources(services),
         "alerts": [_alert(rule) for rule in rules],
-        "serving": next((s for s in services.values() if s.kind.what == "serving" and s.port is not None), None),
+        "serving": _served(services),
         "services": [_service(found) for found in services.values()],
     }
 
@@ -159,16 +161,28 @@ def _alert(rule: Rule) -> dict[str, Any]:
     return {"name": rule.name, "fields": fields, "place": rule.place}
 
 
+def _served(services: Mapping[str, Found]) -> Found | None:
+    """Return who is asked for predictions; one that only sounds like it where no other one is."""
+    able = [s for s in services.values() if s.kind.what == "serving" and s.port is not None]
+    return next((s for s in able if s.kind_is_known), able[0] if able else None)
+
+
 def _service(found: Found) -> dict[str, Any]:
     fields: list[tuple[str, Any, str]] = []
     if found.node is not None:
         fields.append(("node", found.node.value, _why(found.node)))
-    if found.kind.name != "service":
-        fields.append(("roles", [found.kind.name], "" if not found.kind_why else f"guess: {comment(found.kind_why)}"))
+    guesses = dict(found.left_out)
+    if found.kind_is_known:
+        fields.append(("roles", [found.kind.name], comment(found.kind_why)))
+    elif found.kind.name != "service":
+        guesses = {"roles": Guess([found.kind.name], found.kind_why), **guesses}
     if found.port is not None:
         fields.append(("port", found.port.value, _why(found.port)))
-    if found.health is not None:
-        fields.append(("health", found.health.value, _why(found.health)))
+    health = gating_health(found)
+    if health is not None:
+        fields.append(("health", health.value, _why(health)))
+    if found.health is not None and (health is None or health.value != found.health.value):
+        guesses["health"] = found.health
     notes = [found.kind.name if found.kind.name != "service" else "of no kind that is known"]
     if found.volumes:
         notes.append(f"keeps data in {', '.join(found.volumes)}")
@@ -181,7 +195,29 @@ def _service(found: Found) -> dict[str, Any]:
     if silent:
         them = "them" if len(silent) > 1 else "it"
         links.append(f"waits for {', '.join(silent)}, but nothing here shows that it talks to {them}")
-    return {"name": found.name, "notes": "; ".join(notes), "links": links, "fields": fields}
+    if found.unreached:
+        notes.append(f"{found.unreached}: no address of its own")
+    return {
+        "name": found.name,
+        "notes": "; ".join(notes),
+        "links": links,
+        "fields": fields,
+        "guesses": [(key, guess.value, _why(guess)) for key, guess in guesses.items()],
+    }
+
+
+def gating_health(found: Found) -> Guess | None:
+    """Return the health check that every start may wait for: one that the files name, or a connection to a sure port.
+
+    A guess would hold up each run of a stack in which it is wrong.
+    """
+    if found.health is None or found.health.sure:
+        return found.health
+    if found.port is None or not found.port.sure:
+        return None
+    if found.health.value == {"tcp": True}:
+        return Guess(found.health.value, found.health.why, sure=True)
+    return Guess({"tcp": True}, "these files name its port", sure=True)
 
 
 def _why(guess: Guess) -> str:

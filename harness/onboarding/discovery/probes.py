@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.description.interpolation import interpolate
+from harness.onboarding.discovery.addresses import known_names
 from harness.onboarding.discovery.config_files import config_files, text_of
 from harness.onboarding.discovery.credentials import (
     POSTGRES_DATABASE,
@@ -25,7 +26,8 @@ from harness.onboarding.discovery.credentials import (
     redis_unknown,
     setting,
 )
-from harness.onboarding.discovery.project import Project, found_in
+from harness.onboarding.discovery.project import Project, found_in, literal
+from harness.onboarding.discovery.scraping import quoted_name, scrape_jobs
 from harness.onboarding.discovery.services import Found
 
 S3_KINDS = ("minio", "rclone", "localstack", "seaweedfs")
@@ -58,7 +60,7 @@ def candidates(project: Project, services: Mapping[str, Found]) -> list[Candidat
     """Return the probes that may be had, in the order of the services."""
     found: dict[str, Candidate] = {}
     for service in services.values():
-        if service.job:
+        if service.job or service.unreached:
             continue
         own = [*_up(project, service), *of_tool(project, service), *of_store(project, service, services)]
         if not any(candidate.good for candidate in own):
@@ -120,7 +122,9 @@ def _runs(service: Found) -> Candidate:
     else:
         spec = {"container": {"service": service.name, "read": "up"}}
         why, name = "whether its process or container runs, which is little", name_of(service.name, "runs")
-    return Candidate(name, spec, service.name, why, {"at_least": 1}, sure=True)
+    if not service.goes_on:
+        why += "; it may end by itself"
+    return Candidate(name, spec, service.name, why, {"at_least": 1}, sure=service.goes_on)
 
 
 def of_store(project: Project, service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
@@ -226,20 +230,29 @@ def of_tool(project: Project, service: Found) -> Iterator[Candidate]:
     if service.port is None:
         return
     if service.kind.name == "prometheus":
-        yield _targets(service)
+        yield _targets(project, service)
     elif service.kind.name == "mlflow":
         yield _registry(project, service)
     elif service.kind.name == "airflow-web":
         yield from _dag_runs(project, service)
 
 
-def _targets(service: Found) -> Candidate:
+def _targets(project: Project, service: Found) -> Candidate:
+    """The targets in the stack; that one outside of it is up is nothing that a run may rest on."""
+    files = config_files(project.services[service.name], project.folder)
+    inside, outside = scrape_jobs(files, known_names(project))
+    query, who, why = "min(up)", "every target of Prometheus", "Prometheus keeps `up` for each of its targets"
+    if inside and outside:
+        query = literal(f'min(up{{job=~"{"|".join(quoted_name(job) for job in inside)}"}})')
+        who, why = "every target in this stack", f"{why}; not of this stack, or not known: {', '.join(outside)}"
+    elif outside:
+        why += "; which of them are of this stack is not known"
     spec = {
-        "promql": {"url": f"http://{service.address}", "query": "min(up)"},
-        "summary": "1 while every target of Prometheus answers its scrapes",
+        "promql": {"url": f"http://{service.address}", "query": query},
+        "summary": f"1 while {who} answers its scrapes",
     }
-    why = "Prometheus keeps `up` for each of its targets"
-    return Candidate("targets_up", spec, service.name, why, {"at_least": 1}, sure=True)
+    good = {"at_least": 1} if inside else {}
+    return Candidate("targets_up", spec, service.name, why, good, sure=bool(inside))
 
 
 def _registry(project: Project, service: Found) -> Candidate:

@@ -1,0 +1,50 @@
+"""Which scrape jobs of a Prometheus have all their targets in the stack: that others are up is not known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+from harness.description.yamltree import read_tree
+from harness.model.errors import StackError
+
+_HERE = ("localhost", "127.0.0.1")
+_FINDS = re.compile(r"_sd_configs$")
+
+
+def scrape_jobs(files: Iterable[Path], names: Collection[str]) -> tuple[list[str], list[str]]:
+    """Return the jobs whose targets are all among these names, and the other ones."""
+    inside: list[str] = []
+    outside: list[str] = []
+    for file in files:
+        try:
+            value = read_tree(file).value
+        except StackError:
+            continue
+        jobs = value.get("scrape_configs") if isinstance(value, dict) else None
+        for job in jobs if isinstance(jobs, list) else ():
+            if isinstance(job, dict) and isinstance(job.get("job_name"), str):
+                (inside if _is_inside(job, names) else outside).append(job["job_name"])
+    return list(dict.fromkeys(inside)), list(dict.fromkeys(outside))
+
+
+def quoted_name(job: str) -> str:
+    """Return a job's name as it stands in a pattern inside a quoted text of PromQL."""
+    pattern = re.sub(r"([.+*?()\[\]{}|^$\\])", r"\\\1", job)
+    return pattern.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _is_inside(job: dict[str, Any], names: Collection[str]) -> bool:
+    if any(_FINDS.search(str(key)) for key in job):  # what it will find is not written anywhere
+        return False
+    groups = job.get("static_configs")
+    targets = [
+        str(target)
+        for group in (groups if isinstance(groups, list) else ())
+        if isinstance(group, dict)
+        for target in group.get("targets") or ()
+    ]
+    hosts = [re.sub(r"^\w+://", "", target).partition("/")[0].partition(":")[0] for target in targets]
+    return bool(hosts) and all(host in names or host in _HERE for host in hosts)
