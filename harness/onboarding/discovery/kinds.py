@@ -43,6 +43,8 @@ _CONSOLES = r"redis-commander|redisinsight|pgadmin4?|adminer|mongo-express|kafka
 
 KINDS: tuple[ServiceKind, ...] = (
     ServiceKind("job", "job", command=r"^(alembic|flyway|liquibase)\b|\bmlflow db upgrade\b|\bairflow (db|version)\b"),
+    ServiceKind("job", "job", command=r"\bollama (pull|create)\b|\bfeast .*\b(apply|materialize(-incremental)?)\b"),
+    ServiceKind("job", "job", command=r"\b(git|dvc) (clone|pull)\b"),
     ServiceKind("job", "job", image=r"(^|/)(minio/mc|mc|aws-cli|alpine/k8s|flyway)$"),
     ServiceKind(
         "mlflow-model", "serving", 5000, "/ping", command=r"\bmlflow models serve\b", predict_path="invocations"
@@ -79,7 +81,7 @@ KINDS: tuple[ServiceKind, ...] = (
         "feast", "serving", 6566, "/health", command=r"\bfeast .*\bserve\b", image=r"(^|/)feast|feature-server$"
     ),
     ServiceKind(
-        "jupyter", "other", 8888, command=r"\b(jupyter|start-notebook)\b", image=r"(^|/)jupyter/|-notebook$", base=True
+        "jupyter", "other", 8888, None, r"\bjupyter(-lab)?\b|\bstart-notebook", r"(^|/)jupyter/|-notebook$", base=True
     ),
     ServiceKind("streamlit", "other", 8501, "/_stcore/health", command=r"\bstreamlit run\b"),
     ServiceKind("flower", "watch", 5555, command=r"\bcelery\b.*\bflower\b"),
@@ -178,7 +180,7 @@ def kind_of(clues: ServiceClues) -> tuple[ServiceKind, str]:
 def _by_command(clues: ServiceClues, line: CommandLine) -> tuple[ServiceKind, str] | None:
     if line.runs_own_code:  # its arguments name many things that it is not
         return _job_by_sound(clues, line)
-    found = _in_command(clues, " ".join(line.last))
+    found = _in_command(clues, " ".join(line.last), jobs=not line.endless and not clues.goes_on)
     if found is None and line.ends and not clues.goes_on:
         return JOB, f"`{line.program}` ends by itself"
     if found is None and not line.ends:
@@ -186,11 +188,11 @@ def _by_command(clues: ServiceClues, line: CommandLine) -> tuple[ServiceKind, st
     return found or _job_by_sound(clues, line)
 
 
-def _in_command(clues: ServiceClues, text: str, *, jobs: bool = True) -> tuple[ServiceKind, str] | None:
+def _in_command(clues: ServiceClues, text: str, *, jobs: bool) -> tuple[ServiceKind, str] | None:
     for kind in KINDS:
         if kind.command is None or not text or (kind.what == "job" and not jobs):
             continue
-        match = re.search(kind.command, text)
+        match = re.search(rf"(?:{kind.command})(?![-:@])", text)  # `celery:5555` is somebody else's address
         besides = kind.of is None or any(re.search(kind.of, one) for one in (clues.name, *clues.images))
         if match and besides:
             return kind, f"its command is `{match[0].strip()}`"
@@ -233,7 +235,7 @@ def _by_name_of_kind(clues: ServiceClues, line: CommandLine) -> tuple[ServiceKin
         return None
     parts = re.split(r"[-_.\d]+", clues.name)
     for kind in KINDS:
-        if kind.image is None or kind.what == "job" or kind.base:
+        if kind.image is None or kind.what == "job":
             continue
         names = (kind.name, *(alias for alias, name in _ALIASES.items() if name == kind.name))
         whole = any(re.fullmatch(re.escape(name) + _NAME_ENDING, clues.name) for name in names)

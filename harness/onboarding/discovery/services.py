@@ -71,9 +71,10 @@ class Found:
 
     @property
     def goes_on(self) -> bool:
-        """Whether it is meant to go on: it listens, its health is checked, or it is started again when it ends."""
+        """Whether it is meant to go on: it listens, is checked, is started again when it ends, or is a known server."""
         started_again = self.restart in ("always", "unless-stopped")
-        return not self.job and (started_again or self.port is not None or self.checks_itself)
+        serves = self.kind_is_known and self.kind.what not in ("job", "training", "other")
+        return not self.job and (started_again or serves or self.port is not None or self.checks_itself)
 
     @property
     def stateful(self) -> bool:
