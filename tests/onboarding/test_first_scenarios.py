@@ -131,6 +131,17 @@ def test_what_shares_a_lost_node_need_not_stay(tmp_path: Path) -> None:
     assert probes(lost["expect"]["recovered"]) == {"db_answers", "web_up"}
 
 
+def test_a_job_may_end_while_the_fault_is_in(tmp_path: Path) -> None:
+    jobs = {
+        "load": {"image": "x", "command": "python load_features.py", "environment": {"DB": "postgresql://db:5432/x"}},
+        "seed": {"image": "x"},
+    }
+    web = SHOP["web"] | {"depends_on": {"seed": {"condition": "service_completed_successfully"}}, "restart": "always"}
+    discovery = found(tmp_path, {"db": SHOP["db"], "web": web, **jobs})
+    assert scenario(discovery, "crashed-web")["may_die"] == ["load"], "seed is done before web starts"
+    assert scenario(discovery, "lost-db")["may_die"] == ["load", "web"]
+
+
 def test_a_materialize_loop_without_an_age_is_told_of(tmp_path: Path) -> None:
     services = {
         "cache": {"image": "redis:7"},

@@ -37,6 +37,7 @@ class Starter:
     """Clauses of detection to choose from, each with what its rule is about; written as comments."""
     variables: Mapping[str, Any] = field(default_factory=dict)
     may_die: Sequence[str] = ()
+    may_die_why: str = ""
 
 
 @dataclass(frozen=True)
@@ -226,6 +227,11 @@ def _starter(
     about = [probe for probe in bounded if breaks and _is_about(probe, hit, ground)]
     # Between two scrapes a crash that is soon over is missed: neither a pass nor a fail.
     own = [probe for probe in about if not (heals_itself and probe.name == TARGETS_UP)]
+    # A job that nobody waits for may still be at work when the fault goes in, and ends then as it should.
+    jobs = [name for name, service in ground.services.items() if service.job and not service.awaited]
+    reasons = [f"{', '.join(jobs)}: a job, which ends by itself"] if jobs else []
+    who = "the others" if jobs else "they"
+    reasons += [f"guess: {who} end when it does not answer, and are started again"] if may_die else []
     last_s = max([20, *(_rounded(_detect_s(ground, rule)) for rule in ground.rules)])
     return Starter(
         name=name,
@@ -241,7 +247,8 @@ def _starter(
         ],
         alerts=[(_clause(ground, rule), rule.summary) for rule in ground.rules[:MOST_ALERTS]],
         variables=variables or {},
-        may_die=may_die,
+        may_die=list(dict.fromkeys([*jobs, *may_die])),
+        may_die_why="; ".join(reasons),
     )
 
 

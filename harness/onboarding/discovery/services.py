@@ -53,6 +53,8 @@ class Found:
     node: Guess | None = None
     checks_itself: bool = False
     job: bool = False
+    awaited: bool = False
+    """Whether others start only once it is done."""
     restart: str = "no"
     volumes: list[str] = field(default_factory=list)
     depends_on: list[str] = field(default_factory=list)
@@ -128,6 +130,7 @@ def _service(project: Project, name: str, body: Mapping[str, Any], places: list[
         why,
         checks_itself=_checks(body),
         job=ends or kind.what == "job",
+        awaited=ends,
         restart=str(body.get("restart") or "no"),
         volumes=named_volumes(body),
         depends_on=list(body.get("depends_on") or {}),
