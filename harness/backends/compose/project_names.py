@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.backends.compose.engine import engine_errors
-from harness.backends.compose.leftovers import PROJECT, RUN, attached_run, attached_to
+from harness.backends.compose.labels import PROJECT, RUN, attached_run, attached_to
 from harness.model.errors import ScenarioError
 
 _LONGEST = 60
