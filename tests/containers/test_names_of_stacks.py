@@ -13,7 +13,8 @@ import pytest
 from images import base_image
 
 from harness.backends.compose.engine import client
-from harness.backends.compose.leftovers import PROJECT, remove_run, runs
+from harness.backends.compose.labels import PROJECT
+from harness.backends.compose.leftovers import remove_run, runs
 from harness.guard import stack_owner
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
