@@ -14,7 +14,7 @@ from images import base_image
 
 from harness.backends.compose.engine import client
 from harness.backends.compose.labels import PROJECT
-from harness.backends.compose.leftovers import remove_run, runs
+from harness.backends.compose.leftovers import labels_of_runs, remove_run
 from harness.guard import stack_owner
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -59,10 +59,10 @@ def folder(tmp_path: Path, small_images: None) -> Iterator[Path]:
     made.mkdir()
     (made / "lone.yaml").write_text(LONE)
     engine = client()
-    before = set(runs(engine))
+    before = set(labels_of_runs(engine))
     yield made
     mark = str(os.getpid())
-    for run in set(runs(engine)) - before:
+    for run in set(labels_of_runs(engine)) - before:
         if mark in run or run.startswith("mlch-lone-"):
             remove_run(engine, run)
     engine.close()
