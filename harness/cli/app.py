@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Entry] = {
     "margins": Entry("harness.cli.margins:margins", "Show how near passed clauses came to their bounds."),
     "up": Entry("harness.cli.stacks:up", "Start a stack and keep it running."),
     "down": Entry("harness.cli.stacks:down", "Stop stacks by name, or those that this folder started."),
+    "images": Entry("harness.cli.images:images", "List, save or load the images that runs in containers need."),
     "heal": Entry("harness.cli.healing:heal", "Take out what killed runs have left in."),
     "status": Entry("harness.cli.healing:status", "List runs that go on or have left something in."),
     "stop": Entry("harness.cli.stop:stop", "Revert the faults of runs, end them, and keep new ones from starting."),

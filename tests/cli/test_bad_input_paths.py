@@ -77,6 +77,8 @@ COMMANDS: dict[str, list[str]] = {
     "doctor": ["doctor", "PATH"],
     "doctor scenarios": ["doctor", "stack.compose.yaml", "PATH", "--start"],
     "up": ["up", "PATH"],
+    "images": ["images", "PATH"],
+    "images --load": ["images", "--load", "PATH"],
     "judge": ["judge", "PATH"],
     "report": ["report", "PATH"],
     "margins": ["margins", "PATH"],

@@ -43,6 +43,12 @@ def have_images(description: StackDescription, *, links: bool = True) -> None:
         engine.close()
 
 
+def have_image(engine: Engine, image: str, whose: str) -> None:
+    """See to it that the engine has one image; `whose` it is stands in the error. Raises BackendError."""
+    if not _present(engine, image):
+        _pull(engine, image, whose)
+
+
 def _present(engine: Engine, image: str) -> bool:
     import docker.errors
 
@@ -63,7 +69,8 @@ def _pull(engine: Engine, image: str, whose: str) -> None:
     except (docker.errors.DockerException, requests.RequestException) as error:
         text = getattr(error, "explanation", None) or str(error)
         full = "no space left" in str(text)
-        remedy = "free room: `docker system df`" if full else f"`docker pull {image}` shows more; or name another image"
+        elsewhere = "name another image, or have it from a file: `harness images --load FILE`"
+        remedy = "free room: `docker system df`" if full else f"`docker pull {image}` shows more; {elsewhere}"
         what = f"{whose} needs the image {image!r}, which is not available: {text}"
         raise BackendError(what, remedy=remedy) from error
 
