@@ -16,6 +16,7 @@ from harness.backends.compose.engine import client
 from harness.backends.compose.labels import PROJECT
 from harness.backends.compose.leftovers import labels_of_runs, remove_run
 from harness.guard import stack_owner
+from harness.liveness import ProcessId
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,7 +91,8 @@ def test_the_name_is_taken_from_the_folder_while_it_is_free(folder: Path) -> Non
 def test_a_name_of_which_a_run_is_not_healed_is_not_taken(folder: Path) -> None:
     engine = client()
     name = f"owned-{os.getpid()}"
-    labels = {PROJECT: "", stack_owner.OWNED: name, stack_owner.HOST: "another", stack_owner.RUN: "/runs/of-theirs"}
+    process = ProcessId("another", 1, "another", 1).to_text()
+    labels = {PROJECT: "", stack_owner.OWNED: name, stack_owner.PROCESS: process, stack_owner.RUN: "/runs/of-theirs"}
     record = engine.api.create_container(base_image(), command=["none"], labels=labels)["Id"]
     try:
         done = harness(folder, "up", "lone.yaml", "--backend", "compose", "--name", name)
