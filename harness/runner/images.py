@@ -38,8 +38,8 @@ def needed_images(stack: StackDescription) -> list[NeededImage]:
 def save(stack: StackDescription, file: Path, notice: Callable[[str], None]) -> tuple[list[str], int]:
     """Write the images of a stack to a file; those that the engine lacks are built or pulled first. Blocks.
 
-    Returns their names and the size of the file. What only some runs need and is not available is left out, and `notice`
-    is told. Raises HarnessError.
+    Returns their names and the size of the file. What only some runs need and is not available is left out, and
+    `notice` is told. Raises HarnessError.
     """
     from harness.backends.compose.engine import connect
     from harness.backends.compose.image_files import save_images
