@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.description.ties import services_in
 from harness.model.answers import ANSWER_PROBES
-from harness.model.clauses import Bound
+from harness.model.clauses import Bound, Noticed
 from harness.model.expectations import Churn, Expect
 from harness.model.faultstep import FaultStep
 from harness.model.probekinds import ProbeSpec
@@ -44,6 +44,15 @@ def unfelt(step: FaultStep, scenario: Scenario, catalogue: Catalogue) -> str | N
         names = ", ".join(dict.fromkeys(perhaps))
         return f"only health pages could feel this ({names}), and those may answer as before"
     return "nothing measured could feel this"
+
+
+def noticed_by_its_end(clause: Noticed, scenario: Scenario, catalogue: Catalogue) -> bool:
+    """Whether a probe that must notice a fault reads the same where the fault takes its own service away."""
+    spec: Any = catalogue.stack.probes[clause.probe]
+    if spec.kind != "http" or spec.settings.read != "up":
+        return False
+    step = scenario.fault(clause.fault) if clause.fault else scenario.timeline[0]
+    return bool(services_in(spec.model_dump_json(), _names(catalogue.stack)) & _acts_on(step, catalogue)[0])
 
 
 def _looks_everywhere(expect: Expect, catalogue: Catalogue) -> bool:
@@ -86,7 +95,7 @@ def _closure(tied: Mapping[str, set[str]], start: set[str] | frozenset[str]) -> 
 
 def _measured(expect: Expect, stack: StackDescription) -> Iterator[tuple[str, set[str], bool]]:
     """Yield what is measured: its name, the services that it names, and whether it is no more than a health page."""
-    names = {service.name: (service.name, *service.aliases) for service in stack.services.values()}
+    names = _names(stack)
     if stack.workload is not None:  # every run has a guard on its answers
         yield "the workload", services_in(stack.workload.model_dump_json(), names), False
     for clause in expect.clauses:
@@ -96,6 +105,10 @@ def _measured(expect: Expect, stack: StackDescription) -> Iterator[tuple[str, se
         if probe is not None and probe not in ANSWER_PROBES:
             spec = stack.probes[probe]
             yield probe, services_in(spec.model_dump_json(), names), _is_health(spec)
+
+
+def _names(stack: StackDescription) -> dict[str, tuple[str, ...]]:
+    return {service.name: (service.name, *service.aliases) for service in stack.services.values()}
 
 
 def _is_health(spec: ProbeSpec) -> bool:

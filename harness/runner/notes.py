@@ -8,7 +8,7 @@ from harness.model.clauses import Bound
 from harness.model.errors import ScenarioError
 from harness.runner.catalogue import OF_EXPECTED, Catalogue
 from harness.runner.explain import Place, Source
-from harness.runner.feeling import unfelt
+from harness.runner.feeling import noticed_by_its_end, unfelt
 from harness.runner.load import Loaded
 
 NO_MODELS = "describe x-harness.integrity.store and x-harness.integrity.models in the stack"
@@ -43,6 +43,7 @@ def _never_right(bound: Bound, catalogue: Catalogue) -> bool:
 
 def _of_one(item: Loaded, catalogue: Catalogue) -> Iterator[ScenarioError]:
     yield from _without_feeling(item, catalogue)
+    yield from _by_their_end(item, catalogue)
     expect = item.scenario.expect
     lists: tuple[tuple[str, tuple[Bound, ...]], ...] = (("stays", expect.stays), ("recovered", expect.recovered))
     for field, bounds in lists:
@@ -63,3 +64,13 @@ def _without_feeling(item: Loaded, catalogue: Catalogue) -> Iterator[ScenarioErr
         if why is not None:
             place: Place = ("timeline", index, "target")
             yield item.source.problem(place, f"{why}: {step.fault} on {step.target}", ASK_A_CONSUMER)
+
+
+def _by_their_end(item: Loaded, catalogue: Catalogue) -> Iterator[ScenarioError]:
+    """Yield each clause that passes where a service is gone, which says nothing of what it would have noticed."""
+    for index, clause in enumerate(item.scenario.expect.noticed):
+        if noticed_by_its_end(clause, item.scenario, catalogue):
+            place: Place = ("expect", "noticed", index, "probe")
+            message = f"the fault acts on the service of {clause.probe!r}, and `read: up` is 0 without an answer too"
+            remedy = "give the probe `read: status` and write `equals: 200`, so that no answer is no notice"
+            yield item.source.problem(place, f"{message}: that the service is gone would pass", remedy)

@@ -57,7 +57,8 @@ def told(tmp_path: Path, fault: dict[str, Any], *probes: str, **changes: Any) ->
     file = tmp_path / "one.scenario.yaml"
     file.write_text(yaml.safe_dump(scenario), "utf-8")
     found = notes(validated([file]))
-    assert all(note.field == "timeline.0.target" and note.remedy and note.line for note in found)
+    assert all(note.field in ("timeline.0.target", "expect.noticed.0.probe") for note in found)
+    assert all(note.remedy and note.line for note in found)
     return [note.message for note in found]
 
 
@@ -109,3 +110,21 @@ def test_of_a_command_nobody_can_tell(tmp_path: Path) -> None:
     command = {"fault": "command", "target": {"service": "vectors"}}
     command |= {"with": {"inject": ["true"], "confirm": ["true"], "revert": ["true"], "absent": ["true"]}}
     assert told(tmp_path, command, "board_up") == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "probe", "limit", "said"),
+    [
+        (LOST, "vectors_up", {"at_least": 1}, True),
+        (LOST, "vectors_held", {"at_least": 1}, False),
+        (LATENCY, "predictor_up", {"at_least": 1}, False),
+        (LOST | {"target": {"node": "predictor"}}, "predictor_status", {"equals": 200}, False),
+        (LOST | {"target": {"node": "predictor"}}, "predictor_up", {"at_least": 1}, True),
+    ],
+)
+def test_a_service_that_is_gone_has_noticed_nothing(
+    tmp_path: Path, fault: dict[str, Any], probe: str, limit: dict[str, int], said: bool
+) -> None:
+    clause = {"id": "n", "probe": probe, "within": "4s", **limit}
+    found = [one for one in told(tmp_path, fault, noticed=[clause]) if "is 0 without an answer too" in one]
+    assert bool(found) is said
