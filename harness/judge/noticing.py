@@ -72,13 +72,15 @@ def _outcome(clause: Noticed, facts: Facts, fault: FaultFacts, *, excused: bool)
         return _Outcome(Value.UNKNOWN, str(fault.inconclusive_reason), cause=fault.cause)
     injected = fault.injected
     points = compared(clause, facts, excused=excused).points
-    early = _not_kept_before(clause, facts, points, injected) or _beside(facts, fault, injected)
+    first = next((p for p in points if _left(p) and p.lo_s >= injected.lo), None)
+    last = _last_read(clause, facts, injected)
+    since = [p for p in points if p.good and p.lo_s >= injected.lo and (first is None or p.hi_s <= first.lo_s)]
+    early = _not_kept_before(clause, facts, points, injected, last, since) or _beside(facts, fault, injected)
     if early is not None:
         return early
-    first = next((p for p in points if _left(p) and p.lo_s >= injected.lo), None)
     if first is None:
         return _never(clause, facts, fault, injected, points)
-    kept = max((p for p in points if p.good and p.hi_s <= first.lo_s), key=lambda p: p.lo_s)
+    kept = max([*since, *([last] if last is not None else [])], key=lambda p: p.lo_s)
     at = Span(kept.lo_s, first.hi_s)
     after = at.since(injected)
     value, busy = facts.disturbed.within(after, clause.within, injected.lo, at.hi)
@@ -111,9 +113,39 @@ def _reached(clause: Noticed, point: Point) -> str:
     return f"it was {amount(clause, point.value)}"
 
 
-def _not_kept_before(clause: Noticed, facts: Facts, points: Sequence[Point], injected: Span) -> _Outcome | None:
-    """Return why it is not known that the bound was kept until the injection; None where it is."""
+def _last_read(clause: Noticed, facts: Facts, injected: Span) -> Point | None:
+    """Return the reading right before an injection; None without one in the last second, or with a gap after it.
+
+    It may be from before the steady state: a test by hand injects its fault as soon as that is met.
+    """
+    read = [(n, seen) for n, seen in facts.readings(clause.probe) if seen.answered_s <= injected.lo]
+    if not read:
+        return None
+    n, seen = max(read, key=lambda pair: pair[1].answered_s)
+    gaps = facts.journal.gaps(clause.probe)
+    if seen.asked_s < injected.lo - MAX_GAP_S or any(
+        gap.from_s < injected.lo and gap.to_s > seen.answered_s for gap in gaps
+    ):
+        return None
+    good = seen.value is not None and clause.met_by(seen.value)
+    return Point(seen.asked_s, seen.answered_s, good, seen.value, (n,), seen.down)
+
+
+def _not_kept_before(
+    clause: Noticed,
+    facts: Facts,
+    points: Sequence[Point],
+    injected: Span,
+    last: Point | None,
+    since: Sequence[Point],
+) -> _Outcome | None:
+    """Return why it is not known that the bound was kept until the injection; None where it is.
+
+    `last` is the reading right before it. Without one, those that are good `since` tell as well.
+    """
     broken = _broken_before(facts, points, injected)
+    if broken is None and last is not None and not last.good:
+        broken = last
     if broken is not None:
         verb = "was beyond it" if broken.value is not None else "gave no answer"
         when = "before injection" if broken.hi_s < injected.lo else "by a reading that was asked before injection"
@@ -124,11 +156,9 @@ def _not_kept_before(clause: Noticed, facts: Facts, points: Sequence[Point], inj
     if blind is not None:
         reason = f"it may have left its bound before injection: {blind.why or 'no data'}"
         return _Outcome(Value.UNKNOWN, reason, [blind], cause="machine" if blind.machine else None)
-    last = next((p for p in reversed(points) if p.good and p.hi_s <= injected.lo), None)
-    if last is None or last.hi_s < injected.lo - MAX_GAP_S:
-        interval = f"; its interval is {every_s(clause, facts):g} s" if last is not None else ""
-        reason = f"it was not read in the second before injection{interval}"
-        return _Outcome(Value.UNKNOWN, reason, [last] if last is not None else [], cause="other" if last else None)
+    if last is None and not since:
+        reason = f"it was not read in the second before injection; its interval is {every_s(clause, facts):g} s"
+        return _Outcome(Value.UNKNOWN, reason, cause="other" if facts.readings(clause.probe) else None)
     return None
 
 

@@ -119,6 +119,26 @@ def test_it_must_have_been_read_right_before_the_injection() -> None:
     assert "was not read in the second before injection; its interval is 3 s" in found.reason
 
 
+def test_a_fault_that_goes_in_with_the_steady_state_has_the_reading_before_that() -> None:
+    def by_hand(*refused: Stretch, lost: Stretch = (0.0, 0.0)) -> str:
+        run = Run(EXPECT).gate(4.97).fault().readings("ready", status(*refused), skip=[lost])
+        return str(run.gap("ready", *lost).end().clause("says-so").value)
+
+    assert by_hand((5.0, 9.0)) == "pass"
+    assert by_hand((4.85, 9.0)) == "unknown"
+    assert by_hand((4.85, 4.95), (7.0, 9.0)) == "unknown"  # and not the fault's when it comes again
+    assert by_hand((5.0, 9.0), lost=(4.85, 4.95)) == "unknown"
+    assert by_hand((7.0, 9.0), lost=(4.85, 4.95)) == "pass"  # it was seen to keep its bound with the fault in
+
+
+def test_a_slow_probe_that_was_well_with_the_fault_in_left_its_bound_after_it() -> None:
+    run = looked((8.0, 12.0), every_s=3.0, from_s=0.8)
+    run.plan["stack"]["probe_every_s"] = {"ready": 3.0}
+    found = run.clause("says-so")
+    assert found.value == "pass"
+    assert (found.measured.after_lo_s, found.measured.after_s) == (pytest.approx(1.8), pytest.approx(4.81))
+
+
 def test_a_gap_before_the_injection_may_hide_that_it_leaves_its_bound_by_itself() -> None:
     run = looked((7.0, 9.0), skip=[(2.0, 2.4)]).gap("ready", 2.0, 2.4)
     found = run.clause("says-so")
