@@ -27,3 +27,9 @@ def _is_pending(pid: int, number: signal.Signals) -> bool:
     lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
     said = dict(line.split(":", 1) for line in lines)
     return any(int(said[field], 16) >> (number - 1) & 1 for field in ("SigPnd", "ShdPnd"))
+
+
+def as_at_a_terminal() -> None:
+    """Let signals of a terminal do in a child what they do there: under `nohup`, or behind `&`, they are ignored."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from signalling import send
+from signalling import as_at_a_terminal, send
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def run(project: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         command = [HARNESS, "run", "lost.scenario.yaml", "-j", "1"]
         pipe = subprocess.PIPE
         started.append(
-            subprocess.Popen(command, cwd=project, stdout=pipe, stderr=pipe, text=True, preexec_fn=without_nohup)
+            subprocess.Popen(command, cwd=project, stdout=pipe, stderr=pipe, text=True, preexec_fn=as_at_a_terminal)
         )
         return started[-1]
 
@@ -59,11 +59,6 @@ def run(project: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         if process.poll() is None:
             process.kill()
         process.communicate()
-
-
-def without_nohup() -> None:
-    """Let a hang-up do what it does at a terminal, though these tests may run under `nohup`, which is inherited."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def wait_for_said(process: subprocess.Popen[str], text: str) -> None:

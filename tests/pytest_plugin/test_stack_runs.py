@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from projects import Run, outcomes, short_scenario, write
+from signalling import as_at_a_terminal
 
 pytestmark = [pytest.mark.stack_run, pytest.mark.timeout(600)]
 
@@ -177,7 +178,8 @@ def started(request: pytest.FixtureRequest, project: pytest.Pytester) -> Iterato
     else:
         write(project, "test_long.py", LONG)
     with (project.path / "said").open("wb") as said:
-        process = subprocess.Popen([sys.executable, "-m", "pytest"], stdout=said, stderr=said, cwd=project.path)
+        command = [sys.executable, "-m", "pytest"]
+        process = subprocess.Popen(command, stdout=said, stderr=said, cwd=project.path, preexec_fn=as_at_a_terminal)
         try:
             yield project.path / "reports/pytest" / request.param, process
         finally:
