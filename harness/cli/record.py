@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,11 +53,11 @@ def record(
         raise click.UsageError("--format is of a file that is read with --from")
     if log is not None and (ask_again or for_s or most):
         raise click.UsageError("--ask-again, --for and --requests are for recording from a service")
-    from harness.onboarding.recording.workload_file import as_workload, write
+    from harness.onboarding.recording.workload_file import as_workload, check_place, write
 
-    if out.exists() and not force:
-        remedy = "choose another --out, or overwrite it with --force"
-        raise ScenarioError("there is a file already", file=str(out), remedy=remedy)
+    if any(not path.startswith("/") for path in only):
+        raise click.BadParameter("a path begins with '/'", param_hint="--only")
+    check_place(out, force=force)
     again: Sequence[RecordedExchange] = ()
     if log is not None:
         from harness.onboarding.recording.logs import read_log
@@ -74,7 +75,7 @@ def record(
 async def _from_service(
     url: str, listen: str, for_s: float, most: int, only: tuple[str, ...], *, ask_again: bool
 ) -> tuple[list[RecordedExchange], list[RecordedExchange]]:
-    from harness.onboarding.recording.passthrough import PassThrough
+    from harness.onboarding.recording.passthrough import MOST_AGAIN, PassThrough
 
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
@@ -94,8 +95,15 @@ async def _from_service(
     await passing.go(host.strip("[]"), int(port), for_s=for_s, most=most, started=started)
     if passing.unanswered:
         say(f"{passing.unanswered} requests were not answered by the service, and are left out")
+    if passing.left:
+        say(f"{passing.left} clients went away before they had their answer: these requests are left out")
     chosen = [one for one in passing.exchanges if not only or one.path.startswith(only)]
-    return chosen, await passing.again(_different(chosen)) if ask_again else []
+    if not ask_again:
+        return chosen, []
+    different = _different(chosen)
+    number = min(len(different), MOST_AGAIN)
+    say(f"asking again: {number} different requests; Ctrl-C ends that, and writes what there is")
+    return chosen, await passing.again(different)
 
 
 def _different(exchanges: Sequence[RecordedExchange]) -> list[RecordedExchange]:
@@ -107,6 +115,8 @@ def _different(exchanges: Sequence[RecordedExchange]) -> list[RecordedExchange]:
 
 def _tell(recorded: RecordedWorkload, out: Path, url: str | None) -> None:
     echo(f"{out}: {len(recorded.lines)} requests, {recorded.values} values expected of their answers")
+    if not recorded.values:
+        echo("of no answer a value is expected, only its status: write under `expect` what must come again")
     if recorded.loose:
         echo(f"{recorded.loose} values may be any: ids, time stamps, and what differed for the same request")
     for reason, number in sorted(recorded.left_out.items()):
@@ -121,6 +131,7 @@ def _tell(recorded: RecordedWorkload, out: Path, url: str | None) -> None:
     lines += [] if recorded.timed else ["  rate: 10/s"]
     if recorded.secrets:
         lines.append("  headers:")
-        names = {name: name.upper().replace("-", "_") for name in recorded.secrets}
-        lines += [f'    {name}: "${{secret:{variable}}}"' for name, variable in names.items()]
+        names = {name: re.sub(r"\W", "_", name).upper() for name in recorded.secrets}
+        # Compose reads this file too, and two dollar signs as one.
+        lines += [f'    {json.dumps(name)}: "$${{secret:{variable}}}"' for name, variable in names.items()]
     echo("\n".join(lines))

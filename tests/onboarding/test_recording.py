@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import signal
@@ -21,6 +22,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from harness.cli import main
 from harness.model.errors import BackendError, ScenarioError
@@ -29,10 +31,12 @@ from harness.onboarding.recording.content import expected_values
 from harness.onboarding.recording.exchange import RecordedExchange
 from harness.onboarding.recording.logs import read_log
 from harness.onboarding.recording.passthrough import PassThrough
-from harness.onboarding.recording.workload_file import SECRET, as_workload, write
+from harness.onboarding.recording.workload_file import SECRET, TOKEN, as_workload, check_place, write
 from harness.probes.request_file import read_requests
 
 NOW_S = 1_790_000_000.0
+MAY_HOLD = "it holds a token, or may hold a secret"
+NOT_WRITTEN = "its path, or a number in it, cannot be written in a workload"
 TINY = Path(__file__).parents[1] / "runner" / "tiny"
 
 
@@ -65,20 +69,24 @@ def exchange(answer: Any = None, **other: Any) -> RecordedExchange:
     ],
 )
 def test_content_is_told_from_ids_and_time_stamps(field: str, value: Any, expected: Any) -> None:
-    found = expected_values(exchange({"content": "is here", field: value}), [], SECRET)
+    found = expected_values(exchange({"content": "is here", field: value}), [], SECRET, TOKEN)
     assert found == {"content": "is here", field: expected}
 
 
 def test_an_id_that_was_asked_for_is_content() -> None:
     """An answer for somebody else would have another."""
     asked = exchange({"id": 42, "items": [{"user_id": "u-7", "at": "2026-05-01T12:00:00Z"}]}, path="/users/u-7?at=42")
-    assert expected_values(asked, [], SECRET) == {"id": 42, "items.0.user_id": "u-7", "items.0.at": {"any": True}}
+    assert expected_values(asked, [], SECRET, TOKEN) == {
+        "id": 42,
+        "items.0.user_id": "u-7",
+        "items.0.at": {"any": True},
+    }
 
 
 def test_what_differs_between_answers_to_the_same_request_is_no_content() -> None:
     one = exchange({"score": 0.5, "model": "a", "only": 1, "n": 1})
     others = [exchange({"score": 0.5 + 1e-9, "model": "b", "n": True})]
-    assert expected_values(one, others, SECRET) == {
+    assert expected_values(one, others, SECRET, TOKEN) == {
         "score": {"approx": 0.5},
         "model": {"any": True},
         "n": {"any": True},
@@ -116,7 +124,16 @@ def test_whatever_was_answered_is_what_is_expected(answer: Any) -> None:
         (exchange(body={"in": [{"deep": {"clientSecret": 1}}]}), "it holds a secret (clientSecret)"),
         (exchange(body="user=a&access_token=b"), "it holds a secret (access_token)"),
         (exchange(path="/p?api_key=7"), "it holds a secret (api_key)"),
-        (exchange(body={"text": "eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl"}), "it holds a token"),
+        (exchange(path="/p?key=7"), "it holds a secret (key)"),
+        (exchange(body={"password1": "x", "pwd": "y"}), "it holds a secret (password1)"),
+        (exchange(body='--b\r\nContent-Disposition: form-data; name="password"\r\n\r\nx'), MAY_HOLD),
+        (exchange(body='{"index": 1}\n{"password": "hunter2"}'), MAY_HOLD),
+        (exchange(body={"query": 'mutation { login(password: "hunter2") { id } }'}), MAY_HOLD),
+        (exchange(body={"x": float("inf")}), NOT_WRITTEN),
+        (exchange({"x": float("inf")}), NOT_WRITTEN),
+        (exchange(path="//[x/y"), NOT_WRITTEN),
+        (exchange(path="http://elsewhere/p"), "its path does not begin with '/'"),
+        (exchange(body={"text": "eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl"}), "it holds a token, or may hold a secret"),
         (exchange(status=503), "answered with 503, which nobody should expect"),
         (exchange(unreadable="its body is not text"), "its body is not text"),
     ],
@@ -126,19 +143,52 @@ def test_what_must_not_be_written_down_is_left_out(one: RecordedExchange, reason
     assert (recorded.lines, dict(recorded.left_out)) == ([], {reason: 1})
 
 
+def test_secrets_of_answers_may_be_anything() -> None:
+    answer = {"secrets": {"db": "hunter2"}, "auth": "Bearer abcdefgh12345", "usage": {"max_tokens": 7}, "score": 0.5}
+    (line,) = as_workload([exchange(answer)]).lines
+    assert "hunter2" not in json.dumps(line)
+    assert "Bearer" not in json.dumps(line)
+    assert line["expect"]["json"]["usage.max_tokens"] == 7
+
+
+def test_characters_that_end_a_line_elsewhere_end_none_here(tmp_path: Path) -> None:
+    recorded = as_workload([exchange({"s": "a\u2028b"}, body="c\u0085d", headers={"Content-Type": "text/\udce9"})])
+    write(recorded, tmp_path / "r.jsonl", force=False)
+    assert len(read_requests(tmp_path / "r.jsonl", rate=1.0).requests) == 1
+
+
+@pytest.mark.parametrize("what", ["folder", "link", "pipe", "no-folder", "long"])
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_recorded(tmp_path: Path, what: str) -> None:
+    out = tmp_path / "out"
+    if what == "folder":
+        out.mkdir()
+    elif what == "link":
+        out.symlink_to("nowhere")
+    elif what == "pipe":
+        os.mkfifo(out)
+    elif what == "no-folder":
+        out = tmp_path / "not-there" / "out"
+    else:
+        out = tmp_path / ("n" * 256)
+    with pytest.raises(ScenarioError):
+        check_place(out, force=True)
+    assert what != "pipe" or out.is_fifo()
+
+
 def test_headers_with_secrets_are_named_and_no_value_is_written(tmp_path: Path) -> None:
     headers = {
         "Authorization": "Bearer top-secret-1",
         "X-Team": "ml",
         "Content-Type": "application/json",
         "Accept": "*/*",
+        "X-Caller": "Bearer top-secret-2",
     }
-    recorded = as_workload([exchange({"score": 0.5}, headers=headers)], keep=["x-team"])
+    recorded = as_workload([exchange({"score": 0.5}, headers=headers)], keep=["x-team", "x-caller"])
     write(recorded, tmp_path / "r.jsonl", force=False)
     text = (tmp_path / "r.jsonl").read_text()
     assert "top-secret" not in text
     assert json.loads(text)["headers"] == {"X-Team": "ml"}
-    assert recorded.secrets == ("Authorization",)
+    assert recorded.secrets == ("Authorization", "X-Caller")
 
 
 def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
@@ -180,6 +230,10 @@ async def service() -> AsyncIterator[str]:
             return web.Response(status=302, headers={"Location": "/elsewhere"})
         if request.path == "/broken":
             return web.Response(status=500)
+        if request.path == "/login":
+            return web.Response(headers={"Set-Cookie": "sid=alice"})
+        if request.path == "/me":
+            return web.json_response({"user": request.cookies.get("sid", "nobody"), "f": request.headers.getall("X-F")})
         if request.path == "/cut":
             response = web.StreamResponse(headers={"Content-Length": "100"})
             await response.prepare(request)
@@ -259,6 +313,17 @@ async def test_all_is_passed_on_and_becomes_a_workload(service: str, tmp_path: P
     assert lines[1]["expect"]["json"]["drawn"] == {"any": True}, "asked again, it was another"
 
 
+async def test_no_client_gets_the_cookie_of_another_and_a_header_that_comes_twice_goes_on_twice(service: str) -> None:
+    async def ask(session: aiohttp.ClientSession, url: str) -> None:
+        async with session.get(f"{url}/login") as answer:
+            assert answer.status == 200
+        headers = CIMultiDict([("X-F", "1"), ("X-F", "2")])
+        async with session.get(f"{url}/me", headers=headers) as answer:
+            assert await answer.json() == {"user": "nobody", "f": ["1", "2"]}
+
+    await recorded_by(service.replace("127.0.0.1", "localhost"), ask, 2)
+
+
 async def test_an_answer_that_is_cut_off_is_passed_on_as_one_and_not_recorded(service: str) -> None:
     async def ask(session: aiohttp.ClientSession, url: str) -> None:
         with pytest.raises(aiohttp.ClientError):
@@ -280,9 +345,12 @@ async def test_nobody_there_and_a_port_that_is_taken_are_said_at_once(service: s
         await PassThrough(service, lambda _: None).go("127.0.0.1", taken, for_s=1.0, most=0, started=lambda _: None)
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "nothing", "http://host/path", "http://host?q"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://x", "nothing", "http://host/path", "http://host?q", "http://[::1", "http://a:99999", "http://b:c@host"],
+)
 def test_an_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ScenarioError, match=r"is not an address of HTTP|has a path"):
+    with pytest.raises(ScenarioError, match=r"is not an address|has a path|a login in the address"):
         PassThrough(url, lambda _: None)
 
 
@@ -325,13 +393,19 @@ def test_an_access_log_gives_what_has_no_body(tmp_path: Path) -> None:
         '10.0.0.1 - - [01/May/2026:12:00:00 +0000] "GET /items?id=3 HTTP/1.1" 200 512 "-" "curl/8"\n'
         '10.0.0.1 - bob [01/May/2026:12:00:02 +0000] "POST /predict HTTP/1.1" 200 64\n'
         '10.0.0.1 - - [01/May/2026:12:00:05 +0000] "GET /gone HTTP/1.1" 404 -\n'
+        '10.0.0.1 - - [01/May/2026:12:00:06 +0000] "GET //[x HTTP/1.1" 404 -\n'
+        '10.0.0.1 - - [01/May/2026:12:00:07 +0000] "\\x16\\x03\\x01" 400 157 "-" "-"\n'
     )
     recorded = as_workload(read_log(log))
     assert [(line["at"], line["path"], line["expect"]) for line in recorded.lines] == [
         (0.0, "/items?id=3", {"status": 200}),
         (5.0, "/gone", {"status": 404}),
     ]
-    assert dict(recorded.left_out) == {"an access log has no bodies": 1}
+    assert dict(recorded.left_out) == {
+        "an access log has no bodies": 1,
+        "its path does not begin with '/'": 1,
+        "its line in the log has no request": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -346,6 +420,7 @@ def test_an_access_log_gives_what_has_no_body(tmp_path: Path) -> None:
         ("a.har", '{"log": {"entries": [{"request": {}}]}}', "a.har: entry 1 of the archive lacks something"),
         ("a.har", '{"log": {"entries": []}}', "a.har: no request is in it"),
         ("a.log", "", "no request is in it"),
+        ("a.jsonl", '{"at": 1, "path": "/", "status": 1e999}\n', "a.jsonl:1: a field has a value that it cannot have"),
     ],
 )
 def test_a_log_that_cannot_be_read_is_one_message(

@@ -25,6 +25,7 @@ _ACCESS = re.compile(
     r'\S+ \S+ \S+ \[(?P<at>[^\]]+)\] "(?P<method>[A-Z]+) (?P<path>\S+)(?: HTTP/[\d.]+)?" (?P<status>\d{3}) \S+'
 )
 """A line of the common log format, and of the combined one (Apache's mod_log_config)."""
+_NO_REQUEST = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "')
 _FIELDS = {
     "method": ("method", "request_method", "http_method", "verb"),
     "path": ("path", "url", "uri", "request_uri", "request_path", "http_path"),
@@ -86,7 +87,8 @@ def _har(text: str) -> Iterator[RecordedExchange]:
             url = urlsplit(str(asked["url"]))
             if url.scheme not in ("http", "https", ""):
                 continue
-            body = (asked.get("postData") or {}).get("text")
+            posted = asked.get("postData") or {}
+            body = posted.get("text")
             answer, is_json = _har_answer(answered.get("content") or {})
             yield RecordedExchange(
                 unix_s=_unix_s(entry["startedDateTime"]),
@@ -95,11 +97,12 @@ def _har(text: str) -> Iterator[RecordedExchange]:
                 status=int(answered["status"]),
                 headers={str(one["name"]): str(one["value"]) for one in asked.get("headers") or ()},
                 body=body_from_text(body) if isinstance(body, str) and body else None,
+                unreadable="its body is told in parts" if posted.get("params") and not body else None,
                 answer=answer,
                 answer_is_json=is_json,
-                took_s=float(entry["time"]) / 1e3 if isinstance(entry.get("time"), int | float) else None,
+                took_s=_took_s(entry.get("time")),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise _LineError(None, f"entry {number} of the archive lacks something: {error}") from None
 
 
@@ -143,7 +146,7 @@ def _json_lines(text: str) -> Iterator[RecordedExchange]:
                 answer=answer,
                 answer_is_json=isinstance(answer, dict | list),
             )
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise _LineError(number, f"a field has a value that it cannot have: {error}") from None
 
 
@@ -152,6 +155,9 @@ def _access(text: str) -> Iterator[RecordedExchange]:
         if not line.strip():
             continue
         match = _ACCESS.match(line)
+        if match is None and _NO_REQUEST.match(line):  # of a client that spoke no HTTP
+            yield RecordedExchange(0.0, "GET", "/", 400, unreadable="its line in the log has no request")
+            continue
         if match is None:
             remedy = "it is read as the common or the combined log format; name another with --format"
             raise _LineError(number, "this is no line of an access log", remedy)
@@ -159,14 +165,23 @@ def _access(text: str) -> Iterator[RecordedExchange]:
             at_s = dt.datetime.strptime(match["at"], "%d/%b/%Y:%H:%M:%S %z").timestamp()
         except ValueError:
             raise _LineError(number, f"{match['at']!r} is not a time such as 10/Oct/2025:13:55:36 +0000") from None
+        try:
+            path = _path_of(match["path"])
+        except ValueError:
+            path = ""
         asks = match["method"] in ("GET", "HEAD", "DELETE", "OPTIONS")
         yield RecordedExchange(
             at_s,
             match["method"],
-            _path_of(match["path"]),
+            path,
             int(match["status"]),
             unreadable=None if asks else "an access log has no bodies",
         )
+
+
+def _took_s(value: Any) -> float | None:
+    """Return how long an entry took, in seconds; a negative time stands for one that is not known."""
+    return float(value) / 1e3 if isinstance(value, int | float) and value >= 0 else None
 
 
 def _first(raw: Mapping[str, Any], names: tuple[str, ...]) -> Any:
@@ -182,7 +197,7 @@ def _unix_s(value: Any) -> float:
     """Return a moment in seconds since 1970. Raises ValueError."""
     if isinstance(value, bool):
         raise ValueError(f"{json.dumps(value)} is not a moment")
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and abs(value) < 1e18:
         return float(value) / 1e3 if value > 1e11 else float(value)  # browsers and logs count milliseconds
     moment = dt.datetime.fromisoformat(str(value))
     return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
+from multidict import CIMultiDict
 
 from harness.model.errors import BackendError, ScenarioError
 from harness.onboarding.recording.exchange import RecordedExchange
@@ -30,6 +32,7 @@ LARGEST_BYTES = 2**28
 ANSWER_S = 300.0
 GRACE_S = 5.0
 """How long requests that are on their way at the end may take."""
+AGAIN_S = 10.0
 MOST_AGAIN = 200
 """How many requests are asked again at the most."""
 _HOP_BY_HOP = frozenset(
@@ -43,16 +46,28 @@ class PassThrough:
 
     def __init__(self, url: str, on_exchange: Callable[[int], None]) -> None:
         """`url` is the service's; `on_exchange` is called with how many were recorded. Raises ScenarioError."""
-        parts = urlsplit(url)
+        remedy = "give the address of the service, such as http://127.0.0.1:8080"
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError as error:
+            raise ScenarioError(f"{url!r} is not an address: {error}", field="URL", remedy=remedy) from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            remedy = "give the address of the service, such as http://127.0.0.1:8080"
             raise ScenarioError(f"{url!r} is not an address of HTTP", field="URL", remedy=remedy)
+        if parts.username is not None:
+            remedy = (
+                "let the client send it; --keep-header and the workload's `headers` are for what each request needs"
+            )
+            raise ScenarioError("a login in the address would be written down", field="URL", remedy=remedy)
         if parts.path.strip("/") or parts.query:
             message = f"{url!r} has a path: requests keep their own"
             raise ScenarioError(message, field="URL", remedy=f"give {parts.scheme}://{parts.netloc}")
         self.upstream = f"{parts.scheme}://{parts.netloc}"
         self.exchanges: list[RecordedExchange] = []
         self.unanswered = 0
+        self.left = 0
+        """How many clients went away before they had their answer."""
+        self._ended = asyncio.Event()
         self._on_exchange = on_exchange
         self._session: aiohttp.ClientSession | None = None
 
@@ -64,15 +79,18 @@ class PassThrough:
         from aiohttp import web
 
         await self._expect_somebody()
-        ended = asyncio.Event()
-        loop = asyncio.get_running_loop()
+        ended, loop = self._ended, asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, ended.set)
+        # Of a request that is none it would print a traceback; the client gets a 400.
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL + 1)
         app = web.Application(client_max_size=LARGEST_BYTES)
         app.router.add_route("*", "/{path:.*}", self._pass)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S)
         timeout = aiohttp.ClientTimeout(total=None, sock_read=ANSWER_S, connect=10.0)
-        async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as self._session:
+        # Without a jar: a cookie of one client is not for another.
+        jar = aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False, cookie_jar=jar) as self._session:
             await runner.setup()
             try:
                 site = web.TCPSite(runner, host, port)
@@ -81,7 +99,7 @@ class PassThrough:
                 except OSError as error:
                     message = f"{host}:{port} cannot be listened on: {error.strerror}"
                     raise ScenarioError(message, field="--listen", remedy="choose another port") from error
-                started(f"http://{host}:{runner.addresses[0][1]}")
+                started(f"http://{f'[{host}]' if ':' in host else host}:{runner.addresses[0][1]}")
                 until_s = time.monotonic() + for_s if for_s else None
                 while not ended.is_set() and not (most and len(self.exchanges) >= most):
                     left_s = 0.1 if until_s is None else min(0.1, until_s - time.monotonic())
@@ -93,26 +111,42 @@ class PassThrough:
                 await runner.cleanup()
 
     async def again(self, exchanges: Sequence[RecordedExchange]) -> list[RecordedExchange]:
-        """Send requests once more, and return them with their answers: what differs then is not content."""
-        found = []
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30.0), auto_decompress=False) as session:
+        """Send requests once more, and return them with their answers: what differs then is not content.
+
+        A signal ends it; what was answered by then is returned.
+        """
+        found: list[RecordedExchange] = []
+        self._ended.clear()
+        stopping = asyncio.ensure_future(self._ended.wait())
+        timeout, jar = aiohttp.ClientTimeout(total=AGAIN_S), aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False, cookie_jar=jar) as session:
             for one in exchanges[:MOST_AGAIN]:
-                headers = {**_passed_on(one.headers), "Accept-Encoding": "identity"}
-                began = time.time()
-                try:
-                    sent = session.request(
-                        one.method, self.upstream + one.path, headers=headers, allow_redirects=False,
-                        **request_body(one.body, headers),
-                    )  # fmt: skip
-                    async with sent as response:
-                        body = await response.read()
-                except (aiohttp.ClientError, TimeoutError):
-                    continue
-                answer, is_json = _answer_of(response.headers, body)
-                found.append(
-                    RecordedExchange(began, one.method, one.path, response.status, {}, one.body, None, answer, is_json)
-                )
+                asking = asyncio.ensure_future(self._asked(session, one))
+                await asyncio.wait([asking, stopping], return_when=asyncio.FIRST_COMPLETED)
+                if stopping.done():
+                    asking.cancel()
+                    await asyncio.wait([asking])
+                    break
+                answered = asking.result()
+                found += [answered] if answered is not None else []
+        stopping.cancel()
         return found
+
+    async def _asked(self, session: aiohttp.ClientSession, one: RecordedExchange) -> RecordedExchange | None:
+        headers = _passed_on(one.headers)
+        headers["Accept-Encoding"] = "identity"
+        began = time.time()
+        try:
+            sent = session.request(
+                one.method, self.upstream + one.path, headers=headers, allow_redirects=False,
+                **request_body(one.body, headers),
+            )  # fmt: skip
+            async with sent as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return None
+        answer, is_json = _answer_of(response.headers, body)
+        return RecordedExchange(began, one.method, one.path, response.status, {}, one.body, None, answer, is_json)
 
     async def _expect_somebody(self) -> None:
         parts = urlsplit(self.upstream)
@@ -138,15 +172,16 @@ class PassThrough:
         began, began_unix = time.monotonic(), time.time()
         body = await request.read()
         # Compressed answers could not be read; the service is asked for none, and what it sends is passed on as it is.
-        headers = {**_passed_on(request.headers), "Accept-Encoding": "identity"}
-        headers["Host"] = urlsplit(self.upstream).netloc
+        headers = _passed_on(request.headers)
+        headers["Accept-Encoding"], headers["Host"] = "identity", urlsplit(self.upstream).netloc
         there = urlsplit(self.upstream)
         url = request.url.with_scheme(there.scheme).with_host(there.hostname or "").with_port(there.port)
         answered: web.StreamResponse | None = None
         try:
             sending = self._session.request(
-                request.method, url, headers=headers, data=body or None, allow_redirects=False
-            )
+                request.method, url, headers=headers, data=body or None, allow_redirects=False,
+                skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
+            )  # fmt: skip
             async with sending as response:
                 answered = web.StreamResponse(status=response.status, reason=response.reason)
                 for name, value in response.headers.items():
@@ -154,6 +189,10 @@ class PassThrough:
                         answered.headers.add(name, value)
                 await answered.prepare(request)
                 copy = await _copied(response, answered)
+        except _ClientLeftError:
+            self.left += 1
+            assert answered is not None
+            return answered
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             self.unanswered += 1
             if answered is None:
@@ -183,11 +222,22 @@ class PassThrough:
         return answered
 
 
+class _ClientLeftError(Exception):
+    """The client went away before it had its answer."""
+
+
+async def _written(to: web.StreamResponse, part: bytes) -> None:
+    try:
+        await to.write(part)
+    except ConnectionError as error:
+        raise _ClientLeftError from error
+
+
 async def _copied(response: aiohttp.ClientResponse, to: web.StreamResponse) -> bytes | None:
     """Pass an answer on; return a copy, None where it is too long for that."""
     copy: bytearray | None = bytearray()
     async for part in response.content.iter_any():
-        await to.write(part)
+        await _written(to, part)
         if copy is not None:
             copy += part
             copy = copy if len(copy) <= MOST_BYTES else None
@@ -195,8 +245,10 @@ async def _copied(response: aiohttp.ClientResponse, to: web.StreamResponse) -> b
     return None if copy is None else bytes(copy)
 
 
-def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name.lower() not in (*_HOP_BY_HOP, "host")}
+def _passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """Return the headers that go on to the service; one that comes twice goes on twice."""
+    kept = [(name, value) for name, value in headers.items() if name.lower() not in (*_HOP_BY_HOP, "host")]
+    return CIMultiDict(kept)
 
 
 def _body_of(headers: Mapping[str, str], body: bytes) -> tuple[Any, str | None]:

@@ -18,13 +18,19 @@ from harness.onboarding.recording.exchange import RecordedExchange
 from harness.probes.request_file import read_requests
 
 SECRET = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token|api[-_]?key|access[-_]?key|authorization|credential|cookie|session|private[-_]?key"
-    r"|signature",
+    r"pass(w|phrase|code)|^pass$|pwd|secret|token(?!s)|jwt|bearer|^(api[-_]?)?key$|api[-_]?key|access[-_]?key|private[-_]?key"
+    r"|authorization|^auth$|credential|^sig$|signature|cookie",
     re.IGNORECASE,
 )
-"""Names of fields, parameters and headers whose values are not written down."""
-_TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b(Bearer|Basic) [\w+/=.-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY")
+"""Names of fields and parameters whose values are not written down."""
+SECRET_HEADER = re.compile(rf"{SECRET.pattern}|auth|session", re.IGNORECASE)
+"""Names of headers whose values are not written down."""
+TOKEN = re.compile(
+    r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b(Bearer|Basic) [\w+/=.-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY|\bAIza[\w-]{20,}"
+)
 """Values that are secrets wherever they stand: signed tokens, credentials, private keys."""
+_IN_TEXT = re.compile(r"(pass(w\w*|phrase)|pwd|secret|token|api[-_]?key)\w*[\\\"']*\s*[:=\r\n]", re.IGNORECASE)
+"""A secret in a text that is no form and no JSON: a part of a form, a query language, lines of JSON."""
 _USUAL = {"accept": ("*/*",), "content-type": ("application/json",)}
 """Headers that are kept, unless they say what goes without saying."""
 
@@ -63,12 +69,12 @@ def as_workload(
             recorded.left_out[reason] += 1
             continue
         kept.append(exchange)
-        secret_headers |= {name.lower(): name for name in exchange.headers if SECRET.search(name)}
+        secret_headers |= {name.lower(): name for name, value in exchange.headers.items() if _is_secret(name, value)}
     first_s = kept[0].unix_s if kept else 0.0
     recorded.timed = bool(kept) and kept[-1].unix_s > first_s
     for number, exchange in enumerate(kept, 1):
         others = [one for one in same[same_request(exchange)] if one is not exchange and one.status == exchange.status]
-        values = expected_values(exchange, others, SECRET)
+        values = expected_values(exchange, others, SECRET, TOKEN)
         exact, loose = counts(values)
         recorded.values, recorded.loose = recorded.values + exact, recorded.loose + loose
         recorded.lines.append(_line(number, exchange, values, first_s if recorded.timed else None, keep))
@@ -77,29 +83,53 @@ def as_workload(
     return recorded
 
 
+def check_place(file: Path, *, force: bool) -> None:
+    """Raise ScenarioError where a file of requests could not be written: before anything is recorded."""
+    remedy = "choose another --out"
+    part = _part_of(file)
+    try:
+        if file.is_symlink() or (file.exists() and not file.is_file()):
+            raise ScenarioError("this is no file that could be written anew", file=str(file), remedy=remedy)
+        if file.exists() and not force:
+            overwrite = f"{remedy}, or overwrite it with --force"
+            raise ScenarioError("there is a file already", file=str(file), remedy=overwrite)
+        if not file.parent.is_dir():
+            raise ScenarioError("there is no such folder", file=str(file.parent), remedy=f"make it, or {remedy}")
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        what = f"a file of requests cannot be written here: {error.strerror}"
+        raise ScenarioError(what, file=str(file), remedy=remedy) from error
+
+
 def write(recorded: RecordedWorkload, file: Path, *, force: bool) -> None:
     """Write the file, whole or not at all. Raises ScenarioError where there is one already, or nothing to write."""
     if not recorded.lines:
-        why = ", ".join(f"{reason}: {number}" for reason, number in recorded.left_out.items()) or "no request came"
-        raise ScenarioError(f"nothing was recorded: {why}", file=str(file), remedy="send requests through it meanwhile")
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in recorded.lines)
-    part = file.with_name(f".{file.name}.part")
+        why = ", ".join(f"{reason}: {number}" for reason, number in recorded.left_out.items()) or "no request was there"
+        raise ScenarioError(f"nothing was recorded: {why}", file=str(file), remedy="see --only, and what is left out")
+    check_place(file, force=force)
+    part = _part_of(file)
     try:
-        with part.open("w", encoding="utf-8") as out:
-            out.write(text)
+        with part.open("w", encoding="ascii") as out:  # in which no character ends a line but the line's end
+            out.writelines(json.dumps(line) + "\n" for line in recorded.lines)
         read_requests(part, None if recorded.timed else 1.0, repeat=True)  # what it refuses is refused here
         if force:
             part.replace(file)
         else:
             os.link(part, file)  # unlike a rename, it overwrites nothing
-    except FileExistsError:
-        remedy = "choose another --out, or overwrite it with --force"
-        raise ScenarioError("there is a file already", file=str(file), remedy=remedy) from None
     except OSError as error:
         message = f"the file of requests cannot be written: {error.strerror}"
         raise ScenarioError(message, file=str(file), remedy="choose another --out") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _part_of(file: Path) -> Path:
+    return file.with_name(f".{file.name[:60]}.part")
+
+
+def _is_secret(name: str, value: str) -> bool:
+    return bool(SECRET_HEADER.search(name) or TOKEN.search(value))
 
 
 def _why_not(exchange: RecordedExchange, same: Sequence[RecordedExchange]) -> str | None:
@@ -110,14 +140,30 @@ def _why_not(exchange: RecordedExchange, same: Sequence[RecordedExchange]) -> st
         return f"answered with {exchange.status}, which nobody should expect"
     if any(one.status != exchange.status for one in same):
         return "the same request had another status at another time"
+    try:
+        query = parse_qsl(urlsplit(exchange.path).query)
+        body = json.dumps(exchange.body, allow_nan=False)
+        json.dumps(exchange.answer, allow_nan=False)
+    except (ValueError, RecursionError):
+        return "its path, or a number in it, cannot be written in a workload"
+    if not exchange.path.startswith("/"):
+        return "its path does not begin with '/'"
     form = parse_qsl(exchange.body) if isinstance(exchange.body, str) else []
-    named = [*(name for name, _ in (*parse_qsl(urlsplit(exchange.path).query), *form)), *_keys(exchange.body)]
-    secret = next((name for name in named if SECRET.search(name)), None)
+    names = [*(name for name, _ in (*query, *form)), *_keys(exchange.body)]
+    secret = next(filter(SECRET.search, names), None)
     if secret is not None:
         return f"it holds a secret ({secret})"
-    if _TOKEN.search(f"{exchange.path} {json.dumps(exchange.body)}"):
-        return "it holds a token"
+    if TOKEN.search(f"{exchange.path} {body}") or any(map(_IN_TEXT.search, _texts(exchange.body))):
+        return "it holds a token, or may hold a secret"
     return None
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for inside in value.values() for text in _texts(inside)]
+    if isinstance(value, list):
+        return [text for inside in value for text in _texts(inside)]
+    return [value] if isinstance(value, str) else []
 
 
 def _keys(value: Any) -> list[str]:
@@ -137,7 +183,7 @@ def _line(
     headers = {
         name: value
         for name, value in exchange.headers.items()
-        if not SECRET.search(name)
+        if not _is_secret(name, value)
         and (name.lower() in wanted or (name.lower() in _USUAL and value not in _USUAL[name.lower()]))
     }
     if headers:
