@@ -69,7 +69,7 @@ class ChangedObjects:
         """Change what is there, and go on with what comes."""
         self._stopped = False
         await self._sweep()
-        if self._unreadable and not self._seen:
+        if self._unreadable and not self._seen and not self._originals:
             what = f"no object under {self._spec.prefix!r} holds {self._how.NEEDS}"
             raise FaultError(f"{what}: {min(self._unreadable)}")
         self._task = asyncio.create_task(self._go_on())
@@ -79,7 +79,7 @@ class ChangedObjects:
             while True:
                 await asyncio.sleep(LIST_EVERY_S)
                 await self._sweep()
-        except FaultError as error:
+        except (FaultError, OSError) as error:  # of the store, or of the disk on which originals are kept
             self._error = str(error)
 
     async def _sweep(self) -> None:
@@ -114,14 +114,24 @@ class ChangedObjects:
                     digest = _digest(written)
                     hits = [hit | {"digest": f"sha256:{digest}"} for hit in hits]
                     # Kept before it is written: a write whose answer was lost must be taken back too.
-                    self._originals[stored.key] = (data, digest)
                     if self._kept is not None:
                         await asyncio.to_thread(self._kept.keep_object, stored.key, data, digest)
+                    self._originals[stored.key] = (data, digest)
                     # Listed before it is written, too: somebody may read what was written without an answer.
                     self._manifest.extend(hits)
-                    await self._objects.put(stored.key, written)
+                    await self._write(stored.key, written)
+                    # Somebody may write the same bytes again right away, under the tag that was just seen.
+                    self._seen.pop(stored.key, None)
                     self._rows_hit += len({(hit["entity"], hit["event_time"]) for hit in hits})
+                    return
             self._seen[stored.key] = stored.etag
+
+    async def _write(self, key: str, data: bytes) -> None:
+        """Write an object that is there, and leave its type and metadata as they are."""
+        try:
+            await self._objects.put(key, data, await self._objects.about(key))
+        except NoObjectError:  # it was deleted meanwhile
+            return
 
     async def _before(self, key: str) -> bytes | None:
         if key in self._originals:
@@ -156,7 +166,7 @@ class ChangedObjects:
                 self._originals[key] = (data, digest)
         for key, (data, _) in self._originals.items():
             if await self._as_changed(key):
-                await self._objects.put(key, data)
+                await self._write(key, data)
 
     async def absent(self) -> Confirmation:
         """No object is as it was changed."""

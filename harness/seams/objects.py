@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import boto3
@@ -23,6 +23,15 @@ from harness.seams.stored import NoObjectError, Stored
 
 CALL_S = 2.0
 THREADS = 32
+ABOUT = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "Metadata",
+)
+"""What an object has beside its bytes, by the names of the API."""
 _SERVICES = create_loader()
 """The library's description of S3, read once a process: reading it is most of what a client costs."""
 T = TypeVar("T")
@@ -59,9 +68,15 @@ class Objects:
         """Return an object's bytes."""
         return await self._call(lambda: bytes(self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()))
 
-    async def put(self, key: str, data: bytes) -> None:
-        """Write an object."""
-        await self._call(lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=data))
+    async def about(self, key: str) -> dict[str, Any]:
+        """Return what the store keeps of an object beside its bytes: its type and metadata, as `put` takes them."""
+        found = await self._call(lambda: self._client.head_object(Bucket=self.bucket, Key=key))
+        return {name: found[name] for name in ABOUT if found.get(name)}
+
+    async def put(self, key: str, data: bytes, about: Mapping[str, Any] | None = None) -> None:
+        """Write an object; with what it is to have beside its bytes, where that is given."""
+        more = dict(about or {})
+        await self._call(lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=data, **more))
 
     async def _call(self, call: Callable[[], T]) -> T:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from harness.faults.table import FAULTS
 from harness.model.errors import FaultError
 from harness.model.fault import Fault
+from harness.seams.undo_store import UndoStore
 
 Make = Callable[..., Fault]
 TARGET = {"dataset": "rows"}
@@ -241,3 +243,60 @@ async def test_a_share_of_objects_is_chosen_by_their_keys(make: Make, bucket: An
 def test_damage_that_cannot_be_meant(parameters: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         FAULTS["object.corrupt"].parameters.model_validate(parameters)
+
+
+async def test_what_an_object_has_beside_its_bytes_stays(make: Make, bucket: Any) -> None:
+    about = {"ContentType": "application/x-model", "CacheControl": "no-cache", "Metadata": {"sha": "abc"}}
+    bucket.put_object(Bucket="ml", Key="rows/a.onnx", Body=MODELS["a.onnx"], **about)
+
+    def beside() -> tuple[str, str | None, dict[str, str]]:
+        found = bucket.head_object(Bucket="ml", Key="rows/a.onnx")
+        return found["ContentType"], found.get("CacheControl"), {k.lower(): v for k, v in found["Metadata"].items()}
+
+    before = beside()
+    fault = make("object.corrupt", TARGET, {"operation": "truncate"})
+    undo = await fault.prepare()
+    await fault.inject()
+    assert beside() == before, "a reader that checks its digest finds it"
+    await fault.revert(undo)
+    assert (beside(), read(bucket, "rows/a.onnx")) == (before, MODELS["a.onnx"])
+
+
+async def test_an_object_that_is_written_again_right_away_is_damaged_again(make: Make, bucket: Any) -> None:
+    put(bucket, "rows/a", b"0123456789")
+    fault = make("object.corrupt", TARGET, {"operation": "truncate"})
+    undo = await fault.prepare()
+    await fault.inject()
+    put(bucket, "rows/a", b"0123456789")
+
+    async def damaged() -> bool:
+        with contextlib.suppress(ClientError):  # read while it is overwritten
+            return read(bucket, "rows/a") == b"01234"
+        return False
+
+    await until(damaged, "the same bytes under the same tag are no old news")
+    await fault.revert(undo)
+
+
+async def test_a_fault_that_can_keep_no_more_originals_says_so(
+    make: Make, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(bucket, "rows/a", b"0123456789")
+    fault = make("object.corrupt", TARGET, {"operation": "truncate"})
+    undo = await fault.prepare()
+    await fault.inject()
+    assert (await fault.confirm()).landed
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(UndoStore, "keep_object", full)
+    put(bucket, "rows/b", b"0123456789")
+
+    async def said() -> bool:
+        return (await fault.confirm()).landed is False
+
+    await until(said, "later objects would come in whole")
+    assert "No space left" in (await fault.confirm()).evidence["why"]
+    await fault.revert(undo)
+    assert contents(bucket) == {"a": b"0123456789", "b": b"0123456789"}
