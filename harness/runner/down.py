@@ -92,7 +92,9 @@ def choose(found: Sequence[RunningStack], names: Sequence[str], *, everything: b
         return [one for one in found if one.kind in CHOSEN and _of(one) == me]
     chosen: dict[int, RunningStack] = {}
     for name in names:
-        mine = [one for one in found if _is_called(one, name, me["user"])]
+        # A project that is called so is that alone, even where somebody has called a stack like it.
+        mine = [one for one in found if one.project == name]
+        mine = mine or [one for one in found if _is_one_s_own(one, name, me["user"])]
         here = [one for one in mine if one.host == me["host"]]
         if not here:
             raise _nothing_runs(name, mine, found)
@@ -184,10 +186,8 @@ def _of(one: RunningStack) -> dict[str, str]:
     return {"folder": one.folder, "user": one.user, "host": one.host}
 
 
-def _is_called(one: RunningStack, name: str, user: str) -> bool:
-    """Return whether a name means a stack. A project is that of one stack; a stack's name only means one's own."""
-    if one.project == name:
-        return True
+def _is_one_s_own(one: RunningStack, name: str, user: str) -> bool:
+    """Return whether this is a stack of that name, of this user."""
     return one.stack == name and one.kind in CHOSEN and one.user == user
 
 

@@ -299,3 +299,11 @@ def test_an_engine_that_does_not_answer_is_no_reason_to_say_that_nothing_runs(
     result = harness_("down", "shop-of-mine")
     assert result.code == 4
     assert "no Docker engine answers" in result.err
+
+
+def test_the_name_of_a_project_means_no_stack_that_is_called_like_it() -> None:
+    """Somebody has named a project like another stack: that one, and its volumes, stay."""
+    called_like_it = containers("elsewhere", stack="small-1", folder="/elsewhere")
+    found = [containers("small-1"), called_like_it]
+    assert harness.runner.down.choose(found, ["small-1"], everything=False) == found[:1]
+    assert harness.runner.down.choose([called_like_it], ["small-1"], everything=False) == [called_like_it]
