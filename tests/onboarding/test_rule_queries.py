@@ -58,3 +58,19 @@ WORDS = "a b ( ) { } [ ] , or and unless on by sum rate 1 5m = ! ~ > - @ offset 
 def test_no_text_is_too_strange(words: list[str]) -> None:
     rests = rests_on(" ".join(words))
     assert rests == ALWAYS or all(selector.text for selector in selected(rests))
+
+
+@pytest.mark.parametrize(
+    ("query", "is_known"),
+    [
+        ("rate(a[5m]) > 1", True),
+        ("max_over_time(a[1h]) > 1", True),
+        ("max_over_time(a[61m]) < 10", False),
+        ("max_over_time(a[24h]) < 10", False),
+        ("sum_over_time((a > 0)[2d:1h]) == 0", False),
+        ("max_over_time(a[1h30m]) < 10", False),
+        ("rate(a[5m]) > 1 and max_over_time(b[24h]) < 10", True),
+    ],
+)
+def test_a_rule_that_looks_back_further_than_is_asked_may_fire(query: str, is_known: bool) -> None:
+    assert bool(nothing_from(rests_on(query), lambda _: True)) is is_known

@@ -7,6 +7,7 @@ documentation.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,10 @@ _NEVER_EMPTY = frozenset(("absent", "absent_over_time", "vector", "scalar", "inf
 """Functions that may give something though what they are given is empty. `info` looks for labels only."""
 _SYMBOLS = frozenset(("==", "!=", ">=", "<=", "<", ">", "+", "-", "*", "/", "%", "^", "atan2"))
 _MATCHING = frozenset(("on", "ignoring", "group_left", "group_right"))
+LOOK_BACK_S = 3600.0
+"""How long ago a series may have ended that counts as there: a service may be down just now."""
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwy])")
+_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0, "y": 365 * 86400.0}
 _BUILT_IN = frozenset(("ALERTS", "ALERTS_FOR_STATE"))
 """Series that the server itself writes, and only while an alert is active."""
 
@@ -89,6 +94,12 @@ def nothing_from(rests: Rests, is_empty: Callable[[Selects], bool]) -> tuple[Sel
     if isinstance(rests, Either) and not all(empty):
         return ()
     return tuple(dict.fromkeys(selector for found in empty for selector in found))
+
+
+def _looks_back_s(text: str) -> float:
+    """Return how long a range looks back, in seconds: `5m`, `1h30m`, and `24h` of the subquery `24h:5m`."""
+    parts = _DURATION.findall(text.partition(":")[0])
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
 class _UnknownFormError(Exception):
@@ -175,7 +186,10 @@ class _Parser:
         found = self._primary()
         while True:
             if self._token.text == "[":
+                begin = self._token.end
                 self._skip()
+                if _looks_back_s(self._query[begin : self._tokens[self._k - 1].end]) > LOOK_BACK_S:
+                    found = ALWAYS  # it asks for a longer past than is looked at here
             elif self._word() == "offset":
                 self._k += 1
                 while self._token.text in ("+", "-"):

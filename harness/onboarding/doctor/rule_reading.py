@@ -11,7 +11,7 @@ import aiohttp
 from harness.model.alertsources import AlertSource
 from harness.model.backend import Backend
 from harness.model.errors import HarnessError
-from harness.onboarding.doctor.rule_queries import Rests, rests_on
+from harness.onboarding.doctor.rule_queries import LOOK_BACK_S, Rests, rests_on
 from harness.probes.http import access_headers, get
 from harness.probes.promql import samples
 from harness.probes.reader import NoAnswerError
@@ -19,8 +19,6 @@ from harness.probes.strict_json import read_json
 
 DEADLINE_S = 5.0
 """A server with many series takes longer than a probe may."""
-LOOK_BACK = "1h"
-"""Series that ended this long ago count as there: a service may be down just now."""
 _FAMILY_ENDINGS = ("_total", "_created", "_bucket", "_count", "_sum", "_info")
 _NOT_OF_ITS_FORM = (NoAnswerError, HarnessError, ValueError, KeyError, TypeError, AttributeError)
 
@@ -76,7 +74,7 @@ class RulesServer:
     async def has_series(self, selector: str) -> bool | None:
         """Return whether a selector has matched any series of late."""
         try:
-            page = await self._page("query", {"query": f"count(count_over_time({selector}[{LOOK_BACK}]))"})
+            page = await self._page("query", {"query": f"count(count_over_time({selector}[{LOOK_BACK_S:.0f}s]))"})
             return any(value > 0 for value in samples(page).values)
         except _NOT_OF_ITS_FORM:
             return None
