@@ -64,13 +64,23 @@ def exchange(answer: Any = None, **other: Any) -> RecordedExchange:
         ("epoch", NOW_S + 0.5, {"any": True}),
         ("epoch_millis", int(NOW_S * 1e3), {"any": True}),
         ("api_key", "k", {"any": True}),
+        ("elapsed_seconds", 0.5, {"any": True}),
+        ("tookMillis", 3, {"any": True}),
+        ("processing_time_s", 0.5, {"any": True}),
+        ("expires_in", 3599, {"any": True}),
+        ("sent", "Fri, 20 Nov 2026 01:02:03 GMT", {"any": True}),
+        ("t", str(int(NOW_S)), {"any": True}),
+        ("stamp", "20261120T010203Z", {"any": True}),
+        ("total_tokens", 17, 17),
+        ("timing", {"total": 3}, {"any": True}),
         ("date_of_birth", "2001-02-03", "2001-02-03"),
         ("customer", "c-1", "c-1"),
     ],
 )
 def test_content_is_told_from_ids_and_time_stamps(field: str, value: Any, expected: Any) -> None:
     found = expected_values(exchange({"content": "is here", field: value}), [], SECRET, TOKEN)
-    assert found == {"content": "is here", field: expected}
+    place = "timing.total" if field == "timing" else field
+    assert found == {"content": "is here", place: expected}
 
 
 def test_an_id_that_was_asked_for_is_content() -> None:
@@ -91,6 +101,14 @@ def test_what_differs_between_answers_to_the_same_request_is_no_content() -> Non
         "model": {"any": True},
         "n": {"any": True},
     }
+
+
+def test_ids_that_come_again_are_content() -> None:
+    """As of a recommender, whose answer is a list of them."""
+    one = exchange({"items": [{"item_id": "i-7"}], "trace_id": "x"})
+    (line, _) = as_workload([one, exchange({"items": [{"item_id": "i-7"}], "trace_id": "y"})]).lines
+    assert line["expect"]["json"] == {"items.0.item_id": "i-7", "trace_id": {"any": True}}
+    assert as_workload([one]).lines[0]["expect"] == {"status": 200}, "asked once, nobody knows"
 
 
 def test_an_answer_without_content_is_expected_by_its_status() -> None:

@@ -1,7 +1,8 @@
 """Which parts of an answer are content: what must come again for the same request, unlike ids and time stamps.
 
 A value that the request holds too is content, whatever it looks like: an answer for somebody else would have another.
-Of the rest, values that differ between answers to the same request are none; nor are those whose name or form says so.
+Of the rest, values that differ between answers to the same request are none; nor are those whose name or form says so,
+but for ids that came again.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ LONG_ENOUGH = 4
 """How long a value of a body is that an answer does not hold by coincidence, under another name."""
 ANY = {"any": True}
 _DAY_S = 86_400.0
-_NAMES = re.compile(
-    r"(^|_)(id|ids|uuid|guid|trace|span|nonce|etag|ts|time|timestamp|datetime|date|now|at|created|updated|expires"
-    r"|latency|duration|elapsed|took|uptime|host|hostname|pod|instance|ms|us|ns)$"
+_IDS = re.compile(r"(^|_)(id|ids|uuid|guid|uid|etag)$")
+"""Names of what may be drawn anew each time. What came again for the same request is content all the same."""
+_PASSING = re.compile(
+    r"(^|_)(trace|traceparent|span|nonce|csrf|cursor|ts|timestamp|datetime|now|created|updated|expires|remaining|served"
+    r"|latency|duration|elapsed|took|timing|uptime|host|hostname|pod|instance)(_|$)|(^|_)(time|date|at|ms|us|ns)$"
+    r"|processing_time|inference_time|inference_s$"
 )
+"""Names of what belongs to one moment, or to who has answered."""
 _UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|[+-]\d\d:?\d\d))?")
+_MOMENT = re.compile(r"\d{4}-?\d\d-?\d\d[T ]\d\d:?\d\d(:?\d\d(\.\d+)?)?( ?(Z|[+-]\d\d:?\d\d))?")
+_HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d.*")
 
 
 def same_request(exchange: RecordedExchange) -> str:
@@ -54,9 +60,11 @@ def expected_values(
         name = _name_of(place)
         differs = any(not _alike(other[place], value) for other in known)
         echoed = bool({("", str(value)), (name, str(value))} & asked) and not isinstance(value, bool | None)
-        passing = not echoed and (_NAMES.search(name) is not None or _is_passing(value, exchange.unix_s))
+        drawn = not known and (_IDS.search(name) is not None or _looks_drawn(value))
+        names = [_snake(part) for part in place.split(".")]
+        passing = any(map(_PASSING.search, names)) or _is_moment(value, exchange.unix_s)
         hidden = any(map(secret.search, place.split("."))) or (isinstance(value, str) and token.search(value))
-        expected[place] = ANY if differs or passing or hidden else _comparison(value)
+        expected[place] = ANY if differs or hidden or (not echoed and (drawn or passing)) else _comparison(value)
     return expected if any(value != ANY for value in expected.values()) else {}
 
 
@@ -85,10 +93,16 @@ def _alike(one: Any, other: Any) -> bool:
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
-def _is_passing(value: Any, now_s: float) -> bool:
-    """Whether a value looks like an id that is drawn anew, or like a moment near that of the request."""
+def _looks_drawn(value: Any) -> bool:
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
+
+
+def _is_moment(value: Any, now_s: float) -> bool:
+    """Whether a value looks like a moment: written as one, or a number near that of the request."""
     if isinstance(value, str):
-        return _UUID.fullmatch(value) is not None or _MOMENT.fullmatch(value) is not None
+        if _MOMENT.fullmatch(value) or _HTTP_DATE.fullmatch(value):
+            return True
+        return value.isdecimal() and len(value) <= 20 and _is_moment(int(value), now_s)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return any(abs(value / scale - now_s) < _DAY_S for scale in (1, 1e3, 1e6, 1e9))
@@ -103,7 +117,10 @@ def _asked(exchange: RecordedExchange) -> set[tuple[str, str]]:
 
 def _name_of(place: str) -> str:
     """Return the name of the field at a place, or of the list that the place is in, in the form `request_id`."""
-    name = next((part for part in reversed(place.split(".")) if not part.isdigit()), "")
+    return _snake(next((part for part in reversed(place.split(".")) if not part.isdigit()), ""))
+
+
+def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
 
 
