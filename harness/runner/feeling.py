@@ -31,6 +31,8 @@ def unfelt(step: FaultStep, scenario: Scenario, catalogue: Catalogue) -> str | N
     stack, expect = catalogue.stack, scenario.expect
     if step.fault == NOBODY_KNOWS or _looks_everywhere(expect, catalogue):
         return None
+    if any(clause.fault in (None, step.id) for clause in expect.noticed):  # a run that does not feel it fails
+        return None
     direct, consumers = _acts_on(step, catalogue)
     around = _closure(ties(stack), services_hit(step.target, stack) | direct | consumers)
     upstream = _closure(_consumers(stack), direct | consumers)
