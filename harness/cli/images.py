@@ -22,8 +22,9 @@ from harness.model.errors import ScenarioError
     help="Write them to a file; what is missing is built or pulled first.",
 )  # fmt: skip
 @click.option("--load", "of", type=GivenPath(), metavar="FILE", help="Have the engine read such a file.")
+@click.option("--force", is_flag=True, help="With --save: overwrite the file.")
 @json_option
-def images(stack: str, listing: bool, to: Path | None, of: Path | None, as_json: bool) -> int:
+def images(stack: str, listing: bool, to: Path | None, of: Path | None, force: bool, as_json: bool) -> int:
     """List, save or load the images that runs of STACK in containers need.
 
     For an engine that reaches no registry: save them where one is reached, and load the file there.
@@ -50,6 +51,9 @@ def images(stack: str, listing: bool, to: Path | None, of: Path | None, as_json:
     if to is not None:
         if to.exists() and not to.is_file():
             raise ScenarioError("it is there, and is no file", file=str(to), remedy="give the path of a new file")
+        if to.exists() and not force:
+            remedy = "give the path of a new file, or overwrite this one with --force"
+            raise ScenarioError("there is a file already", file=str(to), remedy=remedy)
         if not to.parent.is_dir():
             raise ScenarioError("its folder does not exist", file=str(to), remedy="make the folder first")
         names, size_bytes = save(description, to, say)

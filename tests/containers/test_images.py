@@ -80,6 +80,9 @@ def test_saved_images_are_loaded_again(folder: Path) -> None:
     with tarfile.open(folder / "boxed.tar") as archive:
         assert "manifest.json" in archive.getnames()
     assert {path.name for path in folder.iterdir()} == {"boxed.tar", "boxed.yaml"}
+    again = images(folder, "boxed.yaml", "--save", "boxed.tar")
+    assert (again.returncode, "there is a file already" in again.stderr) == (2, True)
+    assert images(folder, "boxed.yaml", "--save", "boxed.tar", "--force").returncode == 0
     engine = client()
     engine.api.remove_image(SCRATCH)
     loaded = images(folder, "--load", "boxed.tar")
