@@ -18,6 +18,7 @@ from harness.judge.fault_stretch import later_faults
 from harness.judge.machine import ALONE_S, CONSEQUENCE_S, UNDISTURBED, blamed
 from harness.judge.moments import Span, but, span_text
 from harness.model.clauses import Noticed, NoticedResult
+from harness.model.readings import ProcessSeen
 from harness.model.series import MAX_GAP_S, Point, longest_gap_s
 from harness.model.verdict import Cause, ClauseResult, Value, met
 
@@ -91,6 +92,9 @@ def _outcome(clause: Noticed, facts: Facts, fault: FaultFacts, *, excused: bool)
         if open_ is not None:
             return replace(open_, reason=f"{took}, but {open_.reason}", after=after, at_s=at.hi)
     if value is Value.PASS:
+        instead = _of_another_cause(facts, fault, points, kept, first)
+        if instead is not None:
+            return _Outcome(Value.UNKNOWN, f"{took}, but {instead}", cited, cause="other")
         other = next((one.id for one, span in later_faults(fault, facts) if span.lo < at.hi), None)
         if other is not None:
             reason = f"{took}, but {other} was injected by then and may be its cause"
@@ -102,6 +106,20 @@ def _outcome(clause: Noticed, facts: Facts, fault: FaultFacts, *, excused: bool)
     late = "too late," if value is Value.FAIL or busy is not None else "around its deadline,"
     reason = f"{_reached(clause, first)} {late} {span_text(after)} after injection (within {clause.within:g} s)"
     return _Outcome(value, but(reason, busy), cited, after, at.hi, blamed(busy))
+
+
+def _of_another_cause(
+    facts: Facts, fault: FaultFacts, points: Sequence[Point], kept: Point, first: Point
+) -> str | None:
+    """Return why a bound that was left in time may have been left for something else than the fault's effect."""
+    silent = next((p for p in points if p.good is False and p.value is None and kept.lo_s < p.lo_s < first.lo_s), None)
+    began = [seen for _, seen in facts.journal.of(ProcessSeen) if seen.what != "exited" and seen.at_s >= kept.lo_s]
+    anew = next((seen.service for seen in began if seen.at_s <= first.hi_s), None)
+    if silent is not None and anew is not None:  # a service that starts says no as well
+        return f"it gave no answer at {silent.hi_s:.2f} s, and {anew} was started meanwhile: that may be why"
+    if fault.reverted is not None and first.lo_s > fault.reverted.hi:
+        return "the fault was gone by then: it may be the revert that it notices"
+    return None
 
 
 def _left(point: Point) -> bool:

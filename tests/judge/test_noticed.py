@@ -370,3 +370,19 @@ def test_leaving_it_later_never_makes_a_failure_a_pass(tenth: int, by: int) -> N
     rank = {"fail": 0, "unknown": 1, "pass": 2}
     sooner, later = (looked((at / 10, at / 10 + 1)).clause("says-so").value for at in (tenth, tenth + by))
     assert rank[later] <= rank[sooner]
+
+
+def test_a_service_that_is_started_anew_notices_nothing() -> None:
+    """It says no while it starts, whatever the fault does to it."""
+    run = looked((8.0, 9.0), down=[(5.2, 8.0)])
+    run.add(5.2, "process", service="server", what="exited", at_s=5.2, exit_code=1)
+    run.add(7.5, "process", service="server", what="started", at_s=7.5)
+    found = run.clause("says-so")
+    assert found.value == "unknown"
+    assert "and server was started meanwhile: that may be why" in found.reason
+
+
+def test_what_leaves_its_bound_once_the_fault_is_gone_may_notice_the_revert() -> None:
+    found = looked((13.0, 14.0), within="20s").clause("says-so")
+    assert found.value == "unknown"
+    assert "the fault was gone by then: it may be the revert that it notices" in found.reason
