@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,8 @@ def init(
     stack, scenarios = written[0], target / "scenarios"
     echo(f"\nnext: read {stack}, then")
     if len(written) > 1:
-        echo(f"  harness check {scenarios}")
-    examined = f"harness doctor {stack}{f' {scenarios}' if len(written) > 1 else ''}"
+        echo(f"  harness check {shlex.quote(str(scenarios))}")
+    examined = shlex.join(["harness", "doctor", str(stack), *([str(scenarios)] if len(written) > 1 else [])])
     echo(f"  {examined} --attach {compose_project(project)}   # while it runs; else --backend compose --start")
     return PASS
 

@@ -129,3 +129,9 @@ def test_a_password_in_a_file_that_a_url_has_too(project: Path, harness_: Harnes
     probes, out = described(harness_, project, {"pg": database, "web": web})
     assert probes["pg_answers"].url == "postgresql://u:pw@pg:5432/runs"
     assert "so no probe looks into it" not in out
+
+
+def test_the_name_of_a_database_may_have_a_blank(project: Path, harness_: Harness) -> None:
+    body = {"image": "postgres:16", "environment": {"POSTGRES_PASSWORD": "x", "POSTGRES_DB": "my db"}}
+    probes, _ = described(harness_, project, {"pg": body})
+    assert probes["pg_answers"].url == "postgresql://pg:5432/my%20db"

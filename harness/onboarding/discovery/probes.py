@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from harness.description.interpolation import interpolate
 from harness.onboarding.discovery.addresses import known_names
@@ -145,7 +145,9 @@ def _postgres(project: Project, service: Found) -> Iterator[Candidate]:
         user = setting(project, service.name, *POSTGRES_USER, secret=False) or "postgres"
         password = setting(project, service.name, *POSTGRES_PASSWORD)
         database = setting(project, service.name, *POSTGRES_DATABASE, secret=False) or user
-        access = {"url": f"postgresql://{service.address}/{database}", "username": user}
+        # A variable may hold anything, and stands for itself.
+        named = database if "$" in str(database) else quote(str(database), safe="'")
+        access = {"url": f"postgresql://{service.address}/{named}", "username": user}
         access |= {} if password is None else {"password": password}
     else:
         access = {"url": url}
