@@ -89,13 +89,17 @@ def _restarts(service: str, facts: Facts, injected: Span) -> _Count:
 
 def _changes(probe: str, facts: Facts, injected: Span) -> _Count:
     """Count changes from one reading of a pointer to the next; a reading without a value shows nothing."""
-    read = [(n, r) for n, r in facts.readings(probe) if r.value is not None and r.answered_s <= facts.end_s]
+    # One that was asked before observation ended shows a change that may have come before that, too.
+    read = [(n, r) for n, r in facts.readings(probe) if r.value is not None and r.asked_s <= facts.end_s]
     before = [pair for pair in read if pair[1].answered_s <= injected.lo][-1:]
     after = [pair for pair in read if pair[1].answered_s > injected.lo]
     pairs = [(a, b) for a, b in pairwise((*before, *after)) if a[1].value != b[1].value]
     # A change since the last reading before injection may have come before it as well.
     causes = [facts.disturbed.behind(Span(a[1].asked_s, b[1].answered_s)) for a, b in pairs]
-    sure = sum(a[1].asked_s >= injected.hi and why is None for (a, _), why in zip(pairs, causes, strict=True))
+    sure = sum(
+        a[1].asked_s >= injected.hi and b[1].answered_s <= facts.end_s and why is None
+        for (a, b), why in zip(pairs, causes, strict=True)
+    )
     cites = tuple(n for _, (n, _) in pairs)
     last_s = pairs[-1][1][1].answered_s if pairs else None
     unseen = unread(probe, facts, injected.lo, [r for _, r in read])

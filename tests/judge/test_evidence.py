@@ -225,6 +225,7 @@ spans = st.sampled_from([5.0, (5.0, 5.2)]), st.sampled_from([12.0, (11.8, 12.3)]
 
 
 BACK_UNSEEN = Story(promotes=((0.0, 1.0), (8.0, 3.0), (9.0, 2.0)), forgetful=True)
+MOVING_AT_ITS_END = Story(moves=(5.0, 24.8))
 FAILING_UNTIL_18_1 = Story(bad=((14.1, 18.1, {"ok": False}),))
 POISONED_AFTER_REVERT = Story(promotes=((0.0, 1.0), (13.0, 2.0), (16.0, 3.0)), poisoned=("t2",))
 
@@ -234,6 +235,7 @@ POISONED_AFTER_REVERT = Story(promotes=((0.0, 1.0), (13.0, 2.0), (16.0, 3.0)), p
 @example((Story(lost=("b",)), [(admitted, "answers of the workload", (7.0, 9.0))]), 5.0, 12.0)
 @example((POISONED_AFTER_REVERT, [(unsharp, MEASURED[0], (0.0, 25.0))]), 5.0, 12.0)
 @example((FAILING_UNTIL_18_1, [(unsharp, MEASURED[0], (0.0, 25.0))]), 5.0, 12.0)
+@example((MOVING_AT_ITS_END, [(later, "readings of the pointer", (0.0, 25.0))] * 2), 5.0, 12.0)
 @given(cases(), *spans)
 def test_less_evidence_never_turns_anything_into_a_pass(
     case: tuple[Story, list[Blur]], injected: Any, reverted: Any
