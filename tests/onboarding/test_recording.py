@@ -45,6 +45,13 @@ def exchange(answer: Any = None, **other: Any) -> RecordedExchange:
     return RecordedExchange(**(given | {"answer": answer, "answer_is_json": answer is not None} | other))
 
 
+def nested(depth: int) -> Any:
+    found: Any = 1
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
     [
@@ -150,6 +157,7 @@ def test_whatever_was_answered_is_what_is_expected(answer: Any) -> None:
         (exchange(body={"x": float("inf")}), NOT_WRITTEN),
         (exchange({"x": float("inf")}), NOT_WRITTEN),
         (exchange(path="//[x/y"), NOT_WRITTEN),
+        (exchange(body=nested(5000)), NOT_WRITTEN),
         (exchange(path="http://elsewhere/p"), "its path does not begin with '/'"),
         (exchange(body={"text": "eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl"}), "it holds a token, or may hold a secret"),
         (exchange(status=503), "answered with 503, which nobody should expect"),

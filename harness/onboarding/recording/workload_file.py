@@ -58,22 +58,23 @@ def as_workload(
 ) -> RecordedWorkload:
     """Return the lines of a file of requests. `keep` names headers to keep; `again` are requests that were repeated."""
     recorded = RecordedWorkload()
+    keyed = [(same_request(one), one) for one in sorted(exchanges, key=lambda one: one.unix_s)]
     same: dict[str, list[RecordedExchange]] = defaultdict(list)
-    for exchange in (*exchanges, *again):
-        same[same_request(exchange)].append(exchange)
+    for key, exchange in (*keyed, *((same_request(one), one) for one in again)):
+        same[key].append(exchange)
     secret_headers: dict[str, str] = {}
-    kept: list[RecordedExchange] = []
-    for exchange in sorted(exchanges, key=lambda one: one.unix_s):
-        reason = _why_not(exchange, same[same_request(exchange)])
+    kept: list[tuple[str, RecordedExchange]] = []
+    for key, exchange in keyed:
+        reason = _why_not(exchange, same[key])
         if reason is not None:
             recorded.left_out[reason] += 1
             continue
-        kept.append(exchange)
+        kept.append((key, exchange))
         secret_headers |= {name.lower(): name for name, value in exchange.headers.items() if _is_secret(name, value)}
-    first_s = kept[0].unix_s if kept else 0.0
-    recorded.timed = bool(kept) and kept[-1].unix_s > first_s
-    for number, exchange in enumerate(kept, 1):
-        others = [one for one in same[same_request(exchange)] if one is not exchange and one.status == exchange.status]
+    first_s = kept[0][1].unix_s if kept else 0.0
+    recorded.timed = bool(kept) and kept[-1][1].unix_s > first_s
+    for number, (key, exchange) in enumerate(kept, 1):
+        others = [one for one in same[key] if one is not exchange and one.status == exchange.status]
         values = expected_values(exchange, others, SECRET, TOKEN)
         exact, loose = counts(values)
         recorded.values, recorded.loose = recorded.values + exact, recorded.loose + loose
