@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,39 +29,42 @@ if TYPE_CHECKING:
 @click.option("--profile", "profiles", multiple=True, help="A compose profile to take in; repeat it for more.")
 @click.option("--out", type=GivenPath(file_okay=False), help="Write to this folder, not beside the compose file.")
 @click.option(
-    "--force", is_flag=True, help="Overwrite files that init wrote before. Other files are never overwritten."
+    "--force", is_flag=True, help="Overwrite files that init wrote and somebody edited, and write deleted ones again."
 )
+@click.option("--prune", is_flag=True, help="Remove scenarios that init wrote and no longer would, unless edited.")
 @click.option("--no-engine", is_flag=True, help="Do not call the compose command.")
 def init(
-    path: Path, files: tuple[Path, ...], profiles: tuple[str, ...], out: Path | None, force: bool, no_engine: bool
+    path: Path,
+    files: tuple[Path, ...],
+    profiles: tuple[str, ...],
+    out: Path | None,
+    force: bool,
+    prune: bool,
+    no_engine: bool,
 ) -> int:
     """Write a stack description and first scenarios for the compose project in PATH.
 
-    Writes compose.harness.yaml and scenarios/, and changes no existing file.
+    Writes compose.harness.yaml and scenarios/. Called again, it renews what nobody edited, keeps what somebody edited
+    and shows which lines are new.
+
+    Exit codes: 0 written, or nothing to write; 2 invalid input, or a file of somebody else is in the way.
     """
+    from harness.cli.init_files import show_files, show_next
     from harness.faults.installed import Faults
-    from harness.onboarding.discovery.output import MARK, compose_project, discover, stale, write_all
+    from harness.onboarding.discovery.output import discover
     from harness.onboarding.discovery.project import read_project
+    from harness.onboarding.discovery.writing import write_files
 
     project = read_project(path, files, profiles, ask_engine=not no_engine)
     target = out or Path(os.path.relpath(project.folder))
     found = discover(project, target, Faults())
-    written = write_all(target, found.files, MARK, force=force)
+    outcomes = write_files(target, found.files, force=force, prune=prune)
     echo(plain_table(("service", "kind", "port", "health", "links"), [_row(s) for s in found.services.values()]))
     echo("\n? marks a guess. " + _summary(found))
     for note in _notes(found):
         echo(f"note: {note}")
-    echo("\nwritten:")
-    for file in written:
-        echo(f"  {file}")
-    for file in stale(target, found.files, MARK):
-        echo(f"written by an earlier init and no longer needed: {file}")
-    stack, scenarios = written[0], target / "scenarios"
-    echo(f"\nnext: read {stack}, then")
-    if len(written) > 1:
-        echo(f"  harness check {shlex.quote(str(scenarios))}")
-    examined = shlex.join(["harness", "doctor", str(stack), *([str(scenarios)] if len(written) > 1 else [])])
-    echo(f"  {examined} --attach {compose_project(project)}   # while it runs; else --backend compose --start")
+    show_files(found, target, outcomes)
+    show_next(found, target, outcomes)
     return PASS
 
 

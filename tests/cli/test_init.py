@@ -58,7 +58,7 @@ def test_ordinary_servers_get_a_first_scenario(project: Path, harness_: Harness)
     result = harness_("init", "--no-engine")
     assert result.code == 0
     written = [f"scenarios/{how}-store.scenario.yaml" for how in ("crashed", "hung")]
-    assert files(project) == ["compose.harness.yaml", "compose.yaml", *written]
+    assert files(project) == [".harness-init", "compose.harness.yaml", "compose.yaml", *written]
     text = (project / "scenarios" / "hung-store.scenario.yaml").read_text()
     assert "fault: container.pause" in text
     assert "{id: store_up-again, probe: store_up, at_least: 1, within: 60s}" in text
@@ -86,24 +86,6 @@ def test_nothing_is_written_over(project: Path, harness_: Harness) -> None:
         assert "--out" in result.err
     assert mine.read_text() == "# mine\n"
     assert files(project) == ["compose.yaml", "scenarios/slow-store.scenario.yaml"], "nothing at all is written then"
-
-
-def test_what_init_wrote_is_written_anew_only_when_asked(project: Path, harness_: Harness) -> None:
-    assert harness_("init", "--no-engine").code == 0
-    stack = project / "compose.harness.yaml"
-    first = stack.read_text()
-    stack.write_text(first + "# edited\n")
-    result = harness_("init", "--no-engine")
-    assert result.code == 2
-    assert "--force" in result.err
-    assert stack.read_text().endswith("# edited\n")
-    old = project / "scenarios" / "older.scenario.yaml"
-    old.write_text("# Written by `harness init` as a beginning.\n")
-    again = harness_("init", "--no-engine", "--force")
-    assert again.code == 0
-    assert stack.read_text() == first
-    assert "written by an earlier init and no longer needed: scenarios/older.scenario.yaml" in again.out
-    assert old.exists()
 
 
 def test_a_link_to_a_file_of_somebody_else_is_not_followed(project: Path, harness_: Harness, tmp_path: Path) -> None:

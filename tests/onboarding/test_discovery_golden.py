@@ -25,7 +25,7 @@ def test_a_project_is_described(name: str, tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setenv("REGISTRY", "registry.example")
     stack = load_stack(project / "compose.harness.yaml")
-    written = sorted(after.keys() - before.keys() - {"compose.harness.yaml"})
+    written = sorted(after.keys() - before.keys() - {"compose.harness.yaml", ".harness-init"})
     assert all(file.startswith("scenarios/") for file in written)
     if written:
         assert len(validated([project / "scenarios"])) == len(written), "each is valid under harness check"

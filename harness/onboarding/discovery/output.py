@@ -1,7 +1,4 @@
-"""What `harness init` writes: the override with the `x-harness` block, and the first scenarios.
-
-Files that exist are left alone: nothing at all is written then, unless `init` wrote them and `--force` is given.
-"""
+"""What `harness init` writes, as text: the override with the `x-harness` block, and the first scenarios."""
 
 from __future__ import annotations
 
@@ -15,22 +12,17 @@ from typing import Any
 
 import jinja2
 
-from harness.model.errors import ScenarioError
 from harness.model.fault import FaultKind
 from harness.model.fields import Link
-from harness.model.givenfile import is_there, open_regular
 from harness.onboarding.discovery.config_files import USUAL, Rule, Timing, alert_rules, config_files, timing
 from harness.onboarding.discovery.first_scenarios import Ground, not_written, starters
 from harness.onboarding.discovery.probes import Candidate, candidates
 from harness.onboarding.discovery.project import Project, literal
 from harness.onboarding.discovery.services import Found, Guess, guess_all
+from harness.onboarding.discovery.writing import MARK, SCENARIO_ENDING
 
-MARK = "# Written by `harness init`"
-"""How a file of ours begins; nothing else is ever overwritten."""
 STACK_FILE = "compose.harness.yaml"
 SCENARIOS = "scenarios"
-ENDING = ".scenario.yaml"
-LONGEST_MARK = 200
 _PLAIN = re.compile(r"(?:\.{0,2}/|[A-Za-z_])[\w./@+ >()%-]*[\w./%)]|[A-Za-z_]")
 _TYPED = re.compile(r"(?i)true|false|yes|no|on|off|null|y|n|\.inf|\.nan")
 _DURATION = re.compile(r"\d+(\.\d+)?(us|ms|s|min|h|d)( event)?")
@@ -58,7 +50,7 @@ def discover(project: Project, out: Path, faults: Mapping[str, FaultKind]) -> Di
     ground = Ground(services, _nodes(services), _links(services), probes, rules, pace, faults)
     files = {STACK_FILE: text}
     for starter in starters(ground):
-        files[f"{SCENARIOS}/{starter.name}{ENDING}"] = _render(
+        files[f"{SCENARIOS}/{starter.name}{SCENARIO_ENDING}"] = _render(
             "scenario.yaml.j2", mark=MARK, starter=starter, stack=f"../{STACK_FILE}"
         )
     return Discovery(project, services, tuple(probes), tuple(rules), files, tuple(not_written(ground)))
@@ -222,49 +214,6 @@ def gating_health(found: Found) -> Guess | None:
 
 def _why(guess: Guess) -> str:
     return comment(guess.why if guess.sure else f"guess: {guess.why}")
-
-
-def write_all(folder: Path, files: Mapping[str, str], mark: str, *, force: bool) -> list[Path]:
-    """Write the files into a folder; return their paths. Raises ScenarioError before the first one is written."""
-    paths = {folder / name: text for name, text in files.items()}
-    there = [path for path in paths if is_there(path) or path.is_symlink()]
-    foreign = [path for path in there if not _is_ours(path, mark)]
-    if foreign:
-        remedy = "it was not written by init and is left alone: move it away, or write elsewhere with --out"
-        raise ScenarioError(f"there is a file already{_others(foreign)}", file=str(foreign[0]), remedy=remedy)
-    if there and not force:
-        remedy = "write those that init wrote anew with --force, which loses what was edited in them, or use --out"
-        raise ScenarioError(f"there is a file already{_others(there)}", file=str(there[0]), remedy=remedy)
-    try:
-        for path, text in paths.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
-    except OSError as error:
-        raise ScenarioError(f"cannot be written: {error.strerror}", file=str(error.filename or folder)) from error
-    return list(paths)
-
-
-def _others(paths: list[Path]) -> str:
-    return f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
-
-
-def _is_ours(path: Path, mark: str) -> bool:
-    try:
-        if path.is_symlink():
-            return False
-        with open_regular(path, ScenarioError) as file:
-            return file.readline(LONGEST_MARK).startswith(mark.encode())
-    except (OSError, ScenarioError):
-        return False
-
-
-def stale(folder: Path, files: Mapping[str, str], mark: str) -> list[Path]:
-    """Return what an earlier init wrote beside these files and this one did not; it is left alone all the same."""
-    beside = {(folder / name).parent for name in files if "/" in name}
-    endings = {"".join(Path(name).suffixes) for name in files}
-    found = [path for place in sorted(beside) for path in sorted(place.iterdir())]
-    known = {folder / name for name in files}
-    return [p for p in found if p not in known and "".join(p.suffixes) in endings and _is_ours(p, mark)]
 
 
 def flow(value: Any) -> str:

@@ -1,0 +1,131 @@
+"""What `harness init` says of its files: which were written or kept, what is new in those kept, and what comes next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.cli.terminal import echo
+from harness.model.errors import ScenarioError, StackError
+
+if TYPE_CHECKING:
+    from harness.onboarding.discovery.comparison import Comparison
+    from harness.onboarding.discovery.output import Discovery
+    from harness.onboarding.discovery.writing import FileOutcome, State
+
+_SAYS: Mapping[State, tuple[str, str]] = {
+    "new": ("new", ""),
+    "updated": ("updated", ""),
+    "unchanged": ("unchanged", ""),
+    "edited": ("kept", "edited since init wrote it"),
+    "overwritten": ("overwritten", "what was edited in it is lost"),
+    "deleted": ("left out", "deleted since init wrote it; --force writes it again"),
+    "old": ("kept", "init would not write it now, and nobody edited it; --prune removes it"),
+    "edited-old": ("kept", "not one that init would write now, and edited since"),
+    "removed": ("removed", "init would not write it now, and nobody edited it"),
+}
+"""Of each state, a word, and a remark."""
+_UNEDITED = ("new", "updated", "unchanged", "overwritten")
+
+
+def show_files(found: Discovery, target: Path, outcomes: Sequence[FileOutcome]) -> None:
+    """Print what became of each file, and what is new in those that were kept."""
+    from harness.onboarding.discovery.writing import RECORD
+
+    if all(one.state == "new" for one in outcomes):
+        echo("\nwritten:")
+        for path in [*(one.path for one in outcomes), target / RECORD]:
+            echo(f"  {path}")
+        return
+    echo("\nfiles:")
+    longest = max(len(str(one.path)) for one in outcomes if _SAYS[one.state][1] or one is outcomes[0])
+    for one in outcomes:
+        word, remark = _SAYS[one.state]
+        echo(f"  {word:11} {one.path!s:{longest}}  {remark}".rstrip())
+    for one in outcomes:
+        if one.state == "edited":
+            _show_news(found, one)
+
+
+def _show_news(found: Discovery, one: FileOutcome) -> None:
+    from harness.onboarding.discovery.comparison import compare
+
+    known = {*found.project.services, *found.project.left_out}
+    try:
+        news = compare(one.before or "", found.files[one.name], str(one.path), known)
+    except StackError as error:
+        echo(f"\n{one.path} cannot be compared with what init would write: {error}")
+        return
+    # The values of a scenario are its author's: a different one is no news.
+    _show(one.path, news, with_values=not one.name.endswith(".scenario.yaml"))
+
+
+def _show(path: Path, news: Comparison, *, with_values: bool) -> None:
+    for addition in news.additions:
+        place = "in place of the empty value in" if addition.replaces else "after"
+        echo(f"\n{path}: {addition.field} lacks what init would write; paste {place} line {addition.after_line}:")
+        for line in addition.lines:
+            echo(line)
+    if news.gone:
+        echo(f"\n{path}: no longer in the compose project:")
+    for gone in news.gone:
+        lines = f"{gone.first_line}" + (f"–{gone.last_line}" if gone.last_line != gone.first_line else "")
+        echo(f"  line {lines}: {gone.what}")
+    if news.differences and with_values:
+        echo(f"\n{path}: values that differ from what init would write; yours are kept:")
+        for value in news.differences:
+            echo(f"  line {value.line}: {value.field} is {value.value}; init would write {value.found}")
+
+
+def show_next(found: Discovery, target: Path, outcomes: Sequence[FileOutcome]) -> None:
+    """Print the commands that come next, with the scenarios that are valid; say first what the others lack."""
+    from harness.onboarding.discovery.output import STACK_FILE, compose_project
+
+    stack = target / STACK_FILE
+    there = {str(one.path): one.state for one in outcomes if one.path != stack}
+    there = {path: state for path, state in there.items() if state not in ("deleted", "removed")}
+    problems = {} if all(one.state == "new" for one in outcomes) else _problems(map(Path, there))
+    _show_problems(problems, there, stack)
+    usable = not any(file not in there for file in problems)  # else the stack's own file is not
+    valid = [path for path in there if path not in problems] if usable else []
+    scenarios = [str(target / "scenarios")] if valid and not problems else valid
+    echo(f"\nnext: read {stack}, then")
+    if scenarios:
+        echo(f"  {shlex.join(['harness', 'check', *scenarios])}")
+    if usable:
+        examined = shlex.join(["harness", "doctor", str(stack), *scenarios])
+        echo(
+            f"  {examined} --attach {compose_project(found.project)}   # while it runs; else --backend compose --start"
+        )
+
+
+def _show_problems(problems: Mapping[str, Sequence[ScenarioError]], there: Mapping[str, State], stack: Path) -> None:
+    """Say what is not valid now: what lacks the lines shown, what can be removed, and what somebody has to repair."""
+    ours = [path for path in there if path in problems and there[path] in _UNEDITED]
+    if ours:
+        echo(f"\nnot valid until {stack} has the lines above: {', '.join(ours)}")
+    old = [path for path in there if path in problems and there[path] == "old"]
+    if old:
+        echo(f"\nnot valid any more: {', '.join(old)}")
+    theirs = [path for path in problems if path not in (*ours, *old)]
+    if theirs:
+        echo("\nto repair:")
+    for path in theirs:
+        more = f" (and {len(problems[path]) - 1} more)" if len(problems[path]) > 1 else ""
+        echo(f"  {problems[path][0]}{more}")
+
+
+def _problems(paths: Iterable[Path]) -> dict[str, list[ScenarioError]]:
+    """Return what `harness check` finds wrong, by file."""
+    from harness.runner.explain import problems_of
+    from harness.runner.stacks import validated
+
+    found: dict[str, list[ScenarioError]] = {}
+    try:
+        validated(list(paths))
+    except ScenarioError as error:
+        for problem in problems_of(error):
+            found.setdefault(problem.file or "", []).append(problem)
+    return found
