@@ -10,6 +10,7 @@ import gc
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from harness.suite.rules import INTERRUPTED
 
@@ -25,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_code_of(app, arguments)
     except KeyboardInterrupt:  # before `exit_code_of` was there to meet it
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        sys.stderr.write("interrupted\n")
+        with suppress(OSError, AttributeError):  # it was closed
+            sys.stderr.write("interrupted\n")
         return INTERRUPTED
     finally:
         gc.enable()

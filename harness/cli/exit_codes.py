@@ -8,12 +8,13 @@ from __future__ import annotations
 import io
 import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
 
-from harness.cli.terminal import echo
+from harness.cli.terminal import echo, leave_closed
 from harness.model.errors import HarnessError, JournalError, ScenarioError, StackError
 from harness.suite.rules import BROKEN as BROKEN
 from harness.suite.rules import FAIL as FAIL
@@ -22,6 +23,8 @@ from harness.suite.rules import PASS as PASS
 from harness.suite.rules import UNKNOWN as UNKNOWN
 
 INVALID = 2
+PROGRAM = "harness"
+COMPLETION = "_HARNESS_COMPLETE"
 
 
 class UnreadableError(JournalError):
@@ -42,7 +45,7 @@ def given_journals() -> Iterator[None]:
 def exit_code_of(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Call a command; turn everything that it raises into a message and an exit code."""
     try:
-        result = command.main(args=arguments, prog_name="harness", standalone_mode=False)
+        result = _result_of(command, arguments)
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
@@ -50,6 +53,8 @@ def exit_code_of(command: click.Command, arguments: Sequence[str] | None = None)
         return INVALID
     except (click.Abort, KeyboardInterrupt):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending: one more Ctrl-C could only break that off
+        if sys.stderr is not None and sys.stderr.isatty():
+            say("")  # ends the line on which the terminal shows ^C
         say("interrupted")
         return INTERRUPTED
     except (ScenarioError, StackError, UnreadableError) as error:
@@ -59,9 +64,27 @@ def exit_code_of(command: click.Command, arguments: Sequence[str] | None = None)
         say(str(error))
         return BROKEN
     except Exception as error:  # noqa: BLE001 - the last line of defence
+        if isinstance(error, BrokenPipeError) and leave_closed():  # in a help text or a question, which click writes
+            say("the output was closed before all of it was written")
+            return BROKEN
         say(f"the harness itself failed: {type(error).__name__}: {_one_line(error)}{_kept_traceback(error)}")
         return BROKEN
     return result if isinstance(result, int) else PASS
+
+
+def _result_of(command: click.Command, arguments: Sequence[str] | None) -> object:
+    """Call a command and return its result.
+
+    Not by its `main`, which turns every broken pipe into 1, the exit code of a failed run: that of a reader of stdout
+    who is gone, and that of an engine.
+    """
+    if COMPLETION in os.environ:  # a shell asks how a word goes on
+        command.main(args=arguments, prog_name=PROGRAM)
+    try:
+        with command.make_context(PROGRAM, list(sys.argv[1:] if arguments is None else arguments)) as context:
+            return command.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
 
 
 def say(message: str) -> None:

@@ -114,7 +114,7 @@ def progress(runs: Sequence[str], mode: Literal["json", "text"]) -> Iterator[Dis
     """Display progress on a terminal, in a log, or as JSON."""
     if mode == "json":
         yield _json_lines
-    elif not sys.stderr.isatty():
+    elif sys.stderr is None or not sys.stderr.isatty():
         yield _plain_lines(runs)
     else:
         with _live(runs) as display:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
-from harness.cli.terminal import cell, echo
+from harness.cli.terminal import cell, echo, while_it_is_there
 
 STYLES: Mapping[str, str] = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
 
@@ -21,7 +21,7 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Draw a table on a terminal, or write aligned columns elsewhere. The last column is a verdict."""
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():
         echo(plain_table(columns, rows))
         return
     from rich.console import Console
@@ -37,4 +37,5 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_row(
             *(Text(cell(one)) for one in cells), Text(cell(verdict), STYLES.get(verdict.partition(" ")[0], ""))
         )
-    Console().print(table)
+    with while_it_is_there():
+        Console().print(table)

@@ -1,7 +1,8 @@
 """The one place that writes to the terminal: every text is cleaned here, whatever it came from.
 
 What a stack says reaches messages, tables and progress. Commands call these functions, never `click.echo` or `print`.
-A terminal that was closed meanwhile takes nothing any more; what is still to be done must not end because of that.
+A terminal that was closed meanwhile, or a pipe whose reader is gone (`harness up | head -1`), takes nothing any more;
+what is still to be done must not end because of that, and the exit code stays the same.
 """
 
 from __future__ import annotations
@@ -22,28 +23,33 @@ from harness.model.cleaned import cleaned, escaped_json, for_terminal
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Write a text, to stdout or to stderr."""
-    with _still_there():
+    if (sys.stderr if err else sys.stdout) is None:  # it was closed before the start
+        return
+    with while_it_is_there():
         click.echo(_encodable(for_terminal(text), err=err), err=err, nl=nl)
 
 
 def echo_json(value: Any, *, indent: int | None = 2) -> None:
     """Write a value as JSON, in which nothing is lost: what a terminal would obey is escaped."""
-    with _still_there():
+    if sys.stdout is None:
+        return
+    with while_it_is_there():
         click.echo(escaped_json(json.dumps(value, indent=indent, default=str)))
         sys.stdout.flush()
 
 
 @contextmanager
-def _still_there() -> Iterator[None]:
+def while_it_is_there() -> Iterator[None]:
+    """Write, and go on without output where the terminal was closed or the reader of the pipe is gone."""
     try:
         yield
     except OSError as error:
-        if error.errno != errno.EIO or not leave_closed():
+        if error.errno not in (errno.EIO, errno.EPIPE) or not leave_closed():
             raise
 
 
 def leave_closed() -> bool:
-    """Write to nothing from now on instead of to a terminal that was closed. Returns whether one was."""
+    """Write to nothing from now on where stdout or stderr lead to nobody. Returns whether one did."""
     poll = select.poll()
     for file in (1, 2):
         poll.register(file, 0)
