@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from harness.model.errors import FaultError
 from harness.model.fault import FaultKind, chosen, draw
 from harness.model.faultstep import FaultStep
-from harness.model.fields import Frozen
+from harness.model.fields import Frozen, refuse_unused
 from harness.seams import Seams
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Parameters(Frozen):
     def _content_where_it_is_needed(self) -> Parameters:
         if (self.content is None) == (self.operation == "content"):
             raise ValueError("`content` goes with the operation `content`, which needs it")
+        refuse_unused(self, "operation", {"truncate": ("keep",), "flip": ("bits",)})
         return self
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from harness.model.fields import Frozen
+from harness.model.fields import Frozen, refuse_unused
 
 Operation = Literal["scale", "null", "swap", "sign"]
 Values = dict[str, float | None]
@@ -34,6 +34,7 @@ class Corruption(Frozen):
             raise ValueError("a field is named twice")
         if self.operation == "scale" and self.factor == 1:
             raise ValueError("a factor of 1 changes nothing")
+        refuse_unused(self, "operation", {"scale": ("factor",)})
         return self
 
     def corrupt(self, values: Values) -> Values:

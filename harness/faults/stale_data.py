@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
 from harness.model.faultstep import FaultStep
-from harness.model.fields import Frozen
+from harness.model.fields import Frozen, refuse_unused
 from harness.model.units import Quantity, Unit
 from harness.seams import Seams
 from harness.seams.stored import Change, Row
@@ -33,6 +33,7 @@ class Parameters(Frozen):
     def _an_age(self) -> Parameters:
         if self.older_than.unit is not Unit.EVENT:
             raise ValueError("older_than is an age in event time, such as 30min event")
+        refuse_unused(self, "mode", {"stop": ("keyspace", "older_than")})
         return self
 
 

@@ -7,6 +7,7 @@ Each type refuses a value that cannot be right, and says what would be. A link i
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -17,6 +18,18 @@ class Frozen(BaseModel):
     """A record that refuses unknown fields and is never changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
+
+
+def refuse_unused(given: BaseModel, choice: str, uses: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse a field that was given and means nothing for what another one chooses. Raises ValueError.
+
+    `uses` has, for each value of the field `choice` that needs more, the fields that only it has a use for.
+    """
+    chosen = getattr(given, choice)
+    for value, names in uses.items():
+        for name in names if value != chosen else ():
+            if name in given.model_fields_set:
+                raise ValueError(f"`{name}` goes with `{choice}: {value}`, not with {chosen}; leave it out")
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
