@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from harness.onboarding.recording.workload_file import RecordedWorkload
 
 EVERY = 100
+USUAL_RATE = "10/s"
+"""For lines without times, where the user names none."""
 
 
 @click.command()
@@ -35,12 +37,17 @@ EVERY = 100
 @click.option("--only", multiple=True, metavar="PATH", help="Only requests whose path begins so; repeat it.")
 @click.option("--keep-header", multiple=True, metavar="NAME", help="Keep this header of the requests, too; repeat it.")
 @click.option("--ask-again", is_flag=True, help="Send each request once more at the end: what differs is no content.")
+@click.option("--host", metavar="NAME", help="Of a log with several hosts: only requests to this one.")
+@click.option("--rate", metavar="RATE", help="Write lines without times, to be sent at this rate, such as 20/s.")
 @click.option("--from", "log", type=GivenPath(), help="Read an access log, a HAR file or JSON lines instead.")
-@click.option("--format", "form", type=click.Choice(["har", "jsonl", "access"]), help="The format of that file.")
+@click.option(
+    "--format", "form", type=click.Choice(["har", "jsonl", "access", "uvicorn"]), help="The format of that file."
+)
 @click.option("--force", is_flag=True, help="Overwrite the file of requests.")
 def record(
     url: str | None, out: Path, listen: str, for_s: float, most: int | None, only: tuple[str, ...],
-    keep_header: tuple[str, ...], ask_again: bool, log: Path | None, form: str | None, force: bool,
+    keep_header: tuple[str, ...], ask_again: bool, host: str | None, rate: str | None, log: Path | None,
+    form: str | None, force: bool,
 ) -> int:  # fmt: skip
     """Record what the service at URL is asked and answers, as a workload with expected answers.
 
@@ -49,8 +56,9 @@ def record(
     """
     if (url is None) == (log is None):
         raise click.UsageError("give the URL of a service, or a log with --from")
-    if log is None and form is not None:
-        raise click.UsageError("--format is of a file that is read with --from")
+    if log is None and (form is not None or host is not None):
+        raise click.UsageError("--format and --host are of a file that is read with --from")
+    _check_rate(rate)
     if log is not None and (ask_again or for_s or most):
         raise click.UsageError("--ask-again, --for and --requests are for recording from a service")
     from harness.onboarding.recording.workload_file import as_workload, check_place, write
@@ -60,16 +68,25 @@ def record(
     check_place(out, force=force)
     again: Sequence[RecordedExchange] = ()
     if log is not None:
-        from harness.onboarding.recording.logs import read_log
+        from harness.onboarding.recording.logs import of_one_host, read_log
 
-        found: Sequence[RecordedExchange] = read_log(log, form)
+        chosen = [one for one in read_log(log, form) if not only or one.path.startswith(only)]
+        found: Sequence[RecordedExchange] = of_one_host(chosen, host, log)
     else:
         found, again = asyncio.run(_from_service(str(url), listen, for_s, most or 0, only, ask_again=ask_again))
-    found = [one for one in found if not only or one.path.startswith(only)]
-    recorded = as_workload(found, keep=keep_header, again=again)
+    recorded = as_workload(found, keep=keep_header, again=again, timed=rate is None)
     write(recorded, out, force=force)
-    _tell(recorded, out, url)
+    _tell(recorded, out, url, rate)
     return PASS
+
+
+def _check_rate(rate: str | None) -> None:
+    from harness.model.workload import parse_rate
+
+    try:
+        _ = rate is None or parse_rate(rate)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--rate") from None
 
 
 async def _from_service(
@@ -113,7 +130,7 @@ def _different(exchanges: Sequence[RecordedExchange]) -> list[RecordedExchange]:
     return list({same_request(one): one for one in exchanges if one.unreadable is None}.values())
 
 
-def _tell(recorded: RecordedWorkload, out: Path, url: str | None) -> None:
+def _tell(recorded: RecordedWorkload, out: Path, url: str | None, rate: str | None) -> None:
     echo(f"{out}: {len(recorded.lines)} requests, {recorded.values} values expected of their answers")
     if not recorded.values:
         echo("of no answer a value is expected, only its status: write under `expect` what must come again")
@@ -125,10 +142,13 @@ def _tell(recorded: RecordedWorkload, out: Path, url: str | None) -> None:
         took = sorted(recorded.took_s)
         p99_s = took[min(len(took) - 1, int(0.99 * len(took)))]
         echo(f"answers took {statistics.median(took) * 1e3:.0f} ms (median), {p99_s * 1e3:.0f} ms (99 of 100 at most)")
+    if recorded.timed:
+        usual = len(recorded.lines) / recorded.span_s
+        echo(f"each is sent at the time at which it came, {usual:.3g} a second; with --rate they are sent at a rate")
     address = "http://SERVICE:PORT" if url is None else url.rstrip("/")
     echo("\nin x-harness of the stack, with the service's name and port in the address:\n")
     lines = ["workload:", f"  url: {address}", f"  requests: {json.dumps(str(out))}", "  repeat: true"]
-    lines += [] if recorded.timed else ["  rate: 10/s"]
+    lines += [] if recorded.timed else [f"  rate: {rate or USUAL_RATE}"]
     if recorded.secrets:
         lines.append("  headers:")
         names = {name: re.sub(r"\W", "_", name).upper() for name in recorded.secrets}

@@ -12,7 +12,7 @@ class RecordedExchange:
     """One request with its answer."""
 
     unix_s: float
-    """When it was sent, in seconds since 1970."""
+    """When it was sent, in seconds since 1970; 0 in a log that tells no times."""
     method: str
     path: str
     """With the query."""
@@ -28,3 +28,5 @@ class RecordedExchange:
     answer_is_json: bool = False
     took_s: float | None = None
     """How long it took; None where nobody measured that."""
+    host: str = ""
+    """Whom it was sent to, with the port where that is not the usual one; empty where a log does not tell."""

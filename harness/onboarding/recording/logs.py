@@ -7,7 +7,8 @@ import binascii
 import datetime as dt
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -18,14 +19,19 @@ from harness.onboarding.recording.exchange import RecordedExchange
 from harness.onboarding.recording.passthrough import body_from_text
 from harness.probes.strict_json import read_json
 
-Format = Literal["har", "jsonl", "access"]
+Format = Literal["har", "jsonl", "access", "uvicorn"]
 FORMATS: tuple[str, ...] = get_args(Format)
 LARGEST_BYTES = 256 * 2**20
+MOST_HOSTS = 8
 _ACCESS = re.compile(
     r'\S+ \S+ \S+ \[(?P<at>[^\]]+)\] "(?P<method>[A-Z]+) (?P<path>\S+)(?: HTTP/[\d.]+)?" (?P<status>\d{3}) \S+'
 )
 """A line of the common log format, and of the combined one (Apache's mod_log_config)."""
 _NO_REQUEST = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "')
+_UVICORN = re.compile(r'\S+:\d+ - "(?P<method>[A-Z]+) (?P<path>\S+) HTTP/[\d.]+" (?P<status>\d{3})\b')
+"""What a line of uvicorn's own access log holds, whatever stands before it; it has no time of its own."""
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:?\d\d)?")
 _FIELDS = {
     "method": ("method", "request_method", "http_method", "verb"),
     "path": ("path", "url", "uri", "request_uri", "request_path", "http_path"),
@@ -43,7 +49,7 @@ def read_log(file: Path, given: str | None = None) -> list[RecordedExchange]:
     text = read_text(file, LARGEST_BYTES, ScenarioError)
     form = given or _format_of(file, text)
     try:
-        found = {"har": _har, "jsonl": _json_lines, "access": _access}[form](text)
+        found = {"har": _har, "jsonl": _json_lines, "access": _access, "uvicorn": _uvicorn}[form](text)
         exchanges = list(found)
     except _LineError as error:
         raise ScenarioError(error.message, file=str(file), line=error.line, remedy=error.remedy) from None
@@ -65,7 +71,8 @@ def _format_of(file: Path, text: str) -> str:
         return "har"
     start = text.lstrip()[:1]
     if start != "{":
-        return "access"
+        first = next((line for line in text.splitlines() if line.strip()), "")
+        return "access" if _NO_REQUEST.match(first) or not _UVICORN.search(_COLOUR.sub("", text)) else "uvicorn"
     first = next((line for line in text.splitlines() if line.strip()), "")
     try:
         read_json(first)
@@ -101,6 +108,7 @@ def _har(text: str) -> Iterator[RecordedExchange]:
                 answer=answer,
                 answer_is_json=is_json,
                 took_s=_took_s(entry.get("time")),
+                host=url.netloc.rpartition("@")[2].lower(),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise _LineError(None, f"entry {number} of the archive lacks something: {error}") from None
@@ -145,6 +153,7 @@ def _json_lines(text: str) -> Iterator[RecordedExchange]:
                 body=body_from_text(body) if isinstance(body, str) else body,
                 answer=answer,
                 answer_is_json=isinstance(answer, dict | list),
+                host=urlsplit(str(found["path"])).netloc.rpartition("@")[2].lower(),
             )
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise _LineError(number, f"a field has a value that it cannot have: {error}") from None
@@ -169,14 +178,43 @@ def _access(text: str) -> Iterator[RecordedExchange]:
             path = _path_of(match["path"])
         except ValueError:
             path = ""
-        asks = match["method"] in ("GET", "HEAD", "DELETE", "OPTIONS")
-        yield RecordedExchange(
-            at_s,
-            match["method"],
-            path,
-            int(match["status"]),
-            unreadable=None if asks else "an access log has no bodies",
-        )
+        yield _without_body(at_s, match, path)
+
+
+def _uvicorn(text: str) -> Iterator[RecordedExchange]:
+    """Yield the requests of a log that uvicorn writes between other lines; in one with times, each line has one."""
+    lines = [_COLOUR.sub("", line) for line in text.splitlines()]
+    found = [(line, match) for line in lines if (match := _UVICORN.search(line)) is not None]
+    stamps = [_STAMP.search(line[: match.start()]) for line, match in found]
+    timed = all(stamps)
+    for (_, match), stamp in zip(found, stamps, strict=True):
+        at_s = _unix_s(_to_microseconds(stamp[0])) if timed and stamp is not None else 0.0
+        yield _without_body(at_s, match, match["path"])
+
+
+def _to_microseconds(stamp: str) -> str:
+    """Return a time stamp with no more digits than Python reads: an engine writes nanoseconds."""
+    return re.sub(r"[.,](\d{1,6})\d*", r".\1", stamp)
+
+
+def _without_body(at_s: float, match: re.Match[str], path: str) -> RecordedExchange:
+    asks = match["method"] in ("GET", "HEAD", "DELETE", "OPTIONS")
+    why = None if asks else "an access log has no bodies"
+    return RecordedExchange(at_s, match["method"], path, int(match["status"]), unreadable=why)
+
+
+def of_one_host(exchanges: Sequence[RecordedExchange], wanted: str | None, file: Path) -> list[RecordedExchange]:
+    """Return the requests to one host: a workload has one address. Raises ScenarioError where it is not clear which."""
+    hosts = Counter(one.host for one in exchanges if one.host)
+    listed = ", ".join(f"{host} ({number})" for host, number in hosts.most_common(MOST_HOSTS))
+    listed += f" and {len(hosts) - MOST_HOSTS} more" if len(hosts) > MOST_HOSTS else ""
+    if wanted is None and len(hosts) > 1:
+        remedy = f"choose one, such as --host {hosts.most_common(1)[0][0]}"
+        raise ScenarioError(f"its requests go to several hosts: {listed}", file=str(file), remedy=remedy)
+    if wanted is not None and wanted.lower() not in hosts:
+        message = f"no request goes to {wanted!r}; they go to: {listed}" if hosts else "its requests name no host"
+        raise ScenarioError(message, file=str(file), field="--host")
+    return [one for one in exchanges if wanted is None or one.host == wanted.lower()]
 
 
 def _took_s(value: Any) -> float | None:

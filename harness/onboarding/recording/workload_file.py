@@ -50,13 +50,22 @@ class RecordedWorkload:
     """How many may be any: ids, time stamps, and what differed between answers to the same request."""
     timed: bool = True
     """Whether the lines have times of their own."""
+    span_s: float = 0.0
+    """The time from the first to the last of them, as they were recorded."""
     took_s: list[float] = field(default_factory=list)
 
 
 def as_workload(
-    exchanges: Sequence[RecordedExchange], *, keep: Sequence[str] = (), again: Sequence[RecordedExchange] = ()
+    exchanges: Sequence[RecordedExchange],
+    *,
+    keep: Sequence[str] = (),
+    again: Sequence[RecordedExchange] = (),
+    timed: bool = True,
 ) -> RecordedWorkload:
-    """Return the lines of a file of requests. `keep` names headers to keep; `again` are requests that were repeated."""
+    """Return the lines of a file of requests. `keep` names headers to keep; `again` are requests that were repeated.
+
+    Not `timed`, the lines have no times, and are sent at a rate.
+    """
     recorded = RecordedWorkload()
     keyed = [(same_request(one), one) for one in sorted(exchanges, key=lambda one: one.unix_s)]
     same: dict[str, list[RecordedExchange]] = defaultdict(list)
@@ -72,7 +81,8 @@ def as_workload(
         kept.append((key, exchange))
         secret_headers |= {name.lower(): name for name, value in exchange.headers.items() if _is_secret(name, value)}
     first_s = kept[0][1].unix_s if kept else 0.0
-    recorded.timed = bool(kept) and kept[-1][1].unix_s > first_s
+    recorded.span_s = kept[-1][1].unix_s - first_s if kept else 0.0
+    recorded.timed = timed and recorded.span_s > 0
     for number, (key, exchange) in enumerate(kept, 1):
         others = [one for one in same[key] if one is not exchange and one.status == exchange.status]
         values = expected_values(exchange, others, SECRET, TOKEN)
