@@ -119,7 +119,7 @@ def _exceeded(clause: Bound, excess: Excess, points: Sequence[Point]) -> tuple[s
 
 
 def _was(clause: Bound, point: Point) -> str:
-    verb = "fell to" if clause.at_least is not None else "reached"
+    verb = {"at_least": "fell to", "at_most": "reached", "equals": "was"}[clause.side]
     value = "had no value" if point.value is None else f"{verb} {amount(clause, point.value)}"
     return f"{clause.probe} {value} at {point.hi_s:.2f} s"
 

@@ -1,8 +1,8 @@
 """How near a clause that passed came to its bound: the share of the bound that was used, of which 1 is all.
 
 Of a deadline it is the time taken, of an upper limit the worst value, and of a lower limit on a share what was lacking
-of all. Where chance explains a worse window, it is the share of the whole run. A bound of zero allows nothing, and a
-count comes in steps: nothing of them is used.
+of all. Where chance explains a worse window, it is the share of the whole run. A bound of zero allows nothing, as
+does one good value, and a count comes in steps: nothing of them is used.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def _of_all(bound: Bound, measured: StaysResult) -> float | None:
 
 def _of_limit(bound: Bound, worst: float) -> float | None:
     limit = bound.limit.value
+    if bound.equals is not None:
+        return None
     if bound.at_most is not None:
         return worst / limit if limit > 0 else None
     if bound.probe in ANSWER_PROBES and ANSWER_PROBES[bound.probe].unit is Unit.RATIO:

@@ -76,12 +76,13 @@ class Clause(Frozen):
 
 
 class Bound(Clause):
-    """One side of a limit on a probe, over a window of time."""
+    """One side of a limit on a probe, or its one good value, over a window of time."""
 
     KIND: ClassVar[str] = "stays"
     probe: str = Field(description="what is measured; `harness list probes` prints the names")
     at_least: Quantity | None = None
     at_most: Quantity | None = None
+    equals: Quantity | None = Field(None, description="of a probe that the stack declares: its one good value")
     over: PositiveWallSeconds = Field(OVER_S, description="the window in which the bound is judged")
     min_samples: Annotated[int, Field(ge=1)] | None = Field(
         None, description="fewer samples in a window make it unknown; the default is 100 for shares, else 1"
@@ -97,26 +98,28 @@ class Bound(Clause):
 
     @model_validator(mode="after")
     def _one_side(self) -> Bound:
-        if (self.at_least is None) == (self.at_most is None):
-            raise ValueError("exactly one of at_least and at_most is needed")
+        if sum(limit is not None for limit in (self.at_least, self.at_most, self.equals)) != 1:
+            raise ValueError("exactly one of at_least, at_most and equals is needed")
         return self
 
     @property
     def limit(self) -> Quantity:
-        """The limit, whichever side it is on."""
-        limit = self.at_least if self.at_least is not None else self.at_most
-        assert limit is not None
+        """The limit, whichever side it is on, or the one good value."""
+        limit = getattr(self, self.side)
+        assert isinstance(limit, Quantity)
         return limit
 
     @property
-    def side(self) -> str:
+    def side(self) -> Literal["at_least", "at_most", "equals"]:
         """The field that has the limit."""
+        if self.equals is not None:
+            return "equals"
         return "at_least" if self.at_least is not None else "at_most"
 
     @property
     def side_text(self) -> str:
         """On which side of its limit a value is good."""
-        return "at least" if self.at_least is not None else "at most"
+        return {"at_least": "at least", "at_most": "at most", "equals": "exactly"}[self.side]
 
     @property
     def limit_text(self) -> str:
@@ -134,13 +137,16 @@ class Bound(Clause):
 
     def met_by(self, value: float) -> bool:
         """Whether a value keeps the bound."""
-        if self.at_least is not None:
-            return value >= self.at_least.value
-        assert self.at_most is not None
-        return value <= self.at_most.value
+        limit = self.limit.value
+        if self.equals is not None:
+            return value == limit
+        return value >= limit if self.at_least is not None else value <= limit
 
     def worst(self, values: list[float]) -> float:
         """Return the value furthest towards, or beyond, the limit."""
+        if self.equals is not None:
+            good = self.equals.value
+            return max(values, key=lambda value: abs(value - good))
         return min(values) if self.at_least is not None else max(values)
 
     def unmeasured(self) -> Result:
@@ -216,46 +222,13 @@ class Noticed(Bound):
 
     KIND: ClassVar[str] = "noticed"
     probe: str = Field(description="a probe that the stack declares")
-    equals: Quantity | None = Field(None, description="the one good value, such as the status 200")
     within: PositiveWallSeconds = Field(description="the time in which the probe must leave its bound")
     fault: FaultId = Field(None, description="the fault it belongs to; default: the first one")
-
-    @model_validator(mode="after")
-    def _one_side(self) -> Noticed:
-        if sum(limit is not None for limit in (self.at_least, self.at_most, self.equals)) != 1:
-            raise ValueError("exactly one of at_least, at_most and equals is needed")
-        return self
-
-    @property
-    def limit(self) -> Quantity:
-        """The limit, whichever side it is on, or the one good value."""
-        return self.equals if self.equals is not None else super().limit
-
-    @property
-    def side(self) -> str:
-        """The field that has the limit."""
-        return "equals" if self.equals is not None else super().side
-
-    @property
-    def side_text(self) -> str:
-        """On which side of its limit a value is good."""
-        return "exactly" if self.equals is not None else super().side_text
 
     @property
     def text(self) -> str:
         """What is expected, in words."""
         return f"{self.probe} no longer {self.limit_text} within {format_seconds(self.within)}"
-
-    def met_by(self, value: float) -> bool:
-        """Whether a value keeps the bound."""
-        return value == self.equals.value if self.equals is not None else super().met_by(value)
-
-    def worst(self, values: list[float]) -> float:
-        """Return the value furthest towards, or beyond, the limit."""
-        if self.equals is None:
-            return super().worst(values)
-        good = self.equals.value
-        return max(values, key=lambda value: abs(value - good))
 
     def unmeasured(self) -> Result:
         """Return the result of this clause when nothing was measured."""

@@ -28,6 +28,7 @@ class AbortRule(Frozen):
     probe: str | None = Field(None, description="what is measured; `harness list probes` prints the names")
     at_least: Quantity | None = Field(None, description="abort while the probe is at least that")
     at_most: Quantity | None = Field(None, description="abort while the probe is at most that")
+    equals: Quantity | None = Field(None, description="abort while a probe that the stack declares is just that")
     over: PositiveWallSeconds | None = Field(
         None, description=f"the window over which that must hold; default: {format_seconds(OVER_S)}"
     )
@@ -41,12 +42,14 @@ class AbortRule(Frozen):
     def _one_rule(self) -> AbortRule:
         if (self.probe is None) == (self.alert is None):
             raise ValueError("exactly one of probe and alert is needed")
+        limits = (self.at_least, self.at_most, self.equals)
         if self.alert is not None:
-            if any(given is not None for given in (self.at_least, self.at_most, self.over, self.min_samples)):
-                raise ValueError("an alert takes no bound; at_least, at_most, over and min_samples belong to a probe")
+            if any(given is not None for given in (*limits, self.over, self.min_samples)):
+                message = "an alert takes no bound; at_least, at_most, equals, over and min_samples belong to a probe"
+                raise ValueError(message)
             return self
-        if (self.at_least is None) == (self.at_most is None):
-            raise ValueError("exactly one of at_least and at_most is needed")
+        if sum(limit is not None for limit in limits) != 1:
+            raise ValueError("exactly one of at_least, at_most and equals is needed")
         if self.labels:
             raise ValueError("a probe has no labels; they belong to an alert")
         if self.over is not None and self.over < SHORTEST_OVER_S:
@@ -63,6 +66,7 @@ class AbortRule(Frozen):
             probe=self.probe,
             at_least=self.at_least,
             at_most=self.at_most,
+            equals=self.equals,
             over=format_seconds(OVER_S if self.over is None else self.over),  # type: ignore[arg-type] # read as in a file
             min_samples=self.min_samples or ANSWERS_NEEDED,
         )

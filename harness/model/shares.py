@@ -63,7 +63,7 @@ class Share:
 def share_of(bound: Bound) -> Share | None:
     """Return a bound as one on a share; None for what is none, and for bounds of zero, which one answer breaks."""
     probe = ANSWER_PROBES.get(bound.probe)
-    if probe is None:
+    if probe is None or bound.equals is not None:
         return None
     limit, upper = bound.limit.value, bound.at_most is not None
     if probe.quantile is not None:

@@ -183,21 +183,23 @@ class Chaos:
     @plainly
     def expect_stays(
         self, probe: str, *, at_least: float | str | None = None, at_most: float | str | None = None,
-        over: str | None = None, min_samples: int | None = None, id: str | None = None,  # noqa: A002
+        equals: float | str | None = None, over: str | None = None, min_samples: int | None = None,
+        id: str | None = None,  # noqa: A002
     ) -> None:  # fmt: skip
         """Expect a bound to be kept in every window from the first injection to the end."""
-        raw = {"probe": probe, "at_least": at_least, "at_most": at_most, "over": over}
+        raw = {"probe": probe, "at_least": at_least, "at_most": at_most, "equals": equals, "over": over}
         self._expect("expect_stays", "stays", {**raw, "min_samples": min_samples, "id": id}, probe)
 
     @plainly
     def expect_recovered(
         self, probe: str, *, within: str, at_least: float | str | None = None, at_most: float | str | None = None,
-        hold: str | None = None, since: Literal["revert", "injection"] | None = None, over: str | None = None,
+        equals: float | str | None = None, hold: str | None = None,
+        since: Literal["revert", "injection"] | None = None, over: str | None = None,
         min_samples: int | None = None, fault: str | None = None, id: str | None = None,  # noqa: A002
     ) -> None:  # fmt: skip
         """Expect a bound that the fault breaks to be kept again, in time, and to hold; wait for it where it can be."""
-        raw = {"probe": probe, "at_least": at_least, "at_most": at_most, "within": within, "hold": hold}
-        raw |= {"from": since, "over": over, "min_samples": min_samples, "fault": fault, "id": id}
+        raw = {"probe": probe, "at_least": at_least, "at_most": at_most, "equals": equals, "within": within}
+        raw |= {"hold": hold, "from": since, "over": over, "min_samples": min_samples, "fault": fault, "id": id}
         self._expect("expect_recovered", "recovered", raw, probe)
 
     @plainly

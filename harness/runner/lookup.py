@@ -75,6 +75,9 @@ class Lookup:
             yield self.source.problem((*place, "probe"), *self.not_measured(bound.probe))
         elif unit is None:
             yield from self.named("probe", bound.probe, tuple(self.known.probe_units), (*place, "probe"))
+        elif bound.equals is not None and bound.probe in ANSWER_PROBES:
+            message = f"the probe {bound.probe!r} sums up many answers, and has no one good value"
+            yield self.source.problem((*place, "equals"), message, "write at_least or at_most")
         elif not _fits(bound, unit):
             side = bound.side
             message = f"the probe {bound.probe!r} measures {_READINGS[unit]}, and {bound.limit} is not one"

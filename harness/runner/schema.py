@@ -35,9 +35,8 @@ def scenario_schema(faults: Mapping[str, FaultKind]) -> Schema:
     step["properties"]["fault"] = _fault_names(kinds)
     step["allOf"] = [_one_of("at", "after"), *map(_when, kinds)]
     definitions[Target.__name__] |= {"minProperties": 1, "maxProperties": 1}
-    for model in ("Bound", "Recovered"):
-        definitions[model]["allOf"] = [_one_of("at_least", "at_most")]
-    definitions["Noticed"]["allOf"] = [_one_of("at_least", "at_most", "equals")]
+    for model in ("Bound", "Recovered", "Noticed"):
+        definitions[model]["allOf"] = [_one_of("at_least", "at_most", "equals")]
     definitions["AbortRule"]["allOf"] = [_one_of("probe", "alert")]
     definitions["After"]["allOf"] = [_one_of("alert", "probe", "event")]
     return {

@@ -27,7 +27,7 @@ def scenario(**changes: Any) -> Scenario:
 
 def test_a_bound_has_exactly_one_side() -> None:
     for sides in ({}, {"at_least": 1, "at_most": 2}):
-        with pytest.raises(ValidationError, match="exactly one of at_least and at_most"):
+        with pytest.raises(ValidationError, match="exactly one of at_least, at_most and equals"):
             Bound.model_validate({"id": "a", "probe": "p", **sides})
 
 

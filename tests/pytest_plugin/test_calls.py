@@ -30,7 +30,7 @@ CALLS = {
         'chaos.expect_stays("availability", at_least="5s")',
         "*at_least: the probe 'availability' measures a ratio*",
     ),
-    "sides": ('chaos.expect_stays("availability")', "chaos.expect_stays: exactly one of at_least and at_most*"),
+    "sides": ('chaos.expect_stays("availability")', "chaos.expect_stays: exactly one of at_least, at_most and equals*"),
     "notice": (
         'chaos.expect_noticed("replicas_up", within="5s")',
         "chaos.expect_noticed: there is no fault yet*",

@@ -82,7 +82,7 @@ def test_a_rule_that_a_long_run_can_cross(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("{probe: availability}", "exactly one of at_least and at_most is needed"),
+        ("{probe: availability}", "exactly one of at_least, at_most and equals is needed"),
         ("{at_most: 0.5}", "exactly one of probe and alert is needed"),
         ("{probe: availability, alert: ServiceDown, at_most: 1}", "exactly one of probe and alert is needed"),
         ("{alert: ServiceDown, over: 2s}", "an alert takes no bound"),
@@ -111,7 +111,7 @@ def test_the_rules_of_a_stack_are_refused_with_their_place_in_its_file(tmp_path:
     ("text", "message"),
     [
         ("probe: availability, at_most: 0.5, over: 2x", "is not a duration"),
-        ("probe: availability", "exactly one of at_least and at_most"),
+        ("probe: availability", "exactly one of at_least, at_most and equals"),
         ("just words", "--abort-if"),
         ("[", "cannot be read"),
     ],
