@@ -21,6 +21,7 @@ from harness.model.errors import ScenarioError
 def check(paths: tuple[Path, ...], stack: str | None, settings: tuple[str, ...], as_json: bool) -> int:
     """Validate scenarios without running anything."""
     from harness.runner.explain import problems_of
+    from harness.runner.needed_secrets import missing_secrets
     from harness.runner.notes import notes
     from harness.runner.stacks import validated
     from harness.runner.variables import parse_settings
@@ -33,7 +34,8 @@ def check(paths: tuple[Path, ...], stack: str | None, settings: tuple[str, ...],
         echo_json({"valid": False, "runs": [], "problems": [_problem(p) for p in problems_of(error)], "notes": []})
         return INVALID
     names = [item.name for item, _ in found]
-    noted = notes(found)
+    # No note fails: a check, unlike a run, may well be made where no secret is.
+    noted = [*notes(found), *missing_secrets(found)]
     if as_json:
         echo_json({"valid": True, "runs": names, "problems": [], "notes": [_problem(note) for note in noted]})
         return PASS

@@ -135,6 +135,9 @@ def _left_out(name: str, profiles: tuple[str, ...]) -> str:
 @click.option("--attach", metavar="PROJECT", help="Examine this running compose project; '.': the one started here.")
 @click.option("--start", is_flag=True, help="Start the stack with every link through a proxy, and stop it afterwards.")
 @click.option("--watch", default="3s", show_default=True, help="How long to observe probes and alert sources.")
+@click.option(
+    "--send", is_flag=True, help="With --attach: send the workload's requests that may change something, too."
+)
 @json_option
 def doctor(
     stack: str,
@@ -143,6 +146,7 @@ def doctor(
     attach: str | None,
     start: bool,
     watch: str,
+    send: bool,
     as_json: bool,
 ) -> int:
     """Test the description of STACK against the running stack, and report what SCENARIOS lack.
@@ -157,7 +161,7 @@ def doctor(
     description = resolve_stack(stack)
     attach = attach and project_to_attach_to(attach, None)
     runs_on = backend or ("local" if attach is None else "compose")
-    found = examine(ExaminationRequest(description, runs_on, attach, start, _seconds(watch), scenarios))
+    found = examine(ExaminationRequest(description, runs_on, attach, start, _seconds(watch), send, scenarios))
     well = all_well(found)
     if as_json:
         echo_json({"works": well, "findings": [finding.as_data() for finding in found]})

@@ -127,7 +127,7 @@ def run(
     attach = project_to_attach_to(attach, backend)
     folder = _suite_folder(reports, name)
     given = parse_guardrails(rules, limits)
-    plans = _planned(paths, settings, stack, expression, tags, seed, twin, backend, attach, given)
+    plans = _planned(paths, settings, stack, expression, tags, seed, twin, backend, attach, given, starts=not dry_run)
     if paired:
         plans = with_controls(plans)
     if dry_run:
@@ -157,10 +157,12 @@ def _suite_folder(reports: Path, name: str) -> Path:
 def _planned(
     paths: tuple[Path, ...], settings: tuple[str, ...], stack: str | None, expression: str, tags: Sequence[str],
     seed: int | None, twin: Twin | None, backend: str, attach: str | None, given: GivenGuardrails,
+    *, starts: bool,
 ) -> list[Plan]:  # fmt: skip
     from harness.runner.check import check_given
     from harness.runner.check_faults import needs_containers
     from harness.runner.explain import RefusedError
+    from harness.runner.needed_secrets import missing_secrets
     from harness.runner.plan import make_plans, not_sabotaged
     from harness.runner.select import parse_expression
     from harness.runner.stacks import stacks_of, validated
@@ -189,4 +191,8 @@ def _planned(
         filters = " ".join([*(f"--tag {tag}" for tag in tags), *([f"-k {expression!r}"] if expression else [])])
         remedy = f"tags: {', '.join(sorted(known_tags)) or 'none'}; see `harness list scenarios` for names"
         raise ScenarioError(f"no run is selected{f' by {filters}' if filters else ''}", remedy=remedy)
+    run = {plan.scenario.scenario for plan in plans}
+    missing = missing_secrets(pair for pair in found if pair[0].scenario.scenario in run) if starts else []
+    if missing:
+        raise RefusedError(missing)
     return plans

@@ -8,6 +8,7 @@ At a place in JSON, dots descend and numbers index lists. A value is compared as
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -79,22 +80,29 @@ class Expected(Frozen):
 
     def header_differs(self, headers: Any) -> str | None:
         """Return how the headers differ from what is expected, None where they do not."""
-        for name, wanted in self.header.items():
-            found = headers.get(name)
-            if found != wanted:
-                return f"the header {name} is {_short(found)}, not {_short(wanted)}"
-        return None
+        return next(self.header_differences(headers), None)
 
     def differs(self, answer: Any) -> str | None:
         """Return how an answer in JSON differs from what is expected, None where it does not."""
+        return next(self.differences(answer), None)
+
+    def header_differences(self, headers: Any) -> Iterator[str]:
+        """Yield each header that is not as expected."""
+        for name, wanted in self.header.items():
+            found = headers.get(name)
+            if found != wanted:
+                yield f"the header {name} is {_short(found)}, not {_short(wanted)}"
+
+    def differences(self, answer: Any) -> Iterator[str]:
+        """Yield each value of an answer in JSON that is not as expected."""
         for path, wanted in self.values.items():
             try:
                 found = at_path(answer, path)
             except NothingThereError as error:
-                return str(error)
+                yield str(error)
+                continue
             if not matches(found, wanted):
-                return f"{path} is {_short(found)}, not {_short(wanted)}"
-        return None
+                yield f"{path} is {_short(found)}, not {_short(wanted)}"
 
 
 def matches(found: Any, wanted: Any) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from harness.model.workload import Method
 from harness.probes.strict_json import read_json
 
 LARGEST_BYTES = 256 * 2**20
+_TOLERANCE_S = 1e-6
 
 
 class RequestLine(Frozen):
@@ -50,6 +52,7 @@ class FileRequest:
     """One request: `offset_s` is when it is due after the first moment of the file, None where a rate decides."""
 
     id: str
+    line: int
     offset_s: float | None
     method: str | None
     path: str | None
@@ -58,13 +61,44 @@ class FileRequest:
     expect: Expected | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RequestFile:
     """A whole file, in the order of sending."""
 
     requests: tuple[FileRequest, ...]
     expects: bool
     """Whether its lines say what is expected."""
+
+    def line_of(self, answer_id: str) -> int | None:
+        """Return the line of the request that an answer is to, in whichever pass over the file it was sent."""
+        found = self._lines.get(answer_id)
+        return found if found is not None else self._lines.get(answer_id.rpartition("#")[0])
+
+    @cached_property
+    def _lines(self) -> dict[str, int]:
+        return {request.id: request.line for request in self.requests}
+
+    def most_within(self, window_s: float, repeat: bool) -> int:
+        """Return how many requests are due within so many seconds, at most, as their own times have it."""
+        whole = 0
+        if repeat and self.length_s > 0:
+            passes = int(window_s / self.length_s)
+            whole, window_s = passes * len(self.requests), window_s - passes * self.length_s
+        times = [request.offset_s or 0.0 for request in self.requests]
+        if repeat:
+            times += [at_s + self.length_s for at_s in times]
+        most, first = 0, 0
+        for index, at_s in enumerate(times):
+            while at_s - times[first] > window_s + _TOLERANCE_S:
+                first += 1
+            most = max(most, index - first + 1)
+        return whole + most
+
+    def left_after(self, at_s: float, rate: float | None) -> int:
+        """Return how many requests of one pass are due later than so long after the first, at most."""
+        if rate is not None:
+            return max(0, len(self.requests) - int(at_s * rate))
+        return sum((request.offset_s or 0.0) >= at_s for request in self.requests)
 
     @property
     def timed(self) -> bool:
@@ -93,6 +127,7 @@ def read_requests(path: Path, rate: float | None = None, repeat: bool = False) -
     requests = [
         FileRequest(
             id=line.id if line.id is not None else f"line-{number}",
+            line=number,
             offset_s=None if at is None else at - first,
             method=line.method,
             path=line.path,
@@ -137,7 +172,8 @@ def _check_alike(path: Path, lines: list[tuple[int, RequestLine]], rate: float |
     ids: dict[str, int] = {}
     for number, line in lines:
         if rate is not None and line.at is not None:
-            message, remedy = "this line has a time of its own, and the workload has a rate", "take one of them away"
+            message = "this line has a time of its own, and the workload has a rate"
+            remedy = "take one of them away; `harness record --rate` writes lines without times"
             raise ProbeError(message, file=str(path), line=number, field="at", remedy=remedy)
         if rate is None and line.at is None:
             message, remedy = "this line has no time", "give the workload a `rate`, or each line an `at`"
@@ -171,3 +207,8 @@ def _seconds(path: Path, number: int, line: RequestLine) -> float:
     if not (math.isfinite(at) and at >= 0):
         raise ProbeError(f"{at:g} is not a time in seconds from the start", file=str(path), line=number, field="at")
     return at
+
+
+def url_of(request: FileRequest, url: str) -> str:
+    """Return the address of a request; `url` is that of the workload."""
+    return url if request.path is None else url.rstrip("/") + request.path

@@ -1,8 +1,8 @@
 """The two senders of work: a workload made by the stack's own tooling, and a file of requests.
 
 Both send open loop, and every request that was due becomes one Answer. A made workload goes out at its event times, and
-each answer is checked for being right and fresh; an answer in another format than the documented one is a failure. A
-file of requests assumes nothing but HTTP: an error status is a failure, an answer other than its line expects is wrong.
+each answer is checked for being right and fresh; an answer in another format than the documented one is a failure. What
+an answer to a file of requests is, `file_answers` says.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from harness.journal.clock import Clock
 from harness.model.eventtime import EventClock
 from harness.model.readings import Answer
 from harness.model.workload import WorkloadSpec
-from harness.probes.http import at_path, request_body
+from harness.probes.file_answers import judge_answer
+from harness.probes.http import request_body
 from harness.probes.open_loop import OpenLoop, Record
 from harness.probes.reader import NoAnswerError
-from harness.probes.request_file import FileRequest, RequestFile
+from harness.probes.request_file import FileRequest, RequestFile, url_of
 from harness.probes.strict_json import read_json
 from harness.probes.verify import MalformedError, Verifier
 from harness.probes.workload_file import Request, Workload
@@ -146,7 +147,7 @@ class RequestSender(OpenLoop[Due]):
             session,
             outcome,
             request.method or self._spec.method,
-            self._url_of(request),
+            url_of(request, self._url),
             headers={**self._headers, **request.headers},
             allow_redirects=False,
             **request_body(request.body, request.headers),
@@ -156,47 +157,17 @@ class RequestSender(OpenLoop[Due]):
         response, body = answered
         done_s = self._now_s()
         try:
-            judged = self._judged(request, response.status, response.headers, body)
+            judged = judge_answer(request, self._spec.flagged, response.status, response.headers, body)
         except NoAnswerError as error:
             self._failed(outcome, str(error), done_s)
         else:
-            slow = done_s - due_s > self._slow_s
-            self._record(Answer(**outcome, done_s=done_s, ok=True, slow=slow, **judged))
-
-    def _url_of(self, request: FileRequest) -> str:
-        return self._url if request.path is None else self._url.rstrip("/") + request.path
-
-    def _judged(self, request: FileRequest, status: int, headers: Any, body: bytes) -> dict[str, Any]:
-        """Return what the answer is: flagged, wrong, and why. Raises NoAnswerError for one that is a failure."""
-        expect = request.expect
-        taken = 200 <= status <= 299 if expect is None else expect.takes(status)
-        # Where a status is expected, any other that is no error is a wrong answer rather than a failure.
-        if not taken and (status >= 400 or expect is None or not expect.status):
-            raise NoAnswerError(f"status {status}")
-        content = None
-        if self._spec.flagged is not None or (expect is not None and expect.values):
-            content = self._parsed(expect is not None and bool(expect.values), body)
-        why = f"the status is {status}" if not taken else None
-        if expect is not None and why is None:
-            why = expect.header_differs(headers) or (expect.differs(content) if expect.values else None)
-        wrong = None if expect is None else why is not None
-        return {"flagged": self._flag(content), "wrong": wrong, "why": why}
-
-    def _parsed(self, needed: bool, body: bytes) -> Any:
-        try:
-            return read_json(body)
-        except ValueError as error:
-            if not needed:
-                return None
-            raise NoAnswerError(f"the answer is not JSON: {error}") from None
-
-    def _flag(self, content: Any) -> str | None:
-        if self._spec.flagged is None:
-            return None
-        try:
-            found = at_path(content, self._spec.flagged)
-        except NoAnswerError:
-            return None
-        if found in (None, False, "", 0):
-            return None
-        return "flagged" if found is True else str(found)[:200]
+            told = Answer(
+                **outcome,
+                done_s=done_s,
+                ok=True,
+                slow=done_s - due_s > self._slow_s,
+                flagged=judged.flagged,
+                wrong=judged.wrong,
+                why=next(iter(judged.differences), None),
+            )
+            self._record(told)

@@ -16,6 +16,7 @@ from harness.model.units import Unit
 
 if TYPE_CHECKING:
     from harness.model.stack import StackDescription
+    from harness.probes.request_file import RequestFile
 
 OF_EVERY_ANSWER = ("availability", "failed_requests", "slow_answers", "latency_p50", "latency_p99")
 OF_EXPECTED = ("wrong_answers", "silent_wrong_answers")
@@ -38,16 +39,32 @@ class Catalogue:
             return {}
         if spec.requests is None:
             return dict(ANSWER_PROBES)
+        expects = self.requests is not None and self.requests.expects
+        names = [*OF_EVERY_ANSWER, *(OF_EXPECTED if expects else ()), *(OF_FLAGGED if spec.flagged else ())]
+        return {name: probe for name, probe in ANSWER_PROBES.items() if name in names}
+
+    @cached_property
+    def requests(self) -> RequestFile | None:
+        """The file of requests of the stack, where it has one. Raises StackError for a bad one."""
+        if self.stack.workload is None or self.stack.workload.requests is None:
+            return None
         from harness.runner.workloads import requests_of  # brings asyncio, which few scenarios need here
 
         try:
-            expects = requests_of(self.stack).expects
+            return requests_of(self.stack)
         except ProbeError as error:
             raise StackError(
                 error.message, file=error.file, line=error.line, field=error.field, remedy=error.remedy
             ) from error
-        names = [*OF_EVERY_ANSWER, *(OF_EXPECTED if expects else ()), *(OF_FLAGGED if spec.flagged else ())]
-        return {name: probe for name, probe in ANSWER_PROBES.items() if name in names}
+
+    def most_answers(self, window_s: float) -> float | None:
+        """Return how many requests are due within so many seconds, at most; None where that is not known."""
+        spec = self.stack.workload
+        if spec is None:
+            return None
+        if spec.most_per_s is not None:
+            return spec.most_per_s * window_s
+        return self.requests.most_within(window_s, spec.repeat) if self.requests is not None else None
 
     @property
     def scores_checked(self) -> bool:

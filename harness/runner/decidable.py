@@ -37,15 +37,16 @@ def enough_samples(bound: Bound, place: Place, source: Source, known: Catalogue)
     """Refuse a bound that would always be unknown: too few samples for its window."""
     if bound.probe in known.stack.probes:
         yield from _enough_readings(bound, place, source, known)
-    spec = known.stack.workload
     probe = ANSWER_PROBES.get(bound.probe)
-    if probe is None or spec is None or spec.most_per_s is None:
+    there = known.most_answers(bound.over) if probe is not None else None
+    if probe is None or there is None:
         return
-    needed, there = min_samples(bound, probe), spec.most_per_s * bound.over
+    needed = min_samples(bound, probe)
     if there < needed:
-        message = f"at {spec.most_per_s:g} requests a second, a window of {bound.over:g} s holds {there:.3g} answers, "
-        message += f"and {needed} are needed: the bound would always be unknown"
+        message = f"{_pace(known)}, a window of {bound.over:g} s holds {there:.3g} answers, and {needed} are needed: "
+        message += "the bound would always be unknown"
         remedy = f"write min_samples: {max(1, int(there * 0.8))}, a longer `over`, or send more"
+        remedy += "" if _at_a_rate(known) else " (`rate`, for lines without times: `harness record --rate`)"
         yield source.problem((*place, "over"), message, remedy)
 
 
@@ -65,29 +66,54 @@ def _enough_readings(bound: Bound, place: Place, source: Source, known: Catalogu
 
 def can_be_decided(bound: Bound, place: Place, scenario: Scenario, source: Source, known: Catalogue) -> Problems:
     """Refuse a clause that no stack could fail, and one that could never be kept: no run is long enough for it."""
-    side = "at_least" if bound.at_least is not None else "at_most"
-    probe = ANSWER_PROBES.get(bound.probe)
+    probe, side = ANSWER_PROBES.get(bound.probe), bound.side
     if probe is None:
         return
     if _cannot_fail(bound, probe.unit):
         message = f"whatever the stack does, {bound.probe} is {bound.limit_text}: the clause cannot fail"
         yield source.problem((*place, side), message, "write a limit that bad answers break")
         return
-    spec = known.stack.workload
-    needed = None if isinstance(bound, Recovered) else samples_needed(bound, scenario.expect)
-    if needed is None or spec is None or spec.most_per_s is None:
+    most = _most_after_injection(scenario, known)
+    if most == 0:
+        message = "the file of requests is over before the injection: no answer would tell anything of this bound"
+        yield source.problem((*place, "probe"), message, "give the workload `repeat: true`, or inject sooner")
         return
-    most = int(spec.most_per_s * _longest_s(scenario))
-    if most < needed:
+    needed = None if isinstance(bound, Recovered) else samples_needed(bound, scenario.expect)
+    if most is not None and needed is not None and most < needed:
         message = f"{needed:,} answers after the injection are needed to show five times what the bound allows, and "
-        message += f"{spec.most_per_s:g} requests a second give {most:,} at most: the bound would never be kept"
+        message += f"{_pace(known)} there are {most:,} at most: the bound would never be kept"
         remedy = "allow more, observe longer (`observe`), or send more"
         yield source.problem((*place, side), message, remedy)
 
 
+def _at_a_rate(known: Catalogue) -> bool:
+    return known.stack.workload is not None and known.stack.workload.most_per_s is not None
+
+
+def _pace(known: Catalogue) -> str:
+    """Return how often requests are sent, as the start of a sentence."""
+    spec = known.stack.workload
+    if spec is not None and spec.most_per_s is not None:
+        return f"at {spec.most_per_s:g} requests a second"
+    return "at the times of its lines"
+
+
+def _most_after_injection(scenario: Scenario, known: Catalogue) -> int | None:
+    """Return how many requests are due from the first injection to the end of a run, at most; None if not known."""
+    spec, longest_s = known.stack.workload, _longest_s(scenario)
+    most = known.most_answers(longest_s)
+    if spec is None or most is None:
+        return None
+    if known.requests is None or spec.repeat:
+        return int(most)
+    # The sending begins before the steady state, from which the times of faults count.
+    first_s = min((step.at or 0.0 for step in scenario.timeline), default=0.0)
+    return min(int(most), known.requests.left_after(first_s, spec.rate))
+
+
 def aborts_always(bound: Bound, place: Place, scenario: Scenario, source: Source) -> Problems:
     """Refuse a rule that holds whatever the stack does, or that holds in the steady state: it would abort every run."""
-    side = "at_least" if bound.at_least is not None else "at_most"
+    side = bound.side
     probe = ANSWER_PROBES.get(bound.probe)
     if probe is not None and _cannot_fail(bound, probe.unit):
         message = f"whatever the stack does, {bound.probe} is {bound.limit_text}: every run would be aborted"

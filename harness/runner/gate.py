@@ -6,13 +6,13 @@ All conditions must hold at one moment within the scenario's `gate_timeout`; oth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from harness.journal.clock import Clock
 from harness.model.answers import silent_wrong
 from harness.model.clauses import Bound
 from harness.model.plan import Plan
-from harness.model.readings import AlertsSeen, GateSeen
+from harness.model.readings import AlertsSeen, Answer, GateSeen
 from harness.model.stack import StackDescription
 from harness.runner.catalogue import OF_EXPECTED
 from harness.runner.live import Live
@@ -29,9 +29,17 @@ SANE = tuple(
 
 
 async def wait_for_steady_state(
-    plan: Plan, stack: StackDescription, live: Live, clock: Clock, settled_s: Callable[[], float]
+    plan: Plan,
+    stack: StackDescription,
+    live: Live,
+    clock: Clock,
+    settled_s: Callable[[], float],
+    place_of: Callable[[Answer], str] = lambda answer: f"the request {answer.id}",
 ) -> GateSeen:
-    """Wait until every condition holds at once. `settled_s` returns the time up to which all answers are in."""
+    """Wait until every condition holds at once. `settled_s` returns the time up to which all answers are in.
+
+    `place_of` returns where the request of an answer is written.
+    """
     deadline_s = clock.now_s() + plan.scenario.gate_timeout
     bounds = gate_bounds(plan, stack)
     while True:
@@ -45,7 +53,8 @@ async def wait_for_steady_state(
             point = live.point(bound, settled_s())
             values[bound.id] = point.value
             if point.good is not True:
-                unmet.append((bound, _unmet(bound, point.value, point.why)))
+                why = point.why or _example(bound, live, settled_s(), place_of)
+                unmet.append((bound, _unmet(bound, point.value, why)))
         missing += _once(unmet)
         if not missing:
             return GateSeen(met=True, at_s=now_s, values=values)
@@ -59,6 +68,46 @@ async def wait_for_steady_state(
 def gate_bounds(plan: Plan, stack: StackDescription) -> tuple[Bound, ...]:
     """Return every bound that the gate waits for: those of each scenario, the scenario's own, and those to be left."""
     return (*_sane(plan, stack), *plan.scenario.steady_state, *plan.scenario.expect.noticed)
+
+
+def _example(bound: Bound, live: Live, settled_s: float, place_of: Callable[[Answer], str]) -> str | None:
+    """Return the last of the answers that keep a bound from being met: where its request is, and what is wrong."""
+    says = _SAYS.get(bound.probe)
+    if says is None:
+        return None
+    for _, answer in reversed(live.answers_between(settled_s - bound.over, settled_s)):
+        what = says(answer)
+        if what is not None:
+            return f"for one, {place_of(answer)}: {what}"
+    return None
+
+
+def _failed(answer: Answer) -> str | None:
+    return None if answer.ok else answer.error or "it was not answered"
+
+
+def _wrong(answer: Answer) -> str | None:
+    if not answer.ok or not (answer.wrong or answer.stale):
+        return None
+    return answer.why if answer.wrong and answer.why else "it is stale" if answer.stale else "it is wrong"
+
+
+def _slow(answer: Answer) -> str | None:
+    took_s = answer.done_s - answer.due_s
+    return f"it took {took_s * 1e3:.0f} ms" if answer.ok and answer.slow else _failed(answer)
+
+
+_SAYS: Mapping[str, Callable[[Answer], str | None]] = {
+    "availability": _failed,
+    "failed_requests": _failed,
+    "slow_answers": _slow,
+    "latency_p50": _slow,
+    "latency_p99": _slow,
+    "wrong_answers": _wrong,
+    "silent_wrong_answers": _wrong,
+    "stale_answers": _wrong,
+}
+"""Of each probe of answers with answers to point at: what is wrong with one, None where it is as it should be."""
 
 
 def _once(unmet: list[tuple[Bound, str]]) -> list[str]:

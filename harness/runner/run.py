@@ -51,7 +51,7 @@ from harness.runner.running import RunNote
 from harness.runner.safeguard import Safeguard
 from harness.runner.script import TICK_S, CutShortError, RunContext, Script, TimelineScript, ended, shielded
 from harness.runner.watching import Watchers
-from harness.runner.workloads import workload_for
+from harness.runner.workloads import places_of, workload_for
 from harness.seams import Seams
 
 STOP_S = 30.0
@@ -203,7 +203,14 @@ class Run:
             self._phase("gate")
             gate = await self._while_watched(
                 watchers,
-                wait_for_steady_state(self.plan, self._stack, self._live, watchers.clock, watchers.settled_s),
+                wait_for_steady_state(
+                    self.plan,
+                    self._stack,
+                    self._live,
+                    watchers.clock,
+                    watchers.settled_s,
+                    places_of(workload, self._stack),
+                ),
             )
             self._journal.write(gate)
             busy = self._live.machine_busy()

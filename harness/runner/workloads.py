@@ -9,12 +9,13 @@ from pathlib import Path
 
 from harness.backends.jobs import data_directory
 from harness.model.backend import Backend
-from harness.model.errors import BackendError, ScenarioError
+from harness.model.errors import BackendError
 from harness.model.plan import Plan
-from harness.model.secrets import names_in
+from harness.model.readings import Answer
 from harness.model.stack import StackDescription
 from harness.probes.request_file import RequestFile, read_requests
 from harness.probes.workload_file import Workload, read_workload
+from harness.runner.needed_secrets import check_secrets
 
 MAKE_S = 30.0
 HOURS = 120
@@ -52,29 +53,23 @@ async def workload_for(
     return await asyncio.to_thread(read_workload, path)
 
 
-def check_secrets(stack: StackDescription) -> None:
-    """Raise ScenarioError for a secret of the description that is not in the environment, before anything starts."""
-    used = {
-        "probes": [probe.settings.model_dump() for probe in stack.probes.values()],
-        "alert_sources": [source.model_dump() for source in stack.alert_sources],
-        "workload": stack.workload.model_dump() if stack.workload is not None else None,
-        "integrity": stack.integrity.model_dump(),
-        "datasets": [dataset.model_dump() for dataset in stack.datasets.values()],
-        "keyspaces": [keyspace.model_dump() for keyspace in stack.keyspaces.values()],
-    }
-    for field, values in used.items():
-        for name in sorted(names_in(values)):
-            if name not in os.environ:
-                message = f"the secret {name!r} is not in the environment"
-                raise ScenarioError(message, file=stack.file, field=f"x-harness.{field}", remedy=f"export {name}=…")
-
-
 def requests_of(stack: StackDescription) -> RequestFile:
     """Read the file of requests of a stack that has one. Raises ProbeError with file and line."""
     spec = stack.workload
     assert spec is not None
     assert spec.requests is not None
     return read_requests(Path(stack.file).parent / spec.requests, spec.rate, spec.repeat)
+
+
+def places_of(workload: Workload | RequestFile | None, stack: StackDescription) -> Callable[[Answer], str]:
+    """Return a function that tells where the request of an answer is written: its line, where it is in a file."""
+    name = Path(stack.workload.requests).name if stack.workload is not None and stack.workload.requests else None
+
+    def place_of(answer: Answer) -> str:
+        line = workload.line_of(answer.id) if isinstance(workload, RequestFile) else None
+        return f"the request {answer.id}" if line is None else f"{name}:{line}"
+
+    return place_of
 
 
 async def _make(stack: StackDescription, backend: Backend, start: str, path: Path) -> None:

@@ -173,6 +173,73 @@ def test_a_link_is_tried_in_the_protocol_of_the_services_role(clinic: Path, harn
     assert "confirms" not in seen["service store"]
 
 
+def with_a_workload(clinic: Path, *lines: dict[str, Any], more: str = "") -> None:
+    block = f'  workload: {{requests: requests.jsonl, url: "http://web:18001", rate: 10/s{more}}}\n'
+    changed(clinic, "  ready_within: 10s\n", f"  ready_within: 10s\n{block}")
+    (clinic / "requests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_the_requests_of_the_workload_are_sent_and_judged(clinic: Path, harness_: Harness) -> None:
+    good = {"method": "GET", "path": "/numbers", "expect": {"json": {"age": 3.5}}}
+    with_a_workload(
+        clinic,
+        good,
+        good,
+        {"method": "GET", "path": "/api/gone", "expect": {"status": 200}},
+        {"method": "GET", "path": "/numbers", "expect": {"json": {"age": 4, "name": "store", "more": {"any": True}}}},
+        {"method": "GET", "path": "/api/lost", "expect": {"status": 200}},
+        {"path": "/predict", "body": {"x": 1}, "expect": {"status": 200}},
+    )
+    result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
+    seen = found(result)
+    assert result.code == 1
+    assert seen["workload requests.jsonl:3"]["says"] == "GET /api/gone: status 404; the same on line 5"
+    assert "is the path right?" in seen["workload requests.jsonl:3"]["remedy"]
+    differs = "age is 3.5, not 4; name is 'web', not 'store'; nothing at 'more'"
+    assert seen["workload requests.jsonl:4"]["says"] == f"GET /numbers: {differs}"
+    assert seen["workload requests.jsonl:6"]["says"] == "POST /predict: status 501", "the stack is doctor's own"
+    all_in_all = seen["workload requests.jsonl"]
+    assert all_in_all["state"] == "note"
+    assert all_in_all["says"].startswith("4 different requests sent: "), "lines 1, 2 and 4 ask the same"
+    assert " ms (median), " in all_in_all["says"]
+
+
+def test_a_workload_in_which_all_is_right(clinic: Path, harness_: Harness) -> None:
+    with_a_workload(clinic, *({"path": f"/numbers?n={n}", "expect": {"json": {"name": "web"}}} for n in range(52)),
+                    more=", method: get")  # fmt: skip
+    result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
+    assert result.code == 0, result.out
+    said = found(result)["workload requests.jsonl"]
+    assert said["state"] == "ok"
+    assert said["says"].startswith("50 of 52 different requests sent: ")
+    assert said["says"].endswith("; all answers are as expected")
+
+
+def test_a_workload_that_nobody_answers_and_secrets_that_are_not_there(
+    clinic: Path, harness_: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_workload(clinic, {"path": "/x"}, more=', headers: {A: "$${secret:ONE_KEY}", B: "$${secret:TWO_KEY}"}')
+    for name in ("ONE_KEY", "TWO_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
+    seen = found(result)
+    assert result.code == 1
+    assert seen["secret ONE_KEY"]["says"].endswith("compose.yaml:6: x-harness.workload.headers.A needs it")
+    assert seen["secret TWO_KEY"]["remedy"] == "export TWO_KEY=…"
+    assert seen["workload requests.jsonl"]["says"].startswith("cannot be sent: the secret 'ONE_KEY' is not in the env")
+    for name in ("ONE_KEY", "TWO_KEY"):
+        monkeypatch.setenv(name, "k")
+    changed(clinic, 'url: "http://web:18001", rate', 'url: "http://store:18003", rate')
+    seen = found(harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json"))
+    assert not any(name.startswith("secret") for name in seen)
+    assert seen["workload requests.jsonl:1"]["state"] == "wrong"
+    assert seen["workload requests.jsonl:1"]["remedy"].startswith("is x-harness.workload.url the address")
+    (clinic / "requests.jsonl").write_text('{"path": "x"}\n')
+    result = harness_("doctor", clinic / "compose.yaml", "--start")
+    assert (result.code, result.out) == (2, "")
+    assert "requests.jsonl:1: path: 'x' is not a path — begin it with '/'" in result.err
+
+
 def test_a_source_that_does_not_answer(clinic: Path, harness_: Harness) -> None:
     changed(clinic, 'url: "http://web:18001", heartbeat', 'url: "http://store:18003", heartbeat')
     result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -32,6 +33,42 @@ def test_check_gives_problems_as_json(good: Path, harness_: Harness) -> None:
     assert result.code == 2
     (problem,) = json.loads(result.out)["problems"]
     assert (problem["line"], problem["field"], problem["remedy"]) == (5, "ownr", "did you mean 'owner'?")
+
+
+def test_all_secrets_that_are_missing_are_named_before_a_run(
+    good: Path, harness_: Harness, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("STORE_KEY", "CACHE_KEY", "FAULT_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    stack, file = good / "stack.compose.yaml", good / "scenarios" / "good.scenario.yaml"
+    text = stack.read_text("utf-8").replace('prefix: "f:"}', 'prefix: "f:", password: "$${secret:CACHE_KEY}"}')
+    text = text.replace("prefix: training/}\n  key", "prefix: training/, access_key: a, "
+                        'secret_key: "$${secret:STORE_KEY}"}\n  key')  # fmt: skip
+    stack.write_text(text, "utf-8")
+    text = file.read_text("utf-8").replace("fault: network.latency", "fault: command")
+    own = '{inject: [put, "${secret:FAULT_KEY}"], confirm: ["true"], revert: ["true"]}'
+    text = text.replace("target: {link: trainer -> object-store}", "target: {service: trainer}")
+    file.write_text(re.sub(r"with: .*", f"with: {own}", text), "utf-8")
+    checked = harness_("check")
+    assert checked.code == 0, "a check may be made where no secret is"
+    where = {
+        "STORE_KEY": (stack, "x-harness.datasets.training.secret_key"),
+        "CACHE_KEY": (stack, "x-harness.keyspaces.live-features.password"),
+        "FAULT_KEY": (file, "timeline.0.with.inject.1"),
+    }
+    for name, (of, field) in where.items():
+        (line,) = (n for n, text in enumerate(of.read_text("utf-8").splitlines(), 1) if name in text)
+        said = f"{of.name}:{line}: {field}: the secret '{name}' is not in the environment — export {name}=…"
+        assert sum(text.startswith("note: ") and text.endswith(said) for text in checked.out.splitlines()) == 1
+    ran = harness_("run", "--name", "x")
+    assert (ran.code, ran.out, runner.requests) == (2, "", [])
+    assert all(f"the secret '{name}' is not in the environment" in ran.err for name in where)
+    assert harness_("run", "--dry-run").code == 0
+    for name in where:
+        monkeypatch.setenv(name, "k")
+    assert "secret" not in harness_("check").out
+    harness_("run", "--name", "x")
+    assert len(runner.requests) == 1
 
 
 def test_lists(good: Path, harness_: Harness) -> None:

@@ -34,7 +34,7 @@ def sender(file: RequestFile, url: str, told: list[Any], **fields: Any) -> Reque
 
 def lines(*requests: dict[str, Any]) -> RequestFile:
     made = tuple(
-        FileRequest(f"r{k}", None, r.get("method"), r.get("path"), r.get("headers", {}), r.get("body"),
+        FileRequest(f"r{k}", k + 1, None, r.get("method"), r.get("path"), r.get("headers", {}), r.get("body"),
                     Expected.model_validate(r["expect"]) if "expect" in r else None)
         for k, r in enumerate(requests)
     )  # fmt: skip

@@ -33,7 +33,7 @@ def problems(folder: Path, scenario: str, *changes: tuple[str, str], lines: str 
 
 
 def requests(**more: str) -> tuple[str, str]:
-    fields = {"requests": "requests.jsonl", "url": '"http://server:18001"', "rate": "60/s", **more}
+    fields = {"requests": "requests.jsonl", "url": '"http://server:18001"', "rate": "60/s", "repeat": "true", **more}
     return MADE, "workload: {" + ", ".join(f"{name}: {value}" for name, value in fields.items() if value) + "}"
 
 
@@ -115,7 +115,7 @@ def serving(bound: str) -> str:
         ("probe: availability, at_least: 0.99, min_samples: 10000", (MADE, MADE.replace("}", ", peak: 60/s}")), "over",
          "at 60 requests a second, a window of 2 s holds 120 answers"),
         ("probe: availability, at_least: 0.9999", requests(), "at_least",
-         "60 requests a second give 7,200 at most: the bound would never be kept"),
+         "at 60 requests a second there are 7,200 at most: the bound would never be kept"),
         ("probe: availability, at_least: 0", requests(), "at_least", "availability is at least 0: the clause cannot"),
         ("probe: slow_answers, at_most: 1", requests(), "at_most", "slow_answers is at most 1: the clause cannot fail"),
         ("probe: failed_requests, at_least: 0", requests(), "at_least", "the clause cannot fail"),
@@ -130,6 +130,38 @@ def test_clauses_that_can_never_be_decided(
     assert hint in found.message
     assert found.remedy
     assert (found.field, found.line) == (f"expect.stays.0.{field}", line_of(text, "id: serving"))
+
+
+def timed(*times: float) -> str:
+    return "".join(f'{{"at": {at_s}, "body": 1, "expect": {{"status": 200}}}}\n' for at_s in times)
+
+
+def test_times_of_lines_that_can_never_decide_a_bound(tmp_path: Path) -> None:
+    def of_stays(bound: str, lines: str) -> list[ScenarioError]:
+        found = problems(tmp_path, serving(bound), requests(rate=""), lines=lines)
+        return [one for one in found if str(one.field).startswith("expect.stays")]
+
+    seldom, many = timed(*range(0, 100, 10)), "probe: availability, at_least: 0.99"
+    (found,) = of_stays(many, seldom)
+    assert found.field == "expect.stays.0.over"
+    assert found.message.startswith("at the times of its lines, a window of 2 s holds 1 answers, and 100 are needed")
+    assert "`harness record --rate`" in str(found.remedy)
+    few = f"{many}, min_samples: 1"
+    (found,) = of_stays(few, seldom)
+    assert "at the times of its lines there are 13 at most" in found.message
+    assert of_stays(few, timed(*(k / 10 for k in range(100)))) == []
+    burst = timed(*(k / 100 for k in range(150)), 20.0)
+    assert of_stays(many, burst) == [], "some windows hold enough of them"
+
+
+@pytest.mark.parametrize("more", [{"rate": "60/s"}, {"rate": ""}])
+def test_a_file_that_is_over_before_the_fault(tmp_path: Path, more: dict[str, str]) -> None:
+    lines = LINE * 200 if more["rate"] else timed(*(k / 60 for k in range(200)))
+    found = problems(tmp_path, GOOD, requests(repeat="", **more), lines=lines)
+    (stays,) = [one for one in found if one.field == "expect.stays.0.probe"]
+    assert "the file of requests is over before the injection" in stays.message
+    assert "`repeat: true`" in str(stays.remedy)
+    assert problems(tmp_path, GOOD, requests(**more), lines=lines) == []
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,8 @@ async def test_a_secret_that_is_not_there_is_met_before_anything_starts(
     stack = described(tmp_path)
     backend = SmallBackend(addresses={"web": "127.0.0.1:1"})
     outcome = await Run(plan_of("50ms", "300ms"), stack, backend, tmp_path / "run", lambda _: None).go()
-    assert "x-harness.probes: the secret 'SHOP_KEY' is not in the environment — export SHOP_KEY=…" in str(outcome.error)
+    said = "x-harness.probes.up.http.token: the secret 'SHOP_KEY' is not in the environment — export SHOP_KEY=…"
+    assert said in str(outcome.error)
     assert "start" not in backend.calls
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -204,6 +205,28 @@ async def test_what_was_seen_before_a_stack_hung_does_not_open_it(settled_s: flo
     seen = await wait_for_steady_state(plan, small_description(), live, cast("Any", clock), lambda: settled_s)
     assert seen.met is met, seen.why
     assert met or "has no answer yet" in seen.why
+
+
+@pytest.mark.parametrize(
+    ("fields", "probe", "said"),
+    [
+        ({"ok": False, "error": "status 404"}, "availability", "status 404"),
+        ({"wrong": True, "why": "score is 3, not 4"}, "silent_wrong_answers", "score is 3, not 4"),
+    ],
+)
+async def test_the_gate_names_one_request_for_want_of_which_it_waits(
+    fields: dict[str, Any], probe: str, said: str
+) -> None:
+    live = well()
+    answers(live, 10.0, **{"ok": True, **fields})
+    plan, clock = plan_of("0s", "1s", scores_checked=True, gate_timeout="100ms"), Frozen()
+    seen = await wait_for_steady_state(
+        plan, small_description(), live, cast("Any", clock), lambda: 10.0, lambda answer: f"file of {answer.id}"
+    )
+    assert not seen.met
+    assert re.search(
+        rf"{probe} is [\d.]+, not at (least|most) [\d.]+ \(for one, file of r10.0: {said}\)", str(seen.why)
+    )
 
 
 async def test_other_label_sets_of_an_expected_alert_do_not_hold_up_the_gate() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.backends.local.startup import LEAST_FREE_BYTES
 from harness.backends.local.zygote_handle import zygotes
+from harness.faults.installed import Faults
 from harness.model.backend import Backend, StackInfo, StackPlan, project_of
 from harness.model.errors import ScenarioError
 from harness.model.fields import Link
@@ -25,7 +26,9 @@ from harness.onboarding.doctor.alert_rules import dead_rules, without_scenario
 from harness.onboarding.doctor.checks import Finding
 from harness.onboarding.doctor.link_checks import links
 from harness.onboarding.doctor.observing import observe
+from harness.onboarding.doctor.workload import secrets, workload
 from harness.runner.backend_factory import backend_for, check_backend
+from harness.runner.catalogue import Catalogue
 from harness.runner.load import discover, load_each
 from harness.runner.up import kept_here
 from harness.suite.quiet import crowded, look_once
@@ -131,6 +134,8 @@ class ExaminationRequest:
     attach: str | None = None
     start: bool = False
     watch_s: float = 3.0
+    send: bool = False
+    """Whether a stack that is attached to is sent requests, too, that may change something in it."""
     scenarios: Sequence[Path] = ()
 
 
@@ -140,8 +145,9 @@ def examine(request: ExaminationRequest) -> list[Finding]:
     stack = _wanted(request)
     if request.scenarios:
         discover(request.scenarios)  # a path that is wrong is met before anything is started
+    _ = Catalogue(stack, Faults()).requests  # and so is a file of requests
     attached = None if request.start else project_of(stack, request.attach)
-    found = check_machine(request.backend, attached)
+    found = [*check_machine(request.backend, attached), *secrets(stack)]
     found += asyncio.run(_on_the_stack(request, stack))
     return found + checks.scenarios(request.scenarios, stack.file, request.backend, found)
 
@@ -175,6 +181,7 @@ async def _on_the_stack(request: ExaminationRequest, stack: StackDescription) ->
         found += checks.services(stack, await backend.status())
         found += checks.event_clock(stack, observed)
         found += checks.probes(stack, observed)
+        found += await workload(stack, backend, all_methods=request.start or request.send)
         found += await checks.alert_sources(stack, backend, observed)
         dead, rules = await dead_rules(stack, backend, settle_s)
         found += dead
