@@ -176,6 +176,30 @@ def test_nothing_is_certain_while_a_target_is_not_scraped(tmp_path: Path, harnes
     assert "alerts with a scenario" not in found, "no scenario was given"
 
 
+def test_a_target_that_is_not_there_may_bring_its_labels(tmp_path: Path, harness_: Harness) -> None:
+    rules = """groups: [{name: g, rules: [
+        {alert: OfAnotherPool, expr: 'up{job="batch"} == 0'}, {alert: OfNoPool, expr: 'up{job="wep"} == 0'},
+        {alert: OfNoTarget, expr: 'up{instance="x:1"} == 0'}, {alert: Misspelt, expr: heet > 1}]}]"""
+    pools = "{job_name: batch, dns_sd_configs: [{names: [batch.invalid], type: A, port: 1}]}"
+    with serving() as target:
+        stack = watched(tmp_path, target)
+        stack.write_text(stack.read_text().replace("ready_within: 20s", "ready_within: 5s"))
+        tmp_path.joinpath("rules.yml").write_text(rules)
+        settings = tmp_path / "prometheus.yml"
+        settings.write_text(settings.read_text().replace("}]}]\n", "}]}, " + pools + "]\n"))
+        called = harness_("doctor", stack, "--start", "--watch", "1s", "--json")
+        found = alerts(called)
+        for name in ("OfAnotherPool", "OfNoPool", "OfNoTarget", "Misspelt"):
+            assert found[name][0] == "note", found[name]
+            assert found[name][1].endswith("not certain: the scrape pool batch has no target")
+        there = f"{{job_name: batch, static_configs: [{{targets: ['{target}']}}]}}"
+        settings.write_text(settings.read_text().replace(pools, there))
+        stack.write_text(stack.read_text().replace("ready_within: 5s", "ready_within: 20s"))
+        found = alerts(harness_("doctor", stack, "--start", "--watch", "1s", "--json"))
+    assert "OfAnotherPool" not in found
+    assert {name: found[name][0] for name in ("OfNoPool", "OfNoTarget")} == {"OfNoPool": "wrong", "OfNoTarget": "wrong"}
+
+
 def test_rules_that_all_have_a_scenario(tmp_path: Path, harness_: Harness) -> None:
     with serving() as target:
         stack = watched(tmp_path, target)

@@ -18,6 +18,7 @@ from harness.model.stack import StackDescription
 from harness.onboarding.doctor.checks import Finding
 from harness.onboarding.doctor.rule_queries import Matcher, Selects, nothing_from, selected
 from harness.onboarding.doctor.rule_reading import RulesServer, ServedRule, Targets
+from harness.onboarding.doctor.scraping import OF_THE_TARGET, Scraping
 
 AT_ONCE = 8
 MOST_SHOWN = 3
@@ -26,8 +27,6 @@ FIRST_SCRAPE_S = 75.0
 """How long a first scrape is waited for: the usual longest interval, and some more."""
 COMES_UP_S = 15.0
 """How long a target that does not answer is waited for, or targets at all, which a server takes seconds to find."""
-OF_THE_TARGET = ("job", "instance")
-"""Labels that a server gives to all series of a target by its own settings: no service brings another value later."""
 
 
 async def dead_rules(
@@ -74,6 +73,7 @@ class _Examination:
                 self._recorded.setdefault(rule.name, []).append(rule)
         self._wanted = {one for rule in rules for one in selected(rule.rests)}
         self._empty: dict[Selects, bool] = {}
+        self._scraping: Scraping | None = None
 
     async def findings(self, alerts: Sequence[ServedRule], settle_s: float) -> list[Finding]:
         began_s, all_scraped = time.monotonic(), False
@@ -90,6 +90,7 @@ class _Examination:
             all_scraped = targets.all_up
             await asyncio.sleep(POLL_S)
         alive = {rule.name for rule in alerts if rule not in dead}
+        self._scraping = await self._server.scraping() if dead else None
         return [await self._finding(rule, why, targets, alive) for rule, why in dead.items()]
 
     async def _look(self) -> None:
@@ -130,8 +131,7 @@ class _Examination:
         says = f"cannot fire: {'; '.join(why for why, _ in told)} ({rule.place})"
         certain = all(sure for _, sure in told)
         if not targets.all_up:
-            where = ", ".join((*targets.unscraped, *targets.down)[:MOST_SHOWN])
-            why = f"{where} is not scraped" if where else "the server scrapes nothing"
+            why = ", ".join(targets.lacking[:MOST_SHOWN]) or "the server scrapes nothing"
             return Finding("alerts", rule.name, "note", f"{says}; not certain: {why}")
         if rule.name in alive:
             says += "; another rule of this name can"
@@ -166,4 +166,9 @@ class _Examination:
         shown = ", ".join((values or ())[:MOST_SHOWN])
         more = ", …" if values and len(values) > MOST_SHOWN else ""
         there = f" (there is: {shown}{more})" if shown else ""
-        return f"no series of {metric} has {matcher.text}{there}", matcher.label in OF_THE_TARGET
+        says = f"no series of {metric} has {matcher.text}{there}"
+        if matcher.label not in OF_THE_TARGET:
+            return says, False
+        if self._scraping is not None and self._scraping.rules_out(matcher):
+            return says, True
+        return f"{says}, but a target may come that has it", False

@@ -12,6 +12,7 @@ from harness.model.alertsources import AlertSource
 from harness.model.backend import Backend
 from harness.model.errors import HarnessError
 from harness.onboarding.doctor.rule_queries import LOOK_BACK_S, Rests, rests_on
+from harness.onboarding.doctor.scraping import Scraping, scraping_of
 from harness.probes.http import access_headers, get
 from harness.probes.promql import samples
 from harness.probes.reader import NoAnswerError
@@ -46,11 +47,19 @@ class Targets:
     up: tuple[str, ...] = ()
     unscraped: tuple[str, ...] = ()
     down: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+    """Scrape pools without a target: one may be found later."""
 
     @property
     def all_up(self) -> bool:
         """Whether the series of all of them are known. Without targets others write to it, and may yet."""
-        return bool(self.up) and not self.unscraped and not self.down
+        return bool(self.up) and not (self.unscraped or self.down or self.empty)
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """What is missing of that, in words."""
+        return (*(f"{url} is not scraped" for url in (*self.unscraped, *self.down)),
+                *(f"the scrape pool {name} has no target" for name in self.empty))  # fmt: skip
 
 
 class RulesServer:
@@ -98,13 +107,32 @@ class RulesServer:
     async def targets(self) -> Targets:
         """Return how the scrapes of its targets went; none where it tells of none."""
         by_health: dict[str, list[str]] = {}
+        served: set[str] = set()
         try:
             for one in (await self._data("targets", {"state": "active"}))["activeTargets"]:
                 by_health.setdefault(str(one["health"]), []).append(str(one["scrapeUrl"]))
+                served.add(str(one.get("scrapePool")))
         except _NOT_OF_ITS_FORM:
             return Targets()
         up, unscraped = by_health.pop("up", []), by_health.pop("unknown", [])
-        return Targets(tuple(up), tuple(unscraped), tuple(url for urls in by_health.values() for url in urls))
+        down = tuple(url for urls in by_health.values() for url in urls)
+        empty = tuple(name for name in await self._pools() or () if name not in served)
+        return Targets(tuple(up), tuple(unscraped), down, empty)
+
+    async def scraping(self) -> Scraping | None:
+        """Return what the server is configured to scrape."""
+        try:
+            config = str((await self._data("status/config"))["yaml"])
+            return scraping_of(config, await self._pools())
+        except _NOT_OF_ITS_FORM:
+            return None
+
+    async def _pools(self) -> tuple[str, ...] | None:
+        """Return the names of the scrape pools, which a server lists from Prometheus 2.42 on."""
+        try:
+            return tuple(map(str, (await self._data("scrape_pools"))["scrapePools"]))
+        except _NOT_OF_ITS_FORM:
+            return None
 
     async def _data(self, page: str, params: dict[str, str] | None = None) -> Any:
         return read_json(await self._page(page, params or {}))["data"]
