@@ -88,6 +88,7 @@ def _properties(suite: SuiteDocument, run: SuiteScenario) -> list[tuple[str, str
         found.append((f"fault.{fault.id}.confirmed_at_s", fault.confirmed_at_s))
         found.append((f"fault.{fault.id}.reverted_at_s", fault.reverted_at_s))
     found += [(f"detection.{d.id}.after_s", d.after_s) for d in run.detection]
+    found += [(f"noticed.{n.id}.after_s", n.after_s) for n in run.noticed]
     found += [(f"recovery.{r.id}.after_s", r.after_s) for r in run.recovery]
     found += [(f"damage.{key}", value) for key, value in run.damage if isinstance(value, int)]
     return [(key, _text(value)) for key, value in found if value is not None]

@@ -16,7 +16,7 @@ from pydantic import Field, create_model
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from harness.judge.kinds import KINDS
-from harness.model.clauses import Result
+from harness.model.clauses import NoticedResult, Result
 from harness.model.cleaned import escaped_json
 from harness.model.fields import Frozen
 from harness.model.verdict import CAUGHT, Catch, ClauseResult, Damage, FaultReport, Value, catch_of, counted
@@ -33,6 +33,12 @@ class DetectionEntry(Frozen):
     after_lo_s: float | None
     after_s: float | None
     met: bool | None
+
+
+class NoticedEntry(NoticedResult):
+    """A probe that had to leave its bound in time: `after_lo_s`..`after_s` after injection."""
+
+    id: str
 
 
 class QuietAlert(Frozen):
@@ -140,6 +146,7 @@ class _Promised(Frozen):
     reasons: tuple[str, ...]
     faults: tuple[FaultReport, ...] = ()
     detection: tuple[DetectionEntry, ...] = ()
+    noticed: tuple[NoticedEntry, ...] = ()
     quiet: tuple[QuietAlert, ...] = ()
     stays: tuple[StaysEntry, ...] = ()
     recovery: tuple[RecoveryEntry, ...] = ()

@@ -15,12 +15,12 @@ from harness.model.clauses import NoticedResult, RecoveryResult, StaysResult, Un
 from harness.model.expectations import AbortResult, Expect
 from harness.model.readings import ProcessSeen
 from harness.model.verdict import ClauseResult, Damage, FaultReport, Value, Verdict
-from harness.report.documents import DetectionEntry, Estimate, Quality, RecoveryEntry, RunDocument
+from harness.report.documents import Estimate, Quality, RunDocument
 from harness.report.figure import run_svg
 from harness.report.pages import drawing, page
 from harness.report.spans import alert_lanes
 from harness.report.story import process_text, story
-from harness.report.table import after, confirmed_text, damage, damage_parts
+from harness.report.table import Timed, after, confirmed_text, damage, damage_parts, notices
 from harness.report.taken_out import taken_out_text
 from harness.report.words import NONE, amount, between, count, headline, seconds, unit_of, unseen_text
 
@@ -121,15 +121,16 @@ def _figures(run: RunDocument, expect: Expect) -> list[Figure]:
     if cost.wrong_before_detection:
         details.append(f"{cost.wrong_before_detection:,} silently wrong before detection")
     faults = ", ".join(f"{f.kind} on {f.target}" for f in run.faults)
+    found = notices(run)
     return [
         Figure("fault confirmed", confirmed_text(run.faults, run.twin), faults),
-        Figure("detected after", after(run.detection), _slowest(run.detection, bool(expect.detected))),
+        Figure("detected after", after(found), _slowest(found, bool(expect.detected or expect.noticed))),
         Figure("recovered after", after(run.recovery), _slowest(run.recovery, bool(expect.recovered))),
         Figure("damage", parts[0] if parts else damage(cost), ", ".join(details)),
     ]
 
 
-def _slowest(timed: Sequence[DetectionEntry | RecoveryEntry], wanted: bool) -> str:
+def _slowest(timed: Sequence[Timed], wanted: bool) -> str:
     """Name the clause that the time at the top is of, and what it was allowed."""
     if not timed:
         return "not judged" if wanted else "not expected by the scenario"

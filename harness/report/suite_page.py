@@ -62,7 +62,7 @@ def thumbnail_svg(journal: Journal, verdict: Verdict) -> str:
             bar(s.from_s, s.to_s, y, 10, colour, f"{alert.label} fires {s.period}")
     moments = markers(verdict)
     for moment in moments:
-        if moment.what in ("detected", "recovered"):
+        if moment.what in ("detected", "noticed", "recovered"):
             at = x(moment.at_s)
             canvas.line(at, 0, at, HEIGHT, "marker", 2, "4 3", f"{moment.what} {seconds(moment.at_s)}")
     words = ", ".join(f"{m.what} {seconds(m.at_s)}" for m in moments) or "no fault was injected"

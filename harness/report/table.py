@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Literal, Protocol
 
 from harness.model.guard_count import MOST_UNCHECKED
 from harness.model.verdict import Damage, FaultReport, Value
-from harness.report.documents import DetectionEntry, RecoveryEntry, SuiteScenario
+from harness.report.documents import RunRecord, SuiteScenario
 from harness.report.words import NEVER, NONE, count, seconds
 
 COLUMNS = ("scenario", "fault", "confirmed", "detected after", "recovered after", "damage", "verdict")
+
+
+class Timed(Protocol):
+    """An entry of a clause with a deadline."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def within_s(self) -> float | None: ...
+    @property
+    def after_s(self) -> float | None: ...
+    @property
+    def met(self) -> bool | None: ...
+
+
 Standing = Literal["good", "failure", "error", "repeated"]
 
 
@@ -39,7 +55,7 @@ def row(run: SuiteScenario) -> Row:
         scenario=PurePosixPath(run.run_dir).name or run.name,
         fault=", ".join(f"{f.kind} on {f.target}" for f in run.faults) or NONE,
         confirmed=confirmed_text(run.faults, run.twin),
-        detected=after(run.detection),
+        detected=after(notices(run)),
         recovered=after(run.recovery),
         damage=damage(run.damage),
         verdict=outcome(run),
@@ -80,7 +96,12 @@ def confirmed_text(faults: tuple[FaultReport, ...], twin: str | None) -> str:
     return "no" if confirmed == 0 else f"{confirmed} of {len(faults)}"
 
 
-def after(timed: tuple[DetectionEntry, ...] | tuple[RecoveryEntry, ...]) -> str:
+def notices(run: RunRecord) -> tuple[Timed, ...]:
+    """Return what had to notice the faults: alerts, and probes that had to leave their bound."""
+    return (*run.detection, *run.noticed)
+
+
+def after(timed: Sequence[Timed]) -> str:
     """Say how long the slowest of them took; `never` where one never came, `unknown` where one is undecided."""
     if not timed:
         return NONE

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from harness.model.verdict import Damage
-from harness.report.table import damage
+from harness.model.verdict import Damage, Value
+from harness.report.documents import DetectionEntry, NoticedEntry, SuiteScenario
+from harness.report.table import damage, row
 
 
 @pytest.mark.parametrize(
@@ -25,3 +26,29 @@ from harness.report.table import damage
 )  # fmt: skip
 def test_damage_is_told_with_what_could_not_be_checked(cost: dict[str, Any], text: str) -> None:
     assert damage(Damage(**cost)) == text
+
+
+def noticed(after_s: float | None, *, met: bool | None) -> NoticedEntry:
+    return NoticedEntry(
+        id="says-no", probe="ready", limit="exactly 200", within_s=5, after_lo_s=after_s, after_s=after_s, met=met
+    )
+
+
+SEEN = DetectionEntry(id="seen", alert="Slow", within_s=9, after_lo_s=3.2, after_s=3.4, met=True)
+
+
+@pytest.mark.parametrize(
+    ("alerts", "probes", "told"),
+    [
+        ((), (noticed(1.25, met=True),), "1.25 s"),
+        ((SEEN,), (noticed(1.25, met=True),), "3.40 s"),
+        ((SEEN,), (noticed(None, met=False),), "never"),
+        ((SEEN,), (noticed(None, met=None),), "unknown"),
+        ((), (), "–"),
+    ],
+)
+def test_what_a_probe_noticed_is_a_detection(
+    alerts: tuple[DetectionEntry, ...], probes: tuple[NoticedEntry, ...], told: str
+) -> None:
+    run = SuiteScenario(name="x", verdict=Value.PASS, reasons=(), run_dir="x", detection=alerts, noticed=probes)
+    assert row(run).detected == told
