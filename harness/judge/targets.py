@@ -26,7 +26,7 @@ def names_untouched(labels: Mapping[str, str], target: Target, stack: StackFacts
     services whose names differ in a number at their end only.
     """
     hit = services_at(target, _nodes(stack))
-    families = {_family(name) for name in hit}
+    families = {family(name) for name in hit}
     nodes = {node for node in stack.services.values() if node is not None} if target.node is not None else set()
     services: set[str] = set()
     machines: set[str] = set()
@@ -37,7 +37,7 @@ def names_untouched(labels: Mapping[str, str], target: Target, stack: StackFacts
         machines |= named & known
     if services & hit or target.node in machines:
         return None
-    siblings = {name for name in services if _family(name) in families}
+    siblings = {name for name in services if family(name) in families}
     if services - siblings:
         return None
     return min(siblings | machines, default=None)
@@ -57,5 +57,6 @@ def _nodes(stack: StackFacts) -> dict[str, list[str]]:
     return found
 
 
-def _family(name: str) -> str:
+def family(name: str) -> str:
+    """Return what the names of a service's siblings have in common: all but a number at the end."""
     return _NUMBER.sub("", name)

@@ -9,6 +9,7 @@ import datetime as dt
 
 from harness.journal.records import Journal
 from harness.judge.aborting import aborted
+from harness.judge.advice import advise
 from harness.judge.damage import count, fault_reports, unwatched
 from harness.judge.facts import Facts, gather
 from harness.judge.kinds import check, or_unknown
@@ -18,6 +19,7 @@ from harness.judge.moments import but
 from harness.judge.noticing import void_notice
 from harness.judge.run_checks import STOPPED, collateral, ending, foundations, unknown
 from harness.judge.sabotage import heard
+from harness.model.advice import Advice
 from harness.model.alert_clauses import Detected, DetectionResult, Silence
 from harness.model.backend import FAULT_PROXY
 from harness.model.clauses import Clause, Noticed
@@ -236,11 +238,13 @@ def _verdict(
     sabotage = plan.sabotage
     passed = value is Value.PASS and plan.faults_on and weakness is None
     unbounded = unwatched(facts) if passed and facts is not None else ()
+    advice, unadvised = _advised(facts, clauses, value)
+    notes = [one for one in (note, unadvised) if one is not None]
     failed = {c.id for c in clauses if c.value is Value.FAIL}
     return Verdict(
         scenario=plan.scenario.scenario,
         value=value,
-        reasons=(*reasons, note) if note is not None else tuple(reasons),
+        reasons=(*reasons, *notes),
         clauses=tuple(clauses),
         faults=fault_reports(facts) if facts is not None else (),
         damage=damage,
@@ -249,7 +253,18 @@ def _verdict(
         caught=bool(sabotage.breaks) and set(sabotage.breaks) <= failed if sabotage is not None else None,
         known_weakness=f"{weakness.reason} ({weakness.ticket})" if weakness is not None else None,
         unbounded=unbounded,
+        advice=advice,
     )
+
+
+def _advised(facts: Facts | None, clauses: list[ClauseResult], value: Value) -> tuple[tuple[Advice, ...], str | None]:
+    """Return the advice, or why there is none although there may be: the verdict stands without it."""
+    if facts is None:
+        return (), None
+    try:
+        return advise(facts, clauses, value), None
+    except Exception as error:  # noqa: BLE001 - whatever it is, no advice was found
+        return (), f"no advice: its rules failed: {type(error).__name__}: {error}"
 
 
 def _expected_to_fail(

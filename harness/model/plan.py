@@ -17,6 +17,7 @@ from harness.model.guard import Guarded
 from harness.model.guardrails import AbortRule, Limits
 from harness.model.scenario import Scenario
 from harness.model.units import Unit
+from harness.model.wiring import Wiring
 from harness.model.workload import SLOW_S
 
 Twin = Literal["control", "sabotage", "misfire"]
@@ -54,6 +55,7 @@ class StackFacts(Frozen):
     alert_sources: tuple[str, ...] = Field((), description="where alerts are read; one that was never polled is a gap")
     scores_checked: bool = Field(True, description="whether anything tells that the score of an answer is right")
     probe_every_s: dict[str, float] = Field(default_factory=dict, description="how often each polled probe is read")
+    wiring: Wiring | None = Field(None, description="who uses whom; not in journals of earlier versions")
 
 
 class Plan(Frozen):

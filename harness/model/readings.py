@@ -132,6 +132,22 @@ class AlertsSeen(Record):
     down: str | None = None
 
 
+class RuleSeen(Record):
+    """What an alert rule that a run expects to fire had to go by at one moment: evidence for advice, for no clause.
+
+    `without` are the selectors for want of whose series the rule gives nothing, whatever else happens.
+    """
+
+    kind: Literal["rule"] = "rule"
+    source: str
+    alert: str
+    rule: int = Field(0, description="which of the rules of that name")
+    place: str = Field("", description="its file and group, as the source names them")
+    asked_s: float
+    answered_s: float
+    without: tuple[str, ...] = ()
+
+
 FaultStage = Literal["injecting", "injected", "confirmed", "effect", "reverting", "reverted", "failed"]
 
 
@@ -342,6 +358,7 @@ Body = Annotated[
     | Gap
     | Answer
     | AlertsSeen
+    | RuleSeen
     | FaultSeen
     | Hit
     | Undo

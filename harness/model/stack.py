@@ -123,6 +123,7 @@ class Switchable(Frozen):
 
     summary: str = ""
     off: OffSwitch | None = None
+    rule: str = Field("", description="of an alert: the file and line of its rule, for advice")
 
 
 class DatasetSpec(Frozen):

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from harness.model.advice import Advice
 from harness.model.clauses import Result
 from harness.model.expectations import RESULTS, AnyResult
 from harness.model.fields import Frozen
@@ -150,6 +151,7 @@ class Verdict(Frozen):
     caught: bool | None = Field(None, description=CAUGHT)
     known_weakness: str | None = None
     unbounded: tuple[str, ...] = Field((), description="for a pass: damage that no clause of the scenario bounds")
+    advice: tuple[Advice, ...] = Field((), description="for a fail: guards that seem to be missing")
 
     @property
     def catch(self) -> Catch | None:
@@ -173,6 +175,10 @@ class Verdict(Frozen):
     def of_kind(self, kind: str) -> tuple[ClauseResult, ...]:
         """Return the clauses of one kind."""
         return tuple(c for c in self.clauses if c.kind == kind)
+
+    def advice_on(self, clause: str) -> tuple[Advice, ...]:
+        """Return the advice that a failed clause is among the reasons for."""
+        return tuple(one for one in self.advice if clause in one.clauses)
 
     def measured(self, result: type[R]) -> list[R]:
         """Return what was measured of the clauses of one kind."""

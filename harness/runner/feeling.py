@@ -15,12 +15,12 @@ from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Noticed
 from harness.model.expectations import Churn, Expect
 from harness.model.faultstep import FaultStep
-from harness.model.probekinds import ProbeSpec
 from harness.model.reach import services_hit, services_named
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
 from harness.runner.bystanders import ties
 from harness.runner.catalogue import Catalogue
+from harness.runner.wiring import is_health, names_of
 
 NOBODY_KNOWS = "command"
 """The kind of fault that acts on what its commands say."""
@@ -54,7 +54,7 @@ def noticed_by_its_end(clause: Noticed, scenario: Scenario, catalogue: Catalogue
     if spec.kind != "http" or spec.settings.read != "up":
         return False
     step = scenario.fault(clause.fault) if clause.fault else scenario.timeline[0]
-    return bool(services_in(spec.model_dump_json(), _names(catalogue.stack)) & _acts_on(step, catalogue)[0])
+    return bool(services_in(spec.model_dump_json(), names_of(catalogue.stack)) & _acts_on(step, catalogue)[0])
 
 
 def _looks_everywhere(expect: Expect, catalogue: Catalogue) -> bool:
@@ -97,7 +97,7 @@ def _closure(tied: Mapping[str, set[str]], start: set[str] | frozenset[str]) -> 
 
 def _measured(expect: Expect, stack: StackDescription) -> Iterator[tuple[str, set[str], bool]]:
     """Yield what is measured: its name, the services that it names, and whether it is no more than a health page."""
-    names = _names(stack)
+    names = names_of(stack)
     if stack.workload is not None:  # every run has a guard on its answers
         yield "the workload", services_in(stack.workload.model_dump_json(), names), False
     for clause in expect.clauses:
@@ -106,16 +106,4 @@ def _measured(expect: Expect, stack: StackDescription) -> Iterator[tuple[str, se
         probe: Any = clause.probe if isinstance(clause, Bound | Churn) else None
         if probe is not None and probe not in ANSWER_PROBES:
             spec = stack.probes[probe]
-            yield probe, services_in(spec.model_dump_json(), names), _is_health(spec)
-
-
-def _names(stack: StackDescription) -> dict[str, tuple[str, ...]]:
-    return {service.name: (service.name, *service.aliases) for service in stack.services.values()}
-
-
-def _is_health(spec: ProbeSpec) -> bool:
-    """Whether a probe asks no more than whether, and how fast, a page is answered."""
-    settings: Any = spec.settings
-    if spec.kind != "http" or settings.read == "json":
-        return False
-    return settings.expect is None or not settings.expect.values
+            yield probe, services_in(spec.model_dump_json(), names), is_health(spec)

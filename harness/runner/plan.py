@@ -24,6 +24,7 @@ from harness.runner.catalogue import Catalogue
 from harness.runner.load import Loaded
 from harness.runner.misfire import aim
 from harness.runner.variables import as_text
+from harness.runner.wiring import wiring_of
 
 DEFAULT_SEED = 1
 LONGEST_NAME = 160
@@ -216,4 +217,5 @@ def stack_facts(catalogue: Catalogue) -> StackFacts:
         alert_sources=tuple(source.name for source in stack.alert_sources),
         scores_checked=catalogue.scores_checked,
         probe_every_s={name: probe.every_s for name, probe in stack.probes.items()},
+        wiring=wiring_of(stack),
     )

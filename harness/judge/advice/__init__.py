@@ -1,0 +1,116 @@
+"""Which guards a failed run shows to be missing: a pure function of its journal and of the clauses that failed.
+
+Wrong advice is worse than none. There is none where the verdict is not `fail`, where several faults were in and none
+can be told from the others, or where the journal lacks a part of the evidence that `guards` names for a guard.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from harness.judge.advice.answering import (
+    age_limit,
+    digest_on_load,
+    fallback_flag,
+    filled_before_used,
+    keep_last_good,
+    value_check,
+)
+from harness.judge.advice.case import Case, Finding
+from harness.judge.advice.guards import GUARDS
+from harness.judge.advice.ledger import guarantees
+from harness.judge.advice.recovering import catch_up, quick_start, restart_policy
+from harness.judge.advice.waiting import client_timeout, reconnect, replica_ejection, survive_dependency
+from harness.judge.advice.watching import (
+    absent_rule,
+    deep_readiness,
+    monitoring_apart,
+    rule_in_time,
+    run_with_result,
+)
+from harness.judge.facts import Facts
+from harness.model.advice import Advice, Proof
+from harness.model.plan import Plan
+from harness.model.verdict import ClauseResult, Value
+from harness.model.wiring import Wiring
+
+Rule = Callable[[Case], Iterator[Finding]]
+RULES: tuple[Rule, ...] = (
+    client_timeout,
+    survive_dependency,
+    restart_policy,
+    replica_ejection,
+    fallback_flag,
+    filled_before_used,
+    age_limit,
+    digest_on_load,
+    keep_last_good,
+    value_check,
+    deep_readiness,
+    absent_rule,
+    rule_in_time,
+    monitoring_apart,
+    run_with_result,
+    reconnect,
+    quick_start,
+    catch_up,
+    guarantees,
+)
+
+
+def advise(facts: Facts, clauses: Sequence[ClauseResult], value: Value) -> tuple[Advice, ...]:
+    """Return the advice on a run: one for each guard and place, with all the failed clauses that it explains."""
+    case = _case(facts, clauses) if value is Value.FAIL else None
+    if case is None:
+        return ()
+    proof = proof_of(facts.journal.plan)
+    return tuple(_advice(found, proof) for found in _merged(one for rule in RULES for one in rule(case)))
+
+
+def _case(facts: Facts, clauses: Sequence[ClauseResult]) -> Case | None:
+    plan = facts.journal.plan
+    steps = plan.scenario.timeline
+    if plan.twin not in (None, "sabotage") or len(steps) != 1:
+        return None
+    fault = facts.faults[steps[0].id]
+    if fault.injected is None or fault.inconclusive_reason is not None:
+        return None
+    failed = tuple(clause for clause in clauses if clause.value is Value.FAIL)
+    return Case(facts, steps[0], fault, fault.injected, plan.stack.wiring or Wiring(), failed)
+
+
+def _merged(found: Iterable[Finding]) -> list[Finding]:
+    """Return one finding for each guard and place, with the clauses of all of them."""
+    merged: dict[tuple[str, str], Finding] = {}
+    for one in found:
+        first = merged.setdefault((one.guard, one.where), one)
+        if first is not one:
+            clauses = tuple(dict.fromkeys((*first.clauses, *one.clauses)))
+            merged[one.guard, one.where] = Finding(first.guard, first.where, first.seen, clauses, first.cites)
+    return list(merged.values())
+
+
+def _advice(found: Finding, proof: Proof) -> Advice:
+    guard = GUARDS[found.guard]
+    return Advice(
+        id=guard.id,
+        guard=guard.guard,
+        where=found.where,
+        seen=found.seen,
+        repair=guard.repair,
+        clauses=found.clauses,
+        cites=found.cites,
+        proof=proof,
+        sources=guard.sources,
+    )
+
+
+def proof_of(plan: Plan) -> Proof:
+    """Return the run that proves a repair: this scenario again, as it is, without what a sabotage switched off."""
+    file, name = plan.file, plan.scenario.scenario
+    if file is None or not file.endswith((".yaml", ".yml")):
+        return Proof(scenario=name, command=f"pytest {shlex.quote(file)}" if file is not None else "")
+    where = ["--attach", plan.attach] if plan.attach is not None else []
+    where += ["--backend", plan.backend] if plan.backend != "local" else []
+    return Proof(scenario=name, command=shlex.join(["harness", "run", file, *where]))

@@ -1,0 +1,169 @@
+"""Advice on answers: wrong, old or missing ones that a guard would have flagged, refused or kept from being made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.judge.advice.case import (
+    ENDED,
+    FEATURES,
+    FEWEST,
+    OBJECTS,
+    Bounded,
+    Case,
+    Finding,
+    Numbered,
+    cited,
+    ids,
+    listed,
+    wrong_silently,
+)
+from harness.judge.moments import seconds
+from harness.model.clauses import RecoveryResult, StaysResult
+from harness.model.expectations import CollateralResult
+from harness.model.guard import GuardResult
+from harness.model.readings import Answer, ProcessSeen
+from harness.model.verdict import ClauseResult
+
+WRONG = ("silent_wrong_answers", "wrong_answers")
+OLD = ("silent_wrong_answers", "stale_answers", "feature_age_p50", "feature_age_p99")
+MISSING = ("availability", "failed_requests", "slow_answers")
+MOSTLY = 0.9
+"""The share of requests that are answered where a service is there."""
+
+
+def fallback_flag(case: Case) -> Iterator[Finding]:
+    """Requests are answered while the data for the answers cannot be read: they are wrong, and nothing says so."""
+    if not case.away:
+        return
+    failing, wrong = _about(case, WRONG, StaysResult, RecoveryResult), case.in_the_middle_of(wrong_silently)
+    where = _asker(case, case.hit)
+    if not failing or len(wrong) < FEWEST or where is None or not _answered(case):
+        return
+    during = case.answers(case.injected.hi, case.out_s)
+    seen = (
+        f"while {listed(case.hit)} could not answer, {len(wrong)} of {len(during)} answers were wrong and carried no "
+        "flag"
+    )
+    yield Finding("fallback-flag", where, seen, ids(failing), cited(wrong))
+
+
+def filled_before_used(case: Case) -> Iterator[Finding]:
+    """A store whose process was ended is back, and answers made from it are wrong until it has its data again."""
+    if case.kind not in ENDED:
+        return
+    back_s = max((started_s for name in case.hit if (started_s := _started_s(case, name)) is not None), default=None)
+    since_s = case.gone_s if back_s is None else min(back_s, case.gone_s)
+    early = [answer for _, answer in case.answers(case.facts.gate_s, since_s) if wrong_silently(answer)]
+    wrong = [(n, one) for n, one in case.answers(since_s, case.facts.end_s) if wrong_silently(one)]
+    failing = _about(case, WRONG, StaysResult, RecoveryResult, GuardResult)
+    where = _asker(case, case.hit)
+    if early or len(wrong) < FEWEST or not failing or where is None:
+        return
+    seen = (
+        f"{listed(case.hit)} was back at {seconds(since_s)}, and {len(wrong)} answers after that were wrong and "
+        "carried no flag; none was before"
+    )
+    yield Finding("filled-before-used", where, seen, ids(failing), cited(wrong))
+
+
+def _started_s(case: Case, service: str) -> float | None:
+    """Return when a process of a service began anew once the fault was in."""
+    seen = (one for _, one in case.facts.journal.of(ProcessSeen) if one.service == service and one.what != "exited")
+    return min((one.at_s for one in seen if one.at_s > case.injected.lo), default=None)
+
+
+def age_limit(case: Case) -> Iterator[Finding]:
+    """Who delivers data is stopped, and answers made of what has grown old carry no flag."""
+    if not case.away and case.kind != "data.stale":
+        return
+
+    def old(answer: Answer) -> bool:
+        return answer.ok and answer.stale and answer.flagged is None and answer.wrong is not True
+
+    failing = _about(case, OLD, StaysResult, RecoveryResult)
+    before = any(old(answer) for _, answer in case.facts.answers if answer.due_s < case.injected.lo)
+    found = [] if before else [(n, one) for n, one in case.answers(case.injected.hi, case.facts.end_s) if old(one)]
+    asked = case.wiring.workload
+    if not failing or len(found) < FEWEST or asked is None:
+        return
+    seen = f"{len(found)} answers were made of features older than the stack declares, and carried no flag"
+    yield Finding("age-limit", asked, seen, ids(failing), cited(found))
+
+
+def digest_on_load(case: Case) -> Iterator[Finding]:
+    """Damaged objects are loaded, and the answers are wrong."""
+    if case.kind != OBJECTS or case.holder is None:
+        return
+    failing, wrong = _about(case, WRONG, StaysResult, RecoveryResult, GuardResult), _wrong_since(case)
+    where = _asker(case, {case.holder})
+    if failing and len(wrong) >= FEWEST and where is not None:
+        seen = f"after objects of {case.step.target} were damaged, {len(wrong)} answers were wrong and carried no flag"
+        yield Finding("digest-on-load", f"{where}; {case.step.target}", seen, ids(failing), cited(wrong))
+
+
+def keep_last_good(case: Case) -> Iterator[Finding]:
+    """Damaged objects are loaded, and who loaded them ends or no longer answers."""
+    if case.kind != OBJECTS or case.holder is None:
+        return
+    users = {link.consumer for link in case.wiring.pairs if link.service == case.holder}
+    deaths = [(n, seen) for n, seen in case.facts.journal.of(ProcessSeen) if seen.what == "exited"]
+    for clause in case.failed:
+        died = set(clause.measured.died) & users if isinstance(clause.measured, CollateralResult) else set()
+        if died:
+            lines = [(n, seen) for n, seen in deaths if seen.service in died and seen.at_s > case.injected.hi]
+            seen = f"after objects of {case.step.target} were damaged, {listed(died)} ended"
+            yield Finding("keep-last-good", f"{listed(died)}; {case.step.target}", seen, (clause.id,), cited(lines))
+            return
+    failing, asked = _about(case, MISSING, StaysResult, RecoveryResult), case.wiring.workload
+    failed = case.in_the_middle_of(lambda answer: not answer.ok)
+    during = case.answers(case.injected.hi, case.out_s)
+    if failing and asked in users and len(failed) >= FEWEST and 2 * len(failed) > len(during):
+        seen = (
+            f"after objects of {case.step.target} were damaged, {len(failed)} of {len(during)} requests to {asked} "
+            "failed"
+        )
+        yield Finding("keep-last-good", f"{asked}; {case.step.target}", seen, ids(failing), cited(failed))
+
+
+def value_check(case: Case) -> Iterator[Finding]:
+    """Corrupted features are read, and the answers are wrong."""
+    if case.kind != FEATURES or case.holder is None:
+        return
+    failing, wrong = _about(case, WRONG, StaysResult, RecoveryResult, GuardResult), _wrong_since(case)
+    where = _asker(case, {case.holder})
+    if failing and len(wrong) >= FEWEST and where is not None:
+        seen = f"after {case.step.target} was corrupted, {len(wrong)} answers were wrong and carried no flag"
+        yield Finding("value-check", f"{where}; {case.step.target}", seen, ids(failing), cited(wrong))
+
+
+def _wrong_since(case: Case) -> list[Numbered]:
+    """Return the answers that are silently wrong since the fault went in; none where one was before."""
+    if any(wrong_silently(answer) for _, answer in case.facts.answers if answer.due_s < case.injected.lo):
+        return []
+    return [(n, one) for n, one in case.answers(case.injected.lo, case.facts.end_s) if wrong_silently(one)]
+
+
+def _about(case: Case, probes: Sequence[str], *results: type[Bounded]) -> list[tuple[ClauseResult, Bounded]]:
+    return [pair for pair in case.failed_bounds(*results) if pair[1].probe in probes]
+
+
+def _answered(case: Case) -> bool:
+    """Whether availability held while the fault was in."""
+    answers = case.answers(case.injected.hi, case.out_s)
+    return sum(answer.ok for _, answer in answers) >= MOSTLY * len(answers)
+
+
+def _asker(case: Case, services: set[str] | frozenset[str]) -> str | None:
+    """Return where data of these services is used: the link, or who answers, where others lie between.
+
+    None where nothing says that who answers uses them at all, or where a fault hits it itself.
+    """
+    asked = case.wiring.workload
+    if asked is None or asked in services:
+        return None
+    for service in sorted(services):
+        if service in case.wiring.used_by(asked):
+            return f"link {asked} -> {service}"
+    reached = [service for service in sorted(services) if case.wiring.reaches(asked, service)]
+    return f"{asked}, or what it uses on the way to {reached[0]}" if reached else None

@@ -1,0 +1,183 @@
+"""What advice is drawn from: one confirmed fault, the links that it broke, and what was asked before, during and after.
+
+A reading or an answer of which the machine or the harness may be the cause shows nothing here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from harness.judge.facts import Facts
+from harness.judge.fault_facts import FaultFacts
+from harness.judge.moments import Span
+from harness.model.answers import ANSWER_PROBES
+from harness.model.clauses import NoticedResult, RecoveryResult, StaysResult
+from harness.model.faultstep import FaultStep
+from harness.model.fields import Link
+from harness.model.guard import GuardResult
+from harness.model.reach import services_named, whole_services
+from harness.model.readings import Answer, Reading
+from harness.model.verdict import ClauseResult
+from harness.model.wiring import ProbeFacts, Wiring
+
+AWAY = ("container.pause", "container.stop", "node.loss", "network.disconnect", "network.partition")
+"""Faults for as long as which a service answers nobody."""
+ENDED = ("container.kill", "container.stop", "node.loss", "container.oom", "container.restart_loop")
+"""Faults that end processes, so that what they hold in memory is lost."""
+LATE = ("network.latency", "storage.slow")
+OBJECTS = "object.corrupt"
+FEATURES = "features.corrupt"
+FEWEST = 3
+"""How many answers or readings show something: one or two may have been on their way."""
+MOST_CITED = 4
+_UNANSWERED = re.compile(r"no answer within (\d+(?:\.\d+)?) s")
+Bounded = StaysResult | RecoveryResult | GuardResult | NoticedResult
+Numbered = tuple[int, Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A guard that a run shows to be missing: where, what shows it, and the failed clauses that it explains."""
+
+    guard: str
+    where: str
+    seen: str
+    clauses: tuple[str, ...]
+    cites: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run that failed, with the only fault of its timeline."""
+
+    facts: Facts
+    step: FaultStep
+    fault: FaultFacts
+    injected: Span
+    wiring: Wiring
+    failed: tuple[ClauseResult, ...]
+
+    @property
+    def kind(self) -> str:
+        """The kind of the fault."""
+        return self.step.fault
+
+    @property
+    def away(self) -> bool:
+        """Whether what the fault hits answered nobody for as long as it was in."""
+        return self.kind in AWAY or (self.kind == "container.kill" and self.step.parameters.get("restart") == "none")
+
+    @property
+    def out_s(self) -> float:
+        """Until when the fault was in for certain."""
+        return self.facts.end_s if self.fault.reverted is None else self.fault.reverted.lo
+
+    @property
+    def gone_s(self) -> float:
+        """From when on the fault was gone for certain."""
+        return self.facts.end_s if self.fault.reverted is None else self.fault.reverted.hi
+
+    @cached_property
+    def hit(self) -> frozenset[str]:
+        """The services that the fault acts on themselves, and not by their links alone."""
+        if self.kind.startswith("network.") and self.kind not in AWAY:
+            return frozenset()
+        nodes: dict[str, list[str]] = {}
+        for service, node in self.facts.journal.plan.stack.services.items():
+            nodes.setdefault(str(node), []).append(service)
+        return frozenset(whole_services(self.step.target, nodes))
+
+    @property
+    def holder(self) -> str | None:
+        """The service that holds the data that the fault changes; None where it changes none that has a name."""
+        target = self.step.target
+        found = self.wiring.keyspaces.get(target.keyspace or ""), self.wiring.datasets.get(target.dataset or "")
+        return next(filter(None, found), None)
+
+    @cached_property
+    def broken(self) -> tuple[Link, ...]:
+        """The links over which nothing, or nothing in time, came while the fault was in; of consumers that ran on."""
+        target, pairs = self.step.target, self.wiring.pairs
+        if target.link_names:
+            return target.parsed_links
+        if self.kind == "network.partition":
+            other = set(services_named(self.step)) or set(self.facts.journal.plan.stack.services) - self.hit
+            return tuple(k for k in pairs if {k.consumer, k.service} & self.hit and {k.consumer, k.service} & other)
+        if self.kind in LATE and target.service is not None:
+            return tuple(link for link in pairs if link.service == target.service)
+        return tuple(link for link in pairs if link.service in self.hit and link.consumer not in self.hit)
+
+    def asked(self, probe: str) -> str | None:
+        """Return the one service that a probe asks; None where it is none, or may be one of several."""
+        if probe in ANSWER_PROBES:
+            return self.wiring.workload
+        services = self.probe(probe).services
+        return services[0] if len(services) == 1 else None
+
+    def probe(self, name: str) -> ProbeFacts:
+        """Return what is known of a polled probe."""
+        return self.wiring.probes.get(name, ProbeFacts(kind=""))
+
+    def probes_of(self, service: str) -> list[str]:
+        """Return the polled probes that ask a service, and nothing else."""
+        return [name for name, probe in self.wiring.probes.items() if probe.services == (service,)]
+
+    def failed_bounds(self, *results: type[Bounded]) -> list[tuple[ClauseResult, Bounded]]:
+        """Return the failed clauses of these kinds, each with what was measured of it."""
+        return [(c, c.measured) for c in self.failed if isinstance(c.measured, results)]
+
+    def answers(self, from_s: float, to_s: float) -> list[Numbered]:
+        """Return the answers to requests that count in a stretch, of which nothing but the stack is the cause."""
+        return [
+            (one.n, one.answer)
+            for one in self.facts.attributed
+            if from_s <= one.at_s < to_s and one.inconclusive is None
+        ]
+
+    def readings(self, probe: str, from_s: float, to_s: float) -> list[tuple[int, Reading]]:
+        """Return the readings of a probe within a stretch, of which nothing but the stack is the cause."""
+        return [
+            (n, reading)
+            for n, reading in self.facts.readings(probe)
+            if reading.asked_s >= from_s
+            and reading.answered_s <= to_s
+            and self.facts.disturbed.why(reading.asked_s, reading.answered_s) is None
+        ]
+
+    def in_the_middle_of(self, test: Callable[[Answer], bool]) -> list[Numbered]:
+        """Return the answers while the fault was in that a test picks; none where one before the fault is among them.
+
+        What was so without the fault is not shown by it.
+        """
+        if any(test(answer) for _, answer in self.answers(self.facts.gate_s, self.injected.lo)):
+            return []
+        return [(n, answer) for n, answer in self.answers(self.injected.hi, self.out_s) if test(answer)]
+
+
+def unanswered_s(text: str | None) -> float | None:
+    """Return how long an answer was waited for in vain; None where one came, or was refused."""
+    found = _UNANSWERED.match(text or "")
+    return None if found is None else float(found[1])
+
+
+def wrong_silently(answer: Answer) -> bool:
+    """Whether an answer was given, is certain to be wrong, and says nothing of it."""
+    return answer.ok and answer.flagged is None and answer.wrong is True
+
+
+def cited(found: Iterable[tuple[int, object]]) -> tuple[int, ...]:
+    """Return the first lines of what shows something."""
+    return tuple(n for n, _ in list(found)[:MOST_CITED])
+
+
+def ids(found: Sequence[tuple[ClauseResult, object]]) -> tuple[str, ...]:
+    """Return the ids of clauses."""
+    return tuple(dict.fromkeys(clause.id for clause, _ in found))
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names for a sentence."""
+    return ", ".join(sorted(names))

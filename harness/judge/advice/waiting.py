@@ -1,0 +1,194 @@
+"""Advice on callers of a service that is gone: they wait too long, end, do not come back, or go on to choose it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.judge.advice.case import (
+    AWAY,
+    ENDED,
+    FEWEST,
+    LATE,
+    Bounded,
+    Case,
+    Finding,
+    cited,
+    ids,
+    listed,
+    unanswered_s,
+)
+from harness.judge.moments import seconds
+from harness.judge.targets import family
+from harness.model.answers import ANSWER_PROBES
+from harness.model.clauses import RecoveryResult, StaysResult
+from harness.model.errors import HarnessError
+from harness.model.expectations import CollateralResult
+from harness.model.fields import Link
+from harness.model.guard import GuardResult
+from harness.model.readings import ProcessSeen
+from harness.model.units import format_seconds, parse_wall_s
+
+OUT_OF_MEMORY = 9
+"""The signal with which the kernel ends a process when memory is short, whatever the process did."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked of one service in a stretch: how it went, and the line of each."""
+
+    n: int
+    good: bool
+    waited_s: float | None
+
+
+def client_timeout(case: Case) -> Iterator[Finding]:
+    """Requests to a consumer have no answer while what it uses is silent."""
+    if not case.away and case.kind not in LATE:
+        return
+    for clause, measured in case.failed_bounds(StaysResult):
+        for link in _direct(case, measured):
+            before = _asked(case, measured.probe, case.facts.gate_s, case.injected.lo)
+            during = _asked(case, measured.probe, case.injected.hi, case.out_s)
+            silent = [one for one in during if one.waited_s is not None]
+            waited_s = max((one.waited_s or 0.0 for one in silent), default=0.0)
+            sure = len(silent) >= FEWEST and 2 * len(silent) > len(during) and any(one.good for one in before)
+            if not sure or any(one.waited_s is not None for one in before) or not _longer_than(case, waited_s):
+                continue
+            seen = (
+                f"{len(silent)} of {len(during)} requests to {link.consumer} had no answer within "
+                f"{format_seconds(waited_s)} while {_what_was(case, link)}"
+            )
+            yield Finding("client-timeout", f"link {link}", seen, (clause.id,), tuple(one.n for one in silent[:FEWEST]))
+
+
+def _direct(case: Case, measured: Bounded) -> list[Link]:
+    """Return the broken links of the service that a clause asks, where it depends on the other end by them alone."""
+    asked = case.asked(measured.probe)
+    own = [link for link in case.broken if link.consumer == asked and asked not in case.hit]
+    return [link for link in own if case.wiring.only_directly(link.consumer, link.service)]
+
+
+def _longer_than(case: Case, waited_s: float) -> bool:
+    """Whether one call over a link takes as long as was waited. Several calls may be late though each is in time."""
+    if case.away:
+        return True
+    try:
+        return parse_wall_s(case.step.parameters.get("latency")) >= waited_s
+    except (ValueError, HarnessError):
+        return False
+
+
+def _what_was(case: Case, link: Link) -> str:
+    return f"{link.service} answered late" if case.kind in LATE else f"{link.service} could not answer"
+
+
+def _asked(case: Case, probe: str, from_s: float, to_s: float) -> list[_Asked]:
+    if probe in ANSWER_PROBES:
+        answers = case.answers(from_s, to_s)
+        return [_Asked(n, one.ok, None if one.ok else unanswered_s(one.error)) for n, one in answers]
+    read = case.readings(probe, from_s, to_s)
+    return [_Asked(n, one.value is not None, unanswered_s(one.down)) for n, one in read]
+
+
+def survive_dependency(case: Case) -> Iterator[Finding]:
+    """A consumer ends while what it uses is gone."""
+    if case.kind not in (*AWAY, *ENDED, *LATE, "network.reset"):
+        return
+    deaths = [
+        (n, seen)
+        for n, seen in case.facts.journal.of(ProcessSeen)
+        if seen.what == "exited" and seen.asked is None and case.injected.hi < seen.at_s <= case.facts.end_s
+    ]
+    for clause in case.failed:
+        if not isinstance(clause.measured, CollateralResult):
+            continue
+        for n, seen in deaths:
+            link = next((one for one in case.broken if one.consumer == seen.service), None)
+            if link is None or seen.service not in clause.measured.died or seen.signal == OUT_OF_MEMORY:
+                continue
+            after = seconds(seen.at_s - case.injected.lo)
+            how = f"signal {seen.signal}" if seen.signal else f"exit code {seen.exit_code}"
+            what = f"{seen.service} ended ({how}) {after} after the fault on {link.service} went in"
+            yield Finding("survive-dependency", f"link {link}", what, (clause.id,), (n,))
+
+
+def reconnect(case: Case) -> Iterator[Finding]:
+    """What a consumer uses answers again, and the consumer goes on to fail."""
+    if case.kind not in (*AWAY, *ENDED, *LATE, "network.reset") or case.fault.reverted is None:
+        return
+    for clause, measured in case.failed_bounds(RecoveryResult, GuardResult):
+        for link in _direct(case, measured):
+            back_s = _back_s(case, link.service)
+            if back_s is None or _ended(case, link.consumer):
+                continue
+            after = _asked(case, measured.probe, back_s, case.facts.end_s)
+            failed = [one for one in after if not one.good]
+            last = [one.good for one in after[-FEWEST:]]
+            if len(failed) < FEWEST or any(last) or 2 * len(failed) < len(after):
+                continue
+            seen = (
+                f"{link.service} answered again from {seconds(back_s)} on, and {len(failed)} of {len(after)} requests "
+                f"to {link.consumer} failed after that, to the end of the run"
+            )
+            yield Finding("reconnect", f"link {link}", seen, (clause.id,), tuple(one.n for one in failed[:FEWEST]))
+
+
+def _back_s(case: Case, service: str) -> float | None:
+    """Return from when on every probe of a service was well after the fault; None where none tells, or one was not."""
+    found: list[float] = []
+    for name in case.probes_of(service):
+        usual = {one.value for _, one in case.readings(name, case.facts.gate_s, case.injected.lo)}
+        if not usual or None in usual:
+            continue
+        after = [one for _, one in case.readings(name, case.gone_s, case.facts.end_s)]
+        # A page says yes or no; any other number is well as soon as there is one.
+        bad = [one for one in after if one.value is None or (case.probe(name).health and one.value not in usual)]
+        since_s = max((one.answered_s for one in bad), default=case.gone_s)
+        well = [one.answered_s for one in after if one.asked_s >= since_s]
+        if len(well) < FEWEST:
+            return None
+        found.append(well[0])
+    return max(found, default=None)
+
+
+def _ended(case: Case, service: str) -> bool:
+    """Whether a process of a service ended or began once the fault was in."""
+    seen = (one for _, one in case.facts.journal.of(ProcessSeen) if one.service == service)
+    return any(one.at_s >= case.injected.lo for one in seen)
+
+
+def replica_ejection(case: Case) -> Iterator[Finding]:
+    """One of several replicas is lost, and a share of requests fails for as long as it is."""
+    balancer = case.wiring.workload
+    if balancer is None or balancer in case.hit or case.kind not in (*AWAY, *ENDED):
+        return
+    lost = [name for name in case.wiring.used_by(balancer) if name in case.hit]
+    for name in lost:
+        others = [one for one in case.wiring.used_by(balancer) if one != name and family(one) == family(name)]
+        alive = [one for one in others if one not in case.hit and not _ended(case, one)]
+        failing = [pair for pair in case.failed_bounds(StaysResult, RecoveryResult) if pair[1].probe in _OF_FAILURES]
+        if not alive or not failing or not _failing_throughout(case):
+            continue
+        during = case.answers(case.injected.hi, case.out_s)
+        bad = [(n, one) for n, one in during if not one.ok]
+        seen = f"{name} was lost, {listed(alive)} ran on, and {len(bad)} of {len(during)} requests failed meanwhile"
+        yield Finding("replica-ejection", f"{balancer}, which chooses between them", seen, ids(failing), cited(bad))
+        return
+
+
+_OF_FAILURES = ("availability", "failed_requests", "slow_answers")
+_PARTS = 3
+
+
+def _failing_throughout(case: Case) -> bool:
+    """Whether in each part of the fault some requests failed and some were answered, and none failed before it."""
+    if any(not answer.ok for _, answer in case.answers(case.facts.gate_s, case.injected.lo)):
+        return False
+    length_s = (case.out_s - case.injected.hi) / _PARTS
+    for k in range(_PARTS):
+        from_s = case.injected.hi + k * length_s
+        oks = [answer.ok for _, answer in case.answers(from_s, from_s + length_s)]
+        if oks.count(False) < FEWEST or oks.count(True) < FEWEST:
+            return False
+    return True

@@ -1,0 +1,168 @@
+"""Advice on what should have told of the fault: readiness pages, alert rules, monitoring itself, last-run metrics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+from harness.judge.advice.case import FEWEST, Case, Finding, listed
+from harness.judge.moments import seconds
+from harness.model.alert_clauses import DetectionResult
+from harness.model.clauses import NoticedResult, RecoveryResult, StaysResult
+from harness.model.readings import Reading, RuleSeen
+from harness.model.units import Unit, format_seconds
+from harness.model.verdict import ClauseResult
+
+_LAST_RUN = re.compile(r"last_?(run|success|complet|finish|train)|runs?_total|(since|after)_run", re.IGNORECASE)
+"""In the names of metrics that tell when a job last ran, or how often it did."""
+_AGE = re.compile("since|(^|_)age(_|$)", re.IGNORECASE)
+
+
+def deep_readiness(case: Case) -> Iterator[Finding]:
+    """A page goes on to say yes while what its service uses is gone."""
+    if not case.away:
+        return
+    for clause, measured in case.failed_bounds(NoticedResult):
+        assert isinstance(measured, NoticedResult)
+        asked = case.asked(measured.probe)
+        link = next((one for one in case.broken if one.consumer == asked), None)
+        if measured.after_s is not None or link is None or not case.probe(measured.probe).health:
+            continue
+        page = case.probe(measured.probe).page
+        where = f"{page} of {asked}" if page else f"probe {measured.probe}, which asks {asked}"
+        seen = (
+            f"it stayed {measured.limit} for the {seconds(case.out_s - case.injected.hi)} in which {link.service}, "
+            f"which {asked} uses, could not answer"
+        )
+        yield Finding("deep-readiness", where, seen, (clause.id,), clause.cites)
+
+
+def absent_rule(case: Case) -> Iterator[Finding]:
+    """What a rule selects is there before the fault, and gone until its deadline."""
+    for clause, measured in _undetected(case):
+        deadline_s = case.injected.hi + measured.within_s
+        rules: dict[str, list[tuple[int, RuleSeen]]] = {}
+        for n, one in case.facts.journal.of(RuleSeen):
+            if one.alert == measured.alert:
+                rules.setdefault(f"{one.source} {one.place} {one.rule}", []).append((n, one))
+        found = [_lost(case, read, deadline_s) for read in rules.values()]
+        if not found or not all(found):
+            continue
+        n, last = next(filter(None, found))
+        seen = (
+            f"the series of {listed(last.without)} were there before the fault, and gone from {seconds(last.asked_s)} "
+            "until the deadline"
+        )
+        yield Finding("absent-rule", _rule(case, measured.alert, last.place), seen, (clause.id,), (n,))
+
+
+def _lost(case: Case, read: list[tuple[int, RuleSeen]], deadline_s: float) -> tuple[int, RuleSeen] | None:
+    """Return from when on a rule had nothing to go by until its deadline; None where it had, or nobody knows."""
+    before = [one for _, one in read if one.answered_s <= case.injected.lo]
+    during = [(n, one) for n, one in read if one.asked_s >= case.injected.hi and one.answered_s <= deadline_s]
+    if not before or before[-1].without or len(during) < FEWEST:
+        return None
+    since = len(during)
+    while since > 0 and during[since - 1][1].without:
+        since -= 1
+    # A rule that had its series for most of the time may have had another reason not to fire.
+    return during[since] if since <= len(during) // 2 else None
+
+
+def rule_in_time(case: Case) -> Iterator[Finding]:
+    """An alert is pending when its deadline passes."""
+    clauses = {clause.id: clause for clause in case.facts.scenario.expect.detected}
+    for clause, measured in _undetected(case, late=True):
+        expected = clauses.get(clause.id)
+        deadline_s = case.injected.hi + measured.within_s
+        polls = [(n, poll) for n, poll in case.facts.polls if case.injected.hi <= poll.asked_s <= deadline_s]
+        pending = [
+            (n, poll.asked_s)
+            for n, poll in polls
+            if expected is not None and any(a.matches(expected.alert, expected.labels) for a in poll.pending)
+        ]
+        last = {n for n, _ in polls[-1:]} & {n for n, _ in pending}
+        if not last:
+            continue
+        seen = (
+            f"{measured.alert} was pending from {seconds(pending[0][1])} on, and still at its deadline, "
+            f"{format_seconds(measured.within_s)} after injection"
+        )
+        yield Finding("rule-in-time", _rule(case, measured.alert), seen, (clause.id,), (pending[0][0], *last))
+
+
+def monitoring_apart(case: Case) -> Iterator[Finding]:
+    """Every alert source goes with what the fault hits."""
+    sources = case.wiring.sources
+    own = set(sources.values())
+    if not own or not own <= case.hit or set(sources) != set(case.facts.sources):
+        return
+    for clause, measured in _undetected(case):
+        deadline_s = case.injected.hi + measured.within_s
+        polls = [(n, one) for n, one in case.facts.polls if case.injected.hi <= one.asked_s <= deadline_s]
+        if len(polls) < FEWEST or any(one.down is None for _, one in polls):
+            continue
+        seen = f"{listed(own)} was hit too, and none of {len(polls)} polls of the alerts was answered in time"
+        yield Finding("monitoring-apart", listed(own), seen, (clause.id,), (polls[0][0], polls[-1][0]))
+
+
+def _undetected(case: Case, *, late: bool = False) -> list[tuple[ClauseResult, DetectionResult]]:
+    """Return the alerts that did not fire, with those that fired too late where that is asked for."""
+    found = [(c, c.measured) for c in case.failed if isinstance(c.measured, DetectionResult)]
+    return [(c, measured) for c, measured in found if late or measured.after_s is None]
+
+
+def _rule(case: Case, alert: str, place: str = "") -> str:
+    where = case.wiring.rules.get(alert) or place
+    return f"rule {alert}" + (f" ({where})" if where else "")
+
+
+def run_with_result(case: Case) -> Iterator[Finding]:
+    """A result grows old, and the metric for the last run of who makes it goes on as if nothing were wrong."""
+    if not case.away:
+        return
+    units = case.facts.journal.plan.stack.probe_units
+    for clause, measured in case.failed_bounds(StaysResult, RecoveryResult):
+        if units.get(measured.probe) not in (Unit.WALL, Unit.EVENT) or not _only_aged(case, measured.probe):
+            continue
+        for name, probe in case.wiring.probes.items():
+            link = next((one for one in case.broken if probe.services == (one.consumer,)), None)
+            if link is None or name == measured.probe or not _LAST_RUN.search(f"{name} {probe.page}"):
+                continue
+            if case.asked(measured.probe) not in (link.consumer, *case.wiring.used_by(link.consumer)):
+                continue
+            runs = _runs(case, name, case.injected.hi, case.out_s)
+            if len(runs) < FEWEST or not _runs(case, name, case.facts.gate_s, case.injected.lo):
+                continue
+            seen = (
+                f"{measured.probe} only grew while {link.service} could not answer, and {name} showed {len(runs)} new "
+                f"runs of {link.consumer} in that time"
+            )
+            where = f"{link.consumer}: {probe.page or name}"
+            yield Finding("run-with-result", where, seen, (clause.id,), tuple(runs[:FEWEST]))
+
+
+def _only_aged(case: Case, probe: str) -> bool:
+    """Whether an age only grew while the fault was in, and was set back before it: then there were results."""
+    before = _values(case.readings(probe, case.facts.gate_s, case.injected.lo))
+    during = _values(case.readings(probe, case.injected.hi, case.out_s))
+    return len(during) >= FEWEST and bool(_falls(before)) and not _falls(during)
+
+
+def _runs(case: Case, probe: str, from_s: float, to_s: float) -> list[int]:
+    """Return the lines with which a last-run metric showed another run: an age falls, a number or a stamp rises."""
+    read = case.readings(probe, from_s, to_s)
+    unit = case.facts.journal.plan.stack.probe_units.get(probe)
+    ages = unit in (Unit.WALL, Unit.EVENT) or _AGE.search(f"{probe} {case.probe(probe).page}") is not None
+    values = _values(read)
+    return _falls(values) if ages else _falls([(n, -value) for n, value in values])
+
+
+def _values(read: list[tuple[int, Reading]]) -> list[tuple[int, float]]:
+    return [(n, one.value) for n, one in read if one.value is not None]
+
+
+def _falls(values: list[tuple[int, float]]) -> list[int]:
+    """Return the lines at which a value is below the one before it."""
+    return [n for (_, before), (n, value) in pairwise(values) if value < before]

@@ -1,0 +1,72 @@
+"""What a plan says of who uses whom, for the advice of its verdict: links, restart policies, probes, rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from harness.description.ties import services_in
+from harness.model.probekinds import ProbeSpec
+from harness.model.stack import StackDescription
+from harness.model.wiring import ProbeFacts, Wiring
+
+
+def wiring_of(stack: StackDescription) -> Wiring:
+    """Return what the description of a stack says of its links, probes and rules."""
+    names = names_of(stack)
+    return Wiring(
+        links=tuple(link.name for link in stack.links),
+        restart={service.name: service.restart for service in stack.services.values()},
+        probes={name: _probe(spec, names) for name, spec in stack.probes.items()},
+        workload=_host(stack.workload.url, names) if stack.workload is not None else None,
+        keyspaces={name: spec.service for name, spec in stack.keyspaces.items()},
+        datasets={name: spec.service for name, spec in stack.datasets.items()},
+        sources={
+            source.name: service
+            for source in stack.alert_sources
+            if source.url and (service := _host(source.url, names)) is not None
+        },
+        rules={name: alert.rule for name, alert in stack.alerts.items() if alert.rule},
+    )
+
+
+def names_of(stack: StackDescription) -> dict[str, tuple[str, ...]]:
+    """Return all the names of each service."""
+    return {service.name: (service.name, *service.aliases) for service in stack.services.values()}
+
+
+def is_health(spec: ProbeSpec) -> bool:
+    """Whether a probe asks no more than whether, and how fast, a page is answered."""
+    settings: Any = spec.settings
+    if spec.kind != "http" or settings.read == "json":
+        return False
+    return settings.expect is None or not settings.expect.values
+
+
+def _probe(spec: ProbeSpec, names: Mapping[str, tuple[str, ...]]) -> ProbeFacts:
+    named = services_in(spec.settings.model_dump_json(), names)
+    return ProbeFacts(
+        kind=spec.kind,
+        services=tuple(name for name in names if name in named),
+        health=is_health(spec),
+        page=_page(spec),
+    )
+
+
+def _page(spec: ProbeSpec) -> str:
+    """Return what a probe asks for, without what may be a secret: no host, no user, no query of a URL."""
+    metric = getattr(spec.settings, "name", None)
+    if spec.kind == "metric" and isinstance(metric, str):
+        return metric
+    url = getattr(spec.settings, "url", None)
+    return urlsplit(url).path if spec.kind in ("http", "json") and isinstance(url, str) else ""
+
+
+def _host(url: str, names: Mapping[str, tuple[str, ...]]) -> str | None:
+    """Return the service that an address leads to; None where it is none of the stack, or nobody knows."""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return None
+    return next((name for name, own in names.items() if host in own), None)

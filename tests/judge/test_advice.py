@@ -1,0 +1,339 @@
+"""Advice: each guard by a run that shows it to be missing, and by one that nearly does and must not give it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from journals import SLOW, Run, good_run
+
+from harness.judge.advice import RULES, proof_of
+from harness.judge.advice.guards import GUARDS
+from harness.model.advice import Advice
+from harness.model.plan import Plan
+
+LINKS = ["scorer -> features", "gateway -> scorer", "retrainer -> features", "scorer -> models", "retrainer -> models"]
+HEALTHY = {"kind": "http", "services": ["scorer"], "health": True, "page": "/ready"}
+PROBES = {
+    "ready": HEALTHY,
+    "store_up": {"kind": "redis", "services": ["features"]},
+    "scorer_up": HEALTHY,
+    "model_age": {"kind": "json", "services": ["models"], "page": "/promoted"},
+    "last_run_age": {"kind": "metric", "services": ["retrainer"], "page": "retrainer_last_run_seconds"},
+    "lag": {"kind": "metric", "services": ["retrainer"], "page": "lag"},
+}
+WIRING: dict[str, Any] = {
+    "links": LINKS,
+    "restart": {"scorer": "no", "features": "always", "retrainer": "unless-stopped"},
+    "probes": PROBES,
+    "workload": "scorer",
+    "keyspaces": {"online": "features"},
+    "datasets": {"models": "models"},
+    "sources": {"monitor": "prometheus"},
+    "rules": {SLOW: "prometheus/rules.yml:12"},
+}
+SERVICES = {"scorer": "b", "features": "a", "gateway": "b", "retrainer": "c", "models": "a", "prometheus": "d"}
+UNITS = {"model_age": "event time", "last_run_age": "wall time", "lag": "number", "store_up": "number"}
+HUNG = {"ok": False, "error": "no answer within 1 s"}
+REFUSED = {"ok": False, "error": "status 503"}
+WRONG = {"wrong": True}
+UP = {"id": "up", "probe": "availability", "at_least": 0.99, "over": "2s", "min_samples": 20}
+RIGHT = {"id": "right", "probe": "silent_wrong_answers", "at_most": 0.01, "over": "2s", "min_samples": 20}
+SEEN = {"id": "seen", "alert": SLOW, "within": "6s"}
+AGAIN = {"id": "again", "probe": "scorer_up", "at_least": 1, "within": "4s", "hold": "2s"}
+SAYS_NO = {"id": "says-no", "probe": "ready", "equals": 200, "within": "5s"}
+
+
+def run(kind: str, target: Mapping[str, Any], expect: Mapping[str, Any], **given: Any) -> Run:
+    """A run with one fault on the toy stack of this page."""
+    made = Run(expect, **{"guarantees": (), **{k: v for k, v in given.items() if k in ("guarantees", "rules", "twin")}})
+    step = {"fault": kind, "target": dict(target), "with": given.get("parameters", {})}
+    made.plan["scenario"]["timeline"][0].update(step)
+    stack = {"services": SERVICES, "wiring": copy.deepcopy(WIRING), "probe_units": UNITS, "alert_sources": ["monitor"]}
+    made.plan["stack"].update(stack)
+    made.plan["file"] = "scenarios/hung.scenario.yaml"
+    return made.gate().fault()
+
+
+def paused(expect: Mapping[str, Any], service: str = "features", kind: str = "container.pause", **given: Any) -> Run:
+    return run(kind, {"service": service}, expect, **given)
+
+
+def wired(made: Run, **changes: Any) -> Run:
+    made.plan["stack"]["wiring"].update(changes)
+    return made
+
+
+def advised(made: Run) -> dict[str, Advice]:
+    verdict = made.judged()
+    assert not [reason for reason in verdict.reasons if reason.startswith("no advice")]
+    assert verdict.value == "fail", verdict.reasons
+    return {one.id: one for one in verdict.advice}
+
+
+def hung(*bad: Any, links: list[str] = LINKS, kind: str = "container.pause", **given: Any) -> Run:
+    return wired(paused({"stays": [UP]}, kind=kind, **given), links=links).answers(*bad).end()
+
+
+def slow(latency: str) -> Run:
+    made = run("network.latency", {"service": "features"}, {"stays": [UP]}, parameters={"latency": latency})
+    return made.answers((5.5, 11.0, HUNG)).end()
+
+
+def asked_probe(why: str) -> Run:
+    made = paused({"stays": [{"id": "up", "probe": "scorer_up", "at_least": 1}]})
+    made.readings("scorer_up", 1.0, skip=[(5.5, 11.0)])
+    for k in range(5):
+        t = 5.5 + k
+        made.add(t + 1, "reading", probe="scorer_up", planned_s=t, asked_s=t, answered_s=t + 1, value=None, down=why)
+    return made.end()
+
+
+def dies(signal: int | None = None, exit_code: int | None = 1, service: str = "scorer", at_s: float = 7.0) -> Run:
+    return paused({}).dies(service, at_s, signal=signal, exit_code=exit_code).end()
+
+
+def unrestarted(policy: str = "no", again_s: float | None = None, asked: str = "scorer_up") -> Run:
+    clause = AGAIN | {"from": "injection", "probe": asked}
+    made = wired(paused({"recovered": [clause]}, "scorer", "container.kill"), restart={"scorer": policy})
+    made.dies("scorer", 5.1, asked="harness").readings(asked, 1.0, down=[(5.2, 30.0)])
+    if again_s is not None:
+        made.add(again_s, "process", service="scorer", what="restarted", at_s=again_s)
+    return made.end()
+
+
+def slow_start(began_s: float = 6.0, again_s: float = 14.0, dies_s: float | None = None) -> Run:
+    made = unrestarted("always", began_s)
+    made.lines = [line for line in made.lines if line[1]["kind"] not in ("reading", "phase", "closed")]
+    if dies_s is not None:
+        made.dies("scorer", dies_s).add(dies_s + 1, "process", service="scorer", what="restarted", at_s=dies_s + 1)
+    return made.readings("scorer_up", 1.0, down=[(5.2, again_s)]).end()
+
+
+def replicas(*bad: Any, links: tuple[str, ...] = ("balancer -> scorer-1", "balancer -> scorer-2")) -> Run:
+    made = run("node.loss", {"node": "n1"}, {"stays": [UP]})
+    made.plan["stack"]["services"] = {"balancer": "n0", "scorer-1": "n1", "scorer-2": "n2"}
+    return wired(made, links=list(links), workload="balancer", restart={}).answers(*bad).end()
+
+
+def every(share: int, from_s: float, to_s: float) -> list[tuple[float, float, dict[str, Any]]]:
+    """Every so many-th request in a stretch fails: one in 20 ms each."""
+    return [
+        (from_s + k * 0.02 * share - 0.001, from_s + k * 0.02 * share + 0.019, REFUSED)
+        for k in range(round((to_s - from_s) / (0.02 * share)))
+    ]
+
+
+def silent(*bad: Any, kind: str = "container.pause", **given: Any) -> Run:
+    return paused({"stays": [RIGHT]}, kind=kind, **given).answers(*bad).end()
+
+
+def refilled(*bad: Any, kind: str = "container.kill") -> Run:
+    back = {"id": "back", "probe": "silent_wrong_answers", "at_most": 0.0, "within": "4s", "over": "1s"}
+    made = paused({"recovered": [back | {"min_samples": 10, "hold": "2s"}]}, kind=kind)
+    made.dies("features", 5.05, asked="harness").add(9.0, "process", service="features", what="restarted", at_s=9.0)
+    return made.answers(*bad).end()
+
+
+def stale(*bad: Any) -> Run:
+    return paused({"stays": [RIGHT]}, "retrainer").answers(*bad).end()
+
+
+def damaged(*bad: Any, stays: Mapping[str, Any] = RIGHT, parameters: Mapping[str, Any] | None = None) -> Run:
+    made = run("object.corrupt", {"dataset": "models"}, {"stays": [stays]}, parameters=parameters or {})
+    return made.answers(*bad).end()
+
+
+def damaged_and_died(service: str = "scorer") -> Run:
+    return run("object.corrupt", {"dataset": "models"}, {}).dies(service, 7.0, signal=11).end()
+
+
+def corrupted(*bad: Any, keyspace: str = "online") -> Run:
+    return run("features.corrupt", {"keyspace": keyspace}, {"stays": [RIGHT]}).answers(*bad).end()
+
+
+def unready(probe: str = "ready", service: str = "features", kind: str = "container.pause", **reads: Any) -> Run:
+    made = paused({"noticed": [SAYS_NO | {"probe": probe}]}, service, kind)
+    return made.readings(probe, **({"value": 200.0} | reads)).end()
+
+
+def rule(*without: tuple[float, float], from_s: float = 1.5, selectors: tuple[str, ...] = ('depth{job="scorer"}',)) -> Run:
+    made = paused({"detected": [SEEN]}).alerts()
+    for k in range(20):
+        t = from_s + k
+        lost = selectors if any(lo <= t < hi for lo, hi in without) else ()
+        body = {"source": "monitor", "alert": SLOW, "place": "rules.yml, group g", "asked_s": t, "answered_s": t + 0.01}
+        made.add(t + 0.01, "rule", **body, without=list(lost))
+    return made.end()
+
+
+def late_rule(*pending: Any, firing: tuple[Any, ...] = ()) -> Run:
+    return paused({"detected": [SEEN]}).alerts(*firing, pending=pending).end()
+
+
+def unwatched(*hit: str, down: tuple[tuple[float, float], ...] = ((5.0, 12.0),)) -> Run:
+    made = run("node.loss", {"node": "d"}, {"detected": [SEEN]})
+    made.plan["stack"]["services"] = {name: "d" if name in hit else "e" for name in SERVICES}
+    return made.alerts(down=down).end()
+
+
+def saw(every_s: float, stop: tuple[float, float] | None = None) -> Callable[[float], float]:
+    """An age that is set back every so often, but not while it is stopped."""
+
+    def age(t_s: float) -> float:
+        if stop is not None and t_s >= stop[0]:
+            return t_s - every_s * (stop[0] // every_s) if t_s < stop[1] else (t_s - stop[1]) % every_s
+        return t_s % every_s
+
+    return age
+
+
+def retrained(runs: Callable[[float], float], ages: Callable[[float], float], last_run: str = "last_run_age") -> Run:
+    made = paused({"stays": [{"id": "fresh", "probe": "model_age", "at_most": "5s event"}]})
+    return made.readings("model_age", ages).readings(last_run, runs).end()
+
+
+def reconnecting(store_back: float = 12.0, consumer_back: float = 40.0, died_s: float | None = None) -> Run:
+    made = paused({"recovered": [AGAIN]})
+    made.readings("store_up", 1.0, down=[(5.2, store_back)]).readings("scorer_up", 1.0, down=[(5.5, consumer_back)])
+    return (made if died_s is None else made.dies("scorer", died_s)).end()
+
+
+def backlog(fall: Callable[[float], float]) -> Run:
+    clause = {"id": "caught-up", "probe": "lag", "at_most": 5, "within": "4s", "hold": "2s"}
+    return paused({"recovered": [clause]}, "retrainer").readings("lag", fall).end()
+
+
+def worked_off(per_s: float) -> Callable[[float], float]:
+    return lambda t_s: 0.0 if t_s < 5.5 else min(t_s - 5, 7) * 10 - max(0.0, t_s - 12) * per_s
+
+
+def broken_guarantee(check: str, part: str, **data: Any) -> Run:
+    return paused({}, guarantees=[check]).evidence(part, **data).end()
+
+
+def promoted(*versions: int) -> Run:
+    history = [{"action": "promote", "version": version, "at": k} for k, version in enumerate(versions)]
+    return broken_guarantee("promotion_monotonic", "promotions", history=history)
+
+
+CASES: dict[str, tuple[Callable[[], Run], str, tuple[str, ...]]] = {
+    "client-timeout": (lambda: hung((5.5, 11.0, HUNG)), "link scorer -> features", ("up",)),
+    "survive-dependency": (dies, "link scorer -> features", ("collateral",)),
+    "restart-policy": (unrestarted, "service scorer, `restart`", ("again",)),
+    "replica-ejection": (
+        lambda: replicas(*every(2, 5.0, 12.0)), "balancer, which chooses between them", ("up",)),
+    "fallback-flag": (lambda: silent((5.5, 11.0, WRONG)), "link scorer -> features", ("right",)),
+    "filled-before-used": (lambda: refilled((9.0, 24.0, WRONG)), "link scorer -> features", ("back",)),
+    "age-limit": (lambda: stale((8.0, 14.0, {"stale": True})), "scorer", ("right",)),
+    "digest-on-load": (lambda: damaged((6.0, 12.0, WRONG)), "link scorer -> models; dataset models", ("right",)),
+    "keep-last-good": (damaged_and_died, "scorer; dataset models", ("collateral",)),
+    "value-check": (lambda: corrupted((6.0, 12.0, WRONG)), "link scorer -> features; keyspace online", ("right",)),
+    "deep-readiness": (unready, "/ready of scorer", ("says-no",)),
+    "absent-rule": (lambda: rule((5.5, 12.0)), f"rule {SLOW} (prometheus/rules.yml:12)", ("seen",)),
+    "rule-in-time": (lambda: late_rule((SLOW, 7.0, 20.0)), f"rule {SLOW} (prometheus/rules.yml:12)", ("seen",)),
+    "monitoring-apart": (lambda: unwatched("prometheus", "models"), "prometheus", ("seen",)),
+    "run-with-result": (
+        lambda: retrained(saw(1.0), saw(2.0, (5.0, 12.0))), "retrainer: retrainer_last_run_seconds", ("fresh",)),
+    "reconnect": (reconnecting, "link scorer -> features", ("again",)),
+    "quick-start": (slow_start, "service scorer", ("again",)),
+    "catch-up": (lambda: backlog(worked_off(8.0)), "what lag shows of retrainer", ("caught-up",)),
+    "forward-promotion": (lambda: promoted(3, 2), "what moves the promoted version", ("promotion_monotonic",)),
+}  # fmt: skip
+"""A run for each guard, the place that it names, and the clauses that it explains."""
+
+NEAR_MISSES: dict[str, tuple[str, Callable[[], Run]]] = {
+    "an error within the time-out": ("client-timeout", lambda: hung((5.5, 11.0, REFUSED))),
+    "no answer before the fault either": ("client-timeout", lambda: hung((4.5, 4.7, HUNG), (5.5, 11.0, HUNG))),
+    "two unanswered requests": ("client-timeout", lambda: hung((5.5, 5.54, HUNG), (5.54, 11.0, REFUSED))),
+    "another way to the same store": (
+        "client-timeout", lambda: hung((5.5, 11.0, HUNG), links=[*LINKS, "scorer -> cache", "cache -> features"])),
+    "no link to what is gone": ("client-timeout", lambda: hung((5.5, 11.0, HUNG), links=["gateway -> scorer"])),
+    "the asked service is hit itself": ("client-timeout", lambda: hung((5.5, 11.0, HUNG), service="scorer")),
+    "a process that is killed and comes back": (
+        "client-timeout", lambda: hung((5.5, 11.0, HUNG), kind="container.kill")),
+    "each call within the time-out, several late": ("client-timeout", lambda: slow("300ms")),
+    "a probe that was refused": ("client-timeout", lambda: asked_probe("status 503")),
+    "killed as for lack of memory": ("survive-dependency", lambda: dies(signal=9, exit_code=None)),
+    "ended without using what is gone": ("survive-dependency", lambda: dies(service="gateway")),
+    "a policy that did not help": ("restart-policy", lambda: unrestarted("always")),
+    "started again all the same": ("restart-policy", lambda: unrestarted("no", 7.0)),
+    "all requests fail": ("replica-ejection", lambda: replicas((5.0, 12.0, REFUSED))),
+    "only until it is ejected": ("replica-ejection", lambda: replicas(*every(2, 5.0, 7.0))),
+    "the other service is no replica": (
+        "replica-ejection",
+        lambda: replicas(*every(2, 5.0, 12.0), links=("balancer -> scorer-1", "balancer -> other"))),
+    "wrong before the fault": ("fallback-flag", lambda: silent((4.0, 4.1, WRONG), (5.5, 11.0, WRONG))),
+    "most requests fail": ("fallback-flag", lambda: silent((5.5, 6.5, WRONG), (6.5, 11.0, REFUSED))),
+    "wrong while a store is only slow": (
+        "fallback-flag", lambda: silent((5.5, 11.0, WRONG), kind="network.latency", parameters={"latency": "1s"})),
+    "wrong while it was away too": ("filled-before-used", lambda: refilled((6.0, 24.0, WRONG))),
+    "a store that kept its memory": ("filled-before-used", lambda: refilled((9.0, 24.0, WRONG), kind="container.pause")),
+    "old before the fault": ("age-limit", lambda: stale((4.0, 14.0, {"stale": True}))),
+    "wrong rather than old": ("age-limit", lambda: stale((8.0, 14.0, {"stale": True, "wrong": True}))),
+    "failed rather than wrong": ("digest-on-load", lambda: damaged((6.0, 12.0, REFUSED), stays=UP)),
+    "wrong before the damage": ("digest-on-load", lambda: damaged((4.0, 12.0, WRONG))),
+    "one that uses no damaged object ended": ("keep-last-good", lambda: damaged_and_died("prometheus")),
+    "a few requests failed": ("keep-last-good", lambda: damaged((6.0, 7.0, REFUSED), stays=UP)),
+    "a key space that nobody knows": ("value-check", lambda: corrupted((6.0, 12.0, WRONG), keyspace="other")),
+    "readiness that says no too late": (
+        "deep-readiness", lambda: unready(value=lambda t: 503.0 if t > 11.5 else 200.0)),
+    "readiness of what needs it not": ("deep-readiness", lambda: unready(service="gateway")),
+    "a number instead of a page": ("deep-readiness", lambda: unready(probe="model_age")),
+    "a store that came back at once": ("deep-readiness", lambda: unready(kind="container.kill")),
+    "series that were there": ("absent-rule", lambda: rule()),
+    "series that were never there": ("absent-rule", lambda: rule((0.0, 30.0))),
+    "series gone for a moment": ("absent-rule", lambda: rule((6.0, 8.0))),
+    "series not looked at before the fault": ("absent-rule", lambda: rule((5.5, 12.0), from_s=5.6)),
+    "pending and then no longer": ("rule-in-time", lambda: late_rule((SLOW, 6.0, 9.0))),
+    "never pending": ("rule-in-time", late_rule),
+    "monitoring that was not hit": ("monitoring-apart", lambda: unwatched("models")),
+    "monitoring that answered once": (
+        "monitoring-apart", lambda: unwatched("prometheus", down=((5.0, 9.0), (9.2, 12.0)))),
+    "no runs while the store was gone": (
+        "run-with-result", lambda: retrained(saw(1.0, (5.0, 12.0)), saw(2.0, (5.0, 12.0)))),
+    "no results before the fault": ("run-with-result", lambda: retrained(saw(1.0), lambda t_s: t_s)),
+    "results in spite of the fault": ("run-with-result", lambda: retrained(saw(1.0), saw(6.0))),
+    "a metric of something else": (
+        "run-with-result", lambda: retrained(saw(1.0), saw(2.0, (5.0, 12.0)), last_run="lag")),
+    "a store that is not back": ("reconnect", lambda: reconnecting(store_back=40.0)),
+    "a consumer that ended": ("reconnect", lambda: reconnecting(died_s=13.0)),
+    "a consumer that came back late": ("reconnect", lambda: reconnecting(consumer_back=18.0)),
+    "started too late": ("quick-start", lambda: slow_start(began_s=12.0)),
+    "started and ended again": ("quick-start", lambda: slow_start(dies_s=8.0)),
+    "good at once, but late": ("catch-up", lambda: backlog(lambda t_s: 70.0 if 5.5 <= t_s < 18.0 else 0.0)),
+    "a guarantee of another kind": ("training-guard", lambda: promoted(3, 2)),
+}  # fmt: skip
+"""Runs that fail, and look like one that a guard would have helped; each must not give that advice."""
+
+
+@pytest.mark.parametrize("guard", CASES)
+def test_a_run_that_shows_a_guard_to_be_missing_gets_its_advice(guard: str) -> None:
+    made, where, clauses = CASES[guard]
+    found = advised(made())
+    assert guard in found, sorted(found)
+    advice = found[guard]
+    assert (advice.where, advice.clauses) == (where, clauses)
+    assert advice.seen
+    assert advice.sources == GUARDS[guard].sources
+    assert advice.proof.command == "harness run scenarios/hung.scenario.yaml"
+
+
+@pytest.mark.parametrize("guard", CASES)
+def test_a_run_gets_no_advice_besides_that_which_it_shows(guard: str) -> None:
+    assert set(advised(CASES[guard][0]())) == {guard}
+
+
+@pytest.mark.parametrize("miss", NEAR_MISSES)
+def test_a_near_miss_gets_no_such_advice(miss: str) -> None:
+    guard, made = NEAR_MISSES[miss]
+    assert guard in GUARDS
+    assert guard not in advised(made())
+
+
+def test_every_guard_has_a_run_and_a_near_miss_here_or_in_the_tests_of_guarantees() -> None:
+    elsewhere = {"training-guard", "whole-checkpoints"}
+    assert set(CASES) | elsewhere == set(GUARDS)
+    assert {guard for guard, _ in NEAR_MISSES.values()} | elsewhere | {"forward-promotion"} == set(GUARDS)
