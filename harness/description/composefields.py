@@ -21,6 +21,19 @@ def checks_health(raw: Any) -> bool:
     return isinstance(raw, dict) and not raw.get("disable") and raw.get("test") not in ("NONE", ["NONE"])
 
 
+def replicas_of(body: Mapping[str, Any]) -> int:
+    """Return how many containers compose starts of a service. Raises ValueError for what is no such number."""
+    deploy = body.get("deploy")
+    given = body.get("scale")
+    if given is None and isinstance(deploy, Mapping):
+        given = deploy.get("replicas")
+    if given is None:
+        return 1
+    if isinstance(given, bool) or not str(given).isdigit():
+        raise ValueError(f"{given!r} is no number of replicas; write a whole number, such as 3")
+    return int(given)
+
+
 def text(value: Any) -> str:
     """Return a value as a command or an environment has it."""
     if isinstance(value, bool):

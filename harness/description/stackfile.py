@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from harness.description.composefields import checks_health, container_ports, text, texts
+from harness.description.composefields import checks_health, container_ports, replicas_of, text, texts
 from harness.description.composefile import read_compose
 from harness.description.entry_points import EntryPoints
 from harness.description.installed_probes import InstalledSettings
@@ -193,6 +193,7 @@ class _StackReader:
             "environment": self._environment((*path, "environment"), body.get("environment")),
             "command": self._command((*path, "command"), body.get("command")),
             "depends_on": self._depends_on((*path, "depends_on"), body.get("depends_on"), chosen),
+            "replicas": self._replicas(path, body),
             "restart": self._restart((*path, "restart"), body.get("restart")),
             **tied,
         }
@@ -245,6 +246,17 @@ class _StackReader:
             remedy = did_you_mean(policy, ("no", "always", "on-failure", "unless-stopped"))
             raise self._tree.error(path, f"unknown restart policy {policy!r}", remedy)
         return policy
+
+    def _replicas(self, path: Sequence[str], body: Mapping[str, Any]) -> int:
+        deploy = body.get("deploy")
+        given = {"scale": self._filled((*path, "scale"), body.get("scale"))}
+        if isinstance(deploy, dict):  # the rest of it is not for us, and may name what has no value here
+            given["deploy"] = {"replicas": self._filled((*path, "deploy", "replicas"), deploy.get("replicas"))}
+        try:
+            return replicas_of(given)
+        except ValueError as error:
+            place = (*path, "scale") if given["scale"] is not None else (*path, "deploy", "replicas")
+            raise self._tree.error(place, str(error)) from None
 
     def _mapping(self, path: Sequence[str], raw: Any) -> dict[str, Any]:
         if not isinstance(raw, dict):

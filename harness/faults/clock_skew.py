@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, REPLACING_S, StandIn
+from harness.faults.each_replica import EachReplica
 from harness.model.containers import ContainerState, Replacement
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
@@ -114,8 +115,8 @@ class ClockSkew(StandIn):
         return Confirmation(None, evidence | {"why": "the image has no program that prints the time"})
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> ClockSkew:
-    return ClockSkew(step, seams)
+def _make(step: FaultStep, seams: Seams, seed: int) -> EachReplica:
+    return EachReplica(step, seams, seed, ClockSkew)
 
 
 KIND = FaultKind(
@@ -132,5 +133,6 @@ KIND = FaultKind(
     call_limit_s=CALL_LIMIT_S,
     in_flight_s=REPLACING_S,
     in_containers=True,
+    each_replica=True,
     restarts=True,
 )

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
+from harness.faults.each_replica import EachReplica
 from harness.model.fault import Confirmation, FaultKind
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
@@ -90,8 +91,8 @@ class ContainerCpu(ContainerFault):
         return Confirmation(bool(left), {"quotas_left_us": left})
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerCpu:
-    return ContainerCpu(step, seams)
+def _make(step: FaultStep, seams: Seams, seed: int) -> EachReplica:
+    return EachReplica(step, seams, seed, ContainerCpu)
 
 
 KIND = FaultKind(
@@ -107,4 +108,5 @@ KIND = FaultKind(
     changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
+    each_replica=True,
 )

@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from harness.faults.container_targets import CALL_LIMIT_S, REPLACING_S, StandIn
+from harness.faults.each_replica import EachReplica
 from harness.model.containers import ContainerState, Replacement
 from harness.model.fault import Confirmation, FaultKind
 from harness.model.faultstep import FaultStep
@@ -54,8 +55,8 @@ class ContainerEnvironment(StandIn):
         return Confirmation(all(as_wanted.values()), {"as_wanted": as_wanted})
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerEnvironment:
-    return ContainerEnvironment(step, seams)
+def _make(step: FaultStep, seams: Seams, seed: int) -> EachReplica:
+    return EachReplica(step, seams, seed, ContainerEnvironment)
 
 
 KIND = FaultKind(
@@ -72,5 +73,6 @@ KIND = FaultKind(
     call_limit_s=CALL_LIMIT_S,
     in_flight_s=REPLACING_S,
     in_containers=True,
+    each_replica=True,
     restarts=True,
 )

@@ -13,6 +13,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from harness.faults.container_targets import CALL_LIMIT_S, REPLACING_S, StandIn
+from harness.faults.each_replica import EachReplica
 from harness.model.containers import ContainerState, Replacement
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
@@ -80,8 +81,8 @@ class ContainerFile(StandIn):
         return Confirmation(reply["sha256"] == self._wanted, {"path": self._parameters.path, "sha256": reply["sha256"]})
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerFile:
-    return ContainerFile(step, seams)
+def _make(step: FaultStep, seams: Seams, seed: int) -> EachReplica:
+    return EachReplica(step, seams, seed, ContainerFile)
 
 
 KIND = FaultKind(
@@ -98,5 +99,6 @@ KIND = FaultKind(
     call_limit_s=CALL_LIMIT_S,
     in_flight_s=REPLACING_S,
     in_containers=True,
+    each_replica=True,
     restarts=True,
 )

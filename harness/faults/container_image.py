@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, REPLACING_S, StandIn
+from harness.faults.each_replica import EachReplica
 from harness.model.containers import ContainerState, Replacement
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
@@ -45,8 +46,8 @@ class ContainerImage(StandIn):
         return Confirmation(state.image == undo["image"], {"image": state.image, "name": self._image})
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerImage:
-    return ContainerImage(step, seams)
+def _make(step: FaultStep, seams: Seams, seed: int) -> EachReplica:
+    return EachReplica(step, seams, seed, ContainerImage)
 
 
 KIND = FaultKind(
@@ -63,5 +64,6 @@ KIND = FaultKind(
     call_limit_s=CALL_LIMIT_S,
     in_flight_s=REPLACING_S,
     in_containers=True,
+    each_replica=True,
     restarts=True,
 )

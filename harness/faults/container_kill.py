@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
+from harness.faults.each_replica import EachReplica
 from harness.model.containers import ContainerState
 from harness.model.errors import FaultError, did_you_mean
 from harness.model.fault import Confirmation, FaultKind
@@ -121,8 +122,8 @@ class ContainerKill(ContainerFault):
         return Confirmation(bool(down), {"containers": states})
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerKill:
-    return ContainerKill(step, seams)
+def _make(step: FaultStep, seams: Seams, seed: int) -> EachReplica:
+    return EachReplica(step, seams, seed, ContainerKill)
 
 
 KIND = FaultKind(
@@ -141,5 +142,6 @@ KIND = FaultKind(
     changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
+    each_replica=True,
     restarts=True,
 )

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault, Size
+from harness.faults.each_replica import EachReplica
 from harness.model.containers import ContainerState
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
@@ -97,8 +98,8 @@ class ContainerOom(ContainerFault):
         return Confirmation(any(status != "running" for status in states.values()), {"containers": states})
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerOom:
-    return ContainerOom(step, seams)
+def _make(step: FaultStep, seams: Seams, seed: int) -> EachReplica:
+    return EachReplica(step, seams, seed, ContainerOom)
 
 
 KIND = FaultKind(
@@ -114,5 +115,6 @@ KIND = FaultKind(
     changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
+    each_replica=True,
     restarts=True,
 )

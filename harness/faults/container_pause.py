@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
+from harness.faults.each_replica import EachReplica
 from harness.model.fault import Confirmation, FaultKind, NoParameters
 from harness.model.faultstep import FaultStep
 from harness.seams import Seams
@@ -47,8 +48,8 @@ class ContainerPause(ContainerFault):
         return Confirmation(any(status == "paused" for status in states.values()), {"containers": states})
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerPause:
-    return ContainerPause(step, seams)
+def _make(step: FaultStep, seams: Seams, seed: int) -> EachReplica:
+    return EachReplica(step, seams, seed, ContainerPause)
 
 
 KIND = FaultKind(
@@ -64,4 +65,5 @@ KIND = FaultKind(
     changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
+    each_replica=True,
 )

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ENGINE_S, ONE_OR_MORE, ContainerFault
+from harness.faults.each_replica import EachReplica
 from harness.model.fault import Confirmation, FaultKind
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
@@ -55,8 +56,8 @@ class ContainerStop(ContainerFault):
         return Confirmation(any(status != "running" for status in states.values()), {"containers": states})
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> ContainerStop:
-    return ContainerStop(step, seams)
+def _make(step: FaultStep, seams: Seams, seed: int) -> EachReplica:
+    return EachReplica(step, seams, seed, ContainerStop)
 
 
 KIND = FaultKind(
@@ -73,5 +74,6 @@ KIND = FaultKind(
     in_flight_s=lambda step: Parameters.model_validate(step.parameters).grace + ENGINE_S,
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
+    each_replica=True,
     restarts=True,
 )

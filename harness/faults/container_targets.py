@@ -18,6 +18,7 @@ from harness.model.containers import Containers, ContainerState, Replacement
 from harness.model.errors import FaultError, did_you_mean
 from harness.model.fault import Confirmation
 from harness.model.faultstep import FaultStep
+from harness.model.replicas import replica_of
 from harness.model.wording import written
 from harness.seams import Seams
 
@@ -55,7 +56,9 @@ def services_of(step: FaultStep, seams: Seams) -> tuple[str, ...]:
         if target.node not in seams.stack.nodes:
             raise FaultError(f"no node {target.node!r}", remedy=did_you_mean(target.node, seams.stack.nodes))
         return tuple(seams.stack.nodes[target.node])
-    return tuple(seams.service(name).name for name in target.service_names)
+    for name in target.service_names:
+        seams.service(name)
+    return target.service_names
 
 
 class ContainerFault:
@@ -64,7 +67,9 @@ class ContainerFault:
     def __init__(self, step: FaultStep, seams: Seams) -> None:
         self.services = services_of(step, seams)
         self.containers: Containers = seams.containers()
-        self.tag = f"harness-{step.id}"
+        # Replicas may have a volume in common: each has a tag of its own.
+        numbers = [number for name in self.services if (number := replica_of(name)[1]) is not None]
+        self.tag = "-".join(map(str, ("harness", step.id, *numbers)))
 
     async def each(self, call: Callable[[str], Awaitable[T]], services: Sequence[str] | None = None) -> dict[str, T]:
         """Make a call for every service at once; all are waited for before the first error is raised."""

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault, Size
+from harness.faults.each_replica import EachReplica
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
 from harness.model.faultstep import FaultStep
@@ -142,8 +143,8 @@ class DiskFull(ContainerFault):
         return Confirmation(bool(reply["exists"]), {"filler": reply["exists"]})
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> DiskFull:
-    return DiskFull(step, seams)
+def _make(step: FaultStep, seams: Seams, seed: int) -> EachReplica:
+    return EachReplica(step, seams, seed, DiskFull)
 
 
 KIND = FaultKind(
@@ -159,4 +160,5 @@ KIND = FaultKind(
     changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
+    each_replica=True,
 )

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
+from harness.faults.each_replica import EachReplica
 from harness.model.errors import FaultError, did_you_mean
 from harness.model.fault import Confirmation, FaultKind
 from harness.model.faultstep import FaultStep
@@ -98,8 +99,8 @@ class NetworkDisconnect(ContainerFault):
         return Confirmation(any(left.values()), {"networks_missing": left})
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> NetworkDisconnect:
-    return NetworkDisconnect(step, seams)
+def _make(step: FaultStep, seams: Seams, seed: int) -> EachReplica:
+    return EachReplica(step, seams, seed, NetworkDisconnect)
 
 
 KIND = FaultKind(
@@ -115,4 +116,5 @@ KIND = FaultKind(
     changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
+    each_replica=True,
 )

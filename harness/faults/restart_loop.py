@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, ONE_OR_MORE, ContainerFault
+from harness.faults.each_replica import EachReplica
 from harness.model.containers import ContainerState
 from harness.model.errors import FaultError, HarnessError
 from harness.model.fault import Confirmation, FaultKind
@@ -118,8 +119,8 @@ class RestartLoop(ContainerFault):
         return Confirmation(down or bool(self._tasks), {"containers": states})
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> RestartLoop:
-    return RestartLoop(step, seams)
+def _make(step: FaultStep, seams: Seams, seed: int) -> EachReplica:
+    return EachReplica(step, seams, seed, RestartLoop)
 
 
 KIND = FaultKind(
@@ -135,5 +136,6 @@ KIND = FaultKind(
     changes="nothing",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
+    each_replica=True,
     restarts=True,
 )

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.faults.container_targets import CALL_LIMIT_S, REPLACING_S, ContainerFault
+from harness.faults.each_replica import EachReplica
 from harness.model.containers import Replacement
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind
@@ -99,8 +100,8 @@ class VolumeReadOnly(ContainerFault):
         return Confirmation("refused" in tried, {"write_refused": tried.get("refused")})
 
 
-def _make(step: FaultStep, seams: Seams, seed: int) -> VolumeReadOnly:
-    return VolumeReadOnly(step, seams)
+def _make(step: FaultStep, seams: Seams, seed: int) -> EachReplica:
+    return EachReplica(step, seams, seed, VolumeReadOnly)
 
 
 KIND = FaultKind(
@@ -117,5 +118,6 @@ KIND = FaultKind(
     call_limit_s=CALL_LIMIT_S,
     in_flight_s=REPLACING_S,
     in_containers=True,
+    each_replica=True,
     restarts=lambda step: step.parameters.get("how") == "recreate",
 )

@@ -71,6 +71,8 @@ class ServiceStatus:
     restarts: int
     health: str | None = None
     """`healthy`, `unhealthy` or `starting`, where something goes on checking it while it runs."""
+    replica: int | None = None
+    """Which of the service's replicas it is; None where there is only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class ProcessEvent:
     exit_code: int | None = None
     signal: int | None = None
     asked: bool = False
+    replica: int | None = None
+    """Of which of the service's replicas; None where there is only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,10 @@ class Roots:
 
 @runtime_checkable
 class Backend(Protocol):
-    """What every backend can do. Names of services that do not exist raise BackendError with the nearest valid name."""
+    """What every backend can do. Names of services that do not exist raise BackendError with the nearest valid name.
+
+    A service that has several replicas stands for all of them, and `service#2` for one; states are told of each.
+    """
 
     @property
     def links(self) -> Mapping[str, LinkEndpoint]:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from harness.model.errors import FaultError
+
 if TYPE_CHECKING:
     from harness.model.backend import JobResult
 
@@ -63,9 +65,19 @@ class Replacement:
     """Contents by path, put in before it starts, in the place of what is mounted there."""
 
 
+class ReplicaGoneError(FaultError):
+    """A replica that is not there any more, while its service is: somebody scaled it."""
+
+
 @runtime_checkable
 class Containers(Protocol):
-    """The containers of one running stack. Unknown services raise FaultError."""
+    """The containers of one running stack. Unknown services raise FaultError.
+
+    A service that has several replicas is named with the number of one, as in `scorer#2`.
+    """
+
+    async def replicas(self, service: str) -> tuple[int, ...]:
+        """Return the numbers of the containers of a service, from the lowest."""
 
     async def state(self, service: str) -> ContainerState:
         """Ask the engine for a service's container."""

@@ -88,6 +88,8 @@ class FaultKind:
     """Whether it is confirmed by answers over its links: it never is where the service answers no request of ours."""
     in_containers: bool = False
     """Whether it can be put in only where the stack runs in containers."""
+    each_replica: bool = False
+    """Whether it acts on each replica of a service by itself, so that a target may name some of them."""
     restarts: bool | Callable[[FaultStep], bool] = False
     """Whether the containers that it hits end, and are started again."""
     changes: Changes | Callable[[FaultStep], Changes] = "anything"

@@ -13,6 +13,11 @@ from harness.model.clauses import Bound, Id
 from harness.model.fields import Frozen, Link
 from harness.model.units import PositiveWallSeconds, WallSeconds
 
+TARGETS = ("link", "links", "service", "services", "node", "keyspace", "dataset")
+"""The kinds of target."""
+PARTS = ("replica", "share")
+"""What says which replicas of a service are meant."""
+
 
 class After(Frozen):
     """A moment in the run instead of a time: when an alert fires, a bound holds, or another fault gets somewhere."""
@@ -30,7 +35,7 @@ class After(Frozen):
 
 
 class Target(Frozen):
-    """What a fault acts on. Exactly one field is given."""
+    """What a fault acts on: exactly one thing, and of a service perhaps only some of its replicas."""
 
     link: str | None = Field(None, description="consumer -> service")
     links: tuple[str, ...] | None = Field(None, description="several links at once")
@@ -39,17 +44,30 @@ class Target(Frozen):
     node: str | None = Field(None, description="every service of a node, and the links that touch them")
     keyspace: str | None = Field(None, description="a key space that the stack describes")
     dataset: str | None = Field(None, description="a prefix of objects that the stack describes")
+    replica: int | None = Field(None, ge=1, description="with `service`: this one of its replicas, by its number")
+    share: float | None = Field(
+        None, gt=0, le=1, description="with `service`: this share of its replicas, rounded down, at least one"
+    )
 
     @model_validator(mode="after")
     def _one_thing(self) -> Target:
-        if sum(value is not None for value in self.model_dump().values()) != 1:
-            raise ValueError(f"exactly one target is needed: {', '.join(type(self).model_fields)}")
+        if sum(getattr(self, name) is not None for name in TARGETS) != 1:
+            raise ValueError(f"exactly one target is needed: {', '.join(TARGETS)}")
+        if self.part is not None and self.service is None:
+            raise ValueError(f"`{self.part}` says which replicas of a service, and goes with `service`")
+        if self.replica is not None and self.share is not None:
+            raise ValueError("one of `replica` and `share` is enough")
         return self
 
     @property
     def kind(self) -> str:
-        """The field that is given."""
-        return next(name for name, value in self.model_dump().items() if value is not None)
+        """The field that says what it is."""
+        return next(name for name in TARGETS if getattr(self, name) is not None)
+
+    @property
+    def part(self) -> str | None:
+        """The field that says which replicas of the service; None where all are meant."""
+        return next((name for name in PARTS if getattr(self, name) is not None), None)
 
     @property
     def service_names(self) -> tuple[str, ...]:
@@ -68,6 +86,10 @@ class Target(Frozen):
 
     def __str__(self) -> str:
         value = getattr(self, self.kind)
+        if self.replica is not None:
+            return f"replica {self.replica} of {self.kind} {value}"
+        if self.share is not None:
+            return f"{self.share:g} of the replicas of {self.kind} {value}"
         if not isinstance(value, tuple):
             return f"{self.kind} {value}"
         if self.services is not None:

@@ -218,6 +218,13 @@ class ProcessSeen(Record):
     exit_code: Whole | None = None
     signal: Whole | None = None
     asked: str | None = None
+    replica: int | None = None
+    """Of which of the service's replicas; None where there is only one."""
+
+    @property
+    def who(self) -> str:
+        """The service, and which of its replicas."""
+        return self.service if self.replica is None else f"{self.service}, replica {self.replica},"
 
 
 PhaseName = Literal["starting", "gate", "baseline", "fault", "observing", "observed", "healing", "stopping"]

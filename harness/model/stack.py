@@ -97,6 +97,7 @@ class ServiceSpec(Frozen):
     inside: tuple[str, ...] = Field((), description="services whose network, processes or volumes it has as its own")
     joined: tuple[str, ...] = Field((), description="those of them whose network, processes or memory it has")
     mounts: tuple[str, ...] = Field((), description="volumes and folders that it mounts and others may mount too")
+    replicas: int = Field(1, ge=0, description="how many containers compose starts of it")
     local: LocalCommand = Field(default_factory=LocalCommand)
 
     @property

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from harness.faults.installed import Faults
 from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.fault import FaultKind
-from harness.model.faultstep import FaultStep, Target
+from harness.model.faultstep import TARGETS, FaultStep
 from harness.model.reach import whole_services
 from harness.runner.explain import Place, problems, read_model
 from harness.runner.load import Loaded
@@ -111,5 +111,5 @@ def _parameters(step: FaultStep, kind: FaultKind, place: Place, lookup: Lookup) 
     # A parameter that is called like a kind of target names one.
     for name in kind.parameters.model_fields:
         value = step.parameters.get(name)
-        if name in Target.model_fields and isinstance(value, str):
+        if name in TARGETS and isinstance(value, str):
             yield from lookup.named(name, value, lookup.known.of_target(name), (*place, name))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from harness.model.faultstep import FaultStep, Misfire, Target
+from harness.model.faultstep import TARGETS, FaultStep, Misfire, Target
 from harness.model.guardrails import strictest
 from harness.model.plan import Meant
 from harness.model.reach import data_in_common, services_hit, whole_services
@@ -67,7 +67,7 @@ def _none_found(step: FaultStep, catalogue: Catalogue) -> str:
 def _found(step: FaultStep, scenario: Scenario, catalogue: Catalogue, before: list[FaultStep]) -> Misfire | None:
     """Return the first target of the same sort among the bystanders of the stack that no fault before it has."""
     # A parameter that names something of the stack would have to be aimed elsewhere as well.
-    if any(name in Target.model_fields for name in step.parameters):
+    if any(name in TARGETS for name in step.parameters):
         return None
     taken = {thing for other in before for thing in touched(other, catalogue)}
     share = strictest([catalogue.stack.guardrails.limits, scenario.limits]).share_of_replicas

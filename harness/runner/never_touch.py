@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from harness.description.ties import named_in, share
 from harness.faults.command import KIND as COMMAND
-from harness.model.faultstep import FaultStep, Target
+from harness.model.faultstep import TARGETS, FaultStep, Target
 from harness.model.fields import Link
 from harness.model.reach import data_in_common, services_named
 from harness.model.stack import StackDescription
@@ -97,7 +97,7 @@ def touched_by(step: FaultStep, catalogue: Catalogue) -> dict[tuple[str, str], s
         return {}
     _by_target(step, step.target, catalogue, found)
     for name, value in step.parameters.items():
-        if name in Target.model_fields and isinstance(value, str):
+        if name in TARGETS and isinstance(value, str):
             _by_target(step, Target.model_validate({name: value}), catalogue, found)
     for service in services_named(step):
         found.service(service, f"{step.id!r} names it", whole=True)

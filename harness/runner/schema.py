@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.model.fault import FaultKind
-from harness.model.faultstep import FaultStep, Target
+from harness.model.faultstep import PARTS, TARGETS, FaultStep, Target
 from harness.model.fields import Frozen
 from harness.model.scenario import Scenario
 from harness.model.units import Quantity, Unit, format_seconds
@@ -34,7 +34,7 @@ def scenario_schema(faults: Mapping[str, FaultKind]) -> Schema:
     step = definitions[FaultStep.__name__]
     step["properties"]["fault"] = _fault_names(kinds)
     step["allOf"] = [_one_of("at", "after"), *map(_when, kinds)]
-    definitions[Target.__name__] |= {"minProperties": 1, "maxProperties": 1}
+    definitions[Target.__name__] |= _target()
     for model in ("Bound", "Recovered", "Noticed"):
         definitions[model]["allOf"] = [_one_of("at_least", "at_most", "equals")]
     definitions["AbortRule"]["allOf"] = [_one_of("probe", "alert")]
@@ -95,10 +95,17 @@ def _one_of(*names: str) -> Schema:
     return {"oneOf": [{"required": [name]} for name in names]}
 
 
+def _target() -> Schema:
+    """Return that a target is one thing, and that which replicas are meant goes with a service."""
+    together = {"replica": ["service"], "share": ["service"]}
+    return {"allOf": [_one_of(*TARGETS)], "dependentRequired": together, "not": {"required": ["replica", "share"]}}
+
+
 def _when(kind: FaultKind) -> Schema:
     """Return what a fault of this kind may act on, and what it takes in `with`."""
     given = parameters_schema(kind.parameters)
-    targets: Schema = {"type": "object", "propertyNames": {"enum": list(kind.targets)}}
+    names = [*kind.targets, *(PARTS if kind.each_replica else ())]
+    targets: Schema = {"type": "object", "propertyNames": {"enum": names}}
     misfire: Schema = {"properties": {"target": targets}}
     then: Schema = {"properties": {"target": targets, "with": given, "misfire": misfire}}
     if given.get("required"):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from harness.model.errors import BackendError, FaultError, did_you_mean, install_extra
 from harness.model.fields import Link
+from harness.model.replicas import replica_of
 from harness.model.secrets import reveal
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ class Seams:
         return UndoStore(self._kept_dir / fault) if self._kept_dir is not None else None
 
     def service(self, name: str) -> ServiceSpec:
-        """Return a service of the stack. Raises FaultError with the nearest valid name."""
+        """Return a service of the stack, or that of a replica. Raises FaultError with the nearest valid name."""
         try:
-            return self.stack.services[name]
+            return self.stack.services[replica_of(name)[0]]
         except KeyError:
             raise FaultError(f"no service {name!r}", remedy=did_you_mean(name, self.stack.services)) from None
 

@@ -16,7 +16,7 @@ from harness.backends.compose.engine import Engine, connect, engine_call, engine
 from harness.backends.compose.labels import API_ADDRESS, LINKS, PROJECT, attached_run, run_labels
 from harness.backends.compose.layout import API_PORT, ComposeAddresses, Layout, ProxyBox
 from harness.backends.compose.readiness import Readiness
-from harness.backends.compose.snapshots import BEGINNING, ContainerSnapshot, containers_of, lines_since
+from harness.backends.compose.snapshots import BEGINNING, ContainerSnapshot, by_service, containers_of, lines_since
 from harness.backends.compose.whole import wait_until_whole
 from harness.model.backend import StackInfo, StackPlan, check_links, check_settings, project_of
 from harness.model.errors import BackendError
@@ -32,6 +32,7 @@ class AttachedBackend(ComposeBackend):
     def __init__(self, description: StackDescription, project: str | None = None) -> None:
         super().__init__(description)
         self._attached = project_of(description, project)
+        self._starts_replicas = False
 
     async def log_since(self, service: str, position: str) -> tuple[list[str], str]:
         """Return the lines since a position. A run counts from its own beginning, not from the stack's."""
@@ -41,8 +42,9 @@ class AttachedBackend(ComposeBackend):
         found = [one for one in await self._seen() if one.service == service]
         if not found:
             return [], BEGINNING
-        _, newest = await asyncio.to_thread(lines_since, engine.client, found[0].id, "", 1)
-        return [], newest or BEGINNING
+        newest = {one.id: (await asyncio.to_thread(lines_since, engine.client, one.id, "", 1))[1] for one in found}
+        newest = {id_: stamp or BEGINNING for id_, stamp in newest.items()}
+        return [], json.dumps(newest) if len(found) > 1 else newest[found[0].id]
 
     async def start(self, plan: StackPlan) -> StackInfo:
         """Wait until the project is whole and healthy. Raises BackendError."""
@@ -116,7 +118,9 @@ class AttachedBackend(ComposeBackend):
     async def _healthy(self) -> None:
         assert self._places is not None
         engine, project = await self._connected(), self._attached
-        self._readiness = Readiness(self._description, lambda: containers_of(engine.client, project), self._tail)
+        self._readiness = Readiness(
+            self._description, lambda: containers_of(engine.client, project), self._tail, scaled_by_others=True
+        )
         for one in await self._seen():
             if one.state == "paused" and one.service in self._description.services:  # nothing else continues it
                 message = f"the service {one.service!r} of the attached stack is paused"
@@ -188,13 +192,15 @@ def _layout(project: str, found: list[ContainerSnapshot], wanted: tuple[Link, ..
 
     `as_far_as_there` leaves out proxies that do not run, and their links.
     """
+    replicated = {name: len(replicas) for name, replicas in by_service(found).items() if len(replicas) > 1}
+    alone = [one for one in found if one.service not in replicated]
     addresses = {
         (one.service, network): at
-        for one in found
+        for one in alone
         for network, at in one.addresses.items()
         if one.labels.get(API_ADDRESS, at) == at
     }
-    published = {(one.service, inside): outside for one in found for inside, outside in one.ports.items()}
+    published = {(one.service, inside): outside for one in alone for inside, outside in one.ports.items()}
     boxes = []
     for one in found:
         led: dict[str, list[int]] = json.loads(one.labels.get(LINKS, "{}"))
@@ -209,5 +215,5 @@ def _layout(project: str, found: list[ContainerSnapshot], wanted: tuple[Link, ..
         if all(link not in box.links for box in boxes):
             remedy = "bring the stack up with `harness up --backend compose --links all`"
             raise BackendError(f"the link {link.name!r} of the attached stack has no proxy in it", remedy=remedy)
-    not_running = {one.service: one.state for one in found if not one.addresses and one.state != "running"}
-    return Layout(project, {}, addresses, tuple(boxes), published, not_running)
+    not_running = {one.service: one.state for one in alone if not one.addresses and one.state != "running"}
+    return Layout(project, {}, addresses, tuple(boxes), published, not_running=not_running, replicated=replicated)

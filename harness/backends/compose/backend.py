@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import signal as signals
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -24,7 +25,17 @@ from harness.backends.compose.leftovers import remove_run
 from harness.backends.compose.processes import EventStream, Processes
 from harness.backends.compose.project import RunFile, composed
 from harness.backends.compose.readiness import Readiness, RetryableStartError
-from harness.backends.compose.snapshots import ContainerSnapshot, containers_of, lines_since, tail, write_logs
+from harness.backends.compose.snapshots import (
+    ContainerSnapshot,
+    by_service,
+    containers_of,
+    is_of_several,
+    lines_of_several,
+    lines_since,
+    log_files,
+    tail,
+    write_logs,
+)
 from harness.backends.compose.start import Start, lay_out
 from harness.backends.events import EventLog
 from harness.backends.jobs import run_job
@@ -42,6 +53,7 @@ from harness.model.backend import (
     known_services,
 )
 from harness.model.errors import BackendError
+from harness.model.replicas import replica_name, replica_of
 from harness.model.stack import StackDescription
 
 TRIES = 5
@@ -69,6 +81,9 @@ class ComposeBackend:
         self._processes: Processes | None = None
         self._links: dict[str, LinkEndpoint] = {}
         self._run_dir: Path | None = None
+        self._asked: asyncio.Task[list[ContainerSnapshot]] | None = None
+        self._starts_replicas = True
+        """Whether each service has as many replicas as its compose file says."""
 
     # Starting and stopping.
 
@@ -163,7 +178,8 @@ class ComposeBackend:
             return
         self._project = None
         if self._events is not None:
-            self._events.expect_end(self._description.services)
+            for name in self._description.services:
+                self._events.own(name, True)
         try:
             await asyncio.to_thread(remove_run, engine.client, project, lambda: self._collect(engine, project))
         finally:
@@ -229,9 +245,39 @@ class ComposeBackend:
     async def status(self) -> tuple[ServiceStatus, ...]:
         """Return every service's state, in the order of the description."""
         self._running()
-        seen = {one.service: one for one in await self._seen()}
-        reply = await asyncio.gather(*(self._inspected(seen[n]) for n in self._description.services if n in seen))
-        return tuple(self._status(one, about) for one, about in reply)
+        seen = by_service(await self._seen())
+        known = [one for name in self._description.services for one in seen.get(name, ())]
+        found = [self._status(one, about) for one, about in await asyncio.gather(*map(self._inspected, known))]
+        order = list(self._description.services)
+        missing = [one for name in order for one in self._missing(name, seen.get(name, ()))]
+        return tuple(sorted([*found, *missing], key=lambda one: (order.index(one.service), one.replica or 0)))
+
+    def _missing(self, name: str, seen: Sequence[ContainerSnapshot]) -> Iterator[ServiceStatus]:
+        """Yield the replicas of a service that are not there any more, though they were started here."""
+        service = self._description.services[name]
+        if service.replicas > 1 and self._starts_replicas:
+            for number in sorted({*range(1, service.replicas + 1)} - {one.number for one in seen}):
+                yield ServiceStatus(name, service.node, None, "exited", 0, replica=number)
+
+    def _replica(self, service: str, number: int | None) -> int | None:
+        """Return the number of a replica; None where its service has one container alone."""
+        several = self._places is not None and service in self._places.layout.replicated
+        return number if several or (number or 1) > 1 else None
+
+    async def replica_places(self, service: str, port: int) -> Mapping[int, str | None]:
+        """Return `host:port` of each replica of a service, by number; None of one that has no address now."""
+        self._names([service])
+        self._running()
+        places = self._places
+        assert places is not None
+        return {one.number: places.place_of(one, port) for one in by_service(await self._now()).get(service, ())}
+
+    async def _now(self) -> list[ContainerSnapshot]:
+        """Return the containers as the engine has them now; those who ask at the same moment share an answer."""
+        if self._asked is None or self._asked.done():
+            self._asked = asyncio.ensure_future(self._seen())
+            self._asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(self._asked)
 
     async def _inspected(self, seen: ContainerSnapshot) -> tuple[ContainerSnapshot, dict[str, Any]]:
         engine = await self._connected()
@@ -239,12 +285,13 @@ class ComposeBackend:
 
     def _status(self, seen: ContainerSnapshot, about: dict[str, Any]) -> ServiceStatus:
         state = CONTAINER_STATES.get(seen.state, "exited")
-        down = state == "exited" and seen.service in self._acting().suppressed
+        replica = self._replica(seen.service, seen.number)
+        down = state == "exited" and replica_name(seen.service, replica) in self._acting().suppressed
         pid = about["State"]["Pid"] or None
         node = self._description.services[seen.service].node
         health = (about["State"].get("Health") or {}).get("Status")
         restarts = about["RestartCount"]
-        return ServiceStatus(seen.service, node, pid, "suppressed" if down else state, restarts, health)
+        return ServiceStatus(seen.service, node, pid, "suppressed" if down else state, restarts, health, replica)
 
     def events(self) -> AsyncIterator[ProcessEvent]:
         """Yield every process event of the running stack (or of the next one) from its start, until it stops."""
@@ -290,8 +337,10 @@ class ComposeBackend:
         self._names([service])
         self._running()
         engine = await self._connected()
-        found = [one for one in await self._seen() if one.service == service]
-        return await asyncio.to_thread(lines_since, engine.client, found[0].id, position) if found else ([], position)
+        found = by_service(await self._seen()).get(service, [])
+        if len(found) == 1 and not is_of_several(position):
+            return await asyncio.to_thread(lines_since, engine.client, found[0].id, position)
+        return await asyncio.to_thread(lines_of_several, engine.client, found, position) if found else ([], position)
 
     # Its own business.
 
@@ -300,8 +349,8 @@ class ComposeBackend:
             return tail(self._engine.client, self._project, service, lines)
         if self._run_dir is None or lines <= 0:
             return []
-        path = self._run_dir / "logs" / f"{service}.log"
-        return path.read_text("utf-8", "replace").splitlines()[-lines:] if path.exists() else []
+        files = log_files(self._run_dir / "logs", service)
+        return [line for path in files for line in path.read_text("utf-8", "replace").splitlines()[-lines:]]
 
     def _collect(self, engine: Engine, project: str) -> None:
         if self._run_dir is not None:
@@ -319,7 +368,9 @@ class ComposeBackend:
         return await asyncio.to_thread(containers_of, engine.client, project) if project is not None else []
 
     def _names(self, services: Iterable[str]) -> list[str]:
-        return known_services(self._description, services)
+        names = list(services)
+        known_services(self._description, [replica_of(name)[0] for name in names])
+        return names
 
     def _running(self) -> str:
         if self._project is None:
@@ -334,6 +385,7 @@ class ComposeBackend:
     def _on_event(self, event: ProcessEvent) -> None:
         if event.service not in self._description.services:
             event = ProcessEvent(FAULT_PROXY, event.what, event.at_s, event.exit_code, event.signal, event.asked)
+        event = replace(event, replica=self._replica(event.service, event.replica))
         if self._readiness is not None:
             self._readiness.note(event)
         self._log.add(event)

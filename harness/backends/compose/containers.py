@@ -18,9 +18,11 @@ from harness.backends.compose.container_processes import send_signal
 from harness.backends.compose.container_replacing import Replacing, connect, disconnect, networks_of
 from harness.backends.compose.engine import engine_call
 from harness.backends.compose.labels import ONE_OFF, PROJECT, RUN, SERVICE
+from harness.backends.compose.snapshots import number_of
 from harness.model.backend import JobResult
-from harness.model.containers import KEPT_SUFFIX, ContainerState, Mount, Replacement
+from harness.model.containers import KEPT_SUFFIX, ContainerState, Mount, Replacement, ReplicaGoneError
 from harness.model.errors import FaultError, did_you_mean
+from harness.model.replicas import replica_of, replicas_named
 
 if TYPE_CHECKING:
     import docker
@@ -64,22 +66,34 @@ class EngineContainers:
     def _inspect(self, service: str) -> dict[str, Any]:
         import docker.errors
 
+        of, number = replica_of(service)
+        # One that had a single container when it was hit may have several by now: that one has the lowest number.
+        replicas = self._replicas(of)
+        found = next((id_ for known, id_ in replicas.items() if number in (None, known)), None)
+        if found is None:
+            message = f"the service {of!r} has no replica {number} in the project {self._project!r}"
+            raise ReplicaGoneError(message, remedy=f"its replicas: {', '.join(map(str, replicas))}")
+        try:
+            return dict(self._client.api.inspect_container(found))
+        except docker.errors.NotFound:
+            raise FaultError(f"the container of {service!r} is being replaced by somebody") from None
+
+    def _replicas(self, service: str) -> dict[int, str]:
+        """Return the containers of a service by their numbers. Raises FaultError where it has none."""
         labels = [f"{PROJECT}={self._project}"]
         rows = self._client.api.containers(all=True, filters={"label": labels})
         rows = [row for row in rows if row["Labels"].get(ONE_OFF, "False") != "True"]
         rows = [row for row in rows if not row["Names"][0].endswith(KEPT_SUFFIX)]
-        found = [row["Id"] for row in rows if row["Labels"].get(SERVICE) == service]
+        found = {number_of(row["Labels"]): row["Id"] for row in rows if row["Labels"].get(SERVICE) == service}
         if not found:
             known = sorted({row["Labels"].get(SERVICE, "") for row in rows})
             message = f"the service {service!r} has no container in the project {self._project!r}"
             raise FaultError(message, remedy=did_you_mean(service, known))
-        if len(found) > 1:
-            message = f"the service {service!r} has {len(found)} containers; faults act on one"
-            raise FaultError(message, remedy=f"scale it to one, or name {service} as several services")
-        try:
-            return dict(self._client.api.inspect_container(found[0]))
-        except docker.errors.NotFound:
-            raise FaultError(f"the container of {service!r} is being replaced by somebody") from None
+        return dict(sorted(found.items()))
+
+    async def replicas(self, service: str) -> tuple[int, ...]:
+        """Return the numbers of the containers of a service."""
+        return tuple(await engine_call(f"looking for the containers of {service!r}", self._replicas, service))
 
     async def state(self, service: str) -> ContainerState:
         """Ask the engine for a service's container."""
@@ -287,7 +301,8 @@ class EngineContainers:
         """Return the volumes of some services, all of which belong to this run."""
         names: set[str] = set()
         for service in services:
-            names |= {mount.source for mount in await self.mounts(service) if mount.kind == "volume"}
+            for one in replicas_named(service, await self.replicas(service)):
+                names |= {mount.source for mount in await self.mounts(one) if mount.kind == "volume"}
         for name in names:
             await self._owned(name)
         return tuple(sorted(names))

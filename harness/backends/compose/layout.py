@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from harness.backends.compose.engine import Engine
+from harness.backends.compose.snapshots import ContainerSnapshot
 from harness.model.errors import BackendError, did_you_mean
 from harness.model.fields import Link
 from harness.model.stack import StackDescription, reference_pattern
@@ -50,8 +51,12 @@ class Layout:
     boxes: tuple[ProxyBox, ...] = ()
     published: Mapping[tuple[str, int], int] = field(default_factory=dict)
     """Port on the engine's host for each (service or proxy box, port), where containers are not reached directly."""
+    chosen_by_engine: tuple[tuple[str, int], ...] = ()
+    """Each (service with several replicas, port) that the engine publishes at a port of its own choice."""
     not_running: Mapping[str, str] = field(default_factory=dict)
     """What each container without an address is instead of running, where others started the stack."""
+    replicated: Mapping[str, int] = field(default_factory=dict)
+    """Each service that has several replicas, with their number: none of them has an address that stays its own."""
 
     def box_of(self, link: Link) -> ProxyBox | None:
         """Return the box that a link runs through."""
@@ -159,10 +164,13 @@ class ComposeAddresses:
 
     def known(self, name: str) -> bool:
         """Return whether a service or box can be reached at all."""
+        if name in self.layout.replicated:
+            return False
         return not self._direct or any(owner == name for owner, _ in self.layout.addresses)
 
     def host(self, name: str) -> str:
         """Return the address of a service or box. Raises BackendError for one without."""
+        self._expect_one(name)
         if not self._direct:
             return self._engine_host
         for (owner, _), address in self.layout.addresses.items():
@@ -172,7 +180,7 @@ class ComposeAddresses:
         if state is not None:
             remedy = f"see its log: `docker compose logs {name}`"
             raise BackendError(f"{name!r} has no address while its container is {state}", remedy=remedy)
-        remedy = "scale it to one, on networks of the compose file, or reach it by a published port"
+        remedy = "put it on networks of the compose file, or reach it by a published port"
         raise BackendError(f"{name!r} has no fixed address", remedy=remedy)
 
     def api_address(self, box: ProxyBox) -> str | None:
@@ -181,6 +189,7 @@ class ComposeAddresses:
 
     def place(self, name: str, port: int) -> str:
         """Return `host:port` of a port inside a service or box."""
+        self._expect_one(name)
         if self._direct:
             return f"{self.host(name)}:{port}"
         if (name, port) not in self.layout.published:
@@ -189,13 +198,36 @@ class ComposeAddresses:
             )
         return f"{self._engine_host}:{self.layout.published[name, port]}"
 
-    def health_place(self, name: str) -> tuple[str, int] | None:
-        """Return where a service's own port is, None where it has none."""
-        port = self._description.services[name].port
+    def _expect_one(self, name: str) -> None:
+        """Raise BackendError for a service of which several replicas could be meant."""
+        replicas = self.layout.replicated.get(name)
+        if replicas is not None:
+            message = f"{name!r} has {replicas} replicas, each at an address of its own"
+            remedy = "an `http` or `container` probe asks each of them, or one with `replica`; others ask what balances"
+            raise BackendError(message, remedy=remedy)
+
+    def health_place(self, seen: ContainerSnapshot) -> tuple[str, int] | None:
+        """Return where the port of a container is at which its health is asked, None where it has none."""
+        port = self._description.services[seen.service].port
         if port is None:
             return None
-        host, _, number = self.place(name, port).rpartition(":")
+        if seen.service in self.layout.replicated:
+            found = self.place_of(seen, port)
+            if found is None:
+                return None
+        else:
+            found = self.place(seen.service, port)
+        host, _, number = found.rpartition(":")
         return host, int(number)
+
+    def place_of(self, seen: ContainerSnapshot, port: int) -> str | None:
+        """Return `host:port` of a port of a container as the engine has it now; None where it has no address now."""
+        if seen.state != "running":
+            return None
+        if self._direct:
+            address = next(iter(seen.addresses.values()), None)
+            return f"{address}:{port}" if address is not None else None
+        return f"{self._engine_host}:{seen.ports[port]}" if port in seen.ports else None
 
     def rewrite(self, text: str, consumer: str | None = None) -> str:
         """Put places for `service:port`: the service's own, or for a consumer its planned link's."""

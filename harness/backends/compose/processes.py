@@ -16,8 +16,10 @@ from typing import Any, Literal
 
 from harness.backends.compose.containers import EngineContainers
 from harness.backends.compose.labels import ONE_OFF, PROJECT, SERVICE
+from harness.backends.compose.snapshots import number_of
 from harness.model.backend import ProcessEvent
 from harness.model.errors import BackendError
+from harness.model.replicas import replica_name, replica_of, replicas_named
 
 FATAL = 128
 GONE_WITHIN_S = 10.0
@@ -38,7 +40,7 @@ class EventStream:
         self._loop = asyncio.get_running_loop()
         self._ending: set[str] = set()
         self._ours: set[str] = set()
-        self._ended: dict[str, bool] = {}
+        self._ended: dict[tuple[str, int], bool] = {}
         self._stopping = False
         self.containers: frozenset[str] = frozenset()
         """The identifiers of all that started so far."""
@@ -92,19 +94,22 @@ class EventStream:
         service = attributes.get(SERVICE)
         if service is None or attributes.get(ONE_OFF) == "True":
             return
-        action = str(raw.get("Action"))
+        action, number = str(raw.get("Action")), number_of(attributes)
+        names = {service, replica_name(service, number)}
         if action == "die":
             code = int(attributes.get("exitCode") or 0)
             signal = code - FATAL if FATAL < code < FATAL + 65 else None
-            expected = service in self._ours or service in self._ending
-            self._ending.discard(service)
-            self._ended[service] = expected
+            expected = bool(names & (self._ours | self._ending))
+            self._ending -= names
+            self._ended[service, number] = expected
             what: Literal["killed", "exited"] = "killed" if signal is not None else "exited"
-            self._tell(ProcessEvent(service, what, at_s, None if signal is not None else code, signal, expected))
+            exit_code = None if signal is not None else code
+            self._tell(ProcessEvent(service, what, at_s, exit_code, signal, expected, number))
         elif action == "start":
             # A start after an end that the harness did not cause is the engine's own restart.
-            expected = self._ended.pop(service, True)
-            self._tell(ProcessEvent(service, "started" if expected else "restarted", at_s, asked=expected))
+            expected = self._ended.pop((service, number), True)
+            started: Literal["started", "restarted"] = "started" if expected else "restarted"
+            self._tell(ProcessEvent(service, started, at_s, asked=expected, replica=number))
 
 
 class Processes:
@@ -114,10 +119,19 @@ class Processes:
         self._containers = containers
         self._events = events
         self.suppressed: set[str] = set()
-        """Services that are kept down until they are restored."""
+        """Services, or replicas of one, that are kept down until they are restored."""
+
+    async def _each(self, names: Iterable[str]) -> list[str]:
+        """Return the names of all replicas of some services."""
+        found: list[str] = []
+        for name in names:
+            is_one = replica_of(name)[1] is not None
+            found += [name] if is_one else replicas_named(name, await self._containers.replicas(name))
+        return found
 
     async def kill(self, names: Sequence[str], signal: int, suppress_restart: bool) -> None:
         """Signal all of them at once. After SIGKILL nothing of them is left when this returns."""
+        names = await self._each(names)
         before = {name: await self._containers.state(name) for name in names}
         alive = [name for name in names if before[name].pid]
         self._events.expect_end(alive)
@@ -141,20 +155,21 @@ class Processes:
 
     async def restore(self, names: Iterable[str]) -> None:
         """Lift the suppression and start those that do not run. Idempotent."""
-        names = list(names)
+        names = await self._each(names)
         self.suppressed.difference_update(names)
         await asyncio.gather(*(self._containers.start(name) for name in names))
 
     async def pause(self, names: Iterable[str]) -> None:
         """Freeze them."""
-        await asyncio.gather(*(self._containers.pause(name) for name in names))
+        await asyncio.gather(*(self._containers.pause(name) for name in await self._each(names)))
 
     async def resume(self, names: Iterable[str]) -> None:
         """Let what is frozen go on."""
-        await asyncio.gather(*(self._containers.unpause(name) for name in names))
+        await asyncio.gather(*(self._containers.unpause(name) for name in await self._each(names)))
 
     async def states(self, names: Sequence[str]) -> Mapping[str, str]:
         """Ask the engine for each: `absent`, `T` where it is frozen, else `S`."""
+        names = await self._each(names)
         states = await asyncio.gather(*(self._containers.state(name) for name in names))
         letters = ("T" if one.status == "paused" else "S" if one.pid else "absent" for one in states)
         return dict(zip(names, letters, strict=True))

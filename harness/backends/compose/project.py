@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.backends.compose.layout import Layout, ProxyBox, for_the_rest
+from harness.description.composefields import replicas_of
 from harness.description.composefile import filled_in, read_compose
 from harness.model.backend import StackPlan
 from harness.model.stack import StackDescription
@@ -48,8 +49,7 @@ def images_of(description: StackDescription, document: Document) -> dict[str, st
 
 def has_address(body: Mapping[str, Any]) -> bool:
     """Return whether a service may have one fixed address: one container, on networks of its own."""
-    many = int(body.get("scale") or (body.get("deploy") or {}).get("replicas") or 1) != 1
-    return not many and not body.get("network_mode")
+    return replicas_of(body) == 1 and not body.get("network_mode")
 
 
 def networks_of(body: Mapping[str, Any]) -> tuple[str, ...]:
@@ -160,7 +160,10 @@ class RunFile:
 
     def _published(self, name: str) -> list[str]:
         ports = self._layout.published
-        return [f"{self._bind}{ports[name, port]}:{port}" for owner, port in ports if owner == name]
+        found = [f"{self._bind}{ports[name, port]}:{port}" for owner, port in ports if owner == name]
+        # No two replicas can have one port of the host: the engine chooses one for each, and tells which.
+        chosen = [port for owner, port in self._layout.chosen_by_engine if owner == name]
+        return found + [f"{self._bind}:{port}" if self._bind else str(port) for port in chosen]
 
     def _box(self, box: ProxyBox, service: Document) -> Document:
         networks = {n: {"ipv4_address": self._layout.addresses[box.name, n]} for n in box.networks}

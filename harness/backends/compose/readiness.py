@@ -15,11 +15,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from harness.backends.compose.snapshots import ContainerSnapshot
+from harness.backends.compose.snapshots import ContainerSnapshot, by_service
 from harness.backends.http_request import healthy
 from harness.backends.start_limits import LOG_LINES, MOST_EXITS, Tail
 from harness.model.backend import ProcessEvent
 from harness.model.errors import BackendError
+from harness.model.replicas import replica_name
 from harness.model.stack import StackDescription
 
 POLL_S = 0.1
@@ -81,31 +82,44 @@ def _last(output: str, lines: int = 2) -> str:
     return "\n".join(written[-lines:]) if written else "it printed nothing"
 
 
+Place = Callable[[ContainerSnapshot], tuple[str, int] | None]
+"""Where the port of a container is on which its health is asked; None where it has none."""
+
+
 class Readiness:
-    """Waits until every service of a stack is ready, or one gives up."""
+    """Waits until every service of a stack is ready, with all of its replicas, or one gives up."""
 
     def __init__(
-        self, description: StackDescription, seen: Callable[[], Sequence[ContainerSnapshot]], tail: Tail
+        self,
+        description: StackDescription,
+        seen: Callable[[], Sequence[ContainerSnapshot]],
+        tail: Tail,
+        *,
+        scaled_by_others: bool = False,
     ) -> None:
-        """`seen` lists the containers by the engine, and blocks; `tail` gives a service's last log lines."""
+        """`seen` lists the containers by the engine, and blocks; `tail` gives a service's last log lines.
+
+        `scaled_by_others`: a service may have another number of replicas than its compose file says.
+        """
         self._description = description
         self._seen = seen
         self._tail = tail
+        self._scaled_by_others = scaled_by_others
         self._exits: Counter[str] = Counter()
         self._ready: set[str] = set()
 
     def note(self, event: ProcessEvent) -> None:
         """Take notice of a container that ended while the stack starts."""
         if event.what in ("exited", "killed") and not event.asked:
-            self._exits[event.service] += 1
+            self._exits[replica_name(event.service, event.replica)] += 1
 
-    async def wait(self, address: Callable[[str], tuple[str, int] | None], within_s: float) -> None:
+    async def wait(self, place: Place, within_s: float) -> None:
         """Return when all are ready. Raises BackendError with the last log lines of the one that is not."""
         deadline_s = time.monotonic() + within_s
         while True:
-            containers = {one.service: one for one in await asyncio.to_thread(self._seen)}
-            checks = [self._is_ready(name, containers.get(name), address) for name in self._description.services]
-            states = dict(zip(self._description.services, await asyncio.gather(*checks), strict=True))
+            containers = await self._all_there()
+            checks = [self._is_ready(name, one, place) for name, one in containers.items()]
+            states = dict(zip(containers, await asyncio.gather(*checks), strict=True))
             if all(states.values()):
                 return
             if time.monotonic() > deadline_s:
@@ -114,26 +128,37 @@ class Readiness:
                 raise await self._error(late, what)
             await asyncio.sleep(POLL_S)
 
-    async def _is_ready(
-        self, name: str, seen: ContainerSnapshot | None, address: Callable[[str], tuple[str, int] | None]
-    ) -> bool:
+    async def _all_there(self) -> dict[str, ContainerSnapshot]:
+        """Return the containers that are waited for, by the name of each. Raises BackendError where one is missing."""
+        containers = by_service(await asyncio.to_thread(self._seen))
+        found: dict[str, ContainerSnapshot] = {}
+        for name, service in self._description.services.items():
+            replicas = containers.get(name, [])
+            wanted = min(1, service.replicas) if self._scaled_by_others else service.replicas
+            if len(replicas) < wanted:
+                what = "has no container" if not replicas else f"has {len(replicas)} of its {wanted} replicas"
+                raise await self._error(name, what)
+            several = len(replicas) > 1
+            found |= {replica_name(name, one.number if several else None): one for one in replicas}
+        return found
+
+    async def _is_ready(self, name: str, seen: ContainerSnapshot, place_of: Place) -> bool:
         if name in self._ready:
             return True
-        if seen is None:
-            raise await self._error(name, "has no container")
-        service = self._description.services[name]
+        service = self._description.services[seen.service]
         if seen.state in ("exited", "dead"):
             if seen.exit_code == 0 and service.restart in ("no", "on-failure"):
                 self._ready.add(name)
                 return True
             raise await self._error(name, f"exited with code {seen.exit_code} while the stack started")
-        if self._exits[name] >= MOST_EXITS:
-            raise await self._error(name, f"ended {self._exits[name]} times while the stack started")
+        exits = self._exits[name]
+        if exits >= MOST_EXITS:
+            raise await self._error(name, f"ended {exits} times while the stack started")
         if seen.health == "unhealthy":
             raise await self._error(name, "is unhealthy by its own health check")
         if seen.state != "running":
             return False
-        place = address(name)
+        place = place_of(seen)
         if service.health is None or place is None:
             # Nothing else tells; the engine itself looks for the first time after a whole interval.
             if seen.health == "starting":

@@ -6,6 +6,7 @@ It chooses places, writes the run's compose file, then starts links first and se
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -53,13 +54,25 @@ def lay_out(engine: Engine, plan: StackPlan, document: dict[str, Any], project: 
     pinned = {name: networks_of(body) for name, body in services.items() if has_address(body)}
     addresses = fixed_addresses(description, pinned, boxes, subnets, foreign)
     published = {}
+    replicated = {name: spec.replicas for name, spec in description.services.items() if spec.replicas != 1}
+    by_engine: list[tuple[str, int]] = []
     if not engine.reached_directly:
         wanted = [(name, port) for name, service in description.services.items() for port in service.ports]
+        by_engine = [pair for pair in wanted if pair[0] in replicated]
+        wanted = [pair for pair in wanted if pair[0] not in replicated]
         for box in boxes:
             ports = sorted(port for ports in box.links.values() for port in ports)
             wanted += [(box.name, port) for port in (API_PORT, *ports)]
         published = host_ports(wanted, chance)
-    return Layout(project or project_name(description.name, chance), subnets, addresses, boxes, published)
+    return Layout(
+        project or project_name(description.name, chance),
+        subnets,
+        addresses,
+        boxes,
+        published,
+        tuple(by_engine),
+        replicated=replicated,
+    )
 
 
 class Start:
@@ -121,7 +134,9 @@ class Start:
     async def services(self, tail: Callable[[str, int], list[str]]) -> None:
         """Start the rest. Raises RetryableStartError, or BackendError with the log of a service that failed."""
         try:
-            await self._compose("up", "-d", "--no-build")
+            # Docker Compose 1 takes the number of replicas from nowhere else.
+            scales = (("--scale", f"{name}={count}") for name, count in self._layout.replicated.items())
+            await self._compose("up", "-d", "--no-build", *itertools.chain(*scales))
         except BackendError as error:
             raise await self._explained(error, tail) from None
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from harness.backends.compose.engine import Engine, engine_call
-from harness.backends.compose.snapshots import STEADY_S, ContainerSnapshot, containers_of, tail
+from harness.backends.compose.snapshots import STEADY_S, ContainerSnapshot, containers_of, named, tail
 from harness.backends.start_limits import LOG_LINES
 from harness.model.errors import BackendError
 
@@ -47,12 +47,14 @@ def _unsteady(client: Any, project: str, services: Collection[str]) -> dict[str,
     import docker.errors
 
     found = {}
-    for one in containers_of(client, project):
+    containers = containers_of(client, project)
+    names = {one.id: name for name, one in named(containers).items()}
+    for one in containers:
         if one.service in services and (one.state == "restarting" or one.just_up):
             with contextlib.suppress(docker.errors.NotFound):  # removed meanwhile: the next look tells
                 what = _restarts(one, client.api.inspect_container(one.id))
                 if what is not None:
-                    found[one.service] = what
+                    found[names.get(one.id, one.service)] = what
     return found
 
 
