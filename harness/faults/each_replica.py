@@ -20,6 +20,8 @@ from harness.seams import Seams
 
 UNDO = "each_replica"
 T = TypeVar("T")
+_WITHOUT = {True: "it is still in", False: "it is not in", None: "it could not be measured"}
+"""What is said of a container where the fault gives no reason."""
 
 
 class EachReplica:
@@ -110,7 +112,7 @@ class EachReplica:
         landed = (not wanted) if (not wanted) in values else None if None in values else wanted
         for name, one in zip(self.parts, found, strict=True):
             if one.landed is not wanted and "why" not in evidence:
-                evidence["why"] = f"{name}: {one.evidence.get('why', 'not so')}"
+                evidence["why"] = f"{name}: {one.evidence.get('why', _WITHOUT[one.landed])}"
         return Confirmation(landed, evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:

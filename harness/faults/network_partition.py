@@ -79,6 +79,10 @@ class NetworkPartition(ContainerFault):
 
     async def prepare(self) -> dict[str, Any]:
         """See that there is a way between them at all, and that it can be cut here."""
+        for name, numbers in (await self.each(self.containers.replicas, self._all)).items():
+            if len(numbers) > 1:
+                message = f"the service {name!r} has {len(numbers)} replicas, and a partition acts on one container"
+                raise FaultError(message, remedy="name a service with one container")
         for name, status in (await self.statuses(self._all)).items():
             if status != "running":
                 raise FaultError(f"the container of {name!r} is {status} and not running")

@@ -6,6 +6,7 @@ lets it write, and puts the values of the moment of injection under every new ti
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
@@ -70,10 +71,10 @@ class Stopped:
                     youngest[key] = self._seams.clock.age_s(now_event, max(stamps))
             except ValueError:
                 return Confirmation(None, {"why": f"{key} carries a stamp that is no event time"})
-        evidence = {"process": states[self._service], "age_event_s": {k: round(v) for k, v in youngest.items()}}
+        evidence = {"process": _told(states), "age_event_s": {k: round(v) for k, v in youngest.items()}}
         if not youngest:
             return Confirmation(None, evidence | {"why": "the key space is empty"})
-        frozen = states[self._service] == "T"
+        frozen = set(states.values()) == {"T"}
         return Confirmation(frozen and min(youngest.values()) >= self._older_s, evidence)
 
     async def revert(self, undo: dict[str, Any]) -> None:
@@ -83,11 +84,16 @@ class Stopped:
     async def absent(self) -> Confirmation:
         """The kernel says that the process is not stopped."""
         states = await self._backend.process_states([self._service])
-        return Confirmation(states[self._service] == "T", {"process": states[self._service]})
+        return Confirmation("T" in states.values(), {"process": _told(states)})
 
     def manifest(self) -> list[dict[str, Any]]:
         """Nothing is changed; it only does not come."""
         return []
+
+
+def _told(states: Mapping[str, str]) -> Any:
+    """Return the state of a producer, or of each of its replicas."""
+    return dict(states) if len(states) > 1 else next(iter(states.values()), "absent")
 
 
 class _OldValues:

@@ -69,14 +69,15 @@ def _restarts(service: str, facts: Facts, injected: Span) -> _Count:
     Those of a stack that was running before the run do not.
     """
     found: list[tuple[int, ProcessSeen]] = []
-    own_death = False
+    own_death: dict[int | None, bool] = {}
+    """Of each replica, whether its last end was the fault's or the harness's doing."""
     for n, seen in sorted(facts.journal.of(ProcessSeen), key=lambda pair: pair[1].at_s):
         if seen.service != service or seen.at_s > facts.end_s:
             continue
         if seen.what == "exited":
-            own_death = seen.asked is not None
-        elif seen.what == "restarted" and seen.asked is None and not own_death and seen.at_s >= injected.lo:
-            found.append((n, seen))
+            own_death[seen.replica] = seen.asked is not None
+        elif seen.what == "restarted" and seen.asked is None and seen.at_s >= injected.lo:
+            found += [] if own_death.get(seen.replica) else [(n, seen)]
     causes = [facts.disturbed.behind(Span(seen.at_s, seen.at_s)) for _, seen in found]
     sure = sum(seen.at_s > injected.hi and why is None for (_, seen), why in zip(found, causes, strict=True))
     last_s = found[-1][1].at_s if found else None

@@ -114,7 +114,7 @@ def _of_another_cause(
     """Return why a bound that was left in time may have been left for something else than the fault's effect."""
     silent = next((p for p in points if p.good is False and p.value is None and kept.lo_s < p.lo_s < first.lo_s), None)
     began = [seen for _, seen in facts.journal.of(ProcessSeen) if seen.what != "exited" and seen.at_s >= kept.lo_s]
-    anew = next((seen.service for seen in began if seen.at_s <= first.hi_s), None)
+    anew = next((seen.who for seen in began if seen.at_s <= first.hi_s), None)
     if silent is not None and anew is not None:  # a service that starts says no as well
         return f"it gave no answer at {silent.hi_s:.2f} s, and {anew} was started meanwhile: that may be why"
     if fault.reverted is not None and first.lo_s > fault.reverted.hi:

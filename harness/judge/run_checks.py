@@ -167,7 +167,7 @@ def _early_death(facts: Facts) -> ClauseResult | None:
     if not early or not facts.journal.plan.faults_on:
         return None
     n, death = early[0]
-    reason, busy = f"{death.service} died at {death.at_s:.2f} s, before injection", _killed_by_machine(facts, death)
+    reason, busy = f"{death.who} died at {death.at_s:.2f} s, before injection", _killed_by_machine(facts, death)
     return unknown("death", but(reason, busy), (n,), cause=blamed(busy))
 
 
@@ -183,7 +183,7 @@ def _died(facts: Facts, deaths: Sequence[ProcessSeen]) -> tuple[Value, str, Caus
     causes = [(d, _killed_by_machine(facts, d)) for d in sure or deaths]
     first, busy = next((pair for pair in causes if pair[1] is None), causes[0])
     how = f"signal {first.signal}" if first.signal else f"exit code {first.exit_code}"
-    reason = f"collateral: {first.service} died at {first.at_s:.2f} s ({how}), and no fault killed it"
+    reason = f"collateral: {first.who} died at {first.at_s:.2f} s ({how}), and no fault killed it"
     if not sure:
         return Value.UNKNOWN, but(f"{reason}; it may have died before the fault went in", busy), blamed(busy)
     return (Value.FAIL if busy is None else Value.UNKNOWN), but(reason, busy), blamed(busy)

@@ -17,14 +17,18 @@ from harness.model.reach import services_at
 _NUMBER = re.compile(r"[-_.]?\d+$")
 _OF_MACHINE = re.compile("node|host|instance|machine|zone", re.IGNORECASE)
 """In the names of labels that are about a machine: `node`, `hostname`, `kubernetes_node`, `availability_zone`."""
+_OF_CONTAINER = re.compile("container|pod|replica|host|instance|^name$", re.IGNORECASE)
+"""In the names of labels that are about one container."""
 
 
 def names_untouched(labels: Mapping[str, str], target: Target, stack: StackFacts) -> str | None:
     """Return the sibling of what was hit that an alert's labels name; None where they may mean the fault.
 
-    They may where they name what was hit, or a service that is no sibling of it, besides. Siblings are nodes, and
-    services whose names differ in a number at their end only.
+    They may where they name what was hit, or a service that is no sibling of it, besides. Siblings are nodes, services
+    whose names differ in a number at their end only, and the containers of one service.
     """
+    if target.replica is not None and (other := _other_replica(labels, target, stack)) is not None:
+        return other
     hit = services_at(target, _nodes(stack))
     families = {family(name) for name in hit}
     nodes = {node for node in stack.services.values() if node is not None} if target.node is not None else set()
@@ -41,6 +45,17 @@ def names_untouched(labels: Mapping[str, str], target: Target, stack: StackFacts
     if services - siblings:
         return None
     return min(siblings | machines, default=None)
+
+
+def _other_replica(labels: Mapping[str, str], target: Target, stack: StackFacts) -> str | None:
+    """Return the container of another replica that labels name, as compose calls it; None where the one hit may be."""
+    pattern = re.compile(rf"(?<![A-Za-z0-9])({re.escape(str(target.service))}[-_](\d{{1,3}}))(?!\w|\.\d)")
+    # `scorer` is the end of another service's name, too, where that is `my-scorer`.
+    longer = [name for name in stack.services if name != target.service and str(target.service) in name]
+    told = [value for label, value in labels.items() if _OF_CONTAINER.search(label)]
+    told = [value for value in told if not any(name in value for name in longer)]
+    named = {int(found[2]): found[1] for value in told for found in pattern.finditer(value)}
+    return None if target.replica in named else next(iter(named.values()), None)
 
 
 def _names(value: str, known: Iterable[str]) -> set[str]:

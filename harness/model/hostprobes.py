@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from harness.model.fields import Command, Frozen, Name
+from harness.model.httpprobes import Replica
 from harness.model.units import Unit
 
 
@@ -20,13 +21,17 @@ def _compiles(value: str) -> str:
 
 
 class ContainerProbe(Frozen):
-    """A service as its backend sees it: whether it runs, whether it is healthy, how often it was restarted."""
+    """A service as its backend sees it: whether it runs, whether it is healthy, how often it was restarted.
+
+    One that has several replicas is up where all are, and healthy where all are; restarts are counted over all.
+    """
 
     EVERY_S: ClassVar[float] = 0.5
     DEADLINE_S: ClassVar[float] = 3.0
 
     service: Name
     read: Literal["up", "healthy", "restarts"] = "up"
+    replica: Replica | None = None
 
     @property
     def usual_unit(self) -> Unit:

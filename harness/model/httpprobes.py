@@ -11,6 +11,7 @@ from harness.model.response_match import Expected
 from harness.model.units import PositiveWallSeconds, Unit
 from harness.model.workload import Method
 
+Replica = Annotated[int, Field(ge=1, description="which of the service's replicas, by its number")]
 Text = Annotated[str, Field(min_length=1)]
 Agg = Literal["sum", "max", "min", "mean"]
 Stamped = Literal["number", "age", "event_age"]
@@ -72,6 +73,7 @@ class HttpProbe(HttpAccess):
     path: Text | None = None
     as_: Stamped = Field("number", alias="as")
     expect: Expected | None = None
+    replica: Replica | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> HttpProbe:

@@ -224,7 +224,7 @@ class ProcessSeen(Record):
     @property
     def who(self) -> str:
         """The service, and which of its replicas."""
-        return self.service if self.replica is None else f"{self.service}, replica {self.replica},"
+        return self.service if self.replica is None else f"replica {self.replica} of {self.service}"
 
 
 PhaseName = Literal["starting", "gate", "baseline", "fault", "observing", "observed", "healing", "stopping"]

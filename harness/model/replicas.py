@@ -48,6 +48,9 @@ def chosen_replicas(share: float, numbers: Sequence[int], seed: int, fault: str,
 class FindsReplicas(Protocol):
     """A backend that runs several containers of one service."""
 
+    def has_replicas(self, service: str) -> bool:
+        """Whether a service has several containers, so that none of its addresses is that of the service."""
+
     async def replica_places(self, service: str, port: int) -> Mapping[int, str | None]:
         """Return `host:port` of each replica of a service, by number; None of one that has no address now.
 

@@ -31,24 +31,30 @@ class ContainerReader:
 
     async def read(self) -> float:
         """Return whether the service runs or is healthy, as 1 or 0, or how often it was restarted."""
-        seen = await self._status()
+        seen, service = await self._statuses(), self._settings.service
         if self._settings.read == "restarts":
-            if seen is None:
-                raise NoAnswerError(f"there is no container of {self._settings.service!r}")
-            return float(seen.restarts)
-        if seen is None or seen.state != "running":
+            if not seen:
+                raise NoAnswerError(f"there is no container of {service!r}")
+            return float(sum(one.restarts for one in seen))
+        if not seen or any(one.state != "running" for one in seen):
             return 0.0
         if self._settings.read == "up":
             return 1.0
         # A backend reports no health for a service without a health check.
-        if seen.health is None:
-            raise NoAnswerError(f"nothing checks the health of {self._settings.service!r} while it runs")
-        return 1.0 if seen.health == "healthy" else 0.0
+        if any(one.health is None for one in seen):
+            raise NoAnswerError(f"nothing checks the health of {service!r} while it runs")
+        return 1.0 if all(one.health == "healthy" for one in seen) else 0.0
 
-    async def _status(self) -> ServiceStatus | None:
+    async def _statuses(self) -> list[ServiceStatus]:
+        """Return the states of the service's containers, or of the replica that is meant."""
         async with asking_backend(self._around.deadline_s):
-            found = await self._around.statuses()
-        return next((one for one in found if one.service == self._settings.service), None)
+            found = [one for one in await self._around.statuses() if one.service == self._settings.service]
+        replica = self._settings.replica
+        if replica is not None and [one.replica for one in found] == [None] and replica > 1:
+            raise NotAskedError(f"{self._settings.service!r} has one container, and no replica {replica}")
+        if replica is not None:
+            return [one for one in found if (one.replica or 1) == replica]
+        return found
 
     async def close(self) -> None:
         """Nothing of its own is open."""

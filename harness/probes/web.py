@@ -4,35 +4,61 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
+from harness.model.errors import ProbeError
 from harness.model.httpprobes import AirflowProbe, HttpProbe, MlflowProbe
 from harness.model.secrets import reveal
 from harness.probes.gauges import number_at
 from harness.probes.http import HttpResponse, access_headers, ask, at_path, request_body
 from harness.probes.reader import NoAnswerError, NotAskedError, ProbeContext
+from harness.probes.replica_places import replicas_asked
 from harness.probes.strict_json import read_json
+
+_WORST: dict[str, Callable[[list[float]], float]] = {"up": min, "latency": max}
+"""What all replicas of a service together are, by what is read."""
 
 
 class HttpReader:
-    """Reads an `http` probe."""
+    """Reads an `http` probe.
+
+    Of a service with several replicas all are asked at once: it is up where each is, and as slow as the slowest.
+    """
 
     def __init__(self, settings: HttpProbe, around: ProbeContext) -> None:
         self._settings = settings
         self._around = around
-        self._url = around.reachable(settings.url)
+        self._replicas = replicas_asked(settings.url, around, settings.replica)
+        self._url = around.reachable(settings.url) if self._replicas is None else ""
         self._headers = access_headers(settings)
         self._body = request_body(settings.body)
+        self.keeps_deadlines = self._replicas is not None
+        if self._replicas is not None and settings.replica is None and settings.read not in _WORST:
+            message = f"`read: {settings.read}` of {settings.url!r}, a service with several replicas, has many values"
+            raise ProbeError(message, remedy="name one of them with `replica`")
 
     async def read(self) -> float:
         """Return whether the answer is as expected, its status, how long it took, or a number in it."""
+        if self._replicas is None:
+            return await self._read(self._url)
+        found = await asyncio.gather(*map(self._read, await self._replicas.urls()), return_exceptions=True)
+        wrong = [one for one in found if isinstance(one, BaseException)]
+        if wrong:  # what was not asked tells nothing of the others; else one that gives no number is the worst
+            raise next((one for one in wrong if not isinstance(one, NoAnswerError)), wrong[0])
+        values = [one for one in found if not isinstance(one, BaseException)]
+        return _WORST[self._settings.read](values) if len(values) > 1 else values[0]
+
+    async def _read(self, url: str | None) -> float:
         settings = self._settings
         began_s = time.monotonic()
         try:
+            if url is None:
+                raise NoAnswerError("the replica is not there")
             response = await ask(
                 self._around.session,
                 settings.method,
-                self._url,
+                url,
                 self._around.deadline_s,
                 self._headers,
                 allow_redirects=False,

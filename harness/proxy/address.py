@@ -1,7 +1,8 @@
 """Addresses as Toxiproxy writes them: `host:port`, `[v6]:port`, `:port`; and name lookups that do not block.
 
 A numeric address is ready at once. A name is looked up in another thread, since a slow name server must delay nothing
-else; the result is cached for a few seconds.
+else; the result is cached for a few seconds. A name with several addresses, such as that of a service with replicas,
+is looked up more often, and each connection begins with the next of them, as it would by the name server's own turns.
 """
 
 import contextlib
@@ -14,6 +15,8 @@ from typing import Any
 
 SocketAddress = tuple[int, Any]  # address family, and the address as the socket module takes it
 _CACHE_S = 5.0
+_SEVERAL_CACHE_S = 0.2
+"""For a name with several addresses: one that stops is soon left out by the name server."""
 
 
 class AddressError(ValueError):
@@ -102,6 +105,8 @@ class Resolver:
             raise LookupNeeded(host)
         if isinstance(answer, str):
             raise AddressError(answer)
+        if len(answer) > 1:
+            self._known[host] = (until, _turned(answer))
         return [(family, (found[0], port, *found[2:])) for family, found in answer]
 
     def look_up(self, host: str, then: Callable[[], None]) -> None:
@@ -132,9 +137,17 @@ class Resolver:
     def _add(self, host: str, answer: list[SocketAddress] | str) -> None:
         if len(self._known) > 256:
             self._known.clear()
-        self._known[host] = (self._now() + _CACHE_S, answer)
+        several = not isinstance(answer, str) and len(answer) > 1
+        self._known[host] = (self._now() + (_SEVERAL_CACHE_S if several else _CACHE_S), answer)
         for then in self._waiting.pop(host, []):
             then()
+
+
+def _turned(addresses: list[SocketAddress]) -> list[SocketAddress]:
+    """The same addresses, with the next one of the preferred family first."""
+    family = addresses[0][0]
+    same = [one for one in addresses if one[0] == family]
+    return [*same[1:], same[0], *(one for one in addresses if one[0] != family)]
 
 
 def _lookup(host: str) -> list[SocketAddress] | str:

@@ -119,10 +119,13 @@ class Chaos:
     def fault(
         self, kind: str, *, link: str | None = None, links: Sequence[str] | None = None, service: str | None = None,
         services: Sequence[str] | None = None, node: str | None = None, keyspace: str | None = None,
-        dataset: str | None = None, id: str | None = None,  # noqa: A002
+        dataset: str | None = None, replica: int | None = None, id: str | None = None,  # noqa: A002
         **parameters: Any,
     ) -> AbstractContextManager[str]:  # fmt: skip
-        """Put a fault in until the `with` block ends, and wait on entry until it is confirmed. Gives its id."""
+        """Put a fault in until the `with` block ends, and wait on entry until it is confirmed. Gives its id.
+
+        `share` is that of a service's replicas, for a fault on containers; of rows or objects, for one on data.
+        """
         target = {
             "link": link,
             "links": None if links is None else list(links),
@@ -131,6 +134,7 @@ class Chaos:
             "node": node,
             "keyspace": keyspace,
             "dataset": dataset,
+            "replica": replica,
         }
         return _Held(self, lambda: self._draft.fault(kind, target, parameters, id, planned=self.used))
 

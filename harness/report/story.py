@@ -98,7 +98,7 @@ def process_text(seen: ProcessSeen) -> str:
     if seen.what == "exited":
         how = f" by signal {seen.signal}" if seen.signal is not None else f" with code {seen.exit_code}"
     asked = f", by {seen.asked}" if seen.asked else ", not by a fault" if seen.what == "exited" else ""
-    return f"{seen.service} {seen.what}{how}{asked}"
+    return f"{seen.who} {seen.what}{how}{asked}"
 
 
 def _of_the_machine(journal: Journal) -> list[Event]:

@@ -9,6 +9,7 @@ from harness.model.errors import ScenarioError, did_you_mean
 from harness.model.fault import FaultKind
 from harness.model.faultstep import TARGETS, FaultStep
 from harness.model.reach import whole_services
+from harness.runner.check_replicas import replica_problems
 from harness.runner.explain import Place, problems, read_model
 from harness.runner.load import Loaded
 from harness.runner.lookup import Lookup, Problems
@@ -32,6 +33,7 @@ def check_fault(step: FaultStep, place: Place, lookup: Lookup) -> Problems:
         yield lookup.source.problem((*place, "fault"), error.message, error.remedy)
         return
     wrong = [*_target(step, kind, (*place, "target"), lookup), *_parameters(step, kind, (*place, "with"), lookup)]
+    wrong = wrong or list(replica_problems(step, kind, (*place, "target"), lookup))
     yield from wrong or _forbidden(step, place, lookup)
     yield from () if wrong else _stranded(step, kind, place, lookup)
     if step.misfire is not None:
@@ -49,6 +51,7 @@ def needs_containers(loaded: Loaded) -> Problems:
 
 def _misfire(step: FaultStep, aimed: FaultStep, kind: FaultKind, place: Place, lookup: Lookup) -> Problems:
     wrong = [*_target(aimed, kind, (*place, "target"), lookup), *_parameters(aimed, kind, (*place, "with"), lookup)]
+    wrong = wrong or list(replica_problems(aimed, kind, (*place, "target"), lookup))
     yield from wrong or _forbidden(aimed, place, lookup)
     shared = in_common(step, aimed, lookup.known) if not wrong else None
     if shared is not None:

@@ -126,6 +126,10 @@ class Draft:
         """Add a fault. `planned`: the links are fixed already. Raises ScenarioError."""
         source = call("chaos.fault")
         given = {name: value for name, value in target.items() if value is not None}
+        known = self._catalogue.faults.get(kind)
+        if "share" in parameters and known is not None and known.each_replica:
+            given["share"] = parameters["share"]
+            parameters = {name: value for name, value in parameters.items() if name != "share"}
         raw = {
             "id": self._id(id_, kind),
             "at": "0s",

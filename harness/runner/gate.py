@@ -138,11 +138,11 @@ def _sane(plan: Plan, stack: StackDescription) -> tuple[Bound, ...]:
 def _gone(plan: Plan, live: Live) -> list[str]:
     """Return which services have failed and are not there: one that is started again may fail again."""
     return [
-        f"{name} ended at {seen.at_s:.1f} s"
+        f"{seen.who} ended at {seen.at_s:.1f} s"
         + (f" with code {seen.exit_code}" if seen.exit_code is not None else f" by signal {seen.signal}")
         + " and does not run"
-        for name, seen in live.ended.items()
-        if name not in plan.scenario.may_die
+        for seen in live.ended.values()
+        if seen.service not in plan.scenario.may_die
     ]
 
 

@@ -1,7 +1,8 @@
 """What a plan exceeds of its limits: faults at once, the share of a service's replicas, the time with a fault in.
 
 A fault that waits for an alert or a probe may go in at any time, so it counts as being in at once with every fault that
-it does not follow. Replicas are services whose names differ in a number at their end only.
+it does not follow. Replicas are the containers of one service, and services whose names differ in a number at their end
+only.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from harness.model.faultstep import FaultStep
 from harness.model.guardrails import Limits, strictest
 from harness.model.reach import whole_services
+from harness.model.replicas import how_many
 from harness.model.scenario import Scenario
 from harness.model.units import format_seconds
 from harness.runner.catalogue import Catalogue
@@ -126,12 +128,24 @@ def _union_s(group: Sequence[PlannedSpan]) -> float:
     return total_s
 
 
+def _replicas_hit(step: FaultStep, total: int) -> int:
+    """Return how many replicas of a service of so many a fault hits."""
+    if step.target.share is not None:
+        return how_many(step.target.share, total)
+    return 1 if step.target.replica is not None else total
+
+
 def beyond_share(step: FaultStep, catalogue: Catalogue, share: float | None) -> str | None:
     """Return of which service a fault hits too many replicas; None where it does not."""
     if share is None:
         return None
     hit = {name for kind, name in touched_by(step, catalogue) if kind == "service"}
     hit = hit or set(whole_services(step.target, catalogue.stack.nodes))  # what commands reach, nobody knows
+    for name in catalogue.stack.services:
+        total = catalogue.stack.services[name].replicas
+        number = _replicas_hit(step, total) if name in hit else 0
+        if total > 1 and number > share * total + _SLACK:
+            return f"{step.id!r} hits {number} of the {total} replicas of {name!r}"
     families: dict[str, list[str]] = {}
     for name in catalogue.stack.services:
         families.setdefault(_NUMBER.sub("", name), []).append(name)

@@ -28,6 +28,7 @@ from harness.model.readings import (
     ProcessSeen,
     Reading,
 )
+from harness.model.replicas import replica_name
 from harness.model.series import Point, answer_series, as_due, reading_series, window_point
 
 KEPT_S = 30.0
@@ -140,9 +141,10 @@ class Live:
         elif isinstance(body, FaultSeen):
             self.stages.setdefault((body.fault, body.stage), body.hi_s)
         elif isinstance(body, ProcessSeen):
-            self.ended.pop(body.service, None)
+            name = replica_name(body.service, body.replica)
+            self.ended.pop(name, None)
             if body.what == "exited" and body.asked is None and body.exit_code != 0:
-                self.ended[body.service] = body
+                self.ended[name] = body
 
     @property
     def gate_s(self) -> float | None:

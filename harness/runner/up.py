@@ -70,7 +70,12 @@ async def _up_in_containers(
             info = await backend.start(StackPlan(stack, Path(folder), tuple(links), seed=seed))
             report(f"up in {info.ready_s:.1f} s, as the compose project {backend.project}")
             for service, spec in stack.services.items():
-                where = backend.resolve(f"{service}:{spec.port}") if spec.port else info.addresses[service]
+                if spec.replicas != 1:
+                    where = f"{spec.replicas} replicas"
+                elif spec.port:
+                    where = backend.resolve(f"{service}:{spec.port}")
+                else:
+                    where = info.addresses.get(service, "no address of its own")
                 report(f"{service}: {where}")
             for name, endpoint in backend.links.items():
                 report(f"{name}: {_proxies(endpoint)}")

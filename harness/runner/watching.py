@@ -170,6 +170,7 @@ class Watchers:
                     exit_code=event.exit_code,
                     signal=event.signal,
                     asked="harness" if event.asked else None,
+                    replica=event.replica,
                 )
             )
             if ours:

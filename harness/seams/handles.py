@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from harness.model.errors import BackendError, FaultError, did_you_mean, install_extra
 from harness.model.fields import Link
-from harness.model.replicas import replica_of
+from harness.model.replicas import FindsReplicas, replica_of
 from harness.model.secrets import reveal
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.model.stack import DatasetSpec, KeyspaceSpec, ServiceSpec, StackDescription
     from harness.seams.keyspace import Keyspace
     from harness.seams.lease import LeaseKeeper
-    from harness.seams.link import LinkHandle
+    from harness.seams.link import FindWay, LinkHandle
     from harness.seams.objects import Objects
     from harness.seams.toxiproxy import ProxyApi
     from harness.seams.undo_store import UndoStore
@@ -87,10 +87,22 @@ class Seams:
                 endpoint,
                 port,
                 through=self._way(f"{link.service}:{port}", link.consumer),
-                direct=self._way(f"{link.service}:{port}"),
+                direct=self._direct(link.service, port),
             )
             for port in endpoint.proxies
         )
+
+    def _direct(self, service: str, port: int) -> str | FindWay | None:
+        """Return the way to a service beside its links; to one with several replicas, to the first that runs."""
+        backend = self.backend
+        if not isinstance(backend, FindsReplicas) or not backend.has_replicas(service):
+            return self._way(f"{service}:{port}")
+
+        async def to_replica() -> str | None:
+            places = await backend.replica_places(service, port)
+            return next((place for _, place in sorted(places.items()) if place is not None), None)
+
+        return to_replica
 
     def _way(self, place: str, consumer: str | None = None) -> str | None:
         """Return where a place is; None where it is nowhere: the toxics of a link to a stopped service come off too."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,12 +33,15 @@ class Exchange:
     time_s: float
 
 
+FindWay = Callable[[], Awaitable[str | None]]
+
+
 class LinkHandle:
     """One port of a planned link, as its consumer uses it and beside it."""
 
-    def __init__(self, endpoint: LinkEndpoint, port: int, through: str | None, direct: str | None) -> None:
+    def __init__(self, endpoint: LinkEndpoint, port: int, through: str | None, direct: str | FindWay | None) -> None:
         """Take the link's endpoint, the port of its service, and `host:port` of both ways to that port: the way that
-        the consumer takes, and the direct one. None is the way to what does not run.
+        the consumer takes, and the direct one. None is the way to what does not run; one to replicas is found anew.
         """
         self.link = Link.parse(endpoint.name)
         self.port = port
@@ -58,6 +62,8 @@ class LinkHandle:
     async def exchange(self, request: bytes, timeout_s: float, direct: bool = False) -> Exchange:
         """Make one small exchange over the link, or directly with the service. Raises FaultError without a way."""
         way = self.direct if direct else self.through
+        if callable(way):
+            way = await way()
         if way is None:
             raise FaultError(f"the link {self.name!r} leads to what has no address: it does not run")
         host, _, port = way.rpartition(":")

@@ -36,7 +36,7 @@ CASES: dict[str, Case] = {
     "stop": Case("container.stop", {"node": "b"}, {"grace": "1s"}, lambda c, _: c.start("web")),
     "pause": Case("container.pause", {"services": ["worker", "web"]}, {}, lambda c, _: c.unpause("web")),
     "restart-loop": Case("container.restart_loop", {"service": "worker"}, {"alive": "100ms"},
-                         dies_with_the_harness=lambda fault: [task.cancel() for task in fault._tasks.values()]),
+                         dies_with_the_harness=lambda fault: [task.cancel() for task in fault.plain._tasks.values()]),
     "oom": Case("container.oom", {"service": "worker"}),
     "oom-inside-a-limit-of-ours": Case("container.oom", {"service": "store"}, {"limit": "64MiB"}),
     "cpu": Case("container.cpu", {"service": "web"}, {"cpus": 0.05},

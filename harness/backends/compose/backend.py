@@ -261,8 +261,11 @@ class ComposeBackend:
 
     def _replica(self, service: str, number: int | None) -> int | None:
         """Return the number of a replica; None where its service has one container alone."""
-        several = self._places is not None and service in self._places.layout.replicated
-        return number if several or (number or 1) > 1 else None
+        return number if self.has_replicas(service) or (number or 1) > 1 else None
+
+    def has_replicas(self, service: str) -> bool:
+        """Whether a service has several containers."""
+        return self._places is not None and service in self._places.layout.replicated
 
     async def replica_places(self, service: str, port: int) -> Mapping[int, str | None]:
         """Return `host:port` of each replica of a service, by number; None of one that has no address now."""
@@ -270,7 +273,9 @@ class ComposeBackend:
         self._running()
         places = self._places
         assert places is not None
-        return {one.number: places.place_of(one, port) for one in by_service(await self._now()).get(service, ())}
+        seen = by_service(await self._now()).get(service, [])
+        gone = {int(one.replica or 0): None for one in self._missing(service, seen)}
+        return {one.number: places.place_of(one, port) for one in seen} | gone
 
     async def _now(self) -> list[ContainerSnapshot]:
         """Return the containers as the engine has them now; those who ask at the same moment share an answer."""

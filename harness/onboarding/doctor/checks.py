@@ -55,23 +55,31 @@ def all_well(findings: Iterable[Finding]) -> bool:
 
 def services(stack: StackDescription, statuses: Sequence[ServiceStatus]) -> Iterator[Finding]:
     """Whether every service runs."""
-    found = {status.service: status for status in statuses}
     waited_for = {
         name
         for service in stack.services.values()
         for name, condition in service.depends_on.items()
         if condition == "service_completed_successfully"
     }
-    for name in stack.services:
-        status = found.get(name)
-        if status is not None and status.state == "running":
-            restarts = f", restarted {status.restarts} times" if status.restarts else ""
-            yield Finding("service", name, "ok", f"runs on node {status.node}{restarts}")
-        elif status is not None and name in waited_for:
-            yield Finding("service", name, "ok", f"has finished, as expected ({status.state})")
+    for name, service in stack.services.items():
+        found = [status for status in statuses if status.service == name]
+        down = [status for status in found if status.state != "running"]
+        if not found and service.replicas == 0:
+            yield Finding("service", name, "note", "is scaled to 0, so that it does not run")
+        elif found and not down:
+            restarts = sum(status.restarts for status in found)
+            often = f", restarted {restarts} times" if restarts else ""
+            several = f", with {len(found)} replicas" if len(found) > 1 else ""
+            yield Finding("service", name, "ok", f"runs on node {service.node}{several}{often}")
+        elif found and name in waited_for:
+            yield Finding("service", name, "ok", f"has finished, as expected ({down[0].state})")
         else:
-            message = status.state if status is not None else "not there"
+            message = ", ".join(_state(status) for status in down) or "not there"
             yield Finding("service", name, "wrong", message, f"start it, or see its log: `docker compose logs {name}`")
+
+
+def _state(status: ServiceStatus) -> str:
+    return status.state if status.replica is None else f"replica {status.replica} is {status.state}"
 
 
 def event_clock(stack: StackDescription, observed: Observed) -> Iterator[Finding]:
