@@ -50,6 +50,29 @@ def waited(tmp_path: Path, health: str | None, declared: bool, status: int = 200
             server.shutdown()
 
 
+def test_a_service_is_ready_with_all_of_its_replicas(tmp_path: Path) -> None:
+    text = STACK.replace("image: web", "image: web\n    deploy: {replicas: 3}") % ""
+    (tmp_path / "compose.yaml").write_text(text)
+    stack = load_stack(tmp_path / "compose.yaml")
+
+    def asked(healths: list[str], *, scaled_by_others: bool = False) -> None:
+        seen = [
+            ContainerSnapshot(f"c{k}", "web", "running", health, None, {}, {}, {}, number=k)
+            for k, health in enumerate(healths, start=1)
+        ]
+        waiting = Readiness(stack, lambda: seen, lambda name, lines: [name], scaled_by_others=scaled_by_others)
+        asyncio.run(waiting.wait(lambda one: None, within_s=0.3))
+
+    asked(["healthy"] * 3)
+    asked(["healthy"] * 2, scaled_by_others=True)
+    with pytest.raises(BackendError, match="'web' has 2 of its 3 replicas"):
+        asked(["healthy"] * 2)
+    with pytest.raises(BackendError, match="'web#2' did not become healthy"):
+        asked(["healthy", "starting", "healthy"])
+    with pytest.raises(BackendError, match="'web' has no container"):
+        asked([], scaled_by_others=True)
+
+
 def test_a_declared_check_decides_before_the_engine_has_looked(tmp_path: Path) -> None:
     waited(tmp_path, "starting", declared=True)
 

@@ -48,6 +48,16 @@ def test_restarts_up_to_the_bound_pass_and_one_more_fails() -> None:
     assert loop.reason == "trainer restarted 3 times after injection, last at 14.00 s (at most 2)"
 
 
+def test_the_death_of_one_replica_by_the_fault_excuses_no_restart_of_another() -> None:
+    run = Run({"churn_at_most": [CALM]}).gate().fault()
+    for at_s in (6.0, 8.0, 10.0):
+        run.dies("trainer", at_s - 0.1, asked=None, replica=1)
+        run.dies("trainer", at_s - 0.05, asked="slow", replica=2)
+        for replica in (1, 2):
+            run.add(at_s, "process", service="trainer", what="restarted", at_s=at_s, asked=None, replica=replica)
+    assert run.end().clause("calm").measured.changes == 3
+
+
 def test_restarts_of_the_fault_before_it_or_of_others_do_not_count() -> None:
     assert restarts(6.0, 7.0, 8.0, by="slow").measured.changes == 0
     assert restarts(6.0, 7.0, 8.0, died="slow").measured.changes == 0

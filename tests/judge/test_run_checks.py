@@ -172,6 +172,12 @@ def test_deaths_that_the_fault_or_the_harness_made_are_not_collateral() -> None:
     assert run.judged().value == "pass"
 
 
+def test_the_death_of_a_replica_is_that_of_its_service() -> None:
+    verdict = good_run().dies("server", 8.0, replica=3).judged()
+    assert "collateral: replica 3 of server died at 8.00 s (signal 11)" in verdict.reasons[0]
+    assert good_run(may_die=["server"]).dies("server", 8.0, replica=3).judged().value == "pass"
+
+
 def test_services_that_may_die_may() -> None:
     assert good_run(may_die=["server"]).dies("server", 8.0).judged().value == "pass"
     assert good_run(may_die=["server"]).dies("worker", 8.0).judged().value == "fail"

@@ -487,6 +487,27 @@ def test_d5_an_alert_about_an_untouched_sibling_detects_nothing(target: Any, ale
         assert ("only, which the fault did not hit" in found.reason) is (expected == "fail")
 
 
+@pytest.mark.parametrize(
+    ("labels", "value"),
+    [
+        ("container=toy-server-2,job=server", "pass"),
+        ("container=toy-server-3,job=server", "fail"),
+        ("name=toy_server_3", "fail"),
+        ("instance=server-3:8000", "fail"),
+        ("instance=10.0.0.3:8000,job=server", "pass"),  # no name says which one that is
+        ("version=server-3", "pass"),  # a model, perhaps
+        ("container=toy-my-server-3,job=server", "pass"),  # another service
+        ("container=toy-server-2,pod=toy-server-3", "pass"),
+    ],
+)
+def test_d5_an_alert_about_another_replica_detects_nothing(labels: str, value: str) -> None:
+    run = Run({"detected": [{"id": "seen", "alert": "Down", "within": "6s"}]}, rules=["Down"])
+    run.plan["stack"]["services"] = {"server": "a", "my-server": "b"}
+    run.plan["scenario"]["timeline"][0]["target"] = {"service": "server", "replica": 2}
+    found = run.gate().fault().alerts((f"Down{{{labels}}}", 7.0, 14.0)).end().clause("seen")
+    assert found.value == value, found.reason
+
+
 def test_d5_a_label_that_the_clause_asks_for_is_no_reason_to_doubt_it() -> None:
     run = Run({"detected": [{"id": "seen", "alert": "Down", "labels": {"instance": "server-1"}, "within": "6s"}]})
     run.plan["stack"]["services"] = SERVICES

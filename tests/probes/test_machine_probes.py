@@ -119,6 +119,34 @@ class Watched(FakeBackend):
         return lines_since(self.log, position)
 
 
+async def test_a_service_with_replicas_is_as_good_as_its_worst_one(tmp_path: Path) -> None:
+    backend = Watched(tmp_path / "log")
+    backend.seen = [
+        ServiceStatus("web", "a", 7, "running", 3, "healthy", 1),
+        ServiceStatus("web", "a", 8, "running", 2, "unhealthy", 2),
+        ServiceStatus("web", "a", None, "exited", 0, None, 3),
+        ServiceStatus("db", "a", 9, "running", 1, "healthy"),
+    ]
+    probes = {
+        f"{service}_{replica}_{what}": {"container": {"service": service, "read": what, "replica": replica}}
+        for service, replica in (("web", None), ("web", 1), ("web", 2), ("web", 3), ("web", 4), ("db", 1), ("db", 2))
+        for what in ("up", "restarts", "healthy")
+    }
+    async with Probing(tmp_path, probes, backend=backend) as probing:
+        seen = await probing.once()
+        assert seen.pop("db_2_up").kind == "gap", "what has one container has no second: nothing can be said of that"
+        values = {name: getattr(reading, "value", None) for name, reading in seen.items()}
+        assert values["web_None_up"] == values["web_None_healthy"] == 0.0
+        assert values["web_None_restarts"] == 5.0
+        assert [values[f"web_{k}_up"] for k in (1, 2, 3, 4)] == [1.0, 1.0, 0.0, 0.0]
+        assert [values[f"web_{k}_healthy"] for k in (1, 2, 3)] == [1.0, 0.0, 0.0]
+        assert values["db_1_up"] == 1.0
+        backend.seen[2] = ServiceStatus("web", "a", 10, "running", 0, "healthy", 3)
+        backend.seen[1] = ServiceStatus("web", "a", 8, "running", 2, "healthy", 2)
+        seen = await probing.once()
+        assert seen["web_None_up"].value == seen["web_None_healthy"].value == 1.0
+
+
 async def test_services_as_their_backend_sees_them(tmp_path: Path) -> None:
     backend = Watched(tmp_path / "log")
     probes = {

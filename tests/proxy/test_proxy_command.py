@@ -18,7 +18,7 @@ import pytest
 from proxy_arms import ROOT, Arm, Upstream, connect, free_port, receive, until
 
 import harness.proxy.api
-from harness.proxy.address import AddressError, Resolver, as_text, numeric, split
+from harness.proxy.address import AddressError, LookupNeeded, Resolver, as_text, numeric, split
 from harness.proxy.server import running
 
 
@@ -260,6 +260,21 @@ def test_invalid_addresses(address: str) -> None:
     resolver = Resolver(lambda: 0.0, lambda call: None)
     with pytest.raises(AddressError):
         resolver.resolve(address)
+
+
+def test_connections_to_a_name_with_several_addresses_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    v4 = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"10.0.0.{k}", 0)) for k in (1, 2, 3)]
+    v6 = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::9", 0, 0, 0))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [*v4, v6])
+    now_s = 0.0
+    resolver = Resolver(lambda: now_s, lambda call: None)
+    resolver.look_up_now("several")
+    turns = [[as_text(place) for _, place in resolver.resolve("several:80")] for _ in range(6)]
+    assert [turn[0] for turn in turns] == ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"] * 2
+    assert all(turn[-1] == "[::9]:80" and len(set(turn)) == 4 for turn in turns)
+    now_s = 1.0
+    with pytest.raises(LookupNeeded):  # one that is gone must not be asked for long
+        resolver.resolve("several:80")
 
 
 def test_numeric_hosts_need_no_lookup() -> None:
