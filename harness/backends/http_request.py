@@ -11,6 +11,7 @@ import json
 import socket
 from typing import Any
 
+from harness.backends.grpc_health import is_serving
 from harness.model.stack import Health
 
 ATTEMPT_WITHIN_S = 1.0
@@ -47,11 +48,13 @@ async def request(
 
 
 async def healthy(health: Health, address: str, port: int) -> bool:
-    """Ask a service once whether it is ready."""
+    """Ask a service once whether it is ready. Raises BackendError where what asks by gRPC is not installed."""
     try:
         if health.http is not None:
             status, _ = await request("GET", address, port, health.http)
             return 200 <= status < 400
+        if health.grpc is not None:
+            return await asyncio.to_thread(is_serving, address, port, health.grpc, ATTEMPT_WITHIN_S)
         async with asyncio.timeout(ATTEMPT_WITHIN_S):
             _, writer = await asyncio.open_connection(address, port)
             writer.close()

@@ -73,7 +73,7 @@ def _row(service: Found) -> list[str]:
     health = ""
     if service.health is not None:
         how = service.health.value
-        health = how.get("http", "tcp") + ("" if service.health.sure else " ?")
+        health = how.get("http", "grpc" if "grpc" in how else "tcp") + ("" if service.health.sure else " ?")
     port = "" if service.port is None else f"{service.port.value}" + ("" if service.port.sure else " ?")
     if service.job:
         port, health = "", "ends by itself"

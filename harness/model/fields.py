@@ -63,6 +63,8 @@ Command = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """A whole number that databases and other languages can hold, and that a float can be added to."""
 Port = Annotated[int, Field(ge=1, le=65535)]
+GrpcName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]*$", max_length=120)]
+"""The name of a gRPC service, such as `inference.GRPCInferenceService`; the empty one means the server as a whole."""
 
 
 ARROW = " -> "

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 from harness.model.alertsources import AlertSource
 from harness.model.clauses import Bound
 from harness.model.eventtime import EventTimes
-from harness.model.fields import Command, Frozen, Link, Name, Port, Url
+from harness.model.fields import Command, Frozen, GrpcName, Link, Name, Port, Url
 from harness.model.guardrails import Guardrails
 from harness.model.probekinds import ProbeSpec
 from harness.model.units import PositiveWallSeconds, Quantity, Unit
@@ -35,15 +35,18 @@ def _a_duration(value: Quantity) -> Quantity:
 
 
 class Health(Frozen):
-    """How to tell that a service is ready, on its port: a GET of `http` answered 200–399, or a connection for `tcp`."""
+    """How to tell that a service is ready, on its port: an answer 200–399 to a GET of `http`, a connection for `tcp`,
+    or SERVING as the answer to the health check of `grpc`, the name of a gRPC service.
+    """
 
     http: str | None = None
     tcp: bool = False
+    grpc: GrpcName | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Health:
-        if (self.http is not None) == self.tcp:
-            raise ValueError("exactly one of `http: /path` and `tcp: true` is needed")
+        if (self.http is not None) + self.tcp + (self.grpc is not None) != 1:
+            raise ValueError('exactly one of `http: /path`, `tcp: true` and `grpc: ""` is needed')
         if self.http is not None and not self.http.startswith("/"):
             raise ValueError(f"{self.http!r} is not a path; begin it with '/'")
         return self

@@ -28,7 +28,8 @@ def greeting(port: int | None, health_path: str | None, roles: Iterable[str] = (
 def request_of(service: ServiceSpec, port: int | None = None) -> bytes:
     """Return the smallest request that a service answers at its main port, whichever `port` that is on a link."""
     health = service.health.http if service.health is not None else None
-    return greeting(port or service.port, health, service.roles)
+    by_grpc = service.health is not None and service.health.grpc is not None
+    return greeting(port or service.port, health, ("grpc", *service.roles) if by_grpc else service.roles)
 
 
 def _postgres() -> bytes:
@@ -51,6 +52,11 @@ def _kafka() -> bytes:
     return struct.pack("!i", len(request)) + request
 
 
+def _grpc() -> bytes:
+    """The preface of HTTP/2 with empty SETTINGS, which a server answers with its own (RFC 9113, 3.4)."""
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
+
 _RUOK = b"ruok"
 _BY_PORT = {5432: _postgres(), 6432: _postgres(), 27017: _mongo(), 9092: _kafka(), 2181: _RUOK}
 _BY_ROLE = {
@@ -58,6 +64,7 @@ _BY_ROLE = {
     **dict.fromkeys(("mongo", "mongodb"), _mongo()),
     **dict.fromkeys(("kafka", "redpanda"), _kafka()),
     "zookeeper": _RUOK,
+    "grpc": _grpc(),
 }
 ROLES = tuple(_BY_ROLE)
 """Roles that tell the protocol."""

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 
-EXTRAS = ("boto3", "botocore", "docker", "numpy", "onnxruntime", "pandas", "psycopg", "pyarrow", "redis", "sqlalchemy")
+EXTRAS = ("boto3", "botocore", "docker", "grpc", "numpy", "onnxruntime", "pandas", "psycopg", "pyarrow", "redis")
+EXTRAS += ("sqlalchemy",)
 CALL = """
 import sys
 for name in {extras!r}:
