@@ -80,10 +80,14 @@ def _service_names(description: StackDescription) -> Iterator[tuple[Sequence[str
         yield (_TOP, "integrity", "store", "service"), description.integrity.store.service
     for path, url in _texts_called("url", description, (_TOP,)):
         host = host_of(url)
-        if host is not None and "." not in host and ":" not in host and host != "localhost":
+        if host is not None and _is_plain(host):
             yield path, host
     for name, probe in description.probes.items():
         yield from _texts_called("service", probe, (_TOP, "probes", name))
+        for path, address in _texts_called("address", probe, (_TOP, "probes", name)):
+            host = host_of(f"//{address}")
+            if host is not None and _is_plain(host):
+                yield path, host
 
 
 def host_of(url: str) -> str | None:
@@ -94,6 +98,11 @@ def host_of(url: str) -> str | None:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def _is_plain(host: str) -> bool:
+    """Whether a host is one plain word, which must be the name of a service."""
+    return "." not in host and ":" not in host and host != "localhost"
 
 
 def _texts_called(wanted: str, value: Any, path: Sequence[str | int]) -> Iterator[tuple[Sequence[str | int], str]]:

@@ -43,6 +43,8 @@ class _OwnKinds(Mapping[str, type[BaseModel]]):
         "mlflow": "httpprobes:MlflowProbe",
         "feast": "storeprobes:FeastProbe",
         "airflow": "httpprobes:AirflowProbe",
+        "tcp": "networkprobes:TcpProbe",
+        "grpc": "networkprobes:GrpcProbe",
     }
 
     def __iter__(self) -> Iterator[str]:

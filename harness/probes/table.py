@@ -27,6 +27,8 @@ READERS: Mapping[str, str] = {
     "mlflow": "web:MlflowReader",
     "feast": "redis_store:FeastReader",
     "airflow": "web:AirflowReader",
+    "tcp": "network:TcpReader",
+    "grpc": "network:GrpcReader",
 }
 
 

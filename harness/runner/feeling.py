@@ -24,6 +24,8 @@ from harness.runner.wiring import is_health, names_of
 
 NOBODY_KNOWS = "command"
 """The kind of fault that acts on what its commands say."""
+KEEPS_PORTS = "container.pause"
+"""The kind of fault under which the system goes on taking connections for a server that does nothing."""
 
 
 def unfelt(step: FaultStep, scenario: Scenario, catalogue: Catalogue) -> str | None:
@@ -38,6 +40,8 @@ def unfelt(step: FaultStep, scenario: Scenario, catalogue: Catalogue) -> str | N
     upstream = _closure(_consumers(stack), direct | consumers)
     perhaps: list[str] = []
     for name, where, health in _measured(expect, stack):
+        if step.fault == KEEPS_PORTS and name in stack.probes and stack.probes[name].kind == "tcp":
+            continue
         if not where or where & (direct if health else around):
             return None
         if health and where & upstream:
@@ -51,7 +55,7 @@ def unfelt(step: FaultStep, scenario: Scenario, catalogue: Catalogue) -> str | N
 def noticed_by_its_end(clause: Noticed, scenario: Scenario, catalogue: Catalogue) -> bool:
     """Whether a probe that must notice a fault reads the same where the fault takes its own service away."""
     spec: Any = catalogue.stack.probes[clause.probe]
-    if spec.kind != "http" or spec.settings.read != "up":
+    if spec.kind not in ("http", "grpc", "tcp") or spec.settings.read != "up":
         return False
     step = scenario.fault(clause.fault) if clause.fault else scenario.timeline[0]
     return bool(services_in(spec.model_dump_json(), names_of(catalogue.stack)) & _acts_on(step, catalogue)[0])

@@ -17,6 +17,12 @@ ASK_A_CONSUMER = (
     "expect something of a service that uses what the fault breaks: requests of a workload whose answers need it, a "
     "number from its answer, or an alert"
 )
+_BY_STATUS = {
+    "http": "give the probe `read: status` and write `equals: 200`, so that no answer is no notice",
+    "grpc": "give the probe `read: status` and write `equals: 1`, so that no answer is no notice",
+    "tcp": "a port cannot tell: use a probe that needs an answer, such as `http` with `read: status`",
+}
+"""What to do about a probe that reads the same without any answer, by its kind."""
 
 
 def notes(loaded: Sequence[tuple[Loaded, Catalogue]]) -> list[ScenarioError]:
@@ -72,5 +78,5 @@ def _by_their_end(item: Loaded, catalogue: Catalogue) -> Iterator[ScenarioError]
         if noticed_by_its_end(clause, item.scenario, catalogue):
             place: Place = ("expect", "noticed", index, "probe")
             message = f"the fault acts on the service of {clause.probe!r}, and `read: up` is 0 without an answer too"
-            remedy = "give the probe `read: status` and write `equals: 200`, so that no answer is no notice"
+            remedy = _BY_STATUS[catalogue.stack.probes[clause.probe].kind]
             yield item.source.problem(place, f"{message}: that the service is gone would pass", remedy)

@@ -37,8 +37,10 @@ def names_of(stack: StackDescription) -> dict[str, tuple[str, ...]]:
 
 
 def is_health(spec: ProbeSpec) -> bool:
-    """Whether a probe asks no more than whether, and how fast, a page is answered."""
+    """Whether a probe asks no more than whether, and how fast, a page or a health check is answered."""
     settings: Any = spec.settings
+    if spec.kind in ("tcp", "grpc"):
+        return True
     if spec.kind != "http" or settings.read == "json":
         return False
     return settings.expect is None or not settings.expect.values

@@ -231,12 +231,14 @@ x-harness:
     m: {feast: {service: db, project: p, view: v}}
     n: {airflow: {url: "http://web:80", dag: d, is: [running, success]}}
     o: {sql: {url: "${secret:URL}", query: "select 1"}}
+    p: {tcp: {address: "db:6380"}}
+    q: {grpc: {service: web, port: 8001, name: shop.Ranker, tls: true}}
   alert_sources:
     - {kind: prometheus, url: "http://web:80", watchdog: [Watchdog]}
     - {kind: alertmanager, url: "http://web:80", suppressed: true}
     - {kind: webhook, listen: "0.0.0.0:19093", watchdog: [Watchdog], watchdog_every: 2min}
 services:
-  web: {command: x, environment: {PLAIN: "$${secret:NOT_OURS}"}, x-harness: {port: 80}}
+  web: {command: x, environment: {PLAIN: "$${secret:NOT_OURS}"}, x-harness: {port: 80, health: {grpc: ""}}}
   db: {command: x, x-harness: {port: 6379}}
 """
 
@@ -268,6 +270,9 @@ def test_every_kind_of_probe_and_source_in_a_file(tmp_path: Path) -> None:
         ("{approx: 1}", "{aprox: 1}", "probes.a.http.expect.json", "did you mean 'approx'?"),
         ("view: v}", "view: v, read: event_age}", "probes.m.feast.read", "has no event clock"),
         ("${secret:TOKEN}", "${secret TOKEN}", "probes.b.promql.token", "is not a variable"),
+        ('"db:6380"', '"bd:6380"', "probes.p.tcp.address", "did you mean 'db'?"),
+        ('"db:6380"', '"db"', "probes.p.tcp.address", "is not an address such as broker:9092"),
+        ("service: web, port", "service: wep, port", "probes.q.grpc.service", "did you mean 'web'?"),
         ("rate: 30/min", "rate: fast", "workload.rate", "write one such as 50/s"),
         ("rate: 30/min", "make: [x]", "workload", "exactly one of `make` (a command) and `requests`"),
         ("requests: r.jsonl", "make: [x]", "workload", "says how a file of `requests` is sent"),

@@ -140,6 +140,8 @@ STORES = {
     "s3": {"s3": {"url": "http://127.0.0.1:1", "bucket": "b", "key": "k"}},
     "sql": {"sql": {"url": "postgresql://u@127.0.0.1:1/x", "query": "select 1"}},
     "command": {"command": [sys.executable, "-c", "print(1)"]},
+    "tcp": {"tcp": {"address": "127.0.0.1:1"}},
+    "grpc": {"grpc": {"address": "127.0.0.1:1"}},
     "pattern": {"file": {"path": "*.bin", "read": "count"}},
     "log": {"log": {"file": "a.log", "pattern": "x"}},
 }

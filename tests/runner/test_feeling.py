@@ -20,6 +20,8 @@ PROBES: dict[str, Any] = {
     "vectors_up": {"http": {"url": "http://vectors:6333/healthz"}},
     "vectors_held": {"json": {"url": "http://vectors:6333/count", "path": "count"}},
     "board_up": {"http": {"url": "http://board:3000/"}},
+    "predictor_port": {"tcp": {"service": "predictor"}},
+    "predictor_serves": {"grpc": {"service": "predictor"}},
     "outside": {"json": {"url": "http://example.org/number", "path": "n"}},
 }
 LATENCY = {"fault": "network.latency", "target": {"link": "predictor -> vectors"}, "with": {"latency": "300ms"}}
@@ -94,6 +96,20 @@ def test_what_nothing_ties_to_the_target_feels_nothing(tmp_path: Path) -> None:
     assert found.startswith("only health pages could feel this (board_up)")
 
 
+@pytest.mark.parametrize("probe", ["predictor_port", "predictor_serves"])
+def test_a_port_and_a_health_check_are_no_more_than_a_health_page(tmp_path: Path, probe: str) -> None:
+    (found,) = told(tmp_path, LATENCY, probe)
+    assert found.startswith(f"only health pages could feel this ({probe})")
+
+
+@pytest.mark.parametrize(("probe", "felt"), [("predictor_port", False), ("predictor_serves", True)])
+def test_a_port_takes_connections_for_a_paused_server(tmp_path: Path, probe: str, felt: bool) -> None:
+    paused = {"fault": "container.pause", "target": {"service": "predictor"}}
+    assert (told(tmp_path, paused, probe) == []) is felt
+    killed = {"fault": "container.kill", "target": {"service": "predictor"}}
+    assert told(tmp_path, killed, probe) == []
+
+
 def test_alerts_and_a_workload_may_feel_anything_they_are_tied_to(tmp_path: Path) -> None:
     alerts = {"alert_sources": [{"kind": "prometheus", "url": "http://board:3000"}], "alerts": {"Slow": {}}}
     assert told(tmp_path, LATENCY, "vectors_up", quiet="others", stack=alerts) == []
@@ -120,6 +136,9 @@ def test_of_a_command_nobody_can_tell(tmp_path: Path) -> None:
         (LATENCY, "predictor_up", {"at_least": 1}, False),
         (LOST | {"target": {"node": "predictor"}}, "predictor_status", {"equals": 200}, False),
         (LOST | {"target": {"node": "predictor"}}, "predictor_up", {"at_least": 1}, True),
+        (LOST | {"target": {"node": "predictor"}}, "predictor_serves", {"at_least": 1}, True),
+        (LOST | {"target": {"node": "predictor"}}, "predictor_status", {"equals": 1}, False),
+        (LOST | {"target": {"node": "predictor"}}, "predictor_port", {"at_least": 1}, True),
     ],
 )
 def test_a_service_that_is_gone_has_noticed_nothing(
