@@ -79,9 +79,10 @@ def _show(path: Path, news: Comparison, *, with_values: bool) -> None:
             echo(f"  line {value.line}: {value.field} is {value.value}; init would write {value.found}")
 
 
-def show_next(found: Discovery, target: Path, outcomes: Sequence[FileOutcome]) -> None:
+def show_next(found: Discovery, target: Path, scenarios: Path, outcomes: Sequence[FileOutcome]) -> None:
     """Print the commands that come next, with the scenarios that are valid; say first what the others lack."""
-    from harness.onboarding.discovery.output import STACK_FILE, compose_project
+    from harness.onboarding.discovery.output import compose_project
+    from harness.onboarding.discovery.rendering import STACK_FILE
 
     stack = target / STACK_FILE
     there = {str(one.path): one.state for one in outcomes if one.path != stack}
@@ -90,12 +91,12 @@ def show_next(found: Discovery, target: Path, outcomes: Sequence[FileOutcome]) -
     _show_problems(problems, there, stack)
     usable = not any(file not in there for file in problems)  # else the stack's own file is not
     valid = [path for path in there if path not in problems] if usable else []
-    scenarios = [str(target / "scenarios")] if valid and not problems else valid
+    named = [str(scenarios)] if valid and not problems else valid
     echo(f"\nnext: read {stack}, then")
-    if scenarios:
-        echo(f"  {shlex.join(['harness', 'check', *scenarios])}")
+    if named:
+        echo(f"  {shlex.join(['harness', 'check', *named])}")
     if usable:
-        examined = shlex.join(["harness", "doctor", str(stack), *scenarios])
+        examined = shlex.join(["harness", "doctor", str(stack), *named])
         echo(
             f"  {examined} --attach {compose_project(found.project)}   # while it runs; else --backend compose --start"
         )

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 )
 @click.option("--prune", is_flag=True, help="Remove scenarios that init wrote and no longer would, unless edited.")
 @click.option("--no-engine", is_flag=True, help="Do not call the compose command.")
+@click.option(
+    "--standard",
+    is_flag=True,
+    help="Write the standard suite to scenarios/standard/, for the stack file if there is one.",
+)
 def init(
     path: Path,
     files: tuple[Path, ...],
@@ -41,6 +46,7 @@ def init(
     force: bool,
     prune: bool,
     no_engine: bool,
+    standard: bool,
 ) -> int:
     """Write a stack description and first scenarios for the compose project in PATH.
 
@@ -53,18 +59,20 @@ def init(
     from harness.faults.installed import Faults
     from harness.onboarding.discovery.output import discover
     from harness.onboarding.discovery.project import read_project
+    from harness.onboarding.discovery.rendering import SCENARIOS, STANDARD
     from harness.onboarding.discovery.writing import write_files
 
     project = read_project(path, files, profiles, ask_engine=not no_engine)
     target = out or Path(os.path.relpath(project.folder))
-    found = discover(project, target, Faults())
-    outcomes = write_files(target, found.files, force=force, prune=prune)
+    found = discover(project, target, Faults(), standard=standard, keep_edits=not force)
+    place = STANDARD if standard else SCENARIOS
+    outcomes = write_files(target, found.files, place, force=force, prune=prune)
     echo(plain_table(("service", "kind", "port", "health", "links"), [_row(s) for s in found.services.values()]))
     echo("\n? marks a guess. " + _summary(found))
     for note in _notes(found):
         echo(f"note: {note}")
     show_files(found, target, outcomes)
-    show_next(found, target, outcomes)
+    show_next(found, target, target / place, outcomes)
     return PASS
 
 
@@ -115,8 +123,8 @@ def _notes(found: Discovery) -> list[str]:
     notes += found.not_written
     if not any(service.links for service in found.services.values()):
         notes.append("no link between services was found, so faults on links do not apply")
-    if len(found.files) == 1:
-        notes.append("no scenario was written: no service has both a fault and a probe that fit it")
+    if not any("/" in name for name in found.files):
+        notes.append("no scenario was written: nothing that is measured could feel a fault that fits")
     if not found.rules:
         notes.append("no alert rule was found: scenarios can check recovery, but not detection")
     return notes

@@ -26,7 +26,7 @@ from harness.description.profiles import VARIABLE, active_profiles, is_on
 from harness.description.stackchecks import check_names
 from harness.description.ties import aliases, inside, joined, mounts, services_named
 from harness.description.unset import all_unset
-from harness.description.yamltree import Tree, read_tree
+from harness.description.yamltree import Tree, parse_tree, read_tree
 from harness.model.errors import StackError, did_you_mean
 from harness.model.givenfile import is_file, resolved
 from harness.model.probekinds import PROBE_KINDS, ProbeSpec
@@ -75,12 +75,15 @@ def load_stack(
     path: Path,
     variables: Mapping[str, str] | None = None,
     probe_kinds: Mapping[str, type[BaseModel]] | None = None,
+    *,
+    text: str | None = None,
 ) -> StackDescription:
     """Read a stack description, and the compose files that it says it is laid over.
 
-    `variables` are what `${NAME}` may name: unless given, the environment and the `.env` beside the first file.
+    `variables` are what `${NAME}` may name: unless given, the environment and the `.env` beside the first file. `text`
+    is what the file is going to hold, where it is not written yet.
     """
-    own = read_tree(path)
+    own = read_tree(path) if text is None else parse_tree(text, str(path))
     files = [*_base_files(path, own), path]
     composed = read_compose(files, variables, {path: own})
     tree = composed.tree

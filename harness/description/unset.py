@@ -34,6 +34,11 @@ def all_unset(
     return tree.error(first, message)
 
 
+def names_unset(value: Any, variables: Mapping[str, str]) -> set[str]:
+    """Return the variables in a file's values that must be set and are not."""
+    return {error.name for _, error in _unset(value, (), variables, None)}
+
+
 def _unset(
     value: Any, at: Path_, variables: Mapping[str, str], keep: re.Pattern[str] | None
 ) -> Iterator[tuple[Path_, UnsetVariableError]]:

@@ -92,7 +92,12 @@ def _in_folder(folder: Path) -> list[Path]:
 
 def load_file(path: Path, settings: Mapping[str, Scalar] | None = None) -> list[Loaded]:
     """Load one file: one scenario for each combination of its matrix. Raises ScenarioError with all problems."""
-    source = Source(_read(path))
+    return load_tree(_read(path), settings)
+
+
+def load_tree(tree: Tree, settings: Mapping[str, Scalar] | None = None) -> list[Loaded]:
+    """Load what was read of a file, or is going to be written into it. Raises ScenarioError with all problems."""
+    source = Source(tree)
     raw = source.tree.value
     if raw is None:
         raise source.problem((), "the file is empty", "see docs/scenarios.md for what a scenario is made of")

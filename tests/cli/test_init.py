@@ -38,7 +38,7 @@ def test_findings_are_printed_with_what_is_uncertain(project: Path, harness_: Ha
     assert web.split() == ["web", "uvicorn", "8000", "tcp", "?", "store"]
     assert "note: no alert rule was found" in result.out
     assert "harness doctor compose.harness.yaml scenarios --attach shop " in result.out
-    assert "scenarios/slow-store.scenario.yaml" in files(project)
+    assert "scenarios/crashed-web.scenario.yaml" in files(project)
     assert harness_("check").code == 0
 
 
@@ -57,12 +57,13 @@ def test_ordinary_servers_get_a_first_scenario(project: Path, harness_: Harness)
     (project / "compose.yaml").write_text(SERVERS)
     result = harness_("init", "--no-engine")
     assert result.code == 0
-    written = [f"scenarios/{how}-store.scenario.yaml" for how in ("crashed", "hung")]
-    assert files(project) == [".harness-init", "compose.harness.yaml", "compose.yaml", *written]
-    text = (project / "scenarios" / "hung-store.scenario.yaml").read_text()
-    assert "fault: container.pause" in text
-    assert "{id: store_up-again, probe: store_up, at_least: 1, within: 60s}" in text
-    assert harness_("check").code == 0
+    written = [".harness-init", "compose.harness.yaml", "compose.yaml", "scenarios/crashed-store.scenario.yaml"]
+    assert files(project) == written
+    text = (project / "scenarios" / "crashed-store.scenario.yaml").read_text()
+    assert "fault: container.kill" in text
+    assert "{id: store_up-again, probe: store_up, at_least: 1, within: 60s, from: injection}" in text
+    assert "note: no hung-store: no probe asks front for work that needs store" in result.out
+    assert harness_("check").out == "1 scenario: valid\n", "and no note that nothing could feel it"
 
 
 def test_what_comes_next_names_no_folder_that_was_not_written(project: Path, harness_: Harness) -> None:
@@ -76,16 +77,16 @@ def test_what_comes_next_names_no_folder_that_was_not_written(project: Path, har
 
 def test_nothing_is_written_over(project: Path, harness_: Harness) -> None:
     (project / "scenarios").mkdir()
-    mine = project / "scenarios" / "slow-store.scenario.yaml"
+    mine = project / "scenarios" / "crashed-web.scenario.yaml"
     mine.write_text("# mine\n")
     for force in ((), ("--force",)):
         result = harness_("init", "--no-engine", *force)
         assert result.code == 2
-        assert "scenarios/slow-store.scenario.yaml: there is a file already" in result.err
+        assert "scenarios/crashed-web.scenario.yaml: there is a file already" in result.err
         assert "left alone" in result.err
         assert "--out" in result.err
     assert mine.read_text() == "# mine\n"
-    assert files(project) == ["compose.yaml", "scenarios/slow-store.scenario.yaml"], "nothing at all is written then"
+    assert files(project) == ["compose.yaml", "scenarios/crashed-web.scenario.yaml"], "nothing at all is written then"
 
 
 def test_a_link_to_a_file_of_somebody_else_is_not_followed(project: Path, harness_: Harness, tmp_path: Path) -> None:

@@ -10,25 +10,25 @@ from calling import Called, Harness
 
 COMPOSE = """\
 services:
-  store: {image: "redis:7", volumes: ["data:/data"]}
-  web: {image: web, command: uvicorn app:app --port 8000, environment: {STORE: "store:6379"}, restart: always}
+  store: {image: "postgres:16", environment: {POSTGRES_PASSWORD: secret}, volumes: ["data:/data"]}
+  web: {image: web, command: mlflow server --port 8000, environment: {STORE: "store:5432"}, restart: always}
 volumes: {data: {}}
 """
 GROWN = """\
 services:
-  store: {image: "redis:7", volumes: ["data:/data"]}
-  cache: {image: "redis:7"}
+  store: {image: "postgres:16", environment: {POSTGRES_PASSWORD: secret}, volumes: ["data:/data"]}
+  cache: {image: "postgres:16", environment: {POSTGRES_PASSWORD: secret}}
   web:
     image: web
-    command: uvicorn app:app --port 9000
-    environment: {STORE: "store:6379", CACHE: "redis://cache:6379"}
+    command: mlflow server --port 9000
+    environment: {STORE: "store:5432", CACHE: "postgresql://cache:5432"}
     restart: always
 volumes: {data: {}}
 """
 SHRUNK = """\
 services:
-  web: {image: web, command: uvicorn app:app --port 8000, environment: {CACHE: "cache:6379"}, restart: always}
-  cache: {image: "redis:7"}
+  web: {image: web, command: mlflow server --port 8000, environment: {CACHE: "cache:5432"}, restart: always}
+  cache: {image: "postgres:16", environment: {POSTGRES_PASSWORD: secret}}
 """
 STACK = "compose.harness.yaml"
 SLOW = "scenarios/slow-store.scenario.yaml"
@@ -102,14 +102,14 @@ def test_an_edited_file_is_kept_and_what_is_new_is_shown(project: Path, harness_
     assert (project / STACK).read_text() == mine
     for shown in (
         "x-harness.probes lacks what init would write; paste after line",
-        "\n    cache_keys:\n      redis: {service: cache,",
+        "\n    cache_answers:\n      sql: {url: \"postgresql://cache:5432/postgres\"",
         "services lacks what init would write; paste after line",
-        "\n  cache:\n    # redis",
+        "\n  cache:\n    # postgres",
         "x-harness.compose is {ready_within: 20s}; init would write {ready_within: 180s}",
         "services.web.x-harness.port is 8000; init would write 9000",
     ):
         assert shown in result.out, shown
-    assert "store_keys:" not in result.out, "what the edited file has is not shown"
+    assert "store_answers:" not in result.out, "what the edited file has is not shown"
 
 
 def test_the_lines_shown_are_those_to_paste(project: Path, harness_: Harness) -> None:
@@ -117,8 +117,8 @@ def test_the_lines_shown_are_those_to_paste(project: Path, harness_: Harness) ->
     edit(project / STACK, "ready_within: 180s", "ready_within: 20s")
     (project / "compose.yaml").write_text(GROWN)
     before = again(harness_)
-    assert f"not valid until {STACK} has the lines above: scenarios/slow-cache" in before.out
-    assert harness_(*suggested(before)).code == 0, "the others are"
+    assert states(before)["scenarios/slow-cache.scenario.yaml"] == "new"
+    assert harness_(*suggested(before)).code == 0, "what is written is valid without the lines"
     paste(project / STACK, before.out)
     after = again(harness_)
     assert "lacks what init would write" not in after.out
@@ -149,9 +149,13 @@ def test_an_edited_scenario_shows_only_what_it_lacks(project: Path, harness_: Ha
     assert "init would write" not in result.out, "the values of a scenario are its author's"
 
 
+SCRAPED = """\
+rule_files: [rules.yml]
+scrape_configs: [{job_name: web, static_configs: [{targets: ["web:8000"]}]}]
+"""
 RULES = """\
 groups:
-  - {name: shop, rules: [{alert: WebDown, expr: up == 0, for: 10s, annotations: {summary: web is down}}]}
+  - {name: shop, rules: [{alert: WebDown, expr: 'up{job="web"} == 0', for: 10s, annotations: {summary: web is down}}]}
 """
 
 
@@ -159,7 +163,7 @@ def test_a_new_rule_is_shown_to_an_edited_stack_and_an_edited_scenario(project: 
     edit(project / HUNG, "at: 5s", "at: 7s")
     edit(project / STACK, "ready_within: 180s", "ready_within: 20s")
     (project / "prom").mkdir()
-    (project / "prom" / "prometheus.yml").write_text("rule_files: [rules.yml]\n")
+    (project / "prom" / "prometheus.yml").write_text(SCRAPED)
     (project / "prom" / "rules.yml").write_text(RULES)
     (project / "compose.yaml").write_text(
         COMPOSE.replace("  web:", '  prom: {image: prom/prometheus, volumes: ["./prom:/etc/prometheus"]}\n  web:')
@@ -233,7 +237,7 @@ def test_an_edited_stack_is_told_what_is_gone(project: Path, harness_: Harness) 
     gone = result.out.split("no longer in the compose project:\n")[1].split("\n\n")[0]
     assert f"  line {at}–" in gone
     assert "the service 'store'" in gone
-    assert "what the probe 'store_keys' asks" in gone
+    assert "what the probe 'store_answers' asks" in gone
     assert "cache" not in gone
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.onboarding.discovery.output import flow
 from harness.onboarding.discovery.project import read_project
+from harness.onboarding.discovery.rendering import flow
 from harness.onboarding.discovery.services import Found, guess_all
 
 

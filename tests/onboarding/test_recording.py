@@ -465,7 +465,7 @@ def test_a_log_that_cannot_be_read_is_one_message(
     [
         ([], "give the URL of a service, or a log with --from"),
         (["http://x", "--from", "a.log"], "give the URL of a service, or a log with --from"),
-        (["http://x", "--format", "har"], "--format is of a file that is read with --from"),
+        (["http://x", "--format", "har"], "--format and --host are of a file that is read with --from"),
         (["--from", "a.log", "--ask-again"], "are for recording from a service"),
         (["http://x", "--listen", "nowhere"], "'nowhere' is not HOST:PORT"),
         (["http://x", "--for", "soon"], "is not a duration"),

@@ -46,6 +46,7 @@ class Rule:
     for_s: float
     labels: Mapping[str, str]
     place: str
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,25 @@ def alert_rules(files: list[Path], folder: Path, variables: Mapping[str, str]) -
                 line = tree.line(("groups", g, "rules", r, "alert"))
                 labels = {k: str(v) for k, v in _mapping(rule.get("labels")).items() if "{{" not in str(v)}
                 place = f"{os.path.relpath(file, folder)}:{line}"
-                found.append(Rule(rule["alert"], summary, _seconds(rule.get("for"), 0.0, variables), labels, place))
+                for_s, query = _seconds(rule.get("for"), 0.0, variables), _set(str(rule.get("expr", "")), variables)
+                found.append(Rule(rule["alert"], summary, for_s, labels, place, query))
+    return found
+
+
+def recorded_queries(files: list[Path], variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the query of each series that a recording rule in these files makes."""
+    found: dict[str, str] = {}
+    for file in files:
+        try:
+            value = read_tree(file).value
+        except StackError:
+            continue
+        groups = value.get("groups") if isinstance(value, dict) else None
+        for group in groups if isinstance(groups, list) else ():
+            rules = group.get("rules") if isinstance(group, dict) else None
+            for rule in rules if isinstance(rules, list) else ():
+                if isinstance(rule, dict) and isinstance(rule.get("record"), str):
+                    found.setdefault(rule["record"], _set(str(rule.get("expr", "")), variables))
     return found
 
 
@@ -214,6 +233,11 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _seconds(text: Any, otherwise_s: float, variables: Mapping[str, str]) -> float:
-    duration = re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), str(text)) if text is not None else ""
+    duration = _set(str(text), variables) if text is not None else ""
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", duration)
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts) if parts else otherwise_s
+
+
+def _set(text: str, variables: Mapping[str, str]) -> str:
+    """Fill in the variables with which a start script makes a file for its service; one that is not set is nothing."""
+    return re.sub(r"\$\{?(\w+)\}?", lambda match: variables.get(match[1], ""), text)

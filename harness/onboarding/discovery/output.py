@@ -1,8 +1,7 @@
-"""What `harness init` writes, as text: the override with the `x-harness` block, and the first scenarios."""
+"""What `harness init` writes, as text: the override with the `x-harness` block, and scenarios."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -10,22 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from harness.model.errors import StackError
 from harness.model.fault import FaultKind
 from harness.model.fields import Link
+from harness.model.givenfile import is_file
+from harness.model.stack import StackDescription
 from harness.onboarding.discovery.config_files import USUAL, Rule, Timing, alert_rules, config_files, timing
-from harness.onboarding.discovery.first_scenarios import Ground, not_written, starters
 from harness.onboarding.discovery.probes import Candidate, candidates
 from harness.onboarding.discovery.project import Project, literal
+from harness.onboarding.discovery.rendering import MARK, STACK_FILE, comment, render
 from harness.onboarding.discovery.services import Found, Guess, guess_all
-from harness.onboarding.discovery.writing import MARK, SCENARIO_ENDING
-
-STACK_FILE = "compose.harness.yaml"
-SCENARIOS = "scenarios"
-_PLAIN = re.compile(r"(?:\.{0,2}/|[A-Za-z_])[\w./@+ >()%-]*[\w./%)]|[A-Za-z_]")
-_TYPED = re.compile(r"(?i)true|false|yes|no|on|off|null|y|n|\.inf|\.nan")
-_DURATION = re.compile(r"\d+(\.\d+)?(us|ms|s|min|h|d)( event)?")
+from harness.onboarding.discovery.starters.accepted import stack_of
+from harness.onboarding.discovery.starters.files import scenario_files
+from harness.onboarding.discovery.starters.reading import ground_of
+from harness.onboarding.discovery.starters.suite import told
+from harness.onboarding.discovery.working_probes import working
+from harness.onboarding.discovery.writing import was_edited
 
 
 @dataclass(frozen=True)
@@ -41,32 +40,50 @@ class Discovery:
     """What no scenario was written for, and why."""
 
 
-def discover(project: Project, out: Path, faults: Mapping[str, FaultKind]) -> Discovery:
-    """Find out what there is, and write down, as text, what is made of it."""
+def discover(
+    project: Project, out: Path, faults: Mapping[str, FaultKind], *, standard: bool = False, keep_edits: bool = True
+) -> Discovery:
+    """Find out what there is, and write down, as text, what is made of it.
+
+    The scenarios are for the stack's file that is there, with all that was added to it, unless nobody edited it or its
+    edits are not kept. The `standard` suite is always for the one that is there. Raises StackError if that is invalid.
+    """
     services = guess_all(project)
-    probes = candidates(project, services)
-    rules, pace = _rules(project, services)
-    text = _render("stack.yaml.j2", **_stack(project, out, services, probes, rules))
-    ground = Ground(services, _nodes(services), _links(services), probes, rules, pace, faults)
-    files = {STACK_FILE: text}
-    for starter in starters(ground):
-        files[f"{SCENARIOS}/{starter.name}{SCENARIO_ENDING}"] = _render(
-            "scenario.yaml.j2", mark=MARK, starter=starter, stack=f"../{STACK_FILE}"
-        )
-    return Discovery(project, services, tuple(probes), tuple(rules), files, tuple(not_written(ground)))
-
-
-def _render(template: str, **values: Any) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness.onboarding.discovery"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - YAML, in which every value is put by `flow`
+    probes = [*candidates(project, services), *working(project, services)]
+    rules = _rules(project, services)
+    there = is_file(out / STACK_FILE)
+    files: dict[str, str] = {}
+    if not (standard and there):
+        files[STACK_FILE] = render("stack.yaml.j2", **_stack(project, out, services, probes, rules[0]))
+    # What is not written yet may have no folder yet either: it is read as if it lay beside the compose file.
+    text = render("stack.yaml.j2", **_stack(project, project.folder, services, probes, rules[0]))
+    ours = (project.folder / STACK_FILE, text)
+    theirs = (out / STACK_FILE, None)
+    kept = there and (standard or (keep_edits and was_edited(out, STACK_FILE)))
+    stack: StackDescription | None = None
+    untold: list[str] = []
+    for file, content in (theirs, ours) if kept else (ours,):
+        try:
+            stack = stack_of(project, file, content)
+            break
+        except StackError as error:
+            if standard and kept:
+                raise
+            untold.append(f"no scenario could be checked against {file.name}: {error.message}")
+    ground = ground_of(project, services, probes, rules, faults, stack)
+    scenarios, missing = scenario_files(ground, stack, standard=standard)
+    files |= scenarios
+    return Discovery(
+        project, services, tuple(probes), tuple(rules[0]), files, (*untold, *_unreached(services), *told(missing))
     )
-    environment.filters["flow"] = flow
-    return environment.get_template(template).render(**values)
+
+
+def _unreached(services: Mapping[str, Found]) -> list[str]:
+    return [
+        f"{service.name} has no address of its own ({service.unreached}): no probe asks it and no scenario acts on it"
+        for service in services.values()
+        if service.unreached and not service.job
+    ]
 
 
 def _rules(project: Project, services: Mapping[str, Found]) -> tuple[list[Rule], Timing]:
@@ -102,6 +119,11 @@ def _stack(
         "probes": [
             {"name": probe.name, "spec": probe.spec, "why": comment(probe.why), "sure": probe.sure} for probe in probes
         ],
+        "steady": [
+            {"id": f"{probe.name}-before", "probe": probe.name, **probe.good}
+            for probe in probes
+            if probe.sure and probe.good
+        ],
         "sources": _sources(services),
         "alerts": [_alert(rule) for rule in rules],
         "serving": _served(services),
@@ -126,17 +148,6 @@ def _declared(services: Mapping[str, Found]) -> list[tuple[str, str]]:
         for other, places in found.links.items()
         if not any(place.plain for place in places)
     ]
-
-
-def _links(services: Mapping[str, Found]) -> list[tuple[str, str]]:
-    return [(found.name, other) for found in services.values() for other in found.links]
-
-
-def _nodes(services: Mapping[str, Found]) -> dict[str, list[str]]:
-    nodes: dict[str, list[str]] = {}
-    for found in services.values():
-        nodes.setdefault(str(found.node.value) if found.node else found.name, []).append(found.name)
-    return nodes
 
 
 def _sources(services: Mapping[str, Found]) -> list[tuple[dict[str, Any], str]]:
@@ -214,27 +225,3 @@ def gating_health(found: Found) -> Guess | None:
 
 def _why(guess: Guess) -> str:
     return comment(guess.why if guess.sure else f"guess: {guess.why}")
-
-
-def flow(value: Any) -> str:
-    """Return a value as one line of YAML."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{flow(str(key))}: {flow(inside)}" for key, inside in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(flow(inside) for inside in value) + "]"
-    if isinstance(value, str):
-        return quoted(value)
-    return json.dumps(value)
-
-
-def quoted(value: str) -> str:
-    """Return a text, in quotes where it could be read as anything else."""
-    plain = _PLAIN.fullmatch(value) and not _TYPED.fullmatch(value) and ": " not in value and " #" not in value
-    if plain or _DURATION.fullmatch(value):
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
-def comment(value: str) -> str:
-    """Return a text that fits into a comment: one line, printable."""
-    return " ".join("".join(c if c.isprintable() else " " for c in value).split())

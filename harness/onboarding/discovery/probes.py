@@ -30,6 +30,7 @@ from harness.onboarding.discovery.project import Project, found_in, literal
 from harness.onboarding.discovery.scraping import quoted_name, scrape_jobs
 from harness.onboarding.discovery.services import Found
 
+DATABASES = ("postgres", "mysql", "pgbouncer")
 S3_KINDS = ("minio", "rclone", "localstack", "seaweedfs")
 _BUCKET = re.compile(r"s3a?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?=[/\s\"']|$)")
 _BUCKET_NAMES = re.compile(r"(^|_)BUCKET(_NAME)?$")
@@ -54,6 +55,8 @@ class Candidate:
     ages: bool = False
     """Whether it tells how old something is."""
     sure: bool = False
+    needs: tuple[str, ...] = ()
+    """The kinds of store that its answer needs, where it is more than a health page."""
 
 
 def candidates(project: Project, services: Mapping[str, Found]) -> list[Candidate]:
@@ -266,7 +269,8 @@ def _registry(project: Project, service: Found) -> Candidate:
     if match is not None:
         settings |= {"model": match[1]} | ({"alias": match[2]} if match[2] else {})
         why = f"{match[0]} is named in these files"
-        return Candidate(name, {"mlflow": settings, "summary": f"The version of {match[1]}"}, service.name, why)
+        spec = {"mlflow": settings, "summary": f"The version of {match[1]}"}
+        return Candidate(name, spec, service.name, why, needs=DATABASES)
     for other in project.services:
         model = setting(project, other, *_MODEL_NAMES, secret=False)
         if model:
@@ -286,8 +290,7 @@ def _dag_runs(project: Project, service: Found) -> Iterator[Candidate]:
     texts = [text_of(file) for file in dict.fromkeys(files) if file.suffix == ".py"]
     dags = [name for text in texts if "airflow" in text for name in _DAG.findall(text)]
     access: dict[str, Any] = {"url": f"http://{service.address}"}
-    line = " ".join(str(project.services[service.name].get("command") or "").split())
-    if "api-server" not in line:
+    if not is_airflow_3(project, service):
         access["api"] = "v1"
     for name in project.services:
         user = setting(project, name, "_AIRFLOW_WWW_USER_USERNAME", secret=False)
@@ -301,3 +304,8 @@ def _dag_runs(project: Project, service: Found) -> Iterator[Candidate]:
             "summary": f"Time since the last run of {dag} that succeeded",
         }
         yield Candidate(name_of(dag, "success_age"), spec, service.name, f"a DAG {dag} is mounted", ages=True)
+
+
+def is_airflow_3(project: Project, service: Found) -> bool:
+    """Whether a web server of Airflow is one of its third version, whose API is another."""
+    return "api-server" in " ".join(str(project.services[service.name].get("command") or "").split())

@@ -1,9 +1,9 @@
-"""Which scrape jobs of a Prometheus have all their targets in the stack: that others are up is not known."""
+"""Which services the scrape jobs of a Prometheus ask, and which have all their targets in the stack."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,22 @@ def scrape_jobs(files: Iterable[Path], names: Collection[str]) -> tuple[list[str
     """Return the jobs whose targets are all among these names, and the other ones."""
     inside: list[str] = []
     outside: list[str] = []
+    for job in _jobs(files):
+        (inside if _is_inside(job, names) else outside).append(job["job_name"])
+    return list(dict.fromkeys(inside)), list(dict.fromkeys(outside))
+
+
+def scraped_services(files: Iterable[Path], names: Mapping[str, str], own: str) -> dict[str, frozenset[str]]:
+    """Return the services that each job asks; `names` has the service of each name, `own` is who asks."""
+    found: dict[str, frozenset[str]] = {}
+    for job in _jobs(files):
+        hosts = [own if host in _HERE else host for host in _hosts(job)]
+        asked = frozenset(names[host] for host in hosts if host in names)
+        found[job["job_name"]] = found.get(job["job_name"], frozenset()) | asked
+    return found
+
+
+def _jobs(files: Iterable[Path]) -> Iterator[dict[str, Any]]:
     for file in files:
         try:
             value = read_tree(file).value
@@ -26,8 +42,7 @@ def scrape_jobs(files: Iterable[Path], names: Collection[str]) -> tuple[list[str
         jobs = value.get("scrape_configs") if isinstance(value, dict) else None
         for job in jobs if isinstance(jobs, list) else ():
             if isinstance(job, dict) and isinstance(job.get("job_name"), str):
-                (inside if _is_inside(job, names) else outside).append(job["job_name"])
-    return list(dict.fromkeys(inside)), list(dict.fromkeys(outside))
+                yield job
 
 
 def quoted_name(job: str) -> str:
@@ -39,6 +54,11 @@ def quoted_name(job: str) -> str:
 def _is_inside(job: dict[str, Any], names: Collection[str]) -> bool:
     if any(_FINDS.search(str(key)) for key in job):  # what it will find is not written anywhere
         return False
+    hosts = _hosts(job)
+    return bool(hosts) and all(host in names or host in _HERE for host in hosts)
+
+
+def _hosts(job: dict[str, Any]) -> list[str]:
     groups = job.get("static_configs")
     targets = [
         str(target)
@@ -46,5 +66,4 @@ def _is_inside(job: dict[str, Any], names: Collection[str]) -> bool:
         if isinstance(group, dict)
         for target in group.get("targets") or ()
     ]
-    hosts = [re.sub(r"^\w+://", "", target).partition("/")[0].partition(":")[0] for target in targets]
-    return bool(hosts) and all(host in names or host in _HERE for host in hosts)
+    return [re.sub(r"^\w+://", "", target).partition("/")[0].partition(":")[0] for target in targets]

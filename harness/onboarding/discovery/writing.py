@@ -17,11 +17,9 @@ from typing import Literal
 
 from harness.model.errors import ScenarioError
 from harness.model.givenfile import is_folder, is_there, read_text, reason
+from harness.onboarding.discovery.rendering import ENDING, MARK, SCENARIOS, STANDARD
 
-MARK = "# Written by `harness init`"
-"""How a file of init begins."""
 RECORD = ".harness-init"
-SCENARIO_ENDING = ".scenario.yaml"
 LARGEST_BYTES = 256 * 1024
 _SEALED = re.compile(re.escape(MARK) + r" \(([0-9a-f]{12})\)")
 _RECORD_HEAD = f"{MARK}: the files that it has written. One that is listed but gone is not written again.\n"
@@ -43,14 +41,17 @@ class FileOutcome:
 
 
 def write_files(
-    folder: Path, files: Mapping[str, str], *, force: bool = False, prune: bool = False
+    folder: Path, files: Mapping[str, str], scenarios: str = SCENARIOS, *, force: bool = False, prune: bool = False
 ) -> list[FileOutcome]:
     """Write what is new, keep what was edited, and return what became of each file. Raises ScenarioError.
 
+    `scenarios` is the folder of the scenarios that this is about: the first ones, or the standard suite.
     `force` overwrites edited files and writes deleted ones again.
     `prune` removes unedited ones that are no longer written.
     """
-    written_before = _record(folder)
+    recorded = _record(folder)
+    written_before = [name for name in recorded if name in files or _is_in(name, scenarios)]
+    elsewhere = [name for name in recorded if name not in written_before]
     _refuse_foreign(folder, files, written_before)
     outcomes = [_outcome(folder, name, text, written_before, force=force) for name, text in files.items()]
     outcomes += [_old(path, folder, prune=prune) for path in _no_longer_needed(folder, files, written_before)]
@@ -60,10 +61,17 @@ def write_files(
                 _replace(one.path, sealed(one.name, files[one.name]))
             elif one.state == "removed":
                 one.path.unlink()
-        _replace(folder / RECORD, _RECORD_HEAD + "".join(f"{name}\n" for name in _recorded(outcomes, written_before)))
+        names = sorted([*elsewhere, *_recorded(outcomes, written_before)])
+        _replace(folder / RECORD, _RECORD_HEAD + "".join(f"{name}\n" for name in names))
     except OSError as error:
         raise ScenarioError(f"cannot be written: {reason(error)}", file=str(error.filename or folder)) from error
     return outcomes
+
+
+def _is_in(name: str, scenarios: str) -> bool:
+    """Whether a file is one of these scenarios; those of the standard suite are not among the first ones."""
+    below = name.startswith(f"{scenarios}/")
+    return below and (scenarios == STANDARD or not name.startswith(f"{STANDARD}/"))
 
 
 def sealed(name: str, text: str) -> str:
@@ -76,6 +84,12 @@ def is_unedited(name: str, text: str) -> bool:
     text = text.replace("\r\n", "\n")  # as some check files out
     seal = _SEALED.match(text)
     return seal is not None and _digest(name, MARK + text[seal.end() :]) == seal[1]
+
+
+def was_edited(folder: Path, name: str) -> bool:
+    """Whether a file is there and not as init wrote it."""
+    text = _text(folder / name)
+    return text is not None and not is_unedited(name, text)
 
 
 def _digest(name: str, text: str) -> str:
@@ -114,7 +128,7 @@ def _outcome(folder: Path, name: str, text: str, written_before: Sequence[str], 
     path = folder / name
     before = _text(path)
     if before is None:
-        gone = name in written_before and name.endswith(SCENARIO_ENDING) and not force
+        gone = name in written_before and name.endswith(ENDING) and not force
         return FileOutcome(name, path, "deleted" if gone else "new")
     if before.replace("\r\n", "\n") == sealed(name, text):
         return FileOutcome(name, path, "unchanged", before)
@@ -125,7 +139,7 @@ def _outcome(folder: Path, name: str, text: str, written_before: Sequence[str], 
 
 def _no_longer_needed(folder: Path, files: Mapping[str, str], written_before: Sequence[str]) -> list[Path]:
     """Return the scenarios beside these that init has written and would not write now."""
-    places = {(folder / name).parent for name in (*files, *written_before) if name.endswith(SCENARIO_ENDING)}
+    places = {(folder / name).parent for name in (*files, *written_before) if name.endswith(ENDING)}
     found = [path for place in sorted(places) if is_folder(place) for path in sorted(place.iterdir())]
     new = {folder / name for name in files}
     known = {folder / name for name in written_before}
@@ -133,7 +147,7 @@ def _no_longer_needed(folder: Path, files: Mapping[str, str], written_before: Se
         path
         for path in found
         if path not in new
-        and path.name.endswith(SCENARIO_ENDING)
+        and path.name.endswith(ENDING)
         and (text := _text(path)) is not None
         and (path in known or text.startswith(MARK))
     ]
@@ -155,7 +169,7 @@ def _record(folder: Path) -> list[str]:
 def _recorded(outcomes: Sequence[FileOutcome], written_before: Sequence[str]) -> list[str]:
     """Return what init has written so far. A copy that somebody made under another name is not among it."""
     copies = {one.name for one in outcomes if one.state == "edited-old" and one.name not in written_before}
-    return sorted(one.name for one in outcomes if one.state != "removed" and one.name not in copies)
+    return [one.name for one in outcomes if one.state != "removed" and one.name not in copies]
 
 
 def _replace(path: Path, text: str) -> None:

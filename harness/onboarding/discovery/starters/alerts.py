@@ -1,0 +1,176 @@
+"""For each alert rule a fault that should fire it, as its query says, or why nothing here can fire it by itself.
+
+A rule on what is up: a crash that lasts. On how long answers take: slow links to what its service uses. On errors: the
+loss of a store that its service uses. On an age: a writer that writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from harness.model.fields import Link
+from harness.onboarding.discovery.starters.ground import STORES, Ground
+from harness.onboarding.discovery.starters.rules import AlertRule
+from harness.onboarding.discovery.starters.starter import Missing, Starter
+
+USED = (*STORES, "tracking", "serving")
+LONGEST_S = 300.0
+"""A rule that takes longer to fire than this is for a test configuration with shorter times."""
+FASTEST_S = 1e-3
+MOST_LATENCY_S = 5.0
+_ORDER = ("serving", "gateway", "tracking", "pipeline", "training", "store", "queue", "other", "watch")
+_PLACE = "its query is in {place}"
+
+
+def firing(ground: Ground) -> Iterator[Starter | Missing]:
+    """Yield for each rule the scenario that should fire it."""
+    for rule in ground.rules:
+        way = {"down": _down, "slow": _slow, "errors": _errors, "old": _old}.get(rule.shows)
+        if rule.shows == "always":
+            yield _cannot(rule, "it always fires: it is a watchdog")
+        elif way is None:
+            yield _cannot(rule, "its query has no form that is known")
+        else:
+            yield way(ground, rule)
+
+
+def _down(ground: Ground, rule: AlertRule) -> Starter | Missing:
+    if rule.subject is not None:
+        able = [rule.subject]
+        why = f"guess: its metric is named after {rule.subject}"
+    else:
+        able = [name for name in _sorted(ground, rule.exported_by) if not ground.services[name].unreached]
+        why = f"it asks whether {_one_of(able)} can be scraped"
+    if not able or "container.kill" not in ground.faults:
+        return _cannot(rule, "it is not known whose metrics it reads")
+    fault = {"fault": "container.kill", "target": {"service": able[0]}, "with": {"restart": "none"}}
+    return _starter(ground, rule, f"{able[0]} is down and stays down.", (able[0],), fault, why)
+
+
+def _slow(ground: Ground, rule: AlertRule) -> Starter | Missing:
+    service, used, lacking = _behind(ground, rule)
+    if lacking is not None:
+        return lacking
+    latency_s = _latency_s(rule)
+    if latency_s is None or "network.latency" not in ground.faults:
+        return _cannot(rule, "how slow is too slow could not be read in its query")
+    links = [Link(service, name).name for name in used]
+    fault = {
+        "fault": "network.latency",
+        "target": {"links": links},
+        "with": {"latency": "${latency}"},
+    }
+    summary = f"Everything that {service} uses answers late, and so does {service}."
+    why = f"whether {service} asks {_one_of(used)} for each answer; its limit is {rule.threshold:g}"
+    return _starter(ground, rule, summary, (), fault, why, variables={"latency": f"{round(latency_s * 1e3)}ms"})
+
+
+def _latency_s(rule: AlertRule) -> float | None:
+    """Return a latency well beyond a rule's limit; None where that is none that a link can have."""
+    if rule.threshold is None:
+        return None
+    scale = 1e-3 if any(word in rule.rule.query for word in ("_ms", "millisecond")) else 1.0
+    latency_s = 2 * rule.threshold * scale
+    return latency_s if FASTEST_S <= latency_s <= MOST_LATENCY_S else None
+
+
+def _errors(ground: Ground, rule: AlertRule) -> Starter | Missing:
+    service, used, lacking = _behind(ground, rule)
+    if lacking is not None:
+        return lacking
+    if "container.kill" not in ground.faults:
+        return _cannot(rule, "no fault ends what its service uses")
+    fault = {"fault": "container.kill", "target": {"service": used[0]}, "with": {"restart": "none"}}
+    why = f"whether {service} fails without {used[0]}"
+    summary = f"{used[0]} is down and stays down, and what {service} does with it fails."
+    return _starter(ground, rule, summary, (used[0],), fault, why, may_die=ground.dies_with([used[0]]))
+
+
+def _behind(ground: Ground, rule: AlertRule) -> tuple[str, list[str], Missing | None]:
+    """Return the service that a rule measures, what it uses, and what is missing for that to show."""
+    able = [name for name in _sorted(ground, rule.exported_by) if ground.services[name].kind.what != "watch"]
+    if len(able) != 1:
+        known = f"it may be about any of {', '.join(able)}" if able else "it is not known who exports its metric"
+        return "", [], _cannot(rule, known)
+    used = [name for name in ground.uses(able[0], *USED) if ground.services[name].port is not None]
+    used = _sorted(ground, frozenset(used), ("store", "queue", "tracking", "serving"))
+    if not used:
+        return "", [], _cannot(rule, f"nothing here shows that {able[0]} uses another service")
+    answers = ground.services[able[0]].kind.what in ("serving", "gateway", "tracking")
+    near = {able[0], *ground.callers([able[0]])}
+    if answers and not near & ground.declared.workload and not ground.consumers(able[0]):
+        remedy = f"x-harness.workload, with requests for {able[0]}"
+        return "", [], _cannot(rule, f"nobody sends requests to {able[0]} during a run", remedy)
+    return able[0], used, None
+
+
+def _old(ground: Ground, rule: AlertRule) -> Starter | Missing:
+    if rule.threshold is None or rule.detect_s + rule.threshold > LONGEST_S:
+        age = "a time that could not be read" if rule.threshold is None else f"{rule.threshold:g} s"
+        return _cannot(rule, f"it fires at an age of {age}: no run is that long", _SHORTER)
+    able = [name for name in rule.exported_by if ground.uses(name, *STORES)]
+    writers = [name for name in able if ground.services[name].kind.what not in ("watch", "serving", "gateway")]
+    if len(writers) != 1 or "network.partition" not in ground.faults:
+        return _cannot(
+            rule, "who writes what it measures is not known", "a scenario of your own that pauses the writer"
+        )
+    stores = ground.uses(writers[0], *STORES)
+    # A writer that is paused exports nothing either, and a rule on its own metrics would have nothing to read.
+    fault = {"fault": "network.partition", "target": {"service": writers[0]}, "with": {"apart_from": stores}}
+    summary = f"{writers[0]} reaches {_one_of(stores)} no more and writes nothing, while it answers its scrapes."
+    why = f"whether {writers[0]} writes what the rule measures into {_one_of(stores)}"
+    return _starter(ground, rule, summary, (), fault, why, after_s=rule.threshold)
+
+
+_SHORTER = "shorter times in a test configuration"
+
+
+def _starter(
+    ground: Ground,
+    rule: AlertRule,
+    summary: str,
+    hits: tuple[str, ...],
+    fault: Mapping[str, Any],
+    why: str,
+    *,
+    variables: Mapping[str, Any] | None = None,
+    may_die: list[str] | None = None,
+    after_s: float = 0.0,
+) -> Starter | Missing:
+    lasts_s = rule.detect_s + after_s
+    if lasts_s > LONGEST_S:
+        return _cannot(rule, f"it takes {lasts_s:.0f} s to fire", _SHORTER)
+    return Starter(
+        how="fires",
+        whom=rule.name,
+        family="alert",
+        summary=f"{summary} {rule.name} has to fire.",
+        covers=("alert", fault["fault"].partition(".")[0]),
+        hits=hits,
+        fault=fault,
+        edit=(why, _PLACE.format(place=rule.rule.place)),
+        breaks=bool(hits),
+        variables=variables or {},
+        may_die=may_die if may_die is not None else ground.dies_with(hits),
+        detects=[rule],
+        lasts_s=int(-(-lasts_s // 5) * 5),
+    )
+
+
+def _cannot(rule: AlertRule, why: str, remedy: str = "") -> Missing:
+    return Missing("fires", rule.name, f"nothing here can fire it by itself: {why} ({rule.rule.place})", remedy)
+
+
+def _sorted(ground: Ground, names: frozenset[str], order: tuple[str, ...] = _ORDER) -> list[str]:
+    known = [name for name in ground.services if name in names]
+    return sorted(known, key=lambda name: (order + _ORDER).index(_what(ground, name)))
+
+
+def _what(ground: Ground, name: str) -> str:
+    what = ground.services[name].kind.what
+    return what if what in _ORDER else "other"
+
+
+def _one_of(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,192 @@
+"""From a starter to a scenario: what is up before, what must stay, what must come back, which alerts there are.
+
+A scenario is only written where something that it measures could feel the fault: where the work of whoever needs the
+broken service is asked for, a guarantee is judged, or an alert has to fire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.onboarding.discovery.starters.ground import Ground, Measure
+from harness.onboarding.discovery.starters.rules import AlertRule
+from harness.onboarding.discovery.starters.starter import Missing, Starter
+
+TARGETS_UP = "targets_up"
+SLOW_RULE_S = 60
+"""A rule that takes longer makes no first scenario longer."""
+MOST_ALERTS = 8
+WITHIN = "60s"
+SCRAPE_TIMEOUT_S = 10.0
+"""How long Prometheus waits for an answer, unless it is told otherwise."""
+LATER_S = 30
+"""How much longer an alert may take to end than to begin."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """The values of one scenario file."""
+
+    name: str
+    starter: Starter
+    tags: Sequence[str]
+    steps: Sequence[Mapping[str, Any]]
+    steady: Sequence[Mapping[str, Any]]
+    stays: Sequence[Mapping[str, Any]]
+    recovered: Sequence[Mapping[str, Any]]
+    detected: Sequence[Mapping[str, Any]]
+    cleared: Sequence[Mapping[str, Any]]
+    offered: Sequence[tuple[Mapping[str, Any], str]]
+    """Clauses of detection to choose from, each with what its rule is about; written as comments."""
+    slower: Sequence[tuple[Mapping[str, Any], str]]
+    """Those of rules for which the fault does not last long enough."""
+    lengthen_to: str
+    may_die: Sequence[str]
+    may_die_why: str
+
+
+def first(ground: Ground, starter: Starter) -> Written | Missing:
+    """Return a first scenario: which alert should have fired is left to its owner."""
+    return _written(ground, starter, starter.first_name, "first", ())
+
+
+def standard(ground: Ground, starter: Starter) -> Written | Missing:
+    """Return a scenario of the standard suite, which states the alerts that have to fire."""
+    return _written(ground, starter, starter.standard_name, "standard", starter.detects)
+
+
+def _written(ground: Ground, starter: Starter, name: str, tag: str, detects: Sequence[AlertRule]) -> Written | Missing:
+    bounded = [one for one in ground.measures if one.good and _may_gate(one, starter, ground)]
+    about = [one for one in bounded if starter.breaks and _is_about(one, starter.hits, ground)]
+    # Between two scrapes a crash that is soon over is missed: neither a pass nor a fail.
+    own = [one for one in about if not (starter.heals_itself and one.name == TARGETS_UP)]
+    if starter.fault["fault"] == "container.pause":  # to the engine it runs
+        own = [one for one in own if not one.of_engine]
+    why = _unfelt(ground, starter, own, bounded, detects)
+    if why is not None:
+        return why
+    hit = starter.hits or _ends(starter)
+    others = [] if detects else ground.concerning(hit)
+    soon = [rule for rule in others if _rounded(rule.detect_s) <= SLOW_RULE_S][:MOST_ALERTS]
+    late = [rule for rule in others if rule not in soon][:MOST_ALERTS]
+    more_s = min(ground.timing.scrape_s, SCRAPE_TIMEOUT_S) if starter.silent else 0.0
+    lasts_s = max([starter.lasts_s, *(_rounded(rule.detect_s + more_s) for rule in (*soon, *detects))])
+    broken = [dict(one) for one in starter.bounds] if starter.breaks else []
+    borne = [] if starter.breaks else [dict(one) for one in starter.bounds]
+    jobs, may_die, reasons = _deaths(ground, starter)
+    return Written(
+        name=name,
+        starter=starter,
+        tags=(tag,),
+        steps=_steps(starter, name, lasts_s),
+        steady=[_bound(one.name, one.good, "before") for one in bounded if one.name not in ground.declared.steady],
+        stays=[_bound(one.name, one.good, "stays") for one in bounded if _stays(one, about, starter, ground, hit)]
+        + [_bound(str(one["probe"]), one, "borne") for one in borne],
+        recovered=[_again(one.name, one.good, starter) for one in own]
+        + [_again(str(one["probe"]), one, starter) for one in broken if one["probe"] not in {m.name for m in own}],
+        detected=[_clause(rule, "seen", max(rule.detect_s + more_s, starter.lasts_s)) for rule in detects],
+        cleared=[_clause(rule, "quiet", rule.detect_s + LATER_S) for rule in detects],
+        offered=[(_clause(rule, "seen", rule.detect_s + more_s), rule.rule.summary) for rule in soon],
+        slower=[(_clause(rule, "seen", rule.detect_s + more_s), rule.rule.summary) for rule in late],
+        lengthen_to=f"{max((_rounded(rule.detect_s + more_s) for rule in late), default=0)}s",
+        may_die=list(dict.fromkeys([*jobs, *may_die])),
+        may_die_why="; ".join(reasons),
+    )
+
+
+def _unfelt(
+    ground: Ground, starter: Starter, own: Sequence[Measure], bounded: Sequence[Measure], detects: Sequence[AlertRule]
+) -> Missing | None:
+    """Return why nothing could feel a fault; None where something could."""
+    if detects or starter.bounds or starter.guarantees:
+        return None
+    if starter.felt_at is None:
+        if own:
+            return None
+        return Missing(starter.how, starter.whom, f"no probe tells whether {starter.whom} does its work", _PROBE)
+    hit = starter.missed or starter.hits
+    if any(ground.could_feel(one, starter.felt_at, hit) for one in bounded):
+        return None
+    near = [name for name in ground.services if name in starter.felt_at]
+    what = ", ".join(sorted(hit, key=list(ground.services).index))
+    why = f"no probe asks {_any_of(near)} for work that needs {what}"
+    return Missing(starter.how, starter.whom, why, _WORK)
+
+
+_PROBE = "one in x-harness.probes, with its bound in x-harness.steady_state"
+_WORK = (
+    "x-harness.workload (`harness record` makes it), or a probe of such an answer with its bound in steady_state; a "
+    "health page may answer as before"
+)
+
+
+def _any_of(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + f" or {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def _ends(starter: Starter) -> set[str]:
+    """Return the services at the ends of the links that are hit."""
+    links = starter.fault["target"].get("links", ())
+    return {end for link in links for end in str(link).split(" -> ")}
+
+
+def _stays(measure: Measure, about: Sequence[Measure], starter: Starter, ground: Ground, hit: Collection[str]) -> bool:
+    """Whether a measure has to hold all the time: of who needs what is hit, or of that where it is not to break."""
+    near = {*ground.callers(hit), *hit}
+    told = measure in about or measure.name in {one["probe"] for one in starter.bounds}
+    return not told and bool(measure.services & near)
+
+
+def _may_gate(measure: Measure, starter: Starter, ground: Ground) -> bool:
+    """Whether a run may wait for a measure: it is sure, or concerns who is hit. A wrong guess stops what it is in.
+
+    Who needs the hit service concerns it too, unless only a name tells what that one is.
+    """
+    if measure.sure or measure.name in ground.declared.steady or _is_about(measure, starter.hits, ground):
+        return True
+    near = ground.callers(starter.hits or _ends(starter))
+    return any(name in near and ground.services[name].kind_is_known for name in measure.services)
+
+
+def _is_about(measure: Measure, hit: Sequence[str], ground: Ground) -> bool:
+    """Whether a measure must break while services are gone: their own, and the one over all that Prometheus scrapes."""
+    if measure.name == TARGETS_UP:
+        watched = {other for name in measure.services for consumer, other in ground.links if consumer == name}
+        return bool((measure.services | watched) & set(hit))
+    return bool(measure.services & set(hit)) and not measure.never_breaks
+
+
+def _steps(starter: Starter, name: str, lasts_s: int) -> list[dict[str, Any]]:
+    steps = [{"id": name, "at": "5s", **starter.fault, "for": f"{lasts_s}s"}]
+    for more in starter.more_steps:
+        after = {key: str(value).replace("{id}", name) for key, value in more["after"].items()}
+        steps.append({**more, "after": after})
+    return steps
+
+
+def _deaths(ground: Ground, starter: Starter) -> tuple[list[str], Sequence[str], list[str]]:
+    # A job that nobody waits for may still be at work when the fault goes in, and ends then as it should.
+    jobs = [name for name, service in ground.services.items() if service.job and not service.awaited]
+    reasons = [f"{', '.join(jobs)}: a job, which ends by itself"] if jobs else []
+    who = "the others" if jobs else "they"
+    reasons += [f"guess: {who} end when it does not answer, and are started again"] if starter.may_die else []
+    return jobs, starter.may_die, reasons
+
+
+def _bound(probe: str, good: Mapping[str, Any], ending: str) -> dict[str, Any]:
+    return {"id": f"{probe}-{ending}", "probe": probe, **{key: value for key, value in good.items() if key != "probe"}}
+
+
+def _again(probe: str, good: Mapping[str, Any], starter: Starter) -> dict[str, Any]:
+    since = {"from": "injection"} if starter.heals_itself else {}
+    return _bound(probe, good, "again") | {"within": WITHIN} | since
+
+
+def _clause(rule: AlertRule, what: str, within_s: float) -> dict[str, Any]:
+    return {"id": f"{what}-{rule.name}", "alert": rule.name, "within": f"{_rounded(within_s)}s"}
+
+
+def _rounded(seconds: float) -> int:
+    return int(-(-seconds // 5) * 5)

@@ -1,0 +1,29 @@
+"""The files of scenarios: chosen, written down, and each asked of `harness check` before it counts."""
+
+from __future__ import annotations
+
+from harness.model.stack import StackDescription
+from harness.onboarding.discovery.rendering import ENDING, MARK, SCENARIOS, STACK_FILE, render
+from harness.onboarding.discovery.starters.accepted import refusal
+from harness.onboarding.discovery.starters.ground import Ground
+from harness.onboarding.discovery.starters.starter import Missing
+from harness.onboarding.discovery.starters.suite import first_scenarios, standard_suite
+
+
+def scenario_files(
+    ground: Ground, stack: StackDescription | None, *, standard: bool
+) -> tuple[dict[str, str], list[Missing]]:
+    """Return each file with its text, and what is not written. Without a stack, nothing can be checked."""
+    suite = standard_suite(ground) if standard else first_scenarios(ground)
+    files: dict[str, str] = {}
+    missing = list(suite.missing)
+    for name, written in suite.files.items():
+        file = f"{SCENARIOS}/{name}{ENDING}"
+        beside = f"{'../' * file.count('/')}{STACK_FILE}"
+        text = render("scenario.yaml.j2", mark=MARK, written=written, stack=beside)
+        why = refusal(text, file, stack, ground.faults) if stack is not None else None
+        if why is None:
+            files[file] = text
+        else:
+            missing.append(Missing(written.starter.how, written.starter.whom, why))
+    return files, missing

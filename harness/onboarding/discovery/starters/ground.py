@@ -1,0 +1,127 @@
+"""What was found, as far as scenarios rest on it: services, who needs whom, what can be measured, alert rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.model.fault import FaultKind
+from harness.onboarding.discovery.config_files import Timing
+from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.starters.rules import AlertRule
+
+STORES = ("store", "queue")
+PRODUCES = ("pipeline", "training")
+_SHOWS_PAGES = ("airflow-web", "prefect")
+"""Kinds among the pipelines that show what others do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One thing on which a scenario can put a bound: a probe, or the answers to the workload."""
+
+    name: str
+    services: frozenset[str]
+    """The services that its reading is about."""
+    good: Mapping[str, Any]
+    """The bound that a healthy stack keeps; empty where none is known."""
+    sure: bool
+    works: bool
+    """Whether its reading needs the service to do its work. A health page is answered without that."""
+    needs: tuple[str, ...] = ()
+    """The kinds of store that this work needs; where none is named, it may be any."""
+    ages: bool = False
+    """Whether it tells how old something is."""
+    over_http: bool = False
+    of_engine: bool = False
+    """Whether it only tells what the engine knows of a container."""
+    answers: bool = False
+    """Whether it is made of the answers to the workload."""
+    never_breaks: bool = False
+    """Whether its bound must hold whatever is broken: nobody may be told what is wrong without a sign of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The seams that the stack's file declares: which faults on data, and which evidence, are possible."""
+
+    steady: frozenset[str] = frozenset()
+    """The probes in the steady state of the stack."""
+    workload: frozenset[str] = frozenset()
+    """The services that the workload's requests are sent to; empty without one."""
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    """Each dataset with the service that holds it."""
+    models: tuple[str, ...] = ()
+    """The datasets that hold models."""
+    traces_examples: bool = False
+    """Whether the evidence of `examples_exactly_once` is declared."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """All of it. `memory` has the mounts of a service that lie in memory and have a size."""
+
+    services: Mapping[str, Found]
+    nodes: Mapping[str, Sequence[str]]
+    links: Sequence[tuple[str, str]]
+    measures: Sequence[Measure]
+    rules: Sequence[AlertRule]
+    timing: Timing
+    faults: Mapping[str, FaultKind]
+    declared: Declared = field(default_factory=Declared)
+    memory: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def consumers(self, service: str) -> list[str]:
+        """Return who talks to a service, but for jobs that end by themselves and who only watches."""
+        asked = dict.fromkeys(consumer for consumer, other in self.links if other == service)
+        return [name for name in asked if self.services[name].kind.what != "watch" and not self.services[name].job]
+
+    def callers(self, services: Collection[str]) -> set[str]:
+        """Return who needs services: who talks to them, and who talks to those."""
+        found: set[str] = set()
+        new = list(services)
+        while new:
+            asked = [name for service in new for name in self.consumers(service)]
+            new = [name for name in dict.fromkeys(asked) if name not in found]
+            found.update(new)
+        return found - set(services)
+
+    def could_feel(self, measure: Measure, at: Collection[str], hit: Collection[str]) -> bool:
+        """Whether a measure asks for work at these services that may need what is hit."""
+        kinds = {self.services[name].kind.name for name in hit if self.services[name].kind.what in STORES}
+        fits = not measure.needs or bool(kinds & set(measure.needs))
+        return measure.works and fits and bool(measure.services & set(at))
+
+    def produces(self, service: Found) -> bool:
+        """Whether a service writes into a store: a pipeline, a trainer, or one that nobody but a monitor asks."""
+        if not self.uses(service.name, *STORES) or service.job or service.unreached:
+            return False
+        known = service.kind.what in PRODUCES and service.kind.name not in _SHOWS_PAGES
+        return known or (service.kind.what == "other" and service.goes_on and not self.consumers(service.name))
+
+    def uses(self, service: str, *whats: str) -> list[str]:
+        """Return whom of these groups a service talks to."""
+        used = dict.fromkeys(other for consumer, other in self.links if consumer == service)
+        return [name for name in used if self.services[name].kind.what in whats]
+
+    def reachable(self, *whats: str) -> list[Found]:
+        """Return the services of these groups that have a port, the groups in this order."""
+        able = [one for one in self.services.values() if one.port is not None and not one.job and not one.unreached]
+        return [service for what in whats for service in able if service.kind.what == what]
+
+    def with_node(self, service: str) -> tuple[str, list[str]]:
+        """Return the node of a service, and which others are on it."""
+        node = self.services[service].node
+        name = str(node.value) if node is not None else service
+        return name, [other for other in self.nodes.get(name, ()) if other != service]
+
+    def dies_with(self, services: Collection[str]) -> list[str]:
+        """Return who may well end when these are gone: those that talk to them and that the engine starts again."""
+        callers = {caller for name in services for caller in self.consumers(name)} - set(services)
+        return [name for name in self.services if name in callers and self.services[name].restart not in ("no", "")]
+
+    def concerning(self, services: Collection[str]) -> list[AlertRule]:
+        """Return the rules that may be about these services, or about who needs them."""
+        near = {*services, *self.callers(services)}
+        return [rule for rule in self.rules if near & rule.about]

@@ -1,0 +1,192 @@
+"""What happens to producers: one that stops, one whose output is late, one that does its work twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from harness.model.fields import Link
+from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.starters.ground import STORES, Ground, Measure
+from harness.onboarding.discovery.starters.starter import Missing, Starter
+
+LONGEST_S = 300
+_EVERY = re.compile(r"(?:^|_)(?:EVERY|INTERVAL|PERIOD)(?:_(S|SECS?|SECONDS|MINS?|MINUTES))?$")
+_OTHER_INTERVALS = re.compile(r"SCRAPE|HEALTH|TIMEOUT|RETRY|EXPORT|METRIC|HEARTBEAT|POLL|FLUSH|LOG|CHECK|EVALUATION")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min)?")
+TWICE_NEEDS = "x-harness.integrity with store, examples and lineage, so that `examples_exactly_once` can be judged"
+
+
+def stale(ground: Ground) -> Iterator[Starter | Missing]:
+    """A writer writes nothing for a while, and what it wrote grows old."""
+    if "container.pause" not in ground.faults:
+        return
+    for measure in ground.measures:
+        stores = [name for name in ground.services if name in measure.services and ground.services[name].stateful]
+        if measure.ages and stores:
+            yield _stale(ground, measure, stores[0])
+    yield from _without_age(ground)
+
+
+def _stale(ground: Ground, measure: Measure, store: str) -> Starter | Missing:
+    whom = measure.name.replace("_", "-")
+    users = [ground.services[name] for name in ground.consumers(store) if not ground.services[name].job]
+    writers = [one for one in users if ground.produces(one)]
+    if len(writers) != 1:
+        names = ", ".join(one.name for one in (writers or users)) or "nobody that is known"
+        return Missing("stale", whom, f"it is not clear who writes what {measure.name} measures: {names} may", _OWN)
+    writer = writers[0]
+    bound, lasts_s, why = _too_old(measure, writer)
+    if not bound:
+        remedy = f"a bound in x-harness.steady_state, as in `{{id: fresh, probe: {measure.name}, at_most: …}}`"
+        return Missing("stale", whom, f"no file tells how old {measure.name} may be", remedy)
+    if lasts_s > LONGEST_S:
+        return Missing("stale", whom, f"{why}: a pause that shows would last {lasts_s} s", _OWN)
+    return Starter(
+        how="stale",
+        whom=whom,
+        family="producer",
+        summary=f"{writer.name} writes nothing for a while, and what lies in {store} grows old.",
+        covers=("data", "freshness"),
+        hits=(writer.name,),
+        fault={"fault": "container.pause", "target": {"service": writer.name}},
+        edit=(f"whether {writer.name} is who writes it", f"the age that is too old: {why}"),
+        bounds=({"probe": measure.name, **bound},),
+        lasts_s=lasts_s,
+    )
+
+
+_OWN = "a scenario of your own that pauses who writes it"
+
+
+def _too_old(measure: Measure, writer: Found) -> tuple[dict[str, object], int, str]:
+    """Return the bound on an age, how long its writer has to pause for it to break, and where that is from."""
+    if measure.good:
+        limit = _DURATION.match(str(measure.good.get("at_most", "")).replace(" ", ""))
+        lasts_s = _seconds(limit[1], limit[2] or "s") if limit else 0.0
+        return dict(measure.good), int(lasts_s * 1.5) + 10, "the stack's file says so"
+    for name, value in writer.environment.items():
+        match, given = _EVERY.search(name), _DURATION.fullmatch(value.strip())
+        if match is None or given is None or _OTHER_INTERVALS.search(name) or not (match[1] or given[2]):
+            continue
+        every_s = _seconds(given[1], given[2] or ("m" if match[1].startswith("M") else "s"))
+        if every_s > 0:
+            most_s = int(3 * every_s) + 5
+            return {"at_most": f"{most_s}s"}, most_s + 10, f"guess: {name} says that it writes every {every_s:g} s"
+    return {}, 0, ""
+
+
+def _seconds(number: str, unit: str) -> float:
+    return float(number) * (60.0 if unit.startswith("m") else 1.0)
+
+
+def _without_age(ground: Ground) -> Iterator[Missing]:
+    """Yield the materialize loops into stores of which no probe tells an age."""
+    aged = {name for one in ground.measures if one.ages for name in one.services}
+    for service in ground.services.values():
+        stores = [name for name in ground.uses(service.name, "store") if name not in aged]
+        if service.kind.name == "data-job" and not service.unreached and stores:
+            why = f"{service.name} seems to write into {stores[0]}, but no probe tells how old that is"
+            yield Missing(
+                "stale", stores[0], why, f"one in x-harness.probes, and a scenario that pauses {service.name}"
+            )
+
+
+def stopped(ground: Ground) -> Iterator[Starter | Missing]:
+    """A producer is stopped in an orderly way, and nobody starts it again."""
+    for producer in filter(ground.produces, ground.services.values()):
+        if "container.stop" not in ground.faults:
+            continue
+        if not producer.goes_on:
+            yield Missing(
+                "stopped", producer.name, "it may end by itself, and nothing starts it again", "a restart policy"
+            )
+        else:
+            stores = ground.uses(producer.name, *STORES)
+            bounds, lasts_s = _breaking(ground, stores)
+            yield Starter(
+                how="stopped",
+                whom=producer.name,
+                family="producer",
+                summary=f"{producer.name} is stopped, and nothing more comes into {', '.join(stores)}.",
+                covers=("data", "freshness"),
+                hits=(producer.name,),
+                fault={"fault": "container.stop", "target": {"service": producer.name}},
+                edit=(f"whether {producer.name} writes into {', '.join(stores)}",),
+                felt_at=frozenset(stores) | ground.callers(stores),
+                bounds=bounds,
+                lasts_s=lasts_s,
+                detects=[rule for rule in ground.rules if rule.fires_for(producer.name)],
+            )
+
+
+def late(ground: Ground) -> Iterator[Starter | Missing]:
+    """What a producer writes arrives late."""
+    for producer in filter(ground.produces, ground.services.values()):
+        stores = [name for name in ground.uses(producer.name, *STORES) if ground.services[name].port is not None]
+        if "network.latency" in ground.faults and stores:
+            yield Starter(
+                how="late",
+                whom=producer.name,
+                family="producer",
+                summary=f"{producer.name} waits for every answer of {', '.join(stores)}: what it writes is late.",
+                covers=("data", "network"),
+                hits=(),
+                fault={
+                    "fault": "network.latency",
+                    "target": {"links": [Link(producer.name, name).name for name in stores]},
+                    "with": {"latency": "${latency}"},
+                },
+                edit=(
+                    f"whether {producer.name} writes into {', '.join(stores)}",
+                    "vars.latency: what would be a bad day",
+                ),
+                felt_at=frozenset(stores) | ground.callers(stores),
+                missed=(producer.name,),
+                breaks=False,
+                variables={"latency": "2s"},
+                bounds=_ages(ground, stores),
+            )
+
+
+def twice(ground: Ground) -> Iterator[Starter | Missing]:
+    """A producer never gets the answer to what it wrote, and may write it again."""
+    for producer in filter(ground.produces, ground.services.values()):
+        stores = [name for name in ground.uses(producer.name, *STORES) if ground.services[name].port is not None]
+        if "network.reset" not in ground.faults or not stores:
+            continue
+        if not ground.declared.traces_examples:
+            yield Missing("twice", producer.name, "nothing could tell that something was written twice", TWICE_NEEDS)
+            continue
+        yield Starter(
+            how="twice",
+            whom=producer.name,
+            family="producer",
+            summary=f"{producer.name} never gets the answers of {', '.join(stores)}, and writes again.",
+            covers=("data", "network"),
+            hits=(),
+            fault={
+                "fault": "network.reset",
+                "target": {"links": [Link(producer.name, name).name for name in stores]},
+                "with": {"lose": "response"},
+            },
+            edit=(f"whether {producer.name} writes into {', '.join(stores)}",),
+            breaks=False,
+            guarantees=("examples_exactly_once",),
+            bounds=_ages(ground, stores),
+        )
+
+
+def _breaking(ground: Ground, stores: list[str]) -> tuple[list[dict[str, object]], int]:
+    """Return the bounds on ages that break while nothing is written for a time that a run can last, and that time."""
+    lasting = {
+        one.name: _too_old(one, ground.services[stores[0]])[1] for one in ground.measures if one.ages and one.good
+    }
+    bounds = [one for one in _ages(ground, stores) if lasting[str(one["probe"])] <= LONGEST_S]
+    return bounds, max([20, *(lasting[str(one["probe"])] for one in bounds)])
+
+
+def _ages(ground: Ground, stores: list[str]) -> list[dict[str, object]]:
+    """Return the bounds on the age of what lies in stores, as far as the stack's file has them."""
+    aged = [one for one in ground.measures if one.ages and one.good and one.services & set(stores)]
+    return [{"probe": one.name, **one.good} for one in aged]

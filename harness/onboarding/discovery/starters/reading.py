@@ -1,0 +1,191 @@
+"""The ground for starters: what was discovered, put together with what the stack's file declares."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.description.ties import services_in
+from harness.model.answers import ANSWER_PROBES
+from harness.model.errors import StackError
+from harness.model.fault import FaultKind
+from harness.model.probekinds import ProbeSpec
+from harness.model.stack import StackDescription
+from harness.onboarding.discovery.addresses import known_names
+from harness.onboarding.discovery.config_files import Rule, Timing, config_files, recorded_queries
+from harness.onboarding.discovery.exporting import exporters_of
+from harness.onboarding.discovery.probes import Candidate
+from harness.onboarding.discovery.project import Project
+from harness.onboarding.discovery.scraping import scraped_services
+from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.starters.ground import Declared, Ground, Measure
+from harness.onboarding.discovery.starters.rules import Metrics, read_rule
+from harness.runner.catalogue import Catalogue
+from harness.runner.wiring import is_health
+
+_WORKING_KINDS = ("json", "mlflow", "feast", "airflow")
+_HOLDS_MODELS = re.compile(r"model|artifact|artefact|checkpoint", re.IGNORECASE)
+_ENOUGH = 5.0
+"""Answers needed to judge a bound on a share, times that share; a run has several such bounds."""
+_SHARES = (0.01, 0.02, 0.05, 0.1)
+OVER_S = 5
+
+
+def ground_of(
+    project: Project,
+    services: Mapping[str, Found],
+    probes: Sequence[Candidate],
+    rules: tuple[Sequence[Rule], Timing],
+    faults: Mapping[str, FaultKind],
+    stack: StackDescription | None,
+) -> Ground:
+    """Put together what scenarios rest on. `stack` is None where its file cannot be read yet."""
+    found = [(one.name, other) for one in services.values() for other in one.links]
+    declared = [(link.consumer, link.service) for link in stack.links] if stack is not None else []
+    metrics = _metrics(project, services)
+    return Ground(
+        services=services,
+        nodes=_nodes(services, stack),
+        links=list(dict.fromkeys((*found, *(pair for pair in declared if {*pair} <= services.keys())))),
+        measures=_measures(services, probes, stack, faults),
+        rules=[read_rule(rule, rules[1], metrics) for rule in rules[0]],
+        timing=rules[1],
+        faults=faults,
+        declared=_declared(stack) if stack is not None else Declared(),
+        memory={name: list(_in_memory(body)) for name, body in project.services.items()},
+    )
+
+
+def _nodes(services: Mapping[str, Found], stack: StackDescription | None) -> Mapping[str, Sequence[str]]:
+    if stack is not None:
+        return stack.nodes
+    nodes: dict[str, list[str]] = {}
+    for found in services.values():
+        nodes.setdefault(str(found.node.value) if found.node else found.name, []).append(found.name)
+    return nodes
+
+
+def _metrics(project: Project, services: Mapping[str, Found]) -> Metrics:
+    names = known_names(project)
+    jobs: dict[str, frozenset[str]] = {}
+    recorded: dict[str, str] = {}
+    for found in services.values():
+        if found.kind.name == "prometheus":
+            files = list(config_files(project.services[found.name], project.folder))
+            jobs |= scraped_services(files, names, found.name)
+            recorded |= recorded_queries(files, found.environment)
+    return Metrics(jobs, names, exporters_of(project, services), recorded)
+
+
+def _measures(
+    services: Mapping[str, Found],
+    probes: Sequence[Candidate],
+    stack: StackDescription | None,
+    faults: Mapping[str, FaultKind],
+) -> list[Measure]:
+    """Return the probes of the stack's file, with what discovery knows of them; without it, those that were found."""
+    if stack is None:
+        return [_of_candidate(one, one.good) for one in probes]
+    known = {one.name: one for one in probes}
+    bounds = {one.probe: one for one in stack.steady_state}
+    names = {one.name: (one.name, *one.aliases) for one in stack.services.values()}
+    found: list[Measure] = []
+    for name, spec in stack.probes.items():
+        bound = bounds.get(name)
+        good = bound.model_dump(mode="json", include={"at_least", "at_most"}, exclude_none=True) if bound else {}
+        if bound is not None:
+            good = {bound.side: _written(bound.limit.value, str(bound.limit))}
+        if name in known:
+            found.append(_of_candidate(known[name], good or known[name].good))
+        else:
+            about = frozenset(services_in(spec.model_dump_json(), names) & services.keys())
+            found.append(_of_probe(name, spec, about, good))
+    return [*found, *_answers(stack, faults)]
+
+
+def _written(value: float, text: str) -> float | int | str:
+    """Return a limit as a scenario has it: a bare number, or one with its unit."""
+    if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
+        return int(value) if value == int(value) else value
+    return text
+
+
+def _of_candidate(one: Candidate, good: Mapping[str, Any]) -> Measure:
+    kind = next((key for key in one.spec if key != "summary"), "")
+    return Measure(
+        name=one.name,
+        services=frozenset({one.service}),
+        good=good,
+        sure=one.sure,
+        works=kind in _WORKING_KINDS or bool(one.needs),
+        needs=one.needs,
+        ages=one.ages,
+        over_http="http" in one.spec,
+        of_engine=kind == "container",
+    )
+
+
+def _of_probe(name: str, spec: ProbeSpec, about: frozenset[str], good: Mapping[str, Any]) -> Measure:
+    of_engine = spec.kind in ("container", "log")
+    return Measure(
+        name=name,
+        services=about,
+        good=good,
+        sure=bool(good),
+        works=not of_engine and not is_health(spec),
+        ages=getattr(spec.settings, "read", "") in ("age", "success_age") or spec.kind == "feast",
+        over_http=spec.kind == "http",
+        of_engine=of_engine,
+    )
+
+
+def _answers(stack: StackDescription, faults: Mapping[str, FaultKind]) -> Iterator[Measure]:
+    """Yield what the workload's answers tell, with bounds that its rate is enough for."""
+    if stack.workload is None:
+        return
+    names = {one.name: (one.name, *one.aliases) for one in stack.services.values()}
+    asked = frozenset(services_in(stack.workload.model_dump_json(include={"url"}), names))
+    try:
+        there = Catalogue(stack, faults).answer_probes
+    except StackError:  # `harness check` says what is wrong with the file of requests
+        return
+    rate = stack.workload.most_per_s
+    share = next((one for one in _SHARES if rate is not None and rate * 20 * one >= _ENOUGH), _SHARES[-1])
+    samples = {"over": f"{OVER_S}s", "min_samples": max(1, int((rate or 1.0) * OVER_S / 2))}
+    for name, side, limit in (("availability", "at_least", 1 - share), ("silent_wrong_answers", "at_most", share)):
+        if name in there and name in ANSWER_PROBES and asked:
+            good = {side: round(limit, 2), **samples}
+            never = name == "silent_wrong_answers"
+            yield Measure(name, asked, good, sure=True, works=True, answers=True, never_breaks=never)
+
+
+def _declared(stack: StackDescription) -> Declared:
+    names = {one.name: (one.name, *one.aliases) for one in stack.services.values()}
+    integrity, workload = stack.integrity, stack.workload
+    artefacts = integrity.models.prefix if integrity.models is not None else None
+    return Declared(
+        steady=frozenset(one.probe for one in stack.steady_state),
+        workload=frozenset(services_in(workload.model_dump_json(include={"url"}), names)) if workload else frozenset(),
+        datasets={name: one.service for name, one in stack.datasets.items()},
+        models=tuple(
+            name
+            for name, one in stack.datasets.items()
+            if one.prefix == artefacts or _HOLDS_MODELS.search(f"{name} {one.bucket} {one.prefix}")
+        ),
+        traces_examples=None not in (integrity.store, integrity.examples, integrity.lineage),
+    )
+
+
+def _in_memory(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield where a service mounts memory of a certain size: what fills that fills nothing else."""
+    given = body.get("tmpfs")
+    for one in [given] if isinstance(given, str) else given or ():
+        path, _, options = str(one).partition(":")
+        if "size=" in options:
+            yield path
+    for volume in body.get("volumes") or ():
+        if isinstance(volume, dict) and volume.get("type") == "tmpfs" and volume.get("target"):
+            limits = volume.get("tmpfs")
+            if isinstance(limits, dict) and limits.get("size"):
+                yield str(volume["target"])

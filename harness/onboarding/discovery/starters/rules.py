@@ -1,0 +1,183 @@
+"""What can be told of an alert rule from its query: what it is about, what it shows, and how long it takes.
+
+Only forms that are usual are known. A rule of another form, or one whose metric nobody here is seen to export, is about
+nothing that is known: no scenario is made to fire it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.onboarding.discovery.config_files import Rule, Timing
+from harness.onboarding.doctor.rule_queries import Matcher, Selects, rests_on, selected
+from harness.probes.selectors import selectors
+
+Shows = Literal["down", "slow", "errors", "old", "always", "unknown"]
+
+_UP = re.compile(r"^(up|\w+_up|probe_success)$")
+_IS_LOW = re.compile(r"(==(bool)?0|<(bool)?1|!=(bool)?1)(?![\d.])")
+_COUNTED_UP = re.compile(r"(count|sum|avg|min)(by\([^)]*\)|without\([^)]*\))?\((up|\w+_up|probe_success)\b.*<")
+_TOGETHER = re.compile(r"\b(sum|avg|count|max|quantile|absent\w*)(by\([^)]*\)|without\([^)]*\))?\(")
+_SLOW = re.compile(r"latency|duration|response_time|(request|query|inference|predict\w*|scor\w+)_(milli)?seconds", re.I)
+_OLD = re.compile(r"(^|_)(age|lag|staleness|freshness)(_|$)|timestamp|last_(success|run|update)", re.I)
+_FAILED = re.compile(r"error|fail|exception|5xx", re.I)
+_STATUS = re.compile(r"^(code|status|status_code|http_status|response_code|http_response_status_code|grpc_code)$")
+_BAD_STATUS = re.compile(r"5|err|fail|!~?\"?2|UNAVAILABLE|INTERNAL", re.I)
+_ABOVE = re.compile(r">=?(?:bool)?(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?![\w.*/])")
+_RANGE = re.compile(r"\[(\d+(?:\.\d+)?)(ms|[smhdwy])")
+_UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
+_LITERAL = re.compile(r'"[^"]*"|\'[^\']*\'')
+_FOLLOWED = 5
+"""Through so many recording rules a query is followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where metrics come from, as far as files tell: scrape jobs, and who exports what."""
+
+    jobs: Mapping[str, frozenset[str]]
+    """The services that each scrape job asks."""
+    names: Mapping[str, str]
+    """Every name by which a service is known."""
+    exporters: Callable[[str], frozenset[str]]
+    """Who exports a metric."""
+    recorded: Mapping[str, str]
+    """The queries of recording rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """A rule, and what its query says of it."""
+
+    rule: Rule
+    shows: Shows
+    exported_by: frozenset[str]
+    """The services whose series it reads."""
+    subject: str | None
+    """The service that a metric such as `mlflow_up` is named after, where others export it."""
+    threshold: float | None
+    each: bool
+    """Whether any one of its services can fire it."""
+    detect_s: float
+    """How long it takes to fire at most, once what it reads is bad."""
+
+    @property
+    def name(self) -> str:
+        """Its alert."""
+        return self.rule.name
+
+    def fires_for(self, service: str) -> bool:
+        """Whether its query fires it once this service no longer answers."""
+        alone = self.each or len(self.exported_by) == 1
+        return self.shows == "down" and self.subject is None and alone and service in self.exported_by
+
+    @property
+    def about(self) -> frozenset[str]:
+        """Every service that it may be about."""
+        return self.exported_by | ({self.subject} if self.subject is not None else set())
+
+
+def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> AlertRule:
+    """Return what the query of a rule says of it."""
+    text = _followed(rule.query, metrics.recorded)
+    selects = list(_selects(text))
+    shows = _shows(text, selects)
+    above = _ABOVE.search(_bare(text))
+    wait_s = timing.scrape_s + 2 * timing.evaluate_s + rule.for_s + 5.0
+    ranges = [float(number) * _UNITS_S[unit] for number, unit in _RANGE.findall(text)]
+    return AlertRule(
+        rule=rule,
+        shows=shows,
+        exported_by=frozenset(name for one in selects for name in _series_of(one, metrics)),
+        subject=_named_after(selects, metrics.names) if shows == "down" else None,
+        threshold=float(above[1]) if above else None,
+        each=_TOGETHER.search(_bare(text)) is None,
+        detect_s=wait_s + (max(ranges, default=0.0) if shows != "down" else 0.0),
+    )
+
+
+def _followed(query: str, recorded: Mapping[str, str]) -> str:
+    """Return a query together with those of the recording rules that it rests on."""
+    parts = [query]
+    met: set[str | None] = set()
+    for _ in range(_FOLLOWED):
+        named = {one.metric for one in _selects(" ; ".join(parts)) if one.metric in recorded} - met
+        parts += [recorded[name] for name in sorted(filter(None, named))]
+        met |= named
+    return " ; ".join(parts)
+
+
+def _selects(text: str) -> Iterator[Selects]:
+    for query in text.split(" ; "):
+        for one in selectors(query):
+            yield from selected(rests_on(one.text))
+
+
+def _bare(text: str) -> str:
+    """Return a query without its spaces and without what stands in quotes and braces."""
+    return re.sub(r"\s|\{[^}]*\}", "", _LITERAL.sub("", text))
+
+
+def _shows(text: str, selects: list[Selects]) -> Shows:
+    """Return which kind of trouble a rule shows. The order tells: `time() - last_success` is old, not slow."""
+    names = [one.metric for one in selects if one.metric]
+    bare = _bare(text)
+    if not names:
+        return "always" if re.match(r"vector\(\d", bare) else "unknown"
+    if _is_down(bare, names):
+        return "down"
+    if not _ABOVE.search(bare):
+        return "unknown"
+    if "time()-" in bare or any(_OLD.search(name) for name in names):
+        return "old"
+    bad = any(_STATUS.match(m.label) and _BAD_STATUS.search(m.operator + m.value) for s in selects for m in s.matchers)
+    if bad or any(_FAILED.search(name) for name in names):
+        return "errors"
+    return "slow" if any(_SLOW.search(name) for name in names) else "unknown"
+
+
+def _is_down(bare: str, names: list[str]) -> bool:
+    if re.search(r"\babsent(_over_time)?\(", bare):
+        return True
+    return any(_UP.match(name) for name in names) and bool(_IS_LOW.search(bare) or _COUNTED_UP.search(bare))
+
+
+def _series_of(one: Selects, metrics: Metrics) -> frozenset[str]:
+    """Return whose series a selector matches: by its job, by a label that names a service, or by its metric."""
+    for matcher in one.matchers:
+        if matcher.label == "job":
+            named = (job for job in metrics.jobs if _fits(matcher, job))
+            return frozenset(service for job in named for service in metrics.jobs[job])
+    for matcher in one.matchers:
+        value = matcher.value.strip("\"'`")
+        host = value.partition("://")[2] or value
+        name = metrics.names.get(host.partition("/")[0].partition(":")[0])
+        if matcher.operator == "=" and name is not None:
+            return frozenset({name})
+    if one.metric == "up":
+        return frozenset(service for services in metrics.jobs.values() for service in services)
+    return metrics.exporters(one.metric) if one.metric else frozenset()
+
+
+def _fits(matcher: Matcher, value: str) -> bool:
+    wanted = matcher.value[1:-1]
+    if matcher.operator in ("=", "!="):
+        return (wanted == value) == (matcher.operator == "=")
+    try:
+        return (re.fullmatch(wanted, value) is not None) == (matcher.operator == "=~")
+    except re.error:
+        return False
+
+
+def _named_after(selects: list[Selects], names: Mapping[str, str]) -> str | None:
+    """Return the service that a metric is named after: `mlflow` of `mlflow_up`."""
+    for one in selects:
+        word = (one.metric or "").removesuffix("_up")
+        if one.metric not in (None, "up", word):
+            same = [service for name, service in names.items() if re.sub(r"\W", "_", name) == word]
+            if same:
+                return same[0]
+    return None

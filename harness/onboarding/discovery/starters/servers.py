@@ -1,0 +1,132 @@
+"""What happens to servers: a crash, a hang, an old model, a broken model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.onboarding.discovery.probes import S3_KINDS
+from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.starters.ground import Ground
+from harness.onboarding.discovery.starters.starter import Missing, Starter
+from harness.onboarding.discovery.starters.stores import hang_of
+
+CRASHED = ("serving", "gateway", "tracking", "training", "pipeline", "other")
+HUNG = ("serving", "tracking", "other")
+RELOADS_AFTER_S = 8
+LASTS_S = 40
+NO_MODELS = ("feast",)
+"""Servers that serve something else."""
+
+
+def crashed(ground: Ground) -> Iterator[Starter | Missing]:
+    """The process of a service dies."""
+    able = [one for one in ground.services.values() if not one.job and not one.unreached]
+    # Nobody asks a service without a port: only one that may not end is worth a crash.
+    able = [one for one in able if one.port is not None or one.goes_on or one.kind.what == "serving"]
+    for service in (one for what in CRASHED for one in able if one.kind.what == what):
+        if "container.kill" in ground.faults:
+            yield _crash_of(service, "producer" if ground.produces(service) else "server")
+
+
+def _crash_of(service: Found, family: str) -> Starter:
+    restarts = service.restart not in ("no", "")
+    edit = f"restart: {service.restart}, so that the engine is to bring it back by itself"
+    if not restarts:
+        edit = f"{service.name} has no restart policy: this will fail until it has one, and that is a finding"
+    return Starter(
+        how="crashed",
+        whom=service.name,
+        family=family,
+        summary=f"The process of {service.name} ({service.kind.name}) dies and must be back by itself.",
+        covers=("process", service.kind.what),
+        hits=(service.name,),
+        fault={"fault": "container.kill", "target": {"service": service.name}},
+        edit=(edit,),
+        heals_itself=True,
+    )
+
+
+def hung(ground: Ground) -> Iterator[Starter | Missing]:
+    """A server accepts connections and answers nothing."""
+    for service in ground.reachable(*HUNG):
+        if "container.pause" in ground.faults:
+            yield hang_of(ground, service, "server")
+
+
+def old_model(ground: Ground) -> Iterator[Starter | Missing]:
+    """The file of a model is the one before."""
+    yield from _changed_model(
+        ground, "old-model", "previous", "is the one before by key", "the objects of the dataset sort by version"
+    )
+
+
+def broken_model(ground: Ground) -> Iterator[Starter | Missing]:
+    """The file of a model is cut off."""
+    yield from _changed_model(ground, "broken-model", "truncate", "is cut off", "the last good version may be kept")
+
+
+def _changed_model(ground: Ground, how: str, operation: str, what: str, look: str) -> Iterator[Starter | Missing]:
+    for server in ground.reachable("serving"):
+        if "object.corrupt" not in ground.faults or server.kind.name in NO_MODELS:
+            continue
+        lacking = _lacking(ground, server)
+        if lacking is not None:
+            why, remedy = lacking
+            yield Missing(how, server.name, why, remedy)
+            continue
+        for dataset in ground.declared.models:
+            many = "" if len(ground.declared.models) == 1 else f"-{dataset}"
+            yield Starter(
+                how=how,
+                whom=f"{server.name}{many}",
+                family="server",
+                summary=f"Each model in {dataset} {what}, and {server.name} starts anew and loads it.",
+                covers=("model", "serving"),
+                hits=(server.name,),
+                fault={
+                    "fault": "object.corrupt",
+                    "target": {"dataset": dataset},
+                    "with": {"operation": operation},
+                },
+                edit=(
+                    f"whether {server.name} loads its model from {dataset}, and only when it starts",
+                    f"whether {look}",
+                ),
+                felt_at=frozenset({server.name, *ground.callers([server.name])}),
+                more_steps=_restart(ground, server),
+                may_die=(server.name,),
+                lasts_s=LASTS_S,
+            )
+
+
+def _restart(ground: Ground, server: Found) -> list[dict[str, object]]:
+    """Return the step in which the server dies once the model is changed, so that it loads that one."""
+    if "container.kill" not in ground.faults:
+        return []
+    return [
+        {
+            "id": f"{server.name}-loads",
+            "after": {"event": "{id}.confirmed", "timeout": "30s"},
+            "fault": "container.kill",
+            "target": {"service": server.name},
+            "for": f"{RELOADS_AFTER_S}s",
+        }
+    ]
+
+
+def _lacking(ground: Ground, server: Found) -> tuple[str, str] | None:
+    """Return what is not declared for a model to be changed and the change to be seen: why, and what it would take."""
+    near = {server.name, *ground.callers([server.name])}
+    judged = any(one.answers and one.services & near for one in ground.measures)
+    answers = "x-harness.workload with expected answers, as `harness record` makes it"
+    if ground.declared.models:
+        return None if judged else ("nothing tells which answers are right", answers)
+    used = {server.name, *ground.uses(server.name, "store", "tracking")}
+    stores = [store for name in sorted(used) for store in ground.uses(name, "store")]
+    objects = [name for name in dict.fromkeys(stores) if ground.services[name].kind.name in S3_KINDS]
+    if not objects:
+        own = "a scenario of your own, with container.image (an image from before) or container.file (another file)"
+        return "nothing here shows that it loads a model from an object store", own
+    dataset = f"x-harness.datasets, as in `models: {{service: {objects[0]}, bucket: …, prefix: …}}`"
+    why = "the stack's file does not say where models lie"
+    return (why, dataset) if judged else (f"{why}, or which answers are right", f"{dataset}, and {answers}")

@@ -1,0 +1,134 @@
+"""What happens to stores and what else is asked over links: slow answers, a hang, a lost node, a full disk.
+
+Each is felt where work is done that needs the store. A store's own probe breaks with it and comes back with it,
+whatever its consumers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.starters.ground import STORES, Ground
+from harness.onboarding.discovery.starters.starter import Missing, Starter
+
+NOBODY = "nothing here shows that anybody uses it"
+
+
+def slow(ground: Ground) -> Iterator[Starter | Missing]:
+    """Every answer of a store comes late."""
+    for service in ground.reachable(*STORES, "tracking"):
+        if "network.latency" not in ground.faults or not ground.consumers(service.name):
+            continue
+        yield Starter(
+            how="slow",
+            whom=service.name,
+            family="store",
+            summary=f"Every answer of {service.name} ({service.kind.name}) comes late while work goes on.",
+            covers=("network", service.kind.what),
+            hits=(service.name,),
+            fault={
+                "fault": "network.latency",
+                "target": {"service": service.name},
+                "with": {"latency": "${latency}", "jitter": "20ms"},
+            },
+            edit=("vars.latency: what would be a bad day, and not an outage",),
+            felt_at=frozenset(ground.callers([service.name])),
+            breaks=False,
+            variables={"latency": "300ms"},
+        )
+
+
+def hung(ground: Ground) -> Iterator[Starter | Missing]:
+    """A store accepts connections and answers nothing."""
+    for service in ground.reachable(*STORES):
+        if "container.pause" in ground.faults:
+            yield hang_of(ground, service, "store") if ground.consumers(service.name) else _unused("hung", service)
+
+
+def hang_of(ground: Ground, service: Found, family: str) -> Starter:
+    """Return the hang of one service. Whom nobody in the stack needs, its users ask directly, as its probe does."""
+    callers = frozenset(ground.callers([service.name]))
+    return Starter(
+        how="hung",
+        whom=service.name,
+        family=family,
+        summary=f"{service.name} ({service.kind.name}) hangs: it accepts connections and answers nothing.",
+        covers=("process", service.kind.what),
+        hits=(service.name,),
+        fault={"fault": "container.pause", "target": {"service": service.name}},
+        edit=("whether callers give up in time, or hang with it",),
+        felt_at=callers or None,
+        detects=[rule for rule in ground.rules if rule.fires_for(service.name)],
+        silent=True,
+    )
+
+
+def lost(ground: Ground) -> Iterator[Starter | Missing]:
+    """The node of a store is lost, and comes back."""
+    for service in ground.services.values():
+        if "node.loss" not in ground.faults or service.job or not service.stateful or service.port is None:
+            continue
+        yield loss_of(ground, service) if ground.consumers(service.name) else _unused("lost", service)
+
+
+def loss_of(ground: Ground, service: Found) -> Starter:
+    """Return the loss of one service's node."""
+    node, more = ground.with_node(service.name)
+    hits = (service.name, *more)
+    with_it = f", and with it {', '.join(more)}" if more else ""
+    return Starter(
+        how="lost",
+        whom=service.name,
+        family="store",
+        summary=f"The node of {service.name} ({service.kind.name}) is lost{with_it}, and comes back.",
+        covers=("node", service.kind.what),
+        hits=hits,
+        fault={"fault": "node.loss", "target": {"node": node}},
+        edit=(f"services that share a machine with {service.name}: give them the same `node` in the stack's file",),
+        felt_at=frozenset(ground.callers(hits)) or None,
+        may_die=ground.dies_with(hits),
+        detects=[rule for rule in ground.rules if rule.fires_for(service.name)],
+        silent=True,
+    )
+
+
+def lost_servers(ground: Ground) -> Iterator[Starter | Missing]:
+    """Where nothing else fits: the loss of each service that is asked over HTTP whether it is up."""
+    asked = {name for one in ground.measures if one.good and one.over_http for name in one.services}
+    for service in ground.services.values():
+        if "node.loss" in ground.faults and service.name in asked and not ground.callers([service.name]):
+            yield loss_of(ground, service)
+
+
+def full(ground: Ground) -> Iterator[Starter | Missing]:
+    """A store has no space left."""
+    for service in ground.reachable(*STORES):
+        if "disk.full" not in ground.faults:
+            continue
+        paths = ground.memory.get(service.name, ())
+        if not paths:
+            yield Missing(
+                "full",
+                service.name,
+                "its data lie on the engine's disk, which no fault may fill",
+                'a tmpfs with a size where it writes, as in `tmpfs: ["/data:size=256m"]`, in a test configuration',
+            )
+        for path in paths:
+            yield Starter(
+                how="full",
+                whom=service.name,
+                family="store",
+                summary=f"{service.name} ({service.kind.name}) has no space left at {path}.",
+                covers=("storage", service.kind.what),
+                hits=(service.name,),
+                fault={"fault": "disk.full", "target": {"service": service.name}, "with": {"path": path}},
+                edit=(f"whether {path} is where it writes what is sent to it",),
+                felt_at=frozenset(ground.callers([service.name])) or None,
+                breaks=False,
+                may_die=ground.dies_with([service.name]),
+            )
+
+
+def _unused(how: str, service: Found) -> Missing:
+    return Missing(how, service.name, NOBODY, "x-harness.links, as in `consumer -> service`")

@@ -1,0 +1,81 @@
+"""Which starters are written: a few of each family as first scenarios, or all of them as the standard suite.
+
+A further starter is a function of the ground in a family's module, and a line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.onboarding.discovery.starters import alerts, producers, servers, stores
+from harness.onboarding.discovery.starters.clauses import Written, first, standard
+from harness.onboarding.discovery.starters.ground import Ground
+from harness.onboarding.discovery.starters.starter import Missing, Starter
+
+Way = Callable[[Ground], Iterator[Starter | Missing]]
+MOST_OF_A_KIND = 4
+
+FIRST: tuple[Way, ...] = (
+    stores.slow, stores.lost, servers.crashed, stores.hung, servers.hung, producers.stale,
+)  # fmt: skip
+STANDARD: tuple[Way, ...] = (
+    stores.slow, stores.hung, stores.lost, stores.full,
+    servers.crashed, servers.hung, servers.old_model, servers.broken_model,
+    producers.stale, producers.stopped, producers.late, producers.twice,
+    alerts.firing,
+)  # fmt: skip
+FOLDERS: Mapping[str, str] = {"store": "stores", "server": "servers", "producer": "producers", "alert": "alerts"}
+"""Where each family lies in the standard suite."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is written, by its path in the folder of scenarios, and what is not."""
+
+    files: Mapping[str, Written]
+    missing: Sequence[Missing]
+
+
+def first_scenarios(ground: Ground) -> Suite:
+    """Return the first scenarios: of each way the first few that something could feel."""
+    files: dict[str, Written] = {}
+    missing: list[Missing] = []
+    for way in FIRST:
+        made = _sorted_out([first(ground, one) if isinstance(one, Starter) else one for one in way(ground)], missing)
+        files.update({one.name: one for one in made[:MOST_OF_A_KIND]})
+    if not files:
+        rest = [first(ground, one) for one in stores.lost_servers(ground) if isinstance(one, Starter)]
+        files.update({one.name: one for one in _sorted_out(rest, missing)[:MOST_OF_A_KIND]})
+    return Suite(files, missing)
+
+
+def standard_suite(ground: Ground) -> Suite:
+    """Return everything that fits, in a folder for each family."""
+    missing: list[Missing] = []
+    made = [standard(ground, one) if isinstance(one, Starter) else one for way in STANDARD for one in way(ground)]
+    files = {f"standard/{FOLDERS[one.starter.family]}/{one.name}": one for one in _sorted_out(made, missing)}
+    return Suite(files, missing)
+
+
+def _sorted_out(made: Sequence[Written | Missing], missing: list[Missing]) -> list[Written]:
+    missing += [one for one in made if isinstance(one, Missing)]
+    return [one for one in made if isinstance(one, Written)]
+
+
+def told(missing: Sequence[Missing]) -> list[str]:
+    """Return a line for each reason for which scenarios were not written, and what it would take, once for all."""
+    by_remedy: dict[str, dict[str, dict[str, None]]] = {}
+    for one in missing:
+        by_remedy.setdefault(one.remedy, {}).setdefault(one.why, {})[f"{one.how}-{one.whom}"] = None
+    lines: list[str] = []
+    for remedy, reasons in by_remedy.items():
+        said = [f"no {', '.join(names)}: {why}" for why, names in reasons.items()]
+        takes = f"declare {remedy}" if remedy.startswith("x-") else f"add {remedy}"
+        if not remedy:
+            lines += said
+        elif len(said) == 1:
+            lines.append(f"{said[0]}; to get it, {takes}")
+        else:
+            lines += [*said, f"to get these {len(said)}, {takes}"]
+    return lines
