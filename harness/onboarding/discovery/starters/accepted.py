@@ -44,4 +44,7 @@ def refusal(text: str, file: str, stack: StackDescription, faults: Mapping[str, 
         problems = list(problems_of(error))
     except HarnessError as error:
         return error.message
-    return problems[0].message if problems else None
+    if not problems:
+        return None
+    first = problems[0]
+    return f"{first.message} ({first.remedy})" if first.remedy else first.message

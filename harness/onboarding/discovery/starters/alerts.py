@@ -28,7 +28,7 @@ def firing(ground: Ground) -> Iterator[Starter | Missing]:
     for rule in ground.rules:
         way = {"down": _down, "slow": _slow, "errors": _errors, "old": _old}.get(rule.shows)
         if rule.shows == "always":
-            yield _cannot(rule, "it always fires: it is a watchdog")
+            yield Missing("fires", rule.name, f"it fires always, as a watchdog does ({rule.rule.place})")
         elif way is None:
             yield _cannot(rule, "its query has no form that is known")
         else:

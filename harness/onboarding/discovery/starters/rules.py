@@ -25,7 +25,7 @@ _SLOW = re.compile(r"latency|duration|response_time|(request|query|inference|pre
 _OLD = re.compile(r"(^|_)(age|lag|staleness|freshness)(_|$)|timestamp|last_(success|run|update)", re.I)
 _FAILED = re.compile(r"error|fail|exception|5xx", re.I)
 _STATUS = re.compile(r"^(code|status|status_code|http_status|response_code|http_response_status_code|grpc_code)$")
-_BAD_STATUS = re.compile(r"5|err|fail|!~?\"?2|UNAVAILABLE|INTERNAL", re.I)
+_BAD_STATUS = re.compile(r"5|err|fail|![=~]\"?2|UNAVAILABLE|INTERNAL", re.I)
 _ABOVE = re.compile(r">=?(?:bool)?(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?![\w.*/])")
 _RANGE = re.compile(r"\[(\d+(?:\.\d+)?)(ms|[smhdwy])")
 _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}

@@ -1,0 +1,117 @@
+"""What is told of an alert rule by its query: what it shows, whose series it reads, how long it takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.onboarding.discovery.config_files import Rule, Timing
+from harness.onboarding.discovery.starters.rules import AlertRule, Metrics, read_rule
+
+PACE = Timing(scrape_s=5.0, evaluate_s=5.0)
+JOBS = {"api": frozenset({"web"}), "models": frozenset({"model-a", "model-b"})}
+NAMES = {"web": "web", "www": "web", "model-a": "model-a", "model-b": "model-b", "mlflow": "mlflow"}
+EXPORTED = {"requests_total": "web", "request_latency_seconds_bucket": "web", "mlflow_up": "exporter"}
+RECORDED = {"job:errors:rate": 'rate(requests_total{code=~"5.."}[2m])', "circle": "circle > 1"}
+
+
+def read(query: str, for_s: float = 10.0) -> AlertRule:
+    def exporters(metric: str) -> frozenset[str]:
+        return frozenset({EXPORTED[metric]}) if metric in EXPORTED else frozenset()
+
+    rule = Rule("It", "", for_s, {}, "rules.yml:1", query)
+    return read_rule(rule, PACE, Metrics(JOBS, NAMES, exporters, RECORDED))
+
+
+@pytest.mark.parametrize(
+    ("query", "shows"),
+    [
+        ("up == 0", "down"),
+        ('up{job="api"} < 1', "down"),
+        ('up{job="api"} == bool 0', "down"),
+        ('absent(up{job="api"})', "down"),
+        ("absent_over_time(requests_total[5m])", "down"),
+        ("count(up == 1) < 2", "down"),
+        ('sum by (job) (up{job="models"}) < 2', "down"),
+        ("mlflow_up == 0", "down"),
+        ('probe_success{instance="http://web:80"} == 0', "down"),
+        ("up == 1", "unknown"),
+        ("up", "unknown"),
+        ('sum(rate(requests_total{code=~"5.."}[1m])) / sum(rate(requests_total[1m])) > 0.05', "errors"),
+        ('rate(requests_total{status!="200"}[1m]) > 1', "errors"),
+        ("increase(retraining_failures_total[1h]) > 0", "errors"),
+        ("job:errors:rate > 0.1", "errors"),
+        ('rate(requests_total{code="200"}[1m]) > 100', "unknown"),
+        ("histogram_quantile(0.99, rate(request_latency_seconds_bucket[1m])) > 0.5", "slow"),
+        ("rate(request_duration_seconds_sum[1m]) / rate(request_duration_seconds_count[1m]) > 2", "slow"),
+        ("time() - last_batch_timestamp_seconds > 60", "old"),
+        ("feature_age_seconds > 3600", "old"),
+        ("process_cpu_seconds_total > 4", "unknown"),
+        ("abs(score_mean - 0.2) > 0.1", "unknown"),
+        ("requests_total < 5", "unknown"),
+        ("vector(1)", "always"),
+        ("circle > 1", "unknown"),
+        ("this is no query (", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_what_a_rule_shows(query: str, shows: str) -> None:
+    assert read(query).shows == shows
+
+
+@pytest.mark.parametrize(
+    ("query", "about"),
+    [
+        ("up == 0", {"web", "model-a", "model-b"}),
+        ('up{job="models"} == 0', {"model-a", "model-b"}),
+        ('up{job=~"mod.*"} == 0', {"model-a", "model-b"}),
+        ('up{job!="models"} == 0', {"web"}),
+        ('up{job=~"("} == 0', set()),
+        ('up{instance="model-a:8080"} == 0', {"model-a"}),
+        ('probe_success{instance="http://www:80/health"} == 0', {"web"}),
+        ('requests_total{service="model-b"} > 3', {"model-b"}),
+        ("rate(requests_total[1m]) > 3", {"web"}),
+        ("job:errors:rate > 0.1", {"web"}),
+        ("mlflow_up == 0", {"exporter", "mlflow"}),
+        ("unheard_of > 3", set()),
+        ('time() - max(last_seen{service="web"}) > 30', {"web"}),
+    ],
+)
+def test_whom_a_rule_is_about(query: str, about: set[str]) -> None:
+    assert read(query).about == about
+
+
+def test_how_long_a_rule_takes() -> None:
+    assert read("up == 0").detect_s == 5 + 2 * 5 + 10 + 5
+    assert read("rate(requests_total{code='500'}[2m]) > 1").detect_s == 30 + 120, "a rate looks back"
+
+
+@pytest.mark.parametrize(
+    ("query", "threshold"),
+    [
+        ("x_latency_seconds > 0.5", 0.5),
+        ("x_latency_seconds >= bool 2", 2.0),
+        ("x > 1e3", 1000.0),
+        ("(x > 3 * y)", None),
+        ("x > y", None),
+        ("x < 2", None),
+        ('x{le="> 7"} > 2', 2.0),
+    ],
+)
+def test_the_limit_of_a_rule(query: str, threshold: float | None) -> None:
+    assert read(query).threshold == threshold
+
+
+@pytest.mark.parametrize(
+    ("query", "service", "fires"),
+    [
+        ("up == 0", "model-a", True),
+        ('min(up{job="models"}) == 0', "model-a", True),
+        ('sum(up{job="models"}) < 1', "model-a", False),
+        ('absent(up{job="models"} == 1)', "model-a", False),
+        ('absent(up{job="api"} == 1)', "web", True),
+        ('up{job="models"} == 0', "web", False),
+        ("mlflow_up == 0", "mlflow", False),
+    ],
+)
+def test_which_service_fires_a_rule_alone(query: str, service: str, fires: bool) -> None:
+    assert read(query).fires_for(service) is fires

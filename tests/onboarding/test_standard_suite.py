@@ -1,0 +1,228 @@
+"""`harness init --standard`: what is written for what was found and declared, and what is listed instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from trying import NAMES, copied
+
+from harness.faults.installed import Faults
+from harness.onboarding.discovery.output import Discovery, discover
+from harness.onboarding.discovery.project import read_project
+from harness.onboarding.discovery.rendering import STACK_FILE
+from harness.runner.notes import notes
+from harness.runner.stacks import validated
+
+COMPOSE = """\
+services:
+  minio: {image: minio/minio, expose: [9000], environment: {MINIO_ROOT_USER: u, MINIO_ROOT_PASSWORD: p}}
+  feed:
+    image: feed
+    command: [python, feed.py]
+    restart: always
+    volumes: ["./feed.py:/feed.py"]
+    environment: {S3: "http://minio:9000", BUCKET: landing}
+  scorer:
+    image: scorer
+    command: uvicorn scorer:app --port 8000
+    restart: always
+    volumes: ["./scorer.py:/scorer.py"]
+    environment: {S3: "http://minio:9000", PORT: "8000"}
+    healthcheck: {test: [CMD, curl, "http://localhost:8000/ok"]}
+  prometheus: {image: prom/prometheus, expose: [9090], volumes: ["./p.yml:/p.yml", "./r.yml:/r.yml"]}
+"""
+SCRAPES = """\
+global: {scrape_interval: 5s, evaluation_interval: 5s}
+scrape_configs:
+  - {job_name: scorer, static_configs: [{targets: ["scorer:8000"]}]}
+  - {job_name: feed, static_configs: [{targets: ["feed:9100"]}]}
+"""
+RULES = """\
+groups:
+  - name: shop
+    rules:
+      - {alert: ScorerDown, expr: 'up{job="scorer"} == 0', for: 10s}
+      - {alert: ScorerSlow, expr: 'histogram_quantile(0.9, rate(score_latency_seconds_bucket[30s])) > 0.4'}
+      - {alert: ScorerErrors, expr: 'rate(scored_total{code=~"5.."}[30s]) > 0.1'}
+      - {alert: BatchOld, expr: 'time() - batch_written_timestamp_seconds > 60'}
+      - {alert: BatchVeryOld, expr: 'time() - batch_written_timestamp_seconds > 7200'}
+      - {alert: Drift, expr: 'abs(score_mean - 0.2) > 0.1'}
+      - {alert: Watchdog, expr: vector(1)}
+"""
+SCORER = 'Counter("scored_total"); Histogram("score_latency_seconds"); Gauge("score_mean")\n'
+FEED = 'Gauge("batch_written_timestamp_seconds")\n'
+DECLARED = """\
+  workload: {url: "http://scorer:8000/score", requests: requests.jsonl, rate: 20/s, repeat: true}
+  datasets: {models: {service: minio, bucket: artefacts, prefix: models/, access_key: u, secret_key: p}}
+  integrity:
+    store: {service: minio, bucket: ledger, access_key: u, secret_key: p}
+    examples: {prefix: examples/}
+    lineage: {prefix: lineage/}
+"""
+REQUESTS = '{"path": "/score", "body": {"x": 1}, "expect": {"json": {"y": 2}}}\n'
+
+
+def project(folder: Path) -> Path:
+    files = {"compose.yaml": COMPOSE, "p.yml": SCRAPES, "r.yml": RULES, "scorer.py": SCORER, "feed.py": FEED}
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def standard(folder: Path, *, write: bool = False) -> Discovery:
+    found = discover(read_project(folder, ask_engine=False), folder, Faults(), standard=True)
+    for name, text in found.files.items() if write else ():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return found
+
+
+def declare(folder: Path, text: str = DECLARED) -> None:
+    """Add seams to the stack's file, as its owner does."""
+    (folder / "requests.jsonl").write_text(REQUESTS)
+    stack = folder / STACK_FILE
+    stack.write_text(stack.read_text().replace("x-harness:\n", f"x-harness:\n{text}", 1))
+
+
+def names(found: Discovery) -> set[str]:
+    return {Path(name).name.removesuffix(".scenario.yaml") for name in found.files if name != STACK_FILE}
+
+
+def scenario(found: Discovery, name: str) -> dict[str, Any]:
+    text = next(text for file, text in found.files.items() if Path(file).name == f"{name}.scenario.yaml")
+    return dict(yaml.safe_load(text))
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Discovery:
+    """Return what is found where nothing is declared."""
+    return standard(project(tmp_path))
+
+
+@pytest.fixture
+def declared(tmp_path: Path) -> Discovery:
+    """Return what is found where every seam is declared."""
+    standard(project(tmp_path), write=True)
+    declare(tmp_path)
+    return standard(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_project_gets_a_suite_that_check_accepts(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY", "registry.example")
+    folder = copied(name, tmp_path)
+    found = standard(folder, write=True)
+    assert all(file == STACK_FILE or file.startswith("scenarios/standard/") for file in found.files)
+    if len(found.files) > 1:
+        loaded = validated([folder / "scenarios"])
+        assert len(loaded) == len(found.files) - 1
+        assert notes(loaded) == [], "nothing is written that nothing could feel"
+
+
+def test_what_needs_a_seam_is_listed_with_that_seam(bare: Discovery) -> None:
+    listed = "\n".join(bare.not_written)
+    assert "no slow-minio, hung-minio, lost-minio: no probe asks feed or scorer for work that needs minio" in listed
+    assert "no full-minio: its data lie on the engine's disk" in listed
+    assert "no old-model-scorer, broken-model-scorer: the stack's file does not say where models lie" in listed
+    assert "declare x-harness.datasets, as in `models: {service: minio, bucket: …, prefix: …}`" in listed
+    assert (
+        "no twice-feed: nothing could tell that something was written twice; to get it, declare x-harness.inte"
+        in listed
+    )
+    assert not names(bare) & {"store-slow-minio", "server-old-model-scorer", "producer-twice-feed"}
+
+
+def test_each_rule_has_a_scenario_or_a_reason(bare: Discovery) -> None:
+    listed = {
+        rule.name: line for rule in bare.rules for line in bare.not_written if line.startswith(f"no fires-{rule.name}:")
+    }
+    fired = {rule.name for rule in bare.rules if f"alert-fires-{rule.name}" in names(bare)}
+    assert fired == {"ScorerDown", "BatchOld"}
+    assert listed.keys() == {rule.name for rule in bare.rules} - fired
+    assert "nobody sends requests to scorer during a run" in listed["ScorerSlow"]
+    assert "nobody sends requests to scorer during a run" in listed["ScorerErrors"]
+    assert "it fires at an age of 7200 s: no run is that long" in listed["BatchVeryOld"]
+    assert "its query has no form that is known (r.yml:9)" in listed["Drift"]
+    assert "it fires always" in listed["Watchdog"]
+
+
+def test_a_rule_is_fired_by_what_its_query_asks_for(declared: Discovery) -> None:
+    down = scenario(declared, "alert-fires-ScorerDown")
+    assert down["timeline"][0]["fault"] == "container.kill"
+    assert down["timeline"][0]["target"] == {"service": "scorer"}
+    assert down["timeline"][0]["with"] == {"restart": "none"}, "otherwise it is back before the rule fires"
+    assert down["expect"]["detected"] == [{"id": "seen-ScorerDown", "alert": "ScorerDown", "within": "30s"}]
+    slow = scenario(declared, "alert-fires-ScorerSlow")
+    assert slow["timeline"][0]["target"] == {"links": ["scorer -> minio"]}
+    assert slow["vars"] == {"latency": "800ms"}, "twice the limit"
+    assert scenario(declared, "alert-fires-ScorerErrors")["timeline"][0]["target"] == {"service": "minio"}
+    old = scenario(declared, "alert-fires-BatchOld")
+    assert old["timeline"][0]["fault"] == "network.partition", "a writer that is paused exports no age either"
+    assert old["timeline"][0]["target"] == {"service": "feed"}
+    assert old["timeline"][0]["for"] == old["expect"]["detected"][0]["within"] == "80s"
+
+
+def test_what_is_declared_makes_scenarios(declared: Discovery) -> None:
+    assert STACK_FILE not in declared.files, "a stack's file that is there stays as it is"
+    assert {
+        "store-slow-minio", "store-hung-minio", "store-lost-minio",
+        "server-crashed-scorer", "server-hung-scorer", "server-old-model-scorer", "server-broken-model-scorer",
+        "producer-crashed-feed", "producer-twice-feed",
+    } <= names(declared)  # fmt: skip
+    broken = scenario(declared, "server-broken-model-scorer")
+    assert broken["timeline"][0]["target"] == {"dataset": "models"}
+    assert broken["timeline"][1]["after"]["event"] == "server-broken-model-scorer.confirmed"
+    assert {one["probe"] for one in broken["expect"]["stays"]} == {"silent_wrong_answers"}
+    assert "availability" in {one["probe"] for one in broken["expect"]["recovered"]}
+    assert scenario(declared, "producer-twice-feed")["expect"]["integrity"] == ["examples_exactly_once"]
+    hung = scenario(declared, "server-hung-scorer")
+    assert hung["expect"]["detected"][0]["alert"] == "ScorerDown"
+    assert hung["expect"]["cleared"][0]["alert"] == "ScorerDown"
+
+
+def test_each_states_what_it_expects(declared: Discovery) -> None:
+    for name in names(declared):
+        one = scenario(declared, name)
+        assert one["tags"] == ["standard"]
+        assert one["expect"], name
+        assert set(one["expect"]) & {"detected", "stays", "recovered", "integrity"}, name
+
+
+def test_a_bound_that_the_stack_declares_on_an_age_is_used(tmp_path: Path) -> None:
+    standard(project(tmp_path), write=True)
+    s3 = '{service: minio, bucket: landing, prefix: "", access_key: u, secret_key: p, read: age}'
+    stack = tmp_path / STACK_FILE
+    stack.write_text(
+        f"x-harness:\n  schema: 1\n  base: [compose.yaml]\n"
+        f"  probes: {{batch_age: {{s3: {s3}}}}}\n"
+        "  steady_state: [{id: fresh, probe: batch_age, at_most: 20s}]\n"
+    )
+    stale = scenario(standard(tmp_path), "producer-stale-batch-age")
+    (bounded,) = (one for one in stale["expect"]["recovered"] if one["probe"] == "batch_age")
+    assert bounded["at_most"] == "20s"
+    assert stale["timeline"][0]["for"] == "40s"
+
+
+def test_a_store_in_memory_can_be_filled(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    text = COMPOSE.replace("minio/minio, expose", 'minio/minio, tmpfs: ["/data:size=64m", /tmp], expose')
+    (folder / "compose.yaml").write_text(text)
+    standard(folder, write=True)
+    declare(folder)
+    full = scenario(standard(folder), "store-full-minio")
+    assert full["timeline"][0]["fault"] == "disk.full"
+    assert full["timeline"][0]["with"] == {"path": "/data"}
+
+
+def test_what_check_would_refuse_is_not_written(tmp_path: Path) -> None:
+    standard(project(tmp_path), write=True)
+    declare(tmp_path, f"  never_touch: [scorer]\n{DECLARED}")
+    found = standard(tmp_path)
+    assert not names(found) & {"server-crashed-scorer", "server-hung-scorer"}
+    assert any("crashed-scorer" in line and "never" in line for line in found.not_written)
