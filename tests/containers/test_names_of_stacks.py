@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -138,3 +139,19 @@ def test_a_name_is_for_containers(folder: Path) -> None:
     done = harness(folder, "up", "lone.yaml", "--name", "staging")
     assert done.returncode == 2
     assert "add --backend compose" in done.stderr
+
+
+def test_a_published_port_that_is_taken_is_named_with_who_has_it(folder: Path) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as free:
+        port = free.getsockname()[1]
+        (folder / "lone.yaml").write_text(LONE.replace("    x-harness:", f'    ports: ["{port}:8000"]\n    x-harness:'))
+        refused = harness(folder, "up", "lone.yaml", "--backend", "compose")
+        assert refused.returncode == 4
+        assert f"port {port}, which the service 'web' publishes, is taken by " in refused.stderr
+        assert f"(process {os.getpid()}) — stop that program, or publish another port" in refused.stderr
+    first = up(folder)
+    again = harness(folder, "up", "lone.yaml", "--backend", "compose")
+    assert again.returncode == 4
+    assert f"is taken by the stack {first!r} that `harness up` started in {folder}" in again.stderr
+    assert f"`harness down {first}` stops it" in again.stderr
+    assert harness(folder, "down").stdout.endswith("1 stack stopped\n"), "the second left nothing"

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from harness.backends.compose import proxies
 from harness.backends.compose.containers import EngineContainers
-from harness.backends.compose.engine import Engine, connect
+from harness.backends.compose.engine import Engine, connect, engine_errors
 from harness.backends.compose.labels import RUN_ID, run_labels
 from harness.backends.compose.layout import ComposeAddresses
 from harness.backends.compose.leftovers import remove_run
@@ -37,6 +37,7 @@ from harness.backends.compose.snapshots import (
     write_logs,
 )
 from harness.backends.compose.start import Start, lay_out
+from harness.backends.compose.taken_ports import port_taken
 from harness.backends.events import EventLog
 from harness.backends.jobs import run_job
 from harness.model.backend import (
@@ -107,7 +108,10 @@ class ComposeBackend:
                 await self._bring_up(engine, plan, document, folder)
                 break
             except RetryableStartError as trouble:
+                taken = await self._port_taken(engine, str(trouble), document)
                 await self.stop()
+                if taken is not None:
+                    raise taken from None
                 if attempt == TRIES:
                     raise BackendError(f"addresses or ports are taken, {TRIES} times: {trouble}") from None
             except BaseException:
@@ -146,6 +150,14 @@ class ComposeBackend:
         finally:
             start.forget()
             self._readiness = None
+
+    async def _port_taken(self, engine: Engine, output: str, document: dict[str, Any]) -> BackendError | None:
+        """Return what to say where a port is taken that the stack's own file publishes: another try changes nothing."""
+        if not self._keep:
+            return None
+        with contextlib.suppress(BackendError), engine_errors("the engine does not tell who has the port"):
+            return await asyncio.to_thread(port_taken, engine.client, output, document["services"], engine.loopback)
+        return None
 
     def _take_hold(self, engine: Engine, project: str, labels: Mapping[str, str]) -> EventStream:
         """Make ready what acts on the project's containers and what listens to them, and return that."""

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from harness.backends.compose.snapshots import ContainerSnapshot, by_service
+from harness.backends.compose.taken_ports import PORT_TAKEN
 from harness.backends.http_request import healthy
 from harness.backends.start_limits import LOG_LINES, MOST_EXITS, Tail
 from harness.model.backend import ProcessEvent
@@ -25,7 +26,6 @@ from harness.model.stack import StackDescription
 
 POLL_S = 0.1
 OVERLAP = re.compile(r"[Pp]ool overlaps|overlaps with other one|invalid pool request")
-PORT_TAKEN = re.compile(r"port is already allocated|address already in use|bind for .* failed", re.IGNORECASE)
 _TROUBLES = {
     r"no space left on device": (
         "the engine's disk is full",

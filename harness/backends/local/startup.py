@@ -14,9 +14,8 @@ from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from harness.backends.http_request import port_is_taken, until_healthy
+from harness.backends.listening import listening_process
 from harness.backends.local.layout import MOST_LINKS, LocalAddresses, missing_program
 from harness.backends.start_limits import LOG_LINES, MOST_EXITS, Tail
 from harness.model.backend import FAULT_PROXY, ProcessEvent, StackPlan, check_links, check_settings
@@ -70,21 +69,10 @@ def check_ports(plan: StackPlan, addresses: LocalAddresses) -> None:
     """Raise BackendError if something else already listens where a service is to listen."""
     for service in plan.description.services.values():
         if service.port is not None and port_is_taken(addresses.services[service.name], service.port):
-            what = f"port {service.port} of the service {service.name!r} is taken{_holder(service.port)}"
+            holder = listening_process(service.port) or "another program"
+            what = f"port {service.port} of the service {service.name!r} is taken by {holder}"
             remedy = f"stop that program, or give the service another port in {plan.description.file}"
             raise BackendError(what, remedy=remedy)
-
-
-def _holder(port: int) -> str:
-    """Return who listens on this port, as far as this user may know."""
-    try:
-        for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
-            if listens and connection.pid:
-                return f" by {psutil.Process(connection.pid).name()!r} (process {connection.pid})"
-    except psutil.Error:
-        return " by another program"
-    return " by another program"
 
 
 class Startup:
