@@ -155,3 +155,23 @@ def test_a_published_port_that_is_taken_is_named_with_who_has_it(folder: Path) -
     assert f"is taken by the stack {first!r} that `harness up` started in {folder}" in again.stderr
     assert f"`harness down {first}` stops it" in again.stderr
     assert harness(folder, "down").stdout.endswith("1 stack stopped\n"), "the second left nothing"
+
+
+def test_an_image_that_was_built_for_a_stack_is_removed_with_it_on_demand(folder: Path) -> None:
+    (folder / "Dockerfile").write_text(f"FROM {base_image()}\nENV BUILT=1\n")
+    stack = f"lone{os.getpid()}"
+    text = LONE.replace('image: "${TESTSTACK_IMAGE:-python:3.12-slim}"', "build: .").replace(
+        "stack: lone", f"stack: {stack}"
+    )
+    (folder / "lone.yaml").write_text(text)
+    image = f"mlch-{stack}-web:built"
+    project = up(folder)
+    listed = harness(folder, "images", "lone.yaml").stdout
+    assert re.search(rf"^{image} +\d+ MB +every run +web$", listed, re.MULTILINE), listed
+    other = up(folder)
+    kept = harness(folder, "down", project, "--images")
+    assert f"kept the image {image} " in kept.stdout
+    assert f"the container {other}" in kept.stdout, "another stack uses it"
+    removed = harness(folder, "down", "--images")
+    assert (removed.returncode, f"removed the image {image} " in removed.stdout) == (0, True), removed.stdout
+    assert re.search(rf"^{image} +missing ", harness(folder, "images", "lone.yaml").stdout, re.MULTILINE)

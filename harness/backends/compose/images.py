@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.backends.compose import proxies
+from harness.backends.compose.built_images import labelled
 from harness.backends.compose.engine import Engine, connect
 from harness.backends.compose.project import composed, images_of
 from harness.backends.compose.readiness import RetryableStartError, compose_up
@@ -33,7 +34,7 @@ def have_images(description: StackDescription, *, links: bool = True) -> None:
         missing = {name: image for name, image in images.items() if not _present(engine, image)}
         to_build = [name for name in missing if name in built]
         if to_build:
-            _build(engine, document, images, to_build, folder)
+            _build(engine, description.name, document, images, to_build, folder)
         wanted = {image: f"the service {name!r}" for name, image in missing.items() if name not in built}
         if links and description.links and not _present(engine, proxies.proxy_image()):
             wanted[proxies.proxy_image()] = f"the fault proxy of its links ({proxies.IMAGE} names another)"
@@ -83,8 +84,14 @@ def _split(image: str) -> tuple[str, str | None]:
     return (name, tag) if colon and "/" not in tag else (image, "latest")
 
 
-def _build(engine: Engine, document: dict[str, Any], images: dict[str, str], names: list[str], folder: Path) -> None:
-    services = {name: {"image": images[name], "build": document["services"][name]["build"]} for name in names}
+def _build(
+    engine: Engine, stack: str, document: dict[str, Any], images: dict[str, str], names: list[str], folder: Path
+) -> None:
+    services = {}
+    for name in names:
+        body = document["services"][name]
+        build = body["build"] if body.get("image") else labelled(body["build"], stack)
+        services[name] = {"image": images[name], "build": build}
     # Services that share an image share its build.
     once = {one["image"]: name for name, one in reversed(services.items())}
     with tempfile.TemporaryDirectory() as scratch:

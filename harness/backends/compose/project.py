@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.backends.compose.built_images import built_name
 from harness.backends.compose.layout import Layout, ProxyBox, for_the_rest
 from harness.description.composefields import replicas_of
 from harness.description.composefile import filled_in, read_compose
@@ -43,7 +44,7 @@ def images_of(description: StackDescription, document: Document) -> dict[str, st
     """Return each service's image; one that is built and has no name gets one that all runs of the stack share."""
     found = {}
     for name, body in document["services"].items():
-        found[name] = str(body.get("image") or f"mlch-{description.name.lower()}-{name.lower()}:built")
+        found[name] = str(body.get("image") or built_name(description.name, name))
     return found
 
 
