@@ -10,6 +10,7 @@ from harness.model.expectations import CLAUSES, INTEGRITY_CHECKS
 from harness.model.guard import LIMIT_IDS, LIMITS
 from harness.model.scenario import Scenario
 from harness.model.verdict import OWN_CHECKS
+from harness.runner.check_notices import check_notice
 from harness.runner.decidable import can_be_decided
 from harness.runner.explain import Place
 from harness.runner.lookup import Lookup, Problems
@@ -55,6 +56,8 @@ def _clause(clause: Clause, place: Place, scenario: Scenario, lookup: Lookup) ->
         return
     if isinstance(clause, Bound):
         wrong = list(lookup.bound(clause, place))
+        if not wrong and isinstance(clause, Noticed):
+            wrong += check_notice(clause, place, scenario, lookup)
         yield from wrong or can_be_decided(clause, place, scenario, lookup.source, lookup.known)
     for name, field in type(clause).model_fields.items():
         value = getattr(clause, name)

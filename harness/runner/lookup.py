@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound
 from harness.model.errors import ScenarioError, did_you_mean
+from harness.model.probe_values import Values, values_of
 from harness.model.units import Unit
 from harness.runner.catalogue import OF_EXPECTED, OF_FLAGGED, Catalogue
 from harness.runner.decidable import enough_samples
@@ -84,8 +85,15 @@ class Lookup:
             if unit is Unit.RATIO and bound.limit.unit is Unit.NUMBER:
                 message = f"the probe {bound.probe!r} measures a ratio between 0 and 1, and {bound.limit} is outside"
             yield self.source.problem((*place, side), message, _UNIT_REMEDIES[unit])
+        elif (values := self._values(bound)) is not None and not values.may_meet(bound):
+            message = f"the probe {bound.probe!r} gives {values}: it is never {bound.limit_text}"
+            yield self.source.problem((*place, bound.side), message, "write a value that it can have")
         else:
             yield from enough_samples(bound, place, self.source, self.known)
+
+    def _values(self, bound: Bound) -> Values | None:
+        spec = self.known.stack.probes.get(bound.probe)
+        return None if spec is None else values_of(spec)
 
     def not_measured(self, probe: str) -> tuple[str, str]:
         """Return why a probe of answers gives nothing on this stack, and the remedy."""

@@ -292,3 +292,26 @@ def test_d4_a_recovery_that_nothing_can_tell_is_unknown_until_its_deadline(until
     assert found.value == value
     assert "may be good again: answers whose score could not be checked" in found.reason
     assert "x-harness.integrity.models" in found.reason
+
+
+def test_one_good_value_stays() -> None:
+    def judged(value: Any) -> Any:
+        clause = {"id": "same", "probe": "version", "equals": 7}
+        return Run({"stays": [clause]}).gate().fault().readings("version", value).end().clause("same")
+
+    kept = judged(7.0)
+    assert (kept.value, kept.reason) == ("pass", "version stayed exactly 7, worst 7")
+    for other in (8.0, 6.0):
+        found = judged(lambda t_s, other=other: other if 7 <= t_s < 9 else 7.0)
+        assert found.value == "fail"
+        assert found.reason.startswith(f"version was {other:g} at 7.")
+        assert found.measured.worst == other
+
+
+def test_one_good_value_recovers() -> None:
+    clause = {"id": "again", "probe": "version", "equals": 7, "within": "5s"}
+    run = Run({"recovered": [clause]}).gate().fault()
+    found = run.readings("version", lambda t_s: 8.0 if 7 <= t_s < 11 else 7.0).end().clause("again")
+    assert (found.value, found.measured.limit) == ("pass", "exactly 7")
+    run = Run({"recovered": [clause]}).gate().fault()
+    assert run.readings("version", lambda t_s: 7.0 if t_s < 7 else 6.0).end().clause("again").value == "fail"

@@ -1,0 +1,72 @@
+"""Which values the readings of a probe can have: only what its kind rules out for certain, whatever the stack does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.model.clauses import Bound
+from harness.model.probekinds import ProbeSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """All values from `lo` to `hi`, or only the whole ones among them."""
+
+    lo: float
+    hi: float
+    whole: bool = False
+
+    def __str__(self) -> str:
+        what = "whole numbers " if self.whole else ""
+        if math.isinf(self.hi):
+            return f"{what}from {self.lo:g} on"
+        return (
+            f"{self.lo:g} or {self.hi:g}"
+            if self.whole and self.hi == self.lo + 1
+            else f"{what}{self.lo:g} to {self.hi:g}"
+        )
+
+    def may_meet(self, bound: Bound) -> bool:
+        """Whether one of them keeps a bound."""
+        limit = bound.limit.value
+        if bound.equals is not None:
+            return self.lo <= limit <= self.hi and not (self.whole and limit % 1)
+        return self.hi >= limit if bound.at_least is not None else self.lo <= limit
+
+    def may_leave(self, bound: Bound) -> bool:
+        """Whether one of them is beyond a bound."""
+        limit = bound.limit.value
+        if bound.equals is not None:
+            return not self.lo == self.hi == limit
+        return self.lo < limit if bound.at_least is not None else self.hi > limit
+
+
+_YES_OR_NO = Values(0, 1, whole=True)
+_COUNT = Values(0, math.inf, whole=True)
+_POSITIVE = Values(0, math.inf)
+_OF_READ: Mapping[tuple[str, str], Values] = {
+    ("http", "up"): _YES_OR_NO,
+    ("http", "status"): Values(100, 999, whole=True),
+    ("http", "latency"): _POSITIVE,
+    ("container", "up"): _YES_OR_NO,
+    ("container", "healthy"): _YES_OR_NO,
+    ("container", "restarts"): _COUNT,
+    ("file", "count"): _COUNT,
+    ("file", "bytes"): _COUNT,
+    ("command", "success"): _YES_OR_NO,
+    ("airflow", "state"): _YES_OR_NO,
+    ("redis", "length"): _POSITIVE,
+    ("redis", "count"): _COUNT,
+    ("s3", "count"): _COUNT,
+    ("s3", "bytes"): _COUNT,
+    ("s3", "equal"): _YES_OR_NO,
+}
+"""By kind and `read`; what is not here may be any number."""
+_OF_KIND: Mapping[str, Values] = {"log": _COUNT}
+
+
+def values_of(spec: ProbeSpec) -> Values | None:
+    """Return the values that a probe can have; None where it may be any number."""
+    return _OF_READ.get((spec.kind, getattr(spec.settings, "read", ""))) or _OF_KIND.get(spec.kind)
