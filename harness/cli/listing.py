@@ -51,8 +51,8 @@ def scenarios(paths: tuple[Path, ...], stack: str | None, as_json: bool) -> None
 @click.option("--markdown", is_flag=True, help="Print the whole reference, as in docs/faults.md.")
 def faults(as_json: bool, markdown: bool) -> None:
     """List the kinds of fault with their targets and parameters."""
+    from harness.description.findings import field_names
     from harness.faults.installed import Faults
-    from harness.runner.explain import field_names
 
     if markdown:
         from harness.runner.reference import fault_reference

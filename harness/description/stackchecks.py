@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from harness.description.yamltree import Tree
-from harness.model.errors import did_you_mean
+from harness.model.errors import StackError, StackProblemsError, did_you_mean
 from harness.model.fields import Link
 from harness.model.stack import StackDescription
 
@@ -24,29 +24,27 @@ _TOP = "x-harness"
 
 
 def check_names(description: StackDescription, tree: Tree) -> None:
-    """Raise StackError for the first name that is not a service's."""
+    """Raise StackError for every name that is not a service's, and for what else does not fit together."""
     services = description.services
-    if len(description.files) > 1:
-        _check_overridden(tree)
-    for path, name in _service_names(description):
-        if name not in services:
-            raise tree.error(path, *_not_there(name, services, tree))
-    _check_never_touch(description, tree)
-    _check_steady_state(description, tree)
-    _check_event_times(description, tree)
-    _check_conditions(description, tree)
-    _check_circles(description, tree)
-    _check_placeholders(description, tree)
+    found = list(_overridden(tree)) if len(description.files) > 1 else []
+    unknown = dict.fromkeys((tuple(path), name) for path, name in _service_names(description) if name not in services)
+    found += [tree.error(path, *_not_there(name, services, tree)) for path, name in unknown]
+    if not unknown:
+        found += [*_conditions(description, tree), *_circles(description, tree)]
+        found += _never_touch(description, tree)
+    found += [*_steady_state(description, tree), *_event_times(description, tree), *_placeholders(description, tree)]
+    if found:
+        raise StackProblemsError(found)
 
 
-def _check_overridden(tree: Tree) -> None:
-    """Raise StackError for a service of an override that no base file has: nothing but our fields is known of it."""
+def _overridden(tree: Tree) -> Iterator[StackError]:
+    """Yield each service of an override that no base file has: nothing but our fields is known of it."""
     services = tree.value.get("services")
     for name, body in services.items() if isinstance(services, dict) else ():
         if isinstance(body, dict) and set(body) == {_TOP}:
             known = [other for other, its in services.items() if isinstance(its, dict) and set(its) != {_TOP}]
             message = f"unknown service {name!r}: the files under `base` have none of this name"
-            raise tree.error(("services", name), message, did_you_mean(name, known))
+            yield tree.error(("services", name), message, did_you_mean(name, known))
 
 
 def _not_there(name: str, services: Iterable[str], tree: Tree) -> tuple[str, str]:
@@ -126,61 +124,62 @@ def _texts_called(wanted: str, value: Any, path: Sequence[str | int]) -> Iterato
             yield from _texts_called(wanted, inside, (*path, index))
 
 
-def _check_never_touch(description: StackDescription, tree: Tree) -> None:
+def _never_touch(description: StackDescription, tree: Tree) -> Iterator[StackError]:
     """Refuse a name that protects nothing: a typing error would let faults through."""
     links = [link.name for link in description.links] if description.never_touch else []
     known = {*description.services, *description.nodes, *description.keyspaces, *description.datasets, *links}
     for index, name in enumerate(description.never_touch):
         if name not in known:
             message = f"there is no service, node, link, key space or dataset {name!r}"
-            raise tree.error((_TOP, "never_touch", index), message, did_you_mean(name, known))
+            yield tree.error((_TOP, "never_touch", index), message, did_you_mean(name, known))
 
 
-def _check_steady_state(description: StackDescription, tree: Tree) -> None:
+def _steady_state(description: StackDescription, tree: Tree) -> Iterator[StackError]:
     """Refuse two bounds of one id: they are the keys of history."""
     ids = [bound.id for bound in description.steady_state]
     for index, id_ in enumerate(ids):
         if id_ in ids[:index]:
-            raise tree.error((_TOP, "steady_state", index, "id"), f"the id {id_!r} is used twice", "give each its own")
+            yield tree.error((_TOP, "steady_state", index, "id"), f"the id {id_!r} is used twice", "give each its own")
 
 
-def _check_event_times(description: StackDescription, tree: Tree) -> None:
+def _event_times(description: StackDescription, tree: Tree) -> Iterator[StackError]:
     """Refuse an age in event time for a stack without an event clock: it would never be read."""
     for name, probe in description.probes.items():
         for field in ("as_", "read"):
             if description.event_clock is None and getattr(probe.settings, field, None) == "event_age":
                 path = (_TOP, "probes", name, probe.kind, field.rstrip("_"))
                 remedy = "describe x-harness.event_clock, or use the wall clock: age"
-                raise tree.error(path, "the stack has no event clock to measure an age with", remedy)
+                yield tree.error(path, "the stack has no event clock to measure an age with", remedy)
 
 
-def _check_conditions(description: StackDescription, tree: Tree) -> None:
+def _conditions(description: StackDescription, tree: Tree) -> Iterator[StackError]:
     for service in description.services.values():
         for name, condition in service.depends_on.items():
             other = description.services[name]
             if condition == "service_healthy" and other.health is None and not other.healthcheck:
                 path = ("services", service.name, "depends_on", name)
                 remedy = "add a healthcheck, or x-harness.health, to it"
-                raise tree.error(path, f"{name!r} has no health check to wait for", remedy)
+                yield tree.error(path, f"{name!r} has no health check to wait for", remedy)
 
 
-def _check_circles(description: StackDescription, tree: Tree) -> None:
+def _circles(description: StackDescription, tree: Tree) -> Iterator[StackError]:
     done: set[str] = set()
 
-    def visit(name: str, trail: tuple[str, ...]) -> None:
+    def visit(name: str, trail: tuple[str, ...]) -> Iterator[StackError]:
         if name in trail:
             circle = " -> ".join([*trail[trail.index(name) :], name])
-            raise tree.error(("services", name, "depends_on"), f"circular dependency: {circle}")
-        if name not in done:
+            yield tree.error(("services", name, "depends_on"), f"circular dependency: {circle}")
+            done.update(trail[trail.index(name) :])
+        elif name not in done:
             for other in description.services[name].depends_on:
-                visit(other, (*trail, name))
+                yield from visit(other, (*trail, name))
             done.add(name)
 
     for name in description.services:
-        visit(name, ())
+        yield from visit(name, ())
 
 
-def _check_placeholders(description: StackDescription, tree: Tree) -> None:
+def _placeholders(description: StackDescription, tree: Tree) -> Iterator[StackError]:
     for service in description.services.values():
         texts = {("environment", key): value for key, value in service.local.environment.items()}
         texts |= {("command", str(i)): word for i, word in enumerate(service.local.command or ())}
@@ -188,8 +187,8 @@ def _check_placeholders(description: StackDescription, tree: Tree) -> None:
             path = ("services", service.name, _TOP, "local", *where)
             for name in _PLACEHOLDER.findall(text):
                 if name not in PLACEHOLDERS:
-                    raise tree.error(path, f"unknown placeholder {{{name}}}", did_you_mean(name, PLACEHOLDERS))
+                    yield tree.error(path, f"unknown placeholder {{{name}}}", did_you_mean(name, PLACEHOLDERS))
                 if name == "port" and service.port is None:
-                    raise tree.error(path, "{port} is used, but the service has no port")
+                    yield tree.error(path, "{port} is used, but the service has no port")
                 if name == "data" and description.data is None:
-                    raise tree.error(path, "{data} is used, but x-harness.data is missing")
+                    yield tree.error(path, "{data} is used, but x-harness.data is missing")

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from harness.description.composefields import checks_health, container_ports, replicas_of, text, texts
 from harness.description.composefile import read_compose
 from harness.description.entry_points import EntryPoints
+from harness.description.findings import all_problems
 from harness.description.installed_probes import InstalledSettings
 from harness.description.interpolation import interpolate
 from harness.description.profiles import VARIABLE, active_profiles, is_on
@@ -27,11 +28,10 @@ from harness.description.stackchecks import check_names
 from harness.description.ties import aliases, inside, joined, mounts, services_named
 from harness.description.unset import all_unset
 from harness.description.yamltree import Tree, parse_tree, read_tree
-from harness.model.errors import StackError, did_you_mean
+from harness.model.errors import StackError, StackProblemsError, did_you_mean
 from harness.model.givenfile import is_file, resolved
-from harness.model.probekinds import PROBE_KINDS, ProbeSpec
+from harness.model.probekinds import PROBE_KINDS
 from harness.model.stack import MOST_SERVICES, ServiceFields, ServiceSpec, StackDescription, StackFields
-from harness.model.wording import worded
 
 ENTRY_POINTS = "harness.stacks"
 EXTENSION = "x-harness"
@@ -130,8 +130,8 @@ class _StackReader:
             raise self._tree.error(
                 (), f"the top-level field {EXTENSION!r} is missing", "it describes the stack to the harness"
             )
-        fields = self._model(StackFields, (EXTENSION,), top[EXTENSION])
         raw = self._mapping(("services",), top.get("services"))
+        fields = self._fields(top[EXTENSION], raw)
         if not raw:
             raise self._tree.error(("services",), "there are no services")
         known = {name: self._known(("services", name), body) for name, body in raw.items() if isinstance(body, dict)}
@@ -144,7 +144,8 @@ class _StackReader:
             raise self._tree.error(("services",), f"{len(chosen)} services are too many; the most is {MOST_SERVICES}")
         names = {name: (name, *aliases(body)) for name, body in known.items()}
         volumes, folder = self._known((), top).get("volumes"), files[0].absolute().parent
-        services = {}
+        services: dict[str, ServiceSpec] = {}
+        wrong: list[StackError] = []
         for index, one in enumerate(chosen):
             body = known.get(one, {})
             tied = {
@@ -154,7 +155,12 @@ class _StackReader:
                 "joined": joined(body, one, names),
                 "mounts": mounts(body.get("volumes"), folder, volumes),
             }
-            services[one] = self._service(index, one, raw[one], tied, chosen)
+            try:
+                services[one] = self._service(index, one, raw[one], tied, chosen)
+            except StackProblemsError as error:
+                wrong += error.problems
+        if wrong:
+            raise StackProblemsError(wrong)
         name = fields.stack or self._name(top.get("name"), path)
         # All of it has been validated above, each part with its own place in the file.
         return StackDescription.model_construct(
@@ -164,6 +170,26 @@ class _StackReader:
             files=tuple(str(file.absolute()) for file in files),
             services=services,
         )
+
+    def _fields(self, raw: Any, services: Mapping[str, Any]) -> StackFields:
+        """Return the top-level fields. Raises StackError for all that is wrong in them and in those of services."""
+        try:
+            return self._model(StackFields, (EXTENSION,), raw)
+        except StackProblemsError as error:
+            # Which profiles are on is not known then: only services without one are sure to count.
+            bodies = {name: body for name, body in services.items() if isinstance(body, dict)}
+            sure = {
+                name: body[EXTENSION] for name, body in bodies.items() if EXTENSION in body and "profiles" not in body
+            }
+            wrong = [error, *(problem for name, own in sure.items() for problem in self._wrong_in(name, own))]
+            raise StackProblemsError(wrong) from error
+
+    def _wrong_in(self, service: str, own: Any) -> tuple[StackError, ...]:
+        try:
+            self._model(ServiceFields, ("services", service, EXTENSION), own or {})
+        except StackProblemsError as error:
+            return error.problems
+        return ()
 
     def _name(self, given: Any, path: Path) -> str:
         """Return the name of a stack that has none of its own. Files are named after it."""
@@ -293,37 +319,4 @@ class _StackReader:
         try:
             return kind.model_validate(given, context=self._context)
         except ValidationError as error:
-            raise self._translated(kind, path, error) from error
-
-    def _translated(self, kind: type[BaseModel], path: Sequence[str], error: ValidationError) -> StackError:
-        """Turn the first of pydantic's findings into one of ours."""
-        # A mistyped name is often missing as well; the name that is there says more than the one that is not.
-        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        where: tuple[str | int, ...] = tuple(part for part in (*path, *first["loc"]) if part != "[key]")
-        if first["type"] == "extra_forbidden":
-            valid = field_names(self._model_at(kind, first["loc"][:-1]))
-            return self._tree.error(where, f"unknown field {str(where[-1])!r}", did_you_mean(str(where[-1]), valid))
-        return self._tree.error(where, *worded(first))
-
-    def _model_at(self, kind: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:
-        """Return the model that stands at this place inside another."""
-        current: type[BaseModel] | None = kind
-        for part in loc:
-            fields = current.model_fields if current else {}
-            field = next((f for name, f in fields.items() if part in (name, f.alias)), None)
-            if field is not None:
-                current = next(iter(_models_in(field.annotation)), None)
-            elif current is ProbeSpec and part in self._probe_kinds:
-                current = self._probe_kinds[str(part)]
-        return current
-
-
-def field_names(kind: type[BaseModel] | None) -> list[str]:
-    """Return a model's field names as they are written in the file."""
-    return [field.alias or name for name, field in kind.model_fields.items()] if kind else []
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
+            raise all_problems(error, kind, path, given, self._tree, self._probe_kinds) from error

@@ -94,6 +94,26 @@ class StackError(HarnessError):
     """A stack description that cannot be used as written."""
 
 
+class StackProblemsError(StackError):
+    """All problems of one stack description, as one error. Its own place is that of the first."""
+
+    def __init__(self, problems: Iterable[StackError]) -> None:
+        self.problems = tuple(dict.fromkeys(inner for one in problems for inner in problems_of_stack(one)))
+        first = self.problems[0]
+        super().__init__(first.message, file=first.file, line=first.line, field=first.field, remedy=first.remedy)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (StackProblemsError, (self.problems,))
+
+
+def problems_of_stack(error: StackError) -> tuple[StackError, ...]:
+    """Return the single problems that an error stands for."""
+    return error.problems if isinstance(error, StackProblemsError) else (error,)
+
+
 class JournalError(HarnessError):
     """A journal that cannot be read or written."""
 

@@ -140,3 +140,18 @@ def in_short(error: ValidationError) -> str:
     message, _ = worded(first)
     where = ".".join(map(str, first["loc"]))
     return f"{where}: {message}" if where else message
+
+
+def place_in(found: ErrorDetails, raw: Any) -> tuple[str | int, ...]:
+    """Return the place in the file; pydantic's own has the members of unions in it as well."""
+    place: list[str | int] = []
+    value = raw
+    for index, part in enumerate(found["loc"]):
+        if (isinstance(value, dict) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        ):
+            place.append(part)
+            value = value[part]  # type: ignore[index]
+        elif index == len(found["loc"]) - 1 and found["type"] in ("missing", "extra_forbidden"):
+            place.append(part)
+    return tuple(place)

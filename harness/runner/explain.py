@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from harness.description.findings import field_names as field_names
+from harness.description.findings import models_in
 from harness.model.errors import ScenarioError, did_you_mean
-from harness.model.wording import needed, worded, written
+from harness.model.wording import needed, place_in, worded, written
 
 if TYPE_CHECKING:
     from harness.description.yamltree import Tree
@@ -80,7 +82,7 @@ def problems(
     """Return one error a place, in the order of the file; of very many the first ones, and how many more there are."""
     by_place: dict[Place, list[ErrorDetails]] = {}
     for found in error.errors(include_url=False):
-        by_place.setdefault(_place(found, raw), []).append(found)
+        by_place.setdefault(place_in(found, raw), []).append(found)
     around = {other[:length] for other in by_place for length in range(1, len(other))}
     # One inside of another is the other member of a union, or a list that seems empty as all its items are invalid.
     places = [p for p, f in by_place.items() if p not in around or any(one["type"] == "value_error" for one in f)]
@@ -92,21 +94,6 @@ def problems(
     if len(places) > MOST_PROBLEMS:
         result.append(source.problem(base, f"and {len(places) - MOST_PROBLEMS} more problems", "mend these first"))
     return result
-
-
-def _place(found: ErrorDetails, raw: Any) -> Place:
-    """Return the place in the file; pydantic's own has the members of unions in it as well."""
-    place: list[str | int] = []
-    value = raw
-    for index, part in enumerate(found["loc"]):
-        if (isinstance(value, dict) and part in value) or (
-            isinstance(value, list) and isinstance(part, int) and part < len(value)
-        ):
-            place.append(part)
-            value = value[part]  # type: ignore[index]
-        elif index == len(found["loc"]) - 1 and found["type"] in ("missing", "extra_forbidden"):
-            place.append(part)
-    return tuple(place)
 
 
 def _value_at(raw: Any, place: Sequence[str | int]) -> Any:
@@ -133,18 +120,13 @@ def _message(found: list[ErrorDetails], kind: type[BaseModel], value: Any) -> tu
     return worded(first)
 
 
-def field_names(kind: type[BaseModel]) -> list[str]:
-    """Return a model's field names as they are written in a file."""
-    return [field.alias or name for name, field in kind.model_fields.items()]
-
-
 def _field_with(kind: type[BaseModel], loc: Sequence[str | int], name: str) -> str | None:
     """Return the only field at a place that takes a mapping, or mappings, with a field of this name."""
     found = [
         field.alias or own
         for model in _models_at(kind, loc)
         for own, field in model.model_fields.items()
-        if any(name in field_names(inner) for inner in _models_in(field.annotation))
+        if any(name in field_names(inner) for inner in models_in(field.annotation))
     ]
     return found[0] if len(set(found)) == 1 else None
 
@@ -160,13 +142,7 @@ def _models_at(kind: type[BaseModel], loc: Sequence[str | int]) -> list[type[Bas
         fields = [f for m in models for name, f in m.model_fields.items() if part in (name, f.alias)]
         named = [m for m in models if m.__name__ == part]
         if fields:
-            models = [m for f in fields for m in _models_in(f.annotation)]
+            models = [m for f in fields for m in models_in(f.annotation)]
         elif named:
             models = named
     return models
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.description.nearby import similar
 from harness.description.stackfile import resolve_stack
 from harness.faults.installed import Faults
-from harness.model.errors import ScenarioError, StackError
+from harness.model.errors import ScenarioError, StackError, problems_of_stack
 from harness.model.givenfile import is_there, resolved
 from harness.model.scenario import Scalar
 from harness.model.stack import StackDescription
@@ -52,11 +52,12 @@ def with_stacks(
         if isinstance(catalogue, Catalogue):
             found.append((replace(item, scenario=item.scenario.model_copy(update={"stack": name})), catalogue))
             continue
-        if override is not None or catalogue.file is not None:  # the mistake is not in the scenario
-            problem = _in_the_stack(catalogue)
-        else:
-            problem = item.source.problem(("stack",), catalogue.message, catalogue.remedy)
-        errors[str(problem)] = problem
+        for one in problems_of_stack(catalogue):
+            if override is not None or one.file is not None:  # the mistake is not in the scenario
+                problem = _in_the_stack(one)
+            else:
+                problem = item.source.problem(("stack",), one.message, one.remedy)
+            errors[str(problem)] = problem
     return found, list(errors.values())
 
 

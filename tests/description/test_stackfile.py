@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from harness.description.stackfile import field_names, load_stack, resolve_stack
-from harness.model.errors import StackError
+from harness.description.findings import field_names
+from harness.description.stackfile import load_stack, resolve_stack
+from harness.model.errors import StackError, problems_of_stack
 from harness.model.stack import StackFields
 from harness.model.units import Quantity, Unit
 
@@ -182,6 +184,40 @@ def test_mistakes_are_named_with_their_place(tmp_path: Path, mistake: str) -> No
     assert error.field == field
     assert error.line == text[: text.index(at)].count("\n") + 1
     assert error.file == str(tmp_path / "compose.yaml")
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    text = WHOLE
+    for mistake in ("unknown field", "unknown field deep inside", "missing field", "bare age", "unknown kind of probe",
+                    "wrong type", "unknown field of a service"):  # fmt: skip
+        old, new, *_ = MISTAKES[mistake]
+        text = text.replace(old, new)
+    text = text.replace("profiles: [debug], image: busybox", "profiles: [debug], x-harness: {prt: 1}")
+    with pytest.raises(StackError) as caught:
+        load_stack(write(tmp_path, text), variables={})
+    found = problems_of_stack(caught.value)
+    assert [problem.field for problem in found] == [
+        "x-harness.ready_witin",
+        "x-harness.freshness.stock",
+        "x-harness.probes.lag",
+        "x-harness.alert_sources.0.hartbeat",
+        "x-harness.datasets.rows.prefix",
+        "services.db.x-harness.port",
+        "services.web.x-harness.rolls",
+    ], "but not those of a service that is off"
+    assert str(caught.value).splitlines() == [str(problem) for problem in found]
+    assert pickle.loads(pickle.dumps(caught.value)).problems[1].field == "x-harness.freshness.stock"
+
+
+def test_all_names_that_are_no_services_are_named_at_once(tmp_path: Path) -> None:
+    text = WHOLE.replace("off: {service: web", "off: {service: wep").replace(
+        '"http://web:8080/lag"', '"http://wob/lag"'
+    )
+    text = text.replace("keyspaces: {live: {service: db", "keyspaces: {live: {service: dv")
+    with pytest.raises(StackError) as caught:
+        load_stack(write(tmp_path, text), variables={})
+    messages = [problem.message for problem in problems_of_stack(caught.value)]
+    assert sorted(messages) == ["unknown service 'dv'", "unknown service 'wep'", "unknown service 'wob'"]
 
 
 @pytest.mark.parametrize(

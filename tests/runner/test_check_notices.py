@@ -51,7 +51,7 @@ def staying(bound: str, notice: str) -> str:
         (noticing("probe: up, equals: 2"), "equals", "gives 0 or 1: it is never exactly 2"),
         (noticing("probe: status, equals: 20"), "equals", "gives whole numbers 100 to 999: it is never exactly 20"),
         (holding("probe: up, at_least: 1", "probe: up, at_most: 0"), "at_most",
-         "the steady state 'held' demands up at least 1, and a notice begins with at most 0: the gate would never open"),
+         "the steady state 'held' demands up at least 1, and a notice begins with at most 0: the gate"),
         (holding("probe: status, equals: 200", "probe: status, equals: 503"), "equals", "the gate would never open"),
         (staying("probe: up, at_least: 1", "probe: up, at_least: 1"), "probe",
          "the clause 'kept' of `stays` fails where the probe leaves at least 1: no run could pass"),

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from harness.description.findings import field_names
 from harness.faults.table import FAULTS
 from harness.model.expectations import Expect
 from harness.model.faultstep import FaultStep
 from harness.model.scenario import Scenario
-from harness.runner.explain import field_names
 from harness.runner.schema import DIALECT, scenario_schema, schema_text
 
 PUBLISHED = Path(__file__).parents[2] / "schema" / "scenario.schema.json"

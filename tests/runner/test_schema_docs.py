@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from harness.description.findings import field_names
 from harness.model.alert_clauses import Cleared, Detected, Flaps, Quiet
 from harness.model.clauses import Bound, Noticed, Recovered
 from harness.model.expectations import INTEGRITY_CHECKS, Expect
@@ -15,7 +16,6 @@ from harness.model.faultstep import After, FaultStep, Misfire, Target
 from harness.model.guardrails import AbortRule, Limits
 from harness.model.scenario import KnownWeakness, Scenario
 from harness.model.units import format_seconds
-from harness.runner.explain import field_names
 from harness.runner.load import load_file
 
 DOCS = Path(__file__).parents[2] / "docs"
