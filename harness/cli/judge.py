@@ -37,6 +37,8 @@ def judge(run: Path, control: Path | None, unpaired: bool, as_json: bool) -> int
 
 
 def _lines(verdict: Verdict) -> list[str]:
+    from harness.report.words import advice_lines
+
     catch = f" ({verdict.catch})" if verdict.catch is not None else ""
     twin = f" [{verdict.twin}]" if verdict.twin else ""
     lines = [f"{verdict.scenario}{twin}: {verdict.value}{catch}"]
@@ -44,7 +46,7 @@ def _lines(verdict: Verdict) -> list[str]:
     for clause in verdict.clauses:
         cites = f"  (journal lines {', '.join(map(str, clause.cites))})" if clause.cites else ""
         lines.append(f"  {clause.value:7}  {clause.id.ljust(width)}  {clause.reason}{cites}")
-    return lines
+    return [*lines, *(f"  {line}" for line in advice_lines(verdict.advice))]
 
 
 @click.command()

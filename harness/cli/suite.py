@@ -80,7 +80,7 @@ def print_suite(document: SuiteDocument, folder: Path, mode: Mode) -> None:
     from harness.report.documents import to_json
     from harness.report.margins import nearest
     from harness.report.table import COLUMNS, row
-    from harness.report.words import per_cent, unbounded_text
+    from harness.report.words import advice_lines, per_cent, unbounded_text
 
     index = folder / "index.html"
     if mode == "json":
@@ -91,6 +91,8 @@ def print_suite(document: SuiteDocument, folder: Path, mode: Mode) -> None:
     for run in document.scenarios:
         for reason in run.reasons if run.verdict is not Value.PASS else ():
             echo(f"{run.run_dir}: {reason}")
+        for line in advice_lines(run.advice):
+            echo(f"{run.run_dir}: {line}")
         if run.unbounded:
             echo(f"{run.run_dir}: passed. {unbounded_text(run.unbounded)}")
     near = ", ".join(f"{run} {margin.id} {per_cent(margin.used)}" for run, margin in nearest(document)[:MOST_MARGINS])

@@ -46,4 +46,15 @@ class Advice(Frozen):
     @property
     def text(self) -> str:
         """The advice as one paragraph, without its sources."""
-        return f"{self.guard} seems to be missing ({self.where}): {self.seen}. {self.repair}"
+        return f"{self.where}: {self.seen}. What seems to be missing: {first_small(self.guard)}. {self.repair}"
+
+    @property
+    def proof_text(self) -> str:
+        """What proves the repair, in words."""
+        run = f": {self.proof.command}" if self.proof.command else ""
+        return f"the scenario {self.proof.scenario} passes{run}"
+
+
+def first_small(text: str) -> str:
+    """Return a phrase as it stands inside of a sentence."""
+    return text[:1].lower() + text[1:]

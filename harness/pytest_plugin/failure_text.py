@@ -17,6 +17,7 @@ from harness.model.readings import AlertsSeen, Answer, FaultSeen, ProcessSeen, R
 from harness.model.verdict import ClauseResult, Value, Verdict
 from harness.pytest_plugin.session_end import ERROR_PROPERTY, RUN_PROPERTY, VERDICT_PROPERTY, readable_path
 from harness.pytest_plugin.session_runner import Finished
+from harness.report.words import advice_lines
 from harness.suite.rules import passes
 
 MOST_CLAUSES = 8
@@ -61,6 +62,7 @@ def verdict_text(finished: Finished) -> str:
         lines.append(f"  passed: {passed} of {len(verdict.clauses)} clauses")
     if not verdict.clauses or verdict.known_weakness is not None:
         lines += [f"  {reason}" for reason in verdict.reasons]
+    lines += [f"  {line}" for line in advice_lines(verdict.advice)]
     return "\n".join([*lines, "", *_places(finished)])
 
 

@@ -14,7 +14,7 @@ from harness.model.cleaned import cleaned
 from harness.model.verdict import Value
 from harness.report.documents import SuiteDocument, SuiteScenario
 from harness.report.table import COLUMNS, outcome, row, standing
-from harness.report.words import seconds, unbounded_text
+from harness.report.words import advice_lines, seconds, unbounded_text
 
 
 def junit_xml(suite: SuiteDocument, times_s: dict[str, float]) -> str:
@@ -68,7 +68,7 @@ def _add(root: ET.Element, suite: SuiteDocument, run: SuiteScenario, time_s: flo
         kind = "harness" if run.error is not None else _kind(run)
         first = run.error or (run.reasons[0] if run.reasons else outcome(run))
         problem = ET.SubElement(case, failed, type=kind, message=first)
-        problem.text = "\n".join(run.reasons) or first
+        problem.text = "\n".join([*run.reasons, *advice_lines(run.advice)]) or first
     elif run.reasons:
         ET.SubElement(case, "system-out").text = "\n".join(run.reasons)
     ET.SubElement(case, "system-out").text = f"report: {run.run_dir}/report.html"
@@ -123,6 +123,7 @@ def summary_md(suite: SuiteDocument) -> str:
         if standing(run) in ("failure", "error"):
             lines += ["", f"**{_plain(row(run).scenario)}: {run.verdict}**", ""]
             lines += [f"- {_plain(reason)}" for reason in run.reasons] or ["- no reason given"]
+            lines += [f"- {_plain(line)}" for line in advice_lines(run.advice)]
         if run.unbounded:
             lines += ["", f"{_plain(row(run).scenario)}: passed. {_plain(unbounded_text(run.unbounded))}"]
     return "\n".join(lines) + "\n"

@@ -16,6 +16,7 @@ from pydantic import Field, create_model
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from harness.judge.kinds import KINDS
+from harness.model.advice import Advice
 from harness.model.clauses import NoticedResult, Result
 from harness.model.cleaned import escaped_json
 from harness.model.fields import Frozen
@@ -160,6 +161,7 @@ class _Promised(Frozen):
     known_weakness: KnownWeak | None = None
     unbounded: tuple[str, ...] = Field(default=(), description="for a pass: damage that no clause of it bounds")
     margins: tuple[MarginEntry, ...] = Field(default=(), description="of the clauses that passed, the nearest first")
+    advice: tuple[Advice, ...] = Field(default=(), description="for a fail: guards that seem to be missing")
 
     @property
     def catch(self) -> Catch | None:

@@ -45,6 +45,8 @@ class ClauseRow:
     reason: str
     cites: tuple[int, ...]
     more: int
+    advice: tuple[int, ...] = ()
+    """The numbers of the pieces of advice that it is among the reasons for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def run_html(run_dir: Path, journal: Journal, verdict: Verdict, document: RunDoc
         ended=_ended(run_dir, journal, verdict),
         figures=_figures(document, journal.plan.scenario.expect),
         plot=drawing(run_svg(journal, verdict, alerts)),
-        clauses=[_row(c, journal, {line.n for line in excerpt}) for c in _ordered(verdict)],
+        clauses=[_row(c, journal, {line.n for line in excerpt}, verdict) for c in _ordered(verdict)],
         faults=[(f, _evidence(f), rows_hit(journal, f.id)) for f in verdict.faults],
         damage=damage_rows(verdict.damage),
         quality=quality_rows(document.quality),
@@ -143,7 +145,7 @@ def _ordered(verdict: Verdict) -> list[ClauseResult]:
     return sorted(verdict.clauses, key=lambda c: order[c.value])
 
 
-def _row(clause: ClauseResult, journal: Journal, shown: set[int]) -> ClauseRow:
+def _row(clause: ClauseResult, journal: Journal, shown: set[int], verdict: Verdict) -> ClauseRow:
     measured, detail = _measured(clause, journal)
     cites = tuple(n for n in clause.cites if n in shown)
     return ClauseRow(
@@ -156,6 +158,7 @@ def _row(clause: ClauseResult, journal: Journal, shown: set[int]) -> ClauseRow:
         reason=clause.reason,
         cites=cites[:MOST_CITES],
         more=max(0, len(clause.cites) - MOST_CITES),
+        advice=tuple(k for k, one in enumerate(verdict.advice, start=1) if clause.id in one.clauses),
     )
 
 
@@ -210,6 +213,8 @@ def cited_lines(journal: Journal, verdict: Verdict) -> list[Cited]:
     wanted: dict[int, None] = {}
     for clause in sorted(verdict.clauses, key=lambda c: c.value == "pass"):
         wanted.update(dict.fromkeys(clause.cites))
+    # What advice rests on comes first: where too many lines are cited, it is shown all the same.
+    wanted = dict.fromkeys([n for one in verdict.advice for n in one.cites]) | wanted
     by_number = {line.n: line for line in journal.lines}
     found = []
     for n in sorted([n for n in wanted if n in by_number][:MOST_LINES]):

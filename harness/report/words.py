@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from harness.judge.misfire import PROVES_NOTHING
 from harness.judge.verdict import KNOWN_WEAKNESS
+from harness.model.advice import Advice
 from harness.model.alert_clauses import DetectionResult
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import NoticedResult, RecoveryResult, Result, ShareResult, StaysResult
@@ -98,6 +99,12 @@ def _passed(verdict: Verdict) -> str:
 def unbounded_text(unbounded: Sequence[str]) -> str:
     """Return what a run did that no clause of its scenario looks at, as a sentence."""
     return f"But {' and '.join(unbounded)}, and no clause looks at that."
+
+
+def advice_lines(advice: Sequence[Advice]) -> list[str]:
+    """Return each piece of advice as a line, and after them what proves a repair, once."""
+    lines = [f"advice on {', '.join(one.clauses)}: {one.text}" for one in advice]
+    return [*lines, *dict.fromkeys(f"the repair is proved when {one.proof_text}" for one in advice)]
 
 
 def _misfire(verdict: Verdict) -> str:

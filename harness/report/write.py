@@ -96,6 +96,7 @@ def _record(journal: Journal, verdict: Verdict, quality: Quality | None) -> dict
         "quality": quality,
         "unbounded": verdict.unbounded,
         "margins": _margins(verdict),
+        "advice": verdict.advice,
         "known_weakness": None
         if weakness is None
         else KnownWeak(
