@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import aiohttp
@@ -21,12 +21,13 @@ from harness.journal.clock import Clock
 from harness.model.alertsources import AlertSource
 from harness.model.backend import Backend
 from harness.model.eventtime import parse_timestamp
-from harness.model.readings import Alert, AlertsSeen, Gap
+from harness.model.readings import Alert, AlertsSeen, Gap, RuleSeen
 from harness.model.stack import StackDescription
 from harness.probes.alert_poller import AlertPoller, Heartbeats, HttpAlertPoller
 from harness.probes.http import access_headers, ask, get, metrics
 from harness.probes.polling import DEADLINE_S
 from harness.probes.reader import NoAnswerError, ProbeContext
+from harness.probes.rule_watch import RuleWatch
 from harness.probes.strict_json import read_json
 
 HISTORY_EVERY_S = 1.0
@@ -59,6 +60,23 @@ def _poller(
     kind = AlertmanagerAlerts if source.kind == "alertmanager" else PrometheusAlerts
     url = around.reachable(source.url)
     return kind(around.session, source, url, clock, record, access_headers(source))
+
+
+def rule_watches(
+    stack: StackDescription,
+    backend: Backend,
+    alerts: Collection[str],
+    session: aiohttp.ClientSession,
+    clock: Clock,
+    record: Callable[[RuleSeen], object],
+) -> list[RuleWatch]:
+    """Return what looks at the rules of some alerts, one for each source that may have rules. Raises HarnessError."""
+    around = ProbeContext(backend, stack, session, DEADLINE_S)
+    return [
+        RuleWatch(source, around.reachable(source.url), alerts, session, clock, record, access_headers(source))
+        for source in stack.alert_sources
+        if source.kind == "prometheus" and alerts
+    ]
 
 
 class PrometheusAlerts(HttpAlertPoller):

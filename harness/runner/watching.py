@@ -21,11 +21,12 @@ from harness.model.readings import ProcessSeen
 from harness.model.secrets import reveal
 from harness.model.stack import StackDescription
 from harness.probes.alert_poller import AlertPoller
-from harness.probes.alert_sources import source_pollers
+from harness.probes.alert_sources import rule_watches, source_pollers
 from harness.probes.http import named_host
 from harness.probes.polled import Poller, pollers
 from harness.probes.polling import EVERY_S, poll
 from harness.probes.request_file import RequestFile
+from harness.probes.rule_watch import EVERY_S as RULES_EVERY_S
 from harness.probes.senders import RequestSender, Sender
 from harness.probes.verify import Artefacts, Verifier
 from harness.probes.workload_file import Workload
@@ -64,6 +65,19 @@ class Watchers:
         for k, watcher in enumerate(self._sources):
             name = f"alert source {self._stack.alert_sources[k].name}"
             self._tasks[name] = asyncio.create_task(self._poll_alerts(watcher, 0.01 * k))
+        watches = rule_watches(
+            self._stack, self._backend, self._watched(), self._session, self.clock, self._journal.write
+        )
+        for k, watch in enumerate(watches):
+            self._tasks[f"rules {k}"] = asyncio.create_task(poll(self.clock, watch.once, RULES_EVERY_S, 0.05))
+
+    def _watched(self) -> tuple[str, ...]:
+        """Return the alerts whose rules are looked at: those expected, or any where a test has yet to say which."""
+        if not self._plan.faults_on:
+            return ()
+        scenario = self._plan.scenario
+        expected = tuple(clause.alert for clause in scenario.expect.detected)
+        return expected if scenario.timeline else expected or tuple(self._stack.alerts)
 
     async def _poll_alerts(self, watcher: AlertPoller, offset_s: float) -> None:
         await watcher.start()

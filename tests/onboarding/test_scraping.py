@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.onboarding.doctor.rule_queries import Matcher
 from harness.onboarding.doctor.scraping import scraping_of
+from harness.probes.rule_queries import Matcher
 
 STATIC = "{job_name: web, static_configs: [{targets: [a:1]}]}"
 FOUND = "{job_name: web, dns_sd_configs: [{names: [web]}]}"

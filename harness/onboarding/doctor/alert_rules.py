@@ -16,9 +16,9 @@ from harness.model.backend import Backend
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
 from harness.onboarding.doctor.checks import Finding
-from harness.onboarding.doctor.rule_queries import Matcher, Selects, nothing_from, selected
 from harness.onboarding.doctor.rule_reading import RulesServer, ServedRule, Targets
 from harness.onboarding.doctor.scraping import OF_THE_TARGET, Scraping
+from harness.probes.rule_queries import Matcher, Selects, nothing_from, selected
 
 AT_ONCE = 8
 MOST_SHOWN = 3

@@ -11,11 +11,11 @@ import aiohttp
 from harness.model.alertsources import AlertSource
 from harness.model.backend import Backend
 from harness.model.errors import HarnessError
-from harness.onboarding.doctor.rule_queries import LOOK_BACK_S, Rests, rests_on
 from harness.onboarding.doctor.scraping import Scraping, scraping_of
 from harness.probes.http import access_headers, get
 from harness.probes.promql import samples
 from harness.probes.reader import NoAnswerError
+from harness.probes.rule_queries import LOOK_BACK_S, Rests, rests_on
 from harness.probes.strict_json import read_json
 
 DEADLINE_S = 5.0

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from harness.onboarding.doctor.rule_queries import Matcher
+from harness.probes.rule_queries import Matcher
 
 JOB, INSTANCE = "job", "instance"
 OF_THE_TARGET = (JOB, INSTANCE)

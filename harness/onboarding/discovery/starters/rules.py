@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.onboarding.discovery.config_files import Rule, Timing
-from harness.onboarding.doctor.rule_queries import Matcher, Selects, rests_on, selected
+from harness.probes.rule_queries import Matcher, Selects, rests_on, selected
 from harness.probes.selectors import selectors
 
 Shows = Literal["down", "slow", "errors", "old", "always", "unknown"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.onboarding.doctor.rule_queries import ALWAYS, Matcher, Selects, nothing_from, rests_on, selected
+from harness.probes.rule_queries import ALWAYS, Matcher, Selects, nothing_from, rests_on, selected
 
 
 def lacking(query: str, *there: str) -> list[str]:
