@@ -161,7 +161,7 @@ def _sources(services: Mapping[str, Found]) -> list[tuple[dict[str, Any], str]]:
 
 def _alert(rule: Rule) -> dict[str, Any]:
     fields = {"summary": literal(comment(rule.summary))} if rule.summary else {}
-    return {"name": rule.name, "fields": fields, "place": rule.place}
+    return {"name": rule.name, "fields": fields | {"rule": literal(comment(rule.place))}}
 
 
 def _served(services: Mapping[str, Found]) -> Found | None:
