@@ -11,7 +11,7 @@ from pydantic import Field
 from harness.model.fields import Frozen
 
 
-class Source(Frozen):
+class AdviceSource(Frozen):
     """Where a guard is described: a title with its chapter, and an address where there is one."""
 
     title: str
@@ -41,7 +41,7 @@ class Advice(Frozen):
     clauses: tuple[str, ...] = Field(description="the ids of the failed clauses that it explains")
     cites: tuple[int, ...] = Field(default=(), description="lines of the journal that show it")
     proof: Proof
-    sources: tuple[Source, ...]
+    sources: tuple[AdviceSource, ...]
 
     @property
     def text(self) -> str:

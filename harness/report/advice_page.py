@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from harness.judge.advice.guards import GUARDS, Guard
-from harness.model.advice import Source
+from harness.judge.advice.guards import GUARDS, AdvisedGuard
+from harness.model.advice import AdviceSource
 
 BEGIN, END = "<!-- generated from harness/judge/advice/guards.py: begin -->\n", "<!-- end -->\n"
 
@@ -24,7 +24,7 @@ def with_guards(page: str) -> str:
     return f"{before}{BEGIN}\n{sections}\n{END}{after}"
 
 
-def _section(guard: Guard) -> str:
+def _section(guard: AdvisedGuard) -> str:
     sources = "; ".join(map(_source, guard.sources))
     lines = [
         f"### `{guard.id}`",
@@ -37,7 +37,7 @@ def _section(guard: Guard) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _source(source: Source) -> str:
+def _source(source: AdviceSource) -> str:
     return source.title if source.url is None else f"[{source.title}]({source.url})"
 
 

@@ -17,7 +17,7 @@ from harness.judge.advice.answering import (
     keep_last_good,
     value_check,
 )
-from harness.judge.advice.case import Case, Finding
+from harness.judge.advice.case import Case, MissingGuard
 from harness.judge.advice.guards import GUARDS
 from harness.judge.advice.ledger import guarantees
 from harness.judge.advice.recovering import catch_up, quick_start, restart_policy
@@ -35,7 +35,7 @@ from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Value
 from harness.model.wiring import Wiring
 
-Rule = Callable[[Case], Iterator[Finding]]
+Rule = Callable[[Case], Iterator[MissingGuard]]
 RULES: tuple[Rule, ...] = (
     client_timeout,
     survive_dependency,
@@ -80,18 +80,18 @@ def _case(facts: Facts, clauses: Sequence[ClauseResult]) -> Case | None:
     return Case(facts, steps[0], fault, fault.injected, plan.stack.wiring or Wiring(), failed)
 
 
-def _merged(found: Iterable[Finding]) -> list[Finding]:
+def _merged(found: Iterable[MissingGuard]) -> list[MissingGuard]:
     """Return one finding for each guard and place, with the clauses of all of them."""
-    merged: dict[tuple[str, str], Finding] = {}
+    merged: dict[tuple[str, str], MissingGuard] = {}
     for one in found:
         first = merged.setdefault((one.guard, one.where), one)
         if first is not one:
             clauses = tuple(dict.fromkeys((*first.clauses, *one.clauses)))
-            merged[one.guard, one.where] = Finding(first.guard, first.where, first.seen, clauses, first.cites)
+            merged[one.guard, one.where] = MissingGuard(first.guard, first.where, first.seen, clauses, first.cites)
     return list(merged.values())
 
 
-def _advice(found: Finding, proof: Proof) -> Advice:
+def _advice(found: MissingGuard, proof: Proof) -> Advice:
     guard = GUARDS[found.guard]
     return Advice(
         id=guard.id,

@@ -11,7 +11,7 @@ from harness.judge.advice.case import (
     OBJECTS,
     Bounded,
     Case,
-    Finding,
+    MissingGuard,
     Numbered,
     cited,
     ids,
@@ -32,7 +32,7 @@ MOSTLY = 0.9
 """The share of requests that are answered where a service is there."""
 
 
-def fallback_flag(case: Case) -> Iterator[Finding]:
+def fallback_flag(case: Case) -> Iterator[MissingGuard]:
     """Requests are answered while the data for the answers cannot be read: they are wrong, and nothing says so."""
     if not case.away:
         return
@@ -45,10 +45,10 @@ def fallback_flag(case: Case) -> Iterator[Finding]:
         f"while {listed(case.hit)} could not answer, {len(wrong)} of {len(during)} answers were wrong and carried no "
         "flag"
     )
-    yield Finding("fallback-flag", where, seen, ids(failing), cited(wrong))
+    yield MissingGuard("fallback-flag", where, seen, ids(failing), cited(wrong))
 
 
-def filled_before_used(case: Case) -> Iterator[Finding]:
+def filled_before_used(case: Case) -> Iterator[MissingGuard]:
     """A store whose process was ended is back, and answers made from it are wrong until it has its data again."""
     if case.kind not in ENDED:
         return
@@ -64,7 +64,7 @@ def filled_before_used(case: Case) -> Iterator[Finding]:
         f"{listed(case.hit)} was back at {seconds(since_s)}, and {len(wrong)} answers after that were wrong and "
         "carried no flag; none was before"
     )
-    yield Finding("filled-before-used", where, seen, ids(failing), cited(wrong))
+    yield MissingGuard("filled-before-used", where, seen, ids(failing), cited(wrong))
 
 
 def _started_s(case: Case, service: str) -> float | None:
@@ -73,7 +73,7 @@ def _started_s(case: Case, service: str) -> float | None:
     return min((one.at_s for one in seen if one.at_s > case.injected.lo), default=None)
 
 
-def age_limit(case: Case) -> Iterator[Finding]:
+def age_limit(case: Case) -> Iterator[MissingGuard]:
     """Who delivers data is stopped, and answers made of what has grown old carry no flag."""
     if not case.away and case.kind != "data.stale":
         return
@@ -88,10 +88,10 @@ def age_limit(case: Case) -> Iterator[Finding]:
     if not failing or len(found) < FEWEST or asked is None:
         return
     seen = f"{len(found)} answers were made of features older than the stack declares, and carried no flag"
-    yield Finding("age-limit", asked, seen, ids(failing), cited(found))
+    yield MissingGuard("age-limit", asked, seen, ids(failing), cited(found))
 
 
-def digest_on_load(case: Case) -> Iterator[Finding]:
+def digest_on_load(case: Case) -> Iterator[MissingGuard]:
     """Damaged objects are loaded, and the answers are wrong."""
     if case.kind != OBJECTS or case.holder is None:
         return
@@ -99,10 +99,10 @@ def digest_on_load(case: Case) -> Iterator[Finding]:
     where = _asker(case, {case.holder})
     if failing and len(wrong) >= FEWEST and where is not None:
         seen = f"after objects of {case.step.target} were damaged, {len(wrong)} answers were wrong and carried no flag"
-        yield Finding("digest-on-load", f"{where}; {case.step.target}", seen, ids(failing), cited(wrong))
+        yield MissingGuard("digest-on-load", f"{where}; {case.step.target}", seen, ids(failing), cited(wrong))
 
 
-def keep_last_good(case: Case) -> Iterator[Finding]:
+def keep_last_good(case: Case) -> Iterator[MissingGuard]:
     """Damaged objects are loaded, and who loaded them ends or no longer answers."""
     if case.kind != OBJECTS or case.holder is None:
         return
@@ -113,7 +113,9 @@ def keep_last_good(case: Case) -> Iterator[Finding]:
         if died:
             lines = [(n, seen) for n, seen in deaths if seen.service in died and seen.at_s > case.injected.hi]
             seen = f"after objects of {case.step.target} were damaged, {listed(died)} ended"
-            yield Finding("keep-last-good", f"{listed(died)}; {case.step.target}", seen, (clause.id,), cited(lines))
+            yield MissingGuard(
+                "keep-last-good", f"{listed(died)}; {case.step.target}", seen, (clause.id,), cited(lines)
+            )
             return
     failing, asked = _about(case, MISSING, StaysResult, RecoveryResult), case.wiring.workload
     failed = case.in_the_middle_of(lambda answer: not answer.ok)
@@ -123,10 +125,10 @@ def keep_last_good(case: Case) -> Iterator[Finding]:
             f"after objects of {case.step.target} were damaged, {len(failed)} of {len(during)} requests to {asked} "
             "failed"
         )
-        yield Finding("keep-last-good", f"{asked}; {case.step.target}", seen, ids(failing), cited(failed))
+        yield MissingGuard("keep-last-good", f"{asked}; {case.step.target}", seen, ids(failing), cited(failed))
 
 
-def value_check(case: Case) -> Iterator[Finding]:
+def value_check(case: Case) -> Iterator[MissingGuard]:
     """Corrupted features are read, and the answers are wrong."""
     if case.kind != FEATURES or case.holder is None:
         return
@@ -134,7 +136,7 @@ def value_check(case: Case) -> Iterator[Finding]:
     where = _asker(case, {case.holder})
     if failing and len(wrong) >= FEWEST and where is not None:
         seen = f"after {case.step.target} was corrupted, {len(wrong)} answers were wrong and carried no flag"
-        yield Finding("value-check", f"{where}; {case.step.target}", seen, ids(failing), cited(wrong))
+        yield MissingGuard("value-check", f"{where}; {case.step.target}", seen, ids(failing), cited(wrong))
 
 
 def _wrong_since(case: Case) -> list[Numbered]:

@@ -39,7 +39,7 @@ Numbered = tuple[int, Answer]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class MissingGuard:
     """A guard that a run shows to be missing: where, what shows it, and the failed clauses that it explains."""
 
     guard: str

@@ -7,82 +7,82 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.model.advice import Source
+from harness.model.advice import AdviceSource
 
 _BUILDERS = "https://aws.amazon.com/builders-library"
-TIMEOUTS = Source(
+TIMEOUTS = AdviceSource(
     title="Amazon Builders' Library, Timeouts, retries, and backoff with jitter",
     url=f"{_BUILDERS}/timeouts-retries-and-backoff-with-jitter/",
 )
-HEALTH_CHECKS = Source(
+HEALTH_CHECKS = AdviceSource(
     title="Amazon Builders' Library, Implementing health checks", url=f"{_BUILDERS}/implementing-health-checks/"
 )
-FALLBACK = Source(
+FALLBACK = AdviceSource(
     title="Amazon Builders' Library, Avoiding fallback in distributed systems",
     url=f"{_BUILDERS}/avoiding-fallback-in-distributed-systems/",
 )
-BACKLOGS = Source(
+BACKLOGS = AdviceSource(
     title="Amazon Builders' Library, Avoiding insurmountable queue backlogs",
     url=f"{_BUILDERS}/avoiding-insurmountable-queue-backlogs/",
 )
-RELEASE_IT = Source(title="Nygard, Release It!, 2nd edition 2018, chapter 5: Stability Patterns")
-CASCADES = Source(
+RELEASE_IT = AdviceSource(title="Nygard, Release It!, 2nd edition 2018, chapter 5: Stability Patterns")
+CASCADES = AdviceSource(
     title="Site Reliability Engineering, chapter 22: Addressing Cascading Failures",
     url="https://sre.google/sre-book/addressing-cascading-failures/",
 )
-DATA_INTEGRITY = Source(
+DATA_INTEGRITY = AdviceSource(
     title="Site Reliability Engineering, chapter 26: Data Integrity", url="https://sre.google/sre-book/data-integrity/"
 )
-ML_TEST_SCORE = Source(title="Breck et al., The ML Test Score, IEEE Big Data 2017: tests for monitoring")
-ML_TEST_INFRA = Source(title="Breck et al., The ML Test Score, IEEE Big Data 2017: tests for infrastructure")
-DATA_VALIDATION = Source(title="Breck et al., Data Validation for Machine Learning, MLSys 2019")
-READINESS = Source(
+ML_TEST_SCORE = AdviceSource(title="Breck et al., The ML Test Score, IEEE Big Data 2017: tests for monitoring")
+ML_TEST_INFRA = AdviceSource(title="Breck et al., The ML Test Score, IEEE Big Data 2017: tests for infrastructure")
+DATA_VALIDATION = AdviceSource(title="Breck et al., Data Validation for Machine Learning, MLSys 2019")
+READINESS = AdviceSource(
     title="Kubernetes documentation, Configure Liveness, Readiness and Startup Probes",
     url="https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/",
 )
-ABSENT = Source(
+ABSENT = AdviceSource(
     title="Prometheus documentation, Query functions: absent()",
     url="https://prometheus.io/docs/prometheus/latest/querying/functions/#absent",
 )
-RULES = Source(
+RULES = AdviceSource(
     title="Prometheus documentation, Alerting rules",
     url="https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/",
 )
-ALERTING = Source(
+ALERTING = AdviceSource(
     title="Prometheus documentation, Alerting: best practices", url="https://prometheus.io/docs/practices/alerting/"
 )
-BATCH = Source(
+BATCH = AdviceSource(
     title="Prometheus documentation, Instrumentation: batch jobs",
     url="https://prometheus.io/docs/practices/instrumentation/#batch-jobs",
 )
-RESTART = Source(
+RESTART = AdviceSource(
     title="Docker documentation, Start containers automatically",
     url="https://docs.docker.com/engine/containers/start-containers-automatically/",
 )
-OUTLIERS = Source(
+OUTLIERS = AdviceSource(
     title="Envoy documentation, Outlier detection",
     url="https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier",
 )
-CRASHES = Source(title="Pillai et al., All File Systems Are Not Created Equal, OSDI 2014")
-FENCING = Source(
+CRASHES = AdviceSource(title="Pillai et al., All File Systems Are Not Created Equal, OSDI 2014")
+FENCING = AdviceSource(
     title="Kleppmann, How to do distributed locking, 2016",
     url="https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class AdvisedGuard:
     """One guard; `evidence` says what a run must show for it to be advised."""
 
     id: str
     guard: str
     repair: str
     evidence: str
-    sources: tuple[Source, ...]
+    sources: tuple[AdviceSource, ...]
 
 
 _GUARDS = (
-    Guard(
+    AdvisedGuard(
         "client-timeout",
         "A time-out on the client of a store, shorter than its callers wait",
         "Give that client time-outs for connecting and for reading, so short that all its attempts end before the "
@@ -91,7 +91,7 @@ _GUARDS = (
         "other way, had no answer within the caller's time-out; none had before",
         (TIMEOUTS, RELEASE_IT),
     ),
-    Guard(
+    AdvisedGuard(
         "fallback-flag",
         "A flag on answers that are made without the data they need",
         "Where the data cannot be read, answer with an error, or name the fallback in the answer; count such answers "
@@ -99,7 +99,7 @@ _GUARDS = (
         "a service was gone; meanwhile requests were answered, with wrong content and no flag; none was before",
         (FALLBACK, ML_TEST_SCORE),
     ),
-    Guard(
+    AdvisedGuard(
         "filled-before-used",
         "A check that a store has its data again before its answers are used",
         "Keep the store's data over a restart, or fill it again before it counts as ready; until then treat a key that "
@@ -108,7 +108,7 @@ _GUARDS = (
         "was back",
         (FALLBACK, READINESS),
     ),
-    Guard(
+    AdvisedGuard(
         "age-limit",
         "A limit on the age of the features that an answer is made of",
         "Compare the age of what is read with its limit when a request is answered; beyond it flag the answer, or "
@@ -117,7 +117,7 @@ _GUARDS = (
         "flag; none did before",
         (ML_TEST_SCORE,),
     ),
-    Guard(
+    AdvisedGuard(
         "deep-readiness",
         "A readiness check that looks at what the service needs",
         "Let readiness make one cheap call to what every request needs, with a short time-out. Keep liveness without "
@@ -125,7 +125,7 @@ _GUARDS = (
         "`noticed` failed: the page went on to say yes while a service that its own service uses directly was gone",
         (HEALTH_CHECKS, READINESS),
     ),
-    Guard(
+    AdvisedGuard(
         "absent-rule",
         "A rule that also fires when its metric is gone",
         "Add `or absent(…)` to the rule, or a second rule on `up == 0` of the target that exports the metric.",
@@ -133,21 +133,21 @@ _GUARDS = (
         "the rule could give nothing until its deadline",
         (ABSENT, ALERTING),
     ),
-    Guard(
+    AdvisedGuard(
         "rule-in-time",
         "A rule whose `for` fits the time in which it has to fire",
         "Shorten the rule's `for` and the evaluation interval, or allow more time where that is soon enough.",
         "`detected` failed: the alert was pending when its deadline passed",
         (RULES,),
     ),
-    Guard(
+    AdvisedGuard(
         "monitoring-apart",
         "Monitoring that survives what it watches",
         "Run it on another machine, and let something outside page when a watchdog alert no longer arrives.",
         "`detected` failed: the fault took away every alert source, and none answered until the deadline",
         (ALERTING,),
     ),
-    Guard(
+    AdvisedGuard(
         "digest-on-load",
         "A check of an object's digest when it is loaded",
         "Store the digest beside the object when it is written, compare it when it is loaded, and keep the last good "
@@ -155,14 +155,14 @@ _GUARDS = (
         "objects were damaged; then answers were wrong without a flag; none was before",
         (DATA_INTEGRITY, ML_TEST_INFRA),
     ),
-    Guard(
+    AdvisedGuard(
         "keep-last-good",
         "A load that keeps the last good model",
         "Load into a second place, check it with a test request, and only then replace the model that serves.",
         "objects were damaged; then a service that uses their store directly ended, or most requests to it failed",
         (ML_TEST_INFRA, RELEASE_IT),
     ),
-    Guard(
+    AdvisedGuard(
         "value-check",
         "A check of feature values when they are read",
         "Check type, range and share of missing values against a schema where features are read or written; keep bad "
@@ -170,7 +170,7 @@ _GUARDS = (
         "features were corrupted; then answers were wrong without a flag; none was before",
         (DATA_VALIDATION, ML_TEST_SCORE),
     ),
-    Guard(
+    AdvisedGuard(
         "training-guard",
         "A check of examples before a model learns from them",
         "Validate each partition against a schema and against its source before training, and keep what fails in "
@@ -178,7 +178,7 @@ _GUARDS = (
         "`nothing_poisoned` failed: a version that learned from rows of the fault was promoted after revert",
         (DATA_VALIDATION,),
     ),
-    Guard(
+    AdvisedGuard(
         "forward-promotion",
         "A promotion that refuses an older version",
         "Let the registry compare versions in the same step in which it moves the pointer; what goes back is a "
@@ -186,21 +186,21 @@ _GUARDS = (
         "`promotion_monotonic` failed",
         (FENCING,),
     ),
-    Guard(
+    AdvisedGuard(
         "whole-checkpoints",
         "Checkpoints that are written whole or not at all",
         "Write under another name, flush, check the digest, and rename last; delete an old checkpoint only after that.",
         "`checkpoints_restorable` failed",
         (CRASHES,),
     ),
-    Guard(
+    AdvisedGuard(
         "restart-policy",
         "A restart policy",
         "Set `restart: unless-stopped` (or `on-failure`) for the service.",
         "a process was killed, its service has no restart policy, and it was not started again before revert",
         (RESTART,),
     ),
-    Guard(
+    AdvisedGuard(
         "survive-dependency",
         "A service that stays up when what it uses does not answer",
         "Catch errors of that client, retry with a growing, bounded pause, and report not ready meanwhile instead of "
@@ -208,7 +208,7 @@ _GUARDS = (
         "`collateral` failed: a consumer ended while a service that it uses directly was gone, and no fault ended it",
         (CASCADES, TIMEOUTS),
     ),
-    Guard(
+    AdvisedGuard(
         "quick-start",
         "A second replica, or a start that is short enough",
         "Run a second replica, or make the start shorter: load the model from a local copy, and load it before "
@@ -216,7 +216,7 @@ _GUARDS = (
         "`recovered` failed: the process ran again in time, and its service answered well only after the deadline",
         (CASCADES,),
     ),
-    Guard(
+    AdvisedGuard(
         "replica-ejection",
         "Health checks that take a lost replica out of rotation",
         "Let the balancer check its replicas, take out the one that fails, and try another one for a request that can "
@@ -224,7 +224,7 @@ _GUARDS = (
         "one of several replicas was lost, the others ran on, and for all of the fault a share of requests failed",
         (OUTLIERS, HEALTH_CHECKS),
     ),
-    Guard(
+    AdvisedGuard(
         "reconnect",
         "A client that connects anew by itself",
         "Check connections before they are used, drop one that failed, resolve the name again, and bound the pause "
@@ -233,7 +233,7 @@ _GUARDS = (
         "fail",
         (TIMEOUTS, RELEASE_IT),
     ),
-    Guard(
+    AdvisedGuard(
         "catch-up",
         "Capacity to catch up",
         "Process a backlog in larger batches or with more workers, bound it, and let newer data come first where old "
@@ -241,7 +241,7 @@ _GUARDS = (
         "`recovered` failed: a lag, age or count fell steadily after revert, and reached its bound too late",
         (BACKLOGS,),
     ),
-    Guard(
+    AdvisedGuard(
         "run-with-result",
         "A last-run metric that only counts runs with a result",
         "Set the time of the last run only after its result is written; count skipped and failed runs apart; alert on "
@@ -251,5 +251,5 @@ _GUARDS = (
         (BATCH, ML_TEST_SCORE),
     ),
 )
-GUARDS: dict[str, Guard] = {guard.id: guard for guard in _GUARDS}
+GUARDS: dict[str, AdvisedGuard] = {guard.id: guard for guard in _GUARDS}
 """Every guard by its id, in the order of the documentation."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.judge.advice.case import Case, Finding
+from harness.judge.advice.case import Case, MissingGuard
 from harness.model.expectations import IntegrityResult
 
 _GUARDS = {
@@ -14,9 +14,9 @@ _GUARDS = {
 }
 
 
-def guarantees(case: Case) -> Iterator[Finding]:
+def guarantees(case: Case) -> Iterator[MissingGuard]:
     """A guarantee about data does not hold."""
     for clause in case.failed:
         if isinstance(clause.measured, IntegrityResult) and clause.measured.check in _GUARDS:
             guard, where = _GUARDS[clause.measured.check]
-            yield Finding(guard, where, clause.reason, (clause.id,), clause.cites)
+            yield MissingGuard(guard, where, clause.reason, (clause.id,), clause.cites)

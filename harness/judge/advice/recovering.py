@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from harness.judge.advice.case import AWAY, ENDED, Case, Finding
+from harness.judge.advice.case import AWAY, ENDED, Case, MissingGuard
 from harness.judge.moments import seconds
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import RecoveryResult, StaysResult
@@ -17,7 +17,7 @@ _STEPS = 5
 _STEADILY = 0.8
 
 
-def restart_policy(case: Case) -> Iterator[Finding]:
+def restart_policy(case: Case) -> Iterator[MissingGuard]:
     """A process is killed, and nothing starts it again."""
     if case.kind not in ("container.kill", "container.oom") or case.step.parameters.get("restart") == "none":
         return
@@ -34,7 +34,7 @@ def restart_policy(case: Case) -> Iterator[Finding]:
         ]
         if clauses and ended and not began:
             what = f"its process was killed, and was not started again in {seconds(case.out_s - case.injected.hi)}"
-            yield Finding("restart-policy", f"service {service}, `restart`", what, tuple(clauses), (ended[0],))
+            yield MissingGuard("restart-policy", f"service {service}, `restart`", what, tuple(clauses), (ended[0],))
 
 
 def _needs(case: Case, asked: str | None, service: str) -> bool:
@@ -42,7 +42,7 @@ def _needs(case: Case, asked: str | None, service: str) -> bool:
     return asked is not None and (asked == service or case.wiring.reaches(asked, service))
 
 
-def quick_start(case: Case) -> Iterator[Finding]:
+def quick_start(case: Case) -> Iterator[MissingGuard]:
     """A process runs again in time, and its service answers well only after the deadline."""
     if case.kind not in ENDED:
         return
@@ -62,7 +62,7 @@ def quick_start(case: Case) -> Iterator[Finding]:
             f"its process ran again {seconds(max(0.0, began[0][1].at_s - start_s))} after {measured.since}, and "
             f"{measured.probe} was good {seconds(took)} after that; {format_seconds(measured.within_s)} were allowed"
         )
-        yield Finding("quick-start", f"service {service}", what, (clause.id,), (began[0][0],))
+        yield MissingGuard("quick-start", f"service {service}", what, (clause.id,), (began[0][0],))
 
 
 def _start_s(case: Case, measured: RecoveryResult) -> float | None:
@@ -71,7 +71,7 @@ def _start_s(case: Case, measured: RecoveryResult) -> float | None:
     return None if case.fault.reverted is None else case.fault.reverted.lo
 
 
-def catch_up(case: Case) -> Iterator[Finding]:
+def catch_up(case: Case) -> Iterator[MissingGuard]:
     """A lag falls steadily after revert, and reaches its bound too late."""
     if case.kind not in (*AWAY, *ENDED, "data.stale") or case.fault.reverted is None:
         return
@@ -98,4 +98,4 @@ def catch_up(case: Case) -> Iterator[Finding]:
         )
         asked = case.asked(measured.probe)
         where = f"what {measured.probe} shows" + (f" of {asked}" if asked is not None else "")
-        yield Finding("catch-up", where, what, (clause.id,), (read[0][0], read[-1][0]))
+        yield MissingGuard("catch-up", where, what, (clause.id,), (read[0][0], read[-1][0]))

@@ -12,7 +12,7 @@ from harness.judge.advice.case import (
     LATE,
     Bounded,
     Case,
-    Finding,
+    MissingGuard,
     cited,
     ids,
     listed,
@@ -42,7 +42,7 @@ class _Asked:
     waited_s: float | None
 
 
-def client_timeout(case: Case) -> Iterator[Finding]:
+def client_timeout(case: Case) -> Iterator[MissingGuard]:
     """Requests to a consumer have no answer while what it uses is silent."""
     if not case.away and case.kind not in LATE:
         return
@@ -59,7 +59,9 @@ def client_timeout(case: Case) -> Iterator[Finding]:
                 f"{len(silent)} of {len(during)} requests to {link.consumer} had no answer within "
                 f"{format_seconds(waited_s)} while {_what_was(case, link)}"
             )
-            yield Finding("client-timeout", f"link {link}", seen, (clause.id,), tuple(one.n for one in silent[:FEWEST]))
+            yield MissingGuard(
+                "client-timeout", f"link {link}", seen, (clause.id,), tuple(one.n for one in silent[:FEWEST])
+            )
 
 
 def _direct(case: Case, measured: Bounded) -> list[Link]:
@@ -91,7 +93,7 @@ def _asked(case: Case, probe: str, from_s: float, to_s: float) -> list[_Asked]:
     return [_Asked(n, one.value is not None, unanswered_s(one.down)) for n, one in read]
 
 
-def survive_dependency(case: Case) -> Iterator[Finding]:
+def survive_dependency(case: Case) -> Iterator[MissingGuard]:
     """A consumer ends while what it uses is gone."""
     if case.kind not in (*AWAY, *ENDED, *LATE, "network.reset"):
         return
@@ -110,10 +112,10 @@ def survive_dependency(case: Case) -> Iterator[Finding]:
             after = seconds(seen.at_s - case.injected.lo)
             how = f"signal {seen.signal}" if seen.signal else f"exit code {seen.exit_code}"
             what = f"{seen.service} ended ({how}) {after} after the fault on {link.service} went in"
-            yield Finding("survive-dependency", f"link {link}", what, (clause.id,), (n,))
+            yield MissingGuard("survive-dependency", f"link {link}", what, (clause.id,), (n,))
 
 
-def reconnect(case: Case) -> Iterator[Finding]:
+def reconnect(case: Case) -> Iterator[MissingGuard]:
     """What a consumer uses answers again, and the consumer goes on to fail."""
     if case.kind not in (*AWAY, *ENDED, *LATE, "network.reset") or case.fault.reverted is None:
         return
@@ -131,7 +133,7 @@ def reconnect(case: Case) -> Iterator[Finding]:
                 f"{link.service} answered again from {seconds(back_s)} on, and {len(failed)} of {len(after)} requests "
                 f"to {link.consumer} failed after that, to the end of the run"
             )
-            yield Finding("reconnect", f"link {link}", seen, (clause.id,), tuple(one.n for one in failed[:FEWEST]))
+            yield MissingGuard("reconnect", f"link {link}", seen, (clause.id,), tuple(one.n for one in failed[:FEWEST]))
 
 
 def _back_s(case: Case, service: str) -> float | None:
@@ -158,7 +160,7 @@ def _ended(case: Case, service: str) -> bool:
     return any(one.at_s >= case.injected.lo for one in seen)
 
 
-def replica_ejection(case: Case) -> Iterator[Finding]:
+def replica_ejection(case: Case) -> Iterator[MissingGuard]:
     """One of several replicas is lost, and a share of requests fails for as long as it is."""
     balancer = case.wiring.workload
     if balancer is None or balancer in case.hit or case.kind not in (*AWAY, *ENDED):
@@ -173,7 +175,9 @@ def replica_ejection(case: Case) -> Iterator[Finding]:
         during = case.answers(case.injected.hi, case.out_s)
         bad = [(n, one) for n, one in during if not one.ok]
         seen = f"{name} was lost, {listed(alive)} ran on, and {len(bad)} of {len(during)} requests failed meanwhile"
-        yield Finding("replica-ejection", f"{balancer}, which chooses between them", seen, ids(failing), cited(bad))
+        yield MissingGuard(
+            "replica-ejection", f"{balancer}, which chooses between them", seen, ids(failing), cited(bad)
+        )
         return
 
 

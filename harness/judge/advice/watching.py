@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from harness.judge.advice.case import FEWEST, Case, Finding, listed
+from harness.judge.advice.case import FEWEST, Case, MissingGuard, listed
 from harness.judge.moments import seconds
 from harness.model.alert_clauses import DetectionResult
 from harness.model.clauses import NoticedResult, RecoveryResult, StaysResult
@@ -19,7 +19,7 @@ _LAST_RUN = re.compile(r"last_?(run|success|complet|finish|train)|runs?_total|(s
 _AGE = re.compile("since|(^|_)age(_|$)", re.IGNORECASE)
 
 
-def deep_readiness(case: Case) -> Iterator[Finding]:
+def deep_readiness(case: Case) -> Iterator[MissingGuard]:
     """A page goes on to say yes while what its service uses is gone."""
     if not case.away:
         return
@@ -35,10 +35,10 @@ def deep_readiness(case: Case) -> Iterator[Finding]:
             f"it stayed {measured.limit} for the {seconds(case.out_s - case.injected.hi)} in which {link.service}, "
             f"which {asked} uses, could not answer"
         )
-        yield Finding("deep-readiness", where, seen, (clause.id,), clause.cites)
+        yield MissingGuard("deep-readiness", where, seen, (clause.id,), clause.cites)
 
 
-def absent_rule(case: Case) -> Iterator[Finding]:
+def absent_rule(case: Case) -> Iterator[MissingGuard]:
     """What a rule selects is there before the fault, and gone until its deadline."""
     for clause, measured in _undetected(case):
         deadline_s = case.injected.hi + measured.within_s
@@ -54,7 +54,7 @@ def absent_rule(case: Case) -> Iterator[Finding]:
             f"the series of {listed(last.without)} were there before the fault, and gone from {seconds(last.asked_s)} "
             "until the deadline"
         )
-        yield Finding("absent-rule", _rule(case, measured.alert, last.place), seen, (clause.id,), (n,))
+        yield MissingGuard("absent-rule", _rule(case, measured.alert, last.place), seen, (clause.id,), (n,))
 
 
 def _lost(case: Case, read: list[tuple[int, RuleSeen]], deadline_s: float) -> tuple[int, RuleSeen] | None:
@@ -70,7 +70,7 @@ def _lost(case: Case, read: list[tuple[int, RuleSeen]], deadline_s: float) -> tu
     return during[since] if since <= len(during) // 2 else None
 
 
-def rule_in_time(case: Case) -> Iterator[Finding]:
+def rule_in_time(case: Case) -> Iterator[MissingGuard]:
     """An alert is pending when its deadline passes."""
     clauses = {clause.id: clause for clause in case.facts.scenario.expect.detected}
     for clause, measured in _undetected(case, late=True):
@@ -89,10 +89,10 @@ def rule_in_time(case: Case) -> Iterator[Finding]:
             f"{measured.alert} was pending from {seconds(pending[0][1])} on, and still at its deadline, "
             f"{format_seconds(measured.within_s)} after injection"
         )
-        yield Finding("rule-in-time", _rule(case, measured.alert), seen, (clause.id,), (pending[0][0], *last))
+        yield MissingGuard("rule-in-time", _rule(case, measured.alert), seen, (clause.id,), (pending[0][0], *last))
 
 
-def monitoring_apart(case: Case) -> Iterator[Finding]:
+def monitoring_apart(case: Case) -> Iterator[MissingGuard]:
     """Every alert source goes with what the fault hits."""
     sources = case.wiring.sources
     own = set(sources.values())
@@ -104,7 +104,7 @@ def monitoring_apart(case: Case) -> Iterator[Finding]:
         if len(polls) < FEWEST or any(one.down is None for _, one in polls):
             continue
         seen = f"{listed(own)} was hit too, and none of {len(polls)} polls of the alerts was answered in time"
-        yield Finding("monitoring-apart", listed(own), seen, (clause.id,), (polls[0][0], polls[-1][0]))
+        yield MissingGuard("monitoring-apart", listed(own), seen, (clause.id,), (polls[0][0], polls[-1][0]))
 
 
 def _undetected(case: Case, *, late: bool = False) -> list[tuple[ClauseResult, DetectionResult]]:
@@ -118,7 +118,7 @@ def _rule(case: Case, alert: str, place: str = "") -> str:
     return f"rule {alert}" + (f" ({where})" if where else "")
 
 
-def run_with_result(case: Case) -> Iterator[Finding]:
+def run_with_result(case: Case) -> Iterator[MissingGuard]:
     """A result grows old, and the metric for the last run of who makes it goes on as if nothing were wrong."""
     if not case.away:
         return
@@ -140,7 +140,7 @@ def run_with_result(case: Case) -> Iterator[Finding]:
                 f"runs of {link.consumer} in that time"
             )
             where = f"{link.consumer}: {probe.page or name}"
-            yield Finding("run-with-result", where, seen, (clause.id,), tuple(runs[:FEWEST]))
+            yield MissingGuard("run-with-result", where, seen, (clause.id,), tuple(runs[:FEWEST]))
 
 
 def _only_aged(case: Case, probe: str) -> bool:
