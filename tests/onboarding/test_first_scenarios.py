@@ -201,7 +201,7 @@ def test_a_materialize_loop_without_an_age_is_told_of(tmp_path: Path) -> None:
     assert "scenarios/crashed-materialize.scenario.yaml" in discovery.files, "a kill needs no port"
 
 
-@pytest.mark.parametrize("how", [{"deploy": {"replicas": 3}}, {"network_mode": "host"}])
+@pytest.mark.parametrize("how", [{"deploy": {"replicas": 0}}, {"network_mode": "host"}])
 def test_init_goes_on_without_a_service_that_has_no_address(tmp_path: Path, how: dict[str, Any]) -> None:
     discovery = found(tmp_path, {"db": SHOP["db"], "mlflow": SHOP["mlflow"], "web": SHOP["web"] | how})
     why = next(line for line in discovery.not_written if line.startswith("web "))
@@ -210,6 +210,17 @@ def test_init_goes_on_without_a_service_that_has_no_address(tmp_path: Path, how:
     assert "web_up" not in stack(discovery)["x-harness"]["probes"]
     assert "scenarios/lost-db.scenario.yaml" in discovery.files
     assert not any("-web." in name for name in discovery.files)
+
+
+def test_of_several_replicas_one_is_crashed_and_all_are_asked(tmp_path: Path) -> None:
+    services = {"db": SHOP["db"], "web": SHOP["web"] | {"deploy": {"replicas": 3}, "restart": "always"}}
+    discovery = found(tmp_path, services)
+    assert not any(line.startswith("web ") for line in discovery.not_written)
+    assert stack(discovery)["x-harness"]["probes"]["web_up"]["http"]["url"] == "http://web:8000/ok"
+    crashed = scenario(discovery, "crashed-web")
+    assert crashed["timeline"][0]["target"] == {"service": "web", "replica": 1}
+    assert crashed["summary"].startswith("The process of one of the 3 replicas of web (")
+    assert probes(crashed["expect"]["recovered"]) == {"web_up"}
 
 
 def test_a_service_of_no_kind_that_is_known_is_crashed_and_hung(tmp_path: Path) -> None:

@@ -153,7 +153,11 @@ def _declared(services: Mapping[str, Found]) -> list[tuple[str, str]]:
 def _sources(services: Mapping[str, Found]) -> list[tuple[dict[str, Any], str]]:
     """Prometheus, which knows its rules and their history; an Alertmanager only where there is none."""
     for kind in ("prometheus", "alertmanager"):
-        found = [service for service in services.values() if service.kind.name == kind and service.port is not None]
+        found = [
+            service
+            for service in services.values()
+            if service.kind.name == kind and service.port and service.replicas == 1
+        ]
         if found:
             return [({"kind": kind, "url": f"http://{one.address}"}, comment(one.kind_why)) for one in found]
     return []
@@ -166,7 +170,7 @@ def _alert(rule: Rule) -> dict[str, Any]:
 
 def _served(services: Mapping[str, Found]) -> Found | None:
     """Return who is asked for predictions; one that only sounds like it where no other one is."""
-    able = [s for s in services.values() if s.kind.what == "serving" and s.port is not None]
+    able = [s for s in services.values() if s.kind.what == "serving" and s.port is not None and s.replicas == 1]
     return next((s for s in able if s.kind_is_known), able[0] if able else None)
 
 
@@ -198,6 +202,8 @@ def _service(found: Found) -> dict[str, Any]:
     if silent:
         them = "them" if len(silent) > 1 else "it"
         links.append(f"waits for {', '.join(silent)}, but nothing here shows that it talks to {them}")
+    if found.replicas > 1:
+        notes.append(f"{found.replicas} replicas: a fault on it acts on all, or on one with `replica: 1`")
     if found.unreached:
         notes.append(f"{found.unreached}: no address of its own")
     return {

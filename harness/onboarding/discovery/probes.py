@@ -65,7 +65,9 @@ def candidates(project: Project, services: Mapping[str, Found]) -> list[Candidat
     for service in services.values():
         if service.job or service.unreached:
             continue
-        own = [*_up(project, service), *of_tool(project, service), *of_store(project, service, services)]
+        own = list(_up(project, service))
+        if service.replicas == 1:  # other probes ask at one address, and each replica has its own
+            own += [*of_tool(project, service), *of_store(project, service, services)]
         if not any(candidate.good for candidate in own):
             own.insert(0, _runs(service))
         for candidate in own:

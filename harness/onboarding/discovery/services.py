@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.description.composefields import container_ports
+from harness.description.composefields import container_ports, replicas_of
 from harness.description.yamltree import Path_
 from harness.model.stack import ServiceFields
 from harness.onboarding.discovery.addresses import AddressReference, seen
@@ -64,7 +64,8 @@ class Found:
     left_out: Mapping[str, Guess] = field(default_factory=dict)
     """What may be so, and is not written as a fact: by field."""
     unreached: str = ""
-    """Why it has no address of its own, where that is so."""
+    """Why nothing can be asked of it or done to it, where that is so."""
+    replicas: int = 1
 
     @property
     def kind_is_known(self) -> bool:
@@ -82,6 +83,16 @@ class Found:
     def stateful(self) -> bool:
         """Whether it keeps data."""
         return self.kind.what in ("store", "queue") or bool(self.volumes and self.kind.what in ("tracking", "other"))
+
+    @property
+    def one_of(self) -> str:
+        """It in words, or one of its replicas."""
+        return self.name if self.replicas == 1 else f"one of the {self.replicas} replicas of {self.name}"
+
+    @property
+    def one_target(self) -> dict[str, Any]:
+        """The target of a fault that is this service, or the first of its replicas."""
+        return {"service": self.name} | ({"replica": 1} if self.replicas > 1 else {})
 
     @property
     def address(self) -> str:
@@ -137,6 +148,7 @@ def _service(project: Project, name: str, body: Mapping[str, Any], places: list[
         environment=environment,
         node=_node(project, name, body),
         unreached=_unreached(body),
+        replicas=_replicas(body) or 1,
     )
     if found.job:
         return found
@@ -155,12 +167,18 @@ def _service(project: Project, name: str, body: Mapping[str, Any], places: list[
 
 
 def _unreached(body: Mapping[str, Any]) -> str:
-    """Return why a service has no address of its own; nothing where it has one."""
-    deploy = body.get("deploy")
-    replicas = body.get("scale") or (deploy.get("replicas") if isinstance(deploy, dict) else None)
-    if str(replicas or 1) != "1":
-        return f"{replicas} replicas"
+    """Return why a service has no address of its own, nor its replicas; nothing where they have."""
+    if _replicas(body) == 0:
+        return "scaled to 0"
     return f"network_mode: {body['network_mode']}" if body.get("network_mode") else ""
+
+
+def _replicas(body: Mapping[str, Any]) -> int | None:
+    """Return how many containers compose starts of a service; None of what it would refuse as well."""
+    try:
+        return replicas_of(body)
+    except ValueError:
+        return None
 
 
 def _schemes(project: Project, name: str) -> list[str]:

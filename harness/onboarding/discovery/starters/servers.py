@@ -37,10 +37,10 @@ def _crash_of(service: Found, family: str) -> Starter:
         how="crashed",
         whom=service.name,
         family=family,
-        summary=f"The process of {service.name} ({service.kind.name}) dies and must be back by itself.",
+        summary=f"The process of {service.one_of} ({service.kind.name}) dies and must be back by itself.",
         covers=("process", service.kind.what),
         hits=(service.name,),
-        fault={"fault": "container.kill", "target": {"service": service.name}},
+        fault={"fault": "container.kill", "target": service.one_target},
         edit=(edit,),
         heals_itself=True,
     )
