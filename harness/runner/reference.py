@@ -34,7 +34,8 @@ def fault_reference(faults: Mapping[str, FaultKind]) -> str:
         ("On every backend", "", everywhere),
         (
             "On containers",
-            "They need `--backend compose`. A service that is scaled to several is refused.\n\n",
+            "They need `--backend compose`. Those that take `replica` and `share` act on each container of a service that "
+            "has several, see [replicas](#replicas); the others refuse such a service.\n\n",
             contained,
         ),
     ]
@@ -60,7 +61,7 @@ def _overview(kinds: Iterable[FaultKind]) -> str:
 def _section(kind: FaultKind) -> str:
     _, _, prose = (sys.modules[kind.make.__module__].__doc__ or "").strip().partition("\n")
     details = [
-        ("targets", _names(kind.targets)),
+        ("targets", _names(kind.targets) + ("; of a service also `replica` or `share`" if kind.each_replica else "")),
         ("confirmed when", kind.confirmed_by),
         ("revert restores", kind.restored),
         ("certifies", kind.certifies),
