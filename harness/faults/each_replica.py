@@ -33,9 +33,9 @@ class EachReplica:
         self._seams = seams
         self._seed = seed
         self._make = make
-        self._containers = seams.containers()
         self.plain = make(step, seams)
         """The fault as it is where no service has several containers."""
+        self._containers = seams.containers()
         self.parts: dict[str, Fault] = {}
         """Else the fault of each container, by the name of its replica."""
 

@@ -1,7 +1,7 @@
 """Where an HTTP probe asks: at one address that stays, or at replicas of a service, whose addresses may change.
 
 The address of a replica is looked up anew for each reading: one that starts again may get the address that another
-one had, and would be taken for it.
+one had, which would then be read in its place.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ def test_every_fault_has_its_targets_and_parameters(schema: dict[str, Any]) -> N
     }
     assert set(rules) == set(FAULTS)
     for name, kind in FAULTS.items():
-        assert rules[name]["target"]["propertyNames"]["enum"] == list(kind.targets)
+        parts = ["replica", "share"] if kind.each_replica else []
+        assert rules[name]["target"]["propertyNames"]["enum"] == [*kind.targets, *parts]
         assert list(rules[name]["with"].get("properties", {})) == field_names(kind.parameters)
         assert rules[name]["with"]["additionalProperties"] is False
 
