@@ -27,6 +27,7 @@ MODULES: Mapping[str, str] = {
     "container.cpu": "container_cpu",
     "disk.full": "disk_full",
     "volume.read_only": "volume_read_only",
+    "file.corrupt": "corrupt_files",
     "network.disconnect": "network_disconnect",
     "network.partition": "network_partition",
     "container.image": "container_image",

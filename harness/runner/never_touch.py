@@ -18,7 +18,7 @@ from harness.model.reach import data_in_common, services_named
 from harness.model.stack import StackDescription
 from harness.runner.catalogue import Catalogue
 
-_ON_VOLUMES = ("disk.", "volume.")
+_ON_VOLUMES = ("disk.", "volume.", "file.")
 """How the kinds of faults begin that act on a volume, which other services may mount."""
 _COMMANDS = ("prepare", "inject", "confirm", "revert", "absent")
 """Parameters that are commands."""

@@ -34,8 +34,8 @@ def fault_reference(faults: Mapping[str, FaultKind]) -> str:
         ("On every backend", "", everywhere),
         (
             "On containers",
-            "They need `--backend compose`. Those that take `replica` and `share` act on each container of a service that "
-            "has several, see [replicas](#replicas); the others refuse such a service.\n\n",
+            "They need `--backend compose`. Those that take `replica` or `share` act on each container of a service "
+            "that has several, see [replicas](#replicas); the others refuse such a service.\n\n",
             contained,
         ),
     ]

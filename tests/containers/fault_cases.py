@@ -45,6 +45,8 @@ CASES: dict[str, Case] = {
                  lambda c, undo: c.ask("store", "remove", path="/scratch", name=undo["file"])),
     "remounted": Case("volume.read_only", {"service": "store"}, {"path": "/data"},
                       lambda c, _: c.ask("store", "remount", path="/data", read_only=False)),
+    "files": Case("file.corrupt", {"service": "web"}, {"path": "/etc", "match": "iss*", "operation": "flip"},
+                  lambda c, undo: c.ask("web", "restore", path="/etc", tag=undo["tag"], digests=undo["files"])),
     "recreated": Case("volume.read_only", {"service": "store"}, {"path": "/data", "how": "recreate"},
                       lambda c, undo: c.put_back(undo["replaced"])),
     "off-its-networks": Case("network.disconnect", {"service": "store"}, {},

@@ -76,6 +76,7 @@ ENOUGH: dict[str, dict[str, Any]] = {
     "container.cpu": {"cpus": 0.5},
     "disk.full": {"path": "/data"},
     "volume.read_only": {"path": "/data"},
+    "file.corrupt": {"path": "/data", "operation": "empty"},
     "network.partition": {"apart_from": ["store"]},
     "container.image": {"image": "shop/model:1"},
     "container.environment": {"unset": ["A"]},

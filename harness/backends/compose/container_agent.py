@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 
 from harness.backends.compose import container_disks as disks
+from harness.backends.compose import container_files as files
 from harness.backends.compose import container_limits as limits
 from harness.backends.compose import container_packets as packets
 from harness.backends.compose import container_processes as processes
@@ -41,6 +42,11 @@ TASKS: dict[str, Callable[..., Answer]] = {
     "digest": disks.digest,
     "empty": disks.empty,
     "entries": disks.entries,
+    "list_files": files.list_files,
+    "plan_damage": files.plan_damage,
+    "damage": files.damage,
+    "restore": files.restore,
+    "damaged": files.damaged,
     "interfaces": packets.interfaces,
     "block": packets.block,
     "unblock": packets.unblock,

@@ -74,6 +74,11 @@ def mount_of(table: str, path: str) -> tuple[str, str, str]:
     return best
 
 
+def mount_points(table: str) -> set[str]:
+    """Return every place where something is mounted, by a process's `mountinfo`."""
+    return {_unescaped(line.split()[4]) for line in table.splitlines()}
+
+
 def mountinfo(pid: int) -> str:
     """Return what is mounted where, as a process sees it."""
     return Path(f"/proc/{pid}/mountinfo").read_text()

@@ -1,0 +1,195 @@
+"""`file.corrupt` on a volume: what becomes of files, and that the very files come back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+import pytest
+from fault_stack import description, small_project
+from images import base_image
+from test_container_faults import OnlyContainers, absent, confirmed
+
+from harness.backends.compose.containers import EngineContainers
+from harness.backends.compose.labels import RUN
+from harness.faults.table import FAULTS
+from harness.model.errors import FaultError
+from harness.model.fault import Fault
+from harness.model.faultstep import FaultStep
+from harness.seams import Seams
+
+pytestmark = pytest.mark.docker
+PREPARE = """
+rm -rf /data/models && mkdir -p /data/models/v2 && cd /data/models
+printf 'weights of one' > a.bin; printf 'weights of two' > b.bin; printf 'deep' > v2/c.bin; : > empty.bin
+head -c 3000000 /dev/zero > large.bin
+chown 1000:1001 a.bin; chmod 640 a.bin; touch -d '2013-06-14 06:00:00' a.bin
+ln -s a.bin link.bin; mkfifo pipe.bin; ln b.bin v2/same.bin
+"""
+LOOK = (
+    "cd /data/models && find . -printf '%P %y %i %s %m %U:%G %T@ %n\\n' | sort; find . -type f | sort | xargs sha256sum"
+)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with small_project(tmp_path_factory.mktemp("files"), 80) as name:
+        yield name
+
+
+@pytest.fixture
+async def containers(project: str, monkeypatch: pytest.MonkeyPatch) -> EngineContainers:
+    monkeypatch.setenv("HARNESS_TOOLS_IMAGE", base_image())
+    made = EngineContainers(docker.from_env(), project, {RUN: project})
+    assert await inside(made, PREPARE) == ""
+    return made
+
+
+async def inside(containers: EngineContainers, script: str) -> str:
+    done = await containers.run("store", ["sh", "-c", script], 20)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+async def look(containers: EngineContainers) -> list[str]:
+    """Return names, inodes, sizes, modes, owners, times and digests of all but the times of folders."""
+    return [line for line in (await inside(containers, LOOK)).splitlines() if " d " not in line]
+
+
+def made(containers: EngineContainers, **parameters: Any) -> Fault:
+    raw = {"id": "it", "at": "0s", "fault": "file.corrupt", "target": {"service": "store"}, "for": "1s",
+           "with": {"path": "/data/models", **parameters}}  # fmt: skip
+    seams = Seams(OnlyContainers(containers), description())  # type: ignore[arg-type]
+    return FAULTS["file.corrupt"].make(FaultStep.model_validate(raw), seams, 1)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "script", "holds"),
+    [
+        ({"operation": "truncate", "match": "a.bin"}, "cat a.bin", "weights"),
+        ({"operation": "empty", "match": "a.bin"}, "wc -c < a.bin", "0\n"),
+        ({"operation": "content", "content": "{", "match": "v2/*"}, "cat v2/c.bin v2/same.bin b.bin", "{{weights of two"),
+        ({"operation": "other", "match": "[ab].bin"}, "cat a.bin b.bin", "weights of twoweights of one"),
+        ({"operation": "previous", "match": "[ab].bin"}, "cat a.bin b.bin", "weights of oneweights of one"),
+        ({"operation": "truncate", "match": "large.bin", "keep": 0.75}, "wc -c < large.bin", "2250000\n"),
+        ({"operation": "flip", "match": "large.bin", "bits": 200}, "tr -d '\\0' < large.bin | wc -c", None),
+    ],
+)  # fmt: skip
+async def test_what_becomes_of_the_files(
+    containers: EngineContainers, parameters: dict[str, Any], script: str, holds: str | None
+) -> None:
+    before = await look(containers)
+    fault = made(containers, **parameters)
+    undo = json.loads(json.dumps(await fault.prepare()))
+    assert await look(containers) == before
+    try:
+        await fault.inject()
+        confirmation = await confirmed(fault)
+        said = await inside(containers, f"cd /data/models; {script}")
+        assert 0 < int(said) <= 200 if holds is None else said == holds
+        manifest = fault.manifest()
+        assert {line["object"] for line in manifest} == set(undo["files"])
+        assert all(line["digest"] == f"sha256:{undo['files'][line['object']]}" for line in manifest)
+        assert confirmation.evidence["files"] == len(manifest)
+        about = await inside(
+            containers, "cd /data/models; stat -c '%a %u:%g %Y' a.bin; ls -A | grep -c '^[.]harness-it-' || true"
+        )
+        assert about.startswith("640 1000:1001 137118")
+    finally:
+        second = made(containers, **parameters)
+        await second.revert(undo)
+    await absent(second)
+    assert await look(containers) == before
+    await second.revert(undo)
+    assert await look(containers) == before
+
+
+async def test_what_the_stack_wrote_meanwhile_is_left(containers: EngineContainers) -> None:
+    fault = made(containers, operation="empty", match="[ab].bin")
+    undo = await fault.prepare()
+    await fault.inject()
+    await confirmed(fault)
+    await inside(containers, "cd /data/models; printf new > new && mv new a.bin")
+    assert (await confirmed(fault)).evidence["read_back"] == "b.bin"
+    await inside(containers, "rm /data/models/b.bin")
+    assert (await fault.confirm()).landed is False
+    await fault.revert(undo)
+    await absent(fault)
+    assert await inside(containers, "cd /data/models; cat a.bin; ls -A") == (
+        "newa.bin\nempty.bin\nlarge.bin\nlink.bin\npipe.bin\nv2\n"
+    )
+
+
+async def test_a_revert_after_each_step_of_an_injection_that_was_killed(containers: EngineContainers) -> None:
+    before = await look(containers)
+    fault = made(containers, operation="empty", match="a.bin")
+    undo = await fault.prepare()
+    await fault.inject()
+    [kept] = (await containers.ask(
+        "store", "damaged", path="/data/models", tag=undo["tag"], digests=undo["files"]
+    ))["left"]  # fmt: skip
+    # Killed after the original got its second name, and before the copy took the first one.
+    await inside(containers, f"cd /data/models; rm a.bin; ln '{kept}' a.bin; : > '{kept.removesuffix('.kept')}.new'")
+    assert (await fault.confirm()).landed is False
+    await fault.revert(undo)
+    await absent(fault)
+    assert await look(containers) == before
+
+
+async def test_an_original_that_somebody_removed_is_reported(containers: EngineContainers) -> None:
+    fault = made(containers, operation="empty", match="a.bin")
+    undo = await fault.prepare()
+    await fault.inject()
+    await inside(containers, "rm /data/models/.harness-it-*")
+    with pytest.raises(FaultError, match=r"a\.bin is as it was changed, and what it was is gone"):
+        await fault.revert(undo)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"operation": "empty", "path": "/nowhere"}, "there is no folder /nowhere"),
+        ({"operation": "empty", "match": "*.onnx"}, "no file is under /data/models"),
+        ({"operation": "empty", "match": "link.bin"}, "is a link or no file: link.bin"),
+        ({"operation": "empty", "match": "pipe.bin"}, "is a link or no file: pipe.bin"),
+        ({"operation": "empty", "match": "empty.bin"}, "would be another"),
+        ({"operation": "previous", "match": "a.bin"}, "would be another"),
+        ({"operation": "flip", "match": "large.bin", "at_most": "1MiB"}, "could take 3000000 bytes"),
+    ],
+)
+async def test_what_is_refused_before_anything_changes(
+    containers: EngineContainers, parameters: dict[str, Any], message: str
+) -> None:
+    before = await look(containers)
+    with pytest.raises(FaultError, match=message):
+        await made(containers, **parameters).prepare()
+    assert await look(containers) == before
+
+
+async def test_a_folder_that_takes_no_writes_is_refused(containers: EngineContainers) -> None:
+    await containers.ask("store", "remount", path="/data", read_only=True)
+    try:
+        with pytest.raises(FaultError, match="'store' is mounted read-only"):
+            await made(containers, operation="empty").prepare()
+    finally:
+        await containers.ask("store", "remount", path="/data", read_only=False)
+
+
+async def test_a_file_that_is_mounted_by_itself_is_refused(containers: EngineContainers) -> None:
+    fault = made(containers, operation="content", content="x", path="/etc", match="settings.conf")
+    undo = await fault.prepare()
+    with pytest.raises(FaultError, match="mounted by itself|Read-only"):
+        await fault.inject()
+    await fault.revert(undo)
+    await absent(fault)
+
+
+async def test_links_are_not_followed_out_of_the_folder(containers: EngineContainers) -> None:
+    await inside(
+        containers, "cd /data/models; mkdir -p /data/else; printf safe > /data/else/x.bin; ln -s /data/else there"
+    )
+    fault = made(containers, operation="empty", match="*x.bin")
+    with pytest.raises(FaultError, match="no file is under"):
+        await fault.prepare()
