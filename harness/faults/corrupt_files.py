@@ -96,6 +96,9 @@ class FileCorrupt(ContainerFault):
         where = f"{self._given.path} of {self._service!r}"
         if found["read_only"]:
             raise FaultError(f"{where} is mounted read-only", remedy="aim it at the service that writes there")
+        if not sizes and found["mounted"]:
+            message = f"{found['mounted'][0]} under {where} is mounted by itself"
+            raise FaultError(message, remedy="container.file changes such a file")
         if not sizes and found["no_files"]:
             message = f"what fits {self._given.match!r} under {where} is a link or no file: {found['no_files'][0]}"
             raise FaultError(message, remedy="name the files themselves: links are never followed")

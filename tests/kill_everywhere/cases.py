@@ -86,6 +86,10 @@ CASES: dict[str, Case] = {
                         {"set": {"MODE": "slow"}, "unset": ["TOKEN"]}, for_s=8),
     "environment-slowly": Case("container.environment", {"service": "web"}, {"set": {"MODE": "slow"}}, for_s=9),
     "file": Case("container.file", {"service": "box"}, {"path": "/etc/issue", "content": "changed"}, for_s=8),
+    "damaged": Case("file.corrupt", {"service": "store"}, {"path": "/data", "operation": "flip"}),
+    "one-of-two": Case("container.pause", {"service": "pool", "replica": 2}),
+    "both": Case("container.stop", {"service": "pool"}, {"grace": "1s"}, for_s=5),
+    "both-changed": Case("container.environment", {"service": "pool"}, {"set": {"MODE": "slow"}}, for_s=8),
     "clock": Case("clock.skew", {"service": "box"}, {"offset": "2h"}, for_s=8),
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from harness.backends.compose.container_common import Answer, TaskError, enter
+from harness.backends.compose.container_common import Answer, TaskError, enter, mount_points, mountinfo
 
 PIECE = 1 << 20
 MOST_ENTRIES = 20_000
@@ -33,17 +33,21 @@ How = dict[str, Any]
 
 
 def list_files(pid: int, path: str, pattern: str) -> Answer:
-    """Return the files below a folder whose names in it fit a pattern, with sizes, and what there is no file."""
+    """Return the files below a folder whose names in it fit a pattern, with sizes, and what cannot be replaced there."""
+    points = mount_points(mountinfo(pid))
     enter(pid, "mnt")
     root = Path(os.path.realpath(path))
     if not root.is_dir():
         raise TaskError(f"there is no folder {path} in the container", "look at with.path")
     files: dict[str, int] = {}
     others: list[str] = []
+    mounted: list[str] = []
     for name, about in _walk(root):
         if not fnmatchcase(name, pattern):
             continue
-        if stat.S_ISREG(about.st_mode):
+        if str(root / name) in points:  # no other file could take its name
+            mounted.append(name)
+        elif stat.S_ISREG(about.st_mode):
             files[name] = about.st_size
         else:
             others.append(name)
@@ -51,6 +55,7 @@ def list_files(pid: int, path: str, pattern: str) -> Answer:
     return {
         "files": files,
         "no_files": others[:10],
+        "mounted": mounted[:10],
         "free": free.f_bavail * free.f_frsize,
         "read_only": bool(free.f_flag & os.ST_RDONLY),
     }
