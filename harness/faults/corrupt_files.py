@@ -149,7 +149,9 @@ class FileCorrupt(ContainerFault):
 
     def _line(self, name: str) -> dict[str, Any]:
         planned = self._planned[name]
-        about = {"object": name, "entity": None, "event_time": None, "field": None}
+        # Its place, so that it is no key of an object store, where who read it could be looked up.
+        place = f"{self._service}:{self._given.path.rstrip('/')}/{name}"
+        about = {"object": place, "entity": None, "event_time": None, "field": None}
         return about | {"bytes_before": planned["bytes_before"], "digest": f"sha256:{planned['digest']}"}
 
     async def confirm(self) -> Confirmation:
@@ -219,6 +221,8 @@ KIND = FaultKind(
     certifies="what readers do with a broken or a wrong file: checks of size and digest, the last good version kept",
     not_certified="files that are read once and kept open, and those that are written while the fault is in",
     make=_make,
+    # The ledger names objects, and no files of a volume: nobody can tell which model learned from one.
+    changes="anything",
     call_limit_s=CALL_LIMIT_S,
     in_containers=True,
 )

@@ -93,8 +93,8 @@ async def test_what_becomes_of_the_files(
         said = await inside(containers, f"cd /data/models; {script}")
         assert 0 < int(said) <= 200 if holds is None else said == holds
         manifest = fault.manifest()
-        assert {line["object"] for line in manifest} == set(undo["files"])
-        assert all(line["digest"] == f"sha256:{undo['files'][line['object']]}" for line in manifest)
+        assert {line["object"] for line in manifest} == {f"store:/data/models/{name}" for name in undo["files"]}
+        assert {line["digest"] for line in manifest} == {f"sha256:{digest}" for digest in undo["files"].values()}
         assert confirmation.evidence["files"] == len(manifest)
         about = await inside(
             containers, "cd /data/models; stat -c '%a %u:%g %Y' a.bin; ls -A | grep -c '^[.]harness-it-' || true"

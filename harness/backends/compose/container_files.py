@@ -33,7 +33,7 @@ How = dict[str, Any]
 
 
 def list_files(pid: int, path: str, pattern: str) -> Answer:
-    """Return the files below a folder whose names in it fit a pattern, with sizes, and what cannot be replaced there."""
+    """Return the files below a folder whose names in it fit a pattern, with sizes, and what cannot be replaced."""
     points = mount_points(mountinfo(pid))
     enter(pid, "mnt")
     root = Path(os.path.realpath(path))
