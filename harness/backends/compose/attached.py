@@ -32,7 +32,7 @@ class AttachedBackend(ComposeBackend):
     def __init__(self, description: StackDescription, project: str | None = None) -> None:
         super().__init__(description)
         self._attached = project_of(description, project)
-        self._starts_replicas = False
+        self._started_here = False
 
     async def log_since(self, service: str, position: str) -> tuple[list[str], str]:
         """Return the lines since a position. A run counts from its own beginning, not from the stack's."""

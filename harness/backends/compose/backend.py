@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 import signal as signals
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from harness.backends.compose import proxies
@@ -25,6 +25,7 @@ from harness.backends.compose.leftovers import remove_run
 from harness.backends.compose.processes import EventStream, Processes
 from harness.backends.compose.project import RunFile, composed
 from harness.backends.compose.readiness import Readiness, RetryableStartError
+from harness.backends.compose.service_states import ServiceStates
 from harness.backends.compose.snapshots import (
     ContainerSnapshot,
     by_service,
@@ -54,11 +55,10 @@ from harness.model.backend import (
     known_services,
 )
 from harness.model.errors import BackendError
-from harness.model.replicas import replica_name, replica_of
+from harness.model.replicas import replica_of
 from harness.model.stack import StackDescription
 
 TRIES = 5
-CONTAINER_STATES: dict[str, Literal["running", "paused", "exited"]] = {"running": "running", "paused": "paused"}
 
 
 class ComposeBackend:
@@ -82,8 +82,8 @@ class ComposeBackend:
         self._processes: Processes | None = None
         self._links: dict[str, LinkEndpoint] = {}
         self._run_dir: Path | None = None
-        self._asked: asyncio.Task[list[ContainerSnapshot]] | None = None
-        self._starts_replicas = True
+        self._states: ServiceStates | None = None
+        self._started_here = True
         """Whether each service has as many replicas as its compose file says."""
 
     # Starting and stopping.
@@ -165,12 +165,16 @@ class ComposeBackend:
         containers = self._containers = EngineContainers(engine.client, project, labels)
         containers.on_end, containers.on_own = events.expect_end, events.own
         self._processes = Processes(containers, events)
+        assert self._places is not None
+        self._states = ServiceStates(
+            self._description, engine.client, self._places, self._processes, self._seen, started_here=self._started_here
+        )
         return events
 
     def _let_go(self) -> None:
         if self._events is not None:
             self._events.stop()
-        self._events = self._places = self._containers = self._processes = None
+        self._events = self._places = self._containers = self._processes = self._states = None
         self._links = {}
         self._log.end()
         self._log = EventLog()
@@ -255,60 +259,17 @@ class ComposeBackend:
         return self._places.resolve(url, consumer)
 
     async def status(self) -> tuple[ServiceStatus, ...]:
-        """Return every service's state, in the order of the description."""
-        self._running()
-        seen = by_service(await self._seen())
-        known = [one for name in self._description.services for one in seen.get(name, ())]
-        found = [self._status(one, about) for one, about in await asyncio.gather(*map(self._inspected, known))]
-        order = list(self._description.services)
-        missing = [one for name in order for one in self._missing(name, seen.get(name, ()))]
-        return tuple(sorted([*found, *missing], key=lambda one: (order.index(one.service), one.replica or 0)))
-
-    def _missing(self, name: str, seen: Sequence[ContainerSnapshot]) -> Iterator[ServiceStatus]:
-        """Yield the replicas of a service that are not there any more, though they were started here."""
-        service = self._description.services[name]
-        if service.replicas > 1 and self._starts_replicas:
-            for number in sorted({*range(1, service.replicas + 1)} - {one.number for one in seen}):
-                yield ServiceStatus(name, service.node, None, "exited", 0, replica=number)
-
-    def _replica(self, service: str, number: int | None) -> int | None:
-        """Return the number of a replica; None where its service has one container alone."""
-        return number if self.has_replicas(service) or (number or 1) > 1 else None
+        """Return every service's state, or that of each of its replicas, in the order of the description."""
+        return await self._looking().all()
 
     def has_replicas(self, service: str) -> bool:
         """Whether a service has several containers."""
-        return self._places is not None and service in self._places.layout.replicated
+        return self._states is not None and self._states.several(service)
 
     async def replica_places(self, service: str, port: int) -> Mapping[int, str | None]:
         """Return `host:port` of each replica of a service, by number; None of one that has no address now."""
         self._names([service])
-        self._running()
-        places = self._places
-        assert places is not None
-        seen = by_service(await self._now()).get(service, [])
-        gone = {int(one.replica or 0): None for one in self._missing(service, seen)}
-        return {one.number: places.place_of(one, port) for one in seen} | gone
-
-    async def _now(self) -> list[ContainerSnapshot]:
-        """Return the containers as the engine has them now; those who ask at the same moment share an answer."""
-        if self._asked is None or self._asked.done():
-            self._asked = asyncio.ensure_future(self._seen())
-            self._asked.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(self._asked)
-
-    async def _inspected(self, seen: ContainerSnapshot) -> tuple[ContainerSnapshot, dict[str, Any]]:
-        engine = await self._connected()
-        return seen, await asyncio.to_thread(engine.client.api.inspect_container, seen.id)
-
-    def _status(self, seen: ContainerSnapshot, about: dict[str, Any]) -> ServiceStatus:
-        state = CONTAINER_STATES.get(seen.state, "exited")
-        replica = self._replica(seen.service, seen.number)
-        down = state == "exited" and replica_name(seen.service, replica) in self._acting().suppressed
-        pid = about["State"]["Pid"] or None
-        node = self._description.services[seen.service].node
-        health = (about["State"].get("Health") or {}).get("Status")
-        restarts = about["RestartCount"]
-        return ServiceStatus(seen.service, node, pid, "suppressed" if down else state, restarts, health, replica)
+        return await self._looking().places(service, port)
 
     def events(self) -> AsyncIterator[ProcessEvent]:
         """Yield every process event of the running stack (or of the next one) from its start, until it stops."""
@@ -394,6 +355,11 @@ class ComposeBackend:
             raise BackendError("the stack does not run")
         return self._project
 
+    def _looking(self) -> ServiceStates:
+        self._running()
+        assert self._states is not None
+        return self._states
+
     def _acting(self) -> Processes:
         self._running()
         assert self._processes is not None
@@ -402,7 +368,8 @@ class ComposeBackend:
     def _on_event(self, event: ProcessEvent) -> None:
         if event.service not in self._description.services:
             event = ProcessEvent(FAULT_PROXY, event.what, event.at_s, event.exit_code, event.signal, event.asked)
-        event = replace(event, replica=self._replica(event.service, event.replica))
+        if self._states is not None:
+            event = replace(event, replica=self._states.replica(event.service, event.replica))
         if self._readiness is not None:
             self._readiness.note(event)
         self._log.add(event)
