@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import docker
 import pytest
 from attached_runs import HARNESS
@@ -19,6 +20,7 @@ from test_container_faults import OnlyContainers, absent, confirmed
 
 from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.containers import EngineContainers
+from harness.backends.compose.engine import REACH
 from harness.backends.compose.labels import NUMBER, RUN, SERVICE
 from harness.description.stackfile import load_stack
 from harness.faults.each_replica import UNDO
@@ -297,6 +299,25 @@ async def test_the_replicas_of_a_running_stack(stack: Path, tmp_path: Path, noth
         await backend.stop()
         assert {path.name for path in (tmp_path / "run" / "logs").glob("web*")} == {
             f"web.replica-{k}.log" for k in (1, 2, 3)
+        }
+
+
+async def test_replicas_that_are_reached_by_published_ports(
+    stack: Path, tmp_path: Path, nothing_left: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(REACH, "published")
+    async with ComposeBackend(load_stack(stack)) as backend:
+        await backend.start(StackPlan(load_stack(stack), tmp_path / "run"))
+        places = await backend.replica_places("web", 8000)
+        assert set(places) == {1, 2, 3}
+        assert len(set(places.values())) == 3
+        for number, place in places.items():
+            assert place is not None
+            async with aiohttp.ClientSession() as session, session.get(f"http://{place}/mark-{number}") as answer:
+                assert answer.status == 404
+        told = {line.partition(":")[0]: line for line in backend.logs("web", 1000) if "mark-" in line}
+        assert {name: line[line.index("mark-") + 5] for name, line in told.items()} == {
+            f"web#{number}": str(number) for number in (1, 2, 3)
         }
 
 

@@ -395,3 +395,27 @@ def test_the_reference_stack_is_found_by_its_name() -> None:
 
 def test_field_names_are_those_of_the_file() -> None:
     assert {"schema", "ready_within"} <= set(field_names(StackFields))
+
+
+@pytest.mark.parametrize(
+    ("written", "replicas"),
+    [
+        ("deploy: {replicas: 3}", 3), ("scale: 2", 2), ('scale: "${SCORERS:-4}"', 4), ("deploy: {replicas: 0}", 0),
+        ("deploy: {mode: replicated}", 1), ("restart: always", 1),
+    ],
+)  # fmt: skip
+def test_how_many_containers_a_service_has(tmp_path: Path, written: str, replicas: int) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text(f"x-harness: {{schema: 1, stack: a}}\nservices:\n  web:\n    image: x\n    {written}\n")
+    assert load_stack(file).services["web"].replicas == replicas
+
+
+@pytest.mark.parametrize(
+    ("written", "place"), [("deploy: {replicas: many}", "deploy.replicas"), ("scale: -1", "scale")]
+)
+def test_what_is_no_number_of_containers(tmp_path: Path, written: str, place: str) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text(f"x-harness: {{schema: 1, stack: a}}\nservices:\n  web:\n    image: x\n    {written}\n")
+    with pytest.raises(StackError, match="is no number of replicas; write a whole number") as caught:
+        load_stack(file)
+    assert (caught.value.line, caught.value.field) == (5, f"services.web.{place}")

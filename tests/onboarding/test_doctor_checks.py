@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from harness.model.backend import ServiceStatus
 from harness.model.probekinds import ProbeSpec
 from harness.model.readings import Gap, Reading
 from harness.model.stack import ServiceSpec, StackDescription
-from harness.onboarding.doctor.checks import probes
+from harness.onboarding.doctor.checks import probes, services
 from harness.onboarding.doctor.observing import Observed
 
 STACK = StackDescription(
@@ -31,3 +32,16 @@ def test_a_probe_of_whose_present_nothing_is_known_is_wrong_and_says_why() -> No
 def test_a_gap_before_the_last_reading_is_over() -> None:
     (finding,) = probes(STACK, Observed(readings={"lag": [reading(1.5)]}, gaps={"lag": OLD}))
     assert (finding.state, finding.says[:1]) == ("ok", "4")
+
+
+def test_a_service_runs_where_all_of_its_replicas_do() -> None:
+    service = ServiceSpec(name="web", index=0, node="a", port=1, replicas=2)
+    stack = STACK.model_copy(update={"services": {"web": service}})
+    first = ServiceStatus("web", "a", 7, "running", 1, replica=1)
+    (well,) = services(stack, [first, ServiceStatus("web", "a", 8, "running", 2, replica=2)])
+    assert (well.state, well.says) == ("ok", "runs on node a, with 2 replicas, restarted 3 times")
+    (ill,) = services(stack, [first, ServiceStatus("web", "a", None, "exited", 0, replica=2)])
+    assert (ill.state, ill.says) == ("wrong", "replica 2 is exited")
+    off = STACK.model_copy(update={"services": {"web": service.model_copy(update={"replicas": 0})}})
+    (none,) = services(off, [])
+    assert (none.state, none.says) == ("note", "is scaled to 0, so that it does not run")

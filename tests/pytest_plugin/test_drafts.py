@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.description.stackfile import resolve_stack
+from harness.description.stackfile import load_stack, resolve_stack
 from harness.faults.installed import Faults
 from harness.model.errors import ScenarioError
 from harness.pytest_plugin.chaos import Chaos
@@ -124,3 +125,31 @@ def test_every_kind_of_a_scenario_file_can_be_expected(draft: Draft, catalogue: 
     ]
     with pytest.raises(ScenarioError, match="unknown kind of expectation 'flaps'"):
         chaos.expect("flaps", alert="ObjectStoreSlow", at_most=1)
+
+
+SCORERS = """x-harness: {schema: 1, stack: scorers}
+services:
+  scorer: {deploy: {replicas: 4}, x-harness: {node: s, port: 1}}
+  store: {x-harness: {node: t, port: 2}}
+"""
+
+
+def test_share_is_that_of_replicas_for_a_fault_on_containers_and_a_parameter_else(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(SCORERS)
+    known = Catalogue(load_stack(tmp_path / "compose.yaml"), Faults())
+    draft = Draft("made", {"scenario": "made", "summary": "Made.", "stack": "scorers", "seed": 7}, known)
+    half = draft.fault("container.pause", {"service": "scorer"}, {"share": 0.5}, None, planned=False)
+    assert (half.target.share, half.parameters) == (0.5, {})
+    draft.ended(half.id)
+    second = draft.fault("container.pause", {"service": "scorer", "replica": 2}, {}, None, planned=False)
+    assert second.target.replica == 2
+    draft.ended(second.id)
+    with pytest.raises(ScenarioError, match="has 4 replicas, and no 5"):
+        draft.fault("container.pause", {"service": "scorer", "replica": 5}, {}, None, planned=False)
+
+
+def test_share_stays_a_parameter_where_a_fault_has_one(draft: Draft, catalogue: Catalogue) -> None:
+    dataset = next(iter(catalogue.stack.datasets))
+    given = {"operation": "truncate", "share": 0.5}
+    step = draft.fault("object.corrupt", {"dataset": dataset}, given, None, planned=False)
+    assert (step.target.share, step.parameters) == (None, given)
