@@ -61,8 +61,8 @@ async def look(containers: EngineContainers) -> list[str]:
     return [line for line in (await inside(containers, LOOK)).splitlines() if " d " not in line]
 
 
-def made(containers: EngineContainers, **parameters: Any) -> Fault:
-    raw = {"id": "it", "at": "0s", "fault": "file.corrupt", "target": {"service": "store"}, "for": "1s",
+def made(containers: EngineContainers, id_: str = "it", **parameters: Any) -> Fault:
+    raw = {"id": id_, "at": "0s", "fault": "file.corrupt", "target": {"service": "store"}, "for": "1s",
            "with": {"path": "/data/models", **parameters}}  # fmt: skip
     seams = Seams(OnlyContainers(containers), description())  # type: ignore[arg-type]
     return FAULTS["file.corrupt"].make(FaultStep.model_validate(raw), seams, 1)
@@ -139,6 +139,16 @@ async def test_a_revert_after_each_step_of_an_injection_that_was_killed(containe
     await fault.revert(undo)
     await absent(fault)
     assert await look(containers) == before
+
+
+async def test_what_one_fault_keeps_is_no_file_for_another(containers: EngineContainers) -> None:
+    first = made(containers, operation="empty", match="a.bin")
+    undo = await first.prepare()
+    await first.inject()
+    others = await made(containers, "other", operation="truncate", match="*").prepare()
+    assert set(others["files"]) == {"b.bin", "large.bin", "v2/c.bin", "v2/same.bin"}
+    await first.revert(undo)
+    await absent(first)
 
 
 async def test_an_original_that_somebody_removed_is_reported(containers: EngineContainers) -> None:

@@ -20,6 +20,8 @@ from typing import Any, BinaryIO
 from harness.backends.compose.container_common import Answer, TaskError, enter, mount_points, mountinfo
 
 PIECE = 1 << 20
+OWN = ".harness-"
+"""How the names of what is kept begin: it is no file of the stack."""
 MOST_ENTRIES = 20_000
 _REFUSED = {
     errno.EEXIST: "what an earlier fault of this name has kept is beside it still",
@@ -72,7 +74,7 @@ def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
                     raise TaskError(f"{root} has more than {MOST_ENTRIES} entries", "name a folder further down")
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(Path(entry.path))
-                else:
+                elif not entry.name.startswith(OWN):
                     yield str(Path(entry.path).relative_to(root)), entry.stat(follow_symlinks=False)
 
 
