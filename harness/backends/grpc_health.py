@@ -1,11 +1,13 @@
 """The standard health check of gRPC servers (grpc.health.v1.Health/Check), asked once over a channel.
 
-By grpcio, the library of the extra `grpc`. Of the two messages each has one field, so they are written here: generated
-classes would tie the harness to a version of protobuf. Calls block: they are for threads.
+By grpclib, which is Python alone: where no file can be opened any more, grpcio's native threads end the whole process.
+Of the two messages each has one field, so they are written here: generated classes would need protobuf as well.
 """
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from typing import Any
 
 from harness.model.errors import BackendError, install_extra
@@ -15,69 +17,76 @@ SERVING = 1
 STATUSES = ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")
 _STRING, _ENUM = b"\x0a", b"\x08"
 """The tags of field 1, as text in the request and as a number in the answer (proto3's encoding)."""
-_OPTIONS = (
-    # Addresses are those of the stack itself, whatever proxy the machine uses for the rest of the world.
-    ("grpc.enable_http_proxy", 0),
-    # A channel of its own: what another one has learned, such as how long to wait after a failure, is not shared.
-    ("grpc.use_local_subchannel_pool", 1),
-)
 
 
-def open_channel(
-    address: str, port: int, within_s: float, *, named: str | None = None, roots: bytes | None = None
-) -> Any:
-    """Return a channel, with TLS where there are `roots`; empty ones stand for those of the system.
+class GrpcAnswerError(Exception):
+    """The server answered, but with no status of health: `code` is gRPC's, where there is one."""
 
-    `named` is what the server is called by its other clients. Raises ImportError without grpcio.
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def open_channel(address: str, port: int, tls: ssl.SSLContext | None = None, named: str | None = None) -> Any:
+    """Return a channel of the running loop, which connects when it is used. Raises ImportError without grpclib.
+
+    With TLS, `named` is what the server's certificate must be valid for instead of its address.
     """
-    import grpc
+    from grpclib.client import Channel
+    from grpclib.config import Configuration
+    from grpclib.encoding.base import CodecBase
 
-    # How long a connection is tried for: 20 s otherwise, also after the channel is closed.
-    options: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.min_reconnect_backoff_ms", round(within_s * 1e3))]
-    if named is not None:
-        options.append(("grpc.default_authority", f"{named}:{port}"))
-    target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    if roots is None:
-        return grpc.insecure_channel(target, options)
-    if named is not None:
-        options.append(("grpc.ssl_target_name_override", named))
-    return grpc.secure_channel(target, grpc.ssl_channel_credentials(roots or None), options)
+    class Messages(CodecBase):
+        """The two messages of the health check: a service's name, and a status."""
+
+        __content_subtype__ = "proto"
+
+        def encode(self, message: Any, message_type: Any) -> bytes:  # noqa: ARG002
+            name = str(message).encode()
+            return _STRING + bytes([len(name)]) + name if name else b""
+
+        def decode(self, data: bytes, message_type: Any) -> int:  # noqa: ARG002
+            if not data:
+                return 0
+            if len(data) != 2 or data[:1] != _ENUM or data[1] >= len(STATUSES):
+                raise GrpcAnswerError(f"not the form of a gRPC health check: {data[:40]!r}")
+            return data[1]
+
+    config = Configuration(ssl_target_name_override=named) if tls is not None and named is not None else None
+    return Channel(address, port, codec=Messages(), ssl=tls, config=config)
 
 
-def ask_status(channel: Any, service: str, within_s: float) -> int:
+async def ask_status(channel: Any, service: str, within_s: float) -> int:
     """Return the status of a gRPC service, or of the whole server for an empty name.
 
-    Raises grpc.RpcError where nothing is answered, and ValueError for an answer of another form.
+    Raises GrpcAnswerError for any other answer, and OSError (TimeoutError is one) where there is none.
     """
-    call = channel.unary_unary(METHOD, request_serializer=_request, response_deserializer=_status)
-    status: int | str = call(service, timeout=within_s)
-    if isinstance(status, str):
-        raise ValueError(f"not the form of a gRPC health check: {status}")
+    from grpclib.client import UnaryUnaryMethod
+    from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+    from h2.exceptions import H2Error
+
+    try:
+        async with asyncio.timeout(within_s):
+            status: int = await UnaryUnaryMethod(channel, METHOD, str, int)(service)
+    except GRPCError as error:
+        raise GrpcAnswerError(f"{error.status.name}: {error.message or 'no details'}", error.status.name) from None
+    except (StreamTerminatedError, ProtocolError, H2Error) as error:
+        raise ConnectionError(f"{type(error).__name__}: {error}") from error
     return status
 
 
-def is_serving(address: str, port: int, service: str, within_s: float) -> bool:
-    """Ask once, over a channel of its own, whether a server says that it serves. Raises BackendError without grpcio."""
+async def is_serving(address: str, port: int, service: str, within_s: float) -> bool:
+    """Ask once, over a channel of its own, whether a server says that it serves.
+
+    Raises BackendError without grpclib.
+    """
     try:
-        import grpc
+        channel = open_channel(address, port)
     except ImportError as error:
-        raise BackendError("a health check of gRPC needs the package grpcio", remedy=install_extra("grpc")) from error
-    channel = open_channel(address, port, within_s)
+        raise BackendError("a health check of gRPC needs the package grpclib", remedy=install_extra("grpc")) from error
     try:
-        return ask_status(channel, service, within_s) == SERVING
-    except (grpc.RpcError, ValueError):
+        return await ask_status(channel, service, within_s) == SERVING
+    except (GrpcAnswerError, OSError):
         return False
     finally:
         channel.close()
-
-
-def _request(service: str) -> bytes:
-    name = service.encode()
-    return _STRING + bytes([len(name)]) + name if name else b""
-
-
-def _status(answer: bytes) -> int | str:
-    """Return the status in an answer, or the bytes of any other: what raises here is lost inside of the library."""
-    if not answer:
-        return 0
-    return answer[1] if len(answer) == 2 and answer[:1] == _ENUM and answer[1] < len(STATUSES) else repr(answer[:40])

@@ -54,7 +54,7 @@ async def healthy(health: Health, address: str, port: int) -> bool:
             status, _ = await request("GET", address, port, health.http)
             return 200 <= status < 400
         if health.grpc is not None:
-            return await asyncio.to_thread(is_serving, address, port, health.grpc, ATTEMPT_WITHIN_S)
+            return await is_serving(address, port, health.grpc, ATTEMPT_WITHIN_S)
         async with asyncio.timeout(ATTEMPT_WITHIN_S):
             _, writer = await asyncio.open_connection(address, port)
             writer.close()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import time
-from typing import Any
+from functools import partial
 
-from harness.backends.grpc_health import SERVING, STATUSES, ask_status, open_channel
+from harness.backends.grpc_health import SERVING, STATUSES, GrpcAnswerError, ask_status, open_channel
 from harness.model.errors import ProbeError
 from harness.model.networkprobes import GrpcProbe, Place, TcpProbe, parse_address
-from harness.probes.reader import NoAnswerError, NotAskedError, OwnThread, ProbeContext, failing
+from harness.probes.reader import NoAnswerError, NotAskedError, ProbeContext, failing
 from harness.probes.redis_store import missing
 
 
@@ -63,42 +64,32 @@ class GrpcReader:
     def __init__(self, settings: GrpcProbe, around: ProbeContext) -> None:
         self._settings = settings
         self._limit_s = around.deadline_s
-        self._address, self._port, self._named = located(settings, around)
-        self._roots = _roots(settings, around)
-        self._thread = OwnThread("grpc probe")
-        self._channel: Any = None
+        address, port, named = located(settings, around)
+        tls = _trusting(settings, around) if settings.tls else None
         try:
-            import grpc
+            self._open = partial(open_channel, address, port, tls, named)
+            self._channel = self._open()
         except ImportError as error:
             raise missing("grpc", error) from error
-        self._errors = grpc.RpcError
         # What these mean is that the wrong thing was asked, not that it does not serve.
         self._unknown = {
-            grpc.StatusCode.NOT_FOUND: f"the server knows no gRPC service {settings.name!r}",
-            grpc.StatusCode.UNIMPLEMENTED: "the server has no health check of gRPC (grpc.health.v1)",
+            "NOT_FOUND": f"the server knows no gRPC service {settings.name!r}",
+            "UNIMPLEMENTED": "the server has no health check of gRPC (grpc.health.v1)",
         }
 
     async def read(self) -> float:
         """Return whether it says that it serves, what it says, or how long that answer took."""
-        return await self._thread.call(self._ask)
-
-    def _ask(self) -> float:
         read = self._settings.read
         began_s = time.monotonic()
         try:
-            if self._channel is None:
-                self._channel = open_channel(
-                    self._address, self._port, self._limit_s, named=self._named, roots=self._roots
-                )
-            status = ask_status(self._channel, self._settings.name, self._limit_s)
-        except ValueError as error:
-            raise NoAnswerError(str(error)) from None
-        except self._errors as error:
-            self._drop()
-            code: Any = getattr(error, "code", lambda: None)()
-            details = getattr(error, "details", lambda: None)() or "no details"
-            meant = failing(error, self._unknown.get(code) or f"{getattr(code, 'name', 'no status')}: {details}")
-            if read == "up" and code not in self._unknown and not isinstance(meant, NotAskedError):
+            status = await ask_status(self._channel, self._settings.name, self._limit_s)
+        except GrpcAnswerError as error:
+            if read == "up" and error.code is not None and error.code not in self._unknown:
+                return 0.0
+            raise NoAnswerError(self._unknown.get(error.code or "", str(error))) from None
+        except OSError as error:
+            meant = self._failed(error)
+            if read == "up" and not isinstance(meant, NotAskedError):
                 return 0.0
             raise meant from None
         took_s = time.monotonic() - began_s
@@ -110,25 +101,23 @@ class GrpcReader:
             raise NoAnswerError(f"the server says {STATUSES[status]}")
         return took_s
 
-    def _drop(self) -> None:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.close()
+    def _failed(self, error: OSError) -> NoAnswerError:
+        self._channel.close()
+        self._channel = self._open()
+        late = f"no answer within {self._limit_s:g} s" if isinstance(error, TimeoutError) else None
+        return failing(error, late)
 
     async def close(self) -> None:
-        """Close the channel, unless a call still hangs in it."""
-        with contextlib.suppress(NoAnswerError):
-            await self._thread.call(self._drop)
+        """Close the channel."""
+        self._channel.close()
 
 
-def _roots(settings: GrpcProbe, around: ProbeContext) -> bytes | None:
-    """Return the certificates to trust: none without TLS, empty for those of the system. Raises ProbeError."""
-    if not settings.tls:
-        return None
-    if settings.ca is None:
-        return b""
+def _trusting(settings: GrpcProbe, around: ProbeContext) -> ssl.SSLContext:
+    """Return what TLS needs: the certificates of `ca`, or those of the system. Raises ProbeError."""
     try:
-        return (around.folder / settings.ca).read_bytes()
-    except OSError as error:
+        context = ssl.create_default_context(cafile=str(around.folder / settings.ca) if settings.ca else None)
+    except (OSError, ssl.SSLError) as error:
         remedy = "`ca` is a PEM file of certificates, relative to the compose file's folder"
-        raise ProbeError(f"the file {settings.ca!r} cannot be read: {error.strerror}", remedy=remedy) from None
+        raise ProbeError(f"the file {settings.ca!r} cannot be read: {error}", remedy=remedy) from None
+    context.set_alpn_protocols(["h2"])
+    return context

@@ -111,7 +111,7 @@ async def test_what_is_no_grpc_server_is_not_up(tmp_path: Path, how: str) -> Non
     assert (found["up"].value, found["up"].down) == (0.0, None)
     for name in ("status", "latency"):
         assert found[name].value is None
-        assert (found[name].down or "").startswith(("UNAVAILABLE: ", "DEADLINE_EXCEEDED: ")), found[name].down
+        assert (found[name].down or "").startswith(("Connection", "no answer within 0.3 s")), found[name].down
 
 
 async def test_a_server_that_hangs_and_one_that_comes_back(tmp_path: Path) -> None:
@@ -220,8 +220,8 @@ async def test_a_stack_waits_for_a_server_that_says_that_it_serves() -> None:
 
 
 async def test_health_by_grpc_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "grpc", None)
-    with pytest.raises(BackendError, match="needs the package grpcio") as caught:
+    monkeypatch.setitem(sys.modules, "grpclib.client", None)
+    with pytest.raises(BackendError, match="needs the package grpclib") as caught:
         await healthy(Health(grpc=""), "127.0.0.1", 1)
     assert "[grpc]" in str(caught.value.remedy)
 
@@ -230,23 +230,3 @@ async def test_a_link_to_a_grpc_server_is_measured_by_an_exchange_that_it_answer
     with grpc_server(Servicer()) as place:
         link = LinkHandle(LinkEndpoint("a -> b", "http://127.0.0.1:1", {8001: "b"}), 8001, place, place)
         assert (await link.exchange(greeting(8001, None, ["grpc"]), 10.0)).outcome == "answered"
-
-
-FORKING = """
-import subprocess, sys, threading
-from harness.backends.grpc_health import is_serving
-host, port = sys.argv[1].rsplit(":", 1)
-for _ in range(20):
-    asked = threading.Thread(target=is_serving, args=(host, int(port), "", 5.0))
-    asked.start()
-    subprocess.run(["true"], check=True, start_new_session=True)
-    asked.join()
-assert is_serving(host, int(port), "", 5.0)
-"""
-
-
-@pytest.mark.slow
-def test_the_library_prints_nothing_and_stands_programs_being_started() -> None:
-    with grpc_server(Servicer()) as place:
-        done = subprocess.run([sys.executable, "-c", FORKING, place], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
