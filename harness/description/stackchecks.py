@@ -82,10 +82,8 @@ def _service_names(description: StackDescription) -> Iterator[tuple[Sequence[str
             yield path, host
     for name, probe in description.probes.items():
         yield from _texts_called("service", probe, (_TOP, "probes", name))
-        for path, address in _texts_called("address", probe, (_TOP, "probes", name)):
-            host = host_of(f"//{address}")
-            if host is not None and _is_plain(host):
-                yield path, host
+        yield from _plain_hosts("address", probe, (_TOP, "probes", name))
+        yield from _plain_hosts("bootstrap", probe, (_TOP, "probes", name))
 
 
 def host_of(url: str) -> str | None:
@@ -96,6 +94,15 @@ def host_of(url: str) -> str | None:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def _plain_hosts(field: str, value: Any, path: Sequence[str | int]) -> Iterator[tuple[Sequence[str | int], str]]:
+    """Yield each host of one plain word in fields that hold `host:port`, or several of them."""
+    for place, addresses in _texts_called(field, value, path):
+        for address in addresses.split(","):
+            host = host_of(f"//{address.strip()}")
+            if host is not None and _is_plain(host):
+                yield place, host
 
 
 def _is_plain(host: str) -> bool:

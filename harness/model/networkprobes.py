@@ -1,11 +1,11 @@
-"""Settings of the probes that ask a server by its own protocol: a TCP connection, gRPC's health check."""
+"""Settings of the probes that ask a server by its own protocol: a TCP connection, gRPC's health, Kafka's offsets."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from harness.model.fields import Frozen, GrpcName, Name, Port
 from harness.model.httpprobes import Text
@@ -22,8 +22,18 @@ def parse_address(value: str) -> tuple[str, int]:
     return match["host"].strip("[]"), int(match["port"])
 
 
+def parse_addresses(value: str) -> list[tuple[str, int]]:
+    """Return host and port of each address in `host:port,host:port`. Raises ValueError."""
+    return [parse_address(part.strip()) for part in value.split(",")]
+
+
 def _address(value: str) -> str:
     parse_address(value)
+    return value
+
+
+def _addresses(value: str) -> str:
+    parse_addresses(value)
     return value
 
 
@@ -76,3 +86,23 @@ class GrpcProbe(Place):
     def usual_unit(self) -> Unit:
         """What the reading is, unless the stack says otherwise."""
         return Unit.WALL if self.read == "latency" else Unit.NUMBER
+
+
+class KafkaLagProbe(Frozen):
+    """How many messages of a topic a consumer group has not committed yet, over all partitions."""
+
+    EVERY_S: ClassVar[float] = 1.0
+    DEADLINE_S: ClassVar[float] = 5.0
+
+    bootstrap: Annotated[str, AfterValidator(_addresses)]
+    group: Text
+    topic: Text
+    agg: Literal["sum", "max"] = "sum"
+    auto_offset_reset: Literal["earliest"] | None = Field(
+        None, description="a partition without a commit counts from its first message"
+    )
+
+    @property
+    def usual_unit(self) -> Unit:
+        """What the reading is, unless the stack says otherwise."""
+        return Unit.COUNT

@@ -45,6 +45,7 @@ class _OwnKinds(Mapping[str, type[BaseModel]]):
         "airflow": "httpprobes:AirflowProbe",
         "tcp": "networkprobes:TcpProbe",
         "grpc": "networkprobes:GrpcProbe",
+        "kafka_lag": "networkprobes:KafkaLagProbe",
     }
 
     def __iter__(self) -> Iterator[str]:

@@ -29,6 +29,7 @@ READERS: Mapping[str, str] = {
     "airflow": "web:AirflowReader",
     "tcp": "network:TcpReader",
     "grpc": "network:GrpcReader",
+    "kafka_lag": "kafka_lag:KafkaLagReader",
 }
 
 

@@ -32,7 +32,9 @@ def modules_for(plan: Plan, stack: StackDescription) -> list[str]:
         "pandas": any(step.target.dataset is not None for step in plan.scenario.timeline),
         "numpy": integrity.models is not None,
         "onnxruntime": integrity.models is not None,
-        "grpc": "grpc" in kinds or any(one.health and one.health.grpc is not None for one in stack.services.values()),
+        "grpclib.client": "grpc" in kinds
+        or any(one.health and one.health.grpc is not None for one in stack.services.values()),
+        "kafka.admin": "kafka_lag" in kinds,
         "redis.asyncio": "redis" in kinds or bool(stack.keyspaces),
         "prometheus_client.parser": "metric" in kinds or bool(stack.alert_sources) or bool(plan.links),
         "harness.probes.webhook": any(source.kind == "webhook" for source in stack.alert_sources),

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 
-EXTRAS = ("boto3", "botocore", "docker", "grpc", "numpy", "onnxruntime", "pandas", "psycopg", "pyarrow", "redis")
-EXTRAS += ("sqlalchemy",)
+EXTRAS = ("boto3", "botocore", "docker", "grpclib", "numpy", "onnxruntime", "pandas", "psycopg", "pyarrow", "redis")
+EXTRAS += ("kafka", "sqlalchemy")
 CALL = """
 import sys
 for name in {extras!r}:

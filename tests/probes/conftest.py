@@ -7,10 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+BROKER = Path(__file__).parents[2] / ".bin" / "kafka-broker"
 NEEDED = {
     "test_real_alerts.py": (
         [shutil.which("prometheus"), shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")],
         "no Prometheus and Alertmanager found: get them with `apt-get install prometheus prometheus-alertmanager`",
+    ),
+    "test_kafka_lag.py": (
+        [BROKER if BROKER.exists() else None],
+        "no broker found: build it with `python tests/probes/prepare.py`",
     ),
     "test_real_postgres.py": (
         [next(iter(Path("/usr/lib/postgresql").glob("*/bin/initdb")), None) or shutil.which("initdb")],

@@ -141,6 +141,7 @@ STORES = {
     "sql": {"sql": {"url": "postgresql://u@127.0.0.1:1/x", "query": "select 1"}},
     "command": {"command": [sys.executable, "-c", "print(1)"]},
     "tcp": {"tcp": {"address": "127.0.0.1:1"}},
+    "kafka_lag": {"kafka_lag": {"bootstrap": "127.0.0.1:1", "group": "g", "topic": "t"}},
     "grpc": {"grpc": {"address": "127.0.0.1:1"}},
     "pattern": {"file": {"path": "*.bin", "read": "count"}},
     "log": {"log": {"file": "a.log", "pattern": "x"}},
