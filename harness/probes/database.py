@@ -16,8 +16,14 @@ from harness.model.storeprobes import SqlProbe
 from harness.probes.reader import NoAnswerError, OwnThread, ProbeContext, failing
 from harness.probes.redis_store import missing
 
-_DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
-"""Which driver is taken where the URL names none: the one that the extra `sql` installs."""
+_DRIVERS = {
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+}
+"""Which driver is taken where the URL names none: the one that the extra `sql` or `mysql` installs."""
+_EXTRAS = {"psycopg": "sql", "pymysql": "mysql"}
 
 
 class SqlReader:
@@ -39,7 +45,7 @@ class SqlReader:
 
         try:
             if self._connection is None:
-                self._connection = self._engine.connect()
+                self._connect()
             try:
                 row = self._connection.exec_driver_sql(self._settings.query).first()
             finally:
@@ -56,6 +62,12 @@ class SqlReader:
         if row is None:
             raise NoAnswerError("the query gives no row")
         return row[0]
+
+    def _connect(self) -> None:
+        self._connection = self._engine.connect()
+        for statement in _first_said(self._engine.url.get_backend_name(), self._around.deadline_s):
+            self._connection.exec_driver_sql(statement)
+        self._connection.rollback()
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -110,7 +122,7 @@ def _engine(settings: SqlProbe, around: ProbeContext) -> Any:
         remedy = "write a URL such as postgresql://user:password@db:5432/name, and install its driver"
         raise ProbeError(f"the database's URL cannot be used: {str(error).splitlines()[0]}", remedy=remedy) from None
     except ImportError as error:
-        raise missing("sql", error) from error
+        raise missing(_EXTRAS.get(str(error.name), "sql"), error) from error
 
 
 def _url(settings: SqlProbe, around: ProbeContext) -> Any:
@@ -139,4 +151,19 @@ def _limits(database: str, deadline_s: float) -> dict[str, Any]:
     if database == "postgresql":
         wait_s = max(2, math.ceil(deadline_s))  # less than two seconds are taken as two by the library itself
         return {"connect_timeout": wait_s, "options": f"-c statement_timeout={int(deadline_s * 1000)}"}
+    if database == "mysql":
+        wait_s = math.ceil(deadline_s)
+        return {"connect_timeout": wait_s, "read_timeout": wait_s, "write_timeout": wait_s}
     return {"timeout": deadline_s} if database == "sqlite" else {}
+
+
+def _first_said(database: str, deadline_s: float) -> tuple[str, ...]:
+    """Return what sets read-only transactions and the limit of a statement where a connection itself cannot.
+
+    MariaDB and MySQL call the limit differently; each runs only the comment that is meant for it.
+    """
+    if database != "mysql":
+        return ()
+    of_mariadb = f"/*M!100101 , SESSION max_statement_time = {deadline_s:g} */"
+    of_mysql = f"/*!50708 , SESSION max_execution_time = {round(deadline_s * 1e3)} */"
+    return ("SET SESSION TRANSACTION READ ONLY", f"SET @harness = 1 {of_mariadb} {of_mysql}")

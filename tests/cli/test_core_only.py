@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 EXTRAS = ("boto3", "botocore", "docker", "grpclib", "numpy", "onnxruntime", "pandas", "psycopg", "pyarrow", "redis")
-EXTRAS += ("kafka", "sqlalchemy")
+EXTRAS += ("kafka", "pymysql", "sqlalchemy")
 CALL = """
 import sys
 for name in {extras!r}:

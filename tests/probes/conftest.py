@@ -17,6 +17,10 @@ NEEDED = {
         [BROKER if BROKER.exists() else None],
         "no broker found: build it with `python tests/probes/prepare.py`",
     ),
+    "test_real_mariadb.py": (
+        [shutil.which("mariadbd")],
+        "no MariaDB found: get it with `apt-get install mariadb-server-core`",
+    ),
     "test_real_postgres.py": (
         [next(iter(Path("/usr/lib/postgresql").glob("*/bin/initdb")), None) or shutil.which("initdb")],
         "no PostgreSQL found: get it with `apt-get install postgresql`",
