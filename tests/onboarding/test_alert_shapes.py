@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.onboarding.discovery.config_files import Rule, Timing
-from harness.onboarding.discovery.starters.rules import AlertRule, Metrics, read_rule
+from harness.onboarding.discovery.starters.rules import Metrics, RuleReading, read_rule
 
 PACE = Timing(scrape_s=5.0, evaluate_s=5.0)
 JOBS = {"api": frozenset({"web"}), "models": frozenset({"model-a", "model-b"})}
@@ -14,7 +14,7 @@ EXPORTED = {"requests_total": "web", "request_latency_seconds_bucket": "web", "m
 RECORDED = {"job:errors:rate": 'rate(requests_total{code=~"5.."}[2m])', "circle": "circle > 1"}
 
 
-def read(query: str, for_s: float = 10.0) -> AlertRule:
+def read(query: str, for_s: float = 10.0) -> RuleReading:
     def exporters(metric: str) -> frozenset[str]:
         return frozenset({EXPORTED[metric]}) if metric in EXPORTED else frozenset()
 

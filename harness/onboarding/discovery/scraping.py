@@ -24,7 +24,7 @@ def scrape_jobs(files: Iterable[Path], names: Collection[str]) -> tuple[list[str
 
 
 def scraped_services(files: Iterable[Path], names: Mapping[str, str], own: str) -> dict[str, frozenset[str]]:
-    """Return the services that each job asks; `names` has the service of each name, `own` is who asks."""
+    """Return the services that each job asks; `names` has the service of each name, `own` is the Prometheus itself."""
     found: dict[str, frozenset[str]] = {}
     for job in _jobs(files):
         hosts = [own if host in _HERE else host for host in _hosts(job)]

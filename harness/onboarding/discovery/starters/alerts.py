@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.model.fields import Link
 from harness.onboarding.discovery.starters.ground import STORES, Ground
-from harness.onboarding.discovery.starters.rules import AlertRule
+from harness.onboarding.discovery.starters.rules import RuleReading
 from harness.onboarding.discovery.starters.starter import Missing, Starter
 
 USED = (*STORES, "tracking", "serving")
@@ -35,7 +35,7 @@ def firing(ground: Ground) -> Iterator[Starter | Missing]:
             yield way(ground, rule)
 
 
-def _down(ground: Ground, rule: AlertRule) -> Starter | Missing:
+def _down(ground: Ground, rule: RuleReading) -> Starter | Missing:
     if rule.subject is not None:
         able = [rule.subject]
         why = f"guess: its metric is named after {rule.subject}"
@@ -48,7 +48,7 @@ def _down(ground: Ground, rule: AlertRule) -> Starter | Missing:
     return _starter(ground, rule, f"{able[0]} is down and stays down.", (able[0],), fault, why)
 
 
-def _slow(ground: Ground, rule: AlertRule) -> Starter | Missing:
+def _slow(ground: Ground, rule: RuleReading) -> Starter | Missing:
     service, used, lacking = _behind(ground, rule)
     if lacking is not None:
         return lacking
@@ -66,7 +66,7 @@ def _slow(ground: Ground, rule: AlertRule) -> Starter | Missing:
     return _starter(ground, rule, summary, (), fault, why, variables={"latency": f"{round(latency_s * 1e3)}ms"})
 
 
-def _latency_s(rule: AlertRule) -> float | None:
+def _latency_s(rule: RuleReading) -> float | None:
     """Return a latency well beyond a rule's limit; None where that is none that a link can have."""
     if rule.threshold is None:
         return None
@@ -75,7 +75,7 @@ def _latency_s(rule: AlertRule) -> float | None:
     return latency_s if FASTEST_S <= latency_s <= MOST_LATENCY_S else None
 
 
-def _errors(ground: Ground, rule: AlertRule) -> Starter | Missing:
+def _errors(ground: Ground, rule: RuleReading) -> Starter | Missing:
     service, used, lacking = _behind(ground, rule)
     if lacking is not None:
         return lacking
@@ -87,7 +87,7 @@ def _errors(ground: Ground, rule: AlertRule) -> Starter | Missing:
     return _starter(ground, rule, summary, (used[0],), fault, why, may_die=ground.dies_with([used[0]]))
 
 
-def _behind(ground: Ground, rule: AlertRule) -> tuple[str, list[str], Missing | None]:
+def _behind(ground: Ground, rule: RuleReading) -> tuple[str, list[str], Missing | None]:
     """Return the service that a rule measures, what it uses, and what is missing for that to show."""
     able = [name for name in _sorted(ground, rule.exported_by) if ground.services[name].kind.what != "watch"]
     if len(able) != 1:
@@ -105,7 +105,7 @@ def _behind(ground: Ground, rule: AlertRule) -> tuple[str, list[str], Missing | 
     return able[0], used, None
 
 
-def _old(ground: Ground, rule: AlertRule) -> Starter | Missing:
+def _old(ground: Ground, rule: RuleReading) -> Starter | Missing:
     if rule.threshold is None or rule.detect_s + rule.threshold > LONGEST_S:
         age = "a time that could not be read" if rule.threshold is None else f"{rule.threshold:g} s"
         return _cannot(rule, f"it fires at an age of {age}: no run is that long", _SHORTER)
@@ -128,7 +128,7 @@ _SHORTER = "shorter times in a test configuration"
 
 def _starter(
     ground: Ground,
-    rule: AlertRule,
+    rule: RuleReading,
     summary: str,
     hits: tuple[str, ...],
     fault: Mapping[str, Any],
@@ -158,7 +158,7 @@ def _starter(
     )
 
 
-def _cannot(rule: AlertRule, why: str, remedy: str = "") -> Missing:
+def _cannot(rule: RuleReading, why: str, remedy: str = "") -> Missing:
     return Missing("fires", rule.name, f"nothing here can fire it by itself: {why} ({rule.rule.place})", remedy)
 
 

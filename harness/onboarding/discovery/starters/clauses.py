@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.onboarding.discovery.starters.ground import Ground, Measure
-from harness.onboarding.discovery.starters.rules import AlertRule
+from harness.onboarding.discovery.starters.rules import RuleReading
 from harness.onboarding.discovery.starters.starter import Missing, Starter
 
 TARGETS_UP = "targets_up"
@@ -26,7 +26,7 @@ LATER_S = 30
 
 
 @dataclass(frozen=True)
-class Written:
+class ScenarioDraft:
     """The values of one scenario file."""
 
     name: str
@@ -47,17 +47,19 @@ class Written:
     may_die_why: str
 
 
-def first(ground: Ground, starter: Starter) -> Written | Missing:
+def first(ground: Ground, starter: Starter) -> ScenarioDraft | Missing:
     """Return a first scenario: which alert should have fired is left to its owner."""
     return _written(ground, starter, starter.first_name, "first", ())
 
 
-def standard(ground: Ground, starter: Starter) -> Written | Missing:
+def standard(ground: Ground, starter: Starter) -> ScenarioDraft | Missing:
     """Return a scenario of the standard suite, which states the alerts that have to fire."""
     return _written(ground, starter, starter.standard_name, "standard", starter.detects)
 
 
-def _written(ground: Ground, starter: Starter, name: str, tag: str, detects: Sequence[AlertRule]) -> Written | Missing:
+def _written(
+    ground: Ground, starter: Starter, name: str, tag: str, detects: Sequence[RuleReading]
+) -> ScenarioDraft | Missing:
     bounded = [one for one in ground.measures if one.good and _may_gate(one, starter, ground)]
     about = [one for one in bounded if starter.breaks and _is_about(one, starter.hits, ground)]
     # Between two scrapes a crash that is soon over is missed: neither a pass nor a fail.
@@ -76,7 +78,7 @@ def _written(ground: Ground, starter: Starter, name: str, tag: str, detects: Seq
     broken = [dict(one) for one in starter.bounds] if starter.breaks else []
     borne = [] if starter.breaks else [dict(one) for one in starter.bounds]
     jobs, may_die, reasons = _deaths(ground, starter)
-    return Written(
+    return ScenarioDraft(
         name=name,
         starter=starter,
         tags=(tag,),
@@ -97,7 +99,7 @@ def _written(ground: Ground, starter: Starter, name: str, tag: str, detects: Seq
 
 
 def _unfelt(
-    ground: Ground, starter: Starter, own: Sequence[Measure], bounded: Sequence[Measure], detects: Sequence[AlertRule]
+    ground: Ground, starter: Starter, own: Sequence[Measure], bounded: Sequence[Measure], detects: Sequence[RuleReading]
 ) -> Missing | None:
     """Return why nothing could feel a fault; None where something could."""
     if detects or starter.bounds or starter.guarantees:
@@ -184,7 +186,7 @@ def _again(probe: str, good: Mapping[str, Any], starter: Starter) -> dict[str, A
     return _bound(probe, good, "again") | {"within": WITHIN} | since
 
 
-def _clause(rule: AlertRule, what: str, within_s: float) -> dict[str, Any]:
+def _clause(rule: RuleReading, what: str, within_s: float) -> dict[str, Any]:
     return {"id": f"{what}-{rule.name}", "alert": rule.name, "within": f"{_rounded(within_s)}s"}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from harness.model.fault import FaultKind
 from harness.onboarding.discovery.config_files import Timing
 from harness.onboarding.discovery.services import Found
-from harness.onboarding.discovery.starters.rules import AlertRule
+from harness.onboarding.discovery.starters.rules import RuleReading
 
 STORES = ("store", "queue")
 PRODUCES = ("pipeline", "training")
@@ -66,7 +66,7 @@ class Ground:
     nodes: Mapping[str, Sequence[str]]
     links: Sequence[tuple[str, str]]
     measures: Sequence[Measure]
-    rules: Sequence[AlertRule]
+    rules: Sequence[RuleReading]
     timing: Timing
     faults: Mapping[str, FaultKind]
     declared: Declared = field(default_factory=Declared)
@@ -121,7 +121,7 @@ class Ground:
         callers = {caller for name in services for caller in self.consumers(name)} - set(services)
         return [name for name in self.services if name in callers and self.services[name].restart not in ("no", "")]
 
-    def concerning(self, services: Collection[str]) -> list[AlertRule]:
+    def concerning(self, services: Collection[str]) -> list[RuleReading]:
         """Return the rules that may be about these services, or about who needs them."""
         near = {*services, *self.callers(services)}
         return [rule for rule in self.rules if near & rule.about]

@@ -49,7 +49,7 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
-class AlertRule:
+class RuleReading:
     """A rule, and what its query says of it."""
 
     rule: Rule
@@ -80,7 +80,7 @@ class AlertRule:
         return self.exported_by | ({self.subject} if self.subject is not None else set())
 
 
-def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> AlertRule:
+def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> RuleReading:
     """Return what the query of a rule says of it."""
     text = _followed(rule.query, metrics.recorded)
     selects = list(_selects(text))
@@ -88,7 +88,7 @@ def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> AlertRule:
     above = _ABOVE.search(_bare(text))
     wait_s = timing.scrape_s + 2 * timing.evaluate_s + rule.for_s + 5.0
     ranges = [float(number) * _UNITS_S[unit] for number, unit in _RANGE.findall(text)]
-    return AlertRule(
+    return RuleReading(
         rule=rule,
         shows=shows,
         exported_by=frozenset(name for one in selects for name in _series_of(one, metrics)),

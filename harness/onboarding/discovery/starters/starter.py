@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.onboarding.discovery.starters.rules import AlertRule
+from harness.onboarding.discovery.starters.rules import RuleReading
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Starter:
     variables: Mapping[str, Any] = field(default_factory=dict)
     bounds: Sequence[Mapping[str, Any]] = ()
     """Bounds of its own that the fault must break, each with its probe."""
-    detects: Sequence[AlertRule] = ()
+    detects: Sequence[RuleReading] = ()
     """The rules that must fire."""
     guarantees: Sequence[str] = ()
     """Guarantees about data that must hold."""

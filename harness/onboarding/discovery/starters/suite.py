@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.onboarding.discovery.starters import alerts, producers, servers, stores
-from harness.onboarding.discovery.starters.clauses import Written, first, standard
+from harness.onboarding.discovery.starters.clauses import ScenarioDraft, first, standard
 from harness.onboarding.discovery.starters.ground import Ground
 from harness.onboarding.discovery.starters.starter import Missing, Starter
 
@@ -33,13 +33,13 @@ FOLDERS: Mapping[str, str] = {"store": "stores", "server": "servers", "producer"
 class Suite:
     """What is written, by its path in the folder of scenarios, and what is not."""
 
-    files: Mapping[str, Written]
+    files: Mapping[str, ScenarioDraft]
     missing: Sequence[Missing]
 
 
 def first_scenarios(ground: Ground) -> Suite:
     """Return the first scenarios: of each way the first few that something could feel."""
-    files: dict[str, Written] = {}
+    files: dict[str, ScenarioDraft] = {}
     missing: list[Missing] = []
     for way in FIRST:
         made = _sorted_out([first(ground, one) if isinstance(one, Starter) else one for one in way(ground)], missing)
@@ -58,9 +58,9 @@ def standard_suite(ground: Ground) -> Suite:
     return Suite(files, missing)
 
 
-def _sorted_out(made: Sequence[Written | Missing], missing: list[Missing]) -> list[Written]:
+def _sorted_out(made: Sequence[ScenarioDraft | Missing], missing: list[Missing]) -> list[ScenarioDraft]:
     missing += [one for one in made if isinstance(one, Missing)]
-    return [one for one in made if isinstance(one, Written)]
+    return [one for one in made if isinstance(one, ScenarioDraft)]
 
 
 def told(missing: Sequence[Missing]) -> list[str]:
@@ -77,5 +77,5 @@ def told(missing: Sequence[Missing]) -> list[str]:
         elif len(said) == 1:
             lines.append(f"{said[0]}; to get it, {takes}")
         else:
-            lines += [*said, f"to get these {len(said)}, {takes}"]
+            lines += [*said, f"to get these, {takes}"]
     return lines
