@@ -51,7 +51,7 @@ def init(
     """Write a stack description and first scenarios for the compose project in PATH.
 
     Writes compose.harness.yaml and scenarios/. Called again, it renews what nobody edited, keeps what somebody edited
-    and shows which lines are new.
+    and shows which lines are new. With --standard, a compose.harness.yaml that exists is used as it is.
 
     Exit codes: 0 written, or nothing to write; 2 invalid input, or a file of somebody else is in the way.
     """

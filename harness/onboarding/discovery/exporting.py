@@ -87,7 +87,8 @@ def _in(root: Path, wanted: str, boundary: Path) -> Iterator[Path]:
             return
         tail = wanted
         while tail:
-            found = [path for deep in _DEEP for path in sorted(inside.glob(f"{deep}{tail}")) if path.is_file()]
+            there = [path.resolve() for deep in _DEEP for path in sorted(inside.glob(f"{deep}{tail}"))]
+            found = [path for path in there if path.is_file() and path.is_relative_to(inside)]
             if found:
                 yield from found[:1] if len(found) == 1 else ()
                 return

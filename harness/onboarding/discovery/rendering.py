@@ -30,7 +30,7 @@ def render(template: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 - YAML, in which every value is put by `flow`
     )
-    environment.filters["flow"] = flow
+    environment.filters |= {"flow": flow, "comment": comment}
     return environment.get_template(template).render(**values)
 
 

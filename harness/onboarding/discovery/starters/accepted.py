@@ -5,7 +5,6 @@ The check itself is asked, on the text as it would be written, so that the two n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from harness.description.installed_probes import InstalledSettings
@@ -13,7 +12,6 @@ from harness.description.stackfile import load_stack
 from harness.description.unset import names_unset
 from harness.description.yamltree import parse_tree
 from harness.model.errors import HarnessError, ScenarioError
-from harness.model.fault import FaultKind
 from harness.model.stack import StackDescription
 from harness.onboarding.discovery.project import Project
 from harness.runner.catalogue import Catalogue
@@ -33,9 +31,8 @@ def stack_of(project: Project, file: Path, text: str | None) -> StackDescription
     return load_stack(file, variables, InstalledSettings(), text=text)
 
 
-def refusal(text: str, file: str, stack: StackDescription, faults: Mapping[str, FaultKind]) -> str | None:
+def refusal(text: str, file: str, catalogue: Catalogue) -> str | None:
     """Return why a scenario is not to be written; None where nothing speaks against it."""
-    catalogue = Catalogue(stack, faults)
     try:
         loaded = load_tree(parse_tree(text, file))
         problems: list[ScenarioError] = [one for item in loaded for one in check(item, catalogue)]

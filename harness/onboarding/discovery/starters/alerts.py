@@ -37,11 +37,12 @@ def firing(ground: Ground) -> Iterator[Starter | Missing]:
 
 def _down(ground: Ground, rule: RuleReading) -> Starter | Missing:
     if rule.subject is not None:
-        able = [rule.subject]
+        able = [rule.subject] if not ground.services[rule.subject].unreached else []
         why = f"guess: its metric is named after {rule.subject}"
     else:
-        able = [name for name in _sorted(ground, rule.exported_by) if not ground.services[name].unreached]
-        why = f"it asks whether {_one_of(able)} can be scraped"
+        scraped = [ground.services[name] for name in _sorted(ground, rule.exported_by)]
+        able = [one.name for one in scraped if not one.unreached and not one.job]
+        why = f"it asks whether {_one_of(able)} can be scraped" if able else ""
     if not able or "container.kill" not in ground.faults:
         return _cannot(rule, "it is not known whose metrics it reads")
     fault = {"fault": "container.kill", "target": {"service": able[0]}, "with": {"restart": "none"}}

@@ -8,6 +8,7 @@ from harness.onboarding.discovery.starters.accepted import refusal
 from harness.onboarding.discovery.starters.ground import Ground
 from harness.onboarding.discovery.starters.starter import Missing
 from harness.onboarding.discovery.starters.suite import first_scenarios, standard_suite
+from harness.runner.catalogue import Catalogue
 
 
 def scenario_files(
@@ -15,13 +16,14 @@ def scenario_files(
 ) -> tuple[dict[str, str], list[Missing]]:
     """Return each file with its text, and what is not written. Without a stack, nothing can be checked."""
     suite = standard_suite(ground) if standard else first_scenarios(ground)
+    catalogue = Catalogue(stack, ground.faults) if stack is not None else None
     files: dict[str, str] = {}
     missing = list(suite.missing)
     for name, written in suite.files.items():
         file = f"{SCENARIOS}/{name}{ENDING}"
         beside = f"{'../' * file.count('/')}{STACK_FILE}"
         text = render("scenario.yaml.j2", mark=MARK, written=written, stack=beside)
-        why = refusal(text, file, stack, ground.faults) if stack is not None else None
+        why = refusal(text, file, catalogue) if catalogue is not None else None
         if why is None:
             files[file] = text
         else:

@@ -50,8 +50,6 @@ class Declared:
     """The probes in the steady state of the stack."""
     workload: frozenset[str] = frozenset()
     """The services that the workload's requests are sent to; empty without one."""
-    datasets: Mapping[str, str] = field(default_factory=dict)
-    """Each dataset with the service that holds it."""
     models: tuple[str, ...] = ()
     """The datasets that hold models."""
     traces_examples: bool = False

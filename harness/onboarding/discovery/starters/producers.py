@@ -13,7 +13,8 @@ from harness.onboarding.discovery.starters.starter import Missing, Starter
 LONGEST_S = 300
 _EVERY = re.compile(r"(?:^|_)(?:EVERY|INTERVAL|PERIOD)(?:_(S|SECS?|SECONDS|MINS?|MINUTES))?$")
 _OTHER_INTERVALS = re.compile(r"SCRAPE|HEALTH|TIMEOUT|RETRY|EXPORT|METRIC|HEARTBEAT|POLL|FLUSH|LOG|CHECK|EVALUATION")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min)?")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|min|h|d)?")
+_UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 TWICE_NEEDS = "x-harness.integrity with store, examples and lineage, so that `examples_exactly_once` can be judged"
 
 
@@ -62,22 +63,21 @@ _OWN = "a scenario of your own that pauses who writes it"
 def _too_old(measure: Measure, writer: Found) -> tuple[dict[str, object], int, str]:
     """Return the bound on an age, how long its writer has to pause for it to break, and where that is from."""
     if measure.good:
-        limit = _DURATION.match(str(measure.good.get("at_most", "")).replace(" ", ""))
-        lasts_s = _seconds(limit[1], limit[2] or "s") if limit else 0.0
-        return dict(measure.good), int(lasts_s * 1.5) + 10, "the stack's file says so"
+        # How long a pause makes data so old by event time is not known.
+        limit = _DURATION.fullmatch(str(measure.good.get("at_most", "")))
+        if limit is None:
+            return {}, 0, ""
+        lasts_s = float(limit[1]) * _UNITS_S[limit[2] or "s"] * 1.5
+        return dict(measure.good), int(lasts_s) + 10, "the stack's file says so"
     for name, value in writer.environment.items():
         match, given = _EVERY.search(name), _DURATION.fullmatch(value.strip())
         if match is None or given is None or _OTHER_INTERVALS.search(name) or not (match[1] or given[2]):
             continue
-        every_s = _seconds(given[1], given[2] or ("m" if match[1].startswith("M") else "s"))
+        every_s = float(given[1]) * _UNITS_S[given[2] or ("m" if match[1].startswith("M") else "s")]
         if every_s > 0:
             most_s = int(3 * every_s) + 5
             return {"at_most": f"{most_s}s"}, most_s + 10, f"guess: {name} says that it writes every {every_s:g} s"
     return {}, 0, ""
-
-
-def _seconds(number: str, unit: str) -> float:
-    return float(number) * (60.0 if unit.startswith("m") else 1.0)
 
 
 def _without_age(ground: Ground) -> Iterator[Missing]:
@@ -182,7 +182,7 @@ def _breaking(ground: Ground, stores: list[str]) -> tuple[list[dict[str, object]
     lasting = {
         one.name: _too_old(one, ground.services[stores[0]])[1] for one in ground.measures if one.ages and one.good
     }
-    bounds = [one for one in _ages(ground, stores) if lasting[str(one["probe"])] <= LONGEST_S]
+    bounds = [one for one in _ages(ground, stores) if 0 < lasting[str(one["probe"])] <= LONGEST_S]
     return bounds, max([20, *(lasting[str(one["probe"])] for one in bounds)])
 
 

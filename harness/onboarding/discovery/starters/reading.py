@@ -12,6 +12,7 @@ from harness.model.errors import StackError
 from harness.model.fault import FaultKind
 from harness.model.probekinds import ProbeSpec
 from harness.model.stack import StackDescription
+from harness.model.units import Quantity, Unit
 from harness.onboarding.discovery.addresses import known_names
 from harness.onboarding.discovery.config_files import Rule, Timing, config_files, recorded_queries
 from harness.onboarding.discovery.exporting import exporters_of
@@ -93,9 +94,7 @@ def _measures(
     found: list[Measure] = []
     for name, spec in stack.probes.items():
         bound = bounds.get(name)
-        good = bound.model_dump(mode="json", include={"at_least", "at_most"}, exclude_none=True) if bound else {}
-        if bound is not None:
-            good = {bound.side: _written(bound.limit.value, str(bound.limit))}
+        good = {} if bound is None else {bound.side: _limit(bound.limit)}
         if name in known:
             found.append(_of_candidate(known[name], good or known[name].good))
         else:
@@ -104,11 +103,11 @@ def _measures(
     return [*found, *_answers(stack, faults)]
 
 
-def _written(value: float, text: str) -> float | int | str:
+def _limit(limit: Quantity) -> float | int | str:
     """Return a limit as a scenario has it: a bare number, or one with its unit."""
-    if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
-        return int(value) if value == int(value) else value
-    return text
+    if limit.unit in (Unit.WALL, Unit.EVENT):
+        return str(limit)
+    return int(limit.value) if limit.value == int(limit.value) else limit.value
 
 
 def _of_candidate(one: Candidate, good: Mapping[str, Any]) -> Measure:
@@ -167,7 +166,6 @@ def _declared(stack: StackDescription) -> Declared:
     return Declared(
         steady=frozenset(one.probe for one in stack.steady_state),
         workload=frozenset(services_in(workload.model_dump_json(include={"url"}), names)) if workload else frozenset(),
-        datasets={name: one.service for name, one in stack.datasets.items()},
         models=tuple(
             name
             for name, one in stack.datasets.items()
