@@ -276,3 +276,30 @@ def test_only_a_rule_that_may_concern_what_is_hit_is_waited_for(tmp_path: Path) 
     )
     plain = found(tmp_path, services, {"p.yml": SCRAPES, "r.yml": "groups: []"})
     assert scenario(plain, "crashed-web")["timeline"][0]["for"] == "20s"
+
+
+def test_text_of_a_rule_stays_in_its_comment(tmp_path: Path) -> None:
+    watch = {"image": "prom/prometheus", "expose": [9090], "volumes": ["./p.yml:/p.yml", "./r.yml:/r.yml"]}
+    rules = yaml.safe_load(RULES)
+    rules["groups"][0]["rules"][0]["annotations"] = {"summary": "web is\nstack: ../mine.yaml\x1b[2J"}
+    services = {"web": SHOP["web"], "prometheus": watch}
+    discovery = found(tmp_path, services, {"p.yml": SCRAPES, "r.yml": yaml.safe_dump(rules)})
+    text = discovery.files["scenarios/crashed-web.scenario.yaml"]
+    assert "within: 30s}  # web is stack: ../mine.yaml" in text
+    assert "\x1b" not in text
+    assert scenario(discovery, "crashed-web")["stack"] == "../compose.harness.yaml"
+
+
+def test_a_variable_that_is_not_set_keeps_no_scenario_from_being_checked(tmp_path: Path) -> None:
+    db = SHOP["db"] | {"environment": {"POSTGRES_PASSWORD": "${DB_PASSWORD:?set it}"}}
+    mlflow = SHOP["mlflow"] | {"environment": {"DB": "postgresql://u:${DB_PASSWORD:?set it}@db:5432/x"}}
+    discovery = found(tmp_path, {"db": db, "mlflow": mlflow})
+    assert "scenarios/slow-db.scenario.yaml" in discovery.files
+    assert not any("could not be checked" in line for line in discovery.not_written)
+
+
+def test_scenarios_are_written_unchecked_where_the_stack_cannot_be_read(tmp_path: Path) -> None:
+    discovery = found(tmp_path, {"web": SHOP["web"] | {"restart": "sometimes"}})
+    assert "scenarios/crashed-web.scenario.yaml" in discovery.files
+    (told,) = (line for line in discovery.not_written if "could not be checked" in line)
+    assert "sometimes" in told
