@@ -186,6 +186,18 @@ def test_what_is_declared_makes_scenarios(declared: Discovery) -> None:
     assert hung["expect"]["cleared"][0]["alert"] == "ScorerDown"
 
 
+def test_a_slow_rule_makes_no_scenario_longer_but_its_own(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    (folder / "r.yml").write_text(RULES.replace("== 0', for: 10s", "== 0', for: 2m"))
+    standard(folder, write=True)
+    declare(folder)
+    found = standard(folder)
+    assert scenario(found, "alert-fires-ScorerDown")["timeline"][0]["for"] == "140s"
+    hung = scenario(found, "server-hung-scorer")
+    assert "detected" not in hung["expect"]
+    assert hung["timeline"][0]["for"] == "55s", "as long as the rules of at most 60 s need, which are offered"
+
+
 def test_each_states_what_it_expects(declared: Discovery) -> None:
     for name in names(declared):
         one = scenario(declared, name)
