@@ -48,6 +48,10 @@ def read(query: str, for_s: float = 10.0) -> RuleReading:
         ("process_cpu_seconds_total > 4", "unknown"),
         ("abs(score_mean - 0.2) > 0.1", "unknown"),
         ("requests_total < 5", "unknown"),
+        ("up == 0 and on(instance) probe_success == 0", "unknown"),
+        ('up{job="api"} == 0 unless on() maintenance == 1', "unknown"),
+        ('rate(requests_total{code="500"}[1m]) > 1 and rate(requests_total[1m]) > 10', "errors"),
+        ("scrape_duration_seconds > 5", "unknown"),
         ("vector(1)", "always"),
         ("circle > 1", "unknown"),
         ("this is no query (", "unknown"),
@@ -82,6 +86,7 @@ def test_whom_a_rule_is_about(query: str, about: set[str]) -> None:
 
 def test_how_long_a_rule_takes() -> None:
     assert read("up == 0").detect_s == 5 + 2 * 5 + 10 + 5
+    assert read("absent_over_time(up[1m])").detect_s == 30 + 60
     assert read("rate(requests_total{code='500'}[2m]) > 1").detect_s == 30 + 120, "a rate looks back"
 
 

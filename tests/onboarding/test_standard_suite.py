@@ -186,6 +186,13 @@ def test_what_is_declared_makes_scenarios(declared: Discovery) -> None:
     assert hung["expect"]["cleared"][0]["alert"] == "ScorerDown"
 
 
+def test_a_rule_on_all_targets_together_needs_all_of_them_down(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    (folder / "r.yml").write_text(RULES.replace('up{job="scorer"} == 0', "sum(up) == 0"))
+    down = scenario(standard(folder), "alert-fires-ScorerDown")
+    assert down["timeline"][0]["target"] == {"services": ["scorer", "feed"]}
+
+
 def test_a_slow_rule_makes_no_scenario_longer_but_its_own(tmp_path: Path) -> None:
     folder = project(tmp_path)
     (folder / "r.yml").write_text(RULES.replace("== 0', for: 10s", "== 0', for: 2m"))

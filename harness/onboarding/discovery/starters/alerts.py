@@ -45,8 +45,11 @@ def _down(ground: Ground, rule: RuleReading) -> Starter | Missing:
         why = f"it asks whether {_one_of(able)} can be scraped" if able else ""
     if not able or "container.kill" not in ground.faults:
         return _cannot(rule, "it is not known whose metrics it reads")
-    fault = {"fault": "container.kill", "target": {"service": able[0]}, "with": {"restart": "none"}}
-    return _starter(ground, rule, f"{able[0]} is down and stays down.", (able[0],), fault, why)
+    # One target of several is enough, unless the query puts them together.
+    hits = tuple(able[:1] if rule.each or rule.subject is not None else able)
+    target: dict[str, object] = {"service": hits[0]} if len(hits) == 1 else {"services": list(hits)}
+    fault = {"fault": "container.kill", "target": target, "with": {"restart": "none"}}
+    return _starter(ground, rule, f"Down, and not started again: {_one_of(list(hits))}.", hits, fault, why)
 
 
 def _slow(ground: Ground, rule: RuleReading) -> Starter | Missing:
@@ -55,7 +58,7 @@ def _slow(ground: Ground, rule: RuleReading) -> Starter | Missing:
         return lacking
     latency_s = _latency_s(rule)
     if latency_s is None or "network.latency" not in ground.faults:
-        return _cannot(rule, "how slow is too slow could not be read in its query")
+        return _cannot(rule, "its limit is not one that a slow link could exceed")
     links = [Link(service, name).name for name in used]
     fault = {
         "fault": "network.latency",

@@ -13,7 +13,7 @@ from typing import Literal
 
 from harness.onboarding.discovery.config_files import Rule, Timing
 from harness.probes.rule_queries import Matcher, Selects, rests_on, selected
-from harness.probes.selectors import selectors
+from harness.probes.selectors import selectors, tokens_of
 
 Shows = Literal["down", "slow", "errors", "old", "always", "unknown"]
 
@@ -23,6 +23,8 @@ _COUNTED_UP = re.compile(r"(count|sum|avg|min)(by\([^)]*\)|without\([^)]*\))?\((
 _TOGETHER = re.compile(r"\b(sum|avg|count|max|quantile|absent\w*)(by\([^)]*\)|without\([^)]*\))?\(")
 _SLOW = re.compile(r"latency|duration|response_time|(request|query|inference|predict\w*|scor\w+)_(milli)?seconds", re.I)
 _OLD = re.compile(r"(^|_)(age|lag|staleness|freshness)(_|$)|timestamp|last_(success|run|update)", re.I)
+_ITS_OWN = re.compile(r"scrape_|prometheus_|alertmanager_|go_|process_|python_|jvm_")
+"""How metrics begin that every program or the monitoring itself has: nothing is known of what drives them."""
 _FAILED = re.compile(r"error|fail|exception|5xx", re.I)
 _STATUS = re.compile(r"^(code|status|status_code|http_status|response_code|http_response_status_code|grpc_code)$")
 _BAD_STATUS = re.compile(r"5|err|fail|![=~]\"?2|UNAVAILABLE|INTERNAL", re.I)
@@ -95,7 +97,7 @@ def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> RuleReading:
         subject=_named_after(selects, metrics.names) if shows == "down" else None,
         threshold=float(above[1]) if above else None,
         each=_TOGETHER.search(_bare(text)) is None,
-        detect_s=wait_s + (max(ranges, default=0.0) if shows != "down" else 0.0),
+        detect_s=wait_s + max(ranges, default=0.0),
     )
 
 
@@ -127,8 +129,11 @@ def _shows(text: str, selects: list[Selects]) -> Shows:
     bare = _bare(text)
     if not names:
         return "always" if re.match(r"vector\(\d", bare) else "unknown"
+    words = {token.text.lower() for token in tokens_of(text)}
+    if "unless" in words or all(_ITS_OWN.match(name) for name in names):
+        return "unknown"
     if _is_down(bare, names):
-        return "down"
+        return "unknown" if "and" in words else "down"
     if not _ABOVE.search(bare):
         return "unknown"
     if "time()-" in bare or any(_OLD.search(name) for name in names):
