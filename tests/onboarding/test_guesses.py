@@ -212,8 +212,10 @@ def test_no_port_where_nothing_says_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "health", "sure"),
     [
-        ({"image": "x", "expose": [80], "healthcheck": {"test": ["CMD", "curl", "http://localhost/up?deep=1"]}},
+        ({"image": "x", "expose": [80], "healthcheck": {"test": ["CMD", "curl", "-f", "http://localhost/up?deep=1"]}},
          {"http": "/up?deep=1"}, True),
+        ({"image": "x", "expose": [80], "healthcheck": {"test": ["CMD", "curl", "http://localhost/up"]}},
+         {"http": "/up"}, False),
         ({"image": "x", "expose": [80], "healthcheck": {"test": ["CMD", "curl", "http://localhost:9/up"]}},
          {"tcp": True}, False),
         ({"image": "x", "expose": [80], "healthcheck": {"disable": True}}, {"tcp": True}, False),

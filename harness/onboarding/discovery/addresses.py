@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.description.yamltree import Path_
 from harness.model.stack import names_callers
 from harness.onboarding.discovery.config_files import config_files, form_of, text_of
+from harness.onboarding.discovery.kinds import ServiceClues, kind_of
 from harness.onboarding.discovery.project import PLAIN_YAML, Project
 
 SCHEMES: Mapping[str, int] = {
@@ -31,13 +33,16 @@ _SETTING = re.compile(
 )
 """A line that sets one thing: in YAML, JSON, properties, INI and TOML."""
 NEAR_LINES = 3
+_CODE = (".py",)
+_DATAGRAMS = re.compile(r"STATSD")
+"""Variables of what is sent without a connection, on which no fault of a link acts."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddressReference:
     """One place where a consumer names a service. `port` is None where none is given; `plain` is `service:port` in
-    the environment or the command, where the harness finds it by itself. `shared` is the env file that says so, if
-    several services read it."""
+    the environment or the command, where the harness finds it by itself. `shared` is the file that says so, if several
+    services read it. A `scrape` is where Prometheus reads metrics; what stands in `code` may never be run."""
 
     consumer: str
     service: str
@@ -45,6 +50,7 @@ class AddressReference:
     where: str
     plain: bool
     shared: str | None = None
+    source: Literal["settings", "scrape", "code"] = "settings"
 
 
 def seen(project: Project) -> list[AddressReference]:
@@ -65,20 +71,30 @@ def doubted(project: Project) -> dict[str, dict[str, list[str]]]:
 
 
 def _doubtful(project: Project, every: Sequence[AddressReference]) -> list[AddressReference]:
-    """Return the references that are only in an env file of several services, where others of them show more.
+    """Return the references that are only in a file of several services, and may be meant for others of them.
 
-    Such a file holds all addresses of the project. Who waits for a service, or names it elsewhere too, talks to it; if
-    none of the readers does, nothing tells them apart, and all count.
+    An env file holds all addresses of the project. Who waits for a service, or names it elsewhere too, talks to it; if
+    none of the readers does, nothing tells them apart, and all count but stores, which only take their settings from
+    it. Code that several have is run by some of them, and only proof tells by whom.
     """
     more = {(one.consumer, one.service) for one in every if one.shared is None}
     for name, body in project.services.items():
         more |= {(name, other) for other in body.get("depends_on") or ()}
     shown = {(one.shared, one.service) for one in every if (one.consumer, one.service) in more}
-    return [
-        one
-        for one in every
-        if one.shared and (one.shared, one.service) in shown and (one.consumer, one.service) not in more
-    ]
+    stores = {name for name, body in project.services.items() if _keeps_data(name, body)}
+    clients = {(one.shared, one.service) for one in every if one.consumer not in stores}
+    found = []
+    for one in every:
+        key = (one.shared, one.service)
+        unclear = key in shown or one.source == "code" or (one.consumer in stores and key in clients)
+        if one.shared and unclear and (one.consumer, one.service) not in more:
+            found.append(one)
+    return found
+
+
+def _keeps_data(name: str, body: Mapping[str, Any]) -> bool:
+    kind, _ = kind_of(ServiceClues(name, (), (str(body.get("image") or ""),)))
+    return kind.what in ("store", "queue")
 
 
 def _shared_files(project: Project) -> set[str]:
@@ -107,20 +123,40 @@ def _every(project: Project) -> list[AddressReference]:
                 spelt = re.search(rf"(?<![\w.-]){re.escape(name)}:{port}(?!\d)", text) is not None
                 plain = spelt and name == service and key != "entrypoint"
                 found.append(AddressReference(consumer, service, port, where, plain, shared))
-        for file in config_files(body, project.folder):
-            form = form_of(file)
-            about = (consumer, body.get("image"), project.written(("services", consumer, "image")))
-            if form is not None and not any(form in str(name) for name in about):
-                continue  # a folder of configuration that several services mount
-            shown = os.path.relpath(file, project.folder.resolve())
-            for number, line in enumerate(text_of(file).splitlines(), start=1):
-                if line.lstrip().startswith(("#", "//", ";")):
-                    continue
-                for name, port in _in_text(line, pattern):
-                    found.append(AddressReference(consumer, names[name], port, f"{shown}:{number}", plain=False))
-            for number, name, port in _host_lines(text_of(file), pattern):
-                found.append(AddressReference(consumer, names[name], port, f"{shown}:{number}", plain=False))
+    found += _in_files(project, names, pattern)
     return [one for one in dict.fromkeys(found) if one.consumer != one.service]
+
+
+def _in_files(project: Project, names: Mapping[str, str], pattern: re.Pattern[str]) -> Iterator[AddressReference]:
+    """Yield what the configuration files and programs that services have name."""
+    files = {consumer: list(_read_by(project, consumer, body)) for consumer, body in project.services.items()}
+    readers = Counter(file for read in files.values() for file, _ in read)
+    for consumer, read in files.items():
+        for file, form in read:
+            shown = os.path.relpath(file, project.folder.resolve())
+            shared = shown if readers[file] > 1 else None
+            source: Literal["settings", "scrape", "code"] = "scrape" if form == "prometheus" else "settings"
+            if file.suffix in _CODE:
+                source = "code"
+            text = text_of(file)
+            lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1)]
+            told = [(n, *named) for n, line in lines if not _is_remark(line) for named in _in_text(line, pattern)]
+            for number, name, port in (*told, *_host_lines(text, pattern)):
+                where = f"{shown}:{number}"
+                yield AddressReference(consumer, names[name], port, where, plain=False, shared=shared, source=source)
+
+
+def _read_by(project: Project, consumer: str, body: Mapping[str, Any]) -> Iterator[tuple[Path, str | None]]:
+    """Yield the files that a service reads, each with whose form it has."""
+    about = (consumer, body.get("image"), project.written(("services", consumer, "image")))
+    for file in config_files(body, project.folder):
+        form = form_of(file)
+        if form is None or any(form in str(name) for name in about):  # else a folder that several services mount
+            yield file, form
+
+
+def _is_remark(line: str) -> bool:
+    return line.lstrip().startswith(("#", "//", ";"))
 
 
 def known_names(project: Project) -> dict[str, str]:
@@ -140,7 +176,7 @@ def known_names(project: Project) -> dict[str, str]:
 def _pattern(names: Mapping[str, str]) -> re.Pattern[str]:
     either = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     return re.compile(
-        rf"(?:(?P<scheme>[a-z][a-z0-9+]*)://(?:[^\s/@'\"]*@)?)?(?<![\w.-])(?P<name>{either})\.?(?::(?P<port>\d{{1,5}})(?!\d))?(?![\w.-])"
+        rf"(?:(?P<scheme>[a-z][a-z0-9+]*)://(?:[^\s/@'\"]*@)?)?(?<![\w.-])(?P<name>{either})\.?(?::(?P<port>\d{{1,5}})(?!\d))?(?![\w.-]|:?[^\s/@:,]*@)"
     )
 
 
@@ -148,7 +184,7 @@ def _texts(service: str, body: Mapping[str, Any]) -> Iterator[tuple[Path_, str, 
     base: Path_ = ("services", service)
     environment = body.get("environment")
     for key, value in environment.items() if isinstance(environment, dict) else ():
-        if isinstance(value, str) and not names_callers(str(key)):
+        if isinstance(value, str) and not names_callers(str(key)) and not _DATAGRAMS.search(str(key)):
             yield (*base, "environment", key), str(key), value
     for key in ("command", "entrypoint"):
         value = body.get(key)

@@ -27,6 +27,8 @@ class ServiceKind:
     """The path of a request for a prediction, as the template of the stack description suggests it."""
     of: str | None = None
     """What the image or the name must be besides, where the command alone says too little."""
+    besides: tuple[int, ...] = ()
+    """Ports of it that are not the one its consumers use: of a console, of metrics, of a cluster's members."""
     base: bool = False
     """Whether the image is one that others run programs of their own in: a command says that it is something else."""
 
@@ -36,13 +38,15 @@ SOUNDS = "sounds like it"
 UNKNOWN = ServiceKind("service", "other")
 
 _REDIS = r"(^|/)(redis|valkey|keydb|dragonfly|redis-stack(-server)?)$"
-_SERVES = r"serv(e|er|ing)|predict(or|ion)?|inference|scor(er|ing)|model-api"
+_SERVES = r"serv(e|ing)|(ai|ml|llm|model)[-_]server|predict(or|ion)?|inference|scor(er|ing)|model[-_]api"
 _BEGINS = r"init|migrate|migrations?|bootstrap|seed|create-?buckets?|setup|load[-_](?!balanc|gen|test)\w+"
 _MOVES = r"materiali[sz](e|er|ation)|ingest(er|ion|or)?|etl|refresh(er)?|stream(er|ing)?|sync"
+_AIRFLOW_ONCE = "db|version|variables|connections|users|roles|pools|config|info|providers|sync-perm"
 _CONSOLES = r"redis-commander|redisinsight|pgadmin4?|adminer|mongo-express|kafka-ui|kafdrop|akhq|redpandadata/console"
 
 KINDS: tuple[ServiceKind, ...] = (
-    ServiceKind("job", "job", command=r"^(alembic|flyway|liquibase)\b|\bmlflow db upgrade\b|\bairflow (db|version)\b"),
+    ServiceKind("job", "job", command=r"^(alembic|flyway|liquibase)\b|\bmlflow db upgrade\b"),
+    ServiceKind("job", "job", command=rf"\bairflow ({_AIRFLOW_ONCE})\b"),
     ServiceKind("job", "job", command=r"\bollama (pull|create)\b|\bfeast .*\b(apply|materialize(-incremental)?)\b"),
     ServiceKind("job", "job", command=r"\b(git|dvc) (clone|pull)\b"),
     ServiceKind("job", "job", image=r"(^|/)(minio/mc|mc|aws-cli|alpine/k8s|flyway)$"),
@@ -60,9 +64,12 @@ KINDS: tuple[ServiceKind, ...] = (
         "airflow", "pipeline", command=r"\bairflow (scheduler|triggerer|dag-proc|celery)", image=r"(^|/)airflow$"
     ),
     ServiceKind("bentoml", "serving", 3000, "/readyz", command=r"\bbentoml serve", image=r"(^|/)bentoml(/|$)"),
-    ServiceKind("torchserve", "serving", 8080, "/ping", None, r"(^|/)torchserve", "predictions/M"),
     ServiceKind(
-        "triton", "serving", 8000, "/v2/health/ready", r"\btritonserver\b", r"/tritonserver$", "v2/models/M/infer"
+        "torchserve", "serving", 8080, "/ping", None, r"(^|/)torchserve", "predictions/M", besides=(8081, 8082)
+    ),
+    ServiceKind(
+        "triton", "serving", 8000, "/v2/health/ready", r"\btritonserver\b", r"/tritonserver$", "v2/models/M/infer",
+        besides=(8002,),
     ),
     ServiceKind(
         "tf-serving", "serving", 8501, None, r"tensorflow_model_server", r"tensorflow/serving", "v1/models/M:predict"
@@ -93,28 +100,36 @@ KINDS: tuple[ServiceKind, ...] = (
     ServiceKind("gunicorn", "serving", 8000, command=r"\b(gunicorn|waitress-serve)\b"),
     ServiceKind("flask", "serving", 5000, command=r"\bflask\b.* run\b"),
     ServiceKind("console", "watch", image=rf"(^|/)({_CONSOLES})$"),
-    ServiceKind("kafka-connect", "pipeline", 8083, "/connectors", image=r"(^|/)(cp-)?kafka-connect(-base)?$"),
+    ServiceKind(
+        "kafka-connect", "pipeline", 8083, "/connectors", image=r"(^|/)((cp-)?kafka-connect(-base)?|debezium/connect)$"
+    ),
+    ServiceKind("schema-registry", "other", 8081, "/subjects", image=r"(^|/)(cp-)?schema-registry$"),
     ServiceKind("postgres", "store", 5432, image=r"(^|/)(postgres|postgresql|postgis|timescaledb(-ha)?|pgvector)$"),
     ServiceKind("pgbouncer", "gateway", 5432, image=r"(^|/)pgbouncer$"),
     ServiceKind("mysql", "store", 3306, image=r"(^|/)(mysql|mysql-server|mariadb|percona(-server)?)$"),
     ServiceKind("mongo", "store", 27017, image=r"(^|/)(mongo|mongodb|mongodb-(community|enterprise)-server)$"),
     ServiceKind("redis", "store", 6379, command=r"\b(redis|valkey|keydb)-server\b", image=_REDIS),
     ServiceKind("memcached", "store", 11211, image=r"(^|/)memcached$"),
-    ServiceKind("minio", "store", 9000, "/minio/health/live", command=r"\bminio server\b", image=r"(^|/)minio$"),
+    ServiceKind(
+        "minio", "store", 9000, "/minio/health/live", r"\bminio server\b", r"(^|/)minio$", besides=(9001,)
+    ),
     ServiceKind("localstack", "store", 4566, "/_localstack/health", image=r"(^|/)localstack(-pro)?$"),
     ServiceKind("seaweedfs", "store", 8333, image=r"(^|/)seaweedfs$"),
-    ServiceKind("qdrant", "store", 6333, "/healthz", image=r"(^|/)qdrant$"),
+    ServiceKind("qdrant", "store", 6333, "/healthz", image=r"(^|/)qdrant$", besides=(6335,)),
     ServiceKind("weaviate", "store", 8080, "/v1/.well-known/ready", image=r"(^|/)weaviate$"),
-    ServiceKind("milvus", "store", 19530, image=r"(^|/)milvus$"),
+    ServiceKind("milvus", "store", 19530, image=r"(^|/)milvus$", besides=(9091,)),
     ServiceKind("chroma", "store", 8000, "/api/v2/heartbeat", image=r"(^|/)chroma$"),
-    ServiceKind("elasticsearch", "store", 9200, image=r"(^|/)(elasticsearch|opensearch)$"),
-    ServiceKind("clickhouse", "store", 8123, "/ping", image=r"(^|/)clickhouse(-server)?$"),
-    ServiceKind("cassandra", "store", 9042, image=r"(^|/)(cassandra|scylla)$"),
-    ServiceKind("etcd", "store", 2379, "/health", image=r"(^|/)etcd$"),
-    ServiceKind("kafka", "queue", 9092, image=r"(^|/)((cp-)?(kafka|redpanda)|kafka-native|cp-server)$"),
-    ServiceKind("zookeeper", "queue", 2181, image=r"(^|/)(cp-)?zookeeper$"),
-    ServiceKind("rabbitmq", "queue", 5672, image=r"(^|/)rabbitmq$"),
-    ServiceKind("nats", "queue", 4222, image=r"(^|/)nats$"),
+    ServiceKind("elasticsearch", "store", 9200, image=r"(^|/)(elasticsearch|opensearch)$", besides=(9300,)),
+    ServiceKind("clickhouse", "store", 8123, "/ping", image=r"(^|/)clickhouse(-server)?$", besides=(9009, 9181, 9363)),
+    ServiceKind("cassandra", "store", 9042, image=r"(^|/)(cassandra|scylla)$", besides=(7000, 7001, 7199)),
+    ServiceKind("etcd", "store", 2379, "/health", image=r"(^|/)etcd$", besides=(2380,)),
+    ServiceKind(
+        "kafka", "queue", 9092, image=r"(^|/)((cp-)?(kafka|redpanda)|kafka-native|cp-server)$",
+        besides=(9101, 9644, 9997),
+    ),
+    ServiceKind("zookeeper", "queue", 2181, image=r"(^|/)(cp-)?zookeeper$", besides=(2888, 3888)),
+    ServiceKind("rabbitmq", "queue", 5672, image=r"(^|/)rabbitmq$", besides=(15672, 25672, 4369, 15692)),
+    ServiceKind("nats", "queue", 4222, image=r"(^|/)nats$", besides=(8222, 6222)),
     ServiceKind("prometheus", "watch", 9090, "/-/healthy", image=r"(^|/)prometheus$"),
     ServiceKind("alertmanager", "watch", 9093, "/-/healthy", image=r"(^|/)alertmanager$"),
     ServiceKind("grafana", "watch", 3000, "/api/health", image=r"(^|/)grafana(-oss|-enterprise)?$"),
@@ -123,9 +138,9 @@ KINDS: tuple[ServiceKind, ...] = (
     ServiceKind("exporter", "watch", image=r"exporter$"),
     ServiceKind("nginx", "gateway", 80, image=r"(^|/)nginx(-unprivileged)?$"),
     ServiceKind("caddy", "gateway", 80, image=r"(^|/)caddy$"),
-    ServiceKind("traefik", "gateway", 80, image=r"(^|/)traefik$"),
-    ServiceKind("haproxy", "gateway", 80, image=r"(^|/)haproxy$"),
-    ServiceKind("envoy", "gateway", 10000, image=r"(^|/)envoy$"),
+    ServiceKind("traefik", "gateway", 80, image=r"(^|/)traefik$", besides=(8080,)),
+    ServiceKind("haproxy", "gateway", 80, image=r"(^|/)haproxy$", besides=(8404,)),
+    ServiceKind("envoy", "gateway", 10000, image=r"(^|/)envoy$", besides=(9901,)),
 )  # fmt: skip
 
 BY_NAME: tuple[ServiceKind, ...] = (
@@ -214,7 +229,9 @@ def _by_image(clues: ServiceClues, line: CommandLine) -> tuple[ServiceKind, str]
         return None
     for name in (bare_image(image) for image in clues.images if image):
         for kind in KINDS:
-            if kind.image is not None and not (kind.base and line.last) and re.search(kind.image, name):
+            if kind.image is None or (kind.base and line.last) or not re.search(kind.image, name):
+                continue
+            if kind.what != "job" or not (line.endless or clues.goes_on):
                 return kind, f"its image is {name}"
     return None
 

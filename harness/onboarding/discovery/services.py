@@ -9,36 +9,20 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from harness.description.composefields import container_ports, replicas_of
-from harness.description.yamltree import Path_
 from harness.model.stack import ServiceFields
-from harness.onboarding.discovery.addresses import AddressReference, seen
+from harness.onboarding.discovery.addresses import AddressReference, known_names, seen
 from harness.onboarding.discovery.config_files import named_volumes
-from harness.onboarding.discovery.dockerfile import Built, read_dockerfile
+from harness.onboarding.discovery.dockerfile import Built, builds_by_image, read_dockerfile
+from harness.onboarding.discovery.guess import Guess
+from harness.onboarding.discovery.healthchecks import OwnCheck, checks_itself, own_check
 from harness.onboarding.discovery.kinds import SOUNDS, ServiceClues, ServiceKind, kind_of, usual_image
+from harness.onboarding.discovery.ports import PortClues, main_port, said_port
 from harness.onboarding.discovery.project import Project
-
-_FLAG = re.compile(r"(?:^|\s)(?:--port|--http-port|--serve-port|--server\.port|-p)[= ](\d{2,5})(?=\s|$)")
-_LISTENS = "--bind|-b|--listen|--addr|--address|--http-address|--web\\.listen-address|--host"
-_BIND = re.compile(rf"(?:^|\s)(?:{_LISTENS})[= ](?:\w+://)?(?P<host>\[[^\]\s]*\]|[^\s:/]*):(?P<port>\d{{2,5}})(?=\s|$)")
-_OWN_HOSTS = ("", "0.0.0.0", "[::]", "[::0]", "*", "localhost", "127.0.0.1", "[::1]")  # noqa: S104 - it is only read
-_PORT_NAMES = ("PORT", "HTTP_PORT", "SERVER_PORT", "APP_PORT", "LISTEN_PORT", "UVICORN_PORT", "MLFLOW_PORT")
-_URL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\]|[\w.-]+)(?::(\d+))?(/[^\s'\"|&;)]*)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Guess:
-    """A value and why it is believed. `sure` where the files say it outright."""
-
-    value: Any
-    why: str
-    sure: bool = False
 
 
 @dataclass
@@ -125,7 +109,8 @@ def _one_offs(project: Project) -> set[str]:
 
 
 def _service(project: Project, name: str, body: Mapping[str, Any], places: list[AddressReference], ends: bool) -> Found:
-    built = read_dockerfile(project.folder, body.get("build"))
+    build = body.get("build") or builds_by_image(project.services).get(str(body.get("image")))
+    built = read_dockerfile(project.folder, build)
     if body.get("command") or body.get("entrypoint"):  # another program than the one that the image was made for
         built = Built(image=built.image, environment=built.environment)
     words = _words(body, built)
@@ -139,7 +124,7 @@ def _service(project: Project, name: str, body: Mapping[str, Any], places: list[
         name,
         kind,
         why,
-        checks_itself=_checks(body),
+        checks_itself=checks_itself(body),
         job=ends or kind.what == "job",
         awaited=ends,
         restart=str(body.get("restart") or "no"),
@@ -152,8 +137,10 @@ def _service(project: Project, name: str, body: Mapping[str, Any], places: list[
     )
     if found.job:
         return found
-    checked = _checked_url(body, built)
-    port = _port(project, name, body, built, words, kind, places, checked)
+    checked = own_check(body, built.health, [known for known, of in known_names(project).items() if of == name])
+    line = " ".join(words)
+    clues = PortClues(project, name, kind, body, built, line, places, listed, checked.port, known_names(project))
+    port = main_port(clues)
     if port is None and kind.port is not None:
         port = Guess(kind.port, f"usual for {kind.name}; nothing here names it")
         if not found.kind_is_known:
@@ -162,7 +149,7 @@ def _service(project: Project, name: str, body: Mapping[str, Any], places: list[
     if port is None or found.unreached:
         return found
     found.port = port
-    found.health = _health(found, checked, project, name)
+    found.health = _health(found, checked, clues)
     return found
 
 
@@ -183,7 +170,8 @@ def _replicas(body: Mapping[str, Any]) -> int | None:
 
 def _schemes(project: Project, name: str) -> list[str]:
     """Return the schemes of the URLs by which others ask a service: `postgresql` of `postgresql+psycopg2://…@name`."""
-    pattern = re.compile(rf"\b([a-z]+)(?:\+\w+)?://(?:[^\s/@'\"]*@)?{re.escape(name)}(?![\w.-])")
+    # What stands before an @ is who logs in, and may be called as a service is.
+    pattern = re.compile(rf"\b([a-z]+)(?:\+\w+)?://(?:[^\s/@'\"]*@)?{re.escape(name)}(?![\w.@-]|:[^\s/@]*@)")
     found: list[str] = []
     for other, body in project.services.items():
         values = (body.get("environment") or {}).values() if other != name else ()
@@ -206,90 +194,24 @@ def _words(body: Mapping[str, Any], built: Built) -> list[str]:
     return words or list(built.command)
 
 
-def _port(
-    project: Project,
-    name: str,
-    body: Mapping[str, Any],
-    built: Built,
-    words: Iterable[str],
-    kind: ServiceKind,
-    places: list[AddressReference],
-    checked: tuple[int | None, str | None],
-) -> Guess | None:
-    line = " ".join(words)
-    at = ("services", name)
-    named = Counter(one.port for one in places if one.service == name and one.port is not None)
-    listed = container_ports(ServiceFields.model_validate({}), {key: body.get(key) for key in ("ports", "expose")})
-    environment = {**(built.environment or {}), **(body.get("environment") or {})}
-    if kind.port is not None and (kind.port in named or kind.port in listed):
-        return Guess(kind.port, f"as is usual for {kind.name}, and named in these files", sure=True)
-    if (said := _said_port(line, name)) is not None:
-        return Guess(said, f"its command says so ({project.place((*at, 'command'))})", sure=True)
-    for key in _PORT_NAMES:
-        if str(environment.get(key, "")).isdigit():
-            place = (*at, "environment", key)
-            # A file of variables is often one for all services: another one's port may stand in it.
-            shared = project.written(place) is not None and not _in_compose_file(project, place)
-            return Guess(int(environment[key]), f"{key} says so ({project.place(place)})", sure=not shared)
-    if named:
-        port, _ = named.most_common(1)[0]
-        where = next(one.where for one in places if one.service == name and one.port == port)
-        return Guess(port, f"others know it by this one: {where}", sure=True)
-    if checked[0] is not None:
-        where = project.place((*at, "healthcheck")) if _checks(body) else "in its Dockerfile"
-        return Guess(checked[0], f"its health check asks there ({where})", sure=True)
-    if listed:
-        more = f", one of {len(listed)}" if len(listed) > 1 else ""
-        return Guess(listed[0], f"compose names it{more} ({project.place((*at, 'ports'))})", sure=len(listed) == 1)
-    if built.ports:
-        return Guess(built.ports[0], "its Dockerfile exposes it")
-    return None
-
-
-def _said_port(line: str, name: str) -> int | None:
-    """Return the port that a command says it listens on; an address elsewhere is whom it talks to."""
-    if (match := _FLAG.search(line)) is not None:
-        return int(match[1])
-    own = (*_OWN_HOSTS, name)
-    return next((int(match["port"]) for match in _BIND.finditer(line) if match["host"] in own), None)
-
-
-def _in_compose_file(project: Project, path: Path_) -> bool:
-    return Path(project.composed.tree.file_of(path)).suffix in (".yaml", ".yml")
-
-
-def _health(found: Found, checked: tuple[int | None, str | None], project: Project, name: str) -> Guess | None:
+def _health(found: Found, checked: OwnCheck, clues: PortClues) -> Guess | None:
     if found.port is None:
         return None
-    port, path = checked
-    if path is not None and port == found.port.value:
-        where = project.place(("services", name, "healthcheck")) if found.checks_itself else "in its Dockerfile"
-        return Guess({"http": path}, f"its own health check asks this ({where})", sure=True)
-    if found.kind.name == "tf-serving":
-        model = found.environment.get("MODEL_NAME", "model")
-        return Guess({"http": f"/v1/models/{model}"}, "usual for tf-serving")
-    if found.kind.http is not None:
-        return Guess({"http": found.kind.http}, f"usual for {found.kind.name}")
+    if checked.path is not None and checked.port == found.port.value:
+        place = clues.project.place(("services", found.name, "healthcheck"))
+        where = place if found.checks_itself else "in its Dockerfile"
+        whatever = "" if checked.sure else ", and is content with any answer"
+        return Guess({"http": checked.path}, f"its own health check asks this ({where}){whatever}", sure=checked.sure)
+    # What is usual of a kind is so on its main port: another one may speak another protocol.
+    if found.port.value in (found.kind.port, said_port(clues.line, found.name)):
+        if found.kind.name == "tf-serving":
+            model = found.environment.get("MODEL_NAME", "model")
+            return Guess({"http": f"/v1/models/{model}"}, "usual for tf-serving")
+        if found.kind.http is not None:
+            return Guess({"http": found.kind.http}, f"usual for {found.kind.name}")
     if found.checks_itself or found.kind.what in ("store", "queue"):
         return Guess({"tcp": True}, "a connection is all that can be asked of it without its own protocol")
     return Guess({"tcp": True}, "no health check is known; a path that answers 200, as {http: /health}, says more")
-
-
-def _checks(body: Mapping[str, Any]) -> bool:
-    check = body.get("healthcheck")
-    return isinstance(check, dict) and not check.get("disable") and check.get("test") not in (None, "NONE", ["NONE"])
-
-
-def _checked_url(body: Mapping[str, Any], built: Built) -> tuple[int | None, str | None]:
-    """Return port and path of the URL that the service's own health check asks."""
-    check = body.get("healthcheck")
-    test = check.get("test") if isinstance(check, dict) and _checks(body) else built.health
-    line = " ".join(str(word) for word in test) if isinstance(test, list) else str(test or "")
-    match = _URL.search(line)
-    if match is None:
-        return None, None
-    parts = urlsplit(match[0])
-    return int(match[1]) if match[1] else 80, parts.path + (f"?{parts.query}" if parts.query else "") or "/"
 
 
 def _node(project: Project, name: str, body: Mapping[str, Any]) -> Guess | None:
