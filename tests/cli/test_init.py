@@ -48,7 +48,7 @@ services:
     image: "python:3.12"
     command: [python, app/store.py]
     expose: [8001]
-    healthcheck: {test: [CMD, curl, "http://localhost:8001/health"]}
+    healthcheck: {test: [CMD, curl, -f, "http://localhost:8001/health"]}
   front: {image: "python:3.12", command: [python, app/front.py], environment: {STORE: "http://store:8001"}}
 """
 

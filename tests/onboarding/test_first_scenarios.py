@@ -34,7 +34,7 @@ def probes(clauses: list[dict[str, Any]] | None) -> set[str]:
     return {clause["probe"] for clause in clauses or ()}
 
 
-CHECKED = {"test": ["CMD", "curl", "http://localhost:8000/ok"]}
+CHECKED = {"test": ["CMD", "curl", "-f", "http://localhost:8000/ok"]}
 SHOP = {
     "db": {"image": "postgres:16", "expose": [5432]},
     "web": {"image": "x", "expose": [8000], "healthcheck": CHECKED, "environment": {"DB": "postgresql://db:5432/x"}},

@@ -66,6 +66,11 @@ def guessed(folder: Path, services: dict[str, Any]) -> dict[str, Found]:
         ("prom/prometheus", ["/bin/sh", "/etc/prometheus/start.sh"], "prometheus"),
         ("team/app", ["sh", "-c", "until nc -z db 5432; do sleep 1; done; exec gunicorn app:app"], "gunicorn"),
         ("team/app", "sh -c 'alembic upgrade head && uvicorn app:app'", "uvicorn"),
+        ("debezium/connect:2.5", None, "kafka-connect"),
+        ("confluentinc/cp-schema-registry:7", None, "schema-registry"),
+        ("minio/mc", "sh -c 'mc mb x/y; tail -f /dev/null'", "service"),
+        ("team/thing", "bundle exec ruby email_server.rb", "service"),
+        ("team/thing", "python model_server.py", "model-server"),
     ],
 )
 def test_kinds(tmp_path: Path, image: str, command: Any, kind: str) -> None:
@@ -89,6 +94,10 @@ def test_kinds(tmp_path: Path, image: str, command: Any, kind: str) -> None:
         ("jupyter-lab", {"image": "team/x", "ports": ["8888:8888"]}, "jupyter"),
         ("kafka_events", {"build": ".", "command": "python producer.py"}, "service"),
         ("kafka", {"build": ".", "command": "python producer.py"}, "service"),
+        ("server", {"image": "team/x"}, "service"),
+        ("web_server", {"image": "team/x"}, "service"),
+        ("model-server", {"image": "team/x"}, "model-server"),
+        ("inference_model_server", {"image": "team/x"}, "model-server"),
     ],
 )
 def test_a_name_is_the_last_thing_looked_at(tmp_path: Path, name: str, body: dict[str, Any], kind: str) -> None:
@@ -104,6 +113,9 @@ def test_a_name_is_the_last_thing_looked_at(tmp_path: Path, name: str, body: dic
         ("amqp://guest:guest@thing:5672//", "rabbitmq"),
         ("http://thing:8000", "service"),
         ("redis://thing-2:6379", "service"),
+        ("postgres://thing:thing@db/x", "service"),
+        ("postgres://thing@db/x", "service"),
+        ("postgres://thing:thing@thing/x", "postgres"),
     ],
 )
 def test_what_others_speak_with_it_tells_the_kind(tmp_path: Path, url: str, kind: str) -> None:
@@ -125,6 +137,8 @@ def test_what_others_speak_with_it_tells_the_kind(tmp_path: Path, url: str, kind
         ("thing", {"image": "x", "command": "feast -c /repo materialize-incremental 2030-01-01"}, True),
         ("thing", {"image": "x", "command": "sh -c 'while sleep 9; do feast materialize now; done'"}, False),
         ("load-dashboards", {"image": "python", "command": "python main.py"}, True),
+        ("thing", {"image": "apache/airflow", "command": "bash -c 'airflow variables set a b'"}, True),
+        ("thing", {"image": "apache/airflow", "command": "airflow standalone"}, False),
         ("thing", {"image": "x", "command": "sh -c 'while true; do curl http://a/; sleep 5; done'"}, False),
         ("thing", {"image": "x", "command": "curl http://a/", "restart": "always"}, False),
         ("thing", {"image": "x", "command": "python load_features.py", "restart": "unless-stopped"}, False),
@@ -265,6 +279,8 @@ def test_links(tmp_path: Path, settings: dict[str, Any], port: int | None, plain
         {"environment": {"URL": "http://other-db:5432", "TEXT": "db.example.org:5432"}},
         {"environment": {"PATH_": "/db:5432x"}},
         {"environment": {"CORS_ORIGINS": "http://db:3000"}},
+        {"environment": {"METRICS_STATSD_HOST": "db", "METRICS_STATSD_PORT": "9125"}},
+        {"environment": {"URL": "postgres://db:db@elsewhere/x"}},
         {"environment": {"MLFLOW_SERVER_ALLOWED_HOSTS": "db:5000,localhost"}},
         {"environment": {"OAUTH_REDIRECT_URI": "http://db:5000/back", "PUBLIC_URL": "http://db:80"}},
         {"environment": {"TEXT": "see db. It is up", "OTHER": "db.:x"}},
@@ -302,3 +318,30 @@ def test_hosts_in_a_mounted_file(tmp_path: Path) -> None:
 def test_values_are_written_so_that_yaml_reads_them_again(value: str) -> None:
     assert yaml.safe_load(f"a: {flow(value)}") == {"a": value}
     assert yaml.safe_load(f"a: {flow([value, {value: value}])}") == {"a": [value, {value: value}]}
+
+
+NGINX = """\
+server {
+  set $app api;
+  # proxy_pass http://old:1;
+  location /a { proxy_pass http://$app:8000; }
+  location /b { proxy_pass http://${PAGES}:3000; }
+  location /c { proxy_pass http://$unknown:9; }
+}
+"""
+
+
+def test_a_proxy_that_calls_a_service_by_a_variable(tmp_path: Path) -> None:
+    (tmp_path / "app.conf.template").write_text(NGINX)
+    proxy = {"image": "nginx", "volumes": ["./app.conf.template:/t"], "environment": {"PAGES": "pages"}}
+    services = {name: {"image": "x"} for name in ("api", "pages", "old", "unknown")} | {"proxy": proxy}
+    found = guessed(tmp_path, services)["proxy"].links
+    assert {name: [(one.port, one.where) for one in places] for name, places in found.items()} == {
+        "api": [(8000, "app.conf.template:4")],
+        "pages": [(3000, "app.conf.template:5")],
+    }
+
+
+def test_a_service_that_is_called_a_job_may_end(tmp_path: Path) -> None:
+    found = guessed(tmp_path, {"thing-init": {"image": "apache/airflow", "command": "/prepare"}})["thing-init"]
+    assert (found.kind.name, found.job, found.goes_on) == ("airflow", False, False)

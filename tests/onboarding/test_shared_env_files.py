@@ -51,3 +51,50 @@ def test_variables_of_the_compose_file_itself_are_no_shared_file(tmp_path: Path)
     own = "environment: {REDIS_URL: 'redis://redis:6379'}"
     found = links(tmp_path, f"  api: {{image: x, {own}, depends_on: [redis]}}\n  ui: {{image: x, {own}}}\n")
     assert found["links"] == {"api": ["redis"], "ui": ["redis"]}
+
+
+def test_stores_take_settings_from_a_file_of_addresses_and_talk_to_nobody(tmp_path: Path) -> None:
+    stores = "  redis: {image: redis, env_file: all.env}\n  db: {image: postgres, env_file: all.env}\n"
+    (tmp_path / "all.env").write_text("REDIS_URL=redis://redis:6379\nDB_URL=postgresql://db/x\n")
+    (tmp_path / "compose.yaml").write_text(f"services:\n{stores}  app: {{image: x, env_file: all.env}}\n")
+    found = guess_all(read_project(tmp_path, ask_engine=False))
+    assert {name: sorted(one.links) for name, one in found.items()} == {"redis": [], "db": [], "app": ["db", "redis"]}
+
+
+def in_folder(folder: Path, file: str, text: str, services: str) -> dict[str, Any]:
+    (folder / "shared").mkdir()
+    (folder / "shared" / file).write_text(text)
+    return links(folder, services)
+
+
+def test_code_that_several_have_is_no_proof(tmp_path: Path) -> None:
+    found = in_folder(
+        tmp_path,
+        "settings.py",
+        "CACHE = os.getenv('CACHE', 'redis:6379')\nDB = 'postgresql://db/x'\n",
+        "  api: {image: x, volumes: ['./shared:/app'], depends_on: [db]}\n"
+        "  worker: {image: y, volumes: ['./shared:/app']}\n",
+    )
+    assert found["links"] == {"api": ["db"], "worker": []}
+    assert found["doubted"] == {
+        "api": {"shared/settings.py": ["redis"]},
+        "worker": {"shared/settings.py": ["redis", "db"]},
+    }
+
+
+def test_code_of_one_service_is_its_own(tmp_path: Path) -> None:
+    found = in_folder(
+        tmp_path, "settings.py", "CACHE = 'redis:6379'\n", "  api: {image: x, volumes: ['./shared:/app']}\n"
+    )
+    assert found["links"] == {"api": ["redis"]}
+
+
+def test_settings_that_several_mount_are_told_apart_as_an_env_file_is(tmp_path: Path) -> None:
+    found = in_folder(
+        tmp_path,
+        "settings.yaml",
+        "cache: redis:6379\ndb: db:5432\n",
+        "  api: {image: x, volumes: ['./shared:/app'], depends_on: [db]}\n"
+        "  worker: {image: y, volumes: ['./shared:/app']}\n",
+    )
+    assert found["links"] == {"api": ["db", "redis"], "worker": ["redis"]}

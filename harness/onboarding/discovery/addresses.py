@@ -34,6 +34,8 @@ _SETTING = re.compile(
 """A line that sets one thing: in YAML, JSON, properties, INI and TOML."""
 NEAR_LINES = 3
 _CODE = (".py",)
+_SET = re.compile(r"^\s*set\s+\$(?P<name>\w+)\s+[\"']?(?P<value>[^\s\"';$]+)[\"']?\s*;", re.MULTILINE)
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 _DATAGRAMS = re.compile(r"STATSD")
 """Variables of what is sent without a connection, on which no fault of a link acts."""
 
@@ -138,7 +140,7 @@ def _in_files(project: Project, names: Mapping[str, str], pattern: re.Pattern[st
             source: Literal["settings", "scrape", "code"] = "scrape" if form == "prometheus" else "settings"
             if file.suffix in _CODE:
                 source = "code"
-            text = text_of(file)
+            text = _with_variables(text_of(file), project.services[consumer].get("environment") or {})
             lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1)]
             told = [(n, *named) for n, line in lines if not _is_remark(line) for named in _in_text(line, pattern)]
             for number, name, port in (*told, *_host_lines(text, pattern)):
@@ -153,6 +155,13 @@ def _read_by(project: Project, consumer: str, body: Mapping[str, Any]) -> Iterat
         form = form_of(file)
         if form is None or any(form in str(name) for name in about):  # else a folder that several services mount
             yield file, form
+
+
+def _with_variables(text: str, environment: Mapping[str, Any]) -> str:
+    """Fill in what a proxy's configuration calls by a variable: one that it sets itself, or one of the environment."""
+    values = {key: str(value) for key, value in environment.items() if value is not None}
+    values |= {match["name"]: match["value"] for match in _SET.finditer(text)}
+    return _VARIABLE.sub(lambda match: values.get(match[1] or match[2], match[0]), text) if values else text
 
 
 def _is_remark(line: str) -> bool:
@@ -176,7 +185,7 @@ def known_names(project: Project) -> dict[str, str]:
 def _pattern(names: Mapping[str, str]) -> re.Pattern[str]:
     either = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     return re.compile(
-        rf"(?:(?P<scheme>[a-z][a-z0-9+]*)://(?:[^\s/@'\"]*@)?)?(?<![\w.-])(?P<name>{either})\.?(?::(?P<port>\d{{1,5}})(?!\d))?(?![\w.-]|:?[^\s/@:,]*@)"
+        rf"(?:(?P<scheme>[a-z][a-z0-9+]*)://(?:[^\s/@'\"]*@)?)?(?<![\w.${{-])(?P<name>{either})\.?(?::(?P<port>\d{{1,5}})(?!\d))?(?![\w.-]|:?[^\s/@:,]*@)"
     )
 
 

@@ -21,7 +21,8 @@ from harness.onboarding.discovery.copied import copied_sources
 MOST_FILES = 60
 LARGEST_BYTES = 128 * 1024
 _ENDINGS = {
-    ".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".conf", ".properties", ".env", ".py", ".rules", ".tmpl", "",
+    ".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".conf", ".properties", ".env", ".py", ".rules", ".tmpl",
+    ".template", "",
 }  # fmt: skip
 _NO_PROGRAM = {".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".env", ".rules"}
 _COMPOSE_FILE = re.compile(r"(docker-)?compose\b")

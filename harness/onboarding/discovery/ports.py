@@ -68,9 +68,10 @@ def main_port(clues: PortClues) -> Guess | None:
         return Guess(listed[0], f"compose names it{more} ({_place(clues, 'ports')})", sure=len(listed) == 1)
     if scraped:
         port, _ = scraped.most_common(1)[0]
-        return Guess(port, f"metrics are read there: {_where(clues, port)}", sure=True)
+        return Guess(port, f"metrics are read there: {_where(clues, port, 'scrape')}", sure=True)
     if in_code:
-        return Guess(in_code.most_common(1)[0][0], f"a program says so: {_where(clues, in_code.most_common(1)[0][0])}")
+        port, _ = in_code.most_common(1)[0]
+        return Guess(port, f"a program says so: {_where(clues, port, 'code')}")
     return Guess(clues.built.ports[0], "its Dockerfile exposes it") if clues.built.ports else None
 
 
@@ -98,7 +99,7 @@ def _asked(clues: PortClues, asked: Counter[int]) -> Guess:
         return Guess(usual, f"as is usual for {clues.kind.name}, and named in these files", sure=True)
     # The order of the files decides among those that are named as often.
     port, _ = asked.most_common(1)[0]
-    return Guess(port, f"others know it by this one: {_where(clues, port)}", sure=True)
+    return Guess(port, f"others know it by this one: {_where(clues, port, 'settings')}", sure=True)
 
 
 def _is_peer(clues: PortClues, one: AddressReference) -> bool:
@@ -133,5 +134,6 @@ def _place(clues: PortClues, key: str) -> str:
     return clues.project.place(("services", clues.name, key))
 
 
-def _where(clues: PortClues, port: int) -> str:
-    return next(one.where for one in clues.places if one.service == clues.name and one.port == port)
+def _where(clues: PortClues, port: int, source: str) -> str:
+    named = (one for one in clues.places if one.service == clues.name and one.port == port and one.source == source)
+    return next(one.where for one in named)

@@ -263,7 +263,7 @@ def _targets(project: Project, service: Found) -> Candidate:
 
 
 def _registry(project: Project, service: Found) -> Candidate:
-    url = f"http://{service.address}"
+    url = f"http://{service.address}{_prefix(service)}"
     name = name_of(service.name, "model_version")
     match = next(iter(found_in(project, _MODEL)), None)
     access = as_neighbour(project, service)
@@ -287,11 +287,18 @@ def _registry(project: Project, service: Found) -> Candidate:
     return Candidate(name, spec, service.name, why)
 
 
+def _prefix(service: Found) -> str:
+    """Return the path below which a tool is served, as its own health check shows it."""
+    path = service.health.value.get("http") if service.health is not None and service.health.sure else None
+    usual = service.kind.http
+    return path.removesuffix(usual) if path and usual and path.endswith(usual) else ""
+
+
 def _dag_runs(project: Project, service: Found) -> Iterator[Candidate]:
     files = [file for body in project.services.values() for file in config_files(body, project.folder)]
     texts = [text_of(file) for file in dict.fromkeys(files) if file.suffix == ".py"]
     dags = [name for text in texts if "airflow" in text for name in _DAG.findall(text)]
-    access: dict[str, Any] = {"url": f"http://{service.address}"}
+    access: dict[str, Any] = {"url": f"http://{service.address}{_prefix(service)}"}
     if not is_airflow_3(project, service):
         access["api"] = "v1"
     for name in project.services:

@@ -20,7 +20,7 @@ from harness.onboarding.discovery.config_files import named_volumes
 from harness.onboarding.discovery.dockerfile import Built, builds_by_image, read_dockerfile
 from harness.onboarding.discovery.guess import Guess
 from harness.onboarding.discovery.healthchecks import OwnCheck, checks_itself, own_check
-from harness.onboarding.discovery.kinds import SOUNDS, ServiceClues, ServiceKind, kind_of, usual_image
+from harness.onboarding.discovery.kinds import JOB, SOUNDS, ServiceClues, ServiceKind, kind_of, usual_image
 from harness.onboarding.discovery.ports import PortClues, main_port, said_port
 from harness.onboarding.discovery.project import Project
 
@@ -47,6 +47,8 @@ class Found:
     environment: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, Guess] = field(default_factory=dict)
     """What may be so, and is not written as a fact: by field."""
+    called_a_job: bool = False
+    """Whether its name is that of something that ends, though nothing else says so."""
     unreached: str = ""
     """Why nothing can be asked of it or done to it, where that is so."""
     replicas: int = 1
@@ -60,7 +62,7 @@ class Found:
     def goes_on(self) -> bool:
         """Whether it is meant to go on: it listens, is checked, is started again when it ends, or is a known server."""
         started_again = self.restart in ("always", "unless-stopped")
-        serves = self.kind_is_known and self.kind.what not in ("job", "training", "other")
+        serves = self.kind_is_known and self.kind.what not in ("job", "training", "other") and not self.called_a_job
         return not self.job and (started_again or serves or self.port is not None or self.checks_itself)
 
     @property
@@ -134,6 +136,7 @@ def _service(project: Project, name: str, body: Mapping[str, Any], places: list[
         node=_node(project, name, body),
         unreached=_unreached(body),
         replicas=_replicas(body) or 1,
+        called_a_job=re.search(str(JOB.image), name) is not None,
     )
     if found.job:
         return found
