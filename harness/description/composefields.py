@@ -9,11 +9,30 @@ from harness.model.stack import ServiceFields
 
 
 def container_ports(own: ServiceFields, body: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the ports inside the container: ours, the published, the exposed. Ranges are not known."""
-    published = [p.get("target") if isinstance(p, dict) else str(p).rpartition(":")[2] for p in body.get("ports") or []]
-    named = [str(one).partition("/")[0] for one in (*published, *(body.get("expose") or []))]
+    """Return the TCP ports inside the container: ours, the published, the exposed. Ranges are not known."""
+    published = [target for _, target in _published(body)]
+    named = [one.removesuffix("/tcp") for one in (*published, *(str(one) for one in body.get("expose") or []))]
     known = [own.port, *own.ports, *(int(one) for one in named if one.isdigit())]
     return tuple(dict.fromkeys(port for port in known if port is not None and 0 < port < 65536))
+
+
+def host_ports(body: Mapping[str, Any]) -> set[int]:
+    """Return the ports of the host that are published of a service, and are no ports inside its container."""
+    hosts = {int(host) for host, _ in _published(body) if host.isdigit()}
+    return hosts - set(container_ports(ServiceFields.model_validate({}), body))
+
+
+def _published(body: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return port of the host and port of the container for each of `ports`, the latter with its protocol."""
+    found = []
+    for one in body.get("ports") or []:
+        if isinstance(one, dict):
+            ending = "/udp" if one.get("protocol") == "udp" else ""
+            found.append((str(one.get("published") or ""), f"{one.get('target')}{ending}"))
+        else:
+            rest, _, target = str(one).rpartition(":")
+            found.append((rest.rpartition(":")[2], target))
+    return found
 
 
 def checks_health(raw: Any) -> bool:

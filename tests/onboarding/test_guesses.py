@@ -327,6 +327,10 @@ server {
   location /a { proxy_pass http://$app:8000; }
   location /b { proxy_pass http://${PAGES}:3000; }
   location /c { proxy_pass http://$unknown:9; }
+  location /d { proxy_pass http://pages; }
+}
+upstream pages {
+  server ${PAGES}:3000;
 }
 """
 
@@ -338,7 +342,7 @@ def test_a_proxy_that_calls_a_service_by_a_variable(tmp_path: Path) -> None:
     found = guessed(tmp_path, services)["proxy"].links
     assert {name: [(one.port, one.where) for one in places] for name, places in found.items()} == {
         "api": [(8000, "app.conf.template:4")],
-        "pages": [(3000, "app.conf.template:5")],
+        "pages": [(3000, "app.conf.template:5"), (3000, "app.conf.template:10")],
     }
 
 

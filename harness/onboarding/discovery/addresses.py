@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,8 @@ _SETTING = re.compile(
 NEAR_LINES = 3
 _CODE = (".py",)
 _SET = re.compile(r"^\s*set\s+\$(?P<name>\w+)\s+[\"']?(?P<value>[^\s\"';$]+)[\"']?\s*;", re.MULTILINE)
+_UPSTREAM = re.compile(r"^\s*upstream\s+(?P<name>[\w.-]+)\s*\{", re.MULTILINE)
+"""A group of servers in the configuration of nginx, often called as one of them is."""
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 _DATAGRAMS = re.compile(r"STATSD")
 """Variables of what is sent without a connection, on which no fault of a link acts."""
@@ -141,8 +143,9 @@ def _in_files(project: Project, names: Mapping[str, str], pattern: re.Pattern[st
             if file.suffix in _CODE:
                 source = "code"
             text = _with_variables(text_of(file), project.services[consumer].get("environment") or {})
-            lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1)]
-            told = [(n, *named) for n, line in lines if not _is_remark(line) for named in _in_text(line, pattern)]
+            grouped = {match["name"] for match in _UPSTREAM.finditer(text)}
+            lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if not _is_remark(line)]
+            told = [(n, *named) for n, line in lines for named in _in_text(line, pattern, grouped)]
             for number, name, port in (*told, *_host_lines(text, pattern)):
                 where = f"{shown}:{number}"
                 yield AddressReference(consumer, names[name], port, where, plain=False, shared=shared, source=source)
@@ -216,11 +219,12 @@ def _named(text: str, key: str, body: Mapping[str, Any], pattern: re.Pattern[str
         yield whole["name"], _port_beside(key, body.get("environment"))
 
 
-def _in_text(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, int]]:
+def _in_text(text: str, pattern: re.Pattern[str], grouped: Collection[str] = ()) -> Iterator[tuple[str, int]]:
+    """Yield name and port of each address; without a port, `grouped` are names of groups in the file itself."""
     for match in pattern.finditer(text):
         if match["port"] is not None and 0 < int(match["port"]) < 65536:
             yield match["name"], int(match["port"])
-        elif match["scheme"] is not None:
+        elif match["scheme"] is not None and match["name"] not in grouped:
             port = SCHEMES.get(match["scheme"].partition("+")[0])
             if port is not None:
                 yield match["name"], port

@@ -17,7 +17,7 @@ _HOSTNAMES = re.compile(r"\$+\{?HOSTNAME\}?|\$+\(hostname\)|`hostname`")
 _URL = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\]\s]*\]|[\w.-]+)(?::(?P<port>\d+))?(?P<path>/[^\s'\"|&;)<>]*)?")
 _FAILS = re.compile(r"(?:^|\s)(?:-[a-zA-Z]*f[a-zA-Z]*|--fail(?:-with-body)?)(?=\s|$)")
 _SENDS = re.compile(
-    r"(?:^|\s)(?:-u|--user|-H|--header|--http-user|--method|-X|--request|-d|--data|--post-data|--post-file|-b)(?==|\s|\S*:)"
+    r"(?:^|\s)(?:-u|--user|-H|--header|--http-user|--method|(?:-X|--request)(?![= ]?(?:GET|HEAD)\b)|-d|--data|--post-data|--post-file|-b)(?==|\s|\S*:)"
     r"|\bheaders\s*=|\bmethod\s*=|\bRequest\(|\bauth\s*=|\.post\("
 )
 _CURL = re.compile(r"\bcurl\b")

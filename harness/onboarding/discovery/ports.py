@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.description.composefields import host_ports
 from harness.onboarding.discovery.addresses import AddressReference
 from harness.onboarding.discovery.dockerfile import Built
 from harness.onboarding.discovery.guess import Guess
@@ -86,8 +87,11 @@ def said_port(line: str, name: str) -> int | None:
 def _namers(clues: PortClues) -> tuple[Counter[int], Counter[int], Counter[int]]:
     """Return the ports that consumers, scrapes and programs name, each with how often."""
     found: tuple[Counter[int], Counter[int], Counter[int]] = (Counter(), Counter(), Counter())
+    elsewhere = host_ports({key: clues.body.get(key) for key in ("ports", "expose")})
     for one in clues.places:
-        if one.service != clues.name or one.port is None or one.port in clues.kind.besides or _is_peer(clues, one):
+        if one.service != clues.name or one.port is None or _is_peer(clues, one):
+            continue
+        if one.port in clues.kind.besides or one.port in elsewhere:  # who names a port of the host does not use it
             continue
         found[{"scrape": 1, "code": 2}.get(one.source, 0)][one.port] += 1
     return found
