@@ -93,6 +93,7 @@ def test_what_is_usual_to_ask_is_so_on_the_usual_port(
         ("wget -q --spider http://127.0.0.1:80/up", {"http": "/up"}, True),
         ("python -c \"import urllib.request as r; r.urlopen('http://localhost:80/up')\"", {"http": "/up"}, True),
         ("curl http://localhost:80/up", {"http": "/up"}, False),
+        ("test -f /ready && curl http://localhost:80/up", {"http": "/up"}, False),
         ("curl -f -u elastic:x http://localhost:80/up", {"tcp": True}, False),
         ("curl -f -H 'Authorization: x' http://localhost:80/up", {"tcp": True}, False),
         ("curl -f -X GET http://localhost:80/up", {"http": "/up"}, True),

@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 OWN_HOSTS = ("", "0.0.0.0", "[::]", "[::0]", "*", "localhost", "127.0.0.1", "[::1]")  # noqa: S104 - it is only read
 _HOSTNAMES = re.compile(r"\$+\{?HOSTNAME\}?|\$+\(hostname\)|`hostname`")
 _URL = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\]\s]*\]|[\w.-]+)(?::(?P<port>\d+))?(?P<path>/[^\s'\"|&;)<>]*)?")
-_FAILS = re.compile(r"(?:^|\s)(?:-[a-zA-Z]*f[a-zA-Z]*|--fail(?:-with-body)?)(?=\s|$)")
+_FAILS = re.compile(r"\bcurl\b[^|;&]*\s(?:-[a-zA-Z]*f[a-zA-Z]*|--fail(?:-with-body)?)(?=\s|$)")
 _SENDS = re.compile(
-    r"(?:^|\s)(?:-u|--user|-H|--header|--http-user|--method|(?:-X|--request)(?![= ]?(?:GET|HEAD)\b)|-d|--data|--post-data|--post-file|-b)(?==|\s|\S*:)"
-    r"|\bheaders\s*=|\bmethod\s*=|\bRequest\(|\bauth\s*=|\.post\("
+    r"(?:^|\s)(?:-u|--user|-H|--header|--http-user|--method|(?:-X|--request)(?![= ]?(?:GET|HEAD)\b)|-d|--data"
+    r"|--post-data|--post-file|-b)(?==|\s|\S*:)|\bheaders\s*=|\bmethod\s*=|\bRequest\(|\bauth\s*=|\.post\("
 )
+"""What makes a request another one than that for a path alone."""
 _CURL = re.compile(r"\bcurl\b")
 _USUAL = {"http": 80, "https": 443}
 
