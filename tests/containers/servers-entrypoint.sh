@@ -1,7 +1,14 @@
 #!/bin/sh
-# What the public image of PostgreSQL does at its start, as far as the example needs it: makes the cluster, the user and
-# the database that POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB name, once, and then becomes the server.
+# What the public images of PostgreSQL and Redis do at their start, as far as the examples need it. PostgreSQL's makes the
+# cluster, the user and the database that POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB name, once, and then becomes
+# the server. Redis' answers other hosts without a password.
 set -eu
+
+case "$1" in
+  postgres) ;;
+  redis-server) exec "$@" --protected-mode no ;;
+  *) exec "$@" ;;
+esac
 
 if [ "$(id -u)" = 0 ]; then
   mkdir -p "$PGDATA" /var/run/postgresql

@@ -1,4 +1,4 @@
-"""The files of `examples/mlflow` without an engine: the output of init, the edits, and their validity."""
+"""The files of `examples/` without an engine: the output of init, the edits, and their validity."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from example_images import EXAMPLES, Example
 
 from harness.description.stackfile import load_stack
 
 pytestmark = pytest.mark.slow
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mlflow"
 MADE_BY_INIT = ("compose.harness.yaml", "compose.fixed.yaml", "compose.fixed.harness.yaml", "scenarios", "reports")
 
 
@@ -29,33 +29,47 @@ def harness(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.fixture(scope="module", params=EXAMPLES, ids=lambda example: example.name)
+def example(request: pytest.FixtureRequest) -> Example:
+    found: Example = request.param
+    return found
+
+
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def first(example: Example, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Return the stack's original folder with the files that init wrote, and init's output."""
-    folder = tmp_path_factory.mktemp("project") / "mlflow"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(*MADE_BY_INIT, "__pycache__"))
+    folder = tmp_path_factory.mktemp("project") / example.name
+    shutil.copytree(example.folder, folder, ignore=shutil.ignore_patterns(*MADE_BY_INIT, "__pycache__"))
     return folder, harness(folder, "init", "--no-engine")
 
 
-def test_init_finds_what_the_readme_lists(first: tuple[Path, str]) -> None:
-    tables = re.findall(r"```\n(service +kind.*?)```", (EXAMPLE / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+def test_every_example_is_tested() -> None:
+    folders = {path.name for path in EXAMPLES[0].folder.parent.iterdir() if path.is_dir()}
+    assert folders == {example.name for example in EXAMPLES}
+
+
+def test_init_finds_what_the_readme_lists(example: Example, first: tuple[Path, str]) -> None:
+    readme = (example.folder / "README.md").read_text(encoding="utf-8")
+    tables = re.findall(r"```\n(service +kind.*?)```", readme, re.DOTALL)
     table = [line.split() for line in first[1].split("\n\n")[0].splitlines()]
     assert [line.split() for line in tables[0].strip().splitlines()] == table
     scenarios = list((first[0] / "scenarios").glob("*.scenario.yaml"))
-    counted = re.search(r"9 services, 15 links, (\d+) probes, 7 alert rules", first[1])
+    counted = re.search(r"(\d+) services, (\d+) links, (\d+) probes, (\d+) alert rules", first[1])
     assert counted is not None
-    counts = f"{counted[1]} probes and {len(scenarios)} scenarios"
-    assert counts in (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    listed = [line.split() for line in tables[0].strip().splitlines()[1:]]
+    rules = re.findall(r"- alert: ", (example.folder / "monitoring" / "rules.yml").read_text(encoding="utf-8"))
+    assert (int(counted[1]), int(counted[4])) == (len(listed), len(rules))
+    assert f"{counted[3]} probes and {len(scenarios)} scenarios" in readme
 
 
 def test_the_output_of_init_is_valid(first: tuple[Path, str]) -> None:
     assert "valid" in harness(first[0], "check", "scenarios")
 
 
-def test_every_edit_is_marked(first: tuple[Path, str]) -> None:
+def test_every_edit_is_marked(example: Example, first: tuple[Path, str]) -> None:
     """Every line of the edited file that init did not write follows a comment `edited:`."""
     written = (first[0] / "compose.harness.yaml").read_text(encoding="utf-8").splitlines()
-    edited = (EXAMPLE / "compose.harness.yaml").read_text(encoding="utf-8").splitlines()
+    edited = (example.folder / "compose.harness.yaml").read_text(encoding="utf-8").splitlines()
     changes = difflib.SequenceMatcher(None, written, edited, autojunk=False).get_opcodes()
     new = [edited[start:end] for what, _, _, start, end in changes if what in ("replace", "insert")]
     unmarked = [lines for lines in new if not any("edited:" in line for line in lines)]
@@ -63,23 +77,23 @@ def test_every_edit_is_marked(first: tuple[Path, str]) -> None:
 
 
 @pytest.mark.parametrize("stack", ["compose.harness.yaml", "compose.fixed.harness.yaml"])
-def test_every_scenario_is_valid_for_both_stacks(stack: str) -> None:
-    output = harness(EXAMPLE, "check", "scenarios", "--stack", stack)
-    assert f"{len(list((EXAMPLE / 'scenarios').glob('*.scenario.yaml')))} scenarios: valid" in output
+def test_every_scenario_is_valid_for_both_stacks(example: Example, stack: str) -> None:
+    output = harness(example.folder, "check", "scenarios", "--stack", stack)
+    assert f"{len(list((example.folder / 'scenarios').glob('*.scenario.yaml')))} scenarios: valid" in output
 
 
-def test_every_expected_alert_is_a_rule_of_the_fixed_stack() -> None:
-    wanted = set(load_stack(EXAMPLE / "compose.fixed.harness.yaml").alerts)
-    found = set(re.findall(r"alert: (\w+)", (EXAMPLE / "fixed" / "rules.yml").read_text(encoding="utf-8")))
-    before = set(re.findall(r"alert: (\w+)", (EXAMPLE / "monitoring" / "rules.yml").read_text(encoding="utf-8")))
+def test_every_expected_alert_is_a_rule_of_the_fixed_stack(example: Example) -> None:
+    wanted = set(load_stack(example.folder / "compose.fixed.harness.yaml").alerts)
+    found = set(re.findall(r"alert: (\w+)", (example.folder / "fixed" / "rules.yml").read_text(encoding="utf-8")))
+    before = set(re.findall(r"alert: (\w+)", (example.folder / "monitoring" / "rules.yml").read_text(encoding="utf-8")))
     assert found == wanted
     assert before < found
 
 
-def test_the_readme_lists_every_scenario() -> None:
-    text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+def test_the_readme_lists_every_scenario(example: Example) -> None:
+    text = (example.folder / "README.md").read_text(encoding="utf-8")
     missing = [
-        path.name for path in (EXAMPLE / "scenarios").iterdir() if f"`{path.name.partition('.')[0]}`" not in text
+        path.name for path in (example.folder / "scenarios").iterdir() if f"`{path.name.partition('.')[0]}`" not in text
     ]
     assert not missing
 

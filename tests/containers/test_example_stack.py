@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from example_images import EXAMPLE, variables
+from example_images import MLFLOW
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 SERVICES = {
     "postgres", "object-store", "mlflow", "feed", "trainer", "serving", "exporter", "prometheus", "alertmanager",
 }  # fmt: skip
-REQUESTS = [json.loads(line) for line in (EXAMPLE / "requests.jsonl").read_text(encoding="utf-8").splitlines()]
+REQUESTS = [json.loads(line) for line in (MLFLOW.folder / "requests.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Example:
     def compose(self, *argv: str) -> str:
         command = ["docker-compose", "--project-name", self.project, *argv]
         done = subprocess.run(
-            command, cwd=EXAMPLE, env=self.environment, capture_output=True, text=True, check=False, timeout=300
+            command, cwd=MLFLOW.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=300
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -72,8 +72,8 @@ class Example:
 
 @pytest.fixture(scope="module")
 def example() -> Iterator[Example]:
-    ports = dict.fromkeys(("S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT"), "0")
-    made = Example(f"example-{uuid.uuid4().hex[:8]}", {**os.environ, **variables(), **ports})
+    ports = dict.fromkeys(MLFLOW.ports, "0")
+    made = Example(f"example-{uuid.uuid4().hex[:8]}", {**os.environ, **MLFLOW.variables(), **ports})
     try:
         made.compose("up", "-d")
         until(lambda: made.health() == dict.fromkeys(SERVICES, "healthy"), 240, made.health)

@@ -1,6 +1,6 @@
-"""The story of `examples/mlflow/README.md` by its own commands: a pass, a finding, and the fix.
+"""The stories of the READMEs in `examples/` by their own commands: a pass, a finding, and the fix.
 
-Three runs on an engine; the rest of the table takes a quarter of an hour and is run by hand.
+A few runs on an engine for each example; the rest of its table takes a quarter of an hour and is run by hand.
 """
 
 from __future__ import annotations
@@ -9,46 +9,42 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from example_images import EXAMPLE, variables
+from example_images import FEAST, MLFLOW, Example
 from images import base_image
 
 from harness.model.machine import MACHINE_BUSY
 
 pytestmark = [pytest.mark.docker, pytest.mark.stack_run, pytest.mark.timeout(1700)]
 TRIES = 3
-PORTS = ("S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT")
-
-
-@pytest.fixture(scope="module")
-def environment() -> dict[str, str]:
-    """Locally built images, and free ports."""
-    images = variables() | {"HARNESS_PROXY_IMAGE": base_image(), "HARNESS_TOOLS_IMAGE": base_image()}
-    return {**os.environ, **images, **dict.fromkeys(PORTS, "0")}
+Run = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture
-def run(environment: dict[str, str], tmp_path: Path) -> Any:
-    """Run one scenario by the command line; return the exit code and its entry in `suite.json`.
+def run(tmp_path: Path) -> Run:
+    """Run one scenario of an example by the command line; return the exit code and its entry in `suite.json`.
 
-    A run on a busy machine is `unknown`, and names it; it is repeated.
+    Images are built locally, and ports are free ones. A run on a busy machine is `unknown`, says so, and is repeated.
     """
 
-    def command(scenario: str, *options: str) -> tuple[int, dict[str, Any]]:
+    def command(example: Example, scenario: str, *options: str) -> tuple[int, dict[str, Any]]:
+        images = example.variables() | {"HARNESS_PROXY_IMAGE": base_image(), "HARNESS_TOOLS_IMAGE": base_image()}
+        environment = {**os.environ, **images, **dict.fromkeys(example.ports, "0")}
         for _ in range(TRIES):
-            code, found = once(scenario, *options)
+            code, found = once(example.folder, environment, scenario, *options)
             if not any(word in reason for reason in found["reasons"] for word in ("harness late", MACHINE_BUSY)):
                 break
         return code, found
 
-    def once(scenario: str, *options: str) -> tuple[int, dict[str, Any]]:
+    def once(folder: Path, environment: dict[str, str], scenario: str, *options: str) -> tuple[int, dict[str, Any]]:
         argv = ["run", f"scenarios/{scenario}.scenario.yaml", "--backend", "compose", "--reports", str(tmp_path)]
         done = subprocess.run(
             [sys.executable, "-c", "from harness.cli import main; raise SystemExit(main())", *argv, *options],
-            cwd=EXAMPLE, env=environment, capture_output=True, text=True, timeout=400, check=False,
+            cwd=folder, env=environment, capture_output=True, text=True, timeout=400, check=False,
         )  # fmt: skip
         suite = tmp_path / "latest" / "suite.json"
         assert suite.is_file(), done.stdout + done.stderr
@@ -58,18 +54,12 @@ def run(environment: dict[str, str], tmp_path: Path) -> Any:
     return command
 
 
-def test_a_hanging_tracking_server_is_detected_and_affects_no_user(run: Any) -> None:
-    code, found = run("tracking-hangs")
+@pytest.mark.parametrize(
+    ("example", "scenario", "alert"),
+    [(MLFLOW, "tracking-hangs", "MlflowDown"), (FEAST, "feature-server-hangs", "PredictionErrors")],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_a_server_that_hangs_is_detected(run: Run, example: Example, scenario: str, alert: str) -> None:
+    code, found = run(example, scenario)
     assert (code, found["verdict"]) == (0, "pass"), found["reasons"]
-    assert [one["alert"] for one in found["detection"] if one["met"]] == ["MlflowDown"]
-
-
-def test_a_feed_that_is_cut_off_is_not_detected(run: Any) -> None:
-    code, found = run("feed-cut-off")
-    assert (code, found["verdict"]) == (1, "fail"), found["reasons"]
-    assert found["reasons"] == ["DataStale did not fire within 15 s of injection, nor later"]
-
-
-def test_with_the_missing_rule_it_is_detected(run: Any) -> None:
-    code, found = run("feed-cut-off", "--stack", "compose.fixed.harness.yaml")
-    assert (code, found["verdict"]) == (0, "pass"), found["reasons"]
+    assert [one["alert"] for one in found["detection"] if one["met"]] == [alert]

@@ -51,9 +51,9 @@ def test_demo_scenarios_have_the_same_verdicts_as_with_processes(tmp_path: Path,
 def test_alerts_of_a_real_prometheus_and_alertmanager(
     tmp_path: Path, nothing_left: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from example_images import variables as example
+    from example_images import MLFLOW
 
-    for name, value in example().items():
+    for name, value in MLFLOW.variables().items():
         monkeypatch.setenv(name, value)
     stack = str(ROOT / "compose" / "compose.prometheus.yaml")
     scenario = str(ROOT / "scenarios" / "data" / "stale-data.scenario.yaml")

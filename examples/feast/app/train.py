@@ -23,9 +23,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     store = FeatureStore(repo_path="repo")
     offers = pd.read_parquet("/data/outcomes.parquet")
-    rows = store.get_historical_features(
-        entity_df=offers, features=store.get_feature_service("acceptance_v1")
-    ).to_df()
+    rows = store.get_historical_features(entity_df=offers, features=store.get_feature_service("acceptance_v1")).to_df()
     train, held_out = train_test_split(rows, test_size=0.2, random_state=0)
     model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression())
     model.fit(train[COLUMNS], train.accepted)

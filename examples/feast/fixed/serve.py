@@ -101,4 +101,4 @@ def metrics() -> Response:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, host="0.0.0.0", port=8080, access_log=False)
+    uvicorn.run(app, host="0.0.0.0", port=8080, access_log=False)  # noqa: S104 - a container has one network
