@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 WAIT_S = 60.0
 """How long another process that heals the same run is waited for."""
 LOOK_EVERY_S = 0.3
+ENGINE_S = 5.0
+"""How long an engine may take for each answer before the rest of the list is shown without it."""
 
 
 @click.command()
@@ -261,7 +263,7 @@ def _on_engine() -> tuple[list[StackOwner], list[SidecarOnEngine], str | None]:
     from harness.guard.stack_owner import owned_stacks
 
     try:
-        with lent_client() as engine:
+        with lent_client(ENGINE_S) as engine:
             return owned_stacks(engine), sidecars_on(engine), None
     except BackendError as error:
         return [], [], error.message

@@ -71,7 +71,7 @@ def images(stack: str, listing: bool, to: Path | None, of: Path | None, force: b
         (
             one.image,
             "missing" if one.size_bytes is None else _size(one.size_bytes),
-            "every run" if one.always else "some runs",
+            one.runs,
             one.needed_by,
         )
         for one in found

@@ -13,11 +13,12 @@ import click
 
 from harness.cli.app import GivenPath, json_option
 from harness.cli.exit_codes import FAIL, PASS
-from harness.cli.tables import plain_table
+from harness.cli.tables import line_width, plain_table, wrapped
 from harness.cli.terminal import echo, echo_json
 from harness.model.errors import ScenarioError
 
 if TYPE_CHECKING:
+    from harness.onboarding.discovery.guess import Guess
     from harness.onboarding.discovery.output import Discovery
     from harness.onboarding.discovery.services import Found
     from harness.onboarding.doctor.checks import Finding
@@ -67,7 +68,8 @@ def init(
     found = discover(project, target, Faults(), standard=standard, keep_edits=not force)
     place = STANDARD if standard else SCENARIOS
     outcomes = write_files(target, found.files, place, force=force, prune=prune)
-    echo(plain_table(("service", "kind", "port", "health", "links"), [_row(s) for s in found.services.values()]))
+    rows = [_row(service) for service in found.services.values()]
+    echo(plain_table(("service", "kind", "port", "health", "links"), rows, line_width()))
     echo("\n? marks a guess. " + _summary(found))
     for note in _notes(found):
         echo(f"note: {note}")
@@ -78,14 +80,30 @@ def init(
 
 def _row(service: Found) -> list[str]:
     kind = service.kind.name if service.kind.name != "service" else "?"
-    health = ""
-    if service.health is not None:
-        how = service.health.value
-        health = how.get("http", "grpc" if "grpc" in how else "tcp") + ("" if service.health.sure else " ?")
+    if kind != "?" and not service.kind_is_known:
+        kind += " ?"
     port = "" if service.port is None else f"{service.port.value}" + ("" if service.port.sure else " ?")
+    health = _health(service)
     if service.job:
         port, health = "", "ends by itself"
     return [service.name, kind, port, health, ", ".join(service.links)]
+
+
+def _health(service: Found) -> str:
+    """Return what a start waits for, as it stands in the file, and the guess that stands there as a comment."""
+    from harness.onboarding.discovery.output import gating_health
+
+    gate, guess = gating_health(service), service.health
+    told = [] if gate is None else [_way(gate)]
+    if guess is not None and (gate is None or gate.value != guess.value):
+        told.append(f"{_way(guess)} ?")
+    return ", ".join(told)
+
+
+def _way(check: Guess) -> str:
+    """Return how a health check asks: the path of its page, or a protocol."""
+    how: str = check.value.get("http", "grpc" if "grpc" in check.value else "tcp")
+    return how
 
 
 def _summary(found: Discovery) -> str:
@@ -191,12 +209,14 @@ def _seconds(text: str) -> float:
 
 
 def _show(found: list[Finding]) -> None:
-    echo(plain_table(("", "area", "name", "result"), [[f.state, f.area, f.name, f.says] for f in found]))
+    width = line_width()
+    echo(plain_table(("", "area", "name", "result"), [[f.state, f.area, f.name, f.says] for f in found], width))
     helped = [finding for finding in found if finding.remedy and finding.state != "ok"]
     if helped:
         echo("\nremedies:")
     for finding in helped:
-        echo(f"  {finding.area} {finding.name}: {finding.remedy}")
+        text = f"{finding.area} {finding.name}: {finding.remedy}"
+        echo(wrapped(text, width, first="  ", then="    "))
     wrong = sum(finding.state == "wrong" for finding in found)
     notes = sum(finding.state == "note" for finding in found)
     verdict = "everything works" if not wrong else f"{wrong} of {len(found)} do not work"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from harness.cli.terminal import cell, echo, while_it_is_there
@@ -10,13 +12,34 @@ from harness.cli.terminal import cell, echo, while_it_is_there
 STYLES: Mapping[str, str] = {"pass": "bold green", "fail": "bold red", "unknown": "bold yellow"}
 
 
-def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return aligned columns; the last is as wide as it needs to be."""
+USUAL_WIDTH = 80
+NARROWEST = 24
+"""How wide the last column is at the least."""
+
+
+def line_width() -> int:
+    """Return how long a line may be: as wide as the terminal is, or as COLUMNS says; 80 where neither tells."""
+    return shutil.get_terminal_size((USUAL_WIDTH, 24)).columns
+
+
+def wrapped(text: str, width: int, *, first: str = "", then: str = "") -> str:
+    """Return a text in lines no longer than that, but for a word that is longer; `first` and `then` begin them."""
+    return textwrap.fill(
+        text, width, initial_indent=first, subsequent_indent=then, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
+    """Return aligned columns; the last is as wide as it needs to be, or goes on in further lines where `width` ends."""
     lines = [tuple(columns), *(tuple(" ".join(one.split()) or "-" for one in row) for row in rows)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(columns))]
-    return "\n".join(
-        "  ".join(one.ljust(width) for one, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    before = sum(widths[:-1]) + 2 * len(widths[:-1])
+    shown: list[str] = []
+    for *cells, last in lines:
+        start = "".join(one.ljust(room) + "  " for one, room in zip(cells, widths[:-1], strict=True))
+        room = max(NARROWEST, width - before) if width is not None else len(last) + 1
+        shown += f"{start}{wrapped(last, room)}".replace("\n", "\n" + " " * before).splitlines()
+    return "\n".join(line.rstrip() for line in shown)
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -19,7 +19,8 @@ from harness.journal.owner import state_of
 from harness.journal.undo import UndoFiles
 from harness.journal.undo_folder import folder_of, heal_command
 from harness.liveness import ProcessId
-from harness.model.errors import BackendError, ScenarioError
+from harness.model.errors import BackendError, ScenarioError, shortened_path
+from harness.model.givenfile import is_folder, wrong_path
 
 OWNED = "ml-chaos-harness.owned-project"
 ID, RUN = "ml-chaos-harness.owner-id", "ml-chaos-harness.owner-run"
@@ -41,7 +42,7 @@ class StackOwner:
     """That of the run; None where it cannot be read."""
 
     def __str__(self) -> str:
-        return f"{self.run}, {self.process or 'an unknown process'}"
+        return f"{shortened_path(self.run)}, {self.process or 'an unknown process'}"
 
     def is_here(self) -> bool:
         """Whether the folder of the run can be looked into here, and is not that of a later run by now."""
@@ -71,7 +72,9 @@ class StackOwner:
             )
             return ScenarioError(what, field="--attach", remedy=remedy)
         where = f" on {self.process.host}" if self.process is not None and not is_here else ""
-        remedy = f"wait until it has ended; if its process is gone, run `{heal_command(Path(self.run))}`{where} first"
+        folder = Path(self.run)
+        command = f"`{heal_command(folder)}`" if wrong_path(folder) is None else "`harness heal` on its folder"
+        remedy = f"wait until it has ended; if its process is gone, run {command}{where} first"
         return ScenarioError(what, field="--attach", remedy=remedy)
 
     def _is_of_this_host(self) -> bool:
@@ -84,7 +87,7 @@ class StackOwner:
 def is_of(folder: Path, run_id: str) -> bool:
     """Whether a folder is that of this run. One whose undo cannot be read may be."""
     files = UndoFiles(folder)
-    if not files.folder.is_dir():
+    if not is_folder(files.folder):
         return False
     run = files.run()
     return run is None or run.id == run_id

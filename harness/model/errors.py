@@ -59,7 +59,7 @@ class HarnessError(Exception):
     @property
     def place(self) -> str | None:
         """`file:line: field`, as far as it is known."""
-        where = _short(self.file or "")
+        where = shortened_path(self.file or "")
         if self.line is not None:
             where = f"{where}:{self.line}" if where else f"line {self.line}"
         if self.field:
@@ -75,7 +75,8 @@ class HarnessError(Exception):
         return (_rebuild, (type(self), self.message, self.file, self.line, self.field, self.remedy))
 
 
-def _short(path: str) -> str:
+def shortened_path(path: str) -> str:
+    """Return a path as messages show it: of a very long one both ends."""
     half = LONGEST_PATH // 2
     return path if len(path) <= LONGEST_PATH else f"{path[:half]}…{path[-half:]}"
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.model.errors import BackendError, ScenarioError
 from harness.model.stack import StackDescription
+
+Runs = Literal["every run in containers", "runs with faults on links", "some runs"]
+EVERY: Runs = "every run in containers"
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,8 @@ class NeededImage:
 
     image: str
     needed_by: str
-    always: bool
-    """Whether every run needs it; else those with certain faults, or on a stack that runs already."""
+    runs: Runs
+    """Which runs need it: local ones need none."""
     size_bytes: int | None
     """How large it is; None where the engine does not have it."""
 
@@ -54,11 +57,11 @@ def save(stack: StackDescription, file: Path, notice: Callable[[str], None]) -> 
     engine = connect()
     try:
         saved = []
-        for name, needed_by, always in wanted:
+        for name, needed_by, runs in wanted:
             try:
                 have_image(engine, name, needed_by)
             except BackendError as error:
-                if always:
+                if runs != "some runs":
                     raise
                 notice(f"left out: {error}")
                 continue
@@ -77,8 +80,8 @@ def load(file: Path) -> list[str]:
         return load_images(engine, file)
 
 
-def _needed(stack: StackDescription) -> list[tuple[str, str, bool]]:
-    """Each image once, with who needs it, and whether always."""
+def _needed(stack: StackDescription) -> list[tuple[str, str, Runs]]:
+    """Each image once, with who needs it, and in which runs."""
     from harness.backends.compose import proxies
     from harness.backends.compose.container_host import tools_image
     from harness.backends.compose.project import composed, images_of
@@ -87,13 +90,14 @@ def _needed(stack: StackDescription) -> list[tuple[str, str, bool]]:
     users: dict[str, list[str]] = {}
     for service, image in images_of(stack, composed(stack)[0]).items():
         users.setdefault(image, []).append(service)
-    found = {image: (", ".join(services), True) for image, services in users.items()}
+    found: dict[str, tuple[str, Runs]] = {image: (", ".join(services), EVERY) for image, services in users.items()}
     if stack.links:
-        found.setdefault(proxies.proxy_image(), (f"the fault proxy of its links ({proxies.IMAGE} names another)", True))
+        proxy = f"the fault proxy of its links ({proxies.IMAGE} names another)"
+        found.setdefault(proxies.proxy_image(), (proxy, "runs with faults on links"))
     helpers = "helper containers of faults (HARNESS_TOOLS_IMAGE names another)"
-    found.setdefault(tools_image(), (helpers, False))
+    found.setdefault(tools_image(), (helpers, "some runs"))
     guard = f"the guard of runs on a stack that runs already ({sidecar_image.IMAGE} names another)"
-    found.setdefault(sidecar_image.base_image(), (guard, False))
+    found.setdefault(sidecar_image.base_image(), (guard, "some runs"))
     return [(image, *rest) for image, rest in found.items()]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -242,3 +243,19 @@ def test_by_hand_waits_for_nobody_who_heals_right_now(flag: Path, harness_: Harn
     assert refused.code == 2
     assert "another process heals it right now" in refused.err
     assert UndoFiles(run).open() == ["0001.it.undo.json"]
+
+
+def test_status_does_not_wait_for_an_engine_that_gives_no_answer(
+    flag: Path, harness_: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (flag.parent / "reports").mkdir()
+    monkeypatch.setattr(healing, "ENGINE_S", 1.0)
+    with socket.socket(socket.AF_UNIX) as stalled:
+        stalled.bind(str(tmp_path / "docker.sock"))
+        stalled.listen()  # connections are made, and nobody reads what is asked
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+        result = harness_("status")
+    assert result.code == 0
+    assert "no run goes on, or has left anything in, under reports" in result.out
+    assert "stacks in containers: the Docker engine at unix://" in result.out
+    assert "docker.sock is there and gives no answer within 1 s" in result.out

@@ -34,8 +34,8 @@ def test_findings_are_printed_with_what_is_uncertain(project: Path, harness_: Ha
     assert result.code == 0
     head, store, web, *_ = result.out.splitlines()
     assert head.split() == ["service", "kind", "port", "health", "links"]
-    assert store.split() == ["store", "redis", "6379", "tcp", "?", "-"]
-    assert web.split() == ["web", "uvicorn", "8000", "tcp", "?", "store"]
+    assert store.split() == ["store", "redis", "6379", "tcp", "-"]
+    assert web.split() == ["web", "uvicorn", "8000", "tcp", "store"]
     assert "note: no alert rule was found" in result.out
     assert "harness doctor compose.harness.yaml scenarios --attach shop " in result.out
     assert "scenarios/crashed-web.scenario.yaml" in files(project)

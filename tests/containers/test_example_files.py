@@ -100,9 +100,10 @@ def test_the_readme_lists_every_scenario(example: Example) -> None:
 
 def test_the_readme_counts_the_standard_suite(tmp_path: Path) -> None:
     folder = tmp_path / "mlflow"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("reports", "__pycache__"))
+    mlflow = EXAMPLES["mlflow"].folder
+    shutil.copytree(mlflow, folder, ignore=shutil.ignore_patterns("reports", "__pycache__"))
     output = harness(folder, "init", "--no-engine", "--standard")
     written = list((folder / "scenarios" / "standard").rglob("*.scenario.yaml"))
-    assert f"writes {len(written)} more" in (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    assert f"writes {len(written)} more" in (mlflow / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"no fires-(\w+)", output) == ["ModelStale"]
     assert f"{len(written)} scenarios: valid\n" == harness(folder, "check", "scenarios/standard"), "without a note"

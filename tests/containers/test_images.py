@@ -65,8 +65,8 @@ def test_the_list_says_what_is_missing(folder: Path) -> None:
     assert head.split() == ["image", "size", "here", "needed", "by", "for"]
     assert [row.split()[:2] for row in rows] == [[SCRATCH, "0"], [NOWHERE, "missing"]]
     told = json.loads(images(folder, "boxed.yaml", "--json").stdout)
-    assert told[0] == {"image": SCRATCH, "needed_by": "web", "always": True, "size_bytes": 0}
-    assert (told[1]["size_bytes"], told[1]["always"]) == (None, False)
+    assert told[0] == {"image": SCRATCH, "needed_by": "web", "runs": "every run in containers", "size_bytes": 0}
+    assert (told[1]["size_bytes"], told[1]["runs"]) == (None, "some runs")
     assert "HARNESS_TOOLS_IMAGE names another" in told[1]["needed_by"]
 
 

@@ -87,3 +87,13 @@ def test_a_record_that_names_no_process_may_be_of_one_that_lives(tmp_path: Path)
     assert str(owner.refusal()).startswith(
         f"--attach: the stack 'shop' is owned by the run {tmp_path / 'gone'}, an unkn"
     )
+
+
+@pytest.mark.parametrize("run", ["/" + "x" * 5000, "/x" * 2500, "/a\0b", "/\ud800"])
+def test_a_record_with_a_path_that_no_folder_can_have_is_one_message(run: str) -> None:
+    owner = StackOwner(PROJECT, "1", run, ProcessId.here())
+    assert (owner.is_here(), owner.is_dead(), owner.may_live()) == (False, False, True)
+    for one in (owner, replace(owner, process=None)):
+        said = str(one.refusal())
+        assert said.startswith("--attach: the stack 'shop' is owned by the run /")
+        assert len(said) < 1500

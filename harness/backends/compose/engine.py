@@ -88,15 +88,18 @@ class Engine:
         )
 
 
-def client() -> docker.DockerClient:
-    """Return a client of the engine that the docker command would use. Blocks. Raises BackendError."""
-    return _connected()[0]
+def client(within_s: float = REQUEST_S) -> docker.DockerClient:
+    """Return a client of the engine that the docker command would use; each call of it may take so long.
+
+    Blocks. Raises BackendError.
+    """
+    return _connected(within_s)[0]
 
 
 @contextlib.contextmanager
-def lent_client() -> Iterator[docker.DockerClient]:
-    """Lend a client of that engine. Blocks. Raises BackendError."""
-    lent = client()
+def lent_client(within_s: float = REQUEST_S) -> Iterator[docker.DockerClient]:
+    """Lend a client of that engine, each call of which may take so long. Blocks. Raises BackendError."""
+    lent = client(within_s)
     try:
         yield lent
     finally:
@@ -131,7 +134,7 @@ def _is_near(base_url: str) -> bool:
     return urlsplit(base_url).scheme in _NEAR
 
 
-def _connected() -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[str, Any]]:
+def _connected(within_s: float = REQUEST_S) -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[str, Any]]:
     """Return a client, the engine's address, its TLS, and what it says of its version and of itself."""
     try:
         import docker
@@ -141,11 +144,15 @@ def _connected() -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[st
         raise BackendError(f"the compose backend needs the package {error.name}", remedy=remedy) from error
     base_url, tls = _where()
     try:
-        _greet(base_url)
+        _greet(base_url, within_s)
         # One connection for each call that may go on at once; the default of 10 makes the rest wait in line.
         over_ssh = base_url.startswith("ssh://")  # by the ssh command, which knows the user's keys and hosts
         client = docker.DockerClient(
-            base_url=base_url, tls=tls, timeout=int(REQUEST_S), max_pool_size=_SMALL_POOL, use_ssh_client=over_ssh
+            base_url=base_url,
+            tls=tls,
+            timeout=max(1, int(within_s)),
+            max_pool_size=_SMALL_POOL,
+            use_ssh_client=over_ssh,
         )
         try:
             about = client.version()
@@ -154,7 +161,7 @@ def _connected() -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[st
             client.close()
             raise
     except (docker.errors.DockerException, OSError, ValueError) as error:
-        raise _unreachable(base_url, error) from error
+        raise _unreachable(base_url, error, within_s) from error
     api = tuple(int(part) for part in str(about["ApiVersion"]).split("."))
     if api < OLDEST_API:
         client.close()
@@ -163,12 +170,12 @@ def _connected() -> tuple[docker.DockerClient, str, Any, dict[str, Any], dict[st
     return client, base_url, tls, about, info
 
 
-def _greet(base_url: str) -> None:
+def _greet(base_url: str, within_s: float) -> None:
     """Raise OSError if nobody listens at the engine's Unix socket: the SDK leaves its own socket open then."""
     url = urlsplit(base_url)
     if url.scheme.endswith("unix"):
         with socket.socket(socket.AF_UNIX) as greeting:
-            greeting.settimeout(REQUEST_S)
+            greeting.settimeout(within_s)
             greeting.connect("/" + f"{url.netloc}{url.path}".lstrip("/"))
 
 
@@ -220,8 +227,14 @@ def _compose_command() -> tuple[str, ...]:
     raise BackendError("there is no docker compose command", remedy=remedy)
 
 
-def _unreachable(base_url: str, error: Exception) -> BackendError:
+def _unreachable(base_url: str, error: Exception, within_s: float) -> BackendError:
+    import requests.exceptions
+
     text = str(error)
+    # The SDK passes on what the request for the version failed with as a text.
+    if any(isinstance(one, TimeoutError | requests.exceptions.Timeout) for one in (error, error.__context__)):
+        what = f"the Docker engine at {base_url} is there and gives no answer within {within_s:g} s"
+        return BackendError(what, remedy="look at its log, or start it again (`sudo systemctl restart docker`)")
     if "Permission denied" in text or "PermissionError" in text:
         remedy = "add yourself to the group docker (`sudo usermod -aG docker $USER`, then log in again), or use sudo"
         return BackendError(f"no permission to talk to the Docker engine at {base_url}", remedy=remedy)
