@@ -9,20 +9,18 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from harness.cli.exit_codes import say
 from harness.cli.tables import show_table
-from harness.cli.terminal import cell, echo, echo_json, leave_closed
+from harness.cli.terminal import echo, echo_json, leave_closed
 from harness.model.verdict import Value
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from harness.model.plan import Twin
+    from harness.model.plan import Plan, Twin
     from harness.report.documents import SuiteDocument
     from harness.runner.progress import Progress
     from harness.suite.pool import SuiteRequest
@@ -41,7 +39,7 @@ def run_and_print(request: SuiteRequest, twin: Twin | None, mode: Mode) -> int:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     with prepared(request.out_dir):
         try:
-            with progress([plan.run for plan in request.plans], mode) as on_progress:
+            with progress(request.plans, mode) as on_progress:
                 finished = run_suite(request, on_progress, say, twin)
             print_suite(finished.document, request.out_dir, mode)
         finally:  # also where the report cannot be written
@@ -112,14 +110,14 @@ class Display(Protocol):
 
 
 @contextmanager
-def progress(runs: Sequence[str], mode: Literal["json", "text"]) -> Iterator[Display]:
+def progress(plans: Sequence[Plan], mode: Literal["json", "text"]) -> Iterator[Display]:
     """Display progress on a terminal, in a log, or as JSON."""
     if mode == "json":
         yield _json_lines
     elif sys.stderr is None or not sys.stderr.isatty():
-        yield _plain_lines(runs)
+        yield _plain_lines([plan.run for plan in plans])
     else:
-        with _live(runs) as display:
+        with _live(plans) as display:
             yield display
 
 
@@ -135,68 +133,22 @@ def _plain_lines(runs: Sequence[str]) -> Display:
     def display(step: Progress) -> None:
         text = " ".join(step.text.split())
         with suppress(OSError):
-            echo(f"{step.at_s:7.2f} s  {step.run.ljust(width)}  {step.what:5}  {text}", err=True)
+            echo(f"{step.at_s:7.2f} s  {step.run.ljust(width)}  {step.what:7}  {text}", err=True)
 
     return display
 
 
 @contextmanager
-def _live(runs: Sequence[str]) -> Iterator[Display]:
+def _live(plans: Sequence[Plan]) -> Iterator[Display]:
     from rich.console import Console
     from rich.live import Live
 
-    table = LiveTable(runs)
-    with Live(get_renderable=table.render, console=Console(stderr=True), refresh_per_second=8):
+    from harness.cli.live_table import LiveTable
+
+    table = LiveTable(plans)
+    console = Console(stderr=True)
+    with Live(get_renderable=lambda: table.render(console.height), console=console, refresh_per_second=8):
         try:
             yield table
         finally:
             leave_closed()  # the table is drawn once more
-
-
-class LiveTable:
-    """The state of every run, as a table to be drawn anew many times a second."""
-
-    COLUMNS = ("run", "time", "phase", "fault", "alerts")
-
-    def __init__(self, runs: Sequence[str]) -> None:
-        self._rows: dict[str, dict[str, Any]] = {run: {"phase": "waiting"} for run in runs}
-        self._alerts: dict[str, dict[str, bool]] = {}
-        self._done: set[str] = set()
-
-    def __call__(self, step: Progress, /) -> None:
-        """Take in one step."""
-        row = self._rows.setdefault(step.run, {})
-        if step.what == "done":
-            self._done.add(step.run)
-        if step.at_s > 0:
-            row["time"] = f"{step.at_s:.1f} s"
-        if step.what == "alert":
-            alerts = self._alerts.setdefault(step.run, {})
-            alerts[str(step.data.get("alert", step.text))] = bool(step.data.get("firing", True))
-            row["alerts"] = _alerts_in_short(alerts)
-        else:
-            row["phase" if step.what in ("phase", "done", "note", "notice") else "fault"] = step.text
-
-    def render(self) -> Table:
-        """Return the table as it stands."""
-        from rich.table import Table
-        from rich.text import Text
-
-        done = f"{len(self._done)} of {len(self._rows)} runs done"
-        table = Table(expand=True, title=done if len(self._rows) > 1 else None, title_justify="left")
-        for column in self.COLUMNS:
-            table.add_column(column, overflow="fold")
-        for run, row in self._rows.items():
-            table.add_row(Text(cell(run)), *(Text(cell(row.get(column, ""))) for column in self.COLUMNS[1:]))
-        return table
-
-
-def _alerts_in_short(alerts: Mapping[str, bool]) -> str:
-    """Return the alerts by name, with how many of their label sets fire; in brackets those that fire no more."""
-    counts: dict[str, int] = {}
-    for key, firing in alerts.items():
-        name = key.partition("{")[0]
-        counts[name] = counts.get(name, 0) + firing
-    return ", ".join(
-        f"({name})" if not count else name if count == 1 else f"{name} ×{count}" for name, count in counts.items()
-    )

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-What = Literal["phase", "fault", "alert", "note", "notice", "done"]
-"""A `notice` is for the user at once, where progress is otherwise only kept: the run will take longer than usual."""
+What = Literal["phase", "fault", "alert", "note", "notice", "done", "verdict"]
+"""A `notice` is for the user at once, where progress is otherwise only kept: the run will take longer than usual.
+A `verdict` comes after `done`, and not of every run: of others it is known when the whole suite is over."""
 
 
 @dataclass(frozen=True, slots=True)

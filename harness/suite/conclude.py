@@ -145,11 +145,16 @@ def _control_beside(run: StoredRun) -> Path | None:
 
 
 def conclude_all(
-    runs: Sequence[StoredRun], written: Mapping[Path, RunDocument] = MappingProxyType({})
+    runs: Sequence[StoredRun],
+    written: Mapping[Path, RunDocument] = MappingProxyType({}),
+    known: Mapping[Path, ConcludedRun] = MappingProxyType({}),
 ) -> list[ConcludedRun]:
-    """Conclude the runs of a suite, each with its control where that is among them."""
+    """Conclude the runs of a suite, each with its control where that is among them, but for those `known` already."""
     controls = controls_of(runs)
-    return [conclude(run, control_for(run, controls), written=written.get(run.run_dir)) for run in runs]
+    return [
+        known.get(run.run_dir) or conclude(run, control_for(run, controls), written=written.get(run.run_dir))
+        for run in runs
+    ]
 
 
 def counting(runs: Sequence[ConcludedRun]) -> list[ConcludedRun]:

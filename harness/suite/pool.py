@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.description.stackfile import resolve_stack
+from harness.journal.files import NAME as JOURNAL
 from harness.judge.run_checks import LATE_S
 from harness.model.errors import BackendError, HarnessError
 from harness.model.plan import Plan
@@ -49,15 +50,30 @@ class SuiteRequest:
     """Stack name to the file that describes it, where it is not to be found by its name."""
 
 
-def run_plans(request: SuiteRequest, on_progress: OnProgress, on_message: Callable[[str], None]) -> list[RunOutcome]:
-    """Run all plans and return their outcomes in the order of the plans. Blocks; Ctrl-C heals and stops."""
-    return asyncio.run(_Pool(request, on_progress, on_message).go())
+def run_plans(
+    request: SuiteRequest,
+    on_progress: OnProgress,
+    on_message: Callable[[str], None],
+    on_ended: Callable[[RunOutcome], None] = lambda _: None,
+) -> list[RunOutcome]:
+    """Run all plans and return their outcomes in the order of the plans. Blocks; Ctrl-C heals and stops.
+
+    `on_ended` is called of each run, on a thread, before the next one starts in its place.
+    """
+    return asyncio.run(_Pool(request, on_progress, on_message, on_ended).go())
 
 
 class _Pool:
-    def __init__(self, request: SuiteRequest, on_progress: OnProgress, on_message: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        request: SuiteRequest,
+        on_progress: OnProgress,
+        on_message: Callable[[str], None],
+        on_ended: Callable[[RunOutcome], None],
+    ) -> None:
         self._request = request
         self._on_progress = on_progress
+        self._on_ended = on_ended
         self._on_message = on_message
         self._waiting = deque(enumerate(request.plans))
         self._outcomes: dict[int, RunOutcome] = {}
@@ -158,14 +174,15 @@ class _Pool:
                     self._outcomes[index] = await self._one(worker, plan)
                 except HarnessError as error:
                     self._outcomes[index] = RunOutcome(error, plan=plan, run_dir=self._run_dir(plan))
-                self._end(index, self._outcomes[index])
+                await self._over(index, self._outcomes[index])
         finally:
             self._wake()
             if worker is not None:
                 await self._end_worker(worker)
             while self._stopping and self._waiting:
                 index, plan = self._waiting.popleft()
-                self._outcomes[index] = RunOutcome(interrupted=True, plan=plan, run_dir=self._run_dir(plan))
+                outcome = self._outcomes[index] = RunOutcome(interrupted=True, plan=plan, run_dir=self._run_dir(plan))
+                self._on_progress(Progress(plan.run, 0.0, "done", _summary(outcome)))
 
     async def _quiet(self) -> None:
         """Wait for a quiet machine, unless runs of this suite are what keeps it busy."""
@@ -215,10 +232,15 @@ class _Pool:
             await worker.wait()
             failed = BackendError(f"the run's process: {error}")
             ended = Ended(interrupted=True) if self._killed else Ended(failed)
-        outcome = RunOutcome(plan=plan, run_dir=run_dir, **vars(ended))
-        at_s = self._at_s.pop(plan.run, 0.0)
-        self._on_progress(Progress(plan.run, at_s, "done", _summary(outcome), {"run_dir": str(run_dir)}))
-        return outcome
+        return RunOutcome(plan=plan, run_dir=run_dir, **vars(ended))
+
+    async def _over(self, index: int, outcome: RunOutcome) -> None:
+        """Say that a run is over, let it be concluded, and adapt the number of runs side by side."""
+        at_s = self._at_s.pop(outcome.plan.run, 0.0)
+        told = {"run_dir": str(outcome.run_dir)}
+        self._on_progress(Progress(outcome.plan.run, at_s, "done", _summary(outcome), told))
+        await asyncio.to_thread(self._on_ended, outcome)
+        self._end(index, outcome)
 
     async def _listen(self, worker: asyncio.subprocess.Process) -> Ended:
         assert worker.stdout is not None
@@ -294,5 +316,5 @@ def side_by_side(jobs: int) -> str:
 
 def _summary(outcome: RunOutcome) -> str:
     if outcome.interrupted:
-        return "interrupted"
+        return "interrupted" if (outcome.run_dir / JOURNAL).exists() else "not run"
     return f"ended: {outcome.error}" if outcome.error is not None else "ended"

@@ -22,6 +22,7 @@ from harness.report import SuiteInfo, write_suite
 from harness.report.documents import Interruption, SuiteDocument
 from harness.suite import rules
 from harness.suite.conclude import ConcludedRun, StoredRun, conclude_all, counting, stored_run
+from harness.suite.early_conclusions import EarlyConclusions
 from harness.suite.folders import GUARD_S, clear, held, refuse_link, run_folders, runs_in
 
 if TYPE_CHECKING:
@@ -73,14 +74,15 @@ def run_suite(
     from harness.suite.pool import run_plans
 
     began_unix, began_s = time.time(), time.monotonic()
-    outcomes = run_plans(request, on_progress, on_message)
-    concluded = conclude_all(_stored(outcomes))
+    early = EarlyConclusions(on_progress)
+    outcomes = run_plans(request, on_progress, on_message, early.ended)
+    concluded = conclude_all(_stored(outcomes), known=early.found)
     again = repeats(request.plans, concluded) if request.retry_busy and not _interrupted(outcomes) else []
     if again:
         on_message(f"the machine was too busy: {len(again)} of {len(concluded)} runs are run once more")
-        more = run_plans(replace(request, plans=tuple(again), jobs=1), on_progress, on_message)
+        more = run_plans(replace(request, plans=tuple(again), jobs=1), on_progress, on_message, early.ended)
         outcomes += more
-        concluded += conclude_all(_stored(more))
+        concluded += conclude_all(_stored(more), known=early.found)
     interrupted = _interrupted(outcomes)
     if interrupted:
         on_message(INTERRUPTED)

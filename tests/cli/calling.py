@@ -38,12 +38,19 @@ class Runner:
     crash: BaseException | None = None
 
     def __call__(
-        self, request: SuiteRequest, on_progress: OnProgress, on_message: Callable[[str], None]
+        self,
+        request: SuiteRequest,
+        on_progress: OnProgress,
+        on_message: Callable[[str], None],
+        on_ended: Callable[[RunOutcome], None],
     ) -> list[RunOutcome]:
         self.requests.append(request)
         if self.crash is not None:
             raise self.crash
-        return [self._one(number, request, on_progress) for number in range(len(request.plans))]
+        outcomes = [self._one(number, request, on_progress) for number in range(len(request.plans))]
+        for outcome in outcomes:
+            on_ended(outcome)
+        return outcomes
 
     def _one(self, number: int, request: SuiteRequest, on_progress: OnProgress) -> RunOutcome:
         plan = request.plans[number]

@@ -8,8 +8,11 @@ import sys
 import pytest
 from rich.console import Console
 
-from harness.cli.suite import LiveTable, progress
+from harness.cli.live_table import LiveTable
+from harness.cli.suite import progress
 from harness.cli.tables import plain_table, show_table
+from harness.model.plan import Plan, StackFacts
+from harness.model.scenario import Scenario
 from harness.runner.progress import Progress
 
 
@@ -27,16 +30,33 @@ class Gone(io.StringIO):
         raise BrokenPipeError(32, "Broken pipe")
 
 
-def drawn(table: LiveTable) -> str:
-    console = Console(file=io.StringIO(), width=120)
-    console.print(table.render())
+def plans(*runs: str, lasting_s: float = 10.0) -> list[Plan]:
+    scenario = Scenario.model_validate(
+        {
+            "schema": 1, "scenario": "slow", "summary": "Slow.", "stack": "small", "expect": {},
+            "timeline": [
+                {"id": "slow", "at": "0s", "for": f"{lasting_s}s", "fault": "storage.slow", "target": {"service": "s"}}
+            ],
+        }
+    )  # fmt: skip
+    return [Plan(run=run, scenario=scenario, stack=StackFacts(name="small"), seed=1) for run in runs]
+
+
+def drawn(table: LiveTable, width: int = 120, height: int | None = None) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(table.render(height))
     file = console.file
     assert isinstance(file, io.StringIO)
     return file.getvalue()
 
 
-def test_the_live_table_shows_phase_fault_and_alerts() -> None:
-    table = LiveTable(["one", "two"])
+def first_column(shown: str) -> str:
+    rows = [line.split("│")[1].strip() for line in shown.splitlines() if line.startswith("│")]
+    return "".join(rows)
+
+
+def test_the_live_table_shows_state_fault_and_alerts() -> None:
+    table = LiveTable(plans("one", "two"))
     assert drawn(table).count("waiting") == 2
     table(Progress("one", 1.25, "phase", "observing"))
     table(Progress("one", 2.0, "fault", "slow: confirmed [x]"))
@@ -48,19 +68,76 @@ def test_the_live_table_shows_phase_fault_and_alerts() -> None:
         assert part in shown
 
 
+def test_the_live_table_shows_verdicts_as_they_come() -> None:
+    table = LiveTable(plans("one", "two", "three"))
+    for run, verdict in (("one", "pass"), ("two", "fail (control)")):
+        table(Progress(run, 30.0, "phase", "gate"))
+        table(Progress(run, 30.0, "done", "ended"))
+        assert "ended" in drawn(table)
+        table(Progress(run, 30.0, "verdict", verdict))
+    shown = drawn(table)
+    assert "2 of 3 runs done (1 fail, 1 pass)" in shown
+    assert "fail (control)" in shown
+    assert "ended" not in shown
+
+
+def test_the_live_table_tells_the_time_left_by_the_runs_that_are_over() -> None:
+    table = LiveTable(plans("one", "two", "three", lasting_s=285.0))  # with its start and its end, five minutes
+    assert "left" not in drawn(table), "nothing is known before anything runs"
+    table(Progress("one", 60.0, "phase", "observing"))
+    assert "about 14 min left" in drawn(table), "four, and two times five"
+    table(Progress("one", 600.0, "phase", "observing"))
+    table(Progress("one", 600.0, "done", "ended"))
+    table(Progress("two", 300.0, "phase", "observing"))
+    assert "about 15 min left" in drawn(table), "it took twice as long: five, and ten"
+    table(Progress("two", 600.0, "done", "ended"))
+    table(Progress("three", 0.0, "done", "not run"))
+    shown = drawn(table)
+    assert "left" not in shown
+    assert "not run" in shown
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_live_table_cuts_no_name(width: int) -> None:
+    names = [f"lost-object-store-while-the-trainer-writes-{end}" for end in ("partitions", "checkpoints")]
+    table = LiveTable(plans(*names))
+    for name in names:
+        table(Progress(name, 12.5, "phase", "waiting until the stack is healthy and no alert fires"))
+        table(Progress(name, 12.5, "fault", "lost: confirmed: the container of object-store is gone"))
+        table(Progress(name, 12.5, "alert", "ObjectStoreUnreachable{}", {"alert": "ObjectStoreUnreachable{}"}))
+    shown = drawn(table, width)
+    assert "…" not in shown
+    assert first_column(shown) == "".join(names)
+
+
+def test_of_more_runs_than_lines_those_that_go_on_or_failed_are_shown() -> None:
+    names = [f"run-{k:02}" for k in range(40)]
+    table = LiveTable(plans(*names))
+    for k in range(10):
+        table(Progress(names[k], 9.0, "phase", "gate"))
+        table(Progress(names[k], 9.0, "done", "ended"))
+        table(Progress(names[k], 9.0, "verdict", "fail" if k == 2 else "pass"))
+    table(Progress("run-30", 1.0, "phase", "gate"))
+    shown = drawn(table, 80, 16)
+    assert len(shown.splitlines()) <= 16
+    assert all(run in shown for run in ("run-30", "run-02", "run-09"))
+    assert "run-00" not in shown
+    assert "and 30 more runs, of which 29 wait" in shown
+
+
 def test_a_terminal_gets_the_live_table(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with progress(["one"], "text") as shown:
+    with progress(plans("one"), "text") as shown:
         shown(Progress("one", 1.0, "phase", "gate"))
-    assert "phase" in terminal.getvalue()
+    assert "state" in terminal.getvalue()
 
 
 @pytest.mark.parametrize("mode", ["json", "text"])
 def test_a_reader_that_went_away_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     monkeypatch.setattr(sys, "stdout", Gone())
     monkeypatch.setattr(sys, "stderr", Gone())
-    with progress(["one"], "json" if mode == "json" else "text") as shown:
+    with progress(plans("one"), "json" if mode == "json" else "text") as shown:
         shown(Progress("one", 1.0, "phase", "gate"))
 
 

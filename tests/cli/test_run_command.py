@@ -73,7 +73,8 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
 ) -> None:
     judged_as(monkeypatch, Value.PASS)
     lines = harness_("run").err.splitlines()
-    assert [line.split()[3] for line in lines] == ["phase", "fault", "alert", "done"]
+    assert [line.split()[3] for line in lines] == ["phase", "fault", "alert", "done", "verdict"]
+    assert lines[4].split()[4:] == ["pass"], "as soon as the run is over"
     assert "ObjectStoreSlow[x] firing" in lines[2]
 
 
@@ -83,7 +84,8 @@ def test_json_is_all_there_is_on_stdout(
     judged_as(monkeypatch, Value.FAIL)
     result = harness_("run", "--json")
     said = [json.loads(line) for line in result.out.splitlines()]
-    assert [line["kind"] for line in said] == ["progress"] * 4 + ["suite"]
+    assert [line["kind"] for line in said] == ["progress"] * 5 + ["suite"]
+    assert (said[4]["what"], said[4]["data"]) == ("verdict", {"verdict": "fail"})
     assert said[-1]["counts"] == {"pass": 0, "fail": 1, "unknown": 0}
     assert said[-1]["report"] == "reports/latest/index.html"
     assert result.err == ""
@@ -219,7 +221,7 @@ def test_paired_runs_are_judged_against_their_control(
     seen = judged_as(monkeypatch, Value.PASS)
     assert harness_("run", "--paired").code == 0
     assert [plan.run for plan in runner.requests[0].plans] == ["slow-store", "slow-store~control"]
-    assert seen[0] == ("slow-store", True)
+    assert seen == [("slow-store~control", False), ("slow-store", True)], "each once, and the pair when both are over"
 
 
 @pytest.mark.parametrize(
