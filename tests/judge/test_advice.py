@@ -357,6 +357,12 @@ def test_every_guard_has_a_run_and_a_near_miss() -> None:
     assert {guard for guard, _ in NEAR_MISSES.values()} == set(GUARDS)
 
 
+def test_answers_that_are_wrong_are_not_explained_by_a_time_out() -> None:
+    made = paused({"stays": [UP, RIGHT]}).answers((5.5, 10.0, HUNG), (10.0, 11.5, WRONG)).end()
+    found = advised(made)
+    assert {clause for one in found.values() for clause in one.clauses} == {"up"}
+
+
 def test_a_cause_is_told_once_with_all_the_clauses_that_it_explains() -> None:
     made = paused({"stays": [UP, UP | {"id": "up-too", "at_least": 0.95}]}).answers((5.5, 11.0, HUNG)).end()
     [advice] = made.judged().advice

@@ -9,6 +9,7 @@ from harness.judge.advice.case import (
     FEATURES,
     FEWEST,
     OBJECTS,
+    OF_MISSING,
     Bounded,
     Case,
     MissingGuard,
@@ -27,7 +28,6 @@ from harness.model.verdict import ClauseResult
 
 WRONG = ("silent_wrong_answers", "wrong_answers")
 OLD = ("silent_wrong_answers", "stale_answers", "feature_age_p50", "feature_age_p99")
-MISSING = ("availability", "failed_requests", "slow_answers")
 MOSTLY = 0.9
 """The share of requests that are answered where a service is there."""
 
@@ -117,7 +117,7 @@ def keep_last_good(case: Case) -> Iterator[MissingGuard]:
                 "keep-last-good", f"{listed(died)}; {case.step.target}", seen, (clause.id,), cited(lines)
             )
             return
-    failing, asked = _about(case, MISSING, StaysResult, RecoveryResult), case.wiring.workload
+    failing, asked = _about(case, OF_MISSING, StaysResult, RecoveryResult), case.wiring.workload
     failed = case.in_the_middle_of(lambda answer: not answer.ok)
     during = case.answers(case.injected.hi, case.out_s)
     if failing and asked in users and len(failed) >= FEWEST and 2 * len(failed) > len(during):

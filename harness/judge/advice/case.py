@@ -30,6 +30,8 @@ ENDED = ("container.kill", "container.stop", "node.loss", "container.oom", "cont
 LATE = ("network.latency", "storage.slow")
 OBJECTS = "object.corrupt"
 FEATURES = "features.corrupt"
+OF_MISSING = ("availability", "failed_requests", "slow_answers", "latency_p50", "latency_p99")
+"""Probes of answers that break where none comes, or none in time. The others look at what an answer says."""
 FEWEST = 3
 """How many answers or readings show something: one or two may have been on their way."""
 MOST_CITED = 4
@@ -128,6 +130,11 @@ class Case:
     def failed_bounds(self, *results: type[Bounded]) -> list[tuple[ClauseResult, Bounded]]:
         """Return the failed clauses of these kinds, each with what was measured of it."""
         return [(c, c.measured) for c in self.failed if isinstance(c.measured, results)]
+
+    def unanswered_bounds(self, *results: type[Bounded]) -> list[tuple[ClauseResult, Bounded]]:
+        """Return the failed clauses of these kinds that break where an answer is missing or late."""
+        found = self.failed_bounds(*results)
+        return [pair for pair in found if pair[1].probe not in ANSWER_PROBES or pair[1].probe in OF_MISSING]
 
     def answers(self, from_s: float, to_s: float) -> list[Numbered]:
         """Return the answers to requests that count in a stretch, of which nothing but the stack is the cause."""

@@ -29,7 +29,7 @@ def restart_policy(case: Case) -> Iterator[MissingGuard]:
         began = [one for _, one in seen if one.what != "exited" and case.injected.lo <= one.at_s < case.out_s]
         clauses = [
             clause.id
-            for clause, measured in case.failed_bounds(StaysResult, RecoveryResult)
+            for clause, measured in case.unanswered_bounds(StaysResult, RecoveryResult)
             if _needs(case, case.asked(measured.probe), service)
         ]
         if clauses and ended and not began:
@@ -46,7 +46,7 @@ def quick_start(case: Case) -> Iterator[MissingGuard]:
     """A process runs again in time, and its service answers well only after the deadline."""
     if case.kind not in ENDED:
         return
-    for clause, measured in case.failed_bounds(RecoveryResult):
+    for clause, measured in case.unanswered_bounds(RecoveryResult):
         assert isinstance(measured, RecoveryResult)
         service, start_s = case.asked(measured.probe), _start_s(case, measured)
         if service not in case.hit or measured.recovered_at_s is None or start_s is None:

@@ -10,6 +10,7 @@ from harness.judge.advice.case import (
     ENDED,
     FEWEST,
     LATE,
+    OF_MISSING,
     Bounded,
     Case,
     MissingGuard,
@@ -46,7 +47,7 @@ def client_timeout(case: Case) -> Iterator[MissingGuard]:
     """Requests to a consumer have no answer while what it uses is silent."""
     if not case.away and case.kind not in LATE:
         return
-    for clause, measured in case.failed_bounds(StaysResult):
+    for clause, measured in case.unanswered_bounds(StaysResult):
         for link in _direct(case, measured):
             before = _asked(case, measured.probe, case.facts.gate_s, case.injected.lo)
             during = _asked(case, measured.probe, case.injected.hi, case.out_s)
@@ -119,7 +120,7 @@ def reconnect(case: Case) -> Iterator[MissingGuard]:
     """What a consumer uses answers again, and the consumer goes on to fail."""
     if case.kind not in (*AWAY, *ENDED, *LATE, "network.reset") or case.fault.reverted is None:
         return
-    for clause, measured in case.failed_bounds(RecoveryResult, GuardResult):
+    for clause, measured in case.unanswered_bounds(RecoveryResult, GuardResult):
         for link in _direct(case, measured):
             back_s = _back_s(case, link.service)
             if back_s is None or _ended(case, link.consumer):
@@ -169,7 +170,7 @@ def replica_ejection(case: Case) -> Iterator[MissingGuard]:
     for name in lost:
         others = [one for one in case.wiring.used_by(balancer) if one != name and family(one) == family(name)]
         alive = [one for one in others if one not in case.hit and not _ended(case, one)]
-        failing = [pair for pair in case.failed_bounds(StaysResult, RecoveryResult) if pair[1].probe in _OF_FAILURES]
+        failing = [pair for pair in case.unanswered_bounds(StaysResult, RecoveryResult) if pair[1].probe in OF_MISSING]
         if not alive or not failing or not _failing_throughout(case):
             continue
         during = case.answers(case.injected.hi, case.out_s)
@@ -181,7 +182,6 @@ def replica_ejection(case: Case) -> Iterator[MissingGuard]:
         return
 
 
-_OF_FAILURES = ("availability", "failed_requests", "slow_answers")
 _PARTS = 3
 
 
