@@ -95,7 +95,10 @@ def _containers(plan: Plan, stack: StackDescription) -> str:
         return "none: processes of this run alone"
     if plan.attach is not None:
         return f"those of the running compose project {plan.attach}, found by their labels"
-    return f"one for each of {len(stack.services)} services, in a compose project of this run alone"
+    number, services = sum(one.replicas for one in stack.services.values()), len(stack.services)
+    several = any(one.replicas != 1 for one in stack.services.values())
+    which = f"{number} of {services} services" if several else f"one for each of {services} services"
+    return f"{which}, in a compose project of this run alone"
 
 
 def when_of(step: FaultStep) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -352,3 +353,27 @@ def test_a_run_with_a_fault_on_replicas(name: str, fault: str, expect: str, stac
     seen = [event for event in map(json.loads, journal.splitlines()) if event["kind"] == "process"]
     ends = Counter(event["replica"] for event in seen if event["what"] == "exited" and event["service"] == "web")
     assert set(ends) >= ({2} if name == "kill" else {1, 2, 3})
+
+
+def test_an_attached_stack_that_somebody_scaled(stack: Path) -> None:
+    stack.write_text(stack.read_text().replace("    deploy: {replicas: 3}\n", ""))
+    fault = "fault: container.pause, target: {service: web}"
+    (stack.parent / "it.scenario.yaml").write_text(
+        SCENARIO.replace("NAME", "it").replace("FAULT", fault).replace("EXPECT\n", RECOVERED)
+    )
+    project = f"scaled{uuid.uuid4().hex[:6]}"
+    compose = ["docker-compose", "-p", project, "-f", str(stack)]
+    engine = docker.from_env()
+    try:
+        subprocess.run([*compose, "up", "-d", "--scale", "web=2"], check=True, capture_output=True, timeout=120)
+        words = [HARNESS, "run", "it.scenario.yaml", "--attach", project, "--name", "it", "--reports", "reports"]
+        done = subprocess.run(words, cwd=stack.parent, capture_output=True, text=True, timeout=300, check=False)
+        [run] = json.loads((stack.parent / "reports" / "it" / "suite.json").read_text())["scenarios"]
+        [seen] = run["faults"]
+        assert seen["confirmed_at_s"] is not None, done.stdout
+        assert set(seen["evidence"]["replicas"]) == {"web#1", "web#2"}, seen
+        assert run["verdict"] == "pass" or all("machine busy" in reason for reason in run["reasons"]), done.stdout
+        assert {one["State"]["Status"] for one in containers_of(engine, project)} == {"running"}
+    finally:
+        subprocess.run([*compose, "down", "-v", "-t", "1"], check=False, capture_output=True, timeout=120)
+        engine.close()
