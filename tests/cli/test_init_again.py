@@ -102,7 +102,7 @@ def test_an_edited_file_is_kept_and_what_is_new_is_shown(project: Path, harness_
     assert (project / STACK).read_text() == mine
     for shown in (
         "x-harness.probes lacks what init would write; paste after line",
-        "\n    cache_answers:\n      sql: {url: \"postgresql://cache:5432/postgres\"",
+        '\n    cache_answers:\n      sql: {url: "postgresql://cache:5432/postgres"',
         "services lacks what init would write; paste after line",
         "\n  cache:\n    # postgres",
         "x-harness.compose is {ready_within: 20s}; init would write {ready_within: 180s}",

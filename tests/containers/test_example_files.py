@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from example_images import EXAMPLES, Example
+from example_images import EXAMPLES, MLFLOW, Example
 
 from harness.description.stackfile import load_stack
 
@@ -100,7 +100,7 @@ def test_the_readme_lists_every_scenario(example: Example) -> None:
 
 def test_the_readme_counts_the_standard_suite(tmp_path: Path) -> None:
     folder = tmp_path / "mlflow"
-    mlflow = EXAMPLES["mlflow"].folder
+    mlflow = MLFLOW.folder
     shutil.copytree(mlflow, folder, ignore=shutil.ignore_patterns("reports", "__pycache__"))
     output = harness(folder, "init", "--no-engine", "--standard")
     written = list((folder / "scenarios" / "standard").rglob("*.scenario.yaml"))

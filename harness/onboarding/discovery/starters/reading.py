@@ -94,7 +94,7 @@ def _measures(
     found: list[Measure] = []
     for name, spec in stack.probes.items():
         bound = bounds.get(name)
-        good = {} if bound is None else {bound.side: _limit(bound.limit)}
+        good: Mapping[str, Any] = {} if bound is None else {bound.side: _limit(bound.limit)}
         if name in known:
             found.append(_of_candidate(known[name], good or known[name].good))
         else:
