@@ -26,6 +26,7 @@ from harness.onboarding.doctor.alert_rules import dead_rules, without_scenario
 from harness.onboarding.doctor.checks import Finding
 from harness.onboarding.doctor.link_checks import links
 from harness.onboarding.doctor.observing import observe
+from harness.onboarding.doctor.protocols import protocols
 from harness.onboarding.doctor.workload import secrets, workload
 from harness.runner.backend_factory import backend_for, check_backend
 from harness.runner.catalogue import Catalogue
@@ -179,6 +180,7 @@ async def _on_the_stack(request: ExaminationRequest, stack: StackDescription) ->
         settle_s = stack.ready_within_s if request.start else request.watch_s
         observed = await observe(stack, backend, request.watch_s, settle_s)
         found += checks.services(stack, await backend.status())
+        found += await protocols(stack, backend)
         found += checks.event_clock(stack, observed)
         found += checks.probes(stack, observed)
         found += await workload(stack, backend, all_methods=request.start or request.send)
