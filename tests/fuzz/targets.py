@@ -102,9 +102,11 @@ def _stack(data: bytes) -> None:
 def _compose(data: bytes) -> None:
     path = _written("fuzzed.yaml", data)
     read_compose([path], {})
-    files = discover(read_project(path, ask_engine=False), _folder(), Faults()).files
-    for text in files.values():
-        text.encode()
+    project = read_project(path, ask_engine=False)
+    for standard in (False, True):
+        files = discover(project, _folder(), Faults(), standard=standard).files
+        for text in files.values():
+            text.encode()
 
 
 def _journal(data: bytes) -> None:
