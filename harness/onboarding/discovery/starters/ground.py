@@ -112,7 +112,7 @@ class Ground:
         """Return the node of a service, and which others are on it."""
         node = self.services[service].node
         name = str(node.value) if node is not None else service
-        return name, [other for other in self.nodes.get(name, ()) if other != service]
+        return name, [other for other in self.nodes.get(name, ()) if other != service and other in self.services]
 
     def dies_with(self, services: Collection[str]) -> list[str]:
         """Return who may well end when these are gone: those that talk to them and that the engine starts again."""
