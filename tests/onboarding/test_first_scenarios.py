@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from harness.faults.installed import Faults
+from harness.model.errors import HarnessError
 from harness.onboarding.discovery.output import Discovery, discover
 from harness.onboarding.discovery.project import read_project
 from harness.onboarding.discovery.rendering import STACK_FILE, flow
@@ -296,6 +297,15 @@ def test_a_variable_that_is_not_set_keeps_no_scenario_from_being_checked(tmp_pat
     discovery = found(tmp_path, {"db": db, "mlflow": mlflow})
     assert "scenarios/slow-db.scenario.yaml" in discovery.files
     assert not any("could not be checked" in line for line in discovery.not_written)
+
+
+@pytest.mark.parametrize("odd", [{"command": 5}, {"tmpfs": 5}, {"volumes": 5}, {"entrypoint": True}])
+def test_a_value_of_an_odd_type_is_no_crash(tmp_path: Path, odd: dict[str, Any]) -> None:
+    (tmp_path / "compose.yaml").write_text(f"services: {flow({'web': SHOP['web'] | odd})}\n")
+    try:
+        discover(read_project(tmp_path, ask_engine=False), tmp_path, Faults(), standard=True)
+    except HarnessError as error:
+        assert "web" in str(error)
 
 
 def test_scenarios_are_written_unchecked_where_the_stack_cannot_be_read(tmp_path: Path) -> None:

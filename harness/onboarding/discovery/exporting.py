@@ -62,7 +62,8 @@ def _run(project: Project, body: Mapping[str, Any]) -> Iterator[str]:
     words: list[str] = []
     for key in ("entrypoint", "command"):
         value = body.get(key)
-        words += str(value).split() if isinstance(value, str) else [str(word) for word in value or ()]
+        given = value if isinstance(value, list) else [value] if isinstance(value, str) else []
+        words += [str(word) for word in given]
     if not words:
         words = list(read_dockerfile(project.folder, body.get("build")).command)
     words = [part for word in words for part in word.split()]

@@ -178,11 +178,12 @@ def _declared(stack: StackDescription) -> Declared:
 def _in_memory(body: Mapping[str, Any]) -> Iterator[str]:
     """Yield where a service mounts memory of a certain size: what fills that fills nothing else."""
     given = body.get("tmpfs")
-    for one in [given] if isinstance(given, str) else given or ():
+    for one in given if isinstance(given, list) else [given] if isinstance(given, str) else []:
         path, _, options = str(one).partition(":")
         if "size=" in options:
             yield path
-    for volume in body.get("volumes") or ():
+    volumes = body.get("volumes")
+    for volume in volumes if isinstance(volumes, list) else []:
         if isinstance(volume, dict) and volume.get("type") == "tmpfs" and volume.get("target"):
             limits = volume.get("tmpfs")
             if isinstance(limits, dict) and limits.get("size"):
