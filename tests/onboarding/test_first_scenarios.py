@@ -300,6 +300,12 @@ def test_a_variable_that_is_not_set_keeps_no_scenario_from_being_checked(tmp_pat
     assert not any("could not be checked" in line for line in discovery.not_written)
 
 
+def test_no_file_is_written_elsewhere_for_a_service_with_an_odd_name(tmp_path: Path) -> None:
+    discovery = found(tmp_path, {"../../web": SHOP["web"]})
+    assert not any(".." in name for name in discovery.files)
+    assert any("characters that the name of a scenario cannot have" in line for line in discovery.not_written)
+
+
 @pytest.mark.parametrize("odd", [{"command": 5}, {"tmpfs": 5}, {"volumes": 5}, {"entrypoint": True}])
 def test_a_value_of_an_odd_type_is_no_crash(tmp_path: Path, odd: dict[str, Any]) -> None:
     (tmp_path / "compose.yaml").write_text(f"services: {flow({'web': SHOP['web'] | odd})}\n")

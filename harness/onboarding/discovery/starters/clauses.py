@@ -6,6 +6,7 @@ broken service is asked for, a guarantee is judged, or an alert has to fire.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ SLOW_RULE_S = 60
 """A rule that takes longer makes no scenario longer but its own."""
 MOST_ALERTS = 8
 WITHIN = "60s"
+_NAME = re.compile(r"[\w.-]+")
 SCRAPE_TIMEOUT_S = 10.0
 """How long Prometheus waits for an answer, unless it is told otherwise."""
 LATER_S = 30
@@ -64,6 +66,8 @@ def standard(ground: Ground, starter: Starter) -> ScenarioDraft | Missing:
 def _written(
     ground: Ground, starter: Starter, name: str, tag: str, detects: Sequence[RuleReading]
 ) -> ScenarioDraft | Missing:
+    if not _NAME.fullmatch(name):  # it becomes a file's
+        return Missing(starter.how, starter.whom, "its name has characters that the name of a scenario cannot have")
     bounded = [one for one in ground.measures if one.good and _may_gate(one, starter, ground)]
     about = [one for one in bounded if starter.breaks and _is_about(one, starter.hits, ground)]
     # Between two scrapes a crash that is soon over is missed: neither a pass nor a fail.
