@@ -12,16 +12,16 @@ from harness.model.httpprobes import HttpAccess
 from harness.model.units import PositiveWallSeconds
 
 _LISTEN = re.compile(r"([\w.-]+|\[[0-9a-fA-F:]+\]):(\d{1,5})")
-KINDS = ("prometheus", "alertmanager", "webhook")
+KINDS = ("prometheus", "alertmanager", "grafana", "webhook")
 _ONLY_OF = {
     "heartbeat": ("prometheus",),
     "history": ("prometheus",),
     "suppressed": ("alertmanager",),
     "listen": ("webhook",),
-    "url": ("prometheus", "alertmanager"),
-    "headers": ("prometheus", "alertmanager"),
-    "username": ("prometheus", "alertmanager"),
-    "password": ("prometheus", "alertmanager"),
+    "url": ("prometheus", "alertmanager", "grafana"),
+    "headers": ("prometheus", "alertmanager", "grafana"),
+    "username": ("prometheus", "alertmanager", "grafana"),
+    "password": ("prometheus", "alertmanager", "grafana"),
     "watchdog_every": ("alertmanager", "webhook"),
 }
 
@@ -43,13 +43,13 @@ def longest_silence_s(interval_s: float, least_s: float = MAX_RULE_SILENCE_S) ->
 
 
 class AlertSource(HttpAccess):
-    """One place where alerts are read: a Prometheus server, an Alertmanager, or a webhook that others call.
+    """One place where alerts are read: a Prometheus server, an Alertmanager, Grafana, or a webhook that others call.
 
     `watchdog` names alerts that always fire, so that somebody notices when they stop: they prove that the source works,
     and never count as fired.
     """
 
-    kind: Literal["prometheus", "alertmanager", "webhook"]
+    kind: Literal["prometheus", "alertmanager", "grafana", "webhook"]
     url: Url = ""
     heartbeat: str | None = None
     history: str | None = None

@@ -1,4 +1,4 @@
-"""Every alert source of a stack, ready to be polled: Prometheus, what speaks its form, Alertmanager, and webhooks.
+"""Every alert source of a stack, ready to be polled: Prometheus, what speaks its form, Alertmanager, Grafana, webhooks.
 
 A real Prometheus needs nothing declared: its page of rules has the last evaluation and the interval of each group,
 and the series `ALERTS` has the firings between two polls. Where a heartbeat or a history is declared, the source
@@ -24,6 +24,7 @@ from harness.model.eventtime import parse_timestamp
 from harness.model.readings import Alert, AlertsSeen, Gap, RuleSeen
 from harness.model.stack import StackDescription
 from harness.probes.alert_poller import AlertPoller, Heartbeats, HttpAlertPoller
+from harness.probes.grafana import GrafanaAlerts
 from harness.probes.http import access_headers, ask, get, metrics
 from harness.probes.polling import DEADLINE_S
 from harness.probes.reader import NoAnswerError, ProbeContext
@@ -57,7 +58,7 @@ def _poller(
         from harness.probes.webhook import WebhookAlerts  # a web server, which no other kind needs
 
         return WebhookAlerts(source, clock, record)
-    kind = AlertmanagerAlerts if source.kind == "alertmanager" else PrometheusAlerts
+    kind = _KINDS[source.kind]
     url = around.reachable(source.url)
     return kind(around.session, source, url, clock, record, access_headers(source))
 
@@ -265,3 +266,11 @@ class AlertmanagerAlerts(HttpAlertPoller):
         if marks:
             seen |= {"evaluations": float(self._beats.note(marks)), "interval_s": self._source.watchdog_every_s}
         return seen
+
+
+_KINDS: Mapping[str, Callable[..., AlertPoller]] = {
+    "prometheus": PrometheusAlerts,
+    "alertmanager": AlertmanagerAlerts,
+    "grafana": GrafanaAlerts,
+}
+"""What polls a source over HTTP, by its kind."""

@@ -273,6 +273,7 @@ x-harness:
   alert_sources:
     - {kind: prometheus, url: "http://web:80", watchdog: [Watchdog]}
     - {kind: alertmanager, url: "http://web:80", suppressed: true}
+    - {kind: grafana, url: "http://web:80", token: "${secret:GRAFANA}"}
     - {kind: webhook, listen: "0.0.0.0:19093", watchdog: [Watchdog], watchdog_every: 2min}
 services:
   web: {command: x, environment: {PLAIN: "$${secret:NOT_OURS}"}, x-harness: {port: 80, health: {grpc: ""}}}
@@ -281,7 +282,7 @@ services:
 
 
 def test_every_kind_of_probe_and_source_in_a_file(tmp_path: Path) -> None:
-    stack = load_stack(write(tmp_path, ALL_KINDS), variables={"TOKEN": "t", "PW": "p", "URL": "u"})
+    stack = load_stack(write(tmp_path, ALL_KINDS), variables={"TOKEN": "t", "PW": "p", "URL": "u", "GRAFANA": "g"})
     settings = {name: probe.settings.model_dump() for name, probe in stack.probes.items()}
     assert settings["b"]["token"] == "${secret:TOKEN}", "a secret is filled in when it is used, and not before"
     assert settings["d"]["url"] == "redis://:${secret:PW}@db:6379/1", "as compose itself can take it"
@@ -292,7 +293,7 @@ def test_every_kind_of_probe_and_source_in_a_file(tmp_path: Path) -> None:
     assert stack.workload is not None
     assert (stack.workload.rate, stack.workload.method, stack.workload.repeat) == (0.5, "GET", True)
     names = [source.name for source in stack.alert_sources]
-    assert names == ["http://web:80", "http://web:80", "webhook 0.0.0.0:19093"]
+    assert names == [*["http://web:80"] * 3, "webhook 0.0.0.0:19093"]
 
 
 @pytest.mark.parametrize(
@@ -315,8 +316,8 @@ def test_every_kind_of_probe_and_source_in_a_file(tmp_path: Path) -> None:
         ("rate: 30/min", "make: [x]", "workload", "exactly one of `make` (a command) and `requests`"),
         ("requests: r.jsonl", "make: [x]", "workload", "says how a file of `requests` is sent"),
         ("suppressed: true", "heartbeat: x", "alert_sources.1", "`heartbeat` is not for a source of kind alertmanager"),
-        ('listen: "0.0.0.0:19093"', 'listen: "19093"', "alert_sources.2.listen", "not an address to listen on"),
-        ("kind: webhook", "kind: webhok", "alert_sources.2.kind", "did you mean 'webhook'?"),
+        ('listen: "0.0.0.0:19093"', 'listen: "19093"', "alert_sources.3.listen", "not an address to listen on"),
+        ("kind: webhook", "kind: webhok", "alert_sources.3.kind", "did you mean 'webhook'?"),
         ("every: 2s", "every: 1ms", "probes.a.every", "0.1 to 600 s"),
     ],
 )
