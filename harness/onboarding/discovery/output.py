@@ -14,9 +14,10 @@ from harness.model.fault import FaultKind
 from harness.model.fields import Link
 from harness.model.givenfile import is_file
 from harness.model.stack import StackDescription
+from harness.onboarding.discovery.candidate import Candidate
 from harness.onboarding.discovery.config_files import USUAL, Rule, Timing, alert_rules, config_files, timing
 from harness.onboarding.discovery.guess import Guess
-from harness.onboarding.discovery.probes import Candidate, candidates
+from harness.onboarding.discovery.probes import candidates
 from harness.onboarding.discovery.project import Project, literal
 from harness.onboarding.discovery.rendering import MARK, STACK_FILE, comment, render
 from harness.onboarding.discovery.services import Found, guess_all

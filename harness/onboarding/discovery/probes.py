@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from harness.description.interpolation import interpolate
 from harness.onboarding.discovery.addresses import known_names
+from harness.onboarding.discovery.candidate import Candidate, name_of
 from harness.onboarding.discovery.config_files import config_files, text_of
 from harness.onboarding.discovery.credentials import (
+    MYSQL_DATABASE,
+    MYSQL_PASSWORD,
+    MYSQL_ROOT_PASSWORD,
+    MYSQL_USER,
     POSTGRES_DATABASE,
     POSTGRES_PASSWORD,
     POSTGRES_USER,
@@ -27,6 +31,7 @@ from harness.onboarding.discovery.credentials import (
     setting,
 )
 from harness.onboarding.discovery.project import Project, found_in, literal
+from harness.onboarding.discovery.protocol_probes import by_protocol
 from harness.onboarding.discovery.scraping import quoted_name, scrape_jobs
 from harness.onboarding.discovery.services import Found
 
@@ -43,22 +48,6 @@ _MODEL_NAMES = ("MODEL_NAME", "MLFLOW_MODEL_NAME", "REGISTERED_MODEL_NAME", "MLF
 _DAG = re.compile(r"\b(?:DAG\(\s*(?:dag_id\s*=\s*)?|@dag\([^)]*?dag_id\s*=\s*|dag_id\s*=\s*)[\"']([\w.-]+)[\"']")
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A probe: its name, what is written of it, the service that it is about, why, and the bound that is good."""
-
-    name: str
-    spec: Mapping[str, Any]
-    service: str
-    why: str
-    good: Mapping[str, Any] = field(default_factory=dict)
-    ages: bool = False
-    """Whether it tells how old something is."""
-    sure: bool = False
-    needs: tuple[str, ...] = ()
-    """The kinds of store that its answer needs, where it is more than a health page."""
-
-
 def candidates(project: Project, services: Mapping[str, Found]) -> list[Candidate]:
     """Return the probes that may be had, in the order of the services."""
     found: dict[str, Candidate] = {}
@@ -68,6 +57,8 @@ def candidates(project: Project, services: Mapping[str, Found]) -> list[Candidat
         own = list(_up(project, service))
         if service.replicas == 1:  # other probes ask at one address, and each replica has its own
             own += [*of_tool(project, service), *of_store(project, service, services)]
+            if _locked(project, service, services) is None:
+                own += by_protocol(project, service, services, unknown=not own)
         if not any(candidate.good for candidate in own):
             own.insert(0, _runs(service))
         for candidate in own:
@@ -85,16 +76,13 @@ def no_access(project: Project, services: Mapping[str, Found]) -> dict[str, str]
 def _locked(project: Project, service: Found, services: Mapping[str, Found]) -> str | None:
     if service.kind.name == "postgres" and _database_url(project, service) is None:
         return in_a_file(project, service.name, *POSTGRES_PASSWORD, *POSTGRES_USER, *POSTGRES_DATABASE)
+    if service.kind.name == "mysql":
+        return in_a_file(project, service.name, *MYSQL_PASSWORD, *MYSQL_ROOT_PASSWORD, *MYSQL_USER, *MYSQL_DATABASE)
     if service.kind.name == "redis":
         return redis_unknown(project, service.name)
     if service.kind.name in S3_KINDS and not _keys(project, service, services):
         return in_a_file(project, service.name, *S3_KEY, *S3_SECRET)
     return None
-
-
-def name_of(service: str, ending: str) -> str:
-    """Return a probe's name: the service's, and what is measured."""
-    return f"{re.sub(r'[^A-Za-z0-9]+', '_', service).strip('_')}_{ending}"
 
 
 def _up(project: Project, service: Found) -> Iterator[Candidate]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.onboarding.discovery.probes import DATABASES, Candidate, as_neighbour, is_airflow_3, name_of
+from harness.onboarding.discovery.candidate import Candidate, name_of
+from harness.onboarding.discovery.probes import DATABASES, as_neighbour, is_airflow_3
 from harness.onboarding.discovery.project import Project
 from harness.onboarding.discovery.services import Found
 

@@ -14,9 +14,9 @@ from harness.model.probekinds import ProbeSpec
 from harness.model.stack import StackDescription
 from harness.model.units import Quantity, Unit
 from harness.onboarding.discovery.addresses import known_names
+from harness.onboarding.discovery.candidate import Candidate
 from harness.onboarding.discovery.config_files import Rule, Timing, config_files, recorded_queries
 from harness.onboarding.discovery.exporting import exporters_of
-from harness.onboarding.discovery.probes import Candidate
 from harness.onboarding.discovery.project import Project
 from harness.onboarding.discovery.scraping import scraped_services
 from harness.onboarding.discovery.services import Found
