@@ -15,7 +15,7 @@ NEEDED = {
     ),
     "test_kafka_lag.py": (
         [BROKER if BROKER.exists() else None],
-        "no broker found: build it with `python tests/probes/prepare.py`",
+        "no broker found: build it with `python tests/probes/broker/prepare.py`",
     ),
     "test_real_mariadb.py": (
         [shutil.which("mariadbd")],

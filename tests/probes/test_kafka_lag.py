@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.structs import OffsetAndMetadata, TopicPartition
-from prepare import BROKER
 from pydantic import ValidationError
 from real_probes import Probing
 
@@ -28,6 +27,7 @@ from harness.model.probekinds import ProbeSpec
 # kafka-python leaves sockets that could not connect to the garbage collector.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
 
+BROKER = Path(__file__).parents[2] / ".bin" / "kafka-broker"
 PORT = 19092
 
 
