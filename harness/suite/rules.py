@@ -40,7 +40,7 @@ def with_error(verdict: Verdict, error: HarnessError | None) -> Verdict:
 
     if error is None or _stands(verdict) or any(str(error) in reason for reason in verdict.reasons):
         return verdict
-    return verdict.model_copy(update={"value": Value.UNKNOWN, "reasons": (str(error), *verdict.reasons)})
+    return verdict.model_copy(update={"value": Value.UNKNOWN, "reasons": (str(error), *verdict.reasons), "advice": ()})
 
 
 def with_interruption(verdict: Verdict, left: str | None = None) -> Verdict:
@@ -54,7 +54,7 @@ def with_interruption(verdict: Verdict, left: str | None = None) -> Verdict:
         return verdict
     # What clauses say of a run that was not over is theirs; as reasons it would hide this one.
     reasons = ("the run was interrupted before it was over", *((left,) if left is not None else ()))
-    return verdict.model_copy(update={"value": Value.UNKNOWN, "reasons": reasons})
+    return verdict.model_copy(update={"value": Value.UNKNOWN, "reasons": reasons, "advice": ()})
 
 
 def _stands(verdict: Verdict) -> bool:

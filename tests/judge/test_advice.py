@@ -213,6 +213,10 @@ def worked_off(per_s: float) -> Callable[[float], float]:
     return lambda t_s: 0.0 if t_s < 5.5 else min(t_s - 5, 7) * 10 - max(0.0, t_s - 12) * per_s
 
 
+def reset(target: Mapping[str, Any], service: str = "scorer") -> Run:
+    return run("network.reset", target, {}).dies(service, 7.0, signal=11).end()
+
+
 def broken_guarantee(check: str, part: str, **data: Any) -> Run:
     return paused({}, guarantees=[check]).evidence(part, **data).end()
 
@@ -361,6 +365,23 @@ def test_answers_that_are_wrong_are_not_explained_by_a_time_out() -> None:
     made = paused({"stays": [UP, RIGHT]}).answers((5.5, 10.0, HUNG), (10.0, 11.5, WRONG)).end()
     found = advised(made)
     assert {clause for one in found.values() for clause in one.clauses} == {"up"}
+
+
+@pytest.mark.parametrize("target", [{"service": "features"}, {"link": "scorer -> features"}])
+def test_a_fault_on_links_breaks_those_to_its_service_or_itself(target: Mapping[str, Any]) -> None:
+    found = advised(reset(target))
+    assert found["survive-dependency"].where == "link scorer -> features"
+    assert advised(reset(target, "gateway")) == {}
+
+
+@pytest.mark.parametrize(
+    ("apart", "given"),
+    [(["features"], True), (["gateway"], False), (None, True)],
+)
+def test_a_partition_breaks_the_links_between_its_sides(apart: list[str] | None, given: bool) -> None:
+    parameters = {} if apart is None else {"apart_from": apart}
+    made = run("network.partition", {"service": "scorer"}, {}, parameters=parameters)
+    assert ("survive-dependency" in advised(made.dies("scorer", 7.0).end())) is given
 
 
 def test_a_cause_is_told_once_with_all_the_clauses_that_it_explains() -> None:

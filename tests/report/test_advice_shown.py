@@ -14,11 +14,13 @@ from test_advice import CASES
 
 from harness.judge import judge
 from harness.judge.advice.guards import GUARDS
+from harness.model.errors import HarnessError
 from harness.model.verdict import Verdict
 from harness.report.advice_page import with_guards
 from harness.report.documents import RunDocument
 from harness.report.words import advice_lines
 from harness.report.write import JudgedRun, SuiteInfo, write_run, write_suite
+from harness.suite.rules import with_error, with_interruption
 
 ROOT = Path(__file__).parents[2]
 GUARD = "A time-out on the client of a store, shorter than its callers wait"
@@ -83,6 +85,13 @@ def test_lines_name_the_repair_once_for_several_guards() -> None:
 
 def test_nothing_is_said_where_there_is_none() -> None:
     assert advice_lines(Verdict(scenario="x", value="pass", reasons=(), clauses=()).advice) == []
+
+
+def test_a_sabotage_that_did_not_end_properly_is_unknown_and_has_no_advice() -> None:
+    failed = judge(CASES["client-timeout"][0]().build()).model_copy(update={"twin": "sabotage"})
+    assert failed.advice
+    for verdict in (with_interruption(failed), with_error(failed, HarnessError("no more disk"))):
+        assert (verdict.value, verdict.advice) == ("unknown", ())
 
 
 def test_the_page_of_all_guards_is_up_to_date() -> None:

@@ -28,6 +28,8 @@ AWAY = ("container.pause", "container.stop", "node.loss", "network.disconnect", 
 ENDED = ("container.kill", "container.stop", "node.loss", "container.oom", "container.restart_loop")
 """Faults that end processes, so that what they hold in memory is lost."""
 LATE = ("network.latency", "storage.slow")
+ON_LINKS = (*LATE, "network.reset")
+"""Faults that act on the links to a service, and not on the service itself."""
 OBJECTS = "object.corrupt"
 FEATURES = "features.corrupt"
 OF_MISSING = ("availability", "failed_requests", "slow_answers", "latency_p50", "latency_p99")
@@ -85,7 +87,7 @@ class Case:
     @cached_property
     def hit(self) -> frozenset[str]:
         """The services that the fault acts on themselves, and not by their links alone."""
-        if self.kind.startswith("network.") and self.kind not in AWAY:
+        if self.kind in ON_LINKS:
             return frozenset()
         nodes: dict[str, list[str]] = {}
         for service, node in self.facts.journal.plan.stack.services.items():
@@ -108,7 +110,7 @@ class Case:
         if self.kind == "network.partition":
             other = set(services_named(self.step)) or set(self.facts.journal.plan.stack.services) - self.hit
             return tuple(k for k in pairs if {k.consumer, k.service} & self.hit and {k.consumer, k.service} & other)
-        if self.kind in LATE and target.service is not None:
+        if self.kind in ON_LINKS and target.service is not None:
             return tuple(link for link in pairs if link.service == target.service)
         return tuple(link for link in pairs if link.service in self.hit and link.consumer not in self.hit)
 

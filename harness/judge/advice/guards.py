@@ -157,8 +157,8 @@ _GUARDS = (
     ),
     AdvisedGuard(
         "keep-last-good",
-        "A load that keeps the last good model",
-        "Load into a second place, check it with a test request, and only then replace the model that serves.",
+        "A load that keeps the last good version",
+        "Load into a second place, check it with a test request, and only then replace what serves.",
         "objects were damaged; then a service that uses their store directly ended, or most requests to it failed",
         (ML_TEST_INFRA, RELEASE_IT),
     ),

@@ -11,6 +11,7 @@ from harness.judge.advice.case import (
     FEWEST,
     LATE,
     OF_MISSING,
+    ON_LINKS,
     Bounded,
     Case,
     MissingGuard,
@@ -96,7 +97,7 @@ def _asked(case: Case, probe: str, from_s: float, to_s: float) -> list[_Asked]:
 
 def survive_dependency(case: Case) -> Iterator[MissingGuard]:
     """A consumer ends while what it uses is gone."""
-    if case.kind not in (*AWAY, *ENDED, *LATE, "network.reset"):
+    if case.kind not in (*AWAY, *ENDED, *ON_LINKS):
         return
     deaths = [
         (n, seen)
@@ -118,7 +119,7 @@ def survive_dependency(case: Case) -> Iterator[MissingGuard]:
 
 def reconnect(case: Case) -> Iterator[MissingGuard]:
     """What a consumer uses answers again, and the consumer goes on to fail."""
-    if case.kind not in (*AWAY, *ENDED, *LATE, "network.reset") or case.fault.reverted is None:
+    if case.kind not in (*AWAY, *ENDED, *ON_LINKS) or case.fault.reverted is None:
         return
     for clause, measured in case.unanswered_bounds(RecoveryResult, GuardResult):
         for link in _direct(case, measured):
