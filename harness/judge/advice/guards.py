@@ -87,8 +87,9 @@ _GUARDS = (
         "A time-out on the client of a store, shorter than its callers wait",
         "Give that client time-outs for connecting and for reading, so short that all its attempts end before the "
         "callers give up; then answer with an error, or with a fallback that carries a flag.",
-        "a service stood still or could not be reached; most requests to a consumer that uses it directly, and by no "
-        "other way, had no answer within the caller's time-out; none had before",
+        "a service stood still, could not be reached, or answered each call later than callers wait; most requests to "
+        "a consumer that uses it directly, and by no other way, had no answer within the caller's time-out, and "
+        "none lacked one before the fault",
         (TIMEOUTS, RELEASE_IT),
     ),
     AdvisedGuard(
