@@ -32,6 +32,16 @@ def request_of(service: ServiceSpec, port: int | None = None) -> bytes:
     return greeting(port or service.port, health, ("grpc", *service.roles) if by_grpc else service.roles)
 
 
+def asked_as(port: int | None, health_path: str | None, roles: Iterable[str] = ()) -> str:
+    """Return, in words, what `greeting` asks a server."""
+    if health_path is not None:
+        return f"asked for {health_path}"
+    role = next((role for role in roles if role.lower() in _BY_ROLE), None)
+    if role is not None:
+        return f"asked as {role}"
+    return f"asked as {_PORTS[port]}, by its port" if port in _PORTS else "asked for / over HTTP"
+
+
 def _postgres() -> bytes:
     """SSLRequest, which is answered by one byte before any login (PostgreSQL's documentation, 55.7 Message Formats)."""
     return struct.pack("!ii", 8, 80877103)
@@ -58,7 +68,7 @@ def _grpc() -> bytes:
 
 
 _RUOK = b"ruok"
-_BY_PORT = {5432: _postgres(), 6432: _postgres(), 27017: _mongo(), 9092: _kafka(), 2181: _RUOK}
+_PORTS = {5432: "postgres", 6432: "postgres", 27017: "mongo", 9092: "kafka", 2181: "zookeeper"}
 _BY_ROLE = {
     **dict.fromkeys(("postgres", "postgresql", "pgbouncer", "timescaledb"), _postgres()),
     **dict.fromkeys(("mongo", "mongodb"), _mongo()),
@@ -66,5 +76,6 @@ _BY_ROLE = {
     "zookeeper": _RUOK,
     "grpc": _grpc(),
 }
+_BY_PORT = {port: _BY_ROLE[role] for port, role in _PORTS.items()}
 ROLES = tuple(_BY_ROLE)
 """Roles that tell the protocol."""

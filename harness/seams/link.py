@@ -66,10 +66,15 @@ class LinkHandle:
             way = await way()
         if way is None:
             raise FaultError(f"the link {self.name!r} leads to what has no address: it does not run")
-        host, _, port = way.rpartition(":")
-        started_s = time.monotonic()
-        outcome = await _outcome(host, int(port), request, timeout_s)
-        return Exchange(outcome, time.monotonic() - started_s)
+        return await exchange_at(way, request, timeout_s)
+
+
+async def exchange_at(where: str, request: bytes, timeout_s: float) -> Exchange:
+    """Make one small exchange with whoever listens at `host:port`."""
+    host, _, port = where.rpartition(":")
+    started_s = time.monotonic()
+    outcome = await _outcome(host, int(port), request, timeout_s)
+    return Exchange(outcome, time.monotonic() - started_s)
 
 
 async def _outcome(host: str, port: int, request: bytes, timeout_s: float) -> Outcome:

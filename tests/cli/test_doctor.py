@@ -75,7 +75,8 @@ def test_a_stack_in_which_all_works(clinic: Path, harness_: Harness) -> None:
     assert head.split() == ["area", "name", "result"]
     said = {tuple(row.split()[:2]): row for row in rows if row}
     assert "ok" in said["ok", "stack"]
-    table = "\n".join(" ".join(row.split()) for row in rows)
+    assert max(map(len, rows)) <= 80, "the last column goes on below"
+    table = " ".join(result.out.split())
     for part in (
         "probe age 3.5 s (in",
         "probe rows 12 (in",
@@ -149,9 +150,9 @@ def test_faults_that_can_never_be_confirmed_on_a_link(clinic: Path, harness_: Ha
     result = harness_("doctor", clinic / "compose.yaml", clinic / "scenarios", "--start", "--watch", "500ms", "--json")
     seen = found(result)
     link = seen["link web -> store"]
-    none = "store stays silent when it is asked, so that none of network.latency, network.reset, storage.slow can be"
     assert (link["state"], link["confirms"]) == ("note", [])
-    assert link["says"] == f"runs through the proxy; {none} confirmed"
+    silent = "runs through the proxy; store stays silent when it is asked for / over HTTP"
+    assert link["says"] == f"{silent}, so that none of network.latency, network.reset, storage.slow can be confirmed"
     assert "x-harness.roles: one of postgres, " in link["remedy"]
     assert result.code == 1
     for name, fault in (("slow", "network.latency"), ("reset", "network.reset")):
@@ -168,7 +169,9 @@ def test_a_link_is_tried_in_the_protocol_of_the_services_role(clinic: Path, harn
     seen = found(result)
     link = seen["link web -> store"]
     assert link["confirms"] == ["network.latency", "network.reset", "storage.slow"]
-    assert link["says"].endswith("ms; can be confirmed: network.latency, network.reset, storage.slow")
+    assert link["says"].endswith(
+        "ms (asked as postgres); can be confirmed: network.latency, network.reset, storage.slow"
+    )
     assert seen["scenario slow"]["says"] == "nothing is missing"
     assert "confirms" not in seen["service store"]
 

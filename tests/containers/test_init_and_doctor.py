@@ -135,6 +135,7 @@ def test_doctor_on_a_running_stack_leaves_it_unchanged(running: Path) -> None:
     assert found["service serving"]["state"] == "ok"
     link = found["link serving -> store"]
     assert (link["state"], link["confirms"]) == ("note", [])
+    assert "; could be confirmed through one: network.latency, " in link["says"], "its service was asked directly"
     why = "network.latency cannot be confirmed on the link serving -> store: runs directly"
     assert why in found["scenario late-store"]["says"]
     subprocess.run(["docker", "stop", "-t", "1", f"{running.name}_store_1"], check=True, capture_output=True)

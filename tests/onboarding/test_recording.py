@@ -434,6 +434,80 @@ def test_an_access_log_gives_what_has_no_body(tmp_path: Path) -> None:
     }
 
 
+UVICORN = """\
+INFO:     Started server process [7]
+INFO:     Application startup complete.
+\x1b[32mINFO\x1b[0m:     127.0.0.1:52344 - "\x1b[1mGET /items?id=3 HTTP/1.1\x1b[0m" \x1b[32m200 OK\x1b[0m
+INFO:     127.0.0.1:52346 - "POST /predict HTTP/1.1" 200 OK
+ERROR:    Exception in ASGI application
+INFO:     [::1]:52350 - "GET /gone HTTP/1.1" 404 Not Found
+"""
+
+
+def test_the_log_of_uvicorn_is_read_between_its_other_lines(tmp_path: Path) -> None:
+    (tmp_path / "serving.log").write_text(UVICORN)
+    for form in (None, "uvicorn"):
+        recorded = as_workload(read_log(tmp_path / "serving.log", form))
+        assert [(line["method"], line["path"], line["expect"]) for line in recorded.lines] == [
+            ("GET", "/items?id=3", {"status": 200}),
+            ("GET", "/gone", {"status": 404}),
+        ]
+        assert not any("at" in line for line in recorded.lines), "it has no times"
+        assert dict(recorded.left_out) == {"an access log has no bodies": 1}
+
+
+def test_times_that_an_engine_writes_before_the_lines_of_uvicorn_count(tmp_path: Path) -> None:
+    lines = [line for line in UVICORN.splitlines() if " - " in line]
+    at = (f"web-1  | 2026-05-01T12:00:0{k}.123456789Z {line}" for k, line in enumerate(lines))
+    (tmp_path / "serving.log").write_text("\n".join(at))
+    assert [line["at"] for line in as_workload(read_log(tmp_path / "serving.log")).lines] == [0.0, 2.0]
+
+
+def archive(folder: Path, *urls: str) -> Path:
+    def entry(url: str, second: int) -> dict[str, Any]:
+        at = f"2026-05-01T12:00:0{second}Z"
+        return HAR_ENTRY | {"startedDateTime": at, "request": HAR_ENTRY["request"] | {"url": url}}
+
+    entries = [entry(url, second) for second, url in enumerate(urls)]
+    (folder / "a.har").write_text(json.dumps({"log": {"entries": entries}}))
+    return folder / "a.har"
+
+
+def test_of_several_hosts_one_is_chosen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log = archive(tmp_path, "https://API.test/predict", "https://api.test/predict", "https://u:p@cdn.test:8443/logo")
+    out = tmp_path / "out.jsonl"
+
+    def record(*more: str) -> int:
+        return main(["record", "--from", str(log), "--out", str(out), "--force", *more])
+
+    assert record() == 2
+    said = "its requests go to several hosts: api.test (2), cdn.test:8443 (1) — choose one, such as --host api.test"
+    assert said in capfd.readouterr().err
+    assert not out.exists()
+    assert record("--host", "cdn.test:8443") == 0
+    assert [request.path for request in read_requests(out, 1.0).requests] == ["/logo"]
+    assert record("--only", "/predict") == 0, "what is left goes to one host"
+    assert len(out.read_text().splitlines()) == 2
+    capfd.readouterr()
+    assert record("--host", "nowhere.test") == 2
+    assert "no request goes to 'nowhere.test'; they go to: api.test (2)" in capfd.readouterr().err
+
+
+def test_lines_for_a_rate_have_no_times(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log = archive(tmp_path, "https://api.test/predict", "https://api.test/predict")
+    out = tmp_path / "out.jsonl"
+    assert main(["record", "--from", str(log), "--out", str(out), "--rate", "30/min"]) == 0
+    told = capfd.readouterr().out
+    assert "\n  repeat: true\n  rate: 30/min\n" in told
+    assert "at the time at which it came" not in told
+    assert not read_requests(out, 0.5).timed
+    assert main(["record", "--from", str(log), "--out", str(out), "--force"]) == 0
+    told = capfd.readouterr().out
+    assert "each is sent at the time at which it came, 2 a second; with --rate they are sent at a rate" in told
+    assert "  rate:" not in told
+    assert read_requests(out).timed
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
@@ -467,6 +541,8 @@ def test_a_log_that_cannot_be_read_is_one_message(
         (["http://x", "--from", "a.log"], "give the URL of a service, or a log with --from"),
         (["http://x", "--format", "har"], "--format and --host are of a file that is read with --from"),
         (["--from", "a.log", "--ask-again"], "are for recording from a service"),
+        (["http://x", "--host", "x"], "--format and --host are of a file that is read with --from"),
+        (["http://x", "--rate", "fast"], "'fast' is not a rate; write one such as 50/s or 30/min"),
         (["http://x", "--listen", "nowhere"], "'nowhere' is not HOST:PORT"),
         (["http://x", "--for", "soon"], "is not a duration"),
     ],

@@ -11,7 +11,7 @@ from real_servers import ending
 
 import harness
 from harness.model.backend import LinkEndpoint
-from harness.seams.greetings import greeting
+from harness.seams.greetings import asked_as, greeting
 from harness.seams.link import LinkHandle
 
 HTTP = greeting(None, None)
@@ -60,6 +60,19 @@ def test_c2_every_protocol_is_asked_in_its_own_words(port: int | None, path: str
 def test_a_role_tells_the_protocol_before_the_port_does(role: str, port: int | None, as_on: int) -> None:
     assert greeting(port, None, ["x", role]) == greeting(as_on, None)
     assert greeting(port, "/healthz", [role]).startswith(b"GET /healthz"), "what the stack says of it comes first"
+
+
+@pytest.mark.parametrize(
+    ("port", "path", "roles", "told"),
+    [
+        (5432, "/healthz", ["postgres"], "asked for /healthz"),
+        (5433, None, ["x", "PostgreSQL"], "asked as PostgreSQL"),
+        (9092, None, [], "asked as kafka, by its port"),
+        (6379, None, ["redis"], "asked for / over HTTP"),
+    ],
+)
+def test_what_is_asked_is_told_in_words(port: int, path: str | None, roles: list[str], told: str) -> None:
+    assert asked_as(port, path, roles) == told
 
 
 def test_c2_a_message_to_mongo_says_how_long_it_is() -> None:
