@@ -20,10 +20,10 @@ class Candidate:
     ages: bool = False
     """Whether it tells how old something is."""
     sure: bool = False
+    needs: tuple[str, ...] = ()
+    """The kinds of store that its answer needs, where it is more than a health page."""
 
 
 def name_of(service: str, ending: str) -> str:
     """Return a probe's name: the service's, and what is measured."""
     return f"{re.sub(r'[^A-Za-z0-9]+', '_', service).strip('_')}_{ending}"
-    needs: tuple[str, ...] = ()
-    """The kinds of store that its answer needs, where it is more than a health page."""
