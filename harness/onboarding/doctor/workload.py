@@ -168,7 +168,7 @@ def _failures(name: str, sent: Sequence[_Sent], spec: WorkloadSpec) -> Iterator[
         also = f"; the same on line{'s' if len(more) > 1 else ''} {', '.join(more)}" if more else ""
         also += f" and {len(lines) - 1 - MOST_LINES} more" if len(lines) - 1 > MOST_LINES else ""
         asked = f"{_method(first, spec)} {first.path or ''}".rstrip()
-        yield Finding("workload", f"{name}:{first.line}", "wrong", f"{asked}: {says}{also}", remedy)
+        yield Finding("workload", f"{name}:{first.line}", "wrong", hide(f"{asked}: {says}{also}"), remedy)
     if len(kinds) > MOST_KINDS:
         says = f"lines fail in {len(kinds) - MOST_KINDS} other ways too"
         yield Finding("workload", name, "wrong", says, "correct the first ones, then look again")
