@@ -56,6 +56,7 @@ _IN_WORDS = {
         "what stands here does not go on with what is before it",
         "check the indentation, and that every bracket and quote is closed",
     ),
+    "found a tab character": ("the line is indented with a tab", "indent with spaces, not with tabs"),
     "could not find expected ':'": (
         "a field has no ':'",
         "check that no ':' is missing, and that every bracket and quote is closed",

@@ -117,7 +117,11 @@ def _meant(raw: object) -> str:
     """Return a question after the duration that was meant, where a unit is written as in English."""
     match = _SPELT_OUT.fullmatch(raw) if isinstance(raw, str) else None
     unit = next((unit for unit, names in _NAMES.items() if match and match[2].lower() in names), None)
-    return f"did you mean {match[1]}{unit}{match[3] or ''}?" if match is not None and unit is not None else ""
+    if match is None or unit is None:
+        return ""
+    # An `m` is a minute to some and a slip in `ms` to others.
+    meant = (unit, "ms") if match[2] == "m" else (unit,)
+    return f"did you mean {' or '.join(f'{match[1]}{one}{match[3] or str()}' for one in meant)}?"
 
 
 def parse_wall_s(raw: object) -> float:

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 from harness.description.yamltree import Tree
 from harness.model.alert_clauses import Quiet
 from harness.model.clauses import Clause
-from harness.model.errors import ScenarioError, did_you_mean
+from harness.model.errors import ScenarioError, did_you_mean, nearest
 from harness.model.expectations import CLAUSES, Expect
-from harness.model.faultstep import FaultStep
+from harness.model.faultstep import FaultStep, Target
 from harness.model.guard import LIMITS, Guard
 from harness.model.plan import Plan, Twin
 from harness.model.scenario import Scenario
@@ -138,6 +138,8 @@ class Draft:
             "with": dict(parameters),
             "for": f"{LONGEST_FAULT_S:g}s",
         }
+        if not given:
+            raise RefusedError(self._without_target(kind, parameters, source))
         step = _read(FaultStep, raw, source)
         self._check(self._with(timeline=self._laid_out(step)), source)
         proxied = {link.name for link in self._plan.links}
@@ -148,6 +150,20 @@ class Draft:
         self.steps.append(step)
         self._open.append(step.id)
         return step
+
+    def _without_target(self, kind: str, parameters: Mapping[str, Any], source: Source) -> list[ScenarioError]:
+        """Return what is wrong with a fault without a target: a misspelt one reads as a parameter."""
+        faults, targets = self._catalogue.faults, tuple(Target.model_fields)
+        if kind not in faults:
+            return [source.problem(("fault",), f"unknown fault {kind!r}", did_you_mean(kind, faults))]
+        known = (*faults[kind].parameters.model_fields, *targets)
+        unknown = [name for name in parameters if name not in known]
+        wrong = [source.problem((name,), f"unknown field {name!r}", did_you_mean(name, known)) for name in unknown]
+        if not any(nearest(name, known) in targets for name in unknown):
+            wrong.append(
+                source.problem(("target",), "exactly one target is needed", f"give one of {', '.join(targets)}")
+            )
+        return wrong
 
     def ended(self, fault: str) -> None:
         """Note that a fault is reverted."""

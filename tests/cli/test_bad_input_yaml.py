@@ -52,6 +52,7 @@ TEXTS: dict[str, str] = {
     "a comment": "# nothing\n",
     "two documents": "a: 1\n---\nb: 2\n",
     "a tab": "a:\n\tb: 1\n",
+    "a tab after spaces": "a:\n  b: 1\n\tc: 1\n",
     "nul": "a: 1\0\n",
     "only a mark": "\ufeff",
     "recursive anchor": "a: &a [*a]\n",

@@ -153,3 +153,24 @@ def test_share_stays_a_parameter_where_a_fault_has_one(draft: Draft, catalogue: 
     given = {"operation": "truncate", "share": 0.5}
     step = draft.fault("object.corrupt", {"dataset": dataset}, given, None, planned=False)
     assert (step.target.share, step.parameters) == (None, given)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "said"),
+    [
+        (
+            "node.loss",
+            {"nod": "b", "foor": "2s"},
+            ["unknown field 'nod' — did you mean 'node'?", "unknown field 'foor'"],
+        ),
+        ("network.latency", {"latncy": "1s"}, ["did you mean 'latency'?", "exactly one target is needed"]),
+        ("node.los", {"nod": "b"}, ["unknown fault 'node.los' — did you mean 'node.loss'?"]),
+    ],
+)
+def test_every_slip_in_a_fault_without_a_target_is_told(
+    draft: Draft, kind: str, parameters: dict[str, Any], said: list[str]
+) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        draft.fault(kind, {}, parameters, None, planned=False)
+    for part in said:
+        assert part in str(caught.value)
