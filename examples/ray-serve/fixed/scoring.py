@@ -1,6 +1,7 @@
-"""The application: an ingress that asks for the profile of a customer, then the model."""
+"""The application: an ingress that asks for the profile of a customer, then the model.
 
-from __future__ import annotations
+FastAPI must see the types of the routes as they are, so annotations are not postponed here.
+"""
 
 import os
 from typing import Any
