@@ -103,20 +103,7 @@ FEAST = Example(
     unused=("mypy", "mypyc", "feast/ui", "bin"),
     also=("async-timeout",),
 )
-RAY_SERVE = Example(
-    "ray-serve",
-    image="RAY_IMAGE",
-    servers=("REDIS_IMAGE", "PROMETHEUS_IMAGE"),
-    ports=("SERVE_PORT", "PROMETHEUS_PORT"),
-    commands={
-        "ray": "from ray.scripts.scripts import main; main()",
-        "serve": "from ray.serve.scripts import cli; cli(prog_name='serve')",
-    },
-    # Pages, reinforcement learning, Java.
-    unused=("ray/dashboard/client", "ray/rllib", "ray/jars", "bin"),
-    also=("async-timeout",),
-)
-EXAMPLES = (MLFLOW, FEAST, RAY_SERVE)
+EXAMPLES = (MLFLOW, FEAST)
 
 
 def own_image(example: Example) -> str:
