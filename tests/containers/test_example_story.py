@@ -1,6 +1,6 @@
-"""The stories of the READMEs in `examples/` by their own commands: a pass, a finding, and the fix.
+"""The story of `examples/mlflow/README.md` by its own commands: a pass, a finding, and the fix.
 
-A few runs on an engine for each example; the rest of its table takes a quarter of an hour and is run by hand.
+Three runs on an engine; the rest of the table takes a quarter of an hour and is run by hand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_images import FEAST, MLFLOW, Example
+from example_images import MLFLOW, Example
 from images import base_image
 
 from harness.model.machine import MACHINE_BUSY
@@ -54,12 +54,18 @@ def run(tmp_path: Path) -> Run:
     return command
 
 
-@pytest.mark.parametrize(
-    ("example", "scenario", "alert"),
-    [(MLFLOW, "tracking-hangs", "MlflowDown"), (FEAST, "feature-server-hangs", "PredictionErrors")],
-    ids=lambda value: getattr(value, "name", value),
-)
-def test_a_server_that_hangs_is_detected(run: Run, example: Example, scenario: str, alert: str) -> None:
-    code, found = run(example, scenario)
+def test_a_hanging_tracking_server_is_detected_and_affects_no_user(run: Run) -> None:
+    code, found = run(MLFLOW, "tracking-hangs")
     assert (code, found["verdict"]) == (0, "pass"), found["reasons"]
-    assert [one["alert"] for one in found["detection"] if one["met"]] == [alert]
+    assert [one["alert"] for one in found["detection"] if one["met"]] == ["MlflowDown"]
+
+
+def test_a_feed_that_is_cut_off_is_not_detected(run: Run) -> None:
+    code, found = run(MLFLOW, "feed-cut-off")
+    assert (code, found["verdict"]) == (1, "fail"), found["reasons"]
+    assert found["reasons"] == ["DataStale did not fire within 15 s of injection, nor later"]
+
+
+def test_with_the_missing_rule_it_is_detected(run: Run) -> None:
+    code, found = run(MLFLOW, "feed-cut-off", "--stack", "compose.fixed.harness.yaml")
+    assert (code, found["verdict"]) == (0, "pass"), found["reasons"]
