@@ -349,7 +349,9 @@ upstream pages {
 
 def test_a_proxy_that_calls_a_service_by_a_variable(tmp_path: Path) -> None:
     (tmp_path / "app.conf.template").write_text(NGINX)
-    proxy = {"image": "nginx", "volumes": ["./app.conf.template:/t"], "environment": {"PAGES": "pages"}}
+    (tmp_path / "more.conf").write_text("location /e { proxy_pass http://pages; }\n")
+    mounted = ["./app.conf.template:/t", "./more.conf:/m"]
+    proxy = {"image": "nginx", "volumes": mounted, "environment": {"PAGES": "pages"}}
     services = {name: {"image": "x"} for name in ("api", "pages", "old", "unknown")} | {"proxy": proxy}
     found = guessed(tmp_path, services)["proxy"].links
     assert {name: [(one.port, one.where) for one in places] for name, places in found.items()} == {

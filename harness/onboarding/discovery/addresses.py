@@ -136,17 +136,18 @@ def _in_files(project: Project, names: Mapping[str, str], pattern: re.Pattern[st
     files = {consumer: list(_read_by(project, consumer, body)) for consumer, body in project.services.items()}
     readers = Counter(file for read in files.values() for file, _ in read)
     for consumer, read in files.items():
+        environment = project.services[consumer].get("environment") or {}
+        texts = {file: _with_variables(text_of(file), environment) for file, _ in read}
+        grouped = {match["name"] for text in texts.values() for match in _UPSTREAM.finditer(text)}
         for file, form in read:
             shown = os.path.relpath(file, project.folder.resolve())
             shared = shown if readers[file] > 1 else None
             source: Literal["settings", "scrape", "code"] = "scrape" if form == "prometheus" else "settings"
             if file.suffix in _CODE:
                 source = "code"
-            text = _with_variables(text_of(file), project.services[consumer].get("environment") or {})
-            grouped = {match["name"] for match in _UPSTREAM.finditer(text)}
-            lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if not _is_remark(line)]
+            lines = [(n, line) for n, line in enumerate(texts[file].splitlines(), start=1) if not _is_remark(line)]
             told = [(n, *named) for n, line in lines for named in _in_text(line, pattern, grouped)]
-            for number, name, port in (*told, *_host_lines(text, pattern)):
+            for number, name, port in (*told, *_host_lines(texts[file], pattern)):
                 where = f"{shown}:{number}"
                 yield AddressReference(consumer, names[name], port, where, plain=False, shared=shared, source=source)
 
@@ -220,7 +221,7 @@ def _named(text: str, key: str, body: Mapping[str, Any], pattern: re.Pattern[str
 
 
 def _in_text(text: str, pattern: re.Pattern[str], grouped: Collection[str] = ()) -> Iterator[tuple[str, int]]:
-    """Yield name and port of each address; without a port, `grouped` are names of groups in the file itself."""
+    """Yield name and port of each address; without a port, `grouped` are names of groups of servers."""
     for match in pattern.finditer(text):
         if match["port"] is not None and 0 < int(match["port"]) < 65536:
             yield match["name"], int(match["port"])
