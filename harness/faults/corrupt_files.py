@@ -20,7 +20,7 @@ from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault, Size
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation, FaultKind, chosen, draw
 from harness.model.faultstep import FaultStep
-from harness.model.fields import Frozen
+from harness.model.fields import Frozen, refuse_unused
 from harness.seams import Seams
 
 MOST_FILES = 200
@@ -51,6 +51,7 @@ class Parameters(Frozen):
     def _content_where_it_is_needed(self) -> Parameters:
         if (self.content is None) == (self.operation == "content"):
             raise ValueError("`content` goes with the operation `content`, which needs it")
+        refuse_unused(self, "operation", {"truncate": ("keep",), "flip": ("bits",)})
         return self
 
 

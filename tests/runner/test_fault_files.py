@@ -49,8 +49,6 @@ WRITTEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "operation": "content",
             "content": "{}",
             "share": 0.5,
-            "keep": 0.5,
-            "bits": 8,
             "at_most": "1MiB",
         },
     ),
@@ -60,7 +58,7 @@ WRITTEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "node.loss": ({"node": "a"}, {"volumes": "kept"}),
     "object.corrupt": (
         {"dataset": "training"},
-        {"operation": "content", "content": "{}", "share": 0.5, "match": "*.json", "keep": 0.5, "bits": 8},
+        {"operation": "content", "content": "{}", "share": 0.5, "match": "*.json"},
     ),
     "storage.slow": ({"links": [LINK["link"]]}, {"latency": "1s", "bandwidth_kb_s": 100}),
     "volume.read_only": (SERVICE, {"path": "/data", "how": "recreate"}),
