@@ -135,6 +135,8 @@ class _Parser:
 
     def _skip(self) -> None:
         """Go past the bracket that closes the next one."""
+        if self._token.text not in ("(", "[", "{"):
+            raise _UnknownFormError
         self._k = past_bracket(self._tokens, self._k)
 
     def _either(self) -> Rests:
