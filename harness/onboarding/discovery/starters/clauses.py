@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.model.fields import Link
 from harness.onboarding.discovery.starters.ground import Ground, Measure
 from harness.onboarding.discovery.starters.rules import RuleReading
 from harness.onboarding.discovery.starters.starter import Missing, Starter
@@ -138,8 +139,8 @@ def _any_of(names: Sequence[str]) -> str:
 
 def _ends(starter: Starter) -> set[str]:
     """Return the services at the ends of the links that are hit."""
-    links = starter.fault["target"].get("links", ())
-    return {end for link in links for end in str(link).split(" -> ")}
+    links = [Link.parse(str(link)) for link in starter.fault["target"].get("links", ())]
+    return {end for link in links for end in (link.consumer, link.service)}
 
 
 def _stays(measure: Measure, about: Sequence[Measure], starter: Starter, ground: Ground, hit: Collection[str]) -> bool:
