@@ -34,6 +34,7 @@ ADDED = {
     "integrity",
     "quality",
     "known_weakness",
+    "advice",
     "unbounded",
     "error",
     "repeated_by",
