@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -258,12 +259,12 @@ def _age(age_s: float) -> str:
 
 def _on_engine() -> tuple[list[StackOwner], list[SidecarOnEngine], str | None]:
     """Return who owns which stack on the engine, the guards in containers, and why that cannot be told."""
-    from harness.backends.compose.engine import lent_client
+    from harness.backends.compose.engine import client
     from harness.guard.sidecars_on_engine import sidecars_on
     from harness.guard.stack_owner import owned_stacks
 
     try:
-        with lent_client(ENGINE_S) as engine:
+        with closing(client(ENGINE_S)) as engine:
             return owned_stacks(engine), sidecars_on(engine), None
     except BackendError as error:
         return [], [], error.message

@@ -97,9 +97,9 @@ def client(within_s: float = REQUEST_S) -> docker.DockerClient:
 
 
 @contextlib.contextmanager
-def lent_client(within_s: float = REQUEST_S) -> Iterator[docker.DockerClient]:
-    """Lend a client of that engine, each call of which may take so long. Blocks. Raises BackendError."""
-    lent = client(within_s)
+def lent_client() -> Iterator[docker.DockerClient]:
+    """Lend a client of that engine. Blocks. Raises BackendError."""
+    lent = client()
     try:
         yield lent
     finally:
@@ -227,7 +227,7 @@ def _compose_command() -> tuple[str, ...]:
     raise BackendError("there is no docker compose command", remedy=remedy)
 
 
-def _unreachable(base_url: str, error: Exception, within_s: float) -> BackendError:
+def _unreachable(base_url: str, error: Exception, within_s: float = REQUEST_S) -> BackendError:
     import requests.exceptions
 
     text = str(error)
