@@ -35,7 +35,7 @@ def check(paths: tuple[Path, ...], stack: str | None, settings: tuple[str, ...],
         return INVALID
     names = [item.name for item, _ in found]
     # No note fails: a check, unlike a run, may well be made where no secret is.
-    noted = [*notes(found), *missing_secrets(found)]
+    noted = [*notes(found), *missing_secrets((item, catalogue.stack) for item, catalogue in found)]
     if as_json:
         echo_json({"valid": True, "runs": names, "problems": [], "notes": [_problem(note) for note in noted]})
         return PASS

@@ -192,7 +192,8 @@ def _planned(
         remedy = f"tags: {', '.join(sorted(known_tags)) or 'none'}; see `harness list scenarios` for names"
         raise ScenarioError(f"no run is selected{f' by {filters}' if filters else ''}", remedy=remedy)
     run = {plan.scenario.scenario for plan in plans}
-    missing = missing_secrets(pair for pair in found if pair[0].scenario.scenario in run) if starts else []
+    needed = [(item, catalogue.stack) for item, catalogue in found if item.scenario.scenario in run]
+    missing = missing_secrets(needed) if starts else []
     if missing:
         raise RefusedError(missing)
     return plans

@@ -14,7 +14,6 @@ from harness.description.yamltree import Path_
 from harness.model.errors import ScenarioError
 from harness.model.secrets import names_in
 from harness.model.stack import StackDescription
-from harness.runner.catalogue import Catalogue
 from harness.runner.explain import Source
 from harness.runner.guardrails import source_of_stack
 from harness.runner.load import Loaded
@@ -62,10 +61,10 @@ def missing_in_scenario(item: Loaded) -> list[MissingSecret]:
     return list(found.values())
 
 
-def missing_secrets(loaded: Iterable[tuple[Loaded, Catalogue]]) -> list[ScenarioError]:
-    """Return the secrets that runs of these scenarios need and the environment does not have, each once a file."""
+def missing_secrets(loaded: Iterable[tuple[Loaded, StackDescription]]) -> list[ScenarioError]:
+    """Return the secrets that scenarios on their stacks need and the environment does not have, each once a file."""
     pairs = list(loaded)
-    stacks = {catalogue.stack.file: catalogue.stack for _, catalogue in pairs}
+    stacks = {stack.file: stack for _, stack in pairs}
     found = [one for stack in stacks.values() for one in missing_in_stack(stack)]
     found += [one for item, _ in pairs for one in missing_in_scenario(item)]
     return list({str(one.problem): one.problem for one in found}.values())

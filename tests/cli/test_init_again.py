@@ -172,7 +172,7 @@ def test_a_new_rule_is_shown_to_an_edited_stack_and_an_edited_scenario(project: 
     assert f"{HUNG}: expect.detected lacks what init would write" in result.out
     assert "  #   - {id: seen-WebDown, alert: WebDown, within: " in result.out
     assert f"{STACK}: x-harness lacks what init would write" in result.out
-    assert "\n  alerts:\n    WebDown: {summary: web is down}" in result.out
+    assert "\n  alerts:\n    WebDown: {summary: web is down, rule: " in result.out
     paste(project / STACK, result.out)
     after = again(harness_)
     assert f"{STACK}: x-harness lacks" not in after.out

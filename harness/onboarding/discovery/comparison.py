@@ -21,8 +21,6 @@ from harness.description.yamltree import parse_tree
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as `parse_tree` reads it: the two differ about tabs
 _CANDIDATE = re.compile(r"\s*#\s+- \{id: [^,]+, alert: ([^,}]+)")
 """A clause of detection that init offers in a comment."""
-_RULE_PLACE = re.compile(r"#\s*\S+:\d+\s*$")
-"""How init says where an alert rule is."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def compare(edited: str, written: str, file: str, services: Collection[str]) -> 
     if isinstance(old, MappingNode) and isinstance(new, MappingNode):
         comparing.mapping(old, new, "")
         comparing.alert_candidates()
-        comparing.gone += _gone(old, new, comparing.old_lines, services)
+        comparing.gone += _gone(old, new, services)
     return Comparison(_in_order_of_pasting(comparing.additions), tuple(comparing.differences), tuple(comparing.gone))
 
 
@@ -145,7 +143,7 @@ class _Comparing:
             self.additions.append(Addition("expect.detected", place, tuple(lines)))
 
 
-def _gone(old: MappingNode, new: MappingNode, lines: list[str], services: Collection[str]) -> Iterator[Gone]:
+def _gone(old: MappingNode, new: MappingNode, services: Collection[str]) -> Iterator[Gone]:
     """Find services, links, probes and alerts of a stack's file that the project no longer has."""
     named = _entries(old, "services")
     missing = {name for name in named if name not in services}
@@ -160,7 +158,7 @@ def _gone(old: MappingNode, new: MappingNode, lines: list[str], services: Collec
             yield _lines_of(f"what the probe {name!r} asks", key, value)
     rules = _entries(new, "x-harness", "alerts")
     for name, (key, value) in _entries(old, "x-harness", "alerts").items():
-        if name not in rules and _RULE_PLACE.search(lines[_last_line(value)]):
+        if name not in rules and isinstance(value, MappingNode) and "rule" in _plain(value):
             yield _lines_of(f"the rule of the alert {name!r}", key, value)
 
 
