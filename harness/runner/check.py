@@ -17,8 +17,8 @@ from harness.runner.catalogue import Catalogue
 from harness.runner.check_expectations import check_expectations, check_known_weakness, check_sabotage
 from harness.runner.check_faults import check_fault
 from harness.runner.decidable import aborts_always, aborts_never, start_in_data
-from harness.runner.explain import Place, Source
-from harness.runner.guardrails import GivenGuardrails, source_of_stack
+from harness.runner.explain import Place, Source, source_of_stack
+from harness.runner.guardrails import GivenGuardrails
 from harness.runner.limits import exceeded
 from harness.runner.load import Loaded
 from harness.runner.lookup import Lookup, Problems

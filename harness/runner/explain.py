@@ -11,18 +11,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.description.findings import field_names as field_names
 from harness.description.findings import models_in
-from harness.model.errors import ScenarioError, did_you_mean
+from harness.description.yamltree import Tree, read_tree
+from harness.model.errors import ScenarioError, StackError, did_you_mean
+from harness.model.stack import StackDescription
 from harness.model.wording import needed, place_in, worded, written
-
-if TYPE_CHECKING:
-    from harness.description.yamltree import Tree
 
 Place = tuple[str | int, ...]
 MOST_PROBLEMS = 25
@@ -64,6 +64,14 @@ class RefusedError(ScenarioError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (RefusedError, (self.problems,))
+
+
+def source_of_stack(stack: StackDescription) -> Source:
+    """Return the file of a stack as the source of errors, with its lines."""
+    try:
+        return Source(read_tree(Path(stack.file)))
+    except StackError:  # it could be read a moment ago; the error is told without its line
+        return Source(Tree(stack.file))
 
 
 def problems_of(error: ScenarioError) -> tuple[ScenarioError, ...]:

@@ -1,17 +1,15 @@
-"""Guardrails as they are given on the command line, and where those of a stack description are written."""
+"""Guardrails as they are given on the command line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from harness.description.yamltree import Tree, parse_tree, read_tree
+from harness.description.yamltree import Tree, parse_tree
 from harness.model.errors import StackError
 from harness.model.guardrails import AbortRule, Guardrails, Limits, strictest
-from harness.model.stack import StackDescription
 from harness.runner.explain import RefusedError, Source, problems, read_model
 
 RULE, LIMIT = "--abort-if", "--limit"
@@ -20,14 +18,6 @@ EXAMPLES = {
     "Limits": "NAME=VALUE, such as fault_time=20s",
 }
 Model = TypeVar("Model", bound=BaseModel)
-
-
-def source_of_stack(stack: StackDescription) -> Source:
-    """Return the file of a stack as the source of errors, with its lines."""
-    try:
-        return Source(read_tree(Path(stack.file)))
-    except StackError:  # it could be read a moment ago; the error is told without its line
-        return Source(Tree(stack.file))
 
 
 class GivenGuardrails(Guardrails):

@@ -14,8 +14,7 @@ from harness.description.yamltree import Path_
 from harness.model.errors import ScenarioError
 from harness.model.secrets import names_in
 from harness.model.stack import StackDescription
-from harness.runner.explain import Source
-from harness.runner.guardrails import source_of_stack
+from harness.runner.explain import Source, source_of_stack
 from harness.runner.load import Loaded
 
 BLOCK = "x-harness"
