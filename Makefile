@@ -54,7 +54,7 @@ bench: install
 # What is made from the code and kept in the repository.
 generate: install
 	$(BIN)/harness schema > schema/scenario.schema.json
-	$(BIN)/python -m harness.runner.reference docs/faults.md
+	$(BIN)/python -m harness.runner.loading.reference docs/faults.md
 	$(BIN)/python -m harness.report.advice_page docs/advice.md
 	$(BIN)/python -c 'from pathlib import Path; from harness.report.documents import renew_schemas; renew_schemas(Path("reports/README.md"))'
 

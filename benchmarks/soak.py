@@ -151,7 +151,7 @@ def _sample(pid: int, folder: Path, counted: Callable[[], int]) -> Sample:
     family = suite.children(recursive=True)
     for child in family:
         with contextlib.suppress(psutil.Error):
-            if "harness.runner.worker" in child.cmdline():
+            if "harness.runner.execution.worker" in child.cmdline():
                 files["worker"] = child.num_fds()
                 memory_mib["worker"] = child.memory_info().rss / 2**20
     begun = len(list((folder / "reports" / "soak").glob("*/journal.jsonl")))

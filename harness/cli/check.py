@@ -20,11 +20,11 @@ from harness.model.errors import ScenarioError
 @json_option
 def check(paths: tuple[Path, ...], stack: str | None, settings: tuple[str, ...], as_json: bool) -> int:
     """Validate scenarios without running anything."""
-    from harness.runner.explain import problems_of
-    from harness.runner.needed_secrets import missing_secrets
-    from harness.runner.notes import notes
-    from harness.runner.stacks import validated
-    from harness.runner.variables import parse_settings
+    from harness.runner.checking.notes import notes
+    from harness.runner.checking.stacks import validated
+    from harness.runner.loading.explain import problems_of
+    from harness.runner.loading.needed_secrets import missing_secrets
+    from harness.runner.loading.variables import parse_settings
 
     try:
         found = validated(given_or_usual(paths), parse_settings(settings), stack)
@@ -56,6 +56,6 @@ def _problem(error: ScenarioError) -> dict[str, Any]:
 def schema() -> None:
     """Print the JSON Schema of scenario files, with all installed faults."""
     from harness.faults.installed import Faults
-    from harness.runner.schema import scenario_schema, schema_text
+    from harness.runner.loading.schema import scenario_schema, schema_text
 
     echo(schema_text(scenario_schema(Faults())), nl=False)

@@ -25,9 +25,9 @@ def coverage(stack: str, paths: tuple[Path, ...], as_json: bool) -> None:
     """
     from harness.description.stackfile import resolve_stack
     from harness.faults.installed import Faults
-    from harness.runner.catalogue import Catalogue
-    from harness.runner.coverage import coverage as covered_by
-    from harness.runner.stacks import validated
+    from harness.runner.checking.stacks import validated
+    from harness.runner.planning.catalogue import Catalogue
+    from harness.runner.planning.coverage import coverage as covered_by
 
     description = resolve_stack(stack)
     items = validated(given_or_usual(paths))

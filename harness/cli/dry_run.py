@@ -11,7 +11,7 @@ from harness.model.stack import StackDescription
 
 if TYPE_CHECKING:
     from harness.model.plan import Plan
-    from harness.runner.preview import FaultPreview, Preview
+    from harness.runner.planning.preview import FaultPreview, Preview
 
 Row = tuple[str, str]
 
@@ -19,7 +19,7 @@ Row = tuple[str, str]
 def print_plans(plans: Sequence[Plan], as_json: bool) -> None:
     """Print each plan with what it would hit; in JSON under the key `preview`."""
     from harness.description.stackfile import resolve_stack
-    from harness.runner.preview import preview
+    from harness.runner.planning.preview import preview
 
     stacks = {name: resolve_stack(name) for name in {plan.scenario.stack for plan in plans}}
     pairs = [(plan, stacks[plan.scenario.stack]) for plan in plans]
@@ -50,7 +50,7 @@ def _lines(plan: Plan, stack: StackDescription, seen: Preview) -> list[str]:
 
 
 def _about(plan: Plan, seen: Preview) -> list[Row]:
-    from harness.runner.latch import Watched
+    from harness.runner.safekeeping.latch import Watched
 
     whose = "owned: started for this run, and stopped after it"
     if seen.attached is not None:
@@ -81,7 +81,7 @@ def _twin(plan: Plan) -> list[Row]:
 
 
 def _gate(plan: Plan, stack: StackDescription) -> list[Row]:
-    from harness.runner.gate import gate_bounds
+    from harness.runner.watching.gate import gate_bounds
 
     return [("gate", f"{bound.id}: {bound.probe} {bound.limit_text}") for bound in gate_bounds(plan, stack)]
 

@@ -30,7 +30,7 @@ def images(stack: str, listing: bool, to: Path | None, of: Path | None, force: b
     For an engine that reaches no registry: save them where one is reached, and load the file there.
     """
     from harness.description.stackfile import resolve_stack
-    from harness.runner.images import load, needed_images, save
+    from harness.runner.keeping.images import load, needed_images, save
 
     if sum((listing, to is not None, of is not None)) > 1:
         raise click.UsageError("--list, --save and --load exclude one another")

@@ -120,8 +120,8 @@ def _show_problems(problems: Mapping[str, Sequence[ScenarioError]], there: Mappi
 
 def _problems(paths: Iterable[Path]) -> dict[str, list[ScenarioError]]:
     """Return what `harness check` finds wrong, by file."""
-    from harness.runner.explain import problems_of
-    from harness.runner.stacks import validated
+    from harness.runner.checking.stacks import validated
+    from harness.runner.loading.explain import problems_of
 
     found: dict[str, list[ScenarioError]] = {}
     try:

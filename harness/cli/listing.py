@@ -27,8 +27,8 @@ def listing() -> None:
 @json_option
 def scenarios(paths: tuple[Path, ...], stack: str | None, as_json: bool) -> None:
     """List the scenarios and the runs of their matrices."""
-    from harness.runner.misfire import aim
-    from harness.runner.stacks import validated
+    from harness.runner.checking.stacks import validated
+    from harness.runner.planning.misfire import aim
 
     rows = [
         {
@@ -55,7 +55,7 @@ def faults(as_json: bool, markdown: bool) -> None:
     from harness.faults.installed import Faults
 
     if markdown:
-        from harness.runner.reference import fault_reference
+        from harness.runner.loading.reference import fault_reference
 
         echo(fault_reference(dict(Faults())), nl=False)
         return
@@ -77,7 +77,7 @@ def faults(as_json: bool, markdown: bool) -> None:
 def probes(stack: str, as_json: bool) -> None:
     """List the probes of the workload and of the stack."""
     from harness.faults.installed import Faults
-    from harness.runner.catalogue import Catalogue
+    from harness.runner.planning.catalogue import Catalogue
 
     description = _stack(stack)
     own = Catalogue(description, Faults()).answer_probes.values()

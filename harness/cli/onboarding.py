@@ -182,7 +182,7 @@ def doctor(
     from harness.description.stackfile import resolve_stack
     from harness.onboarding.doctor.checks import all_well
     from harness.onboarding.doctor.examine import ExaminationRequest, examine
-    from harness.runner.backend_factory import project_to_attach_to
+    from harness.runner.execution.backend_factory import project_to_attach_to
 
     description = resolve_stack(stack)
     attach = attach and project_to_attach_to(attach, None)

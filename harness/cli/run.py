@@ -18,7 +18,7 @@ from harness.model.givenfile import wrong_path
 
 if TYPE_CHECKING:
     from harness.model.plan import Plan, Twin
-    from harness.runner.guardrails import GivenGuardrails
+    from harness.runner.checking.guardrails import GivenGuardrails
 
 DEFAULT_NAME = "latest"
 AUTO = "auto"
@@ -113,10 +113,10 @@ def run(
     if paired and twin is not None:
         raise click.UsageError("--paired runs the controls itself; leave --twin out")
     from harness.description.stackfile import resolve_stack
-    from harness.runner.backend_factory import check_attached, check_backend, project_to_attach_to
-    from harness.runner.guardrails import parse_guardrails
-    from harness.runner.latch import refuse_if_stopped
-    from harness.runner.plan import with_controls
+    from harness.runner.checking.guardrails import parse_guardrails
+    from harness.runner.execution.backend_factory import check_attached, check_backend, project_to_attach_to
+    from harness.runner.planning.plan import with_controls
+    from harness.runner.safekeeping.latch import refuse_if_stopped
 
     if attach is not None and backend == "local":
         raise click.UsageError("--attach is for containers; leave --backend local out")
@@ -159,14 +159,14 @@ def _planned(
     seed: int | None, twin: Twin | None, backend: str, attach: str | None, given: GivenGuardrails,
     *, starts: bool,
 ) -> list[Plan]:  # fmt: skip
-    from harness.runner.check import check_given
-    from harness.runner.check_faults import needs_containers
-    from harness.runner.explain import RefusedError
-    from harness.runner.needed_secrets import missing_secrets
-    from harness.runner.plan import make_plans, not_sabotaged
-    from harness.runner.select import parse_expression
-    from harness.runner.stacks import stacks_of, validated
-    from harness.runner.variables import parse_settings
+    from harness.runner.checking.check import check_given
+    from harness.runner.checking.check_faults import needs_containers
+    from harness.runner.checking.stacks import stacks_of, validated
+    from harness.runner.loading.explain import RefusedError
+    from harness.runner.loading.needed_secrets import missing_secrets
+    from harness.runner.loading.select import parse_expression
+    from harness.runner.loading.variables import parse_settings
+    from harness.runner.planning.plan import make_plans, not_sabotaged
 
     chosen = parse_expression(expression)
     found = validated(given_or_usual(paths), parse_settings(settings), stack)

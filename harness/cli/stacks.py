@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.backends.compose.built_images import BuiltImage
     from harness.model.fields import Link
     from harness.model.stack import StackDescription
-    from harness.runner.down import RunningStack
+    from harness.runner.keeping.down import RunningStack
 
 
 @click.command()
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def up(stack: str, links: tuple[str, ...], every: str | None, backend: str, seed: int, name: str | None) -> int:
     """Start a stack and keep it running until Ctrl-C or `harness down`; containers until `harness down`."""
     from harness.description.stackfile import resolve_stack
-    from harness.runner.backend_factory import check_backend
-    from harness.runner.up import up as start
+    from harness.runner.execution.backend_factory import check_backend
+    from harness.runner.keeping.up import up as start
 
     check_backend(backend)
     description = resolve_stack(stack)
@@ -55,7 +55,7 @@ def _links(stack: StackDescription, wanted: tuple[str, ...], all_links: bool) ->
 @click.option("--images", is_flag=True, help="Also remove the images that the harness built for these stacks.")
 def down(names: tuple[str, ...], every: bool, yes: bool, images: bool) -> int:
     """Stop stacks by name (a stack or a project); without a name, those that were started in this folder."""
-    from harness.runner.down import stop
+    from harness.runner.keeping.down import stop
 
     if every and names:
         raise ScenarioError("--all takes no name", remedy="leave one of the two out")
@@ -88,8 +88,8 @@ class _Meant:
 
 
 def _meant(names: Sequence[str], *, every: bool, images: bool) -> _Meant:
-    from harness.runner.built_images import choose_images, on_engine
-    from harness.runner.down import choose, running
+    from harness.runner.keeping.built_images import choose_images, on_engine
+    from harness.runner.keeping.down import choose, running
 
     unanswered: list[BackendError] = []
     found = running(unanswered)
@@ -117,7 +117,7 @@ def _is_of_no_stack(name: str, found: Sequence[RunningStack]) -> bool:
 
 
 def _remove(images: Sequence[BuiltImage], *, every: bool) -> None:
-    from harness.runner.built_images import remove_images
+    from harness.runner.keeping.built_images import remove_images
 
     outcomes = remove_images(images, though_others=every)
     for one in outcomes:

@@ -16,7 +16,7 @@ from harness.cli.terminal import echo
 from harness.model.errors import ScenarioError, nearest
 
 if TYPE_CHECKING:
-    from harness.runner.running import Running
+    from harness.runner.safekeeping.running import Running
 
 WAIT = "60s"
 EVERY_S = 0.1
@@ -36,8 +36,8 @@ def stop(stacks: tuple[str, ...], why: str | None, wait_s: float, listing: bool,
 
     STACKS are names of stacks or compose projects, or compose files; without one, all of yours on this machine.
     """
-    from harness.runner.latch import ALL, set_latch
-    from harness.runner.running import runs
+    from harness.runner.safekeeping.latch import ALL, set_latch
+    from harness.runner.safekeeping.running import runs
 
     if listing and releasing:
         raise click.UsageError("--list and --release exclude one another")
@@ -67,8 +67,8 @@ def stop(stacks: tuple[str, ...], why: str | None, wait_s: float, listing: bool,
 
 def _refuse_if_misspelt(name: str) -> None:
     """Raise ScenarioError for a name of which no run is known, while one of a similar name goes on."""
-    from harness.runner.latch import ALL
-    from harness.runner.running import runs
+    from harness.runner.safekeeping.latch import ALL
+    from harness.runner.safekeeping.running import runs
 
     known = list(runs())
     if name == ALL or any(running.is_of((name,)) for _, running, _ in known):
@@ -91,8 +91,8 @@ def _name(given: str) -> str:
 
 def _list(names: Sequence[str]) -> int:
     from harness.guard.open_runs import must_be_healed
-    from harness.runner.latch import ALL, latches
-    from harness.runner.running import runs
+    from harness.runner.safekeeping.latch import ALL, latches
+    from harness.runner.safekeeping.running import runs
 
     found = [latch for latch in latches() if ALL in names or latch.name in names]
     for latch in found:
@@ -107,7 +107,7 @@ def _list(names: Sequence[str]) -> int:
 
 
 def _release(names: Sequence[str]) -> int:
-    from harness.runner.latch import latches, release
+    from harness.runner.safekeeping.latch import latches, release
 
     for name in names:
         echo(f"released {name} (it was stopped {release(name).text})")
@@ -129,7 +129,7 @@ class _Outcome:
 
     def look(self, names: Sequence[str]) -> None:
         """Take in which runs go on now; tell of those that have ended."""
-        from harness.runner.running import runs
+        from harness.runner.safekeeping.running import runs
 
         now: dict[Path, Running] = {}
         for path, running, alive in runs():

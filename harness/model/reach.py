@@ -2,7 +2,7 @@
 
 Whoever asks wants more or less of it. A stack is healed, and an alert is read, by the services at a target. A timeline,
 a misfire and a preview want each thing that is hit. What a fault touches beyond that, as the node of a service, is in
-`harness/runner/never_touch.py`.
+`harness/runner/planning/never_touch.py`.
 """
 
 from __future__ import annotations

@@ -19,11 +19,11 @@ from harness.model.errors import HarnessError, ScenarioError
 from harness.model.faultstep import FaultStep
 from harness.model.units import parse_wall_s
 from harness.pytest_plugin.session_runner import EndedRun, SessionRunner, calm_memory
-from harness.runner.catalogue import Catalogue
-from harness.runner.draft import LONGEST_FAULT_S, Draft
-from harness.runner.latch import refuse_if_stopped
-from harness.runner.run import Run
-from harness.runner.session import CONFIRM_WITHIN_S, CallerScript, Session
+from harness.runner.execution.draft import LONGEST_FAULT_S, Draft
+from harness.runner.execution.run import Run
+from harness.runner.execution.session import CONFIRM_WITHIN_S, CallerScript, Session
+from harness.runner.planning.catalogue import Catalogue
+from harness.runner.safekeeping.latch import refuse_if_stopped
 from harness.suite.conclude import stored_run
 
 UP_S = 150.0

@@ -22,9 +22,9 @@ from harness.model.errors import HarnessError, ScenarioError, StackError
 from harness.pytest_plugin.chaos import Chaos
 from harness.pytest_plugin.failure_text import errors, failures, last_logs, note_run
 from harness.pytest_plugin.session_runner import EndedRun, Finished, session_runner_of
-from harness.runner.catalogue import Catalogue
-from harness.runner.draft import Draft
-from harness.runner.session import RunEndedError
+from harness.runner.execution.draft import Draft
+from harness.runner.execution.session import RunEndedError
+from harness.runner.planning.catalogue import Catalogue
 
 FIELDS = ("start_at", "seed", "steady_state", "may_die", "gate_timeout", "abort_if", "limits")
 OTHERS = ("links", "integrity")

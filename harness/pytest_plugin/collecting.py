@@ -20,11 +20,11 @@ from harness.model.stack import StackDescription
 from harness.pytest_plugin.failure_text import errors, failures, note_run
 from harness.pytest_plugin.session_runner import Finished, session_runner_of
 from harness.pytest_plugin.settings import read_settings
-from harness.runner.check import check_all
-from harness.runner.explain import RefusedError
-from harness.runner.load import Loaded, load_file
-from harness.runner.plan import control_of, make_plans
-from harness.runner.stacks import with_stacks
+from harness.runner.checking.check import check_all
+from harness.runner.checking.stacks import with_stacks
+from harness.runner.loading.explain import RefusedError
+from harness.runner.loading.load import Loaded, load_file
+from harness.runner.planning.plan import control_of, make_plans
 
 NAMES_KEY: pytest.StashKey[dict[str, Path]] = pytest.StashKey()
 

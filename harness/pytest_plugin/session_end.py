@@ -94,7 +94,7 @@ class SessionEnd:
 
     def _write(self, reports: Path) -> SuiteDocument:
         from harness.report import SuiteInfo
-        from harness.runner.plan import DEFAULT_SEED
+        from harness.runner.planning.plan import DEFAULT_SEED
         from harness.suite.conclude import conclude_all
         from harness.suite.folders import run_folders
         from harness.suite.suite import first_seed, iso, write_report

@@ -27,11 +27,11 @@ from harness.model.stack import StackDescription
 from harness.model.verdict import Verdict
 from harness.pytest_plugin.session_end import SESSION_FILE, WRITTEN_KEY, session_of
 from harness.pytest_plugin.settings import Settings, read_settings
-from harness.runner.backend_factory import Shared, backend_for
-from harness.runner.latch import refuse_if_stopped
+from harness.runner.execution.backend_factory import Shared, backend_for
+from harness.runner.execution.run import Run
+from harness.runner.execution.warming import waiting_threads, warm_up
 from harness.runner.progress import OnProgress, Progress
-from harness.runner.run import Run
-from harness.runner.warming import waiting_threads, warm_up
+from harness.runner.safekeeping.latch import refuse_if_stopped
 from harness.suite.conclude import ConcludedRun, StoredRun, conclude, stored_run
 from harness.suite.folders import clear
 

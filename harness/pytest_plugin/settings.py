@@ -85,7 +85,7 @@ def _backend(config: pytest.Config) -> str:
     if given is None:
         return "compose" if _setting(config, "attach") else "local"
     from harness.model.errors import ScenarioError
-    from harness.runner.backend_factory import check_backend
+    from harness.runner.execution.backend_factory import check_backend
 
     try:
         check_backend(str(given))
@@ -99,7 +99,7 @@ def _attach(config: pytest.Config, backend: str) -> str | None:
     if given is None and backend == "local":
         return None
     from harness.model.errors import HarnessError
-    from harness.runner.backend_factory import project_to_attach_to
+    from harness.runner.execution.backend_factory import project_to_attach_to
 
     if given is not None and backend == "local":
         raise pytest.UsageError("--harness-attach is for containers; leave --harness-backend local out")

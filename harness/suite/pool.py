@@ -23,7 +23,7 @@ from harness.judge.run_checks import LATE_S
 from harness.model.errors import BackendError, HarnessError
 from harness.model.plan import Plan
 from harness.probes.machine import usable
-from harness.runner.backend_factory import Shared
+from harness.runner.execution.backend_factory import Shared
 from harness.runner.messages import LINE_LIMIT, Ended, RunOutcome, Task, read_message
 from harness.runner.progress import OnProgress, Progress
 from harness.suite.pace import first_pace, load, next_pace
@@ -280,7 +280,7 @@ class _Pool:
                     sys.executable,
                     "-P",
                     "-m",
-                    "harness.runner.worker",
+                    "harness.runner.execution.worker",
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=log,

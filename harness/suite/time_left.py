@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.model.plan import Plan
+from harness.runner.planning.timeline import spans
 from harness.runner.progress import Progress
-from harness.runner.timeline import spans
 
 START_S = 10.0
 """What the start of a stack and its gate are taken to need until a run has shown how long they do."""

@@ -6,7 +6,7 @@ from benchmarks.side_by_side import decided, detections, worth_s
 from benchmarks.suites import copies, original
 from harness.model.verdict import Value
 from harness.report.documents import DetectionEntry, SuiteScenario
-from harness.runner.load import load_each
+from harness.runner.loading.load import load_each
 
 
 def run(name: str, value: Value, after_s: float | None = None, error: str | None = None) -> SuiteScenario:

@@ -13,7 +13,7 @@ from calling import Called, Harness
 
 import harness.guard.stack_owner
 import harness.onboarding.doctor.examine
-import harness.runner.up
+import harness.runner.keeping.up
 from harness.guard.stack_owner import StackOwner
 from harness.liveness import ProcessId
 
@@ -282,7 +282,7 @@ def test_a_local_stack_that_is_up_cannot_be_attached_to(
     kept.mkdir()
     note = {**ProcessId.here().to_dict(), "stack": "clinic"}
     (kept / "up.json").write_text(json.dumps(note))
-    monkeypatch.setattr(harness.runner.up, "scratch_folders", lambda kind: [kept] if kind == "up" else [])
+    monkeypatch.setattr(harness.runner.keeping.up, "scratch_folders", lambda kind: [kept] if kind == "up" else [])
     result = harness_("doctor", clinic / "compose.yaml")
     assert (result.code, result.out) == (2, "")
     assert "the local stack 'clinic' that `harness up` keeps cannot be attached to — use --start" in result.err

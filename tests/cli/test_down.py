@@ -13,13 +13,13 @@ import psutil
 import pytest
 from calling import Harness
 
-import harness.runner.down
+import harness.runner.keeping.down
 from harness.backends.compose import engine
 from harness.backends.compose.labels import FOLDER, HOST, STANDS_FOR, USER, run_labels, started_by
 from harness.guard import stack_owner
 from harness.journal.owner import Ownership
 from harness.liveness import ProcessId
-from harness.runner.down import Kind, RunningStack
+from harness.runner.keeping.down import Kind, RunningStack
 
 STACK = Path(__file__).parents[1] / "backends" / "stack" / "compose.yaml"
 HERE = started_by()
@@ -47,8 +47,10 @@ def stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         containers("small-2-attached", kind="attached"),
     ]
     names: list[str] = []
-    monkeypatch.setattr(harness.runner.down, "running", lambda *_: there)
-    monkeypatch.setattr(harness.runner.down, "stop", lambda chosen, **_: names.extend(one.name for one in chosen))
+    monkeypatch.setattr(harness.runner.keeping.down, "running", lambda *_: there)
+    monkeypatch.setattr(
+        harness.runner.keeping.down, "stop", lambda chosen, **_: names.extend(one.name for one in chosen)
+    )
     return names
 
 
@@ -88,7 +90,7 @@ def test_a_name_that_means_nothing_here(name: str, said: str, harness_: Harness,
 
 
 def test_a_name_where_nothing_runs(harness_: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness.runner.down, "running", list)
+    monkeypatch.setattr(harness.runner.keeping.down, "running", list)
     result = harness_("down", "small")
     assert (result.code, result.err) == (2, "no stack runs under the name 'small' — nothing runs\n")
     assert harness_("down").out == "0 stacks stopped\n"
@@ -224,7 +226,7 @@ def test_nothing_is_stopped_where_one_stack_is_refused(
         process = psutil.Process(keeper.pid)
         local = RunningStack("small", None, process, "kept", "", HERE["user"], HERE["host"])
         of_containers = [containers("shop-attached", stack="shop", kind="attached")]
-        monkeypatch.setattr(harness.runner.down, "running", lambda *_: [local, *of_containers])
+        monkeypatch.setattr(harness.runner.keeping.down, "running", lambda *_: [local, *of_containers])
         assert harness_("down", "small", "shop-attached").code == 2
         assert keeper.poll() is None
         somebodys.ownership.end()
@@ -269,7 +271,7 @@ def kept(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_local_stack_is_stopped_by_its_name_or_from_its_folder(
     kept: subprocess.Popen[str], harness_: Harness, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(harness.runner.down, "_in_containers", lambda *_: iter(()))
+    monkeypatch.setattr(harness.runner.keeping.down, "_in_containers", lambda *_: iter(()))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -287,7 +289,7 @@ def test_a_local_stack_is_stopped_by_its_name_or_from_its_folder(
 def test_a_local_stack_is_stopped_by_its_name(
     kept: subprocess.Popen[str], harness_: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(harness.runner.down, "_in_containers", lambda *_: iter(()))
+    monkeypatch.setattr(harness.runner.keeping.down, "_in_containers", lambda *_: iter(()))
     assert harness_("down", "teststack").code == 0
     assert kept.wait(20) == 0
 
@@ -305,5 +307,5 @@ def test_the_name_of_a_project_means_no_stack_that_is_called_like_it() -> None:
     """Somebody has named a project like another stack: that one, and its volumes, stay."""
     called_like_it = containers("elsewhere", stack="small-1", folder="/elsewhere")
     found = [containers("small-1"), called_like_it]
-    assert harness.runner.down.choose(found, ["small-1"], everything=False) == found[:1]
-    assert harness.runner.down.choose([called_like_it], ["small-1"], everything=False) == [called_like_it]
+    assert harness.runner.keeping.down.choose(found, ["small-1"], everything=False) == found[:1]
+    assert harness.runner.keeping.down.choose([called_like_it], ["small-1"], everything=False) == [called_like_it]

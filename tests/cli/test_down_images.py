@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from calling import Harness
 
-import harness.runner.down
+import harness.runner.keeping.down
 from harness.backends.compose import engine
 from harness.backends.compose.built_images import labelled
 from harness.backends.compose.labels import BUILT_FOR, FOLDER, HOST, USER, started_by
-from harness.runner.down import RunningStack
+from harness.runner.keeping.down import RunningStack
 
 
 class Images:
@@ -64,8 +64,8 @@ def on_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Images:
     }
     place = started_by()
     there = [RunningStack("shop", "mlch-shop-1", None, "kept", place["folder"], place["user"], place["host"])]
-    monkeypatch.setattr(harness.runner.down, "running", lambda *_: there)
-    monkeypatch.setattr(harness.runner.down, "stop", lambda chosen, **_: [there.remove(one) for one in chosen])
+    monkeypatch.setattr(harness.runner.keeping.down, "running", lambda *_: there)
+    monkeypatch.setattr(harness.runner.keeping.down, "stop", lambda chosen, **_: [there.remove(one) for one in chosen])
     return made
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from calling import Harness, Runner
 
-from harness.runner.latch import STATE, set_latch
+from harness.runner.safekeeping.latch import STATE, set_latch
 
 COMMANDS = "{inject: [flag, 'on now'], confirm: [flag, get], revert: [flag, off]}"
 MORE = """  - id: lost

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from calling import Harness, Runner
 
-import harness.runner.up
+import harness.runner.keeping.up
 from harness.cli.app import COMMANDS
 from harness.faults.table import FAULTS
 from harness.model.errors import BackendError
@@ -132,7 +132,7 @@ def test_up_runs_the_links_that_are_asked_for(good: Path, harness_: Harness, mon
         seen.append((getattr(stack, "name", ""), tuple(link.name for link in links), seed))
         on_progress(Progress("small", 0.0, "note", "up in 1.0 s"))
 
-    monkeypatch.setattr(harness.runner.up, "up", up)
+    monkeypatch.setattr(harness.runner.keeping.up, "up", up)
     assert harness_("up", "stack.compose.yaml", "--link", "server -> online").out == "up in 1.0 s\n"
     harness_("up", "stack.compose.yaml", "--links", "all", "--seed", "7")
     every = ("trainer -> object-store", "server -> object-store", "server -> online")
@@ -143,7 +143,7 @@ def test_a_stack_that_does_not_come_up(good: Path, harness_: Harness, monkeypatc
     def up(*_: object) -> None:
         raise BackendError("server will not start", remedy="see its log")
 
-    monkeypatch.setattr(harness.runner.up, "up", up)
+    monkeypatch.setattr(harness.runner.keeping.up, "up", up)
     result = harness_("up", "stack.compose.yaml")
     assert (result.code, result.err) == (4, "server will not start — see its log\n")
 

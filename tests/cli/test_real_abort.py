@@ -14,7 +14,7 @@ import pytest
 from harness.journal.files import read
 from harness.judge.aborting import aborted
 from harness.judge.facts import gather
-from harness.runner.latch import STATE
+from harness.runner.safekeeping.latch import STATE
 
 pytestmark = pytest.mark.slow
 

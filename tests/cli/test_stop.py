@@ -19,8 +19,8 @@ from harness.journal.undo import UndoFiles
 from harness.model.plan import Plan, StackFacts
 from harness.model.scenario import Scenario
 from harness.model.undo import RunUndo, for_healing
-from harness.runner.latch import STATE, set_latch
-from harness.runner.running import RunNote
+from harness.runner.safekeeping.latch import STATE, set_latch
+from harness.runner.safekeeping.running import RunNote
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from real_servers import ACCESS
 from harness.model.errors import FaultError, ScenarioError
 from harness.model.fault import Fault
 from harness.model.stack import DatasetSpec, Integrity, StackDescription
-from harness.runner.needed_secrets import check_secrets
+from harness.runner.loading.needed_secrets import check_secrets
 
 Make = Callable[..., Fault]
 PASSWORD = "p@ss: word/€"

@@ -32,8 +32,8 @@ from harness.model.errors import ScenarioError
 from harness.model.reach import services_hit
 from harness.model.stack import StackDescription
 from harness.model.undo import Absence, FaultUndo, NothingLeft
-from harness.runner.latch import STATE, Watched, latch_file, latches, refuse_if_stopped, release
-from harness.runner.running import runs
+from harness.runner.safekeeping.latch import STATE, Watched, latch_file, latches, refuse_if_stopped, release
+from harness.runner.safekeeping.running import runs
 
 T = TypeVar("T", bound=BaseModel)
 

@@ -32,9 +32,9 @@ from harness.report.ci import junit_xml, summary_md
 from harness.report.documents import Counts, SuiteDocument, to_json
 from harness.report.run_page import run_html
 from harness.report.write import run_document, suite_scenario
-from harness.runner.notes import notes
-from harness.runner.plan import make_plans
-from harness.runner.stacks import stacks_of, validated
+from harness.runner.checking.notes import notes
+from harness.runner.checking.stacks import stacks_of, validated
+from harness.runner.planning.plan import make_plans
 from tests.fuzz import run_files
 from tests.fuzz.proxy_api import load, serve
 

@@ -62,7 +62,7 @@ class Family:
                 words = process.cmdline()
                 if any("harness.guard" in word for word in words) and str(self.run_dir) in " ".join(words):
                     self.guard = process
-                elif "harness.runner.worker" in words and process.ppid() == self.command.pid:
+                elif "harness.runner.execution.worker" in words and process.ppid() == self.command.pid:
                     self.worker = process
 
     def end(self) -> None:

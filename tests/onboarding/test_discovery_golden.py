@@ -9,7 +9,7 @@ from trying import GOLDEN, NAMES, copied, described, digests
 
 from harness.description.composefile import read_compose
 from harness.description.stackfile import load_stack
-from harness.runner.stacks import validated
+from harness.runner.checking.stacks import validated
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ from harness.faults.installed import Faults
 from harness.onboarding.discovery.output import Discovery, discover
 from harness.onboarding.discovery.project import read_project
 from harness.onboarding.discovery.rendering import STACK_FILE
-from harness.runner.notes import notes
-from harness.runner.stacks import validated
+from harness.runner.checking.notes import notes
+from harness.runner.checking.stacks import validated
 
 COMPOSE = """\
 services:

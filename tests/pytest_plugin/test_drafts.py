@@ -11,8 +11,8 @@ from harness.description.stackfile import load_stack, resolve_stack
 from harness.faults.installed import Faults
 from harness.model.errors import ScenarioError
 from harness.pytest_plugin.chaos import Chaos
-from harness.runner.catalogue import Catalogue
-from harness.runner.draft import TO_COME, Draft
+from harness.runner.execution.draft import TO_COME, Draft
+from harness.runner.planning.catalogue import Catalogue
 
 SLOW = {"link": "trainer -> object-store"}
 SLOW_WORKER = {"link": "worker-1 -> object-store"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from projects import outcomes, write
 
-from harness.runner.latch import STATE
+from harness.runner.safekeeping.latch import STATE
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ import pytest
 from projects import outcomes, write
 
 from harness.journal.files import read
-from harness.runner.latch import STATE, set_latch
+from harness.runner.safekeeping.latch import STATE, set_latch
 
 pytestmark = pytest.mark.slow
 

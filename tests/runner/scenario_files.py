@@ -7,9 +7,9 @@ from pathlib import Path
 
 from harness.model.errors import ScenarioError
 from harness.model.scenario import Scalar
-from harness.runner.explain import RefusedError, problems_of
-from harness.runner.load import Loaded, load_each, load_file
-from harness.runner.stacks import validated
+from harness.runner.checking.stacks import validated
+from harness.runner.loading.explain import RefusedError, problems_of
+from harness.runner.loading.load import Loaded, load_each, load_file
 
 DATA = Path(__file__).parent / "data"
 STACK = DATA / "stack.compose.yaml"

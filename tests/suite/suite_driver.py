@@ -10,8 +10,8 @@ from harness.description.stackfile import load_stack
 from harness.faults.installed import Faults
 from harness.model.plan import Plan
 from harness.model.scenario import Scenario
-from harness.runner.catalogue import Catalogue
-from harness.runner.plan import stack_facts
+from harness.runner.planning.catalogue import Catalogue
+from harness.runner.planning.plan import stack_facts
 from harness.runner.progress import Progress
 from harness.suite.pool import SuiteRequest, run_plans
 

@@ -13,7 +13,7 @@ from harness.model.scenario import Scenario
 from harness.model.verdict import Cause, ClauseResult, Value, Verdict
 from harness.report import SuiteInfo
 from harness.report.ci import junit_xml, summary_md
-from harness.runner.plan import with_controls
+from harness.runner.planning.plan import with_controls
 from harness.suite import quiet, rules
 from harness.suite.conclude import ConcludedRun, counting
 from harness.suite.quiet import crowded, wait_for_quiet

@@ -96,7 +96,7 @@ def drive(tmp_path: Path) -> Iterator[Callable[..., Driven]]:
 def test_a_worker_that_is_killed_is_an_error_and_the_next_run_goes_on(drive: Callable[..., Driven]) -> None:
     suite = drive("500ms", count=2)
     suite.wait_for("lost injected")
-    (worker,) = suite.marked("harness.runner.worker")
+    (worker,) = suite.marked("harness.runner.execution.worker")
     worker.kill()
     outcomes = suite.outcomes()
     assert outcomes["run-0"]["error"] == "the run's process was killed by SIGKILL before the run was over"
@@ -139,7 +139,7 @@ def test_a_suite_that_is_killed_takes_its_stacks_with_it(drive: Callable[..., Dr
 def test_a_worker_that_hangs_is_killed_by_a_second_signal(drive: Callable[..., Driven]) -> None:
     suite = drive()
     suite.wait_for("lost confirmed")
-    (worker,) = suite.marked("harness.runner.worker")
+    (worker,) = suite.marked("harness.runner.execution.worker")
     worker.suspend()
     for _ in range(2):
         send(suite.process, signal.SIGINT)

@@ -22,10 +22,10 @@ from harness.model.stack import StackDescription
 from harness.model.units import Unit
 from harness.onboarding.doctor.observing import Observed
 from harness.onboarding.doctor.rule_reading import RulesServer
-from harness.runner.catalogue import Catalogue
-from harness.runner.check import check
-from harness.runner.load import Loaded, load_each
-from harness.runner.stacks import with_stacks
+from harness.runner.checking.check import check
+from harness.runner.checking.stacks import with_stacks
+from harness.runner.loading.load import Loaded, load_each
+from harness.runner.planning.catalogue import Catalogue
 
 State = Literal["ok", "wrong", "note"]
 MOST_ALERTS_SHOWN = 5

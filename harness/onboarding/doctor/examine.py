@@ -28,10 +28,10 @@ from harness.onboarding.doctor.link_checks import links
 from harness.onboarding.doctor.observing import observe
 from harness.onboarding.doctor.protocols import protocols
 from harness.onboarding.doctor.workload import secrets, workload
-from harness.runner.backend_factory import backend_for, check_backend
-from harness.runner.catalogue import Catalogue
-from harness.runner.load import discover, load_each
-from harness.runner.up import kept_here
+from harness.runner.execution.backend_factory import backend_for, check_backend
+from harness.runner.keeping.up import kept_here
+from harness.runner.loading.load import discover, load_each
+from harness.runner.planning.catalogue import Catalogue
 from harness.suite.quiet import crowded, look_once
 
 ENOUGH_FOR_IMAGES_BYTES = 2 * 1024**3

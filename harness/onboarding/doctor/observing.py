@@ -18,9 +18,9 @@ from harness.model.readings import AlertsSeen, Body, Gap, Reading
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
 from harness.probes.event_clock import read_event_clock
-from harness.runner.catalogue import Catalogue
-from harness.runner.plan import DEFAULT_SEED, stack_facts
-from harness.runner.watching import Watchers
+from harness.runner.planning.catalogue import Catalogue
+from harness.runner.planning.plan import DEFAULT_SEED, stack_facts
+from harness.runner.watching.watchers import Watchers
 from harness.seams import Seams
 
 EVERY_S = 0.05

@@ -26,8 +26,8 @@ from harness.probes.file_answers import judge_answer
 from harness.probes.http import HttpResponse, ask, named_host, request_body
 from harness.probes.reader import NoAnswerError, NotAskedError
 from harness.probes.request_file import FileRequest, url_of
-from harness.runner.needed_secrets import missing_in_stack
-from harness.runner.workloads import requests_of
+from harness.runner.loading.needed_secrets import missing_in_stack
+from harness.runner.planning.workloads import requests_of
 
 MOST_SENT = 50
 AT_ONCE = 4

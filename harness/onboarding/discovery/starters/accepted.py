@@ -14,11 +14,11 @@ from harness.description.yamltree import parse_tree
 from harness.model.errors import HarnessError, ScenarioError
 from harness.model.stack import StackDescription
 from harness.onboarding.discovery.project import Project
-from harness.runner.catalogue import Catalogue
-from harness.runner.check import check
-from harness.runner.explain import problems_of
-from harness.runner.load import load_tree
-from harness.runner.notes import notes
+from harness.runner.checking.check import check
+from harness.runner.checking.notes import notes
+from harness.runner.loading.explain import problems_of
+from harness.runner.loading.load import load_tree
+from harness.runner.planning.catalogue import Catalogue
 
 STAND_IN = "set"
 """What a variable holds that must be set and is not: the stack's file can be read all the same."""

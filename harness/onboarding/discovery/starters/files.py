@@ -8,7 +8,7 @@ from harness.onboarding.discovery.starters.accepted import refusal
 from harness.onboarding.discovery.starters.ground import Ground
 from harness.onboarding.discovery.starters.starter import Missing
 from harness.onboarding.discovery.starters.suite import first_scenarios, standard_suite
-from harness.runner.catalogue import Catalogue
+from harness.runner.planning.catalogue import Catalogue
 
 
 def scenario_files(

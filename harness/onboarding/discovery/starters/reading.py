@@ -22,8 +22,8 @@ from harness.onboarding.discovery.scraping import scraped_services
 from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.ground import Declared, Ground, Measure
 from harness.onboarding.discovery.starters.rules import Metrics, read_rule
-from harness.runner.catalogue import Catalogue
-from harness.runner.wiring import is_health
+from harness.runner.planning.catalogue import Catalogue
+from harness.runner.planning.wiring import is_health
 
 _WORKING_KINDS = ("json", "mlflow", "feast", "airflow")
 _HOLDS_MODELS = re.compile(r"model|artifact|artefact|checkpoint", re.IGNORECASE)

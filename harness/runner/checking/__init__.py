@@ -1,0 +1,1 @@
+"""Whether a scenario can run on its stack, and whether it could show anything there."""

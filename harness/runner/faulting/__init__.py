@@ -1,0 +1,1 @@
+"""The life of one fault, and of several that lie on one another."""

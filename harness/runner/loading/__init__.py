@@ -1,0 +1,1 @@
+"""From files to scenarios, and what is wrong in them."""

@@ -1,0 +1,1 @@
+"""What keeps a run from leaving anything behind: ownership, undo, guard, and the latch that stops it."""

@@ -1,0 +1,1 @@
+"""What is seen of a run while it goes on, and what is decided from it before any verdict."""
