@@ -110,6 +110,27 @@ def test_what_differs_between_answers_to_the_same_request_is_no_content() -> Non
     }
 
 
+def test_a_number_that_differs_a_little_is_expected_near_the_others() -> None:
+    """As of a model that is trained again: a wrong answer is seen, and another version of the model is none."""
+    one = exchange({"fare": 8.67, "far": 8.67, "version": 17, "epoch": NOW_S + 0.5})
+    others = [exchange({"fare": fare, "far": 12.5, "version": 18, "epoch": NOW_S + 3.5}) for fare in (8.66, 8.68)]
+    found = expected_values(one, others, SECRET, TOKEN)
+    assert {place: found[place] for place in ("far", "version", "epoch")} == dict.fromkeys(
+        ("far", "version", "epoch"), {"any": True}
+    )
+    expected = Expected.model_validate({"json": {"fare": found["fare"]}}, by_alias=True, by_name=False)
+    for fare, right in ((8.66, True), (8.7, True), (9.0, False), (6.2, False), (None, False)):
+        assert (expected.differs({"fare": fare}) is None) == right, fare
+
+
+@given(st.lists(st.floats(-1e6, 1e6, allow_nan=False) | st.integers(-5, 5), min_size=2, max_size=5))
+def test_every_answer_that_was_seen_is_as_expected(seen: list[float]) -> None:
+    one, *others = [exchange({"content": "is here", "score": value}) for value in seen]
+    found = expected_values(one, others, SECRET, TOKEN)
+    expected = Expected.model_validate({"json": {"score": found["score"]}}, by_alias=True, by_name=False)
+    assert all(expected.differs({"score": value}) is None for value in seen)
+
+
 def test_ids_that_come_again_are_content() -> None:
     """As of a recommender, whose answer is a list of them."""
     one = exchange({"items": [{"item_id": "i-7"}], "trace_id": "x"})

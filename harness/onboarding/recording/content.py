@@ -1,8 +1,8 @@
 """Which parts of an answer are content: what must come again for the same request, unlike ids and time stamps.
 
 A value that the request holds too is content, whatever it looks like: an answer for somebody else would have another.
-Of the rest, values that differ between answers to the same request are none; nor are those whose name or form says so,
-but for ids that came again.
+Of the rest, values that differ between answers to the same request are none, but for numbers that differ little; nor are
+those whose name or form says so, but for ids that came again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ MOST_LEAVES = 64
 """How many values of one answer are expected; the first ones of a longer answer."""
 LONG_ENOUGH = 4
 """How long a value of a body is that an answer does not hold by coincidence, under another name."""
+DIFFERS_LITTLE = 0.05
+"""Up to which share of itself a number may differ between answers to the same request and still be expected."""
+MARGIN = 5.0
+"""How far from the middle it may be then, in multiples of what lay between the answers seen."""
 ANY = {"any": True}
 _DAY_S = 86_400.0
 _IDS = re.compile(r"(^|_)(id|ids|uuid|guid|uid|etag)$")
@@ -67,7 +71,8 @@ def expected_values(
         names = [_snake(part) for part in place.split(".")]
         passing = any(map(_PASSING.search, names)) or _is_moment(value, exchange.unix_s)
         hidden = any(map(secret.search, place.split("."))) or (isinstance(value, str) and token.search(value))
-        expected[place] = ANY if differs or hidden or (not echoed and (drawn or passing)) else _comparison(value)
+        around = _around([value, *(other[place] for other in known)]) if differs else _comparison(value)
+        expected[place] = ANY if hidden or (not echoed and (drawn or passing)) else around
     return expected if any(value != ANY for value in expected.values()) else {}
 
 
@@ -88,6 +93,21 @@ def _comparison(value: Any) -> Any:
     if isinstance(value, float):
         return {"approx": value}
     return {"equal": value} if isinstance(value, dict) else value
+
+
+def _around(values: list[Any]) -> Any:
+    """Return what is expected of a value that differed: near the others, if it is a number that did not differ much.
+
+    So a model that is trained again and again may answer a little differently, and a wrong answer is seen all the same.
+    """
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) < len(values) or all(isinstance(number, int) for number in numbers):
+        return ANY  # not a measure: a version, a count, a name
+    least, most = min(numbers), max(numbers)
+    apart = most - least
+    if apart > DIFFERS_LITTLE * max(abs(least), abs(most)):
+        return ANY
+    return {"approx": least + apart / 2, "atol": MARGIN * apart}
 
 
 def _alike(one: Any, other: Any) -> bool:
