@@ -1,8 +1,8 @@
 """Which parts of an answer are content: what must come again for the same request, unlike ids and time stamps.
 
 A value that the request holds too is content, whatever it looks like: an answer for somebody else would have another.
-Of the rest, values that differ between answers to the same request are none, but for numbers that differ little; nor are
-those whose name or form says so, but for ids that came again.
+Of the rest, values that differ between answers to the same request are none, but for numbers that differ little; nor
+are those whose name or form says so, but for ids that came again.
 """
 
 from __future__ import annotations
