@@ -56,7 +56,7 @@ def test_init_finds_what_the_readme_lists(example: Example, first: tuple[Path, s
     scenarios = list((first[0] / "scenarios").glob("*.scenario.yaml"))
     counted = re.search(r"(\d+) services, (\d+) links, (\d+) probes, (\d+) alert rules", first[1])
     assert counted is not None
-    listed = [line.split() for line in tables[0].strip().splitlines()[1:]]
+    listed = [line for line in tables[0].strip().splitlines()[1:] if not line.startswith(" ")]
     rules = re.findall(r"- alert: ", (example.folder / "monitoring" / "rules.yml").read_text(encoding="utf-8"))
     assert (int(counted[1]), int(counted[4])) == (len(listed), len(rules))
     assert f"{counted[3]} probes and {len(scenarios)} scenarios" in readme

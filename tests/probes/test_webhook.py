@@ -271,7 +271,7 @@ def test_evaluators_that_stand_still_and_answer_by_turns_prove_no_more_than_one_
         ({"kind": "alertmanager", "url": "http://a", "heartbeat": "x"},
          "`heartbeat` is not for a source of kind alertmanager"),
         ({"kind": "prometheus", "url": "http://a", "suppressed": True}, "`suppressed` is not for"),
-        ({"kind": "grafana", "url": "http://a"}, "'prometheus', 'alertmanager' or 'webhook'"),
+        ({"kind": "nagios", "url": "http://a"}, "'prometheus', 'alertmanager', 'grafana' or 'webhook'"),
         ({"kind": "prometheus", "url": "http://a", "watchdog": ["a b"]}, "not a name"),
     ],
 )  # fmt: skip

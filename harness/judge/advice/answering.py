@@ -22,6 +22,7 @@ from harness.judge.advice.case import (
 from harness.judge.moments import seconds
 from harness.model.clauses import RecoveryResult, StaysResult
 from harness.model.expectations import CollateralResult
+from harness.model.fields import Link
 from harness.model.guard import GuardResult
 from harness.model.readings import Answer, ProcessSeen
 from harness.model.verdict import ClauseResult
@@ -166,6 +167,6 @@ def _asker(case: Case, services: set[str] | frozenset[str]) -> str | None:
         return None
     for service in sorted(services):
         if service in case.wiring.used_by(asked):
-            return f"link {asked} -> {service}"
+            return f"link {Link(asked, service)}"
     reached = [service for service in sorted(services) if case.wiring.reaches(asked, service)]
     return f"{asked}, or what it uses on the way to {reached[0]}" if reached else None

@@ -202,4 +202,5 @@ def test_a_parameter_that_names_a_target_is_looked_up(tmp_path: Path) -> None:
 
 
 def test_the_data_of_these_tests_is_in_order() -> None:
-    assert sorted(path.name for path in DATA.iterdir()) == ["good.scenario.yaml", "stack.compose.yaml"]
+    names = [f"{name}.{what}.yaml" for name in ("every-probe",) for what in ("compose", "scenario")]
+    assert sorted(path.name for path in DATA.iterdir()) == [*names, "good.scenario.yaml", "stack.compose.yaml"]

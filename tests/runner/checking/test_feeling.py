@@ -137,7 +137,6 @@ def test_of_a_command_nobody_can_tell(tmp_path: Path) -> None:
         (LOST | {"target": {"node": "predictor"}}, "predictor_status", {"equals": 200}, False),
         (LOST | {"target": {"node": "predictor"}}, "predictor_up", {"at_least": 1}, True),
         (LOST | {"target": {"node": "predictor"}}, "predictor_serves", {"at_least": 1}, True),
-        (LOST | {"target": {"node": "predictor"}}, "predictor_status", {"equals": 1}, False),
         (LOST | {"target": {"node": "predictor"}}, "predictor_port", {"at_least": 1}, True),
     ],
 )
