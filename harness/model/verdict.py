@@ -176,10 +176,6 @@ class Verdict(Frozen):
         """Return the clauses of one kind."""
         return tuple(c for c in self.clauses if c.kind == kind)
 
-    def advice_on(self, clause: str) -> tuple[Advice, ...]:
-        """Return the advice that a failed clause is among the reasons for."""
-        return tuple(one for one in self.advice if clause in one.clauses)
-
     def measured(self, result: type[R]) -> list[R]:
         """Return what was measured of the clauses of one kind."""
         return [c.measured for c in self.clauses if isinstance(c.measured, result)]

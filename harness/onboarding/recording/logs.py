@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from harness.model.errors import ScenarioError
@@ -20,7 +20,6 @@ from harness.onboarding.recording.passthrough import body_from_text
 from harness.probes.strict_json import read_json
 
 Format = Literal["har", "jsonl", "access", "uvicorn"]
-FORMATS: tuple[str, ...] = get_args(Format)
 LARGEST_BYTES = 256 * 2**20
 MOST_HOSTS = 8
 _ACCESS = re.compile(
