@@ -245,3 +245,34 @@ def test_what_check_would_refuse_is_not_written(tmp_path: Path) -> None:
     found = standard(tmp_path)
     assert not names(found) & {"server-crashed-scorer", "server-hung-scorer"}
     assert any("crashed-scorer" in line and "never" in line for line in found.not_written)
+
+
+MODELS = """\
+services:
+  db: {image: "postgres:16", expose: [5432]}
+  minio: {image: minio/minio, expose: [9000]}
+  mlflow:
+    image: tracking
+    command: mlflow server
+    environment: {DB: "postgresql://db:5432/x", S3: "http://minio:9000"}
+"""
+VERSION = """\
+x-harness:
+  schema: 1
+  base: [compose.yaml]
+  probes:
+    mlflow_model_version: {json: {url: "http://mlflow:5000/search", path: version}}
+  steady_state:
+    - {id: there, probe: mlflow_model_version, at_least: 1}
+services:
+  mlflow: {x-harness: {roles: [mlflow], port: 5000}}
+"""
+
+
+def test_a_registry_of_models_feels_its_database_and_no_other_store(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(MODELS)
+    (tmp_path / STACK_FILE).write_text(VERSION)
+    found = standard(tmp_path)
+    assert "scenarios/standard/stores/store-slow-db.scenario.yaml" in found.files
+    assert "scenarios/standard/stores/store-slow-minio.scenario.yaml" not in found.files
+    assert any("slow-minio" in line and "no probe asks mlflow for work" in line for line in found.not_written)

@@ -265,14 +265,14 @@ def _registry(project: Project, service: Found) -> Candidate:
         model = setting(project, other, *_MODEL_NAMES, secret=False)
         if model:
             spec = {"mlflow": settings | {"model": model}, "summary": "The newest version of the model"}
-            return Candidate(name, spec, service.name, f"{other} names it in its environment")
+            return Candidate(name, spec, service.name, f"{other} names it in its environment", needs=DATABASES)
     path = "registered_models.0.latest_versions.0.version"
     spec = {
         "json": {"url": f"{url}/api/2.0/mlflow/registered-models/search", "path": path, **access},
         "summary": "The newest version of the first registered model",
     }
     why = "no model is named in these files; better is {mlflow: {url: …, model: YOURS}}"
-    return Candidate(name, spec, service.name, why)
+    return Candidate(name, spec, service.name, why, needs=DATABASES)
 
 
 def _prefix(service: Found) -> str:
