@@ -41,6 +41,18 @@ class Matcher:
         """As it is written in a selector."""
         return self.label + self.operator + self.value
 
+    def matches(self, value: str) -> bool | None:
+        """Whether a value of the label fits; None where that takes more than is read here."""
+        wanted = self.value[1:-1]
+        if "\\" in wanted:
+            return None  # it would have to be read as Prometheus does
+        if self.operator in ("=", "!="):
+            return (wanted == value) is (self.operator == "=")
+        try:
+            return (re.fullmatch(wanted, value) is not None) is (self.operator == "=~")
+        except re.error:
+            return None
+
 
 @dataclass(frozen=True, slots=True)
 class Selects:
@@ -96,8 +108,8 @@ def nothing_from(rests: Rests, is_empty: Callable[[Selects], bool]) -> tuple[Sel
     return tuple(dict.fromkeys(selector for found in empty for selector in found))
 
 
-def _looks_back_s(text: str) -> float:
-    """Return how long a range looks back, in seconds: `5m`, `1h30m`, and `24h` of the subquery `24h:5m`."""
+def duration_s(text: str) -> float:
+    """Return a duration of Prometheus in seconds: `5m`, `1h30m`, and `24h` of the subquery `24h:5m`; 0 for none."""
     parts = _DURATION.findall(text.partition(":")[0])
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
@@ -190,7 +202,7 @@ class _Parser:
             if self._token.text == "[":
                 begin = self._token.end
                 self._skip()
-                if _looks_back_s(self._query[begin : self._tokens[self._k - 1].end]) > LOOK_BACK_S:
+                if duration_s(self._query[begin : self._tokens[self._k - 1].end]) > LOOK_BACK_S:
                     found = ALWAYS  # it asks for a longer past than is looked at here
             elif self._word() == "offset":
                 self._k += 1

@@ -88,6 +88,9 @@ def test_how_long_a_rule_takes() -> None:
     assert read("up == 0").detect_s == 5 + 2 * 5 + 10 + 5
     assert read("absent_over_time(up[1m])").detect_s == 30 + 60
     assert read("rate(requests_total{code='500'}[2m]) > 1").detect_s == 30 + 120, "a rate looks back"
+    assert read("rate(requests_total[1m30s]) > 1").detect_s == 30 + 90
+    assert read("max_over_time(requests_total[2m:10s]) > 1").detect_s == 30 + 120, "a subquery has a step, too"
+    assert read('requests_total{code=~"[5m]"} > 1').detect_s == 30, "what stands in quotes is no range"
 
 
 @pytest.mark.parametrize(

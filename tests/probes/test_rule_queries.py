@@ -51,6 +51,17 @@ def test_matchers_are_kept_as_they_are_written() -> None:
     assert (nameless.metric, nameless.text) == (None, '{__name__=~"a|b"}')
 
 
+@pytest.mark.parametrize(
+    ("operator", "written", "fits"),
+    [
+        ("=", '"web"', True), ("=", '"we"', False), ("!=", '"we"', True), ("=~", '"w.*"', True), ("=~", '"we"', False),
+        ("!~", '"we"', True), ("!~", "`w.b`", False), ("=~", '"("', None), ("=~", '"w\\\\.b"', None),
+    ],
+)  # fmt: skip
+def test_whether_a_value_fits_a_matcher(operator: str, written: str, fits: bool | None) -> None:
+    assert Matcher("job", operator, written).matches("web") is fits
+
+
 WORDS = "a b ( ) { } [ ] , or and unless on by sum rate 1 5m = ! ~ > - @ offset 'x'"
 
 

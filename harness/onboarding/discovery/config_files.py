@@ -17,6 +17,7 @@ from harness.description.yamltree import read_tree
 from harness.model.errors import StackError
 from harness.model.givenfile import is_file, read_text, resolved
 from harness.onboarding.discovery.copied import copied_sources
+from harness.probes.rule_queries import duration_s
 
 MOST_FILES = 60
 LARGEST_BYTES = 128 * 1024
@@ -27,7 +28,6 @@ _ENDINGS = {
 _NO_PROGRAM = {".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".env", ".rules"}
 _COMPOSE_FILE = re.compile(r"(docker-)?compose\b")
 FEAST_FILE = "feature_store.yaml"
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +234,8 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _seconds(text: Any, otherwise_s: float, variables: Mapping[str, str]) -> float:
-    duration = _set(str(text), variables) if text is not None else ""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", duration)
-    return sum(float(number) * _UNITS_S[unit] for number, unit in parts) if parts else otherwise_s
+    written = _set(str(text), variables) if text is not None else ""
+    return duration_s(written) or otherwise_s
 
 
 def _set(text: str, variables: Mapping[str, str]) -> str:

@@ -7,7 +7,6 @@ the only values of `job`, unless something sets that label otherwise.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +36,7 @@ class Scraping:
         if matcher.label in self.set_otherwise:
             return False
         if matcher.label == JOB:
-            return not any(_may_match(matcher, name) for name in self.pools)
+            return all(matcher.matches(name) is False for name in self.pools)
         return matcher.label == INSTANCE and not self.discovers
 
 
@@ -81,16 +80,3 @@ def _set_by_relabelling(rule: Any) -> Iterator[str]:
         yield from OF_THE_TARGET
     elif rule.get("target_label") in OF_THE_TARGET:
         yield str(rule["target_label"])
-
-
-def _may_match(matcher: Matcher, name: str) -> bool:
-    value = matcher.value[1:-1]
-    if "\\" in value:
-        return True  # it would have to be read as Prometheus does
-    if matcher.operator in ("=", "!="):
-        return (value == name) is (matcher.operator == "=")
-    try:
-        found = re.fullmatch(value, name) is not None
-    except re.error:
-        return True
-    return found is (matcher.operator == "=~")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.onboarding.discovery.config_files import Rule, Timing
-from harness.probes.rule_queries import Matcher, Selects, rests_on, selected
+from harness.probes.rule_queries import Selects, duration_s, rests_on, selected
 from harness.probes.selectors import selectors, tokens_of
 
 Shows = Literal["down", "slow", "errors", "old", "always", "unknown"]
@@ -29,8 +29,7 @@ _FAILED = re.compile(r"error|fail|exception|5xx", re.I)
 _STATUS = re.compile(r"^(code|status|status_code|http_status|response_code|http_response_status_code|grpc_code)$")
 _BAD_STATUS = re.compile(r"5|err|fail|![=~]\"?2|UNAVAILABLE|INTERNAL", re.I)
 _ABOVE = re.compile(r">=?(?:bool)?(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?![\w.*/])")
-_RANGE = re.compile(r"\[(\d+(?:\.\d+)?)(ms|[smhdwy])")
-_UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
+_RANGE = re.compile(r"\[([^\]]*)\]")
 _LITERAL = re.compile(r'"[^"]*"|\'[^\']*\'')
 _FOLLOWED = 5
 """Through so many recording rules a query is followed."""
@@ -89,7 +88,7 @@ def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> RuleReading:
     shows = _shows(text, selects)
     above = _ABOVE.search(_bare(text))
     wait_s = timing.scrape_s + 2 * timing.evaluate_s + rule.for_s + 5.0
-    ranges = [float(number) * _UNITS_S[unit] for number, unit in _RANGE.findall(text)]
+    ranges = map(duration_s, _RANGE.findall(_LITERAL.sub("", text)))
     return RuleReading(
         rule=rule,
         shows=shows,
@@ -154,7 +153,7 @@ def _series_of(one: Selects, metrics: Metrics) -> frozenset[str]:
     """Return whose series a selector matches: by its job, by a label that names a service, or by its metric."""
     for matcher in one.matchers:
         if matcher.label == "job":
-            named = (job for job in metrics.jobs if _fits(matcher, job))
+            named = (job for job in metrics.jobs if matcher.matches(job))
             return frozenset(service for job in named for service in metrics.jobs[job])
     for matcher in one.matchers:
         value = matcher.value.strip("\"'`")
@@ -165,16 +164,6 @@ def _series_of(one: Selects, metrics: Metrics) -> frozenset[str]:
     if one.metric == "up":
         return frozenset(service for services in metrics.jobs.values() for service in services)
     return metrics.exporters(one.metric) if one.metric else frozenset()
-
-
-def _fits(matcher: Matcher, value: str) -> bool:
-    wanted = matcher.value[1:-1]
-    if matcher.operator in ("=", "!="):
-        return (wanted == value) == (matcher.operator == "=")
-    try:
-        return (re.fullmatch(wanted, value) is not None) == (matcher.operator == "=~")
-    except re.error:
-        return False
 
 
 def _named_after(selects: list[Selects], names: Mapping[str, str]) -> str | None:
