@@ -12,11 +12,9 @@ from typing import Any
 from harness.model.fields import Link
 from harness.onboarding.discovery.starters.ground import STORES, Ground
 from harness.onboarding.discovery.starters.rules import RuleReading
-from harness.onboarding.discovery.starters.starter import Missing, Starter
+from harness.onboarding.discovery.starters.starter import LONGEST_S, Missing, Starter
 
 USED = (*STORES, "tracking", "serving")
-LONGEST_S = 300.0
-"""A rule that takes longer to fire than this is for a test configuration with shorter times."""
 FASTEST_S = 1e-3
 MOST_LATENCY_S = 5.0
 _ORDER = ("serving", "gateway", "tracking", "pipeline", "training", "store", "queue", "other", "watch")

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from harness.model.fields import Link
 from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.ground import STORES, Ground, Measure
-from harness.onboarding.discovery.starters.starter import Missing, Starter
+from harness.onboarding.discovery.starters.starter import LONGEST_S, Missing, Starter
 
-LONGEST_S = 300
 _EVERY = re.compile(r"(?:^|_)(?:EVERY|INTERVAL|PERIOD)(?:_(S|SECS?|SECONDS|MINS?|MINUTES))?$")
 _OTHER_INTERVALS = re.compile(r"SCRAPE|HEALTH|TIMEOUT|RETRY|EXPORT|METRIC|HEARTBEAT|POLL|FLUSH|LOG|CHECK|EVALUATION")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|min|h|d)?")
@@ -31,13 +30,13 @@ def stale(ground: Ground) -> Iterator[Starter | Missing]:
 
 def _stale(ground: Ground, measure: Measure, store: str) -> Starter | Missing:
     whom = measure.name.replace("_", "-")
-    users = [ground.services[name] for name in ground.consumers(store) if not ground.services[name].job]
+    users = [ground.services[name] for name in ground.consumers(store)]
     writers = [one for one in users if ground.produces(one)]
     if len(writers) != 1:
         names = ", ".join(one.name for one in (writers or users)) or "nobody that is known"
         return Missing("stale", whom, f"it is not clear who writes what {measure.name} measures: {names} may", _OWN)
     writer = writers[0]
-    bound, lasts_s, why = _too_old(measure, writer)
+    bound, lasts_s, why = _declared_bound(measure) if measure.good else _guessed_bound(writer)
     if not bound:
         remedy = f"a bound in x-harness.steady_state, as in `{{id: fresh, probe: {measure.name}, at_most: …}}`"
         return Missing("stale", whom, f"no file tells how old {measure.name} may be", remedy)
@@ -60,15 +59,17 @@ def _stale(ground: Ground, measure: Measure, store: str) -> Starter | Missing:
 _OWN = "a scenario of your own that pauses who writes it"
 
 
-def _too_old(measure: Measure, writer: Found) -> tuple[dict[str, object], int, str]:
-    """Return the bound on an age, how long its writer has to pause for it to break, and where that is from."""
-    if measure.good:
-        # How long a pause makes data so old by event time is not known.
-        limit = _DURATION.fullmatch(str(measure.good.get("at_most", "")))
-        if limit is None:
-            return {}, 0, ""
-        lasts_s = float(limit[1]) * _UNITS_S[limit[2] or "s"] * 1.5
-        return dict(measure.good), int(lasts_s) + 10, "the stack's file says so"
+def _declared_bound(measure: Measure) -> tuple[dict[str, object], int, str]:
+    """Return the bound on an age that the stack's file has, how long its writer has to pause to break it, and why."""
+    limit = _DURATION.fullmatch(str(measure.good.get("at_most", "")))
+    if limit is None:  # how long a pause makes data so old by event time is not known
+        return {}, 0, ""
+    lasts_s = float(limit[1]) * _UNITS_S[limit[2] or "s"] * 1.5
+    return dict(measure.good), int(lasts_s) + 10, "the stack's file says so"
+
+
+def _guessed_bound(writer: Found) -> tuple[dict[str, object], int, str]:
+    """Return the same by how often a writer writes, as its environment says."""
     for name, value in writer.environment.items():
         match, given = _EVERY.search(name), _DURATION.fullmatch(value.strip())
         if match is None or given is None or _OTHER_INTERVALS.search(name) or not (match[1] or given[2]):
@@ -179,9 +180,7 @@ def twice(ground: Ground) -> Iterator[Starter | Missing]:
 
 def _breaking(ground: Ground, stores: list[str]) -> tuple[list[dict[str, object]], int]:
     """Return the bounds on ages that break while nothing is written for a time that a run can last, and that time."""
-    lasting = {
-        one.name: _too_old(one, ground.services[stores[0]])[1] for one in ground.measures if one.ages and one.good
-    }
+    lasting = {one.name: _declared_bound(one)[1] for one in ground.measures if one.ages and one.good}
     bounds = [one for one in _ages(ground, stores) if 0 < lasting[str(one["probe"])] <= LONGEST_S]
     return bounds, max([20, *(lasting[str(one["probe"])] for one in bounds)])
 

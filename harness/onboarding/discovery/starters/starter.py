@@ -8,6 +8,9 @@ from typing import Any
 
 from harness.onboarding.discovery.starters.rules import RuleReading
 
+LONGEST_S = 300
+"""The longest fault that is written. What takes longer to show is for a test configuration with shorter times."""
+
 
 @dataclass(frozen=True)
 class Starter:
