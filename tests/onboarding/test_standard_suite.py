@@ -228,6 +228,21 @@ def test_a_bound_that_the_stack_declares_on_an_age_is_used(tmp_path: Path) -> No
     assert stale["timeline"][0]["for"] == "40s"
 
 
+def test_a_bound_in_event_time_does_not_tell_how_long_a_pause_must_be(tmp_path: Path) -> None:
+    services = {"cache": "{image: redis:7}", "ingest": "{image: x, restart: always, environment: {AT: 'cache:6379'}}"}
+    text = "".join(f"  {name}: {body}\n" for name, body in services.items())
+    (tmp_path / "compose.yaml").write_text(f"services:\n{text}")
+    (tmp_path / STACK_FILE).write_text(
+        "x-harness:\n  schema: 1\n  base: [compose.yaml]\n"
+        "  event_clock: {url: 'http://ingest:80/now'}\n"
+        "  probes: {rows_age: {feast: {service: cache, project: p, view: v, read: event_age}}}\n"
+        "  steady_state: [{id: fresh, probe: rows_age, at_most: 90min event}]\n"
+    )
+    found = standard(tmp_path)
+    (why,) = (line for line in found.not_written if line.startswith("no stale-rows-age: "))
+    assert "how long a pause makes rows_age break its bound is not known" in why
+
+
 def test_a_store_in_memory_can_be_filled(tmp_path: Path) -> None:
     folder = project(tmp_path)
     text = COMPOSE.replace("minio/minio, expose", 'minio/minio, tmpfs: ["/data:size=64m", /tmp], expose')

@@ -37,6 +37,9 @@ def _stale(ground: Ground, measure: Measure, store: str) -> Starter | Missing:
         return Missing("stale", whom, f"it is not clear who writes what {measure.name} measures: {names} may", _OWN)
     writer = writers[0]
     bound, lasts_s, why = _declared_bound(measure) if measure.good else _guessed_bound(writer)
+    if not bound and measure.good:
+        why = f"how long a pause makes {measure.name} break its bound is not known"
+        return Missing("stale", whom, why, _OWN)
     if not bound:
         remedy = f"a bound in x-harness.steady_state, as in `{{id: fresh, probe: {measure.name}, at_most: …}}`"
         return Missing("stale", whom, f"no file tells how old {measure.name} may be", remedy)
