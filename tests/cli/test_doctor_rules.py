@@ -98,9 +98,17 @@ class Page(BaseHTTPRequestHandler):
         pass
 
 
+class Pages(ThreadingHTTPServer):
+    """A server that says nothing of a Prometheus that was stopped in the middle of a scrape."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def serving() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    server = Pages(("127.0.0.1", 0), Page)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
