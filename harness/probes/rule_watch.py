@@ -125,14 +125,19 @@ def _rule(raw: Mapping[str, Any], group: Mapping[str, Any], number: int) -> _Rul
     ranges: dict[str, list[str | None]] = {}
     for selector in selectors(query):
         ranges.setdefault(selector.text, []).append(selector.over)
-    file = PurePosixPath(str(group.get("file", ""))).name
     return _Rule(
         alert=str(raw["name"]),
         number=number,
-        place=", ".join(filter(None, (file, f"group {group['name']}" if group.get("name") else ""))),
+        place=place_of(group),
         rests=rests,
         queries={one.text: _present(one.text, ranges.get(one.text, [None])) for one in selected(rests)},
     )
+
+
+def place_of(group: Mapping[str, Any]) -> str:
+    """Return where the rules of a group are written, as a server tells it: the name of the file, and the group."""
+    file, name = PurePosixPath(str(group.get("file", ""))).name, group.get("name")
+    return ", ".join(filter(None, (file, f"group {name}" if name else "")))
 
 
 def _present(selector: str, ranges: Collection[str | None]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 import aiohttp
@@ -16,6 +15,7 @@ from harness.probes.http import access_headers, get
 from harness.probes.promql import samples
 from harness.probes.reader import NoAnswerError
 from harness.probes.rule_queries import LOOK_BACK_S, Rests, rests_on
+from harness.probes.rule_watch import place_of
 from harness.probes.strict_json import read_json
 
 DEADLINE_S = 5.0
@@ -31,13 +31,8 @@ class ServedRule:
     name: str
     alerting: bool
     rests: Rests
-    group: str
-    file: str
-
-    @property
-    def place(self) -> str:
-        """Where it is written."""
-        return f"{PurePosixPath(self.file).name}, group {self.group}"
+    place: str
+    """Where it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +143,5 @@ def _rule(raw: dict[str, Any], group: dict[str, Any]) -> ServedRule:
         name=str(raw["name"]),
         alerting=raw.get("type") == "alerting",
         rests=rests_on(str(raw.get("query", ""))),
-        group=str(group.get("name", "")),
-        file=str(group.get("file", "")),
+        place=place_of(group),
     )
