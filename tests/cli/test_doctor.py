@@ -134,6 +134,9 @@ def test_a_source_that_proves_nothing_is_noted(clinic: Path, harness_: Harness) 
     assert result.code == 0
     source = found(result)["alerts http://web:18001/plain"]
     assert (source["state"], source["says"]) == ("note", "1 firing: Late; nothing shows that rules are evaluated")
+    rules = found(result)["alerts rules"]
+    assert rules["state"] == "note"
+    assert rules["says"].startswith("http://web:18001/plain does not list its rules")
 
 
 def with_a_silent_store(clinic: Path, more: str = "") -> None:

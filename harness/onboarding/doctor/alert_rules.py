@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import aiohttp
 
+from harness.model.alertsources import AlertSource
 from harness.model.backend import Backend
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
@@ -41,11 +42,21 @@ async def dead_rules(
     async with aiohttp.ClientSession() as session:
         for source in stack.alert_sources:
             server = RulesServer(source, backend, session)
-            rules = await server.rules() or ()
+            rules = await server.rules()
+            if rules is None:
+                found += _unread(source)
+                continue
             own = [rule for rule in rules if rule.alerting and rule.name not in source.watchdog]
             alerts += own
             found += await _Examination(server, rules).findings(own, settle_s)
     return found, alerts
+
+
+def _unread(source: AlertSource) -> Iterator[Finding]:
+    """Say that nothing is said of the rules of a Prometheus: silence would look as if all of them could fire."""
+    if source.kind == "prometheus":
+        says = f"{source.name} does not list its rules: which of them can never fire is not known"
+        yield Finding("alerts", "rules", "note", says, "is /api/v1/rules served there, and in time?")
 
 
 def without_scenario(rules: Sequence[ServedRule], scenarios: Iterable[Scenario]) -> list[Finding]:
