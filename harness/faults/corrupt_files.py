@@ -4,10 +4,10 @@ For model files, JSON, images and the like on a volume, or in the container itse
 are there at injection are changed; what is written later is not. A file is chosen by a hash of seed, fault and name.
 
 A changed copy takes the name of each file in one step, with the same owner, mode and times; the file itself stays
-beside it under a hidden name (`.harness-…`) until revert, so that exactly that file comes back. So nothing is held in
-memory, whatever the size, and the copies take room: `at_most` bounds it. Who has a file open goes on with the original.
-A file that was written anew while the fault was in is left as it then is. Links and special files are never touched,
-and a file that is mounted by itself is refused (`container.file` changes those).
+beside it under a hidden name (`.harness-…`) until revert, so that exactly that file comes back. Nothing is held in
+memory, whatever the size, and the copies need disk space, which `at_most` bounds. A process that has a file open keeps
+the original. A file that is rewritten while the fault is in is left as it then is. Links and special files are never
+touched, and a file that is mounted by itself is refused (`container.file` changes those).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Parameters(Frozen):
     path: str = Field(pattern="^/", description="the folder in the container, with all below it")
     match: str = Field("*", min_length=1, description="which files: a pattern for their names after the path")
     operation: Literal["truncate", "flip", "empty", "other", "previous", "content"] = Field(
-        description="`truncate`: its end is missing; `flip`: some bits are the other way round; `empty`: no bytes are "
+        description="`truncate`: its end is missing; `flip`: some bits are inverted; `empty`: no bytes are "
         "left; `other`: it holds what another of the files does; `previous`: what the file before it by name does; "
         "`content`: this text"
     )
@@ -218,7 +218,7 @@ KIND = FaultKind(
     targets=("service",),
     parameters=Parameters,
     confirmed_by="a changed file is read back, by its digest, where the service sees it",
-    restored="the original files are in place again, with owner, mode and times, but for those written anew meanwhile",
+    restored="the original files are in place again, with owner, mode and times, except those rewritten meanwhile",
     certifies="what readers do with a broken or a wrong file: checks of size and digest, the last good version kept",
     not_certified="files that are read once and kept open, and those that are written while the fault is in",
     make=_make,

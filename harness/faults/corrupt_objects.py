@@ -28,7 +28,7 @@ class Parameters(Frozen):
     """What is done to a chosen object, and which ones are chosen."""
 
     operation: Literal["truncate", "flip", "empty", "other", "previous", "content"] = Field(
-        description="`truncate`: its end is missing; `flip`: some bits are the other way round; `empty`: no bytes are "
+        description="`truncate`: its end is missing; `flip`: some bits are inverted; `empty`: no bytes are "
         "left; `other`: it holds what another object of the dataset does; `previous`: what the object before it by "
         "key does, or, written anew, what it held before; `content`: this text"
     )
