@@ -12,15 +12,16 @@ touched, and a file that is mounted by itself is refused (`container.file` chang
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault, Size
+from harness.faults.damage import Operation, inverted_bits, others_to_try, refuse_mismatched
 from harness.model.errors import FaultError
-from harness.model.fault import Confirmation, FaultKind, chosen, draw
+from harness.model.fault import Confirmation, FaultKind, chosen
 from harness.model.faultstep import FaultStep
-from harness.model.fields import Frozen, refuse_unused
+from harness.model.fields import Frozen
 from harness.seams import Seams
 
 MOST_FILES = 200
@@ -36,7 +37,7 @@ class Parameters(Frozen):
 
     path: str = Field(pattern="^/", description="the folder in the container, with all below it")
     match: str = Field("*", min_length=1, description="which files: a pattern for their names after the path")
-    operation: Literal["truncate", "flip", "empty", "other", "previous", "content"] = Field(
+    operation: Operation = Field(
         description="`truncate`: its end is missing; `flip`: some bits are inverted; `empty`: no bytes are "
         "left; `other`: it holds what another of the files does; `previous`: what the file before it by name does; "
         "`content`: this text"
@@ -49,9 +50,7 @@ class Parameters(Frozen):
 
     @model_validator(mode="after")
     def _content_where_it_is_needed(self) -> Parameters:
-        if (self.content is None) == (self.operation == "content"):
-            raise ValueError("`content` goes with the operation `content`, which needs it")
-        refuse_unused(self, "operation", {"truncate": ("keep",), "flip": ("bits",)})
+        refuse_mismatched(self, self.operation, self.content)
         return self
 
 
@@ -124,14 +123,12 @@ class FileCorrupt(ContainerFault):
             case "empty":
                 return {"keep": 0}
             case "flip":
-                bits = (int(draw(self._seed, self._fault, "bit", name, k) * size * 8) for k in range(given.bits))
-                return {"flip": sorted(set(bits))} if size else None
+                bits = inverted_bits(self._seed, self._fault, name, size, given.bits)
+                return {"flip": bits} if bits else None
             case "content":
                 return {"text": given.content}
             case "other":
-                others = [other for other in names if other != name]
-                at = int(draw(self._seed, self._fault, "other", name) * len(others))
-                candidates = others[at:] + others[:at]
+                candidates = others_to_try(self._seed, self._fault, name, names)
             case "previous":
                 candidates = [other for other in sorted(names, reverse=True) if other < name][:1]
         return {"copy": candidates[:MOST_TRIED]} if candidates else None

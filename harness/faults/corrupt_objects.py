@@ -7,14 +7,15 @@ while the fault is in. An object is chosen by a hash of seed, fault and key.
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
+from harness.faults.damage import Operation, inverted_bits, others_to_try, refuse_mismatched
 from harness.model.errors import FaultError
-from harness.model.fault import FaultKind, chosen, draw
+from harness.model.fault import FaultKind, chosen
 from harness.model.faultstep import FaultStep
-from harness.model.fields import Frozen, refuse_unused
+from harness.model.fields import Frozen
 from harness.seams import Seams
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ CALL_LIMIT_S = 60.0
 class Parameters(Frozen):
     """What is done to a chosen object, and which ones are chosen."""
 
-    operation: Literal["truncate", "flip", "empty", "other", "previous", "content"] = Field(
+    operation: Operation = Field(
         description="`truncate`: its end is missing; `flip`: some bits are inverted; `empty`: no bytes are "
         "left; `other`: it holds what another object of the dataset does; `previous`: what the object before it by "
         "key does, or, written anew, what it held before; `content`: this text"
@@ -40,9 +41,7 @@ class Parameters(Frozen):
 
     @model_validator(mode="after")
     def _content_where_it_is_needed(self) -> Parameters:
-        if (self.content is None) == (self.operation == "content"):
-            raise ValueError("`content` goes with the operation `content`, which needs it")
-        refuse_unused(self, "operation", {"truncate": ("keep",), "flip": ("bits",)})
+        refuse_mismatched(self, self.operation, self.content)
         return self
 
 
@@ -86,10 +85,8 @@ class _Damage:
             case "content":
                 return str(self._given.content).encode()
             case "other":
-                others = [other for other in keys if other != key and self._matches(other)]
-                at = int(draw(self._seed, self._fault, "other", key) * len(others))
-                # The next one where that holds the same: a copy would be no other object.
-                for other in others[at:] + others[:at]:
+                matching = [other for other in keys if self._matches(other)]
+                for other in others_to_try(self._seed, self._fault, key, matching):
                     found = await before(other)
                     if found is not None and found != data:
                         return found
@@ -102,8 +99,7 @@ class _Damage:
 
     def _flipped(self, key: str, data: bytes) -> bytes:
         changed = bytearray(data)
-        bits = {int(draw(self._seed, self._fault, "bit", key, k) * len(data) * 8) for k in range(self._given.bits)}
-        for bit in bits if data else ():
+        for bit in inverted_bits(self._seed, self._fault, key, len(data), self._given.bits):
             changed[bit // 8] ^= 1 << bit % 8
         return bytes(changed)
 
