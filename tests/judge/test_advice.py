@@ -356,6 +356,22 @@ def test_a_near_miss_gets_no_such_advice(miss: str) -> None:
     assert guard not in advised(made())
 
 
+@pytest.mark.parametrize("part", [{"replica": 1}, {"share": 0.5}])
+def test_a_service_of_which_some_replicas_run_on_is_not_gone(part: Mapping[str, Any]) -> None:
+    given: dict[str, set[str]] = {}
+    for guard, (make, *_) in CASES.items():
+        made = make()
+        target = made.plan["scenario"]["timeline"][0]["target"]
+        if "service" in target:
+            target.update(part)
+            given[guard] = {one.id for one in made.judged().advice}
+    assert len(given) > len(CASES) / 2
+    told = {guard: advice for guard, advice in given.items() if advice}
+    whatever_is_gone = ("restart-policy", "training-guard", "forward-promotion", "whole-checkpoints")
+    assert told == {guard: {guard} for guard in whatever_is_gone if guard in given}
+    assert "restart-policy" in told
+
+
 def test_every_guard_has_a_run_and_a_near_miss() -> None:
     assert set(CASES) == set(GUARDS)
     assert {guard for guard, _ in NEAR_MISSES.values()} == set(GUARDS)

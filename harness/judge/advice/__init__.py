@@ -57,6 +57,8 @@ RULES: tuple[Rule, ...] = (
     catch_up,
     guarantees,
 )
+ON_SOME_REPLICAS: tuple[Rule, ...] = (restart_policy, guarantees)
+"""The rules that hold where other replicas of the service that is hit run on: that one is not gone, nor its links."""
 
 
 def advise(facts: Facts, clauses: Sequence[ClauseResult], value: Value) -> tuple[Advice, ...]:
@@ -65,7 +67,8 @@ def advise(facts: Facts, clauses: Sequence[ClauseResult], value: Value) -> tuple
     if case is None:
         return ()
     proof = proof_of(facts.journal.plan)
-    return tuple(_advice(found, proof) for found in _merged(one for rule in RULES for one in rule(case)))
+    rules = RULES if case.step.target.part is None else ON_SOME_REPLICAS
+    return tuple(_advice(found, proof) for found in _merged(one for rule in rules for one in rule(case)))
 
 
 def _case(facts: Facts, clauses: Sequence[ClauseResult]) -> Case | None:
