@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from journals import CROWDED, POISONED, SLOW, Run, good_run
 
+from harness.faults.table import FAULTS
 from harness.judge.advice import proof_of
+from harness.judge.advice.case import AWAY, ENDED, FEATURES, LATE, OBJECTS, ON_LINKS
 from harness.judge.advice.guards import GUARDS
 from harness.model.advice import Advice
 from harness.model.plan import Plan
@@ -370,6 +372,14 @@ def test_a_service_of_which_some_replicas_run_on_is_not_gone(part: Mapping[str, 
     whatever_is_gone = ("restart-policy", "training-guard", "forward-promotion", "whole-checkpoints")
     assert told == {guard: {guard} for guard in whatever_is_gone if guard in given}
     assert "restart-policy" in told
+
+
+def test_the_kinds_that_advice_goes_by_are_those_of_the_table_of_faults() -> None:
+    """The judge may not import faults, and names their kinds itself."""
+    assert {name for name, kind in FAULTS.items() if kind.by_answers} == set(ON_LINKS)
+    assert set(LATE) < set(ON_LINKS)
+    assert set(ENDED) <= {name for name, kind in FAULTS.items() if kind.restarts}
+    assert {*AWAY, OBJECTS, FEATURES} <= set(FAULTS)
 
 
 def test_every_guard_has_a_run_and_a_near_miss() -> None:
