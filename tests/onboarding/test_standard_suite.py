@@ -291,3 +291,18 @@ def test_a_registry_of_models_feels_its_database_and_no_other_store(tmp_path: Pa
     assert "scenarios/standard/stores/store-slow-db.scenario.yaml" in found.files
     assert "scenarios/standard/stores/store-slow-minio.scenario.yaml" not in found.files
     assert any("slow-minio" in line and "no probe asks mlflow for work" in line for line in found.not_written)
+
+
+def test_a_probe_that_reads_another_thing_under_its_name_keeps_no_old_bound(tmp_path: Path) -> None:
+    standard(project(tmp_path), write=True)
+    declare(tmp_path)
+    up = 'http: {url: "http://scorer:8000/ok"}'
+    stack = tmp_path / STACK_FILE
+    before = scenario(standard(tmp_path), "server-crashed-scorer")
+    assert "scorer_up" in {one["probe"] for one in before["expect"]["recovered"]}
+    text = stack.read_text()
+    assert text.count(up) == 1
+    stack.write_text(text.replace(up, up.replace("}", ", read: latency}")))
+    after = scenario(standard(tmp_path), "server-crashed-scorer")
+    bounds = (*after["expect"]["recovered"], *after.get("steady_state", ()))
+    assert "scorer_up" not in {one["probe"] for one in bounds}

@@ -95,12 +95,23 @@ def _measures(
     for name, spec in stack.probes.items():
         bound = bounds.get(name)
         good: Mapping[str, Any] = {} if bound is None else {bound.side: _limit(bound.limit)}
-        if name in known:
+        if name in known and not _reads_another(known[name], spec):
             found.append(_of_candidate(known[name], good or known[name].good))
         else:
             about = frozenset(services_in(spec.model_dump_json(), names) & services.keys())
             found.append(_of_probe(name, spec, about, good))
     return [*found, *_answers(stack, faults)]
+
+
+def _reads_another(one: Candidate, spec: ProbeSpec) -> bool:
+    """Whether somebody made a probe read something else, and kept its name: then what init knew of it is not so."""
+    given = one.spec.get(spec.kind)
+    if given is None:
+        return True
+    if spec.kind == "http" and not is_health(spec) and not given.get("expect"):
+        return True
+    field = type(spec.settings).model_fields.get("read")
+    return field is not None and getattr(spec.settings, "read", None) != given.get("read", field.default)
 
 
 def _limit(limit: Quantity) -> float | int | str:
