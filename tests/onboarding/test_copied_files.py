@@ -83,3 +83,17 @@ def test_a_copied_feature_repository_gives_the_age_of_its_views(tmp_path: Path) 
     probes = {probe.name: probe for probe in candidates(found, guess_all(found))}
     assert probes["driver_stats_age"].spec["feast"] == {"service": "redis", "project": "rides", "view": "driver_stats"}
     assert "among the files of feast" in probes["driver_stats_age"].why
+
+
+def test_a_store_file_that_all_services_have_is_read_for_sure_by_feast_alone(tmp_path: Path) -> None:
+    project(tmp_path, "./feast", "FROM python\nCOPY repo /app\n")
+    served = '[feast, --chdir, repo, serve, --port, "6566"]'
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n  redis: {image: redis}\n"
+        f"  features: {{build: ./feast, command: {served}}}\n"
+        "  generator: {build: ./feast, command: python source.py}\n"
+        "  front: {build: ./feast, command: uvicorn app:app --port 8000, environment: {AT: 'features:6566'}}\n"
+    )
+    found = guess_all(read_project(tmp_path, ask_engine=False))
+    links = {name: sorted(one.links) for name, one in found.items()}
+    assert links == {"redis": [], "features": ["redis"], "generator": [], "front": ["features"]}

@@ -33,6 +33,8 @@ _SETTING = re.compile(
 )
 """A line that sets one thing: in YAML, JSON, properties, INI and TOML."""
 NEAR_LINES = 3
+_READER = {"feature_store.yaml": "feast"}
+"""Files that one program reads whatever it is asked to do."""
 _CODE = (".py",)
 _SET = re.compile(r"^\s*set\s+\$(?P<name>\w+)\s+[\"']?(?P<value>[^\s\"';$]+)[\"']?\s*;", re.MULTILINE)
 _UPSTREAM = re.compile(r"^\s*upstream\s+(?P<name>[\w.-]+)\s*\{", re.MULTILINE)
@@ -55,6 +57,8 @@ class AddressReference:
     plain: bool
     shared: str | None = None
     source: Literal["settings", "scrape", "code"] = "settings"
+    surely_read: bool = False
+    """Whether the file that says so is one that the consumer's program always reads."""
 
 
 def seen(project: Project) -> list[AddressReference]:
@@ -81,7 +85,7 @@ def _doubtful(project: Project, every: Sequence[AddressReference]) -> list[Addre
     none of the readers does, nothing tells them apart, and all count but stores, which only take their settings from
     it. Code that several have is run by some of them, and only proof tells by whom.
     """
-    more = {(one.consumer, one.service) for one in every if one.shared is None}
+    more = {(one.consumer, one.service) for one in every if one.shared is None or one.surely_read}
     for name, body in project.services.items():
         more |= {(name, other) for other in body.get("depends_on") or ()}
     shown = {(one.shared, one.service) for one in every if (one.consumer, one.service) in more}
@@ -142,6 +146,7 @@ def _in_files(project: Project, names: Mapping[str, str], pattern: re.Pattern[st
         for file, form in read:
             shown = os.path.relpath(file, project.folder.resolve())
             shared = shown if readers[file] > 1 else None
+            surely = _reads_surely(project.services[consumer], file)
             source: Literal["settings", "scrape", "code"] = "scrape" if form == "prometheus" else "settings"
             if file.suffix in _CODE:
                 source = "code"
@@ -149,7 +154,9 @@ def _in_files(project: Project, names: Mapping[str, str], pattern: re.Pattern[st
             told = [(n, *named) for n, line in lines for named in _in_text(line, pattern, grouped)]
             for number, name, port in (*told, *_host_lines(texts[file], pattern)):
                 where = f"{shown}:{number}"
-                yield AddressReference(consumer, names[name], port, where, plain=False, shared=shared, source=source)
+                yield AddressReference(
+                    consumer, names[name], port, where, plain=False, shared=shared, source=source, surely_read=surely
+                )
 
 
 def _read_by(project: Project, consumer: str, body: Mapping[str, Any]) -> Iterator[tuple[Path, str | None]]:
@@ -159,6 +166,13 @@ def _read_by(project: Project, consumer: str, body: Mapping[str, Any]) -> Iterat
         form = form_of(file)
         if form is None or any(form in str(name) for name in about):  # else a folder that several services mount
             yield file, form
+
+
+def _reads_surely(body: Mapping[str, Any], file: Path) -> bool:
+    """Whether the program that a service runs never goes without a file, whoever else has it as well."""
+    program = _READER.get(file.name)
+    words = body.get("command") or body.get("entrypoint") or ""
+    return program is not None and program in (words.split() if isinstance(words, str) else map(str, words))
 
 
 def _with_variables(text: str, environment: Mapping[str, Any]) -> str:

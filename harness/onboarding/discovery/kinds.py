@@ -85,7 +85,8 @@ KINDS: tuple[ServiceKind, ...] = (
     ServiceKind("ray-worker", "other", command=r"\bray start\b"),
     ServiceKind("ray", "other", image=r"(^|/)ray(-ml|-llm)?$", base=True),
     ServiceKind(
-        "feast", "serving", 6566, "/health", command=r"\bfeast .*\bserve\b", image=r"(^|/)feast|feature-server$"
+        "feast", "serving", 6566, "/health", r"\bfeast .*\bserve\b", r"(^|/)feast|feature-server$",
+        predict_path="get-online-features",
     ),
     ServiceKind(
         "jupyter", "other", 8888, None, r"\bjupyter(-lab)?\b|\bstart-notebook", r"(^|/)jupyter/|-notebook$", base=True

@@ -171,9 +171,10 @@ def _alert(rule: Rule) -> dict[str, Any]:
 
 
 def _served(services: Mapping[str, Found]) -> Found | None:
-    """Return who is asked for predictions; one that only sounds like it where no other one is."""
+    """Return who is asked for predictions, and by no other server of them; one known by its name alone last."""
     able = [s for s in services.values() if s.kind.what == "serving" and s.port is not None and s.replicas == 1]
-    return next((s for s in able if s.kind_is_known), able[0] if able else None)
+    front = [s for s in able if not any(s.name in other.links for other in able)] or able
+    return next((s for s in front if s.kind_is_known), front[0] if front else None)
 
 
 def _service(found: Found) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,14 +67,14 @@ class RulesServer:
         self._session = session
 
     async def rules(self) -> tuple[ServedRule, ...] | None:
-        """Return all its rules."""
+        """Return all its rules. A server that is busy is asked once more."""
         if self._source.kind != "prometheus":
             return None
-        try:
-            groups = (await self._data("rules"))["groups"]
-            return tuple(_rule(raw, group) for group in groups for raw in group["rules"])
-        except _NOT_OF_ITS_FORM:
-            return None
+        for _ in range(2):
+            with suppress(*_NOT_OF_ITS_FORM):
+                groups = (await self._data("rules"))["groups"]
+                return tuple(_rule(raw, group) for group in groups for raw in group["rules"])
+        return None
 
     async def has_series(self, selector: str) -> bool | None:
         """Return whether a selector has matched any series of late."""
