@@ -1,0 +1,125 @@
+"""Advice that the evidence of a run does not support: each of these runs gets it, and must not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from journals import Run
+from test_advice import (
+    AGAIN,
+    HUNG,
+    PROBES,
+    RIGHT,
+    SLOW,
+    UNITS,
+    UP,
+    WRONG,
+    advised,
+    corrupted,
+    damaged,
+    dies,
+    every,
+    hung,
+    late_rule,
+    paused,
+    run,
+    saw,
+    silent,
+    unready,
+    wired,
+)
+
+COMES_BACK = AGAIN | {"probe": "availability", "at_least": 0.99, "over": "1s", "min_samples": 10}
+SOON = {"at_most": 0.05, "within": "4s", "hold": "2s"}
+
+
+def of_one_replica(made: Run) -> Run:
+    made.plan["scenario"]["timeline"][0]["target"] = {"service": "features", "replica": 1}
+    return made
+
+
+def probing(made: Run, name: str, page: str, unit: str) -> Run:
+    made.plan["stack"]["probe_units"] = UNITS | {name: unit}
+    return wired(made, probes=PROBES | {name: {"kind": "metric", "services": ["retrainer"], "page": page}})
+
+
+def counted_apart(name: str) -> Run:
+    made = paused({"stays": [{"id": "fresh", "probe": "model_age", "at_most": "5s event"}]})
+    probing(made, name, name, "number").readings("model_age", saw(2.0, (5.0, 12.0)))
+    return made.readings(name, lambda t_s: float(int(t_s))).end()
+
+
+def falling_rate() -> Run:
+    made = paused({"recovered": [{"id": "few", "probe": "errors"} | SOON]})
+    probing(made, "errors", "sum(rate(errors_total[10s]))", "number")
+
+    def rate(t_s: float) -> float:
+        return 0.0 if t_s < 5.2 else min(1.0, (t_s - 5) / 3) if t_s < 12 else max(0.0, 1 - (t_s - 12) / 10)
+
+    return made.readings("errors", rate).end()
+
+
+def cut_off_behind() -> Run:
+    made = run("network.partition", {"service": "scorer"}, {"stays": [RIGHT]}, parameters={"apart_from": ["features"]})
+    return wired(made, workload="gateway").answers((5.5, 11.0, WRONG)).end()
+
+
+def starts_after_its_store() -> Run:
+    made = run("node.loss", {"node": "a"}, {"recovered": [AGAIN]})
+    made.plan["stack"]["services"] = {"scorer": "a", "features": "a", "gateway": "b", "retrainer": "c", "models": "c"}
+    for service, again_s in (("scorer", 12.2), ("features", 17.0)):
+        made.dies(service, 5.1, asked="harness")
+        made.add(again_s, "process", service=service, what="restarted", at_s=again_s)
+    made.readings("store_up", 1.0, down=[(5.2, 17.5)]).readings("scorer_up", 1.0, down=[(5.2, 18.0)])
+    return made.end()
+
+
+def empty_store() -> Run:
+    made = paused({"recovered": [COMES_BACK]}, kind="container.kill").readings("store_up", 1.0, down=[(5.2, 6.0)])
+    made.dies("features", 5.05, asked="harness").add(6.0, "process", service="features", what="restarted", at_s=6.0)
+    return made.answers((5.2, 26.0, {"ok": False, "error": "status 404"})).end()
+
+
+def shards() -> Run:
+    made = run("node.loss", {"node": "n1"}, {"stays": [UP]})
+    made.plan["stack"]["services"] = {"router": "n0", "shard-1": "n1", "shard-2": "n2"}
+    wired(made, links=["router -> shard-1", "router -> shard-2"], workload="router", restart={})
+    return made.answers(*every(2, 5.0, 12.0)).end()
+
+
+def old_beside_wrong() -> Run:
+    made = paused({"stays": [RIGHT]}, "prometheus")
+    return made.answers((8.0, 8.2, {"stale": True}), (9.0, 13.0, WRONG)).end()
+
+
+UNSUPPORTED: dict[str, tuple[str, Callable[[], Run]]] = {
+    "one replica of several is paused, so the service answers: readiness": (
+        "deep-readiness", lambda: of_one_replica(unready())),
+    "one replica of several is paused, so the service answers: requests": (
+        "client-timeout", lambda: of_one_replica(hung((5.5, 11.0, HUNG)))),
+    "one replica of several is paused, so the service answers: answers": (
+        "fallback-flag", lambda: of_one_replica(silent((5.5, 11.0, WRONG)))),
+    "the service that is named answers: the partition is behind it": ("fallback-flag", cut_off_behind),
+    "a consumer ends long after what it uses is back": ("survive-dependency", lambda: dies(at_s=24.0)),
+    "a counter of failed runs, which is the guard itself": (
+        "run-with-result", lambda: counted_apart("retrainer_failed_runs_total")),
+    "a counter of skipped runs, which is the guard itself": (
+        "run-with-result", lambda: counted_apart("skipped_runs_total")),
+    "a rate over a window, which falls as the window passes": ("catch-up", falling_rate),
+    "a server that waits for a store lost with it": ("quick-start", starts_after_its_store),
+    "a store that has lost its data, and says so": ("reconnect", empty_store),
+    "shards, which hold different data": ("replica-ejection", shards),
+    "an alert that was pending twice, and not between": (
+        "rule-in-time", lambda: late_rule((SLOW, 6.0, 7.0), (SLOW, 10.9, 20.0))),
+    "wrong only long after the objects are restored": ("digest-on-load", lambda: damaged((20.0, 24.0, WRONG))),
+    "wrong only long after the rows are restored": ("value-check", lambda: corrupted((20.0, 24.0, WRONG))),
+    "a few old answers, and nobody who delivers data was stopped": ("age-limit", old_beside_wrong),
+}  # fmt: skip
+
+
+@pytest.mark.xfail(reason="advice that the evidence does not support", strict=True)
+@pytest.mark.parametrize("case", UNSUPPORTED)
+def test_advice_is_not_given_beyond_the_evidence(case: str) -> None:
+    guard, made = UNSUPPORTED[case]
+    assert guard not in advised(made())
