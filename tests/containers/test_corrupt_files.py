@@ -246,3 +246,32 @@ def test_a_run_in_which_a_file_is_cut_off(tmp_path: Path, small_images: None, no
     assert fault["confirmed_at_s"] is not None, done.stdout
     assert fault["reverted_at_s"] is not None, done.stdout
     assert run["verdict"] == "pass" or all("machine busy" in reason for reason in run["reasons"]), done.stdout
+
+
+MOVED = {
+    "a link that leads to the folder leads to another one": (
+        "/data/models/now", "ln -s v2 now", "mkdir v3 && cp a.bin v3/c.bin && ln -sfn v3 now", "v2/c.bin"),
+    "the folder has another name": ("/data/models", "true", "mv v2 old", "old/c.bin"),
+    "the last version is kept under another name": (
+        "/data/models", "true", "mv v2/c.bin v2/c.prev && printf new > v2/c.bin", "v2/c.prev"),
+    "lines are added to the file": ("/data/models", "true", "printf more >> v2/c.bin", "v2/c.bin"),
+}  # fmt: skip
+
+
+@pytest.mark.xfail(reason="the damage stays in, and is said to be gone", strict=True)
+@pytest.mark.parametrize("case", MOVED)
+async def test_a_damaged_file_that_was_moved_is_not_left_behind(containers: EngineContainers, case: str) -> None:
+    path, before, meanwhile, where = MOVED[case]
+    await inside(containers, f"cd /data/models; rm -rf now old v3; {before}")
+    fault = made(containers, operation="truncate", match="*c.bin", keep=0.25, path=path)
+    undo = await fault.prepare()
+    await fault.inject()
+    await confirmed(fault)
+    await inside(containers, f"cd /data/models; {meanwhile}")
+    second = made(containers, operation="truncate", match="*c.bin", keep=0.25, path=path)
+    try:
+        await second.revert(undo)
+    except FaultError:
+        return  # what is left is told
+    said_to_be_gone = (await second.absent()).landed is False
+    assert not said_to_be_gone or (await inside(containers, f"cat /data/models/{where}")).startswith("deep")
