@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from journals import Run
+from journals import SLOW, Run
 from test_advice import (
     AGAIN,
     HUNG,
     PROBES,
     RIGHT,
-    SLOW,
     UNITS,
     UP,
     WRONG,
