@@ -134,7 +134,7 @@ def _notes(found: Discovery) -> list[str]:
         for name, why in no_access(found.project, found.services).items()
     ]
     notes += [
-        f"{name}: it is not clear whether it uses {' and '.join(others)}: only {file} says so, which others read too"
+        f"{name}: it is not clear whether it uses {' and '.join(others)}: only {file} says so, which others have too"
         for name, files in doubted(found.project).items()
         for file, others in files.items()
     ]

@@ -53,6 +53,24 @@ def test_variables_of_the_compose_file_itself_are_no_shared_file(tmp_path: Path)
     assert found["links"] == {"api": ["redis"], "ui": ["redis"]}
 
 
+def test_an_environment_that_services_take_in_by_an_anchor_is_shared_as_a_file_is(tmp_path: Path) -> None:
+    env = "x-env: &env\n  REDIS_URL: redis://redis:6379\n  DB_URL: postgresql://db/x\n"
+    text = (
+        f"{env}services:\n{STORES}"
+        "  api: {image: x, environment: *env, depends_on: [db, redis]}\n"
+        "  worker: {image: x, environment: {<<: *env, OWN: 1}, depends_on: [redis]}\n"
+        "  ui: {image: x, environment: *env, depends_on: [api]}\n"
+    )
+    (tmp_path / "compose.yaml").write_text(text)
+    project = read_project(tmp_path, ask_engine=False)
+    found = {name: sorted(one.links) for name, one in guess_all(project).items()}
+    assert found == {"redis": [], "db": [], "api": ["db", "redis"], "worker": ["redis"], "ui": []}
+    assert doubted(project) == {
+        "worker": {"an environment in compose.yaml": ["db"]},
+        "ui": {"an environment in compose.yaml": ["redis", "db"]},
+    }
+
+
 def test_stores_take_settings_from_a_file_of_addresses_and_talk_to_nobody(tmp_path: Path) -> None:
     stores = "  redis: {image: redis, env_file: all.env}\n  db: {image: postgres, env_file: all.env}\n"
     (tmp_path / "all.env").write_text("REDIS_URL=redis://redis:6379\nDB_URL=postgresql://db/x\n")

@@ -69,10 +69,12 @@ def seen(project: Project) -> list[AddressReference]:
 
 
 def doubted(project: Project) -> dict[str, dict[str, list[str]]]:
-    """Return, for each service and shared env file, whom the file names and the service may not talk to."""
+    """Return, for each service and each place that it shares, whom that names and the service may not talk to."""
     found: dict[str, dict[str, list[str]]] = {}
     for one in _doubtful(project, _every(project)):
-        named = found.setdefault(one.consumer, {}).setdefault(str(one.shared), [])
+        file, _, line = str(one.shared).rpartition(":")
+        where = f"an environment in {file}" if line.isdigit() else str(one.shared)
+        named = found.setdefault(one.consumer, {}).setdefault(where, [])
         if one.service not in named:
             named.append(one.service)
     return found
@@ -120,12 +122,16 @@ def _every(project: Project) -> list[AddressReference]:
     names = known_names(project)
     pattern = _pattern(names)
     many = _shared_files(project)
+    users = Counter(project.place(path) for name, body in project.services.items() for path in _variables(name, body))
     found: list[AddressReference] = []
     for consumer, body in project.services.items():
         for path, key, text in _texts(consumer, body):
-            where = f"{key} ({project.place(path)})"
+            place = project.place(path)
+            where = f"{key} ({place})"
             file_of_it = project.composed.tree.file_of(path)
             shared = os.path.relpath(file_of_it, project.folder) if file_of_it in many else None
+            if shared is None and users[place] > 1:  # an environment that several take in by a YAML anchor
+                shared = place
             for name, port in _named(text, key, body, pattern):
                 service = names[name]
                 spelt = re.search(rf"(?<![\w.-]){re.escape(name)}:{port}(?!\d)", text) is not None
@@ -219,6 +225,11 @@ def _texts(service: str, body: Mapping[str, Any]) -> Iterator[tuple[Path_, str, 
             yield (*base, key), key, value
         for index, word in enumerate(value) if isinstance(value, list) else ():
             yield (*base, key, index), key, str(word)
+
+
+def _variables(service: str, body: Mapping[str, Any]) -> Iterator[Path_]:
+    environment = body.get("environment")
+    yield from (("services", service, "environment", key) for key in environment or () if isinstance(environment, dict))
 
 
 def _named(text: str, key: str, body: Mapping[str, Any], pattern: re.Pattern[str]) -> Iterator[tuple[str, int | None]]:

@@ -90,10 +90,9 @@ def _without_age(ground: Ground) -> Iterator[Missing]:
     for service in ground.services.values():
         stores = [name for name in ground.uses(service.name, "store") if name not in aged]
         if service.kind.name == "data-job" and not service.unreached and stores:
-            why = f"{service.name} seems to write into {stores[0]}, but no probe tells how old that is"
-            yield Missing(
-                "stale", stores[0], why, f"one in x-harness.probes, and a scenario that pauses {service.name}"
-            )
+            why = f"{service.name} seems to write into {' or '.join(stores)}, but no probe tells how old that is"
+            remedy = f"one in x-harness.probes, and a scenario that pauses {service.name}"
+            yield from (Missing("stale", store, why, remedy) for store in stores)
 
 
 def stopped(ground: Ground) -> Iterator[Starter | Missing]:
