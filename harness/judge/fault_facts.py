@@ -26,6 +26,8 @@ class FaultFacts:
     injected: Span | None
     confirmed_s: float | None
     reverted: Span | None
+    taken_out_s: float | None
+    """When its revert began: what is well from then on may be so by the harness's doing."""
     inconclusive_reason: str | None
     cites: tuple[int, ...]
     cause: Cause | None = None
@@ -56,12 +58,14 @@ def fault_facts(journal: Journal, fault: str) -> FaultFacts:
     confirmed = journal.fault_stage(fault, "confirmed")
     reverted = journal.fault_stage(fault, "reverted")
     failed = journal.fault_stage(fault, "failed")
+    out = journal.fault_stage(fault, "reverting") or reverted
     cites = tuple(found[0] for found in (injected, confirmed, reverted, failed) if found is not None)
     return FaultFacts(
         id=fault,
         injected=_span(injected),
         confirmed_s=confirmed[1].hi_s if confirmed is not None else None,
         reverted=_span(reverted),
+        taken_out_s=out[1].lo_s if out is not None else None,
         inconclusive_reason=_inconclusive_reason(journal, fault),
         cites=cites,
         cause="other" if failed is None and _met_nothing(journal, fault, confirmed) else None,

@@ -81,7 +81,7 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
         return _Outcome(Value.UNKNOWN, fault.inconclusive_reason, cause=fault.cause)
     if fault.injected is None or start is None:
         return _Outcome(Value.UNKNOWN, "the fault was never measured to be gone")
-    found, until_s = compared(clause, facts, excused=excused), facts.alone_until_s(fault)
+    found, until_s = compared(clause, facts, excused=excused), _alone_until_s(clause, facts, fault)
     points = found.points if until_s >= facts.end_s else [p for p in found.points if p.hi_s < until_s]
     earlier = _earlier(points, facts, fault.injected.lo)
     if earlier:
@@ -118,6 +118,14 @@ def _recovery(clause: Recovered, facts: Facts, fault: FaultFacts, start: Span | 
     return outcome
 
 
+def _alone_until_s(clause: Recovered, facts: Facts, fault: FaultFacts) -> float:
+    """Return until when what is seen is the stack's own doing. The revert ends that for one that recovers by itself."""
+    until_s = facts.alone_until_s(fault)
+    if clause.since == "revert" or fault.taken_out_s is None:
+        return until_s
+    return min(until_s, fault.taken_out_s)
+
+
 def _earlier(points: Sequence[Point], facts: Facts, injected_s: float) -> list[Point]:
     """Return where a bound was broken before a fault: before every fault, or by an earlier one and not good since."""
     broken = [p for p in points if p.good is False and p.moment_s < injected_s]
@@ -150,6 +158,8 @@ def _again(
         reached = amount(clause, last.value)
         unseen = next((p for p in after if p.good is None and not p.chance and p.hi_s > last.hi_s), None)
         what = "observation ended" if until_s >= facts.end_s else "the next fault went in"
+        if clause.since == "injection":
+            what = "the fault was taken out, or observation ended"
         ended = f"when {what}{why(last)}" if unseen is None else f"and may be good again: {unseen.why}"
         reason = f"still broken at {last.hi_s:.2f} s ({reached}), {ended}"
         cause = blamed(busy) or by_machine([unseen] if unseen is not None else [])

@@ -61,7 +61,7 @@ def test_ordinary_servers_get_a_first_scenario(project: Path, harness_: Harness)
     assert files(project) == written
     text = (project / "scenarios" / "crashed-store.scenario.yaml").read_text()
     assert "fault: container.kill" in text
-    assert "{id: store_up-again, probe: store_up, at_least: 1, within: 60s, from: injection}" in text
+    assert "{id: store_up-again, probe: store_up, at_least: 1, within: 30s, from: injection}" in text
     assert "note: no hung-store: no probe asks front for work that needs store" in result.out
     assert harness_("check").out == "1 scenario: valid\n", "and no note that nothing could feel it"
 

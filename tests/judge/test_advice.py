@@ -107,7 +107,7 @@ def unrestarted(policy: str = "no", again_s: float | None = None, asked: str = "
     return made.end()
 
 
-def slow_start(began_s: float = 6.0, again_s: float = 14.0, dies_s: float | None = None) -> Run:
+def slow_start(began_s: float = 6.0, again_s: float = 11.0, dies_s: float | None = None) -> Run:
     made = unrestarted("always", began_s)
     made.lines = [line for line in made.lines if line[1]["kind"] not in ("reading", "phase", "closed")]
     if dies_s is not None:

@@ -186,9 +186,20 @@ def test_still_broken_at_the_end_fails_only_after_the_deadline() -> None:
 
 
 def test_recovery_counts_from_injection_where_the_clause_has_it() -> None:
-    found = back(lag((6.0, 9.0)), {"from": "injection"}).clause("back")
-    assert (found.value, found.measured.after_s) == ("pass", pytest.approx(4.01))
-    assert back(lag((6.0, 12.5)), {"from": "injection"}).clause("back").value == "fail"
+    found = back(lag((6.0, 8.0)), {"from": "injection"}).clause("back")
+    assert (found.value, found.measured.after_s) == ("pass", pytest.approx(3.01))
+    assert back(lag((6.0, 12.5)), {"from": "injection"}).clause("back").value == "fail", "too late, revert or not"
+
+
+def test_what_is_good_once_the_fault_is_taken_out_has_not_recovered_by_itself() -> None:
+    """The revert may have brought it about: that is neither a recovery of its own nor the lack of one."""
+    by_itself = {"from": "injection", "within": "10s"}
+    # Good only after the revert; good before it, but not for as long as `hold`.
+    for broken in ((6.0, 12.5), (6.0, 9.5)):
+        found = back(lag(broken), by_itself).clause("back")
+        assert found.value == "unknown", broken
+    assert "when the fault was taken out" in back(lag((6.0, 12.5)), by_itself).clause("back").reason
+    assert back(lag((6.0, 12.5)), {"within": "10s"}).clause("back").value == "pass", "from the revert, it has"
 
 
 def test_recovery_with_the_fault_still_on_took_no_time_after_revert() -> None:

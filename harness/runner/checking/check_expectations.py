@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from harness.model.answers import ANSWER_PROBES
-from harness.model.clauses import Bound, Clause, Names, Noticed
+from harness.model.clauses import Bound, Clause, Names, Noticed, Recovered
 from harness.model.expectations import CLAUSES, INTEGRITY_CHECKS
 from harness.model.guard import LIMIT_IDS, LIMITS
 from harness.model.scenario import Scenario
@@ -54,6 +54,8 @@ def _clause(clause: Clause, place: Place, scenario: Scenario, lookup: Lookup) ->
         )
         yield lookup.source.problem((*place, "probe"), message, remedy)
         return
+    if isinstance(clause, Recovered):
+        yield from _by_itself(clause, place, scenario, lookup)
     if isinstance(clause, Bound):
         wrong = list(lookup.bound(clause, place))
         if not wrong and isinstance(clause, Noticed):
@@ -64,6 +66,19 @@ def _clause(clause: Clause, place: Place, scenario: Scenario, lookup: Lookup) ->
         for mark in field.metadata:
             if isinstance(mark, Names) and value is not None:
                 yield from _name_of(mark.what, value, (*place, name), scenario, lookup)
+
+
+def _by_itself(clause: Recovered, place: Place, scenario: Scenario, lookup: Lookup) -> Problems:
+    """Refuse a recovery by itself that the revert comes before: nobody could tell who brought it about."""
+    steps = [step for step in scenario.timeline if step.id == clause.fault] if clause.fault else scenario.timeline[-1:]
+    for step in steps if clause.since == "injection" else ():
+        if clause.within + clause.hold > step.duration:
+            message = (
+                f"the fault {step.id!r} is taken out after {step.duration:g} s: until then nobody sees whether the "
+            )
+            message += f"stack recovers by itself within {clause.within:g} s, and is well for {clause.hold:g} s"
+            remedy = f"write `for: {clause.within + clause.hold + 1:g}s` or longer, or a shorter `within`"
+            yield lookup.source.problem((*place, "within"), message, remedy)
 
 
 def _name_of(what: str, name: str, place: Place, scenario: Scenario, lookup: Lookup) -> Problems:

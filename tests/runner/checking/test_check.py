@@ -201,6 +201,14 @@ def test_a_parameter_that_names_a_target_is_looked_up(tmp_path: Path) -> None:
     assert problem.remedy == "did you mean 'live-features'?"
 
 
+def test_a_recovery_by_itself_comes_before_the_revert(tmp_path: Path) -> None:
+    (problem,) = check_problems(tmp_path, changed("within: 15s}", "within: 15s, from: injection}"))
+    assert problem.field == "expect.recovered.0.within"
+    assert "until then nobody sees whether the stack recovers by itself within 15 s" in problem.message
+    assert problem.remedy == "write `for: 19s` or longer, or a shorter `within`"
+    assert check_problems(tmp_path, changed("within: 15s}", "within: 8s, from: injection}")) == []
+
+
 def test_the_data_of_these_tests_is_in_order() -> None:
     names = [f"{name}.{what}.yaml" for name in ("every-probe",) for what in ("compose", "scenario")]
     assert sorted(path.name for path in DATA.iterdir()) == [*names, "good.scenario.yaml", "stack.compose.yaml"]

@@ -21,6 +21,9 @@ SLOW_RULE_S = 60
 """A rule that takes longer makes no scenario longer but its own."""
 MOST_ALERTS = 8
 WITHIN = "60s"
+BY_ITSELF_S = 30
+"""How soon a service has to be back by itself, and for how much longer it is seen: until the fault is taken out."""
+SEEN_BACK_S = 10
 _NAME = re.compile(r"[\w.-]+")
 SCRAPE_TIMEOUT_S = 10.0
 """How long Prometheus waits for an answer, unless it is told otherwise."""
@@ -83,7 +86,8 @@ def _written(
     soon = [rule for rule in others if _is_soon(rule)][:MOST_ALERTS]
     late = [rule for rule in others if rule not in soon][:MOST_ALERTS]
     more_s = min(ground.timing.scrape_s, SCRAPE_TIMEOUT_S) if starter.silent else 0.0
-    lasts_s = max([starter.lasts_s, *(_rounded(rule.detect_s + more_s) for rule in (*soon, *detects))])
+    by_itself_s = BY_ITSELF_S + SEEN_BACK_S if starter.heals_itself else 0
+    lasts_s = max([starter.lasts_s, by_itself_s, *(_rounded(rule.detect_s + more_s) for rule in (*soon, *detects))])
     broken = [dict(one) for one in starter.bounds] if starter.breaks else []
     borne = [] if starter.breaks else [dict(one) for one in starter.bounds]
     jobs, may_die, reasons = _deaths(ground, starter)
@@ -191,8 +195,9 @@ def _bound(probe: str, good: Mapping[str, Any], ending: str) -> dict[str, Any]:
 
 
 def _again(probe: str, good: Mapping[str, Any], starter: Starter) -> dict[str, Any]:
-    since = {"from": "injection"} if starter.heals_itself else {}
-    return _bound(probe, good, "again") | {"within": WITHIN} | since
+    if starter.heals_itself:
+        return _bound(probe, good, "again") | {"within": f"{BY_ITSELF_S}s", "from": "injection"}
+    return _bound(probe, good, "again") | {"within": WITHIN}
 
 
 def _clause(rule: RuleReading, what: str, within_s: float) -> dict[str, Any]:
