@@ -6,8 +6,13 @@ are there at injection are changed; what is written later is not. A file is chos
 A changed copy takes the name of each file in one step, with the same owner, mode and times; the file itself stays
 beside it under a hidden name (`.harness-…`) until revert, so that exactly that file comes back. Nothing is held in
 memory, whatever the size, and the copies need disk space, which `at_most` bounds. A process that has a file open keeps
-the original. A file that is rewritten while the fault is in is left as it then is. Links and special files are never
-touched, and a file that is mounted by itself is refused (`container.file` changes those).
+the original.
+
+A changed copy that was moved, alone or with its folder, is found in its file system, and the original takes its place
+there. A file that another one replaced while the fault is in is left as it then is. Where something was written into a
+changed copy itself, nobody can tell whether damage is left in it: it stays, the original stays beside it, and revert
+fails and says so. What was copied from a damaged file is not followed. Links and special files are never touched, and a
+file that is mounted by itself is refused (`container.file` changes those).
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from pydantic import Field, model_validator
 
 from harness.faults.container_targets import CALL_LIMIT_S, ContainerFault, Size
 from harness.faults.damage import Operation, inverted_bits, others_to_try, refuse_mismatched
-from harness.model.errors import FaultError
+from harness.model.errors import FaultError, HarnessError
 from harness.model.fault import Confirmation, FaultKind, chosen
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Frozen
@@ -30,6 +35,8 @@ MOST_TRIED = 4
 MOST_TEXT = 16384
 AT_ONCE = 8
 """How many files a task is given: its request is one argument of a program, which has a limit."""
+MOST_NAMES = 30_000
+"""How many characters the names may have that one request has with their digests."""
 
 
 class Parameters(Frozen):
@@ -64,6 +71,8 @@ class FileCorrupt(ContainerFault):
         self._seed = seed
         self._fault = step.id
         self._planned: dict[str, dict[str, Any]] = {}
+        self._root = self._given.path
+        """The folder itself: `path` may be a link, and lead elsewhere later."""
         self._changed: dict[str, str] = {}
         """The digest of each file as it was changed."""
         self._manifest: list[dict[str, Any]] = []
@@ -77,19 +86,20 @@ class FileCorrupt(ContainerFault):
             raise FaultError(message, remedy="aim it at a service with one container that mounts the same volume")
         path = self._given.path
         found = await self.containers.ask(self._service, "list_files", path=path, pattern=self._given.match)
+        self._root = root = found["root"]
         sizes: dict[str, int] = found["files"]
         mine = [name for name in sizes if chosen(self._given.share, self._seed, self._fault, name)]
         self._check(sizes, mine, found)
         changes = {name: how for name in mine if (how := self._how(name, list(sizes), sizes[name])) is not None}
         self._planned = {}
         for part in _parts(changes):
-            reply = await self.containers.ask(self._service, "plan_damage", path=path, tag=self.tag, changes=part)
+            reply = await self.containers.ask(self._service, "plan_damage", path=root, tag=self.tag, changes=part)
             self._planned |= reply["files"]
         if not self._planned:
             message = f"none of the files {self._given.match!r} under {path} of {self._service!r} would be another"
             raise FaultError(message, remedy="choose another operation, or more files")
         digests = {name: planned["digest"] for name, planned in self._planned.items()}
-        return {"service": self._service, "path": path, "tag": self.tag, "files": digests}
+        return {"service": self._service, "path": root, "tag": self.tag, "files": digests}
 
     def _check(self, sizes: dict[str, int], mine: list[str], found: dict[str, Any]) -> None:
         """Refuse what cannot be done safely."""
@@ -136,9 +146,7 @@ class FileCorrupt(ContainerFault):
     async def inject(self) -> None:
         """Put the changed copies in the files' places."""
         for part in _parts(self._planned):
-            reply = await self.containers.ask(
-                self._service, "damage", path=self._given.path, tag=self.tag, changes=part
-            )
+            reply = await self.containers.ask(self._service, "damage", path=self._root, tag=self.tag, changes=part)
             for name in reply["files"]:
                 self._changed[name] = part[name]["digest"]
                 self._manifest.append(self._line(name))
@@ -160,35 +168,40 @@ class FileCorrupt(ContainerFault):
         if not state.pid:
             return Confirmation(None, {"why": f"the container is {state.status}, and its files cannot be read"})
         for name in sorted(self._changed, key=lambda one: self._planned[one]["bytes_before"]):
-            if (await self._damaged({name: self._changed[name]}))["files"]:
+            # Where the service reads it: not in the folder itself, if a link has led there.
+            digests = {name: self._changed[name]}
+            reply = await self.containers.ask(self._service, "damaged", path=self._given.path, digests=digests)
+            if reply["files"]:
                 return Confirmation(True, {"files": len(self._changed), "read_back": name})
-        return Confirmation(False, {"why": "every changed file was written anew", "files": len(self._changed)})
-
-    async def _damaged(self, digests: dict[str, str]) -> dict[str, Any]:
-        path = self._given.path
-        return await self.containers.ask(self._service, "damaged", path=path, tag=self.tag, digests=digests)
+        return Confirmation(False, {"why": "every changed file was written anew or moved", "files": len(self._changed)})
 
     async def revert(self, undo: dict[str, Any]) -> None:
-        """Put the originals of those back that still are as they were changed."""
+        """Put the originals in the places of the changed copies."""
         service, path = undo["service"], undo["path"]
+        self._root, self._changed = path, dict(undo["files"])
         state = await self.containers.state(service)
         if not state.pid:
             message = f"files under {path} of {service!r} may still be damaged: its container is {state.status}"
             raise FaultError(message, remedy=f"start it and heal; what they were is beside them, as .{undo['tag']}-*")
-        for part in _parts(undo["files"]):
-            await self.containers.ask(service, "restore", path=path, tag=undo["tag"], digests=part)
-        self._changed = dict(undo["files"])
+        errors = []
+        for part in _parts(self._changed):
+            try:
+                await self.containers.ask(service, "restore", path=path, tag=undo["tag"], digests=part)
+            except HarnessError as error:  # the others are put back all the same
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     async def absent(self) -> Confirmation:
-        """No file is as it was changed, and nothing of ours is beside one."""
+        """No file is as it was changed, and no changed copy and no original of ours is left in its file system."""
         state = await self.containers.state(self._service)
         if not state.pid:
             return Confirmation(None, {"why": f"the container is {state.status}, and its files cannot be read"})
         files: list[str] = []
         left: list[str] = []
         for part in _parts(self._changed):
-            reply = await self._damaged(part)
-            files, left = files + reply["files"], left + reply["left"]
+            reply = await self.containers.ask(self._service, "remains", path=self._root, tag=self.tag, digests=part)
+            files, left = files + reply["files"], reply["left"]
         return Confirmation(bool(files or left), {"files_left": files[:10], "beside_them": left[:10]})
 
     def manifest(self) -> list[dict[str, Any]]:
@@ -200,6 +213,8 @@ class FileCorrupt(ContainerFault):
 def _parts(files: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the files in parts, each small enough for a request."""
     names = list(files)
+    if all(isinstance(one, str) for one in files.values()) and sum(map(len, names)) < MOST_NAMES:
+        return [files] if files else []  # the search for what was moved is made once a request
     # A text is in the request of every file that is to hold it.
     at_once = 1 if any(isinstance(one, dict) and "text" in one.get("how", one) for one in files.values()) else AT_ONCE
     return [{name: files[name] for name in names[at : at + at_once]} for at in range(0, len(names), at_once)]
@@ -215,7 +230,7 @@ KIND = FaultKind(
     targets=("service",),
     parameters=Parameters,
     confirmed_by="a changed file is read back, by its digest, where the service sees it",
-    restored="the original files are in place again, with owner, mode and times, except those rewritten meanwhile",
+    restored="the original files are in place again, with owner, mode and times, except those replaced meanwhile",
     certifies="what readers do with a broken or a wrong file: checks of size and digest, the last good version kept",
     not_certified="files that are read once and kept open, and those that are written while the fault is in",
     make=_make,

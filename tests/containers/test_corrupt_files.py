@@ -130,15 +130,22 @@ async def test_a_revert_after_each_step_of_an_injection_that_was_killed(containe
     fault = made(containers, operation="empty", match="a.bin")
     undo = await fault.prepare()
     await fault.inject()
-    [kept] = (await containers.ask(
-        "store", "damaged", path="/data/models", tag=undo["tag"], digests=undo["files"]
-    ))["left"]  # fmt: skip
+    reply = await containers.ask("store", "remains", path="/data/models", tag=undo["tag"], digests=undo["files"])
+    [copy, kept] = reply["left"]
+    assert (copy.rpartition(".")[2], kept.rpartition(".")[2]) == ("copy", "kept")
     # Killed after the original got its second name, and before the copy took the first one.
     await inside(containers, f"cd /data/models; rm a.bin; ln '{kept}' a.bin; : > '{kept.removesuffix('.kept')}.new'")
     assert (await fault.confirm()).landed is False
     await fault.revert(undo)
     await absent(fault)
     assert await look(containers) == before
+    # Killed while it reverted: the original has its name again, and then the name that was kept is removed.
+    for left in (f"ln a.bin '{kept}'; cp -p a.bin '{copy}'", f"cp -p a.bin '{copy}'"):
+        await inside(containers, f"cd /data/models; {left}")
+        assert (await fault.absent()).landed is True
+        await fault.revert(undo)
+        await absent(fault)
+        assert await look(containers) == before
 
 
 async def test_what_one_fault_keeps_is_no_file_for_another(containers: EngineContainers) -> None:
@@ -252,26 +259,77 @@ MOVED = {
     "a link that leads to the folder leads to another one": (
         "/data/models/now", "ln -s v2 now", "mkdir v3 && cp a.bin v3/c.bin && ln -sfn v3 now", "v2/c.bin"),
     "the folder has another name": ("/data/models", "true", "mv v2 old", "old/c.bin"),
+    "the folder that the fault names has another name": ("/data/models/v2", "true", "mv v2 old", "old/c.bin"),
+    "and a new folder has its name": (
+        "/data/models/v2", "true", "mv v2 old && mkdir v2 && printf new > v2/c.bin", "old/c.bin"),
+    "the folder is no longer in the one that the fault names": ("/data/models", "true", "mv v2 ..", "../v2/c.bin"),
+    "the files are moved without what is hidden": ("/data/models", "true", "mkdir old && mv v2/c.bin old", "old/c.bin"),
     "the last version is kept under another name": (
         "/data/models", "true", "mv v2/c.bin v2/c.prev && printf new > v2/c.bin", "v2/c.prev"),
-    "lines are added to the file": ("/data/models", "true", "printf more >> v2/c.bin", "v2/c.bin"),
+    "the last version is kept by a second link": ("/data/models", "true", "ln v2/c.bin c.prev", "c.prev"),
 }  # fmt: skip
 
 
-@pytest.mark.xfail(reason="the damage stays in, and is said to be gone", strict=True)
+def cut_off(containers: EngineContainers, path: str = "/data/models") -> Fault:
+    return made(containers, operation="truncate", match="*c.bin", keep=0.25, path=path)
+
+
 @pytest.mark.parametrize("case", MOVED)
-async def test_a_damaged_file_that_was_moved_is_not_left_behind(containers: EngineContainers, case: str) -> None:
+async def test_an_original_is_put_where_its_damaged_file_was_moved(containers: EngineContainers, case: str) -> None:
     path, before, meanwhile, where = MOVED[case]
-    await inside(containers, f"cd /data/models; rm -rf now old v3; {before}")
-    fault = made(containers, operation="truncate", match="*c.bin", keep=0.25, path=path)
+    await inside(containers, f"cd /data/models; rm -rf now old v3 ../v2 c.prev; {before}")
+    fault = cut_off(containers, path)
     undo = await fault.prepare()
+    number = await inside(containers, "stat -c %i /data/models/v2/c.bin")
     await fault.inject()
     await confirmed(fault)
     await inside(containers, f"cd /data/models; {meanwhile}")
-    second = made(containers, operation="truncate", match="*c.bin", keep=0.25, path=path)
-    try:
-        await second.revert(undo)
-    except FaultError:
-        return  # what is left is told
-    said_to_be_gone = (await second.absent()).landed is False
-    assert not said_to_be_gone or (await inside(containers, f"cat /data/models/{where}")).startswith("deep")
+    second = cut_off(containers, path)
+    await second.revert(undo)
+    await absent(second)
+    assert await inside(containers, f"cd /data/models; cat {where}; stat -c %i {where}") == f"deep{number}"
+    assert await inside(containers, "find /data -name '.harness-*'") == ""
+    new = await inside(containers, "cd /data/models; cat v2/c.bin 2> /dev/null || true")
+    assert new == ("new" if "printf new" in meanwhile else "deep" if where in ("v2/c.bin", "c.prev") else "")
+
+
+LEFT = {
+    "lines are added to the file": ("printf more >> v2/c.bin", "something was then written into it"),
+    "lines are added to it under another name": (
+        "mv v2/c.bin v2/c.prev; printf more >> v2/c.prev; printf new > v2/c.bin", "c.prev was damaged, and something"),
+    "the names that are kept are removed": ("rm v2/.harness-*", "as it was changed, and what it was is gone"),
+    "the original is removed": ("rm v2/.harness-*.kept", "as it was changed, and what it was is gone"),
+    "the name of the copy is removed, and the file is moved": (
+        "rm v2/.harness-*.copy; mv v2/c.bin v2/c.prev", "is not known without it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LEFT)
+async def test_what_cannot_be_put_back_for_certain_stays_and_is_told(containers: EngineContainers, case: str) -> None:
+    meanwhile, message = LEFT[case]
+    fault = cut_off(containers)
+    undo = await fault.prepare()
+    await fault.inject()
+    await inside(containers, f"cd /data/models; {meanwhile}")
+    before = await look(containers)
+    second = cut_off(containers)
+    for _ in range(2):
+        with pytest.raises(FaultError, match=message):
+            await second.revert(undo)
+        assert (await second.absent()).landed is True
+        assert await look(containers) == before
+    # What the message says to do ends it.
+    script = "cd /data/models/v2; mv .harness-*.kept c.bin 2> /dev/null || printf deep > c.bin; rm -f .harness-* c.prev"
+    await inside(containers, script)
+    await second.revert(undo)
+    await absent(second)
+
+
+async def test_one_file_that_cannot_be_put_back_keeps_no_other(containers: EngineContainers) -> None:
+    fault = made(containers, operation="empty", match="[ab].bin")
+    undo = await fault.prepare()
+    await fault.inject()
+    await inside(containers, "cd /data/models; printf more >> a.bin")
+    with pytest.raises(FaultError, match=r"a\.bin was damaged"):
+        await fault.revert(undo)
+    assert await inside(containers, "cd /data/models; cat a.bin b.bin") == "moreweights of two"

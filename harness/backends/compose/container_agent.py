@@ -17,6 +17,7 @@ from collections.abc import Callable
 from harness.backends.compose import container_disks as disks
 from harness.backends.compose import container_files as files
 from harness.backends.compose import container_limits as limits
+from harness.backends.compose import container_originals as originals
 from harness.backends.compose import container_packets as packets
 from harness.backends.compose import container_processes as processes
 from harness.backends.compose.container_common import Answer, TaskError, belongs
@@ -45,8 +46,9 @@ TASKS: dict[str, Callable[..., Answer]] = {
     "list_files": files.list_files,
     "plan_damage": files.plan_damage,
     "damage": files.damage,
-    "restore": files.restore,
     "damaged": files.damaged,
+    "restore": originals.restore,
+    "remains": originals.remains,
     "interfaces": packets.interfaces,
     "block": packets.block,
     "unblock": packets.unblock,

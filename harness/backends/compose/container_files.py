@@ -1,8 +1,9 @@
-"""Tasks of `container_agent` that damage files of a container, on a volume or not, and put the originals back.
+"""Tasks of `container_agent` that damage files of a container; `container_originals` puts the originals back.
 
 A changed copy takes the name of a file, and the file itself stays beside it under a hidden name, so that what comes
-back is the same file, with its owner, mode and times. Nothing is held in memory but a piece of it, and at no moment is
-there no file of that name. Links and special files are never touched.
+back is the same file, with its owner, mode and times. The copy has a hidden name too: by that it is known wherever it
+is moved, and whatever is written to it. Nothing is held in memory but a piece of it, and at no moment is there no file
+of that name. Links and special files are never touched.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +24,7 @@ from harness.backends.compose.container_common import Answer, TaskError, enter, 
 PIECE = 1 << 20
 OWN = ".harness-"
 """How the names of what is kept begin: it is no file of the stack."""
+ENDINGS = (".new", ".copy", ".kept")
 MOST_ENTRIES = 20_000
 _REFUSED = {
     errno.EEXIST: "what an earlier fault of this name has kept is beside it still",
@@ -55,6 +58,7 @@ def list_files(pid: int, path: str, pattern: str) -> Answer:
             others.append(name)
     free = os.statvfs(root)
     return {
+        "root": str(root),
         "files": files,
         "no_files": others[:10],
         "mounted": mounted[:10],
@@ -97,16 +101,23 @@ def damage(pid: int, path: str, tag: str, changes: dict[str, How]) -> Answer:
     root = _root(pid, path)
     done = []
     for name, planned in changes.items():
-        file, part, kept = _places(root, name, tag)
+        file = root / name
+        own = hidden(file.parent, name, tag)
+        if os.path.lexists(own.copy) or os.path.lexists(own.kept):
+            raise TaskError(f"{file} cannot be replaced: {_REFUSED[errno.EEXIST]}")
+        part = own.part
         _write(file, _changed(root, name, planned["how"], tag), part)
         try:
             with _opened(part) as made:
                 fits = _digest(_pieces(made)) == planned["digest"]
             if fits:
-                os.link(file, kept, follow_symlinks=False)
+                os.link(part, own.copy, follow_symlinks=False)
+                os.link(file, own.kept, follow_symlinks=False)
                 part.replace(file)
                 done.append(name)
         except OSError as error:
+            if not os.path.lexists(own.kept):
+                own.copy.unlink(missing_ok=True)
             if error.errno not in _REFUSED:
                 raise
             raise TaskError(f"{file} cannot be replaced: {_REFUSED[error.errno]}") from None
@@ -115,32 +126,10 @@ def damage(pid: int, path: str, tag: str, changes: dict[str, How]) -> Answer:
     return {"files": done}
 
 
-def restore(pid: int, path: str, tag: str, digests: dict[str, str]) -> Answer:
-    """Put back each file that still is as it was changed; what became of each."""
+def damaged(pid: int, path: str, digests: dict[str, str]) -> Answer:
+    """Return which files are as they were changed."""
     root = _root(pid, path)
-    return {"files": {name: _restored(*_places(root, name, tag), digest) for name, digest in digests.items()}}
-
-
-def _restored(file: Path, part: Path, kept: Path, digest: str) -> str:
-    part.unlink(missing_ok=True)
-    now = _digest_of(file)
-    if not os.path.lexists(kept):
-        if now == digest:
-            raise TaskError(f"{file} is as it was changed, and what it was is gone: {kept} was removed")
-        return "as it was"
-    if now == digest:
-        kept.replace(file)
-        return "restored"
-    same = now is not None and file.samefile(kept)
-    kept.unlink()
-    return "as it was" if same else "written anew" if now is not None else "removed by somebody"
-
-
-def damaged(pid: int, path: str, tag: str, digests: dict[str, str]) -> Answer:
-    """Return which files are as they were changed, and what is left beside them."""
-    root = _root(pid, path)
-    left = [str(one) for name in digests for one in _places(root, name, tag)[1:] if os.path.lexists(one)]
-    return {"files": [name for name, digest in digests.items() if _digest_of(root / name) == digest], "left": left}
+    return {"files": [name for name, digest in digests.items() if digest_of(root / name) == digest]}
 
 
 def _root(pid: int, path: str) -> Path:
@@ -148,11 +137,23 @@ def _root(pid: int, path: str) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _places(root: Path, name: str, tag: str) -> tuple[Path, Path, Path]:
-    """Return a file, and the hidden names beside it: of the copy that is being made, and of the original."""
-    file = root / name
-    short = hashlib.sha256(file.name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
-    return file, file.with_name(f".{tag}-{short}.new"), file.with_name(f".{tag}-{short}.kept")
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """The hidden names that belong to one changed file, in one folder."""
+
+    part: Path
+    """The copy while it is made, and whatever takes a file's name."""
+    copy: Path
+    """A second name of the changed copy."""
+    kept: Path
+    """A second name of the original."""
+
+
+def hidden(folder: Path, name: str, tag: str) -> Hidden:
+    """Return the hidden names in a folder of a file that had this name below the fault's path."""
+    short = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    part, copy, kept = (folder / f".{tag}-{short}{ending}" for ending in ENDINGS)
+    return Hidden(part, copy, kept)
 
 
 def _opened(file: Path) -> BinaryIO:
@@ -176,7 +177,8 @@ def _digest(pieces: Iterator[bytes]) -> str:
     return sum_.hexdigest()
 
 
-def _digest_of(file: Path) -> str | None:
+def digest_of(file: Path) -> str | None:
+    """Return the digest of a file; None where no file has that name."""
     try:
         with _opened(file) as opened:
             return _digest(_pieces(opened))
@@ -204,7 +206,8 @@ def _changed(root: Path, name: str, how: How, tag: str) -> Iterator[bytes]:
     if "text" in how:
         yield str(how["text"]).encode()
         return
-    source, _, kept = _places(root, how["copy"][0] if "copy" in how else name, tag)
+    of = how["copy"][0] if "copy" in how else name
+    source, kept = root / of, hidden((root / of).parent, of, tag).kept
     with _opened(kept if os.path.lexists(kept) else source) as file:  # another one may have been changed already
         left, at = how.get("keep"), 0
         flips = sorted(how.get("flip", ()))
