@@ -50,6 +50,11 @@ _OF_READ: Mapping[tuple[str, str], Values] = {
     ("http", "up"): _YES_OR_NO,
     ("http", "status"): Values(100, 999, whole=True),
     ("http", "latency"): _POSITIVE,
+    ("tcp", "up"): _YES_OR_NO,
+    ("tcp", "latency"): _POSITIVE,
+    ("grpc", "up"): _YES_OR_NO,
+    ("grpc", "status"): Values(0, 3, whole=True),
+    ("grpc", "latency"): _POSITIVE,
     ("container", "up"): _YES_OR_NO,
     ("container", "healthy"): _YES_OR_NO,
     ("container", "restarts"): _COUNT,
@@ -59,14 +64,25 @@ _OF_READ: Mapping[tuple[str, str], Values] = {
     ("airflow", "state"): _YES_OR_NO,
     ("redis", "length"): _POSITIVE,
     ("redis", "count"): _COUNT,
+    ("feast", "count"): _COUNT,
     ("s3", "count"): _COUNT,
     ("s3", "bytes"): _COUNT,
+    ("s3", "changed"): _YES_OR_NO,
     ("s3", "equal"): _YES_OR_NO,
 }
 """By kind and `read`; what is not here may be any number."""
-_OF_KIND: Mapping[str, Values] = {"log": _COUNT}
+_OF_KIND: Mapping[str, Values] = {"log": _COUNT, "kafka_lag": _COUNT}
+_NEVER_DOWN = {("http", "up"), ("tcp", "up"), ("container", "up")}
+"""Those to which no answer is a value; any other reading may be none, which breaks every bound."""
 
 
 def values_of(spec: ProbeSpec) -> Values | None:
     """Return the values that a probe can have; None where it may be any number."""
     return _OF_READ.get((spec.kind, getattr(spec.settings, "read", ""))) or _OF_KIND.get(spec.kind)
+
+
+def cannot_break(spec: ProbeSpec, bound: Bound) -> bool:
+    """Whether no reading of a probe breaks a bound, nor can there be none."""
+    values = values_of(spec)
+    never_down = (spec.kind, getattr(spec.settings, "read", "")) in _NEVER_DOWN
+    return never_down and values is not None and not values.may_leave(bound)

@@ -12,6 +12,7 @@ from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Noticed, Recovered
 from harness.model.errors import ScenarioError
 from harness.model.expectations import Expect
+from harness.model.probe_values import cannot_break, values_of
 from harness.model.scenario import Scenario
 from harness.model.series import min_samples
 from harness.model.shares import ANSWERS_WITHIN_S, samples_needed
@@ -67,6 +68,11 @@ def _enough_readings(bound: Bound, place: Place, source: Source, known: Catalogu
 def can_be_decided(bound: Bound, place: Place, scenario: Scenario, source: Source, known: Catalogue) -> Problems:
     """Refuse a clause that no stack could fail, and one that could never be kept: no run is long enough for it."""
     probe, side = ANSWER_PROBES.get(bound.probe), bound.side
+    polled = known.stack.probes.get(bound.probe)
+    if polled is not None and cannot_break(polled, bound):
+        message = f"the probe {bound.probe!r} gives {values_of(polled)}: it is always {bound.limit_text}, and the "
+        message += "clause cannot fail"
+        yield source.problem((*place, side), message, "write a limit that one of its values breaks")
     if probe is None:
         return
     if _cannot_fail(bound, probe.unit):
@@ -140,6 +146,9 @@ def aborts_never(bound: Bound, place: Place, scenario: Scenario, source: Source,
         message += f"{longest_s:.0f} s at most: the rule could never abort it"
         yield source.problem((*place, "over"), message, "write a shorter window, such as `over: 3s`")
         return
+    if polled is not None and cannot_break(polled, bound):
+        message = f"the probe {bound.probe!r} is always {bound.limit_text}: the rule could never abort a run"
+        yield source.problem((*place, bound.side), message, "write a limit that one of its values breaks")
     probe = ANSWER_PROBES.get(bound.probe)
     if probe is not None and probe.unit is Unit.WALL and bound.at_most is not None and bound.at_most.value <= 0:
         message = f"{bound.probe} is never {bound.limit_text}: the rule could never abort a run"

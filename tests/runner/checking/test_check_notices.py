@@ -98,3 +98,25 @@ def test_one_good_value_wherever_a_bound_is(tmp_path: Path, block: str) -> None:
     assert "equals: the probe 'status' gives whole numbers 100 to 999: it is never exactly 200.5" in never
     (many,) = found("probe: availability, equals: 1")
     assert "equals: the probe 'availability' sums up many answers, and has no one good value" in many
+
+
+@pytest.mark.parametrize("clause", ["stays", "recovered"])
+@pytest.mark.parametrize(("bound", "side"), [("at_least: 0", "at_least"), ("at_most: 1", "at_most")])
+def test_a_bound_that_no_reading_breaks(tmp_path: Path, clause: str, bound: str, side: str) -> None:
+    more = ", within: 5s" if clause == "recovered" else ""
+    text = changed(f"  {clause}:\n", f"  {clause}:\n    - {{id: kept, probe: up, {bound}{more}}}\n")
+    (found,) = problems(tmp_path, text)
+    assert (found.field, found.line) == (f"expect.{clause}.0.{side}", line_of(text, "id: kept"))
+    assert "gives 0 or 1: it is always" in found.message
+    assert "cannot fail" in found.message
+
+
+def test_a_bound_that_only_no_answer_breaks(tmp_path: Path) -> None:
+    text = changed("  stays:\n", "  stays:\n    - {id: kept, probe: errors, at_least: 0}\n")
+    assert problems(tmp_path, text) == []
+
+
+def test_a_rule_that_no_reading_crosses(tmp_path: Path) -> None:
+    text = changed("expect:\n", "abort_if:\n  - {probe: up, at_least: 0}\nexpect:\n")
+    (found,) = problems(tmp_path, text)
+    assert "could never abort a run" in found.message
