@@ -162,7 +162,10 @@ def _left_out(name: str, profiles: tuple[str, ...]) -> str:
 @click.option("--start", is_flag=True, help="Start the stack with every link through a proxy, and stop it afterwards.")
 @click.option("--watch", default="3s", show_default=True, help="How long to observe probes and alert sources.")
 @click.option(
-    "--send", is_flag=True, help="With --attach: send the workload's requests that may change something, too."
+    "--send",
+    is_flag=True,
+    help="With --attach: send the workload's requests that may change something, too, and ask each service without a "
+    "role which protocol it speaks.",
 )
 @json_option
 def doctor(

@@ -180,7 +180,8 @@ async def _on_the_stack(request: ExaminationRequest, stack: StackDescription) ->
         settle_s = stack.ready_within_s if request.start else request.watch_s
         observed = await observe(stack, backend, request.watch_s, settle_s)
         found += checks.services(stack, await backend.status())
-        found += await protocols(stack, backend)
+        if request.start or request.send:
+            found += await protocols(stack, backend)
         found += checks.event_clock(stack, observed)
         found += checks.probes(stack, observed)
         found += await workload(stack, backend, all_methods=request.start or request.send)

@@ -1,7 +1,8 @@
 """Which protocol a running service speaks whose description does not say: it is asked in each, and its answer tells.
 
-Only an answer that no other protocol gives counts. A service that answers none of these requests is passed over: what
-it is called says less than nothing about it.
+Only an answer that no other protocol gives counts. A server may log requests in other protocols as errors, so one that
+is not ours to disturb is asked only with `--send`. A service that answers none of them is passed over: what it is
+called says less than nothing about it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,18 @@ def _is_mysql(answer: bytes) -> bool:
     return len(answer) >= 5 and answer[3] == 0 and answer[4] == 10
 
 
+def _is_postgres(answer: bytes) -> bool:
+    """Whether it asks for a login, or refuses one (PostgreSQL's message formats)."""
+    if len(answer) < 9:
+        return False
+    length, kind = struct.unpack("!ii", answer[1:9])
+    asks = answer[:1] == b"R" and 8 <= length < 2000 and 0 <= kind <= 12
+    return asks or (answer[:1] == b"E" and answer[5:6] == b"S" and b"FATAL\0" in answer)
+
+
+_PROTOCOL_3 = 196608
+_LOGIN = struct.pack("!i", _PROTOCOL_3) + b"user\0harness\0database\0postgres\0\0"
+_STARTUP = struct.pack("!i", len(_LOGIN) + 4) + _LOGIN
 _PING = b"PING\r\n"
 _TELLS: Mapping[str, tuple[bytes, Callable[[bytes], bool]]] = MappingProxyType({
     "postgres": (greeting(None, None, ["postgres"]), lambda answer: answer in (b"S", b"N")),
@@ -73,7 +86,11 @@ async def role_at(host: str, port: int) -> str | None:
     """Return the role of whoever listens there; None where no answer tells it, or several would."""
     answers = await asyncio.gather(*(_answer(host, port, sent) for sent, _ in _TELLS.values()))
     told = [role for (role, (_, tells)), answer in zip(_TELLS.items(), answers, strict=True) if tells(answer)]
-    return told[0] if len(told) == 1 else None
+    if len(told) != 1:
+        return None
+    # One letter may be anybody's.
+    proved = told != ["postgres"] or _is_postgres(await _answer(host, port, _STARTUP))
+    return told[0] if proved else None
 
 
 async def _answer(host: str, port: int, sent: bytes) -> bytes:
