@@ -10,13 +10,16 @@ from harness.judge.advice.case import (
     FEWEST,
     OBJECTS,
     OF_MISSING,
+    SEEN_LATE_S,
     Bounded,
     Case,
     MissingGuard,
     Numbered,
     cited,
+    crashed,
     ids,
     listed,
+    on_links,
     wrong_silently,
 )
 from harness.judge.moments import seconds
@@ -38,15 +41,13 @@ def fallback_flag(case: Case) -> Iterator[MissingGuard]:
     if not case.away:
         return
     failing, wrong = _about(case, WRONG, StaysResult, RecoveryResult), case.in_the_middle_of(wrong_silently)
-    where = _asker(case, case.hit)
-    if not failing or len(wrong) < FEWEST or where is None or not _answered(case):
+    asked = case.wiring.workload
+    links = case.cut_off(asked) if asked is not None else ()
+    if asked is None or not links or not failing or len(wrong) < FEWEST or not _answered(case):
         return
     during = case.answers(case.injected.hi, case.out_s)
-    seen = (
-        f"while {listed(case.hit)} could not answer, {len(wrong)} of {len(during)} answers were wrong and carried no "
-        "flag"
-    )
-    yield MissingGuard("fallback-flag", where, seen, ids(failing), cited(wrong))
+    seen = f"while {case.what_was(links)}, {len(wrong)} of {len(during)} answers were wrong and carried no flag"
+    yield MissingGuard("fallback-flag", _where(asked, links), seen, ids(failing), cited(wrong))
 
 
 def filled_before_used(case: Case) -> Iterator[MissingGuard]:
@@ -108,11 +109,16 @@ def keep_last_good(case: Case) -> Iterator[MissingGuard]:
     if case.kind != OBJECTS or case.holder is None:
         return
     users = {link.consumer for link in case.wiring.pairs if link.service == case.holder}
-    deaths = [(n, seen) for n, seen in case.facts.journal.of(ProcessSeen) if seen.what == "exited"]
+    deaths = [
+        (n, seen)
+        for n, seen in case.facts.journal.of(ProcessSeen)
+        if crashed(seen) and seen.service in users and case.injected.hi < seen.at_s <= case.out_s + SEEN_LATE_S
+    ]
     for clause in case.failed:
-        died = set(clause.measured.died) & users if isinstance(clause.measured, CollateralResult) else set()
+        told = clause.measured.died if isinstance(clause.measured, CollateralResult) else ()
+        lines = [(n, seen) for n, seen in deaths if seen.service in told]
+        died = {seen.service for _, seen in lines}
         if died:
-            lines = [(n, seen) for n, seen in deaths if seen.service in died and seen.at_s > case.injected.hi]
             seen = f"after objects of {case.step.target} were damaged, {listed(died)} ended"
             yield MissingGuard(
                 "keep-last-good", f"{listed(died)}; {case.step.target}", seen, (clause.id,), cited(lines)
@@ -165,8 +171,14 @@ def _asker(case: Case, services: set[str] | frozenset[str]) -> str | None:
     asked = case.wiring.workload
     if asked is None or asked in services:
         return None
-    for service in sorted(services):
-        if service in case.wiring.used_by(asked):
-            return f"link {Link(asked, service)}"
-    reached = [service for service in sorted(services) if case.wiring.reaches(asked, service)]
-    return f"{asked}, or what it uses on the way to {reached[0]}" if reached else None
+    wiring = case.wiring
+    users = {name for link in wiring.pairs if (name := link.consumer) == asked or wiring.reaches(asked, name)}
+    links = [link for link in wiring.pairs if link.service in services and link.consumer in users]
+    return _where(asked, links) if links else None
+
+
+def _where(asked: str, links: Sequence[Link]) -> str:
+    """Return the links where who answers has them all itself, else who answers and what lies on the way."""
+    if all(link.consumer == asked for link in links):
+        return on_links(links)
+    return f"{asked}, or what it uses on the way to {listed({link.service for link in links})}"

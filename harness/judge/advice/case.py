@@ -19,7 +19,7 @@ from harness.model.faultstep import FaultStep
 from harness.model.fields import Link
 from harness.model.guard import GuardResult
 from harness.model.reach import services_named, whole_services
-from harness.model.readings import Answer, Reading
+from harness.model.readings import Answer, ProcessSeen, Reading
 from harness.model.verdict import ClauseResult
 from harness.model.wiring import ProbeFacts, Wiring
 
@@ -37,6 +37,13 @@ OF_MISSING = ("availability", "failed_requests", "slow_answers", "latency_p50", 
 FEWEST = 3
 """How many answers or readings show something: one or two may have been on their way."""
 MOST_CITED = 4
+OF_CRASHES = frozenset({4, 5, 6, 7, 8, 11, 31})
+"""The signals that a program's own error ends it with: SIGILL, TRAP, ABRT, BUS, FPE, SEGV, SYS.
+
+Others are sent to it: by who wants it to end, or by the kernel when memory is short.
+"""
+SEEN_LATE_S = 1.0
+"""How much later than it happened something may be seen."""
 _UNANSWERED = re.compile(r"no answer within (\d+(?:\.\d+)?) s")
 Bounded = StaysResult | RecoveryResult | GuardResult | NoticedResult
 Numbered = tuple[int, Answer]
@@ -114,6 +121,28 @@ class Case:
             return tuple(link for link in pairs if link.service == target.service)
         return tuple(link for link in pairs if link.service in self.hit and link.consumer not in self.hit)
 
+    def cut_off(self, asked: str) -> tuple[Link, ...]:
+        """Return the broken links that an answer of a service may need: its own, and those of what it still reaches."""
+        gone = {link.name for link in self.broken}
+        whole = self.wiring.model_copy(update={"links": tuple(k.name for k in self.wiring.pairs if k.name not in gone)})
+        return tuple(link for link in self.broken if link.consumer == asked or whole.reaches(asked, link.consumer))
+
+    def what_was(self, links: Sequence[Link]) -> str:
+        """Say for a sentence what became of the services that broken links lead to."""
+        services = listed({link.service for link in links})
+        if self.kind in LATE:
+            return f"{services} answered late"
+        return f"{services} could not {'be reached' if self.kind == 'network.partition' else 'answer'}"
+
+    def lost_until_s(self, service: str) -> float:
+        """Return until when a service was lost for certain; a new process of it may answer at once."""
+        if self.away or self.kind not in ENDED or self.kind == "container.restart_loop":
+            return self.out_s
+        seen = (one for _, one in self.facts.journal.of(ProcessSeen) if one.service == service)
+        return min(
+            (one.at_s for one in seen if one.what != "exited" and one.at_s > self.injected.lo), default=self.out_s
+        )
+
     def asked(self, probe: str) -> str | None:
         """Return the one service that a probe asks; None where it is none, or may be one of several."""
         if probe in ANSWER_PROBES:
@@ -166,6 +195,13 @@ class Case:
         return [(n, answer) for n, answer in self.answers(self.injected.hi, self.out_s) if test(answer)]
 
 
+def crashed(seen: ProcessSeen) -> bool:
+    """Whether a process ended by itself, and in error: neither asked to, nor as who is done, nor for lack of memory."""
+    if seen.what != "exited" or seen.asked is not None:
+        return False
+    return seen.signal in OF_CRASHES if seen.signal is not None else seen.exit_code not in (None, 0)
+
+
 def unanswered_s(text: str | None) -> float | None:
     """Return how long an answer was waited for in vain; None where one came, or was refused."""
     found = _UNANSWERED.match(text or "")
@@ -185,6 +221,12 @@ def cited(found: Iterable[tuple[int, object]]) -> tuple[int, ...]:
 def ids(found: Sequence[tuple[ClauseResult, object]]) -> tuple[str, ...]:
     """Return the ids of clauses."""
     return tuple(dict.fromkeys(clause.id for clause, _ in found))
+
+
+def on_links(links: Sequence[Link]) -> str:
+    """Return the place of what is missing on one of these links. Nobody can tell which, where there are several."""
+    names = listed({link.name for link in links})
+    return f"link {names}" if len(links) == 1 else f"one of the links {names}"
 
 
 def listed(names: Iterable[str]) -> str:

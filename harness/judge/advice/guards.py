@@ -97,7 +97,8 @@ _GUARDS = (
         "A flag on answers that are made without the data they need",
         "Where the data cannot be read, answer with an error, or name the fallback in the answer; count such answers "
         "and alert on their share.",
-        "a service was gone; meanwhile requests were answered, with wrong content and no flag; none was before",
+        "a service was gone or could not be reached; meanwhile requests were answered, with wrong content and no "
+        "flag; none was before",
         (FALLBACK, ML_TEST_SCORE),
     ),
     AdvisedGuard(
@@ -160,7 +161,8 @@ _GUARDS = (
         "keep-last-good",
         "A load that keeps the last good version",
         "Load into a second place, check it with a test request, and only then replace what serves.",
-        "objects were damaged; then a service that uses their store directly ended, or most requests to it failed",
+        "objects were damaged; while they were, a service that uses their store directly ended in error, or most "
+        "requests to it failed",
         (ML_TEST_INFRA, RELEASE_IT),
     ),
     AdvisedGuard(
@@ -206,7 +208,8 @@ _GUARDS = (
         "A service that stays up when what it uses does not answer",
         "Catch errors of that client, retry with a growing, bounded pause, and report not ready meanwhile instead of "
         "ending the process.",
-        "`collateral` failed: a consumer ended while a service that it uses directly was gone, and no fault ended it",
+        "`collateral` failed: a consumer ended in error, and nobody ended it, while a service that it uses directly "
+        "was gone",
         (CASCADES, TIMEOUTS),
     ),
     AdvisedGuard(

@@ -12,12 +12,15 @@ from harness.judge.advice.case import (
     LATE,
     OF_MISSING,
     ON_LINKS,
+    SEEN_LATE_S,
     Bounded,
     Case,
     MissingGuard,
     cited,
+    crashed,
     ids,
     listed,
+    on_links,
     unanswered_s,
 )
 from harness.judge.moments import seconds
@@ -30,9 +33,6 @@ from harness.model.fields import Link
 from harness.model.guard import GuardResult
 from harness.model.readings import ProcessSeen
 from harness.model.units import format_seconds, parse_wall_s
-
-OUT_OF_MEMORY = 9
-"""The signal with which the kernel ends a process when memory is short, whatever the process did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +49,31 @@ def client_timeout(case: Case) -> Iterator[MissingGuard]:
     if not case.away and case.kind not in LATE:
         return
     for clause, measured in case.unanswered_bounds(StaysResult):
-        for link in _direct(case, measured):
-            before = _asked(case, measured.probe, case.facts.gate_s, case.injected.lo)
-            during = _asked(case, measured.probe, case.injected.hi, case.out_s)
-            silent = [one for one in during if one.waited_s is not None]
-            waited_s = max((one.waited_s or 0.0 for one in silent), default=0.0)
-            sure = len(silent) >= FEWEST and 2 * len(silent) > len(during) and any(one.good for one in before)
-            if not sure or any(one.waited_s is not None for one in before) or not _longer_than(case, waited_s):
-                continue
+        links = _direct(case, measured)
+        before = _asked(case, measured.probe, case.facts.gate_s, case.injected.lo)
+        during = _asked(case, measured.probe, case.injected.hi, case.out_s)
+        silent = [one for one in during if one.waited_s is not None]
+        waited_s = max((one.waited_s or 0.0 for one in silent), default=0.0)
+        sure = len(silent) >= FEWEST and 2 * len(silent) > len(during) and any(one.good for one in before)
+        if not links or not sure or any(one.waited_s is not None for one in before):
+            continue
+        if _longer_than(case, waited_s):
             seen = (
-                f"{len(silent)} of {len(during)} requests to {link.consumer} had no answer within "
-                f"{format_seconds(waited_s)} while {_what_was(case, link)}"
+                f"{len(silent)} of {len(during)} requests to {links[0].consumer} had no answer within "
+                f"{format_seconds(waited_s)} while {case.what_was(links)}"
             )
-            yield MissingGuard(
-                "client-timeout", f"link {link}", seen, (clause.id,), tuple(one.n for one in silent[:FEWEST])
-            )
+            lines = tuple(one.n for one in silent[:FEWEST])
+            yield MissingGuard("client-timeout", on_links(links), seen, (clause.id,), lines)
 
 
-def _direct(case: Case, measured: Bounded) -> list[Link]:
-    """Return the broken links of the service that a clause asks, where it depends on the other end by them alone."""
+def _direct(case: Case, measured: Bounded) -> tuple[Link, ...]:
+    """Return the broken links of the service that a clause asks; none where an answer of it needs others as well."""
     asked = case.asked(measured.probe)
-    own = [link for link in case.broken if link.consumer == asked and asked not in case.hit]
-    return [link for link in own if case.wiring.only_directly(link.consumer, link.service)]
+    if asked is None or asked in case.hit:
+        return ()
+    links = case.cut_off(asked)
+    own = all(one.consumer == asked and case.wiring.only_directly(asked, one.service) for one in links)
+    return links if own else ()
 
 
 def _longer_than(case: Case, waited_s: float) -> bool:
@@ -81,10 +84,6 @@ def _longer_than(case: Case, waited_s: float) -> bool:
         return parse_wall_s(case.step.parameters.get("latency")) >= waited_s
     except (ValueError, HarnessError):
         return False
-
-
-def _what_was(case: Case, link: Link) -> str:
-    return f"{link.service} answered late" if case.kind in LATE else f"{link.service} could not answer"
 
 
 def _asked(case: Case, probe: str, from_s: float, to_s: float) -> list[_Asked]:
@@ -100,21 +99,24 @@ def survive_dependency(case: Case) -> Iterator[MissingGuard]:
     if case.kind not in (*AWAY, *ENDED, *ON_LINKS):
         return
     deaths = [
-        (n, seen)
-        for n, seen in case.facts.journal.of(ProcessSeen)
-        if seen.what == "exited" and seen.asked is None and case.injected.hi < seen.at_s <= case.facts.end_s
+        (n, seen) for n, seen in case.facts.journal.of(ProcessSeen) if crashed(seen) and case.injected.hi < seen.at_s
     ]
     for clause in case.failed:
         if not isinstance(clause.measured, CollateralResult):
             continue
         for n, seen in deaths:
-            link = next((one for one in case.broken if one.consumer == seen.service), None)
-            if link is None or seen.service not in clause.measured.died or seen.signal == OUT_OF_MEMORY:
+            links = [
+                link
+                for link in case.broken
+                if link.consumer == seen.service and seen.at_s <= case.lost_until_s(link.service) + SEEN_LATE_S
+            ]
+            if not links or seen.service not in clause.measured.died:
                 continue
             after = seconds(seen.at_s - case.injected.lo)
             how = f"signal {seen.signal}" if seen.signal else f"exit code {seen.exit_code}"
-            what = f"{seen.service} ended ({how}) {after} after the fault on {link.service} went in"
-            yield MissingGuard("survive-dependency", f"link {link}", what, (clause.id,), (n,))
+            used = listed({link.service for link in links})
+            what = f"{seen.service} ended ({how}) {after} after the fault on {used} went in, and while it was in"
+            yield MissingGuard("survive-dependency", on_links(links), what, (clause.id,), (n,))
 
 
 def reconnect(case: Case) -> Iterator[MissingGuard]:

@@ -26,14 +26,14 @@ def deep_readiness(case: Case) -> Iterator[MissingGuard]:
     for clause, measured in case.failed_bounds(NoticedResult):
         assert isinstance(measured, NoticedResult)
         asked = case.asked(measured.probe)
-        link = next((one for one in case.broken if one.consumer == asked), None)
-        if measured.after_s is not None or link is None or not case.probe(measured.probe).health:
+        links = [one for one in case.broken if one.consumer == asked]
+        if measured.after_s is not None or not links or not case.probe(measured.probe).health:
             continue
         page = case.probe(measured.probe).page
         where = f"{page} of {asked}" if page else f"probe {measured.probe}, which asks {asked}"
         seen = (
-            f"it stayed {measured.limit} for the {seconds(case.out_s - case.injected.hi)} in which {link.service}, "
-            f"which {asked} uses, could not answer"
+            f"it stayed {measured.limit} for the {seconds(case.out_s - case.injected.hi)} in which "
+            f"{case.what_was(links)}, and {asked} uses {'it' if len(links) == 1 else 'them'}"
         )
         yield MissingGuard("deep-readiness", where, seen, (clause.id,), clause.cites)
 
