@@ -19,7 +19,7 @@ class ProbeFacts(Frozen):
     health: bool = Field(
         default=False, description="whether it asks no more than whether, and how fast, a page is answered"
     )
-    page: str = Field(default="", description="what it asks for: a path, or the name of a metric")
+    page: str = Field(default="", description="what it asks for: a path, a metric, a query, a key")
 
 
 class Wiring(Frozen):

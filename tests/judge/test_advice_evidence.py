@@ -12,6 +12,7 @@ from test_advice import (
     HUNG,
     PROBES,
     RIGHT,
+    SEEN,
     UNITS,
     UP,
     WRONG,
@@ -28,6 +29,7 @@ from test_advice import (
     silent,
     unready,
     wired,
+    worked_off,
 )
 
 COMES_BACK = AGAIN | {"probe": "availability", "at_least": 0.99, "over": "1s", "min_samples": 10}
@@ -49,14 +51,25 @@ def ends_over_damage(at_s: float, **how: Any) -> Run:
     return run("object.corrupt", {"dataset": "models"}, {}).dies("scorer", at_s, **how).end()
 
 
-def probing(made: Run, name: str, page: str, unit: str) -> Run:
+def probing(made: Run, name: str, page: str, unit: str, kind: str = "metric") -> Run:
     made.plan["stack"]["probe_units"] = UNITS | {name: unit}
-    return wired(made, probes=PROBES | {name: {"kind": "metric", "services": ["retrainer"], "page": page}})
+    return wired(made, probes=PROBES | {name: {"kind": kind, "services": ["retrainer"], "page": page}})
 
 
-def counted_apart(name: str) -> Run:
+def falls(name: str, page: str, kind: str = "metric") -> Run:
+    clause = {"id": "few", "probe": name, "at_most": 5, "within": "4s", "hold": "2s"}
+    made = paused({"recovered": [clause]}, "retrainer")
+    return probing(made, name, page, "number", kind).readings(name, worked_off(8.0)).end()
+
+
+def fails_on(error: str, store: Callable[[float], float] | float = 1.0) -> Run:
+    made = paused({"recovered": [COMES_BACK]}).readings("store_up", store, down=[(5.2, 12.0)])
+    return made.answers((5.2, 26.0, {"ok": False, "error": error})).end()
+
+
+def counted_apart(name: str, page: str | None = None) -> Run:
     made = paused({"stays": [{"id": "fresh", "probe": "model_age", "at_most": "5s event"}]})
-    probing(made, name, name, "number").readings("model_age", saw(2.0, (5.0, 12.0)))
+    probing(made, name, page or name, "number").readings("model_age", saw(2.0, (5.0, 12.0)))
     return made.readings(name, lambda t_s: float(int(t_s))).end()
 
 
@@ -124,12 +137,22 @@ UNSUPPORTED: dict[str, tuple[str, Callable[[], Run]]] = {
         "run-with-result", lambda: counted_apart("retrainer_failed_runs_total")),
     "a counter of skipped runs, which is the guard itself": (
         "run-with-result", lambda: counted_apart("skipped_runs_total")),
+    "runs that a label tells apart": (
+        "run-with-result", lambda: counted_apart("retrainer_runs_total", 'retrainer_runs_total{result="failed"}')),
     "a rate over a window, which falls as the window passes": ("catch-up", falling_rate),
+    "a quantile over a window": ("catch-up", lambda: falls("lag_p99", "lag_seconds")),
+    "a share of late ones": ("catch-up", lambda: falls("behind", "behind_ratio")),
+    "a number of nobody knows what": ("catch-up", lambda: falls("lag", "", kind="sql")),
+    "a number that nobody works off": ("catch-up", lambda: falls("heat", "heat_celsius")),
     "a server that waits for a store lost with it": ("quick-start", starts_after_its_store),
     "a store that has lost its data, and says so": ("reconnect", empty_store),
+    "a consumer that finds nothing": ("reconnect", lambda: fails_on("status 404")),
+    "a consumer that is asked too much": ("reconnect", lambda: fails_on("status 429: slow down")),
+    "a store that is empty once it is back": (
+        "reconnect", lambda: fails_on("status 503", store=lambda t_s: 9.0 if t_s < 12.0 else 0.0)),
     "shards, which hold different data": ("replica-ejection", shards),
-    "an alert that was pending twice, and not between": (
-        "rule-in-time", lambda: late_rule((SLOW, 6.0, 7.0), (SLOW, 10.9, 20.0))),
+    "an alert that was pending before the fault": (
+        "rule-in-time", lambda: late_rule((SLOW, 4.0, 20.0))),
     "wrong only long after the objects are restored": ("digest-on-load", lambda: damaged((20.0, 24.0, WRONG))),
     "wrong only long after the rows are restored": ("value-check", lambda: corrupted((20.0, 24.0, WRONG))),
     "a few old answers, and nobody who delivers data was stopped": ("age-limit", old_beside_wrong),
@@ -166,6 +189,34 @@ def test_a_consumer_that_ends_before_what_it_uses_begins_anew_lacked_a_guard() -
     assert "survive-dependency" in advised(dies_after_restart(began_s=9.0, dies_s=8.0))
 
 
+@pytest.mark.parametrize(
+    ("name", "page", "kind"),
+    [
+        ("lag", "lag", "metric"),
+        ("waits", "sum(kafka_consumergroup_lag)", "promql"),
+        ("todo", "length of queue:jobs", "redis"),
+        ("behind", "/stats: oldest.age", "json"),
+        ("topic", "", "kafka_lag"),
+    ],
+)
+def test_a_lag_an_age_and_a_queue_are_worked_off(name: str, page: str, kind: str) -> None:
+    assert "catch-up" in advised(falls(name, page, kind))
+
+
+def test_a_consumer_that_goes_on_to_fail_does_not_connect_anew() -> None:
+    assert "reconnect" in advised(fails_on("status 503"))
+
+
+def test_an_alert_is_told_as_pending_from_where_it_last_became_so() -> None:
+    advice = advised(late_rule((SLOW, 6.0, 7.0), (SLOW, 10.0, 20.0)))["rule-in-time"]
+    assert advice.seen.startswith(f"{SLOW} was pending from 10.00 s on, ")
+
+
+def test_an_alert_that_may_have_been_pending_before_the_fault_shows_nothing() -> None:
+    made = paused({"detected": [SEEN]}).alerts(pending=[(SLOW, 3.0, 20.0)], down=[(5.2, 6.0)]).end()
+    assert "rule-in-time" not in advised(made)
+
+
 def test_a_store_behind_another_may_be_why_there_is_no_answer() -> None:
     links = ["scorer -> features", "scorer -> cache", "cache -> database"]
     made = run("container.pause", {"services": ["features", "database"]}, {"stays": [UP]})
@@ -173,13 +224,7 @@ def test_a_store_behind_another_may_be_why_there_is_no_answer() -> None:
 
 
 STILL_GIVEN = (
-    "a counter of failed runs, which is the guard itself",
-    "a counter of skipped runs, which is the guard itself",
-    "a rate over a window, which falls as the window passes",
-    "a server that waits for a store lost with it",
-    "a store that has lost its data, and says so",
     "shards, which hold different data",
-    "an alert that was pending twice, and not between",
     "wrong only long after the objects are restored",
     "wrong only long after the rows are restored",
     "a few old answers, and nobody who delivers data was stopped",

@@ -45,6 +45,7 @@ Others are sent to it: by who wants it to end, or by the kernel when memory is s
 SEEN_LATE_S = 1.0
 """How much later than it happened something may be seen."""
 _UNANSWERED = re.compile(r"no answer within (\d+(?:\.\d+)?) s")
+_REFUSED = re.compile(r"\bstatus 4\d\d\b")
 Bounded = StaysResult | RecoveryResult | GuardResult | NoticedResult
 Numbered = tuple[int, Answer]
 
@@ -206,6 +207,11 @@ def unanswered_s(text: str | None) -> float | None:
     """Return how long an answer was waited for in vain; None where one came, or was refused."""
     found = _UNANSWERED.match(text or "")
     return None if found is None else float(found[1])
+
+
+def refused(text: str | None) -> bool:
+    """Whether a request failed because of what it asked for, or how often: a status of 400 to 499."""
+    return _REFUSED.search(text or "") is not None
 
 
 def wrong_silently(answer: Answer) -> bool:

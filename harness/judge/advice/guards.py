@@ -139,7 +139,8 @@ _GUARDS = (
         "rule-in-time",
         "A rule whose `for` fits the time in which it has to fire",
         "Shorten the rule's `for` and the evaluation interval, or allow more time where that is soon enough.",
-        "`detected` failed: the alert was pending when its deadline passed",
+        "`detected` failed: the alert was not pending at first, became so after the fault went in, and still was when "
+        "its deadline passed",
         (RULES,),
     ),
     AdvisedGuard(
@@ -217,7 +218,8 @@ _GUARDS = (
         "A second replica, or a start that is short enough",
         "Run a second replica, or make the start shorter: load the model from a local copy, and load it before "
         "anything else.",
-        "`recovered` failed: the process ran again in time, and its service answered well only after the deadline",
+        "`recovered` failed: the process ran again in time, its service answered well only after the deadline, and "
+        "nothing that it uses was lost with it",
         (CASCADES,),
     ),
     AdvisedGuard(
@@ -233,8 +235,8 @@ _GUARDS = (
         "A client that connects anew by itself",
         "Check connections before they are used, drop one that failed, resolve the name again, and bound the pause "
         "between attempts.",
-        "`recovered` failed: what a consumer uses answered again, and the consumer, which had not ended, went on to "
-        "fail",
+        "`recovered` failed: what a consumer uses could not be reached and answered again, without having ended; the "
+        "consumer, which had not ended either, went on to fail, and not with a status of 400 to 499",
         (TIMEOUTS, RELEASE_IT),
     ),
     AdvisedGuard(
@@ -242,7 +244,8 @@ _GUARDS = (
         "Capacity to catch up",
         "Process a backlog in larger batches or with more workers, bound it, and let newer data come first where old "
         "data no longer matters.",
-        "`recovered` failed: a lag, age or count fell steadily after revert, and reached its bound too late",
+        "`recovered` failed: a lag, an age or the length of a queue fell steadily after revert, and reached its bound "
+        "too late; what is taken over a window, such as a rate or a quantile, falls by itself and is not looked at",
         (BACKLOGS,),
     ),
     AdvisedGuard(
@@ -251,7 +254,8 @@ _GUARDS = (
         "Set the time of the last run only after its result is written; count skipped and failed runs apart; alert on "
         "the age of the result.",
         "a result grew old beyond its bound while a service that it needs was gone; meanwhile the metric for the last "
-        "run of a service that uses it directly went on as before",
+        "run of a service that uses it directly went on as before, and its name does not say that it counts runs "
+        "without a result",
         (BATCH, ML_TEST_SCORE),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -10,9 +11,20 @@ from harness.judge.moments import seconds
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import RecoveryResult, StaysResult
 from harness.model.readings import ProcessSeen
-from harness.model.units import format_seconds
+from harness.model.units import Unit, format_seconds
 
 NO_POLICY = ("no", "")
+_PILES_UP = re.compile(
+    r"(?<![a-z])(lag|age|backlog|queued?|behind|pending|waiting|outstanding|unprocessed|depth|since)(?![a-z])",
+    re.IGNORECASE,
+)
+"""In the names of what a service works off: a lag, an age, the length of a queue."""
+_OVER_A_WINDOW = re.compile(
+    r"rate|increase|delta|deriv|_over_time|\[|quantile|percentile|histogram|(?<![a-z0-9])p\d\d|median|average|avg|mean"
+    r"|share|ratio|percent|fraction|latency|duration|error|fail",
+    re.IGNORECASE,
+)
+"""In the names of what falls by itself, as its window passes or its sample changes."""
 _STEPS = 5
 _STEADILY = 0.8
 
@@ -49,8 +61,10 @@ def quick_start(case: Case) -> Iterator[MissingGuard]:
     for clause, measured in case.unanswered_bounds(RecoveryResult):
         assert isinstance(measured, RecoveryResult)
         service, start_s = case.asked(measured.probe), _start_s(case, measured)
-        if service not in case.hit or measured.recovered_at_s is None or start_s is None:
+        if service is None or service not in case.hit or measured.recovered_at_s is None or start_s is None:
             continue
+        if any(case.wiring.reaches(service, other) for other in case.hit - {service}):
+            continue  # it may have waited for what was lost with it
         seen = [(n, one) for n, one in case.facts.journal.of(ProcessSeen) if one.service == service]
         inside = [(n, one) for n, one in seen if case.injected.lo < one.at_s <= measured.recovered_at_s]
         began = [(n, one) for n, one in inside if one.what != "exited"]
@@ -81,7 +95,7 @@ def catch_up(case: Case) -> Iterator[MissingGuard]:
         bound = bounds.get(clause.id)
         if bound is None or bound.at_most is None or measured.recovered_at_s is None:
             continue
-        if measured.probe in ANSWER_PROBES or case.probe(measured.probe).health:
+        if measured.probe in ANSWER_PROBES or not _works_off(case, measured.probe):
             continue
         read = case.readings(measured.probe, case.gone_s, measured.recovered_at_s)
         values = [one.value for _, one in read if one.value is not None]
@@ -99,3 +113,14 @@ def catch_up(case: Case) -> Iterator[MissingGuard]:
         asked = case.asked(measured.probe)
         where = f"what {measured.probe} shows" + (f" of {asked}" if asked is not None else "")
         yield MissingGuard("catch-up", where, what, (clause.id,), (read[0][0], read[-1][0]))
+
+
+def _works_off(case: Case, probe: str) -> bool:
+    """Whether a probe reads a lag, an age or the length of a queue; not where nobody knows what it asks for."""
+    facts = case.probe(probe)
+    named = f"{probe} {facts.page}"
+    if facts.health or not (facts.page or facts.kind == "kafka_lag"):
+        return False
+    if case.facts.journal.plan.stack.probe_units.get(probe) is Unit.RATIO or _OVER_A_WINDOW.search(named):
+        return False
+    return facts.kind == "kafka_lag" or _PILES_UP.search(named) is not None

@@ -21,6 +21,7 @@ from harness.judge.advice.case import (
     ids,
     listed,
     on_links,
+    refused,
     unanswered_s,
 )
 from harness.judge.moments import seconds
@@ -42,6 +43,8 @@ class _Asked:
     n: int
     good: bool
     waited_s: float | None
+    refused: bool
+    """Whether it was answered that the request itself cannot be: such as not found, or too many."""
 
 
 def client_timeout(case: Case) -> Iterator[MissingGuard]:
@@ -89,9 +92,13 @@ def _longer_than(case: Case, waited_s: float) -> bool:
 def _asked(case: Case, probe: str, from_s: float, to_s: float) -> list[_Asked]:
     if probe in ANSWER_PROBES:
         answers = case.answers(from_s, to_s)
-        return [_Asked(n, one.ok, None if one.ok else unanswered_s(one.error)) for n, one in answers]
+        return [_Asked(n, one.ok, *((None, False) if one.ok else _why(one.error))) for n, one in answers]
     read = case.readings(probe, from_s, to_s)
-    return [_Asked(n, one.value is not None, unanswered_s(one.down)) for n, one in read]
+    return [_Asked(n, one.value is not None, *_why(one.down)) for n, one in read]
+
+
+def _why(text: str | None) -> tuple[float | None, bool]:
+    return unanswered_s(text), refused(text)
 
 
 def survive_dependency(case: Case) -> Iterator[MissingGuard]:
@@ -121,8 +128,8 @@ def survive_dependency(case: Case) -> Iterator[MissingGuard]:
 
 def reconnect(case: Case) -> Iterator[MissingGuard]:
     """What a consumer uses answers again, and the consumer goes on to fail."""
-    if case.kind not in (*AWAY, *ENDED, *ON_LINKS) or case.fault.reverted is None:
-        return
+    if case.kind not in (*AWAY, *ON_LINKS) or case.kind in ENDED or case.fault.reverted is None:
+        return  # what was ended may have lost its data, and a consumer fails for that
     for clause, measured in case.unanswered_bounds(RecoveryResult, GuardResult):
         for link in _direct(case, measured):
             back_s = _back_s(case, link.service)
@@ -132,6 +139,8 @@ def reconnect(case: Case) -> Iterator[MissingGuard]:
             failed = [one for one in after if not one.good]
             last = [one.good for one in after[-FEWEST:]]
             if len(failed) < FEWEST or any(last) or 2 * len(failed) < len(after):
+                continue
+            if any(one.refused for one in failed):
                 continue
             seen = (
                 f"{link.service} answered again from {seconds(back_s)} on, and {len(failed)} of {len(after)} requests "
@@ -148,8 +157,9 @@ def _back_s(case: Case, service: str) -> float | None:
         if not usual or None in usual:
             continue
         after = [one for _, one in case.readings(name, case.gone_s, case.facts.end_s)]
-        # A page says yes or no; any other number is well as soon as there is one.
-        bad = [one for one in after if one.value is None or (case.probe(name).health and one.value not in usual)]
+        # A page says yes or no; any other number is well as soon as there is one, but for a 0 that was none before.
+        exact = case.probe(name).health
+        bad = [one for one in after if one.value not in usual and (exact or not one.value)]
         since_s = max((one.answered_s for one in bad), default=case.gone_s)
         well = [one.answered_s for one in after if one.asked_s >= since_s]
         if len(well) < FEWEST:

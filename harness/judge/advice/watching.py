@@ -7,15 +7,23 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from harness.judge.advice.case import FEWEST, Case, MissingGuard, listed
+from harness.judge.alert_history import Poll
 from harness.judge.moments import seconds
-from harness.model.alert_clauses import DetectionResult
+from harness.model.alert_clauses import Detected, DetectionResult
 from harness.model.clauses import NoticedResult, RecoveryResult, StaysResult
 from harness.model.readings import Reading, RuleSeen
 from harness.model.units import Unit, format_seconds
 from harness.model.verdict import ClauseResult
+from harness.model.wiring import ProbeFacts
 
 _LAST_RUN = re.compile(r"last_?(run|success|complet|finish|train)|runs?_total|(since|after)_run", re.IGNORECASE)
 """In the names of metrics that tell when a job last ran, or how often it did."""
+_APART = re.compile(
+    r"fail|error|skip|retry|retries|abort|reject|cancel|drop|miss|empty|invalid|start|attempt|trigger|begin|began"
+    r"|schedul|queue|pending|time_?out|dead",
+    re.IGNORECASE,
+)
+"""In the names of metrics that count runs without a result, or not yet with one: those are the guard itself."""
 _AGE = re.compile("since|(^|_)age(_|$)", re.IGNORECASE)
 
 
@@ -76,20 +84,34 @@ def rule_in_time(case: Case) -> Iterator[MissingGuard]:
     for clause, measured in _undetected(case, late=True):
         expected = clauses.get(clause.id)
         deadline_s = case.injected.hi + measured.within_s
-        polls = [(n, poll) for n, poll in case.facts.polls if case.injected.hi <= poll.asked_s <= deadline_s]
-        pending = [
-            (n, poll.asked_s)
-            for n, poll in polls
-            if expected is not None and any(a.matches(expected.alert, expected.labels) for a in poll.pending)
-        ]
-        last = {n for n, _ in polls[-1:]} & {n for n, _ in pending}
-        if not last:
+        pending = _pending_at(case, expected, deadline_s) if expected is not None else []
+        if not pending:
             continue
         seen = (
-            f"{measured.alert} was pending from {seconds(pending[0][1])} on, and still at its deadline, "
+            f"{measured.alert} was pending from {seconds(pending[0][1].asked_s)} on, and still at its deadline, "
             f"{format_seconds(measured.within_s)} after injection"
         )
-        yield MissingGuard("rule-in-time", _rule(case, measured.alert), seen, (clause.id,), (pending[0][0], *last))
+        cites = tuple(dict.fromkeys((pending[0][0], pending[-1][0])))
+        yield MissingGuard("rule-in-time", _rule(case, measured.alert), seen, (clause.id,), cites)
+
+
+def _pending_at(case: Case, expected: Detected, deadline_s: float) -> list[Poll]:
+    """Return the last unbroken stretch of polls of one source in which an alert was pending, up to its deadline.
+
+    None where it began before the fault, or nobody saw when it began: then it is not the fault that it waited on.
+    """
+    for source in sorted(case.facts.sources):
+        polls = [one for one in case.facts.polls if one[1].source == source and one[1].asked_s <= deadline_s]
+        since = len(polls)
+        while since > 0 and any(a.matches(expected.alert, expected.labels) for a in polls[since - 1][1].pending):
+            since -= 1
+        told = [poll for _, poll in polls[:since] if poll.down is None]
+        if since == len(polls) or not told or polls[since][1].asked_s <= case.injected.lo:
+            continue
+        # A poll without an answer may hide a pending alert: what counts is the last one that says something.
+        if not any(a.matches(expected.alert, expected.labels) for a in told[-1].pending):
+            return polls[since:]
+    return []
 
 
 def monitoring_apart(case: Case) -> Iterator[MissingGuard]:
@@ -128,7 +150,7 @@ def run_with_result(case: Case) -> Iterator[MissingGuard]:
             continue
         for name, probe in case.wiring.probes.items():
             link = next((one for one in case.broken if probe.services == (one.consumer,)), None)
-            if link is None or name == measured.probe or not _LAST_RUN.search(f"{name} {probe.page}"):
+            if link is None or name == measured.probe or not _of_last_run(name, probe):
                 continue
             if case.asked(measured.probe) not in (link.consumer, *case.wiring.used_by(link.consumer)):
                 continue
@@ -141,6 +163,12 @@ def run_with_result(case: Case) -> Iterator[MissingGuard]:
             )
             where = f"{link.consumer}: {probe.page or name}"
             yield MissingGuard("run-with-result", where, seen, (clause.id,), tuple(runs[:FEWEST]))
+
+
+def _of_last_run(name: str, probe: ProbeFacts) -> bool:
+    """Whether a probe reads when a job last ran, or how often, and may count runs as done that made nothing."""
+    told = f"{name} {probe.page}"
+    return _LAST_RUN.search(told) is not None and _APART.search(told) is None
 
 
 def _only_aged(case: Case, probe: str) -> bool:

@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.description.ties import services_in
+from harness.model.httpprobes import HttpProbe, JsonProbe, MetricProbe, PromqlProbe
 from harness.model.probekinds import ProbeSpec
 from harness.model.stack import StackDescription
+from harness.model.storeprobes import RedisProbe
 from harness.model.wiring import ProbeFacts, Wiring
 
 
@@ -58,11 +60,17 @@ def _probe(spec: ProbeSpec, names: Mapping[str, tuple[str, ...]]) -> ProbeFacts:
 
 def _page(spec: ProbeSpec) -> str:
     """Return what a probe asks for, without what may be a secret: no host, no user, no query of a URL."""
-    metric = getattr(spec.settings, "name", None)
-    if spec.kind == "metric" and isinstance(metric, str):
-        return metric
-    url = getattr(spec.settings, "url", None)
-    return urlsplit(url).path if spec.kind in ("http", "json") and isinstance(url, str) else ""
+    match spec.settings:
+        case MetricProbe(name=name, labels=labels):
+            chosen = ", ".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+            return f"{name}{{{chosen}}}" if chosen else name
+        case PromqlProbe(query=query):
+            return query
+        case RedisProbe(key=key, keys=keys, field=field, read=read):
+            return " ".join(filter(None, (read, "of", key or keys, field)))
+        case HttpProbe(url=url, path=path) | JsonProbe(url=url, path=path):
+            return urlsplit(url).path + (f": {path}" if path else "")
+    return ""
 
 
 def _host(url: str, names: Mapping[str, tuple[str, ...]]) -> str | None:

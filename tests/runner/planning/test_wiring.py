@@ -34,6 +34,9 @@ x-harness:
     depth: {metric: {url: "http://features:6379/metrics", name: depth_total}}
     two: {http: {url: "http://scorer:8000/of/features"}}
     promoted: {json: {url: "http://models:9000/promoted", path: version}}
+    failed: {metric: {url: "http://scorer:8000/metrics", name: runs_total, labels: {result: failed}}}
+    waiting: {promql: {url: "http://prometheus:9090", query: "sum(rate(waiting[1m]))"}}
+    queued: {redis: {service: features, key: jobs, read: length}}
     content: {http: {url: "http://scorer:8000/predict", expect: {json: {score: 1}}}}
   alert_sources:
     - {kind: prometheus, url: "http://prometheus:9090"}
@@ -72,7 +75,7 @@ def test_a_probe_asks_the_services_that_its_settings_name(wiring: Wiring) -> Non
     asks = {name: probe.services for name, probe in wiring.probes.items()}
     assert asks == {
         "ready": ("scorer",), "depth": ("features",), "two": ("scorer", "features"), "promoted": ("models",),
-        "content": ("scorer",),
+        "failed": ("scorer",), "waiting": ("prometheus",), "queued": ("features",), "content": ("scorer",),
     }  # fmt: skip
     assert [name for name, probe in wiring.probes.items() if probe.health] == ["ready", "two"]
 
@@ -81,6 +84,16 @@ def test_no_more_of_an_address_is_told_than_its_path(wiring: Wiring) -> None:
     assert (wiring.probes["ready"].page, wiring.probes["depth"].page) == ("/ready", "depth_total")
     assert "pass" not in wiring.model_dump_json()
     assert "token" not in wiring.model_dump_json()
+
+
+def test_what_a_number_is_taken_from_is_told_with_what_it_selects(wiring: Wiring) -> None:
+    pages = {name: wiring.probes[name].page for name in ("failed", "waiting", "queued", "promoted")}
+    assert pages == {
+        "failed": 'runs_total{result="failed"}',
+        "waiting": "sum(rate(waiting[1m]))",
+        "queued": "length of jobs",
+        "promoted": "/promoted: version",
+    }
 
 
 def test_what_a_service_reaches_goes_over_others(wiring: Wiring) -> None:
