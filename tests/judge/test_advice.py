@@ -133,11 +133,11 @@ def silent(*bad: Any, kind: str = "container.pause", **given: Any) -> Run:
     return paused({"stays": [RIGHT]}, kind=kind, **given).answers(*bad).end()
 
 
-def refilled(*bad: Any, kind: str = "container.kill") -> Run:
+def refilled(*bad: Any, kind: str = "container.kill", service: str = "features", workload: str = "scorer") -> Run:
     back = {"id": "back", "probe": "silent_wrong_answers", "at_most": 0.0, "within": "4s", "over": "1s"}
-    made = paused({"recovered": [back | {"min_samples": 10, "hold": "2s"}]}, kind=kind)
-    made.dies("features", 5.05, asked="harness").add(9.0, "process", service="features", what="restarted", at_s=9.0)
-    return made.answers(*bad).end()
+    made = paused({"recovered": [back | {"min_samples": 10, "hold": "2s"}]}, service, kind)
+    made.dies(service, 5.05, asked="harness").add(9.0, "process", service=service, what="restarted", at_s=9.0)
+    return wired(made, workload=workload).answers(*bad).end()
 
 
 def stale(*bad: Any) -> Run:
@@ -145,7 +145,9 @@ def stale(*bad: Any) -> Run:
 
 
 def damaged(*bad: Any, stays: Mapping[str, Any] = RIGHT, parameters: Mapping[str, Any] | None = None) -> Run:
-    made = run("object.corrupt", {"dataset": "models"}, {"stays": [stays]}, parameters=parameters or {})
+    made = run(
+        "object.corrupt", {"dataset": "models"}, {"stays": [stays]}, parameters=parameters or {"operation": "flip"}
+    )
     return made.answers(*bad).end()
 
 
@@ -153,8 +155,10 @@ def damaged_and_died(service: str = "scorer") -> Run:
     return run("object.corrupt", {"dataset": "models"}, {}).dies(service, 7.0, signal=11).end()
 
 
-def corrupted(*bad: Any, keyspace: str = "online") -> Run:
-    return run("features.corrupt", {"keyspace": keyspace}, {"stays": [RIGHT]}).answers(*bad).end()
+def corrupted(*bad: Any, keyspace: str = "online", **parameters: Any) -> Run:
+    given = parameters or {"operation": "null"}
+    made = run("features.corrupt", {"keyspace": keyspace}, {"stays": [RIGHT]}, parameters=given)
+    return made.answers(*bad).end()
 
 
 def unready(probe: str = "ready", service: str = "features", kind: str = "container.pause", **reads: Any) -> Run:

@@ -24,6 +24,7 @@ from test_advice import (
     hung,
     late_rule,
     paused,
+    refilled,
     run,
     saw,
     silent,
@@ -111,6 +112,10 @@ def shards() -> Run:
     return made.answers(*every(2, 5.0, 12.0)).end()
 
 
+def old(service: str, *also: Any) -> Run:
+    return paused({"stays": [RIGHT]}, service).answers((8.0, 8.4, {"stale": True}), *also).end()
+
+
 def old_beside_wrong() -> Run:
     made = paused({"stays": [RIGHT]}, "prometheus")
     return made.answers((8.0, 8.2, {"stale": True}), (9.0, 13.0, WRONG)).end()
@@ -155,7 +160,21 @@ UNSUPPORTED: dict[str, tuple[str, Callable[[], Run]]] = {
         "rule-in-time", lambda: late_rule((SLOW, 4.0, 20.0))),
     "wrong only long after the objects are restored": ("digest-on-load", lambda: damaged((20.0, 24.0, WRONG))),
     "wrong only long after the rows are restored": ("value-check", lambda: corrupted((20.0, 24.0, WRONG))),
+    "an older version in place, which has its digest": (
+        "digest-on-load", lambda: damaged((6.0, 12.0, WRONG), parameters={"operation": "previous"})),
+    "two values swapped, each in its range": (
+        "value-check", lambda: corrupted((6.0, 12.0, WRONG), operation="swap", fields=["a", "b"])),
+    "values of the other sign, which may be in range": (
+        "value-check", lambda: corrupted((6.0, 12.0, WRONG), operation="sign")),
+    "values scaled by little": (
+        "value-check", lambda: corrupted((6.0, 12.0, WRONG), operation="scale", factor=1.1)),
+    "a server without data of its own began anew": (
+        "filled-before-used", lambda: refilled((9.0, 24.0, WRONG), service="scorer", workload="gateway")),
+    "wrong only long after the store is back": ("filled-before-used", lambda: refilled((18.0, 24.0, WRONG))),
     "a few old answers, and nobody who delivers data was stopped": ("age-limit", old_beside_wrong),
+    "old answers, and nobody who delivers data was stopped": ("age-limit", lambda: old("prometheus")),
+    "old answers, and a store of other data was stopped": ("age-limit", lambda: old("models")),
+    "a few old answers beside wrong ones": ("age-limit", lambda: old("retrainer", (9.0, 13.0, WRONG))),
 }  # fmt: skip
 
 
@@ -187,6 +206,18 @@ def test_advice_names_no_link_that_works_and_none_of_several_alone(case: str) ->
 
 def test_a_consumer_that_ends_before_what_it_uses_begins_anew_lacked_a_guard() -> None:
     assert "survive-dependency" in advised(dies_after_restart(began_s=9.0, dies_s=8.0))
+
+
+@pytest.mark.parametrize("service", ["features", "writer", "broker"])
+def test_features_are_delivered_by_their_store_its_writer_and_what_that_reads(service: str) -> None:
+    made = wired(old(service), links=["scorer -> features", "writer -> features", "writer -> broker"])
+    made.plan["stack"]["services"] = {"scorer": "a", "features": "a", "writer": "b", "broker": "c"}
+    assert "age-limit" in advised(made)
+
+
+@pytest.mark.parametrize("given", [{}, {"factor": 0.01}])
+def test_values_of_another_size_show_in_a_check(given: dict[str, float]) -> None:
+    assert "value-check" in advised(corrupted((6.0, 12.0, WRONG), operation="scale", **given))
 
 
 @pytest.mark.parametrize(
@@ -223,12 +254,7 @@ def test_a_store_behind_another_may_be_why_there_is_no_answer() -> None:
     assert "client-timeout" not in advised(wired(made, links=links).answers((5.5, 11.0, HUNG)).end())
 
 
-STILL_GIVEN = (
-    "shards, which hold different data",
-    "wrong only long after the objects are restored",
-    "wrong only long after the rows are restored",
-    "a few old answers, and nobody who delivers data was stopped",
-)
+STILL_GIVEN = ("shards, which hold different data",)
 XFAIL = pytest.mark.xfail(reason="advice that the evidence does not support", strict=True)
 
 

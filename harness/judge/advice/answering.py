@@ -31,7 +31,15 @@ from harness.model.readings import Answer, ProcessSeen
 from harness.model.verdict import ClauseResult
 
 WRONG = ("silent_wrong_answers", "wrong_answers")
+DEFAULT_FACTOR = 60.0
+"""By what `features.corrupt` scales where the scenario does not say."""
 OLD = ("silent_wrong_answers", "stale_answers", "feature_age_p50", "feature_age_p99")
+AT_ONCE_S = 5.0
+"""How soon after a store is back answers are wrong for that: later, they have another cause."""
+KEEPS_ITS_DIGEST = ("previous",)
+"""Damage that puts an object in place which was once written whole."""
+FAR = 10.0
+"""The factor from which on a number scaled by it is taken to be outside its range."""
 MOSTLY = 0.9
 """The share of requests that are answered where a service is there."""
 
@@ -52,18 +60,20 @@ def fallback_flag(case: Case) -> Iterator[MissingGuard]:
 
 def filled_before_used(case: Case) -> Iterator[MissingGuard]:
     """A store whose process was ended is back, and answers made from it are wrong until it has its data again."""
-    if case.kind not in ENDED:
+    holders = case.hit & {*case.wiring.keyspaces.values(), *case.wiring.datasets.values()}
+    if case.kind not in ENDED or not holders:
         return
-    back_s = max((started_s for name in case.hit if (started_s := _started_s(case, name)) is not None), default=None)
+    back_s = max((started_s for name in holders if (started_s := _started_s(case, name)) is not None), default=None)
     since_s = case.gone_s if back_s is None else min(back_s, case.gone_s)
     early = [answer for _, answer in case.answers(case.facts.gate_s, since_s) if wrong_silently(answer)]
     wrong = [(n, one) for n, one in case.answers(since_s, case.facts.end_s) if wrong_silently(one)]
+    at_once = [one for one in wrong if one[1].due_s < since_s + AT_ONCE_S]
     failing = _about(case, WRONG, StaysResult, RecoveryResult, GuardResult)
-    where = _asker(case, case.hit)
-    if early or len(wrong) < FEWEST or not failing or where is None:
+    where = _asker(case, holders)
+    if early or len(at_once) < FEWEST or not failing or where is None:
         return
     seen = (
-        f"{listed(case.hit)} was back at {seconds(since_s)}, and {len(wrong)} answers after that were wrong and "
+        f"{listed(holders)} was back at {seconds(since_s)}, and {len(wrong)} answers after that were wrong and "
         "carried no flag; none was before"
     )
     yield MissingGuard("filled-before-used", where, seen, ids(failing), cited(wrong))
@@ -83,11 +93,17 @@ def age_limit(case: Case) -> Iterator[MissingGuard]:
     def old(answer: Answer) -> bool:
         return answer.ok and answer.stale and answer.flagged is None and answer.wrong is not True
 
-    failing = _about(case, OLD, StaysResult, RecoveryResult)
+    def wrong(answer: Answer) -> bool:
+        return answer.ok and answer.flagged is None and answer.wrong is True
+
+    failing, asked = _about(case, OLD, StaysResult, RecoveryResult), case.wiring.workload
+    if asked is None or not case.hit & _deliverers(case, asked):
+        return
     before = any(old(answer) for _, answer in case.facts.answers if answer.due_s < case.injected.lo)
     found = [] if before else [(n, one) for n, one in case.answers(case.injected.hi, case.facts.end_s) if old(one)]
-    asked = case.wiring.workload
-    if not failing or len(found) < FEWEST or asked is None:
+    # Where more answers are wrong than old, it is those for which the clauses failed.
+    others = [one for one in case.answers(case.injected.hi, case.facts.end_s) if wrong(one[1])]
+    if not failing or len(found) < FEWEST or len(others) > len(found):
         return
     seen = f"{len(found)} answers were made of features older than the stack declares, and carried no flag"
     yield MissingGuard("age-limit", asked, seen, ids(failing), cited(found))
@@ -95,12 +111,12 @@ def age_limit(case: Case) -> Iterator[MissingGuard]:
 
 def digest_on_load(case: Case) -> Iterator[MissingGuard]:
     """Damaged objects are loaded, and the answers are wrong."""
-    if case.kind != OBJECTS or case.holder is None:
+    if case.kind != OBJECTS or case.holder is None or case.step.parameters.get("operation") in KEEPS_ITS_DIGEST:
         return
-    failing, wrong = _about(case, WRONG, StaysResult, RecoveryResult, GuardResult), _wrong_since(case)
+    failing, wrong = _about(case, WRONG, StaysResult, RecoveryResult, GuardResult), _wrong_meanwhile(case)
     where = _asker(case, {case.holder})
     if failing and len(wrong) >= FEWEST and where is not None:
-        seen = f"after objects of {case.step.target} were damaged, {len(wrong)} answers were wrong and carried no flag"
+        seen = f"while objects of {case.step.target} were damaged, {len(wrong)} answers were wrong and carried no flag"
         yield MissingGuard("digest-on-load", f"{where}; {case.step.target}", seen, ids(failing), cited(wrong))
 
 
@@ -137,20 +153,49 @@ def keep_last_good(case: Case) -> Iterator[MissingGuard]:
 
 def value_check(case: Case) -> Iterator[MissingGuard]:
     """Corrupted features are read, and the answers are wrong."""
-    if case.kind != FEATURES or case.holder is None:
+    if case.kind != FEATURES or case.holder is None or not _shows_in_values(case):
         return
-    failing, wrong = _about(case, WRONG, StaysResult, RecoveryResult, GuardResult), _wrong_since(case)
+    failing, wrong = _about(case, WRONG, StaysResult, RecoveryResult, GuardResult), _wrong_meanwhile(case)
     where = _asker(case, {case.holder})
     if failing and len(wrong) >= FEWEST and where is not None:
-        seen = f"after {case.step.target} was corrupted, {len(wrong)} answers were wrong and carried no flag"
+        seen = f"while {case.step.target} was corrupted, {len(wrong)} answers were wrong and carried no flag"
         yield MissingGuard("value-check", f"{where}; {case.step.target}", seen, ids(failing), cited(wrong))
 
 
-def _wrong_since(case: Case) -> list[Numbered]:
-    """Return the answers that are silently wrong since the fault went in; none where one was before."""
+def _shows_in_values(case: Case) -> bool:
+    """Whether what was done to values shows in a check of each: swapped, or of the other sign, they may be in range."""
+    match case.step.parameters.get("operation"):
+        case "null":
+            return True
+        case "scale":
+            factor = case.step.parameters.get("factor", DEFAULT_FACTOR)
+            return isinstance(factor, int | float) and not 1 / FAR < abs(factor) < FAR
+    return False
+
+
+def _wrong_meanwhile(case: Case) -> list[Numbered]:
+    """Return the answers that are silently wrong while the fault is in; none where one was before.
+
+    An answer that is wrong long after revert alone may have another cause.
+    """
     if any(wrong_silently(answer) for _, answer in case.facts.answers if answer.due_s < case.injected.lo):
         return []
-    return [(n, one) for n, one in case.answers(case.injected.lo, case.facts.end_s) if wrong_silently(one)]
+    return [(n, one) for n, one in case.answers(case.injected.lo, case.out_s) if wrong_silently(one)]
+
+
+def _deliverers(case: Case, asked: str) -> set[str]:
+    """Return who delivers data that answers of a service need: their stores, who writes there, and what those read.
+
+    Who uses a store that is on the way of no request writes there. What else it uses may be where it has the data from,
+    but for stores of other data.
+    """
+    wiring = case.wiring
+    stores = {name for name in wiring.keyspaces.values() if name == asked or wiring.reaches(asked, name)}
+    others = {*wiring.keyspaces.values(), *wiring.datasets.values()} - stores
+    users = {link.consumer for link in wiring.pairs if link.service in stores}
+    writers = {name for name in users - stores if name != asked and not wiring.reaches(asked, name)}
+    read = {used for name in writers for used in wiring.used_by(name)} - others
+    return stores | writers | {name for name in read if not wiring.reaches(asked, name)}
 
 
 def _about(case: Case, probes: Sequence[str], *results: type[Bounded]) -> list[tuple[ClauseResult, Bounded]]:

@@ -106,8 +106,8 @@ _GUARDS = (
         "A check that a store has its data again before its answers are used",
         "Keep the store's data over a restart, or fill it again before it counts as ready; until then treat a key that "
         "is missing as an error, or flag the answer.",
-        "the process of a service was ended; answers were right while it was away, and wrong without a flag once it "
-        "was back",
+        "the process of a service that holds a key space or a dataset was ended; answers were right while it was away, "
+        "and wrong without a flag as soon as it was back",
         (FALLBACK, READINESS),
     ),
     AdvisedGuard(
@@ -115,8 +115,9 @@ _GUARDS = (
         "A limit on the age of the features that an answer is made of",
         "Compare the age of what is read with its limit when a request is answered; beyond it flag the answer, or "
         "refuse it.",
-        "who delivers data was stopped; answers were made of features older than the stack declares, and carried no "
-        "flag; none did before",
+        "who delivers data was stopped: the store of a key space that the asked service uses, or a service that uses "
+        "it and that no request needs; answers were made of features older than the stack declares, and carried no "
+        "flag; none did before, and no more were wrong for another reason",
         (ML_TEST_SCORE,),
     ),
     AdvisedGuard(
@@ -155,7 +156,8 @@ _GUARDS = (
         "A check of an object's digest when it is loaded",
         "Store the digest beside the object when it is written, compare it when it is loaded, and keep the last good "
         "one where they differ.",
-        "objects were damaged; then answers were wrong without a flag; none was before",
+        "objects were damaged, and not by an older version of them; while they were, answers were wrong without a "
+        "flag; none was before",
         (DATA_INTEGRITY, ML_TEST_INFRA),
     ),
     AdvisedGuard(
@@ -171,7 +173,8 @@ _GUARDS = (
         "A check of feature values when they are read",
         "Check type, range and share of missing values against a schema where features are read or written; keep bad "
         "rows out, and flag the answers that needed them.",
-        "features were corrupted; then answers were wrong without a flag; none was before",
+        "features were corrupted so that each value shows it: set to null, or scaled by 10 or more, or to a tenth or "
+        "less; while they were, answers were wrong without a flag; none was before",
         (DATA_VALIDATION, ML_TEST_SCORE),
     ),
     AdvisedGuard(
