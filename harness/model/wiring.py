@@ -27,6 +27,9 @@ class Wiring(Frozen):
 
     links: tuple[str, ...] = ()
     restart: dict[str, str] = Field(default_factory=dict, description="the restart policy of each service")
+    replicas: dict[str, int] = Field(
+        default_factory=dict, description="how many containers a service has, where it has several"
+    )
     probes: dict[str, ProbeFacts] = Field(default_factory=dict)
     workload: str | None = Field(default=None, description="the service that the requests go to")
     keyspaces: dict[str, str] = Field(default_factory=dict, description="key space to the service that holds it")

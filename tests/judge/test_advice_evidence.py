@@ -1,7 +1,8 @@
-"""Advice that the evidence of a run does not support: each of these runs gets it, and must not."""
+"""Advice goes no further than the evidence: runs that look like one that a guard would have helped, and are not."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ from test_advice import (
     late_rule,
     paused,
     refilled,
+    replicas,
     run,
     saw,
     silent,
@@ -112,6 +114,9 @@ def shards() -> Run:
     return made.answers(*every(2, 5.0, 12.0)).end()
 
 
+BUSY = {"ok": False, "error": "status 429"}
+
+
 def old(service: str, *also: Any) -> Run:
     return paused({"stays": [RIGHT]}, service).answers((8.0, 8.4, {"stale": True}), *also).end()
 
@@ -156,6 +161,18 @@ UNSUPPORTED: dict[str, tuple[str, Callable[[], Run]]] = {
     "a store that is empty once it is back": (
         "reconnect", lambda: fails_on("status 503", store=lambda t_s: 9.0 if t_s < 12.0 else 0.0)),
     "shards, which hold different data": ("replica-ejection", shards),
+    "all replicas are lost": ("replica-ejection", lambda: replicas(*every(2, 5.0, 12.0), part={"share": 1.0})),
+    "more requests fail than went to the lost one": (
+        "replica-ejection", lambda: replicas(*every(2, 5.0, 12.0), total=4)),
+    "fewer requests fail than went to the lost one": (
+        "replica-ejection", lambda: replicas(*every(6, 5.0, 12.0), total=2)),
+    "the replicas that are left have too much to do": (
+        "replica-ejection", lambda: replicas(*((lo, hi, BUSY) for lo, hi, _ in every(2, 5.0, 12.0)))),
+    "another replica ended as well": (
+        "replica-ejection", lambda: replicas(*every(2, 5.0, 12.0)).dies("scorer", 7.0, replica=2)),
+    "the lost replica began anew": (
+        "replica-ejection",
+        lambda: replicas(*every(2, 5.0, 12.0)).add(6.0, "process", service="scorer", what="restarted", at_s=6.0)),
     "an alert that was pending before the fault": (
         "rule-in-time", lambda: late_rule((SLOW, 4.0, 20.0))),
     "wrong only long after the objects are restored": ("digest-on-load", lambda: damaged((20.0, 24.0, WRONG))),
@@ -208,6 +225,16 @@ def test_a_consumer_that_ends_before_what_it_uses_begins_anew_lacked_a_guard() -
     assert "survive-dependency" in advised(dies_after_restart(began_s=9.0, dies_s=8.0))
 
 
+@pytest.mark.parametrize(("share", "total"), [({"share": 0.5}, 4), ({"share": 0.7}, 3), ({"replica": 2}, 2)])
+def test_a_balancer_that_goes_on_to_choose_lost_replicas_lacks_a_guard(share: dict[str, Any], total: int) -> None:
+    advice = advised(replicas(*every(2, 5.0, 12.0), part=share, total=total))["replica-ejection"]
+    assert re.fullmatch(
+        rf"\d of {total} replicas of scorer (was|were) lost, the others ran on, and \d+ of \d+ requests to gateway "
+        "failed meanwhile",
+        advice.seen,
+    )
+
+
 @pytest.mark.parametrize("service", ["features", "writer", "broker"])
 def test_features_are_delivered_by_their_store_its_writer_and_what_that_reads(service: str) -> None:
     made = wired(old(service), links=["scorer -> features", "writer -> features", "writer -> broker"])
@@ -254,13 +281,7 @@ def test_a_store_behind_another_may_be_why_there_is_no_answer() -> None:
     assert "client-timeout" not in advised(wired(made, links=links).answers((5.5, 11.0, HUNG)).end())
 
 
-STILL_GIVEN = ("shards, which hold different data",)
-XFAIL = pytest.mark.xfail(reason="advice that the evidence does not support", strict=True)
-
-
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=[XFAIL] if case in STILL_GIVEN else []) for case in UNSUPPORTED]
-)
+@pytest.mark.parametrize("case", UNSUPPORTED)
 def test_advice_is_not_given_beyond_the_evidence(case: str) -> None:
     guard, made = UNSUPPORTED[case]
     assert guard not in advised(made())

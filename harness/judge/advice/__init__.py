@@ -40,7 +40,6 @@ RULES: tuple[Rule, ...] = (
     client_timeout,
     survive_dependency,
     restart_policy,
-    replica_ejection,
     fallback_flag,
     filled_before_used,
     age_limit,
@@ -57,7 +56,7 @@ RULES: tuple[Rule, ...] = (
     catch_up,
     guarantees,
 )
-ON_SOME_REPLICAS: tuple[Rule, ...] = (restart_policy, guarantees)
+ON_SOME_REPLICAS: tuple[Rule, ...] = (restart_policy, replica_ejection, guarantees)
 """The rules that hold where other replicas of the service that is hit run on: that one is not gone, nor its links."""
 
 

@@ -230,7 +230,9 @@ _GUARDS = (
         "Health checks that take a lost replica out of rotation",
         "Let the balancer check its replicas, take out the one that fails, and try another one for a request that can "
         "be repeated.",
-        "one of several replicas was lost, the others ran on, and for all of the fault a share of requests failed",
+        "some of the replicas of one service, which the asked service uses directly, were lost and the others ran on; "
+        "for all of the fault about that share of requests failed, and not with a status of 400 to 499. Services "
+        "whose names differ in a number are not taken for replicas: they may hold different data",
         (OUTLIERS, HEALTH_CHECKS),
     ),
     AdvisedGuard(

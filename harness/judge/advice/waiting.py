@@ -25,14 +25,15 @@ from harness.judge.advice.case import (
     unanswered_s,
 )
 from harness.judge.moments import seconds
-from harness.judge.targets import family
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import RecoveryResult, StaysResult
 from harness.model.errors import HarnessError
 from harness.model.expectations import CollateralResult
+from harness.model.faultstep import Target
 from harness.model.fields import Link
 from harness.model.guard import GuardResult
 from harness.model.readings import ProcessSeen
+from harness.model.replicas import how_many
 from harness.model.units import format_seconds, parse_wall_s
 
 
@@ -175,24 +176,39 @@ def _ended(case: Case, service: str) -> bool:
 
 
 def replica_ejection(case: Case) -> Iterator[MissingGuard]:
-    """One of several replicas is lost, and a share of requests fails for as long as it is."""
-    balancer = case.wiring.workload
-    if balancer is None or balancer in case.hit or case.kind not in (*AWAY, *ENDED):
+    """Some of several replicas of what a consumer uses are lost, and about that share of requests to it fails."""
+    asked, target = case.wiring.workload, case.step.target
+    if target.part is None or target.service is None or asked is None or case.kind not in (*AWAY, *ENDED):
         return
-    lost = [name for name in case.wiring.used_by(balancer) if name in case.hit]
-    for name in lost:
-        others = [one for one in case.wiring.used_by(balancer) if one != name and family(one) == family(name)]
-        alive = [one for one in others if one not in case.hit and not _ended(case, one)]
-        failing = [pair for pair in case.unanswered_bounds(StaysResult, RecoveryResult) if pair[1].probe in OF_MISSING]
-        if not alive or not failing or not _failing_throughout(case):
-            continue
-        during = case.answers(case.injected.hi, case.out_s)
-        bad = [(n, one) for n, one in during if not one.ok]
-        seen = f"{name} was lost, {listed(alive)} ran on, and {len(bad)} of {len(during)} requests failed meanwhile"
-        yield MissingGuard(
-            "replica-ejection", f"{balancer}, which chooses between them", seen, ids(failing), cited(bad)
+    total = case.wiring.replicas.get(target.service, 1)
+    lost = how_many(target.share, total) if target.share is not None else 1
+    if lost >= total or target.service not in case.wiring.used_by(asked) or target.service == asked:
+        return
+    failing = [pair for pair in case.unanswered_bounds(StaysResult, RecoveryResult) if pair[1].probe in OF_MISSING]
+    if not failing or not _others_ran_on(case, target, lost) or not _failing_throughout(case):
+        return
+    during = case.answers(case.injected.hi, case.out_s)
+    bad = [(n, one) for n, one in during if not one.ok]
+    # About as many as went to what was lost: those that the others could not take would be as many only by chance.
+    in_proportion = abs(len(bad) / len(during) - lost / total) <= lost / total / 2
+    if in_proportion and not any(refused(one.error) for _, one in bad):
+        seen = (
+            f"{lost} of {total} replicas of {target.service} {'was' if lost == 1 else 'were'} lost, the others ran on, "
+            f"and {len(bad)} of {len(during)} requests to {asked} failed meanwhile"
         )
-        return
+        where = f"link {Link(asked, target.service)}, what chooses between replicas"
+        yield MissingGuard("replica-ejection", where, seen, ids(failing), cited(bad))
+
+
+def _others_ran_on(case: Case, target: Target, lost: int) -> bool:
+    """Whether no replica ended but those that were hit, and none began while the fault was in."""
+    seen = [one for _, one in case.facts.journal.of(ProcessSeen) if one.service == target.service]
+    seen = [one for one in seen if case.facts.gate_s <= one.at_s < case.out_s]
+    if any(one.what != "exited" for one in seen) or len(seen) > lost:
+        return False
+    if target.replica is not None:
+        return all(one.replica == target.replica for one in seen)
+    return all(one.asked is not None for one in seen)
 
 
 _PARTS = 3

@@ -20,6 +20,7 @@ def wiring_of(stack: StackDescription) -> Wiring:
     return Wiring(
         links=tuple(link.name for link in stack.links),
         restart={service.name: service.restart for service in stack.services.values()},
+        replicas={service.name: service.replicas for service in stack.services.values() if service.replicas > 1},
         probes={name: _probe(spec, names) for name, spec in stack.probes.items()},
         workload=_host(stack.workload.url, names) if stack.workload is not None else None,
         keyspaces={name: spec.service for name, spec in stack.keyspaces.items()},

@@ -19,7 +19,7 @@ services:
     restart: unless-stopped
     environment: {FEATURES: "features:6379", MODELS: "models:9000"}
     x-harness: {port: 8000}
-  features: {image: valkey/valkey, x-harness: {port: 6379}}
+  features: {image: valkey/valkey, deploy: {replicas: 3}, x-harness: {port: 6379}}
   models:
     image: rclone/rclone
     environment: {CACHE: "features:6379"}
@@ -63,6 +63,7 @@ def test_who_uses_whom_is_told_with_policies_and_data(wiring: Wiring) -> None:
     assert set(wiring.links) == {"scorer -> features", "scorer -> models", "models -> features"}
     assert wiring.workload == "scorer"
     assert (wiring.restart["scorer"], wiring.restart["features"]) == ("unless-stopped", "no")
+    assert wiring.replicas == {"features": 3}
     assert (wiring.keyspaces, wiring.datasets) == ({"online": "features"}, {"models": "models"})
     assert wiring.rules == {"Slow": "rules.yml:4"}
 
