@@ -235,6 +235,12 @@ def test_a_balancer_that_goes_on_to_choose_lost_replicas_lacks_a_guard(share: di
     )
 
 
+def test_a_replica_that_is_stopped_is_lost_as_one_that_is_paused() -> None:
+    made = replicas(*every(2, 5.0, 12.0))
+    made.plan["scenario"]["timeline"][0]["fault"] = "container.stop"
+    assert "replica-ejection" in advised(made.dies("scorer", 5.05, asked="harness", replica=1))
+
+
 @pytest.mark.parametrize("service", ["features", "writer", "broker"])
 def test_features_are_delivered_by_their_store_its_writer_and_what_that_reads(service: str) -> None:
     made = wired(old(service), links=["scorer -> features", "writer -> features", "writer -> broker"])
@@ -243,7 +249,7 @@ def test_features_are_delivered_by_their_store_its_writer_and_what_that_reads(se
 
 
 @pytest.mark.parametrize("given", [{}, {"factor": 0.01}])
-def test_values_of_another_size_show_in_a_check(given: dict[str, float]) -> None:
+def test_values_of_another_size_show_in_a_check(given: dict[str, Any]) -> None:
     assert "value-check" in advised(corrupted((6.0, 12.0, WRONG), operation="scale", **given))
 
 
