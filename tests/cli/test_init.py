@@ -110,7 +110,7 @@ def test_links_that_only_a_shared_env_file_shows_are_listed(project: Path, harne
         "  api: {image: x, env_file: all.env, depends_on: [store]}\n  ui: {image: x, env_file: all.env}\n"
     )
     result = harness_("init", "--no-engine")
-    assert "note: ui: it is not clear whether it uses store: only all.env says so, which others read" in result.out
+    assert "note: ui: it is not clear whether it uses store: only all.env says so, which others have" in result.out
     _, _, api, ui, *_ = result.out.splitlines()
     assert (api.split()[-1], ui.split()[-1]) == ("store", "-")
 

@@ -206,7 +206,7 @@ def test_a_recovery_by_itself_comes_before_the_revert(tmp_path: Path) -> None:
     assert problem.field == "expect.recovered.0.within"
     assert "until then nobody sees whether the stack recovers by itself within 15 s" in problem.message
     assert problem.remedy == "write `for: 19s` or longer, or a shorter `within`"
-    assert check_problems(tmp_path, changed("within: 15s}", "within: 8s, from: injection}")) == []
+    assert not check_problems(tmp_path, changed("within: 15s}", "within: 8s, from: injection}"))
 
 
 def test_the_data_of_these_tests_is_in_order() -> None:
