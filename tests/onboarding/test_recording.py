@@ -31,7 +31,7 @@ from harness.onboarding.recording.content import expected_values
 from harness.onboarding.recording.exchange import RecordedExchange
 from harness.onboarding.recording.logs import read_log
 from harness.onboarding.recording.passthrough import PassThrough
-from harness.onboarding.recording.workload_file import SECRET, TOKEN, as_workload, check_place, write
+from harness.onboarding.recording.workload_file import as_workload, check_place, write
 from harness.probes.request_file import read_requests
 
 NOW_S = 1_790_000_000.0
@@ -85,7 +85,7 @@ def nested(depth: int) -> Any:
     ],
 )
 def test_content_is_told_from_ids_and_time_stamps(field: str, value: Any, expected: Any) -> None:
-    found = expected_values(exchange({"content": "is here", field: value}), [], SECRET, TOKEN)
+    found = expected_values(exchange({"content": "is here", field: value}), [])
     place = "timing.total" if field == "timing" else field
     assert found == {"content": "is here", place: expected}
 
@@ -93,7 +93,7 @@ def test_content_is_told_from_ids_and_time_stamps(field: str, value: Any, expect
 def test_an_id_that_was_asked_for_is_content() -> None:
     """An answer for somebody else would have another."""
     asked = exchange({"id": 42, "items": [{"user_id": "u-7", "at": "2026-05-01T12:00:00Z"}]}, path="/users/u-7?at=42")
-    assert expected_values(asked, [], SECRET, TOKEN) == {
+    assert expected_values(asked, []) == {
         "id": 42,
         "items.0.user_id": "u-7",
         "items.0.at": {"any": True},
@@ -103,7 +103,7 @@ def test_an_id_that_was_asked_for_is_content() -> None:
 def test_what_differs_between_answers_to_the_same_request_is_no_content() -> None:
     one = exchange({"score": 0.5, "model": "a", "only": 1, "n": 1})
     others = [exchange({"score": 0.5 + 1e-9, "model": "b", "n": True})]
-    assert expected_values(one, others, SECRET, TOKEN) == {
+    assert expected_values(one, others) == {
         "score": {"approx": 0.5},
         "model": {"any": True},
         "n": {"any": True},
@@ -114,7 +114,7 @@ def test_a_number_that_differs_a_little_is_expected_near_the_others() -> None:
     """As of a model that is trained again: a wrong answer is seen, and another version of the model is none."""
     one = exchange({"fare": 8.67, "far": 8.67, "version": 17, "epoch": NOW_S + 0.5})
     others = [exchange({"fare": fare, "far": 12.5, "version": 18, "epoch": NOW_S + 3.5}) for fare in (8.66, 8.68)]
-    found = expected_values(one, others, SECRET, TOKEN)
+    found = expected_values(one, others)
     assert [found[place] for place in ("far", "version", "epoch")] == [{"any": True}] * 3
     expected = Expected.model_validate({"json": {"fare": found["fare"]}}, by_alias=True, by_name=False)
     for fare, right in ((8.66, True), (8.7, True), (9.0, False), (6.2, False), (None, False)):
@@ -124,7 +124,7 @@ def test_a_number_that_differs_a_little_is_expected_near_the_others() -> None:
 @given(st.lists(st.floats(-1e6, 1e6, allow_nan=False) | st.integers(-5, 5), min_size=2, max_size=5))
 def test_every_answer_that_was_seen_is_as_expected(seen: list[float]) -> None:
     one, *others = [exchange({"content": "is here", "score": value}) for value in seen]
-    found = expected_values(one, others, SECRET, TOKEN)
+    found = expected_values(one, others)
     expected = Expected.model_validate({"json": {"score": found["score"]}}, by_alias=True, by_name=False)
     assert all(expected.differs({"score": value}) is None for value in seen)
 

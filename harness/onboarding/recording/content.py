@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from harness.onboarding.recording.exchange import RecordedExchange
+from harness.onboarding.secret_forms import is_secret_header, secrets_in
 
 MOST_LEAVES = 64
 """How many values of one answer are expected; the first ones of a longer answer."""
@@ -46,18 +47,18 @@ def same_request(exchange: RecordedExchange) -> str:
         return str(id(exchange))
 
 
-def expected_values(
-    exchange: RecordedExchange, others: Iterable[RecordedExchange], secret: re.Pattern[str], token: re.Pattern[str]
-) -> dict[str, Any]:
+def expected_values(exchange: RecordedExchange, others: Iterable[RecordedExchange]) -> dict[str, Any]:
     """Return what is expected of the answer, by its place; `others` are exchanges with the same request.
 
-    What is a `secret` by a name on its way, or a `token` by its form, may be anything.
+    What is a secret by its form or by a name on its way may be anything.
     """
     if not exchange.answer_is_json:
         return {}
     found: dict[str, Any] = dict(_leaves(exchange.answer))
     known = [dict(_leaves(other.answer)) for other in others if other.answer_is_json]
     asked = _asked(exchange)
+    secret = {place for place, _ in secrets_in(exchange.answer)}
+    sent = {part for value in secret_headers_of(exchange).values() for part in (value, *re.split(r"[\s;,=]+", value))}
     expected: dict[str, Any] = {}
     for place, value in found.items():
         if len(expected) == MOST_LEAVES:
@@ -70,10 +71,15 @@ def expected_values(
         drawn = not known and (_IDS.search(name) is not None or _looks_drawn(value))
         names = [_snake(part) for part in place.split(".")]
         passing = any(map(_PASSING.search, names)) or _is_moment(value, exchange.unix_s)
-        hidden = any(map(secret.search, place.split("."))) or (isinstance(value, str) and token.search(value))
         around = _around([value, *(other[place] for other in known)]) if differs else _comparison(value)
+        hidden = place in secret or (isinstance(value, str) and len(value) >= LONG_ENOUGH and value in sent)
         expected[place] = ANY if hidden or (not echoed and (drawn or passing)) else around
     return expected if any(value != ANY for value in expected.values()) else {}
+
+
+def secret_headers_of(exchange: RecordedExchange) -> dict[str, str]:
+    """Return the headers of a request that hold secrets."""
+    return {name: value for name, value in exchange.headers.items() if is_secret_header(name, value)}
 
 
 def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:

@@ -13,24 +13,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from harness.model.errors import ScenarioError
-from harness.onboarding.recording.content import counts, expected_values, same_request
+from harness.onboarding.recording.content import counts, expected_values, same_request, secret_headers_of
 from harness.onboarding.recording.exchange import RecordedExchange
+from harness.onboarding.secret_forms import may_hold_secret, named_secret, secrets_in
 from harness.probes.request_file import read_requests
 
-SECRET = re.compile(
-    r"pass(w|phrase|code)|^pass$|pwd|secret|token(?!s)|jwt|bearer|^(api[-_]?)?key$|api[-_]?key|access[-_]?key|private[-_]?key"
-    r"|authorization|^auth$|credential|^sig$|signature|cookie",
-    re.IGNORECASE,
-)
-"""Names of fields and parameters whose values are not written down."""
-SECRET_HEADER = re.compile(rf"{SECRET.pattern}|auth|session", re.IGNORECASE)
-"""Names of headers whose values are not written down."""
-TOKEN = re.compile(
-    r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b(Bearer|Basic) [\w+/=.-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY|\bAIza[\w-]{20,}"
-)
-"""Values that are secrets wherever they stand: signed tokens, credentials, private keys."""
-_IN_TEXT = re.compile(r"(pass(w\w*|phrase)|pwd|secret|token|api[-_]?key)\w*[\\\"']*\s*[:=\r\n]", re.IGNORECASE)
-"""A secret in a text that is no form and no JSON: a part of a form, a query language, lines of JSON."""
+_FORM = re.compile(r"[\w.%+~\[\]-]+=[^\s&=]*(&[\w.%+~\[\]-]+=[^\s&=]*)*")
+"""A form that nothing says is one: any other text has no names that could be told."""
 _USUAL = {"accept": ("*/*",), "content-type": ("application/json",)}
 """Headers that are kept, unless they say what goes without saying."""
 
@@ -79,13 +68,13 @@ def as_workload(
             recorded.left_out[reason] += 1
             continue
         kept.append((key, exchange))
-        secret_headers |= {name.lower(): name for name, value in exchange.headers.items() if _is_secret(name, value)}
+        secret_headers |= {name.lower(): name for name in secret_headers_of(exchange)}
     first_s = kept[0][1].unix_s if kept else 0.0
     recorded.span_s = kept[-1][1].unix_s - first_s if kept else 0.0
     recorded.timed = timed and recorded.span_s > 0
     for number, (key, exchange) in enumerate(kept, 1):
         others = [one for one in same[key] if one is not exchange and one.status == exchange.status]
-        values = expected_values(exchange, others, SECRET, TOKEN)
+        values = expected_values(exchange, others)
         exact, loose = counts(values)
         recorded.values, recorded.loose = recorded.values + exact, recorded.loose + loose
         recorded.lines.append(_line(number, exchange, values, first_s if recorded.timed else None, keep))
@@ -139,10 +128,6 @@ def _part_of(file: Path) -> Path:
     return file.with_name(f".{file.name[:60]}.part")
 
 
-def _is_secret(name: str, value: str) -> bool:
-    return bool(SECRET_HEADER.search(name) or TOKEN.search(value))
-
-
 def _why_not(exchange: RecordedExchange, same: Sequence[RecordedExchange]) -> str | None:
     """Return why an exchange is not part of a workload; None where it is."""
     if exchange.unreadable is not None:
@@ -153,28 +138,30 @@ def _why_not(exchange: RecordedExchange, same: Sequence[RecordedExchange]) -> st
         return "the same request had another status at another time"
     try:
         query = parse_qsl(urlsplit(exchange.path).query)
-        body = json.dumps(exchange.body, allow_nan=False)
+        json.dumps(exchange.body, allow_nan=False)
         json.dumps(exchange.answer, allow_nan=False)
     except (ValueError, RecursionError):
         return "its path, or a number in it, cannot be written in a workload"
     if not exchange.path.startswith("/"):
         return "its path does not begin with '/'"
-    form = parse_qsl(exchange.body) if isinstance(exchange.body, str) else []
-    names = [*(name for name, _ in (*query, *form)), *_keys(exchange.body)]
-    secret = next(filter(SECRET.search, names), None)
-    if secret is not None:
-        return f"it holds a secret ({secret})"
-    if TOKEN.search(f"{exchange.path} {body}") or any(map(_IN_TEXT.search, _texts(exchange.body))):
+    named = [*query, *_form(exchange)]
+    found = [named_secret(name, value) for name, value in named]
+    found += [word for _, word in secrets_in(exchange.body)]
+    word = next(filter(None, found), None)
+    if word is not None:
+        return f"it holds a secret ({word})"
+    if len(found) > len(named) or any(map(may_hold_secret, [exchange.path, *_keys(exchange.body)])):
         return "it holds a token, or may hold a secret"
     return None
 
 
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        return [text for inside in value.values() for text in _texts(inside)]
-    if isinstance(value, list):
-        return [text for inside in value for text in _texts(inside)]
-    return [value] if isinstance(value, str) else []
+def _form(exchange: RecordedExchange) -> list[tuple[str, str]]:
+    """Return the fields of a form; of a text that is none, nothing would be a name."""
+    body = exchange.body
+    kind = next((value for name, value in exchange.headers.items() if name.lower() == "content-type"), "")
+    if not isinstance(body, str) or not ("form-urlencoded" in kind.lower() or _FORM.fullmatch(body)):
+        return []
+    return parse_qsl(body)
 
 
 def _keys(value: Any) -> list[str]:
@@ -190,11 +177,12 @@ def _line(
     if first_s is not None:
         line["at"] = round(exchange.unix_s - first_s, 3)
     line |= {"method": exchange.method, "path": exchange.path}
+    secrets = secret_headers_of(exchange)
     wanted = {name.lower() for name in keep}
     headers = {
         name: value
         for name, value in exchange.headers.items()
-        if not _is_secret(name, value)
+        if name not in secrets
         and (name.lower() in wanted or (name.lower() in _USUAL and value not in _USUAL[name.lower()]))
     }
     if headers:
