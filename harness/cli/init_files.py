@@ -27,47 +27,61 @@ _SAYS: Mapping[State, tuple[str, str]] = {
     "removed": ("removed", "init would not write it now, and nobody edited it"),
 }
 """Of each state, a word, and a remark."""
+_OLD_FOR_NOW = "init would not write it without the lines below, and nobody edited it; paste them and call init again"
+"""Of an old file, where the stack's file lacks what it may need."""
 _UNEDITED = ("new", "updated", "unchanged", "overwritten")
 
 
-def show_files(found: Discovery, target: Path, outcomes: Sequence[FileOutcome]) -> None:
-    """Print what became of each file, and what is new in those that were kept."""
+def show_files(found: Discovery, target: Path, outcomes: Sequence[FileOutcome]) -> list[Path]:
+    """Print what became of each file, and what is new in those that were kept. Returns those with lines to paste."""
     from harness.onboarding.discovery.writing import RECORD
 
     if all(one.state == "new" for one in outcomes):
         echo("\nwritten:")
         for path in [*(one.path for one in outcomes), target / RECORD]:
             echo(f"  {path}")
-        return
+        return []
+    from harness.onboarding.discovery.rendering import ENDING, STACK_FILE
+
+    compared = {one.path: _compared(found, one) for one in outcomes if one.state == "edited"}
+    news = {path: one for path, one in compared.items() if not isinstance(one, StackError)}
+    lacking = [path for path, one in news.items() if one.additions]
     echo("\nfiles:")
     longest = max(len(str(one.path)) for one in outcomes if _SAYS[one.state][1] or one is outcomes[0])
     for one in outcomes:
         word, remark = _SAYS[one.state]
+        if one.state == "old" and target / STACK_FILE in lacking:
+            remark = _OLD_FOR_NOW
         echo(f"  {word:11} {one.path!s:{longest}}  {remark}".rstrip())
-    for one in outcomes:
-        if one.state == "edited":
-            _show_news(found, one)
+    for path, told in compared.items():
+        if isinstance(told, StackError):
+            echo(f"\n{path} cannot be compared with what init would write: {told}")
+        else:
+            # The values of a scenario are its author's: a different one is no news.
+            _show(path, told, with_values=not path.name.endswith(ENDING))
+    return lacking
 
 
-def _show_news(found: Discovery, one: FileOutcome) -> None:
+def _compared(found: Discovery, one: FileOutcome) -> Comparison | StackError:
     from harness.onboarding.discovery.comparison import compare
 
     known = {*found.project.services, *found.project.left_out}
     try:
-        news = compare(one.before or "", found.files[one.name], str(one.path), known)
+        return compare(one.before or "", found.files[one.name], str(one.path), known)
     except StackError as error:
-        echo(f"\n{one.path} cannot be compared with what init would write: {error}")
-        return
-    # The values of a scenario are its author's: a different one is no news.
-    _show(one.path, news, with_values=not one.name.endswith(".scenario.yaml"))
+        return error
 
 
 def _show(path: Path, news: Comparison, *, with_values: bool) -> None:
+    from harness.onboarding.secret_forms import HIDDEN
+
     for addition in news.additions:
         place = "in place of the empty value in" if addition.replaces else "after"
         echo(f"\n{path}: {addition.field} lacks what init would write; paste {place} line {addition.after_line}:")
         for line in addition.lines:
             echo(line)
+        if any(HIDDEN in line for line in addition.lines):
+            echo(f"\n{HIDDEN} stands for a secret, which is not shown: write it there, or $${{secret:NAME}}")
     if news.gone:
         echo(f"\n{path}: no longer in the compose project:")
     for gone in news.gone:
@@ -79,8 +93,13 @@ def _show(path: Path, news: Comparison, *, with_values: bool) -> None:
             echo(f"  line {value.line}: {value.field} is {value.value}; init would write {value.found}")
 
 
-def show_next(found: Discovery, target: Path, scenarios: Path, outcomes: Sequence[FileOutcome]) -> None:
-    """Print the commands that come next, with the scenarios that are valid; say first what the others lack."""
+def show_next(
+    found: Discovery, target: Path, scenarios: Path, outcomes: Sequence[FileOutcome], lacking: Sequence[Path]
+) -> None:
+    """Print the commands that come next, with the scenarios that are valid; say first what the others lack.
+
+    `lacking` are the files into which lines were shown to paste.
+    """
     from harness.onboarding.discovery.output import compose_project
     from harness.onboarding.discovery.rendering import STACK_FILE
 
@@ -88,7 +107,7 @@ def show_next(found: Discovery, target: Path, scenarios: Path, outcomes: Sequenc
     there = {str(one.path): one.state for one in outcomes if one.path != stack}
     there = {path: state for path, state in there.items() if state not in ("deleted", "removed")}
     problems = {} if all(one.state == "new" for one in outcomes) else _problems(map(Path, there))
-    _show_problems(problems, there, stack)
+    _show_problems(problems, there, stack, lines_shown=stack in lacking)
     usable = not any(file not in there for file in problems)  # else the stack's own file is not
     valid = [path for path in there if path not in problems] if usable else []
     named = [str(scenarios)] if valid and not problems else valid
@@ -102,15 +121,19 @@ def show_next(found: Discovery, target: Path, scenarios: Path, outcomes: Sequenc
         )
 
 
-def _show_problems(problems: Mapping[str, Sequence[ScenarioError]], there: Mapping[str, State], stack: Path) -> None:
+def _show_problems(
+    problems: Mapping[str, Sequence[ScenarioError]], there: Mapping[str, State], stack: Path, *, lines_shown: bool
+) -> None:
     """Say what is not valid now: what lacks the lines shown, what can be removed, and what somebody has to repair."""
-    ours = [path for path in there if path in problems and there[path] in _UNEDITED]
-    if ours:
+    waiting = ("old", *_UNEDITED) if lines_shown else _UNEDITED
+    ours = [path for path in there if path in problems and there[path] in waiting]
+    if ours and lines_shown:
         echo(f"\nnot valid until {stack} has the lines above: {', '.join(ours)}")
-    old = [path for path in there if path in problems and there[path] == "old"]
+    old = [path for path in there if path in problems and there[path] == "old" and path not in ours]
     if old:
         echo(f"\nnot valid any more: {', '.join(old)}")
-    theirs = [path for path in problems if path not in (*ours, *old)]
+    shown = [*old, *(ours if lines_shown else ())]
+    theirs = [path for path in problems if path not in shown]
     if theirs:
         echo("\nto repair:")
     for path in theirs:
@@ -124,8 +147,9 @@ def _problems(paths: Iterable[Path]) -> dict[str, list[ScenarioError]]:
     from harness.runner.loading.explain import problems_of
 
     found: dict[str, list[ScenarioError]] = {}
+    given = list(paths)
     try:
-        validated(list(paths))
+        _ = given and validated(given)
     except ScenarioError as error:
         for problem in problems_of(error):
             found.setdefault(problem.file or "", []).append(problem)

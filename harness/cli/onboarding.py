@@ -73,8 +73,8 @@ def init(
     echo("\n? marks a guess. " + _summary(found))
     for note in _notes(found):
         echo(f"note: {note}")
-    show_files(found, target, outcomes)
-    show_next(found, target, target / place, outcomes)
+    lacking = show_files(found, target, outcomes)
+    show_next(found, target, target / place, outcomes, lacking)
     return PASS
 
 

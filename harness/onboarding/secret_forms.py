@@ -27,7 +27,7 @@ _HEADER = re.compile(rf"{_PARTS}|^key$|auth|session", re.IGNORECASE)
 _SESSION = re.compile(r"sess(ion)?[-_.]?(id)?$|(^|[-_.])sid$", re.IGNORECASE)
 """Names of what lets a client in, or only numbers its session."""
 _UNGUESSABLE = re.compile(r"(?!\d+$)\S{8,}")
-_LOGIN = re.compile(r"(://[^\s/?#@:\[\]\"'<>]*:)(?!\d+[/?#])([^\s@\"'<>]{1,200})@")
+_LOGIN = re.compile(r"(://[^\s/?#@:\[\]\"'<>]*:)(?!\d+[/?#\"'\\,;)}\]])([^\s@<>]{1,200})@")
 _LOGIN_ALONE = re.compile(r"(://)([\w.~%+-]{16,200})@")
 _TOKEN = re.compile(
     r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b(Bearer|bearer|Basic)\s+[\w+/=.~-]{8,}"

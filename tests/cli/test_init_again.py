@@ -289,3 +289,61 @@ def test_a_record_that_leads_elsewhere_is_not_followed(project: Path, harness_: 
     assert ".harness-init: there is a file already" in result.err
     assert elsewhere.read_text() == "# mine\n"
     assert (project / STACK).read_text() == before
+
+
+def test_an_edited_stack_without_scenarios_is_examined_next(project: Path, harness_: Harness) -> None:
+    (project / "compose.yaml").write_text('services: {web: {image: "redis:7"}}\n')
+    assert again(harness_, "--force", "--prune").code == 0
+    edit(project / STACK, "ready_within: 180s", "ready_within: 20s")
+    result = again(harness_)
+    assert "to repair" not in result.out
+    assert f"  harness doctor {STACK} --attach shop" in result.out
+
+
+@pytest.mark.parametrize("broken", ["stack", "link"])
+def test_no_lines_above_are_named_where_none_are(project: Path, harness_: Harness, broken: str) -> None:
+    if broken == "stack":
+        edit(project / STACK, "services:", "services: [")
+    else:
+        (project / "scenarios").rename(project / "elsewhere")
+        (project / "scenarios").symlink_to("elsewhere")
+    result = again(harness_)
+    assert result.code == 0
+    assert "lines above" not in result.out
+
+
+def test_a_scenario_of_a_renamed_probe_waits_for_the_lines(project: Path, harness_: Harness) -> None:
+    edit(project / STACK, "store_answers", "mine")
+    result = again(harness_)
+    assert "x-harness.probes lacks what init would write; paste after line" in result.out
+    old = [line for line in result.out.splitlines() if "init would not write it" in line]
+    assert all("without the lines below" in line and "--prune" not in line for line in old)
+    assert "not valid any more" not in result.out
+
+
+def test_marks_of_a_merge_in_the_record_are_no_files(project: Path, harness_: Harness) -> None:
+    record = project / ".harness-init"
+    before = record.read_text()
+    head, _, names = before.partition("\n")
+    record.write_text(f"{head}\n<<<<<<< ours\n{names}=======\n{names}>>>>>>> theirs\n")
+    (project / HUNG).unlink()
+    assert states(again(harness_))[HUNG] == "left-out", "what the record lists counts all the same"
+    assert record.read_text() == before
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_nothing_is_written_where_a_file_is_in_place_of_a_folder(project: Path, harness_: Harness, kind: str) -> None:
+    (project / "chaos").mkdir()
+    at = project / "chaos" / "scenarios"
+    at.write_text("mine") if kind == "file" else at.symlink_to("nowhere")
+    result = again(harness_, "--out", "chaos")
+    assert result.code == 2
+    assert "chaos/scenarios: there is a file already" in result.err
+    assert [one.name for one in (project / "chaos").iterdir()] == ["scenarios"]
+
+
+def test_an_updated_file_keeps_its_mode(project: Path, harness_: Harness) -> None:
+    (project / STACK).chmod(0o640)
+    (project / "compose.yaml").write_text(GROWN)
+    assert states(again(harness_))[STACK] == "updated"
+    assert (project / STACK).stat().st_mode & 0o777 == 0o640

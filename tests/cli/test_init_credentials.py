@@ -106,7 +106,7 @@ KEPT = {"image": "x", "environment": {"REDIS": "redis:6379", "PG": "pg:5432", "S
         ("redis", {"image": "bitnami/redis", "environment": {"REDIS_PASSWORD_FILE": "/run/pw"}},
          "what REDIS_PASSWORD_FILE names"),
         ("redis", {"image": "redis:7", "command": ["sh", "-c", "redis-server --requirepass $$(cat /run/pw)"]},
-         "the shell in its container makes --requirepass of $(cat"),
+         "the shell in its container makes the value of --requirepass, so"),
         ("redis", {"image": "redis:7", "command": "redis-server /r.conf", "volumes": ["./redis.conf:/r.conf"]},
          "redis.conf sets requirepass"),
         ("minio", {"image": "minio/minio", "environment": {"MINIO_ROOT_PASSWORD_FILE": "/run/pw"}},

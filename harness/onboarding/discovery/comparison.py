@@ -1,7 +1,7 @@
 """Compares a file of init that somebody edited with what init would write now: what is new, different, or gone.
 
 Nothing is merged. The result says which lines to paste after which line of the edited file. Only values are compared,
-by their place; a comment counts as far as it is about a value that is new.
+by their place; a comment counts as far as it is about a value that is new. What is shown has no secret in it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from harness.description.yamltree import parse_tree
+from harness.onboarding.secret_forms import HIDDEN, hidden, hidden_value
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as `parse_tree` reads it: the two differ about tabs
 _CANDIDATE = re.compile(r"\s*#\s+- \{id: [^,]+, alert: ([^,}]+)")
@@ -66,8 +67,8 @@ class Comparison:
 def compare(edited: str, written: str, file: str, services: Collection[str]) -> Comparison:
     """Compare a file with what init would write; `services` are all of the project. Raises StackError for bad YAML."""
     parse_tree(edited, file)  # with its limits, before anything else reads it
-    comparing = _Comparing(edited.splitlines(), written.splitlines())
     old, new = yaml.compose(edited, _LOADER), yaml.compose(written, _LOADER)
+    comparing = _Comparing(edited.splitlines(), _without_secrets(written.splitlines(), new))
     if isinstance(old, MappingNode) and isinstance(new, MappingNode):
         comparing.mapping(old, new, "")
         comparing.alert_candidates()
@@ -115,7 +116,8 @@ class _Comparing:
                 if _identity(item) not in known:
                     self._add(old, item, item, field)
         else:
-            values = (_shown(old) or "nothing", _shown(new))
+            name = field.rpartition(".")[2]
+            values = (_shown(old, name) or "nothing", _shown(new, name))
             self.differences.append(Difference(field, old.start_mark.line + 1, *values))
 
     def _add(self, old: Node, first: Node, last: Node, field: str) -> None:
@@ -255,11 +257,46 @@ def _moved(lines: list[str], columns: int) -> list[str]:
     return [line[-columns:] if line[:-columns].isspace() else line for line in lines]
 
 
-def _shown(node: Node) -> str:
-    """Return a value as one line of YAML, its scalars in quotes where they were."""
+def _shown(node: Node, name: str) -> str:
+    """Return the value of a field as one line of YAML, its scalars in quotes where they were, without secrets."""
     if isinstance(node, MappingNode):
-        return "{" + ", ".join(f"{_shown(key)}: {_shown(value)}" for key, value in node.value) + "}"
+        return "{" + ", ".join(f"{key.value}: {_shown(value, str(key.value))}" for key, value in node.value) + "}"
     if isinstance(node, SequenceNode):
-        return "[" + ", ".join(_shown(item) for item in node.value) + "]"
-    in_quotes = isinstance(node, ScalarNode) and node.style
-    return json.dumps(node.value, ensure_ascii=False) if in_quotes else str(node.value)
+        return "[" + ", ".join(_shown(item, name) for item in node.value) + "]"
+    text, in_quotes = hidden_value(name, str(node.value)), isinstance(node, ScalarNode) and node.style
+    return json.dumps(text, ensure_ascii=False) if in_quotes and text != HIDDEN else text
+
+
+def _without_secrets(lines: list[str], whole: Node | None) -> list[str]:
+    """Return the lines of a file as they are shown: as many as before, and what stands before a secret in its place."""
+    scalars = [] if whole is None else list(_scalars(whole, ""))
+    values_end = {node.end_mark.line: node.end_mark.column for _, node in scalars}
+    found = []
+    for number, line in enumerate(lines):
+        before, mark, comment = line[values_end.get(number, 0) :].partition("#")
+        found.append(line if not mark else line[: values_end.get(number, 0)] + before + mark + hidden(comment))
+    for name, node in reversed(scalars):  # from the last one, so that places stay what they are
+        text = hidden_value(name, str(node.value))
+        if text == node.value:
+            continue
+        first, last = node.start_mark, node.end_mark
+        behind = lines[last.line][last.column :] if last.line < len(lines) and last.line == first.line else ""
+        behind = found[last.line][len(found[last.line]) - len(behind) :] if behind else ""
+        shown = json.dumps(text, ensure_ascii=False)
+        found[first.line] = found[first.line][: first.column] + shown + behind
+        for number in range(first.line + 1, min(last.line + (last.column > 0), len(lines))):
+            found[number] = " " * (len(lines[number]) - len(lines[number].lstrip())) + f"# {HIDDEN}"
+    return found
+
+
+def _scalars(node: Node, name: str) -> Iterator[tuple[str, ScalarNode]]:
+    """Yield the scalars below a node with the names of their fields, in the order of the file."""
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            yield from _scalars(key, "")
+            yield from _scalars(value, str(key.value))
+    elif isinstance(node, SequenceNode):
+        for item in node.value:
+            yield from _scalars(item, name)
+    elif isinstance(node, ScalarNode):
+        yield name, node

@@ -76,7 +76,7 @@ def redis_unknown(project: Project, service: str) -> str | None:
         return None
     given = _given(project, service)
     if given is not None:
-        return f"the shell in its container makes {_OPTION} of {given.replace('$$', '$')}"
+        return f"the shell in its container makes the value of {_OPTION}"  # of which a part may be the password
     for file in config_files(project.services[service], project.folder):
         if _IN_FILE.search(text_of(file)):
             return f"{file.name} sets requirepass"

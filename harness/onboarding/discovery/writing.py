@@ -8,7 +8,9 @@ overwritten, and where one is in the way, nothing is written.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from typing import Literal
 
 from harness.model.errors import ScenarioError
 from harness.model.givenfile import is_folder, is_there, read_text, reason
-from harness.onboarding.discovery.rendering import ENDING, MARK, SCENARIOS, STANDARD
+from harness.onboarding.discovery.rendering import ENDING, MARK, SCENARIOS, STACK_FILE, STANDARD
 
 RECORD = ".harness-init"
 LARGEST_BYTES = 256 * 1024
@@ -100,6 +102,8 @@ def _refuse_foreign(folder: Path, files: Mapping[str, str], written_before: Sequ
     foreign = [folder / name for name in files if not _may_be_ours(folder / name, name in written_before)]
     if not _may_be_ours(folder / RECORD, known=False):
         foreign.append(folder / RECORD)
+    places = {parent for name in files for parent in (folder / name).parents if parent.is_relative_to(folder)}
+    foreign += [place for place in sorted(places) if os.path.lexists(place) and not is_folder(place)]
     if foreign:
         more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
         remedy = "it was not written by init and is left alone: move it away, or write elsewhere with --out"
@@ -163,7 +167,13 @@ def _old(path: Path, folder: Path, *, prune: bool) -> FileOutcome:
 
 def _record(folder: Path) -> list[str]:
     lines = (_text(folder / RECORD) or "").splitlines()
-    return [line for line in lines if line and line[0] not in "#/" and ".." not in Path(line).parts]
+    # Anything else is not a file of init: after a merge, such as the marks of its conflicts.
+    return [
+        line
+        for line in dict.fromkeys(lines)
+        if ".." not in Path(line).parts
+        and (line == STACK_FILE or (line.startswith(f"{SCENARIOS}/") and line.endswith(ENDING)))
+    ]
 
 
 def _recorded(outcomes: Sequence[FileOutcome], written_before: Sequence[str]) -> list[str]:
@@ -173,15 +183,24 @@ def _recorded(outcomes: Sequence[FileOutcome], written_before: Sequence[str]) ->
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
+    """Write a file so that it is there whole or not at all, for the same readers as before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
     try:
         beside.unlink(missing_ok=True)  # whatever it leads to is not ours
         with beside.open("x", encoding="utf-8", newline="\n") as file:
+            if is_there(path):
+                _give_to_the_same(path.stat(), file.fileno())
             file.write(text)
         beside.replace(path)
     except OSError:
         with suppress(OSError):
             beside.unlink()
         raise
+
+
+def _give_to_the_same(before: os.stat_result, descriptor: int) -> None:
+    """Give a new file the owner and the mode that an old one had: passwords may be in it."""
+    with suppress(OSError):  # what belongs to somebody else becomes the caller's
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
