@@ -112,6 +112,8 @@ async def _from_service(
     await passing.go(host.strip("[]"), int(port), for_s=for_s, most=most, started=started)
     if passing.unanswered:
         say(f"{passing.unanswered} requests were not answered by the service, and are left out")
+    if passing.cut_off:
+        say(f"{passing.cut_off} requests had no answer yet when it ended, and are left out")
     if passing.left:
         say(f"{passing.left} clients went away before they had their answer: these requests are left out")
     chosen = [one for one in passing.exchanges if not only or one.path.startswith(only)]

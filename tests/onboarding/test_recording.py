@@ -27,6 +27,7 @@ from multidict import CIMultiDict
 from harness.cli import main
 from harness.model.errors import BackendError, ScenarioError
 from harness.model.response_match import Expected
+from harness.onboarding.recording import passthrough
 from harness.onboarding.recording.content import expected_values
 from harness.onboarding.recording.exchange import RecordedExchange
 from harness.onboarding.recording.logs import read_log
@@ -379,6 +380,39 @@ async def test_an_answer_that_is_cut_off_is_passed_on_as_one_and_not_recorded(se
 
     passing = await recorded_by(service, ask, 1)
     assert ([one.path for one in passing.exchanges], passing.unanswered) == (["/whole"], 1)
+
+
+async def test_a_request_without_an_answer_is_cut_off_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passthrough, "GRACE_S", 0.2)
+    asked = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.read(1):
+            asked.set()
+            await reader.read()  # until it is cut off
+        writer.close()
+
+    async def ask(session: aiohttp.ClientSession, url: str) -> None:
+        asking = asyncio.create_task(session.get(f"{url}/never"))
+        await asked.wait()
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(aiohttp.ClientError):
+            await asking
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        passing = await recorded_by(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", ask, 0)
+    assert (passing.exchanges, passing.cut_off, passing.unanswered) == ([], 1, 0)
+
+
+async def test_a_path_is_recorded_as_it_reached_the_service(service: str) -> None:
+    async def ask(_: aiohttp.ClientSession, url: str) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET /a/../b?q=1%202 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    (one,) = (await recorded_by(service, ask, 1)).exchanges
+    assert (one.path, one.answer["path"]) == ("/b?q=1%202", "/b?q=1%202")
 
 
 async def test_nobody_there_and_a_port_that_is_taken_are_said_at_once(service: str) -> None:

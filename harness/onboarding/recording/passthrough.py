@@ -32,6 +32,8 @@ LARGEST_BYTES = 2**28
 ANSWER_S = 300.0
 GRACE_S = 5.0
 """How long requests that are on their way at the end may take."""
+CLOSING_S = 0.5
+"""How long connections without a request may take to close; it passes more than once."""
 AGAIN_S = 10.0
 MOST_AGAIN = 200
 """How many requests are asked again at the most."""
@@ -67,6 +69,9 @@ class PassThrough:
         self.unanswered = 0
         self.left = 0
         """How many clients went away before they had their answer."""
+        self.cut_off = 0
+        """How many requests had no answer yet when it ended."""
+        self._on_their_way: set[asyncio.Task[web.StreamResponse]] = set()
         self._ended = asyncio.Event()
         self._on_exchange = on_exchange
         self._session: aiohttp.ClientSession | None = None
@@ -85,8 +90,8 @@ class PassThrough:
         # Of a request that is none it would print a traceback; the client gets a 400.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL + 1)
         app = web.Application(client_max_size=LARGEST_BYTES)
-        app.router.add_route("*", "/{path:.*}", self._pass)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S)
+        app.router.add_route("*", "/{path:.*}", self._counted)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSING_S)
         timeout = aiohttp.ClientTimeout(total=None, sock_read=ANSWER_S, connect=10.0)
         # Without a jar: a cookie of one client is not for another.
         jar = aiohttp.DummyCookieJar()
@@ -108,6 +113,9 @@ class PassThrough:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(ended.wait(), left_s)
             finally:
+                for listening in list(runner.sites):
+                    await listening.stop()
+                await self._let_end()
                 await runner.cleanup()
 
     async def again(self, exchanges: Sequence[RecordedExchange]) -> list[RecordedExchange]:
@@ -163,6 +171,29 @@ class PassThrough:
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
+    async def _let_end(self) -> None:
+        """Wait for the requests that are on their way, and cut off those that take too long."""
+        if self._on_their_way:
+            _, late = await asyncio.wait(self._on_their_way, timeout=GRACE_S)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+
+    async def _counted(self, request: web.Request) -> web.StreamResponse:
+        passing = asyncio.ensure_future(self._pass(request))
+        self._on_their_way.add(passing)
+        try:
+            return await passing
+        except asyncio.CancelledError:
+            self.cut_off += 1
+            passing.cancel()
+            if request.transport is not None:  # the client must not wait for what will not come
+                request.transport.abort()
+            raise
+        finally:
+            self._on_their_way.discard(passing)
+
     async def _pass(self, request: web.Request) -> web.StreamResponse:
         from aiohttp import web
 
@@ -208,7 +239,7 @@ class PassThrough:
             RecordedExchange(
                 began_unix,
                 request.method,
-                request.raw_path,
+                response.request_info.url.raw_path_qs,  # as it reached the service
                 response.status,
                 headers=dict(request.headers),
                 body=sent,
