@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import click
 
-from harness.cli.terminal import echo, leave_closed
+from harness.cli.terminal import FULL, echo, leave_closed, why_unwritten
 from harness.model.errors import HarnessError, JournalError, ScenarioError, StackError
 from harness.suite.rules import BROKEN as BROKEN
 from harness.suite.rules import FAIL as FAIL
@@ -43,7 +43,18 @@ def given_journals() -> Iterator[None]:
 
 
 def exit_code_of(command: click.Command, arguments: Sequence[str] | None = None) -> int:
-    """Call a command; turn everything that it raises into a message and an exit code."""
+    """Call a command; turn everything that it raises into a message and an exit code.
+
+    What passed without its output being written down whole is a failure, though one of the place it went to.
+    """
+    code = _code_of(command, arguments)
+    reason = why_unwritten()
+    if reason is not None:
+        say(f"not all of the output could be written: {reason}")
+    return BROKEN if reason is not None and code == PASS else code
+
+
+def _code_of(command: click.Command, arguments: Sequence[str] | None) -> int:
     try:
         result = _result_of(command, arguments)
     except click.ClickException as error:
@@ -66,6 +77,9 @@ def exit_code_of(command: click.Command, arguments: Sequence[str] | None = None)
     except Exception as error:  # noqa: BLE001 - the last line of defence
         if isinstance(error, BrokenPipeError) and leave_closed():  # in a help text or a question, which click writes
             say("the output was closed before all of it was written")
+            return BROKEN
+        if isinstance(error, OSError) and error.errno in FULL:  # here, or of a file of ours: a traceback tells no more
+            say(f"not all could be written: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
             return BROKEN
         say(f"the harness itself failed: {type(error).__name__}: {_one_line(error)}{_kept_traceback(error)}")
         return BROKEN

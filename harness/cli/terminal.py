@@ -2,7 +2,8 @@
 
 What a stack says reaches messages, tables and progress. Commands call these functions, never `click.echo` or `print`.
 A terminal that was closed meanwhile, or a pipe whose reader is gone (`harness up | head -1`), takes nothing any more;
-what is still to be done must not end because of that, and the exit code stays the same.
+what is still to be done must not end because of that, and the exit code stays the same. A file on a full disk takes
+nothing any more either, which is said at the end: nobody knows from an unfinished file that it is one.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ import click
 
 from harness.model.cleaned import cleaned, escaped_json, for_terminal
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_unwritten: list[str] = []
+
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Write a text, to stdout or to stderr."""
     if (sys.stderr if err else sys.stdout) is None:  # it was closed before the start
         return
-    with while_it_is_there():
+    with while_it_is_there(err=err):
         click.echo(_encodable(for_terminal(text), err=err), err=err, nl=nl)
 
 
@@ -39,13 +43,24 @@ def echo_json(value: Any, *, indent: int | None = 2) -> None:
 
 
 @contextmanager
-def while_it_is_there() -> Iterator[None]:
-    """Write, and go on without output where the terminal was closed or the reader of the pipe is gone."""
+def while_it_is_there(*, err: bool = False) -> Iterator[None]:
+    """Write, and go on without output where the terminal was closed, the reader of a pipe is gone or a disk is full."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.EIO, errno.EPIPE) or not leave_closed():
+        if error.errno in FULL:
+            _leave(2 if err else 1)
+            if not err:
+                _unwritten.append(str(error.strerror))
+        elif error.errno not in (errno.EIO, errno.EPIPE) or not leave_closed():
             raise
+
+
+def why_unwritten() -> str | None:
+    """Return why not all of what a command gives out was written, once; None where it was."""
+    reason = _unwritten[0] if _unwritten else None
+    _unwritten.clear()
+    return reason
 
 
 def leave_closed() -> bool:
@@ -55,10 +70,14 @@ def leave_closed() -> bool:
         poll.register(file, 0)
     gone = [file for file, events in poll.poll(0) if events & (select.POLLHUP | select.POLLERR)]
     for file in gone:
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, file)
-        os.close(nothing)
+        _leave(file)
     return bool(gone)
+
+
+def _leave(file: int) -> None:
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, file)
+    os.close(nothing)
 
 
 def cell(value: object) -> str:

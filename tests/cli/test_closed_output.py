@@ -75,6 +75,26 @@ def test_a_command_finishes_without_a_reader(
         assert (project / "compose.harness.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments", [("check", "scenarios"), ("list", "faults", "--json"), ("init", "--no-engine"), ("-h",)]
+)
+def test_what_a_full_disk_does_not_take_is_said_and_is_no_pass(project: Path, arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([HARNESS, *arguments], cwd=project, stdout=full, stderr=-1, text=True, check=False)
+    assert done.returncode == 4
+    assert done.stderr.count("could be written: No space left on device") == 1
+    assert "traceback" not in done.stderr
+    assert "itself failed" not in done.stderr
+    if arguments[0] == "init":
+        assert (project / "compose.harness.yaml").exists()
+
+
+def test_a_full_disk_does_not_hide_what_is_wrong(project: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([HARNESS, "check", "bad"], cwd=project, stdout=full, stderr=-1, text=True, check=False)
+    assert done.returncode == 2
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_a_command_without_any_output_finishes(project: Path, closed: str) -> None:
     for folder, code in (("scenarios", 0), ("bad", 2)):
