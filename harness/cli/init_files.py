@@ -27,7 +27,7 @@ _SAYS: Mapping[State, tuple[str, str]] = {
     "removed": ("removed", "init would not write it now, and nobody edited it"),
 }
 """Of each state, a word, and a remark."""
-_OLD_FOR_NOW = "init would not write it without the lines below, and nobody edited it; paste them and call init again"
+_OLD_FOR_NOW = "init would not write it now, and nobody edited it; paste the lines below and call init again first"
 """Of an old file, where the stack's file lacks what it may need."""
 _UNEDITED = ("new", "updated", "unchanged", "overwritten")
 
@@ -125,13 +125,13 @@ def _show_problems(
     problems: Mapping[str, Sequence[ScenarioError]], there: Mapping[str, State], stack: Path, *, lines_shown: bool
 ) -> None:
     """Say what is not valid now: what lacks the lines shown, what can be removed, and what somebody has to repair."""
-    waiting = ("old", *_UNEDITED) if lines_shown else _UNEDITED
-    ours = [path for path in there if path in problems and there[path] in waiting]
+    ours = [path for path in there if path in problems and there[path] in _UNEDITED]
     if ours and lines_shown:
         echo(f"\nnot valid until {stack} has the lines above: {', '.join(ours)}")
-    old = [path for path in there if path in problems and there[path] == "old" and path not in ours]
+    old = [path for path in there if path in problems and there[path] == "old"]
     if old:
-        echo(f"\nnot valid any more: {', '.join(old)}")
+        when = f"now; call init again once {stack} has the lines above" if lines_shown else "any more"
+        echo(f"\nnot valid {when}: {', '.join(old)}")
     shown = [*old, *(ours if lines_shown else ())]
     theirs = [path for path in problems if path not in shown]
     if theirs:

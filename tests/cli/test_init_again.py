@@ -313,12 +313,14 @@ def test_no_lines_above_are_named_where_none_are(project: Path, harness_: Harnes
 
 
 def test_a_scenario_of_a_renamed_probe_waits_for_the_lines(project: Path, harness_: Harness) -> None:
-    edit(project / STACK, "store_answers", "mine")
+    edit(project / STACK, "web_up:", "mine:")
+    edit(project / STACK, "web_finds:", "found:")
     result = again(harness_)
     assert "x-harness.probes lacks what init would write; paste after line" in result.out
     old = [line for line in result.out.splitlines() if "init would not write it" in line]
-    assert all("without the lines below" in line and "--prune" not in line for line in old)
-    assert "not valid any more" not in result.out
+    assert old
+    assert all("paste the lines below" in line and "--prune" not in line for line in old)
+    assert f"not valid now; call init again once {STACK} has the lines above" in result.out
 
 
 def test_marks_of_a_merge_in_the_record_are_no_files(project: Path, harness_: Harness) -> None:
