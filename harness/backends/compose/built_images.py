@@ -6,6 +6,7 @@ no label, and is never removed: it is its owner's.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,8 +37,14 @@ class BuiltImage:
 
 
 def built_name(stack: str, service: str) -> str:
-    """Return the name of the image that all runs of a stack share for a service."""
-    return f"{PREFIX}{stack.lower()}-{service.lower()}{TAG}"
+    """Return the name of the image that all runs of a stack share for a service, and no other stack has.
+
+    A dash of the stack's name is doubled, which tells where it ends; a name that is not in lower case gets a digest.
+    """
+    name = f"{stack.replace('-', '--')}-{service}"
+    if name != name.lower() or service.startswith("-"):
+        name = f"{name.lower()}-{hashlib.sha256(f'{stack}/{service}'.encode()).hexdigest()[:8]}"
+    return f"{PREFIX}{name}{TAG}"
 
 
 def labelled(build: Any, stack: str) -> dict[str, Any]:
