@@ -86,7 +86,7 @@ def test_who_watches_everything_concerns_nothing(tmp_path: Path) -> None:
     lost = scenario(discovery, "lost-db")
     assert probes(stack(discovery)["x-harness"]["steady_state"]) == {"console_runs"}
     assert probes(lost["steady_state"]) == {"db_answers", "mlflow_up", "mlflow_finds"}
-    assert probes(lost["expect"]["stays"]) == {"mlflow_up", "mlflow_finds"}
+    assert probes(lost["expect"]["stays"]) == {"mlflow_finds"}
 
 
 def test_nobody_uses_what_only_a_console_watches(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_what_shares_a_lost_node_need_not_stay(tmp_path: Path) -> None:
     discovery = found(tmp_path, {"db": SHOP["db"] | place, "mlflow": SHOP["mlflow"], "web": SHOP["web"] | place})
     lost = scenario(discovery, "lost-db")
     assert lost["timeline"][0]["target"] == {"node": "one"}
-    assert probes(lost["expect"]["stays"]) == {"mlflow_up", "mlflow_finds"}
+    assert probes(lost["expect"]["stays"]) == {"mlflow_finds"}
     assert probes(lost["expect"]["recovered"]) == {"db_answers", "web_up"}
 
 

@@ -148,7 +148,12 @@ def _ends(starter: Starter) -> set[str]:
 
 
 def _stays(measure: Measure, about: Sequence[Measure], starter: Starter, ground: Ground, hit: Collection[str]) -> bool:
-    """Whether a measure has to hold all the time: of who needs what is hit, or of that where it is not to break."""
+    """Whether a measure has to hold all the time: of who needs what is hit, or of that where it is not to break.
+
+    A health page of who needs what is gone has to do no such thing: a good one says that its service cannot work.
+    """
+    if starter.breaks and measure.over_http and not measure.works:
+        return False
     near = {*ground.callers(hit), *hit}
     told = measure in about or measure.name in {one["probe"] for one in starter.bounds}
     return not told and bool(measure.services & near)
