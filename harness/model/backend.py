@@ -115,7 +115,7 @@ class Backend(Protocol):
 
     @property
     def links(self) -> Mapping[str, LinkEndpoint]:
-        """The planned links of the running stack, by `consumer -> service`."""
+        """The links of the running stack that lead through proxies, the planned ones among them, by their names."""
 
     @property
     def roots(self) -> Roots:

@@ -104,6 +104,17 @@ def test_a_scenario_passes_and_leaves_the_stack_unchanged(project: str, small_im
     assert stable(project) == before
 
 
+def test_a_partition_cuts_what_goes_through_the_proxies_of_the_stack(go: Any, project: str) -> None:
+    """No link is planned for it, and no rule for the addresses of services meets what goes through a proxy."""
+    before = toxics(project)
+    going = go(CUT)
+    going.wait_for("cut confirmed")
+    assert toxics(project) != before
+    os.kill(going.process.pid, signal.SIGINT)
+    assert going.healed()
+    assert (toxics(project), rules(project)) == (before, 0)
+
+
 @pytest.fixture
 def go(project: str, small_images: None, tmp_path: Path) -> Iterator[Any]:
     made: list[Going] = []

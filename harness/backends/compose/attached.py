@@ -109,8 +109,8 @@ class AttachedBackend(ComposeBackend):
         self._places = ComposeAddresses(self._description, layout, engine)
         api = {box.name: self._places.place(box.name, API_PORT) for box in layout.boxes}
         tokens = {box.name: await _token(engine, box, found) for box in layout.boxes}
-        led = proxies.endpoints(layout, api, tokens)
-        self._links = {name: end for name, end in led.items() if name in {k.name for k in plan.links}}
+        # Those that the plan does not name as well: their traffic goes through proxies all the same.
+        self._links = proxies.endpoints(layout, api, tokens)
         events = self._take_hold(engine, project, run_labels(attached_run(project), self._description.name))
         events.containers = frozenset(one.id for one in found)
         await asyncio.to_thread(events.start, time.time())

@@ -244,7 +244,7 @@ class ComposeBackend:
 
     @property
     def links(self) -> Mapping[str, LinkEndpoint]:
-        """The planned links of the running stack, by `consumer -> service`."""
+        """The links of the running stack that lead through proxies, by `consumer -> service`."""
         return dict(self._links)
 
     def resolve(self, url: str, consumer: str | None = None) -> str:
