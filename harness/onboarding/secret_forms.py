@@ -30,7 +30,7 @@ _UNGUESSABLE = re.compile(r"(?!\d+$)\S{8,}")
 _LOGIN = re.compile(r"(://[^\s/?#@:\[\]\"'<>]*:)(?!\d+[/?#\"'\\,;)}\]])([^\s@<>]{1,200})@")
 _LOGIN_ALONE = re.compile(r"(://)([\w.~%+-]{16,200})@")
 _TOKEN = re.compile(
-    r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b(Bearer|bearer|Basic)\s+[\w+/=.~-]{8,}"
+    r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b(Bearer|bearer|Basic)\s+[\w+/=.~-]{8,}"
     r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY[^-]{0,40}-{0,5}[\s\w+/=\\]*|AGE-SECRET-KEY-\w+"
     r"|(?<![\w-])((sk|rk)[-_](?=[\w-]*\d)[\w-]{16,}|AIza[\w-]{20,}|ya29\.[\w-]{20,}|gh[pousr]_\w{16,}|github_pat_\w{16,}"
     r"|gl(pat|sa|dt|rt)[-_][\w-]{16,}|(AKIA|ASIA)[A-Z0-9]{12,}|xox[a-z]-[\w-]{8,}|xapp-[\w-]{8,}|hf_\w{16,}|npm_\w{16,}"
@@ -41,7 +41,7 @@ _TOKEN = re.compile(
 _NAMED = re.compile(
     r"(?<![\w.-])(?P<name>-{0,2}[A-Za-z_][\w.-]{0,80})(?![\w.-])"
     r"(?=(?P<between>[\\\"']*\s*(?:=>|[:=])\s*|[\\\"']*\s*[\r\n]+|\s+(?=[\"'])|\s+(?:is|to)\s+(?=\S))[\\\"']*"
-    r"(?P<value>[^\s\\\"',;&<>{}\[\]]*))"
+    r"(?P<value>[^\s\\\"',;&<>{}\[\]]{0,200}))"
 )
 """A name in a text, before what may be its value, or a name itself: in a form, a statement, lines of JSON or YAML."""
 _OPTION = re.compile(r"(?<![\w-])--?(?P<name>[A-Za-z][\w-]{0,80})\s+[^\s-]")

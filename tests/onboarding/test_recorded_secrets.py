@@ -71,6 +71,8 @@ def test_no_secret_is_written_down(name: str) -> None:
         "max_tokens: 7\nmodel: m",
         "see https://example.com/@user and ssh://git@example.com/x",
         "aGVsbG8" * 20000,
+        "eyJhbGciOi-" * 20000,  # in no more than a moment
+        "://aaaa" * 20000,
     ],
 )
 def test_what_only_looks_alike_is_recorded(body: Any) -> None:
