@@ -26,6 +26,7 @@ from harness.runner.checking.check import check
 from harness.runner.checking.stacks import with_stacks
 from harness.runner.loading.load import Loaded, load_each
 from harness.runner.planning.catalogue import Catalogue
+from harness.runner.planning.plan import with_steady_state
 
 State = Literal["ok", "wrong", "note"]
 MOST_ALERTS_SHOWN = 5
@@ -233,7 +234,7 @@ def _missing(scenario: Scenario, catalogue: Catalogue, backend: str, broken: Map
         for name in (*catalogue.links_of(step), step.target.service or ""):
             if name in broken:
                 yield f"{broken[name].area} {name}: {broken[name].says}"
-    for clause in (*scenario.steady_state, *scenario.expect.clauses):
+    for clause in (*with_steady_state(scenario, catalogue.stack).steady_state, *scenario.expect.clauses):
         probe = clause.probe if isinstance(clause, Bound) else None
         if probe is not None and probe not in ANSWER_PROBES and probe in broken:
             yield f"probe {probe}: {broken[probe].says}"
