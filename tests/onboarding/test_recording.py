@@ -130,6 +130,18 @@ def test_every_answer_that_was_seen_is_as_expected(seen: list[float]) -> None:
     assert all(expected.differs({"score": value}) is None for value in seen)
 
 
+def test_a_tolerance_is_that_of_the_same_value_in_other_answers() -> None:
+    """Two answers of a model that is trained again may agree by chance."""
+    fares = [(1, 10.0), (1, 10.1), (2, 20.0), (2, 20.0), (3, 30.0)]
+    lines = as_workload([exchange({"fare": fare, "km": 1.5}, body={"zone": zone}) for zone, fare in fares]).lines
+    wanted = {line["body"]["zone"]: line["expect"]["json"] for line in lines}
+    share = wanted[1]["fare"]["atol"] / wanted[1]["fare"]["approx"]
+    assert share > 0.04
+    for zone in (2, 3):
+        assert wanted[zone]["fare"]["atol"] == pytest.approx(share * wanted[zone]["fare"]["approx"])
+        assert "atol" not in wanted[zone]["km"], "what never differs has none"
+
+
 def test_ids_that_come_again_are_content() -> None:
     """As of a recommender, whose answer is a list of them."""
     one = exchange({"items": [{"item_id": "i-7"}], "trace_id": "x"})
