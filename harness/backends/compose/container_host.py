@@ -30,7 +30,7 @@ PULL_S = 120.0
 LAST_WORDS_S = 3.0
 CAPABILITIES = ("NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "SYSLOG")
 """Beside the usual ones: to go into other namespaces, to mount, to drop packets, to read the kernel's log."""
-MODULES = ("agent", "common", "processes", "limits", "disks", "files", "packets")
+MODULES = ("agent", "common", "processes", "limits", "disks", "files", "originals", "packets")
 START = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from harness.backends.compose.container_agent import main; main()"
 )
