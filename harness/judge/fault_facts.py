@@ -58,7 +58,7 @@ def fault_facts(journal: Journal, fault: str) -> FaultFacts:
     confirmed = journal.fault_stage(fault, "confirmed")
     reverted = journal.fault_stage(fault, "reverted")
     failed = journal.fault_stage(fault, "failed")
-    out = journal.fault_stage(fault, "reverting") or reverted
+    out = _taken_out(journal, fault)
     cites = tuple(found[0] for found in (injected, confirmed, reverted, failed) if found is not None)
     return FaultFacts(
         id=fault,
@@ -103,10 +103,15 @@ def _met_nothing(journal: Journal, fault: str, confirmed: tuple[int, FaultSeen] 
     return (confirmed is None or not confirmed[1].landed) and last is not None and last.met_nothing
 
 
+def _taken_out(journal: Journal, fault: str) -> tuple[int, FaultSeen] | None:
+    """Return the line with which its revert began."""
+    return journal.fault_stage(fault, "reverting") or journal.fault_stage(fault, "reverted")
+
+
 def _out_of_order(journal: Journal, fault: str, confirmed: FaultSeen) -> str | None:
     """Return what was measured at the wrong time: the effect belongs between injection and revert, and nowhere else."""
     injected, reverted = journal.fault_stage(fault, "injected"), journal.fault_stage(fault, "reverted")
-    out = journal.fault_stage(fault, "reverting") or reverted
+    out = _taken_out(journal, fault)
     if injected is not None and confirmed.lo_s < injected[1].lo_s:
         return f"the fault was confirmed at {confirmed.lo_s:.2f} s, before its injection"
     if out is not None and confirmed.hi_s > out[1].lo_s:
@@ -123,7 +128,7 @@ def _out_of_order(journal: Journal, fault: str, confirmed: FaultSeen) -> str | N
 
 def _effect_gap(journal: Journal, fault: str, confirmed: FaultSeen) -> str | None:
     """Return when its effect was lost or unmeasured, between its confirmation and the start of its revert."""
-    out = journal.fault_stage(fault, "reverting") or journal.fault_stage(fault, "reverted")
+    out = _taken_out(journal, fault)
     until_s = out[1].lo_s if out is not None else observation_end_s(journal)
     seen_s = confirmed.hi_s
     if confirmed.hi_s - confirmed.lo_s > EFFECT_SILENCE_S:
