@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from harness.model.fields import Link
 from harness.onboarding.discovery.services import Found
@@ -123,10 +123,19 @@ def stopped(ground: Ground) -> Iterator[Starter | Missing]:
             )
 
 
+def _reached(ground: Ground, producer: Found) -> list[str]:
+    """Return the stores into which a producer may write over links that a proxy can lead."""
+    return [name for name in ground.uses(producer.name, *STORES) if ground.services[name].port is not None]
+
+
+def _links(producer: Found, stores: Sequence[str]) -> dict[str, list[str]]:
+    return {"links": [Link(producer.name, name).name for name in stores]}
+
+
 def late(ground: Ground) -> Iterator[Starter | Missing]:
     """What a producer writes arrives late."""
     for producer in filter(ground.produces, ground.services.values()):
-        stores = [name for name in ground.uses(producer.name, *STORES) if ground.services[name].port is not None]
+        stores = _reached(ground, producer)
         if "network.latency" in ground.faults and stores:
             yield Starter(
                 how="late",
@@ -137,7 +146,7 @@ def late(ground: Ground) -> Iterator[Starter | Missing]:
                 hits=(),
                 fault={
                     "fault": "network.latency",
-                    "target": {"links": [Link(producer.name, name).name for name in stores]},
+                    "target": _links(producer, stores),
                     "with": {"latency": "${latency}"},
                 },
                 edit=(
@@ -155,7 +164,7 @@ def late(ground: Ground) -> Iterator[Starter | Missing]:
 def twice(ground: Ground) -> Iterator[Starter | Missing]:
     """A producer never gets the answer to what it wrote, and may write it again."""
     for producer in filter(ground.produces, ground.services.values()):
-        stores = [name for name in ground.uses(producer.name, *STORES) if ground.services[name].port is not None]
+        stores = _reached(ground, producer)
         if "network.reset" not in ground.faults or not stores:
             continue
         if not ground.declared.traces_examples:
@@ -170,7 +179,7 @@ def twice(ground: Ground) -> Iterator[Starter | Missing]:
             hits=(),
             fault={
                 "fault": "network.reset",
-                "target": {"links": [Link(producer.name, name).name for name in stores]},
+                "target": _links(producer, stores),
                 "with": {"lose": "response"},
             },
             edit=(f"whether {producer.name} writes into {', '.join(stores)}",),
