@@ -247,6 +247,16 @@ def _unless_chance(point: Point, tally: Tally, lo: int, hi: int, windows: int, d
     return replace(point, good=None, why=why, chance=True, doubtful=doubtful)
 
 
+def too_few(bound: Bound, asked: Sequence[float], at_s: float) -> str | None:
+    """Return why a reading of a probe at a moment says too little for a bound; None where enough were made by then.
+
+    `asked` is when the probe was read, in order.
+    """
+    needed = min_samples(bound, None)
+    there = bisect_right(asked, at_s) - bisect_right(asked, at_s - bound.over) if needed > 1 else needed
+    return None if there >= needed else f"{there} of {needed} samples"
+
+
 def reading_series(
     bound: Bound,
     readings: Sequence[tuple[int, Reading]],
@@ -261,7 +271,7 @@ def reading_series(
     """
     longest_s = longest_gap_s(every_s)
     inside = [(n, r) for n, r in readings if r.asked_s >= from_s and r.answered_s <= to_s]
-    needed, asked = min_samples(bound, None), [r.asked_s for _, r in readings]
+    asked = [r.asked_s for _, r in readings]
     points: list[Point] = []
     last_s, first = from_s, True
     for n, r in inside:
@@ -269,11 +279,10 @@ def reading_series(
         if r.asked_s - last_s > longest_s:
             points.append(Point(last_s, r.asked_s, None, None, (n,), "no attempt to read the probe", gap=True))
         last_s, first = r.answered_s, False
-        if needed > 1:
-            back = bisect_right(asked, r.asked_s) - bisect_right(asked, r.asked_s - bound.over)
-            if back < needed:
-                points.append(Point(r.asked_s, r.answered_s, None, r.value, (n,), f"{back} of {needed} samples"))
-                continue
+        few = too_few(bound, asked, r.asked_s)
+        if few is not None:
+            points.append(Point(r.asked_s, r.answered_s, None, r.value, (n,), few))
+            continue
         good = r.value is not None and bound.met_by(r.value)
         if good and r.answered_s - r.asked_s > longest_s:
             # It was good at one moment of that time. Whether it was at the others, nothing tells.

@@ -29,7 +29,7 @@ from harness.model.readings import (
     Reading,
 )
 from harness.model.replicas import replica_name
-from harness.model.series import Point, answer_series, as_due, reading_series, window_point
+from harness.model.series import Point, answer_series, as_due, reading_series, too_few, window_point
 
 KEPT_S = 30.0
 TRIM_EVERY = 512
@@ -82,7 +82,8 @@ class _Late:
 class Live:
     """The last half minute of a run, or all of it.
 
-    What needs the whole run is bare numbers: when each answer was due, and how late requests and polls went out.
+    What needs the whole run is bare numbers: when each answer was due, when each probe was read, and how late requests
+    and polls went out.
     """
 
     def __init__(self, *, whole: bool = False) -> None:
@@ -92,6 +93,8 @@ class Live:
         self._answers: list[tuple[float, int, Answer]] = []
         self._trim_at = TRIM_EVERY
         self.readings: dict[str, tuple[int, Reading]] = {}
+        self._asked: dict[str, array[float]] = {}
+        """When each probe was read."""
         self._gaps: dict[str, tuple[int, Gap]] = {}
         self.alerts: dict[str, AlertsSeen] = {}
         self._answered: dict[str, AlertsSeen] = {}
@@ -120,6 +123,7 @@ class Live:
         elif isinstance(body, Reading):
             self._polled_late.note(body.planned_s, body.asked_s - body.planned_s)
             self.readings[body.probe] = (n, body)
+            self._asked.setdefault(body.probe, array("d")).append(body.asked_s)
             if self._whole:
                 self._history.setdefault(body.probe, []).append((n, body))
         elif isinstance(body, Gap):
@@ -182,6 +186,9 @@ class Live:
         if found is None:
             return Point(settled_s, settled_s, None, None, (), "not read yet")
         n, reading = found
+        few = too_few(bound, self._asked[bound.probe], reading.asked_s)
+        if few is not None:
+            return Point(reading.asked_s, reading.answered_s, None, reading.value, (n,), few)
         good = reading.value is not None and bound.met_by(reading.value)
         return Point(reading.asked_s, reading.answered_s, good, reading.value, (n,), reading.down)
 
