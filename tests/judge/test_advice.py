@@ -165,6 +165,13 @@ def unready(probe: str = "ready", service: str = "features", kind: str = "contai
     return made.readings(probe, **({"value": 200.0} | reads)).end()
 
 
+def failing(*bad: Any, page: str = "/ready", says: Callable[[float], float] | float = 1.0, **given: Any) -> Run:
+    """Requests fail while a store is gone, and a page is read of which no clause says anything."""
+    ready = {"ready": HEALTHY | {"page": page}}
+    made = wired(paused({"stays": [UP]}, **given), probes=PROBES | ready)
+    return made.answers(*bad).readings("ready", says).end()
+
+
 def rule(
     *without: tuple[float, float], from_s: float = 1.5, selectors: tuple[str, ...] = ('depth{job="scorer"}',)
 ) -> Run:
@@ -310,6 +317,16 @@ NEAR_MISSES: dict[str, tuple[str, Callable[[], Run]]] = {
     "readiness of what needs it not": ("deep-readiness", lambda: unready(service="gateway")),
     "a number instead of a page": ("deep-readiness", lambda: unready(probe="model_age")),
     "a store that came back at once": ("deep-readiness", lambda: unready(kind="container.kill")),
+    "a page that may be one of liveness": ("deep-readiness", lambda: failing((5.2, 12.5, REFUSED), page="/healthz")),
+    "readiness that says no": (
+        "deep-readiness", lambda: failing((5.2, 12.5, REFUSED), says=lambda t: float(not 7.0 < t < 12.0))),
+    "one of three requests is answered": ("deep-readiness", lambda: failing(*every(3, 5.0, 12.0))),
+    "requests that fail before the fault too": (
+        "deep-readiness", lambda: failing((4.0, 4.02, REFUSED), (5.2, 12.5, REFUSED))),
+    "requests that are themselves at fault": (
+        "deep-readiness", lambda: failing((5.2, 12.5, {"ok": False, "error": "status 404"}))),
+    "requests that fail, with no link to what is gone": (
+        "deep-readiness", lambda: failing((5.2, 12.5, REFUSED), service="gateway")),
     "series that were there": ("absent-rule", lambda: rule()),
     "series that were never there": ("absent-rule", lambda: rule((0.0, 30.0))),
     "series gone for a moment": ("absent-rule", lambda: rule((6.0, 8.0))),
@@ -382,6 +399,13 @@ def test_a_service_of_which_some_replicas_run_on_is_not_gone(part: Mapping[str, 
     )
     assert told == {guard: {guard} for guard in whatever_is_gone if guard in given}
     assert {"restart-policy", "replica-ejection"} <= set(told)
+
+
+def test_readiness_that_says_yes_while_all_requests_fail_is_shown_without_a_clause_of_it() -> None:
+    found = advised(failing((5.2, 12.5, REFUSED)))
+    assert set(found) == {"deep-readiness"}
+    assert (found["deep-readiness"].where, found["deep-readiness"].clauses) == ("/ready of scorer", ("up",))
+    assert "it said yes for the 7" in found["deep-readiness"].seen, found["deep-readiness"].seen
 
 
 def test_the_kinds_that_advice_goes_by_are_those_of_the_table_of_faults() -> None:

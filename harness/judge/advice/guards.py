@@ -125,7 +125,9 @@ _GUARDS = (
         "A readiness check that looks at what the service needs",
         "Let readiness make one cheap call to what every request needs, with a short time-out. Keep liveness without "
         "it, or a lost store restarts all its consumers.",
-        "`noticed` failed: the page went on to say yes while a service that its own service uses directly was gone",
+        "a page went on to say yes while a service that its own service uses directly was gone: `noticed` failed, or "
+        "nearly all requests to its service failed meanwhile, none did before, and its path says that it is about "
+        "readiness",
         (HEALTH_CHECKS, READINESS),
     ),
     AdvisedGuard(

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from harness.judge.advice.case import FEWEST, Case, MissingGuard, listed
+from harness.judge.advice.case import (
+    FEWEST,
+    OF_MISSING,
+    SEEN_LATE_S,
+    Case,
+    MissingGuard,
+    cited,
+    ids,
+    listed,
+    refused,
+)
 from harness.judge.alert_history import Poll
 from harness.judge.moments import seconds
 from harness.model.alert_clauses import Detected, DetectionResult
 from harness.model.clauses import NoticedResult, RecoveryResult, StaysResult
+from harness.model.fields import Link
 from harness.model.readings import Reading, RuleSeen
 from harness.model.units import Unit, format_seconds
 from harness.model.verdict import ClauseResult
@@ -24,6 +35,10 @@ _APART = re.compile(
     re.IGNORECASE,
 )
 """In the names of metrics that count runs without a result, or not yet with one: those are the guard itself."""
+NEARLY_ALL = 0.9
+"""The share of requests that fail where a service cannot work."""
+READY_FOR_S = 5.0
+"""How long a page may go on to say yes: readiness is often looked at anew every few seconds."""
 _AGE = re.compile("since|(^|_)age(_|$)", re.IGNORECASE)
 
 
@@ -35,15 +50,48 @@ def deep_readiness(case: Case) -> Iterator[MissingGuard]:
         assert isinstance(measured, NoticedResult)
         asked = case.asked(measured.probe)
         links = [one for one in case.broken if one.consumer == asked]
-        if measured.after_s is not None or not links or not case.probe(measured.probe).health:
+        if asked is None or measured.after_s is not None or not links or not case.probe(measured.probe).health:
             continue
-        page = case.probe(measured.probe).page
-        where = f"{page} of {asked}" if page else f"probe {measured.probe}, which asks {asked}"
-        seen = (
-            f"it stayed {measured.limit} for the {seconds(case.out_s - case.injected.hi)} in which "
-            f"{case.what_was(links)}, and {asked} uses {'it' if len(links) == 1 else 'them'}"
-        )
-        yield MissingGuard("deep-readiness", where, seen, (clause.id,), clause.cites)
+        yield _unready(case, measured.probe, asked, links, (clause.id,), clause.cites)
+    yield from _ready_in_vain(case)
+
+
+def _ready_in_vain(case: Case) -> Iterator[MissingGuard]:
+    """What a page of readiness says while all requests to its service fail: nobody has to expect it in a clause."""
+    asked, failing = case.wiring.workload, case.unanswered_bounds(StaysResult, RecoveryResult)
+    links = [one for one in case.broken if one.consumer == asked]
+    during = case.answers(case.injected.hi + SEEN_LATE_S, case.out_s)
+    failed = case.in_the_middle_of(lambda answer: not answer.ok and not refused(answer.error))
+    if asked is None or not links or len(during) < FEWEST or len(failed) < NEARLY_ALL * len(during):
+        return
+    clauses = ids([pair for pair in failing if pair[1].probe in OF_MISSING])
+    units = case.facts.journal.plan.stack.probe_units
+    for name in case.probes_of(asked):
+        probe = case.probe(name)
+        if not clauses or not probe.health or "ready" not in probe.page.lower() or units.get(name) is Unit.WALL:
+            continue
+        before = case.readings(name, case.facts.gate_s, case.injected.lo)
+        read = case.readings(name, case.injected.hi, case.out_s)
+        long_enough = bool(read) and read[-1][1].asked_s - case.injected.hi >= READY_FOR_S
+        if before and len(read) >= FEWEST and long_enough and all(_says_yes(one) for _, one in (*before, *read)):
+            yield _unready(case, name, asked, links, clauses, (read[0][0], read[-1][0], *cited(failed)))
+
+
+def _unready(
+    case: Case, name: str, asked: str, links: Sequence[Link], clauses: tuple[str, ...], cites: tuple[int, ...]
+) -> MissingGuard:
+    page = case.probe(name).page
+    where = f"{page} of {asked}" if page else f"probe {name}, which asks {asked}"
+    seen = (
+        f"it said yes for the {seconds(case.out_s - case.injected.hi)} in which {case.what_was(links)}, and {asked} "
+        f"uses {'it' if len(links) == 1 else 'them'}"
+    )
+    return MissingGuard("deep-readiness", where, seen, clauses, cites)
+
+
+def _says_yes(reading: Reading) -> bool:
+    """Whether a page was answered as it is where all is well: 1 for up, or its status."""
+    return reading.value is not None and (reading.value == 1.0 or 200 <= reading.value < 400)
 
 
 def absent_rule(case: Case) -> Iterator[MissingGuard]:
