@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +21,8 @@ from harness.seams.stored import NoObjectError, Stored
 from harness.seams.undo_store import UndoStore
 
 LIST_EVERY_S = 0.1
-
+LOOK_S = 1.0
+"""How long a changed object is looked for: its owner may write it anew at any time."""
 
 Before = Callable[[str], Awaitable[bytes | None]]
 """Returns what an object was before the fault changed it; None for one that is not there."""
@@ -51,6 +53,7 @@ class ChangedObjects:
         self._keys: list[str] = []
         self._task: asyncio.Task[None] | None = None
         self._error: str | None = None
+        self._unlisted: str | None = None
         self._one_at_a_time = asyncio.Lock()
         self._stopped = False
         self._seen: dict[str, str] = {}
@@ -75,12 +78,16 @@ class ChangedObjects:
         self._task = asyncio.create_task(self._go_on())
 
     async def _go_on(self) -> None:
-        try:
-            while True:
-                await asyncio.sleep(LIST_EVERY_S)
+        while self._error is None:
+            await asyncio.sleep(LIST_EVERY_S)
+            try:
                 await self._sweep()
-        except (FaultError, OSError) as error:  # of the store, or of the disk on which originals are kept
-            self._error = str(error)
+            except FaultError as error:  # of the store: perhaps an object is being overwritten, and is whole next time
+                self._unlisted = str(error)
+            except OSError as error:  # of the disk on which originals are kept
+                self._error = str(error)
+            else:
+                self._unlisted = None
 
     async def _sweep(self) -> None:
         listed = await self._objects.list(self._spec.prefix)
@@ -142,15 +149,26 @@ class ChangedObjects:
             return None
 
     async def confirm(self) -> Confirmation:
-        """Read one changed object back."""
-        if self._error is not None:
-            return Confirmation(False, {"why": self._error, "rows_hit": self._rows_hit})
-        for key in reversed(list(self._originals)):
-            if await self._as_changed(key):
-                return Confirmation(
-                    True, {"rows_hit": self._rows_hit, "objects": len(self._originals), "read_back": key}
-                )
-        return Confirmation(False, {"why": "no changed object was read back", "rows_hit": self._rows_hit})
+        """Read one changed object back. What its owner has just written anew is changed with the next listings.
+
+        Raises FaultError where the store cannot be read.
+        """
+        deadline_s = time.monotonic() + LOOK_S
+        while self._error is None:
+            late = time.monotonic() > deadline_s
+            try:
+                for key in reversed(list(self._originals)):
+                    if await self._as_changed(key):
+                        found = {"rows_hit": self._rows_hit, "objects": len(self._originals), "read_back": key}
+                        return Confirmation(True, found)
+            except FaultError:  # perhaps it is being overwritten
+                if late:
+                    raise
+            if late:
+                break
+            await asyncio.sleep(LIST_EVERY_S / 2)
+        why = self._error or self._unlisted or "no changed object was read back"
+        return Confirmation(False, {"why": why, "rows_hit": self._rows_hit})
 
     async def revert(self, undo: dict[str, Any]) -> None:
         """Stop, and put back every object that still is as it was changed."""

@@ -278,6 +278,18 @@ async def test_an_object_that_is_written_again_right_away_is_damaged_again(make:
     await fault.revert(undo)
 
 
+async def test_an_object_that_its_owner_has_just_written_anew_is_no_end_of_the_fault(make: Make, bucket: Any) -> None:
+    put(bucket, "rows/a", b"0123456789")
+    fault = make("object.corrupt", TARGET, {"operation": "truncate"})
+    undo = await fault.prepare()
+    await fault.inject()
+    for k in range(10):
+        put(bucket, "rows/a", b"abcdefghi%d" % k)
+        assert (await fault.confirm()).landed is True
+    await fault.revert(undo)
+    assert read(bucket, "rows/a") == b"abcdefghi9"
+
+
 async def test_a_fault_that_can_keep_no_more_originals_says_so(
     make: Make, bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
