@@ -146,6 +146,7 @@ class RuleSeen(Record):
     asked_s: float
     answered_s: float
     without: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = Field((), description="the metrics that it goes by")
 
 
 FaultStage = Literal["injecting", "injected", "confirmed", "effect", "reverting", "reverted", "failed"]

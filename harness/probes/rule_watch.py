@@ -104,6 +104,7 @@ class RuleWatch:
                 asked_s=asked_s,
                 answered_s=self._clock.now_s(),
                 without=tuple(selector.text for selector in lacking),
+                metrics=tuple(sorted({one.metric for one in wanted if one.metric is not None})),
             )
         )
 

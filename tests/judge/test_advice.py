@@ -244,6 +244,17 @@ def poisoned() -> Run:
     return made.evidence("lineage", **POISONED).end()
 
 
+def unheard(goes_by: str = "retrainer_last_run_seconds", ages: Callable[[float], float] | None = None) -> Run:
+    """The rule of an alert that has to fire goes by a metric of a last run."""
+    made = paused({"detected": [SEEN]}).alerts().readings("last_run_age", saw(1.0))
+    made.readings("model_age", ages or saw(2.0, (5.0, 12.0)))
+    for k in range(20):
+        t = 1.5 + k
+        body = {"source": "monitor", "alert": SLOW, "place": "rules.yml, group g", "asked_s": t, "answered_s": t + 0.01}
+        made.add(t + 0.01, "rule", **body, metrics=[goes_by])
+    return made.end()
+
+
 def checkpoints(*ok: bool) -> Run:
     found = [{"key": f"c{k}", "ok": good, "error": None if good else "truncated"} for k, good in enumerate(ok)]
     return broken_guarantee("checkpoints_restorable", "checkpoints", checkpoints=found)
@@ -340,6 +351,9 @@ NEAR_MISSES: dict[str, tuple[str, Callable[[], Run]]] = {
         "run-with-result", lambda: retrained(saw(1.0, (5.0, 12.0)), saw(2.0, (5.0, 12.0)))),
     "no results before the fault": ("run-with-result", lambda: retrained(saw(1.0), lambda t_s: t_s)),
     "results in spite of the fault": ("run-with-result", lambda: retrained(saw(1.0), saw(6.0))),
+    "a rule that goes by something else": ("run-with-result", lambda: unheard("depth")),
+    "results while the alert was silent": ("run-with-result", lambda: unheard(ages=saw(2.0))),
+    "a job that seldom has a result": ("run-with-result", lambda: unheard(ages=saw(9.0, (5.0, 12.0)))),
     "a metric of something else": (
         "run-with-result", lambda: retrained(saw(1.0), saw(2.0, (5.0, 12.0)), last_run="lag")),
     "a store that is not back": ("reconnect", lambda: reconnecting(store_back=40.0)),
@@ -399,6 +413,14 @@ def test_a_service_of_which_some_replicas_run_on_is_not_gone(part: Mapping[str, 
     )
     assert told == {guard: {guard} for guard in whatever_is_gone if guard in given}
     assert {"restart-policy", "replica-ejection"} <= set(told)
+
+
+def test_runs_without_a_result_explain_an_alert_that_goes_by_them_and_did_not_fire() -> None:
+    found = advised(unheard())
+    assert set(found) == {"run-with-result"}
+    advice = found["run-with-result"]
+    assert (advice.where, advice.clauses) == ("retrainer: retrainer_last_run_seconds", ("seen",))
+    assert advice.seen.startswith("model_age only grew while features could not answer, and last_run_age showed ")
 
 
 def test_readiness_that_says_yes_while_all_requests_fail_is_shown_without_a_clause_of_it() -> None:

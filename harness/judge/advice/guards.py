@@ -260,9 +260,10 @@ _GUARDS = (
         "A last-run metric that only counts runs with a result",
         "Set the time of the last run only after its result is written; count skipped and failed runs apart; alert on "
         "the age of the result.",
-        "a result grew old beyond its bound while a service that it needs was gone; meanwhile the metric for the last "
-        "run of a service that uses it directly went on as before, and its name does not say that it counts runs "
-        "without a result",
+        "a result only grew older while a service that it needs was gone, and its bound was broken or an alert whose "
+        "rule goes by the last run did not fire; meanwhile the metric for the last run of a service that uses it "
+        "directly went on as before, its name does not say that it counts runs without a result, and without the "
+        "fault half of its runs or more have one",
         (BATCH, ML_TEST_SCORE),
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from harness.judge.advice.case import (
     FEWEST,
@@ -192,38 +192,52 @@ def run_with_result(case: Case) -> Iterator[MissingGuard]:
     """A result grows old, and the metric for the last run of who makes it goes on as if nothing were wrong."""
     if not case.away:
         return
-    units = case.facts.journal.plan.stack.probe_units
     for clause, measured in case.failed_bounds(StaysResult, RecoveryResult):
-        if units.get(measured.probe) not in (Unit.WALL, Unit.EVENT) or not _only_aged(case, measured.probe):
-            continue
+        others = (name for name in case.wiring.probes if name != measured.probe)
+        yield from (found for name in others if (found := _ran_in_vain(case, clause, name, measured.probe)) is not None)
+    for clause, undetected in _undetected(case):
+        rules = (one for _, one in case.facts.journal.of(RuleSeen) if one.alert == undetected.alert)
+        metrics = {metric for one in rules for metric in one.metrics}
         for name, probe in case.wiring.probes.items():
-            link = next((one for one in case.broken if probe.services == (one.consumer,)), None)
-            if link is None or name == measured.probe or not _of_last_run(name, probe):
-                continue
-            if case.asked(measured.probe) not in (link.consumer, *case.wiring.used_by(link.consumer)):
-                continue
-            runs = _runs(case, name, case.injected.hi, case.out_s)
-            if len(runs) < FEWEST or not _runs(case, name, case.facts.gate_s, case.injected.lo):
-                continue
-            seen = (
-                f"{measured.probe} only grew while {link.service} could not answer, and {name} showed {len(runs)} new "
-                f"runs of {link.consumer} in that time"
-            )
-            where = f"{link.consumer}: {probe.page or name}"
-            yield MissingGuard("run-with-result", where, seen, (clause.id,), tuple(runs[:FEWEST]))
+            if probe.kind == "metric" and probe.page.partition("{")[0] in metrics:
+                ages = (age for age, asked in case.wiring.probes.items() if age != name and not asked.health)
+                found = filter(None, (_ran_in_vain(case, clause, name, age) for age in ages))
+                yield from islice(found, 1)
+
+
+def _ran_in_vain(case: Case, clause: ClauseResult, name: str, age: str) -> MissingGuard | None:
+    """Return what shows that a service counts runs that made nothing: its metric of a last run, and its result's age."""
+    probe, unit = case.probe(name), case.facts.journal.plan.stack.probe_units.get(age)
+    link = next((one for one in case.broken if probe.services == (one.consumer,)), None)
+    if link is None or unit not in (Unit.WALL, Unit.EVENT) or not _of_last_run(name, probe):
+        return None
+    runs = _runs(case, name, case.injected.hi, case.out_s)
+    makes = case.asked(age) in (link.consumer, *case.wiring.used_by(link.consumer))
+    if not makes or len(runs) < FEWEST or not _only_grew(case, age) or not _makes_results(case, name, age):
+        return None
+    seen = f"{age} only grew while {case.what_was([link])}, and {name} showed {len(runs)} new runs of {link.consumer}"
+    where = f"{link.consumer}: {probe.page or name}"
+    return MissingGuard("run-with-result", where, f"{seen} in that time", (clause.id,), tuple(runs[:FEWEST]))
+
+
+def _only_grew(case: Case, age: str) -> bool:
+    """Whether an age was read while the fault was in, and never set back."""
+    during = _values(case.readings(age, case.injected.hi, case.out_s))
+    return len(during) >= FEWEST and not _falls(during)
+
+
+def _makes_results(case: Case, name: str, age: str) -> bool:
+    """Whether every second run or more has a result, without the fault: a job that seldom has one may just have none."""
+    without_fault = (case.facts.gate_s, case.injected.lo), (case.gone_s, case.facts.end_s)
+    runs = sum(len(_runs(case, name, *span)) for span in without_fault)
+    results = sum(len(_falls(_values(case.readings(age, *span)))) for span in without_fault)
+    return results > 0 and 2 * results + 1 >= runs > 0
 
 
 def _of_last_run(name: str, probe: ProbeFacts) -> bool:
     """Whether a probe reads when a job last ran, or how often, and may count runs as done that made nothing."""
     told = f"{name} {probe.page}"
     return _LAST_RUN.search(told) is not None and _APART.search(told) is None
-
-
-def _only_aged(case: Case, probe: str) -> bool:
-    """Whether an age only grew while the fault was in, and was set back before it: then there were results."""
-    before = _values(case.readings(probe, case.facts.gate_s, case.injected.lo))
-    during = _values(case.readings(probe, case.injected.hi, case.out_s))
-    return len(during) >= FEWEST and bool(_falls(before)) and not _falls(during)
 
 
 def _runs(case: Case, probe: str, from_s: float, to_s: float) -> list[int]:
