@@ -206,7 +206,7 @@ def run_with_result(case: Case) -> Iterator[MissingGuard]:
 
 
 def _ran_in_vain(case: Case, clause: ClauseResult, name: str, age: str) -> MissingGuard | None:
-    """Return what shows that a service counts runs that made nothing: its metric of a last run, and its result's age."""
+    """Return what shows that a service counts runs that made nothing: its metric of a run, and its result's age."""
     probe, unit = case.probe(name), case.facts.journal.plan.stack.probe_units.get(age)
     link = next((one for one in case.broken if probe.services == (one.consumer,)), None)
     if link is None or unit not in (Unit.WALL, Unit.EVENT) or not _of_last_run(name, probe):
@@ -227,7 +227,7 @@ def _only_grew(case: Case, age: str) -> bool:
 
 
 def _makes_results(case: Case, name: str, age: str) -> bool:
-    """Whether every second run or more has a result, without the fault: a job that seldom has one may just have none."""
+    """Whether every second run or more has a result without the fault: a job that seldom has one may just have none."""
     without_fault = (case.facts.gate_s, case.injected.lo), (case.gone_s, case.facts.end_s)
     runs = sum(len(_runs(case, name, *span)) for span in without_fault)
     results = sum(len(_falls(_values(case.readings(age, *span)))) for span in without_fault)

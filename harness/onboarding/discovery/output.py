@@ -20,6 +20,7 @@ from harness.onboarding.discovery.guess import Guess
 from harness.onboarding.discovery.probes import candidates
 from harness.onboarding.discovery.project import Project, literal
 from harness.onboarding.discovery.rendering import MARK, STACK_FILE, comment, render
+from harness.onboarding.discovery.run_metrics import run_metrics
 from harness.onboarding.discovery.services import Found, guess_all
 from harness.onboarding.discovery.starters.accepted import stack_of
 from harness.onboarding.discovery.starters.files import scenario_files
@@ -51,8 +52,8 @@ def discover(
     edits are not kept. The `standard` suite is always for the one that is there. Raises StackError if that is invalid.
     """
     services = guess_all(project)
-    probes = [*candidates(project, services), *working(project, services)]
     rules = _rules(project, services)
+    probes = [*candidates(project, services), *working(project, services), *run_metrics(project, services, rules[0])]
     there = is_file(out / STACK_FILE)
     files: dict[str, str] = {}
     if not (standard and there):

@@ -11,6 +11,7 @@ from harness.description.yamltree import read_tree
 from harness.model.errors import StackError
 
 _HERE = ("localhost", "127.0.0.1")
+_CHANGES = ("relabel_configs", "params", "basic_auth", "authorization", "oauth2", "tls_config")
 _FINDS = re.compile(r"_sd_configs$")
 
 
@@ -30,6 +31,23 @@ def scraped_services(files: Iterable[Path], names: Mapping[str, str], own: str) 
         hosts = [own if host in _HERE else host for host in _hosts(job)]
         asked = frozenset(names[host] for host in hosts if host in names)
         found[job["job_name"]] = found.get(job["job_name"], frozenset()) | asked
+    return found
+
+
+def scraped_pages(files: Iterable[Path], names: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """Return the pages of metrics of each service that are read over plain HTTP, as `http://service:port/path`.
+
+    Only of jobs that change nothing of their targets: what relabelling makes of them is not read here.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for job in _jobs(files):
+        path = job.get("metrics_path", "/metrics")
+        if not _is_inside(job, names) or job.get("scheme", "http") != "http" or any(key in job for key in _CHANGES):
+            continue
+        for target in _targets(job):
+            host, _, port = target.partition(":")
+            if host in names and port.isdecimal() and isinstance(path, str):
+                found[names[host]] = found.get(names[host], frozenset()) | {f"http://{names[host]}:{port}{path}"}
     return found
 
 
@@ -59,11 +77,14 @@ def _is_inside(job: dict[str, Any], names: Collection[str]) -> bool:
 
 
 def _hosts(job: dict[str, Any]) -> list[str]:
+    return [re.sub(r"^\w+://", "", target).partition("/")[0].partition(":")[0] for target in _targets(job)]
+
+
+def _targets(job: dict[str, Any]) -> list[str]:
     groups = job.get("static_configs")
-    targets = [
+    return [
         str(target)
         for group in (groups if isinstance(groups, list) else ())
         if isinstance(group, dict)
         for target in group.get("targets") or ()
     ]
-    return [re.sub(r"^\w+://", "", target).partition("/")[0].partition(":")[0] for target in targets]
