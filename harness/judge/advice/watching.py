@@ -201,8 +201,8 @@ def run_with_result(case: Case) -> Iterator[MissingGuard]:
         for name, probe in case.wiring.probes.items():
             if probe.kind == "metric" and probe.page.partition("{")[0] in metrics:
                 ages = (age for age, asked in case.wiring.probes.items() if age != name and not asked.health)
-                found = filter(None, (_ran_in_vain(case, clause, name, age) for age in ages))
-                yield from islice(found, 1)
+                told = (one for age in ages if (one := _ran_in_vain(case, clause, name, age)) is not None)
+                yield from islice(told, 1)
 
 
 def _ran_in_vain(case: Case, clause: ClauseResult, name: str, age: str) -> MissingGuard | None:
