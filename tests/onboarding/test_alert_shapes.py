@@ -11,7 +11,12 @@ PACE = Timing(scrape_s=5.0, evaluate_s=5.0)
 JOBS = {"api": frozenset({"web"}), "models": frozenset({"model-a", "model-b"})}
 NAMES = {"web": "web", "www": "web", "model-a": "model-a", "model-b": "model-b", "mlflow": "mlflow"}
 EXPORTED = {"requests_total": "web", "request_latency_seconds_bucket": "web", "mlflow_up": "exporter"}
-RECORDED = {"job:errors:rate": 'rate(requests_total{code=~"5.."}[2m])', "circle": "circle > 1"}
+RECORDED = {
+    "job:errors:rate": 'rate(requests_total{code=~"5.."}[2m])',
+    "job:requests:rate": "sum by (job) (rate(requests_total[2m]))",
+    "job:batch:seconds": "time() - max(last_batch_timestamp_seconds)",
+    "circle": "circle > 1",
+}
 
 
 def read(query: str, for_s: float = 10.0) -> RuleReading:
@@ -48,6 +53,18 @@ def read(query: str, for_s: float = 10.0) -> RuleReading:
         ("process_cpu_seconds_total > 4", "unknown"),
         ("abs(score_mean - 0.2) > 0.1", "unknown"),
         ("requests_total < 5", "unknown"),
+        ("rows_lag > 100", "old"),
+        ("rate(requests_total[1m]) == 0", "still"),
+        ('sum by (job) (increase(requests_total{code="200"}[5m])) == 0', "still"),
+        ("sum(rate(requests_total[1m])) by (job) < 0.5", "still"),
+        ("rate(requests_total[1m]) <= bool 0", "still"),
+        ("changes(last_batch_timestamp_seconds[5m]) == 0", "still"),
+        ("job:requests:rate < 1", "still"),
+        ("rate(requests_total[1m]) == 1", "unknown"),
+        ("rate(requests_total[1m]) > 0", "unknown"),
+        ("rate(requests_total[1m]) / rate(asked_total[1m]) < 0.9", "unknown"),
+        ("rate(requests_total[1m]) == 0 and asked_total > 0", "unknown"),
+        ("rate(process_cpu_seconds_total[1m]) == 0", "unknown"),
         ("up == 0 and on(instance) probe_success == 0", "unknown"),
         ('up{job="api"} == 0 unless on() maintenance == 1', "unknown"),
         ('rate(requests_total{code="500"}[1m]) > 1 and rate(requests_total[1m]) > 10', "errors"),
@@ -102,6 +119,8 @@ def test_how_long_a_rule_takes() -> None:
         ("(x > 3 * y)", None),
         ("x > y", None),
         ("x < 2", None),
+        ("rate(requests_total[1m]) > 10 and x_latency_seconds > 0.5", 0.5),
+        ("x_duration > 2 * 60", 120.0),
         ('x{le="> 7"} > 2', 2.0),
     ],
 )
@@ -123,3 +142,34 @@ def test_the_limit_of_a_rule(query: str, threshold: float | None) -> None:
 )
 def test_which_service_fires_a_rule_alone(query: str, service: str, fires: bool) -> None:
     assert read(query).fires_for(service) is fires
+
+
+@pytest.mark.parametrize(
+    ("query", "age_s"),
+    [
+        ("time() - last_batch_timestamp_seconds > 40", 40.0),
+        ("time() - max by (job) (last_batch_timestamp_seconds) > 5 * 60", 300.0),
+        ("time() - last_batch_timestamp_seconds > 1m30s", 90.0),
+        ("(time() - last_batch_timestamp_seconds) / 60 > 10", 600.0),
+        ("max(time() - last_batch_timestamp_seconds) / (60 * 60) > 2", 7200.0),
+        ("time() - last_batch_timestamp_ms / 1000 > 30", 30.0),
+        ("time() * 1000 - last_batch_timestamp_ms > 5000", 5.0),
+        ("feature_age_seconds > 3600", 3600.0),
+        ("feature_age_seconds / 60 > 10", 600.0),
+        ("max(features_staleness_minutes) > 3", 180.0),
+        ("seconds_since_last_success > 20", 20.0),
+        ("replication_lag_ms > 2500", 2.5),
+        ("time() - last_batch_timestamp_seconds > 40 and requests_total > 7", 40.0),
+        ("requests_total > 7 and time() - last_batch_timestamp_seconds > 40", 40.0),
+        ("job:batch:seconds > 25", 25.0),
+        ("consumer_lag > 1000", None),
+        ("last_success_timestamp_seconds > 5", None),
+        ("time() - last_batch_timestamp_seconds > limit_seconds", None),
+        ("request_latency_seconds > 3", None),
+        ("up == 0", None),
+    ],
+)
+def test_from_which_age_on_a_rule_fires(query: str, age_s: float | None) -> None:
+    reading = read(query)
+    assert reading.age_s == (None if age_s is None else pytest.approx(age_s))
+    assert reading.fires_within_s == pytest.approx(reading.detect_s + (age_s or 0.0))

@@ -306,3 +306,55 @@ def test_a_probe_that_reads_another_thing_under_its_name_keeps_no_old_bound(tmp_
     after = scenario(standard(tmp_path), "server-crashed-scorer")
     bounds = (*after["expect"]["recovered"], *after.get("steady_state", ()))
     assert "scorer_up" not in {one["probe"] for one in bounds}
+
+
+def with_rule(folder: Path, query: str) -> Path:
+    """Return the project with one more alert rule, which is called Mine."""
+    project(folder)
+    (folder / "r.yml").write_text(f"{RULES}      - {{alert: Mine, expr: '{query}', for: 5s}}\n")
+    return folder
+
+
+def test_a_hint_gives_an_age_the_time_to_grow(tmp_path: Path) -> None:
+    found = standard(with_rule(tmp_path, "time() - batch_written_timestamp_seconds > 25"))
+    text = found.files["scenarios/standard/producers/producer-crashed-feed.scenario.yaml"]
+    assert "#   - {id: seen-Mine, alert: Mine, within: 50s}" in text, "25 s until it is so old, 25 s until it fires"
+    assert scenario(found, "producer-crashed-feed")["timeline"][0]["for"] == "50s"
+    old = scenario(found, "alert-fires-Mine")
+    assert old["timeline"][0]["for"] == old["expect"]["detected"][0]["within"] == "50s"
+    assert old["expect"]["cleared"][0]["within"] == "55s", "it is over with the next that is written"
+
+
+def test_a_hint_says_where_an_age_could_not_be_read(tmp_path: Path) -> None:
+    (folder := with_rule(tmp_path, "batch_lag > 1000")).joinpath("feed.py").write_text('Gauge("batch_lag")\n')
+    found = standard(folder)
+    text = found.files["scenarios/standard/producers/producer-crashed-feed.scenario.yaml"]
+    (line,) = (line for line in text.splitlines() if "alert: Mine" in line)
+    assert "`within` lacks the age that it waits for" in line
+    assert any(
+        "Mine: nothing here can fire it by itself: it fires at an age of a time" in one for one in found.not_written
+    )
+
+
+@pytest.mark.parametrize("query", ["rate(fed_total[20s]) == 0", "sum(increase(fed_total[20s])) < 3"])
+def test_a_counter_stands_still_without_what_its_service_uses(query: str, tmp_path: Path) -> None:
+    (folder := with_rule(tmp_path, query)).joinpath("feed.py").write_text('Counter("fed")\n')
+    found = standard(folder)
+    (step,) = scenario(found, "alert-fires-Mine")["timeline"]
+    assert step["fault"] == "network.partition", "whoever is gone exports no counter"
+    assert (step["target"], step["with"]) == ({"service": "feed"}, {"apart_from": ["minio"]})
+    assert scenario(found, "alert-fires-Mine")["expect"]["detected"][0]["within"] == "45s", "25 s, and its range"
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("rate(scored_total[20s]) == 0", "scorer may count requests, whatever becomes of them"),
+        ("rate(nobodys_total[20s]) == 0", "it is not known who exports its metric"),
+        ("rate(batch_written_timestamp_seconds[10m]) == 0", "it takes 625 s to fire"),
+    ],
+)
+def test_a_counter_that_nothing_here_can_stop_is_told_of(query: str, why: str, tmp_path: Path) -> None:
+    found = standard(with_rule(tmp_path, query))
+    assert "alert-fires-Mine" not in names(found)
+    assert any(f"no fires-Mine: nothing here can fire it by itself: {why}" in line for line in found.not_written)

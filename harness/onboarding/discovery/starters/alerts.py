@@ -1,7 +1,8 @@
 """For each alert rule a fault that should fire it, as its query says, or why nothing here can fire it by itself.
 
 A rule on what is up: a crash that lasts. On how long answers take: slow links to what its service uses. On errors: the
-loss of a store that its service uses. On an age: a writer that writes nothing.
+loss of a store that its service uses. On an age, or a counter that stands still: whoever writes or counts, cut off from
+what it uses.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from harness.onboarding.discovery.starters.rules import RuleReading
 from harness.onboarding.discovery.starters.starter import LONGEST_S, Missing, Starter
 
 USED = (*STORES, "tracking", "serving")
+_ANSWERS = ("watch", "serving", "gateway")
+"""Services that do what they are asked, and nothing on their own."""
 FASTEST_S = 1e-3
 MOST_LATENCY_S = 5.0
 _ORDER = ("serving", "gateway", "tracking", "pipeline", "training", "store", "queue", "other", "watch")
@@ -24,7 +27,7 @@ _PLACE = "its query is in {place}"
 def firing(ground: Ground) -> Iterator[Starter | Missing]:
     """Yield for each rule the scenario that should fire it."""
     for rule in ground.rules:
-        way = {"down": _down, "slow": _slow, "errors": _errors, "old": _old}.get(rule.shows)
+        way = {"down": _down, "slow": _slow, "errors": _errors, "old": _old, "still": _still}.get(rule.shows)
         if rule.shows == "always":
             yield Missing("fires", rule.name, f"it fires always, as a watchdog does ({rule.rule.place})")
         elif way is None:
@@ -108,21 +111,42 @@ def _behind(ground: Ground, rule: RuleReading) -> tuple[str, list[str], Missing 
 
 
 def _old(ground: Ground, rule: RuleReading) -> Starter | Missing:
-    if rule.threshold is None or rule.detect_s + rule.threshold > LONGEST_S:
-        age = "a time that could not be read" if rule.threshold is None else f"{rule.threshold:g} s"
+    if rule.age_s is None or rule.age_s > LONGEST_S:
+        age = "a time that could not be read" if rule.age_s is None else f"{rule.age_s:g} s"
         return _cannot(rule, f"it fires at an age of {age}: no run is that long", _SHORTER)
     able = [name for name in rule.exported_by if ground.uses(name, *STORES)]
-    writers = [name for name in able if ground.services[name].kind.what not in ("watch", "serving", "gateway")]
+    writers = [name for name in able if ground.services[name].kind.what not in _ANSWERS]
     if len(writers) != 1 or "network.partition" not in ground.faults:
         return _cannot(
             rule, "who writes what it measures is not known", "a scenario of your own that pauses the writer"
         )
     stores = ground.uses(writers[0], *STORES)
-    # A writer that is paused exports nothing either, and a rule on its own metrics would have nothing to read.
-    fault = {"fault": "network.partition", "target": {"service": writers[0]}, "with": {"apart_from": stores}}
     summary = f"{writers[0]} reaches {_one_of(stores)} no more and writes nothing, while it answers its scrapes."
     why = f"whether {writers[0]} writes what the rule measures into {_one_of(stores)}"
-    return _starter(ground, rule, summary, (), fault, why, after_s=rule.threshold)
+    return _starter(ground, rule, summary, (), _apart(writers[0], stores), why)
+
+
+def _still(ground: Ground, rule: RuleReading) -> Starter | Missing:
+    able = [name for name in rule.exported_by if ground.services[name].kind.what != "watch"]
+    if len(able) != 1 or "network.partition" not in ground.faults:
+        known = f"any of {', '.join(sorted(able))} may count it" if able else "it is not known who exports its metric"
+        return _cannot(rule, known, "a scenario of your own that keeps from work whoever counts")
+    counts = able[0]
+    if ground.services[counts].kind.what in _ANSWERS:
+        # Without what it uses, it may still count the requests that it can no longer answer well.
+        remedy = "a scenario of your own that keeps requests from it"
+        return _cannot(rule, f"{counts} may count requests, whatever becomes of them", remedy)
+    used = ground.uses(counts, *USED, "gateway", "pipeline", "training", "other")
+    if not used:
+        return _cannot(rule, f"nothing here shows that {counts} uses another service", "x-harness.links")
+    summary = f"{counts} reaches {_one_of(used)} no more and has nothing to count, while it answers its scrapes."
+    why = f"whether {counts} counts nothing more without {_one_of(used)}"
+    return _starter(ground, rule, summary, (), _apart(counts, used), why)
+
+
+def _apart(service: str, others: list[str]) -> dict[str, Any]:
+    # A service that is paused exports nothing either, and a rule on its own metrics would have nothing to read.
+    return {"fault": "network.partition", "target": {"service": service}, "with": {"apart_from": others}}
 
 
 _SHORTER = "shorter times in a test configuration"
@@ -138,9 +162,8 @@ def _starter(
     *,
     variables: Mapping[str, Any] | None = None,
     may_die: list[str] | None = None,
-    after_s: float = 0.0,
 ) -> Starter | Missing:
-    lasts_s = rule.detect_s + after_s
+    lasts_s = rule.fires_within_s
     if lasts_s > LONGEST_S:
         return _cannot(rule, f"it takes {lasts_s:.0f} s to fire", _SHORTER)
     return Starter(

@@ -87,7 +87,8 @@ def _written(
     late = [rule for rule in others if rule not in soon][:MOST_ALERTS]
     more_s = min(ground.timing.scrape_s, SCRAPE_TIMEOUT_S) if starter.silent else 0.0
     by_itself_s = BY_ITSELF_S + SEEN_BACK_S if starter.heals_itself else 0
-    lasts_s = max([starter.lasts_s, by_itself_s, *(_rounded(rule.detect_s + more_s) for rule in (*soon, *detects))])
+    longest_s = max((rule.fires_within_s + more_s for rule in (*soon, *detects)), default=0.0)
+    lasts_s = max(starter.lasts_s, by_itself_s, _rounded(longest_s))
     broken = [dict(one) for one in starter.bounds] if starter.breaks else []
     borne = [] if starter.breaks else [dict(one) for one in starter.bounds]
     jobs, may_die, reasons = _deaths(ground, starter)
@@ -101,11 +102,11 @@ def _written(
         + [_bound(str(one["probe"]), one, "borne") for one in borne],
         recovered=[_again(one.name, one.good, starter) for one in own]
         + [_again(str(one["probe"]), one, starter) for one in broken if one["probe"] not in {m.name for m in own}],
-        detected=[_clause(rule, "seen", max(rule.detect_s + more_s, starter.lasts_s)) for rule in detects],
+        detected=[_clause(rule, "seen", max(rule.fires_within_s + more_s, starter.lasts_s)) for rule in detects],
         cleared=[_clause(rule, "quiet", rule.detect_s + LATER_S) for rule in detects],
-        offered=[(_clause(rule, "seen", rule.detect_s + more_s), rule.rule.summary) for rule in soon],
-        slower=[(_clause(rule, "seen", rule.detect_s + more_s), rule.rule.summary) for rule in late],
-        lengthen_to=f"{max((_rounded(rule.detect_s + more_s) for rule in late), default=0)}s",
+        offered=[_offer(rule, more_s) for rule in soon],
+        slower=[_offer(rule, more_s) for rule in late],
+        lengthen_to=f"{max((_rounded(rule.fires_within_s + more_s) for rule in late), default=0)}s",
         may_die=list(dict.fromkeys([*jobs, *may_die])),
         may_die_why="; ".join(reasons),
     )
@@ -209,8 +210,15 @@ def _clause(rule: RuleReading, what: str, within_s: float) -> dict[str, Any]:
     return {"id": f"{what}-{rule.name}", "alert": rule.name, "within": f"{_rounded(within_s)}s"}
 
 
+def _offer(rule: RuleReading, more_s: float) -> tuple[dict[str, Any], str]:
+    """Return the clause of a rule to choose from, and what it is about."""
+    told = [rule.rule.summary] if rule.rule.summary else []
+    told += ["`within` lacks the age that it waits for, which could not be read"] if rule.unread_age else []
+    return _clause(rule, "seen", rule.fires_within_s + more_s), "; ".join(told)
+
+
 def _is_soon(rule: RuleReading) -> bool:
-    return _rounded(rule.detect_s) <= SLOW_RULE_S
+    return _rounded(rule.fires_within_s) <= SLOW_RULE_S
 
 
 def _rounded(seconds: float) -> int:

@@ -12,23 +12,27 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.onboarding.discovery.config_files import Rule, Timing
+from harness.onboarding.discovery.starters.rule_limits import age_limit_s, bare, is_above, is_age, limit_of
 from harness.probes.rule_queries import Selects, duration_s, rests_on, selected
 from harness.probes.selectors import selectors, tokens_of
 
-Shows = Literal["down", "slow", "errors", "old", "always", "unknown"]
+Shows = Literal["down", "slow", "errors", "old", "still", "always", "unknown"]
 
 _UP = re.compile(r"^(up|\w+_up|probe_success)$")
 _IS_LOW = re.compile(r"(==(bool)?0|<(bool)?1|!=(bool)?1)(?![\d.])")
 _COUNTED_UP = re.compile(r"(count|sum|avg|min)(by\([^)]*\)|without\([^)]*\))?\((up|\w+_up|probe_success)\b.*<")
 _TOGETHER = re.compile(r"\b(sum|avg|count|max|quantile|absent\w*)(by\([^)]*\)|without\([^)]*\))?\(")
 _SLOW = re.compile(r"latency|duration|response_time|(request|query|inference|predict\w*|scor\w+)_(milli)?seconds", re.I)
-_OLD = re.compile(r"(^|_)(age|lag|staleness|freshness)(_|$)|timestamp|last_(success|run|update)", re.I)
+_OLD = re.compile(r"(^|_)(age|lag|staleness|freshness|since)(_|$)|timestamp|last_(success|run|update)", re.I)
 _ITS_OWN = re.compile(r"scrape_|prometheus_|alertmanager_|go_|process_|python_|jvm_")
 """How metrics begin that every program or the monitoring itself has: nothing is known of what drives them."""
 _FAILED = re.compile(r"error|fail|exception|5xx", re.I)
 _STATUS = re.compile(r"^(code|status|status_code|http_status|response_code|http_response_status_code|grpc_code)$")
 _BAD_STATUS = re.compile(r"5|err|fail|![=~]\"?2|UNAVAILABLE|INTERNAL", re.I)
-_ABOVE = re.compile(r">=?(?:bool)?(\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?![\w.*/])")
+_BY = r"(?:(?:by|without)\([^)]*\))?"
+_GROWTH = re.compile(rf"(?:(?:sum|avg|max|min){_BY}\()*(?:rate|irate|increase|changes)\([\w:]+\[\w+\]\)\)*{_BY}")
+_TOO_LITTLE = re.compile(r"(?:<=?(?:bool)?\d+(?:\.\d+)?(?:e[+-]?\d+)?|==(?:bool)?0(?:\.0+)?)$")
+_METRIC = re.compile(r"[\w:]+")
 _RANGE = re.compile(r"\[([^\]]*)\]")
 _LITERAL = re.compile(r'"[^"]*"|\'[^\']*\'')
 _FOLLOWED = 5
@@ -63,12 +67,24 @@ class RuleReading:
     each: bool
     """Whether any one of its services can fire it."""
     detect_s: float
-    """How long it takes to fire at most, once what it reads is bad."""
+    """How long it takes to fire at most, once its condition holds."""
+    age_s: float | None = None
+    """From which age on its condition holds; None where it is about no age, or about one that cannot be read."""
 
     @property
     def name(self) -> str:
         """Its alert."""
         return self.rule.name
+
+    @property
+    def fires_within_s(self) -> float:
+        """How long it takes to fire at most, once what it reads is bad: an age has to grow first."""
+        return self.detect_s + (self.age_s or 0.0)
+
+    @property
+    def unread_age(self) -> bool:
+        """Whether it waits for an age that could not be read, so that nothing tells how long it takes."""
+        return self.shows == "old" and self.age_s is None
 
     def fires_for(self, service: str) -> bool:
         """Whether its query fires it once this service no longer answers."""
@@ -86,7 +102,6 @@ def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> RuleReading:
     text = _followed(rule.query, metrics.recorded)
     selects = list(_selects(text))
     shows = _shows(text, selects)
-    above = _ABOVE.search(_bare(text))
     wait_s = timing.scrape_s + 2 * timing.evaluate_s + rule.for_s + 5.0
     ranges = map(duration_s, _RANGE.findall(_LITERAL.sub("", text)))
     return RuleReading(
@@ -94,9 +109,10 @@ def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> RuleReading:
         shows=shows,
         exported_by=frozenset(name for one in selects for name in _series_of(one, metrics)),
         subject=_named_after(selects, metrics.names) if shows == "down" else None,
-        threshold=float(above[1]) if above else None,
-        each=_TOGETHER.search(_bare(text)) is None,
+        threshold=limit_of(text, lambda word: _SLOW.search(word) is not None),
+        each=_TOGETHER.search(bare(text)) is None,
         detect_s=wait_s + max(ranges, default=0.0),
+        age_s=age_limit_s(text) if shows == "old" else None,
     )
 
 
@@ -117,25 +133,22 @@ def _selects(text: str) -> Iterator[Selects]:
             yield from selected(rests_on(one.text))
 
 
-def _bare(text: str) -> str:
-    """Return a query without its spaces and without what stands in quotes and braces."""
-    return re.sub(r"\s|\{[^}]*\}", "", _LITERAL.sub("", text))
-
-
 def _shows(text: str, selects: list[Selects]) -> Shows:
     """Return which kind of trouble a rule shows. The order tells: `time() - last_success` is old, not slow."""
     names = [one.metric for one in selects if one.metric]
-    bare = _bare(text)
+    short = bare(text)
     if not names:
-        return "always" if re.match(r"vector\(\d", bare) else "unknown"
+        return "always" if re.match(r"vector\(\d", short) else "unknown"
     words = {token.text.lower() for token in tokens_of(text)}
     if "unless" in words or all(_ITS_OWN.match(name) for name in names):
         return "unknown"
-    if _is_down(bare, names):
+    if _is_down(short, names):
         return "unknown" if "and" in words else "down"
-    if not _ABOVE.search(bare):
+    if _is_still(short):
+        return "still"
+    if not is_above(text):
         return "unknown"
-    if "time()-" in bare or any(_OLD.search(name) for name in names):
+    if is_age(text) or any(_OLD.search(name) for name in names):
         return "old"
     bad = any(_STATUS.match(m.label) and _BAD_STATUS.search(m.operator + m.value) for s in selects for m in s.matchers)
     if bad or any(_FAILED.search(name) for name in names):
@@ -143,10 +156,22 @@ def _shows(text: str, selects: list[Selects]) -> Shows:
     return "slow" if any(_SLOW.search(name) for name in names) else "unknown"
 
 
-def _is_down(bare: str, names: list[str]) -> bool:
-    if re.search(r"\babsent(_over_time)?\(", bare):
+def _is_down(short: str, names: list[str]) -> bool:
+    if re.search(r"\babsent(_over_time)?\(", short):
         return True
-    return any(_UP.match(name) for name in names) and bool(_IS_LOW.search(bare) or _COUNTED_UP.search(bare))
+    return any(_UP.match(name) for name in names) and bool(_IS_LOW.search(short) or _COUNTED_UP.search(short))
+
+
+def _is_still(short: str) -> bool:
+    """Whether a query asks whether a counter grows too little, by itself or by way of a recording rule."""
+    asked, *recorded = short.split(";")
+    compared = _TOO_LITTLE.search(asked)
+    if compared is None:
+        return False
+    value = asked[: compared.start()]
+    if not recorded:
+        return _GROWTH.fullmatch(value) is not None
+    return len(recorded) == 1 and _METRIC.fullmatch(value) is not None and _GROWTH.fullmatch(recorded[0]) is not None
 
 
 def _series_of(one: Selects, metrics: Metrics) -> frozenset[str]:
