@@ -358,3 +358,27 @@ def test_a_counter_that_nothing_here_can_stop_is_told_of(query: str, why: str, t
     found = standard(with_rule(tmp_path, query))
     assert "alert-fires-Mine" not in names(found)
     assert any(f"no fires-Mine: nothing here can fire it by itself: {why}" in line for line in found.not_written)
+
+
+def declared_timeout(folder: Path, timeout: str) -> Discovery:
+    standard(project(folder), write=True)
+    declare(folder, DECLARED.replace("repeat: true", f"repeat: true, timeout: {timeout}"))
+    return standard(folder)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "latency"), [("5s", "800ms"), ("1s", "800ms"), ("900ms", "650ms"), ("700ms", "550ms")]
+)
+def test_a_latency_that_fires_a_rule_stays_below_the_timeout(timeout: str, latency: str, tmp_path: Path) -> None:
+    slow = scenario(declared_timeout(tmp_path, timeout), "alert-fires-ScorerSlow")
+    assert slow["vars"] == {"latency": latency}, "the limit is 400 ms"
+    assert "availability" in {one["probe"] for one in slow["expect"]["stays"]}, "so requests may not fail"
+
+
+def test_no_latency_fits_between_a_limit_and_a_timeout_that_are_near(tmp_path: Path) -> None:
+    found = declared_timeout(tmp_path, "450ms")
+    assert "alert-fires-ScorerSlow" not in names(found)
+    (line,) = (line for line in found.not_written if "fires-ScorerSlow" in line)
+    assert "its limit of 0.4 s is too near to the workload's timeout of 0.45 s" in line
+    assert "declare x-harness.workload.timeout above 1s" in line
+    assert scenario(found, "store-slow-minio")["vars"] == {"latency": "225ms"}, "a slow store is no outage either"

@@ -20,6 +20,8 @@ _ANSWERS = ("watch", "serving", "gateway")
 """Services that do what they are asked, and nothing on their own."""
 FASTEST_S = 1e-3
 MOST_LATENCY_S = 5.0
+APART = 1.25
+"""By how much a latency differs at least from the limit that it must exceed, and from the timeout."""
 _ORDER = ("serving", "gateway", "tracking", "pipeline", "training", "store", "queue", "other", "watch")
 _PLACE = "its query is in {place}"
 
@@ -57,9 +59,16 @@ def _slow(ground: Ground, rule: RuleReading) -> Starter | Missing:
     service, used, lacking = _behind(ground, rule)
     if lacking is not None:
         return lacking
-    latency_s = _latency_s(rule)
-    if latency_s is None or "network.latency" not in ground.faults:
+    limit_s = _limit_s(rule)
+    if limit_s is None or not FASTEST_S <= 2 * limit_s <= MOST_LATENCY_S or "network.latency" not in ground.faults:
         return _cannot(rule, "its limit is not one that a slow link could exceed")
+    timeout_s = ground.waits_s([service])
+    latency_s = _latency_s(limit_s, timeout_s)
+    if latency_s is None:
+        why = (
+            f"its limit of {limit_s:g} s is too near to the workload's timeout of {timeout_s:g} s: requests would fail"
+        )
+        return _cannot(rule, why, f"x-harness.workload.timeout above {2 * APART * limit_s:g}s, if clients wait so long")
     links = [Link(service, name).name for name in used]
     fault = {
         "fault": "network.latency",
@@ -68,16 +77,21 @@ def _slow(ground: Ground, rule: RuleReading) -> Starter | Missing:
     }
     summary = f"Everything that {service} uses answers late, and so does {service}."
     why = f"whether {service} asks {_one_of(used)} for each answer; its limit is {rule.threshold:g}"
+    why += f", and the workload's timeout {timeout_s:g} s" if timeout_s is not None else ""
     return _starter(ground, rule, summary, (), fault, why, variables={"latency": f"{round(latency_s * 1e3)}ms"})
 
 
-def _latency_s(rule: RuleReading) -> float | None:
-    """Return a latency well beyond a rule's limit; None where that is none that a link can have."""
-    if rule.threshold is None:
-        return None
+def _limit_s(rule: RuleReading) -> float | None:
     scale = 1e-3 if any(word in rule.rule.query for word in ("_ms", "millisecond")) else 1.0
-    latency_s = 2 * rule.threshold * scale
-    return latency_s if FASTEST_S <= latency_s <= MOST_LATENCY_S else None
+    return None if rule.threshold is None else rule.threshold * scale
+
+
+def _latency_s(limit_s: float, timeout_s: float | None) -> float | None:
+    """Return a latency well beyond a rule's limit and well within the workload's timeout; None where none is both."""
+    if timeout_s is None or 2 * limit_s * APART <= timeout_s:
+        return 2 * limit_s
+    between_s = (limit_s + timeout_s) / 2
+    return between_s if limit_s * APART <= between_s <= timeout_s / APART else None
 
 
 def _errors(ground: Ground, rule: RuleReading) -> Starter | Missing:

@@ -50,6 +50,8 @@ class Declared:
     """The probes in the steady state of the stack."""
     workload: frozenset[str] = frozenset()
     """The services that the workload's requests are sent to; empty without one."""
+    timeout_s: float | None = None
+    """How long an answer to the workload may take until it counts as none."""
     models: tuple[str, ...] = ()
     """The datasets that hold models."""
     traces_examples: bool = False
@@ -84,6 +86,11 @@ class Ground:
             new = [name for name in dict.fromkeys(asked) if name not in found]
             found.update(new)
         return found - set(services)
+
+    def waits_s(self, services: Collection[str]) -> float | None:
+        """Return how long requests of the workload wait that may need these services; None where there are none."""
+        near = {*services, *self.callers(services)}
+        return self.declared.timeout_s if near & self.declared.workload else None
 
     def could_feel(self, measure: Measure, at: Collection[str], hit: Collection[str]) -> bool:
         """Whether a measure asks for work at these services that may need what is hit."""

@@ -177,6 +177,7 @@ def _declared(stack: StackDescription) -> Declared:
     return Declared(
         steady=frozenset(one.probe for one in stack.steady_state),
         workload=frozenset(services_in(workload.model_dump_json(include={"url"}), names)) if workload else frozenset(),
+        timeout_s=workload.timeout_s if workload else None,
         models=tuple(
             name
             for name, one in stack.datasets.items()

@@ -12,6 +12,7 @@ from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.ground import STORES, Ground
 from harness.onboarding.discovery.starters.starter import Missing, Starter
 
+LATENCY_MS = 300
 NOBODY = "nothing here shows that anybody uses it"
 
 
@@ -20,6 +21,9 @@ def slow(ground: Ground) -> Iterator[Starter | Missing]:
     for service in ground.reachable(*STORES, "tracking"):
         if "network.latency" not in ground.faults or not ground.consumers(service.name):
             continue
+        # An answer that comes after the workload's timeout is none: that would be an outage.
+        waits_s = ground.waits_s([service.name])
+        latency_ms = LATENCY_MS if waits_s is None else min(LATENCY_MS, max(1, int(waits_s / 2 * 1e3)))
         yield Starter(
             how="slow",
             whom=service.name,
@@ -35,7 +39,7 @@ def slow(ground: Ground) -> Iterator[Starter | Missing]:
             edit=("vars.latency: what would be a bad day, and not an outage",),
             felt_at=frozenset(ground.callers([service.name])),
             breaks=False,
-            variables={"latency": "300ms"},
+            variables={"latency": f"{latency_ms}ms"},
         )
 
 
