@@ -168,6 +168,24 @@ def test_a_rule_is_fired_by_what_its_query_asks_for(declared: Discovery) -> None
     assert old["timeline"][0]["for"] == old["expect"]["detected"][0]["within"] == "80s"
 
 
+@pytest.mark.parametrize(
+    ("rules", "alerts"),
+    [
+        (RULES.replace("> 60'", "> 10'"), ["BatchOld"]),
+        (RULES, []),  # it takes longer than a scenario of another purpose may last
+        (RULES.replace("> 60'", "> 10'") + "      - {alert: FeedDown, expr: 'up{job=\"feed\"} == 0'}\n", ["FeedDown"]),
+    ],
+    ids=["on its results", "on its results, late", "on whether it is up"],
+)
+def test_some_rule_has_to_tell_of_a_producer_that_is_gone(tmp_path: Path, rules: str, alerts: list[str]) -> None:
+    """Where none asks whether it is up, one on its results has to, though its metric is gone with it."""
+    (project(tmp_path) / "r.yml").write_text(rules)
+    standard(tmp_path, write=True)
+    declare(tmp_path)
+    stopped = scenario(standard(tmp_path), "producer-stopped-feed")
+    assert [one["alert"] for one in stopped["expect"].get("detected", ())] == alerts
+
+
 def test_what_is_declared_makes_scenarios(declared: Discovery) -> None:
     assert STACK_FILE not in declared.files, "a stack's file that is there stays as it is"
     assert {

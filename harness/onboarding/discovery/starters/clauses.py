@@ -63,7 +63,7 @@ def standard(ground: Ground, starter: Starter) -> ScenarioDraft | Missing:
 
     A slow rule has one of its own, and makes no other one longer.
     """
-    detects = [rule for rule in starter.detects if starter.family == "alert" or _is_soon(rule)]
+    detects = [rule for rule in starter.detects if starter.family == "alert" or is_soon(rule)]
     return _written(ground, starter, starter.standard_name, "standard", detects)
 
 
@@ -83,7 +83,7 @@ def _written(
         return why
     hit = starter.hits or _ends(starter)
     others = [] if detects else ground.concerning(hit)
-    soon = [rule for rule in others if _is_soon(rule)][:MOST_ALERTS]
+    soon = [rule for rule in others if is_soon(rule)][:MOST_ALERTS]
     late = [rule for rule in others if rule not in soon][:MOST_ALERTS]
     more_s = min(ground.timing.scrape_s, SCRAPE_TIMEOUT_S) if starter.silent else 0.0
     by_itself_s = BY_ITSELF_S + SEEN_BACK_S if starter.heals_itself else 0
@@ -217,8 +217,9 @@ def _offer(rule: RuleReading, more_s: float) -> tuple[dict[str, Any], str]:
     return _clause(rule, "seen", rule.fires_within_s + more_s), "; ".join(told)
 
 
-def _is_soon(rule: RuleReading) -> bool:
-    return _rounded(rule.fires_within_s) <= SLOW_RULE_S
+def is_soon(rule: RuleReading) -> bool:
+    """Whether a scenario of another purpose may wait for a rule."""
+    return not rule.unread_age and _rounded(rule.fires_within_s) <= SLOW_RULE_S
 
 
 def _rounded(seconds: float) -> int:

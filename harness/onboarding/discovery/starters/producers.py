@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from harness.model.fields import Link
 from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.starters.clauses import is_soon
 from harness.onboarding.discovery.starters.ground import STORES, Ground, Measure
+from harness.onboarding.discovery.starters.rules import RuleReading
 from harness.onboarding.discovery.starters.starter import LONGEST_S, Missing, Starter
 
 _EVERY = re.compile(r"(?:^|_)(?:EVERY|INTERVAL|PERIOD)(?:_(S|SECS?|SECONDS|MINS?|MINUTES))?$")
@@ -107,6 +109,7 @@ def stopped(ground: Ground) -> Iterator[Starter | Missing]:
         else:
             stores = ground.uses(producer.name, *STORES)
             bounds, lasts_s = _breaking(ground, stores)
+            rules, more = _that_tell(ground, producer)
             yield Starter(
                 how="stopped",
                 whom=producer.name,
@@ -115,12 +118,30 @@ def stopped(ground: Ground) -> Iterator[Starter | Missing]:
                 covers=("data", "freshness"),
                 hits=(producer.name,),
                 fault={"fault": "container.stop", "target": {"service": producer.name}},
-                edit=(f"whether {producer.name} writes into {', '.join(stores)}",),
+                edit=(f"whether {producer.name} writes into {', '.join(stores)}", *more),
                 felt_at=frozenset(stores) | ground.callers(stores),
                 bounds=bounds,
                 lasts_s=lasts_s,
-                detects=[rule for rule in ground.rules if rule.fires_for(producer.name)],
+                detects=rules,
             )
+
+
+def _that_tell(ground: Ground, producer: Found) -> tuple[list[RuleReading], list[str]]:
+    """Return the rules that have to fire once a producer is gone for good, and what to look at because of them.
+
+    Where none asks whether it is up, those on what it makes have to, though its metrics are gone with it.
+    """
+    asking = [rule for rule in ground.rules if rule.fires_for(producer.name)]
+    if asking:
+        return asking, []
+    on_results = [
+        rule
+        for rule in ground.rules
+        if rule.shows in ("old", "still") and rule.exported_by == {producer.name} and is_soon(rule)
+    ]
+    names = ", ".join(rule.name for rule in on_results)
+    why = f"no rule asks whether {producer.name} is up, so that {names} has to fire, though its metric is gone"
+    return on_results, [why] if on_results else []
 
 
 def _reached(ground: Ground, producer: Found) -> list[str]:
