@@ -145,6 +145,10 @@ def _lateness(facts: Facts) -> ClauseResult | None:
     # Whether the machine was busy as well decides the cause; of a run that stood still that is not what made it late.
     named = facts.disturbed.stopped(facts.gate_s, facts.end_s) or busy
     reason = f"{named}: {reason}" if named is not None else reason
+    fault = facts.inconclusive_fault
+    if fault is not None and fault.cause != "machine":
+        # A run on an idle machine would be unknown as well.
+        reason += f"; besides, {fault.inconclusive_reason}"
     return unknown("harness", reason, (), RunResult(p99_s=late[0], samples=late[1]), blamed(busy))
 
 

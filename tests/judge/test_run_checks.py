@@ -138,6 +138,14 @@ def test_a_harness_late_in_sending_or_in_polling_is_unknown() -> None:
     polls = Run(ALL).gate().fault().alerts((SLOW, 7.0, 14.0), late_s=0.11).answers().end()
     assert "harness late" in told(polls)  # a thousand requests on time do not make up for it
     assert values(polls) == {"unknown"}
+
+
+def test_a_late_harness_hides_no_fault_that_was_not_in() -> None:
+    lost = Run(ALL).gate().fault(confirmed=None).alerts((SLOW, 7.0, 14.0)).answers(late_s=0.11).end()
+    assert "harness late" in told(lost)
+    assert "besides, " in told(lost)
+    whole = Run(ALL).gate().fault().alerts((SLOW, 7.0, 14.0)).answers(late_s=0.11).end()
+    assert "besides, " not in told(whole)
     on_time = Run({"detected": ALL["detected"]}).gate().fault().alerts((SLOW, 7.0, 14.0), late_s=0.09).end()
     assert on_time.judged().value == "pass"
 
