@@ -20,11 +20,11 @@ LONGEST_PATH = 600
 """Characters of a path that a message shows."""
 
 
-def nearest(name: str, valid: Iterable[str]) -> str | None:
-    """Return the valid name closest to `name`, or None where none resembles it."""
+def nearest(name: str, valid: Iterable[str], alike: float = 0.5) -> str | None:
+    """Return the valid name closest to `name`, or None where none is so much alike, from 0 to 1."""
     import difflib  # only for who made a mistake
 
-    close = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(valid), n=1, cutoff=alike)
     return close[0] if close else None
 
 

@@ -114,6 +114,7 @@ def test_each_failure_is_reported_with_its_remedy(clinic: Path, harness_: Harnes
         "1 firing: Late; no rule was evaluated meanwhile",
     }
     assert seen["scenario rests-on-restarts"]["state"] == "ok"
+    assert seen["alerts Lost"]["remedy"] == "correct its name, or remove it", "no rule has a name like it"
     assert all(seen[name]["remedy"] for name in wrong if not name.startswith("scenario"))
     plain = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "1s")
     assert plain.code == 1

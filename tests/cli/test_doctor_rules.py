@@ -49,7 +49,7 @@ groups:
       - {alert: Hot, expr: 'heat{room="1"} > 1'}
       - {alert: Misspelt, expr: heet > 1}
       - {alert: OtherJob, expr: 'up{job="wep"} == 0'}
-      - {alert: NoSuchLabel, expr: 'sum by (room) (rate(heat{stage="prod"}[1m])) > 1'}
+      - {alert: NoSuchLabel, expr: 'sum by (room) (rate(heat{rooms="1"}[1m])) > 1'}
       - {alert: NoErrorYet, expr: 'requests_total{code=~"5.."} / ignoring (code) heat > 1'}
       - {alert: NotCountedYet, expr: 'rate(failures_total[1m]) > 0'}
       - {alert: Lost, expr: absent(heet)}
@@ -60,7 +60,7 @@ groups:
   - name: recorded
     rules:
       - {record: room:heat, expr: heat > 100}
-      - {record: room:heet, expr: sum(heet)}
+      - {record: room:heet, expr: sum(unheard_of)}
       - {alert: OfRecorded, expr: 'room:heat > 1'}
       - {alert: OfDeadRecorded, expr: 'room:heet > 1'}
       - {alert: Watchdog, expr: vector(1)}
@@ -151,20 +151,23 @@ def test_rules_that_can_never_fire(tmp_path: Path, harness_: Harness) -> None:
     assert "Watchdog" not in missing[1]
     place = "(rules.yml, group answers)"
     assert found == {
-        "Misspelt": ("wrong", f"cannot fire: nothing exports heet {place}"),
+        "Misspelt": ("wrong", f"cannot fire: nothing exports heet (did you mean heat?) {place}"),
         "OtherJob": ("wrong", f'cannot fire: no series of up has job="wep" (there is: web) {place}'),
-        "NoSuchLabel": ("wrong", f"cannot fire: no series of heat has a label stage {place}"),
+        "NoSuchLabel": ("wrong", f"cannot fire: no series of heat has a label rooms (did you mean room?) {place}"),
         "NoErrorYet": (
             "note",
             f'cannot fire now: no series of requests_total has code=~"5.." (there is: 200, 404) {place}',
         ),
         "NotCountedYet": ("note", f"cannot fire now: failures_total has no series yet {place}"),
-        "Twice": ("note", f"cannot fire now: nothing exports heet {place}; another rule of this name can"),
-        "OfDeadRecorded": ("wrong", "cannot fire: nothing exports heet (rules.yml, group recorded)"),
+        "Twice": (
+            "note",
+            f"cannot fire now: nothing exports heet (did you mean heat?) {place}; another rule of this name can",
+        ),
+        "OfDeadRecorded": ("wrong", "cannot fire: nothing exports unheard_of (rules.yml, group recorded)"),
     }
     (heated,) = [one for one in json.loads(called.out)["findings"] if one["area"] == "scenario"]
     assert heated["state"] == "wrong"
-    assert f"alert Misspelt: cannot fire: nothing exports heet {place}" in heated["says"]
+    assert f"alert Misspelt: cannot fire: nothing exports heet (did you mean heat?) {place}" in heated["says"]
 
 
 def test_nothing_is_certain_while_a_target_is_not_scraped(tmp_path: Path, harness_: Harness) -> None:
@@ -177,7 +180,7 @@ def test_nothing_is_certain_while_a_target_is_not_scraped(tmp_path: Path, harnes
     found = alerts(called)
     assert found["Misspelt"] == (
         "note",
-        "cannot fire: nothing exports heet (rules.yml, group answers); "
+        "cannot fire: nothing exports heet (did you mean heat?) (rules.yml, group answers); "
         f"not certain: http://{gone}/metrics is not scraped",
     )
     assert "Hot" not in found

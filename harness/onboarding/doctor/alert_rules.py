@@ -14,9 +14,10 @@ import aiohttp
 
 from harness.model.alertsources import AlertSource
 from harness.model.backend import Backend
+from harness.model.errors import nearest
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
-from harness.onboarding.doctor.checks import Finding
+from harness.onboarding.doctor.checks import ALIKE, Finding
 from harness.onboarding.doctor.rule_reading import RulesServer, ServedRule, Targets
 from harness.onboarding.doctor.scraping import OF_THE_TARGET, Scraping
 from harness.probes.rule_queries import Matcher, Selects, nothing_from, selected
@@ -57,6 +58,12 @@ def _unread(source: AlertSource) -> Iterator[Finding]:
     if source.kind == "prometheus":
         says = f"{source.name} does not list its rules: which of them can never fire is not known"
         yield Finding("alerts", "rules", "note", says, "is /api/v1/rules served there, and in time?")
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """Return the question whether a known name was meant; nothing where none resembles it."""
+    close = nearest(name, known, ALIKE)
+    return f" (did you mean {close}?)" if close is not None else ""
 
 
 def without_scenario(rules: Sequence[ServedRule], scenarios: Iterable[Scenario]) -> list[Finding]:
@@ -164,7 +171,8 @@ class _Examination:
             declared = await self._server.declares(metric)
             if declared:
                 return f"{metric} has no series yet", False
-            return f"nothing exports {metric}", there is False and declared is False
+            meant = _meant(metric, await self._server.metrics())
+            return f"nothing exports {metric}{meant}", there is False and declared is False
         for matcher in selector.matchers:
             if await self._server.has_series(f"{metric}{{{matcher.text}}}") is False:
                 return await self._unmatched(metric, matcher)
@@ -173,8 +181,10 @@ class _Examination:
     async def _unmatched(self, metric: str, matcher: Matcher) -> tuple[str, bool]:
         values = await self._server.values_of(metric, matcher.label)
         if values is not None and not values:
-            return f"no series of {metric} has a label {matcher.label}", True
-        shown = ", ".join((values or ())[:MOST_SHOWN])
+            meant = _meant(matcher.label, await self._server.labels_of(metric))
+            return f"no series of {metric} has a label {matcher.label}{meant}", True
+        close = nearest(matcher.value[1:-1], values or (), ALIKE)
+        shown = ", ".join(sorted(values or (), key=lambda value: value != close)[:MOST_SHOWN])
         more = ", …" if values and len(values) > MOST_SHOWN else ""
         there = f" (there is: {shown}{more})" if shown else ""
         says = f"no series of {metric} has {matcher.text}{there}"

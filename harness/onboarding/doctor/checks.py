@@ -15,7 +15,7 @@ from harness.model.alertsources import AlertSource
 from harness.model.answers import ANSWER_PROBES
 from harness.model.backend import Backend, ServiceStatus
 from harness.model.clauses import Bound
-from harness.model.errors import ScenarioError
+from harness.model.errors import ScenarioError, nearest
 from harness.model.readings import AlertsSeen, Reading
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
@@ -30,6 +30,8 @@ from harness.runner.planning.plan import with_steady_state
 
 State = Literal["ok", "wrong", "note"]
 MOST_ALERTS_SHOWN = 5
+ALIKE = 0.75
+"""From when on a name may be another one misspelt: metrics and alerts that differ have much in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +149,16 @@ async def alert_sources(stack: StackDescription, backend: Backend, observed: Obs
         )
     if not known or not stack.alerts:
         return found
-    remedy = "correct its name, or remove it"
     missing = [name for name in stack.alerts if name not in known]
-    found += [Finding("alerts", name, "wrong", "no source has a rule with this name", remedy) for name in missing]
+    found += [_unknown_alert(name, known) for name in missing]
     message = f"{len(stack.alerts) - len(missing)} of {len(stack.alerts)} are rules of a source"
     return [*found, Finding("alerts", "declared alerts", "ok", message)]
+
+
+def _unknown_alert(name: str, known: Iterable[str]) -> Finding:
+    close = nearest(name, known, ALIKE)
+    remedy = "correct its name, or remove it" + (f"; did you mean {close}?" if close is not None else "")
+    return Finding("alerts", name, "wrong", "no source has a rule with this name", remedy)
 
 
 def _source(source: AlertSource, observed: Sequence[AlertsSeen]) -> Finding:

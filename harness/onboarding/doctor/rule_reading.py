@@ -84,6 +84,20 @@ class RulesServer:
         except _NOT_OF_ITS_FORM:
             return None
 
+    async def metrics(self) -> tuple[str, ...]:
+        """Return the names of all metrics that have series; none where it tells of none."""
+        try:
+            return tuple(map(str, await self._data("label/__name__/values")))
+        except _NOT_OF_ITS_FORM:
+            return ()
+
+    async def labels_of(self, metric: str) -> tuple[str, ...]:
+        """Return the labels on the series of a metric; none where it tells of none."""
+        try:
+            return tuple(map(str, await self._data("labels", {"match[]": metric})))
+        except _NOT_OF_ITS_FORM:
+            return ()
+
     async def values_of(self, metric: str, label: str) -> tuple[str, ...] | None:
         """Return the values of a label on the series of a metric."""
         try:
