@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -104,6 +105,7 @@ def test_each_failure_is_reported_with_its_remedy(clinic: Path, harness_: Harnes
     assert json.loads(result.out)["works"] is False
     wrong = {name: one["says"] for name, one in seen.items() if one["state"] == "wrong"}
     assert wrong.pop("scenario no-such-link").count("did you mean 'web -> store'?") == 1
+    assert wrong.pop("stack steady state").endswith("nothing shows that http://web:18001 evaluates its rules")
     assert wrong == {
         "probe age": "no number at 'name'",
         "probe rows": "no series columns with these labels",
@@ -115,7 +117,7 @@ def test_each_failure_is_reported_with_its_remedy(clinic: Path, harness_: Harnes
     }
     assert seen["scenario rests-on-restarts"]["state"] == "ok"
     assert seen["alerts Lost"]["remedy"] == "correct its name, or remove it", "no rule has a name like it"
-    assert all(seen[name]["remedy"] for name in wrong if not name.startswith("scenario"))
+    assert all(seen[name]["remedy"] for name in ("stack steady state", *wrong) if not name.startswith("scenario"))
     plain = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "1s")
     assert plain.code == 1
     assert "\n  probe age: is the address right" in plain.out.partition("remedies:")[2]
@@ -245,6 +247,36 @@ def test_a_workload_that_nobody_answers_and_secrets_that_are_not_there(
     result = harness_("doctor", clinic / "compose.yaml", "--start")
     assert (result.code, result.out) == (2, "")
     assert "requests.jsonl:1: path: 'x' is not a path — begin it with '/'" in result.err
+
+
+STEADY = "  steady_state: [{id: young, probe: age, at_most: %s}]\n"
+
+
+def test_a_stack_that_is_still_coming_up_is_waited_for(clinic: Path, harness_: Harness) -> None:
+    with_a_workload(clinic, {"method": "GET", "path": "/warming/answers", "expect": {"json": {"age": 3.5}}})
+    changed(clinic, "web:18001/numbers", "web:18001/warming/steady")
+    changed(clinic, "  ready_within: 10s\n", f"  ready_within: 30s\n{STEADY % '5s'}")
+    later = '    later: {json: {url: "http://web:18001/warming/later", path: age}, unit: wall}\n'
+    changed(clinic, "    rows: {metric", f"{later}    rows: {{metric")
+    result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
+    assert result.code == 0, result.out
+    seen = found(result)
+    assert re.fullmatch(r"holds, \d+\.\d s after the start", seen["stack steady state"]["says"])
+    assert seen["workload requests.jsonl"]["state"] == "ok", "its one line is sent again and again until it is right"
+    assert seen["probe later"]["says"].startswith("3.5 s (in"), "no steady state rests on it, and it is waited for"
+
+
+def test_a_steady_state_that_never_holds(clinic: Path, harness_: Harness) -> None:
+    with_a_workload(clinic, {"method": "GET", "path": "/numbers", "expect": {"json": {"age": 4}}})
+    changed(clinic, "  ready_within: 10s\n", f"  ready_within: 3s\n{STEADY % '3s'}")
+    result = harness_("doctor", clinic / "compose.yaml", "--start", "--watch", "500ms", "--json")
+    assert result.code == 1
+    steady = found(result)["stack steady state"]
+    assert steady["state"] == "wrong"
+    assert steady["says"].startswith("did not hold within 3 s: ")
+    assert "age is 3.5 s, not at most 3s" in steady["says"]
+    assert "for one, requests.jsonl:1: age is 3.5, not 4" in steady["says"]
+    assert steady["remedy"] == "correct what does not hold, or give it a longer x-harness.ready_within"
 
 
 def test_a_source_that_does_not_answer(clinic: Path, harness_: Harness) -> None:

@@ -27,6 +27,7 @@ from harness.onboarding.doctor.checks import Finding
 from harness.onboarding.doctor.link_checks import links
 from harness.onboarding.doctor.observing import observe
 from harness.onboarding.doctor.protocols import protocols
+from harness.onboarding.doctor.steady import wait_until_steady
 from harness.onboarding.doctor.workload import secrets, workload
 from harness.runner.execution.backend_factory import backend_for, check_backend
 from harness.runner.keeping.up import kept_here
@@ -177,7 +178,10 @@ def _wanted(request: ExaminationRequest) -> StackDescription:
 
 async def _on_the_stack(request: ExaminationRequest, stack: StackDescription) -> list[Finding]:
     async with _running(request, stack) as (backend, found):
-        settle_s = stack.ready_within_s if request.start else request.watch_s
+        settle_s = request.watch_s
+        if request.start:
+            settle_s, remedy = _ready_within(request)
+            found.append(await wait_until_steady(stack, backend, settle_s, remedy))
         observed = await observe(stack, backend, request.watch_s, settle_s)
         found += checks.services(stack, await backend.status())
         if request.start or request.send:
@@ -192,6 +196,13 @@ async def _on_the_stack(request: ExaminationRequest, stack: StackDescription) ->
             found += without_scenario(rules, (item.scenario for item in load_each(request.scenarios)[0]))
         found += await links(stack, backend)
         return found
+
+
+def _ready_within(request: ExaminationRequest) -> tuple[float, str]:
+    """Return how long a stack that is started may take until all works, and how it is given longer."""
+    if request.backend == "compose":
+        return request.stack.compose.ready_within_s, "give it a longer x-harness.compose.ready_within"
+    return request.stack.ready_within_s, "give it a longer x-harness.ready_within"
 
 
 @contextlib.asynccontextmanager

@@ -19,11 +19,9 @@ from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
 from harness.probes.event_clock import read_event_clock
 from harness.runner.planning.catalogue import Catalogue
-from harness.runner.planning.plan import DEFAULT_SEED, stack_facts
+from harness.runner.planning.plan import DEFAULT_SEED, stack_facts, with_steady_state
 from harness.runner.watching.watchers import Watchers
 from harness.seams import Seams
-
-EVERY_S = 0.05
 
 
 @dataclass
@@ -61,7 +59,7 @@ async def observe(stack: StackDescription, backend: Backend, for_s: float, settl
     except HarnessError as error:
         observed.clock_error = str(error)
     with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
-        plan = _plan(stack)
+        plan = plan_of(stack, for_s)
         journal = JournalWriter(Path(folder) / JOURNAL, plan, observed.take)
         parts: dict[str, StackDescription] = {}
         for name, spec in stack.probes.items():
@@ -89,8 +87,8 @@ async def observe(stack: StackDescription, backend: Backend, for_s: float, settl
     return observed
 
 
-def _plan(stack: StackDescription) -> Plan:
-    """A plan under which nothing is done: watchers belong to a run, and a run to a plan."""
+def plan_of(stack: StackDescription, gate_timeout_s: float) -> Plan:
+    """Return a plan under which nothing is done: watchers belong to a run, and a run to a plan."""
     nothing = {
         "schema": 1,
         "scenario": "doctor",
@@ -100,5 +98,6 @@ def _plan(stack: StackDescription) -> Plan:
         "expect": {},
     }
     facts = stack_facts(Catalogue(stack, Faults()))
-    scenario = Scenario.model_validate(nothing)
+    scenario = with_steady_state(Scenario.model_validate(nothing), stack)
+    scenario = scenario.model_copy(update={"gate_timeout": gate_timeout_s})
     return Plan(run="doctor", scenario=scenario, stack=facts, seed=DEFAULT_SEED, twin="control", links=())

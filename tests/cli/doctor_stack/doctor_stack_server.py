@@ -10,6 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 BEGAN_S = time.monotonic()
+WARM_AFTER = 15
+"""So many times a page that warms up says that it is not there yet."""
+ASKED: dict[str, int] = {}
 FIRING = {"state": "firing", "labels": {"alertname": "Late", "service": "web"}}
 RULES = [{"type": "alerting", "name": "Late", "health": "ok", "alerts": []}, {"type": "recording", "name": "x"}]
 
@@ -25,10 +28,17 @@ class Handler(BaseHTTPRequestHandler):
             at = dt.datetime.now(dt.UTC).isoformat()
             group = {"name": "g", "file": "f", "interval": 0.1, "lastEvaluation": at, "rules": RULES}
             self._say(json.dumps({"data": {"groups": [group]}}).encode())
+        elif self.path.startswith("/warming") and self._is_cold():
+            self.send_error(503)
         elif "/api/" in self.path:  # as of something that speaks of alerts only
             self.send_error(404)
         else:
             self._say(json.dumps({"age": 3.5, "name": "web"}).encode())
+
+    def _is_cold(self) -> bool:
+        """Whether a page is one that does not work from the start on, and has not been asked often yet."""
+        ASKED[self.path] = ASKED.get(self.path, 0) + 1
+        return ASKED[self.path] <= WARM_AFTER
 
     def _say(self, body: bytes) -> None:
         self.send_response(200)
