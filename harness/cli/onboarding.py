@@ -119,7 +119,6 @@ def _summary(found: Discovery) -> str:
 
 
 def _notes(found: Discovery) -> list[str]:
-    from harness.onboarding.discovery.addresses import doubted
     from harness.onboarding.discovery.probes import no_access
 
     notes = list(found.project.notes)
@@ -133,11 +132,7 @@ def _notes(found: Discovery) -> list[str]:
         f"{name}: {why}, so no probe looks into it: give one in x-harness.probes, its password as $${{secret:NAME}}"
         for name, why in no_access(found.project, found.services).items()
     ]
-    notes += [
-        f"{name}: it is not clear whether it uses {' and '.join(others)}: only {file} says so, which others have too"
-        for name, files in doubted(found.project).items()
-        for file, others in files.items()
-    ]
+    notes += _unclear_links(found)
     notes += found.not_written
     if not any(service.links for service in found.services.values()):
         notes.append("no link between services was found, so faults on links do not apply")
@@ -145,6 +140,24 @@ def _notes(found: Discovery) -> list[str]:
         notes.append("no scenario was written: nothing that is measured could feel a fault that fits")
     if not found.rules:
         notes.append("no alert rule was found: scenarios can check recovery, but not detection")
+    return notes
+
+
+def _unclear_links(found: Discovery) -> list[str]:
+    from harness.model.fields import Link
+    from harness.onboarding.discovery.addresses import doubted, doubted_links
+
+    notes = []
+    for name, files in doubted(found.project).items():
+        for file, others in files.items():
+            unclear = [other for other in others if Link(name, other).name not in found.settled]
+            if unclear:
+                them = " and ".join(unclear)
+                notes.append(
+                    f"{name}: it is not clear whether it uses {them}: only {file} says so, which others have too"
+                )
+    if any(link.name not in found.settled for link in doubted_links(found.project)):
+        notes.append("to say so, list these links in x-harness.links, or in x-harness.unused_links if nobody uses them")
     return notes
 
 

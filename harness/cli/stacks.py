@@ -11,7 +11,7 @@ import click
 
 from harness.cli.exit_codes import PASS
 from harness.cli.terminal import echo
-from harness.model.errors import BackendError, ScenarioError, did_you_mean
+from harness.model.errors import BackendError, ScenarioError
 
 if TYPE_CHECKING:
     from harness.backends.compose.built_images import BuiltImage
@@ -44,7 +44,8 @@ def _links(stack: StackDescription, wanted: tuple[str, ...], all_links: bool) ->
     known = [link.name for link in stack.links]
     for name in wanted:
         if name not in known:
-            raise ScenarioError(f"unknown link {name!r}", field="--link", remedy=did_you_mean(name, known))
+            message, remedy = stack.no_link(name)
+            raise ScenarioError(message, field="--link", remedy=remedy)
     return tuple(link for link in stack.links if all_links or link.name in wanted)
 
 

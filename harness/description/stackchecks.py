@@ -31,7 +31,7 @@ def check_names(description: StackDescription, tree: Tree) -> None:
     found += [tree.error(path, *_not_there(name, services, tree)) for path, name in unknown]
     if not unknown:
         found += [*_conditions(description, tree), *_circles(description, tree)]
-        found += _never_touch(description, tree)
+        found += [*_unused_links(description, tree), *_never_touch(description, tree)]
     found += [*_steady_state(description, tree), *_event_times(description, tree), *_placeholders(description, tree)]
     if found:
         raise StackProblemsError(found)
@@ -136,9 +136,24 @@ def _never_touch(description: StackDescription, tree: Tree) -> Iterator[StackErr
     links = [link.name for link in description.links] if description.never_touch else []
     known = {*description.services, *description.nodes, *description.keyspaces, *description.datasets, *links}
     for index, name in enumerate(description.never_touch):
-        if name not in known:
+        if name in description.unused_links:
+            message = f"no fault touches the link {name!r}: x-harness.unused_links says that nobody uses it"
+            yield tree.error((_TOP, "never_touch", index), message, "take it out of one of the two")
+        elif name not in known:
             message = f"there is no service, node, link, key space or dataset {name!r}"
             yield tree.error((_TOP, "never_touch", index), message, did_you_mean(name, known))
+
+
+def _unused_links(description: StackDescription, tree: Tree) -> Iterator[StackError]:
+    """Refuse a name that takes no link away, and a link that is declared and taken away at once."""
+    shown = [link.name for link in description.shown_links] if description.unused_links else []
+    for index, name in enumerate(description.unused_links):
+        if name in description.more_links:
+            message = f"the link {name!r} is in x-harness.links, too"
+            yield tree.error((_TOP, "unused_links", index), message, "take it out of one of the two")
+        elif name not in shown:
+            message = f"there is no link {name!r} that could be taken away"
+            yield tree.error((_TOP, "unused_links", index), message, did_you_mean(name, shown))
 
 
 def _steady_state(description: StackDescription, tree: Tree) -> Iterator[StackError]:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from harness.model.alertsources import AlertSource
 from harness.model.clauses import Bound
+from harness.model.errors import did_you_mean
 from harness.model.eventtime import EventTimes
 from harness.model.fields import Command, Frozen, GrpcName, Link, Name, Port, Url
 from harness.model.guardrails import Guardrails
@@ -239,6 +240,9 @@ class StackFields(Frozen):
     more_links: tuple[LinkName, ...] = Field(
         (), alias="links", description="links that no service's configuration shows"
     )
+    unused_links: tuple[LinkName, ...] = Field(
+        (), description="links that a service's configuration shows, and that nobody uses"
+    )
     ownership: Literal["owned", "attached"] = "owned"
     ready_within_s: PositiveWallSeconds = Field(20.0, alias="ready_within")
     compose: ComposeFields = Field(default_factory=ComposeFields)
@@ -288,7 +292,12 @@ class StackDescription(StackFields):
 
     @property
     def links(self) -> tuple[Link, ...]:
-        """Every link that a fault can reach: declared, or the consumer's configuration names a port of the other."""
+        """Every link that a fault can reach: those that are shown, but for those that nobody uses."""
+        return tuple(link for link in self.shown_links if link.name not in self.unused_links)
+
+    @property
+    def shown_links(self) -> tuple[Link, ...]:
+        """Every link that is declared, or that its consumer's configuration shows by a port of the other."""
         found = []
         for consumer in self.services.values():
             named = {name for name, _ in self._named_by(consumer)}
@@ -297,6 +306,16 @@ class StackDescription(StackFields):
                 if consumer is not service and (link.name in self.more_links or service.name in named):
                     found.append(link)
         return tuple(found)
+
+    def no_link(self, name: str) -> tuple[str, str]:
+        """Say why a name is that of no link which a fault can reach, and what to do about it."""
+        if name in self.unused_links:
+            return f"nobody uses the link {name!r}, as x-harness.unused_links says", "take it out there if it is used"
+        return f"unknown link {name!r}", did_you_mean(name, [link.name for link in self.links])
+
+    def named_and_used(self, consumer: ServiceSpec) -> tuple[str, ...]:
+        """Return the other services that one's part of the compose file names, but for those that it does not use."""
+        return tuple(name for name in consumer.names if Link(consumer.name, name).name not in self.unused_links)
 
     def ports_of(self, link: Link) -> tuple[int, ...]:
         """Return every port over which a link may run: those of its service, and those that its consumer names."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.description.yamltree import Path_
+from harness.model.fields import Link
 from harness.model.stack import names_callers
 from harness.onboarding.discovery.config_files import config_files, form_of, text_of
 from harness.onboarding.discovery.kinds import ServiceClues, kind_of
@@ -78,6 +79,12 @@ def doubted(project: Project) -> dict[str, dict[str, list[str]]]:
         if one.service not in named:
             named.append(one.service)
     return found
+
+
+def doubted_links(project: Project) -> list[Link]:
+    """Return the links that the harness finds by itself, and that may be meant for others than their consumer."""
+    found = (Link(one.consumer, one.service) for one in _doubtful(project, _every(project)) if one.plain)
+    return list(dict.fromkeys(found))
 
 
 def _doubtful(project: Project, every: Sequence[AddressReference]) -> list[AddressReference]:

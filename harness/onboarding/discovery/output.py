@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from harness.model.fault import FaultKind
 from harness.model.fields import Link
 from harness.model.givenfile import is_file
 from harness.model.stack import StackDescription
+from harness.onboarding.discovery.addresses import doubted_links
 from harness.onboarding.discovery.candidate import Candidate
 from harness.onboarding.discovery.config_files import USUAL, Rule, Timing, alert_rules, config_files, timing
 from harness.onboarding.discovery.guess import Guess
@@ -41,6 +42,8 @@ class Discovery:
     files: Mapping[str, str]
     not_written: tuple[str, ...] = ()
     """What no scenario was written for, and why."""
+    settled: frozenset[str] = frozenset()
+    """The links of which the stack's file says whether anybody uses them."""
 
 
 def discover(
@@ -73,12 +76,20 @@ def discover(
             if standard and kept:
                 raise
             untold.append(f"no scenario could be checked against {file.name}: {error.message}")
+    if stack is not None:
+        services = {name: _with_used_links(one, stack) for name, one in services.items()}
     ground = ground_of(project, services, probes, rules, faults, stack)
     scenarios, missing = scenario_files(ground, stack, standard=standard)
     files |= scenarios
-    return Discovery(
-        project, services, tuple(probes), tuple(rules[0]), files, (*untold, *_unreached(services), *told(missing))
-    )
+    not_written = (*untold, *_unreached(services), *told(missing))
+    settled = frozenset((*stack.more_links, *stack.unused_links)) if stack is not None else frozenset()
+    return Discovery(project, services, tuple(probes), tuple(rules[0]), files, not_written, settled)
+
+
+def _with_used_links(found: Found, stack: StackDescription) -> Found:
+    """Return a service without the links that the stack's file takes away."""
+    used = {name: where for name, where in found.links.items() if Link(found.name, name).name not in stack.unused_links}
+    return replace(found, links=used)
 
 
 def _unreached(services: Mapping[str, Found]) -> list[str]:
@@ -119,6 +130,7 @@ def _stack(
         "active": project.profiles,
         "profiles": profiles,
         "links": _declared(services),
+        "doubted": [link.name for link in doubted_links(project)],
         "probes": [
             {"name": probe.name, "spec": probe.spec, "why": comment(probe.why), "sure": probe.sure} for probe in probes
         ],

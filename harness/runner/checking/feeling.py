@@ -15,6 +15,7 @@ from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Noticed
 from harness.model.expectations import Churn, Expect
 from harness.model.faultstep import FaultStep
+from harness.model.fields import Link
 from harness.model.reach import services_hit, services_named
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
@@ -83,7 +84,7 @@ def _consumers(stack: StackDescription) -> dict[str, set[str]]:
     pairs = [(link.consumer, link.service) for link in stack.links]
     pairs += [(one.name, other) for one in stack.services.values() for other in (*one.names, *one.depends_on)]
     for consumer, service in pairs:
-        if service in found:
+        if service in found and Link(consumer, service).name not in stack.unused_links:
             found[service].add(consumer)
     return found
 

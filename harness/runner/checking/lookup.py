@@ -40,7 +40,9 @@ class Lookup:
 
     def named(self, what: str, name: str, valid: Sequence[str], place: Place) -> Problems:
         """Refuse a name that is not among the valid ones."""
-        if name not in valid:
+        if what == "link" and name in self.known.stack.unused_links:
+            yield self.source.problem(place, *self.known.stack.no_link(name))
+        elif name not in valid:
             remedy = did_you_mean(name, valid) if valid else f"the stack {self.known.stack.name!r} has none"
             yield self.source.problem(place, f"unknown {what} {name!r}", remedy)
 

@@ -115,8 +115,7 @@ class Draft:
             wanted = [wanted]
         for name in wanted or ():
             if name not in known:
-                problem = f"unknown link {name!r}"
-                raise call("@pytest.mark.stack").problem(("links",), problem, did_you_mean(name, known))
+                raise call("@pytest.mark.stack").problem(("links",), *self._catalogue.stack.no_link(name))
         links = proxied_links(self.steps, self._catalogue, wanted or ())
         self._plan = self._plan.model_copy(update={"links": links})
 

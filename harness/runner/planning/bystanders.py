@@ -23,6 +23,7 @@ _OF_THE_STACK = {
     "keyspaces",
     "datasets",
     "more_links",
+    "unused_links",
     "name",
     "stack",
     "file",
@@ -81,7 +82,8 @@ def ties(stack: StackDescription) -> dict[str, set[str]]:
     groups = [{link.consumer, link.service} for link in stack.links]
     groups += [set(names) for names in stack.nodes.values()]
     for service in stack.services.values():
-        groups += [{service.name, other} for other in (*service.names, *service.depends_on) if other in tied]
+        named = (*stack.named_and_used(service), *service.depends_on)
+        groups += [{service.name, other} for other in named if other in tied]
         shared = {other.name for other in stack.services.values() if share(other.mounts, service.mounts)}
         groups.append(shared | {service.name})
     for group in groups:

@@ -13,7 +13,7 @@ from harness.model.fault import FaultKind
 from harness.model.probekinds import ProbeSpec
 from harness.model.stack import StackDescription
 from harness.model.units import Quantity, Unit
-from harness.onboarding.discovery.addresses import known_names
+from harness.onboarding.discovery.addresses import doubted_links, known_names
 from harness.onboarding.discovery.candidate import Candidate
 from harness.onboarding.discovery.config_files import Rule, Timing, config_files, recorded_queries
 from harness.onboarding.discovery.exporting import exporters_of
@@ -43,7 +43,7 @@ def ground_of(
 ) -> Ground:
     """Put together what scenarios rest on. `stack` is None where its file cannot be read yet."""
     found = [(one.name, other) for one in services.values() for other in one.links]
-    declared = [(link.consumer, link.service) for link in stack.links] if stack is not None else []
+    declared = _declared_links(project, stack) if stack is not None else []
     metrics = _metrics(project, services)
     return Ground(
         services=services,
@@ -56,6 +56,12 @@ def ground_of(
         declared=_declared(stack) if stack is not None else Declared(),
         memory={name: list(_in_memory(body)) for name, body in project.services.items()},
     )
+
+
+def _declared_links(project: Project, stack: StackDescription) -> list[tuple[str, str]]:
+    """Return the links of the stack's file, but for those that may be meant for others, unless it lists them itself."""
+    unclear = {link.name for link in doubted_links(project)} - set(stack.more_links)
+    return [(link.consumer, link.service) for link in stack.links if link.name not in unclear]
 
 
 def _nodes(services: Mapping[str, Found], stack: StackDescription | None) -> Mapping[str, Sequence[str]]:
