@@ -171,6 +171,7 @@ SERVICES = (
     "prometheus",
     "redis",
     "registry",
+    "documents",
     "trainer",
 )
 

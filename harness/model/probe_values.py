@@ -69,6 +69,8 @@ _OF_READ: Mapping[tuple[str, str], Values] = {
     ("s3", "bytes"): _COUNT,
     ("s3", "changed"): _YES_OR_NO,
     ("s3", "equal"): _YES_OR_NO,
+    ("mongo", "up"): _YES_OR_NO,
+    ("mongo", "count"): _COUNT,
 }
 """By kind and `read`; what is not here may be any number."""
 _OF_KIND: Mapping[str, Values] = {"log": _COUNT, "kafka_lag": _COUNT}

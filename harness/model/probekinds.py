@@ -37,6 +37,7 @@ class _OwnKinds(Mapping[str, type[BaseModel]]):
         "redis": "storeprobes:RedisProbe",
         "s3": "storeprobes:S3Probe",
         "sql": "storeprobes:SqlProbe",
+        "mongo": "storeprobes:MongoProbe",
         "file": "hostprobes:FileProbe",
         "command": "hostprobes:CommandProbe",
         "container": "hostprobes:ContainerProbe",

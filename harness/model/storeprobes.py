@@ -1,11 +1,12 @@
-"""Settings of the probes that look into stores: Redis, Feast's online store in it, S3, a database."""
+"""Settings of the probes that look into stores: Redis, Feast's online store in it, S3, a database, MongoDB."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from harness.model.fields import Frozen, Name, Url
 from harness.model.httpprobes import Stamped, Text
@@ -13,6 +14,8 @@ from harness.model.units import Unit
 
 _REDIS_URL = re.compile(r"rediss?://([^/\s]*@)?[^/:@\s]+(:\d+)?(/\d+)?/?|\$\{secret:\w+\}")
 _SQL_URL = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://\S*|\$\{secret:\w+\}")
+_MONGO_URL = re.compile(r"mongodb://([^/\s]*@)?[^/:@,?\s]+(:\d+)?(/[^/?\s]*)?(\?\S*)?|\$\{secret:\w+\}")
+MONGO_EXAMPLE = "mongodb://user:${secret:PASSWORD}@db:27017/shop?authSource=admin"
 _READS = re.compile(r"\s*\(*\s*(select|with|values|show|table)\b", re.IGNORECASE)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _UNITS = {"count": Unit.COUNT, "length": Unit.COUNT, "age": Unit.WALL, "event_age": Unit.EVENT}
@@ -27,6 +30,12 @@ def _redis_url(value: str) -> str:
 def _sql_url(value: str) -> str:
     if not _SQL_URL.fullmatch(value):
         raise ValueError(f"{value!r} is not a URL such as postgresql://user:${{secret:PASSWORD}}@db:5432/name")
+    return value
+
+
+def _mongo_url(value: str) -> str:
+    if not _MONGO_URL.fullmatch(value):
+        raise ValueError(f"{value!r} is not a URL of one server such as {MONGO_EXAMPLE}")
     return value
 
 
@@ -168,3 +177,49 @@ class SqlProbe(Frozen):
     def usual_unit(self) -> Unit:
         """What the reading is, unless the stack says otherwise."""
         return _UNITS.get(self.as_, Unit.NUMBER)
+
+
+class MongoProbe(Frozen):
+    """Whether a MongoDB answers, how many documents of a collection a filter selects, or the age of the newest of them.
+
+    The age is that of the moment in a `field` of theirs. A name and a password that are not in the URL stand in fields
+    of their own, where nothing has to be quoted.
+    """
+
+    EVERY_S: ClassVar[float] = 1.0
+    DEADLINE_S: ClassVar[float] = 5.0
+
+    url: Annotated[str, AfterValidator(_mongo_url)]
+    username: str | None = None
+    password: str | None = None
+    collection: Text | None = None
+    filter: dict[str, JsonValue] = Field(default_factory=dict)
+    field: Text | None = None
+    read: Literal["up", "count", "age", "event_age"] = "up"
+
+    @model_validator(mode="after")
+    def _one_login(self) -> MongoProbe:
+        if self.password is not None and self.username is None:
+            raise ValueError("a `password` goes with a `username`")
+        if self.username is not None and ("@" in self.url or self.url.startswith("${secret:")):
+            raise ValueError("a login stands in the `url`, or in `username` and `password`, not in both")
+        return self
+
+    @model_validator(mode="after")
+    def _fits(self) -> MongoProbe:
+        if self.read == "up" and (self.collection is not None or self.filter or self.field is not None):
+            raise ValueError("`read: up` asks the server only: give `read: count`, or `read: age`")
+        if self.read != "up" and self.collection is None:
+            raise ValueError(f"`read: {self.read}` is about documents: give their `collection`")
+        if self.read == "count" and self.field is not None:
+            raise ValueError("`read: count` counts whole documents: leave `field` out")
+        if self.read in ("age", "event_age") and self.field is None:
+            raise ValueError(f"`read: {self.read}` needs the `field` that holds the moment, or _id for an ObjectId's")
+        if self.read != "up" and not self.url.startswith("${secret:") and not urlsplit(self.url).path.strip("/"):
+            raise ValueError(f"`read: {self.read}` needs a database in the `url`, as in {MONGO_EXAMPLE}")
+        return self
+
+    @property
+    def usual_unit(self) -> Unit:
+        """What the reading is, unless the stack says otherwise."""
+        return _UNITS.get(self.read, Unit.NUMBER)

@@ -21,6 +21,7 @@ READERS: Mapping[str, str] = {
     "redis": "redis_store:RedisReader",
     "s3": "s3_store:S3Reader",
     "sql": "database:SqlReader",
+    "mongo": "mongo:MongoReader",
     "file": "host:FileReader",
     "command": "host:CommandReader",
     "container": "host:ContainerReader",

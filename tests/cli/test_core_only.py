@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 EXTRAS = ("boto3", "botocore", "docker", "grpclib", "numpy", "onnxruntime", "pandas", "psycopg", "pyarrow", "redis")
-EXTRAS += ("kafka", "pymysql", "sqlalchemy")
+EXTRAS += ("bson", "kafka", "pymongo", "pymysql", "sqlalchemy")
 CALL = """
 import sys
 for name in {extras!r}:

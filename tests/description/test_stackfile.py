@@ -269,6 +269,7 @@ x-harness:
     o: {sql: {url: "${secret:URL}", query: "select 1"}}
     p: {tcp: {address: "db:6380"}}
     r: {kafka_lag: {bootstrap: "broker.example:9092, db:29092", group: g, topic: t}}
+    s: {mongo: {url: "mongodb://db:27017/shop", collection: c, filter: {at: {$gt: {$date: 0}}}, read: count}}
     q: {grpc: {service: web, port: 8001, name: shop.Ranker, tls: true}}
   alert_sources:
     - {kind: prometheus, url: "http://web:80", watchdog: [Watchdog]}
@@ -310,6 +311,10 @@ def test_every_kind_of_probe_and_source_in_a_file(tmp_path: Path) -> None:
         ("${secret:TOKEN}", "${secret TOKEN}", "probes.b.promql.token", "is not a variable"),
         ('"db:6380"', '"bd:6380"', "probes.p.tcp.address", "did you mean 'db'?"),
         ('"db:6380"', '"db"', "probes.p.tcp.address", "is not an address such as broker:9092"),
+        ("mongodb://db:", "mongodb://bd:", "probes.s.mongo.url", "did you mean 'db'?"),
+        ("mongodb://db:", "mongodb+srv://db:", "probes.s.mongo.url", "is not a URL of one server"),
+        ("27017/shop", "27017", "probes.s.mongo", "needs a database in the `url`"),
+        ("{at: {$gt: {$date: 0}}}", "[at]", "probes.s.mongo.filter", "a mapping of names is needed"),
         ("db:29092", "bd:29092", "probes.r.kafka_lag.bootstrap", "did you mean 'db'?"),
         ("service: web, port", "service: wep, port", "probes.q.grpc.service", "did you mean 'web'?"),
         ("rate: 30/min", "rate: fast", "workload.rate", "write one such as 50/s"),

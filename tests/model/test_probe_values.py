@@ -24,13 +24,14 @@ AT: dict[str, dict[str, Any]] = {
     "redis": {"service": "store", "keys": "*"},
     "feast": {"service": "store", "project": "p", "view": "v"},
     "s3": {"service": "objects", "bucket": "b"},
+    "mongo": {"url": "mongodb://db:27017/shop"},
 }
 ANY_NUMBER = {
     *((kind, "") for kind in ("json", "metric", "promql", "sql")),
     ("http", "json"), ("command", "number"), ("redis", "value"), ("mlflow", "version"),
     # An age is below 0 where another clock is ahead.
     ("file", "age"), ("airflow", "success_age"), ("mlflow", "age"), ("redis", "age"), ("redis", "event_age"),
-    ("feast", "age"), ("feast", "event_age"), ("s3", "age"),
+    ("feast", "age"), ("feast", "event_age"), ("s3", "age"), ("mongo", "age"), ("mongo", "event_age"),
 }  # fmt: skip
 
 
@@ -45,6 +46,8 @@ def spec_of(kind: str, read: str) -> ProbeSpec:
         more |= {"key": "k", "digest": "sha256:" + "0" * 64}
     elif kind == "s3":
         more |= {"key": "k"} if read == "changed" else {"prefix": ""}
+    if kind == "mongo" and read != "up":
+        more |= {"collection": "c"} | ({"field": "at"} if "age" in read else {})
     return TypeAdapter(ProbeSpec).validate_python({kind: {**AT[kind], **more}})
 
 
@@ -68,6 +71,8 @@ def test_what_every_probe_can_read_is_known_or_may_be_any_number(kind: str, read
         ("kafka_lag", "", "whole numbers from 0 on", 0.5),
         ("feast", "count", "whole numbers from 0 on", 0.5),
         ("s3", "changed", "0 or 1", 2),
+        ("mongo", "up", "0 or 1", 2),
+        ("mongo", "count", "whole numbers from 0 on", -1),
     ],
 )
 def test_a_value_that_a_probe_cannot_have_is_known(kind: str, read: str, values: str, never: float) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 BROKER = Path(__file__).parents[2] / ".bin" / "kafka-broker"
+MONGO_SERVER = BROKER.with_name("ferretdb")
 NEEDED = {
     "test_real_alerts.py": (
         [shutil.which("prometheus"), shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")],
@@ -16,6 +17,10 @@ NEEDED = {
     "test_kafka_lag.py": (
         [BROKER if BROKER.exists() else None],
         "no broker found: build it with `python tests/probes/broker/prepare.py`",
+    ),
+    "test_mongo.py": (
+        [MONGO_SERVER if MONGO_SERVER.exists() else None],
+        "no FerretDB found: build it with `python tests/probes/mongo/prepare.py`",
     ),
     "test_real_mariadb.py": (
         [shutil.which("mariadbd")],

@@ -142,6 +142,7 @@ STORES = {
     "command": {"command": [sys.executable, "-c", "print(1)"]},
     "tcp": {"tcp": {"address": "127.0.0.1:1"}},
     "kafka_lag": {"kafka_lag": {"bootstrap": "127.0.0.1:1", "group": "g", "topic": "t"}},
+    "mongo": {"mongo": {"url": "mongodb://127.0.0.1:1"}},
     "grpc": {"grpc": {"address": "127.0.0.1:1"}},
     "pattern": {"file": {"path": "*.bin", "read": "count"}},
     "log": {"log": {"file": "a.log", "pattern": "x"}},

@@ -35,6 +35,7 @@ def modules_for(plan: Plan, stack: StackDescription) -> list[str]:
         "grpclib.client": "grpc" in kinds
         or any(one.health and one.health.grpc is not None for one in stack.services.values()),
         "kafka.admin": "kafka_lag" in kinds,
+        "pymongo": "mongo" in kinds,
         "redis.asyncio": "redis" in kinds or bool(stack.keyspaces),
         "prometheus_client.parser": "metric" in kinds or bool(stack.alert_sources) or bool(plan.links),
         "harness.probes.webhook": any(source.kind == "webhook" for source in stack.alert_sources),

@@ -10,7 +10,7 @@ from harness.description.ties import services_in
 from harness.model.httpprobes import HttpProbe, JsonProbe, MetricProbe, PromqlProbe
 from harness.model.probekinds import ProbeSpec
 from harness.model.stack import StackDescription
-from harness.model.storeprobes import RedisProbe
+from harness.model.storeprobes import MongoProbe, RedisProbe
 from harness.model.wiring import ProbeFacts, Wiring
 
 
@@ -42,7 +42,7 @@ def names_of(stack: StackDescription) -> dict[str, tuple[str, ...]]:
 def is_health(spec: ProbeSpec) -> bool:
     """Whether a probe asks no more than whether, and how fast, a page or a health check is answered."""
     settings: Any = spec.settings
-    if spec.kind in ("tcp", "grpc"):
+    if spec.kind in ("tcp", "grpc") or (spec.kind == "mongo" and settings.read == "up"):
         return True
     if spec.kind != "http" or settings.read == "json":
         return False
@@ -69,6 +69,8 @@ def _page(spec: ProbeSpec) -> str:
             return query
         case RedisProbe(key=key, keys=keys, field=field, read=read):
             return " ".join(filter(None, (read, "of", key or keys, field)))
+        case MongoProbe(collection=str(collection), field=field, read=read):
+            return " ".join(filter(None, (read, "of", collection, field)))
         case HttpProbe(url=url, path=path) | JsonProbe(url=url, path=path):
             return urlsplit(url).path + (f": {path}" if path else "")
     return ""
