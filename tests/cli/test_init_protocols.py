@@ -1,4 +1,4 @@
-"""The probes that `harness init` writes for servers with a protocol of their own: MySQL, Kafka, gRPC, Flink, others."""
+"""The probes that `harness init` writes for servers with a protocol of their own, such as MySQL, MongoDB and Kafka."""
 
 from __future__ import annotations
 
@@ -51,6 +51,63 @@ def test_a_password_of_mysql_in_a_file_is_not_known(project: Path, harness_: Har
 def test_no_login_of_mysql_is_made_up(project: Path, harness_: Harness, given: dict[str, str], there: bool) -> None:
     probes, _ = described(harness_, project, {"db": {"image": "mysql:8", "environment": given, "expose": [3306]}})
     assert ("db_answers" in probes) is there
+
+
+ROOT = {"MONGO_INITDB_ROOT_USERNAME": "ops", "MONGO_INITDB_ROOT_PASSWORD": HARD, "MONGO_INITDB_DATABASE": "shop"}
+USER = {"MONGODB_USERNAME": "shop", "MONGODB_PASSWORD": HARD, "MONGODB_DATABASE": "my db"}
+PLAIN = "mongodb://db:27017/"
+
+
+@pytest.mark.parametrize(
+    ("body", "access"),
+    [
+        ({"image": "mongo:8", "environment": ROOT}, (PLAIN, "ops", HARD)),
+        ({"image": "mongo:8", "environment": ROOT, "command": "--replSet rs0"}, (PLAIN, "ops", HARD)),
+        ({"image": "mongo:8", "environment": ROOT, "command": ["mongod", "--auth"]}, (PLAIN, "ops", HARD)),
+        (
+            {
+                "image": "mongodb/mongodb-community-server:8.0-ubi8",
+                "environment": {"MONGODB_INITDB_ROOT_USERNAME": "ops", "MONGODB_INITDB_ROOT_PASSWORD": HARD},
+            },
+            (PLAIN, "ops", HARD),
+        ),
+        (
+            {"image": "bitnami/mongodb:8.0", "environment": {**USER, "MONGODB_ROOT_PASSWORD": "r"}},
+            ("mongodb://db:27017/my%20db", "shop", HARD),
+        ),
+        ({"image": "bitnami/mongodb:8.0", "environment": {"MONGODB_ROOT_PASSWORD": HARD}}, (PLAIN, "root", HARD)),
+        # No login is made up: it is answered without one.
+        ({"image": "mongo:8"}, (PLAIN, None, None)),
+        ({"image": "mongo:8", "environment": USER}, (PLAIN, None, None)),
+        ({"image": "mongo:8", "environment": ROOT, "command": "sh -c 'exec mongod'"}, (PLAIN, None, None)),
+        ({"image": "mongo:8", "environment": ROOT, "entrypoint": ["/start.sh"]}, (PLAIN, None, None)),
+        (
+            {
+                "image": "mongo:8",
+                "environment": {
+                    "MONGO_INITDB_ROOT_USERNAME": "ops",
+                    "MONGO_INITDB_ROOT_PASSWORD_FILE": "/run/secrets/root",
+                },
+            },
+            (PLAIN, None, None),
+        ),
+    ],
+)
+def test_the_login_of_mongodb(
+    project: Path, harness_: Harness, body: dict[str, Any], access: tuple[str, str | None, str | None]
+) -> None:
+    probes, _ = described(harness_, project, {"db": {**body, "expose": [27017]}})
+    found = probes["db_answers"]
+    assert (found.url, found.username, found.password, found.read) == (*access, "up")
+
+
+def test_a_mongodb_under_an_image_of_one_s_own(project: Path, harness_: Harness) -> None:
+    services: dict[str, Any] = {
+        "records": {"image": "team/store", "expose": [27017]},
+        "web": {"image": "x", "environment": {"STORE": "mongodb://records:27017/shop"}},
+    }
+    probes, _ = described(harness_, project, services)
+    assert probes["records_answers"].url == "mongodb://records:27017/"
 
 
 def test_a_consumer_s_lag_where_its_environment_names_group_and_topic(project: Path, harness_: Harness) -> None:

@@ -59,6 +59,8 @@ def guessed(folder: Path, services: dict[str, Any]) -> dict[str, Found]:
         ("team/thing", None, "service"),
         ("team/thing", "python train.py", "trainer"),
         ("mysql/mysql-server:8", None, "mysql"),
+        ("mongodb/mongodb-community-server:8.0-ubi8", None, "mongo"),
+        ("ghcr.io/ferretdb/ferretdb:1.24", None, "mongo"),
         ("confluentinc/cp-kafka-connect:7", None, "kafka-connect"),
         ("provectuslabs/kafka-ui", None, "console"),
         ("rediscommander/redis-commander", None, "console"),

@@ -38,6 +38,7 @@ SOUNDS = "sounds like it"
 UNKNOWN = ServiceKind("service", "other")
 
 _REDIS = r"(^|/)(redis|valkey|keydb|dragonfly|redis-stack(-server)?)$"
+_MONGO = r"(^|/)(mongo|mongodb|mongodb-(community|enterprise)-server|percona-server-mongodb|ferretdb)$"
 _SERVES = r"serv(e|ing)|(ai|ml|llm|model)[-_]server|predict(or|ion)?|inference|scor(er|ing)|model[-_]api"
 _BEGINS = r"init|migrate|migrations?|bootstrap|seed|create-?buckets?|setup|load[-_](?!balanc|gen|test)\w+"
 _MOVES = r"materiali[sz](e|er|ation)|ingest(er|ion|or)?|etl|refresh(er)?|stream(er|ing)?|sync"
@@ -113,7 +114,7 @@ KINDS: tuple[ServiceKind, ...] = (
     ServiceKind("postgres", "store", 5432, image=r"(^|/)(postgres|postgresql|postgis|timescaledb(-ha)?|pgvector)$"),
     ServiceKind("pgbouncer", "gateway", 5432, image=r"(^|/)pgbouncer$"),
     ServiceKind("mysql", "store", 3306, image=r"(^|/)(mysql|mysql-server|mariadb|percona(-server)?)$"),
-    ServiceKind("mongo", "store", 27017, image=r"(^|/)(mongo|mongodb|mongodb-(community|enterprise)-server)$"),
+    ServiceKind("mongo", "store", 27017, image=_MONGO),
     ServiceKind("redis", "store", 6379, command=r"\b(redis|valkey|keydb)-server\b", image=_REDIS),
     ServiceKind("memcached", "store", 11211, image=r"(^|/)memcached$"),
     ServiceKind(

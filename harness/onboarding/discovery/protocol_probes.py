@@ -1,4 +1,4 @@
-"""Candidates for probes of servers with a protocol of their own: MySQL, Kafka, gRPC, Flink, and any port."""
+"""Candidates for probes of servers with a protocol of their own: MySQL, MongoDB, Kafka, gRPC, Flink, and any port."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from urllib.parse import quote
 
 from harness.onboarding.discovery.candidate import Candidate, name_of
 from harness.onboarding.discovery.credentials import (
+    BITNAMI_MONGO_ROOT,
+    BITNAMI_MONGO_USER,
+    MONGO_ROOT,
     MYSQL_DATABASE,
     MYSQL_EMPTY,
     MYSQL_PASSWORD,
@@ -36,6 +39,8 @@ def by_protocol(
     kind = service.kind.name
     if kind == "mysql":
         yield from _mysql(project, service)
+    elif kind == "mongo":
+        yield _mongo(project, service)
     elif kind == "kafka":
         yield from _lags(service, services)
     elif kind == "flink":
@@ -64,6 +69,41 @@ def _mysql(project: Project, service: Found) -> Iterator[Candidate]:
     spec = {"sql": {**access, "query": "SELECT 1"}, "summary": f"1 while {service.name} answers a query"}
     why = "a query that any database answers; better is one that tells whether work goes on, such as a count of rows"
     yield Candidate(name_of(service.name, "answers"), spec, service.name, why, {"at_least": 1})
+
+
+def _mongo(project: Project, service: Found) -> Candidate:
+    """Whether it answers; a login that is known is tried as well, and none is needed to be answered."""
+    database, access = _mongo_login(project, service.name)
+    named = database if "$" in database else quote(database, safe="'")
+    settings = {"url": f"mongodb://{service.address}/{named}", **access}
+    spec = {"mongo": settings, "summary": f"1 while {service.name} answers{' and accepts the login' if access else ''}"}
+    why = "any MongoDB answers this; better is one that tells whether work goes on, such as the age of what is newest"
+    return Candidate(name_of(service.name, "answers"), spec, service.name, why, {"at_least": 1})
+
+
+def _mongo_login(project: Project, service: str) -> tuple[str, dict[str, str]]:
+    """Return the database that a user belongs to, and the user; nothing where none is known for certain."""
+    body = project.services[service]
+    if "bitnami" in str(body.get("image")):
+        user, password, database = _settings(project, service, BITNAMI_MONGO_USER)
+        if user and password and database:
+            return database, {"username": user, "password": password}
+        root, password = _settings(project, service, BITNAMI_MONGO_ROOT)
+        return "", {"username": root or "root", "password": password} if password else {}
+    words = body.get("command") or []
+    program = next(iter(words.split() if isinstance(words, str) else map(str, words)), "mongod")
+    if body.get("entrypoint") or not program.startswith(("mongod", "-")):
+        return "", {}
+    for names in MONGO_ROOT:
+        user, password = _settings(project, service, names)
+        if user and password:
+            return "", {"username": user, "password": password}
+    return "", {}
+
+
+def _settings(project: Project, service: str, names: tuple[str, ...]) -> list[str | None]:
+    """Return how to write each of some variables, of which the second is a secret."""
+    return [setting(project, service, name, secret=number == 1) for number, name in enumerate(names)]
 
 
 def _lags(service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
