@@ -22,11 +22,11 @@ class Values:
         what = "whole numbers " if self.whole else ""
         if math.isinf(self.hi):
             return f"{what}from {self.lo:g} on"
-        return (
-            f"{self.lo:g} or {self.hi:g}"
-            if self.whole and self.hi == self.lo + 1
-            else f"{what}{self.lo:g} to {self.hi:g}"
-        )
+        if self.hi == self.lo:
+            return f"{self.lo:g} or no answer"
+        if self.whole and self.hi == self.lo + 1:
+            return f"{self.lo:g} or {self.hi:g}"
+        return f"{what}{self.lo:g} to {self.hi:g}"
 
     def may_meet(self, bound: Bound) -> bool:
         """Whether one of them keeps a bound."""
@@ -44,6 +44,7 @@ class Values:
 
 
 _YES_OR_NO = Values(0, 1, whole=True)
+_YES = Values(1, 1, whole=True)
 _COUNT = Values(0, math.inf, whole=True)
 _POSITIVE = Values(0, math.inf)
 _OF_READ: Mapping[tuple[str, str], Values] = {
@@ -69,7 +70,7 @@ _OF_READ: Mapping[tuple[str, str], Values] = {
     ("s3", "bytes"): _COUNT,
     ("s3", "changed"): _YES_OR_NO,
     ("s3", "equal"): _YES_OR_NO,
-    ("mongo", "up"): _YES_OR_NO,
+    ("mongo", "up"): _YES,
     ("mongo", "count"): _COUNT,
 }
 """By kind and `read`; what is not here may be any number."""

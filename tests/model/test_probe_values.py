@@ -71,7 +71,7 @@ def test_what_every_probe_can_read_is_known_or_may_be_any_number(kind: str, read
         ("kafka_lag", "", "whole numbers from 0 on", 0.5),
         ("feast", "count", "whole numbers from 0 on", 0.5),
         ("s3", "changed", "0 or 1", 2),
-        ("mongo", "up", "0 or 1", 2),
+        ("mongo", "up", "1 or no answer", 0),
         ("mongo", "count", "whole numbers from 0 on", -1),
     ],
 )

@@ -14,6 +14,8 @@ from harness.runner.loading.explain import Place
 
 REMEDY = "give the limit that the probe keeps while all is well, such as `at_least: 1` of one that is 1 or 0"
 
+NO_ANSWER = "no answer is no notice: take a probe with a number for each state, such as a readiness page"
+
 
 def check_notice(clause: Noticed, place: Place, scenario: Scenario, lookup: Lookup) -> Problems:
     """Refuse a notice that no stack could give, or that would fail another clause of its scenario."""
@@ -21,7 +23,8 @@ def check_notice(clause: Noticed, place: Place, scenario: Scenario, lookup: Look
     values = values_of(spec) if spec is not None else None
     if values is not None and not values.may_leave(clause):
         message = f"the probe {clause.probe!r} gives {values}: it can never leave the bound {clause.limit_text}"
-        yield lookup.source.problem((*place, clause.side), message, REMEDY)
+        remedy = REMEDY if values.lo < values.hi else NO_ANSWER
+        yield lookup.source.problem((*place, clause.side), message, remedy)
         return
     for steady in (*scenario.steady_state, *lookup.known.stack.steady_state):
         if steady.probe == clause.probe and _exclude(steady, clause):

@@ -56,7 +56,7 @@ def unfelt(step: FaultStep, scenario: Scenario, catalogue: Catalogue) -> str | N
 def noticed_by_its_end(clause: Noticed, scenario: Scenario, catalogue: Catalogue) -> bool:
     """Whether a probe that must notice a fault reads the same where the fault takes its own service away."""
     spec: Any = catalogue.stack.probes[clause.probe]
-    if spec.kind not in ("http", "grpc", "tcp", "mongo") or spec.settings.read != "up":
+    if spec.kind not in ("http", "grpc", "tcp") or spec.settings.read != "up":
         return False
     step = scenario.fault(clause.fault) if clause.fault else scenario.timeline[0]
     return bool(services_in(spec.model_dump_json(), names_of(catalogue.stack)) & _acts_on(step, catalogue)[0])

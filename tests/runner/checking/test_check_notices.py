@@ -15,6 +15,7 @@ PROBES = """  probes:
     up: {http: {url: "http://server:18001/ready"}}
     status: {http: {url: "http://server:18001/ready", read: status}}
     took: {http: {url: "http://server:18001/ready", read: latency}}
+    answers: {mongo: {url: "mongodb://server"}}
     errors: {log: {service: server, pattern: ERROR}}
 """
 
@@ -45,6 +46,7 @@ def staying(bound: str, notice: str) -> str:
     [
         (noticing("probe: up, at_most: 1"), "at_most", "gives 0 or 1: it can never leave the bound at most 1"),
         (noticing("probe: up, at_least: 0"), "at_least", "gives 0 or 1: it can never leave the bound at least 0"),
+        (noticing("probe: answers, at_least: 1"), "at_least", "gives 1 or no answer: it can never leave the bound at"),
         (noticing("probe: status, at_least: 100"), "at_least", "gives whole numbers 100 to 999: it can never leave"),
         (noticing("probe: took, at_least: 0s"), "at_least", "gives from 0 on: it can never leave"),
         (noticing("probe: errors, at_least: 0"), "at_least", "gives whole numbers from 0 on: it can never leave"),
@@ -62,6 +64,11 @@ def test_a_notice_that_no_run_could_show(tmp_path: Path, text: str, field: str, 
     (found,) = problems(tmp_path, text)
     assert (found.field, found.line) == (f"expect.noticed.0.{field}", line_of(text, "id: n,"))
     assert said in found.message
+
+
+def test_no_answer_is_no_notice(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, noticing("probe: answers, at_least: 1"))
+    assert (found.remedy or "").startswith("no answer is no notice: take a probe with a number for each state")
     assert found.remedy
 
 

@@ -22,6 +22,8 @@ PROBES: dict[str, Any] = {
     "board_up": {"http": {"url": "http://board:3000/"}},
     "predictor_port": {"tcp": {"service": "predictor"}},
     "predictor_serves": {"grpc": {"service": "predictor"}},
+    "predictor_answers": {"mongo": {"url": "mongodb://predictor:27017"}},
+    "predictor_documents": {"mongo": {"url": "mongodb://predictor/shop", "collection": "hits", "read": "count"}},
     "outside": {"json": {"url": "http://example.org/number", "path": "n"}},
 }
 LATENCY = {"fault": "network.latency", "target": {"link": "predictor -> vectors"}, "with": {"latency": "300ms"}}
@@ -75,7 +77,9 @@ def test_a_health_page_of_the_consumer_need_not_feel_it(tmp_path: Path) -> None:
     assert "(predictor_up, predictor_status)" in found
 
 
-@pytest.mark.parametrize("probe", ["predictor_found", "predictor_right", "vectors_held", "outside"])
+@pytest.mark.parametrize(
+    "probe", ["predictor_found", "predictor_right", "predictor_documents", "vectors_held", "outside"]
+)
 def test_what_says_more_than_a_health_page_could(tmp_path: Path, probe: str) -> None:
     # What a store holds may change with what its consumers write; of what is outside nobody can tell.
     assert told(tmp_path, LATENCY, probe) == []
@@ -96,7 +100,7 @@ def test_what_nothing_ties_to_the_target_feels_nothing(tmp_path: Path) -> None:
     assert found.startswith("only health pages could feel this (board_up)")
 
 
-@pytest.mark.parametrize("probe", ["predictor_port", "predictor_serves"])
+@pytest.mark.parametrize("probe", ["predictor_port", "predictor_serves", "predictor_answers"])
 def test_a_port_and_a_health_check_are_no_more_than_a_health_page(tmp_path: Path, probe: str) -> None:
     (found,) = told(tmp_path, LATENCY, probe)
     assert found.startswith(f"only health pages could feel this ({probe})")

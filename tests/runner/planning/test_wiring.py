@@ -24,6 +24,7 @@ services:
     image: rclone/rclone
     environment: {CACHE: "features:6379"}
     x-harness: {port: 9000}
+  records: {image: mongo, x-harness: {port: 27017}}
   prometheus: {image: prom/prometheus, x-harness: {port: 9090}}
 x-harness:
   schema: 1
@@ -37,6 +38,8 @@ x-harness:
     failed: {metric: {url: "http://scorer:8000/metrics", name: runs_total, labels: {result: failed}}}
     waiting: {promql: {url: "http://prometheus:9090", query: "sum(rate(waiting[1m]))"}}
     queued: {redis: {service: features, key: jobs, read: length}}
+    pending: {mongo: {url: "mongodb://u:pass@records/shop", collection: jobs, filter: {at: 1}, field: due, read: age}}
+    alive: {mongo: {url: "mongodb://u:pass@records"}}
     content: {http: {url: "http://scorer:8000/predict", expect: {json: {score: 1}}}}
   alert_sources:
     - {kind: prometheus, url: "http://prometheus:9090"}
@@ -77,8 +80,9 @@ def test_a_probe_asks_the_services_that_its_settings_name(wiring: Wiring) -> Non
     assert asks == {
         "ready": ("scorer",), "depth": ("features",), "two": ("scorer", "features"), "promoted": ("models",),
         "failed": ("scorer",), "waiting": ("prometheus",), "queued": ("features",), "content": ("scorer",),
+        "pending": ("records",), "alive": ("records",),
     }  # fmt: skip
-    assert [name for name, probe in wiring.probes.items() if probe.health] == ["ready", "two"]
+    assert [name for name, probe in wiring.probes.items() if probe.health] == ["ready", "two", "alive"]
 
 
 def test_no_more_of_an_address_is_told_than_its_path(wiring: Wiring) -> None:
@@ -88,12 +92,13 @@ def test_no_more_of_an_address_is_told_than_its_path(wiring: Wiring) -> None:
 
 
 def test_what_a_number_is_taken_from_is_told_with_what_it_selects(wiring: Wiring) -> None:
-    pages = {name: wiring.probes[name].page for name in ("failed", "waiting", "queued", "promoted")}
+    pages = {name: wiring.probes[name].page for name in ("failed", "waiting", "queued", "promoted", "pending")}
     assert pages == {
         "failed": 'runs_total{result="failed"}',
         "waiting": "sum(rate(waiting[1m]))",
         "queued": "length of jobs",
         "promoted": "/promoted: version",
+        "pending": "age of jobs due",
     }
 
 
