@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from harness.model.dependencies import reached
 from harness.model.fields import Frozen, Link
 
 
@@ -48,14 +49,7 @@ class Wiring(Frozen):
 
     def reaches(self, service: str, other: str) -> bool:
         """Whether a service uses another one, itself or by way of those that it uses."""
-        seen: set[str] = set()
-        waiting = [service]
-        while waiting:
-            found = waiting.pop()
-            if found not in seen:
-                seen.add(found)
-                waiting += self.used_by(found)
-        return other in seen - {service}
+        return other != service and other in reached([service], self.used_by)
 
     def only_directly(self, consumer: str, service: str) -> bool:
         """Whether a consumer uses a service, and nothing else that it uses does."""

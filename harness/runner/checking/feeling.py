@@ -7,12 +7,13 @@ is measured. An alert may be about anything, and so may a probe that names no se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from harness.description.ties import services_in
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Noticed
+from harness.model.dependencies import reached
 from harness.model.expectations import Churn, Expect
 from harness.model.faultstep import FaultStep
 from harness.model.fields import Link
@@ -37,8 +38,9 @@ def unfelt(step: FaultStep, scenario: Scenario, catalogue: Catalogue) -> str | N
     if any(clause.fault in (None, step.id) for clause in expect.noticed):  # a run that does not feel it fails
         return None
     direct, consumers = _acts_on(step, catalogue)
-    around = _closure(ties(stack), services_hit(step.target, stack) | direct | consumers)
-    upstream = _closure(_consumers(stack), direct | consumers)
+    tied, users = ties(stack), _consumers(stack)
+    around = reached(services_hit(step.target, stack) | direct | consumers, lambda name: tied.get(name, ()))
+    upstream = reached(direct | consumers, lambda name: users.get(name, ()))
     perhaps: list[str] = []
     for name, where, health in _measured(expect, stack):
         if step.fault == KEEPS_PORTS and name in stack.probes and stack.probes[name].kind == "tcp":
@@ -87,17 +89,6 @@ def _consumers(stack: StackDescription) -> dict[str, set[str]]:
         if service in found and Link(consumer, service).name not in stack.unused_links:
             found[service].add(consumer)
     return found
-
-
-def _closure(tied: Mapping[str, set[str]], start: set[str] | frozenset[str]) -> set[str]:
-    reached: set[str] = set()
-    waiting = set(start)
-    while waiting:
-        service = waiting.pop()
-        if service not in reached:
-            reached.add(service)
-            waiting |= tied.get(service, set()) - reached
-    return reached
 
 
 def _measured(expect: Expect, stack: StackDescription) -> Iterator[tuple[str, set[str], bool]]:

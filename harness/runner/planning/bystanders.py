@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.description.ties import named_in, services_in, share
+from harness.model.dependencies import reached
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
 
@@ -38,15 +39,8 @@ def bystanders(stack: StackDescription, scenario: Scenario) -> tuple[str, ...]:
     """Return the services that cannot matter to what the scenario judges, in the order of the stack."""
     if not _all_is_inside(stack):
         return ()
-    tied = ties(stack)
-    reached: set[str] = set()
-    waiting = _judged(stack, scenario)
-    while waiting:
-        service = waiting.pop()
-        if service not in reached:
-            reached.add(service)
-            waiting |= tied[service] - reached
-    return tuple(name for name in stack.services if name not in reached)
+    matter = reached(_judged(stack, scenario), ties(stack).__getitem__)
+    return tuple(name for name in stack.services if name not in matter)
 
 
 def _all_is_inside(stack: StackDescription) -> bool:

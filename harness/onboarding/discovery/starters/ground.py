@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.model.dependencies import reached
 from harness.model.fault import FaultKind
 from harness.onboarding.discovery.config_files import Timing
 from harness.onboarding.discovery.services import Found
@@ -79,13 +80,7 @@ class Ground:
 
     def callers(self, services: Collection[str]) -> set[str]:
         """Return who needs services: who talks to them, and who talks to those."""
-        found: set[str] = set()
-        new = list(services)
-        while new:
-            asked = [name for service in new for name in self.consumers(service)]
-            new = [name for name in dict.fromkeys(asked) if name not in found]
-            found.update(new)
-        return found - set(services)
+        return reached(services, self.consumers) - set(services)
 
     def waits_s(self, services: Collection[str]) -> float | None:
         """Return how long requests of the workload wait that may need these services; None where there are none."""
