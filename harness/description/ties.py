@@ -11,12 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from harness.model.stack import StackDescription
+
 _PATH = (".", "/", "~")
 
 
 def named_in(text: str, names: Iterable[str]) -> set[str]:
     """Return the names that stand in a text as whole words."""
     return {name for name in names if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)}
+
+
+def names_of(stack: StackDescription) -> dict[str, tuple[str, ...]]:
+    """Return all the names of each service."""
+    return {service.name: (service.name, *service.aliases) for service in stack.services.values()}
 
 
 def services_in(text: str, names: Mapping[str, Iterable[str]]) -> set[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from harness.description.ties import services_in
+from harness.description.ties import names_of, services_in
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Noticed
 from harness.model.dependencies import reached
@@ -22,7 +22,7 @@ from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
 from harness.runner.planning.bystanders import ties
 from harness.runner.planning.catalogue import Catalogue
-from harness.runner.planning.wiring import is_health, names_of
+from harness.runner.planning.wiring import is_health
 
 NOBODY_KNOWS = "command"
 """The kind of fault that acts on what its commands say."""

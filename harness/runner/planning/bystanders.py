@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.description.ties import named_in, services_in, share
+from harness.description.ties import named_in, names_of, services_in, share
 from harness.model.dependencies import reached
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
@@ -46,17 +46,13 @@ def bystanders(stack: StackDescription, scenario: Scenario) -> tuple[str, ...]:
 def _all_is_inside(stack: StackDescription) -> bool:
     """Whether everything that is measured names a service of the stack."""
     measured: list[Any] = [stack.workload, stack.event_clock, *stack.probes.values(), *stack.alert_sources]
-    names = _names(stack)
+    names = names_of(stack)
     return all(services_in(one.model_dump_json(), names) for one in measured if one is not None)
-
-
-def _names(stack: StackDescription) -> dict[str, tuple[str, ...]]:
-    return {service.name: (service.name, *service.aliases) for service in stack.services.values()}
 
 
 def _judged(stack: StackDescription, scenario: Scenario) -> set[str]:
     """Return the services that are named by what is measured, or by the scenario."""
-    names = _names(stack)
+    names = names_of(stack)
     found = services_in(stack.model_dump_json(exclude=_OF_THE_STACK), names)
     written = scenario.model_dump_json(exclude={*_SAYS_NOTHING, "timeline"})
     written += "".join(step.model_dump_json(exclude={"misfire"}) for step in scenario.timeline)

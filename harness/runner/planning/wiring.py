@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.description.ties import services_in
+from harness.description.ties import names_of, services_in
 from harness.model.httpprobes import HttpProbe, JsonProbe, MetricProbe, PromqlProbe
 from harness.model.probekinds import ProbeSpec
 from harness.model.stack import StackDescription
@@ -32,11 +32,6 @@ def wiring_of(stack: StackDescription) -> Wiring:
         },
         rules={name: alert.rule for name, alert in stack.alerts.items() if alert.rule},
     )
-
-
-def names_of(stack: StackDescription) -> dict[str, tuple[str, ...]]:
-    """Return all the names of each service."""
-    return {service.name: (service.name, *service.aliases) for service in stack.services.values()}
 
 
 def is_health(spec: ProbeSpec) -> bool:
