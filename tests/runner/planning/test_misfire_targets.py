@@ -207,6 +207,8 @@ IDLE_ENV = '  idle:\n    environment: {STORE: "idle-store:7000"}\n'
         ('replicas_up: {metric: {url: "http://server:18001', 'replicas_up: {metric: {url: "http://idle:7001'),
         ('[{kind: prometheus, url: "http://server:18001"}]', '[{kind: prometheus, url: "http://prometheus.example.org:9090"}]'),
         ('store_latency: {metric: {url: "http://server:18001', 'store_latency: {metric: {url: "http://store.example.org:18001'),
+        ('"http://server:18001/metrics", name: store_seconds}',
+         '"http://store.example.org/metrics", name: store_seconds}, summary: How long server waits'),
         ("recoveries:\n", "links: [server -> idle]\n  recoveries:\n"),
         ("retries: {off: {service: trainer", "retries: {off: {service: idle"),
     ],
