@@ -23,9 +23,14 @@ RULE = "time() - trainer_last_run_timestamp_seconds > 600"
 PROGRAM = 'Gauge("trainer_last_run_timestamp_seconds")\n'
 
 
-def probes(folder: Path, job: str = JOB, rule: str = RULE, program: str = PROGRAM) -> dict[str, Any]:
+COMMAND = "[python, train.py]"
+
+
+def probes(
+    folder: Path, job: str = JOB, rule: str = RULE, program: str = PROGRAM, command: str = COMMAND
+) -> dict[str, Any]:
     files = {
-        "compose.yaml": COMPOSE,
+        "compose.yaml": COMPOSE.replace(COMMAND, command),
         "p.yml": f"scrape_configs:\n  - {job}\n",
         "r.yml": f"groups: [{{name: g, rules: [{{alert: Stalled, expr: '{rule}'}}]}}]\n",
         "train.py": program,
@@ -47,6 +52,9 @@ PAGE = "http://trainer:9100/metrics"
         ({"rule": "time() - max by (job) (trainer_last_run_timestamp_seconds) > 600"}, PAGE),
         ({"rule": '(time() - trainer_last_run_timestamp_seconds{job="trainer"}) > 600'}, PAGE),
         ({"job": JOB.replace("{job_name", "{metrics_path: /prom, job_name")}, "http://trainer:9100/prom"),
+        ({"command": "python train.py --forever"}, PAGE),
+        ({"command": "'sh -c \"sleep 1 && python train.py\"'"}, PAGE),
+        ({"command": "[sh, -c, sleep 1 && python train.py]"}, PAGE),
     ],
 )
 def test_what_a_rule_goes_by_is_read_where_prometheus_reads_it(tmp_path: Path, given: dict[str, str], url: str) -> None:

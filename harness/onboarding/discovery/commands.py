@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh"})
 _WRAPPERS = frozenset({"exec", "tini", "dumb-init", "nohup", "time", "env", "sudo", "gosu", "poetry", "uv", "pipenv"})
@@ -74,6 +75,21 @@ class CommandLine:
     def ends(self) -> bool:
         """Whether the last program does one thing and ends."""
         return not self.endless and not self.background and self.program.removesuffix(".sh") in _ENDS
+
+
+def words_of(body: Mapping[str, Any]) -> list[str]:
+    """Return the words of the entry point and the command in a service's part of the file, if it has any."""
+    words: list[str] = []
+    for key in ("entrypoint", "command"):
+        value = body.get(key)
+        if isinstance(value, str):
+            try:
+                words += shlex.split(value)
+            except ValueError:
+                words += value.split()
+        elif isinstance(value, list):
+            words += [str(word) for word in value]
+    return words
 
 
 def command_line(words: Sequence[str]) -> CommandLine:

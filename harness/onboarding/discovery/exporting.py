@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.onboarding.discovery.commands import words_of
 from harness.onboarding.discovery.config_files import mounts, text_of
 from harness.onboarding.discovery.copied import copied_sources
 from harness.onboarding.discovery.dockerfile import read_dockerfile
@@ -59,14 +60,8 @@ def _programs(project: Project, name: str) -> list[Path]:
 
 def _run(project: Project, body: Mapping[str, Any]) -> Iterator[str]:
     """Yield the files of Python that a command runs, by their names from some folder on."""
-    words: list[str] = []
-    for key in ("entrypoint", "command"):
-        value = body.get(key)
-        given = value if isinstance(value, list) else [value] if isinstance(value, str) else []
-        words += [str(word) for word in given]
-    if not words:
-        words = list(read_dockerfile(project.folder, body.get("build")).command)
-    words = [part for word in words for part in word.split()]
+    given = words_of(body) or read_dockerfile(project.folder, body.get("build")).command
+    words = [part for word in given for part in word.split()]  # the script of a shell is one word
     for before, word in zip(["", *words], words, strict=False):
         if _SCRIPT.match(word):
             yield word.lstrip("/")

@@ -7,7 +7,6 @@ Dockerfile that builds an image counts as one of the files.
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 from harness.description.composefields import container_ports, replicas_of
 from harness.model.stack import ServiceFields
 from harness.onboarding.discovery.addresses import AddressReference, known_names, seen
+from harness.onboarding.discovery.commands import words_of
 from harness.onboarding.discovery.config_files import named_volumes
 from harness.onboarding.discovery.dockerfile import Built, builds_by_image, read_dockerfile
 from harness.onboarding.discovery.guess import Guess
@@ -115,7 +115,7 @@ def _service(project: Project, name: str, body: Mapping[str, Any], places: list[
     built = read_dockerfile(project.folder, build)
     if body.get("command") or body.get("entrypoint"):  # another program than the one that the image was made for
         built = Built(image=built.image, environment=built.environment)
-    words = _words(body, built)
+    words = words_of(body) or list(built.command)
     images = (str(body.get("image") or ""), usual_image(project.written(("services", name, "image"))), built.image)
     named = Counter(one.port for one in places if one.service == name and one.port is not None)
     listed = container_ports(ServiceFields.model_validate({}), {key: body.get(key) for key in ("ports", "expose")})
@@ -179,22 +179,8 @@ def _schemes(project: Project, name: str) -> list[str]:
     for other, body in project.services.items():
         values = (body.get("environment") or {}).values() if other != name else ()
         found += [scheme for value in values if isinstance(value, str) for scheme in pattern.findall(value)]
-        found += pattern.findall(" ".join(_words(body, Built()))) if other != name else []
+        found += pattern.findall(" ".join(words_of(body))) if other != name else []
     return list(dict.fromkeys(found))
-
-
-def _words(body: Mapping[str, Any], built: Built) -> list[str]:
-    words: list[str] = []
-    for key in ("entrypoint", "command"):
-        value = body.get(key)
-        if isinstance(value, str):
-            try:
-                words += shlex.split(value)
-            except ValueError:
-                words += value.split()
-        elif isinstance(value, list):
-            words += [str(word) for word in value]
-    return words or list(built.command)
 
 
 def _health(found: Found, checked: OwnCheck, clues: PortClues) -> Guess | None:
