@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -205,9 +205,26 @@ def saw(every_s: float, stop: tuple[float, float] | None = None) -> Callable[[fl
     return age
 
 
-def retrained(runs: Callable[[float], float], ages: Callable[[float], float], last_run: str = "last_run_age") -> Run:
+def retrained(
+    runs: Callable[[float], float],
+    ages: Callable[[float], float],
+    last_run: str = "last_run_age",
+    page: str = "retrainer_last_run_seconds",
+    ends_s: Sequence[float] = (),
+    links: Sequence[str] = (),
+) -> Run:
     made = paused({"stays": [{"id": "fresh", "probe": "model_age", "at_most": "5s event"}]})
+    wired(made, probes=PROBES | {"last_run_age": PROBES["last_run_age"] | {"page": page}}, links=[*LINKS, *links])
+    for at_s in ends_s:
+        made.dies("retrainer", at_s, signal=None, exit_code=0)
     return made.readings("model_age", ages).readings(last_run, runs).end()
+
+
+def unrecovered() -> Run:
+    """Requests fail from the fault on, and go on to when it is gone."""
+    back = {"id": "back", "probe": "availability", "at_least": 0.99, "within": "3s", "over": "1s"}
+    made = paused({"recovered": [back | {"min_samples": 10, "hold": "2s"}]})
+    return made.answers((5.2, 24.0, REFUSED)).readings("ready", 1.0).end()
 
 
 def reconnecting(store_back: float = 12.0, consumer_back: float = 40.0, died_s: float | None = None) -> Run:
@@ -244,14 +261,14 @@ def poisoned() -> Run:
     return made.evidence("lineage", **POISONED).end()
 
 
-def unheard(goes_by: str = "retrainer_last_run_seconds", ages: Callable[[float], float] | None = None) -> Run:
+def unheard(*goes_by: str, ages: Callable[[float], float] | None = None) -> Run:
     """The rule of an alert that has to fire goes by a metric of a last run."""
     made = paused({"detected": [SEEN]}).alerts().readings("last_run_age", saw(1.0))
     made.readings("model_age", ages or saw(2.0, (5.0, 12.0)))
     for k in range(20):
         t = 1.5 + k
         body = {"source": "monitor", "alert": SLOW, "place": "rules.yml, group g", "asked_s": t, "answered_s": t + 0.01}
-        made.add(t + 0.01, "rule", **body, metrics=[goes_by])
+        made.add(t + 0.01, "rule", **body, metrics=list(goes_by or ("retrainer_last_run_seconds",)))
     return made.end()
 
 
@@ -336,6 +353,12 @@ NEAR_MISSES: dict[str, tuple[str, Callable[[], Run]]] = {
         "deep-readiness", lambda: failing((4.0, 4.02, REFUSED), (5.2, 12.5, REFUSED))),
     "requests that are themselves at fault": (
         "deep-readiness", lambda: failing((5.2, 12.5, {"ok": False, "error": "status 404"}))),
+    "three of four requests fail, after a second of none": (
+        "deep-readiness",
+        lambda: failing((5.0, 6.0, REFUSED), *((6.0 + k * 0.08 - 0.001, 6.06 + k * 0.08, REFUSED) for k in range(75)))),
+    "a page that is about something read already": (
+        "deep-readiness", lambda: failing((5.2, 12.5, REFUSED), page="/already-read")),
+    "requests that fail when the store is back": ("deep-readiness", unrecovered),
     "requests that fail, with no link to what is gone": (
         "deep-readiness", lambda: failing((5.2, 12.5, REFUSED), service="gateway")),
     "series that were there": ("absent-rule", lambda: rule()),
@@ -354,6 +377,19 @@ NEAR_MISSES: dict[str, tuple[str, Callable[[], Run]]] = {
     "a rule that goes by something else": ("run-with-result", lambda: unheard("depth")),
     "results while the alert was silent": ("run-with-result", lambda: unheard(ages=saw(2.0))),
     "a job that seldom has a result": ("run-with-result", lambda: unheard(ages=saw(9.0, (5.0, 12.0)))),
+    "an age that stands still": (
+        "run-with-result", lambda: retrained(saw(1.0), lambda t_s: 8.0 if 5.0 <= t_s < 12.0 else t_s % 2.0)),
+    "a result of every fourth run": ("run-with-result", lambda: retrained(saw(1.0), saw(4.0, (5.0, 12.0)))),
+    "starts that look like runs": (
+        "run-with-result", lambda: retrained(saw(1.0), saw(2.0, (5.0, 12.0)), ends_s=(6.9, 7.9, 8.9))),
+    "a result that somebody else may make": (
+        "run-with-result",
+        lambda: retrained(saw(1.0), saw(2.0, (5.0, 12.0)), links=("promoter -> features", "promoter -> models"))),
+    "what the last run was like": (
+        "run-with-result", lambda: retrained(saw(1.0), saw(2.0, (5.0, 12.0)), page="retrainer_last_run_rows")),
+    "what only sounds like runs": (
+        "run-with-result", lambda: retrained(saw(1.0), saw(2.0, (5.0, 12.0)), page="buffer_overruns_total")),
+    "a rule that goes by something else too": ("run-with-result", lambda: unheard("retrainer_last_run_seconds", "up")),
     "a metric of something else": (
         "run-with-result", lambda: retrained(saw(1.0), saw(2.0, (5.0, 12.0)), last_run="lag")),
     "a store that is not back": ("reconnect", lambda: reconnecting(store_back=40.0)),

@@ -22,16 +22,21 @@ from harness.judge.moments import seconds
 from harness.model.alert_clauses import Detected, DetectionResult
 from harness.model.clauses import NoticedResult, RecoveryResult, StaysResult
 from harness.model.fields import Link
-from harness.model.readings import Reading, RuleSeen
+from harness.model.readings import Answer, ProcessSeen, Reading, RuleSeen
 from harness.model.units import Unit, format_seconds
 from harness.model.verdict import ClauseResult
 from harness.model.wiring import ProbeFacts
 
-_LAST_RUN = re.compile(r"last_?(run|success|complet|finish|train)|runs?_total|(since|after)_run", re.IGNORECASE)
-"""In the names of metrics that tell when a job last ran, or how often it did."""
+_LAST_RUN = re.compile(
+    r"last_?(run|success(ful)?|complet(ed|ion)|finish(ed)?|train(ed|ing)?)(_(run|job|training))?"
+    r"(_(at|time|timestamp|ts|unix(time)?|epoch|date|age|ago|s|ms|seconds|millis(econds)?|minutes|total|count))*(?![a-z_])"
+    r"|(?<![a-z])runs?(_(completed|finished|done))?_total(?![a-z_])|(since|after)_(last_)?run(?![a-z])",
+    re.IGNORECASE,
+)
+"""The names of metrics that tell when a job last ran, or how often it did; not those of something else about a run."""
 _APART = re.compile(
     r"fail|error|skip|retry|retries|abort|reject|cancel|drop|miss|empty|invalid|start|attempt|trigger|begin|began"
-    r"|schedul|queue|pending|time_?out|dead",
+    r"|schedul|queue|pending|time_?out|dead|dry_?run",
     re.IGNORECASE,
 )
 """In the names of metrics that count runs without a result, or not yet with one: those are the guard itself."""
@@ -39,6 +44,10 @@ NEARLY_ALL = 0.9
 """The share of requests that fail where a service cannot work."""
 READY_FOR_S = 5.0
 """How long a page may go on to say yes: readiness is often looked at anew every few seconds."""
+_READY = re.compile(r"(?<![a-z])ready|Ready|(?i:readiness)|(?<![A-Z])READY")
+"""In the path of a page that says whether a service is ready; `/already-seen` is none."""
+MOST_CHANCE = 0.05
+"""How likely it may be that runs had no result by chance, as runs without the fault have none now and then."""
 _AGE = re.compile("since|(^|_)age(_|$)", re.IGNORECASE)
 
 
@@ -61,20 +70,27 @@ def _ready_in_vain(case: Case) -> Iterator[MissingGuard]:
     asked, failing = case.wiring.workload, case.unanswered_bounds(StaysResult, RecoveryResult)
     links = [one for one in case.broken if one.consumer == asked]
     during = case.answers(case.injected.hi + SEEN_LATE_S, case.out_s)
-    failed = case.in_the_middle_of(lambda answer: not answer.ok and not refused(answer.error))
+    lines = {n for n, _ in during}
+    failed = [one for one in case.in_the_middle_of(lambda answer: not _served(answer)) if one[0] in lines]
     if asked is None or not links or len(during) < FEWEST or len(failed) < NEARLY_ALL * len(during):
         return
+    # What was not good again after the fault shows nothing of what the page said meanwhile.
+    failing = [pair for pair in failing if not isinstance(pair[1], RecoveryResult) or pair[1].since == "injection"]
     clauses = ids([pair for pair in failing if pair[1].probe in OF_MISSING])
     units = case.facts.journal.plan.stack.probe_units
     for name in case.probes_of(asked):
         probe = case.probe(name)
-        if not clauses or not probe.health or "ready" not in probe.page.lower() or units.get(name) is Unit.WALL:
+        if not clauses or not probe.health or not _READY.search(probe.page) or units.get(name) is Unit.WALL:
             continue
         before = case.readings(name, case.facts.gate_s, case.injected.lo)
         read = case.readings(name, case.injected.hi, case.out_s)
         long_enough = bool(read) and read[-1][1].asked_s - case.injected.hi >= READY_FOR_S
         if before and len(read) >= FEWEST and long_enough and all(_says_yes(one) for _, one in (*before, *read)):
             yield _unready(case, name, asked, links, clauses, (read[0][0], read[-1][0], *cited(failed)))
+
+
+def _served(answer: Answer) -> bool:
+    return answer.ok or refused(answer.error)
 
 
 def _unready(
@@ -199,7 +215,8 @@ def run_with_result(case: Case) -> Iterator[MissingGuard]:
         rules = (one for _, one in case.facts.journal.of(RuleSeen) if one.alert == undetected.alert)
         metrics = {metric for one in rules for metric in one.metrics}
         for name, probe in case.wiring.probes.items():
-            if probe.kind == "metric" and probe.page.partition("{")[0] in metrics:
+            # A rule that goes by something else too may be silent for that.
+            if probe.kind == "metric" and {probe.page.partition("{")[0]} == metrics:
                 ages = (age for age, asked in case.wiring.probes.items() if age != name and not asked.health)
                 told = (one for age in ages if (one := _ran_in_vain(case, clause, name, age)) is not None)
                 yield from islice(told, 1)
@@ -212,32 +229,54 @@ def _ran_in_vain(case: Case, clause: ClauseResult, name: str, age: str) -> Missi
     if link is None or unit not in (Unit.WALL, Unit.EVENT) or not _of_last_run(name, probe):
         return None
     runs = _runs(case, name, case.injected.hi, case.out_s)
-    makes = case.asked(age) in (link.consumer, *case.wiring.used_by(link.consumer))
-    if not makes or len(runs) < FEWEST or not _only_grew(case, age) or not _makes_results(case, name, age):
+    if len(runs) < FEWEST or not _makes(case, link.consumer, age) or _began_anew(case, link.consumer):
+        return None
+    if not _only_grew(case, age) or not _makes_results(case, name, age, len(runs)):
         return None
     seen = f"{age} only grew while {case.what_was([link])}, and {name} showed {len(runs)} new runs of {link.consumer}"
     where = f"{link.consumer}: {probe.page or name}"
     return MissingGuard("run-with-result", where, f"{seen} in that time", (clause.id,), tuple(runs[:FEWEST]))
 
 
+def _makes(case: Case, service: str, age: str) -> bool:
+    """Whether the result whose age is read is a service's: who else was cut off, and may write there, may make it."""
+    asked, wiring = case.asked(age), case.wiring
+    if asked is None or asked == service:
+        return asked == service
+    cut_off = {one.consumer for one in case.broken} - {service}
+    readers = {one for one in cut_off if wiring.workload in (None, one) or wiring.reaches(str(wiring.workload), one)}
+    return asked in wiring.used_by(service) and not any(asked in wiring.used_by(one) for one in cut_off - readers)
+
+
+def _began_anew(case: Case, service: str) -> bool:
+    """Whether a service ended meanwhile: its metrics begin anew then, which looks like a run."""
+    seen = (one for _, one in case.facts.journal.of(ProcessSeen) if one.service == service)
+    return any(case.facts.gate_s <= one.at_s <= case.out_s for one in seen)
+
+
 def _only_grew(case: Case, age: str) -> bool:
-    """Whether an age was read while the fault was in, and never set back."""
-    during = _values(case.readings(age, case.injected.hi, case.out_s))
-    return len(during) >= FEWEST and not _falls(during)
+    """Whether an age grew while the fault was in, and was never set back; one that stands still is no age."""
+    read = [one for _, one in case.readings(age, case.injected.hi, case.out_s) if one.value is not None]
+    values = [one.value for one in read if one.value is not None]
+    if sum(later > before for before, later in pairwise(values)) < FEWEST or _falls(list(enumerate(values))):
+        return False
+    unit = case.facts.journal.plan.stack.probe_units.get(age)
+    return unit is not Unit.WALL or 2 * (values[-1] - values[0]) >= read[-1].asked_s - read[0].asked_s
 
 
-def _makes_results(case: Case, name: str, age: str) -> bool:
-    """Whether every second run or more has a result without the fault: a job that seldom has one may just have none."""
+def _makes_results(case: Case, name: str, age: str, in_vain: int) -> bool:
+    """Whether runs have results without the fault so often that so many runs without one are hardly chance."""
     without_fault = (case.facts.gate_s, case.injected.lo), (case.gone_s, case.facts.end_s)
     runs = sum(len(_runs(case, name, *span)) for span in without_fault)
     results = sum(len(_falls(_values(case.readings(age, *span)))) for span in without_fault)
-    return results > 0 and 2 * results + 1 >= runs > 0
+    # One run more, as a result may be seen on this side of an end, and its run beyond it.
+    return runs > 0 and (1 - min(1.0, results / (runs + 1))) ** in_vain <= MOST_CHANCE
 
 
 def _of_last_run(name: str, probe: ProbeFacts) -> bool:
     """Whether a probe reads when a job last ran, or how often, and may count runs as done that made nothing."""
-    told = f"{name} {probe.page}"
-    return _LAST_RUN.search(told) is not None and _APART.search(told) is None
+    told = probe.page if probe.kind in ("metric", "promql") and probe.page else name
+    return _LAST_RUN.search(told) is not None and _APART.search(f"{name} {probe.page}") is None
 
 
 def _runs(case: Case, probe: str, from_s: float, to_s: float) -> list[int]:
