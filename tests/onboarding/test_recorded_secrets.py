@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 
 from harness.onboarding.recording.exchange import RecordedExchange
 from harness.onboarding.recording.workload_file import RecordedWorkload, as_workload
+from harness.onboarding.secret_forms import hidden, may_hold_secret
 
 MINE = "hunter2hunter2"
 KEPT: dict[str, dict[str, Any]] = {
@@ -38,6 +40,21 @@ KEPT: dict[str, dict[str, Any]] = {
     "an assignment behind another": {"body": f"run: export DB_PASS={MINE}"},
     "an option": {"body": {"command": f"login --password {MINE}"}},
     "a sentence": {"body": {"prompt": f"my password is {MINE}"}},
+    "a sentence with a colon": {"body": {"prompt": f"the password is: {MINE}"}},
+    "a sentence with words between": {"body": {"prompt": f"The password for the store (root) was {MINE}."}},
+    "a sentence without a verb": {"body": {"prompt": f"log in as admin, password {MINE}"}},
+    "a sentence of another language": {"body": {"prompt": f"mot de passe : {MINE}"}},
+    "a key in a sentence": {"body": {"prompt": f"my API key is {MINE}"}},
+    "a login of curl": {"body": {"run": f"curl -u admin:{MINE} http://web/x"}},
+    "a login of curl without a space": {"body": {"run": f"curl -uadmin:{MINE} http://web/x"}},
+    "a login behind a long option": {"body": {"run": f"curl --user admin:{MINE} http://web/x"}},
+    "a short option of a database": {"body": {"run": f"mysql -h db -p{MINE} -e x"}},
+    "a short option of a store": {"body": {"run": f"redis-cli -h db -a {MINE} ping"}},
+    "a login in small letters": {"body": {"header": "basic aHVudGVyMjpodW50ZXIy" + MINE}},
+    "a part of the path behind a name": {"path": f"/reset/{MINE}"},
+    "a part of the path behind a hook": {"path": f"/hooks/{MINE}/run"},
+    "a part of the path that is drawn": {"path": f"/x/Xk29dLw8QpZr71mNbVa4/{MINE}"},
+    "a web hook in the body": {"body": {"to": f"https://hooks.slack.com/services/T0/B0/{MINE}"}},
     "a header that comes back": {
         "headers": {"Authorization": f"Bearer {MINE}"},
         "answer": {"caller": MINE, "n": 7},
@@ -46,6 +63,8 @@ KEPT: dict[str, dict[str, Any]] = {
 PRINTED = {
     "lines of YAML": f"password: {MINE}\nurl: http://x?a=b",
     "a statement": f"ALTER USER x PASSWORD '{MINE}' WHERE a=1",
+    "a sentence": f"the password is: {MINE}",
+    "a login of curl": f"curl -u admin:{MINE} http://web/x?a=b",
 }
 
 
@@ -69,6 +88,8 @@ def test_no_secret_is_written_down(name: str) -> None:
         {"sessions": 3, "url": "http://web:8000/x?mail=a@b.example"},
         {"name": "colour", "value": "password"},
         "max_tokens: 7\nmodel: m",
+        "the key is to be patient, and the token count is 123456; what is the secret of basic knowledge?",
+        "docker run -u 1000:1000 -p 8080:80 x; ssh -p 22 host; mkdir -p a",
         "see https://example.com/@user and ssh://git@example.com/x",
         "aGVsbG8" * 20000,
         "eyJhbGciOi-" * 20000,  # in no more than a moment
@@ -81,6 +102,31 @@ def test_what_only_looks_alike_is_recorded(body: Any) -> None:
     assert found.lines[0]["expect"]["json"] == {"usage.total_tokens": 7, "usage.session": "7"}
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/models/resnet50/versions/12/infer",
+        "/v2/models/DistilBertBaseUncased2/infer",
+        "/models/Qwen2-7B-Instruct-GPTQ-Int4/generate",
+        "/tokenize/bert-base-uncased-v2",
+        "/users/550e8400-e29b-41d4-a716-446655440000",
+        "/sessions/550e8400-e29b-41d4-a716-446655440000/messages",
+        "/runs/8f14e45fceea167a5a36dedd4bea2543",
+    ],
+)
+def test_names_and_ids_of_a_path_are_no_secrets(path: str) -> None:
+    assert [line["path"] for line in recorded(path=path).lines] == [path]
+
+
+@pytest.mark.parametrize(
+    "text", ["password " * 20000, "mysql " * 20000, "-u " * 30000, "a:" * 50000, "aGVsbG8" * 20000]
+)
+def test_a_long_text_is_searched_in_a_moment(text: str) -> None:
+    began = time.process_time()
+    may_hold_secret(text)
+    assert time.process_time() - began < 5.0
+
+
 @pytest.mark.parametrize("name", PRINTED)
 def test_no_secret_is_in_the_reason_for_leaving_a_request_out(name: str) -> None:
     left_out = recorded(body=PRINTED[name]).left_out
@@ -89,3 +135,12 @@ def test_no_secret_is_in_the_reason_for_leaving_a_request_out(name: str) -> None
     form = recorded(body=PRINTED[name], headers={"Content-Type": "application/x-www-form-urlencoded"}).left_out
     assert form
     assert MINE not in str(form)
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_text_is_shown_without_its_secret(name: str) -> None:
+    body = KEPT[name].get("body")
+    texts = body.values() if isinstance(body, dict) else [body]
+    for text in texts:
+        if isinstance(text, str) and may_hold_secret(text):
+            assert MINE not in hidden(text)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from harness.model.errors import ScenarioError
 from harness.onboarding.recording.content import counts, expected_values, same_request, secret_headers_of
 from harness.onboarding.recording.exchange import RecordedExchange
-from harness.onboarding.secret_forms import may_hold_secret, named_secret, secrets_in
+from harness.onboarding.secret_forms import may_hold_secret, named_secret, secret_in_path, secrets_in
 from harness.probes.request_file import read_requests
 
 _FORM = re.compile(r"[\w.%+~\[\]-]+=[^\s&=]*(&[\w.%+~\[\]-]+=[^\s&=]*)*")
@@ -171,7 +171,8 @@ def _why_not(exchange: RecordedExchange, same: Sequence[RecordedExchange]) -> st
     word = next(filter(None, found), None)
     if word is not None:
         return f"it holds a secret ({word})"
-    if len(found) > len(named) or any(map(may_hold_secret, [exchange.path, *_keys(exchange.body)])):
+    texts = [exchange.path, *_keys(exchange.body)]
+    if len(found) > len(named) or any(map(may_hold_secret, texts)) or secret_in_path(exchange.path):
         return "it holds a token, or may hold a secret"
     return None
 
