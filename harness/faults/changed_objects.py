@@ -8,6 +8,7 @@ is changed is the business of a fault's kind.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
@@ -17,12 +18,15 @@ from typing import Any, Protocol
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation
 from harness.seams import Seams
-from harness.seams.stored import NoObjectError, Stored
+from harness.seams.stored import NoObjectError, OtherObjectError, Stored
 from harness.seams.undo_store import UndoStore
 
 LIST_EVERY_S = 0.1
 LOOK_S = 1.0
 """How long a changed object is looked for: its owner may write it anew at any time."""
+STUCK_S = 3.0
+"""For how long listings or one object may fail before the fault is not in any more as it should be."""
+_LISTING = "listing"
 
 Before = Callable[[str], Awaitable[bytes | None]]
 """Returns what an object was before the fault changed it; None for one that is not there."""
@@ -53,7 +57,10 @@ class ChangedObjects:
         self._keys: list[str] = []
         self._task: asyncio.Task[None] | None = None
         self._error: str | None = None
-        self._unlisted: str | None = None
+        self._failing: dict[str, tuple[float, str]] = {}
+        """Since when listings, or the change of an object, have failed, and why."""
+        self._unsure: dict[str, tuple[bytes, int]] = {}
+        """What was to be written where no answer told that it was, and how many rows it changes."""
         self._one_at_a_time = asyncio.Lock()
         self._stopped = False
         self._seen: dict[str, str] = {}
@@ -71,7 +78,7 @@ class ChangedObjects:
     async def inject(self) -> None:
         """Change what is there, and go on with what comes."""
         self._stopped = False
-        await self._sweep()
+        await self._sweep(strict=True)
         if self._unreadable and not self._seen and not self._originals:
             what = f"no object under {self._spec.prefix!r} holds {self._how.NEEDS}"
             raise FaultError(f"{what}: {min(self._unreadable)}")
@@ -82,15 +89,20 @@ class ChangedObjects:
             await asyncio.sleep(LIST_EVERY_S)
             try:
                 await self._sweep()
-            except FaultError as error:  # of the store: perhaps an object is being overwritten, and is whole next time
-                self._unlisted = str(error)
             except OSError as error:  # of the disk on which originals are kept
                 self._error = str(error)
-            else:
-                self._unlisted = None
 
-    async def _sweep(self) -> None:
-        listed = await self._objects.list(self._spec.prefix)
+    async def _sweep(self, *, strict: bool = False) -> None:
+        """Change what is new. One object that fails keeps no other from being changed, unless that is `strict`.
+
+        Perhaps it is being overwritten, and is whole next time.
+        """
+        try:
+            listed = await self._objects.list(self._spec.prefix)
+        except FaultError as error:
+            self._failed(_LISTING, error, strict)
+            return
+        self._failing = {key: self._failing[key] for key in {one.key for one in listed} & set(self._failing)}
         self._keys = [stored.key for stored in listed]
         for stored in listed:
             if self._seen.get(stored.key) != stored.etag and self._unreadable.get(stored.key) != stored.etag:
@@ -98,45 +110,78 @@ class ChangedObjects:
                 changing = asyncio.ensure_future(self._change(stored))
                 try:
                     await asyncio.shield(changing)
+                    self._failing.pop(stored.key, None)
+                except OtherObjectError:  # its owner has just written it anew: the next listing has that
+                    self._failing.pop(stored.key, None)
+                except FaultError as error:
+                    self._failed(stored.key, error, strict)
                 finally:
                     changing.add_done_callback(_looked_at)
+
+    def _failed(self, what: str, error: FaultError, strict: bool) -> None:
+        if strict:
+            raise error
+        self._failing.setdefault(what, (time.monotonic(), str(error)))
+
+    def _stuck(self) -> str | None:
+        """Return what has failed for so long that objects which come now come in whole."""
+        now_s = time.monotonic()
+        return next(
+            (f"{key}: {why}" for key, (since_s, why) in self._failing.items() if now_s - since_s > STUCK_S), None
+        )
 
     async def _change(self, stored: Stored) -> None:
         async with self._one_at_a_time:
             if self._stopped:
                 return
             try:
-                data = await self._objects.get(stored.key)
+                data, tag = await self._objects.read(stored.key)
             except NoObjectError:
                 return
-            # Our own writes show up with new tags; they are not news.
-            if stored.key not in self._originals or _digest(data) != self._originals[stored.key][1]:
-                try:
-                    written, hits = await self._how.changed(stored.key, data, self._keys, self._before)
-                except FaultError:
-                    self._unreadable[stored.key] = stored.etag  # perhaps not whole yet: it will have another tag then
-                    return
-                if hits:
-                    # Who learned from it meanwhile can be told by its digest alone: it is put back afterwards.
-                    digest = _digest(written)
-                    hits = [hit | {"digest": f"sha256:{digest}"} for hit in hits]
-                    # Kept before it is written: a write whose answer was lost must be taken back too.
-                    if self._kept is not None:
-                        await asyncio.to_thread(self._kept.keep_object, stored.key, data, digest)
-                    self._originals[stored.key] = (data, digest)
-                    # Listed before it is written, too: somebody may read what was written without an answer.
-                    self._manifest.extend(hits)
-                    await self._write(stored.key, written)
+            original, ours = self._originals.get(stored.key, (None, None))
+            if _digest(data) != ours:  # our own writes show up with new tags; they are not news
+                if data != original or stored.key not in self._unsure:
+                    try:
+                        written, hits = await self._how.changed(stored.key, data, self._keys, self._before)
+                    except FaultError:
+                        self._unreadable[stored.key] = stored.etag  # perhaps not whole yet: it has another tag then
+                        return
+                    if hits:
+                        await self._note(stored.key, data, written, hits)
+                    else:
+                        self._unsure.pop(stored.key, None)
+                # The same again where no answer came: what was sent may yet arrive, and must be known as ours then.
+                if stored.key in self._unsure:
+                    written, rows = self._unsure[stored.key]
+                    await self._write(stored.key, written, tag)
                     # Somebody may write the same bytes again right away, under the tag that was just seen.
                     self._seen.pop(stored.key, None)
-                    self._rows_hit += len({(hit["entity"], hit["event_time"]) for hit in hits})
+                    self._rows_hit += rows
+                    del self._unsure[stored.key]
                     return
+            elif stored.key in self._unsure:  # it has arrived without an answer
+                self._rows_hit += self._unsure.pop(stored.key)[1]
             self._seen[stored.key] = stored.etag
 
-    async def _write(self, key: str, data: bytes) -> None:
-        """Write an object that is there, and leave its type and metadata as they are."""
+    async def _note(self, key: str, data: bytes, written: bytes, hits: list[dict[str, Any]]) -> None:
+        """Keep what an object was, and how it is to be told that it is changed, before it is."""
+        # Who learned from it meanwhile can be told by its digest alone: it is put back afterwards.
+        digest = _digest(written)
+        # Kept before it is written: a write whose answer was lost must be taken back too.
+        if self._kept is not None:
+            await asyncio.to_thread(self._kept.keep_object, key, data, digest)
+        self._originals[key] = (data, digest)
+        self._unsure[key] = written, len({(hit["entity"], hit["event_time"]) for hit in hits})
+        # Listed before it is written, too: somebody may read what was written without an answer.
+        self._manifest.extend(hit | {"digest": f"sha256:{digest}"} for hit in hits)
+
+    async def _write(self, key: str, data: bytes, tag: str) -> None:
+        """Write an object that is there as it was read, and leave its type and metadata as they are.
+
+        Raises OtherObjectError where its owner has written it meanwhile, as far as the store can tell.
+        """
         try:
-            await self._objects.put(key, data, await self._objects.about(key))
+            await self._objects.put(key, data, await self._objects.about(key), tag)
         except NoObjectError:  # it was deleted meanwhile
             return
 
@@ -159,6 +204,9 @@ class ChangedObjects:
             try:
                 for key in reversed(list(self._originals)):
                     if await self._as_changed(key):
+                        stuck = self._stuck()
+                        if stuck is not None:
+                            return Confirmation(None, {"why": stuck, "rows_hit": self._rows_hit})
                         found = {"rows_hit": self._rows_hit, "objects": len(self._originals), "read_back": key}
                         return Confirmation(True, found)
             except FaultError:  # perhaps it is being overwritten
@@ -167,7 +215,7 @@ class ChangedObjects:
             if late:
                 break
             await asyncio.sleep(LIST_EVERY_S / 2)
-        why = self._error or self._unlisted or "no changed object was read back"
+        why = self._error or next((why for _, why in self._failing.values()), "no changed object was read back")
         return Confirmation(False, {"why": why, "rows_hit": self._rows_hit})
 
     async def revert(self, undo: dict[str, Any]) -> None:
@@ -182,9 +230,21 @@ class ChangedObjects:
         if not self._originals and "kept" in undo:  # the process that changed them is gone
             for key, data, digest in UndoStore(Path(undo["kept"])).objects():
                 self._originals[key] = (data, digest)
-        for key, (data, _) in self._originals.items():
-            if await self._as_changed(key):
-                await self._write(key, data)
+        errors: list[FaultError] = []
+        for key in self._originals:
+            try:
+                await self._put_back(key)
+            except FaultError as error:  # the others are put back all the same
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    async def _put_back(self, key: str) -> None:
+        original, changed = self._originals[key]
+        with contextlib.suppress(NoObjectError, OtherObjectError):  # its owner has deleted it, or written it anew
+            data, tag = await self._objects.read(key)
+            if _digest(data) == changed:
+                await self._write(key, original, tag)
 
     async def absent(self) -> Confirmation:
         """No object is as it was changed."""

@@ -124,7 +124,8 @@ KIND = FaultKind(
     targets=("dataset",),
     parameters=Parameters,
     confirmed_by="a changed object is read back",
-    restored="objects that still are as changed are restored byte for byte",
+    restored="objects that still are as changed are restored byte for byte; what their owner writes at that very "
+    "moment stays, where the store knows `If-Match`",
     certifies="what readers do with a broken or a wrong file: checks of size and digest, the last good version kept",
     not_certified="wrong values in a file that is whole (`features.corrupt`), and a file that is read once and kept",
     make=_make,

@@ -19,7 +19,7 @@ from botocore.loaders import create_loader
 from urllib3.exceptions import HTTPError
 
 from harness.model.errors import FaultError
-from harness.seams.stored import NoObjectError, Stored
+from harness.seams.stored import NoObjectError, OtherObjectError, Stored
 
 CALL_S = 2.0
 THREADS = 32
@@ -32,6 +32,9 @@ ABOUT = (
     "Metadata",
 )
 """What an object has beside its bytes, by the names of the API."""
+_CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "412")
+_NO_CONDITIONS = ("NotImplemented", "InvalidArgument", "InvalidRequest", "400", "501")
+"""What a store answers to a condition on what it holds: that it is not met, or that it knows none."""
 _SERVICES = create_loader()
 """The library's description of S3, read once a process: reading it is most of what a client costs."""
 T = TypeVar("T")
@@ -45,6 +48,8 @@ class Objects:
         self._access = url, access_key or "none", secret_key or "none"
         self._making = threading.Lock()
         self._made: Any = None
+        self._conditions = True
+        """Whether the store is thought to know conditions on what it holds."""
 
     @property
     def _client(self) -> Any:
@@ -66,17 +71,39 @@ class Objects:
 
     async def get(self, key: str) -> bytes:
         """Return an object's bytes."""
-        return await self._call(lambda: bytes(self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()))
+        return (await self.read(key))[0]
+
+    async def read(self, key: str) -> tuple[bytes, str]:
+        """Return an object's bytes, and the tag that it has with them."""
+        return await self._call(lambda: self._read(key))
+
+    def _read(self, key: str) -> tuple[bytes, str]:
+        found = self._client.get_object(Bucket=self.bucket, Key=key)
+        return bytes(found["Body"].read()), str(found["ETag"])
 
     async def about(self, key: str) -> dict[str, Any]:
         """Return what the store keeps of an object beside its bytes: its type and metadata, as `put` takes them."""
         found = await self._call(lambda: self._client.head_object(Bucket=self.bucket, Key=key))
         return {name: found[name] for name in ABOUT if found.get(name)}
 
-    async def put(self, key: str, data: bytes, about: Mapping[str, Any] | None = None) -> None:
-        """Write an object; with what it is to have beside its bytes, where that is given."""
+    async def put(self, key: str, data: bytes, about: Mapping[str, Any] | None = None, tag: str | None = None) -> None:
+        """Write an object; with what it is to have beside its bytes, where that is given.
+
+        With a `tag`, only over what still has it, as far as the store knows such conditions: else it writes all the
+        same. Raises OtherObjectError where somebody has written the object meanwhile.
+        """
         more = dict(about or {})
-        await self._call(lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=data, **more))
+        await self._call(lambda: self._put(key, data, more, tag))
+
+    def _put(self, key: str, data: bytes, more: Mapping[str, Any], tag: str | None) -> None:
+        condition = {"IfMatch": tag} if tag is not None and self._conditions else {}
+        try:
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=data, **more, **condition)
+        except ClientError as error:
+            if not condition or error.response.get("Error", {}).get("Code") not in _NO_CONDITIONS:
+                raise
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=data, **more)
+            self._conditions = False
 
     async def _call(self, call: Callable[[], T]) -> T:
         try:
@@ -84,6 +111,7 @@ class Objects:
         except (BotoCoreError, ClientError, HTTPError, OSError) as error:
             code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
             kind = NoObjectError if code in ("NoSuchKey", "404") else FaultError
+            kind = OtherObjectError if code in _CHANGED else kind
             raise kind(f"the object store refused: {error}") from error
 
 

@@ -31,3 +31,7 @@ class Stored:
 
 class NoObjectError(FaultError):
     """There is no object under that key, or not any more."""
+
+
+class OtherObjectError(FaultError):
+    """The object under that key is not any more what it was when it was read."""

@@ -19,6 +19,8 @@ from pydantic import ValidationError
 from harness.faults.table import FAULTS
 from harness.model.errors import FaultError
 from harness.model.fault import Fault
+from harness.seams.objects import Objects
+from harness.seams.stored import OtherObjectError
 from harness.seams.undo_store import UndoStore
 
 Make = Callable[..., Fault]
@@ -312,3 +314,124 @@ async def test_a_fault_that_can_keep_no_more_originals_says_so(
     assert "No space left" in (await fault.confirm()).evidence["why"]
     await fault.revert(undo)
     assert contents(bucket) == {"a": b"0123456789", "b": b"0123456789"}
+
+
+REFUSED = FaultError("the object store refused: 503")
+
+
+async def test_an_object_that_cannot_be_read_keeps_no_other_from_being_put_back(
+    make: Make, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in "abc":
+        put(bucket, f"rows/{key}", b"0123456789")
+    fault = make("object.corrupt", TARGET, {"operation": "truncate"})
+    undo = await fault.prepare()
+    await fault.inject()
+    whole = Objects.read
+
+    async def refused(self: Objects, key: str) -> tuple[bytes, str]:
+        if key == "rows/a":
+            raise REFUSED
+        return await whole(self, key)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Objects, "read", refused)
+        with pytest.raises(FaultError, match="503"):
+            await fault.revert(undo)
+    assert contents(bucket) == {"a": b"01234", "b": b"0123456789", "c": b"0123456789"}
+    await fault.revert(undo)
+    assert contents(bucket)["a"] == b"0123456789"
+
+
+async def test_a_store_that_takes_no_writes_for_a_while_gets_the_same_damage_once(
+    make: Make, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(bucket, "rows/a", b"version 1")
+    fault = make("object.corrupt", TARGET, {"operation": "previous"})
+    undo = await fault.prepare()
+    await fault.inject()
+    tries = 0
+    whole = Objects.put
+
+    async def refused(self: Objects, key: str, data: bytes, *more: Any) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise REFUSED
+        await whole(self, key, data, *more)
+
+    monkeypatch.setattr(Objects, "put", refused)
+    put(bucket, "rows/a", b"version 2")
+
+    async def damaged() -> bool:
+        return tries >= 4 and bool((await fault.confirm()).landed)
+
+    await until(damaged, "it is damaged once the store takes writes again")
+    assert read(bucket, "rows/a") == b"version 1"
+    assert len(fault.manifest()) == 1
+    await fault.revert(undo)
+    assert read(bucket, "rows/a") == b"version 2"
+
+
+async def test_what_comes_in_whole_for_long_is_not_the_fault(
+    make: Make, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.faults.changed_objects.STUCK_S", 0.3)
+    put(bucket, "rows/a", b"0123456789")
+    fault = make("object.corrupt", TARGET, {"operation": "truncate"})
+    undo = await fault.prepare()
+    await fault.inject()
+    whole = Objects.put
+
+    async def refused(self: Objects, key: str, *more: Any) -> None:
+        if key == "rows/b":
+            raise REFUSED
+        await whole(self, key, *more)
+
+    monkeypatch.setattr(Objects, "put", refused)
+    for key in "bc":
+        put(bucket, f"rows/{key}", b"0123456789")
+
+    async def said() -> bool:
+        return (await fault.confirm()).landed is None
+
+    await until(said, "the object that cannot be changed is told")
+    assert (await fault.confirm()).evidence["why"] == "rows/b: the object store refused: 503"
+    assert contents(bucket) == {"a": b"01234", "b": b"0123456789", "c": b"01234"}
+    await fault.revert(undo)
+    assert set(contents(bucket).values()) == {b"0123456789"}
+
+
+async def test_what_its_owner_writes_between_reading_and_writing_is_not_lost(
+    make: Make, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a store that knows conditions, as most do: the one of these tests does not."""
+    put(bucket, "rows/a", b"old, in whole")
+    fault = make("object.corrupt", TARGET, {"operation": "truncate"})
+    whole, about, news = Objects.put, Objects.about, [b"newer, in whole", b"newest, in whole"]
+
+    async def conditional(self: Objects, key: str, data: bytes, more: Any = None, tag: str | None = None) -> None:
+        if tag is not None and tag != bucket.head_object(Bucket="ml", Key=key)["ETag"]:
+            raise OtherObjectError("412")
+        await whole(self, key, data, more)
+
+    async def overtaken(self: Objects, key: str) -> dict[str, Any]:
+        found = await about(self, key)
+        if news:
+            put(bucket, key, news.pop(0))
+        return found
+
+    monkeypatch.setattr(Objects, "put", conditional)
+    undo = await fault.prepare()
+    with monkeypatch.context() as patched:
+        patched.setattr(Objects, "about", overtaken)
+        await fault.inject()
+
+        async def landed() -> bool:
+            return not news and bool((await fault.confirm()).landed)
+
+        await until(landed, "what came in between is changed in its turn")
+        news.append(b"last, in whole")
+        await fault.revert(undo)
+    assert read(bucket, "rows/a") == b"last, in whole"
+    assert (await fault.absent()).landed is False
