@@ -153,7 +153,10 @@ def _unused_links(description: StackDescription, tree: Tree) -> Iterator[StackEr
             yield tree.error((_TOP, "unused_links", index), message, "take it out of one of the two")
         elif name not in shown:
             message = f"there is no link {name!r} that could be taken away"
-            yield tree.error((_TOP, "unused_links", index), message, did_you_mean(name, shown))
+            ends = Link.parse(name)
+            back = Link(ends.service, ends.consumer).name
+            remedy = f"did you mean {back!r}?" if back in shown else did_you_mean(name, shown)
+            yield tree.error((_TOP, "unused_links", index), message, remedy)
 
 
 def _steady_state(description: StackDescription, tree: Tree) -> Iterator[StackError]:

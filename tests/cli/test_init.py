@@ -115,6 +115,26 @@ def test_links_that_only_a_shared_env_file_shows_are_listed(project: Path, harne
     assert (api.split()[-1], ui.split()[-1]) == ("store", "-")
 
 
+def test_what_the_stack_file_says_of_an_unclear_link_is_taken(project: Path, harness_: Harness) -> None:
+    apart = "{image: x, command: python api.py, restart: always, environment: *env, depends_on: [store]}"
+    (project / "compose.yaml").write_text(
+        'x-env: &env {STORE: "store:6379"}\nservices:\n  store: {image: redis}\n'
+        f"  api: {apart}\n  ui: {{image: x, restart: always, environment: *env}}\n"
+    )
+    first = harness_("init", "--no-engine")
+    assert "note: ui: it is not clear whether it uses store" in first.out
+    assert "list these links in x-harness.links, or in x-harness.unused_links if nobody uses them" in first.out
+    stack = project / "compose.harness.yaml"
+    text = stack.read_text()
+    assert text.count("  # unused_links:\n  #   - ui -> store\n") == 1
+    assert "ui -> store" in harness_("coverage", stack).out, "until then it counts as a link"
+    stack.write_text(text.replace("  # unused_links:\n  #   -", "  unused_links:\n    -"))
+    assert "it is not clear" not in harness_("init", "--no-engine").out
+    covered = harness_("coverage", stack).out
+    assert "api -> store" in covered
+    assert "ui -> store" not in covered
+
+
 def test_a_project_elsewhere_and_files_by_name(project: Path, harness_: Harness) -> None:
     (project / "more.yaml").write_text("services: {web: {environment: {MODE: slow}}}\n")
     assert harness_("init", "--no-engine", "-f", "compose.yaml", "-f", "more.yaml").code == 0

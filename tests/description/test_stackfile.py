@@ -90,6 +90,42 @@ services:
     assert [link.name for link in load_stack(write(tmp_path, text), variables={}).links] == ["job -> web"]
 
 
+SHARED = """\
+x-harness: {{schema: 1, {fields}}}
+x-env: &env {{DB: "db:5432", CACHE: "cache:6379"}}
+services:
+  db: {{image: x}}
+  cache: {{image: x}}
+  job: {{image: x, environment: *env}}
+  api: {{image: x, environment: *env}}
+"""
+
+
+def test_a_link_that_nobody_uses_is_taken_away(tmp_path: Path) -> None:
+    text = SHARED.format(fields='unused_links: ["api -> db"]')
+    stack = load_stack(write(tmp_path, text), variables={})
+    assert [link.name for link in stack.links] == ["job -> db", "job -> cache", "api -> cache"]
+    assert stack.named_and_used(stack.services["api"]) == ("cache",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("unused_links: [api -> bd]", "no link 'api -> bd' that could be taken away — did you mean 'api -> db'?"),
+        ("unused_links: [db -> api]", "no link 'db -> api' that could be taken away — did you mean 'api -> db'?"),
+        ("unused_links: [api]", "'api' is not a link"),
+        ("unused_links: [api -> db], links: [api -> db]", "the link 'api -> db' is in x-harness.links, too — take"),
+        ("unused_links: [api -> db], never_touch: [api -> db]", "no fault touches the link 'api -> db': x-harness."),
+    ],
+)  # fmt: skip
+def test_only_a_link_that_is_shown_can_be_taken_away(tmp_path: Path, fields: str, said: str) -> None:
+    with pytest.raises(StackError) as caught:
+        load_stack(write(tmp_path, SHARED.format(fields=fields)), variables={})
+    assert said in str(caught.value)
+    assert (caught.value.file or "").endswith("compose.yaml")
+    assert caught.value.line == 1
+
+
 def test_a_whole_description(tmp_path: Path) -> None:
     stack = load_stack(write(tmp_path, WHOLE), variables={"WEB_PORT": "8081"})
     assert (stack.name, stack.file, stack.ready_within_s) == ("shop-v2", str(tmp_path / "compose.yaml"), 12.0)

@@ -111,6 +111,18 @@ def test_one_wrong_reference(tmp_path: Path, old: str, new: str, field: str, mes
     assert problem.line == line_of(GOOD, old)
 
 
+def test_no_fault_acts_on_a_link_that_nobody_uses(tmp_path: Path) -> None:
+    stack = tmp_path / "stack.compose.yaml"
+    unused = "  schema: 1\n  unused_links: [trainer -> object-store]\n"
+    stack.write_text(changed("  schema: 1\n", unused, STACK.read_text("utf-8")))
+    with pytest.raises(ScenarioError) as caught:
+        validated([written(tmp_path)], stack=str(stack))
+    (problem,) = problems_of(caught.value)
+    assert problem.field == "timeline.0.target.link"
+    assert problem.message == "nobody uses the link 'trainer -> object-store', as x-harness.unused_links says"
+    assert problem.remedy == "take it out there if it is used"
+
+
 def test_an_unknown_stack_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError) as caught:
         validated([written(tmp_path, changed("stack: small", "stack: referense"))])

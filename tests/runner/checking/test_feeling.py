@@ -100,6 +100,12 @@ def test_what_nothing_ties_to_the_target_feels_nothing(tmp_path: Path) -> None:
     assert found.startswith("only health pages could feel this (board_up)")
 
 
+def test_who_only_has_the_address_of_a_store_does_not_feel_its_loss(tmp_path: Path) -> None:
+    assert told(tmp_path, LOST, "predictor_found") == []
+    (found,) = told(tmp_path, LOST, "predictor_found", stack={"unused_links": ["predictor -> vectors"]})
+    assert found.startswith("nothing measured could feel this: node.loss on node vectors")
+
+
 @pytest.mark.parametrize("probe", ["predictor_port", "predictor_serves", "predictor_answers"])
 def test_a_port_and_a_health_check_are_no_more_than_a_health_page(tmp_path: Path, probe: str) -> None:
     (found,) = told(tmp_path, LATENCY, probe)

@@ -219,6 +219,15 @@ def test_none_is_found_where_something_may_depend_on_it(tmp_path: Path, tie: tup
     assert plan.meant == ()
 
 
+def test_an_address_that_nobody_uses_is_no_tie(tmp_path: Path) -> None:
+    named = (IDLE_ENV, '  idle:\n    environment: {STORE: "idle-store:7000", OTHER: "object-store:18900"}\n')
+    unused = ("  schema: 1\n", "  schema: 1\n  unused_links: [idle -> object-store]\n")
+    assert planned(tmp_path, GOOD, named).unaimed is not None
+    assert planned(tmp_path, GOOD, named, unused).unaimed is None
+    waits = (named[0], f"{named[1]}    depends_on: [object-store]\n")
+    assert planned(tmp_path, GOOD, waits, unused).unaimed is not None, "it starts only after the store"
+
+
 def test_a_volume_in_common_is_a_store_in_common(tmp_path: Path) -> None:
     mount = WEB + "\n    volumes: ['data:/data']"
     short = IDLE_ENV + "    volumes: ['data:/elsewhere:ro']\n"
