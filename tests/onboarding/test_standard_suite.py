@@ -186,6 +186,39 @@ def test_some_rule_has_to_tell_of_a_producer_that_is_gone(tmp_path: Path, rules:
     assert [one["alert"] for one in stopped["expect"].get("detected", ())] == alerts
 
 
+AGED = """\
+  probes:
+    fed_age: {s3: {service: minio, bucket: landing, prefix: feed/, access_key: u, secret_key: p, read: age}}
+    kept_age: {sql: {url: "postgresql://u:p@db/feed", query: SELECT max(at) FROM feed, as: age}}
+  steady_state:
+    - {id: fed, probe: fed_age, at_most: 5s}
+    - {id: kept, probe: kept_age, at_most: 5s}
+"""
+
+
+def test_an_age_tells_of_its_only_writer_and_of_what_that_needs(tmp_path: Path) -> None:
+    """The feed reads a database, and writes to an object store: both of them, and the feed, make what it wrote old."""
+    compose = COMPOSE.replace("BUCKET: landing}", 'BUCKET: landing, DB: "postgresql://u:p@db:5432/feed"}')
+    compose = compose.replace("  feed:\n", "  db: {image: postgres, expose: [5432]}\n  feed:\n", 1)
+    (project(tmp_path) / "compose.yaml").write_text(compose)
+    standard(tmp_path, write=True)
+    stack = (tmp_path / STACK_FILE).read_text()
+    head, _, rest = stack.partition("  steady_state:")
+    probes, _, steady = AGED.partition("  steady_state:\n")
+    text = head.replace("  probes:\n", probes, 1) + f"  steady_state:\n{steady}" + rest.partition("\n")[2]
+    (tmp_path / STACK_FILE).write_text(text)
+    found = standard(tmp_path)
+    again = {
+        name: {one["probe"] for one in scenario(found, name)["expect"].get("recovered", ())} & {"fed_age", "kept_age"}
+        for name in ("store-lost-db", "store-lost-minio", "producer-stopped-feed")
+    }
+    assert again == {
+        "store-lost-db": {"fed_age", "kept_age"},
+        "store-lost-minio": {"fed_age", "kept_age"},
+        "producer-stopped-feed": {"fed_age", "kept_age"},
+    }
+
+
 def test_what_is_declared_makes_scenarios(declared: Discovery) -> None:
     assert STACK_FILE not in declared.files, "a stack's file that is there stays as it is"
     assert {

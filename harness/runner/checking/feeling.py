@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from harness.description.asked import services_asked
 from harness.description.ties import names_of, services_in
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound, Noticed
@@ -61,7 +62,7 @@ def noticed_by_its_end(clause: Noticed, scenario: Scenario, catalogue: Catalogue
     if spec.kind not in ("http", "grpc", "tcp") or spec.settings.read != "up":
         return False
     step = scenario.fault(clause.fault) if clause.fault else scenario.timeline[0]
-    return bool(services_in(spec.model_dump_json(), names_of(catalogue.stack)) & _acts_on(step, catalogue)[0])
+    return bool(services_asked(spec, names_of(catalogue.stack)) & _acts_on(step, catalogue)[0])
 
 
 def _looks_everywhere(expect: Expect, catalogue: Catalogue) -> bool:
@@ -102,4 +103,4 @@ def _measured(expect: Expect, stack: StackDescription) -> Iterator[tuple[str, se
         probe: Any = clause.probe if isinstance(clause, Bound | Churn) else None
         if probe is not None and probe not in ANSWER_PROBES:
             spec = stack.probes[probe]
-            yield probe, services_in(spec.model_dump_json(), names), is_health(spec)
+            yield probe, services_asked(spec, names), is_health(spec)

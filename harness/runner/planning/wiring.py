@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.description.ties import names_of, services_in
+from harness.description.asked import services_asked
+from harness.description.ties import names_of
 from harness.model.httpprobes import HttpProbe, JsonProbe, MetricProbe, PromqlProbe
 from harness.model.probekinds import ProbeSpec
 from harness.model.stack import StackDescription
@@ -45,7 +46,7 @@ def is_health(spec: ProbeSpec) -> bool:
 
 
 def _probe(spec: ProbeSpec, names: Mapping[str, tuple[str, ...]]) -> ProbeFacts:
-    named = services_in(spec.settings.model_dump_json(), names)
+    named = services_asked(spec, names)
     return ProbeFacts(
         kind=spec.kind,
         services=tuple(name for name in names if name in named),

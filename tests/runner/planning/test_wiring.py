@@ -75,10 +75,10 @@ def test_an_alert_source_leads_to_its_service_where_it_is_one_of_the_stack(wirin
     assert wiring.sources == {"http://prometheus:9090": "prometheus"}
 
 
-def test_a_probe_asks_the_services_that_its_settings_name(wiring: Wiring) -> None:
+def test_a_probe_asks_the_services_at_its_addresses(wiring: Wiring) -> None:
     asks = {name: probe.services for name, probe in wiring.probes.items()}
     assert asks == {
-        "ready": ("scorer",), "depth": ("features",), "two": ("scorer", "features"), "promoted": ("models",),
+        "ready": ("scorer",), "depth": ("features",), "two": ("scorer",), "promoted": ("models",),
         "failed": ("scorer",), "waiting": ("prometheus",), "queued": ("features",), "content": ("scorer",),
         "pending": ("records",), "alive": ("records",),
     }  # fmt: skip

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.model.fields import Link
-from harness.onboarding.discovery.starters.ground import Ground, Measure
+from harness.onboarding.discovery.starters.ground import STORES, Ground, Measure
 from harness.onboarding.discovery.starters.rules import RuleReading
 from harness.onboarding.discovery.starters.starter import Missing, Starter
 
@@ -90,6 +90,7 @@ def _written(
     longest_s = max((rule.fires_within_s + more_s for rule in (*soon, *detects)), default=0.0)
     lasts_s = max(starter.lasts_s, by_itself_s, _rounded(longest_s))
     broken = [dict(one) for one in starter.bounds] if starter.breaks else []
+    broken += [{"probe": one.name, **one.good} for one in bounded if _grows_old(one, starter, ground, lasts_s)]
     borne = [] if starter.breaks else [dict(one) for one in starter.bounds]
     jobs, may_die, reasons = _deaths(ground, starter)
     return ScenarioDraft(
@@ -158,6 +159,15 @@ def _stays(measure: Measure, about: Sequence[Measure], starter: Starter, ground:
     near = {*ground.callers(hit), *hit}
     told = measure in about or measure.name in {one["probe"] for one in starter.bounds}
     return not told and bool(measure.services & near)
+
+
+def _grows_old(measure: Measure, starter: Starter, ground: Ground, lasts_s: float) -> bool:
+    """Whether an age breaks its bound because its only writer lacks a store that is hit, and for long enough."""
+    writer, after_s = ground.only_writer(measure), measure.breaks_after_s
+    if starter.family != "store" or not starter.breaks or writer is None or after_s is None:
+        return False
+    lacks = set(ground.uses(writer.name, *STORES)) & set(starter.hits)
+    return bool(lacks) and after_s <= lasts_s
 
 
 def _may_gate(measure: Measure, starter: Starter, ground: Ground) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,8 @@ from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.rules import RuleReading
 
 STORES = ("store", "queue")
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|min|h|d)?")
+UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 PRODUCES = ("pipeline", "training")
 _SHOWS_PAGES = ("airflow-web", "prefect")
 """Kinds among the pipelines that show what others do."""
@@ -41,6 +44,15 @@ class Measure:
     """Whether it is made of the answers to the workload."""
     never_breaks: bool = False
     """Whether its bound must hold whatever is broken: nobody may be told what is wrong without a sign of it."""
+
+    @property
+    def breaks_after_s(self) -> int | None:
+        """How long whoever writes has to pause until the bound on an age is broken for certain; None if nobody knows.
+
+        Nobody does for an age in event time.
+        """
+        limit = DURATION.fullmatch(str(self.good.get("at_most", ""))) if self.ages else None
+        return None if limit is None else int(float(limit[1]) * UNITS_S[limit[2] or "s"] * 1.5) + 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,8 @@ class Ground:
     faults: Mapping[str, FaultKind]
     declared: Declared = field(default_factory=Declared)
     memory: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unclear: Sequence[tuple[str, str]] = ()
+    """Links of which it is not clear whether there are any: an environment that others have too names the address."""
 
     def consumers(self, service: str) -> list[str]:
         """Return who talks to a service, but for jobs that end by themselves and who only watches."""
@@ -91,7 +105,20 @@ class Ground:
         """Whether a measure asks for work at these services that may need what is hit."""
         kinds = {self.services[name].kind.name for name in hit if self.services[name].kind.what in STORES}
         fits = not measure.needs or bool(kinds & set(measure.needs))
-        return measure.works and fits and bool(measure.services & set(at))
+        asked = measure.services | {one.name for one in self.writers(measure)}
+        return measure.works and fits and bool(asked & set(at))
+
+    def writers(self, measure: Measure) -> list[Found]:
+        """Return who may write what an age tells of; nobody where it is no age."""
+        able = filter(self.produces, self.services.values()) if measure.ages else ()
+        return [one for one in able if measure.services & set(self.uses(one.name, *STORES))]
+
+    def only_writer(self, measure: Measure) -> Found | None:
+        """Return who alone writes what an age tells of; None where several may, or have its address."""
+        writers = self.writers(measure)
+        others = {consumer for consumer, other in self.unclear if other in measure.services}
+        sole = len(writers) == 1 and not others - {one.name for one in writers}
+        return writers[0] if sole else None
 
     def produces(self, service: Found) -> bool:
         """Whether a service writes into a store: a pipeline, a trainer, or one that nobody but a monitor asks."""

@@ -8,14 +8,12 @@ from collections.abc import Iterator, Sequence
 from harness.model.fields import Link
 from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.clauses import is_soon
-from harness.onboarding.discovery.starters.ground import STORES, Ground, Measure
+from harness.onboarding.discovery.starters.ground import DURATION, STORES, UNITS_S, Ground, Measure
 from harness.onboarding.discovery.starters.rules import RuleReading
 from harness.onboarding.discovery.starters.starter import LONGEST_S, Missing, Starter
 
 _EVERY = re.compile(r"(?:^|_)(?:EVERY|INTERVAL|PERIOD)(?:_(S|SECS?|SECONDS|MINS?|MINUTES))?$")
 _OTHER_INTERVALS = re.compile(r"SCRAPE|HEALTH|TIMEOUT|RETRY|EXPORT|METRIC|HEARTBEAT|POLL|FLUSH|LOG|CHECK|EVALUATION")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|min|h|d)?")
-_UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 TWICE_NEEDS = "x-harness.integrity with store, examples and lineage, so that `examples_exactly_once` can be judged"
 
 
@@ -32,14 +30,17 @@ def stale(ground: Ground) -> Iterator[Starter | Missing]:
 
 def _stale(ground: Ground, measure: Measure, store: str) -> Starter | Missing:
     whom = measure.name.replace("_", "-")
-    users = [ground.services[name] for name in ground.consumers(store)]
-    writers = [one for one in users if ground.produces(one)]
-    if len(writers) != 1:
-        names = ", ".join(one.name for one in (writers or users)) or "nobody that is known"
-        return Missing("stale", whom, f"it is not clear who writes what {measure.name} measures: {names} may", _OWN)
-    writer = writers[0]
-    bound, lasts_s, why = _declared_bound(measure) if measure.good else _guessed_bound(writer)
-    if not bound and measure.good:
+    writer = ground.only_writer(measure)
+    if writer is None:
+        unclear = [consumer for consumer, other in ground.unclear if other == store]
+        may = dict.fromkeys([*(one.name for one in ground.writers(measure)), *unclear]) or ground.consumers(store)
+        names = ", ".join(may) or "nobody that is known"
+        remedy = f"x-harness.unused_links, which says who does not use {store}; or {_OWN}" if unclear else _OWN
+        return Missing("stale", whom, f"it is not clear who writes what {measure.name} measures: {names} may", remedy)
+    bound, lasts_s, why = _guessed_bound(writer)
+    if measure.good:
+        bound, lasts_s, why = dict(measure.good), measure.breaks_after_s or 0, "the stack's file says so"
+    if not lasts_s and measure.good:
         why = f"how long a pause makes {measure.name} break its bound is not known"
         return Missing("stale", whom, why, _OWN)
     if not bound:
@@ -64,22 +65,13 @@ def _stale(ground: Ground, measure: Measure, store: str) -> Starter | Missing:
 _OWN = "a scenario of your own that pauses who writes it"
 
 
-def _declared_bound(measure: Measure) -> tuple[dict[str, object], int, str]:
-    """Return the bound on an age that the stack's file has, how long its writer has to pause to break it, and why."""
-    limit = _DURATION.fullmatch(str(measure.good.get("at_most", "")))
-    if limit is None:  # how long a pause makes data so old by event time is not known
-        return {}, 0, ""
-    lasts_s = float(limit[1]) * _UNITS_S[limit[2] or "s"] * 1.5
-    return dict(measure.good), int(lasts_s) + 10, "the stack's file says so"
-
-
 def _guessed_bound(writer: Found) -> tuple[dict[str, object], int, str]:
     """Return the same by how often a writer writes, as its environment says."""
     for name, value in writer.environment.items():
-        match, given = _EVERY.search(name), _DURATION.fullmatch(value.strip())
+        match, given = _EVERY.search(name), DURATION.fullmatch(value.strip())
         if match is None or given is None or _OTHER_INTERVALS.search(name) or not (match[1] or given[2]):
             continue
-        every_s = float(given[1]) * _UNITS_S[given[2] or ("m" if match[1].startswith("M") else "s")]
+        every_s = float(given[1]) * UNITS_S[given[2] or ("m" if match[1].startswith("M") else "s")]
         if every_s > 0:
             most_s = int(3 * every_s) + 5
             return {"at_most": f"{most_s}s"}, most_s + 10, f"guess: {name} says that it writes every {every_s:g} s"
@@ -108,7 +100,7 @@ def stopped(ground: Ground) -> Iterator[Starter | Missing]:
             )
         else:
             stores = ground.uses(producer.name, *STORES)
-            bounds, lasts_s = _breaking(ground, stores)
+            bounds, lasts_s = _breaking(ground, producer)
             rules, more = _that_tell(ground, producer)
             yield Starter(
                 how="stopped",
@@ -178,7 +170,7 @@ def late(ground: Ground) -> Iterator[Starter | Missing]:
                 missed=(producer.name,),
                 breaks=False,
                 variables={"latency": "2s"},
-                bounds=_ages(ground, stores),
+                bounds=_ages(ground, producer),
             )
 
 
@@ -206,18 +198,22 @@ def twice(ground: Ground) -> Iterator[Starter | Missing]:
             edit=(f"whether {producer.name} writes into {', '.join(stores)}",),
             breaks=False,
             guarantees=("examples_exactly_once",),
-            bounds=_ages(ground, stores),
+            bounds=_ages(ground, producer),
         )
 
 
-def _breaking(ground: Ground, stores: list[str]) -> tuple[list[dict[str, object]], int]:
+def _breaking(ground: Ground, producer: Found) -> tuple[list[dict[str, object]], int]:
     """Return the bounds on ages that break while nothing is written for a time that a run can last, and that time."""
-    lasting = {one.name: _declared_bound(one)[1] for one in ground.measures if one.ages and one.good}
-    bounds = [one for one in _ages(ground, stores) if 0 < lasting[str(one["probe"])] <= LONGEST_S]
-    return bounds, max([20, *(lasting[str(one["probe"])] for one in bounds)])
+    lasting = [(one, one.breaks_after_s or 0) for one in ground.measures if _is_age_of(ground, one, producer)]
+    bounds = [(one, lasts_s) for one, lasts_s in lasting if 0 < lasts_s <= LONGEST_S]
+    return [{"probe": one.name, **one.good} for one, _ in bounds], max([20, *(lasts_s for _, lasts_s in bounds)])
 
 
-def _ages(ground: Ground, stores: list[str]) -> list[dict[str, object]]:
-    """Return the bounds on the age of what lies in stores, as far as the stack's file has them."""
-    aged = [one for one in ground.measures if one.ages and one.good and one.services & set(stores)]
-    return [{"probe": one.name, **one.good} for one in aged]
+def _ages(ground: Ground, producer: Found) -> list[dict[str, object]]:
+    """Return the bounds on the age of what a producer writes, as far as the stack's file has them."""
+    return [{"probe": one.name, **one.good} for one in ground.measures if _is_age_of(ground, one, producer)]
+
+
+def _is_age_of(ground: Ground, measure: Measure, producer: Found) -> bool:
+    """Whether an age with a bound tells of what one producer writes, and no other one may write."""
+    return bool(measure.good) and ground.only_writer(measure) == producer

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.description.asked import services_asked
 from harness.description.ties import services_in
 from harness.model.answers import ANSWER_PROBES
 from harness.model.errors import StackError
@@ -43,25 +44,28 @@ def ground_of(
 ) -> Ground:
     """Put together what scenarios rest on. `stack` is None where its file cannot be read yet."""
     found = [(one.name, other) for one in services.values() for other in one.links]
-    declared = _declared_links(project, stack) if stack is not None else []
+    unclear = _unclear(project, stack)
+    declared = [(link.consumer, link.service) for link in stack.links] if stack is not None else []
+    declared = [pair for pair in declared if pair not in unclear and {*pair} <= services.keys()]
     metrics = _metrics(project, services)
     return Ground(
         services=services,
         nodes=_nodes(services, stack),
-        links=list(dict.fromkeys((*found, *(pair for pair in declared if {*pair} <= services.keys())))),
+        links=list(dict.fromkeys((*found, *declared))),
         measures=_measures(services, probes, stack, faults),
         rules=[read_rule(rule, rules[1], metrics) for rule in rules[0]],
         timing=rules[1],
         faults=faults,
         declared=_declared(stack) if stack is not None else Declared(),
         memory={name: list(_in_memory(body)) for name, body in project.services.items()},
+        unclear=unclear,
     )
 
 
-def _declared_links(project: Project, stack: StackDescription) -> list[tuple[str, str]]:
-    """Return the links of the stack's file, but for those that may be meant for others, unless it lists them itself."""
-    unclear = {link.name for link in doubted_links(project)} - set(stack.more_links)
-    return [(link.consumer, link.service) for link in stack.links if link.name not in unclear]
+def _unclear(project: Project, stack: StackDescription | None) -> list[tuple[str, str]]:
+    """Return the links that may be meant for others, unless the stack's file says whether they are used."""
+    settled = {*stack.more_links, *stack.unused_links} if stack is not None else set()
+    return [(link.consumer, link.service) for link in doubted_links(project) if link.name not in settled]
 
 
 def _nodes(services: Mapping[str, Found], stack: StackDescription | None) -> Mapping[str, Sequence[str]]:
@@ -104,7 +108,7 @@ def _measures(
         if name in known and not _reads_another(known[name], spec):
             found.append(_of_candidate(known[name], good or known[name].good))
         else:
-            about = frozenset(services_in(spec.model_dump_json(), names) & services.keys())
+            about = frozenset(services_asked(spec, names) & services.keys())
             found.append(_of_probe(name, spec, about, good))
     return [*found, *_answers(stack, faults)]
 
@@ -150,10 +154,17 @@ def _of_probe(name: str, spec: ProbeSpec, about: frozenset[str], good: Mapping[s
         good=good,
         sure=bool(good),
         works=not of_engine and not is_health(spec),
-        ages=getattr(spec.settings, "read", "") in ("age", "success_age") or spec.kind == "feast",
+        ages=_is_age(spec),
         over_http=spec.kind == "http",
         of_engine=of_engine,
     )
+
+
+def _is_age(spec: ProbeSpec) -> bool:
+    """Whether a probe tells how old something is: it reads an age, or a stamp as one."""
+    settings: Any = spec.settings
+    told = (getattr(settings, "read", ""), getattr(settings, "as_", ""))
+    return spec.kind == "feast" or any(str(one).endswith("age") for one in told)
 
 
 def _answers(stack: StackDescription, faults: Mapping[str, FaultKind]) -> Iterator[Measure]:
