@@ -2,8 +2,8 @@
 
 By PyMongo's asynchronous client. The member that the URL names is asked itself, never another one that it tells of; one
 connection is kept, nothing is tried twice, and the server itself ends what takes longer than a reading may. After any
-failure the next reading connects anew, and by itself first: the client would go on trying a port that refuses until its
-time is over.
+failure the next reading connects anew. The client would go on looking for a server that refuses, or that speaks no TLS,
+until its time is over: a reading ends at the first failure.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from harness.model.errors import ProbeError
 from harness.model.response_match import NothingThereError, at_path
@@ -50,7 +51,8 @@ class MongoReader:
         if settings.read != "up" and not self._access.database:
             raise ProbeError("the MongoDB URL names no database", remedy=f"write it as in {MONGO_EXAMPLE}")
         self._client: Any = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._failure: asyncio.Future[Any]
+        self._ending: set[asyncio.Task[Any]] = set()
 
     async def read(self) -> float:
         """Return 1, a number of documents, or an age in seconds. Raises NoAnswerError."""
@@ -60,8 +62,8 @@ class MongoReader:
         try:
             with pymongo.timeout(self._around.deadline_s):
                 if self._client is None:
-                    self._client = await self._connected()
-                return await self._asked()
+                    self._client = self._connecting()
+                return await self._answer()
         except NoAnswerError:
             raise
         except (PyMongoError, OSError) as error:
@@ -71,12 +73,24 @@ class MongoReader:
             self._drop()
             raise
 
-    async def _connected(self) -> Any:
-        from pymongo import AsyncMongoClient
+    def _connecting(self) -> Any:
+        """Return a client, which connects with the first question; why its server is not reached will be `_failure`."""
+        from pymongo import AsyncMongoClient, monitoring
+
+        failure = self._failure = asyncio.get_running_loop().create_future()
+
+        class Looks(monitoring.ServerHeartbeatListener):
+            def started(self, event: monitoring.ServerHeartbeatStartedEvent) -> None:
+                pass
+
+            def succeeded(self, event: monitoring.ServerHeartbeatSucceededEvent) -> None:
+                pass
+
+            def failed(self, event: monitoring.ServerHeartbeatFailedEvent) -> None:
+                if not failure.done():
+                    failure.set_result(event.reply)
 
         host, port = self._access.place
-        _, writer = await asyncio.open_connection(host, port)
-        writer.transport.abort()
         wait_ms = round(self._around.deadline_s * 1e3)
         return AsyncMongoClient(
             host,
@@ -90,9 +104,33 @@ class MongoReader:
             serverSelectionTimeoutMS=wait_ms,
             heartbeatFrequencyMS=NO_MONITOR_MS,
             serverMonitoringMode="poll",
+            event_listeners=[Looks()],
             tz_aware=True,
             datetime_conversion="DATETIME_AUTO",
         )
+
+    async def _answer(self) -> float:
+        """Return the answer, or raise why there is none as soon as that is known."""
+        answer = asyncio.ensure_future(self._asked())
+        try:
+            await asyncio.wait((answer, self._failure), return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            raise self._failure.result()
+        finally:
+            answer.cancel()
+            self._let_end(answer)
+
+    def _let_end(self, task: asyncio.Task[Any]) -> None:
+        """Keep a task until it ends by itself; the client may take its time over a question that was given up."""
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            self._ending.discard(task)
+            if not task.cancelled():
+                task.exception()  # looked at, or it would be reported as one that nobody did
+
+        self._ending.add(task)
+        task.add_done_callback(ended)
 
     async def _asked(self) -> float:
         settings = self._settings
@@ -147,14 +185,12 @@ class MongoReader:
         """Give the client up. It says goodbye to its server meanwhile, which may take it some time."""
         client, self._client = self._client, None
         if client is not None:
-            task = asyncio.create_task(_closed(client))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._let_end(asyncio.create_task(_closed(client)))
 
     async def close(self) -> None:
         """Close the connections."""
         self._drop()
-        await asyncio.gather(*self._closing)
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
 
 async def _closed(client: Any) -> None:
@@ -221,11 +257,17 @@ def _options(query: str, around: ProbeContext, *, told: bool) -> dict[str, Any]:
     from pymongo.errors import PyMongoError
     from pymongo.uri_parser import parse_uri
 
+    given = "&".join(_found_from(around.folder, option) for option in query.split("&"))
     try:
-        found = parse_uri(f"mongodb://localhost/?{query}", warn=False)["options"] if query else {}
-    except (PyMongoError, ValueError, TypeError) as error:
+        found = parse_uri(f"mongodb://localhost/?{given}", warn=False)["options"] if given else {}
+    except (PyMongoError, OSError, ValueError, TypeError) as error:
         why = f": {error}" if told else ""
         raise ProbeError(f"the options in the URL of the MongoDB cannot be used{why}") from None
     named = {str(name).lower(): value for name, value in found.items()}
-    options = {name: value for name, value in named.items() if name.startswith(_OF_ACCESS)}
-    return options | {name: str(around.folder / options[name]) for name in _FILES if name in options}
+    return {name: value for name, value in named.items() if name.startswith(_OF_ACCESS)}
+
+
+def _found_from(folder: Path, option: str) -> str:
+    """Return an option with its file, if it names one, as it is found from a folder on."""
+    name, _, path = option.partition("=")
+    return f"{name}={quote(str(folder / unquote(path)))}" if name.lower() in _FILES else option
