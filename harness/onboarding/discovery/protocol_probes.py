@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from harness.onboarding.discovery.candidate import Candidate, name_of
+from harness.onboarding.discovery.commands import words_of
 from harness.onboarding.discovery.credentials import (
     BITNAMI_MONGO_ROOT,
     BITNAMI_MONGO_USER,
@@ -90,8 +91,7 @@ def _mongo_login(project: Project, service: str) -> tuple[str, dict[str, str]]:
             return database, {"username": user, "password": password}
         root, password = _settings(project, service, BITNAMI_MONGO_ROOT)
         return "", {"username": root or "root", "password": password} if password else {}
-    words = body.get("command") or []
-    program = next(iter(words.split() if isinstance(words, str) else map(str, words)), "mongod")
+    program = next(iter(words_of(body)), "mongod")
     if body.get("entrypoint") or not program.startswith(("mongod", "-")):
         return "", {}
     for names in MONGO_ROOT:
