@@ -23,14 +23,9 @@ RULE = "time() - trainer_last_run_timestamp_seconds > 600"
 PROGRAM = 'Gauge("trainer_last_run_timestamp_seconds")\n'
 
 
-COMMAND = "[python, train.py]"
-
-
-def probes(
-    folder: Path, job: str = JOB, rule: str = RULE, program: str = PROGRAM, command: str = COMMAND
-) -> dict[str, Any]:
+def probes(folder: Path, job: str = JOB, rule: str = RULE, program: str = PROGRAM) -> dict[str, Any]:
     files = {
-        "compose.yaml": COMPOSE.replace(COMMAND, command),
+        "compose.yaml": COMPOSE,
         "p.yml": f"scrape_configs:\n  - {job}\n",
         "r.yml": f"groups: [{{name: g, rules: [{{alert: Stalled, expr: '{rule}'}}]}}]\n",
         "train.py": program,
@@ -52,14 +47,28 @@ PAGE = "http://trainer:9100/metrics"
         ({"rule": "time() - max by (job) (trainer_last_run_timestamp_seconds) > 600"}, PAGE),
         ({"rule": '(time() - trainer_last_run_timestamp_seconds{job="trainer"}) > 600'}, PAGE),
         ({"job": JOB.replace("{job_name", "{metrics_path: /prom, job_name")}, "http://trainer:9100/prom"),
-        ({"command": "python train.py --forever"}, PAGE),
-        ({"command": "'sh -c \"sleep 1 && python train.py\"'"}, PAGE),
-        ({"command": "[sh, -c, sleep 1 && python train.py]"}, PAGE),
+        ({"job": JOB.replace("{job_name", "{metrics_path: prom, job_name")}, "http://trainer:9100/prom"),
+        ({"program": 'say(f"trainer_last_run_timestamp_seconds {now}")\n'}, PAGE),
+        ({"program": 'say("trainer_last_run_timestamp_seconds{job=\\"x\\"} %d" % now)\n'}, PAGE),
     ],
 )
 def test_what_a_rule_goes_by_is_read_where_prometheus_reads_it(tmp_path: Path, given: dict[str, str], url: str) -> None:
     found = probes(tmp_path, **given)["trainer_last_run"]
     assert found["metric"] == {"url": url, "name": "trainer_last_run_timestamp_seconds", "agg": "max"}
+
+
+def other(metric: str) -> dict[str, str]:
+    """A rule and a program with a metric of another name."""
+    return {"rule": f"(time() - {metric}) > 600", "program": f'Gauge("{metric}")\n'}
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["last_run_failure_timestamp_seconds", "last_runtime_error_timestamp", "last_training_row_timestamp_seconds",
+     "last_run_skipped_timestamp", "last_run_started_timestamp", "last_run_timestamp_ms"],
+)  # fmt: skip
+def test_a_metric_of_something_else_about_runs_is_left_out(tmp_path: Path, metric: str) -> None:
+    assert not [name for name in probes(tmp_path, **other(f"trainer_{metric}")) if "last" in name]
 
 
 @pytest.mark.parametrize(
@@ -73,8 +82,35 @@ def test_what_a_rule_goes_by_is_read_where_prometheus_reads_it(tmp_path: Path, g
         {"job": JOB.replace("{job_name", "{relabel_configs: [{action: keep}], job_name")},
         {"job": JOB.replace('"trainer:9100"', '"trainer:9100", "trainer:9200"')},
         {"job": JOB.replace("trainer:9100", "trainer")},
+        {"job": JOB.replace("{job_name", "{bearer_token_file: /token, job_name")},
+        {"job": JOB.replace("{job_name", "{http_headers: {X: {values: [a]}}, job_name")},
+        {"job": JOB.replace("{job_name", "{proxy_url: 'http://other:1', job_name")},
+        {"job": JOB.replace("{job_name", "{metric_relabel_configs: [{action: drop}], job_name")},
+        {"program": "# trainer_last_run_timestamp_seconds is made elsewhere\n"},
+        {"program": 'ask("/api/v1/query?query=time()-trainer_last_run_timestamp_seconds")\n'},
+        {"program": PROGRAM + 'push_to_gateway("gateway:9091", job="trainer", registry=registry)\n'},
+        {"rule": f"up == 0 # {RULE}"},
+        {"rule": f'label_replace(up, "a", "{RULE}", "", "") == 0'},
     ],
-    ids=["a rule without its metric", "no run", "no age", "another host", "TLS", "relabelled", "two pages", "no port"],
+    ids=[
+        "a rule without its metric",
+        "no run",
+        "no age",
+        "another host",
+        "TLS",
+        "relabelled",
+        "two pages",
+        "no port",
+        "a token",
+        "a header",
+        "by way of another",
+        "dropped",
+        "a comment",
+        "only asked for",
+        "pushed",
+        "a rule's comment",
+        "a rule's text",
+    ],
 )
 def test_what_is_not_sure_is_left_out(tmp_path: Path, given: dict[str, str]) -> None:
     assert "trainer_last_run" not in probes(tmp_path, **given)

@@ -32,7 +32,7 @@ KNOWN: Mapping[str, str] = {
 
 def exporters_of(project: Project, services: Mapping[str, Found]) -> Callable[[str], frozenset[str]]:
     """Return the function that tells who exports a metric."""
-    texts = {name: "\n".join(map(text_of, _programs(project, name))) for name in services}
+    texts = {name: "\n".join(map(text_of, programs_of(project, name))) for name in services}
 
     def exporters(metric: str) -> frozenset[str]:
         names = {metric, _ENDINGS.sub("", metric)}
@@ -47,7 +47,7 @@ def exporters_of(project: Project, services: Mapping[str, Found]) -> Callable[[s
     return exporters
 
 
-def _programs(project: Project, name: str) -> list[Path]:
+def programs_of(project: Project, name: str) -> list[Path]:
     """Return the files of the project that a service's command runs."""
     body = project.services[name]
     roots = [mount.source for mount in mounts(body, project.folder)]

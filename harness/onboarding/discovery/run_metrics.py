@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.onboarding.discovery.addresses import known_names
 from harness.onboarding.discovery.candidate import Candidate, name_of
-from harness.onboarding.discovery.config_files import Rule, config_files
-from harness.onboarding.discovery.exporting import exporters_of
+from harness.onboarding.discovery.config_files import Rule, config_files, text_of
+from harness.onboarding.discovery.exporting import exporters_of, programs_of
 from harness.onboarding.discovery.project import Project
 from harness.onboarding.discovery.scraping import scraped_pages
 from harness.onboarding.discovery.services import Found
@@ -19,7 +19,15 @@ from harness.onboarding.discovery.services import Found
 _SINCE = re.compile(
     r"\btime\(\)\s*-\s*(?:(?:max|min)\s*(?:by\s*\([^)]*\))?\s*\(\s*)?([A-Za-z_:][\w:]*)(?:\{job=\"[^\"]*\"\})?\s*[)>]"
 )
-_LAST_RUN = re.compile(r"last_?(run|success|complet|finish|train)", re.IGNORECASE)
+_LAST_RUN = re.compile(
+    r"last_?(run|success(ful)?|complet(ed|ion)|finish(ed)?|train(ed|ing)?)(_(run|job|training))?"
+    r"(_(at|time|timestamp|unix|unixtime|epoch|seconds))*$",
+    re.IGNORECASE,
+)
+"""The name of a metric of when a job last ran; not of a run that failed, nor of what a run was like."""
+_QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`")
+_COMMENT = re.compile(r"#.*")
+_PUSHES = re.compile(r"\b(push|pushadd|instance_ip_grouping)_to_gateway|\bpushgateway", re.IGNORECASE)
 _ENDING = re.compile(r"(_unixtime|_timestamp)?(_seconds)?$")
 
 
@@ -33,9 +41,11 @@ def _found(project: Project, services: Mapping[str, Found], rules: Sequence[Rule
     pages = _pages(project, services)
     exporters = exporters_of(project, services)
     for rule in rules:
-        for metric in dict.fromkeys(_SINCE.findall(rule.query)):
+        plain = _COMMENT.sub("", _QUOTED.sub('""', rule.query))
+        for metric in dict.fromkeys(_SINCE.findall(plain)):
             by = exporters(metric) if _LAST_RUN.search(metric) else frozenset()
             able = [services[name] for name in by if name in pages and services[name].replicas == 1]
+            able = [service for service in able if _shows(project, service.name, metric)]
             if len(by) == 1 and able:
                 [service] = able
                 spec = {
@@ -46,6 +56,14 @@ def _found(project: Project, services: Mapping[str, Found], rules: Sequence[Rule
                 ending = _ENDING.sub("", metric).removeprefix(f"{name_of(service.name, '')}")
                 why = f"the rule {rule.name} goes by it ({rule.place})"
                 yield Candidate(name_of(service.name, ending), spec, service.name, why, sure=True)
+
+
+def _shows(project: Project, name: str, metric: str) -> bool:
+    """Whether the program of a service makes a metric, and shows it itself: it may only ask for it, or push it."""
+    text = "\n".join(map(text_of, programs_of(project, name)))
+    made = rf"(?:Gauge|gauge|Counter|counter|Family|metric)\w*\s*\(\s*(?:name\s*=\s*)?[\"']{metric}[\"']"
+    shown = rf"# (?:TYPE|HELP) {metric} |[\"'\n]\s*{metric}(?:\{{+[^\n}}]*\}}+)? (?:\{{|%|\d|[\"'])"
+    return re.search(f"{made}|{shown}", text) is not None and not _PUSHES.search(text)
 
 
 def _pages(project: Project, services: Mapping[str, Found]) -> dict[str, str]:

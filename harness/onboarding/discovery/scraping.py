@@ -11,7 +11,10 @@ from harness.description.yamltree import read_tree
 from harness.model.errors import StackError
 
 _HERE = ("localhost", "127.0.0.1")
-_CHANGES = ("relabel_configs", "params", "basic_auth", "authorization", "oauth2", "tls_config")
+_CHANGES = re.compile(
+    r"relabel_configs$|^(params|basic_auth|authorization|oauth2|tls_config|http_headers|sigv4|azuread|google_iam)$"
+    r"|^bearer_token|^proxy_"
+)
 _FINDS = re.compile(r"_sd_configs$")
 
 
@@ -37,17 +40,23 @@ def scraped_services(files: Iterable[Path], names: Mapping[str, str], own: str) 
 def scraped_pages(files: Iterable[Path], names: Mapping[str, str]) -> dict[str, frozenset[str]]:
     """Return the pages of metrics of each service that are read over plain HTTP, as `http://service:port/path`.
 
-    Only of jobs that change nothing of their targets: what relabelling makes of them is not read here.
+    Only of jobs that change nothing of their targets and of what they export, and bring nothing to be let in.
     """
     found: dict[str, frozenset[str]] = {}
     for job in _jobs(files):
         path = job.get("metrics_path", "/metrics")
-        if not _is_inside(job, names) or job.get("scheme", "http") != "http" or any(key in job for key in _CHANGES):
+        if (
+            not _is_inside(job, names)
+            or job.get("scheme", "http") != "http"
+            or any(_CHANGES.search(str(key)) for key in job)
+        ):
             continue
         for target in _targets(job):
             host, _, port = target.partition(":")
             if host in names and port.isdecimal() and isinstance(path, str):
-                found[names[host]] = found.get(names[host], frozenset()) | {f"http://{names[host]}:{port}{path}"}
+                found[names[host]] = found.get(names[host], frozenset()) | {
+                    f"http://{names[host]}:{port}/{path.lstrip('/')}"
+                }
     return found
 
 
