@@ -13,6 +13,7 @@ from harness.model.answers import silent_wrong
 from harness.model.clauses import Bound
 from harness.model.plan import Plan
 from harness.model.readings import AlertsSeen, Answer, GateSeen
+from harness.model.series import Point
 from harness.model.stack import StackDescription
 from harness.runner.planning.catalogue import OF_EXPECTED
 from harness.runner.watching.live import Live
@@ -54,7 +55,7 @@ async def wait_for_steady_state(
             values[bound.id] = point.value
             if point.good is not True:
                 why = point.why or _example(bound, live, settled_s(), place_of)
-                unmet.append((bound, _unmet(bound, point.value, why)))
+                unmet.append((bound, _unmet(bound, point, why)))
         missing += _once(unmet)
         if not missing:
             return GateSeen(met=True, at_s=now_s, values=values)
@@ -187,6 +188,8 @@ def _quiet(plan: Plan, stack: StackDescription, live: Live, now_s: float) -> lis
     return missing
 
 
-def _unmet(bound: Bound, value: float | None, why: str | None) -> str:
-    measured = "has no value" if value is None else f"is {bound.amount(value)}"
-    return f"{bound.probe} {measured}, not {bound.limit_text}" + (f" ({why})" if why else "")
+def _unmet(bound: Bound, point: Point, why: str | None) -> str:
+    measured = "has no value" if point.value is None else f"is {bound.amount(point.value)}"
+    # A good value of too few samples is not said to be a bad one.
+    known = "not" if point.value is None or not bound.met_by(point.value) else "not known to be"
+    return f"{bound.probe} {measured}, {known} {bound.limit_text}" + (f" ({why})" if why else "")

@@ -96,6 +96,14 @@ async def test_a_probe_that_the_gate_and_the_scenario_bound_is_named_once() -> N
     assert {"up", "gate-availability"} <= set(seen.values), "both are measured all the same"
 
 
+async def test_a_slow_probe_that_gives_too_few_readings_ends_the_gate_and_is_told_as_that() -> None:
+    live = well()
+    live.note(1, 9.5, Reading(probe="ready", planned_s=9.5, asked_s=9.5, answered_s=9.9, value=200.0))
+    noticed = {"id": "no", "probe": "ready", "equals": 200, "within": "5s", "over": "1s", "min_samples": 3}
+    seen = await gate_of(live, noticed=[noticed])
+    assert (seen.met, seen.why) == (False, "ready is 200, not known to be exactly 200 (1 of 3 samples)")
+
+
 async def test_the_gate_waits_for_a_service_that_has_failed() -> None:
     def process(what: Any, **how: Any) -> ProcessSeen:
         return ProcessSeen(service="store", what=what, at_s=9.0, **how)
