@@ -147,6 +147,9 @@ class RuleSeen(Record):
     answered_s: float
     without: tuple[str, ...] = ()
     metrics: tuple[str, ...] = Field((), description="the metrics that it goes by")
+    fires_after_s: float | None = Field(
+        None, description="how long nothing may happen before it fires; None if unknown"
+    )
 
 
 FaultStage = Literal["injecting", "injected", "confirmed", "effect", "reverting", "reverted", "failed"]

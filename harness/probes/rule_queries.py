@@ -7,6 +7,7 @@ documentation.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,14 @@ LOOK_BACK_S = 3600.0
 """How long ago a series may have ended that counts as there: a service may be down just now."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwy])")
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0, "y": 365 * 86400.0}
+_SERIES = r"[A-Za-z_:][\w:]*(?:\{[^{}]*\})?"
+_OLDER = re.compile(
+    rf"\(*\s*(?:time\(\)\s*-\s*)?[\s(]*(?:(?:max|min)\s*(?:by\s*\([^()]*\)\s*)?\(\s*)?(?!\w*_total\b){_SERIES}[\s)]*"
+    r">=?\s*(?P<limit>\d+(?:\.\d+)?(?:\s*\*\s*\d+(?:\.\d+)?)*)[\s)]*"
+    rf"|[\s(]*(?:sum\s*(?:by\s*\([^()]*\)\s*)?\(\s*)?(?:increase|rate|changes|delta)\({_SERIES}\[(?P<range>\w+)\]\)[\s)]*"
+    r"(?:==|<=)\s*0[\s)]*"
+)
+"""A query that gives something once nothing has happened for so long."""
 _BUILT_IN = frozenset(("ALERTS", "ALERTS_FOR_STATE"))
 """Series that the server itself writes, and only while an alert is active."""
 
@@ -112,6 +121,19 @@ def duration_s(text: str) -> float:
     """Return a duration of Prometheus in seconds: `5m`, `1h30m`, and `24h` of the subquery `24h:5m`; 0 for none."""
     parts = _DURATION.findall(text.partition(":")[0])
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def fires_after_s(query: str) -> float | None:
+    """Return how long nothing may happen before a rule's query says so; None where it is of another form.
+
+    Such as `time() - job_last_run > 600`, `job_last_run_age_seconds > 600` and `increase(job_runs_total[10m]) == 0`.
+    """
+    found = _OLDER.fullmatch(query.strip())
+    if found is None:
+        return None
+    if found["range"] is not None:
+        return duration_s(found["range"]) or None
+    return math.prod(float(number) for number in found["limit"].split("*"))
 
 
 class _UnknownFormError(Exception):

@@ -22,7 +22,7 @@ from harness.probes.http import ask, get
 from harness.probes.polling import DEADLINE_S
 from harness.probes.promql import samples
 from harness.probes.reader import NoAnswerError
-from harness.probes.rule_queries import Rests, Selects, nothing_from, rests_on, selected
+from harness.probes.rule_queries import Rests, Selects, fires_after_s, nothing_from, rests_on, selected
 from harness.probes.selectors import selectors
 from harness.probes.strict_json import read_json
 
@@ -40,6 +40,7 @@ class _Rule:
     place: str
     rests: Rests
     queries: Mapping[str, str]
+    fires_after_s: float | None
 
 
 class RuleWatch:
@@ -105,6 +106,7 @@ class RuleWatch:
                 answered_s=self._clock.now_s(),
                 without=tuple(selector.text for selector in lacking),
                 metrics=tuple(sorted({one.metric for one in wanted if one.metric is not None})),
+                fires_after_s=rule.fires_after_s,
             )
         )
 
@@ -122,7 +124,7 @@ def _of(rule: _Rule, wanted: Collection[Selects]) -> list[str]:
 
 def _rule(raw: Mapping[str, Any], group: Mapping[str, Any], number: int) -> _Rule:
     query = str(raw["query"])
-    rests = rests_on(query)
+    rests, after_s = rests_on(query), fires_after_s(query)
     ranges: dict[str, list[str | None]] = {}
     for selector in selectors(query):
         ranges.setdefault(selector.text, []).append(selector.over)
@@ -132,6 +134,7 @@ def _rule(raw: Mapping[str, Any], group: Mapping[str, Any], number: int) -> _Rul
         place=place_of(group),
         rests=rests,
         queries={one.text: _present(one.text, ranges.get(one.text, [None])) for one in selected(rests)},
+        fires_after_s=None if after_s is None else after_s + float(raw.get("duration") or 0.0),
     )
 
 

@@ -261,14 +261,15 @@ def poisoned() -> Run:
     return made.evidence("lineage", **POISONED).end()
 
 
-def unheard(*goes_by: str, ages: Callable[[float], float] | None = None) -> Run:
+def unheard(*goes_by: str, ages: Callable[[float], float] | None = None, fires_after_s: float | None = 4.0) -> Run:
     """The rule of an alert that has to fire goes by a metric of a last run."""
     made = paused({"detected": [SEEN]}).alerts().readings("last_run_age", saw(1.0))
     made.readings("model_age", ages or saw(2.0, (5.0, 12.0)))
     for k in range(20):
         t = 1.5 + k
         body = {"source": "monitor", "alert": SLOW, "place": "rules.yml, group g", "asked_s": t, "answered_s": t + 0.01}
-        made.add(t + 0.01, "rule", **body, metrics=list(goes_by or ("retrainer_last_run_seconds",)))
+        metrics = list(goes_by or ("retrainer_last_run_seconds",))
+        made.add(t + 0.01, "rule", **body, metrics=metrics, fires_after_s=fires_after_s)
     return made.end()
 
 
@@ -390,6 +391,8 @@ NEAR_MISSES: dict[str, tuple[str, Callable[[], Run]]] = {
     "what only sounds like runs": (
         "run-with-result", lambda: retrained(saw(1.0), saw(2.0, (5.0, 12.0)), page="buffer_overruns_total")),
     "a rule that goes by something else too": ("run-with-result", lambda: unheard("retrainer_last_run_seconds", "up")),
+    "a rule that waits for longer": ("run-with-result", lambda: unheard(fires_after_s=600.0)),
+    "a rule of which nobody knows how long it waits": ("run-with-result", lambda: unheard(fires_after_s=None)),
     "a metric of something else": (
         "run-with-result", lambda: retrained(saw(1.0), saw(2.0, (5.0, 12.0)), last_run="lag")),
     "a store that is not back": ("reconnect", lambda: reconnecting(store_back=40.0)),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.probes.rule_queries import ALWAYS, Matcher, Selects, nothing_from, rests_on, selected
+from harness.probes.rule_queries import ALWAYS, Matcher, Selects, fires_after_s, nothing_from, rests_on, selected
 
 
 def lacking(query: str, *there: str) -> list[str]:
@@ -85,3 +85,23 @@ def test_no_text_is_too_strange(words: list[str]) -> None:
 )
 def test_a_rule_that_looks_back_further_than_is_asked_may_fire(query: str, is_known: bool) -> None:
     assert bool(nothing_from(rests_on(query), lambda _: True)) is is_known
+
+
+@pytest.mark.parametrize(
+    ("query", "after_s"),
+    [
+        ("time() - job_last_run > 600", 600.0),
+        ('(time() - max by (job) (job_last_run{job="a"})) >= 10 * 60', 600.0),
+        ("job_last_run_age_seconds > 1.5", 1.5),
+        ("increase(job_runs_total[10m]) == 0", 600.0),
+        ("sum by (job) (rate(job_runs_total[1m])) <= 0", 60.0),
+        ("job_runs_total > 5", None),
+        ("time() - job_last_run > 2 * job_interval", None),
+        ("time() - job_last_run > 600 and up == 1", None),
+        ("time() - job_last_run < 600", None),
+        ("increase(job_runs_total[10m]) < 3", None),
+        ("time() - (job_last_run + 5) > 600", None),
+    ],
+)
+def test_a_rule_tells_how_long_nothing_may_happen(query: str, after_s: float | None) -> None:
+    assert fires_after_s(query) == after_s

@@ -53,6 +53,12 @@ def alerting(name: str, query: str) -> dict[str, Any]:
     return {"name": name, "type": "alerting", "query": query}
 
 
+async def test_a_rule_tells_how_long_nothing_may_happen_before_it_fires() -> None:
+    waiting = alerting("A", "time() - job_last_run > 60") | {"duration": 30}
+    found = await looked(Rules(waiting, alerting("A", "depth > 5 and up == 1")), "A")
+    assert [one.fires_after_s for one in found] == [90.0, None]
+
+
 @pytest.mark.parametrize(
     ("query", "there", "without"),
     [

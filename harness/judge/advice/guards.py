@@ -260,11 +260,11 @@ _GUARDS = (
         "A last-run metric that only counts runs with a result",
         "Set the time of the last run only after its result is written; count skipped and failed runs apart; alert on "
         "the age of the result.",
-        "a result only grew older while a service that it needs was gone, and its bound was broken or an alert whose "
-        "rule goes by the last run alone did not fire; meanwhile the metric for the last run of a service that uses it "
-        "directly, which did not end and is the only one cut off that may make the result, went on as before; its name "
-        "does not say that it counts runs without a result, and without the fault runs have one so often that so many "
-        "without one are hardly chance",
+        "a result only grew older while a service that it needs was gone, and its bound was broken or an alert did not "
+        "fire whose rule goes by the last run alone, and fires within the time that it had; meanwhile the metric for "
+        "the last run of a service that uses it directly, which did not end and is the only one cut off that may make "
+        "the result, went on as before; its name does not say that it counts runs without a result, and without the "
+        "fault runs have one so often that so many without one are hardly chance",
         (BATCH, ML_TEST_SCORE),
     ),
 )

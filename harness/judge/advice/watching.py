@@ -212,8 +212,12 @@ def run_with_result(case: Case) -> Iterator[MissingGuard]:
         others = (name for name in case.wiring.probes if name != measured.probe)
         yield from (found for name in others if (found := _ran_in_vain(case, clause, name, measured.probe)) is not None)
     for clause, undetected in _undetected(case):
-        rules = (one for _, one in case.facts.journal.of(RuleSeen) if one.alert == undetected.alert)
+        rules = [one for _, one in case.facts.journal.of(RuleSeen) if one.alert == undetected.alert]
         metrics = {metric for one in rules for metric in one.metrics}
+        # A rule that waits for longer than the fault was in, or the clause does, was silent for that.
+        soon_s = min(case.out_s - case.injected.hi, undetected.within_s)
+        if any(one.fires_after_s is None or one.fires_after_s > soon_s for one in rules):
+            continue
         for name, probe in case.wiring.probes.items():
             # A rule that goes by something else too may be silent for that.
             if probe.kind == "metric" and {probe.page.partition("{")[0]} == metrics:
