@@ -51,6 +51,8 @@ class Example:
     """The variables of the public images."""
     ports: tuple[str, ...]
     """The variables of the published ports."""
+    decision: str
+    """The value of an answer that is 0 or 1, as `expect` of a request names it."""
     copied: Mapping[str, str] = field(default_factory=lambda: {"app": "."})
     """The folders that the Dockerfile copies, and where to."""
     commands: Mapping[str, str] = field(default_factory=dict)
@@ -75,6 +77,7 @@ MLFLOW = Example(
     image="ML_IMAGE",
     servers=("POSTGRES_IMAGE", "RCLONE_IMAGE", "PROMETHEUS_IMAGE", "ALERTMANAGER_IMAGE"),
     ports=("S3_PORT", "MLFLOW_PORT", "SERVING_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT"),
+    decision="predictions.0",
     # mlflow calls uvicorn by its name.
     commands={
         name: f"import runpy; runpy.run_module('{name}', run_name='__main__', alter_sys=True)"
@@ -98,12 +101,27 @@ FEAST = Example(
     image="FEAST_IMAGE",
     servers=("POSTGRES_IMAGE", "REDIS_IMAGE", "PROMETHEUS_IMAGE"),
     ports=("FEATURES_PORT", "MODEL_PORT", "PROMETHEUS_PORT"),
+    decision="accepts",
     copied={"repo": "repo", "app": "."},
     commands={"feast": "from feast.cli.cli import cli; cli(prog_name='feast')"},
     unused=("mypy", "mypyc", "feast/ui", "bin"),
     also=("async-timeout",),
 )
-EXAMPLES = (MLFLOW, FEAST)
+RAY_SERVE = Example(
+    "ray-serve",
+    image="RAY_IMAGE",
+    servers=("REDIS_IMAGE", "PROMETHEUS_IMAGE"),
+    ports=("SERVE_PORT", "PROMETHEUS_PORT"),
+    decision="fraud",
+    commands={
+        "ray": "from ray.scripts.scripts import main; main()",
+        "serve": "from ray.serve.scripts import cli; cli(prog_name='serve')",
+    },
+    # Pages, reinforcement learning, Java.
+    unused=("ray/dashboard/client", "ray/rllib", "ray/jars", "bin"),
+    also=("async-timeout",),
+)
+EXAMPLES = (MLFLOW, FEAST, RAY_SERVE)
 
 
 def own_image(example: Example) -> str:

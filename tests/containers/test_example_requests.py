@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from example_images import EXAMPLES, FEAST, MLFLOW, Example
+from example_images import EXAMPLES, Example
 
 from harness.description.interpolation import interpolate
 from harness.probes.request_file import read_requests
@@ -21,13 +21,11 @@ def test_the_requests_are_those_that_make_requests_writes(example: Example) -> N
     assert made.stdout == (example.folder / "requests.jsonl").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("example", "answer"), [(MLFLOW, "predictions.0"), (FEAST, "accepts")], ids=["mlflow", "feast"]
-)
-def test_half_of_the_expected_answers_are_yes(example: Example, answer: str) -> None:
+@every_example
+def test_half_of_the_expected_answers_are_yes(example: Example) -> None:
     """A model that always gives the same answer is wrong half of the time."""
     read = read_requests(example.folder / "requests.jsonl", rate=20)
-    expected = [request.expect.values[answer] for request in read.requests if request.expect]
+    expected = [request.expect.values[example.decision] for request in read.requests if request.expect]
     assert len(expected) == 400
     assert sum(expected) == 200
 
