@@ -1,6 +1,6 @@
-"""The story of `examples/mlflow/README.md` by its own commands: a pass, a finding, and the fix.
+"""The stories of the READMEs in `examples/` by their own commands: for MLflow a pass, a finding and the fix, for Ray Serve a fix.
 
-Three runs on an engine; the rest of the table takes a quarter of an hour and is run by hand.
+Four runs on an engine; the rest of the tables takes half an hour and is run by hand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_images import MLFLOW, Example
+from example_images import MLFLOW, RAY_SERVE, Example
 from images import base_image
 
 from harness.model.machine import MACHINE_BUSY
@@ -69,3 +69,10 @@ def test_a_feed_that_is_cut_off_is_not_detected(run: Run) -> None:
 def test_with_the_missing_rule_it_is_detected(run: Run) -> None:
     code, found = run(MLFLOW, "feed-cut-off", "--stack", "compose.fixed.harness.yaml")
     assert (code, found["verdict"]) == (0, "pass"), found["reasons"]
+
+
+def test_a_payment_without_a_profile_is_flagged_and_detected(run: Run) -> None:
+    code, found = run(RAY_SERVE, "redis-lost", "--stack", "compose.fixed.harness.yaml")
+    assert (code, found["verdict"]) == (0, "pass"), found["reasons"]
+    assert [one["alert"] for one in found["detection"] if one["met"]] == ["ProfilesMissing"]
+    assert found["damage"]["flagged"] > 0
