@@ -1,4 +1,4 @@
-"""The stories of the READMEs in `examples/` by their own commands: for MLflow a pass, a finding and the fix, for Ray Serve a fix.
+"""The stories of the READMEs in `examples/` by their own commands: a pass, a finding and the fix.
 
 Four runs on an engine; the rest of the tables takes half an hour and is run by hand.
 """
