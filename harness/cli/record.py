@@ -36,6 +36,12 @@ USUAL_RATE = "10/s"
 @click.option("--requests", "most", type=click.IntRange(min=1), default=None, help="Stop after so many requests.")
 @click.option("--only", multiple=True, metavar="PATH", help="Only requests whose path begins so; repeat it.")
 @click.option("--keep-header", multiple=True, metavar="NAME", help="Keep this header of the requests, too; repeat it.")
+@click.option(
+    "--session-field",
+    multiple=True,
+    metavar="NAME",
+    help="This field only numbers a session, and is no secret; repeat it.",
+)
 @click.option("--ask-again", is_flag=True, help="Send each request once more at the end: what differs is no content.")
 @click.option("--host", metavar="NAME", help="Of a log with several hosts: only requests to this one.")
 @click.option("--rate", metavar="RATE", help="Write lines without times, to be sent at this rate, such as 20/s.")
@@ -46,8 +52,8 @@ USUAL_RATE = "10/s"
 @click.option("--force", is_flag=True, help="Overwrite the file of requests.")
 def record(
     url: str | None, out: Path, listen: str, for_s: float, most: int | None, only: tuple[str, ...],
-    keep_header: tuple[str, ...], ask_again: bool, host: str | None, rate: str | None, log: Path | None,
-    form: str | None, force: bool,
+    keep_header: tuple[str, ...], session_field: tuple[str, ...], ask_again: bool, host: str | None,
+    rate: str | None, log: Path | None, form: str | None, force: bool,
 ) -> int:  # fmt: skip
     """Record what the service at URL is asked and answers, as a workload with expected answers.
 
@@ -62,7 +68,11 @@ def record(
     if log is not None and (ask_again or for_s or most):
         raise click.UsageError("--ask-again, --for and --requests are for recording from a service")
     from harness.onboarding.recording.workload_file import as_workload, check_place, write
+    from harness.onboarding.secret_forms import only_numbers
 
+    if not all(map(only_numbers, session_field)):
+        message = "only a field such as session_id may number a session; what else is called a secret is left out"
+        raise click.BadParameter(message, param_hint="--session-field")
     if any(not path.startswith("/") for path in only):
         raise click.BadParameter("a path begins with '/'", param_hint="--only")
     check_place(out, force=force)
@@ -74,7 +84,7 @@ def record(
         found: Sequence[RecordedExchange] = of_one_host(chosen, host, log)
     else:
         found, again = asyncio.run(_from_service(str(url), listen, for_s, most or 0, only, ask_again=ask_again))
-    recorded = as_workload(found, keep=keep_header, again=again, timed=rate is None)
+    recorded = as_workload(found, keep=keep_header, sessions=session_field, again=again, timed=rate is None)
     write(recorded, out, force=force)
     _tell(recorded, out, url, rate)
     return PASS

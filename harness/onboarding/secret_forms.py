@@ -100,6 +100,11 @@ def named_secret(name: str, value: Any = None) -> str | None:
     return _found(_FIELD, name) or _session(name, value)
 
 
+def only_numbers(name: str) -> bool:
+    """Whether a field of this name is a secret only where it lets a client in, and may as well number its session."""
+    return _SESSION.search(name) is not None and not _FIELD.search(name)
+
+
 def is_secret_header(name: str, value: str) -> bool:
     """Whether a header with this name or value is a secret."""
     return _HEADER.search(name) is not None or may_hold_secret(value)

@@ -10,7 +10,7 @@ import pytest
 
 from harness.onboarding.recording.exchange import RecordedExchange
 from harness.onboarding.recording.workload_file import RecordedWorkload, as_workload
-from harness.onboarding.secret_forms import hidden, may_hold_secret
+from harness.onboarding.secret_forms import hidden, may_hold_secret, only_numbers
 
 MINE = "hunter2hunter2"
 KEPT: dict[str, dict[str, Any]] = {
@@ -125,6 +125,46 @@ def test_a_long_text_is_searched_in_a_moment(text: str) -> None:
     began = time.process_time()
     may_hold_secret(text)
     assert time.process_time() - began < 5.0
+
+
+UUID = "550e8400-e29b-41d4-a716-446655440000"
+NUMBERED: tuple[dict[str, Any], ...] = (
+    {"body": {"session_id": UUID, "turns": [{"Session_Id": UUID}]}},
+    {"path": f"/chat?k=1&session_id={UUID}"},
+    {"body": f"a=1&session_id={UUID}"},
+)
+
+
+@pytest.mark.parametrize("given", NUMBERED)
+def test_a_session_that_is_only_numbered_is_recorded_where_the_user_says_so(given: dict[str, Any]) -> None:
+    assert next(iter(recorded(**given).left_out)).endswith("if that only numbers a session: --session-field session_id")
+    exchange = RecordedExchange(**{"unix_s": 1.0, "method": "POST", "path": "/x", "status": 200} | given)
+    found = as_workload([exchange], sessions=["session_id"])
+    assert len(found.lines) == 1, found.left_out
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"body": {"session_id": UUID, "password": MINE}},
+        {"body": {"session_id": f"sk-{MINE}{MINE}"}},
+        {"path": f"/chat?session_id=sk-{MINE}{MINE}"},
+        {"path": f"/chat?session_id={UUID}&password={MINE}"},
+        {"body": f"session_id=sk-{MINE}{MINE}&a=1"},
+        {"body": f"session_id={UUID}&password={MINE}"},
+    ],
+)
+def test_a_session_that_is_only_numbered_hides_no_other_secret(given: dict[str, Any]) -> None:
+    exchange = RecordedExchange(**{"unix_s": 1.0, "method": "POST", "path": "/x", "status": 200} | given)
+    assert as_workload([exchange], sessions=["session_id"]).lines == []
+
+
+@pytest.mark.parametrize(
+    ("name", "may"), [("session_id", True), ("sid", True), ("session", True), ("password", False), ("token", False),
+                      ("session_token", False)],
+)  # fmt: skip
+def test_no_field_but_a_session_can_be_said_to_be_a_number(name: str, may: bool) -> None:
+    assert only_numbers(name) is may
 
 
 @pytest.mark.parametrize("name", PRINTED)

@@ -6,16 +6,16 @@ import json
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from harness.model.errors import ScenarioError
 from harness.onboarding.recording.content import counts, expected_values, same_request, secret_headers_of
 from harness.onboarding.recording.exchange import RecordedExchange
-from harness.onboarding.secret_forms import may_hold_secret, named_secret, secret_in_path, secrets_in
+from harness.onboarding.secret_forms import may_hold_secret, named_secret, only_numbers, secret_in_path, secrets_in
 from harness.probes.request_file import read_requests
 
 _FORM = re.compile(r"[\w.%+~\[\]-]+=[^\s&=]*(&[\w.%+~\[\]-]+=[^\s&=]*)*")
@@ -48,14 +48,15 @@ def as_workload(
     exchanges: Sequence[RecordedExchange],
     *,
     keep: Sequence[str] = (),
+    sessions: Sequence[str] = (),
     again: Sequence[RecordedExchange] = (),
     timed: bool = True,
 ) -> RecordedWorkload:
     """Return the lines of a file of requests. `keep` names headers to keep; `again` are requests that were repeated.
 
-    Not `timed`, the lines have no times, and are sent at a rate.
+    `sessions` are fields that only number a session. Not `timed`, the lines have no times, and are sent at a rate.
     """
-    recorded = RecordedWorkload()
+    recorded, numbers = RecordedWorkload(), frozenset(name.lower() for name in sessions)
     keyed = [(same_request(one), one) for one in sorted(exchanges, key=lambda one: one.unix_s)]
     same: dict[str, list[RecordedExchange]] = defaultdict(list)
     for key, exchange in (*keyed, *((same_request(one), one) for one in again)):
@@ -63,7 +64,7 @@ def as_workload(
     secret_headers: dict[str, str] = {}
     kept: list[tuple[str, RecordedExchange]] = []
     for key, exchange in keyed:
-        reason = _why_not(exchange, same[key])
+        reason = _why_not(exchange, same[key], numbers)
         if reason is not None:
             recorded.left_out[reason] += 1
             continue
@@ -149,8 +150,8 @@ def _part_of(file: Path) -> Path:
     return file.with_name(f".{file.name[:60]}.part")
 
 
-def _why_not(exchange: RecordedExchange, same: Sequence[RecordedExchange]) -> str | None:
-    """Return why an exchange is not part of a workload; None where it is."""
+def _why_not(exchange: RecordedExchange, same: Sequence[RecordedExchange], numbers: Set[str]) -> str | None:
+    """Return why an exchange is not part of a workload; None where it is. `numbers` are names that only number."""
     if exchange.unreadable is not None:
         return exchange.unreadable
     if exchange.status >= 500 or exchange.status < 200:
@@ -166,15 +167,42 @@ def _why_not(exchange: RecordedExchange, same: Sequence[RecordedExchange]) -> st
     if not exchange.path.startswith("/"):
         return "its path does not begin with '/'"
     named = [*query, *_form(exchange)]
-    found = [named_secret(name, value) for name, value in named]
-    found += [word for _, word in secrets_in(exchange.body)]
+    found = [named_secret(name, value) for name, value in named if name.lower() not in numbers]
+    body = _without(f"?{exchange.body}", numbers) if _form(exchange) else _without_fields(exchange.body, numbers)
+    found += [word for _, word in secrets_in(body)]
     word = next(filter(None, found), None)
     if word is not None:
-        return f"it holds a secret ({word})"
-    texts = [exchange.path, *_keys(exchange.body)]
-    if len(found) > len(named) or any(map(may_hold_secret, texts)) or secret_in_path(exchange.path):
+        told = f"; if that only numbers a session: --session-field {word}" if only_numbers(word) else ""
+        return f"it holds a secret ({word}){told}"
+    path = _without(exchange.path, numbers)
+    texts = [path, *_keys(exchange.body), *(value for name, value in named if name.lower() in numbers)]
+    if (
+        len(found) > sum(name.lower() not in numbers for name, _ in named)
+        or any(map(may_hold_secret, texts))
+        or secret_in_path(path)
+    ):
         return "it holds a token, or may hold a secret"
     return None
+
+
+def _without(path: str, names: Set[str]) -> str:
+    """Return a path without the fields of these names in its query."""
+    before, mark, query = path.partition("?")
+    kept = [part for part in query.split("&") if unquote_plus(part.partition("=")[0]).lower() not in names]
+    return f"{before}{mark}{'&'.join(kept)}"
+
+
+def _without_fields(value: Any, names: Set[str]) -> Any:
+    """Return what JSON holds without the fields of these names, where they hold no secret by their form."""
+    if isinstance(value, list):
+        return [_without_fields(one, names) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _without_fields(one, names)
+        for name, one in value.items()
+        if not (name.lower() in names and isinstance(one, str) and not may_hold_secret(one))
+    }
 
 
 def _form(exchange: RecordedExchange) -> list[tuple[str, str]]:
