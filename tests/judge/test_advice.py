@@ -467,6 +467,8 @@ def test_readiness_that_says_yes_while_all_requests_fail_is_shown_without_a_clau
     assert set(found) == {"deep-readiness"}
     assert (found["deep-readiness"].where, found["deep-readiness"].clauses) == ("/ready of scorer", ("up",))
     assert "it said yes for the 7" in found["deep-readiness"].seen, found["deep-readiness"].seen
+    clause = "noticed: [{id: ready-says-no, probe: ready, at_least: 1, within: 5s}]"
+    assert clause in found["deep-readiness"].repair, "what makes it ready in time alone"
 
 
 def test_the_kinds_that_advice_goes_by_are_those_of_the_table_of_faults() -> None:

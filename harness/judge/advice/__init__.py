@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from harness.judge.advice.answering import (
     age_limit,
@@ -89,18 +90,19 @@ def _merged(found: Iterable[MissingGuard]) -> list[MissingGuard]:
         first = merged.setdefault((one.guard, one.where), one)
         if first is not one:
             clauses = tuple(dict.fromkeys((*first.clauses, *one.clauses)))
-            merged[one.guard, one.where] = MissingGuard(first.guard, first.where, first.seen, clauses, first.cites)
+            merged[one.guard, one.where] = replace(first, clauses=clauses)
     return list(merged.values())
 
 
 def _advice(found: MissingGuard, proof: Proof) -> Advice:
     guard = GUARDS[found.guard]
+    more = f" Expect it in the scenario, by `{found.shown_by}`: other clauses may need more." if found.shown_by else ""
     return Advice(
         id=guard.id,
         guard=guard.guard,
         where=found.where,
         seen=found.seen,
-        repair=guard.repair,
+        repair=guard.repair + more,
         clauses=found.clauses,
         cites=found.cites,
         proof=proof,

@@ -59,6 +59,8 @@ class MissingGuard:
     seen: str
     clauses: tuple[str, ...]
     cites: tuple[int, ...] = ()
+    shown_by: str = ""
+    """A clause that the repair alone makes hold, where those that failed may need more than it."""
 
 
 @dataclass(frozen=True)

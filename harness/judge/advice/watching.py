@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice, pairwise
 
 from harness.judge.advice.case import (
@@ -86,7 +87,11 @@ def _ready_in_vain(case: Case) -> Iterator[MissingGuard]:
         read = case.readings(name, case.injected.hi, case.out_s)
         long_enough = bool(read) and read[-1][1].asked_s - case.injected.hi >= READY_FOR_S
         if before and len(read) >= FEWEST and long_enough and all(_says_yes(one) for _, one in (*before, *read)):
-            yield _unready(case, name, asked, links, clauses, (read[0][0], read[-1][0], *cited(failed)))
+            found = _unready(case, name, asked, links, clauses, (read[0][0], read[-1][0], *cited(failed)))
+            bound = "at_least: 1" if read[0][1].value == 1.0 else f"equals: {read[0][1].value:g}"
+            within = format_seconds(max(READY_FOR_S, round((case.out_s - case.injected.hi) / 2)))
+            clause = f"noticed: [{{id: {name}-says-no, probe: {name}, {bound}, within: {within}}}]"
+            yield replace(found, shown_by=clause)
 
 
 def _served(answer: Answer) -> bool:
