@@ -13,7 +13,7 @@ from typing import Any
 from harness.model.fields import Link
 from harness.onboarding.discovery.starters.ground import STORES, Ground
 from harness.onboarding.discovery.starters.rules import RuleReading
-from harness.onboarding.discovery.starters.starter import LONGEST_S, Missing, Starter
+from harness.onboarding.discovery.starters.starter import LONGEST_S, ROUND_TRIPS, Missing, Starter
 
 USED = (*STORES, "tracking", "serving")
 _ANSWERS = ("watch", "serving", "gateway")
@@ -77,8 +77,11 @@ def _slow(ground: Ground, rule: RuleReading) -> Starter | Missing:
     }
     summary = f"Everything that {service} uses answers late, and so does {service}."
     why = f"whether {service} asks {_one_of(used)} for each answer; its limit is {rule.threshold:g}"
-    why += f", and the workload's timeout {timeout_s:g} s" if timeout_s is not None else ""
-    return _starter(ground, rule, summary, (), fault, why, variables={"latency": f"{round(latency_s * 1e3)}ms"})
+    may_fail = timeout_s is not None and latency_s * ROUND_TRIPS > timeout_s
+    if may_fail:
+        why += f". A request on a new connection may exceed the workload's timeout of {timeout_s:g} s: it may fail"
+    variables = {"latency": f"{round(latency_s * 1e3)}ms"}
+    return _starter(ground, rule, summary, (), fault, why, variables=variables, may_fail=may_fail)
 
 
 def _limit_s(rule: RuleReading) -> float | None:
@@ -176,6 +179,7 @@ def _starter(
     *,
     variables: Mapping[str, Any] | None = None,
     may_die: list[str] | None = None,
+    may_fail: bool = False,
 ) -> Starter | Missing:
     lasts_s = rule.fires_within_s
     if lasts_s > LONGEST_S:
@@ -190,6 +194,7 @@ def _starter(
         fault=fault,
         edit=(why, _PLACE.format(place=rule.rule.place)),
         breaks=bool(hits),
+        may_fail=may_fail,
         variables=variables or {},
         may_die=may_die if may_die is not None else ground.dies_with(hits),
         detects=[rule],

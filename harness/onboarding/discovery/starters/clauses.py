@@ -156,6 +156,8 @@ def _stays(measure: Measure, about: Sequence[Measure], starter: Starter, ground:
     """
     if starter.breaks and measure.over_http and not measure.works:
         return False
+    if starter.may_fail and measure.answers and not measure.never_breaks:
+        return False
     near = {*ground.callers(hit), *hit}
     told = measure in about or measure.name in {one["probe"] for one in starter.bounds}
     return not told and bool(measure.services & near)

@@ -8,6 +8,8 @@ from typing import Any
 
 from harness.onboarding.discovery.starters.rules import RuleReading
 
+ROUND_TRIPS = 3
+"""So many a request may take on a new connection, which is opened and greeted first."""
 LONGEST_S = 300
 """The longest fault that is written. What takes longer to show is for a test configuration with shorter times."""
 
@@ -36,6 +38,8 @@ class Starter:
     """Whose work is missing then, where that is not whose services are hit."""
     breaks: bool = True
     """Whether what is asked of the services that are hit must break, and so cannot be held to stay."""
+    may_fail: bool = False
+    """Whether the fault by itself may keep requests from being answered in time."""
     silent: bool = False
     """Whether whoever asks waits in vain, a monitor too, instead of being refused."""
     heals_itself: bool = False

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.ground import STORES, Ground
-from harness.onboarding.discovery.starters.starter import Missing, Starter
+from harness.onboarding.discovery.starters.starter import ROUND_TRIPS, Missing, Starter
 
 LATENCY_MS = 300
 NOBODY = "nothing here shows that anybody uses it"
@@ -23,7 +23,7 @@ def slow(ground: Ground) -> Iterator[Starter | Missing]:
             continue
         # An answer that comes after the workload's timeout is none: that would be an outage.
         waits_s = ground.waits_s([service.name])
-        latency_ms = LATENCY_MS if waits_s is None else min(LATENCY_MS, max(1, int(waits_s / 2 * 1e3)))
+        latency_ms = LATENCY_MS if waits_s is None else min(LATENCY_MS, max(1, int(waits_s / ROUND_TRIPS * 1e3)))
         yield Starter(
             how="slow",
             whom=service.name,
