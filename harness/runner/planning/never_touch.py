@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from harness.description.ties import named_in, share
 from harness.faults.command import KIND as COMMAND
+from harness.model.dependencies import reached
 from harness.model.faultstep import TARGETS, FaultStep, Target
 from harness.model.fields import Link
 from harness.model.reach import data_in_common, services_named
@@ -49,13 +50,15 @@ class Touched:
                 self.service(other, f"{way}, and it has its network, processes or volumes in common", whole=False)
 
     def _one_with(self, name: str) -> Iterator[str]:
-        """Yield the services that are tied to one, directly or by others that both are tied to."""
+        """Return the services that are tied to one, directly or by others that both are tied to."""
         services = self._stack.services
-        found = [name]
-        for one in found:  # which grows meanwhile
+
+        def tied(one: str) -> Iterator[str]:
             own = services[one].inside if one in services else ()
-            found += [n for n, spec in services.items() if n not in found and (n in own or one in spec.inside)]
-        yield from found[1:]
+            return (other for other, spec in services.items() if other in own or one in spec.inside)
+
+        found = reached([name], tied)
+        return (other for other in services if other in found and other != name)
 
     def _data_on(self, service: str, way: str) -> None:
         for kind, specs in (("keyspace", self._stack.keyspaces), ("dataset", self._stack.datasets)):
