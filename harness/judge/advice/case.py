@@ -126,9 +126,9 @@ class Case:
 
     def cut_off(self, asked: str) -> tuple[Link, ...]:
         """Return the broken links that an answer of a service may need: its own, and those of what it still reaches."""
-        gone = {link.name for link in self.broken}
-        whole = self.wiring.model_copy(update={"links": tuple(k.name for k in self.wiring.pairs if k.name not in gone)})
-        return tuple(link for link in self.broken if link.consumer == asked or whole.reaches(asked, link.consumer))
+        broken = {link.name for link in self.broken}
+        left = self.wiring.model_copy(update={"links": tuple(one for one in self.wiring.links if one not in broken)})
+        return tuple(link for link in self.broken if link.consumer == asked or left.reaches(asked, link.consumer))
 
     def what_was(self, links: Sequence[Link]) -> str:
         """Say for a sentence what became of the services that broken links lead to."""
