@@ -80,7 +80,7 @@ def test_the_dockerfile_that_compose_holds(tmp_path: Path) -> None:
 
 def test_a_copied_feature_repository_gives_the_age_of_its_views(tmp_path: Path) -> None:
     found = project(tmp_path, "./feast", "FROM python\nCOPY repo /app\n")
-    probes = {probe.name: probe for probe in candidates(found, guess_all(found))}
+    probes = {probe.name: probe for probe in candidates(found, guess_all(found), [])}
     assert probes["driver_stats_age"].spec["feast"] == {"service": "redis", "project": "rides", "view": "driver_stats"}
     assert "among the files of feast" in probes["driver_stats_age"].why
 

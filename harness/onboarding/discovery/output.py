@@ -21,13 +21,11 @@ from harness.onboarding.discovery.guess import Guess
 from harness.onboarding.discovery.probes import candidates
 from harness.onboarding.discovery.project import Project, literal
 from harness.onboarding.discovery.rendering import MARK, STACK_FILE, comment, render
-from harness.onboarding.discovery.run_metrics import run_metrics
 from harness.onboarding.discovery.services import Found, guess_all
 from harness.onboarding.discovery.starters.accepted import stack_of
 from harness.onboarding.discovery.starters.files import scenario_files
 from harness.onboarding.discovery.starters.reading import ground_of
 from harness.onboarding.discovery.starters.suite import told
-from harness.onboarding.discovery.working_probes import working
 from harness.onboarding.discovery.writing import was_edited
 
 
@@ -56,7 +54,7 @@ def discover(
     """
     services = guess_all(project)
     rules = _rules(project, services)
-    probes = [*candidates(project, services), *working(project, services), *run_metrics(project, services, rules[0])]
+    probes = candidates(project, services, rules[0])
     there = is_file(out / STACK_FILE)
     files: dict[str, str] = {}
     if not (standard and there):

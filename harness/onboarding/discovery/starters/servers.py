@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.onboarding.discovery.probes import S3_KINDS
+from harness.onboarding.discovery.probes.stores import S3_KINDS
 from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.ground import Ground
 from harness.onboarding.discovery.starters.starter import Missing, Starter

@@ -31,7 +31,7 @@ _PUSHES = re.compile(r"\b(push|pushadd|instance_ip_grouping)_to_gateway|\bpushga
 _ENDING = re.compile(r"(_unixtime|_timestamp)?(_seconds)?$")
 
 
-def run_metrics(project: Project, services: Mapping[str, Found], rules: Sequence[Rule]) -> list[Candidate]:
+def of_last_runs(project: Project, services: Mapping[str, Found], rules: Sequence[Rule]) -> list[Candidate]:
     """Return a probe for each metric of a last run that a rule goes by, where one service is known to export it."""
     found = {candidate.name: candidate for candidate in _found(project, services, rules)}
     return list(found.values())
