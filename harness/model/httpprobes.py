@@ -86,6 +86,11 @@ class HttpProbe(HttpAccess):
         return self
 
     @property
+    def asks_health(self) -> bool:
+        """Whether nothing is looked at that the page says."""
+        return self.read != "json" and (self.expect is None or not self.expect.values)
+
+    @property
     def usual_unit(self) -> Unit:
         """What the reading is, unless the stack says otherwise."""
         return Unit.WALL if self.read == "latency" else _UNITS.get(self.as_, Unit.NUMBER)

@@ -57,6 +57,7 @@ class TcpProbe(Place):
     """Whether a port takes connections, or how long that takes."""
 
     EVERY_S: ClassVar[float] = 0.1
+    asks_health: ClassVar[bool] = True
 
     read: Literal["up", "latency"] = "up"
 
@@ -70,6 +71,7 @@ class GrpcProbe(Place):
     """The standard health check of gRPC servers (grpc.health.v1): whether one serves, or how long its answer takes."""
 
     EVERY_S: ClassVar[float] = 0.1
+    asks_health: ClassVar[bool] = True
 
     name: GrpcName = ""
     tls: bool = False

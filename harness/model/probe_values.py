@@ -84,8 +84,13 @@ def values_of(spec: ProbeSpec) -> Values | None:
     return _OF_READ.get((spec.kind, getattr(spec.settings, "read", ""))) or _OF_KIND.get(spec.kind)
 
 
+def any_answer_keeps(spec: ProbeSpec, bound: Bound) -> bool:
+    """Whether a bound only breaks where no answer comes, as a count does that must be 0 or more."""
+    values = values_of(spec)
+    return values is not None and not values.may_leave(bound)
+
+
 def cannot_break(spec: ProbeSpec, bound: Bound) -> bool:
     """Whether no reading of a probe breaks a bound, nor can there be none."""
-    values = values_of(spec)
     never_down = (spec.kind, getattr(spec.settings, "read", "")) in _NEVER_DOWN
-    return never_down and values is not None and not values.may_leave(bound)
+    return never_down and any_answer_keeps(spec, bound)

@@ -120,6 +120,11 @@ class ProbeSpec(Frozen):
         return every
 
     @property
+    def asks_health(self) -> bool:
+        """Whether it asks no more than whether, and how fast, its service answers: that needs none of its work."""
+        return bool(getattr(self.settings, "asks_health", False))
+
+    @property
     def every_s(self) -> float:
         """Seconds from one reading to the next."""
         return self.every if self.every is not None else float(getattr(self.settings, "EVERY_S", USUAL_EVERY_S))

@@ -17,6 +17,7 @@ _SQL_URL = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://\S*|\$\{secret:\w+\}")
 _MONGO_URL = re.compile(r"mongodb://([^/\s]*@)?[^/:@,?\s]+(:\d+)?(/[^/?\s]*)?(\?\S*)?|\$\{secret:\w+\}")
 MONGO_EXAMPLE = "mongodb://user:${secret:PASSWORD}@db:27017/shop?authSource=admin"
 _READS = re.compile(r"\s*\(*\s*(select|with|values|show|table)\b", re.IGNORECASE)
+_ASKS_NOTHING = re.compile(r"\s*select\s+\d+\s*;?\s*", re.IGNORECASE)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _UNITS = {"count": Unit.COUNT, "length": Unit.COUNT, "age": Unit.WALL, "event_age": Unit.EVENT}
 
@@ -174,6 +175,11 @@ class SqlProbe(Frozen):
         return self
 
     @property
+    def asks_health(self) -> bool:
+        """Whether it asks for a number that it gives itself, and for nothing that the database holds."""
+        return _ASKS_NOTHING.fullmatch(self.query) is not None
+
+    @property
     def usual_unit(self) -> Unit:
         """What the reading is, unless the stack says otherwise."""
         return _UNITS.get(self.as_, Unit.NUMBER)
@@ -218,6 +224,11 @@ class MongoProbe(Frozen):
         if self.read != "up" and not self.url.startswith("${secret:") and not urlsplit(self.url).path.strip("/"):
             raise ValueError(f"`read: {self.read}` needs a database in the `url`, as in {MONGO_EXAMPLE}")
         return self
+
+    @property
+    def asks_health(self) -> bool:
+        """Whether it asks for nothing that the server holds."""
+        return self.read == "up"
 
     @property
     def usual_unit(self) -> Unit:

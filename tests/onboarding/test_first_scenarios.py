@@ -300,6 +300,15 @@ def test_a_variable_that_is_not_set_keeps_no_scenario_from_being_checked(tmp_pat
     assert not any("no scenario could be checked" in line for line in discovery.not_written)
 
 
+def test_a_stack_that_cannot_be_read_still_has_first_scenarios(tmp_path: Path) -> None:
+    db = SHOP["db"] | {"environment": {"POSTGRES_PASSWORD": "${DB_PASSWORD:?set it}"}}
+    mlflow = SHOP["mlflow"] | {"environment": {"DB": "postgresql://u:${DB_PASSWORD:?set it}@db:5432/x"}}
+    more = {f"job-{n}": {"image": "x"} for n in range(100)}
+    discovery = found(tmp_path, {"db": db, "mlflow": mlflow, **more})
+    assert any("no scenario could be checked" in line for line in discovery.not_written)
+    assert "scenarios/slow-db.scenario.yaml" in discovery.files
+
+
 def test_no_file_is_written_elsewhere_for_a_service_with_an_odd_name(tmp_path: Path) -> None:
     discovery = found(tmp_path, {"../../web": SHOP["web"]})
     assert not any(".." in name for name in discovery.files)

@@ -23,7 +23,6 @@ from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
 from harness.runner.planning.bystanders import ties
 from harness.runner.planning.catalogue import Catalogue
-from harness.runner.planning.wiring import is_health
 
 NOBODY_KNOWS = "command"
 """The kind of fault that acts on what its commands say."""
@@ -52,7 +51,7 @@ def unfelt(step: FaultStep, scenario: Scenario, catalogue: Catalogue) -> str | N
             perhaps.append(name)
     if perhaps:
         names = ", ".join(dict.fromkeys(perhaps))
-        return f"only health pages could feel this ({names}), and those may answer as before"
+        return f"only health checks could feel this ({names}), and those may answer as before"
     return "nothing measured could feel this"
 
 
@@ -93,7 +92,7 @@ def _consumers(stack: StackDescription) -> dict[str, set[str]]:
 
 
 def _measured(expect: Expect, stack: StackDescription) -> Iterator[tuple[str, set[str], bool]]:
-    """Yield what is measured: its name, the services that it names, and whether it is no more than a health page."""
+    """Yield what is measured: its name, the services that it names, and whether it is no more than a health check."""
     names = names_of(stack)
     if stack.workload is not None:  # every run has a guard on its answers
         yield "the workload", services_in(stack.workload.model_dump_json(), names), False
@@ -103,4 +102,4 @@ def _measured(expect: Expect, stack: StackDescription) -> Iterator[tuple[str, se
         probe: Any = clause.probe if isinstance(clause, Bound | Churn) else None
         if probe is not None and probe not in ANSWER_PROBES:
             spec = stack.probes[probe]
-            yield probe, services_asked(spec, names), is_health(spec)
+            yield probe, services_asked(spec, names), spec.asks_health

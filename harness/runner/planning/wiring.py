@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from harness.description.asked import services_asked
@@ -35,22 +34,12 @@ def wiring_of(stack: StackDescription) -> Wiring:
     )
 
 
-def is_health(spec: ProbeSpec) -> bool:
-    """Whether a probe asks no more than whether, and how fast, a page or a health check is answered."""
-    settings: Any = spec.settings
-    if spec.kind in ("tcp", "grpc") or (spec.kind == "mongo" and settings.read == "up"):
-        return True
-    if spec.kind != "http" or settings.read == "json":
-        return False
-    return settings.expect is None or not settings.expect.values
-
-
 def _probe(spec: ProbeSpec, names: Mapping[str, tuple[str, ...]]) -> ProbeFacts:
     named = services_asked(spec, names)
     return ProbeFacts(
         kind=spec.kind,
         services=tuple(name for name in names if name in named),
-        health=is_health(spec),
+        health=spec.asks_health,
         page=_page(spec),
     )
 

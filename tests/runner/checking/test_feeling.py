@@ -29,7 +29,7 @@ PROBES: dict[str, Any] = {
 LATENCY = {"fault": "network.latency", "target": {"link": "predictor -> vectors"}, "with": {"latency": "300ms"}}
 LOST = {"fault": "node.loss", "target": {"node": "vectors"}}
 NOTHING = "nothing measured could feel this: network.latency on link predictor -> vectors"
-PAGES = "only health pages could feel this (predictor_up), and those may answer as before: network.latency on"
+PAGES = "only health checks could feel this (predictor_up), and those may answer as before: network.latency on"
 
 
 def told(tmp_path: Path, fault: dict[str, Any], *probes: str, **changes: Any) -> list[str]:
@@ -97,7 +97,7 @@ def test_what_nothing_ties_to_the_target_feels_nothing(tmp_path: Path) -> None:
     assert found.startswith("nothing measured could feel this: node.loss on node vectors")
     asks = {"board": {"environment": {"ASKS": "http://predictor:8000"}}}
     (found,) = told(tmp_path, LOST, "board_up", services=asks)
-    assert found.startswith("only health pages could feel this (board_up)")
+    assert found.startswith("only health checks could feel this (board_up)")
 
 
 def test_who_only_has_the_address_of_a_store_does_not_feel_its_loss(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_who_only_has_the_address_of_a_store_does_not_feel_its_loss(tmp_path: Pa
 @pytest.mark.parametrize("probe", ["predictor_port", "predictor_serves", "predictor_answers"])
 def test_a_port_and_a_health_check_are_no_more_than_a_health_page(tmp_path: Path, probe: str) -> None:
     (found,) = told(tmp_path, LATENCY, probe)
-    assert found.startswith(f"only health pages could feel this ({probe})")
+    assert found.startswith(f"only health checks could feel this ({probe})")
 
 
 @pytest.mark.parametrize(("probe", "felt"), [("predictor_port", False), ("predictor_serves", True)])

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from harness.description.asked import services_asked
-from harness.description.ties import services_in
+from harness.description.ties import names_of, services_in
 from harness.model.answers import ANSWER_PROBES
+from harness.model.clauses import Bound
 from harness.model.errors import StackError
 from harness.model.fault import FaultKind
+from harness.model.probe_values import any_answer_keeps
 from harness.model.probekinds import ProbeSpec
 from harness.model.stack import StackDescription
 from harness.model.units import Quantity, Unit
@@ -24,9 +30,7 @@ from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.ground import Declared, Ground, Measure
 from harness.onboarding.discovery.starters.rules import Metrics, read_rule
 from harness.runner.planning.catalogue import Catalogue
-from harness.runner.planning.wiring import is_health
 
-_WORKING_KINDS = ("json", "mlflow", "feast", "airflow")
 _HOLDS_MODELS = re.compile(r"model|artifact|artefact|checkpoint", re.IGNORECASE)
 _ENOUGH = 5.0
 """Answers needed to judge a bound on a share, times that share; a run has several such bounds."""
@@ -97,20 +101,27 @@ def _measures(
 ) -> list[Measure]:
     """Return the probes of the stack's file, with what discovery knows of them; without it, those that were found."""
     if stack is None:
-        return [_of_candidate(one, one.good) for one in probes]
+        return list(_unchecked(probes))
     known = {one.name: one for one in probes}
     bounds = {one.probe: one for one in stack.steady_state}
-    names = {one.name: (one.name, *one.aliases) for one in stack.services.values()}
+    names = names_of(stack)
     found: list[Measure] = []
     for name, spec in stack.probes.items():
         bound = bounds.get(name)
         good: Mapping[str, Any] = {} if bound is None else {bound.side: _limit(bound.limit)}
         if name in known and not _reads_another(known[name], spec):
-            found.append(_of_candidate(known[name], good or known[name].good))
+            found.append(_of_candidate(known[name], spec, good or known[name].good))
         else:
             about = frozenset(services_asked(spec, names) & services.keys())
             found.append(_of_probe(name, spec, about, good))
     return [*found, *_answers(stack, faults)]
+
+
+def _unchecked(probes: Sequence[Candidate]) -> Iterator[Measure]:
+    """Yield the probes that were found; one whose variables are not filled in may not be valid as it is."""
+    for one in probes:
+        with suppress(ValidationError):
+            yield _of_candidate(one, ProbeSpec.model_validate(one.spec), one.good)
 
 
 def _reads_another(one: Candidate, spec: ProbeSpec) -> bool:
@@ -118,7 +129,7 @@ def _reads_another(one: Candidate, spec: ProbeSpec) -> bool:
     given = one.spec.get(spec.kind)
     if given is None:
         return True
-    if spec.kind == "http" and not is_health(spec) and not given.get("expect"):
+    if spec.kind == "http" and not spec.asks_health and not given.get("expect"):
         return True
     field = type(spec.settings).model_fields.get("read")
     return field is not None and getattr(spec.settings, "read", None) != given.get("read", field.default)
@@ -131,19 +142,9 @@ def _limit(limit: Quantity) -> float | int | str:
     return int(limit.value) if limit.value == int(limit.value) else limit.value
 
 
-def _of_candidate(one: Candidate, good: Mapping[str, Any]) -> Measure:
-    kind = next((key for key in one.spec if key != "summary"), "")
-    return Measure(
-        name=one.name,
-        services=frozenset({one.service}),
-        good=good,
-        sure=one.sure,
-        works=kind in _WORKING_KINDS or bool(one.needs),
-        needs=one.needs,
-        ages=one.ages,
-        over_http="http" in one.spec,
-        of_engine=kind == "container",
-    )
+def _of_candidate(one: Candidate, spec: ProbeSpec, good: Mapping[str, Any]) -> Measure:
+    measure = _of_probe(one.name, spec, frozenset({one.service}), good)
+    return replace(measure, sure=one.sure, needs=one.needs, ages=one.ages)
 
 
 def _of_probe(name: str, spec: ProbeSpec, about: frozenset[str], good: Mapping[str, Any]) -> Measure:
@@ -153,7 +154,7 @@ def _of_probe(name: str, spec: ProbeSpec, about: frozenset[str], good: Mapping[s
         services=about,
         good=good,
         sure=bool(good),
-        works=not of_engine and not is_health(spec),
+        works=not of_engine and not spec.asks_health and not _holds_for_any(name, spec, good),
         ages=_is_age(spec),
         over_http=spec.kind == "http",
         of_engine=of_engine,
@@ -167,11 +168,15 @@ def _is_age(spec: ProbeSpec) -> bool:
     return spec.kind == "feast" or any(str(one).endswith("age") for one in told)
 
 
+def _holds_for_any(name: str, spec: ProbeSpec, good: Mapping[str, Any]) -> bool:
+    return bool(good) and any_answer_keeps(spec, Bound.model_validate({"id": name, "probe": name, **good}))
+
+
 def _answers(stack: StackDescription, faults: Mapping[str, FaultKind]) -> Iterator[Measure]:
     """Yield what the workload's answers tell, with bounds that its rate is enough for."""
     if stack.workload is None:
         return
-    names = {one.name: (one.name, *one.aliases) for one in stack.services.values()}
+    names = names_of(stack)
     asked = frozenset(services_in(stack.workload.model_dump_json(include={"url"}), names))
     try:
         there = Catalogue(stack, faults).answer_probes
@@ -188,7 +193,7 @@ def _answers(stack: StackDescription, faults: Mapping[str, FaultKind]) -> Iterat
 
 
 def _declared(stack: StackDescription) -> Declared:
-    names = {one.name: (one.name, *one.aliases) for one in stack.services.values()}
+    names = names_of(stack)
     integrity, workload = stack.integrity, stack.workload
     artefacts = integrity.models.prefix if integrity.models is not None else None
     return Declared(
