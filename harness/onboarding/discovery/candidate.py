@@ -17,8 +17,6 @@ class Candidate:
     service: str
     why: str
     good: Mapping[str, Any] = field(default_factory=dict)
-    ages: bool = False
-    """Whether it tells how old something is."""
     sure: bool = False
     needs: tuple[str, ...] = ()
     """The kinds of store that its answer needs, where it is more than a health page."""

@@ -130,4 +130,4 @@ def _flink(project: Project, service: Found) -> Iterator[Candidate]:
         settings = {"url": page, "path": "latest.completed.latest_ack_timestamp", "as": "age"}
         spec = {"json": settings, "summary": "Age of the last completed checkpoint"}
         why = "the job of a cluster for one job has this id"
-        yield Candidate(name_of(service.name, "checkpoint_age"), spec, service.name, why, ages=True)
+        yield Candidate(name_of(service.name, "checkpoint_age"), spec, service.name, why)

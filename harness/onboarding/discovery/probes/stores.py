@@ -124,7 +124,7 @@ def _feast(
         for view in dict.fromkeys(name for text in texts for name in _VIEW.findall(text)):
             spec = {"feast": {**access, "project": store[1], "view": view}, "summary": f"Age of {view}'s rows"}
             why = f"feature_store.yaml and the view {view} are among the files of {user.name}"
-            yield Candidate(name_of(view, "age"), spec, service.name, why, ages=True)
+            yield Candidate(name_of(view, "age"), spec, service.name, why)
 
 
 def _s3(project: Project, service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
@@ -138,7 +138,7 @@ def _s3(project: Project, service: Found, services: Mapping[str, Found]) -> Iter
         spec = {"s3": {**access, "read": "count"}, "summary": f"How many objects {bucket} holds"}
         yield Candidate(name_of(bucket, "objects"), spec, service.name, why, {"at_least": 0})
         spec = {"s3": {**access, "read": "age"}, "summary": f"Age of the newest object in {bucket}"}
-        yield Candidate(name_of(bucket, "age"), spec, service.name, why, ages=True)
+        yield Candidate(name_of(bucket, "age"), spec, service.name, why)
 
 
 def _keys(project: Project, service: Found, services: Mapping[str, Found]) -> dict[str, str]:

@@ -106,7 +106,7 @@ def _dag_runs(project: Project, service: Found) -> Iterator[Candidate]:
             "airflow": {**access, "dag": dag, "read": "success_age"},
             "summary": f"Time since the last run of {dag} that succeeded",
         }
-        yield Candidate(name_of(dag, "success_age"), spec, service.name, f"a DAG {dag} is mounted", ages=True)
+        yield Candidate(name_of(dag, "success_age"), spec, service.name, f"a DAG {dag} is mounted")
 
 
 def working(project: Project, services: Mapping[str, Found]) -> list[Candidate]:

@@ -144,7 +144,7 @@ def _limit(limit: Quantity) -> float | int | str:
 
 def _of_candidate(one: Candidate, spec: ProbeSpec, good: Mapping[str, Any]) -> Measure:
     measure = _of_probe(one.name, spec, frozenset({one.service}), good)
-    return replace(measure, sure=one.sure, needs=one.needs, ages=one.ages)
+    return replace(measure, sure=one.sure, needs=one.needs)
 
 
 def _of_probe(name: str, spec: ProbeSpec, about: frozenset[str], good: Mapping[str, Any]) -> Measure:
