@@ -78,9 +78,6 @@ def _written(
     own = [one for one in about if not (starter.heals_itself and one.name == TARGETS_UP)]
     if starter.fault["fault"] == "container.pause":  # to the engine it runs
         own = [one for one in own if not one.of_engine]
-    why = _unfelt(ground, starter, own, bounded, detects)
-    if why is not None:
-        return why
     hit = starter.hits or _ends(starter)
     others = [] if detects else ground.concerning(hit)
     soon = [rule for rule in others if is_soon(rule)][:MOST_ALERTS]
@@ -92,6 +89,16 @@ def _written(
     broken = [dict(one) for one in starter.bounds] if starter.breaks else []
     broken += [{"probe": one.name, **one.good} for one in bounded if _grows_old(one, starter, ground, lasts_s)]
     borne = [] if starter.breaks else [dict(one) for one in starter.bounds]
+    stays = [_bound(one.name, one.good, "stays") for one in bounded if _stays(one, about, starter, ground, hit)]
+    stays += [_bound(str(one["probe"]), one, "borne") for one in borne]
+    recovered = [_again(one.name, one.good, starter) for one in own]
+    recovered += [
+        _again(str(one["probe"]), one, starter) for one in broken if one["probe"] not in {m.name for m in own}
+    ]
+    judged = {clause["probe"] for clause in (*stays, *recovered)}
+    why = _unfelt(ground, starter, own, [one for one in bounded if one.name in judged], detects)
+    if why is not None:
+        return why
     jobs, may_die, reasons = _deaths(ground, starter)
     return ScenarioDraft(
         name=name,
@@ -99,10 +106,8 @@ def _written(
         tags=(tag,),
         steps=_steps(starter, name, lasts_s),
         steady=[_bound(one.name, one.good, "before") for one in bounded if one.name not in ground.declared.steady],
-        stays=[_bound(one.name, one.good, "stays") for one in bounded if _stays(one, about, starter, ground, hit)]
-        + [_bound(str(one["probe"]), one, "borne") for one in borne],
-        recovered=[_again(one.name, one.good, starter) for one in own]
-        + [_again(str(one["probe"]), one, starter) for one in broken if one["probe"] not in {m.name for m in own}],
+        stays=stays,
+        recovered=recovered,
         detected=[_clause(rule, "seen", max(rule.fires_within_s + more_s, starter.lasts_s)) for rule in detects],
         cleared=[_clause(rule, "quiet", rule.detect_s + LATER_S) for rule in detects],
         offered=[_offer(rule, more_s) for rule in soon],
@@ -114,9 +119,9 @@ def _written(
 
 
 def _unfelt(
-    ground: Ground, starter: Starter, own: Sequence[Measure], bounded: Sequence[Measure], detects: Sequence[RuleReading]
+    ground: Ground, starter: Starter, own: Sequence[Measure], judged: Sequence[Measure], detects: Sequence[RuleReading]
 ) -> Missing | None:
-    """Return why nothing could feel a fault; None where something could."""
+    """Return why nothing that is judged could feel a fault; None where something could."""
     if detects or starter.bounds or starter.guarantees:
         return None
     if starter.felt_at is None:
@@ -124,7 +129,7 @@ def _unfelt(
             return None
         return Missing(starter.how, starter.whom, f"no probe tells whether {starter.whom} does its work", _PROBE)
     hit = starter.missed or starter.hits
-    if any(ground.could_feel(one, starter.felt_at, hit) for one in bounded):
+    if any(ground.could_feel(one, starter.felt_at, hit) for one in judged):
         return None
     near = [name for name in ground.services if name in starter.felt_at]
     what = ", ".join(sorted(hit, key=list(ground.services).index))
