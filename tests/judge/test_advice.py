@@ -233,6 +233,24 @@ def reconnecting(store_back: float = 12.0, consumer_back: float = 40.0, died_s: 
     return (made if died_s is None else made.dies("scorer", died_s)).end()
 
 
+def grown_old(
+    ages: Callable[[float], float] | None = None,
+    kind: str = "container.pause",
+    others: Callable[[float], float] | None = None,
+    died_s: float | None = None,
+    links: Sequence[str] = (),
+    at_most: str = "3s",
+) -> Run:
+    """What the retrainer makes of the features grows old, and is not made again once they are back."""
+    clause = {"id": "fresh-again", "probe": "model_age", "at_most": at_most, "within": "4s"}
+    made = wired(paused({"recovered": [clause]}, kind=kind), links=[*LINKS, "feed -> features", "feed -> lake", *links])
+    made.plan["stack"]["probe_units"] = UNITS | {"model_age": "wall", "lake_age": "wall"}
+    made.plan["stack"]["wiring"]["probes"]["lake_age"] = {"kind": "s3", "services": ["lake"]}
+    made.readings("store_up", 1.0, down=[(5.2, 12.0)]).readings("model_age", ages or saw(1.0, (5.0, 99.0)))
+    made = made if others is None else made.readings("lake_age", others)
+    return (made if died_s is None else made.dies("retrainer", died_s)).end()
+
+
 def backlog(fall: Callable[[float], float]) -> Run:
     clause = {"id": "caught-up", "probe": "lag", "at_most": 5, "within": "4s", "hold": "2s"}
     return paused({"recovered": [clause]}, "retrainer").readings("lag", fall).end()
@@ -261,10 +279,16 @@ def poisoned() -> Run:
     return made.evidence("lineage", **POISONED).end()
 
 
-def unheard(*goes_by: str, ages: Callable[[float], float] | None = None, fires_after_s: float | None = 4.0) -> Run:
+def unheard(
+    *goes_by: str,
+    ages: Callable[[float], float] | None = None,
+    fires_after_s: float | None = 4.0,
+    service: str = "features",
+) -> Run:
     """The rule of an alert that has to fire goes by a metric of a last run."""
-    made = paused({"detected": [SEEN]}).alerts().readings("last_run_age", saw(1.0))
-    made.readings("model_age", ages or saw(2.0, (5.0, 12.0)))
+    made = paused({"detected": [SEEN]}, service).alerts().readings("last_run_age", saw(1.0))
+    down = [(5.2, 12.0)] if service == "models" else []
+    made.readings("model_age", ages or saw(2.0, (5.0, 12.0)), down=down)
     for k in range(20):
         t = 1.5 + k
         body = {"source": "monitor", "alert": SLOW, "place": "rules.yml, group g", "asked_s": t, "answered_s": t + 0.01}
@@ -395,6 +419,13 @@ NEAR_MISSES: dict[str, tuple[str, Callable[[], Run]]] = {
     "a rule of which nobody knows how long it waits": ("run-with-result", lambda: unheard(fires_after_s=None)),
     "a metric of something else": (
         "run-with-result", lambda: retrained(saw(1.0), saw(2.0, (5.0, 12.0)), last_run="lag")),
+    "results a while after the store is back": ("reconnect", lambda: grown_old(saw(1.0, (5.0, 18.0)))),
+    "results that come seldom anyhow": ("reconnect", lambda: grown_old(saw(5.0, (5.0, 99.0)), at_most="6s")),
+    "a maker that was started again": ("reconnect", lambda: grown_old(died_s=13.0)),
+    "another one that may make it": ("reconnect", lambda: grown_old(links=["feed -> models"])),
+    "a store that may have lost its data": ("reconnect", lambda: grown_old(kind="node.loss")),
+    "a store with which nobody works again": (
+        "reconnect", lambda: grown_old(kind="node.loss", others=saw(1.0, (5.0, 99.0)))),
     "a store that is not back": ("reconnect", lambda: reconnecting(store_back=40.0)),
     "a consumer that ended": ("reconnect", lambda: reconnecting(died_s=13.0)),
     "a consumer that came back late": ("reconnect", lambda: reconnecting(consumer_back=18.0)),
@@ -454,12 +485,40 @@ def test_a_service_of_which_some_replicas_run_on_is_not_gone(part: Mapping[str, 
     assert {"restart-policy", "replica-ejection"} <= set(told)
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        grown_old,
+        lambda: grown_old(kind="network.partition"),
+        lambda: grown_old(kind="node.loss", others=saw(1.0, (5.0, 12.0))),
+    ],
+)
+def test_what_is_not_made_again_shows_who_did_not_connect_anew(made: Callable[[], Run]) -> None:
+    found = advised(made())
+    assert set(found) == {"reconnect"}
+    advice = found["reconnect"]
+    assert (advice.where, advice.clauses) == ("link retrainer -> features", ("fresh-again",))
+    assert "model_age, which tells of what only retrainer makes, grew for the " in advice.seen
+
+
+def test_a_store_is_known_by_a_probe_of_its_data() -> None:
+    made = refilled((9.0, 24.0, WRONG))
+    made.plan["stack"]["wiring"]["keyspaces"] = {}
+    assert set(advised(made)) == {"filled-before-used"}
+    made.plan["stack"]["wiring"]["probes"]["store_up"]["kind"] = "http"
+    assert advised(made) == {}
+
+
 def test_runs_without_a_result_explain_an_alert_that_goes_by_them_and_did_not_fire() -> None:
     found = advised(unheard())
     assert set(found) == {"run-with-result"}
     advice = found["run-with-result"]
     assert (advice.where, advice.clauses) == ("retrainer: retrainer_last_run_seconds", ("seen",))
     assert advice.seen.startswith("model_age only grew while features could not answer, and last_run_age showed ")
+    (lost,) = advised(unheard(service="models")).values()
+    assert lost.seen.startswith(
+        "model_age could not be set back while models could not answer, and last_run_age showed "
+    )
 
 
 def test_readiness_that_says_yes_while_all_requests_fail_is_shown_without_a_clause_of_it() -> None:

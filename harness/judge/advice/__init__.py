@@ -20,15 +20,16 @@ from harness.judge.advice.answering import (
 )
 from harness.judge.advice.case import Case, MissingGuard
 from harness.judge.advice.guards import GUARDS
+from harness.judge.advice.last_runs import run_with_result
 from harness.judge.advice.ledger import guarantees
+from harness.judge.advice.reconnecting import reconnect
 from harness.judge.advice.recovering import catch_up, quick_start, restart_policy
-from harness.judge.advice.waiting import client_timeout, reconnect, replica_ejection, survive_dependency
+from harness.judge.advice.waiting import client_timeout, replica_ejection, survive_dependency
 from harness.judge.advice.watching import (
     absent_rule,
     deep_readiness,
     monitoring_apart,
     rule_in_time,
-    run_with_result,
 )
 from harness.judge.facts import Facts
 from harness.model.advice import Advice, Proof

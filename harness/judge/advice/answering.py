@@ -31,6 +31,8 @@ from harness.model.readings import Answer, ProcessSeen
 from harness.model.verdict import ClauseResult
 
 WRONG = ("silent_wrong_answers", "wrong_answers")
+OF_STORES = ("redis", "feast", "s3", "sql", "mongo")
+"""Kinds of probes that look into what keeps data."""
 DEFAULT_FACTOR = 60.0
 """By what `features.corrupt` scales where the scenario does not say."""
 OLD = ("silent_wrong_answers", "stale_answers", "feature_age_p50", "feature_age_p99")
@@ -60,7 +62,9 @@ def fallback_flag(case: Case) -> Iterator[MissingGuard]:
 
 def filled_before_used(case: Case) -> Iterator[MissingGuard]:
     """A store whose process was ended is back, and answers made from it are wrong until it has its data again."""
-    holders = case.hit & {*case.wiring.keyspaces.values(), *case.wiring.datasets.values()}
+    stores = (probe.services for probe in case.wiring.probes.values() if probe.kind in OF_STORES)
+    looked_into = {services[0] for services in stores if len(services) == 1}
+    holders = case.hit & {*case.wiring.keyspaces.values(), *case.wiring.datasets.values(), *looked_into}
     if case.kind not in ENDED or not holders:
         return
     back_s = max((started_s for name in holders if (started_s := _started_s(case, name)) is not None), default=None)

@@ -13,6 +13,7 @@ from functools import cached_property
 from harness.judge.facts import Facts
 from harness.judge.fault_facts import FaultFacts
 from harness.judge.moments import Span
+from harness.model.alert_clauses import DetectionResult
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import NoticedResult, RecoveryResult, StaysResult
 from harness.model.faultstep import FaultStep
@@ -135,6 +136,8 @@ class Case:
         services = listed({link.service for link in links})
         if self.kind in LATE:
             return f"{services} answered late"
+        if self.kind == "network.reset":
+            return f"connections to {services} were reset"
         return f"{services} could not {'be reached' if self.kind == 'network.partition' else 'answer'}"
 
     def lost_until_s(self, service: str) -> float:
@@ -196,6 +199,12 @@ class Case:
         if any(test(answer) for _, answer in self.answers(self.facts.gate_s, self.injected.lo)):
             return []
         return [(n, answer) for n, answer in self.answers(self.injected.hi, self.out_s) if test(answer)]
+
+
+def undetected(case: Case, *, late: bool = False) -> list[tuple[ClauseResult, DetectionResult]]:
+    """Return the alerts that did not fire, with those that fired too late where that is asked for."""
+    found = [(c, c.measured) for c in case.failed if isinstance(c.measured, DetectionResult)]
+    return [(c, measured) for c, measured in found if late or measured.after_s is None]
 
 
 def crashed(seen: ProcessSeen) -> bool:

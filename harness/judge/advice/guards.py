@@ -106,8 +106,8 @@ _GUARDS = (
         "A check that a store has its data again before its answers are used",
         "Keep the store's data over a restart, or fill it again before it counts as ready; until then treat a key that "
         "is missing as an error, or flag the answer.",
-        "the process of a service that holds a key space or a dataset was ended; answers were right while it was away, "
-        "and wrong without a flag as soon as it was back",
+        "the process of a service that holds a key space or a dataset, or whose data a probe reads, was ended; answers "
+        "were right while it was away, and wrong without a flag as soon as it was back",
         (FALLBACK, READINESS),
     ),
     AdvisedGuard(
@@ -242,8 +242,9 @@ _GUARDS = (
         "A client that connects anew by itself",
         "Check connections before they are used, drop one that failed, resolve the name again, and bound the pause "
         "between attempts.",
-        "`recovered` failed: what a consumer uses could not be reached and answered again, without having ended; the "
-        "consumer, which had not ended either, went on to fail, and not with a status of 400 to 499",
+        "`recovered` failed: what a consumer uses could not be reached, and answered again; the consumer, which had "
+        "not ended, went on to fail, and not with a status of 400 to 499, or what only it makes grew older to the end "
+        "of the run. Where what it uses had ended, and may have lost its data, others made new results with it",
         (TIMEOUTS, RELEASE_IT),
     ),
     AdvisedGuard(

@@ -31,14 +31,13 @@ from harness.model.errors import HarnessError
 from harness.model.expectations import CollateralResult
 from harness.model.faultstep import Target
 from harness.model.fields import Link
-from harness.model.guard import GuardResult
 from harness.model.readings import ProcessSeen
 from harness.model.replicas import how_many
 from harness.model.units import format_seconds, parse_wall_s
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """What was asked of one service in a stretch: how it went, and the line of each."""
 
     n: int
@@ -53,9 +52,9 @@ def client_timeout(case: Case) -> Iterator[MissingGuard]:
     if not case.away and case.kind not in LATE:
         return
     for clause, measured in case.unanswered_bounds(StaysResult):
-        links = _direct(case, measured)
-        before = _asked(case, measured.probe, case.facts.gate_s, case.injected.lo)
-        during = _asked(case, measured.probe, case.injected.hi, case.out_s)
+        links = direct_links(case, measured)
+        before = asked_of(case, measured.probe, case.facts.gate_s, case.injected.lo)
+        during = asked_of(case, measured.probe, case.injected.hi, case.out_s)
         silent = [one for one in during if one.waited_s is not None]
         waited_s = max((one.waited_s or 0.0 for one in silent), default=0.0)
         sure = len(silent) >= FEWEST and 2 * len(silent) > len(during) and any(one.good for one in before)
@@ -70,7 +69,7 @@ def client_timeout(case: Case) -> Iterator[MissingGuard]:
             yield MissingGuard("client-timeout", on_links(links), seen, (clause.id,), lines)
 
 
-def _direct(case: Case, measured: Bounded) -> tuple[Link, ...]:
+def direct_links(case: Case, measured: Bounded) -> tuple[Link, ...]:
     """Return the broken links of the service that a clause asks; none where an answer of it needs others as well."""
     asked = case.asked(measured.probe)
     if asked is None or asked in case.hit:
@@ -90,12 +89,12 @@ def _longer_than(case: Case, waited_s: float) -> bool:
         return False
 
 
-def _asked(case: Case, probe: str, from_s: float, to_s: float) -> list[_Asked]:
+def asked_of(case: Case, probe: str, from_s: float, to_s: float) -> list[Asked]:
     if probe in ANSWER_PROBES:
         answers = case.answers(from_s, to_s)
-        return [_Asked(n, one.ok, *((None, False) if one.ok else _why(one.error))) for n, one in answers]
+        return [Asked(n, one.ok, *((None, False) if one.ok else _why(one.error))) for n, one in answers]
     read = case.readings(probe, from_s, to_s)
-    return [_Asked(n, one.value is not None, *_why(one.down)) for n, one in read]
+    return [Asked(n, one.value is not None, *_why(one.down)) for n, one in read]
 
 
 def _why(text: str | None) -> tuple[float | None, bool]:
@@ -125,54 +124,6 @@ def survive_dependency(case: Case) -> Iterator[MissingGuard]:
             used = listed({link.service for link in links})
             what = f"{seen.service} ended ({how}) {after} after the fault on {used} went in, and while it was in"
             yield MissingGuard("survive-dependency", on_links(links), what, (clause.id,), (n,))
-
-
-def reconnect(case: Case) -> Iterator[MissingGuard]:
-    """What a consumer uses answers again, and the consumer goes on to fail."""
-    if case.kind not in (*AWAY, *ON_LINKS) or case.kind in ENDED or case.fault.reverted is None:
-        return  # what was ended may have lost its data, and a consumer fails for that
-    for clause, measured in case.unanswered_bounds(RecoveryResult, GuardResult):
-        for link in _direct(case, measured):
-            back_s = _back_s(case, link.service)
-            if back_s is None or _ended(case, link.consumer):
-                continue
-            after = _asked(case, measured.probe, back_s, case.facts.end_s)
-            failed = [one for one in after if not one.good]
-            last = [one.good for one in after[-FEWEST:]]
-            if len(failed) < FEWEST or any(last) or 2 * len(failed) < len(after):
-                continue
-            if any(one.refused for one in failed):
-                continue
-            seen = (
-                f"{link.service} answered again from {seconds(back_s)} on, and {len(failed)} of {len(after)} requests "
-                f"to {link.consumer} failed after that, to the end of the run"
-            )
-            yield MissingGuard("reconnect", f"link {link}", seen, (clause.id,), tuple(one.n for one in failed[:FEWEST]))
-
-
-def _back_s(case: Case, service: str) -> float | None:
-    """Return from when on every probe of a service was well after the fault; None where none tells, or one was not."""
-    found: list[float] = []
-    for name in case.probes_of(service):
-        usual = {one.value for _, one in case.readings(name, case.facts.gate_s, case.injected.lo)}
-        if not usual or None in usual:
-            continue
-        after = [one for _, one in case.readings(name, case.gone_s, case.facts.end_s)]
-        # A page says yes or no; any other number is well as soon as there is one, but for a 0 that was none before.
-        exact = case.probe(name).health
-        bad = [one for one in after if one.value not in usual and (exact or not one.value)]
-        since_s = max((one.answered_s for one in bad), default=case.gone_s)
-        well = [one.answered_s for one in after if one.asked_s >= since_s]
-        if len(well) < FEWEST:
-            return None
-        found.append(well[0])
-    return max(found, default=None)
-
-
-def _ended(case: Case, service: str) -> bool:
-    """Whether a process of a service ended or began once the fault was in."""
-    seen = (one for _, one in case.facts.journal.of(ProcessSeen) if one.service == service)
-    return any(one.at_s >= case.injected.lo for one in seen)
 
 
 def replica_ejection(case: Case) -> Iterator[MissingGuard]:

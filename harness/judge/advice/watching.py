@@ -1,11 +1,10 @@
-"""Advice on what should have told of the fault: readiness pages, alert rules, monitoring itself, last-run metrics."""
+"""Advice on what should have told of the fault: readiness pages, alert rules, monitoring itself."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice, pairwise
 
 from harness.judge.advice.case import (
     FEWEST,
@@ -17,39 +16,22 @@ from harness.judge.advice.case import (
     ids,
     listed,
     refused,
+    undetected,
 )
 from harness.judge.alert_history import Poll
 from harness.judge.moments import seconds
-from harness.model.alert_clauses import Detected, DetectionResult
+from harness.model.alert_clauses import Detected
 from harness.model.clauses import NoticedResult, RecoveryResult, StaysResult
 from harness.model.fields import Link
-from harness.model.readings import Answer, ProcessSeen, Reading, RuleSeen
+from harness.model.readings import Answer, Reading, RuleSeen
 from harness.model.units import Unit, format_seconds
-from harness.model.verdict import ClauseResult
-from harness.model.wiring import ProbeFacts
 
-_LAST_RUN = re.compile(
-    r"last_?(run|success(ful)?|complet(ed|ion)|finish(ed)?|train(ed|ing)?)(_(run|job|training))?"
-    r"(_(at|time|timestamp|ts|unix(time)?|epoch|date|age|ago|s|ms|seconds|millis(econds)?|minutes|total|count))*(?![a-z_])"
-    r"|(?<![a-z])runs?(_(completed|finished|done))?_total(?![a-z_])|(since|after)_(last_)?run(?![a-z])",
-    re.IGNORECASE,
-)
-"""The names of metrics that tell when a job last ran, or how often it did; not those of something else about a run."""
-_APART = re.compile(
-    r"fail|error|skip|retry|retries|abort|reject|cancel|drop|miss|empty|invalid|start|attempt|trigger|begin|began"
-    r"|schedul|queue|pending|time_?out|dead|dry_?run",
-    re.IGNORECASE,
-)
-"""In the names of metrics that count runs without a result, or not yet with one: those are the guard itself."""
 NEARLY_ALL = 0.9
 """The share of requests that fail where a service cannot work."""
 READY_FOR_S = 5.0
 """How long a page may go on to say yes: readiness is often looked at anew every few seconds."""
 _READY = re.compile(r"(?<![a-z])ready|Ready|(?i:readiness)|(?<![A-Z])READY")
 """In the path of a page that says whether a service is ready; `/already-seen` is none."""
-MOST_CHANCE = 0.05
-"""How likely it may be that runs had no result by chance, as runs without the fault have none now and then."""
-_AGE = re.compile("since|(^|_)age(_|$)", re.IGNORECASE)
 
 
 def deep_readiness(case: Case) -> Iterator[MissingGuard]:
@@ -117,7 +99,7 @@ def _says_yes(reading: Reading) -> bool:
 
 def absent_rule(case: Case) -> Iterator[MissingGuard]:
     """What a rule selects is there before the fault, and gone until its deadline."""
-    for clause, measured in _undetected(case):
+    for clause, measured in undetected(case):
         deadline_s = case.injected.hi + measured.within_s
         rules: dict[str, list[tuple[int, RuleSeen]]] = {}
         for n, one in case.facts.journal.of(RuleSeen):
@@ -150,7 +132,7 @@ def _lost(case: Case, read: list[tuple[int, RuleSeen]], deadline_s: float) -> tu
 def rule_in_time(case: Case) -> Iterator[MissingGuard]:
     """An alert is pending when its deadline passes."""
     clauses = {clause.id: clause for clause in case.facts.scenario.expect.detected}
-    for clause, measured in _undetected(case, late=True):
+    for clause, measured in undetected(case, late=True):
         expected = clauses.get(clause.id)
         deadline_s = case.injected.hi + measured.within_s
         pending = _pending_at(case, expected, deadline_s) if expected is not None else []
@@ -189,7 +171,7 @@ def monitoring_apart(case: Case) -> Iterator[MissingGuard]:
     own = set(sources.values())
     if not own or not own <= case.hit or set(sources) != set(case.facts.sources):
         return
-    for clause, measured in _undetected(case):
+    for clause, measured in undetected(case):
         deadline_s = case.injected.hi + measured.within_s
         polls = [(n, one) for n, one in case.facts.polls if case.injected.hi <= one.asked_s <= deadline_s]
         if len(polls) < FEWEST or any(one.down is None for _, one in polls):
@@ -198,109 +180,6 @@ def monitoring_apart(case: Case) -> Iterator[MissingGuard]:
         yield MissingGuard("monitoring-apart", listed(own), seen, (clause.id,), (polls[0][0], polls[-1][0]))
 
 
-def _undetected(case: Case, *, late: bool = False) -> list[tuple[ClauseResult, DetectionResult]]:
-    """Return the alerts that did not fire, with those that fired too late where that is asked for."""
-    found = [(c, c.measured) for c in case.failed if isinstance(c.measured, DetectionResult)]
-    return [(c, measured) for c, measured in found if late or measured.after_s is None]
-
-
 def _rule(case: Case, alert: str, place: str = "") -> str:
     where = case.wiring.rules.get(alert) or place
     return f"rule {alert}" + (f" ({where})" if where else "")
-
-
-def run_with_result(case: Case) -> Iterator[MissingGuard]:
-    """A result grows old, and the metric for the last run of who makes it goes on as if nothing were wrong."""
-    if not case.away:
-        return
-    for clause, measured in case.failed_bounds(StaysResult, RecoveryResult):
-        others = (name for name in case.wiring.probes if name != measured.probe)
-        yield from (found for name in others if (found := _ran_in_vain(case, clause, name, measured.probe)) is not None)
-    for clause, undetected in _undetected(case):
-        rules = [one for _, one in case.facts.journal.of(RuleSeen) if one.alert == undetected.alert]
-        metrics = {metric for one in rules for metric in one.metrics}
-        # A rule that waits for longer than the fault was in, or the clause does, was silent for that.
-        soon_s = min(case.out_s - case.injected.hi, undetected.within_s)
-        if any(one.fires_after_s is None or one.fires_after_s > soon_s for one in rules):
-            continue
-        for name, probe in case.wiring.probes.items():
-            # A rule that goes by something else too may be silent for that.
-            if probe.kind == "metric" and {probe.page.partition("{")[0]} == metrics:
-                ages = (age for age, asked in case.wiring.probes.items() if age != name and not asked.health)
-                told = (one for age in ages if (one := _ran_in_vain(case, clause, name, age)) is not None)
-                yield from islice(told, 1)
-
-
-def _ran_in_vain(case: Case, clause: ClauseResult, name: str, age: str) -> MissingGuard | None:
-    """Return what shows that a service counts runs that made nothing: its metric of a run, and its result's age."""
-    probe, unit = case.probe(name), case.facts.journal.plan.stack.probe_units.get(age)
-    link = next((one for one in case.broken if probe.services == (one.consumer,)), None)
-    if link is None or unit not in (Unit.WALL, Unit.EVENT) or not _of_last_run(name, probe):
-        return None
-    runs = _runs(case, name, case.injected.hi, case.out_s)
-    if len(runs) < FEWEST or not _makes(case, link.consumer, age) or _began_anew(case, link.consumer):
-        return None
-    if not _only_grew(case, age) or not _makes_results(case, name, age, len(runs)):
-        return None
-    seen = f"{age} only grew while {case.what_was([link])}, and {name} showed {len(runs)} new runs of {link.consumer}"
-    where = f"{link.consumer}: {probe.page or name}"
-    return MissingGuard("run-with-result", where, f"{seen} in that time", (clause.id,), tuple(runs[:FEWEST]))
-
-
-def _makes(case: Case, service: str, age: str) -> bool:
-    """Whether the result whose age is read is a service's: who else was cut off, and may write there, may make it."""
-    asked, wiring = case.asked(age), case.wiring
-    if asked is None or asked == service:
-        return asked == service
-    cut_off = {one.consumer for one in case.broken} - {service}
-    readers = {one for one in cut_off if wiring.workload in (None, one) or wiring.reaches(str(wiring.workload), one)}
-    return asked in wiring.used_by(service) and not any(asked in wiring.used_by(one) for one in cut_off - readers)
-
-
-def _began_anew(case: Case, service: str) -> bool:
-    """Whether a service ended meanwhile: its metrics begin anew then, which looks like a run."""
-    seen = (one for _, one in case.facts.journal.of(ProcessSeen) if one.service == service)
-    return any(case.facts.gate_s <= one.at_s <= case.out_s for one in seen)
-
-
-def _only_grew(case: Case, age: str) -> bool:
-    """Whether an age grew while the fault was in, and was never set back; one that stands still is no age."""
-    read = [one for _, one in case.readings(age, case.injected.hi, case.out_s) if one.value is not None]
-    values = [one.value for one in read if one.value is not None]
-    if sum(later > before for before, later in pairwise(values)) < FEWEST or _falls(list(enumerate(values))):
-        return False
-    unit = case.facts.journal.plan.stack.probe_units.get(age)
-    return unit is not Unit.WALL or 2 * (values[-1] - values[0]) >= read[-1].asked_s - read[0].asked_s
-
-
-def _makes_results(case: Case, name: str, age: str, in_vain: int) -> bool:
-    """Whether runs have results without the fault so often that so many runs without one are hardly chance."""
-    without_fault = (case.facts.gate_s, case.injected.lo), (case.gone_s, case.facts.end_s)
-    runs = sum(len(_runs(case, name, *span)) for span in without_fault)
-    results = sum(len(_falls(_values(case.readings(age, *span)))) for span in without_fault)
-    # One run more, as a result may be seen on this side of an end, and its run beyond it.
-    return runs > 0 and (1 - min(1.0, results / (runs + 1))) ** in_vain <= MOST_CHANCE
-
-
-def _of_last_run(name: str, probe: ProbeFacts) -> bool:
-    """Whether a probe reads when a job last ran, or how often, and may count runs as done that made nothing."""
-    told = probe.page if probe.kind in ("metric", "promql") and probe.page else name
-    return _LAST_RUN.search(told) is not None and _APART.search(f"{name} {probe.page}") is None
-
-
-def _runs(case: Case, probe: str, from_s: float, to_s: float) -> list[int]:
-    """Return the lines with which a last-run metric showed another run: an age falls, a number or a stamp rises."""
-    read = case.readings(probe, from_s, to_s)
-    unit = case.facts.journal.plan.stack.probe_units.get(probe)
-    ages = unit in (Unit.WALL, Unit.EVENT) or _AGE.search(f"{probe} {case.probe(probe).page}") is not None
-    values = _values(read)
-    return _falls(values) if ages else _falls([(n, -value) for n, value in values])
-
-
-def _values(read: list[tuple[int, Reading]]) -> list[tuple[int, float]]:
-    return [(n, one.value) for n, one in read if one.value is not None]
-
-
-def _falls(values: list[tuple[int, float]]) -> list[int]:
-    """Return the lines at which a value is below the one before it."""
-    return [n for (_, before), (n, value) in pairwise(values) if value < before]
