@@ -10,6 +10,12 @@ import pytest
 from tests.onboarding.test_guesses import guessed
 
 BROKER = {"image": "apache/kafka:3.9.0", "ports": ["9092:9092"]}
+RAY = {
+    "image": "rayproject/ray",
+    "command": ["sh", "-c", "ray start --head --port=6379 && serve run app:app"],
+    "ports": ["8000:8000"],
+    "healthcheck": {"test": "curl -f http://localhost:8000/ready"},
+}
 ENVOY = "envoyproxy/envoy:v1.30"
 
 
@@ -37,6 +43,9 @@ def port_of(folder: Path, services: dict[str, Any], name: str) -> tuple[int | No
         ({"image": ENVOY, "healthcheck": {"test": "curl -f http://localhost:9901/ready"}}, {}, (10000, False)),
         ({"image": "team/x", "ports": ["8000:8000", "5678:5678"]}, {}, (8000, True)),
         ({"image": "team/x", "ports": ["5678:5678"]}, {}, (None, False)),
+        (RAY, {"HEAD": "thing:6379"}, (8000, True)),
+        (RAY | {"command": "ray start --head --port=6379"}, {"HEAD": "thing:6379"}, (6379, True)),
+        (RAY | {"ports": ["6379:6379", "8000:8000"]}, {"HEAD": "thing:6379"}, (6379, True)),
         ({"image": "team/x", "environment": {"SERVER_PORT": "9", "SERVER_HOST": "web"}}, {}, (None, False)),
         ({"image": "team/x", "environment": {"SERVER_PORT": "9", "SERVER_HOST": "0.0.0.0"}}, {}, (9, True)),
     ],

@@ -26,6 +26,8 @@ _LISTENS = "--bind|-b|--listen|--addr|--address|--http-address|--web\\.listen-ad
 _BIND = re.compile(rf"(?:^|\s)(?:{_LISTENS})[= ](?:\w+://)?(?P<host>\[[^\]\s]*\]|[^\s:/]*):(?P<port>\d{{2,5}})(?=\s|$)")
 _VARIABLES = ("PORT", "HTTP_PORT", "SERVER_PORT", "APP_PORT", "LISTEN_PORT", "UVICORN_PORT", "MLFLOW_PORT")
 _OF_HOSTS = ("_HOST", "_HOSTNAME", "_ADDR", "_ADDRESS", "_NAME", "_URL")
+_SEVERAL = re.compile(r"&&|;|\|\|")
+"""Between the commands of a line for a shell: a port of one of them need not be the one that is served."""
 _SOMETIMES = {4040, 5005, 5678, 9229}
 """Ports where something listens only while it is debugged, or while a Spark job runs."""
 _CLUSTERED = ("store", "queue", "watch")
@@ -53,6 +55,10 @@ def main_port(clues: PortClues) -> Guess | None:
     kind, said = clues.kind, said_port(clues.line, clues.name)
     asked, scraped, in_code = _namers(clues)
     listed = [port for port in clues.listed if port not in kind.besides and port not in _SOMETIMES]
+    if _SEVERAL.search(clues.line) and clues.checked in listed and said not in (*listed, None):
+        return Guess(
+            clues.checked, f"its health check asks there ({_checked_at(clues)}), and it is published", sure=True
+        )
     if said is not None and (said in asked or kind.port not in asked):
         return Guess(said, f"its command says so ({_place(clues, 'command')})", sure=True)
     if asked:
@@ -62,8 +68,7 @@ def main_port(clues: PortClues) -> Guess | None:
     if (by_variable := _by_variable(clues)) is not None:
         return by_variable
     if clues.checked is not None and clues.checked not in kind.besides:
-        where = _place(clues, "healthcheck") if checks_itself(clues.body) else "in its Dockerfile"
-        return Guess(clues.checked, f"its health check asks there ({where})", sure=True)
+        return Guess(clues.checked, f"its health check asks there ({_checked_at(clues)})", sure=True)
     if listed:
         more = f", one of {len(listed)}" if len(listed) > 1 else ""
         return Guess(listed[0], f"compose names it{more} ({_place(clues, 'ports')})", sure=len(listed) == 1)
@@ -132,6 +137,10 @@ def _by_variable(clues: PortClues) -> Guess | None:
         shared = clues.project.written(place) is not None and not file.endswith(PLAIN_YAML)
         return Guess(int(environment[key]), f"{key} says so ({clues.project.place(place)})", sure=not shared)
     return None
+
+
+def _checked_at(clues: PortClues) -> str:
+    return _place(clues, "healthcheck") if checks_itself(clues.body) else "in its Dockerfile"
 
 
 def _place(clues: PortClues, key: str) -> str:
