@@ -8,6 +8,7 @@ what it uses.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from harness.model.fields import Link
@@ -141,6 +142,29 @@ def _old(ground: Ground, rule: RuleReading) -> Starter | Missing:
     summary = f"{writers[0]} reaches {_one_of(stores)} no more and writes nothing, while it answers its scrapes."
     why = f"whether {writers[0]} writes what the rule measures into {_one_of(stores)}"
     return _starter(ground, rule, summary, (), _apart(writers[0], stores), why)
+
+
+def firing_on_errors(ground: Ground) -> Iterator[Starter | Missing]:
+    """Yield for each rule on an age the same with errors at once instead of silence: a run that fails is a run, too."""
+    for rule in ground.rules:
+        if rule.shows != "old" or "network.reset" not in ground.faults:
+            continue
+        silent = _old(ground, rule)
+        if isinstance(silent, Missing):
+            continue  # said already
+        writer, stores = str(silent.fault["target"]["service"]), list(silent.fault["with"]["apart_from"])
+        links = [Link(writer, name).name for name in stores if ground.services[name].port is not None]
+        if not links:
+            continue
+        yield replace(
+            silent,
+            how="fires-on-errors",
+            summary=f"Every connection of {writer} to {_one_of(stores)} is reset: its runs fail at once. "
+            f"{rule.name} has to fire.",
+            fault={"fault": "network.reset", "target": {"links": links}},
+            missed=(writer,),
+            may_die=[writer] if ground.services[writer].restart not in ("no", "") else [],
+        )
 
 
 def _still(ground: Ground, rule: RuleReading) -> Starter | Missing:

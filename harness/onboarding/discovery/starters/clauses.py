@@ -75,7 +75,8 @@ def _written(
     bounded = [one for one in ground.measures if one.good and _may_gate(one, starter, ground)]
     about = [one for one in bounded if starter.breaks and _is_about(one, starter.hits, ground)]
     # Between two scrapes a crash that is soon over is missed: neither a pass nor a fail.
-    own = [one for one in about if not (starter.heals_itself and one.name == TARGETS_UP)]
+    soon_back = starter.heals_itself or bool(starter.more_steps)
+    own = [one for one in about if not (soon_back and one.name == TARGETS_UP)]
     if starter.fault["fault"] == "container.pause":  # to the engine it runs
         own = [one for one in own if not one.of_engine]
     hit = starter.hits or _ends(starter)
@@ -84,8 +85,10 @@ def _written(
     late = [rule for rule in others if rule not in soon][:MOST_ALERTS]
     more_s = min(ground.timing.scrape_s, SCRAPE_TIMEOUT_S) if starter.silent else 0.0
     by_itself_s = BY_ITSELF_S + SEEN_BACK_S if starter.heals_itself else 0
-    longest_s = max((rule.fires_within_s + more_s for rule in (*soon, *detects)), default=0.0)
-    lasts_s = max(starter.lasts_s, by_itself_s, _rounded(longest_s))
+    longest_s = max((rule.fires_within_s + more_s for rule in soon), default=0.0)
+    seen = [(rule, _rounded(max(rule.fires_within_s + more_s, starter.lasts_s))) for rule in detects]
+    lasts_s = max([starter.lasts_s, by_itself_s, _rounded(longest_s), *(within_s for _, within_s in seen)])
+    lasts_s += starter.begins_after_s
     broken = [dict(one) for one in starter.bounds] if starter.breaks else []
     broken += [{"probe": one.name, **one.good} for one in bounded if _grows_old(one, starter, ground, lasts_s)]
     borne = [] if starter.breaks else [dict(one) for one in starter.bounds]
@@ -108,7 +111,7 @@ def _written(
         steady=[_bound(one.name, one.good, "before") for one in bounded if one.name not in ground.declared.steady],
         stays=stays,
         recovered=recovered,
-        detected=[_clause(rule, "seen", max(rule.fires_within_s + more_s, starter.lasts_s)) for rule in detects],
+        detected=[_clause(rule, "seen", within_s) for rule, within_s in seen],
         cleared=[_clause(rule, "quiet", rule.detect_s + LATER_S) for rule in detects],
         offered=[_offer(rule, more_s) for rule in soon],
         slower=[_offer(rule, more_s) for rule in late],
@@ -163,6 +166,8 @@ def _stays(measure: Measure, about: Sequence[Measure], starter: Starter, ground:
         return False
     if starter.may_fail and measure.answers and not measure.never_breaks:
         return False
+    if starter.breaks and not starter.more_steps and measure.never_breaks and measure.services <= set(starter.hits):
+        return False  # nobody answers: too few answers are left to judge, and the run's limits look at those after it
     near = {*ground.callers(hit), *hit}
     told = measure in about or measure.name in {one["probe"] for one in starter.bounds}
     return not told and bool(measure.services & near)

@@ -14,6 +14,8 @@ from harness.onboarding.discovery.starters.starter import LONGEST_S, Missing, St
 
 _EVERY = re.compile(r"(?:^|_)(?:EVERY|INTERVAL|PERIOD)(?:_(S|SECS?|SECONDS|MINS?|MINUTES))?$")
 _OTHER_INTERVALS = re.compile(r"SCRAPE|HEALTH|TIMEOUT|RETRY|EXPORT|METRIC|HEARTBEAT|POLL|FLUSH|LOG|CHECK|EVALUATION")
+STOPS_WITHIN_S = 10
+"""What the engine gives a process to end in an orderly way, unless it is told otherwise; then it kills it."""
 TWICE_NEEDS = "x-harness.integrity with store, examples and lineage, so that `examples_exactly_once` can be judged"
 
 
@@ -114,6 +116,7 @@ def stopped(ground: Ground) -> Iterator[Starter | Missing]:
                 felt_at=frozenset(stores) | ground.callers(stores),
                 bounds=bounds,
                 lasts_s=lasts_s,
+                begins_after_s=STOPS_WITHIN_S,
                 detects=rules,
             )
 

@@ -55,6 +55,8 @@ class Starter:
     more_steps: Sequence[Mapping[str, Any]] = ()
     """Further faults in its timeline."""
     lasts_s: int = 20
+    begins_after_s: int = 0
+    """How long it may take until the fault is in, of the time that it lasts."""
 
     @property
     def first_name(self) -> str:

@@ -23,7 +23,7 @@ STANDARD: tuple[Way, ...] = (
     stores.slow, stores.hung, stores.lost, stores.full,
     servers.crashed, servers.hung, servers.old_model, servers.broken_model,
     producers.stale, producers.stopped, producers.late, producers.twice,
-    alerts.firing,
+    alerts.firing, alerts.firing_on_errors,
 )  # fmt: skip
 FOLDERS: Mapping[str, str] = {"store": "stores", "server": "servers", "producer": "producers", "alert": "alerts"}
 """Where each family lies in the standard suite."""
