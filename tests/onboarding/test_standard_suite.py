@@ -199,6 +199,18 @@ AGED = """\
 """
 
 
+def test_a_rule_on_an_age_must_fire_for_runs_that_fail_at_once_too(tmp_path: Path) -> None:
+    """A job may count a run that failed as a run. What it fails at is what it writes to."""
+    found = standard(project(tmp_path))
+    failing = scenario(found, "alert-fires-on-errors-BatchOld")
+    assert failing["timeline"][0]["fault"] == "network.reset"
+    assert failing["timeline"][0]["target"] == {"links": ["feed -> minio"]}
+    assert failing["expect"]["detected"] == scenario(found, "alert-fires-BatchOld")["expect"]["detected"]
+    assert "landing_age" not in {one["probe"] for one in failing["expect"].get("stays", ())}, "it has to grow old"
+    (tmp_path / "compose.yaml").write_text(COMPOSE.replace(", BUCKET: landing", ""))
+    assert "alert-fires-on-errors-BatchOld" not in names(standard(tmp_path)), "nothing tells where it writes"
+
+
 def test_an_age_tells_of_its_only_writer_and_of_what_that_needs(tmp_path: Path) -> None:
     """The feed reads a database, and writes to an object store: both of them, and the feed, make what it wrote old."""
     compose = COMPOSE.replace("BUCKET: landing}", 'BUCKET: landing, DB: "postgresql://u:p@db:5432/feed"}')

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.model.fields import Link
-from harness.onboarding.discovery.starters.ground import STORES, Ground
+from harness.onboarding.discovery.starters.ground import STORES, Ground, Measure
 from harness.onboarding.discovery.starters.rules import RuleReading
 from harness.onboarding.discovery.starters.starter import LONGEST_S, ROUND_TRIPS, Missing, Starter
 
@@ -145,26 +145,33 @@ def _old(ground: Ground, rule: RuleReading) -> Starter | Missing:
 
 
 def firing_on_errors(ground: Ground) -> Iterator[Starter | Missing]:
-    """Yield for each rule on an age the same with errors at once instead of silence: a run that fails is a run, too."""
+    """Yield for each rule on an age the same with errors at once instead of silence: a run that fails is a run, too.
+
+    Only where an age tells into which store the writer writes: what it reads first may keep it from writing at all.
+    """
     for rule in ground.rules:
-        if rule.shows != "old" or "network.reset" not in ground.faults:
+        silent = _old(ground, rule) if rule.shows == "old" and "network.reset" in ground.faults else None
+        if not isinstance(silent, Starter):
             continue
-        silent = _old(ground, rule)
-        if isinstance(silent, Missing):
-            continue  # said already
-        writer, stores = str(silent.fault["target"]["service"]), list(silent.fault["with"]["apart_from"])
-        links = [Link(writer, name).name for name in stores if ground.services[name].port is not None]
-        if not links:
+        writer = str(silent.fault["target"]["service"])
+        written = {name for one in ground.measures if _writes(ground, writer, one) for name in one.services}
+        stores = [name for name in ground.uses(writer, *STORES) if name in written and ground.services[name].port]
+        if not stores:
             continue
         yield replace(
             silent,
             how="fires-on-errors",
             summary=f"Every connection of {writer} to {_one_of(stores)} is reset: its runs fail at once. "
             f"{rule.name} has to fire.",
-            fault={"fault": "network.reset", "target": {"links": links}},
+            fault={"fault": "network.reset", "target": {"links": [Link(writer, name).name for name in stores]}},
             missed=(writer,),
             may_die=[writer] if ground.services[writer].restart not in ("no", "") else [],
         )
+
+
+def _writes(ground: Ground, writer: str, measure: Measure) -> bool:
+    only = ground.only_writer(measure)
+    return only is not None and only.name == writer
 
 
 def _still(ground: Ground, rule: RuleReading) -> Starter | Missing:
