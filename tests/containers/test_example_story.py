@@ -1,6 +1,6 @@
 """The stories of the READMEs in `examples/` by their own commands: a pass, a finding and the fix.
 
-Four runs on an engine; the rest of the tables takes half an hour and is run by hand.
+Five runs on an engine; the rest of the tables takes half an hour and is run by hand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_images import MLFLOW, RAY_SERVE, Example
+from example_images import FEAST, MLFLOW, RAY_SERVE, Example
 from images import base_image
 
 from harness.model.machine import MACHINE_BUSY
@@ -69,6 +69,12 @@ def test_a_feed_that_is_cut_off_is_not_detected(run: Run) -> None:
 def test_with_the_missing_rule_it_is_detected(run: Run) -> None:
     code, found = run(MLFLOW, "feed-cut-off", "--stack", "compose.fixed.harness.yaml")
     assert (code, found["verdict"]) == (0, "pass"), found["reasons"]
+
+
+def test_a_source_of_features_that_stands_still_is_not_detected(run: Run) -> None:
+    code, found = run(FEAST, "source-stopped")
+    assert (code, found["verdict"]) == (1, "fail"), found["reasons"]
+    assert "DriversStale did not fire within 45 s of injection, nor later" in found["reasons"]
 
 
 def test_a_payment_without_a_profile_is_flagged_and_detected(run: Run) -> None:
