@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,25 +66,30 @@ def _served(folder: Path) -> Iterator[str]:
     if AS_POSTGRES:
         argv = [str(shutil.which("setpriv")), "--reuid=postgres", "--regid=postgres", "--clear-groups", *argv]
     with running(argv, host, port):
+        # It takes connections before it takes queries.
+        ready = [program("pg_isready"), "-q", "-h", host, "-p", str(port)]
+        deadline_s = time.monotonic() + 60
+        while subprocess.run(ready, check=False).returncode != 0 and time.monotonic() < deadline_s:
+            pass
         yield f"{host}:{port}"
 
 
 def sql(query: str, user: str = "shop") -> dict[str, Any]:
     url = f"postgresql://{user}:${{secret:PG_PASSWORD}}@db/postgres"
-    return {"sql": {"url": url, "query": query}, "timeout": "2s"}
+    return {"sql": {"url": url, "query": query}, "timeout": "10s"}
 
 
 async def test_a_login_in_fields_of_its_own(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PG_PASSWORD", PASSWORD)
     access = {"url": "postgresql://db/postgres", "username": "shop", "query": "select 7"}
     probes = {
-        "plain": {"sql": {**access, "password": PASSWORD}, "timeout": "2s"},
-        "secret": {"sql": {**access, "password": "${secret:PG_PASSWORD}"}, "timeout": "2s"},
-        "wrong": {"sql": {**access, "password": "p"}, "timeout": "2s"},
+        "plain": {"sql": {**access, "password": PASSWORD}, "timeout": "10s"},
+        "secret": {"sql": {**access, "password": "${secret:PG_PASSWORD}"}, "timeout": "10s"},
+        "wrong": {"sql": {**access, "password": "p"}, "timeout": "10s"},
     }
     async with Probing(tmp_path, probes, {"db": place}) as probing:
         found = await probing.once()
-        assert (found["plain"].value, found["secret"].value) == (7.0, 7.0)
+        assert (found["plain"].value, found["secret"].value) == (7.0, 7.0), found
         assert "authentication failed" in (found["wrong"].down or "")
 
 
