@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from harness.judge.facts import Facts
 from harness.judge.fault_facts import FaultFacts
@@ -199,6 +200,16 @@ class Case:
         if any(test(answer) for _, answer in self.answers(self.facts.gate_s, self.injected.lo)):
             return []
         return [(n, answer) for n, answer in self.answers(self.injected.hi, self.out_s) if test(answer)]
+
+
+def values_of(read: Iterable[tuple[int, Reading]]) -> list[tuple[int, float]]:
+    """Return the values of readings, each with its line; those without a value are left out."""
+    return [(n, one.value) for n, one in read if one.value is not None]
+
+
+def falls(values: Sequence[tuple[int, float]]) -> list[int]:
+    """Return the lines at which a value is below the one before it: an age is set back by each result."""
+    return [n for (_, before), (n, value) in pairwise(values) if value < before]
 
 
 def undetected(case: Case, *, late: bool = False) -> list[tuple[ClauseResult, DetectionResult]]:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from itertools import islice, pairwise
 
-from harness.judge.advice.case import FEWEST, Case, MissingGuard, undetected
+from harness.judge.advice.case import FEWEST, Case, MissingGuard, falls, undetected, values_of
 from harness.model.clauses import RecoveryResult, StaysResult
-from harness.model.readings import ProcessSeen, Reading, RuleSeen
+from harness.model.readings import ProcessSeen, RuleSeen
 from harness.model.units import Unit
 from harness.model.verdict import ClauseResult
 from harness.model.wiring import ProbeFacts
@@ -92,7 +92,7 @@ def _only_grew(case: Case, age: str) -> bool:
     """Whether an age grew while the fault was in, and was never set back; one that stands still is no age."""
     read = [one for _, one in case.readings(age, case.injected.hi, case.out_s) if one.value is not None]
     values = [one.value for one in read if one.value is not None]
-    if sum(later > before for before, later in pairwise(values)) < FEWEST or _falls(list(enumerate(values))):
+    if sum(later > before for before, later in pairwise(values)) < FEWEST or falls(list(enumerate(values))):
         return False
     unit = case.facts.journal.plan.stack.probe_units.get(age)
     return unit is not Unit.WALL or 2 * (values[-1] - values[0]) >= read[-1].asked_s - read[0].asked_s
@@ -102,7 +102,7 @@ def _makes_results(case: Case, name: str, age: str, in_vain: int) -> bool:
     """Whether runs have results without the fault so often that so many runs without one are hardly chance."""
     without_fault = (case.facts.gate_s, case.injected.lo), (case.gone_s, case.facts.end_s)
     runs = sum(len(_runs(case, name, *span)) for span in without_fault)
-    results = sum(len(_falls(_values(case.readings(age, *span)))) for span in without_fault)
+    results = sum(len(falls(values_of(case.readings(age, *span)))) for span in without_fault)
     # One run more, as a result may be seen on this side of an end, and its run beyond it.
     return runs > 0 and (1 - min(1.0, results / (runs + 1))) ** in_vain <= MOST_CHANCE
 
@@ -118,14 +118,5 @@ def _runs(case: Case, probe: str, from_s: float, to_s: float) -> list[int]:
     read = case.readings(probe, from_s, to_s)
     unit = case.facts.journal.plan.stack.probe_units.get(probe)
     ages = unit in (Unit.WALL, Unit.EVENT) or _AGE.search(f"{probe} {case.probe(probe).page}") is not None
-    values = _values(read)
-    return _falls(values) if ages else _falls([(n, -value) for n, value in values])
-
-
-def _values(read: list[tuple[int, Reading]]) -> list[tuple[int, float]]:
-    return [(n, one.value) for n, one in read if one.value is not None]
-
-
-def _falls(values: list[tuple[int, float]]) -> list[int]:
-    """Return the lines at which a value is below the one before it."""
-    return [n for (_, before), (n, value) in pairwise(values) if value < before]
+    values = values_of(read)
+    return falls(values) if ages else falls([(n, -value) for n, value in values])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
-from harness.judge.advice.case import AWAY, ENDED, FEWEST, ON_LINKS, Bounded, Case, MissingGuard
+from harness.judge.advice.case import AWAY, ENDED, FEWEST, ON_LINKS, Bounded, Case, MissingGuard, falls, values_of
 from harness.judge.advice.waiting import asked_of, direct_links
 from harness.judge.moments import seconds
 from harness.model.clauses import RecoveryResult
@@ -37,12 +36,13 @@ def _making_nothing(case: Case) -> Iterator[MissingGuard]:
         if link is None or back_s is None or _ended(case, link.consumer) or not _serves(case, link, back_s):
             continue
         usual_s = max(
-            (value for _, value in _values(case, measured.probe, case.facts.gate_s, case.injected.lo)), default=0
+            (value for _, value in values_of(case.readings(measured.probe, case.facts.gate_s, case.injected.lo))),
+            default=0,
         )
-        after = _values(case, measured.probe, back_s, case.facts.end_s)
+        after = values_of(case.readings(measured.probe, back_s, case.facts.end_s))
         long_s = case.facts.end_s - back_s
         # As long as several results usually take; and what stands still is no age.
-        if not usual_s or long_s < TIMES_USUAL * usual_s or len(after) < FEWEST or _falls(after):
+        if not usual_s or long_s < TIMES_USUAL * usual_s or len(after) < FEWEST or falls(after):
             continue
         if 2 * (after[-1][1] - after[0][1]) < long_s:
             continue
@@ -81,16 +81,8 @@ def _serves(case: Case, link: Link, back_s: float) -> bool:
         for name in case.probes_of(place)
         if units.get(name) is Unit.WALL and not case.probe(name).health
     ]
-    return any(_falls(_values(case, name, back_s, case.facts.end_s)) >= RESULTS for name in ages)
-
-
-def _values(case: Case, probe: str, from_s: float, to_s: float) -> list[tuple[int, float]]:
-    return [(n, one.value) for n, one in case.readings(probe, from_s, to_s) if one.value is not None]
-
-
-def _falls(values: list[tuple[int, float]]) -> int:
-    """Return how often an age was set back: so many results there were."""
-    return sum(later < before for (_, before), (_, later) in pairwise(values))
+    found = (falls(values_of(case.readings(name, back_s, case.facts.end_s))) for name in ages)
+    return any(len(results) >= RESULTS for results in found)
 
 
 def _failing(case: Case) -> Iterator[MissingGuard]:
