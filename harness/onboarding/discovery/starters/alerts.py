@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.model.fields import Link
-from harness.onboarding.discovery.starters.ground import STORES, Ground, Measure
+from harness.onboarding.discovery.starters.ground import STORES, Ground
 from harness.onboarding.discovery.starters.rules import RuleReading
 from harness.onboarding.discovery.starters.starter import LONGEST_S, ROUND_TRIPS, Missing, Starter
 
@@ -154,7 +154,8 @@ def firing_on_errors(ground: Ground) -> Iterator[Starter | Missing]:
         if not isinstance(silent, Starter):
             continue
         writer = str(silent.fault["target"]["service"])
-        written = {name for one in ground.measures if _writes(ground, writer, one) for name in one.services}
+        aged = [one for one in ground.measures if ground.only_writer(one) == ground.services[writer]]
+        written = {name for one in aged for name in one.services}
         stores = [name for name in ground.uses(writer, *STORES) if name in written and ground.services[name].port]
         if not stores:
             continue
@@ -167,11 +168,6 @@ def firing_on_errors(ground: Ground) -> Iterator[Starter | Missing]:
             missed=(writer,),
             may_die=[writer] if ground.services[writer].restart not in ("no", "") else [],
         )
-
-
-def _writes(ground: Ground, writer: str, measure: Measure) -> bool:
-    only = ground.only_writer(measure)
-    return only is not None and only.name == writer
 
 
 def _still(ground: Ground, rule: RuleReading) -> Starter | Missing:
