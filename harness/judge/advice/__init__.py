@@ -12,13 +12,12 @@ from dataclasses import replace
 
 from harness.judge.advice.answering import (
     age_limit,
-    digest_on_load,
     fallback_flag,
     filled_before_used,
-    keep_last_good,
     value_check,
 )
-from harness.judge.advice.case import Case, MissingGuard
+from harness.judge.advice.case import OBJECTS, Case, MissingGuard
+from harness.judge.advice.damaged_objects import digest_on_load, keep_last_good
 from harness.judge.advice.guards import GUARDS
 from harness.judge.advice.last_runs import run_with_result
 from harness.judge.advice.ledger import guarantees
@@ -33,6 +32,7 @@ from harness.judge.advice.watching import (
 )
 from harness.judge.facts import Facts
 from harness.model.advice import Advice, Proof
+from harness.model.faultstep import FaultStep
 from harness.model.plan import Plan
 from harness.model.verdict import ClauseResult, Value
 from harness.model.wiring import Wiring
@@ -58,6 +58,8 @@ RULES: tuple[Rule, ...] = (
     catch_up,
     guarantees,
 )
+ON_RESTARTS: tuple[Rule, ...] = (digest_on_load, keep_last_good)
+"""The rules that tell what damaged objects do from what the restarts do by which they are loaded."""
 ON_SOME_REPLICAS: tuple[Rule, ...] = (restart_policy, replica_ejection, guarantees)
 """The rules that hold where other replicas of the service that is hit run on: that one is not gone, nor its links."""
 
@@ -68,20 +70,37 @@ def advise(facts: Facts, clauses: Sequence[ClauseResult], value: Value) -> tuple
     if case is None:
         return ()
     proof = proof_of(facts.journal.plan)
-    rules = RULES if case.step.target.part is None else ON_SOME_REPLICAS
-    return tuple(_advice(found, proof) for found in _merged(one for rule in rules for one in rule(case)))
+    return tuple(_advice(found, proof) for found in _merged(one for rule in _rules(case) for one in rule(case)))
+
+
+def _rules(case: Case) -> tuple[Rule, ...]:
+    if case.restarts:
+        return ON_RESTARTS
+    return RULES if case.step.target.part is None else ON_SOME_REPLICAS
 
 
 def _case(facts: Facts, clauses: Sequence[ClauseResult]) -> Case | None:
     plan = facts.journal.plan
-    steps = plan.scenario.timeline
-    if plan.twin not in (None, "sabotage") or len(steps) != 1:
+    step = _to_explain(plan.scenario.timeline)
+    if plan.twin not in (None, "sabotage") or step is None:
         return None
-    fault = facts.faults[steps[0].id]
-    if fault.injected is None or fault.inconclusive_reason is not None:
+    others = [facts.faults[one.id] for one in plan.scenario.timeline if one is not step]
+    fault = facts.faults[step.id]
+    if fault.injected is None or any(one.inconclusive_reason is not None for one in (fault, *others)):
         return None
+    restarts = tuple(one.injected for one in others if one.injected is not None)
     failed = tuple(clause for clause in clauses if clause.value is Value.FAIL)
-    return Case(facts, steps[0], fault, fault.injected, plan.stack.wiring or Wiring(), failed)
+    return Case(facts, step, fault, fault.injected, plan.stack.wiring or Wiring(), failed, restarts)
+
+
+def _to_explain(timeline: Sequence[FaultStep]) -> FaultStep | None:
+    """Return the fault that a run is about: the only one, or damage beside the restarts that make a service load it."""
+    damage = [step for step in timeline if step.fault == OBJECTS]
+    if len(timeline) == 1 or len(damage) != 1:
+        return timeline[0] if len(timeline) == 1 else None
+    others = [step for step in timeline if step is not damage[0]]
+    alike = {step.target.model_dump_json() for step in others}
+    return damage[0] if len(alike) == 1 and all(step.fault == "container.kill" for step in others) else None
 
 
 def _merged(found: Iterable[MissingGuard]) -> list[MissingGuard]:

@@ -8,15 +8,11 @@ from harness.judge.advice.case import (
     ENDED,
     FEATURES,
     FEWEST,
-    OBJECTS,
-    OF_MISSING,
-    SEEN_LATE_S,
     Bounded,
     Case,
     MissingGuard,
     Numbered,
     cited,
-    crashed,
     ids,
     listed,
     on_links,
@@ -24,7 +20,6 @@ from harness.judge.advice.case import (
 )
 from harness.judge.moments import seconds
 from harness.model.clauses import RecoveryResult, StaysResult
-from harness.model.expectations import CollateralResult
 from harness.model.fields import Link
 from harness.model.guard import GuardResult
 from harness.model.readings import Answer, ProcessSeen
@@ -38,8 +33,6 @@ DEFAULT_FACTOR = 60.0
 OLD = ("silent_wrong_answers", "stale_answers", "feature_age_p50", "feature_age_p99")
 AT_ONCE_S = 5.0
 """How soon after a store is back answers are wrong for that: later, they have another cause."""
-KEEPS_ITS_DIGEST = ("previous",)
-"""Damage that puts an object in place which was once written whole."""
 FAR = 10.0
 """The factor from which on a number scaled by it is taken to be outside its range."""
 MOSTLY = 0.9
@@ -50,7 +43,7 @@ def fallback_flag(case: Case) -> Iterator[MissingGuard]:
     """Requests are answered while the data for the answers cannot be read: they are wrong, and nothing says so."""
     if not case.away:
         return
-    failing, wrong = _about(case, WRONG, StaysResult, RecoveryResult), case.in_the_middle_of(wrong_silently)
+    failing, wrong = about(case, WRONG, StaysResult, RecoveryResult), case.in_the_middle_of(wrong_silently)
     asked = case.wiring.workload
     links = case.cut_off(asked) if asked is not None else ()
     if asked is None or not links or not failing or len(wrong) < FEWEST or not _answered(case):
@@ -72,8 +65,8 @@ def filled_before_used(case: Case) -> Iterator[MissingGuard]:
     early = [answer for _, answer in case.answers(case.facts.gate_s, since_s) if wrong_silently(answer)]
     wrong = [(n, one) for n, one in case.answers(since_s, case.facts.end_s) if wrong_silently(one)]
     at_once = [one for one in wrong if one[1].due_s < since_s + AT_ONCE_S]
-    failing = _about(case, WRONG, StaysResult, RecoveryResult, GuardResult)
-    where = _asker(case, holders)
+    failing = about(case, WRONG, StaysResult, RecoveryResult, GuardResult)
+    where = asker(case, holders)
     if early or len(at_once) < FEWEST or not failing or where is None:
         return
     seen = (
@@ -100,7 +93,7 @@ def age_limit(case: Case) -> Iterator[MissingGuard]:
     def wrong(answer: Answer) -> bool:
         return answer.ok and answer.flagged is None and answer.wrong is True
 
-    failing, asked = _about(case, OLD, StaysResult, RecoveryResult), case.wiring.workload
+    failing, asked = about(case, OLD, StaysResult, RecoveryResult), case.wiring.workload
     if asked is None or not case.hit & _deliverers(case, asked):
         return
     before = any(old(answer) for _, answer in case.facts.answers if answer.due_s < case.injected.lo)
@@ -113,54 +106,12 @@ def age_limit(case: Case) -> Iterator[MissingGuard]:
     yield MissingGuard("age-limit", asked, seen, ids(failing), cited(found))
 
 
-def digest_on_load(case: Case) -> Iterator[MissingGuard]:
-    """Damaged objects are loaded, and the answers are wrong."""
-    if case.kind != OBJECTS or case.holder is None or case.step.parameters.get("operation") in KEEPS_ITS_DIGEST:
-        return
-    failing, wrong = _about(case, WRONG, StaysResult, RecoveryResult, GuardResult), _wrong_meanwhile(case)
-    where = _asker(case, {case.holder})
-    if failing and len(wrong) >= FEWEST and where is not None:
-        seen = f"while objects of {case.step.target} were damaged, {len(wrong)} answers were wrong and carried no flag"
-        yield MissingGuard("digest-on-load", f"{where}; {case.step.target}", seen, ids(failing), cited(wrong))
-
-
-def keep_last_good(case: Case) -> Iterator[MissingGuard]:
-    """Damaged objects are loaded, and who loaded them ends or no longer answers."""
-    if case.kind != OBJECTS or case.holder is None:
-        return
-    users = {link.consumer for link in case.wiring.pairs if link.service == case.holder}
-    deaths = [
-        (n, seen)
-        for n, seen in case.facts.journal.of(ProcessSeen)
-        if crashed(seen) and seen.service in users and case.injected.hi < seen.at_s <= case.out_s + SEEN_LATE_S
-    ]
-    for clause in case.failed:
-        told = clause.measured.died if isinstance(clause.measured, CollateralResult) else ()
-        lines = [(n, seen) for n, seen in deaths if seen.service in told]
-        died = {seen.service for _, seen in lines}
-        if died:
-            seen = f"after objects of {case.step.target} were damaged, {listed(died)} ended"
-            yield MissingGuard(
-                "keep-last-good", f"{listed(died)}; {case.step.target}", seen, (clause.id,), cited(lines)
-            )
-            return
-    failing, asked = _about(case, OF_MISSING, StaysResult, RecoveryResult), case.wiring.workload
-    failed = case.in_the_middle_of(lambda answer: not answer.ok)
-    during = case.answers(case.injected.hi, case.out_s)
-    if failing and asked in users and len(failed) >= FEWEST and 2 * len(failed) > len(during):
-        seen = (
-            f"after objects of {case.step.target} were damaged, {len(failed)} of {len(during)} requests to {asked} "
-            "failed"
-        )
-        yield MissingGuard("keep-last-good", f"{asked}; {case.step.target}", seen, ids(failing), cited(failed))
-
-
 def value_check(case: Case) -> Iterator[MissingGuard]:
     """Corrupted features are read, and the answers are wrong."""
     if case.kind != FEATURES or case.holder is None or not _shows_in_values(case):
         return
-    failing, wrong = _about(case, WRONG, StaysResult, RecoveryResult, GuardResult), _wrong_meanwhile(case)
-    where = _asker(case, {case.holder})
+    failing, wrong = about(case, WRONG, StaysResult, RecoveryResult, GuardResult), wrong_meanwhile(case)
+    where = asker(case, {case.holder})
     if failing and len(wrong) >= FEWEST and where is not None:
         seen = f"while {case.step.target} was corrupted, {len(wrong)} answers were wrong and carried no flag"
         yield MissingGuard("value-check", f"{where}; {case.step.target}", seen, ids(failing), cited(wrong))
@@ -177,7 +128,7 @@ def _shows_in_values(case: Case) -> bool:
     return False
 
 
-def _wrong_meanwhile(case: Case) -> list[Numbered]:
+def wrong_meanwhile(case: Case) -> list[Numbered]:
     """Return the answers that are silently wrong while the fault is in; none where one was before.
 
     An answer that is wrong long after revert alone may have another cause.
@@ -202,7 +153,8 @@ def _deliverers(case: Case, asked: str) -> set[str]:
     return stores | writers | {name for name in read if not wiring.reaches(asked, name)}
 
 
-def _about(case: Case, probes: Sequence[str], *results: type[Bounded]) -> list[tuple[ClauseResult, Bounded]]:
+def about(case: Case, probes: Sequence[str], *results: type[Bounded]) -> list[tuple[ClauseResult, Bounded]]:
+    """Return the failed clauses of these kinds about one of these probes, each with what was measured of it."""
     return [pair for pair in case.failed_bounds(*results) if pair[1].probe in probes]
 
 
@@ -212,7 +164,7 @@ def _answered(case: Case) -> bool:
     return sum(answer.ok for _, answer in answers) >= MOSTLY * len(answers)
 
 
-def _asker(case: Case, services: set[str] | frozenset[str]) -> str | None:
+def asker(case: Case, services: set[str] | frozenset[str]) -> str | None:
     """Return where data of these services is used: the link, or who answers, where others lie between.
 
     None where nothing says that who answers uses them at all, or where a fault hits it itself.

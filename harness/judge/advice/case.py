@@ -67,7 +67,7 @@ class MissingGuard:
 
 @dataclass(frozen=True)
 class Case:
-    """One run that failed, with the only fault of its timeline."""
+    """One run that failed, with the only fault of its timeline, or the one that the others are there to bring out."""
 
     facts: Facts
     step: FaultStep
@@ -75,6 +75,8 @@ class Case:
     injected: Span
     wiring: Wiring
     failed: tuple[ClauseResult, ...]
+    restarts: tuple[Span, ...] = ()
+    """When a service was killed besides, each time the same one, so that it loads objects that the fault damages."""
 
     @property
     def kind(self) -> str:

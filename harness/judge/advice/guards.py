@@ -159,7 +159,8 @@ _GUARDS = (
         "Store the digest beside the object when it is written, compare it when it is loaded, and keep the last good "
         "one where they differ.",
         "objects were damaged, and not by an older version of them; while they were, answers were wrong without a "
-        "flag; none was before",
+        "flag; none was before; where the service was restarted so that it loads them, none was after the same restart "
+        "with whole objects",
         (DATA_INTEGRITY, ML_TEST_INFRA),
     ),
     AdvisedGuard(
@@ -167,7 +168,8 @@ _GUARDS = (
         "A load that keeps the last good version",
         "Load into a second place, check it with a test request, and only then replace what serves.",
         "objects were damaged; while they were, a service that uses their store directly ended in error, or most "
-        "requests to it failed",
+        "requests to it failed; where it was restarted so that it loads them, that went on for more than twice as long "
+        "as after the same restart with whole objects",
         (ML_TEST_INFRA, RELEASE_IT),
     ),
     AdvisedGuard(
