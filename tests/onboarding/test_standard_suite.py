@@ -129,7 +129,10 @@ def test_what_needs_a_seam_is_listed_with_that_seam(bare: Discovery) -> None:
     listed = "\n".join(bare.not_written)
     assert "no slow-minio, hung-minio, lost-minio: no probe asks feed or scorer for work that needs minio" in listed
     assert "no full-minio: its data lie on the engine's disk" in listed
-    assert "no old-model-scorer, broken-model-scorer: the stack's file does not say where models lie" in listed
+    assert (
+        "no old-model-scorer, broken-model-scorer, flipped-model-scorer: the stack's file does not say where models lie"
+        in listed
+    )
     assert "declare x-harness.datasets, as in `models: {service: minio, bucket: …, prefix: …}`" in listed
     assert (
         "no twice-feed: nothing could tell that something was written twice; to get it, declare x-harness.inte"
@@ -239,11 +242,13 @@ def test_what_is_declared_makes_scenarios(declared: Discovery) -> None:
     assert {
         "store-slow-minio", "store-hung-minio", "store-lost-minio",
         "server-crashed-scorer", "server-hung-scorer", "server-old-model-scorer", "server-broken-model-scorer",
+        "server-flipped-model-scorer",
         "producer-crashed-feed", "producer-twice-feed",
     } <= names(declared)  # fmt: skip
     broken = scenario(declared, "server-broken-model-scorer")
     assert broken["timeline"][0]["target"] == {"dataset": "models"}
-    assert broken["timeline"][1]["after"]["event"] == "server-broken-model-scorer.confirmed"
+    loads = [step["after"]["event"] for step in broken["timeline"][1:]]
+    assert loads == ["server-broken-model-scorer.confirmed", "server-broken-model-scorer.reverted"]
     assert {one["probe"] for one in broken["expect"]["stays"]} == {"silent_wrong_answers"}
     assert "availability" in {one["probe"] for one in broken["expect"]["recovered"]}
     assert scenario(declared, "producer-twice-feed")["expect"]["integrity"] == ["examples_exactly_once"]

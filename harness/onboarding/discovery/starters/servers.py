@@ -61,8 +61,10 @@ def old_model(ground: Ground) -> Iterator[Starter | Missing]:
 
 
 def broken_model(ground: Ground) -> Iterator[Starter | Missing]:
-    """The file of a model is cut off."""
-    yield from _changed_model(ground, "broken-model", "truncate", "is cut off", "the last good version may be kept")
+    """The file of a model is cut off, which a reader notices, or some of its bits are inverted, which few do."""
+    look = "the last good version may be kept"
+    yield from _changed_model(ground, "broken-model", "truncate", "is cut off", look)
+    yield from _changed_model(ground, "flipped-model", "flip", "has inverted bits", look)
 
 
 def _changed_model(ground: Ground, how: str, operation: str, what: str, look: str) -> Iterator[Starter | Missing]:
@@ -80,7 +82,7 @@ def _changed_model(ground: Ground, how: str, operation: str, what: str, look: st
                 how=how,
                 whom=f"{server.name}{many}",
                 family="server",
-                summary=f"Each model in {dataset} {what}, and {server.name} starts anew and loads it.",
+                summary=f"Each model in {dataset} {what}; {server.name} loads it, and later the whole one.",
                 covers=("model", "serving"),
                 hits=(server.name,),
                 fault={
@@ -100,17 +102,21 @@ def _changed_model(ground: Ground, how: str, operation: str, what: str, look: st
 
 
 def _restart(ground: Ground, server: Found) -> list[dict[str, object]]:
-    """Return the step in which the server dies once the model is changed, so that it loads that one."""
+    """Return the steps in which the server dies and loads the model: once it is changed, and once it is whole again.
+
+    The second one tells what the model does from what a restart does.
+    """
     if "container.kill" not in ground.faults:
         return []
     return [
         {
-            "id": f"{server.name}-loads",
-            "after": {"event": "{id}.confirmed", "timeout": "30s"},
+            "id": f"{server.name}-{what}",
+            "after": {"event": f"{{id}}.{stage}", "timeout": "30s"},
             "fault": "container.kill",
             "target": {"service": server.name},
             "for": f"{RELOADS_AFTER_S}s",
         }
+        for what, stage in (("loads", "confirmed"), ("reloads", "reverted"))
     ]
 
 
