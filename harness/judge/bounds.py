@@ -67,7 +67,9 @@ def _stays(
     during = [p for p in points if p.hi_s >= since_s]
     broken = [p for p in during if p.good is False]
     # A gap before the fault counts too: the fault did not break what broke in it.
-    blind = [p for p in points if p.gap or (p.undecided and p.hi_s >= since_s)]
+    blind = [p for p in points if p.gap or (p.undecided and not p.unanswered and p.hi_s >= since_s)]
+    # What is not answered is not wrong either. But a bound on answers is not shown where there are none at all.
+    blind = blind or ([] if any(not p.unanswered for p in during) else during)
     hidden = unseen_before(points, since_s)
     excess = share.excess if share is not None else None
     if facts.inconclusive_fault is not None:

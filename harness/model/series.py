@@ -51,6 +51,8 @@ class Point:
     """Of a window that is broken: its answers from this moment on break the bound."""
     beyond_until_s: float | None = None
     """Of a window that is kept: its last answer that may be beyond the bound: what that allows, or what broke it."""
+    unanswered: bool = False
+    """It has too few answers because requests got none, and none of its answers is beyond an upper bound, or open."""
 
     @property
     def moment_s(self) -> float:
@@ -104,6 +106,13 @@ def _point(
         why = doubt or UNCHECKED
         return Point(at_s, at_s, None, value, cites, why, at_s - bound.over)
     return Point(at_s, at_s, both.pop(), value, cites, None, at_s - bound.over)
+
+
+def _unanswered(bound: Bound, probe: AnswerProbe, measured: Measured, requests: int, needed: int) -> bool:
+    """Whether a share of answers is missing only answers: there were requests enough, and nothing that came is bad."""
+    if probe.unit is not Unit.RATIO or bound.at_most is None or not measured.samples < needed <= requests:
+        return False
+    return not measured.hi
 
 
 def _unchecked(answer: Answer) -> str:
@@ -189,7 +198,10 @@ def answer_series(
         cites = (answers[lo].n, answers[hi - 1].n) if hi > lo else ()
         first = next((i for i in range(lo, hi) if doubts[i]), None) if doubted else None
         doubt = None if first is None else doubts[first]
-        point = _point(bound, probe.combine(contributions[lo:hi]), needed, cites, at_s, gap, doubt)
+        measured = probe.combine(contributions[lo:hi])
+        point = _point(bound, measured, needed, cites, at_s, gap, doubt)
+        if point.good is None and not gap and _unanswered(bound, probe, measured, hi - lo, needed):
+            point = replace(point, unanswered=True)
         if tally is not None and point.good is False:
             point = _unless_chance(point, tally, lo, hi, steps + 1, doubt)
         if point.good is not None:

@@ -72,6 +72,46 @@ def test_too_few_samples_are_unknown() -> None:
     assert up(rate=40, bound={"min_samples": 50}).clause("up").value == "pass"
 
 
+NOT_WRONG = {"probe": "silent_wrong_answers", "at_least": None, "at_most": 0.05, "over": "2s", "min_samples": 20}
+
+
+@pytest.mark.parametrize("allowed", [0.0, 0.05])
+def test_requests_without_an_answer_are_not_wrong_where_others_show_that_answers_are_right(allowed: float) -> None:
+    found = up((6.0, 11.0, FAILED), bound=NOT_WRONG | {"at_most": allowed}).clause("up")
+    assert found.value == "pass", found.reason
+
+
+@pytest.mark.parametrize(
+    ("bad", "value"),
+    [
+        ([(6.0, 11.0, FAILED), (11.0, 11.06, {"wrong": True}), (11.06, 15.0, FAILED)], "unknown"),
+        ([(6.0, 11.0, FAILED), (11.0, 11.06, {"wrong": None}), (11.06, 15.0, FAILED)], "unknown"),
+        ([(6.0, 11.0, FAILED), (11.0, 12.0, {"wrong": True})], "fail"),
+        ([(2.9, 26.0, FAILED)], "unknown"),
+    ],
+    ids=["a few are wrong", "a few are unchecked", "wrong ones afterwards", "none is answered"],
+)
+def test_requests_without_an_answer_hide_no_wrong_ones(bad: list[Any], value: str) -> None:
+    assert up(*bad, bound=NOT_WRONG).clause("up").value == value
+
+
+def test_fewer_requests_than_samples_stay_unknown() -> None:
+    assert up((6.0, 11.0, FAILED), rate=4, bound=NOT_WRONG).clause("up").value == "unknown"
+
+
+def test_a_lower_bound_is_not_kept_by_what_is_not_answered() -> None:
+    bound = {"probe": "flagged_answers", "at_least": 0.5, "over": "2s", "min_samples": 20}
+    flagged = [(0.0, 6.0, {"flagged": "default"}), (6.0, 11.0, FAILED), (11.0, 26.0, {"flagged": "default"})]
+    assert up(*flagged, bound=bound).clause("up").value == "unknown"
+
+
+def test_what_is_not_answered_has_not_recovered() -> None:
+    clause = {"id": "right", "probe": "silent_wrong_answers", "at_most": 0.0, "over": "1s", "min_samples": 10}
+    wrong = [(6.0, 12.0, {"wrong": True}), (12.0, 26.0, FAILED)]
+    run = Run({"recovered": [clause | {"within": "4s"}]}).gate().fault().answers(*wrong).end()
+    assert run.clause("right").value != "pass"
+
+
 def test_counts_need_one_sample_and_readings_need_min_samples() -> None:
     failures = {"probe": "failed_requests", "at_least": None, "at_most": 0}
     assert up(rate=5, bound=failures).clause("up").value == "pass"
@@ -153,7 +193,7 @@ def test_wrong_but_flagged_is_not_silent_and_stale_is() -> None:
     right = {"probe": "silent_wrong_answers", "at_least": None, "at_most": 0.01}
     assert up((8.0, 9.0, {"wrong": True, "flagged": "stale"}), bound=right).clause("up").value == "pass"
     assert up((8.0, 9.0, {"stale": True, "wrong": None}), bound=right).clause("up").value == "fail"
-    assert up((8.0, 9.0, FAILED | {"wrong": True}), bound=right).clause("up").value == "unknown"  # nothing to judge
+    assert up((8.0, 9.0, FAILED | {"wrong": True}), bound=right).clause("up").value == "pass"
 
 
 # recovered
