@@ -253,6 +253,7 @@ def test_what_is_declared_makes_scenarios(declared: Discovery) -> None:
     assert "availability" in {one["probe"] for one in broken["expect"]["recovered"]}
     assert scenario(declared, "producer-twice-feed")["expect"]["integrity"] == ["examples_exactly_once"]
     hung = scenario(declared, "server-hung-scorer")
+    assert "silent_wrong_answers" in {one["probe"] for one in hung["expect"]["stays"]}, "right, or none at all"
     assert hung["expect"]["detected"][0]["alert"] == "ScorerDown"
     assert hung["expect"]["cleared"][0]["alert"] == "ScorerDown"
 

@@ -166,8 +166,6 @@ def _stays(measure: Measure, about: Sequence[Measure], starter: Starter, ground:
         return False
     if starter.may_fail and measure.answers and not measure.never_breaks:
         return False
-    if starter.breaks and not starter.more_steps and measure.never_breaks and measure.services <= set(starter.hits):
-        return False  # nobody answers: too few answers are left to judge, and the run's limits look at those after it
     if starter.family == "alert" and {one.name for one in ground.writers(measure)} & set(starter.missed):
         return False  # it grows old, as the alert is to tell
     near = {*ground.callers(hit), *hit}
