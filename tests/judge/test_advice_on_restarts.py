@@ -48,6 +48,14 @@ def test_answers_that_are_wrong_until_whole_objects_are_loaded_lack_a_check_of_d
     assert found["digest-on-load"].clauses == ("right",)
 
 
+def test_a_stack_may_be_wrong_until_it_is_steady() -> None:
+    assert "digest-on-load" in advised(reloaded((0.2, 0.9, WRONG), LOADED))
+
+
+def test_a_server_may_begin_with_default_values() -> None:
+    assert "digest-on-load" in advised(reloaded(LOADED, (16.5, 16.6, WRONG)))
+
+
 def test_requests_that_fail_until_whole_objects_are_loaded_lack_a_last_good_one() -> None:
     found = advised(reloaded(DOWN, stays=UP))
     assert set(found) == {"keep-last-good"}
@@ -63,7 +71,8 @@ def test_a_service_that_ends_over_damaged_objects_lacks_a_last_good_one() -> Non
     "made",
     [
         pytest.param(lambda: reloaded(LOADED, restarts=[LOADS_S], steps=[KILL]), id="no restart with whole objects"),
-        pytest.param(lambda: reloaded(LOADED, (16.5, 17.0, WRONG)), id="wrong after that restart too"),
+        pytest.param(lambda: reloaded(LOADED, (16.5, 17.5, WRONG)), id="wrong after that restart too"),
+        pytest.param(lambda: reloaded(LOADED, (24.8, 24.9, WRONG)), id="wrong long after that restart"),
         pytest.param(lambda: reloaded((9.0, 16.0, WRONG), (18.0, 25.0, {"wrong": None})), id="nobody knows after it"),
         pytest.param(lambda: reloaded(LOADED, restarts=[LOADS_S, 14.0]), id="restarted before they are whole"),
         pytest.param(lambda: reloaded(LOADED, restarts=[3.0, AGAIN_S]), id="restarted before they are damaged"),

@@ -96,7 +96,7 @@ def age_limit(case: Case) -> Iterator[MissingGuard]:
     failing, asked = about(case, OLD, StaysResult, RecoveryResult), case.wiring.workload
     if asked is None or not case.hit & _deliverers(case, asked):
         return
-    before = any(old(answer) for _, answer in case.facts.answers if answer.due_s < case.injected.lo)
+    before = any(old(answer) for answer in case.before())
     found = [] if before else [(n, one) for n, one in case.answers(case.injected.hi, case.facts.end_s) if old(one)]
     # Where more answers are wrong than old, it is those for which the clauses failed.
     others = [one for one in case.answers(case.injected.hi, case.facts.end_s) if wrong(one[1])]
@@ -133,7 +133,7 @@ def wrong_meanwhile(case: Case) -> list[Numbered]:
 
     An answer that is wrong long after revert alone may have another cause.
     """
-    if any(wrong_silently(answer) for _, answer in case.facts.answers if answer.due_s < case.injected.lo):
+    if any(map(wrong_silently, case.before())):
         return []
     return [(n, one) for n, one in case.answers(case.injected.lo, case.out_s) if wrong_silently(one)]
 

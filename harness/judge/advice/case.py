@@ -194,6 +194,14 @@ class Case:
             and self.facts.disturbed.why(reading.asked_s, reading.answered_s) is None
         ]
 
+    def before(self) -> list[Answer]:
+        """Return all answers between the steady state and the fault, whatever else may be the cause of what they say.
+
+        A stack that starts may give wrong ones; it is not taken to be steady then.
+        """
+        found = (answer for _, answer in self.facts.answers)
+        return [one for one in found if self.facts.gate_s <= one.due_s < self.injected.lo]
+
     def in_the_middle_of(self, test: Callable[[Answer], bool]) -> list[Numbered]:
         """Return the answers while the fault was in that a test picks; none where one before the fault is among them.
 

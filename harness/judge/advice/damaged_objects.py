@@ -6,7 +6,7 @@ the objects whole again, after which none is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from harness.judge.advice.answering import WRONG, about, asker, wrong_meanwhile
 from harness.judge.advice.case import (
@@ -16,7 +16,6 @@ from harness.judge.advice.case import (
     SEEN_LATE_S,
     Case,
     MissingGuard,
-    Numbered,
     cited,
     crashed,
     ids,
@@ -33,6 +32,8 @@ KEEPS_ITS_DIGEST = ("previous",)
 """Damage that puts an object in place which was once written whole."""
 ENOUGH = 20
 """How many good answers after a restart with whole objects show that it is not the restart that makes them bad."""
+FAR_FEWER = 10
+"""How many times as many are wrong for the damage: a server may begin with default values until it has loaded."""
 
 
 def digest_on_load(case: Case) -> Iterator[MissingGuard]:
@@ -41,23 +42,26 @@ def digest_on_load(case: Case) -> Iterator[MissingGuard]:
         return
     failing, wrong = about(case, WRONG, StaysResult, RecoveryResult, GuardResult), wrong_meanwhile(case)
     where = asker(case, {case.holder})
-    if failing and len(wrong) >= FEWEST and where is not None and _not_by_the_restart(case, wrong):
+    if failing and len(wrong) >= FEWEST and where is not None and _not_by_the_restart(case):
         seen = f"while objects of {case.step.target} were damaged, {len(wrong)} answers were wrong and carried no flag"
         yield MissingGuard("digest-on-load", f"{where}; {case.step.target}", seen, ids(failing), cited(wrong))
 
 
-def _not_by_the_restart(case: Case, wrong: Sequence[Numbered]) -> bool:
-    """Whether answers after a restart with whole objects are right, for as long as it took with damaged ones."""
+def _not_by_the_restart(case: Case) -> bool:
+    """Whether far fewer answers are wrong after a restart with whole objects, in as much time, and none in the end."""
     if not case.restarts:
         return True
     pair = _restarts(case)
     if pair is None:
         return False
     damaged, whole = pair
-    until_wrong = case.answers(damaged.hi, wrong[FEWEST - 1][1].due_s)
-    after = [one for _, one in case.answers(whole.hi, case.facts.end_s)]
-    right = sum(one.ok and one.wrong is False for one in after)
-    return not any(map(wrong_silently, after)) and right >= max(ENOUGH, len(until_wrong))
+    as_long_s = min(case.out_s - damaged.hi, case.facts.end_s - whole.hi)
+    during = case.answers(damaged.hi, damaged.hi + as_long_s)
+    after = [one for _, one in case.answers(whole.hi, whole.hi + as_long_s)]
+    wrong_during, wrong_after = sum(wrong_silently(one) for _, one in during), sum(map(wrong_silently, after))
+    in_the_end = after[-ENOUGH:]
+    right = sum(one.ok and one.wrong is False for one in in_the_end)
+    return wrong_during >= max(FEWEST, FAR_FEWER * wrong_after) and right == ENOUGH
 
 
 def keep_last_good(case: Case) -> Iterator[MissingGuard]:
