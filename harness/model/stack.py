@@ -313,9 +313,19 @@ class StackDescription(StackFields):
             return f"nobody uses the link {name!r}, as x-harness.unused_links says", "take it out there if it is used"
         return f"unknown link {name!r}", did_you_mean(name, [link.name for link in self.links])
 
-    def named_and_used(self, consumer: ServiceSpec) -> tuple[str, ...]:
-        """Return the other services that one's part of the compose file names, but for those that it does not use."""
-        return tuple(name for name in consumer.names if Link(consumer.name, name).name not in self.unused_links)
+    @property
+    def may_use(self) -> dict[str, tuple[str, ...]]:
+        """Of each service the others that it may use: over a link, by a name in the compose file, or to start after.
+
+        Who starts after another one may use it though `unused_links` says that nobody uses the link.
+        """
+        found: dict[str, dict[str, None]] = {name: {} for name in self.services}
+        for link in self.links:
+            found[link.consumer][link.service] = None
+        for consumer in self.services.values():
+            named = (name for name in consumer.names if Link(consumer.name, name).name not in self.unused_links)
+            found[consumer.name] |= dict.fromkeys(name for name in (*named, *consumer.depends_on) if name in found)
+        return {consumer: tuple(used) for consumer, used in found.items()}
 
     def ports_of(self, link: Link) -> tuple[int, ...]:
         """Return every port over which a link may run: those of its service, and those that its consumer names."""

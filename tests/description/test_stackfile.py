@@ -105,7 +105,7 @@ def test_a_link_that_nobody_uses_is_taken_away(tmp_path: Path) -> None:
     text = SHARED.format(fields='unused_links: ["api -> db"]')
     stack = load_stack(write(tmp_path, text), variables={})
     assert [link.name for link in stack.links] == ["job -> db", "job -> cache", "api -> cache"]
-    assert stack.named_and_used(stack.services["api"]) == ("cache",)
+    assert stack.may_use["api"] == ("cache",)
 
 
 @pytest.mark.parametrize(

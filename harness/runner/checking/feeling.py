@@ -17,7 +17,6 @@ from harness.model.clauses import Bound, Noticed
 from harness.model.dependencies import reached
 from harness.model.expectations import Churn, Expect
 from harness.model.faultstep import FaultStep
-from harness.model.fields import Link
 from harness.model.reach import services_hit, services_named
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
@@ -38,9 +37,9 @@ def unfelt(step: FaultStep, scenario: Scenario, catalogue: Catalogue) -> str | N
     if any(clause.fault in (None, step.id) for clause in expect.noticed):  # a run that does not feel it fails
         return None
     direct, consumers = _acts_on(step, catalogue)
-    tied, users = ties(stack), _consumers(stack)
+    tied, may_use = ties(stack), stack.may_use
     around = reached(services_hit(step.target, stack) | direct | consumers, lambda name: tied.get(name, ()))
-    upstream = reached(direct | consumers, lambda name: users.get(name, ()))
+    upstream = reached(direct | consumers, lambda name: [who for who, used in may_use.items() if name in used])
     perhaps: list[str] = []
     for name, where, health in _measured(expect, stack):
         if step.fault == KEEPS_PORTS and name in stack.probes and stack.probes[name].kind == "tcp":
@@ -78,17 +77,6 @@ def _acts_on(step: FaultStep, catalogue: Catalogue) -> tuple[set[str], set[str]]
         ends = {link.consumer for link in stack.links if link.name in things.get("link", ())}
         return named, ends
     return named | services_hit(step.target, stack), set()
-
-
-def _consumers(stack: StackDescription) -> dict[str, set[str]]:
-    """Return for each service those that may use it."""
-    found: dict[str, set[str]] = {name: set() for name in stack.services}
-    pairs = [(link.consumer, link.service) for link in stack.links]
-    pairs += [(one.name, other) for one in stack.services.values() for other in (*one.names, *one.depends_on)]
-    for consumer, service in pairs:
-        if service in found and Link(consumer, service).name not in stack.unused_links:
-            found[service].add(consumer)
-    return found
 
 
 def _measured(expect: Expect, stack: StackDescription) -> Iterator[tuple[str, set[str], bool]]:

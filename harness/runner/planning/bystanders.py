@@ -70,11 +70,9 @@ def _judged(stack: StackDescription, scenario: Scenario) -> set[str]:
 def ties(stack: StackDescription) -> dict[str, set[str]]:
     """Return for each service those that it is tied to."""
     tied: dict[str, set[str]] = {name: set() for name in stack.services}
-    groups = [{link.consumer, link.service} for link in stack.links]
+    groups = [{consumer, other} for consumer, used in stack.may_use.items() for other in used]
     groups += [set(names) for names in stack.nodes.values()]
     for service in stack.services.values():
-        named = (*stack.named_and_used(service), *service.depends_on)
-        groups += [{service.name, other} for other in named if other in tied]
         shared = {other.name for other in stack.services.values() if share(other.mounts, service.mounts)}
         groups.append(shared | {service.name})
     for group in groups:

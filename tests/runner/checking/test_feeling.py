@@ -102,8 +102,13 @@ def test_what_nothing_ties_to_the_target_feels_nothing(tmp_path: Path) -> None:
 
 def test_who_only_has_the_address_of_a_store_does_not_feel_its_loss(tmp_path: Path) -> None:
     assert told(tmp_path, LOST, "predictor_found") == []
-    (found,) = told(tmp_path, LOST, "predictor_found", stack={"unused_links": ["predictor -> vectors"]})
+    unused = {"unused_links": ["predictor -> vectors"]}
+    (found,) = told(tmp_path, LOST, "predictor_found", stack=unused)
     assert found.startswith("nothing measured could feel this: node.loss on node vectors")
+    waits = {"predictor": {"depends_on": ["vectors"]}}
+    assert told(tmp_path, LOST, "predictor_found", stack=unused, services=waits) == [], "it starts only after the store"
+    (found,) = told(tmp_path, LOST, "predictor_up", stack=unused, services=waits)
+    assert found.startswith("only health checks could feel this (predictor_up)")
 
 
 @pytest.mark.parametrize("probe", ["predictor_port", "predictor_serves", "predictor_answers"])
