@@ -11,10 +11,12 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from harness.faults.object_change import ObjectChange
 from harness.model.errors import FaultError
 from harness.model.fault import Confirmation
 from harness.seams import Seams
@@ -26,25 +28,45 @@ LOOK_S = 1.0
 """How long a changed object is looked for: its owner may write it anew at any time."""
 STUCK_S = 3.0
 """For how long listings or one object may fail before the fault is not in any more as it should be."""
-_LISTING = "listing"
-
-Before = Callable[[str], Awaitable[bytes | None]]
-"""Returns what an object was before the fault changed it; None for one that is not there."""
-Changed = tuple[bytes, list[dict[str, Any]]]
-"""What an object is changed to, and the lines of the manifest for it; no line where it stays as it is."""
 
 
-class ObjectChange(Protocol):
-    """How the objects of one fault are changed."""
+@dataclass(frozen=True, slots=True)
+class _Undo:
+    """What is kept of an object before it is changed."""
 
-    NEEDS: str
-    """What an object must hold to be changed at all, in words."""
+    original: bytes
+    changed: str
+    """The digest of what it is changed to."""
 
-    async def changed(self, key: str, data: bytes, keys: list[str], before: Before) -> Changed:
-        """Return what an object is changed to. `keys` are those of the dataset, in order.
 
-        Raises FaultError for an object that does not hold what is needed.
-        """
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What was to be written where no answer has told that it was."""
+
+    data: bytes
+    rows: int
+    """How many rows it changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    """Since when something has failed, and why."""
+
+    since_s: float
+    why: str
+
+
+@dataclass(slots=True)
+class _Object:
+    """One object, as the fault has met it."""
+
+    settled: str | None = None
+    """The tag under which there is nothing more to do with it."""
+    readable: bool | None = None
+    """Whether it held what the fault changes, when it was last read."""
+    undo: _Undo | None = None
+    sent: _Sent | None = None
+    failing: _Failing | None = None
 
 
 class ChangedObjects:
@@ -57,15 +79,11 @@ class ChangedObjects:
         self._keys: list[str] = []
         self._task: asyncio.Task[None] | None = None
         self._error: str | None = None
-        self._failing: dict[str, tuple[float, str]] = {}
-        """Since when listings, or the change of an object, have failed, and why."""
-        self._unsure: dict[str, tuple[bytes, int]] = {}
-        """What was to be written where no answer told that it was, and how many rows it changes."""
+        self._met: dict[str, _Object] = {}
+        """Every object that was ever listed, by its key."""
+        self._listing_fails: _Failing | None = None
         self._one_at_a_time = asyncio.Lock()
         self._stopped = False
-        self._seen: dict[str, str] = {}
-        self._unreadable: dict[str, str] = {}
-        self._originals: dict[str, tuple[bytes, str]] = {}
         self._kept = seams.kept(fault)
         self._manifest: list[dict[str, Any]] = []
         self._rows_hit = 0
@@ -79,9 +97,10 @@ class ChangedObjects:
         """Change what is there, and go on with what comes."""
         self._stopped = False
         await self._sweep(strict=True)
-        if self._unreadable and not self._seen and not self._originals:
+        unreadable = [key for key, one in self._met.items() if one.readable is False]
+        if unreadable and not any(one.readable for one in self._met.values()):
             what = f"no object under {self._spec.prefix!r} holds {self._how.NEEDS}"
-            raise FaultError(f"{what}: {min(self._unreadable)}")
+            raise FaultError(f"{what}: {min(unreadable)}")
         self._task = asyncio.create_task(self._go_on())
 
     async def _go_on(self) -> None:
@@ -100,37 +119,42 @@ class ChangedObjects:
         try:
             listed = await self._objects.list(self._spec.prefix)
         except FaultError as error:
-            self._failed(_LISTING, error, strict)
+            if strict:
+                raise
+            self._listing_fails = self._listing_fails or _failing(error)
             return
-        self._failing = {key: self._failing[key] for key in {one.key for one in listed} & set(self._failing)}
+        self._listing_fails = None
         self._keys = [stored.key for stored in listed]
+        for key in self._met.keys() - set(self._keys):
+            self._met[key].failing = None
         for stored in listed:
-            if self._seen.get(stored.key) != stored.etag and self._unreadable.get(stored.key) != stored.etag:
+            one = self._met.setdefault(stored.key, _Object())
+            if one.settled != stored.etag:
                 # Shielded: a change that went in is always noted, so that it can be taken back.
-                changing = asyncio.ensure_future(self._change(stored))
+                changing = asyncio.ensure_future(self._change(stored, one))
                 try:
                     await asyncio.shield(changing)
-                    self._failing.pop(stored.key, None)
+                    one.failing = None
                 except OtherObjectError:  # its owner has just written it anew: the next listing has that
-                    self._failing.pop(stored.key, None)
+                    one.failing = None
                 except FaultError as error:
-                    self._failed(stored.key, error, strict)
+                    if strict:
+                        raise
+                    one.failing = one.failing or _failing(error)
                 finally:
                     changing.add_done_callback(_looked_at)
 
-    def _failed(self, what: str, error: FaultError, strict: bool) -> None:
-        if strict:
-            raise error
-        self._failing.setdefault(what, (time.monotonic(), str(error)))
+    def _failures(self) -> Iterator[tuple[str, _Failing]]:
+        if self._listing_fails is not None:
+            yield "listing", self._listing_fails
+        yield from ((key, one.failing) for key, one in self._met.items() if one.failing is not None)
 
     def _stuck(self) -> str | None:
         """Return what has failed for so long that objects which come now come in whole."""
         now_s = time.monotonic()
-        return next(
-            (f"{key}: {why}" for key, (since_s, why) in self._failing.items() if now_s - since_s > STUCK_S), None
-        )
+        return next((f"{key}: {one.why}" for key, one in self._failures() if now_s - one.since_s > STUCK_S), None)
 
-    async def _change(self, stored: Stored) -> None:
+    async def _change(self, stored: Stored, one: _Object) -> None:
         async with self._one_at_a_time:
             if self._stopped:
                 return
@@ -138,42 +162,39 @@ class ChangedObjects:
                 data, tag = await self._objects.read(stored.key)
             except NoObjectError:
                 return
-            original, ours = self._originals.get(stored.key, (None, None))
-            if _digest(data) != ours:  # our own writes show up with new tags; they are not news
-                if data != original or stored.key not in self._unsure:
+            if one.undo is not None and _digest(data) == one.undo.changed:
+                # Our own writes show up with new tags; they are not news. This one may have had no answer.
+                self._rows_hit += one.sent.rows if one.sent is not None else 0
+                one.sent = None
+            else:
+                if one.sent is None or one.undo is None or data != one.undo.original:
                     try:
                         written, hits = await self._how.changed(stored.key, data, self._keys, self._before)
-                    except FaultError:
-                        self._unreadable[stored.key] = stored.etag  # perhaps not whole yet: it has another tag then
+                    except FaultError:  # perhaps not whole yet: it has another tag then
+                        one.settled, one.readable = stored.etag, False
                         return
-                    if hits:
-                        await self._note(stored.key, data, written, hits)
-                    else:
-                        self._unsure.pop(stored.key, None)
+                    one.readable = True
+                    one.sent = await self._note(stored.key, one, data, written, hits) if hits else None
                 # The same again where no answer came: what was sent may yet arrive, and must be known as ours then.
-                if stored.key in self._unsure:
-                    written, rows = self._unsure[stored.key]
-                    await self._write(stored.key, written, tag)
+                if one.sent is not None:
+                    await self._write(stored.key, one.sent.data, tag)
+                    self._rows_hit += one.sent.rows
                     # Somebody may write the same bytes again right away, under the tag that was just seen.
-                    self._seen.pop(stored.key, None)
-                    self._rows_hit += rows
-                    del self._unsure[stored.key]
+                    one.settled = one.sent = None
                     return
-            elif stored.key in self._unsure:  # it has arrived without an answer
-                self._rows_hit += self._unsure.pop(stored.key)[1]
-            self._seen[stored.key] = stored.etag
+            one.settled = stored.etag
 
-    async def _note(self, key: str, data: bytes, written: bytes, hits: list[dict[str, Any]]) -> None:
-        """Keep what an object was, and how it is to be told that it is changed, before it is."""
+    async def _note(self, key: str, one: _Object, data: bytes, written: bytes, hits: list[dict[str, Any]]) -> _Sent:
+        """Keep what an object was, and how it is to be told that it is changed, before it is. Returns what to write."""
         # Who learned from it meanwhile can be told by its digest alone: it is put back afterwards.
         digest = _digest(written)
         # Kept before it is written: a write whose answer was lost must be taken back too.
         if self._kept is not None:
             await asyncio.to_thread(self._kept.keep_object, key, data, digest)
-        self._originals[key] = (data, digest)
-        self._unsure[key] = written, len({(hit["entity"], hit["event_time"]) for hit in hits})
+        one.undo = _Undo(data, digest)
         # Listed before it is written, too: somebody may read what was written without an answer.
         self._manifest.extend(hit | {"digest": f"sha256:{digest}"} for hit in hits)
+        return _Sent(written, len({(hit["entity"], hit["event_time"]) for hit in hits}))
 
     async def _write(self, key: str, data: bytes, tag: str) -> None:
         """Write an object that is there as it was read, and leave its type and metadata as they are.
@@ -186,12 +207,17 @@ class ChangedObjects:
             return
 
     async def _before(self, key: str) -> bytes | None:
-        if key in self._originals:
-            return self._originals[key][0]
+        one = self._met.get(key)
+        if one is not None and one.undo is not None:
+            return one.undo.original
         try:
             return await self._objects.get(key)
         except NoObjectError:
             return None
+
+    def _changed(self) -> list[tuple[str, _Undo]]:
+        """Return the objects that were changed, or may have been."""
+        return [(key, one.undo) for key, one in self._met.items() if one.undo is not None]
 
     async def confirm(self) -> Confirmation:
         """Read one changed object back. What its owner has just written anew is changed with the next listings.
@@ -202,12 +228,13 @@ class ChangedObjects:
         while self._error is None:
             late = time.monotonic() > deadline_s
             try:
-                for key in reversed(list(self._originals)):
-                    if await self._as_changed(key):
+                changed = self._changed()
+                for key, kept in reversed(changed):
+                    if await self._as_changed(key, kept):
                         stuck = self._stuck()
                         if stuck is not None:
                             return Confirmation(None, {"why": stuck, "rows_hit": self._rows_hit})
-                        found = {"rows_hit": self._rows_hit, "objects": len(self._originals), "read_back": key}
+                        found = {"rows_hit": self._rows_hit, "objects": len(changed), "read_back": key}
                         return Confirmation(True, found)
             except FaultError:  # perhaps it is being overwritten
                 if late:
@@ -215,7 +242,7 @@ class ChangedObjects:
             if late:
                 break
             await asyncio.sleep(LIST_EVERY_S / 2)
-        why = self._error or next((why for _, why in self._failing.values()), "no changed object was read back")
+        why = self._error or next((one.why for _, one in self._failures()), "no changed object was read back")
         return Confirmation(False, {"why": why, "rows_hit": self._rows_hit})
 
     async def revert(self, undo: dict[str, Any]) -> None:
@@ -227,33 +254,32 @@ class ChangedObjects:
                 task.cancel()
         if task is not None:
             await asyncio.wait([task])
-        if not self._originals and "kept" in undo:  # the process that changed them is gone
+        if not self._changed() and "kept" in undo:  # the process that changed them is gone
             for key, data, digest in UndoStore(Path(undo["kept"])).objects():
-                self._originals[key] = (data, digest)
+                self._met[key] = _Object(undo=_Undo(data, digest))
         errors: list[FaultError] = []
-        for key in self._originals:
+        for key, kept in self._changed():
             try:
-                await self._put_back(key)
+                await self._put_back(key, kept)
             except FaultError as error:  # the others are put back all the same
                 errors.append(error)
         if errors:
             raise errors[0]
 
-    async def _put_back(self, key: str) -> None:
-        original, changed = self._originals[key]
+    async def _put_back(self, key: str, kept: _Undo) -> None:
         with contextlib.suppress(NoObjectError, OtherObjectError):  # its owner has deleted it, or written it anew
             data, tag = await self._objects.read(key)
-            if _digest(data) == changed:
-                await self._write(key, original, tag)
+            if _digest(data) == kept.changed:
+                await self._write(key, kept.original, tag)
 
     async def absent(self) -> Confirmation:
         """No object is as it was changed."""
-        left = [key for key in self._originals if await self._as_changed(key)]
+        left = [key for key, kept in self._changed() if await self._as_changed(key, kept)]
         return Confirmation(bool(left), {"changed_objects_left": left, "rows_hit": self._rows_hit})
 
-    async def _as_changed(self, key: str) -> bool:
+    async def _as_changed(self, key: str, kept: _Undo) -> bool:
         try:
-            return _digest(await self._objects.get(key)) == self._originals[key][1]
+            return _digest(await self._objects.get(key)) == kept.changed
         except NoObjectError:
             return False
 
@@ -265,6 +291,10 @@ class ChangedObjects:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _failing(error: FaultError) -> _Failing:
+    return _Failing(time.monotonic(), str(error))
 
 
 def _looked_at(task: asyncio.Future[None]) -> None:

@@ -19,7 +19,8 @@ from harness.model.fields import Frozen
 from harness.seams import Seams
 
 if TYPE_CHECKING:
-    from harness.faults.changed_objects import Before, Changed, ChangedObjects
+    from harness.faults.changed_objects import ChangedObjects
+    from harness.faults.object_change import Before, Changed
 
 CALL_LIMIT_S = 60.0
 """How long one call may take: a dataset may hold hundreds of objects, and each is read and written."""

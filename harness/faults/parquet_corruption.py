@@ -6,8 +6,8 @@ import asyncio
 import math
 from typing import Any
 
-from harness.faults.changed_objects import Before, Changed
 from harness.faults.corruption import Corruption
+from harness.faults.object_change import Before, Changed
 from harness.model.fault import chosen
 from harness.model.stack import DatasetSpec
 
