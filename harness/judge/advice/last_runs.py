@@ -8,18 +8,12 @@ from itertools import islice, pairwise
 
 from harness.judge.advice.case import FEWEST, Case, MissingGuard, falls, undetected, values_of
 from harness.model.clauses import RecoveryResult, StaysResult
+from harness.model.last_runs import tells_of_last_run
 from harness.model.readings import ProcessSeen, RuleSeen
 from harness.model.units import Unit
 from harness.model.verdict import ClauseResult
 from harness.model.wiring import ProbeFacts
 
-_LAST_RUN = re.compile(
-    r"last_?(run|success(ful)?|complet(ed|ion)|finish(ed)?|train(ed|ing)?)(_(run|job|training))?"
-    r"(_(at|time|timestamp|ts|unix(time)?|epoch|date|age|ago|s|ms|seconds|millis(econds)?|minutes|total|count))*(?![a-z_])"
-    r"|(?<![a-z])runs?(_(completed|finished|done))?_total(?![a-z_])|(since|after)_(last_)?run(?![a-z])",
-    re.IGNORECASE,
-)
-"""The names of metrics that tell when a job last ran, or how often it did; not those of something else about a run."""
 _APART = re.compile(
     r"fail|error|skip|retry|retries|abort|reject|cancel|drop|miss|empty|invalid|start|attempt|trigger|begin|began"
     r"|schedul|queue|pending|time_?out|dead|dry_?run",
@@ -110,7 +104,7 @@ def _makes_results(case: Case, name: str, age: str, in_vain: int) -> bool:
 def _of_last_run(name: str, probe: ProbeFacts) -> bool:
     """Whether a probe reads when a job last ran, or how often, and may count runs as done that made nothing."""
     told = probe.page if probe.kind in ("metric", "promql") and probe.page else name
-    return _LAST_RUN.search(told) is not None and _APART.search(f"{name} {probe.page}") is None
+    return tells_of_last_run(told) and _APART.search(f"{name} {probe.page}") is None
 
 
 def _runs(case: Case, probe: str, from_s: float, to_s: float) -> list[int]:

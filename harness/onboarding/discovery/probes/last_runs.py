@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness.model.last_runs import is_time_of_last_run
 from harness.onboarding.discovery.addresses import known_names
 from harness.onboarding.discovery.candidate import Candidate, name_of
 from harness.onboarding.discovery.config_files import Rule, config_files, text_of
@@ -19,12 +20,6 @@ from harness.onboarding.discovery.services import Found
 _SINCE = re.compile(
     r"\btime\(\)\s*-\s*(?:(?:max|min)\s*(?:by\s*\([^)]*\))?\s*\(\s*)?([A-Za-z_:][\w:]*)(?:\{job=\"[^\"]*\"\})?\s*[)>]"
 )
-_LAST_RUN = re.compile(
-    r"last_?(run|success(ful)?|complet(ed|ion)|finish(ed)?|train(ed|ing)?)(_(run|job|training))?"
-    r"(_(at|time|timestamp|unix|unixtime|epoch|seconds))*$",
-    re.IGNORECASE,
-)
-"""The name of a metric of when a job last ran; not of a run that failed, nor of what a run was like."""
 _QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`")
 _COMMENT = re.compile(r"#.*")
 _PUSHES = re.compile(r"\b(push|pushadd|instance_ip_grouping)_to_gateway|\bpushgateway", re.IGNORECASE)
@@ -43,7 +38,7 @@ def _found(project: Project, services: Mapping[str, Found], rules: Sequence[Rule
     for rule in rules:
         plain = _COMMENT.sub("", _QUOTED.sub('""', rule.query))
         for metric in dict.fromkeys(_SINCE.findall(plain)):
-            by = exporters(metric) if _LAST_RUN.search(metric) else frozenset()
+            by = exporters(metric) if is_time_of_last_run(metric) else frozenset()
             able = [services[name] for name in by if name in pages and services[name].replicas == 1]
             able = [service for service in able if _shows(project, service.name, metric)]
             if len(by) == 1 and able:
