@@ -145,10 +145,9 @@ def _notes(found: Discovery) -> list[str]:
 
 def _unclear_links(found: Discovery) -> list[str]:
     from harness.model.fields import Link
-    from harness.onboarding.discovery.addresses import doubted, doubted_links
 
     notes = []
-    for name, files in doubted(found.project).items():
+    for name, files in found.references.doubtful_services.items():
         for file, others in files.items():
             unclear = [other for other in others if Link(name, other).name not in found.settled]
             if unclear:
@@ -156,7 +155,7 @@ def _unclear_links(found: Discovery) -> list[str]:
                 notes.append(
                     f"{name}: it is not clear whether it uses {them}: only {file} says so, which others have too"
                 )
-    if any(link.name not in found.settled for link in doubted_links(found.project)):
+    if any(link.name not in found.settled for link in found.references.doubtful_links):
         notes.append("to say so, list these links in x-harness.links, or in x-harness.unused_links if nobody uses them")
     return notes
 

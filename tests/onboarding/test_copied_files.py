@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.onboarding.discovery.addresses import references_of
 from harness.onboarding.discovery.probes import candidates
 from harness.onboarding.discovery.project import Project, read_project
 from harness.onboarding.discovery.services import guess_all
@@ -25,7 +26,7 @@ def project(folder: Path, build: Any, dockerfile: str, name: str = "feast/Docker
 
 
 def places(found: Project) -> list[str]:
-    return [place.where for place in guess_all(found)["feast"].links.get("redis", [])]
+    return [place.where for place in guess_all(found, references_of(found))["feast"].links.get("redis", [])]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_the_dockerfile_that_compose_holds(tmp_path: Path) -> None:
 
 def test_a_copied_feature_repository_gives_the_age_of_its_views(tmp_path: Path) -> None:
     found = project(tmp_path, "./feast", "FROM python\nCOPY repo /app\n")
-    probes = {probe.name: probe for probe in candidates(found, guess_all(found), [])}
+    probes = {probe.name: probe for probe in candidates(found, guess_all(found, references_of(found)), [])}
     assert probes["driver_stats_age"].spec["feast"] == {"service": "redis", "project": "rides", "view": "driver_stats"}
     assert "among the files of feast" in probes["driver_stats_age"].why
 
@@ -94,6 +95,7 @@ def test_a_store_file_that_all_services_have_is_read_for_sure_by_feast_alone(tmp
         "  generator: {build: ./feast, command: python source.py}\n"
         "  front: {build: ./feast, command: uvicorn app:app --port 8000, environment: {AT: 'features:6566'}}\n"
     )
-    found = guess_all(read_project(tmp_path, ask_engine=False))
+    read = read_project(tmp_path, ask_engine=False)
+    found = guess_all(read, references_of(read))
     links = {name: sorted(one.links) for name, one in found.items()}
     assert links == {"redis": [], "features": ["redis"], "generator": [], "front": ["features"]}

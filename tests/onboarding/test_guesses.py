@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.onboarding.discovery.addresses import references_of
 from harness.onboarding.discovery.project import read_project
 from harness.onboarding.discovery.rendering import flow
 from harness.onboarding.discovery.services import Found, guess_all
@@ -15,7 +16,8 @@ from harness.onboarding.discovery.services import Found, guess_all
 
 def guessed(folder: Path, services: dict[str, Any]) -> dict[str, Found]:
     (folder / "compose.yaml").write_text(f"services: {flow(services)}\n")
-    return guess_all(read_project(folder, ask_engine=False))
+    project = read_project(folder, ask_engine=False)
+    return guess_all(project, references_of(project))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.model.errors import HarnessError, ScenarioError
+from harness.onboarding.discovery.addresses import references_of
 from harness.onboarding.discovery.project import find_files, read_project
 from harness.onboarding.discovery.services import guess_all
 
@@ -81,7 +82,7 @@ def test_the_compose_command_has_the_last_word(tmp_path: Path, command: Path) ->
     assert project.read_with == "docker-compose 1.29.2"
     assert project.services["web"]["environment"] == {"API": "api:9000", "COST": "$5"}
     assert "api: only docker-compose 1.29.2 sees this service" in project.notes[0]
-    assert list(guess_all(project)["web"].links) == ["api"]
+    assert list(guess_all(project, references_of(project))["web"].links) == ["api"]
 
 
 def test_a_command_that_refuses_the_files_is_no_hindrance(tmp_path: Path, command: Path) -> None:
@@ -121,6 +122,6 @@ def test_an_undefined_variable_is_reported_and_the_rest_is_read(tmp_path: Path) 
     (tmp_path / "compose.yaml").write_text("services: {web: {image: '${GONE:?say which}', ports: ['80:80']}}\n")
     project = read_project(tmp_path, ask_engine=False)
     assert "the variable GONE is not set: say which" in project.notes[0]
-    port = guess_all(project)["web"].port
+    port = guess_all(project, references_of(project))["web"].port
     assert port is not None
     assert port.value == 80

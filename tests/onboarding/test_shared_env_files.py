@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.onboarding.discovery.addresses import doubted
+from harness.onboarding.discovery.addresses import references_of
 from harness.onboarding.discovery.project import read_project
 from harness.onboarding.discovery.services import guess_all
 
@@ -18,8 +18,12 @@ def links(
     (folder / "all.env").write_text(env)
     (folder / "compose.yaml").write_text(f"services:\n{STORES}{services}")
     project = read_project(folder, ask_engine=False)
-    found = {name: sorted(one.links) for name, one in guess_all(project).items() if name not in ("redis", "db")}
-    return {"links": found, "doubted": doubted(project)}
+    found = {
+        name: sorted(one.links)
+        for name, one in guess_all(project, references_of(project)).items()
+        if name not in ("redis", "db")
+    }
+    return {"links": found, "doubted": references_of(project).doubtful_services}
 
 
 def test_whoever_waits_for_a_store_talks_to_it(tmp_path: Path) -> None:
@@ -63,9 +67,9 @@ def test_an_environment_that_services_take_in_by_an_anchor_is_shared_as_a_file_i
     )
     (tmp_path / "compose.yaml").write_text(text)
     project = read_project(tmp_path, ask_engine=False)
-    found = {name: sorted(one.links) for name, one in guess_all(project).items()}
+    found = {name: sorted(one.links) for name, one in guess_all(project, references_of(project)).items()}
     assert found == {"redis": [], "db": [], "api": ["db", "redis"], "worker": ["redis"], "ui": []}
-    assert doubted(project) == {
+    assert references_of(project).doubtful_services == {
         "worker": {"an environment in compose.yaml": ["db"]},
         "ui": {"an environment in compose.yaml": ["redis", "db"]},
     }
@@ -75,7 +79,8 @@ def test_stores_take_settings_from_a_file_of_addresses_and_talk_to_nobody(tmp_pa
     stores = "  redis: {image: redis, env_file: all.env}\n  db: {image: postgres, env_file: all.env}\n"
     (tmp_path / "all.env").write_text("REDIS_URL=redis://redis:6379\nDB_URL=postgresql://db/x\n")
     (tmp_path / "compose.yaml").write_text(f"services:\n{stores}  app: {{image: x, env_file: all.env}}\n")
-    found = guess_all(read_project(tmp_path, ask_engine=False))
+    project = read_project(tmp_path, ask_engine=False)
+    found = guess_all(project, references_of(project))
     assert {name: sorted(one.links) for name, one in found.items()} == {"redis": [], "db": [], "app": ["db", "redis"]}
 
 

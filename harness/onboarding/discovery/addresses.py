@@ -62,29 +62,37 @@ class AddressReference:
     """Whether the file that says so is one that the consumer's program always reads."""
 
 
-def seen(project: Project) -> list[AddressReference]:
-    """Return every place where a service names another one, but for those that say nothing of this service."""
+@dataclass(frozen=True, slots=True)
+class References:
+    """Every place where a service names another one, of a whole project."""
+
+    sure: tuple[AddressReference, ...]
+    doubtful: tuple[AddressReference, ...]
+    """Those that may be meant for other services than the one that has them."""
+
+    @property
+    def doubtful_services(self) -> dict[str, dict[str, list[str]]]:
+        """For each service and each place that it shares: whom that names and the service may not talk to."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for one in self.doubtful:
+            file, _, line = str(one.shared).rpartition(":")
+            where = f"an environment in {file}" if line.isdigit() else str(one.shared)
+            named = found.setdefault(one.consumer, {}).setdefault(where, [])
+            if one.service not in named:
+                named.append(one.service)
+        return found
+
+    @property
+    def doubtful_links(self) -> list[Link]:
+        """The links that the harness finds by itself, and that may be meant for others than their consumer."""
+        return list(dict.fromkeys(Link(one.consumer, one.service) for one in self.doubtful if one.plain))
+
+
+def references_of(project: Project) -> References:
+    """Return every place where a service of a project names another one."""
     every = _every(project)
     doubtful = _doubtful(project, every)
-    return [one for one in every if one not in doubtful]
-
-
-def doubted(project: Project) -> dict[str, dict[str, list[str]]]:
-    """Return, for each service and each place that it shares, whom that names and the service may not talk to."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for one in _doubtful(project, _every(project)):
-        file, _, line = str(one.shared).rpartition(":")
-        where = f"an environment in {file}" if line.isdigit() else str(one.shared)
-        named = found.setdefault(one.consumer, {}).setdefault(where, [])
-        if one.service not in named:
-            named.append(one.service)
-    return found
-
-
-def doubted_links(project: Project) -> list[Link]:
-    """Return the links that the harness finds by itself, and that may be meant for others than their consumer."""
-    found = (Link(one.consumer, one.service) for one in _doubtful(project, _every(project)) if one.plain)
-    return list(dict.fromkeys(found))
+    return References(tuple(one for one in every if one not in doubtful), tuple(doubtful))
 
 
 def _doubtful(project: Project, every: Sequence[AddressReference]) -> list[AddressReference]:

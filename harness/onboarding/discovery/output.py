@@ -14,7 +14,7 @@ from harness.model.fault import FaultKind
 from harness.model.fields import Link
 from harness.model.givenfile import is_file
 from harness.model.stack import StackDescription
-from harness.onboarding.discovery.addresses import doubted_links
+from harness.onboarding.discovery.addresses import References, references_of
 from harness.onboarding.discovery.candidate import Candidate
 from harness.onboarding.discovery.config_files import USUAL, Rule, Timing, alert_rules, config_files, timing
 from harness.onboarding.discovery.guess import Guess
@@ -35,6 +35,7 @@ class Discovery:
 
     project: Project
     services: Mapping[str, Found]
+    references: References
     probes: tuple[Candidate, ...]
     rules: tuple[Rule, ...]
     files: Mapping[str, str]
@@ -52,15 +53,17 @@ def discover(
     The scenarios are for the stack's file that is there, with all that was added to it, unless nobody edited it or its
     edits are not kept. The `standard` suite is always for the one that is there. Raises StackError if that is invalid.
     """
-    services = guess_all(project)
+    references = references_of(project)
+    services = guess_all(project, references)
     rules = _rules(project, services)
     probes = candidates(project, services, rules[0])
     there = is_file(out / STACK_FILE)
+    described = _stack(project, services, references, probes, rules[0])
     files: dict[str, str] = {}
     if not (standard and there):
-        files[STACK_FILE] = render("stack.yaml.j2", **_stack(project, out, services, probes, rules[0]))
+        files[STACK_FILE] = render("stack.yaml.j2", base=_base(project, out), **described)
     # What is not written yet may have no folder yet either: it is read as if it lay beside the compose file.
-    text = render("stack.yaml.j2", **_stack(project, project.folder, services, probes, rules[0]))
+    text = render("stack.yaml.j2", base=_base(project, project.folder), **described)
     ours = (project.folder / STACK_FILE, text)
     theirs = (out / STACK_FILE, None)
     kept = there and (standard or (keep_edits and was_edited(out, STACK_FILE)))
@@ -76,12 +79,12 @@ def discover(
             untold.append(f"no scenario could be checked against {file.name}: {error.message}")
     if stack is not None:
         services = {name: _with_used_links(one, stack) for name, one in services.items()}
-    ground = ground_of(project, services, probes, rules, faults, stack)
+    ground = ground_of(project, services, references, probes, rules, faults, stack)
     scenarios, missing = scenario_files(ground, stack, standard=standard)
     files |= scenarios
     not_written = (*untold, *_unreached(services), *told(missing))
     settled = frozenset((*stack.more_links, *stack.unused_links)) if stack is not None else frozenset()
-    return Discovery(project, services, tuple(probes), tuple(rules[0]), files, not_written, settled)
+    return Discovery(project, services, references, tuple(probes), tuple(rules[0]), files, not_written, settled)
 
 
 def _with_used_links(found: Found, stack: StackDescription) -> Found:
@@ -111,10 +114,17 @@ def _rules(project: Project, services: Mapping[str, Found]) -> tuple[list[Rule],
     return [rule for rule in rules.values() if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", rule.name)], pace
 
 
+def _base(project: Project, out: Path) -> list[str]:
+    return [os.path.relpath(file.absolute(), out.absolute()) for file in project.files]
+
+
 def _stack(
-    project: Project, out: Path, services: Mapping[str, Found], probes: list[Candidate], rules: list[Rule]
+    project: Project,
+    services: Mapping[str, Found],
+    references: References,
+    probes: list[Candidate],
+    rules: list[Rule],
 ) -> dict[str, Any]:
-    base = [os.path.relpath(file.absolute(), out.absolute()) for file in project.files]
     profiles: dict[str, list[str]] = {}
     for name, behind in project.left_out.items():
         for profile in behind:
@@ -124,11 +134,10 @@ def _stack(
         "own": STACK_FILE,
         "project": compose_project(project),
         "stack": _stack_name(project),
-        "base": base,
         "active": project.profiles,
         "profiles": profiles,
         "links": _declared(services),
-        "doubted": [link.name for link in doubted_links(project)],
+        "doubted": [link.name for link in references.doubtful_links],
         "probes": [
             {"name": probe.name, "spec": probe.spec, "why": comment(probe.why), "sure": probe.sure} for probe in probes
         ],

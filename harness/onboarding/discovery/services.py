@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.description.composefields import container_ports, replicas_of
 from harness.model.stack import ServiceFields
-from harness.onboarding.discovery.addresses import AddressReference, known_names, seen
+from harness.onboarding.discovery.addresses import AddressReference, References, known_names
 from harness.onboarding.discovery.commands import words_of
 from harness.onboarding.discovery.config_files import named_volumes
 from harness.onboarding.discovery.dockerfile import Built, builds_by_image, read_dockerfile
@@ -87,9 +87,9 @@ class Found:
         return f"{self.name}:{self.port.value}"
 
 
-def guess_all(project: Project) -> dict[str, Found]:
+def guess_all(project: Project, references: References) -> dict[str, Found]:
     """Return what is known of every service of the project, in its order."""
-    places = seen(project)
+    places = references.sure
     ends = _one_offs(project)
     found = {name: _service(project, name, body, places, name in ends) for name, body in project.services.items()}
     for name in found:
@@ -110,7 +110,9 @@ def _one_offs(project: Project) -> set[str]:
     return found
 
 
-def _service(project: Project, name: str, body: Mapping[str, Any], places: list[AddressReference], ends: bool) -> Found:
+def _service(
+    project: Project, name: str, body: Mapping[str, Any], places: Sequence[AddressReference], ends: bool
+) -> Found:
     build = body.get("build") or builds_by_image(project.services).get(str(body.get("image")))
     built = read_dockerfile(project.folder, build)
     if body.get("command") or body.get("entrypoint"):  # another program than the one that the image was made for

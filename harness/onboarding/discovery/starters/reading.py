@@ -20,7 +20,7 @@ from harness.model.probe_values import any_answer_keeps
 from harness.model.probekinds import ProbeSpec
 from harness.model.stack import StackDescription
 from harness.model.units import Quantity, Unit
-from harness.onboarding.discovery.addresses import doubted_links, known_names
+from harness.onboarding.discovery.addresses import References, known_names
 from harness.onboarding.discovery.candidate import Candidate
 from harness.onboarding.discovery.config_files import Rule, Timing, config_files, recorded_queries
 from harness.onboarding.discovery.exporting import exporters_of
@@ -41,6 +41,7 @@ OVER_S = 5
 def ground_of(
     project: Project,
     services: Mapping[str, Found],
+    references: References,
     probes: Sequence[Candidate],
     rules: tuple[Sequence[Rule], Timing],
     faults: Mapping[str, FaultKind],
@@ -48,7 +49,7 @@ def ground_of(
 ) -> Ground:
     """Put together what scenarios rest on. `stack` is None where its file cannot be read yet."""
     found = [(one.name, other) for one in services.values() for other in one.links]
-    unclear = _unclear(project, stack)
+    unclear = _unclear(references, stack)
     declared = [(link.consumer, link.service) for link in stack.links] if stack is not None else []
     declared = [pair for pair in declared if pair not in unclear and {*pair} <= services.keys()]
     metrics = _metrics(project, services)
@@ -66,10 +67,10 @@ def ground_of(
     )
 
 
-def _unclear(project: Project, stack: StackDescription | None) -> list[tuple[str, str]]:
+def _unclear(references: References, stack: StackDescription | None) -> list[tuple[str, str]]:
     """Return the links that may be meant for others, unless the stack's file says whether they are used."""
     settled = {*stack.more_links, *stack.unused_links} if stack is not None else set()
-    return [(link.consumer, link.service) for link in doubted_links(project) if link.name not in settled]
+    return [(link.consumer, link.service) for link in references.doubtful_links if link.name not in settled]
 
 
 def _nodes(services: Mapping[str, Found], stack: StackDescription | None) -> Mapping[str, Sequence[str]]:
