@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.onboarding.discovery.config_files import Rule, Timing
-from harness.onboarding.discovery.starters.rules import Metrics, RuleReading, read_rule
+from harness.onboarding.discovery.metrics import Metrics
+from harness.onboarding.discovery.starters.rules import RuleReading, read_rule
 
 PACE = Timing(scrape_s=5.0, evaluate_s=5.0)
 JOBS = {"api": frozenset({"web"}), "models": frozenset({"model-a", "model-b"})}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.onboarding.discovery.addresses import references_of
+from harness.onboarding.discovery.exporting import exporters_of
 from harness.onboarding.discovery.probes import candidates
 from harness.onboarding.discovery.project import Project, read_project
 from harness.onboarding.discovery.services import guess_all
@@ -81,7 +82,8 @@ def test_the_dockerfile_that_compose_holds(tmp_path: Path) -> None:
 
 def test_a_copied_feature_repository_gives_the_age_of_its_views(tmp_path: Path) -> None:
     found = project(tmp_path, "./feast", "FROM python\nCOPY repo /app\n")
-    probes = {probe.name: probe for probe in candidates(found, guess_all(found, references_of(found)), [])}
+    services = guess_all(found, references_of(found))
+    probes = {probe.name: probe for probe in candidates(found, services, [], exporters_of(found, services))}
     assert probes["driver_stats_age"].spec["feast"] == {"service": "redis", "project": "rides", "view": "driver_stats"}
     assert "among the files of feast" in probes["driver_stats_age"].why
 

@@ -28,9 +28,11 @@ KNOWN: Mapping[str, str] = {
     "elasticsearch_": "elasticsearch", "memcached_": "memcached", "etcd_": "etcd",
 }  # fmt: skip
 """What the usual exporters begin their metrics with, and the kind of service that these are about."""
+Exporters = Callable[[str], frozenset[str]]
+"""Returns who exports a metric."""
 
 
-def exporters_of(project: Project, services: Mapping[str, Found]) -> Callable[[str], frozenset[str]]:
+def exporters_of(project: Project, services: Mapping[str, Found]) -> Exporters:
     """Return the function that tells who exports a metric."""
     texts = {name: "\n".join(map(text_of, programs_of(project, name))) for name in services}
 

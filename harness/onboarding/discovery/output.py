@@ -18,6 +18,7 @@ from harness.onboarding.discovery.addresses import References, references_of
 from harness.onboarding.discovery.candidate import Candidate
 from harness.onboarding.discovery.config_files import USUAL, Rule, Timing, alert_rules, config_files, timing
 from harness.onboarding.discovery.guess import Guess
+from harness.onboarding.discovery.metrics import metrics_of
 from harness.onboarding.discovery.probes import candidates
 from harness.onboarding.discovery.project import Project, literal
 from harness.onboarding.discovery.rendering import MARK, STACK_FILE, comment, render
@@ -25,6 +26,7 @@ from harness.onboarding.discovery.services import Found, guess_all
 from harness.onboarding.discovery.starters.accepted import stack_of
 from harness.onboarding.discovery.starters.files import scenario_files
 from harness.onboarding.discovery.starters.reading import ground_of
+from harness.onboarding.discovery.starters.rules import read_rule
 from harness.onboarding.discovery.starters.suite import told
 from harness.onboarding.discovery.writing import was_edited
 
@@ -55,10 +57,11 @@ def discover(
     """
     references = references_of(project)
     services = guess_all(project, references)
-    rules = _rules(project, services)
-    probes = candidates(project, services, rules[0])
+    rules, pace = _rules(project, services)
+    metrics = metrics_of(project, services)
+    probes = candidates(project, services, rules, metrics.exporters)
     there = is_file(out / STACK_FILE)
-    described = _stack(project, services, references, probes, rules[0])
+    described = _stack(project, services, references, probes, rules)
     files: dict[str, str] = {}
     if not (standard and there):
         files[STACK_FILE] = render("stack.yaml.j2", base=_base(project, out), **described)
@@ -79,12 +82,13 @@ def discover(
             untold.append(f"no scenario could be checked against {file.name}: {error.message}")
     if stack is not None:
         services = {name: _with_used_links(one, stack) for name, one in services.items()}
-    ground = ground_of(project, services, references, probes, rules, faults, stack)
+    readings = [read_rule(rule, pace, metrics) for rule in rules]
+    ground = ground_of(project, services, references, probes, readings, pace, faults, stack)
     scenarios, missing = scenario_files(ground, stack, standard=standard)
     files |= scenarios
     not_written = (*untold, *_unreached(services), *told(missing))
     settled = frozenset((*stack.more_links, *stack.unused_links)) if stack is not None else frozenset()
-    return Discovery(project, services, references, tuple(probes), tuple(rules[0]), files, not_written, settled)
+    return Discovery(project, services, references, tuple(probes), tuple(rules), files, not_written, settled)
 
 
 def _with_used_links(found: Found, stack: StackDescription) -> Found:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.onboarding.discovery.candidate import Candidate, name_of
 from harness.onboarding.discovery.config_files import Rule
+from harness.onboarding.discovery.exporting import Exporters
 from harness.onboarding.discovery.probes.last_runs import of_last_runs
 from harness.onboarding.discovery.probes.protocols import by_protocol
 from harness.onboarding.discovery.probes.stores import locked, of_store
@@ -19,9 +20,12 @@ from harness.onboarding.discovery.project import Project
 from harness.onboarding.discovery.services import Found
 
 
-def candidates(project: Project, services: Mapping[str, Found], rules: Sequence[Rule]) -> list[Candidate]:
+def candidates(
+    project: Project, services: Mapping[str, Found], rules: Sequence[Rule], exporters: Exporters
+) -> list[Candidate]:
     """Return the probes that may be had: of each service in turn, then those that need its store, then last runs."""
-    return [*_of_each(project, services), *working(project, services), *of_last_runs(project, services, rules)]
+    last_runs = of_last_runs(project, services, rules, exporters)
+    return [*_of_each(project, services), *working(project, services), *last_runs]
 
 
 def no_access(project: Project, services: Mapping[str, Found]) -> dict[str, str]:

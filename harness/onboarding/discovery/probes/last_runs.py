@@ -12,7 +12,7 @@ from harness.model.last_runs import is_time_of_last_run
 from harness.onboarding.discovery.addresses import known_names
 from harness.onboarding.discovery.candidate import Candidate, name_of
 from harness.onboarding.discovery.config_files import Rule, config_files, text_of
-from harness.onboarding.discovery.exporting import exporters_of, programs_of
+from harness.onboarding.discovery.exporting import Exporters, programs_of
 from harness.onboarding.discovery.project import Project
 from harness.onboarding.discovery.scraping import scraped_pages
 from harness.onboarding.discovery.services import Found
@@ -26,15 +26,18 @@ _PUSHES = re.compile(r"\b(push|pushadd|instance_ip_grouping)_to_gateway|\bpushga
 _ENDING = re.compile(r"(_unixtime|_timestamp)?(_seconds)?$")
 
 
-def of_last_runs(project: Project, services: Mapping[str, Found], rules: Sequence[Rule]) -> list[Candidate]:
+def of_last_runs(
+    project: Project, services: Mapping[str, Found], rules: Sequence[Rule], exporters: Exporters
+) -> list[Candidate]:
     """Return a probe for each metric of a last run that a rule goes by, where one service is known to export it."""
-    found = {candidate.name: candidate for candidate in _found(project, services, rules)}
+    found = {candidate.name: candidate for candidate in _found(project, services, rules, exporters)}
     return list(found.values())
 
 
-def _found(project: Project, services: Mapping[str, Found], rules: Sequence[Rule]) -> Iterator[Candidate]:
+def _found(
+    project: Project, services: Mapping[str, Found], rules: Sequence[Rule], exporters: Exporters
+) -> Iterator[Candidate]:
     pages = _pages(project, services)
-    exporters = exporters_of(project, services)
     for rule in rules:
         plain = _COMMENT.sub("", _QUOTED.sub('""', rule.query))
         for metric in dict.fromkeys(_SINCE.findall(plain)):

@@ -20,15 +20,13 @@ from harness.model.probe_values import any_answer_keeps
 from harness.model.probekinds import ProbeSpec
 from harness.model.stack import StackDescription
 from harness.model.units import Quantity, Unit
-from harness.onboarding.discovery.addresses import References, known_names
+from harness.onboarding.discovery.addresses import References
 from harness.onboarding.discovery.candidate import Candidate
-from harness.onboarding.discovery.config_files import Rule, Timing, config_files, recorded_queries
-from harness.onboarding.discovery.exporting import exporters_of
+from harness.onboarding.discovery.config_files import Timing
 from harness.onboarding.discovery.project import Project
-from harness.onboarding.discovery.scraping import scraped_services
 from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.ground import Declared, Ground, Measure
-from harness.onboarding.discovery.starters.rules import Metrics, read_rule
+from harness.onboarding.discovery.starters.rules import RuleReading
 from harness.runner.planning.catalogue import Catalogue
 
 _HOLDS_MODELS = re.compile(r"model|artifact|artefact|checkpoint", re.IGNORECASE)
@@ -43,7 +41,8 @@ def ground_of(
     services: Mapping[str, Found],
     references: References,
     probes: Sequence[Candidate],
-    rules: tuple[Sequence[Rule], Timing],
+    rules: Sequence[RuleReading],
+    timing: Timing,
     faults: Mapping[str, FaultKind],
     stack: StackDescription | None,
 ) -> Ground:
@@ -52,14 +51,13 @@ def ground_of(
     unclear = _unclear(references, stack)
     declared = [(link.consumer, link.service) for link in stack.links] if stack is not None else []
     declared = [pair for pair in declared if pair not in unclear and {*pair} <= services.keys()]
-    metrics = _metrics(project, services)
     return Ground(
         services=services,
         nodes=_nodes(services, stack),
         links=list(dict.fromkeys((*found, *declared))),
         measures=_measures(services, probes, stack, faults),
-        rules=[read_rule(rule, rules[1], metrics) for rule in rules[0]],
-        timing=rules[1],
+        rules=rules,
+        timing=timing,
         faults=faults,
         declared=_declared(stack) if stack is not None else Declared(),
         memory={name: list(_in_memory(body)) for name, body in project.services.items()},
@@ -80,18 +78,6 @@ def _nodes(services: Mapping[str, Found], stack: StackDescription | None) -> Map
     for found in services.values():
         nodes.setdefault(str(found.node.value) if found.node else found.name, []).append(found.name)
     return nodes
-
-
-def _metrics(project: Project, services: Mapping[str, Found]) -> Metrics:
-    names = known_names(project)
-    jobs: dict[str, frozenset[str]] = {}
-    recorded: dict[str, str] = {}
-    for found in services.values():
-        if found.kind.name == "prometheus":
-            files = list(config_files(project.services[found.name], project.folder))
-            jobs |= scraped_services(files, names, found.name)
-            recorded |= recorded_queries(files, found.environment)
-    return Metrics(jobs, names, exporters_of(project, services), recorded)
 
 
 def _measures(

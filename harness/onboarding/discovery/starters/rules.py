@@ -7,11 +7,12 @@ nothing that is known: no scenario is made to fire it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.onboarding.discovery.config_files import Rule, Timing
+from harness.onboarding.discovery.metrics import Metrics
 from harness.onboarding.discovery.starters.rule_limits import age_limit_s, bare, is_above, is_age, limit_of
 from harness.probes.rule_queries import Selects, duration_s, rests_on, selected
 from harness.probes.selectors import selectors, tokens_of
@@ -37,20 +38,6 @@ _RANGE = re.compile(r"\[([^\]]*)\]")
 _LITERAL = re.compile(r'"[^"]*"|\'[^\']*\'')
 _FOLLOWED = 5
 """Through so many recording rules a query is followed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Metrics:
-    """Where metrics come from, as far as files tell: scrape jobs, and who exports what."""
-
-    jobs: Mapping[str, frozenset[str]]
-    """The services that each scrape job asks."""
-    names: Mapping[str, str]
-    """Every name by which a service is known."""
-    exporters: Callable[[str], frozenset[str]]
-    """Who exports a metric."""
-    recorded: Mapping[str, str]
-    """The queries of recording rules."""
 
 
 @dataclass(frozen=True, slots=True)
