@@ -161,7 +161,7 @@ def firing_on_errors(ground: Ground) -> Iterator[Starter | Missing]:
             continue
         yield replace(
             silent,
-            how="fires-on-errors",
+            condition="fires-on-errors",
             summary=f"Every connection of {writer} to {_one_of(stores)} is reset: its runs fail at once. "
             f"{rule.name} has to fire.",
             fault={"fault": "network.reset", "target": {"links": [Link(writer, name).name for name in stores]}},
@@ -212,8 +212,8 @@ def _starter(
     if lasts_s > LONGEST_S:
         return _cannot(rule, f"it takes {lasts_s:.0f} s to fire", _SHORTER)
     return Starter(
-        how="fires",
-        whom=rule.name,
+        condition="fires",
+        subject=rule.name,
         family="alert",
         summary=f"{summary} {rule.name} has to fire.",
         covers=("alert", fault["fault"].partition(".")[0]),

@@ -71,7 +71,9 @@ def _written(
     ground: Ground, starter: Starter, name: str, tag: str, detects: Sequence[RuleReading]
 ) -> ScenarioDraft | Missing:
     if not _NAME.fullmatch(name):  # it becomes a file's
-        return Missing(starter.how, starter.whom, "its name has characters that the name of a scenario cannot have")
+        return Missing(
+            starter.condition, starter.subject, "its name has characters that the name of a scenario cannot have"
+        )
     bounded = [one for one in ground.measures if one.good and _may_gate(one, starter, ground)]
     about = [one for one in bounded if starter.breaks and _is_about(one, starter.hits, ground)]
     # Between two scrapes a crash that is soon over is missed: neither a pass nor a fail.
@@ -130,14 +132,16 @@ def _unfelt(
     if starter.felt_at is None:
         if own:
             return None
-        return Missing(starter.how, starter.whom, f"no probe tells whether {starter.whom} does its work", _PROBE)
+        return Missing(
+            starter.condition, starter.subject, f"no probe tells whether {starter.subject} does its work", _PROBE
+        )
     hit = starter.missed or starter.hits
     if any(ground.could_feel(one, starter.felt_at, hit) for one in judged):
         return None
     near = [name for name in ground.services if name in starter.felt_at]
     what = ", ".join(sorted(hit, key=list(ground.services).index))
     why = f"no probe asks {_any_of(near)} for work that needs {what}"
-    return Missing(starter.how, starter.whom, why, _WORK)
+    return Missing(starter.condition, starter.subject, why, _WORK)
 
 
 _PROBE = "one in x-harness.probes, with its bound in x-harness.steady_state"

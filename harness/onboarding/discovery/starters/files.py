@@ -27,5 +27,5 @@ def scenario_files(
         if why is None:
             files[file] = text
         else:
-            missing.append(Missing(written.starter.how, written.starter.whom, why))
+            missing.append(Missing(written.starter.condition, written.starter.subject, why))
     return files, missing

@@ -31,28 +31,30 @@ def stale(ground: Ground) -> Iterator[Starter | Missing]:
 
 
 def _stale(ground: Ground, measure: Measure, store: str) -> Starter | Missing:
-    whom = measure.name.replace("_", "-")
+    subject = measure.name.replace("_", "-")
     writer = ground.only_writer(measure)
     if writer is None:
         unclear = [consumer for consumer, other in ground.unclear if other == store]
         may = dict.fromkeys([*(one.name for one in ground.writers(measure)), *unclear]) or ground.consumers(store)
         names = ", ".join(may) or "nobody that is known"
         remedy = f"x-harness.unused_links, which says who does not use {store}; or {_OWN}" if unclear else _OWN
-        return Missing("stale", whom, f"it is not clear who writes what {measure.name} measures: {names} may", remedy)
+        return Missing(
+            "stale", subject, f"it is not clear who writes what {measure.name} measures: {names} may", remedy
+        )
     bound, lasts_s, why = _guessed_bound(writer)
     if measure.good:
         bound, lasts_s, why = dict(measure.good), measure.breaks_after_s or 0, "the stack's file says so"
     if not lasts_s and measure.good:
         why = f"how long a pause makes {measure.name} break its bound is not known"
-        return Missing("stale", whom, why, _OWN)
+        return Missing("stale", subject, why, _OWN)
     if not bound:
         remedy = f"a bound in x-harness.steady_state, as in `{{id: fresh, probe: {measure.name}, at_most: …}}`"
-        return Missing("stale", whom, f"no file tells how old {measure.name} may be", remedy)
+        return Missing("stale", subject, f"no file tells how old {measure.name} may be", remedy)
     if lasts_s > LONGEST_S:
-        return Missing("stale", whom, f"{why}: a pause that shows would last {lasts_s} s", _OWN)
+        return Missing("stale", subject, f"{why}: a pause that shows would last {lasts_s} s", _OWN)
     return Starter(
-        how="stale",
-        whom=whom,
+        condition="stale",
+        subject=subject,
         family="producer",
         summary=f"{writer.name} writes nothing for a while, and what lies in {store} grows old.",
         covers=("data", "freshness"),
@@ -105,8 +107,8 @@ def stopped(ground: Ground) -> Iterator[Starter | Missing]:
             bounds, lasts_s = _breaking(ground, producer)
             rules, more = _that_tell(ground, producer)
             yield Starter(
-                how="stopped",
-                whom=producer.name,
+                condition="stopped",
+                subject=producer.name,
                 family="producer",
                 summary=f"{producer.name} is stopped, and nothing more comes into {', '.join(stores)}.",
                 covers=("data", "freshness"),
@@ -154,8 +156,8 @@ def late(ground: Ground) -> Iterator[Starter | Missing]:
         stores = _reached(ground, producer)
         if "network.latency" in ground.faults and stores:
             yield Starter(
-                how="late",
-                whom=producer.name,
+                condition="late",
+                subject=producer.name,
                 family="producer",
                 summary=f"{producer.name} waits for every answer of {', '.join(stores)}: what it writes is late.",
                 covers=("data", "network"),
@@ -187,8 +189,8 @@ def twice(ground: Ground) -> Iterator[Starter | Missing]:
             yield Missing("twice", producer.name, "nothing could tell that something was written twice", TWICE_NEEDS)
             continue
         yield Starter(
-            how="twice",
-            whom=producer.name,
+            condition="twice",
+            subject=producer.name,
             family="producer",
             summary=f"{producer.name} never gets the answers of {', '.join(stores)}, and writes again.",
             covers=("data", "network"),

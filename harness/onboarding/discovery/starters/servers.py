@@ -34,8 +34,8 @@ def _crash_of(service: Found, family: str) -> Starter:
     if not restarts:
         edit = f"{service.name} has no restart policy: this will fail until it has one, and that is a finding"
     return Starter(
-        how="crashed",
-        whom=service.name,
+        condition="crashed",
+        subject=service.name,
         family=family,
         summary=f"The process of {service.one_of} ({service.kind.name}) dies and must be back by itself.",
         covers=("process", service.kind.what),
@@ -67,20 +67,20 @@ def broken_model(ground: Ground) -> Iterator[Starter | Missing]:
     yield from _changed_model(ground, "flipped-model", "flip", "has inverted bits", look)
 
 
-def _changed_model(ground: Ground, how: str, operation: str, what: str, look: str) -> Iterator[Starter | Missing]:
+def _changed_model(ground: Ground, condition: str, operation: str, what: str, look: str) -> Iterator[Starter | Missing]:
     for server in ground.reachable("serving"):
         if "object.corrupt" not in ground.faults or server.kind.name in NO_MODELS:
             continue
         lacking = _lacking(ground, server)
         if lacking is not None:
             why, remedy = lacking
-            yield Missing(how, server.name, why, remedy)
+            yield Missing(condition, server.name, why, remedy)
             continue
         for dataset in ground.declared.models:
             many = "" if len(ground.declared.models) == 1 else f"-{dataset}"
             yield Starter(
-                how=how,
-                whom=f"{server.name}{many}",
+                condition=condition,
+                subject=f"{server.name}{many}",
                 family="server",
                 summary=f"Each model in {dataset} {what}; {server.name} loads it, and later the whole one.",
                 covers=("model", "serving"),

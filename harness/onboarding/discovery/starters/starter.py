@@ -18,9 +18,9 @@ LONGEST_S = 300
 class Starter:
     """What is broken, what could feel it, and what its owner has to look at."""
 
-    how: str
-    """The word for what happens: `slow`. With `whom` it makes the name."""
-    whom: str
+    condition: str
+    """The word for what happens: `slow`. With `subject` it makes the name."""
+    subject: str
     """What it happens to."""
     family: str
     """`store`, `producer`, `server` or `alert`: the folder in the standard suite."""
@@ -61,19 +61,19 @@ class Starter:
     @property
     def first_name(self) -> str:
         """Its name among the first scenarios."""
-        return f"{self.how}-{self.whom}"
+        return f"{self.condition}-{self.subject}"
 
     @property
     def standard_name(self) -> str:
         """Its name in the standard suite: by the family, what happens, and what it happens to."""
-        return f"{self.family}-{self.how}-{self.whom}"
+        return f"{self.family}-{self.condition}-{self.subject}"
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
     """A starter that was not written: why, and what it would take."""
 
-    how: str
-    whom: str
+    condition: str
+    subject: str
     why: str
     remedy: str = ""

@@ -25,8 +25,8 @@ def slow(ground: Ground) -> Iterator[Starter | Missing]:
         waits_s = ground.waits_s([service.name])
         latency_ms = LATENCY_MS if waits_s is None else min(LATENCY_MS, max(1, int(waits_s / ROUND_TRIPS * 1e3)))
         yield Starter(
-            how="slow",
-            whom=service.name,
+            condition="slow",
+            subject=service.name,
             family="store",
             summary=f"Every answer of {service.name} ({service.kind.name}) comes late while work goes on.",
             covers=("network", service.kind.what),
@@ -54,8 +54,8 @@ def hang_of(ground: Ground, service: Found, family: str) -> Starter:
     """Return the hang of one service. Whom nobody in the stack needs, its users ask directly, as its probe does."""
     callers = frozenset(ground.callers([service.name]))
     return Starter(
-        how="hung",
-        whom=service.name,
+        condition="hung",
+        subject=service.name,
         family=family,
         summary=f"{service.one_of} ({service.kind.name}) hangs: it accepts connections and answers nothing.",
         covers=("process", service.kind.what),
@@ -82,8 +82,8 @@ def loss_of(ground: Ground, service: Found) -> Starter:
     hits = (service.name, *more)
     with_it = f", and with it {', '.join(more)}" if more else ""
     return Starter(
-        how="lost",
-        whom=service.name,
+        condition="lost",
+        subject=service.name,
         family="store",
         summary=f"The node of {service.name} ({service.kind.name}) is lost{with_it}, and comes back.",
         covers=("node", service.kind.what),
@@ -120,8 +120,8 @@ def full(ground: Ground) -> Iterator[Starter | Missing]:
             )
         for path in paths:
             yield Starter(
-                how="full",
-                whom=service.name,
+                condition="full",
+                subject=service.name,
                 family="store",
                 summary=f"{service.name} ({service.kind.name}) has no space left at {path}.",
                 covers=("storage", service.kind.what),
@@ -134,5 +134,5 @@ def full(ground: Ground) -> Iterator[Starter | Missing]:
             )
 
 
-def _unused(how: str, service: Found) -> Missing:
-    return Missing(how, service.name, NOBODY, "x-harness.links, as in `consumer -> service`")
+def _unused(condition: str, service: Found) -> Missing:
+    return Missing(condition, service.name, NOBODY, "x-harness.links, as in `consumer -> service`")

@@ -67,7 +67,7 @@ def told(missing: Sequence[Missing]) -> list[str]:
     """Return a line for each reason for which scenarios were not written, and what it would take, once for all."""
     by_remedy: dict[str, dict[str, dict[str, None]]] = {}
     for one in missing:
-        by_remedy.setdefault(one.remedy, {}).setdefault(one.why, {})[f"{one.how}-{one.whom}"] = None
+        by_remedy.setdefault(one.remedy, {}).setdefault(one.why, {})[f"{one.condition}-{one.subject}"] = None
     lines: list[str] = []
     for remedy, reasons in by_remedy.items():
         said = [f"no {', '.join(names)}: {why}" for why, names in reasons.items()]
