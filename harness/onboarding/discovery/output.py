@@ -24,8 +24,8 @@ from harness.onboarding.discovery.project import Project, literal
 from harness.onboarding.discovery.rendering import MARK, STACK_FILE, comment, render
 from harness.onboarding.discovery.services import Found, guess_all
 from harness.onboarding.discovery.starters.accepted import stack_of
+from harness.onboarding.discovery.starters.build_context import build_context
 from harness.onboarding.discovery.starters.files import scenario_files
-from harness.onboarding.discovery.starters.reading import ground_of
 from harness.onboarding.discovery.starters.rules import read_rule
 from harness.onboarding.discovery.starters.suite import told
 from harness.onboarding.discovery.writing import was_edited
@@ -83,8 +83,8 @@ def discover(
     if stack is not None:
         services = {name: _with_used_links(one, stack) for name, one in services.items()}
     readings = [read_rule(rule, pace, metrics) for rule in rules]
-    ground = ground_of(project, services, references, probes, readings, pace, faults, stack)
-    scenarios, missing = scenario_files(ground, stack, standard=standard)
+    context = build_context(project, services, references, probes, readings, pace, faults, stack)
+    scenarios, missing = scenario_files(context, stack, standard=standard)
     files |= scenarios
     not_written = (*untold, *_unreached(services), *told(missing))
     settled = frozenset((*stack.more_links, *stack.unused_links)) if stack is not None else frozenset()

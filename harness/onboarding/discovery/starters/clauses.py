@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.model.fields import Link
-from harness.onboarding.discovery.starters.ground import STORES, Ground, Measure
+from harness.onboarding.discovery.starters.context import STORES, Context, Measure
 from harness.onboarding.discovery.starters.rules import RuleReading
 from harness.onboarding.discovery.starters.starter import Missing, Starter
 
@@ -53,64 +53,64 @@ class ScenarioDraft:
     may_die_why: str
 
 
-def first(ground: Ground, starter: Starter) -> ScenarioDraft | Missing:
+def first(context: Context, starter: Starter) -> ScenarioDraft | Missing:
     """Return a first scenario: which alert should have fired is left to its owner."""
-    return _written(ground, starter, starter.first_name, "first", ())
+    return _written(context, starter, starter.first_name, "first", ())
 
 
-def standard(ground: Ground, starter: Starter) -> ScenarioDraft | Missing:
+def standard(context: Context, starter: Starter) -> ScenarioDraft | Missing:
     """Return a scenario of the standard suite, which states the alerts that have to fire.
 
     A slow rule has one of its own, and makes no other one longer.
     """
     detects = [rule for rule in starter.detects if starter.family == "alert" or is_soon(rule)]
-    return _written(ground, starter, starter.standard_name, "standard", detects)
+    return _written(context, starter, starter.standard_name, "standard", detects)
 
 
 def _written(
-    ground: Ground, starter: Starter, name: str, tag: str, detects: Sequence[RuleReading]
+    context: Context, starter: Starter, name: str, tag: str, detects: Sequence[RuleReading]
 ) -> ScenarioDraft | Missing:
     if not _NAME.fullmatch(name):  # it becomes a file's
         return Missing(
             starter.condition, starter.subject, "its name has characters that the name of a scenario cannot have"
         )
-    bounded = [one for one in ground.measures if one.good and _may_gate(one, starter, ground)]
-    about = [one for one in bounded if starter.breaks and _is_about(one, starter.hits, ground)]
+    bounded = [one for one in context.measures if one.good and _may_gate(one, starter, context)]
+    about = [one for one in bounded if starter.breaks and _is_about(one, starter.hits, context)]
     # Between two scrapes a crash that is soon over is missed: neither a pass nor a fail.
     soon_back = starter.heals_itself or bool(starter.more_steps)
     own = [one for one in about if not (soon_back and one.name == TARGETS_UP)]
     if starter.fault["fault"] == "container.pause":  # to the engine it runs
         own = [one for one in own if not one.of_engine]
     hit = starter.hits or _ends(starter)
-    others = [] if detects else ground.concerning(hit)
+    others = [] if detects else context.concerning(hit)
     soon = [rule for rule in others if is_soon(rule)][:MOST_ALERTS]
     late = [rule for rule in others if rule not in soon][:MOST_ALERTS]
-    more_s = min(ground.timing.scrape_s, SCRAPE_TIMEOUT_S) if starter.silent else 0.0
+    more_s = min(context.timing.scrape_s, SCRAPE_TIMEOUT_S) if starter.silent else 0.0
     by_itself_s = BY_ITSELF_S + SEEN_BACK_S if starter.heals_itself else 0
     longest_s = max((rule.fires_within_s + more_s for rule in soon), default=0.0)
     seen = [(rule, _rounded(max(rule.fires_within_s + more_s, starter.lasts_s))) for rule in detects]
     lasts_s = max([starter.lasts_s, by_itself_s, _rounded(longest_s), *(within_s for _, within_s in seen)])
     lasts_s += starter.begins_after_s
     broken = [dict(one) for one in starter.bounds] if starter.breaks else []
-    broken += [{"probe": one.name, **one.good} for one in bounded if _grows_old(one, starter, ground, lasts_s)]
+    broken += [{"probe": one.name, **one.good} for one in bounded if _grows_old(one, starter, context, lasts_s)]
     borne = [] if starter.breaks else [dict(one) for one in starter.bounds]
-    stays = [_bound(one.name, one.good, "stays") for one in bounded if _stays(one, about, starter, ground, hit)]
+    stays = [_bound(one.name, one.good, "stays") for one in bounded if _stays(one, about, starter, context, hit)]
     stays += [_bound(str(one["probe"]), one, "borne") for one in borne]
     recovered = [_again(one.name, one.good, starter) for one in own]
     recovered += [
         _again(str(one["probe"]), one, starter) for one in broken if one["probe"] not in {m.name for m in own}
     ]
     judged = {clause["probe"] for clause in (*stays, *recovered)}
-    why = _unfelt(ground, starter, own, [one for one in bounded if one.name in judged], detects)
+    why = _unfelt(context, starter, own, [one for one in bounded if one.name in judged], detects)
     if why is not None:
         return why
-    jobs, may_die, reasons = _deaths(ground, starter)
+    jobs, may_die, reasons = _deaths(context, starter)
     return ScenarioDraft(
         name=name,
         starter=starter,
         tags=(tag,),
         steps=_steps(starter, name, lasts_s),
-        steady=[_bound(one.name, one.good, "before") for one in bounded if one.name not in ground.declared.steady],
+        steady=[_bound(one.name, one.good, "before") for one in bounded if one.name not in context.declared.steady],
         stays=stays,
         recovered=recovered,
         detected=[_clause(rule, "seen", within_s) for rule, within_s in seen],
@@ -124,7 +124,11 @@ def _written(
 
 
 def _unfelt(
-    ground: Ground, starter: Starter, own: Sequence[Measure], judged: Sequence[Measure], detects: Sequence[RuleReading]
+    context: Context,
+    starter: Starter,
+    own: Sequence[Measure],
+    judged: Sequence[Measure],
+    detects: Sequence[RuleReading],
 ) -> Missing | None:
     """Return why nothing that is judged could feel a fault; None where something could."""
     if detects or starter.bounds or starter.guarantees:
@@ -136,10 +140,10 @@ def _unfelt(
             starter.condition, starter.subject, f"no probe tells whether {starter.subject} does its work", _PROBE
         )
     hit = starter.missed or starter.hits
-    if any(ground.could_feel(one, starter.felt_at, hit) for one in judged):
+    if any(context.could_feel(one, starter.felt_at, hit) for one in judged):
         return None
-    near = [name for name in ground.services if name in starter.felt_at]
-    what = ", ".join(sorted(hit, key=list(ground.services).index))
+    near = [name for name in context.services if name in starter.felt_at]
+    what = ", ".join(sorted(hit, key=list(context.services).index))
     why = f"no probe asks {_any_of(near)} for work that needs {what}"
     return Missing(starter.condition, starter.subject, why, _WORK)
 
@@ -161,7 +165,9 @@ def _ends(starter: Starter) -> set[str]:
     return {end for link in links for end in (link.consumer, link.service)}
 
 
-def _stays(measure: Measure, about: Sequence[Measure], starter: Starter, ground: Ground, hit: Collection[str]) -> bool:
+def _stays(
+    measure: Measure, about: Sequence[Measure], starter: Starter, context: Context, hit: Collection[str]
+) -> bool:
     """Whether a measure has to hold all the time: of who needs what is hit, or of that where it is not to break.
 
     A health page of who needs what is gone has to do no such thing: a good one says that its service cannot work.
@@ -170,37 +176,37 @@ def _stays(measure: Measure, about: Sequence[Measure], starter: Starter, ground:
         return False
     if starter.may_fail and measure.answers and not measure.never_breaks:
         return False
-    if starter.family == "alert" and {one.name for one in ground.writers(measure)} & set(starter.missed):
+    if starter.family == "alert" and {one.name for one in context.writers(measure)} & set(starter.missed):
         return False  # it grows old, as the alert is to tell
-    near = {*ground.callers(hit), *hit}
+    near = {*context.callers(hit), *hit}
     told = measure in about or measure.name in {one["probe"] for one in starter.bounds}
     return not told and bool(measure.services & near)
 
 
-def _grows_old(measure: Measure, starter: Starter, ground: Ground, lasts_s: float) -> bool:
+def _grows_old(measure: Measure, starter: Starter, context: Context, lasts_s: float) -> bool:
     """Whether an age breaks its bound because its only writer lacks a store that is hit, and for long enough."""
-    writer, after_s = ground.only_writer(measure), measure.breaks_after_s
+    writer, after_s = context.only_writer(measure), measure.breaks_after_s
     if starter.family != "store" or not starter.breaks or writer is None or after_s is None:
         return False
-    lacks = set(ground.uses(writer.name, *STORES)) & set(starter.hits)
+    lacks = set(context.uses(writer.name, *STORES)) & set(starter.hits)
     return bool(lacks) and after_s <= lasts_s
 
 
-def _may_gate(measure: Measure, starter: Starter, ground: Ground) -> bool:
+def _may_gate(measure: Measure, starter: Starter, context: Context) -> bool:
     """Whether a run may wait for a measure: it is sure, or concerns who is hit. A wrong guess stops what it is in.
 
     Who needs the hit service concerns it too, unless only a name tells what that one is.
     """
-    if measure.sure or measure.name in ground.declared.steady or _is_about(measure, starter.hits, ground):
+    if measure.sure or measure.name in context.declared.steady or _is_about(measure, starter.hits, context):
         return True
-    near = ground.callers(starter.hits or _ends(starter))
-    return any(name in near and ground.services[name].kind_is_known for name in measure.services)
+    near = context.callers(starter.hits or _ends(starter))
+    return any(name in near and context.services[name].kind_is_known for name in measure.services)
 
 
-def _is_about(measure: Measure, hit: Sequence[str], ground: Ground) -> bool:
+def _is_about(measure: Measure, hit: Sequence[str], context: Context) -> bool:
     """Whether a measure must break while services are gone: their own, and the one over all that Prometheus scrapes."""
     if measure.name == TARGETS_UP:
-        watched = {other for name in measure.services for consumer, other in ground.links if consumer == name}
+        watched = {other for name in measure.services for consumer, other in context.links if consumer == name}
         return bool((measure.services | watched) & set(hit))
     return bool(measure.services & set(hit)) and not measure.never_breaks
 
@@ -213,9 +219,9 @@ def _steps(starter: Starter, name: str, lasts_s: int) -> list[dict[str, Any]]:
     return steps
 
 
-def _deaths(ground: Ground, starter: Starter) -> tuple[list[str], Sequence[str], list[str]]:
+def _deaths(context: Context, starter: Starter) -> tuple[list[str], Sequence[str], list[str]]:
     # A job that nobody waits for may still be at work when the fault goes in, and ends then as it should.
-    jobs = [name for name, service in ground.services.items() if service.job and not service.awaited]
+    jobs = [name for name, service in context.services.items() if service.job and not service.awaited]
     reasons = [f"{', '.join(jobs)}: a job, which ends by itself"] if jobs else []
     who = "the others" if jobs else "they"
     reasons += [f"guess: {who} end when it does not answer, and are started again"] if starter.may_die else []

@@ -5,18 +5,18 @@ from __future__ import annotations
 from harness.model.stack import StackDescription
 from harness.onboarding.discovery.rendering import ENDING, MARK, SCENARIOS, STACK_FILE, render
 from harness.onboarding.discovery.starters.accepted import refusal
-from harness.onboarding.discovery.starters.ground import Ground
+from harness.onboarding.discovery.starters.context import Context
 from harness.onboarding.discovery.starters.starter import Missing
 from harness.onboarding.discovery.starters.suite import first_scenarios, standard_suite
 from harness.runner.planning.catalogue import Catalogue
 
 
 def scenario_files(
-    ground: Ground, stack: StackDescription | None, *, standard: bool
+    context: Context, stack: StackDescription | None, *, standard: bool
 ) -> tuple[dict[str, str], list[Missing]]:
     """Return each file with its text, and what is not written. Without a stack, nothing can be checked."""
-    suite = standard_suite(ground) if standard else first_scenarios(ground)
-    catalogue = Catalogue(stack, ground.faults) if stack is not None else None
+    suite = standard_suite(context) if standard else first_scenarios(context)
+    catalogue = Catalogue(stack, context.faults) if stack is not None else None
     files: dict[str, str] = {}
     missing = list(suite.missing)
     for name, written in suite.files.items():

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from harness.model.fields import Link
 from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.clauses import is_soon
-from harness.onboarding.discovery.starters.ground import DURATION, STORES, UNITS_S, Ground, Measure
+from harness.onboarding.discovery.starters.context import DURATION, STORES, UNITS_S, Context, Measure
 from harness.onboarding.discovery.starters.rules import RuleReading
 from harness.onboarding.discovery.starters.starter import LONGEST_S, Missing, Starter
 
@@ -19,23 +19,23 @@ STOPS_WITHIN_S = 10
 TWICE_NEEDS = "x-harness.integrity with store, examples and lineage, so that `examples_exactly_once` can be judged"
 
 
-def stale(ground: Ground) -> Iterator[Starter | Missing]:
+def stale(context: Context) -> Iterator[Starter | Missing]:
     """A writer writes nothing for a while, and what it wrote grows old."""
-    if "container.pause" not in ground.faults:
+    if "container.pause" not in context.faults:
         return
-    for measure in ground.measures:
-        stores = [name for name in ground.services if name in measure.services and ground.services[name].stateful]
+    for measure in context.measures:
+        stores = [name for name in context.services if name in measure.services and context.services[name].stateful]
         if measure.ages and stores:
-            yield _stale(ground, measure, stores[0])
-    yield from _without_age(ground)
+            yield _stale(context, measure, stores[0])
+    yield from _without_age(context)
 
 
-def _stale(ground: Ground, measure: Measure, store: str) -> Starter | Missing:
+def _stale(context: Context, measure: Measure, store: str) -> Starter | Missing:
     subject = measure.name.replace("_", "-")
-    writer = ground.only_writer(measure)
+    writer = context.only_writer(measure)
     if writer is None:
-        unclear = [consumer for consumer, other in ground.unclear if other == store]
-        may = dict.fromkeys([*(one.name for one in ground.writers(measure)), *unclear]) or ground.consumers(store)
+        unclear = [consumer for consumer, other in context.unclear if other == store]
+        may = dict.fromkeys([*(one.name for one in context.writers(measure)), *unclear]) or context.consumers(store)
         names = ", ".join(may) or "nobody that is known"
         remedy = f"x-harness.unused_links, which says who does not use {store}; or {_OWN}" if unclear else _OWN
         return Missing(
@@ -82,30 +82,30 @@ def _guessed_bound(writer: Found) -> tuple[dict[str, object], int, str]:
     return {}, 0, ""
 
 
-def _without_age(ground: Ground) -> Iterator[Missing]:
+def _without_age(context: Context) -> Iterator[Missing]:
     """Yield the materialize loops into stores of which no probe tells an age."""
-    aged = {name for one in ground.measures if one.ages for name in one.services}
-    for service in ground.services.values():
-        stores = [name for name in ground.uses(service.name, "store") if name not in aged]
+    aged = {name for one in context.measures if one.ages for name in one.services}
+    for service in context.services.values():
+        stores = [name for name in context.uses(service.name, "store") if name not in aged]
         if service.kind.name == "data-job" and not service.unreached and stores:
             why = f"{service.name} seems to write into {' or '.join(stores)}, but no probe tells how old that is"
             remedy = f"one in x-harness.probes, and a scenario that pauses {service.name}"
             yield from (Missing("stale", store, why, remedy) for store in stores)
 
 
-def stopped(ground: Ground) -> Iterator[Starter | Missing]:
+def stopped(context: Context) -> Iterator[Starter | Missing]:
     """A producer is stopped in an orderly way, and nobody starts it again."""
-    for producer in filter(ground.produces, ground.services.values()):
-        if "container.stop" not in ground.faults:
+    for producer in filter(context.produces, context.services.values()):
+        if "container.stop" not in context.faults:
             continue
         if not producer.goes_on:
             yield Missing(
                 "stopped", producer.name, "it may end by itself, and nothing starts it again", "a restart policy"
             )
         else:
-            stores = ground.uses(producer.name, *STORES)
-            bounds, lasts_s = _breaking(ground, producer)
-            rules, more = _that_tell(ground, producer)
+            stores = context.uses(producer.name, *STORES)
+            bounds, lasts_s = _breaking(context, producer)
+            rules, more = _that_tell(context, producer)
             yield Starter(
                 condition="stopped",
                 subject=producer.name,
@@ -115,7 +115,7 @@ def stopped(ground: Ground) -> Iterator[Starter | Missing]:
                 hits=(producer.name,),
                 fault={"fault": "container.stop", "target": {"service": producer.name}},
                 edit=(f"whether {producer.name} writes into {', '.join(stores)}", *more),
-                felt_at=frozenset(stores) | ground.callers(stores),
+                felt_at=frozenset(stores) | context.callers(stores),
                 bounds=bounds,
                 lasts_s=lasts_s,
                 begins_after_s=STOPS_WITHIN_S,
@@ -123,17 +123,17 @@ def stopped(ground: Ground) -> Iterator[Starter | Missing]:
             )
 
 
-def _that_tell(ground: Ground, producer: Found) -> tuple[list[RuleReading], list[str]]:
+def _that_tell(context: Context, producer: Found) -> tuple[list[RuleReading], list[str]]:
     """Return the rules that have to fire once a producer is gone for good, and what to look at because of them.
 
     Where none asks whether it is up, those on what it makes have to, though its metrics are gone with it.
     """
-    asking = [rule for rule in ground.rules if rule.fires_for(producer.name)]
+    asking = [rule for rule in context.rules if rule.fires_for(producer.name)]
     if asking:
         return asking, []
     on_results = [
         rule
-        for rule in ground.rules
+        for rule in context.rules
         if rule.shows in ("old", "still") and rule.exported_by == {producer.name} and is_soon(rule)
     ]
     names = ", ".join(rule.name for rule in on_results)
@@ -141,20 +141,20 @@ def _that_tell(ground: Ground, producer: Found) -> tuple[list[RuleReading], list
     return on_results, [why] if on_results else []
 
 
-def _reached(ground: Ground, producer: Found) -> list[str]:
+def _reached(context: Context, producer: Found) -> list[str]:
     """Return the stores into which a producer may write over links that a proxy can lead."""
-    return [name for name in ground.uses(producer.name, *STORES) if ground.services[name].port is not None]
+    return [name for name in context.uses(producer.name, *STORES) if context.services[name].port is not None]
 
 
 def _links(producer: Found, stores: Sequence[str]) -> dict[str, list[str]]:
     return {"links": [Link(producer.name, name).name for name in stores]}
 
 
-def late(ground: Ground) -> Iterator[Starter | Missing]:
+def late(context: Context) -> Iterator[Starter | Missing]:
     """What a producer writes arrives late."""
-    for producer in filter(ground.produces, ground.services.values()):
-        stores = _reached(ground, producer)
-        if "network.latency" in ground.faults and stores:
+    for producer in filter(context.produces, context.services.values()):
+        stores = _reached(context, producer)
+        if "network.latency" in context.faults and stores:
             yield Starter(
                 condition="late",
                 subject=producer.name,
@@ -171,21 +171,21 @@ def late(ground: Ground) -> Iterator[Starter | Missing]:
                     f"whether {producer.name} writes into {', '.join(stores)}",
                     "vars.latency: what would be a bad day",
                 ),
-                felt_at=frozenset(stores) | ground.callers(stores),
+                felt_at=frozenset(stores) | context.callers(stores),
                 missed=(producer.name,),
                 breaks=False,
                 variables={"latency": "2s"},
-                bounds=_ages(ground, producer),
+                bounds=_ages(context, producer),
             )
 
 
-def twice(ground: Ground) -> Iterator[Starter | Missing]:
+def twice(context: Context) -> Iterator[Starter | Missing]:
     """A producer never gets the answer to what it wrote, and may write it again."""
-    for producer in filter(ground.produces, ground.services.values()):
-        stores = _reached(ground, producer)
-        if "network.reset" not in ground.faults or not stores:
+    for producer in filter(context.produces, context.services.values()):
+        stores = _reached(context, producer)
+        if "network.reset" not in context.faults or not stores:
             continue
-        if not ground.declared.traces_examples:
+        if not context.declared.traces_examples:
             yield Missing("twice", producer.name, "nothing could tell that something was written twice", TWICE_NEEDS)
             continue
         yield Starter(
@@ -203,22 +203,22 @@ def twice(ground: Ground) -> Iterator[Starter | Missing]:
             edit=(f"whether {producer.name} writes into {', '.join(stores)}",),
             breaks=False,
             guarantees=("examples_exactly_once",),
-            bounds=_ages(ground, producer),
+            bounds=_ages(context, producer),
         )
 
 
-def _breaking(ground: Ground, producer: Found) -> tuple[list[dict[str, object]], int]:
+def _breaking(context: Context, producer: Found) -> tuple[list[dict[str, object]], int]:
     """Return the bounds on ages that break while nothing is written for a time that a run can last, and that time."""
-    lasting = [(one, one.breaks_after_s or 0) for one in ground.measures if _is_age_of(ground, one, producer)]
+    lasting = [(one, one.breaks_after_s or 0) for one in context.measures if _is_age_of(context, one, producer)]
     bounds = [(one, lasts_s) for one, lasts_s in lasting if 0 < lasts_s <= LONGEST_S]
     return [{"probe": one.name, **one.good} for one, _ in bounds], max([20, *(lasts_s for _, lasts_s in bounds)])
 
 
-def _ages(ground: Ground, producer: Found) -> list[dict[str, object]]:
+def _ages(context: Context, producer: Found) -> list[dict[str, object]]:
     """Return the bounds on the age of what a producer writes, as far as the stack's file has them."""
-    return [{"probe": one.name, **one.good} for one in ground.measures if _is_age_of(ground, one, producer)]
+    return [{"probe": one.name, **one.good} for one in context.measures if _is_age_of(context, one, producer)]
 
 
-def _is_age_of(ground: Ground, measure: Measure, producer: Found) -> bool:
+def _is_age_of(context: Context, measure: Measure, producer: Found) -> bool:
     """Whether an age with a bound tells of what one producer writes, and no other one may write."""
-    return bool(measure.good) and ground.only_writer(measure) == producer
+    return bool(measure.good) and context.only_writer(measure) == producer

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness.onboarding.discovery.probes.stores import S3_KINDS
 from harness.onboarding.discovery.services import Found
-from harness.onboarding.discovery.starters.ground import Ground
+from harness.onboarding.discovery.starters.context import Context
 from harness.onboarding.discovery.starters.starter import Missing, Starter
 from harness.onboarding.discovery.starters.stores import hang_of
 
@@ -18,14 +18,14 @@ NO_MODELS = ("feast",)
 """Servers that serve something else."""
 
 
-def crashed(ground: Ground) -> Iterator[Starter | Missing]:
+def crashed(context: Context) -> Iterator[Starter | Missing]:
     """The process of a service dies."""
-    able = [one for one in ground.services.values() if not one.job and not one.unreached]
+    able = [one for one in context.services.values() if not one.job and not one.unreached]
     # Nobody asks a service without a port: only one that may not end is worth a crash.
     able = [one for one in able if one.port is not None or one.goes_on or one.kind.what == "serving"]
     for service in (one for what in CRASHED for one in able if one.kind.what == what):
-        if "container.kill" in ground.faults:
-            yield _crash_of(service, "producer" if ground.produces(service) else "server")
+        if "container.kill" in context.faults:
+            yield _crash_of(service, "producer" if context.produces(service) else "server")
 
 
 def _crash_of(service: Found, family: str) -> Starter:
@@ -46,38 +46,40 @@ def _crash_of(service: Found, family: str) -> Starter:
     )
 
 
-def hung(ground: Ground) -> Iterator[Starter | Missing]:
+def hung(context: Context) -> Iterator[Starter | Missing]:
     """A server accepts connections and answers nothing."""
-    for service in ground.reachable(*HUNG):
-        if "container.pause" in ground.faults:
-            yield hang_of(ground, service, "server")
+    for service in context.reachable(*HUNG):
+        if "container.pause" in context.faults:
+            yield hang_of(context, service, "server")
 
 
-def old_model(ground: Ground) -> Iterator[Starter | Missing]:
+def old_model(context: Context) -> Iterator[Starter | Missing]:
     """The file of a model is the one before."""
     yield from _changed_model(
-        ground, "old-model", "previous", "is the one before by key", "the objects of the dataset sort by version"
+        context, "old-model", "previous", "is the one before by key", "the objects of the dataset sort by version"
     )
 
 
-def broken_model(ground: Ground) -> Iterator[Starter | Missing]:
+def broken_model(context: Context) -> Iterator[Starter | Missing]:
     """The file of a model is cut off, which a reader notices, or some of its bits are inverted, which few do."""
     look = "the last good version may be kept"
-    yield from _changed_model(ground, "broken-model", "truncate", "is cut off", look)
-    yield from _changed_model(ground, "flipped-model", "flip", "has inverted bits", look)
+    yield from _changed_model(context, "broken-model", "truncate", "is cut off", look)
+    yield from _changed_model(context, "flipped-model", "flip", "has inverted bits", look)
 
 
-def _changed_model(ground: Ground, condition: str, operation: str, what: str, look: str) -> Iterator[Starter | Missing]:
-    for server in ground.reachable("serving"):
-        if "object.corrupt" not in ground.faults or server.kind.name in NO_MODELS:
+def _changed_model(
+    context: Context, condition: str, operation: str, what: str, look: str
+) -> Iterator[Starter | Missing]:
+    for server in context.reachable("serving"):
+        if "object.corrupt" not in context.faults or server.kind.name in NO_MODELS:
             continue
-        lacking = _lacking(ground, server)
+        lacking = _lacking(context, server)
         if lacking is not None:
             why, remedy = lacking
             yield Missing(condition, server.name, why, remedy)
             continue
-        for dataset in ground.declared.models:
-            many = "" if len(ground.declared.models) == 1 else f"-{dataset}"
+        for dataset in context.declared.models:
+            many = "" if len(context.declared.models) == 1 else f"-{dataset}"
             yield Starter(
                 condition=condition,
                 subject=f"{server.name}{many}",
@@ -94,19 +96,19 @@ def _changed_model(ground: Ground, condition: str, operation: str, what: str, lo
                     f"whether {server.name} loads its model from {dataset}, and only when it starts",
                     f"whether {look}",
                 ),
-                felt_at=frozenset({server.name, *ground.callers([server.name])}),
-                more_steps=_restart(ground, server),
+                felt_at=frozenset({server.name, *context.callers([server.name])}),
+                more_steps=_restart(context, server),
                 may_die=(server.name,),
                 lasts_s=LASTS_S,
             )
 
 
-def _restart(ground: Ground, server: Found) -> list[dict[str, object]]:
+def _restart(context: Context, server: Found) -> list[dict[str, object]]:
     """Return the steps in which the server dies and loads the model: once it is changed, and once it is whole again.
 
     The second one tells what the model does from what a restart does.
     """
-    if "container.kill" not in ground.faults:
+    if "container.kill" not in context.faults:
         return []
     return [
         {
@@ -120,16 +122,16 @@ def _restart(ground: Ground, server: Found) -> list[dict[str, object]]:
     ]
 
 
-def _lacking(ground: Ground, server: Found) -> tuple[str, str] | None:
+def _lacking(context: Context, server: Found) -> tuple[str, str] | None:
     """Return what is not declared for a model to be changed and the change to be seen: why, and what it would take."""
-    near = {server.name, *ground.callers([server.name])}
-    judged = any(one.answers and one.services & near for one in ground.measures)
+    near = {server.name, *context.callers([server.name])}
+    judged = any(one.answers and one.services & near for one in context.measures)
     answers = "x-harness.workload with expected answers, as `harness record` makes it"
-    if ground.declared.models:
+    if context.declared.models:
         return None if judged else ("nothing tells which answers are right", answers)
-    used = {server.name, *ground.uses(server.name, "store", "tracking")}
-    stores = [store for name in sorted(used) for store in ground.uses(name, "store")]
-    objects = [name for name in dict.fromkeys(stores) if ground.services[name].kind.name in S3_KINDS]
+    used = {server.name, *context.uses(server.name, "store", "tracking")}
+    stores = [store for name in sorted(used) for store in context.uses(name, "store")]
+    objects = [name for name in dict.fromkeys(stores) if context.services[name].kind.name in S3_KINDS]
     if not objects:
         own = "a scenario of your own, with container.image (an image from before) or container.file (another file)"
         return "nothing here shows that it loads a model from an object store", own

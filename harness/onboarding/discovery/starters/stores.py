@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.onboarding.discovery.services import Found
-from harness.onboarding.discovery.starters.ground import STORES, Ground
+from harness.onboarding.discovery.starters.context import STORES, Context
 from harness.onboarding.discovery.starters.starter import ROUND_TRIPS, Missing, Starter
 
 LATENCY_MS = 300
 NOBODY = "nothing here shows that anybody uses it"
 
 
-def slow(ground: Ground) -> Iterator[Starter | Missing]:
+def slow(context: Context) -> Iterator[Starter | Missing]:
     """Every answer of a store comes late."""
-    for service in ground.reachable(*STORES, "tracking"):
-        if "network.latency" not in ground.faults or not ground.consumers(service.name):
+    for service in context.reachable(*STORES, "tracking"):
+        if "network.latency" not in context.faults or not context.consumers(service.name):
             continue
         # An answer that comes after the workload's timeout is none: that would be an outage.
-        waits_s = ground.waits_s([service.name])
+        waits_s = context.waits_s([service.name])
         latency_ms = LATENCY_MS if waits_s is None else min(LATENCY_MS, max(1, int(waits_s / ROUND_TRIPS * 1e3)))
         yield Starter(
             condition="slow",
@@ -37,22 +37,22 @@ def slow(ground: Ground) -> Iterator[Starter | Missing]:
                 "with": {"latency": "${latency}", "jitter": "20ms"},
             },
             edit=("vars.latency: what would be a bad day, and not an outage",),
-            felt_at=frozenset(ground.callers([service.name])),
+            felt_at=frozenset(context.callers([service.name])),
             breaks=False,
             variables={"latency": f"{latency_ms}ms"},
         )
 
 
-def hung(ground: Ground) -> Iterator[Starter | Missing]:
+def hung(context: Context) -> Iterator[Starter | Missing]:
     """A store accepts connections and answers nothing."""
-    for service in ground.reachable(*STORES):
-        if "container.pause" in ground.faults:
-            yield hang_of(ground, service, "store") if ground.consumers(service.name) else _unused("hung", service)
+    for service in context.reachable(*STORES):
+        if "container.pause" in context.faults:
+            yield hang_of(context, service, "store") if context.consumers(service.name) else _unused("hung", service)
 
 
-def hang_of(ground: Ground, service: Found, family: str) -> Starter:
+def hang_of(context: Context, service: Found, family: str) -> Starter:
     """Return the hang of one service. Whom nobody in the stack needs, its users ask directly, as its probe does."""
-    callers = frozenset(ground.callers([service.name]))
+    callers = frozenset(context.callers([service.name]))
     return Starter(
         condition="hung",
         subject=service.name,
@@ -63,22 +63,22 @@ def hang_of(ground: Ground, service: Found, family: str) -> Starter:
         fault={"fault": "container.pause", "target": service.one_target},
         edit=("whether callers give up in time, or hang with it",),
         felt_at=callers or None,
-        detects=[rule for rule in ground.rules if rule.fires_for(service.name)],
+        detects=[rule for rule in context.rules if rule.fires_for(service.name)],
         silent=True,
     )
 
 
-def lost(ground: Ground) -> Iterator[Starter | Missing]:
+def lost(context: Context) -> Iterator[Starter | Missing]:
     """The node of a store is lost, and comes back."""
-    for service in ground.services.values():
-        if "node.loss" not in ground.faults or service.job or not service.stateful or service.port is None:
+    for service in context.services.values():
+        if "node.loss" not in context.faults or service.job or not service.stateful or service.port is None:
             continue
-        yield loss_of(ground, service) if ground.consumers(service.name) else _unused("lost", service)
+        yield loss_of(context, service) if context.consumers(service.name) else _unused("lost", service)
 
 
-def loss_of(ground: Ground, service: Found) -> Starter:
+def loss_of(context: Context, service: Found) -> Starter:
     """Return the loss of one service's node."""
-    node, more = ground.with_node(service.name)
+    node, more = context.with_node(service.name)
     hits = (service.name, *more)
     with_it = f", and with it {', '.join(more)}" if more else ""
     return Starter(
@@ -90,27 +90,27 @@ def loss_of(ground: Ground, service: Found) -> Starter:
         hits=hits,
         fault={"fault": "node.loss", "target": {"node": node}},
         edit=(f"services that share a machine with {service.name}: give them the same `node` in the stack's file",),
-        felt_at=frozenset(ground.callers(hits)) or None,
-        may_die=ground.dies_with(hits),
-        detects=[rule for rule in ground.rules if rule.fires_for(service.name)],
+        felt_at=frozenset(context.callers(hits)) or None,
+        may_die=context.dies_with(hits),
+        detects=[rule for rule in context.rules if rule.fires_for(service.name)],
         silent=True,
     )
 
 
-def lost_servers(ground: Ground) -> Iterator[Starter | Missing]:
+def lost_servers(context: Context) -> Iterator[Starter | Missing]:
     """Where nothing else fits: the loss of each service that is asked over HTTP whether it is up."""
-    asked = {name for one in ground.measures if one.good and one.over_http for name in one.services}
-    for service in ground.services.values():
-        if "node.loss" in ground.faults and service.name in asked and not ground.callers([service.name]):
-            yield loss_of(ground, service)
+    asked = {name for one in context.measures if one.good and one.over_http for name in one.services}
+    for service in context.services.values():
+        if "node.loss" in context.faults and service.name in asked and not context.callers([service.name]):
+            yield loss_of(context, service)
 
 
-def full(ground: Ground) -> Iterator[Starter | Missing]:
+def full(context: Context) -> Iterator[Starter | Missing]:
     """A store has no space left."""
-    for service in ground.reachable(*STORES):
-        if "disk.full" not in ground.faults:
+    for service in context.reachable(*STORES):
+        if "disk.full" not in context.faults:
             continue
-        paths = ground.memory.get(service.name, ())
+        paths = context.memory.get(service.name, ())
         if not paths:
             yield Missing(
                 "full",
@@ -128,9 +128,9 @@ def full(ground: Ground) -> Iterator[Starter | Missing]:
                 hits=(service.name,),
                 fault={"fault": "disk.full", "target": {"service": service.name}, "with": {"path": path}},
                 edit=(f"whether {path} is where it writes what is sent to it",),
-                felt_at=frozenset(ground.callers([service.name])) or None,
+                felt_at=frozenset(context.callers([service.name])) or None,
                 breaks=False,
-                may_die=ground.dies_with([service.name]),
+                may_die=context.dies_with([service.name]),
             )
 
 

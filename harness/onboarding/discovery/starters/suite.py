@@ -1,6 +1,6 @@
 """Which starters are written: a few of each family as first scenarios, or all of them as the standard suite.
 
-A further starter is a function of the ground in a family's module, and a line here.
+A further starter is a function of the context in a family's module, and a line here.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from harness.onboarding.discovery.starters import alerts, producers, servers, stores
 from harness.onboarding.discovery.starters.clauses import ScenarioDraft, first, standard
-from harness.onboarding.discovery.starters.ground import Ground
+from harness.onboarding.discovery.starters.context import Context
 from harness.onboarding.discovery.starters.starter import Missing, Starter
 
-Way = Callable[[Ground], Iterator[Starter | Missing]]
+Way = Callable[[Context], Iterator[Starter | Missing]]
 MOST_OF_A_KIND = 4
 
 FIRST: tuple[Way, ...] = (
@@ -37,23 +37,23 @@ class Suite:
     missing: Sequence[Missing]
 
 
-def first_scenarios(ground: Ground) -> Suite:
+def first_scenarios(context: Context) -> Suite:
     """Return the first scenarios: of each way the first few that something could feel."""
     files: dict[str, ScenarioDraft] = {}
     missing: list[Missing] = []
     for way in FIRST:
-        made = _sorted_out([first(ground, one) if isinstance(one, Starter) else one for one in way(ground)], missing)
+        made = _sorted_out([first(context, one) if isinstance(one, Starter) else one for one in way(context)], missing)
         files.update({one.name: one for one in made[:MOST_OF_A_KIND]})
     if not files:
-        rest = [first(ground, one) for one in stores.lost_servers(ground) if isinstance(one, Starter)]
+        rest = [first(context, one) for one in stores.lost_servers(context) if isinstance(one, Starter)]
         files.update({one.name: one for one in _sorted_out(rest, missing)[:MOST_OF_A_KIND]})
     return Suite(files, missing)
 
 
-def standard_suite(ground: Ground) -> Suite:
+def standard_suite(context: Context) -> Suite:
     """Return everything that fits, in a folder for each family."""
     missing: list[Missing] = []
-    made = [standard(ground, one) if isinstance(one, Starter) else one for way in STANDARD for one in way(ground)]
+    made = [standard(context, one) if isinstance(one, Starter) else one for way in STANDARD for one in way(context)]
     files = {f"standard/{FOLDERS[one.starter.family]}/{one.name}": one for one in _sorted_out(made, missing)}
     return Suite(files, missing)
 

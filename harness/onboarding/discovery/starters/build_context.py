@@ -1,4 +1,4 @@
-"""The ground for starters: what was discovered, put together with what the stack's file declares."""
+"""The context for starters: what was discovered, put together with what the stack's file declares."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness.onboarding.discovery.candidate import Candidate
 from harness.onboarding.discovery.config_files import Timing
 from harness.onboarding.discovery.project import Project
 from harness.onboarding.discovery.services import Found
-from harness.onboarding.discovery.starters.ground import Declared, Ground, Measure
+from harness.onboarding.discovery.starters.context import Context, Declared, Measure
 from harness.onboarding.discovery.starters.rules import RuleReading
 from harness.runner.planning.catalogue import Catalogue
 
@@ -36,7 +36,7 @@ _SHARES = (0.01, 0.02, 0.05, 0.1)
 OVER_S = 5
 
 
-def ground_of(
+def build_context(
     project: Project,
     services: Mapping[str, Found],
     references: References,
@@ -45,13 +45,13 @@ def ground_of(
     timing: Timing,
     faults: Mapping[str, FaultKind],
     stack: StackDescription | None,
-) -> Ground:
+) -> Context:
     """Put together what scenarios rest on. `stack` is None where its file cannot be read yet."""
     found = [(one.name, other) for one in services.values() for other in one.links]
     unclear = _unclear(references, stack)
     declared = [(link.consumer, link.service) for link in stack.links] if stack is not None else []
     declared = [pair for pair in declared if pair not in unclear and {*pair} <= services.keys()]
-    return Ground(
+    return Context(
         services=services,
         nodes=_nodes(services, stack),
         links=list(dict.fromkeys((*found, *declared))),

@@ -72,7 +72,7 @@ class Declared:
 
 
 @dataclass(frozen=True)
-class Ground:
+class Context:
     """All of it. `memory` has the mounts of a service that lie in memory and have a size."""
 
     services: Mapping[str, Found]
