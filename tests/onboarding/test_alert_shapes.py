@@ -6,7 +6,7 @@ import pytest
 
 from harness.onboarding.discovery.config_files import Rule, Timing
 from harness.onboarding.discovery.metrics import Metrics
-from harness.onboarding.discovery.starters.rules import RuleReading, read_rule
+from harness.onboarding.discovery.starters.rules import RuleFacts, read_rule
 
 PACE = Timing(scrape_s=5.0, evaluate_s=5.0)
 JOBS = {"api": frozenset({"web"}), "models": frozenset({"model-a", "model-b"})}
@@ -20,7 +20,7 @@ RECORDED = {
 }
 
 
-def read(query: str, for_s: float = 10.0) -> RuleReading:
+def read(query: str, for_s: float = 10.0) -> RuleFacts:
     def exporters(metric: str) -> frozenset[str]:
         return frozenset({EXPORTED[metric]}) if metric in EXPORTED else frozenset()
 

@@ -82,8 +82,8 @@ def discover(
             untold.append(f"no scenario could be checked against {file.name}: {error.message}")
     if stack is not None:
         services = {name: _with_used_links(one, stack) for name, one in services.items()}
-    readings = [read_rule(rule, pace, metrics) for rule in rules]
-    context = build_context(project, services, references, probes, readings, pace, faults, stack)
+    rule_facts = [read_rule(rule, pace, metrics) for rule in rules]
+    context = build_context(project, services, references, probes, rule_facts, pace, faults, stack)
     scenarios, missing = scenario_files(context, stack, standard=standard)
     files |= scenarios
     not_written = (*untold, *_unreached(services), *told(missing))

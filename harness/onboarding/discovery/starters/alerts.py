@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.model.fields import Link
 from harness.onboarding.discovery.starters.context import STORES, Context
-from harness.onboarding.discovery.starters.rules import RuleReading
+from harness.onboarding.discovery.starters.rules import RuleFacts
 from harness.onboarding.discovery.starters.starter import LONGEST_S, ROUND_TRIPS, Missing, Starter
 
 USED = (*STORES, "tracking", "serving")
@@ -39,7 +39,7 @@ def firing(context: Context) -> Iterator[Starter | Missing]:
             yield way(context, rule)
 
 
-def _down(context: Context, rule: RuleReading) -> Starter | Missing:
+def _down(context: Context, rule: RuleFacts) -> Starter | Missing:
     if rule.subject is not None:
         able = [rule.subject] if not context.services[rule.subject].unreached else []
         why = f"guess: its metric is named after {rule.subject}"
@@ -56,7 +56,7 @@ def _down(context: Context, rule: RuleReading) -> Starter | Missing:
     return _starter(context, rule, f"Down, and not started again: {_one_of(list(hits))}.", hits, fault, why)
 
 
-def _slow(context: Context, rule: RuleReading) -> Starter | Missing:
+def _slow(context: Context, rule: RuleFacts) -> Starter | Missing:
     service, used, lacking = _behind(context, rule)
     if lacking is not None:
         return lacking
@@ -85,7 +85,7 @@ def _slow(context: Context, rule: RuleReading) -> Starter | Missing:
     return _starter(context, rule, summary, (), fault, why, variables=variables, may_fail=may_fail)
 
 
-def _limit_s(rule: RuleReading) -> float | None:
+def _limit_s(rule: RuleFacts) -> float | None:
     scale = 1e-3 if any(word in rule.rule.query for word in ("_ms", "millisecond")) else 1.0
     return None if rule.threshold is None else rule.threshold * scale
 
@@ -98,7 +98,7 @@ def _latency_s(limit_s: float, timeout_s: float | None) -> float | None:
     return between_s if limit_s * APART <= between_s <= timeout_s / APART else None
 
 
-def _errors(context: Context, rule: RuleReading) -> Starter | Missing:
+def _errors(context: Context, rule: RuleFacts) -> Starter | Missing:
     service, used, lacking = _behind(context, rule)
     if lacking is not None:
         return lacking
@@ -110,7 +110,7 @@ def _errors(context: Context, rule: RuleReading) -> Starter | Missing:
     return _starter(context, rule, summary, (used[0],), fault, why, may_die=context.dies_with([used[0]]))
 
 
-def _behind(context: Context, rule: RuleReading) -> tuple[str, list[str], Missing | None]:
+def _behind(context: Context, rule: RuleFacts) -> tuple[str, list[str], Missing | None]:
     """Return the service that a rule measures, what it uses, and what is missing for that to show."""
     able = [name for name in _sorted(context, rule.exported_by) if context.services[name].kind.what != "watch"]
     if len(able) != 1:
@@ -128,7 +128,7 @@ def _behind(context: Context, rule: RuleReading) -> tuple[str, list[str], Missin
     return able[0], used, None
 
 
-def _old(context: Context, rule: RuleReading) -> Starter | Missing:
+def _old(context: Context, rule: RuleFacts) -> Starter | Missing:
     if rule.age_s is None or rule.age_s > LONGEST_S:
         age = "a time that could not be read" if rule.age_s is None else f"{rule.age_s:g} s"
         return _cannot(rule, f"it fires at an age of {age}: no run is that long", _SHORTER)
@@ -170,7 +170,7 @@ def firing_on_errors(context: Context) -> Iterator[Starter | Missing]:
         )
 
 
-def _still(context: Context, rule: RuleReading) -> Starter | Missing:
+def _still(context: Context, rule: RuleFacts) -> Starter | Missing:
     able = [name for name in rule.exported_by if context.services[name].kind.what != "watch"]
     if len(able) != 1 or "network.partition" not in context.faults:
         known = f"any of {', '.join(sorted(able))} may count it" if able else "it is not known who exports its metric"
@@ -198,7 +198,7 @@ _SHORTER = "shorter times in a test configuration"
 
 def _starter(
     context: Context,
-    rule: RuleReading,
+    rule: RuleFacts,
     summary: str,
     hits: tuple[str, ...],
     fault: Mapping[str, Any],
@@ -229,7 +229,7 @@ def _starter(
     )
 
 
-def _cannot(rule: RuleReading, why: str, remedy: str = "") -> Missing:
+def _cannot(rule: RuleFacts, why: str, remedy: str = "") -> Missing:
     return Missing("fires", rule.name, f"nothing here can fire it by itself: {why} ({rule.rule.place})", remedy)
 
 

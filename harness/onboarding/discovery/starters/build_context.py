@@ -26,7 +26,7 @@ from harness.onboarding.discovery.config_files import Timing
 from harness.onboarding.discovery.project import Project
 from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.context import Context, Declared, Measure
-from harness.onboarding.discovery.starters.rules import RuleReading
+from harness.onboarding.discovery.starters.rules import RuleFacts
 from harness.runner.planning.catalogue import Catalogue
 
 _HOLDS_MODELS = re.compile(r"model|artifact|artefact|checkpoint", re.IGNORECASE)
@@ -41,7 +41,7 @@ def build_context(
     services: Mapping[str, Found],
     references: References,
     probes: Sequence[Candidate],
-    rules: Sequence[RuleReading],
+    rules: Sequence[RuleFacts],
     timing: Timing,
     faults: Mapping[str, FaultKind],
     stack: StackDescription | None,

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.model.fields import Link
 from harness.onboarding.discovery.starters.context import STORES, Context, Measure
-from harness.onboarding.discovery.starters.rules import RuleReading
+from harness.onboarding.discovery.starters.rules import RuleFacts
 from harness.onboarding.discovery.starters.starter import Missing, Starter
 
 TARGETS_UP = "targets_up"
@@ -68,7 +68,7 @@ def standard(context: Context, starter: Starter) -> ScenarioDraft | Missing:
 
 
 def _written(
-    context: Context, starter: Starter, name: str, tag: str, detects: Sequence[RuleReading]
+    context: Context, starter: Starter, name: str, tag: str, detects: Sequence[RuleFacts]
 ) -> ScenarioDraft | Missing:
     if not _NAME.fullmatch(name):  # it becomes a file's
         return Missing(
@@ -128,7 +128,7 @@ def _unfelt(
     starter: Starter,
     own: Sequence[Measure],
     judged: Sequence[Measure],
-    detects: Sequence[RuleReading],
+    detects: Sequence[RuleFacts],
 ) -> Missing | None:
     """Return why nothing that is judged could feel a fault; None where something could."""
     if detects or starter.bounds or starter.guarantees:
@@ -238,18 +238,18 @@ def _again(probe: str, good: Mapping[str, Any], starter: Starter) -> dict[str, A
     return _bound(probe, good, "again") | {"within": WITHIN}
 
 
-def _clause(rule: RuleReading, what: str, within_s: float) -> dict[str, Any]:
+def _clause(rule: RuleFacts, what: str, within_s: float) -> dict[str, Any]:
     return {"id": f"{what}-{rule.name}", "alert": rule.name, "within": f"{_rounded(within_s)}s"}
 
 
-def _offer(rule: RuleReading, more_s: float) -> tuple[dict[str, Any], str]:
+def _offer(rule: RuleFacts, more_s: float) -> tuple[dict[str, Any], str]:
     """Return the clause of a rule to choose from, and what it is about."""
     told = [rule.rule.summary] if rule.rule.summary else []
     told += ["`within` lacks the age that it waits for, which could not be read"] if rule.unread_age else []
     return _clause(rule, "seen", rule.fires_within_s + more_s), "; ".join(told)
 
 
-def is_soon(rule: RuleReading) -> bool:
+def is_soon(rule: RuleFacts) -> bool:
     """Whether a scenario of another purpose may wait for a rule."""
     return not rule.unread_age and _rounded(rule.fires_within_s) <= SLOW_RULE_S
 

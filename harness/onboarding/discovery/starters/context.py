@@ -11,7 +11,7 @@ from harness.model.dependencies import reached
 from harness.model.fault import FaultKind
 from harness.onboarding.discovery.config_files import Timing
 from harness.onboarding.discovery.services import Found
-from harness.onboarding.discovery.starters.rules import RuleReading
+from harness.onboarding.discovery.starters.rules import RuleFacts
 
 STORES = ("store", "queue")
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|min|h|d)?")
@@ -79,7 +79,7 @@ class Context:
     nodes: Mapping[str, Sequence[str]]
     links: Sequence[tuple[str, str]]
     measures: Sequence[Measure]
-    rules: Sequence[RuleReading]
+    rules: Sequence[RuleFacts]
     timing: Timing
     faults: Mapping[str, FaultKind]
     declared: Declared = field(default_factory=Declared)
@@ -148,7 +148,7 @@ class Context:
         callers = {caller for name in services for caller in self.consumers(name)} - set(services)
         return [name for name in self.services if name in callers and self.services[name].restart not in ("no", "")]
 
-    def concerning(self, services: Collection[str]) -> list[RuleReading]:
+    def concerning(self, services: Collection[str]) -> list[RuleFacts]:
         """Return the rules that may be about these services, or about who needs them."""
         near = {*services, *self.callers(services)}
         return [rule for rule in self.rules if near & rule.about]

@@ -9,7 +9,7 @@ from harness.model.fields import Link
 from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.clauses import is_soon
 from harness.onboarding.discovery.starters.context import DURATION, STORES, UNITS_S, Context, Measure
-from harness.onboarding.discovery.starters.rules import RuleReading
+from harness.onboarding.discovery.starters.rules import RuleFacts
 from harness.onboarding.discovery.starters.starter import LONGEST_S, Missing, Starter
 
 _EVERY = re.compile(r"(?:^|_)(?:EVERY|INTERVAL|PERIOD)(?:_(S|SECS?|SECONDS|MINS?|MINUTES))?$")
@@ -123,7 +123,7 @@ def stopped(context: Context) -> Iterator[Starter | Missing]:
             )
 
 
-def _that_tell(context: Context, producer: Found) -> tuple[list[RuleReading], list[str]]:
+def _that_tell(context: Context, producer: Found) -> tuple[list[RuleFacts], list[str]]:
     """Return the rules that have to fire once a producer is gone for good, and what to look at because of them.
 
     Where none asks whether it is up, those on what it makes have to, though its metrics are gone with it.

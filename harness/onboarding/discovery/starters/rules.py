@@ -41,7 +41,7 @@ _FOLLOWED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class RuleReading:
+class RuleFacts:
     """A rule, and what its query says of it."""
 
     rule: Rule
@@ -84,14 +84,14 @@ class RuleReading:
         return self.exported_by | ({self.subject} if self.subject is not None else set())
 
 
-def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> RuleReading:
+def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> RuleFacts:
     """Return what the query of a rule says of it."""
     text = _followed(rule.query, metrics.recorded)
     selects = list(_selects(text))
     shows = _shows(text, selects)
     wait_s = timing.scrape_s + 2 * timing.evaluate_s + rule.for_s + 5.0
     ranges = map(duration_s, _RANGE.findall(_LITERAL.sub("", text)))
-    return RuleReading(
+    return RuleFacts(
         rule=rule,
         shows=shows,
         exported_by=frozenset(name for one in selects for name in _series_of(one, metrics)),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.onboarding.discovery.starters.rules import RuleReading
+from harness.onboarding.discovery.starters.rules import RuleFacts
 
 ROUND_TRIPS = 3
 """So many a request may take on a new connection, which is opened and greeted first."""
@@ -48,7 +48,7 @@ class Starter:
     variables: Mapping[str, Any] = field(default_factory=dict)
     bounds: Sequence[Mapping[str, Any]] = ()
     """Bounds of its own that the fault must break, each with its probe."""
-    detects: Sequence[RuleReading] = ()
+    detects: Sequence[RuleFacts] = ()
     """The rules that must fire."""
     guarantees: Sequence[str] = ()
     """Guarantees about data that must hold."""

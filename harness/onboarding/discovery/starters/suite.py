@@ -13,13 +13,13 @@ from harness.onboarding.discovery.starters.clauses import ScenarioDraft, first, 
 from harness.onboarding.discovery.starters.context import Context
 from harness.onboarding.discovery.starters.starter import Missing, Starter
 
-Way = Callable[[Context], Iterator[Starter | Missing]]
+Recipe = Callable[[Context], Iterator[Starter | Missing]]
 MOST_OF_A_KIND = 4
 
-FIRST: tuple[Way, ...] = (
+FIRST: tuple[Recipe, ...] = (
     stores.slow, stores.lost, servers.crashed, stores.hung, servers.hung, producers.stale,
 )  # fmt: skip
-STANDARD: tuple[Way, ...] = (
+STANDARD: tuple[Recipe, ...] = (
     stores.slow, stores.hung, stores.lost, stores.full,
     servers.crashed, servers.hung, servers.old_model, servers.broken_model,
     producers.stale, producers.stopped, producers.late, producers.twice,
@@ -38,11 +38,13 @@ class Suite:
 
 
 def first_scenarios(context: Context) -> Suite:
-    """Return the first scenarios: of each way the first few that something could feel."""
+    """Return the first scenarios: of each recipe the first few that something could feel."""
     files: dict[str, ScenarioDraft] = {}
     missing: list[Missing] = []
-    for way in FIRST:
-        made = _sorted_out([first(context, one) if isinstance(one, Starter) else one for one in way(context)], missing)
+    for recipe in FIRST:
+        made = _sorted_out(
+            [first(context, one) if isinstance(one, Starter) else one for one in recipe(context)], missing
+        )
         files.update({one.name: one for one in made[:MOST_OF_A_KIND]})
     if not files:
         rest = [first(context, one) for one in stores.lost_servers(context) if isinstance(one, Starter)]
@@ -53,7 +55,9 @@ def first_scenarios(context: Context) -> Suite:
 def standard_suite(context: Context) -> Suite:
     """Return everything that fits, in a folder for each family."""
     missing: list[Missing] = []
-    made = [standard(context, one) if isinstance(one, Starter) else one for way in STANDARD for one in way(context)]
+    made = [
+        standard(context, one) if isinstance(one, Starter) else one for recipe in STANDARD for one in recipe(context)
+    ]
     files = {f"standard/{FOLDERS[one.starter.family]}/{one.name}": one for one in _sorted_out(made, missing)}
     return Suite(files, missing)
 
