@@ -21,8 +21,9 @@ from harness.model.readings import RuleSeen
 from harness.probes.http import ask, get
 from harness.probes.polling import DEADLINE_S
 from harness.probes.promql import samples
+from harness.probes.promql_tree import Selects
 from harness.probes.reader import NoAnswerError
-from harness.probes.rule_queries import Rests, Selects, fires_after_s, nothing_from, rests_on, selected
+from harness.probes.rule_queries import Rests, fires_after_s, nothing_from, rests_on, selected
 from harness.probes.selectors import selectors
 from harness.probes.strict_json import read_json
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 _TOKEN = re.compile(
     r"""(?P<space>\s+|\#[^\n]*)
     |(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)
-    |(?P<number>\.?\d[\w.]*)
+    |(?P<number>\.?\d+(?:\.\d*)?[eE][+-]?\d+|\.?\d[\w.]*)
     |(?P<name>[A-Za-z_:][\w:]*)
     |(?P<mark>.)""",
     re.VERBOSE | re.DOTALL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.onboarding.doctor.scraping import scraping_of
-from harness.probes.rule_queries import Matcher
+from harness.probes.promql_tree import Matcher
 
 STATIC = "{job_name: web, static_configs: [{targets: [a:1]}]}"
 FOUND = "{job_name: web, dns_sd_configs: [{names: [web]}]}"

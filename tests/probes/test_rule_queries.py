@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.probes.rule_queries import ALWAYS, Matcher, Selects, fires_after_s, nothing_from, rests_on, selected
+from harness.probes.promql_tree import Matcher, Selects
+from harness.probes.rule_queries import ALWAYS, fires_after_s, nothing_from, rests_on, selected
 
 
 def lacking(query: str, *there: str) -> list[str]:

@@ -17,7 +17,7 @@ from harness.description.yamltree import read_tree
 from harness.model.errors import StackError
 from harness.model.givenfile import is_file, read_text, resolved
 from harness.onboarding.discovery.copied import copied_sources
-from harness.probes.rule_queries import duration_s
+from harness.probes.promql_tree import duration_s
 
 MOST_FILES = 60
 LARGEST_BYTES = 128 * 1024

@@ -20,7 +20,8 @@ from harness.model.stack import StackDescription
 from harness.onboarding.doctor.checks import ALIKE, Finding
 from harness.onboarding.doctor.rule_reading import RulesServer, ServedRule, Targets
 from harness.onboarding.doctor.scraping import OF_THE_TARGET, Scraping
-from harness.probes.rule_queries import Matcher, Selects, nothing_from, selected
+from harness.probes.promql_tree import Matcher, Selects
+from harness.probes.rule_queries import nothing_from, selected
 
 AT_ONCE = 8
 MOST_SHOWN = 3

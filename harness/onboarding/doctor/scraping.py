@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from harness.probes.rule_queries import Matcher
+from harness.probes.promql_tree import Matcher
 
 JOB, INSTANCE = "job", "instance"
 OF_THE_TARGET = (JOB, INSTANCE)
