@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwy])")
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0, "y": 365 * 86400.0}
@@ -22,9 +22,10 @@ class Literal:
 
     @property
     def number(self) -> float | None:
-        """Its value, of a duration in seconds; None of a text."""
+        """Its value, of a duration in seconds; None of a text, and of what is no finite number."""
         try:
-            return float(self.text)
+            value = float(self.text)
+            return value if math.isfinite(value) else None
         except ValueError:
             return duration_s(self.text) if re.fullmatch(rf"({_DURATION.pattern})+", self.text) else None
 
@@ -125,6 +126,20 @@ def walk(query: Query) -> Iterator[Query]:
         yield from walk(part)
 
 
+def replaced(query: Query, by: Mapping[Selects, Query]) -> Query:
+    """Return a query with others in the place of some of its selectors."""
+    match query:
+        case Selects():
+            return by.get(query, query)
+        case Range(of=of) | Past(of=of) | Negative(of=of):
+            return replace(query, of=replaced(of, by))
+        case Call(function=function, arguments=arguments):
+            return Call(function, tuple(replaced(one, by) for one in arguments))
+        case Operation(operator=operator, left=left, right=right):
+            return Operation(operator, replaced(left, by), replaced(right, by))
+    return query
+
+
 def constant(query: Query) -> float | None:
     """Return the value of numbers and durations that are added, multiplied or divided; None of anything else."""
     if isinstance(query, Literal):
@@ -142,7 +157,7 @@ def constant(query: Query) -> float | None:
         case "*":
             return left * right
         case "/":
-            return left / right if right else math.nan
+            return left / right if right else None
     return None
 
 

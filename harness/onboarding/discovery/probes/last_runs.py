@@ -16,12 +16,9 @@ from harness.onboarding.discovery.exporting import Exporters, programs_of
 from harness.onboarding.discovery.project import Project
 from harness.onboarding.discovery.scraping import scraped_pages
 from harness.onboarding.discovery.services import Found
+from harness.probes.promql_parser import parse
+from harness.probes.promql_tree import Matcher, Operation, Selects, is_time, walk, within
 
-_SINCE = re.compile(
-    r"\btime\(\)\s*-\s*(?:(?:max|min)\s*(?:by\s*\([^)]*\))?\s*\(\s*)?([A-Za-z_:][\w:]*)(?:\{job=\"[^\"]*\"\})?\s*[)>]"
-)
-_QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`")
-_COMMENT = re.compile(r"#.*")
 _PUSHES = re.compile(r"\b(push|pushadd|instance_ip_grouping)_to_gateway|\bpushgateway", re.IGNORECASE)
 _ENDING = re.compile(r"(_unixtime|_timestamp)?(_seconds)?$")
 
@@ -39,8 +36,7 @@ def _found(
 ) -> Iterator[Candidate]:
     pages = _pages(project, services)
     for rule in rules:
-        plain = _COMMENT.sub("", _QUOTED.sub('""', rule.query))
-        for metric in dict.fromkeys(_SINCE.findall(plain)):
+        for metric in dict.fromkeys(_measured_since(rule.query)):
             by = exporters(metric) if is_time_of_last_run(metric) else frozenset()
             able = [services[name] for name in by if name in pages and services[name].replicas == 1]
             able = [service for service in able if _shows(project, service.name, metric)]
@@ -54,6 +50,20 @@ def _found(
                 ending = _ENDING.sub("", metric).removeprefix(f"{name_of(service.name, '')}")
                 why = f"the rule {rule.name} goes by it ({rule.place})"
                 yield Candidate(name_of(service.name, ending), spec, service.name, why, sure=True)
+
+
+def _measured_since(query: str) -> Iterator[str]:
+    """Yield the metrics that a query takes from the present time: those of whole series, or of a scrape job's."""
+    tree = parse(query)
+    for one in walk(tree) if tree is not None else ():
+        if isinstance(one, Operation) and one.operator == "-" and is_time(one.left):
+            of = within(one.right, "max", "min")
+            if isinstance(of, Selects) and of.metric is not None and all(map(_is_job, of.matchers)):
+                yield of.metric
+
+
+def _is_job(matcher: Matcher) -> bool:
+    return matcher.label == "job" and matcher.operator == "="
 
 
 def _shows(project: Project, name: str, metric: str) -> bool:

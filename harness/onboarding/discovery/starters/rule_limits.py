@@ -6,102 +6,103 @@ whose unit cannot be told is no age that is known.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from harness.probes.rule_queries import duration_s
+from harness.probes.promql_tree import Call, Operation, Query, Selects, constant, is_time, walk
 
-_FACTOR = r"(?:(?:\d+(?:ms|[smhdwy]))+|\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
-_ABOVE = re.compile(rf">=?(?:bool)?({_FACTOR}(?:\*{_FACTOR})*)(?=and|or|unless|[^\w.*/+^%-]|$)")
-_LOGICAL = re.compile(r"\b(?:and|or|unless)\b|;")
-_QUOTED = re.compile(r'"[^"]*"|\'[^\']*\'')
-_SCALED = re.compile(rf"((?:[*/]\(?{_FACTOR}(?:\*{_FACTOR})*\)?)+)>")
-_ONE_SCALE = re.compile(rf"([*/])\(?({_FACTOR}(?:\*{_FACTOR})*)\)?")
-_SINCE = re.compile(r"time\(\)(\*(?:1000|1e3))?-")
 _AGE = re.compile(r"(^|_)(age|lag|staleness|freshness|since)(_|$)", re.I)
 _UNIT = re.compile(r"(?:^|_)(milliseconds|millis|ms|seconds|secs|sec|minutes|mins|hours|days)(?:_|$)", re.I)
 _UNITS_S = {"mi": 1e-3, "ms": 1e-3, "se": 1.0, "ho": 3600.0, "da": 86400.0}
-_WORD = re.compile(r"[A-Za-z_:][\w:]*")
 
 
-def bare(text: str) -> str:
-    """Return a query without its spaces and without what stands in quotes and braces."""
-    return re.sub(r"\s|\{[^}]*\}", "", _QUOTED.sub("", text))
+@dataclass(frozen=True, slots=True)
+class Above:
+    """A condition that a value exceeds a constant."""
+
+    value: Query
+    limit: float
 
 
-def limit_of(text: str, about: Callable[[str], bool]) -> float | None:
-    """Return the number that a query's value must exceed: of several conditions, that of the first with such a word."""
-    found = _condition(text, about)
-    return None if found is None else found[1]
+def conditions(query: Query) -> Iterator[Above]:
+    """Yield the conditions of a query that something exceeds a constant: the outer ones before those inside them."""
+    for one in walk(query):
+        if isinstance(one, Operation) and one.operator in (">", ">="):
+            limit = constant(one.right)
+            if limit is not None:
+                yield Above(one.left, limit)
 
 
-def age_limit_s(text: str) -> float | None:
+def limit_of(query: Query, about: Callable[[str], bool]) -> float | None:
+    """Return the number that a query's value must exceed: of several, that of the first one about such a name."""
+    found = _condition(query, about)
+    return None if found is None else found.limit
+
+
+def age_limit_s(query: Query) -> float | None:
     """Return the age in seconds from which on a query fires; None where it is about none, or its unit is not told."""
-    since = _SINCE.search(bare(text))
-    found = _condition(text, lambda word: word == "time" or _AGE.search(word) is not None)
+    found = _condition(query, lambda name: name == "time" or is_named_age(name))
     if found is None:
         return None
-    condition, limit = found
-    unit_s = (1e-3 if since[1] else 1.0) if since is not None else _unit_s(text)
-    return None if unit_s is None else limit * unit_s * _divided_by(condition)
+    value, factor = _unscaled(found.value)
+    unit_s = next(filter(None, map(_since_unit_s, walk(value))), None) or _named_unit_s(value)
+    return None if unit_s is None else found.limit * factor * unit_s
 
 
-def is_above(text: str) -> bool:
-    """Whether a query asks whether something exceeds a constant."""
-    return _ABOVE.search(bare(text)) is not None
-
-
-def is_age(text: str) -> bool:
+def is_age(query: Query) -> bool:
     """Whether a query measures how long ago something was."""
-    return _SINCE.search(bare(text)) is not None
+    return any(_since_unit_s(one) is not None for one in walk(query))
 
 
-def constant(text: str) -> float:
-    """Return the value of a product of numbers and durations: `5*60`, `10m`."""
-    return math.prod(duration_s(one) if one[-1].isalpha() else float(one) for one in text.split("*"))
+def is_named_age(metric: str) -> bool:
+    """Whether the name of a metric says that it is an age."""
+    return _AGE.search(metric) is not None
 
 
-def _condition(text: str, about: Callable[[str], bool]) -> tuple[str, float] | None:
-    """Return the condition that compares with a constant, and that: the one about a word, else the first."""
-    found = []
-    for part in _LOGICAL.split(re.sub(r"\{[^}]*\}", "", _QUOTED.sub("", text))):
-        compared = _ABOVE.search(bare(part))
-        if compared is not None:
-            found.append((bare(part), constant(compared[1])))
-    fitting = (one for one in found if any(about(word) for word in _WORD.findall(one[0])))
+def _condition(query: Query, about: Callable[[str], bool]) -> Above | None:
+    """Return the first condition whose value has such a name, of a metric or a function; else the first one."""
+    found = list(conditions(query))
+    fitting = (one for one in found if any(map(about, _names(one.value))))
     return next(fitting, found[0] if found else None)
 
 
-def _unit_s(text: str) -> float | None:
+def _names(value: Query) -> Iterator[str]:
+    for one in walk(value):
+        if isinstance(one, Selects) and one.metric is not None:
+            yield one.metric
+        elif isinstance(one, Call):
+            yield one.function
+
+
+def _since_unit_s(query: Query) -> float | None:
+    """Return the unit of the time since a moment, as in `time() - written` or `time() * 1000 - written_ms`."""
+    if not isinstance(query, Operation) or query.operator != "-":
+        return None
+    now, factor = _unscaled(query.left)
+    return factor if is_time(now) else None
+
+
+def _named_unit_s(value: Query) -> float | None:
     """Return the unit of the metric that is an age, as its name tells."""
-    for word in _WORD.findall(bare(text)):
-        unit = _UNIT.search(word)
-        if _AGE.search(word) and unit is not None:
-            name = unit[1].lower()
-            return 60.0 if name in ("minutes", "mins") else _UNITS_S[name[:2]]
+    for name in _names(value):
+        unit = _UNIT.search(name)
+        if is_named_age(name) and unit is not None:
+            word = unit[1].lower()
+            return 60.0 if word in ("minutes", "mins") else _UNITS_S[word[:2]]
     return None
 
 
-def _divided_by(condition: str) -> float:
-    """Return by how much a value is divided before it is compared, as minutes are made of seconds.
+def _unscaled(value: Query) -> tuple[Query, float]:
+    """Return what is scaled by constants before it is compared, and by what its limit has to be multiplied for that.
 
-    What divides only a part of the value, as in `time() - written_ms / 1000`, is of another's unit.
+    What scales only a part of the value, as in `time() - written_ms / 1000`, is of another's unit.
     """
-    scale = _SCALED.search(condition)
-    if scale is None:
-        return 1.0
-    before = condition[: scale.start()]
-    if "time()" in before and "time()" not in _last_group(before):
-        return 1.0
-    return math.prod(constant(by) ** (1 if sign == "/" else -1) for sign, by in _ONE_SCALE.findall(scale[1]))
-
-
-def _last_group(text: str) -> str:
-    """Return what stands in the brackets with which a text ends."""
-    depth = 0
-    for k in range(len(text) - 1, -1, -1):
-        depth += {")": 1, "(": -1}.get(text[k], 0)
-        if depth <= 0:
-            return text[k:]
-    return ""
+    factor = 1.0
+    while isinstance(value, Operation) and value.operator in ("*", "/"):
+        by = constant(value.right)
+        if not by:
+            break
+        factor *= by if value.operator == "/" else 1 / by
+        value = value.left
+    return value, factor

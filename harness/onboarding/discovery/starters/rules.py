@@ -7,35 +7,44 @@ nothing that is known: no scenario is made to fire it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.onboarding.discovery.config_files import Rule, Timing
 from harness.onboarding.discovery.metrics import Metrics
-from harness.onboarding.discovery.starters.rule_limits import age_limit_s, bare, is_above, is_age, limit_of
-from harness.probes.rule_queries import Selects, duration_s, rests_on, selected
-from harness.probes.selectors import selectors, tokens_of
+from harness.onboarding.discovery.starters.rule_limits import age_limit_s, conditions, is_age, is_named_age, limit_of
+from harness.probes.promql_parser import parse
+from harness.probes.promql_tree import (
+    Call,
+    Operation,
+    Past,
+    Query,
+    Range,
+    Selects,
+    constant,
+    duration_s,
+    parts_of,
+    replaced,
+    walk,
+    within,
+)
+from harness.probes.rule_queries import BUILT_IN
 
 Shows = Literal["down", "slow", "errors", "old", "still", "always", "unknown"]
 
 _UP = re.compile(r"^(up|\w+_up|probe_success)$")
-_IS_LOW = re.compile(r"(==(bool)?0|<(bool)?1|!=(bool)?1)(?![\d.])")
-_COUNTED_UP = re.compile(r"(count|sum|avg|min)(by\([^)]*\)|without\([^)]*\))?\((up|\w+_up|probe_success)\b.*<")
-_TOGETHER = re.compile(r"\b(sum|avg|count|max|quantile|absent\w*)(by\([^)]*\)|without\([^)]*\))?\(")
+_IS_LOW = (("==", 0.0), ("<", 1.0), ("!=", 1.0))
+_COUNTS = ("count", "sum", "avg", "min")
+_TOGETHER = ("sum", "avg", "count", "max", "quantile", "absent", "absent_over_time")
 _SLOW = re.compile(r"latency|duration|response_time|(request|query|inference|predict\w*|scor\w+)_(milli)?seconds", re.I)
-_OLD = re.compile(r"(^|_)(age|lag|staleness|freshness|since)(_|$)|timestamp|last_(success|run|update)", re.I)
+_STAMP = re.compile(r"timestamp|last_(success|run|update)", re.I)
 _ITS_OWN = re.compile(r"scrape_|prometheus_|alertmanager_|go_|process_|python_|jvm_")
 """How metrics begin that every program or the monitoring itself has: nothing is known of what drives them."""
 _FAILED = re.compile(r"error|fail|exception|5xx", re.I)
 _STATUS = re.compile(r"^(code|status|status_code|http_status|response_code|http_response_status_code|grpc_code)$")
 _BAD_STATUS = re.compile(r"5|err|fail|![=~]\"?2|UNAVAILABLE|INTERNAL", re.I)
-_BY = r"(?:(?:by|without)\([^)]*\))?"
-_GROWTH = re.compile(rf"(?:(?:sum|avg|max|min){_BY}\()*(?:rate|irate|increase|changes)\([\w:]+\[\w+\]\)\)*{_BY}")
-_TOO_LITTLE = re.compile(r"(?:<=?(?:bool)?\d+(?:\.\d+)?(?:e[+-]?\d+)?|==(?:bool)?0(?:\.0+)?)$")
-_METRIC = re.compile(r"[\w:]+")
-_RANGE = re.compile(r"\[([^\]]*)\]")
-_LITERAL = re.compile(r'"[^"]*"|\'[^\']*\'')
+_GROWTH = ("rate", "irate", "increase", "changes")
 _FOLLOWED = 5
 """Through so many recording rules a query is followed."""
 
@@ -86,56 +95,67 @@ class RuleFacts:
 
 def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> RuleFacts:
     """Return what the query of a rule says of it."""
-    text = _followed(rule.query, metrics.recorded)
-    selects = list(_selects(text))
-    shows = _shows(text, selects)
     wait_s = timing.scrape_s + 2 * timing.evaluate_s + rule.for_s + 5.0
-    ranges = map(duration_s, _RANGE.findall(_LITERAL.sub("", text)))
+    written = parse(rule.query)
+    if written is None:
+        return RuleFacts(rule, "unknown", frozenset(), None, None, each=True, detect_s=wait_s)
+    forms = _followed(written, metrics.recorded)
+    query = forms[-1]
+    selects = list(dict.fromkeys(one for form in forms for one in _selected(form)))
+    shows = _shows(query, selects)
+    ranges = (duration_s(one.over) for one in walk(query) if isinstance(one, Range))
     return RuleFacts(
         rule=rule,
         shows=shows,
         exported_by=frozenset(name for one in selects for name in _series_of(one, metrics)),
         subject=_named_after(selects, metrics.names) if shows == "down" else None,
-        threshold=limit_of(text, lambda word: _SLOW.search(word) is not None),
-        each=_TOGETHER.search(bare(text)) is None,
+        threshold=limit_of(query, lambda name: _SLOW.search(name) is not None),
+        each=not _calls(query, *_TOGETHER),
         detect_s=wait_s + max(ranges, default=0.0),
-        age_s=age_limit_s(text) if shows == "old" else None,
+        age_s=age_limit_s(query) if shows == "old" else None,
     )
 
 
-def _followed(query: str, recorded: Mapping[str, str]) -> str:
-    """Return a query together with those of the recording rules that it rests on."""
-    parts = [query]
-    met: set[str | None] = set()
+def _followed(query: Query, recorded: Mapping[str, str]) -> list[Query]:
+    """Return a query as it is, then with recording rules in the place of what they record, again and again."""
+    rules = {name: tree for name, text in recorded.items() if (tree := parse(text)) is not None}
+    forms = [query]
     for _ in range(_FOLLOWED):
-        named = {one.metric for one in _selects(" ; ".join(parts)) if one.metric in recorded} - met
-        parts += [recorded[name] for name in sorted(filter(None, named))]
-        met |= named
-    return " ; ".join(parts)
+        named = {one: rules[one.metric] for one in _selected(forms[-1]) if one.metric in rules}
+        if not named:
+            break
+        forms.append(replaced(forms[-1], named))
+    return forms
 
 
-def _selects(text: str) -> Iterator[Selects]:
-    for query in text.split(" ; "):
-        for one in selectors(query):
-            yield from selected(rests_on(one.text))
+def _selected(query: Query) -> list[Selects]:
+    """Return what a query selects now, of what is exported."""
+    if isinstance(query, Past):
+        return []
+    if isinstance(query, Selects):
+        return [query] if query.metric not in BUILT_IN else []
+    return [one for part in parts_of(query) for one in _selected(part)]
 
 
-def _shows(text: str, selects: list[Selects]) -> Shows:
+def _calls(query: Query, *functions: str) -> list[Call]:
+    return [one for one in walk(query) if isinstance(one, Call) and one.function in functions]
+
+
+def _shows(query: Query, selects: Sequence[Selects]) -> Shows:
     """Return which kind of trouble a rule shows. The order tells: `time() - last_success` is old, not slow."""
     names = [one.metric for one in selects if one.metric]
-    short = bare(text)
     if not names:
-        return "always" if re.match(r"vector\(\d", short) else "unknown"
-    words = {token.text.lower() for token in tokens_of(text)}
-    if "unless" in words or all(_ITS_OWN.match(name) for name in names):
+        return "always" if _is_constant(query) else "unknown"
+    operators = {one.operator for one in walk(query) if isinstance(one, Operation)}
+    if "unless" in operators or all(_ITS_OWN.match(name) for name in names):
         return "unknown"
-    if _is_down(short, names):
-        return "unknown" if "and" in words else "down"
-    if _is_still(short):
+    if _is_down(query):
+        return "unknown" if "and" in operators else "down"
+    if _is_still(query):
         return "still"
-    if not is_above(text):
+    if not any(conditions(query)):
         return "unknown"
-    if is_age(text) or any(_OLD.search(name) for name in names):
+    if is_age(query) or any(is_named_age(name) or _STAMP.search(name) for name in names):
         return "old"
     bad = any(_STATUS.match(m.label) and _BAD_STATUS.search(m.operator + m.value) for s in selects for m in s.matchers)
     if bad or any(_FAILED.search(name) for name in names):
@@ -143,22 +163,38 @@ def _shows(text: str, selects: list[Selects]) -> Shows:
     return "slow" if any(_SLOW.search(name) for name in names) else "unknown"
 
 
-def _is_down(short: str, names: list[str]) -> bool:
-    if re.search(r"\babsent(_over_time)?\(", short):
+def _is_constant(query: Query) -> bool:
+    """Whether a query begins with a vector of a number."""
+    while isinstance(query, Operation):
+        query = query.left
+    return isinstance(query, Call) and query.function == "vector" and constant(query.arguments[0]) is not None
+
+
+def _is_down(query: Query) -> bool:
+    """Whether a query asks whether something is gone, is not up, or too few of several are up."""
+    if _calls(query, "absent", "absent_over_time"):
         return True
-    return any(_UP.match(name) for name in names) and bool(_IS_LOW.search(short) or _COUNTED_UP.search(short))
+    compared = [one for one in walk(query) if isinstance(one, Operation) and _is_of_up(one.left)]
+    if any((one.operator, constant(one.right)) in _IS_LOW for one in compared):
+        return True
+    return any(one.operator in ("<", "<=") and any(map(_is_of_up, _calls(one.left, *_COUNTS))) for one in compared)
 
 
-def _is_still(short: str) -> bool:
-    """Whether a query asks whether a counter grows too little, by itself or by way of a recording rule."""
-    asked, *recorded = short.split(";")
-    compared = _TOO_LITTLE.search(asked)
-    if compared is None:
+def _is_of_up(query: Query) -> bool:
+    return any(_UP.match(one.metric or "") for one in _selected(query))
+
+
+def _is_still(query: Query) -> bool:
+    """Whether a query asks whether a counter grows too little."""
+    if not isinstance(query, Operation):
         return False
-    value = asked[: compared.start()]
-    if not recorded:
-        return _GROWTH.fullmatch(value) is not None
-    return len(recorded) == 1 and _METRIC.fullmatch(value) is not None and _GROWTH.fullmatch(recorded[0]) is not None
+    limit = constant(query.right)
+    if limit is None or not (query.operator in ("<", "<=") or (query.operator == "==" and limit == 0)):
+        return False
+    match within(query.left, "sum", "avg", "max", "min"):
+        case Call(function=function, arguments=(Range(of=Selects(), over=over),)):
+            return function in _GROWTH and ":" not in over
+    return False
 
 
 def _series_of(one: Selects, metrics: Metrics) -> frozenset[str]:
@@ -178,7 +214,7 @@ def _series_of(one: Selects, metrics: Metrics) -> frozenset[str]:
     return metrics.exporters(one.metric) if one.metric else frozenset()
 
 
-def _named_after(selects: list[Selects], names: Mapping[str, str]) -> str | None:
+def _named_after(selects: Sequence[Selects], names: Mapping[str, str]) -> str | None:
     """Return the service that a metric is named after: `mlflow` of `mlflow_up`."""
     for one in selects:
         word = (one.metric or "").removesuffix("_up")
