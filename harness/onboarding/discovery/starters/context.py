@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.model.dependencies import reached
 from harness.model.fault import FaultKind
+from harness.model.units import Quantity, Unit
 from harness.onboarding.discovery.config_files import Timing
 from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.rules import RuleFacts
 
 STORES = ("store", "queue")
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|min|h|d)?")
-UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 PRODUCES = ("pipeline", "training")
 _SHOWS_PAGES = ("airflow-web", "prefect")
 """Kinds among the pipelines that show what others do."""
@@ -51,8 +49,10 @@ class Measure:
 
         Nobody does for an age in event time.
         """
-        limit = DURATION.fullmatch(str(self.good.get("at_most", ""))) if self.ages else None
-        return None if limit is None else int(float(limit[1]) * UNITS_S[limit[2] or "s"] * 1.5) + 10
+        if not self.ages or "at_most" not in self.good:
+            return None
+        limit = Quantity.parse(self.good["at_most"])
+        return None if limit.unit is Unit.EVENT else int(limit.value * 1.5) + 10
 
 
 @dataclass(frozen=True, slots=True)

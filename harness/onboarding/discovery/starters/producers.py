@@ -6,14 +6,18 @@ import re
 from collections.abc import Iterator, Sequence
 
 from harness.model.fields import Link
+from harness.model.units import SECONDS_PER_UNIT
 from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.clauses import is_soon
-from harness.onboarding.discovery.starters.context import DURATION, STORES, UNITS_S, Context, Measure
+from harness.onboarding.discovery.starters.context import STORES, Context, Measure
 from harness.onboarding.discovery.starters.rules import RuleFacts
 from harness.onboarding.discovery.starters.starter import LONGEST_S, Missing, Starter
 
 _EVERY = re.compile(r"(?:^|_)(?:EVERY|INTERVAL|PERIOD)(?:_(S|SECS?|SECONDS|MINS?|MINUTES))?$")
+_UNITS_S = SECONDS_PER_UNIT | {"m": 60.0}
 _OTHER_INTERVALS = re.compile(r"SCRAPE|HEALTH|TIMEOUT|RETRY|EXPORT|METRIC|HEARTBEAT|POLL|FLUSH|LOG|CHECK|EVALUATION")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|min|h|d)?")
+"""As programs are told how often to do something: `m` are minutes; the variable's name may say the unit instead."""
 STOPS_WITHIN_S = 10
 """What the engine gives a process to end in an orderly way, unless it is told otherwise; then it kills it."""
 TWICE_NEEDS = "x-harness.integrity with store, examples and lineage, so that `examples_exactly_once` can be judged"
@@ -72,10 +76,10 @@ _OWN = "a scenario of your own that pauses who writes it"
 def _guessed_bound(writer: Found) -> tuple[dict[str, object], int, str]:
     """Return the same by how often a writer writes, as its environment says."""
     for name, value in writer.environment.items():
-        match, given = _EVERY.search(name), DURATION.fullmatch(value.strip())
+        match, given = _EVERY.search(name), _DURATION.fullmatch(value.strip())
         if match is None or given is None or _OTHER_INTERVALS.search(name) or not (match[1] or given[2]):
             continue
-        every_s = float(given[1]) * UNITS_S[given[2] or ("m" if match[1].startswith("M") else "s")]
+        every_s = float(given[1]) * _UNITS_S[given[2] or ("m" if match[1].startswith("M") else "s")]
         if every_s > 0:
             most_s = int(3 * every_s) + 5
             return {"at_most": f"{most_s}s"}, most_s + 10, f"guess: {name} says that it writes every {every_s:g} s"
