@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from harness.model.errors import ScenarioError
 from harness.model.givenfile import read_text
+from harness.onboarding.recording.bodies import body_from_text
 from harness.onboarding.recording.exchange import RecordedExchange
-from harness.onboarding.recording.passthrough import body_from_text
 from harness.probes.strict_json import read_json
 
 Format = Literal["har", "jsonl", "access", "uvicorn"]

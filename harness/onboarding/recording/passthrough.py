@@ -11,22 +11,20 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
 from multidict import CIMultiDict
 
 from harness.model.errors import BackendError, ScenarioError
+from harness.onboarding.recording.bodies import MOST_BYTES, answer_of, body_of
 from harness.onboarding.recording.exchange import RecordedExchange
 from harness.probes.http import request_body
-from harness.probes.strict_json import read_json
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-MOST_BYTES = 2**20
-"""How much of a body is recorded; a longer one is passed on and not recorded."""
 LARGEST_BYTES = 2**28
 """The longest body of a request that is passed on."""
 ANSWER_S = 300.0
@@ -153,7 +151,7 @@ class PassThrough:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return None
-        answer, is_json = _answer_of(response.headers, body)
+        answer, is_json = answer_of(response.headers, body)
         return RecordedExchange(began, one.method, one.path, response.status, {}, one.body, None, answer, is_json)
 
     async def _expect_somebody(self) -> None:
@@ -231,8 +229,8 @@ class PassThrough:
             if request.transport is not None:  # its end must not look like a whole answer
                 request.transport.abort()
             return answered
-        sent, unreadable = _body_of(request.headers, body)
-        answer, is_json = _answer_of(response.headers, copy)
+        sent, unreadable = body_of(request.headers, body)
+        answer, is_json = answer_of(response.headers, copy)
         if copy is None and unreadable is None:
             unreadable = f"its answer is longer than {MOST_BYTES} bytes"
         self.exchanges.append(
@@ -280,39 +278,3 @@ def _passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:
     """Return the headers that go on to the service; one that comes twice goes on twice."""
     kept = [(name, value) for name, value in headers.items() if name.lower() not in (*_HOP_BY_HOP, "host")]
     return CIMultiDict(kept)
-
-
-def _body_of(headers: Mapping[str, str], body: bytes) -> tuple[Any, str | None]:
-    """Return what the body of a request is in a file of requests, and why it cannot be there."""
-    if not body:
-        return None, None
-    if headers.get("Content-Encoding", "identity") != "identity":
-        return None, "its body is compressed"
-    if len(body) > MOST_BYTES:
-        return None, f"its body is longer than {MOST_BYTES} bytes"
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        return None, "its body is not text"
-    return body_from_text(text), None
-
-
-def body_from_text(text: str) -> Any:
-    """Return a text as the body of a request: what it holds, where it is JSON. A line has a text sent as it is."""
-    try:
-        found = read_json(text)
-    except ValueError:
-        return text
-    return text if isinstance(found, str) or found is None else found
-
-
-def _answer_of(headers: Mapping[str, str], body: bytes | None) -> tuple[Any, bool]:
-    """Return what an answer in JSON holds, and whether it is one."""
-    if not body or headers.get("Content-Encoding", "identity") != "identity":
-        return None, False
-    if "json" not in headers.get("Content-Type", "") and body.lstrip()[:1] not in (b"{", b"["):
-        return None, False
-    try:
-        return read_json(body), True
-    except (ValueError, UnicodeDecodeError):
-        return None, False
