@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from harness.cli.app import app
 from harness.description.stackfile import load_stack
 from harness.model.alertsources import AlertSource
+from harness.model.datasets import DatasetSpec, Integrity, KeyspaceSpec
 from harness.model.probekinds import PROBE_KINDS
-from harness.model.stack import DatasetSpec, Integrity, KeyspaceSpec, LocalCommand, ServiceFields, StackFields
+from harness.model.stack import LocalCommand, ServiceFields, StackFields
 from harness.probes.request_file import read_requests
 from harness.pytest_plugin.chaos import Chaos
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from harness.faults.corruption import Corruption
 from harness.faults.object_change import Before, Changed
+from harness.model.datasets import DatasetSpec
 from harness.model.fault import chosen
-from harness.model.stack import DatasetSpec
 
 
 class ParquetCorruption:

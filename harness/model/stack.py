@@ -15,24 +15,19 @@ from pydantic import AfterValidator, Field, model_validator
 
 from harness.model.alertsources import AlertSource
 from harness.model.clauses import Bound
+from harness.model.datasets import Age, CheckSpec, DatasetSpec, Integrity, KeyspaceSpec
 from harness.model.errors import did_you_mean
 from harness.model.eventtime import EventTimes
 from harness.model.fields import Command, Frozen, GrpcName, Link, Name, Port, Url
 from harness.model.guardrails import Guardrails
 from harness.model.probekinds import ProbeSpec
-from harness.model.units import PositiveWallSeconds, Quantity, Unit
+from harness.model.units import PositiveWallSeconds
 from harness.model.workload import WorkloadSpec
 
 MOST_SERVICES = 100
 _OF_CALLERS = re.compile(r"CORS|ALLOWED|(^|_)(TRUSTED_)?ORIGINS?$|REDIRECT_UR[IL]S?$|(^|_)PUBLIC_URL$")
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 LinkName = Annotated[str, AfterValidator(lambda value: Link.parse(value).name)]
-
-
-def _a_duration(value: Quantity) -> Quantity:
-    if value.unit not in (Unit.WALL, Unit.EVENT):
-        raise ValueError("an age is needed here, such as 5s or 90min event")
-    return value
 
 
 class Health(Frozen):
@@ -131,92 +126,6 @@ class Switchable(Frozen):
     rule: str = Field("", description="of an alert: the file and line of its rule, for advice")
 
 
-class DatasetSpec(Frozen):
-    """Objects under one prefix that a fault may target by name."""
-
-    service: Name
-    bucket: str
-    prefix: str
-    entity: str = Field("entity", description="the column that names whom a row is about")
-    stamp: str = Field("event_time", description="the column that holds a row's event time")
-    access_key: str | None = Field(None, description="without it, the keys of `integrity.store` on the same service")
-    secret_key: str | None = None
-    summary: str = ""
-
-    @model_validator(mode="after")
-    def _both_keys(self) -> DatasetSpec:
-        if (self.access_key is None) != (self.secret_key is None):
-            raise ValueError("access_key and secret_key go together")
-        return self
-
-
-class KeyspaceSpec(Frozen):
-    """Keys under one prefix of a Redis-protocol store that a fault may target by name."""
-
-    service: Name
-    prefix: str
-    db: Annotated[int, Field(ge=0)] = 0
-    username: str | None = None
-    password: str | None = None
-    stamps: dict[str, str] = Field({}, description="each value field to the field that holds its event time")
-    summary: str = ""
-
-
-class StoreSpec(Frozen):
-    """The object store that holds the ledger."""
-
-    service: Name
-    bucket: str
-    access_key: str = ""
-    secret_key: str = ""
-
-
-class ExamplesSpec(Frozen):
-    """Training examples: objects under a prefix, one row an example, identified by a column.
-
-    `within` is how long after its answer and its outcome are known an example is written at the latest.
-    """
-
-    prefix: str
-    id: str = "id"
-    within: Annotated[Quantity, AfterValidator(_a_duration)] = Quantity(value=6 * 3600.0, unit=Unit.EVENT)
-
-
-class PrefixSpec(Frozen):
-    """Objects under a prefix."""
-
-    prefix: str
-
-
-class UrlSpec(Frozen):
-    """An address that answers with JSON."""
-
-    url: Url
-
-
-class CheckSpec(Frozen):
-    """A command of the stack's own tooling that prints one JSON line for each thing it checked."""
-
-    command: Command
-
-
-class Integrity(Frozen):
-    """Where the evidence lies that no example was lost, doubled or poisoned and that every model can be traced."""
-
-    store: StoreSpec | None = None
-    examples: ExamplesSpec | None = None
-    quarantine: PrefixSpec | None = None
-    lineage: PrefixSpec | None = None
-    promotions: UrlSpec | None = None
-    checkpoints: CheckSpec | None = None
-    models: PrefixSpec | None = None
-
-    @property
-    def has_artefacts(self) -> bool:
-        """Whether the artefact of a model can be read, so that a score can be computed again."""
-        return self.store is not None and self.models is not None
-
-
 class ComposeFields(Frozen):
     """What the compose backend alone needs to know."""
 
@@ -248,7 +157,7 @@ class StackFields(Frozen):
     compose: ComposeFields = Field(default_factory=ComposeFields)
     event_clock: EventClockEndpoint | None = None
     workload: WorkloadSpec | None = None
-    freshness: dict[str, Annotated[Quantity, AfterValidator(_a_duration)]] = Field(default_factory=dict)
+    freshness: dict[str, Age] = Field(default_factory=dict)
     probes: dict[Name, ProbeSpec] = Field(default_factory=dict)
     alert_sources: tuple[AlertSource, ...] = ()
     alerts: dict[Name, Switchable] = Field(default_factory=dict)

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 from pydantic import ValidationError
 
+from harness.model.datasets import Integrity
 from harness.model.errors import FaultError, HarnessError
 from harness.model.hitrows import HitRow
 from harness.model.ledger import (
@@ -30,7 +31,6 @@ from harness.model.ledger import (
     not_of_the_form,
 )
 from harness.model.readings import Evidence
-from harness.model.stack import Integrity
 from harness.model.units import Unit
 from harness.model.wording import in_short
 from harness.probes.http import get

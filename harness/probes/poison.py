@@ -12,9 +12,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from harness.model.datasets import DatasetSpec, ExamplesSpec
 from harness.model.hitrows import HitRow
 from harness.model.ledger import NO_TRUTH
-from harness.model.stack import DatasetSpec, ExamplesSpec, StackDescription
+from harness.model.stack import StackDescription
 from harness.probes.workload_file import FeatureSpec, Workload
 
 STAMP_ENDING = "__t"

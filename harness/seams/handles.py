@@ -20,8 +20,9 @@ from harness.model.secrets import reveal
 if TYPE_CHECKING:
     from harness.model.backend import Backend
     from harness.model.containers import Containers
+    from harness.model.datasets import DatasetSpec, KeyspaceSpec
     from harness.model.eventtime import EventClock
-    from harness.model.stack import DatasetSpec, KeyspaceSpec, ServiceSpec, StackDescription
+    from harness.model.stack import ServiceSpec, StackDescription
     from harness.seams.keyspace import Keyspace
     from harness.seams.lease import LeaseKeeper
     from harness.seams.link import FindWay, LinkHandle

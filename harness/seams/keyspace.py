@@ -17,9 +17,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from harness.model.datasets import KeyspaceSpec
 from harness.model.errors import FaultError
 from harness.model.secrets import reveal
-from harness.model.stack import KeyspaceSpec
 from harness.seams.stored import Change, Row
 
 CALL_S = 1.0

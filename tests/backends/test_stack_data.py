@@ -10,8 +10,9 @@ import pytest
 
 from harness.backends.jobs import data_directory
 from harness.model.backend import JobResult
+from harness.model.datasets import CheckSpec
 from harness.model.errors import BackendError
-from harness.model.stack import CheckSpec, StackDescription
+from harness.model.stack import StackDescription
 
 
 def stack(folder: Path, command: tuple[str, ...] | None) -> StackDescription:

@@ -20,18 +20,11 @@ from real_servers import ACCESS, FakeBackend, clear_toxics, fault_proxy, object_
 
 from harness.faults.installed import Faults
 from harness.model.backend import LinkEndpoint
+from harness.model.datasets import DatasetSpec, Integrity, KeyspaceSpec, StoreSpec
 from harness.model.eventtime import EventClock
 from harness.model.fault import Fault
 from harness.model.faultstep import FaultStep
-from harness.model.stack import (
-    DatasetSpec,
-    Health,
-    Integrity,
-    KeyspaceSpec,
-    ServiceSpec,
-    StackDescription,
-    StoreSpec,
-)
+from harness.model.stack import Health, ServiceSpec, StackDescription
 from harness.seams import Seams
 
 LINKS = ("server -> online-store", "trainer -> object-store")

@@ -11,9 +11,10 @@ from confirmations import NOW_EVENT, lands
 from pydantic import ValidationError
 from real_servers import ACCESS
 
+from harness.model.datasets import DatasetSpec, Integrity
 from harness.model.errors import FaultError, ScenarioError
 from harness.model.fault import Fault
-from harness.model.stack import DatasetSpec, Integrity, StackDescription
+from harness.model.stack import StackDescription
 from harness.runner.loading.needed_secrets import check_secrets
 
 Make = Callable[..., Fault]

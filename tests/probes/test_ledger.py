@@ -15,20 +15,12 @@ from aiohttp import web
 from servers import START, serving, workload
 
 from harness.model.backend import JobResult
+from harness.model.datasets import CheckSpec, DatasetSpec, ExamplesSpec, Integrity, PrefixSpec, StoreSpec, UrlSpec
 from harness.model.eventtime import DAY_S, EventClock
 from harness.model.hitrows import HitRow
 from harness.model.ledger import Examples, Lineage
 from harness.model.readings import Evidence
-from harness.model.stack import (
-    CheckSpec,
-    DatasetSpec,
-    ExamplesSpec,
-    Integrity,
-    PrefixSpec,
-    StackDescription,
-    StoreSpec,
-    UrlSpec,
-)
+from harness.model.stack import StackDescription
 from harness.probes.ledger import Ledger
 from harness.seams.stored import NoObjectError, Stored
 
