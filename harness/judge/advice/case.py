@@ -22,6 +22,7 @@ from harness.model.fields import Link
 from harness.model.guard import GuardResult
 from harness.model.reach import services_named, whole_services
 from harness.model.readings import Answer, ProcessSeen, Reading
+from harness.model.units import Unit
 from harness.model.verdict import ClauseResult
 from harness.model.wiring import ProbeFacts, Wiring
 
@@ -147,10 +148,12 @@ class Case:
         """Return until when a service was lost for certain; a new process of it may answer at once."""
         if self.away or self.kind not in ENDED or self.kind == "container.restart_loop":
             return self.out_s
-        seen = (one for _, one in self.facts.journal.of(ProcessSeen) if one.service == service)
-        return min(
-            (one.at_s for one in seen if one.what != "exited" and one.at_s > self.injected.lo), default=self.out_s
-        )
+        began = (one.at_s for _, one in self.processes(service) if one.what != "exited")
+        return min((at_s for at_s in began if at_s > self.injected.lo), default=self.out_s)
+
+    def processes(self, service: str) -> list[tuple[int, ProcessSeen]]:
+        """Return when processes of a service ended and began, each with its line."""
+        return [(n, one) for n, one in self.facts.journal.of(ProcessSeen) if one.service == service]
 
     def asked(self, probe: str) -> str | None:
         """Return the one service that a probe asks; None where it is none, or may be one of several."""
@@ -162,6 +165,10 @@ class Case:
     def probe(self, name: str) -> ProbeFacts:
         """Return what is known of a polled probe."""
         return self.wiring.probes.get(name, ProbeFacts(kind=""))
+
+    def unit(self, probe: str) -> Unit | None:
+        """Return the unit of a polled probe; None where nobody knows it."""
+        return self.facts.journal.plan.stack.probe_units.get(probe)
 
     def probes_of(self, service: str) -> list[str]:
         """Return the polled probes that ask a service, and nothing else."""

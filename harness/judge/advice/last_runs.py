@@ -9,7 +9,7 @@ from itertools import islice, pairwise
 from harness.judge.advice.case import FEWEST, Case, MissingGuard, falls, undetected, values_of
 from harness.model.clauses import RecoveryResult, StaysResult
 from harness.model.last_runs import tells_of_last_run
-from harness.model.readings import ProcessSeen, RuleSeen
+from harness.model.readings import RuleSeen
 from harness.model.units import Unit
 from harness.model.verdict import ClauseResult
 from harness.model.wiring import ProbeFacts
@@ -49,7 +49,7 @@ def run_with_result(case: Case) -> Iterator[MissingGuard]:
 
 def _ran_in_vain(case: Case, clause: ClauseResult, name: str, age: str) -> MissingGuard | None:
     """Return what shows that a service counts runs that made nothing: its metric of a run, and its result's age."""
-    probe, unit = case.probe(name), case.facts.journal.plan.stack.probe_units.get(age)
+    probe, unit = case.probe(name), case.unit(age)
     link = next((one for one in case.broken if probe.services == (one.consumer,)), None)
     if link is None or unit not in (Unit.WALL, Unit.EVENT) or not _of_last_run(name, probe):
         return None
@@ -78,8 +78,7 @@ def _makes(case: Case, service: str, age: str) -> bool:
 
 def _began_anew(case: Case, service: str) -> bool:
     """Whether a service ended meanwhile: its metrics begin anew then, which looks like a run."""
-    seen = (one for _, one in case.facts.journal.of(ProcessSeen) if one.service == service)
-    return any(case.facts.gate_s <= one.at_s <= case.out_s for one in seen)
+    return any(case.facts.gate_s <= one.at_s <= case.out_s for _, one in case.processes(service))
 
 
 def _only_grew(case: Case, age: str) -> bool:
@@ -88,8 +87,7 @@ def _only_grew(case: Case, age: str) -> bool:
     values = [one.value for one in read if one.value is not None]
     if sum(later > before for before, later in pairwise(values)) < FEWEST or falls(list(enumerate(values))):
         return False
-    unit = case.facts.journal.plan.stack.probe_units.get(age)
-    return unit is not Unit.WALL or 2 * (values[-1] - values[0]) >= read[-1].asked_s - read[0].asked_s
+    return case.unit(age) is not Unit.WALL or 2 * (values[-1] - values[0]) >= read[-1].asked_s - read[0].asked_s
 
 
 def _makes_results(case: Case, name: str, age: str, in_vain: int) -> bool:
@@ -110,7 +108,6 @@ def _of_last_run(name: str, probe: ProbeFacts) -> bool:
 def _runs(case: Case, probe: str, from_s: float, to_s: float) -> list[int]:
     """Return the lines with which a last-run metric showed another run: an age falls, a number or a stamp rises."""
     read = case.readings(probe, from_s, to_s)
-    unit = case.facts.journal.plan.stack.probe_units.get(probe)
-    ages = unit in (Unit.WALL, Unit.EVENT) or _AGE.search(f"{probe} {case.probe(probe).page}") is not None
+    ages = case.unit(probe) in (Unit.WALL, Unit.EVENT) or _AGE.search(f"{probe} {case.probe(probe).page}") is not None
     values = values_of(read)
     return falls(values) if ages else falls([(n, -value) for n, value in values])

@@ -10,7 +10,6 @@ from harness.judge.moments import seconds
 from harness.model.clauses import RecoveryResult
 from harness.model.fields import Link
 from harness.model.guard import GuardResult
-from harness.model.readings import ProcessSeen
 from harness.model.units import Unit
 
 TIMES_USUAL = 4
@@ -56,8 +55,7 @@ def _making_nothing(case: Case) -> Iterator[MissingGuard]:
 def _only_maker(case: Case, measured: Bounded) -> Link | None:
     """Return the broken link of the only service that may make that of which a probe tells the age."""
     store, wiring = case.asked(measured.probe), case.wiring
-    unit = case.facts.journal.plan.stack.probe_units.get(measured.probe)
-    if store is None or store in case.hit or unit is not Unit.WALL or case.probe(measured.probe).health:
+    if store is None or store in case.hit or not _is_age_of_result(case, measured.probe):
         return None
     asked = wiring.workload
     users = {one.consumer for one in wiring.pairs if one.service == store}
@@ -71,18 +69,18 @@ def _serves(case: Case, link: Link, back_s: float) -> bool:
     """Whether what is back has its data, which what was ended may have lost: others make new results with it."""
     if case.kind not in ENDED:
         return True
-    pairs, units = case.wiring.pairs, case.facts.journal.plan.stack.probe_units
+    pairs = case.wiring.pairs
     others = {one.consumer for one in case.broken if one.service == link.service} - {link.consumer}
     places = {link.service, *(one.service for one in pairs if one.consumer in others)}
     places -= {one.service for one in pairs if one.consumer == link.consumer and one.service != link.service}
-    ages = [
-        name
-        for place in sorted(places)
-        for name in case.probes_of(place)
-        if units.get(name) is Unit.WALL and not case.probe(name).health
-    ]
+    ages = [name for place in sorted(places) for name in case.probes_of(place) if _is_age_of_result(case, name)]
     found = (falls(values_of(case.readings(name, back_s, case.facts.end_s))) for name in ages)
     return any(len(results) >= RESULTS for results in found)
+
+
+def _is_age_of_result(case: Case, probe: str) -> bool:
+    """Whether a probe reads a time, and not that of an answer."""
+    return case.unit(probe) is Unit.WALL and not case.probe(probe).health
 
 
 def _failing(case: Case) -> Iterator[MissingGuard]:
@@ -126,5 +124,4 @@ def _back_s(case: Case, service: str) -> float | None:
 
 def _ended(case: Case, service: str) -> bool:
     """Whether a process of a service ended or began once the fault was in."""
-    seen = (one for _, one in case.facts.journal.of(ProcessSeen) if one.service == service)
-    return any(one.at_s >= case.injected.lo for one in seen)
+    return any(one.at_s >= case.injected.lo for _, one in case.processes(service))

@@ -10,7 +10,6 @@ from harness.judge.advice.case import AWAY, ENDED, Case, MissingGuard
 from harness.judge.moments import seconds
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import RecoveryResult, StaysResult
-from harness.model.readings import ProcessSeen
 from harness.model.units import Unit, format_seconds
 
 NO_POLICY = ("no", "")
@@ -36,7 +35,7 @@ def restart_policy(case: Case) -> Iterator[MissingGuard]:
     for service in sorted(case.hit):
         if case.wiring.restart.get(service, "?") not in NO_POLICY:
             continue
-        seen = [(n, one) for n, one in case.facts.journal.of(ProcessSeen) if one.service == service]
+        seen = case.processes(service)
         ended = [n for n, one in seen if one.what == "exited" and case.injected.lo <= one.at_s]
         began = [one for _, one in seen if one.what != "exited" and case.injected.lo <= one.at_s < case.out_s]
         clauses = [
@@ -65,7 +64,7 @@ def quick_start(case: Case) -> Iterator[MissingGuard]:
             continue
         if any(case.wiring.reaches(service, other) for other in case.hit - {service}):
             continue  # it may have waited for what was lost with it
-        seen = [(n, one) for n, one in case.facts.journal.of(ProcessSeen) if one.service == service]
+        seen = case.processes(service)
         inside = [(n, one) for n, one in seen if case.injected.lo < one.at_s <= measured.recovered_at_s]
         began = [(n, one) for n, one in inside if one.what != "exited"]
         # One that ended again did not take long to start: it failed to.
@@ -121,6 +120,6 @@ def _works_off(case: Case, probe: str) -> bool:
     named = f"{probe} {facts.page}"
     if facts.health or not (facts.page or facts.kind == "kafka_lag"):
         return False
-    if case.facts.journal.plan.stack.probe_units.get(probe) is Unit.RATIO or _OVER_A_WINDOW.search(named):
+    if case.unit(probe) is Unit.RATIO or _OVER_A_WINDOW.search(named):
         return False
     return facts.kind == "kafka_lag" or _PILES_UP.search(named) is not None

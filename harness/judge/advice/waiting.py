@@ -1,4 +1,4 @@
-"""Advice on callers of a service that is gone: they wait too long, end, do not come back, or go on to choose it."""
+"""Advice on callers of a service that is gone: they wait too long, end, or go on to choose it."""
 
 from __future__ import annotations
 
@@ -90,6 +90,7 @@ def _longer_than(case: Case, waited_s: float) -> bool:
 
 
 def asked_of(case: Case, probe: str, from_s: float, to_s: float) -> list[Asked]:
+    """Return what a probe, or the workload, asked in a stretch."""
     if probe in ANSWER_PROBES:
         answers = case.answers(from_s, to_s)
         return [Asked(n, one.ok, *((None, False) if one.ok else _why(one.error))) for n, one in answers]
@@ -153,8 +154,8 @@ def replica_ejection(case: Case) -> Iterator[MissingGuard]:
 
 def _others_ran_on(case: Case, target: Target, lost: int) -> bool:
     """Whether no replica ended but those that were hit, and none began while the fault was in."""
-    seen = [one for _, one in case.facts.journal.of(ProcessSeen) if one.service == target.service]
-    seen = [one for one in seen if case.facts.gate_s <= one.at_s < case.out_s]
+    processes = case.processes(str(target.service))
+    seen = [one for _, one in processes if case.facts.gate_s <= one.at_s < case.out_s]
     if any(one.what != "exited" for one in seen) or len(seen) > lost:
         return False
     if target.replica is not None:

@@ -60,10 +60,9 @@ def _ready_in_vain(case: Case) -> Iterator[MissingGuard]:
     # What was not good again after the fault shows nothing of what the page said meanwhile.
     failing = [pair for pair in failing if not isinstance(pair[1], RecoveryResult) or pair[1].since == "injection"]
     clauses = ids([pair for pair in failing if pair[1].probe in OF_MISSING])
-    units = case.facts.journal.plan.stack.probe_units
     for name in case.probes_of(asked):
         probe = case.probe(name)
-        if not clauses or not probe.health or not _READY.search(probe.page) or units.get(name) is Unit.WALL:
+        if not clauses or not probe.health or not _READY.search(probe.page) or case.unit(name) is Unit.WALL:
             continue
         before = case.readings(name, case.facts.gate_s, case.injected.lo)
         read = case.readings(name, case.injected.hi, case.out_s)
