@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.onboarding.discovery.config_files import Rule, Timing
 from harness.onboarding.discovery.metrics import Metrics
+from harness.onboarding.discovery.prometheus_files import Rule, Timing
 from harness.onboarding.discovery.starters.rules import RuleFacts, read_rule
 
 PACE = Timing(scrape_s=5.0, evaluate_s=5.0)

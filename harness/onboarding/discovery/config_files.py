@@ -1,4 +1,4 @@
-"""The configuration files of the project that services mount or have in their image: their text, and alert rules.
+"""The configuration files of the project that services mount or have in their image, and their text.
 
 Bounded in number and size, and only what lies in the project's folder or beside it: a whole disk that is mounted is
 not read.
@@ -17,7 +17,6 @@ from harness.description.yamltree import read_tree
 from harness.model.errors import StackError
 from harness.model.givenfile import is_file, read_text, resolved
 from harness.onboarding.discovery.copied import copied_sources
-from harness.probes.promql_tree import duration_s
 
 MOST_FILES = 60
 LARGEST_BYTES = 128 * 1024
@@ -36,30 +35,6 @@ class BindMount:
 
     source: Path
     target: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """An alert rule, and where it is written."""
-
-    name: str
-    summary: str
-    for_s: float
-    labels: Mapping[str, str]
-    place: str
-    query: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How often Prometheus scrapes and evaluates, as its configuration says."""
-
-    scrape_s: float
-    evaluate_s: float
-
-
-USUAL = Timing(60.0, 60.0)
-"""Prometheus' default."""
 
 
 def mounts(body: Mapping[str, Any], folder: Path) -> list[BindMount]:
@@ -168,76 +143,3 @@ def form_of(file: Path) -> str | None:
     if "scrape_configs" in keys:
         return "prometheus"
     return "alertmanager" if {"route", "receivers"} <= keys else None
-
-
-def alert_rules(files: list[Path], folder: Path, variables: Mapping[str, str]) -> list[Rule]:
-    """Return the alert rules in Prometheus' form that these files hold; times may name the service's variables."""
-    found = []
-    for file in files:
-        try:
-            tree = read_tree(file)
-        except StackError:
-            continue
-        groups = tree.value.get("groups") if isinstance(tree.value, dict) else None
-        for g, group in enumerate(groups) if isinstance(groups, list) else ():
-            rules = group.get("rules") if isinstance(group, dict) else None
-            for r, rule in enumerate(rules) if isinstance(rules, list) else ():
-                if not isinstance(rule, dict) or not isinstance(rule.get("alert"), str):
-                    continue
-                notes = _mapping(rule.get("annotations"))
-                summary = str(notes.get("summary") or notes.get("description") or "")
-                line = tree.line(("groups", g, "rules", r, "alert"))
-                labels = {k: str(v) for k, v in _mapping(rule.get("labels")).items() if "{{" not in str(v)}
-                place = f"{os.path.relpath(file, folder)}:{line}"
-                for_s, query = _seconds(rule.get("for"), 0.0, variables), _set(str(rule.get("expr", "")), variables)
-                found.append(Rule(rule["alert"], summary, for_s, labels, place, query))
-    return found
-
-
-def recorded_queries(files: list[Path], variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the query of each series that a recording rule in these files makes."""
-    found: dict[str, str] = {}
-    for file in files:
-        try:
-            value = read_tree(file).value
-        except StackError:
-            continue
-        groups = value.get("groups") if isinstance(value, dict) else None
-        for group in groups if isinstance(groups, list) else ():
-            rules = group.get("rules") if isinstance(group, dict) else None
-            for rule in rules if isinstance(rules, list) else ():
-                if isinstance(rule, dict) and isinstance(rule.get("record"), str):
-                    found.setdefault(rule["record"], _set(str(rule.get("expr", "")), variables))
-    return found
-
-
-def timing(files: list[Path], variables: Mapping[str, str]) -> Timing:
-    """Return how often a Prometheus that is configured by one of these files scrapes and evaluates."""
-    for file in files:
-        try:
-            value = read_tree(file).value
-        except StackError:
-            continue
-        if isinstance(value, dict) and ("scrape_configs" in value or "rule_files" in value):
-            top = _mapping(value.get("global"))
-            jobs = [job for job in value.get("scrape_configs") or () if isinstance(job, dict)]
-            scrape_s = _seconds(top.get("scrape_interval"), USUAL.scrape_s, variables)
-            slowest_s = max(
-                (_seconds(job.get("scrape_interval"), scrape_s, variables) for job in jobs), default=scrape_s
-            )
-            return Timing(slowest_s, _seconds(top.get("evaluation_interval"), USUAL.evaluate_s, variables))
-    return USUAL
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _seconds(text: Any, otherwise_s: float, variables: Mapping[str, str]) -> float:
-    written = _set(str(text), variables) if text is not None else ""
-    return duration_s(written) or otherwise_s
-
-
-def _set(text: str, variables: Mapping[str, str]) -> str:
-    """Fill in the variables with which a start script makes a file for its service; one that is not set is nothing."""
-    return re.sub(r"\$\{?(\w+)\}?", lambda match: variables.get(match[1], ""), text)

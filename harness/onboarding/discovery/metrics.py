@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.onboarding.discovery.addresses import known_names
-from harness.onboarding.discovery.config_files import config_files, recorded_queries
+from harness.onboarding.discovery.config_files import config_files
 from harness.onboarding.discovery.exporting import Exporters, exporters_of
 from harness.onboarding.discovery.project import Project
+from harness.onboarding.discovery.prometheus_files import recorded_queries
 from harness.onboarding.discovery.scraping import scraped_services
 from harness.onboarding.discovery.services import Found
 

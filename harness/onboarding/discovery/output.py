@@ -16,11 +16,12 @@ from harness.model.givenfile import is_file
 from harness.model.stack import StackDescription
 from harness.onboarding.discovery.addresses import References, references_of
 from harness.onboarding.discovery.candidate import Candidate
-from harness.onboarding.discovery.config_files import USUAL, Rule, Timing, alert_rules, config_files, timing
+from harness.onboarding.discovery.config_files import config_files
 from harness.onboarding.discovery.guess import Guess
 from harness.onboarding.discovery.metrics import metrics_of
 from harness.onboarding.discovery.probes import candidates
 from harness.onboarding.discovery.project import Project, literal
+from harness.onboarding.discovery.prometheus_files import USUAL, Rule, Timing, alert_rules, timing
 from harness.onboarding.discovery.rendering import MARK, STACK_FILE, comment, render
 from harness.onboarding.discovery.services import Found, guess_all
 from harness.onboarding.discovery.starters.accepted import stack_of

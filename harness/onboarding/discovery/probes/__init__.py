@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.onboarding.discovery.candidate import Candidate, name_of
-from harness.onboarding.discovery.config_files import Rule
 from harness.onboarding.discovery.exporting import Exporters
 from harness.onboarding.discovery.probes.last_runs import of_last_runs
 from harness.onboarding.discovery.probes.protocols import by_protocol
 from harness.onboarding.discovery.probes.stores import locked, of_store
 from harness.onboarding.discovery.probes.tools import as_neighbour, of_tool, working
 from harness.onboarding.discovery.project import Project
+from harness.onboarding.discovery.prometheus_files import Rule
 from harness.onboarding.discovery.services import Found
 
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from harness.model.last_runs import is_time_of_last_run
 from harness.onboarding.discovery.addresses import known_names
 from harness.onboarding.discovery.candidate import Candidate, name_of
-from harness.onboarding.discovery.config_files import Rule, config_files, text_of
+from harness.onboarding.discovery.config_files import config_files, text_of
 from harness.onboarding.discovery.exporting import Exporters, programs_of
 from harness.onboarding.discovery.project import Project
+from harness.onboarding.discovery.prometheus_files import Rule
 from harness.onboarding.discovery.scraping import scraped_pages
 from harness.onboarding.discovery.services import Found
 from harness.probes.promql_parser import parse

@@ -22,8 +22,8 @@ from harness.model.stack import StackDescription
 from harness.model.units import Quantity, Unit
 from harness.onboarding.discovery.addresses import References
 from harness.onboarding.discovery.candidate import Candidate
-from harness.onboarding.discovery.config_files import Timing
 from harness.onboarding.discovery.project import Project
+from harness.onboarding.discovery.prometheus_files import Timing
 from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.context import Context, Declared, Measure
 from harness.onboarding.discovery.starters.rules import RuleFacts

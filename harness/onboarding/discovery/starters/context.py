@@ -9,7 +9,7 @@ from typing import Any
 from harness.model.dependencies import reached
 from harness.model.fault import FaultKind
 from harness.model.units import Quantity, Unit
-from harness.onboarding.discovery.config_files import Timing
+from harness.onboarding.discovery.prometheus_files import Timing
 from harness.onboarding.discovery.services import Found
 from harness.onboarding.discovery.starters.rules import RuleFacts
 

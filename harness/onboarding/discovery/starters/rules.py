@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.onboarding.discovery.config_files import Rule, Timing
 from harness.onboarding.discovery.metrics import Metrics
+from harness.onboarding.discovery.prometheus_files import Rule, Timing
 from harness.onboarding.discovery.starters.rule_limits import age_limit_s, conditions, is_age, is_named_age, limit_of
 from harness.probes.promql_parser import parse
 from harness.probes.promql_tree import (
