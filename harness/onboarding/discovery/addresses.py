@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.description.ties import aliases
 from harness.description.yamltree import Path_
 from harness.model.fields import Link
 from harness.model.stack import names_callers
@@ -208,16 +209,11 @@ def _is_remark(line: str) -> bool:
 
 
 def known_names(project: Project) -> dict[str, str]:
-    """Return every name under which a service is known to others: its own, its host name, its aliases."""
+    """Return every name and address under which a service is known to others: its own, its host's, a network's."""
     found: dict[str, str] = {}
     for name, body in project.services.items():
-        known = [body.get("hostname"), body.get("container_name")]
-        networks = body.get("networks")
-        for network in networks.values() if isinstance(networks, dict) else ():
-            known += network.get("aliases") or [] if isinstance(network, dict) else []
-        for other in known:
-            if other:
-                found.setdefault(str(other), name)
+        for other in aliases(body):
+            found.setdefault(other, name)
     return found | {name: name for name in project.services}
 
 
