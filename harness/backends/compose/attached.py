@@ -11,10 +11,10 @@ import json
 import time
 
 from harness.backends.compose import proxies
-from harness.backends.compose.backend import ComposeBackend
 from harness.backends.compose.engine import Engine, connect, engine_call, engine_errors
 from harness.backends.compose.labels import API_ADDRESS, LINKS, PROJECT, attached_run, run_labels
 from harness.backends.compose.layout import API_PORT, ComposeAddresses, Layout, ProxyBox
+from harness.backends.compose.project_backend import ProjectBackend
 from harness.backends.compose.readiness import Readiness
 from harness.backends.compose.snapshots import BEGINNING, ContainerSnapshot, by_service, containers_of, lines_since
 from harness.backends.compose.whole import wait_until_whole
@@ -26,13 +26,12 @@ from harness.model.stack import StackDescription
 PROXY_BACK_WITHIN_S, POLL_S = 5.0, 0.1
 
 
-class AttachedBackend(ComposeBackend):
+class AttachedBackend(ProjectBackend):
     """Looks at, and acts on, a project that runs already."""
 
     def __init__(self, description: StackDescription, project: str | None = None) -> None:
-        super().__init__(description)
+        super().__init__(description, started_here=False)
         self._attached = project_of(description, project)
-        self._started_here = False
 
     async def log_since(self, service: str, position: str) -> tuple[list[str], str]:
         """Return the lines since a position. A run counts from its own beginning, not from the stack's."""
