@@ -20,7 +20,7 @@ from harness.model.errors import ScenarioError
 if TYPE_CHECKING:
     from harness.onboarding.discovery.guess import Guess
     from harness.onboarding.discovery.output import Discovery
-    from harness.onboarding.discovery.services import Found
+    from harness.onboarding.discovery.services import FoundService
     from harness.onboarding.doctor.checks import Finding
 
 
@@ -78,7 +78,7 @@ def init(
     return PASS
 
 
-def _row(service: Found) -> list[str]:
+def _row(service: FoundService) -> list[str]:
     kind = service.kind.name if service.kind.name != "service" else "?"
     if kind != "?" and not service.kind_is_known:
         kind += " ?"
@@ -89,7 +89,7 @@ def _row(service: Found) -> list[str]:
     return [service.name, kind, port, health, ", ".join(service.links)]
 
 
-def _health(service: Found) -> str:
+def _health(service: FoundService) -> str:
     """Return what a start waits for, as it stands in the file, and the guess that stands there as a comment."""
     from harness.onboarding.discovery.output import gating_health
 

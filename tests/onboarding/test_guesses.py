@@ -11,10 +11,10 @@ import yaml
 from harness.onboarding.discovery.addresses import references_of
 from harness.onboarding.discovery.project import read_project
 from harness.onboarding.discovery.rendering import flow
-from harness.onboarding.discovery.services import Found, guess_all
+from harness.onboarding.discovery.services import FoundService, guess_all
 
 
-def guessed(folder: Path, services: dict[str, Any]) -> dict[str, Found]:
+def guessed(folder: Path, services: dict[str, Any]) -> dict[str, FoundService]:
     (folder / "compose.yaml").write_text(f"services: {flow(services)}\n")
     project = read_project(folder, ask_engine=False)
     return guess_all(project, references_of(project))

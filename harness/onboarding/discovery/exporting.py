@@ -15,7 +15,7 @@ from harness.onboarding.discovery.config_files import mounts, text_of
 from harness.onboarding.discovery.copied import copied_sources
 from harness.onboarding.discovery.dockerfile import read_dockerfile
 from harness.onboarding.discovery.project import Project
-from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.services import FoundService
 
 _ENDINGS = re.compile(r"_(total|created|bucket|count|sum|info)$")
 _SCRIPT = re.compile(r"^[\w./-]+\.py$")
@@ -32,7 +32,7 @@ Exporters = Callable[[str], frozenset[str]]
 """Returns who exports a metric."""
 
 
-def exporters_of(project: Project, services: Mapping[str, Found]) -> Exporters:
+def exporters_of(project: Project, services: Mapping[str, FoundService]) -> Exporters:
     """Return the function that tells who exports a metric."""
     texts = {name: "\n".join(map(text_of, programs_of(project, name))) for name in services}
 

@@ -11,7 +11,7 @@ from harness.onboarding.discovery.exporting import Exporters, exporters_of
 from harness.onboarding.discovery.project import Project
 from harness.onboarding.discovery.prometheus_files import recorded_queries
 from harness.onboarding.discovery.scraping import scraped_services
-from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.services import FoundService
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Metrics:
     """The queries of recording rules."""
 
 
-def metrics_of(project: Project, services: Mapping[str, Found]) -> Metrics:
+def metrics_of(project: Project, services: Mapping[str, FoundService]) -> Metrics:
     """Read the programs of the services, and the files of each Prometheus among them."""
     names = known_names(project)
     jobs: dict[str, frozenset[str]] = {}

@@ -23,7 +23,7 @@ from harness.onboarding.discovery.probes import candidates
 from harness.onboarding.discovery.project import Project, literal
 from harness.onboarding.discovery.prometheus_files import USUAL, Rule, Timing, alert_rules, timing
 from harness.onboarding.discovery.rendering import MARK, STACK_FILE, comment, render
-from harness.onboarding.discovery.services import Found, guess_all
+from harness.onboarding.discovery.services import FoundService, guess_all
 from harness.onboarding.discovery.starters.accepted import stack_of
 from harness.onboarding.discovery.starters.build_context import build_context
 from harness.onboarding.discovery.starters.files import scenario_files
@@ -37,7 +37,7 @@ class Discovery:
     """What was found in a project, and the files to be written, by their path seen from the target folder."""
 
     project: Project
-    services: Mapping[str, Found]
+    services: Mapping[str, FoundService]
     references: References
     probes: tuple[Candidate, ...]
     rules: tuple[Rule, ...]
@@ -92,13 +92,13 @@ def discover(
     return Discovery(project, services, references, tuple(probes), tuple(rules), files, not_written, settled)
 
 
-def _with_used_links(found: Found, stack: StackDescription) -> Found:
+def _with_used_links(found: FoundService, stack: StackDescription) -> FoundService:
     """Return a service without the links that the stack's file takes away."""
     used = {name: where for name, where in found.links.items() if Link(found.name, name).name not in stack.unused_links}
     return replace(found, links=used)
 
 
-def _unreached(services: Mapping[str, Found]) -> list[str]:
+def _unreached(services: Mapping[str, FoundService]) -> list[str]:
     return [
         f"{service.name} has no address of its own ({service.unreached}): no probe asks it and no scenario acts on it"
         for service in services.values()
@@ -106,7 +106,7 @@ def _unreached(services: Mapping[str, Found]) -> list[str]:
     ]
 
 
-def _rules(project: Project, services: Mapping[str, Found]) -> tuple[list[Rule], Timing]:
+def _rules(project: Project, services: Mapping[str, FoundService]) -> tuple[list[Rule], Timing]:
     rules: dict[str, Rule] = {}
     pace = USUAL
     for found in services.values():
@@ -125,7 +125,7 @@ def _base(project: Project, out: Path) -> list[str]:
 
 def _stack(
     project: Project,
-    services: Mapping[str, Found],
+    services: Mapping[str, FoundService],
     references: References,
     probes: list[Candidate],
     rules: list[Rule],
@@ -167,7 +167,7 @@ def _stack_name(project: Project) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", project.name).strip("-_.") or "stack"
 
 
-def _declared(services: Mapping[str, Found]) -> list[tuple[str, str]]:
+def _declared(services: Mapping[str, FoundService]) -> list[tuple[str, str]]:
     """Links that the environment and the commands do not show as `service:port`."""
     return [
         (Link(found.name, other).name, comment(places[0].where))
@@ -177,7 +177,7 @@ def _declared(services: Mapping[str, Found]) -> list[tuple[str, str]]:
     ]
 
 
-def _sources(services: Mapping[str, Found]) -> list[tuple[dict[str, Any], str]]:
+def _sources(services: Mapping[str, FoundService]) -> list[tuple[dict[str, Any], str]]:
     """Prometheus, which knows its rules and their history; an Alertmanager only where there is none."""
     for kind in ("prometheus", "alertmanager"):
         found = [
@@ -195,14 +195,14 @@ def _alert(rule: Rule) -> dict[str, Any]:
     return {"name": rule.name, "fields": fields | {"rule": literal(comment(rule.place))}}
 
 
-def _served(services: Mapping[str, Found]) -> Found | None:
+def _served(services: Mapping[str, FoundService]) -> FoundService | None:
     """Return who is asked for predictions, and by no other server of them; one known by its name alone last."""
     able = [s for s in services.values() if s.kind.what == "serving" and s.port is not None and s.replicas == 1]
     front = [s for s in able if not any(s.name in other.links for other in able)] or able
     return next((s for s in front if s.kind_is_known), front[0] if front else None)
 
 
-def _service(found: Found) -> dict[str, Any]:
+def _service(found: FoundService) -> dict[str, Any]:
     fields: list[tuple[str, Any, str]] = []
     if found.node is not None:
         fields.append(("node", found.node.value, _why(found.node)))
@@ -243,7 +243,7 @@ def _service(found: Found) -> dict[str, Any]:
     }
 
 
-def gating_health(found: Found) -> Guess | None:
+def gating_health(found: FoundService) -> Guess | None:
     """Return the health check that every start may wait for: one that the files name, or a connection to a sure port.
 
     A guess would hold up each run of a stack in which it is wrong.

@@ -26,7 +26,7 @@ from harness.onboarding.discovery.project import Project
 
 
 @dataclass
-class Found:
+class FoundService:
     """One service."""
 
     name: str
@@ -87,7 +87,7 @@ class Found:
         return f"{self.name}:{self.port.value}"
 
 
-def guess_all(project: Project, references: References) -> dict[str, Found]:
+def guess_all(project: Project, references: References) -> dict[str, FoundService]:
     """Return what is known of every service of the project, in its order."""
     places = references.sure
     ends = _one_offs(project)
@@ -112,7 +112,7 @@ def _one_offs(project: Project) -> set[str]:
 
 def _service(
     project: Project, name: str, body: Mapping[str, Any], places: Sequence[AddressReference], ends: bool
-) -> Found:
+) -> FoundService:
     build = body.get("build") or builds_by_image(project.services).get(str(body.get("image")))
     built = read_dockerfile(project.folder, build)
     if body.get("command") or body.get("entrypoint"):  # another program than the one that the image was made for
@@ -124,7 +124,7 @@ def _service(
     goes_on = bool(listed) or str(body.get("restart")) in ("always", "unless-stopped")
     kind, why = kind_of(ServiceClues(name, words, images, {*listed, *named}, _schemes(project, name), goes_on=goes_on))
     environment = {k: str(v) for k, v in (body.get("environment") or {}).items() if v is not None}
-    found = Found(
+    found = FoundService(
         name,
         kind,
         why,
@@ -185,7 +185,7 @@ def _schemes(project: Project, name: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _health(found: Found, checked: OwnCheck, clues: PortClues) -> Guess | None:
+def _health(found: FoundService, checked: OwnCheck, clues: PortClues) -> Guess | None:
     if found.port is None:
         return None
     if checked.path is not None and checked.port == found.port.value:

@@ -17,25 +17,25 @@ from harness.onboarding.discovery.probes.stores import locked, of_store
 from harness.onboarding.discovery.probes.tools import as_neighbour, of_tool, working
 from harness.onboarding.discovery.project import Project
 from harness.onboarding.discovery.prometheus_files import Rule
-from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.services import FoundService
 
 
 def candidates(
-    project: Project, services: Mapping[str, Found], rules: Sequence[Rule], exporters: Exporters
+    project: Project, services: Mapping[str, FoundService], rules: Sequence[Rule], exporters: Exporters
 ) -> list[Candidate]:
     """Return the probes that may be had: of each service in turn, then those that need its store, then last runs."""
     last_runs = of_last_runs(project, services, rules, exporters)
     return [*_of_each(project, services), *working(project, services), *last_runs]
 
 
-def no_access(project: Project, services: Mapping[str, Found]) -> dict[str, str]:
+def no_access(project: Project, services: Mapping[str, FoundService]) -> dict[str, str]:
     """Return the stores of which nothing is probed, each with why nobody is let in who reads these files."""
     stores = [found for found in services.values() if found.port is not None and not found.job]
     found = {store.name: locked(project, store, services) for store in stores}
     return {name: why for name, why in found.items() if why is not None}
 
 
-def _of_each(project: Project, services: Mapping[str, Found]) -> list[Candidate]:
+def _of_each(project: Project, services: Mapping[str, FoundService]) -> list[Candidate]:
     found: dict[str, Candidate] = {}
     for service in services.values():
         if service.job or service.unreached:
@@ -52,7 +52,7 @@ def _of_each(project: Project, services: Mapping[str, Found]) -> list[Candidate]
     return list(found.values())
 
 
-def _up(project: Project, service: Found) -> Iterator[Candidate]:
+def _up(project: Project, service: FoundService) -> Iterator[Candidate]:
     """Whether it answers on its health path, and how fast."""
     health = service.health
     path = health.value.get("http") if health is not None else None
@@ -67,7 +67,7 @@ def _up(project: Project, service: Found) -> Iterator[Candidate]:
         yield Candidate(name_of(service.name, "latency"), spec, service.name, why)
 
 
-def _runs(service: Found) -> Candidate:
+def _runs(service: FoundService) -> Candidate:
     """What the engine says of it: where nothing better can be asked."""
     if service.checks_itself:
         spec = {"container": {"service": service.name, "read": "healthy"}}

@@ -16,7 +16,7 @@ from harness.onboarding.discovery.exporting import Exporters, programs_of
 from harness.onboarding.discovery.project import Project
 from harness.onboarding.discovery.prometheus_files import Rule
 from harness.onboarding.discovery.scraping import scraped_pages
-from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.services import FoundService
 from harness.probes.promql_parser import parse
 from harness.probes.promql_tree import Matcher, Operation, Selects, is_time, walk, within
 
@@ -25,7 +25,7 @@ _ENDING = re.compile(r"(_unixtime|_timestamp)?(_seconds)?$")
 
 
 def of_last_runs(
-    project: Project, services: Mapping[str, Found], rules: Sequence[Rule], exporters: Exporters
+    project: Project, services: Mapping[str, FoundService], rules: Sequence[Rule], exporters: Exporters
 ) -> list[Candidate]:
     """Return a probe for each metric of a last run that a rule goes by, where one service is known to export it."""
     found = {candidate.name: candidate for candidate in _found(project, services, rules, exporters)}
@@ -33,7 +33,7 @@ def of_last_runs(
 
 
 def _found(
-    project: Project, services: Mapping[str, Found], rules: Sequence[Rule], exporters: Exporters
+    project: Project, services: Mapping[str, FoundService], rules: Sequence[Rule], exporters: Exporters
 ) -> Iterator[Candidate]:
     pages = _pages(project, services)
     for rule in rules:
@@ -75,7 +75,7 @@ def _shows(project: Project, name: str, metric: str) -> bool:
     return re.search(f"{made}|{shown}", text) is not None and not _PUSHES.search(text)
 
 
-def _pages(project: Project, services: Mapping[str, Found]) -> dict[str, str]:
+def _pages(project: Project, services: Mapping[str, FoundService]) -> dict[str, str]:
     """Return the page of metrics of each service of which a Prometheus reads just one."""
     names = known_names(project)
     pages: dict[str, set[str]] = {}

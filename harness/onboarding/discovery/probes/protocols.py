@@ -21,7 +21,7 @@ from harness.onboarding.discovery.credentials import (
     setting,
 )
 from harness.onboarding.discovery.project import Project
-from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.services import FoundService
 
 GRPC_PORTS = {"triton": 8001}
 """The usual port of kinds whose servers have gRPC's health check, besides the one that their clients use."""
@@ -32,7 +32,7 @@ FIRST_JOB = "0" * 32
 
 
 def by_protocol(
-    project: Project, service: Found, services: Mapping[str, Found], *, unknown: bool
+    project: Project, service: FoundService, services: Mapping[str, FoundService], *, unknown: bool
 ) -> Iterator[Candidate]:
     """Yield the probes of one service that its protocol makes possible; its port is one where it is `unknown` else."""
     if service.port is None:
@@ -58,7 +58,7 @@ def by_protocol(
         yield Candidate(name_of(service.name, "port"), spec, service.name, why)
 
 
-def _mysql(project: Project, service: Found) -> Iterator[Candidate]:
+def _mysql(project: Project, service: FoundService) -> Iterator[Candidate]:
     user = setting(project, service.name, *MYSQL_USER, secret=False)
     password = setting(project, service.name, *(MYSQL_PASSWORD if user else MYSQL_ROOT_PASSWORD))
     if password is None and setting(project, service.name, *MYSQL_EMPTY, secret=False) is None:
@@ -72,7 +72,7 @@ def _mysql(project: Project, service: Found) -> Iterator[Candidate]:
     yield Candidate(name_of(service.name, "answers"), spec, service.name, why, {"at_least": 1})
 
 
-def _mongo(project: Project, service: Found) -> Candidate:
+def _mongo(project: Project, service: FoundService) -> Candidate:
     """Whether it answers; a login that is known is tried as well, and none is needed to be answered."""
     database, access = _mongo_login(project, service.name)
     named = database if "$" in database else quote(database, safe="'")
@@ -106,7 +106,7 @@ def _settings(project: Project, service: str, names: tuple[str, ...]) -> list[st
     return [setting(project, service, name, secret=number == 1) for number, name in enumerate(names)]
 
 
-def _lags(service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
+def _lags(service: FoundService, services: Mapping[str, FoundService]) -> Iterator[Candidate]:
     """Yield the lag of each consumer whose environment names one group and one topic."""
     for user in services.values():
         groups = [value for key, value in user.environment.items() if _GROUP.search(key) and value]
@@ -119,7 +119,7 @@ def _lags(service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
         yield Candidate(name_of(user.name, "lag"), spec, user.name, why)
 
 
-def _flink(project: Project, service: Found) -> Iterator[Candidate]:
+def _flink(project: Project, service: FoundService) -> Iterator[Candidate]:
     url = f"http://{service.address}"
     spec = {"json": {"url": f"{url}/overview", "path": "jobs-running"}, "summary": "How many jobs of Flink run"}
     why = "the page of Flink's REST API; how many there should be is not known"

@@ -29,7 +29,7 @@ from harness.onboarding.discovery.credentials import (
     setting,
 )
 from harness.onboarding.discovery.project import Project, found_in
-from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.services import FoundService
 
 S3_KINDS = ("minio", "rclone", "localstack", "seaweedfs")
 _BUCKET = re.compile(r"s3a?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?=[/\s\"']|$)")
@@ -39,7 +39,7 @@ _PROJECT = re.compile(r"^project:\s*([\w.-]+)\s*$", re.MULTILINE)
 MOST_BUCKETS = 3
 
 
-def locked(project: Project, service: Found, services: Mapping[str, Found]) -> str | None:
+def locked(project: Project, service: FoundService, services: Mapping[str, FoundService]) -> str | None:
     if service.kind.name == "postgres" and _database_url(project, service) is None:
         return in_a_file(project, service.name, *POSTGRES_PASSWORD, *POSTGRES_USER, *POSTGRES_DATABASE)
     if service.kind.name == "mysql":
@@ -51,7 +51,7 @@ def locked(project: Project, service: Found, services: Mapping[str, Found]) -> s
     return None
 
 
-def of_store(project: Project, service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
+def of_store(project: Project, service: FoundService, services: Mapping[str, FoundService]) -> Iterator[Candidate]:
     """Yield the probes into one service that keeps data."""
     if service.port is None or locked(project, service, services) is not None:
         return
@@ -63,7 +63,7 @@ def of_store(project: Project, service: Found, services: Mapping[str, Found]) ->
         yield from _s3(project, service, services)
 
 
-def _postgres(project: Project, service: Found) -> Iterator[Candidate]:
+def _postgres(project: Project, service: FoundService) -> Iterator[Candidate]:
     url = _database_url(project, service)
     if url is None:
         user = setting(project, service.name, *POSTGRES_USER, secret=False) or "postgres"
@@ -80,7 +80,7 @@ def _postgres(project: Project, service: Found) -> Iterator[Candidate]:
     yield Candidate(name_of(service.name, "answers"), spec, service.name, why, {"at_least": 1})
 
 
-def _database_url(project: Project, service: Found) -> str | None:
+def _database_url(project: Project, service: FoundService) -> str | None:
     """Return the URL by which another service knows this database, as it is written there."""
     pattern = re.compile(
         rf"postgres(?:ql)?(?:\+\w+)?://(?P<login>[^@\s]+)@{re.escape(service.name)}(?P<rest>(:\d+)?/[\w-]+)(?=[\s\"'?]|$)"
@@ -102,7 +102,7 @@ def _names_host(url: str, host: str, variables: Mapping[str, str]) -> bool:
         return False
 
 
-def _redis(project: Project, service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
+def _redis(project: Project, service: FoundService, services: Mapping[str, FoundService]) -> Iterator[Candidate]:
     access: dict[str, Any] = {"service": service.name}
     password = redis_password(project, service.name)
     if password is not None:
@@ -114,7 +114,7 @@ def _redis(project: Project, service: Found, services: Mapping[str, Found]) -> I
 
 
 def _feast(
-    project: Project, service: Found, services: Mapping[str, Found], access: Mapping[str, Any]
+    project: Project, service: FoundService, services: Mapping[str, FoundService], access: Mapping[str, Any]
 ) -> Iterator[Candidate]:
     for user in services.values():
         texts = [text_of(file) for file in config_files(project.services[user.name], project.folder)]
@@ -127,7 +127,7 @@ def _feast(
             yield Candidate(name_of(view, "age"), spec, service.name, why)
 
 
-def _s3(project: Project, service: Found, services: Mapping[str, Found]) -> Iterator[Candidate]:
+def _s3(project: Project, service: FoundService, services: Mapping[str, FoundService]) -> Iterator[Candidate]:
     keys = _keys(project, service, services)
     named = [match[1] for match in found_in(project, _BUCKET)]
     for other in services.values():
@@ -141,7 +141,7 @@ def _s3(project: Project, service: Found, services: Mapping[str, Found]) -> Iter
         yield Candidate(name_of(bucket, "age"), spec, service.name, why)
 
 
-def _keys(project: Project, service: Found, services: Mapping[str, Found]) -> dict[str, str]:
+def _keys(project: Project, service: FoundService, services: Mapping[str, FoundService]) -> dict[str, str]:
     """Return the keys of the store itself, else those of whoever uses it."""
     users = [found.name for found in services.values() if service.name in found.links]
     for name in (service.name, *users):

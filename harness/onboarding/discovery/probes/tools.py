@@ -16,7 +16,7 @@ from harness.onboarding.discovery.config_files import config_files, text_of
 from harness.onboarding.discovery.credentials import setting
 from harness.onboarding.discovery.project import Project, found_in, literal
 from harness.onboarding.discovery.scraping import quoted_name, scrape_jobs
-from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.services import FoundService
 
 DATABASES = ("postgres", "mysql", "pgbouncer")
 """The kinds of store that MLflow and Airflow keep what they know in."""
@@ -26,7 +26,7 @@ _MODEL_NAMES = ("MODEL_NAME", "MLFLOW_MODEL_NAME", "REGISTERED_MODEL_NAME", "MLF
 _DAG = re.compile(r"\b(?:DAG\(\s*(?:dag_id\s*=\s*)?|@dag\([^)]*?dag_id\s*=\s*|dag_id\s*=\s*)[\"']([\w.-]+)[\"']")
 
 
-def of_tool(project: Project, service: Found) -> Iterator[Candidate]:
+def of_tool(project: Project, service: FoundService) -> Iterator[Candidate]:
     """Yield the probes that a tool's own API makes possible."""
     if service.port is None:
         return
@@ -38,7 +38,7 @@ def of_tool(project: Project, service: Found) -> Iterator[Candidate]:
         yield from _dag_runs(project, service)
 
 
-def _targets(project: Project, service: Found) -> Candidate:
+def _targets(project: Project, service: FoundService) -> Candidate:
     """The targets in the stack; that one outside of it is up is nothing that a run may rest on."""
     files = config_files(project.services[service.name], project.folder)
     inside, outside = scrape_jobs(files, known_names(project))
@@ -56,7 +56,7 @@ def _targets(project: Project, service: Found) -> Candidate:
     return Candidate("targets_up", spec, service.name, why, good, sure=bool(inside))
 
 
-def _registry(project: Project, service: Found) -> Candidate:
+def _registry(project: Project, service: FoundService) -> Candidate:
     url = f"http://{service.address}{_prefix(service)}"
     name = name_of(service.name, "model_version")
     match = next(iter(found_in(project, _MODEL)), None)
@@ -81,14 +81,14 @@ def _registry(project: Project, service: Found) -> Candidate:
     return Candidate(name, spec, service.name, why, needs=DATABASES)
 
 
-def _prefix(service: Found) -> str:
+def _prefix(service: FoundService) -> str:
     """Return the path below which a tool is served, as its own health check shows it."""
     path = service.health.value.get("http") if service.health is not None and service.health.sure else None
     usual = service.kind.http
     return path.removesuffix(usual) if path and usual and path.endswith(usual) else ""
 
 
-def _dag_runs(project: Project, service: Found) -> Iterator[Candidate]:
+def _dag_runs(project: Project, service: FoundService) -> Iterator[Candidate]:
     files = [file for body in project.services.values() for file in config_files(body, project.folder)]
     texts = [text_of(file) for file in dict.fromkeys(files) if file.suffix == ".py"]
     dags = [name for text in texts if "airflow" in text for name in _DAG.findall(text)]
@@ -109,14 +109,14 @@ def _dag_runs(project: Project, service: Found) -> Iterator[Candidate]:
         yield Candidate(name_of(dag, "success_age"), spec, service.name, f"a DAG {dag} is mounted")
 
 
-def working(project: Project, services: Mapping[str, Found]) -> list[Candidate]:
+def working(project: Project, services: Mapping[str, FoundService]) -> list[Candidate]:
     """Return what may be asked of the servers that were found."""
     able = [one for one in services.values() if one.port is not None and not one.job and not one.unreached]
     found = [_experiments(project, one) for one in able if one.kind.name == "mlflow"]
     return found + [_metadatabase(project, one) for one in able if one.kind.name == "airflow-web"]
 
 
-def _experiments(project: Project, service: Found) -> Candidate:
+def _experiments(project: Project, service: FoundService) -> Candidate:
     """A question that MLflow asks its database, which its health page does not."""
     url = f"http://{service.address}/api/2.0/mlflow/experiments/search?max_results=1"
     expect = {"json": {"experiments.0.experiment_id": {"any": True}}}
@@ -128,7 +128,7 @@ def _experiments(project: Project, service: Found) -> Candidate:
     return Candidate(name_of(service.name, "finds"), spec, service.name, why, {"at_least": 1}, needs=DATABASES)
 
 
-def _metadatabase(project: Project, service: Found) -> Candidate:
+def _metadatabase(project: Project, service: FoundService) -> Candidate:
     """What Airflow's health page says of its database; it answers 200 without one too."""
     path = "/api/v2/monitor/health" if is_airflow_3(project, service) else "/health"
     expect = {"json": {"metadatabase.status": "healthy"}}
@@ -140,12 +140,12 @@ def _metadatabase(project: Project, service: Found) -> Candidate:
     return Candidate(name_of(service.name, "database"), spec, service.name, why, {"at_least": 1}, needs=DATABASES)
 
 
-def is_airflow_3(project: Project, service: Found) -> bool:
+def is_airflow_3(project: Project, service: FoundService) -> bool:
     """Whether a web server of Airflow is one of its third version, whose API is another."""
     return "api-server" in " ".join(str(project.services[service.name].get("command") or "").split())
 
 
-def as_neighbour(project: Project, service: Found) -> dict[str, Any]:
+def as_neighbour(project: Project, service: FoundService) -> dict[str, Any]:
     """Return the headers that a service asks for which only answers to names that it knows."""
     line = str(project.services[service.name].get("command") or "")
     picky = "MLFLOW_SERVER_ALLOWED_HOSTS" in service.environment or "--allowed-hosts" in line

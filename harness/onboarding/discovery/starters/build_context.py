@@ -24,7 +24,7 @@ from harness.onboarding.discovery.addresses import References
 from harness.onboarding.discovery.candidate import Candidate
 from harness.onboarding.discovery.project import Project
 from harness.onboarding.discovery.prometheus_files import Timing
-from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.services import FoundService
 from harness.onboarding.discovery.starters.context import Context, Declared, Measure
 from harness.onboarding.discovery.starters.rules import RuleFacts
 from harness.runner.planning.catalogue import Catalogue
@@ -38,7 +38,7 @@ OVER_S = 5
 
 def build_context(
     project: Project,
-    services: Mapping[str, Found],
+    services: Mapping[str, FoundService],
     references: References,
     probes: Sequence[Candidate],
     rules: Sequence[RuleFacts],
@@ -71,7 +71,7 @@ def _unclear(references: References, stack: StackDescription | None) -> list[tup
     return [(link.consumer, link.service) for link in references.doubtful_links if link.name not in settled]
 
 
-def _nodes(services: Mapping[str, Found], stack: StackDescription | None) -> Mapping[str, Sequence[str]]:
+def _nodes(services: Mapping[str, FoundService], stack: StackDescription | None) -> Mapping[str, Sequence[str]]:
     if stack is not None:
         return stack.nodes
     nodes: dict[str, list[str]] = {}
@@ -81,7 +81,7 @@ def _nodes(services: Mapping[str, Found], stack: StackDescription | None) -> Map
 
 
 def _measures(
-    services: Mapping[str, Found],
+    services: Mapping[str, FoundService],
     probes: Sequence[Candidate],
     stack: StackDescription | None,
     faults: Mapping[str, FaultKind],

@@ -10,7 +10,7 @@ from harness.model.dependencies import reached
 from harness.model.fault import FaultKind
 from harness.model.units import Quantity, Unit
 from harness.onboarding.discovery.prometheus_files import Timing
-from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.services import FoundService
 from harness.onboarding.discovery.starters.rules import RuleFacts
 
 STORES = ("store", "queue")
@@ -75,7 +75,7 @@ class Declared:
 class Context:
     """All of it. `memory` has the mounts of a service that lie in memory and have a size."""
 
-    services: Mapping[str, Found]
+    services: Mapping[str, FoundService]
     nodes: Mapping[str, Sequence[str]]
     links: Sequence[tuple[str, str]]
     measures: Sequence[Measure]
@@ -108,19 +108,19 @@ class Context:
         asked = measure.services | {one.name for one in self.writers(measure)}
         return measure.works and fits and bool(asked & set(at))
 
-    def writers(self, measure: Measure) -> list[Found]:
+    def writers(self, measure: Measure) -> list[FoundService]:
         """Return who may write what an age tells of; nobody where it is no age."""
         able = filter(self.produces, self.services.values()) if measure.ages else ()
         return [one for one in able if measure.services & set(self.uses(one.name, *STORES))]
 
-    def only_writer(self, measure: Measure) -> Found | None:
+    def only_writer(self, measure: Measure) -> FoundService | None:
         """Return who alone writes what an age tells of; None where several may, or have its address."""
         writers = self.writers(measure)
         others = {consumer for consumer, other in self.unclear if other in measure.services}
         sole = len(writers) == 1 and not others - {one.name for one in writers}
         return writers[0] if sole else None
 
-    def produces(self, service: Found) -> bool:
+    def produces(self, service: FoundService) -> bool:
         """Whether a service writes into a store: a pipeline, a trainer, or one that nobody but a monitor asks."""
         if not self.uses(service.name, *STORES) or service.job or service.unreached:
             return False
@@ -132,7 +132,7 @@ class Context:
         used = dict.fromkeys(other for consumer, other in self.links if consumer == service)
         return [name for name in used if self.services[name].kind.what in whats]
 
-    def reachable(self, *whats: str) -> list[Found]:
+    def reachable(self, *whats: str) -> list[FoundService]:
         """Return the services of these groups that have a port, the groups in this order."""
         able = [one for one in self.services.values() if one.port is not None and not one.job and not one.unreached]
         return [service for what in whats for service in able if service.kind.what == what]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.model.fields import Link
 from harness.model.units import SECONDS_PER_UNIT
-from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.services import FoundService
 from harness.onboarding.discovery.starters.clauses import is_soon
 from harness.onboarding.discovery.starters.context import STORES, Context, Measure
 from harness.onboarding.discovery.starters.rules import RuleFacts
@@ -73,7 +73,7 @@ def _stale(context: Context, measure: Measure, store: str) -> Starter | Missing:
 _OWN = "a scenario of your own that pauses who writes it"
 
 
-def _guessed_bound(writer: Found) -> tuple[dict[str, object], int, str]:
+def _guessed_bound(writer: FoundService) -> tuple[dict[str, object], int, str]:
     """Return the same by how often a writer writes, as its environment says."""
     for name, value in writer.environment.items():
         match, given = _EVERY.search(name), _DURATION.fullmatch(value.strip())
@@ -127,7 +127,7 @@ def stopped(context: Context) -> Iterator[Starter | Missing]:
             )
 
 
-def _that_tell(context: Context, producer: Found) -> tuple[list[RuleFacts], list[str]]:
+def _that_tell(context: Context, producer: FoundService) -> tuple[list[RuleFacts], list[str]]:
     """Return the rules that have to fire once a producer is gone for good, and what to look at because of them.
 
     Where none asks whether it is up, those on what it makes have to, though its metrics are gone with it.
@@ -145,12 +145,12 @@ def _that_tell(context: Context, producer: Found) -> tuple[list[RuleFacts], list
     return on_results, [why] if on_results else []
 
 
-def _reached(context: Context, producer: Found) -> list[str]:
+def _reached(context: Context, producer: FoundService) -> list[str]:
     """Return the stores into which a producer may write over links that a proxy can lead."""
     return [name for name in context.uses(producer.name, *STORES) if context.services[name].port is not None]
 
 
-def _links(producer: Found, stores: Sequence[str]) -> dict[str, list[str]]:
+def _links(producer: FoundService, stores: Sequence[str]) -> dict[str, list[str]]:
     return {"links": [Link(producer.name, name).name for name in stores]}
 
 
@@ -211,18 +211,18 @@ def twice(context: Context) -> Iterator[Starter | Missing]:
         )
 
 
-def _breaking(context: Context, producer: Found) -> tuple[list[dict[str, object]], int]:
+def _breaking(context: Context, producer: FoundService) -> tuple[list[dict[str, object]], int]:
     """Return the bounds on ages that break while nothing is written for a time that a run can last, and that time."""
     lasting = [(one, one.breaks_after_s or 0) for one in context.measures if _is_age_of(context, one, producer)]
     bounds = [(one, lasts_s) for one, lasts_s in lasting if 0 < lasts_s <= LONGEST_S]
     return [{"probe": one.name, **one.good} for one, _ in bounds], max([20, *(lasts_s for _, lasts_s in bounds)])
 
 
-def _ages(context: Context, producer: Found) -> list[dict[str, object]]:
+def _ages(context: Context, producer: FoundService) -> list[dict[str, object]]:
     """Return the bounds on the age of what a producer writes, as far as the stack's file has them."""
     return [{"probe": one.name, **one.good} for one in context.measures if _is_age_of(context, one, producer)]
 
 
-def _is_age_of(context: Context, measure: Measure, producer: Found) -> bool:
+def _is_age_of(context: Context, measure: Measure, producer: FoundService) -> bool:
     """Whether an age with a bound tells of what one producer writes, and no other one may write."""
     return bool(measure.good) and context.only_writer(measure) == producer

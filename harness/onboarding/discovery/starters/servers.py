@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.onboarding.discovery.probes.stores import S3_KINDS
-from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.services import FoundService
 from harness.onboarding.discovery.starters.context import Context
 from harness.onboarding.discovery.starters.starter import Missing, Starter
 from harness.onboarding.discovery.starters.stores import hang_of
@@ -28,7 +28,7 @@ def crashed(context: Context) -> Iterator[Starter | Missing]:
             yield _crash_of(service, "producer" if context.produces(service) else "server")
 
 
-def _crash_of(service: Found, family: str) -> Starter:
+def _crash_of(service: FoundService, family: str) -> Starter:
     restarts = service.restart not in ("no", "")
     edit = f"restart: {service.restart}, so that the engine is to bring it back by itself"
     if not restarts:
@@ -103,7 +103,7 @@ def _changed_model(
             )
 
 
-def _restart(context: Context, server: Found) -> list[dict[str, object]]:
+def _restart(context: Context, server: FoundService) -> list[dict[str, object]]:
     """Return the steps in which the server dies and loads the model: once it is changed, and once it is whole again.
 
     The second one tells what the model does from what a restart does.
@@ -122,7 +122,7 @@ def _restart(context: Context, server: Found) -> list[dict[str, object]]:
     ]
 
 
-def _lacking(context: Context, server: Found) -> tuple[str, str] | None:
+def _lacking(context: Context, server: FoundService) -> tuple[str, str] | None:
     """Return what is not declared for a model to be changed and the change to be seen: why, and what it would take."""
     near = {server.name, *context.callers([server.name])}
     judged = any(one.answers and one.services & near for one in context.measures)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.onboarding.discovery.services import Found
+from harness.onboarding.discovery.services import FoundService
 from harness.onboarding.discovery.starters.context import STORES, Context
 from harness.onboarding.discovery.starters.starter import ROUND_TRIPS, Missing, Starter
 
@@ -50,7 +50,7 @@ def hung(context: Context) -> Iterator[Starter | Missing]:
             yield hang_of(context, service, "store") if context.consumers(service.name) else _unused("hung", service)
 
 
-def hang_of(context: Context, service: Found, family: str) -> Starter:
+def hang_of(context: Context, service: FoundService, family: str) -> Starter:
     """Return the hang of one service. Whom nobody in the stack needs, its users ask directly, as its probe does."""
     callers = frozenset(context.callers([service.name]))
     return Starter(
@@ -76,7 +76,7 @@ def lost(context: Context) -> Iterator[Starter | Missing]:
         yield loss_of(context, service) if context.consumers(service.name) else _unused("lost", service)
 
 
-def loss_of(context: Context, service: Found) -> Starter:
+def loss_of(context: Context, service: FoundService) -> Starter:
     """Return the loss of one service's node."""
     node, more = context.with_node(service.name)
     hits = (service.name, *more)
@@ -134,5 +134,5 @@ def full(context: Context) -> Iterator[Starter | Missing]:
             )
 
 
-def _unused(condition: str, service: Found) -> Missing:
+def _unused(condition: str, service: FoundService) -> Missing:
     return Missing(condition, service.name, NOBODY, "x-harness.links, as in `consumer -> service`")
