@@ -7,7 +7,7 @@ documentation.
 from __future__ import annotations
 
 from harness.probes.promql_tree import (
-    Call,
+    FunctionCall,
     Literal,
     Matcher,
     Negative,
@@ -178,7 +178,7 @@ class _Parser:
             if self._token.text != ")":
                 self._take(",")
         self._k += 1
-        return Call(function, tuple(arguments))
+        return FunctionCall(function, tuple(arguments))
 
     def _selector(self, name: Token | None) -> Query:
         begin = self._token.end - 1 if name is None else name.end - len(name.text)

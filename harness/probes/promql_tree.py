@@ -81,7 +81,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """A function or an aggregation, and what it is given."""
 
     function: str
@@ -104,7 +104,7 @@ class Operation:
     right: Query
 
 
-Query = Literal | Selects | Range | Past | Call | Negative | Operation
+Query = Literal | Selects | Range | Past | FunctionCall | Negative | Operation
 
 
 def parts_of(query: Query) -> tuple[Query, ...]:
@@ -112,7 +112,7 @@ def parts_of(query: Query) -> tuple[Query, ...]:
     match query:
         case Range(of=of) | Past(of=of) | Negative(of=of):
             return (of,)
-        case Call(arguments=arguments):
+        case FunctionCall(arguments=arguments):
             return arguments
         case Operation(left=left, right=right):
             return (left, right)
@@ -133,8 +133,8 @@ def replaced(query: Query, by: Mapping[Selects, Query]) -> Query:
             return by.get(query, query)
         case Range(of=of) | Past(of=of) | Negative(of=of):
             return replace(query, of=replaced(of, by))
-        case Call(function=function, arguments=arguments):
-            return Call(function, tuple(replaced(one, by) for one in arguments))
+        case FunctionCall(function=function, arguments=arguments):
+            return FunctionCall(function, tuple(replaced(one, by) for one in arguments))
         case Operation(operator=operator, left=left, right=right):
             return Operation(operator, replaced(left, by), replaced(right, by))
     return query
@@ -163,14 +163,14 @@ def constant(query: Query) -> float | None:
 
 def within(query: Query, *functions: str) -> Query:
     """Return what such functions are given, as `x` of `max by (job) (x)`; a query of anything else as it is."""
-    while isinstance(query, Call) and query.function in functions and len(query.arguments) == 1:
+    while isinstance(query, FunctionCall) and query.function in functions and len(query.arguments) == 1:
         [query] = query.arguments
     return query
 
 
 def is_time(query: Query) -> bool:
     """Whether a query is the present moment."""
-    return query == Call("time", ())
+    return query == FunctionCall("time", ())
 
 
 def duration_s(text: str) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.probes.promql_parser import parse
 from harness.probes.promql_tree import (
-    Call,
+    FunctionCall,
     Negative,
     Operation,
     Query,
@@ -70,7 +70,7 @@ def _rests(query: Query) -> Rests:
             return _rests(left)
         case Operation(left=left, right=right):
             return Needs((_rests(left), _rests(right)))
-        case Call(function=function, arguments=arguments):
+        case FunctionCall(function=function, arguments=arguments):
             return ALWAYS if function in _NEVER_EMPTY else Needs(tuple(map(_rests, arguments)))
     return ALWAYS  # a number, or the past, of which the present series say nothing
 
@@ -112,6 +112,6 @@ def fires_after_s(query: str) -> float | None:
                 return limit
     if tree.operator in ("==", "<=") and limit == 0:
         match within(tree.left, "sum"):
-            case Call(function=function, arguments=(Range(of=Selects(), over=over),)) if function in _GROWTH:
+            case FunctionCall(function=function, arguments=(Range(of=Selects(), over=over),)) if function in _GROWTH:
                 return None if ":" in over else duration_s(over) or None
     return None

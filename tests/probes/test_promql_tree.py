@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from harness.probes.promql_parser import parse
-from harness.probes.promql_tree import Call, Literal, Negative, Operation, Past, Query, Range, Selects, constant, walk
+from harness.probes.promql_tree import (
+    FunctionCall,
+    Literal,
+    Negative,
+    Operation,
+    Past,
+    Query,
+    Range,
+    Selects,
+    constant,
+    walk,
+)
 
 
 def shape(query: Query | None) -> str:
@@ -19,7 +30,7 @@ def shape(query: Query | None) -> str:
             return f"past({shape(of)})"
         case Negative(of=of):
             return f"-{shape(of)}"
-        case Call(function=function, arguments=arguments):
+        case FunctionCall(function=function, arguments=arguments):
             return f"{function}({', '.join(map(shape, arguments))})"
         case Operation(operator=operator, left=left, right=right):
             return f"({shape(left)} {operator} {shape(right)})"

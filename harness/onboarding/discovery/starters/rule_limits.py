@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from harness.probes.promql_tree import Call, Operation, Query, Selects, constant, is_time, walk
+from harness.probes.promql_tree import FunctionCall, Operation, Query, Selects, constant, is_time, walk
 
 _AGE = re.compile(r"(^|_)(age|lag|staleness|freshness|since)(_|$)", re.I)
 _UNIT = re.compile(r"(?:^|_)(milliseconds|millis|ms|seconds|secs|sec|minutes|mins|hours|days)(?:_|$)", re.I)
@@ -71,7 +71,7 @@ def _names(value: Query) -> Iterator[str]:
     for one in walk(value):
         if isinstance(one, Selects) and one.metric is not None:
             yield one.metric
-        elif isinstance(one, Call):
+        elif isinstance(one, FunctionCall):
             yield one.function
 
 

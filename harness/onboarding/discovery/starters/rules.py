@@ -16,7 +16,7 @@ from harness.onboarding.discovery.prometheus_files import Rule, Timing
 from harness.onboarding.discovery.starters.rule_limits import age_limit_s, conditions, is_age, is_named_age, limit_of
 from harness.probes.promql_parser import parse
 from harness.probes.promql_tree import (
-    Call,
+    FunctionCall,
     Operation,
     Past,
     Query,
@@ -137,8 +137,8 @@ def _selected(query: Query) -> list[Selects]:
     return [one for part in parts_of(query) for one in _selected(part)]
 
 
-def _calls(query: Query, *functions: str) -> list[Call]:
-    return [one for one in walk(query) if isinstance(one, Call) and one.function in functions]
+def _calls(query: Query, *functions: str) -> list[FunctionCall]:
+    return [one for one in walk(query) if isinstance(one, FunctionCall) and one.function in functions]
 
 
 def _shows(query: Query, selects: Sequence[Selects]) -> Shows:
@@ -167,7 +167,7 @@ def _is_constant(query: Query) -> bool:
     """Whether a query begins with a vector of a number."""
     while isinstance(query, Operation):
         query = query.left
-    return isinstance(query, Call) and query.function == "vector" and constant(query.arguments[0]) is not None
+    return isinstance(query, FunctionCall) and query.function == "vector" and constant(query.arguments[0]) is not None
 
 
 def _is_down(query: Query) -> bool:
@@ -192,7 +192,7 @@ def _is_still(query: Query) -> bool:
     if limit is None or not (query.operator in ("<", "<=") or (query.operator == "==" and limit == 0)):
         return False
     match within(query.left, "sum", "avg", "max", "min"):
-        case Call(function=function, arguments=(Range(of=Selects(), over=over),)):
+        case FunctionCall(function=function, arguments=(Range(of=Selects(), over=over),)):
             return function in _GROWTH and ":" not in over
     return False
 
