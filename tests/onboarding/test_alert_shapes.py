@@ -137,6 +137,24 @@ def test_the_limit_of_a_rule(query: str, threshold: float | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "limit_s"),
+    [
+        ("x_latency_seconds > 0.5", 0.5),
+        ("x_latency > 0.5", 0.5),
+        ("x_latency_ms > 250", 0.25),
+        ("x_latency_ms / 1000 > 0.25", 0.25),
+        ("x_latency_seconds * 1000 > 250", 0.25),
+        ('x_latency_seconds{route="in_ms"} > 2', 2.0),
+        ("histogram_quantile(0.9, rate(request_duration_milliseconds_bucket[1m])) > 300", 0.3),
+        ("x_latency_seconds > y", None),
+    ],
+)
+def test_the_limit_of_a_rule_on_a_time(query: str, limit_s: float | None) -> None:
+    found = read(query).limit_s
+    assert found == (None if limit_s is None else pytest.approx(limit_s))
+
+
+@pytest.mark.parametrize(
     ("query", "service", "fires"),
     [
         ("up == 0", "model-a", True),

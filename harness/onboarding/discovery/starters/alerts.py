@@ -60,7 +60,7 @@ def _slow(context: Context, rule: RuleFacts) -> Starter | Missing:
     service, used, lacking = _behind(context, rule)
     if lacking is not None:
         return lacking
-    limit_s = _limit_s(rule)
+    limit_s = rule.limit_s
     if limit_s is None or not FASTEST_S <= 2 * limit_s <= MOST_LATENCY_S or "network.latency" not in context.faults:
         return _cannot(rule, "its limit is not one that a slow link could exceed")
     timeout_s = context.waits_s([service])
@@ -83,11 +83,6 @@ def _slow(context: Context, rule: RuleFacts) -> Starter | Missing:
         why += f". A request on a new connection may exceed the workload's timeout of {timeout_s:g} s: it may fail"
     variables = {"latency": f"{round(latency_s * 1e3)}ms"}
     return _starter(context, rule, summary, (), fault, why, variables=variables, may_fail=may_fail)
-
-
-def _limit_s(rule: RuleFacts) -> float | None:
-    scale = 1e-3 if any(word in rule.rule.query for word in ("_ms", "millisecond")) else 1.0
-    return None if rule.threshold is None else rule.threshold * scale
 
 
 def _latency_s(limit_s: float, timeout_s: float | None) -> float | None:

@@ -40,13 +40,22 @@ def limit_of(query: Query, about: Callable[[str], bool]) -> float | None:
     return None if found is None else found.limit
 
 
+def time_limit_s(query: Query, about: Callable[[str], bool]) -> float | None:
+    """Return the same of a time, in seconds: those are meant unless a name says another unit."""
+    found = _condition(query, about)
+    if found is None:
+        return None
+    value, factor = _unscaled(found.value)
+    return found.limit * factor * (_named_unit_s(value, about) or 1.0)
+
+
 def age_limit_s(query: Query) -> float | None:
     """Return the age in seconds from which on a query fires; None where it is about none, or its unit is not told."""
     found = _condition(query, lambda name: name == "time" or is_named_age(name))
     if found is None:
         return None
     value, factor = _unscaled(found.value)
-    unit_s = next(filter(None, map(_since_unit_s, walk(value))), None) or _named_unit_s(value)
+    unit_s = next(filter(None, map(_since_unit_s, walk(value))), None) or _named_unit_s(value, is_named_age)
     return None if unit_s is None else found.limit * factor * unit_s
 
 
@@ -83,11 +92,11 @@ def _since_unit_s(query: Query) -> float | None:
     return factor if is_time(now) else None
 
 
-def _named_unit_s(value: Query) -> float | None:
-    """Return the unit of the metric that is an age, as its name tells."""
+def _named_unit_s(value: Query, about: Callable[[str], bool]) -> float | None:
+    """Return the unit of the first such metric whose name tells one."""
     for name in _names(value):
         unit = _UNIT.search(name)
-        if is_named_age(name) and unit is not None:
+        if about(name) and unit is not None:
             word = unit[1].lower()
             return 60.0 if word in ("minutes", "mins") else _UNITS_S[word[:2]]
     return None

@@ -13,7 +13,14 @@ from typing import Literal
 
 from harness.onboarding.discovery.metrics import Metrics
 from harness.onboarding.discovery.prometheus_files import Rule, Timing
-from harness.onboarding.discovery.starters.rule_limits import age_limit_s, conditions, is_age, is_named_age, limit_of
+from harness.onboarding.discovery.starters.rule_limits import (
+    age_limit_s,
+    conditions,
+    is_age,
+    is_named_age,
+    limit_of,
+    time_limit_s,
+)
 from harness.probes.promql_parser import parse
 from harness.probes.promql_tree import (
     FunctionCall,
@@ -60,6 +67,9 @@ class RuleFacts:
     subject: str | None
     """The service that a metric such as `mlflow_up` is named after, where others export it."""
     threshold: float | None
+    """The number that what it measures must exceed."""
+    limit_s: float | None
+    """The same in seconds, where it measures a time."""
     each: bool
     """Whether any one of its services can fire it."""
     detect_s: float
@@ -98,7 +108,7 @@ def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> RuleFacts:
     wait_s = timing.scrape_s + 2 * timing.evaluate_s + rule.for_s + 5.0
     written = parse(rule.query)
     if written is None:
-        return RuleFacts(rule, "unknown", frozenset(), None, None, each=True, detect_s=wait_s)
+        return RuleFacts(rule, "unknown", frozenset(), None, None, None, each=True, detect_s=wait_s)
     forms = _followed(written, metrics.recorded)
     query = forms[-1]
     selects = list(dict.fromkeys(one for form in forms for one in _selected(form)))
@@ -109,11 +119,16 @@ def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> RuleFacts:
         shows=shows,
         exported_by=frozenset(name for one in selects for name in _series_of(one, metrics)),
         subject=_named_after(selects, metrics.names) if shows == "down" else None,
-        threshold=limit_of(query, lambda name: _SLOW.search(name) is not None),
+        threshold=limit_of(query, _is_time),
+        limit_s=time_limit_s(query, _is_time),
         each=not _calls(query, *_TOGETHER),
         detect_s=wait_s + max(ranges, default=0.0),
         age_s=age_limit_s(query) if shows == "old" else None,
     )
+
+
+def _is_time(name: str) -> bool:
+    return _SLOW.search(name) is not None
 
 
 def _followed(query: Query, recorded: Mapping[str, str]) -> list[Query]:
