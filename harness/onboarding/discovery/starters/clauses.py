@@ -13,22 +13,16 @@ from typing import Any
 
 from harness.model.fields import Link
 from harness.onboarding.discovery.starters.context import STORES, Context, Measure
+from harness.onboarding.discovery.starters.expected_alerts import ExpectedAlerts, expected_alerts, is_soon
 from harness.onboarding.discovery.starters.rules import RuleFacts
 from harness.onboarding.discovery.starters.starter import Missing, Starter
 
 TARGETS_UP = "targets_up"
-SLOW_RULE_S = 60
-"""A rule that takes longer makes no scenario longer but its own."""
-MOST_ALERTS = 8
 WITHIN = "60s"
 BY_ITSELF_S = 30
 """How soon a service has to be back by itself, and for how much longer it is seen: until the fault is taken out."""
 SEEN_BACK_S = 10
 _NAME = re.compile(r"[\w.-]+")
-SCRAPE_TIMEOUT_S = 10.0
-"""How long Prometheus waits for an answer, unless it is told otherwise."""
-LATER_S = 30
-"""How much longer an alert may take to end than to begin."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +36,7 @@ class ScenarioDraft:
     steady: Sequence[Mapping[str, Any]]
     stays: Sequence[Mapping[str, Any]]
     recovered: Sequence[Mapping[str, Any]]
-    detected: Sequence[Mapping[str, Any]]
-    cleared: Sequence[Mapping[str, Any]]
-    offered: Sequence[tuple[Mapping[str, Any], str]]
-    """Clauses of detection to choose from, each with what its rule is about; written as comments."""
-    slower: Sequence[tuple[Mapping[str, Any], str]]
-    """Those of rules for which the fault does not last long enough."""
-    lengthen_to: str
+    alerts: ExpectedAlerts
     may_die: Sequence[str]
     may_die_why: str
 
@@ -82,15 +70,9 @@ def _written(
     if starter.fault["fault"] == "container.pause":  # to the engine it runs
         own = [one for one in own if not one.of_engine]
     hit = starter.hits or _ends(starter)
-    others = [] if detects else context.concerning(hit)
-    soon = [rule for rule in others if is_soon(rule)][:MOST_ALERTS]
-    late = [rule for rule in others if rule not in soon][:MOST_ALERTS]
-    more_s = min(context.timing.scrape_s, SCRAPE_TIMEOUT_S) if starter.silent else 0.0
+    alerts = expected_alerts(context, starter, hit, detects)
     by_itself_s = BY_ITSELF_S + SEEN_BACK_S if starter.heals_itself else 0
-    longest_s = max((rule.fires_within_s + more_s for rule in soon), default=0.0)
-    seen = [(rule, _rounded(max(rule.fires_within_s + more_s, starter.lasts_s))) for rule in detects]
-    lasts_s = max([starter.lasts_s, by_itself_s, _rounded(longest_s), *(within_s for _, within_s in seen)])
-    lasts_s += starter.begins_after_s
+    lasts_s = max(starter.lasts_s, by_itself_s, alerts.take_s) + starter.begins_after_s
     broken = [dict(one) for one in starter.bounds] if starter.breaks else []
     broken += [{"probe": one.name, **one.good} for one in bounded if _grows_old(one, starter, context, lasts_s)]
     borne = [] if starter.breaks else [dict(one) for one in starter.bounds]
@@ -113,11 +95,7 @@ def _written(
         steady=[_bound(one.name, one.good, "before") for one in bounded if one.name not in context.declared.steady],
         stays=stays,
         recovered=recovered,
-        detected=[_clause(rule, "seen", within_s) for rule, within_s in seen],
-        cleared=[_clause(rule, "quiet", rule.detect_s + LATER_S) for rule in detects],
-        offered=[_offer(rule, more_s) for rule in soon],
-        slower=[_offer(rule, more_s) for rule in late],
-        lengthen_to=f"{max((_rounded(rule.fires_within_s + more_s) for rule in late), default=0)}s",
+        alerts=alerts,
         may_die=list(dict.fromkeys([*jobs, *may_die])),
         may_die_why="; ".join(reasons),
     )
@@ -236,23 +214,3 @@ def _again(probe: str, good: Mapping[str, Any], starter: Starter) -> dict[str, A
     if starter.heals_itself:
         return _bound(probe, good, "again") | {"within": f"{BY_ITSELF_S}s", "from": "injection"}
     return _bound(probe, good, "again") | {"within": WITHIN}
-
-
-def _clause(rule: RuleFacts, what: str, within_s: float) -> dict[str, Any]:
-    return {"id": f"{what}-{rule.name}", "alert": rule.name, "within": f"{_rounded(within_s)}s"}
-
-
-def _offer(rule: RuleFacts, more_s: float) -> tuple[dict[str, Any], str]:
-    """Return the clause of a rule to choose from, and what it is about."""
-    told = [rule.rule.summary] if rule.rule.summary else []
-    told += ["`within` lacks the age that it waits for, which could not be read"] if rule.unread_age else []
-    return _clause(rule, "seen", rule.fires_within_s + more_s), "; ".join(told)
-
-
-def is_soon(rule: RuleFacts) -> bool:
-    """Whether a scenario of another purpose may wait for a rule."""
-    return not rule.unread_age and _rounded(rule.fires_within_s) <= SLOW_RULE_S
-
-
-def _rounded(seconds: float) -> int:
-    return int(-(-seconds // 5) * 5)

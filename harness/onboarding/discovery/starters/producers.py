@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from harness.model.fields import Link
 from harness.model.units import SECONDS_PER_UNIT
 from harness.onboarding.discovery.services import FoundService
-from harness.onboarding.discovery.starters.clauses import is_soon
 from harness.onboarding.discovery.starters.context import STORES, Context, Measure
+from harness.onboarding.discovery.starters.expected_alerts import is_soon
 from harness.onboarding.discovery.starters.rules import RuleFacts
 from harness.onboarding.discovery.starters.starter import LONGEST_S, Missing, Starter
 
