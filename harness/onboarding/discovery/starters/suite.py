@@ -1,6 +1,6 @@
 """Which starters are written: a few of each family as first scenarios, or all of them as the standard suite.
 
-A further starter is a function of the context in a family's module, and a line here.
+A further recipe is a function of the context in a family's module, and a line here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from harness.onboarding.discovery.starters.context import Context
 from harness.onboarding.discovery.starters.starter import Missing, Starter
 
 Recipe = Callable[[Context], Iterator[Starter | Missing]]
+"""Makes the starters of one sort that fit what was found."""
 MOST_OF_A_KIND = 4
 
 FIRST: tuple[Recipe, ...] = (
