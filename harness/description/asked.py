@@ -1,9 +1,10 @@
-"""Which services a probe asks: by its addresses, and not by what a query or a key happens to be called."""
+"""Which services a probe or an address asks: by its host, and not by what a query or a key happens to be called."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from harness.description.ties import services_in
 from harness.model.probekinds import ProbeSpec
@@ -22,6 +23,18 @@ def services_asked(spec: ProbeSpec, names: Mapping[str, Iterable[str]]) -> set[s
     if spec.kind == "promql":
         told.append(str(settings["query"]))
     return services_in("\n".join(told or _texts(settings)), names)
+
+
+def service_at(url: str, names: Mapping[str, Iterable[str]]) -> str | None:
+    """Return the service that an address leads to; None where it is none of the stack, or nobody knows.
+
+    `names` has all the names of each.
+    """
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return None
+    return next((name for name, own in names.items() if host in map(str.lower, own)), None)
 
 
 def _addresses(settings: Mapping[str, Any]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.description.asked import services_asked
+from harness.description.asked import service_at, services_asked
 from harness.model.probekinds import ProbeSpec
 
 NAMES = {name: (name,) for name in ("db", "trips", "features", "artifacts", "scorer", "prometheus", "trainer", "bus")}
@@ -37,3 +37,22 @@ NAMES["features"] = ("features", "valkey.internal")
 )
 def test_a_probe_asks_who_is_at_its_addresses(probe: dict[str, Any], asked: set[str]) -> None:
     assert services_asked(ProbeSpec.model_validate(probe), NAMES) == asked
+
+
+PLACES = {"Gateway": ("Gateway", "front"), "redis": ("redis", "10.0.0.5")}
+
+
+@pytest.mark.parametrize(
+    ("url", "service"),
+    [
+        ("http://Gateway:8000/predict", "Gateway"),
+        ("http://front/redis?store=redis", "Gateway"),
+        ("http://redis:secret@front/", "Gateway"),
+        ("redis://10.0.0.5:6379", "redis"),
+        ("http://example.org/redis", None),
+        ("http://[::1/redis", None),
+        ("", None),
+    ],
+)
+def test_the_service_at_an_address(url: str, service: str | None) -> None:
+    assert service_at(url, PLACES) == service

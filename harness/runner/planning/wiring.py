@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from harness.description.asked import services_asked
+from harness.description.asked import service_at, services_asked
 from harness.description.ties import names_of
 from harness.model.httpprobes import HttpProbe, JsonProbe, MetricProbe, PromqlProbe
 from harness.model.probekinds import ProbeSpec
@@ -22,13 +22,13 @@ def wiring_of(stack: StackDescription) -> Wiring:
         restart={service.name: service.restart for service in stack.services.values()},
         replicas={service.name: service.replicas for service in stack.services.values() if service.replicas > 1},
         probes={name: _probe(spec, names) for name, spec in stack.probes.items()},
-        workload=_host(stack.workload.url, names) if stack.workload is not None else None,
+        workload=service_at(stack.workload.url, names) if stack.workload is not None else None,
         keyspaces={name: spec.service for name, spec in stack.keyspaces.items()},
         datasets={name: spec.service for name, spec in stack.datasets.items()},
         sources={
             source.name: service
             for source in stack.alert_sources
-            if source.url and (service := _host(source.url, names)) is not None
+            if source.url and (service := service_at(source.url, names)) is not None
         },
         rules={name: alert.rule for name, alert in stack.alerts.items() if alert.rule},
     )
@@ -59,12 +59,3 @@ def _page(spec: ProbeSpec) -> str:
         case HttpProbe(url=url, path=path) | JsonProbe(url=url, path=path):
             return urlsplit(url).path + (f": {path}" if path else "")
     return ""
-
-
-def _host(url: str, names: Mapping[str, tuple[str, ...]]) -> str | None:
-    """Return the service that an address leads to; None where it is none of the stack, or nobody knows."""
-    try:
-        host = urlsplit(url).hostname
-    except ValueError:
-        return None
-    return next((name for name, own in names.items() if host in own), None)

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.description.asked import services_asked
-from harness.description.ties import names_of, services_in
+from harness.description.asked import service_at, services_asked
+from harness.description.ties import names_of
 from harness.model.answers import ANSWER_PROBES
 from harness.model.clauses import Bound
 from harness.model.errors import StackError
@@ -163,8 +163,7 @@ def _answers(stack: StackDescription, faults: Mapping[str, FaultKind]) -> Iterat
     """Yield what the workload's answers tell, with bounds that its rate is enough for."""
     if stack.workload is None:
         return
-    names = names_of(stack)
-    asked = frozenset(services_in(stack.workload.model_dump_json(include={"url"}), names))
+    asked = _asked_by_workload(stack)
     try:
         there = Catalogue(stack, faults).answer_probes
     except StackError:  # `harness check` says what is wrong with the file of requests
@@ -179,13 +178,17 @@ def _answers(stack: StackDescription, faults: Mapping[str, FaultKind]) -> Iterat
             yield Measure(name, asked, good, sure=True, works=True, answers=True, never_breaks=never)
 
 
+def _asked_by_workload(stack: StackDescription) -> frozenset[str]:
+    service = service_at(stack.workload.url, names_of(stack)) if stack.workload is not None else None
+    return frozenset() if service is None else frozenset({service})
+
+
 def _declared(stack: StackDescription) -> Declared:
-    names = names_of(stack)
     integrity, workload = stack.integrity, stack.workload
     artefacts = integrity.models.prefix if integrity.models is not None else None
     return Declared(
         steady=frozenset(one.probe for one in stack.steady_state),
-        workload=frozenset(services_in(workload.model_dump_json(include={"url"}), names)) if workload else frozenset(),
+        workload=_asked_by_workload(stack),
         timeout_s=workload.timeout_s if workload else None,
         models=tuple(
             name
