@@ -22,7 +22,7 @@ from harness.judge.moments import seconds
 from harness.model.clauses import RecoveryResult, StaysResult
 from harness.model.fields import Link
 from harness.model.guard import GuardResult
-from harness.model.readings import Answer, ProcessSeen
+from harness.model.readings import Answer
 from harness.model.verdict import ClauseResult
 
 WRONG = ("silent_wrong_answers", "wrong_answers")
@@ -78,8 +78,8 @@ def filled_before_used(case: Case) -> Iterator[MissingGuard]:
 
 def _started_s(case: Case, service: str) -> float | None:
     """Return when a process of a service began anew once the fault was in."""
-    seen = (one for _, one in case.facts.journal.of(ProcessSeen) if one.service == service and one.what != "exited")
-    return min((one.at_s for one in seen if one.at_s > case.injected.lo), default=None)
+    began = (one.at_s for _, one in case.processes(service) if one.what != "exited")
+    return min((at_s for at_s in began if at_s > case.injected.lo), default=None)
 
 
 def age_limit(case: Case) -> Iterator[MissingGuard]:

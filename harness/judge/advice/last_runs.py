@@ -22,7 +22,7 @@ _APART = re.compile(
 """In the names of metrics that count runs without a result, or not yet with one: those are the guard itself."""
 MOST_CHANCE = 0.05
 """How likely it may be that runs had no result by chance, as runs without the fault have none now and then."""
-_AGE = re.compile("since|(^|_)age(_|$)", re.IGNORECASE)
+_NAMED_AS_AGE = re.compile("since|(^|_)age(_|$)", re.IGNORECASE)
 
 
 def run_with_result(case: Case) -> Iterator[MissingGuard]:
@@ -108,6 +108,7 @@ def _of_last_run(name: str, probe: ProbeFacts) -> bool:
 def _runs(case: Case, probe: str, from_s: float, to_s: float) -> list[int]:
     """Return the lines with which a last-run metric showed another run: an age falls, a number or a stamp rises."""
     read = case.readings(probe, from_s, to_s)
-    ages = case.unit(probe) in (Unit.WALL, Unit.EVENT) or _AGE.search(f"{probe} {case.probe(probe).page}") is not None
+    named = f"{probe} {case.probe(probe).page}"
+    ages = case.unit(probe) in (Unit.WALL, Unit.EVENT) or _NAMED_AS_AGE.search(named) is not None
     values = values_of(read)
     return falls(values) if ages else falls([(n, -value) for n, value in values])

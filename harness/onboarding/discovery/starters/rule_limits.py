@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.probes.promql_tree import FunctionCall, Operation, Query, Selects, constant, is_time, walk
 
-_AGE = re.compile(r"(^|_)(age|lag|staleness|freshness|since)(_|$)", re.I)
+_NAMED_AS_AGE = re.compile(r"(^|_)(age|lag|staleness|freshness|since)(_|$)", re.I)
 _UNIT = re.compile(r"(?:^|_)(milliseconds|millis|ms|seconds|secs|sec|minutes|mins|hours|days)(?:_|$)", re.I)
 _UNITS_S = {"mi": 1e-3, "ms": 1e-3, "se": 1.0, "ho": 3600.0, "da": 86400.0}
 
@@ -66,7 +66,7 @@ def is_age(query: Query) -> bool:
 
 def is_named_age(metric: str) -> bool:
     """Whether the name of a metric says that it is an age."""
-    return _AGE.search(metric) is not None
+    return _NAMED_AS_AGE.search(metric) is not None
 
 
 def _condition(query: Query, about: Callable[[str], bool]) -> Above | None:
