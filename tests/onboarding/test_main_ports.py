@@ -73,6 +73,21 @@ def test_where_metrics_are_read_is_not_where_work_is_asked(tmp_path: Path) -> No
     assert port_of(tmp_path, {"api": {"image": "team/x"}, "prometheus": prometheus}, "api") == (9100, True)
 
 
+def test_other_ports_that_files_name_are_passed_too(tmp_path: Path) -> None:
+    (tmp_path / "prometheus.yml").write_text("scrape_configs:\n  - static_configs:\n      - targets: ['api:9100']\n")
+    (tmp_path / "gateway.yml").write_text("admin: http://api:8001\nwork: http://api:8000\nhost: http://api:18000\n")
+    prometheus = {"image": "prom/prometheus", "volumes": ["./prometheus.yml:/etc/prometheus/prometheus.yml"]}
+    web = {"image": "team/web", "environment": {"API": "http://api:8000", "MORE": "http://api:8002"}}
+    services = {"prometheus": prometheus, "web": web | {"volumes": ["./gateway.yml:/etc/gateway.yml"]}}
+    found = guessed(tmp_path, services | {"api": {"image": "team/x", "ports": ["18000:8000"]}})["api"].further_ports
+    assert {one.value: one.why for one in found} == {
+        9100: "metrics are read there: prometheus.yml:3",
+        8001: "others name it: gateway.yml:1",
+    }
+    listed = {"image": "team/x", "ports": ["18000:8000", "9100:9100"], "expose": ["8001"]}
+    assert not guessed(tmp_path, services | {"api": listed})["api"].further_ports
+
+
 def test_a_port_in_a_program_is_a_guess(tmp_path: Path) -> None:
     (tmp_path / "settings.py").write_text("API = 'http://api:8001'\n")
     web = {"image": "team/web", "volumes": ["./settings.py:/app/settings.py"]}

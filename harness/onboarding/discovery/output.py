@@ -213,6 +213,9 @@ def _service(found: FoundService) -> dict[str, Any]:
         guesses = {"roles": Guess([found.kind.name], found.kind_why), **guesses}
     if found.port is not None:
         fields.append(("port", found.port.value, _why(found.port)))
+    if found.further_ports:
+        why = "; ".join(dict.fromkeys(one.why for one in found.further_ports))
+        fields.append(("ports", [one.value for one in found.further_ports], comment(why)))
     health = gating_health(found)
     if health is not None:
         fields.append(("health", health.value, _why(health)))

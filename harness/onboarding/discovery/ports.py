@@ -81,6 +81,23 @@ def main_port(clues: PortClues) -> Guess | None:
     return Guess(clues.built.ports[0], "its Dockerfile exposes it") if clues.built.ports else None
 
 
+def further_ports(clues: PortClues, main: int) -> list[Guess]:
+    """Return the ports besides the main one that files of others name, each with the place: links must pass them.
+
+    What compose lists, and what a consumer's environment or command names, the harness finds by itself.
+    """
+    known = {main, *clues.listed, *(one.port for one in clues.places if one.service == clues.name and one.plain)}
+    elsewhere = _of_the_host(clues)
+    found: dict[int, Guess] = {}
+    for one in clues.places:
+        if one.service != clues.name or one.port is None or one.source == "code" or _is_peer(clues, one):
+            continue
+        if one.port not in known and one.port not in elsewhere:
+            use = "metrics are read there" if one.source == "scrape" else "others name it"
+            found.setdefault(one.port, Guess(one.port, f"{use}: {one.where}", sure=True))
+    return list(found.values())
+
+
 def said_port(line: str, name: str) -> int | None:
     """Return the port that a command says it listens on; an address elsewhere is whom it talks to."""
     if (match := _FLAG.search(line)) is not None:
@@ -92,7 +109,7 @@ def said_port(line: str, name: str) -> int | None:
 def _namers(clues: PortClues) -> tuple[Counter[int], Counter[int], Counter[int]]:
     """Return the ports that consumers, scrapes and programs name, each with how often."""
     found: tuple[Counter[int], Counter[int], Counter[int]] = (Counter(), Counter(), Counter())
-    elsewhere = host_ports({key: clues.body.get(key) for key in ("ports", "expose")})
+    elsewhere = _of_the_host(clues)
     for one in clues.places:
         if one.service != clues.name or one.port is None or _is_peer(clues, one):
             continue
@@ -100,6 +117,10 @@ def _namers(clues: PortClues) -> tuple[Counter[int], Counter[int], Counter[int]]
             continue
         found[{"scrape": 1, "code": 2}.get(one.source, 0)][one.port] += 1
     return found
+
+
+def _of_the_host(clues: PortClues) -> set[int]:
+    return host_ports({key: clues.body.get(key) for key in ("ports", "expose")})
 
 
 def _asked(clues: PortClues, asked: Counter[int]) -> Guess:

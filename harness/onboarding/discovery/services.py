@@ -21,7 +21,7 @@ from harness.onboarding.discovery.dockerfile import Built, builds_by_image, read
 from harness.onboarding.discovery.guess import Guess
 from harness.onboarding.discovery.healthchecks import OwnCheck, checks_itself, own_check
 from harness.onboarding.discovery.kinds import JOB, SOUNDS, ServiceClues, ServiceKind, kind_of, usual_image
-from harness.onboarding.discovery.ports import PortClues, main_port, said_port
+from harness.onboarding.discovery.ports import PortClues, further_ports, main_port, said_port
 from harness.onboarding.discovery.project import Project
 
 
@@ -33,6 +33,8 @@ class FoundService:
     kind: ServiceKind
     kind_why: str
     port: Guess | None = None
+    further_ports: list[Guess] = field(default_factory=list)
+    """Those that files of others name besides, and that no field of compose lists."""
     health: Guess | None = None
     node: Guess | None = None
     checks_itself: bool = False
@@ -154,6 +156,7 @@ def _service(
     if port is None or found.unreached:
         return found
     found.port = port
+    found.further_ports = further_ports(clues, port.value)
     found.health = _health(found, checked, clues)
     return found
 
