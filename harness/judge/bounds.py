@@ -68,8 +68,10 @@ def _stays(
     broken = [p for p in during if p.good is False]
     # A gap before the fault counts too: the fault did not break what broke in it.
     blind = [p for p in points if p.gap or (p.undecided and not p.unanswered and p.hi_s >= since_s)]
-    # What is not answered is not wrong either. But a bound on answers is not shown where there are none at all.
-    blind = blind or ([] if any(not p.unanswered for p in during) else during)
+    # What is not answered is not wrong either. But whether answers are right then, only those that follow show.
+    silent = [p for p in during if p.unanswered]
+    if silent and not _answered_since(during, max(since_s, silent[-1].hi_s - clause.over)):
+        blind = blind or silent
     hidden = unseen_before(points, since_s)
     excess = share.excess if share is not None else None
     if facts.inconclusive_fault is not None:
@@ -111,6 +113,11 @@ def _stays(
         reason = but(f"{probe} ({limit}): {undecided}", busy)
         return Value.UNKNOWN, reason, [p for p in during if p.chance] or during[-1:], blamed(busy) or "other"
     return Value.PASS, "", during[-1:], None
+
+
+def _answered_since(points: Sequence[Point], from_s: float) -> bool:
+    """Whether a window with answers enough begins after a moment."""
+    return any(p.since_s is not None and p.since_s > from_s and not p.unanswered for p in points)
 
 
 def _exceeded(clause: Bound, excess: Excess, points: Sequence[Point]) -> tuple[str, Sequence[Point]]:

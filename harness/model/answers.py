@@ -10,6 +10,7 @@ contributions comes to.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -103,6 +104,15 @@ def too_old(ages: Mapping[str, float], limits_s: Mapping[str, float]) -> bool:
     return any(age > limits_s.get(group, math.inf) for group, age in ages.items())
 
 
+_SAID = re.compile(r"status [123]\d\d\b|the answer is not JSON|not an answer in the documented format")
+"""How a failed request begins its error to which something came, in journals that say it by nothing else."""
+
+
+def unread(answer: Answer) -> bool:
+    """Whether a request failed by what came for it: its client may have taken that for an answer, such as a NaN."""
+    return not answer.ok and (answer.wrong is not False or _SAID.match(answer.error or "") is not None)
+
+
 def silent_wrong(answer: Answer) -> bool | None:
     """Whether an answer was wrong or stale without a flag; None where that could not be checked."""
     if answer.flagged is not None or not answer.ok:
@@ -113,8 +123,14 @@ def silent_wrong(answer: Answer) -> bool | None:
 
 
 def _answered(contribution: Callable[[Answer], Contribution]) -> Callable[[Answer], Contribution]:
-    """Look only at requests that were answered."""
-    return lambda answer: contribution(answer) if answer.ok else LEFT_OUT
+    """Look only at requests that were answered, or by what cannot be read: that may be anything."""
+
+    def of(answer: Answer) -> Contribution:
+        if answer.ok:
+            return contribution(answer)
+        return None if unread(answer) else LEFT_OUT
+
+    return of
 
 
 def _latency(answer: Answer) -> Contribution:

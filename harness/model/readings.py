@@ -61,7 +61,8 @@ class Gap(Record):
 class Answer(Record):
     """One request of the workload and what became of it.
 
-    `wrong` is None where the score could not be checked against the model's artefact; `why` then says why not. `ages`
+    `wrong` is None where the score could not be checked against the model's artefact; `why` then says why not. It is
+    None too where a request failed by an answer that cannot be read. `ages`
     are in seconds of active event time, by feature group, from the stamp that the answer carries to the moment at which
     the request was due.
     """

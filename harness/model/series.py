@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.model.answers import ANSWER_PROBES, AnswerProbe, Contribution, Measured, opened
+from harness.model.answers import ANSWER_PROBES, LEFT_OUT, AnswerProbe, Contribution, Measured, opened
 from harness.model.clauses import SHARE_MIN_SAMPLES, SHORTEST_OVER_S, Bound
 from harness.model.shares import Tally, share_of
 from harness.model.units import Unit
@@ -52,7 +52,10 @@ class Point:
     beyond_until_s: float | None = None
     """Of a window that is kept: its last answer that may be beyond the bound: what that allows, or what broke it."""
     unanswered: bool = False
-    """It has too few answers because requests got none, and none of its answers is beyond an upper bound, or open."""
+    """It has too few answers because requests got none, and none of its answers is beyond an upper bound, or open.
+
+    Nothing but the stack can be the cause of that.
+    """
 
     @property
     def moment_s(self) -> float:
@@ -108,16 +111,28 @@ def _point(
     return Point(at_s, at_s, both.pop(), value, cites, None, at_s - bound.over)
 
 
-def _unanswered(bound: Bound, probe: AnswerProbe, measured: Measured, requests: int, needed: int) -> bool:
-    """Whether a share of answers is missing only answers: there were requests enough, and nothing that came is bad."""
-    if probe.unit is not Unit.RATIO or bound.at_most is None or not measured.samples < needed <= requests:
-        return False
-    return not measured.hi
+def _unanswered(
+    point: Point,
+    bound: Bound,
+    measured: Measured,
+    needed: int,
+    window: Sequence[tuple[Attributed, Contribution]],
+) -> Point:
+    """Mark a window whose share is missing only answers: there were requests enough, and nothing that came is bad."""
+    ratio = ANSWER_PROBES[bound.probe].unit is Unit.RATIO
+    if not ratio or bound.at_most is None or not measured.samples < needed <= len(window) or measured.hi:
+        return point
+    missing = [one for one, contribution in window if contribution is LEFT_OUT]
+    lost = next((one for one in missing if one.inconclusive is not None), None)
+    if lost is not None:
+        return replace(point, why=lost.inconclusive, machine=lost.machine)
+    return replace(point, unanswered=True)
 
 
 def _unchecked(answer: Answer) -> str:
     """Return why an answer that may be right or wrong decides nothing."""
-    return UNCHECKED if answer.why is None else f"{UNCHECKED}: {answer.why}"
+    why = answer.why or answer.error
+    return UNCHECKED if why is None else f"{UNCHECKED}: {why}"
 
 
 class Attributed(NamedTuple):
@@ -200,8 +215,9 @@ def answer_series(
         doubt = None if first is None else doubts[first]
         measured = probe.combine(contributions[lo:hi])
         point = _point(bound, measured, needed, cites, at_s, gap, doubt)
-        if point.good is None and not gap and _unanswered(bound, probe, measured, hi - lo, needed):
-            point = replace(point, unanswered=True)
+        if point.good is None and not gap:
+            window = list(zip(answers[lo:hi], contributions[lo:hi], strict=True))
+            point = _unanswered(point, bound, measured, needed, window)
         if tally is not None and point.good is False:
             point = _unless_chance(point, tally, lo, hi, steps + 1, doubt)
         if point.good is not None:

@@ -115,7 +115,7 @@ class OpenLoop(Generic[Item]):
             elif isinstance(error, RuntimeError | MemoryError):
                 raise  # a mistake of the harness: nothing is known of the stack
             else:
-                self._failed(outcome, why)
+                self._failed(outcome, why, unread=isinstance(error, ValueError))
         except asyncio.CancelledError:
             self._failed(outcome, "the run ended before the answer came")
             raise
@@ -125,7 +125,8 @@ class OpenLoop(Generic[Item]):
         """Return how long a request that was sent now may still take."""
         return max(0.001, self._timeout_s - (sent_s - due_s))
 
-    def _failed(self, outcome: dict[str, Any], why: str, done_s: float | None = None) -> None:
+    def _failed(self, outcome: dict[str, Any], why: str, done_s: float | None = None, *, unread: bool = False) -> None:
+        """Record a failure: nothing came, or an error; or what is `unread`, which another client may take as right."""
         done_s = self._now_s() if done_s is None else done_s
         slow = done_s - outcome["due_s"] > self._slow_s
-        self._record(Answer(**outcome, done_s=done_s, ok=False, error=why, slow=slow))
+        self._record(Answer(**outcome, done_s=done_s, ok=False, error=why, slow=slow, wrong=None if unread else False))

@@ -25,6 +25,8 @@ from harness.probes.strict_json import read_json
 from harness.probes.verify import MalformedError, Verifier
 from harness.probes.workload_file import Request, Workload
 
+ERROR_STATUS = 400
+"""The lowest status by which a server says that it gives no answer."""
 LEAD_S = 0.05
 """How long before its first request the sending of a file begins."""
 Due = tuple[int, FileRequest]
@@ -73,12 +75,12 @@ class Sender(OpenLoop[Request]):
         response, body = answered
         done_s = self._now_s()
         if response.status != 200:
-            self._failed(outcome, f"status {response.status}", done_s)
+            self._failed(outcome, f"status {response.status}", done_s, unread=response.status < ERROR_STATUS)
             return
         try:
             answer = await self._checked(outcome, request, read_json(body), done_s)
         except (MalformedError, ValueError) as error:
-            self._failed(outcome, f"not an answer in the documented format: {error}", done_s)
+            self._failed(outcome, f"not an answer in the documented format: {error}", done_s, unread=True)
         else:
             self._record(answer)
 
@@ -159,7 +161,7 @@ class RequestSender(OpenLoop[Due]):
         try:
             judged = judge_answer(request, self._spec.flagged, response.status, response.headers, body)
         except NoAnswerError as error:
-            self._failed(outcome, str(error), done_s)
+            self._failed(outcome, str(error), done_s, unread=response.status < ERROR_STATUS)
         else:
             told = Answer(
                 **outcome,

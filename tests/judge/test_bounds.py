@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from journals import BACK, BROKEN, STAYS, Run, lag
+from journals import BACK, BROKEN, CROWDED, INJECTED_S, STAYS, Run, lag, times
 
 FAILED = {"ok": False, "error": "refused"}
 
@@ -93,6 +93,27 @@ def test_requests_without_an_answer_are_not_wrong_where_others_show_that_answers
 )
 def test_requests_without_an_answer_hide_no_wrong_ones(bad: list[Any], value: str) -> None:
     assert up(*bad, bound=NOT_WRONG).clause("up").value == value
+
+
+NOT_A_NUMBER = "the answer is not JSON: NaN is not a valid JSON number"
+
+
+@pytest.mark.parametrize("every", [1, 2], ids=["all", "half"])
+@pytest.mark.parametrize("read", [{"wrong": None}, {"error": NOT_A_NUMBER}, {"error": "status 302"}])
+def test_what_cannot_be_read_is_no_refusal(read: dict[str, Any], every: int) -> None:
+    came = [(t, t + 0.01, FAILED | read) for t in times(6.0, 11.0, 0.02 * every)]
+    run = up(*came, bound=NOT_WRONG | {"at_most": 0.0})
+    assert run.clause("up").value == "unknown"
+
+
+def test_answers_before_the_fault_show_nothing_of_it() -> None:
+    for since_s in (INJECTED_S, INJECTED_S + 1.5):
+        assert up((since_s, 26.0, FAILED), bound=NOT_WRONG | {"at_most": 0.0}).clause("up").value == "unknown"
+
+
+def test_what_a_busy_machine_kept_from_coming_shows_nothing() -> None:
+    found = up((6.0, 11.0, FAILED), bound=NOT_WRONG).machine((5.5, 11.5, CROWDED)).clause("up")
+    assert (found.value, found.cause) == ("unknown", "machine"), found.reason
 
 
 def test_fewer_requests_than_samples_stay_unknown() -> None:
@@ -193,7 +214,7 @@ def test_wrong_but_flagged_is_not_silent_and_stale_is() -> None:
     right = {"probe": "silent_wrong_answers", "at_least": None, "at_most": 0.01}
     assert up((8.0, 9.0, {"wrong": True, "flagged": "stale"}), bound=right).clause("up").value == "pass"
     assert up((8.0, 9.0, {"stale": True, "wrong": None}), bound=right).clause("up").value == "fail"
-    assert up((8.0, 9.0, FAILED | {"wrong": True}), bound=right).clause("up").value == "pass"
+    assert up((8.0, 9.0, FAILED | {"wrong": True}), bound=right).clause("up").value == "unknown"  # nothing to judge
 
 
 # recovered
