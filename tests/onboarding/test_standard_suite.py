@@ -249,6 +249,8 @@ def test_what_is_declared_makes_scenarios(declared: Discovery) -> None:
     assert broken["timeline"][0]["target"] == {"dataset": "models"}
     loads = [step["after"]["event"] for step in broken["timeline"][1:]]
     assert loads == ["server-broken-model-scorer.confirmed", "server-broken-model-scorer.reverted"]
+    assert {step["fault"] for step in broken["timeline"][1:]} == {"container.stop"}, "what has ended cannot die"
+    assert all("fault" not in one for one in broken["expect"]["recovered"]), "of all of them together"
     assert {one["probe"] for one in broken["expect"]["stays"]} == {"silent_wrong_answers"}
     assert "availability" in {one["probe"] for one in broken["expect"]["recovered"]}
     assert scenario(declared, "producer-twice-feed")["expect"]["integrity"] == ["examples_exactly_once"]

@@ -12,7 +12,8 @@ from harness.onboarding.discovery.starters.stores import hang_of
 
 CRASHED = ("serving", "gateway", "tracking", "training", "pipeline", "other")
 HUNG = ("serving", "tracking", "other")
-RELOADS_AFTER_S = 8
+STOPPED_S = 5
+"""How long a server is stopped, so that it starts anew: with a grace that is shorter."""
 LASTS_S = 40
 NO_MODELS = ("feast",)
 """Servers that serve something else."""
@@ -104,19 +105,21 @@ def _changed_model(
 
 
 def _restart(context: Context, server: FoundService) -> list[dict[str, object]]:
-    """Return the steps in which the server dies and loads the model: once it is changed, and once it is whole again.
+    """Return the steps in which the server starts anew: once its model is changed, and once that is whole again.
 
-    The second one tells what the model does from what a restart does.
+    The second one tells what the model does from what a restart does. One that has ended over its model can be stopped,
+    and started by that, but not killed.
     """
-    if "container.kill" not in context.faults:
+    if "container.stop" not in context.faults:
         return []
     return [
         {
             "id": f"{server.name}-{what}",
             "after": {"event": f"{{id}}.{stage}", "timeout": "30s"},
-            "fault": "container.kill",
+            "fault": "container.stop",
             "target": {"service": server.name},
-            "for": f"{RELOADS_AFTER_S}s",
+            "with": {"grace": "1s"},
+            "for": f"{STOPPED_S}s",
         }
         for what, stage in (("loads", "confirmed"), ("reloads", "reverted"))
     ]
