@@ -17,6 +17,7 @@ from harness.judge.facts import Facts
 from harness.judge.fault_facts import FaultFacts
 from harness.judge.machine import UNDISTURBED, blamed
 from harness.judge.moments import Span, but, span_text
+from harness.judge.reloading import damaged_at
 from harness.judge.shares import Seen, doubt_before, measured_of, seen
 from harness.model.clauses import Recovered, RecoveryResult
 from harness.model.series import MAX_GAP_S, Point
@@ -27,6 +28,9 @@ def recovered(clause: Recovered, facts: Facts) -> ClauseResult:
     """A bound that broke is kept again in time, and holds."""
     fault = facts.faults[clause.fault] if clause.fault else facts.last
     start = fault.injected if clause.since == "injection" else fault.reverted
+    together_s = damaged_at(facts) if clause.fault is None and clause.since == "revert" else None
+    if together_s is not None:
+        fault = replace(fault, injected=together_s)
     outcome = _excused(clause, facts, fault, start)
     measured = RecoveryResult(
         probe=clause.probe,

@@ -12,8 +12,9 @@ from journals import CROWDED, POISONED, SLOW, Run, good_run
 
 from harness.faults.table import FAULTS
 from harness.judge.advice import proof_of
-from harness.judge.advice.case import AWAY, ENDED, FEATURES, LATE, OBJECTS, ON_LINKS
+from harness.judge.advice.case import AWAY, ENDED, FEATURES, LATE, ON_LINKS
 from harness.judge.advice.guards import GUARDS
+from harness.judge.reloading import OBJECTS
 from harness.model.advice import Advice
 from harness.model.plan import Plan
 

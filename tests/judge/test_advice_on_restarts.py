@@ -48,6 +48,11 @@ def test_answers_that_are_wrong_until_whole_objects_are_loaded_lack_a_check_of_d
     assert found["digest-on-load"].clauses == ("right",)
 
 
+def test_a_service_may_be_stopped_for_it_too() -> None:
+    stop = KILL | {"fault": "container.stop"}
+    assert "digest-on-load" in advised(reloaded(LOADED, steps=[stop, stop]))
+
+
 def test_a_stack_may_be_wrong_until_it_is_steady() -> None:
     assert "digest-on-load" in advised(reloaded((0.2, 0.9, WRONG), LOADED))
 
@@ -86,6 +91,10 @@ def test_a_service_that_ends_over_damaged_objects_lacks_a_last_good_one() -> Non
             id="another one restarted",
         ),
         pytest.param(lambda: reloaded(LOADED, steps=[KILL, KILL | {"fault": "container.pause"}]), id="another fault"),
+        pytest.param(
+            lambda: reloaded(DOWN, stays=UP, steps=[KILL | {"with": {"restart": "none"}, "for": "9s"}, KILL]),
+            id="gone for longer",
+        ),
         pytest.param(
             lambda: reloaded((6.0, 12.0, REFUSED), (16.0, 22.0, REFUSED), stays=UP), id="as long without an answer"
         ),

@@ -16,7 +16,7 @@ from harness.judge.advice.answering import (
     filled_before_used,
     value_check,
 )
-from harness.judge.advice.case import OBJECTS, Case, MissingGuard
+from harness.judge.advice.case import Case, MissingGuard
 from harness.judge.advice.damaged_objects import digest_on_load, keep_last_good
 from harness.judge.advice.guards import GUARDS
 from harness.judge.advice.last_runs import run_with_result
@@ -31,6 +31,7 @@ from harness.judge.advice.watching import (
     rule_in_time,
 )
 from harness.judge.facts import Facts
+from harness.judge.reloading import damage_beside_restarts
 from harness.model.advice import Advice, Proof
 from harness.model.faultstep import FaultStep
 from harness.model.plan import Plan
@@ -95,12 +96,7 @@ def _case(facts: Facts, clauses: Sequence[ClauseResult]) -> Case | None:
 
 def _to_explain(timeline: Sequence[FaultStep]) -> FaultStep | None:
     """Return the fault that a run is about: the only one, or damage beside the restarts that make a service load it."""
-    damage = [step for step in timeline if step.fault == OBJECTS]
-    if len(timeline) == 1 or len(damage) != 1:
-        return timeline[0] if len(timeline) == 1 else None
-    others = [step for step in timeline if step is not damage[0]]
-    alike = {step.target.model_dump_json() for step in others}
-    return damage[0] if len(alike) == 1 and all(step.fault == "container.kill" for step in others) else None
+    return timeline[0] if len(timeline) == 1 else damage_beside_restarts(timeline)
 
 
 def _merged(found: Iterable[MissingGuard]) -> list[MissingGuard]:

@@ -33,7 +33,6 @@ ENDED = ("container.kill", "container.stop", "node.loss", "container.oom", "cont
 LATE = ("network.latency", "storage.slow")
 ON_LINKS = (*LATE, "network.reset")
 """Faults that act on the links to a service, and not on the service itself."""
-OBJECTS = "object.corrupt"
 FEATURES = "features.corrupt"
 OF_MISSING = ("availability", "failed_requests", "slow_answers", "latency_p50", "latency_p99")
 """Probes of answers that break where none comes, or none in time. The others look at what an answer says."""

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from harness.judge.advice.answering import WRONG, about, asker, wrong_meanwhile
 from harness.judge.advice.case import (
     FEWEST,
-    OBJECTS,
     OF_MISSING,
     SEEN_LATE_S,
     Case,
@@ -23,6 +22,7 @@ from harness.judge.advice.case import (
     wrong_silently,
 )
 from harness.judge.moments import Span
+from harness.judge.reloading import OBJECTS
 from harness.model.clauses import RecoveryResult, StaysResult
 from harness.model.expectations import CollateralResult
 from harness.model.guard import GuardResult
