@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from journals import Run
+from journals import CROWDED, Run
 from test_advice import REFUSED, RIGHT, UP, WRONG, advised, wired
 from test_advice import run as one_fault
 
@@ -78,6 +78,15 @@ def test_a_service_that_ends_over_damaged_objects_lacks_a_last_good_one() -> Non
         pytest.param(lambda: reloaded(LOADED, restarts=[LOADS_S], steps=[KILL]), id="no restart with whole objects"),
         pytest.param(lambda: reloaded(LOADED, (16.5, 17.5, WRONG)), id="wrong after that restart too"),
         pytest.param(lambda: reloaded(LOADED, (24.8, 24.9, WRONG)), id="wrong long after that restart"),
+        pytest.param(lambda: reloaded((6.5, 8.0, WRONG)), id="wrong at first alone"),
+        pytest.param(
+            lambda: reloaded(LOADED, (16.4, 20.5, WRONG)).machine((16.0, 19.0, CROWDED)),
+            id="wrong on a busy machine after that restart too",
+        ),
+        pytest.param(
+            lambda: reloaded((6.0, 14.0, REFUSED), (16.0, 20.5, REFUSED), stays=UP).machine((16.0, 19.0, CROWDED)),
+            id="down on a busy machine after that restart too",
+        ),
         pytest.param(lambda: reloaded((9.0, 16.0, WRONG), (18.0, 25.0, {"wrong": None})), id="nobody knows after it"),
         pytest.param(lambda: reloaded(LOADED, restarts=[LOADS_S, 14.0]), id="restarted before they are whole"),
         pytest.param(lambda: reloaded(LOADED, restarts=[3.0, AGAIN_S]), id="restarted before they are damaged"),

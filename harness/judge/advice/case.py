@@ -205,8 +205,14 @@ class Case:
 
         A stack that starts may give wrong ones; it is not taken to be steady then.
         """
-        found = (answer for _, answer in self.facts.answers)
-        return [one for one in found if self.facts.gate_s <= one.due_s < self.injected.lo]
+        return self.all_answers(self.facts.gate_s, self.injected.lo)
+
+    def all_answers(self, from_s: float, to_s: float) -> list[Answer]:
+        """Return the answers to requests that were due in a stretch, whatever else may be the cause of what they say.
+
+        A busy machine does not show that a stack does well.
+        """
+        return [one for _, one in self.facts.answers if from_s <= one.due_s < to_s]
 
     def in_the_middle_of(self, test: Callable[[Answer], bool]) -> list[Numbered]:
         """Return the answers while the fault was in that a test picks; none where one before the fault is among them.

@@ -57,11 +57,13 @@ def _not_by_the_restart(case: Case) -> bool:
     damaged, whole = pair
     as_long_s = min(case.out_s - damaged.hi, case.facts.end_s - whole.hi)
     during = case.answers(damaged.hi, damaged.hi + as_long_s)
-    after = [one for _, one in case.answers(whole.hi, whole.hi + as_long_s)]
+    after = case.all_answers(whole.hi, whole.hi + as_long_s)
     wrong_during, wrong_after = sum(wrong_silently(one) for _, one in during), sum(map(wrong_silently, after))
-    in_the_end = after[-ENOUGH:]
-    right = sum(one.ok and one.wrong is False for one in in_the_end)
-    return wrong_during >= max(FEWEST, FAR_FEWER * wrong_after) and right == ENOUGH
+    right = sum(one.ok and one.wrong is False for one in after[-ENOUGH:])
+    # What is loaded is as damaged later on. What only a start makes wrong is over by then.
+    later = case.answers((damaged.hi + case.out_s) / 2, case.out_s)
+    goes_on = sum(wrong_silently(one) for _, one in later) >= FEWEST
+    return goes_on and wrong_during >= max(FEWEST, FAR_FEWER * wrong_after) and right == ENOUGH
 
 
 def keep_last_good(case: Case) -> Iterator[MissingGuard]:
@@ -107,7 +109,7 @@ def _since_s(case: Case) -> float | None:
     if pair is None:
         return None
     damaged, whole = pair
-    after = [one for _, one in case.answers(whole.lo, case.facts.end_s)]
+    after = case.all_answers(whole.lo, case.facts.end_s)
     takes_s = max((one.due_s - whole.lo for one in after if _failed(one)), default=0.0)
     good = sum(one.ok for one in after if one.due_s > whole.lo + takes_s)
     died = any(crashed(one) and one.at_s > whole.hi for _, one in case.facts.journal.of(ProcessSeen))
