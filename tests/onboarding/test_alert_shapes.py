@@ -34,7 +34,13 @@ def read(query: str, for_s: float = 10.0) -> RuleFacts:
         ("up == 0", "down"),
         ('up{job="api"} < 1', "down"),
         ('up{job="api"} == bool 0', "down"),
-        ('absent(up{job="api"})', "down"),
+        ('absent(up{job="api"})', "unknown"),
+        ('absent(up{job="api"} == 1)', "down"),
+        ("count(up == 0) > 1", "down"),
+        ("count(up == 0) > 50", "unknown"),
+        ("count(up == 1) < 1", "unknown"),
+        ("up == 0 > 1", "unknown"),
+        ("up offset 1h == 0", "unknown"),
         ("absent_over_time(requests_total[5m])", "down"),
         ("count(up == 1) < 2", "down"),
         ('sum by (job) (up{job="models"}) < 2', "down"),
@@ -152,6 +158,23 @@ def test_the_limit_of_a_rule(query: str, threshold: float | None) -> None:
 def test_the_limit_of_a_rule_on_a_time(query: str, limit_s: float | None) -> None:
     found = read(query).limit_s
     assert found == (None if limit_s is None else pytest.approx(limit_s))
+
+
+@pytest.mark.parametrize(
+    ("query", "lost"),
+    [
+        ("up == 0", 1),
+        ("sum(up) < 1", 3),
+        ("count(up == 0) > 1", 2),
+        ("count(up == 0) >= 1", 1),
+        ("count(up == 1) < 2", 2),
+        ("count(up == 1) <= 2", 1),
+        ("count(up == 0) / count(up) > 0.5", 3),
+    ],
+)
+def test_how_many_services_must_be_down_and_how_many_must_not(query: str, lost: int) -> None:
+    """Of three that are scraped. Where none is up, none is counted, and no series is below the limit."""
+    assert read(query).lost == lost
 
 
 @pytest.mark.parametrize(

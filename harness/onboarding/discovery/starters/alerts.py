@@ -50,7 +50,10 @@ def _down(context: Context, rule: RuleFacts) -> Starter | Missing:
     if not able or "container.kill" not in context.faults:
         return _cannot(rule, "it is not known whose metrics it reads")
     # One target of several is enough, unless the query puts them together.
-    hits = tuple(able[:1] if rule.each or rule.subject is not None else able)
+    lost = 1 if rule.subject is not None else rule.lost
+    if lost > len(able):
+        return _cannot(rule, f"{lost} services would have to be down, and {len(able)} can be ended")
+    hits = tuple(able[:lost])
     target: dict[str, object] = {"service": hits[0]} if len(hits) == 1 else {"services": list(hits)}
     fault = {"fault": "container.kill", "target": target, "with": {"restart": "none"}}
     return _starter(context, rule, f"Down, and not started again: {_one_of(list(hits))}.", hits, fault, why)

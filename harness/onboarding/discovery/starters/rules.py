@@ -13,6 +13,7 @@ from typing import Literal
 
 from harness.onboarding.discovery.metrics import Metrics
 from harness.onboarding.discovery.prometheus_files import Rule, Timing
+from harness.onboarding.discovery.starters.rule_counts import IS_LOW, becomes_absent, is_of_up, must_be_down
 from harness.onboarding.discovery.starters.rule_limits import (
     age_limit_s,
     conditions,
@@ -40,8 +41,6 @@ from harness.probes.rule_queries import BUILT_IN
 
 Shows = Literal["down", "slow", "errors", "old", "still", "always", "unknown"]
 
-_UP = re.compile(r"^(up|\w+_up|probe_success)$")
-_IS_LOW = (("==", 0.0), ("<", 1.0), ("!=", 1.0))
 _COUNTS = ("count", "sum", "avg", "min")
 _TOGETHER = ("sum", "avg", "count", "max", "quantile", "absent", "absent_over_time")
 _SLOW = re.compile(r"latency|duration|response_time|(request|query|inference|predict\w*|scor\w+)_(milli)?seconds", re.I)
@@ -70,8 +69,8 @@ class RuleFacts:
     """The number that what it measures must exceed."""
     limit_s: float | None
     """The same in seconds, where it measures a time."""
-    each: bool
-    """Whether any one of its services can fire it."""
+    lost: int
+    """How many of its services must be down for it to fire, where it is about what is up."""
     detect_s: float
     """How long it takes to fire at most, once its condition holds."""
     age_s: float | None = None
@@ -94,8 +93,7 @@ class RuleFacts:
 
     def fires_for(self, service: str) -> bool:
         """Whether its query fires it once this service no longer answers."""
-        alone = self.each or len(self.exported_by) == 1
-        return self.shows == "down" and self.subject is None and alone and service in self.exported_by
+        return self.shows == "down" and self.subject is None and self.lost == 1 and service in self.exported_by
 
     @property
     def about(self) -> frozenset[str]:
@@ -108,20 +106,25 @@ def read_rule(rule: Rule, timing: Timing, metrics: Metrics) -> RuleFacts:
     wait_s = timing.scrape_s + 2 * timing.evaluate_s + rule.for_s + 5.0
     written = parse(rule.query)
     if written is None:
-        return RuleFacts(rule, "unknown", frozenset(), None, None, None, each=True, detect_s=wait_s)
+        return RuleFacts(rule, "unknown", frozenset(), None, None, None, lost=1, detect_s=wait_s)
     forms = _followed(written, metrics.recorded)
     query = forms[-1]
     selects = list(dict.fromkeys(one for form in forms for one in _selected(form)))
     shows = _shows(query, selects)
+    exported_by = frozenset(name for one in selects for name in _series_of(one, metrics))
+    subject = _named_after(selects, metrics.names) if shows == "down" else None
+    lost = must_be_down(query, len(exported_by), each=not _calls(query, *_TOGETHER)) if shows == "down" else 1
+    if lost is None:
+        shows, subject = "unknown", None
     ranges = (duration_s(one.over) for one in walk(query) if isinstance(one, Range))
     return RuleFacts(
         rule=rule,
         shows=shows,
-        exported_by=frozenset(name for one in selects for name in _series_of(one, metrics)),
-        subject=_named_after(selects, metrics.names) if shows == "down" else None,
+        exported_by=exported_by,
+        subject=subject,
         threshold=limit_of(query, _is_time),
         limit_s=time_limit_s(query, _is_time),
-        each=not _calls(query, *_TOGETHER),
+        lost=lost or 1,
         detect_s=wait_s + max(ranges, default=0.0),
         age_s=age_limit_s(query) if shows == "old" else None,
     )
@@ -187,16 +190,12 @@ def _is_constant(query: Query) -> bool:
 
 def _is_down(query: Query) -> bool:
     """Whether a query asks whether something is gone, is not up, or too few of several are up."""
-    if _calls(query, "absent", "absent_over_time"):
+    if any(map(becomes_absent, _calls(query, "absent", "absent_over_time"))):
         return True
-    compared = [one for one in walk(query) if isinstance(one, Operation) and _is_of_up(one.left)]
-    if any((one.operator, constant(one.right)) in _IS_LOW for one in compared):
+    compared = [one for one in walk(query) if isinstance(one, Operation) and is_of_up(one.left)]
+    if any((one.operator, constant(one.right)) in IS_LOW for one in compared):
         return True
-    return any(one.operator in ("<", "<=") and any(map(_is_of_up, _calls(one.left, *_COUNTS))) for one in compared)
-
-
-def _is_of_up(query: Query) -> bool:
-    return any(_UP.match(one.metric or "") for one in _selected(query))
+    return any(one.operator in ("<", "<=") and any(map(is_of_up, _calls(one.left, *_COUNTS))) for one in compared)
 
 
 def _is_still(query: Query) -> bool:
