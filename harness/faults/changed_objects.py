@@ -29,6 +29,10 @@ LOOK_S = 1.0
 STUCK_S = 3.0
 """For how long listings or one object may fail before the fault is not in any more as it should be."""
 
+LATE_S = 5.0
+LOOK_AGAIN_S = 0.25
+"""For how long, and how often, a write that had no answer is waited for: a slow store may yet make it."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Undo:
@@ -254,23 +258,44 @@ class ChangedObjects:
                 task.cancel()
         if task is not None:
             await asyncio.wait([task])
-        if not self._changed() and "kept" in undo:  # the process that changed them is gone
+        is_gone = not self._changed() and "kept" in undo  # the process that changed them
+        if is_gone:
             for key, data, digest in UndoStore(Path(undo["kept"])).objects():
                 self._met[key] = _Object(undo=_Undo(data, digest))
         errors: list[FaultError] = []
+        late: list[str] = []
+        """Those that are whole, though nobody knows of the write that was to change them."""
         for key, kept in self._changed():
             try:
-                await self._put_back(key, kept)
+                is_whole = await self._put_back(key, kept)
             except FaultError as error:  # the others are put back all the same
                 errors.append(error)
+            else:
+                late += [key] if is_whole and (is_gone or self._met[key].sent is not None) else []
         if errors:
             raise errors[0]
+        await self._outwait(late)
 
-    async def _put_back(self, key: str, kept: _Undo) -> None:
+    async def _put_back(self, key: str, kept: _Undo) -> bool:
+        """Put an object back that is as it was changed. Returns whether it was not changed at all."""
         with contextlib.suppress(NoObjectError, OtherObjectError):  # its owner has deleted it, or written it anew
             data, tag = await self._objects.read(key)
             if _digest(data) == kept.changed:
                 await self._write(key, kept.original, tag)
+            return data == kept.original
+        return False
+
+    async def _outwait(self, late: list[str]) -> None:
+        """Take back what a slow store makes of writes that it gave no answer to."""
+        until_s = time.monotonic() + LATE_S
+        while late and time.monotonic() < until_s:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            for key in late:
+                undo = self._met[key].undo
+                if undo is not None:
+                    await self._put_back(key, undo)
+        for key in late:
+            self._met[key].sent = None
 
     async def absent(self) -> Confirmation:
         """No object is as it was changed."""
