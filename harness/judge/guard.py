@@ -178,7 +178,8 @@ def _count(clause: Guarded, facts: Facts, from_s: float, to_s: float) -> _Count:
             continue
         lines.append(one.n)
         if kind == "unchecked":
-            unchecked, unchecked_why = unchecked + 1, one.answer.why or "no reason given"
+            unchecked += 1
+            unchecked_why = one.answer.why or one.answer.error or "no reason given"
             # Where right answers cannot be told, one that is not known to be wrong counts as one that is not.
             answers += clause.known_only
             continue
