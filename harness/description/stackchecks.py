@@ -60,6 +60,7 @@ def _not_there(name: str, services: Iterable[str], tree: Tree) -> tuple[str, str
 
 def _service_names(description: StackDescription) -> Iterator[tuple[Sequence[str | int], str]]:
     """Yield every place where a service is named, and the name."""
+    small = {name.lower(): name for name in description.services}  # hosts of URLs come in small letters
     for service in description.services.values():
         for name in service.depends_on:
             yield ("services", service.name, "depends_on", name), name
@@ -79,11 +80,12 @@ def _service_names(description: StackDescription) -> Iterator[tuple[Sequence[str
     for path, url in _texts_called("url", description, (_TOP,)):
         host = host_of(url)
         if host is not None and _is_plain(host):
-            yield path, host
+            yield path, small.get(host, host)
     for name, probe in description.probes.items():
         yield from _texts_called("service", probe, (_TOP, "probes", name))
-        yield from _plain_hosts("address", probe, (_TOP, "probes", name))
-        yield from _plain_hosts("bootstrap", probe, (_TOP, "probes", name))
+        for field in ("address", "bootstrap"):
+            for path, host in _plain_hosts(field, probe, (_TOP, "probes", name)):
+                yield path, small.get(host, host)
 
 
 def host_of(url: str) -> str | None:

@@ -245,6 +245,12 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(caught.value)).problems[1].field == "x-harness.freshness.stock"
 
 
+def test_a_service_with_capitals_is_found_in_urls_and_addresses(tmp_path: Path) -> None:
+    text = "x-harness:\n  schema: 1\n  stack: toy\n  probes:\n    up: {http: {url: 'http://Web:8000/', read: status}}\n"
+    text += "    open: {tcp: {address: 'Web:8000'}}\nservices:\n  Web: {image: web, expose: [8000]}\n"
+    assert set(load_stack(write(tmp_path, text)).probes) == {"up", "open"}
+
+
 def test_all_names_that_are_no_services_are_named_at_once(tmp_path: Path) -> None:
     text = WHOLE.replace("off: {service: web", "off: {service: wep").replace(
         '"http://web:8080/lag"', '"http://wob/lag"'
