@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -20,8 +21,9 @@ _TYPED = re.compile(r"(?i)true|false|yes|no|on|off|null|y|n|\.inf|\.nan")
 _DURATION = re.compile(r"\d+(\.\d+)?(us|ms|s|min|h|d)( event)?")
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill in a template."""
+@cache
+def _templates() -> jinja2.Environment:
+    """Return the templates, of which each is compiled once."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness.onboarding.discovery"),
         trim_blocks=True,
@@ -31,7 +33,12 @@ def render(template: str, **values: Any) -> str:
         autoescape=False,  # noqa: S701 - YAML, in which every value is put by `flow`
     )
     environment.filters |= {"flow": flow, "comment": comment}
-    return environment.get_template(template).render(**values)
+    return environment
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill in a template."""
+    return _templates().get_template(template).render(**values)
 
 
 def flow(value: Any) -> str:

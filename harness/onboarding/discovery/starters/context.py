@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from harness.model.dependencies import reached
@@ -89,8 +90,15 @@ class Context:
 
     def consumers(self, service: str) -> list[str]:
         """Return who talks to a service, but for jobs that end by themselves and who only watches."""
-        asked = dict.fromkeys(consumer for consumer, other in self.links if other == service)
-        return [name for name in asked if self.services[name].kind.what != "watch" and not self.services[name].job]
+        return list(self._consumers.get(service, ()))
+
+    @cached_property
+    def _consumers(self) -> dict[str, dict[str, None]]:
+        found: dict[str, dict[str, None]] = {}
+        for consumer, service in self.links:
+            if self.services[consumer].kind.what != "watch" and not self.services[consumer].job:
+                found.setdefault(service, {})[consumer] = None
+        return found
 
     def callers(self, services: Collection[str]) -> set[str]:
         """Return who needs services: who talks to them, and who talks to those."""
