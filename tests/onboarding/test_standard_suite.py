@@ -260,6 +260,13 @@ def test_what_is_declared_makes_scenarios(declared: Discovery) -> None:
     assert hung["expect"]["cleared"][0]["alert"] == "ScorerDown"
 
 
+def test_an_alert_whose_name_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (project(tmp_path) / "r.yml").write_text(RULES.replace("ScorerDown", "Scorer is down"))
+    found = standard(tmp_path)
+    assert "the alert 'Scorer is down' is left out" in "\n".join(found.not_written)
+    assert "Scorer is down" not in found.files[STACK_FILE]
+
+
 def test_a_rule_on_all_targets_together_needs_all_of_them_down(tmp_path: Path) -> None:
     folder = project(tmp_path)
     (folder / "r.yml").write_text(RULES.replace('up{job="scorer"} == 0', "sum(up) == 0"))

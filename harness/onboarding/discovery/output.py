@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ from harness.onboarding.discovery.starters.files import scenario_files
 from harness.onboarding.discovery.starters.rules import read_rule
 from harness.onboarding.discovery.starters.suite import told
 from harness.onboarding.discovery.writing import was_edited
+
+_RULE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""What names in the description of a stack are like."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def discover(
     """
     references = references_of(project)
     services = guess_all(project, references)
-    rules, pace = _rules(project, services)
+    all_rules, pace = _rules(project, services)
+    rules = [rule for rule in all_rules if _RULE_NAME.fullmatch(rule.name)]
     metrics = metrics_of(project, services)
     probes = candidates(project, services, rules, metrics.exporters)
     there = is_file(out / STACK_FILE)
@@ -87,7 +91,7 @@ def discover(
     context = build_context(project, services, references, probes, rule_facts, pace, faults, stack)
     scenarios, missing = scenario_files(context, stack, standard=standard)
     files |= scenarios
-    not_written = (*untold, *_unreached(services), *told(missing))
+    not_written = (*untold, *_unreached(services), *_unnamed(all_rules), *told(missing))
     settled = frozenset((*stack.more_links, *stack.unused_links)) if stack is not None else frozenset()
     return Discovery(project, services, references, tuple(probes), tuple(rules), files, not_written, settled)
 
@@ -116,7 +120,15 @@ def _rules(project: Project, services: Mapping[str, FoundService]) -> tuple[list
         pace = timing(files, found.environment)
         for rule in alert_rules(files, project.folder.resolve(), found.environment):
             rules.setdefault(rule.name, rule)
-    return [rule for rule in rules.values() if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", rule.name)], pace
+    return list(rules.values()), pace
+
+
+def _unnamed(rules: Iterable[Rule]) -> list[str]:
+    return [
+        f"the alert {rule.name!r} is left out: no name here has such characters ({rule.place})"
+        for rule in rules
+        if not _RULE_NAME.fullmatch(rule.name)
+    ]
 
 
 def _base(project: Project, out: Path) -> list[str]:
