@@ -159,8 +159,8 @@ _GUARDS = (
         "Store the digest beside the object when it is written, compare it when it is loaded, and keep the last good "
         "one where they differ.",
         "objects were damaged, and not by an older version of them; while they were, answers were wrong without a "
-        "flag; none was before; where the service was restarted so that it loads them, none was after the same restart "
-        "with whole objects",
+        "flag; none was before; where the service was restarted so that it loads them, they were so until the objects "
+        "were whole, and hardly any was after the same restart with whole ones",
         (DATA_INTEGRITY, ML_TEST_INFRA),
     ),
     AdvisedGuard(
