@@ -11,10 +11,11 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from harness.faults.object_change import ObjectChange
 from harness.model.errors import FaultError
@@ -71,6 +72,10 @@ class _Object:
     undo: _Undo | None = None
     sent: _Sent | None = None
     failing: _Failing | None = None
+
+
+_CHANGED_BY: MutableMapping[tuple[tuple[str, str], str], ChangedObjects] = WeakValueDictionary()
+"""Which fault has changed an object, by its store and key. Another would keep the damage as the original."""
 
 
 class ChangedObjects:
@@ -160,7 +165,7 @@ class ChangedObjects:
 
     async def _change(self, stored: Stored, one: _Object) -> None:
         async with self._one_at_a_time:
-            if self._stopped:
+            if self._stopped or _CHANGED_BY.get(self._place(stored.key), self) is not self:
                 return
             try:
                 data, tag = await self._objects.read(stored.key)
@@ -188,10 +193,14 @@ class ChangedObjects:
                     return
             one.settled = stored.etag
 
-    async def _note(self, key: str, one: _Object, data: bytes, written: bytes, hits: list[dict[str, Any]]) -> _Sent:
+    async def _note(
+        self, key: str, one: _Object, data: bytes, written: bytes, hits: list[dict[str, Any]]
+    ) -> _Sent | None:
         """Keep what an object was, and how it is to be told that it is changed, before it is. Returns what to write."""
         # Who learned from it meanwhile can be told by its digest alone: it is put back afterwards.
         digest = _digest(written)
+        if _CHANGED_BY.setdefault(self._place(key), self) is not self:
+            return None  # it was changed while this one read it
         # Kept before it is written: a write whose answer was lost must be taken back too.
         if self._kept is not None:
             await asyncio.to_thread(self._kept.keep_object, key, data, digest)
@@ -275,6 +284,12 @@ class ChangedObjects:
         if errors:
             raise errors[0]
         await self._outwait(late)
+        for key, _ in self._changed():
+            if _CHANGED_BY.get(self._place(key)) is self:
+                del _CHANGED_BY[self._place(key)]
+
+    def _place(self, key: str) -> tuple[tuple[str, str], str]:
+        return self._objects.place, key
 
     async def _put_back(self, key: str, kept: _Undo) -> bool:
         """Put an object back that is as it was changed. Returns whether it was not changed at all."""

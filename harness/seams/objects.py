@@ -52,6 +52,11 @@ class Objects:
         """Whether the store is thought to know conditions on what it holds."""
 
     @property
+    def place(self) -> tuple[str, str]:
+        """The store and the bucket: the same for all datasets in it."""
+        return self._access[0], self.bucket
+
+    @property
     def _client(self) -> Any:
         """The client, made in the thread of the first call: that takes long enough to hold up everything else."""
         with self._making:
