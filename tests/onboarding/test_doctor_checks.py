@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
+from harness.model.alertsources import AlertSource
 from harness.model.backend import ServiceStatus
 from harness.model.probekinds import ProbeSpec
-from harness.model.readings import Gap, Reading
+from harness.model.readings import AlertsSeen, Gap, Reading
 from harness.model.stack import ServiceSpec, StackDescription
-from harness.onboarding.doctor.checks import probes, services
+from harness.onboarding.doctor.checks import alert_source, probes, services
 from harness.onboarding.doctor.observing import Observed
 
 STACK = StackDescription(
@@ -45,3 +48,35 @@ def test_a_service_runs_where_all_of_its_replicas_do() -> None:
     off = STACK.model_copy(update={"services": {"web": service.model_copy(update={"replicas": 0})}})
     (none,) = services(off, [])
     assert (none.state, none.says) == ("note", "is scaled to 0, so that it does not run")
+
+
+def polls(evaluations: list[float], interval_s: float | None = 5.0) -> list[AlertsSeen]:
+    def poll(k: int, count: float) -> AlertsSeen:
+        moments = {"planned_s": k, "asked_s": k, "answered_s": k}
+        return AlertsSeen(source="http://web", **moments, evaluations=count, interval_s=interval_s)
+
+    return [poll(k, count) for k, count in enumerate(evaluations)]
+
+
+@pytest.mark.parametrize(
+    ("observed", "state", "says"),
+    [
+        (polls([3, 3, 4]), "ok", "rules are being evaluated"),
+        (polls([3, 3, 3]), "note", "no rule was due for certain in the 2 s that were watched (they are every 5 s)"),
+        (polls([3] * 9), "wrong", "no rule was evaluated meanwhile (they are every 5 s)"),
+        (polls([3, 3, 3], None), "wrong", "no rule was evaluated meanwhile"),
+    ],
+    ids=["evaluated", "not due yet", "due and not evaluated", "nobody knows when"],
+)
+def test_rules_that_were_not_due_are_not_found_dead(observed: list[AlertsSeen], state: str, says: str) -> None:
+    source = AlertSource.model_validate({"kind": "prometheus", "url": "http://web"})
+    finding = alert_source(source, observed)
+    assert (finding.state, finding.says) == (state, f"0 firing; {says}")
+
+
+def test_a_source_is_watched_until_its_rules_are_due() -> None:
+    def within_s(observed: list[AlertsSeen]) -> float:
+        return Observed(alerts={"http://web": observed}).evaluates_within_s("http://web")
+
+    assert within_s(polls([3, 3, 3])) > 5.0
+    assert not any(map(within_s, (polls([3, 4]), polls([3, 3], None), polls([3, 3], 60.0), [])))

@@ -20,7 +20,7 @@ from harness.model.readings import AlertsSeen, Reading
 from harness.model.scenario import Scenario
 from harness.model.stack import StackDescription
 from harness.model.units import Unit
-from harness.onboarding.doctor.observing import Observed
+from harness.onboarding.doctor.observing import LATE_S, Observed, was_evaluated
 from harness.onboarding.doctor.rule_reading import RulesServer
 from harness.runner.checking.check import check
 from harness.runner.checking.stacks import with_stacks
@@ -29,6 +29,8 @@ from harness.runner.planning.catalogue import Catalogue
 from harness.runner.planning.plan import with_steady_state
 
 State = Literal["ok", "wrong", "note"]
+POLLED_WITHIN_S = 1.0
+"""By how much the first and the last poll may be nearer to one another than the time that was watched."""
 MOST_ALERTS_SHOWN = 5
 ALIKE = 0.75
 """From when on a name may be another one misspelt: metrics and alerts that differ have much in common."""
@@ -133,7 +135,7 @@ async def alert_sources(stack: StackDescription, backend: Backend, observed: Obs
         if source.name in observed.errors:
             found.append(Finding("alerts", source.name, "wrong", f"cannot be read: {observed.errors[source.name]}"))
         else:
-            found.append(_source(source, observed.alerts.get(source.name, [])))
+            found.append(alert_source(source, observed.alerts.get(source.name, [])))
         rules = await _rule_names(source, backend)
         known = None if rules is None or known is None else known | rules
     if not stack.alert_sources and stack.alerts:
@@ -161,7 +163,8 @@ def _unknown_alert(name: str, known: Iterable[str]) -> Finding:
     return Finding("alerts", name, "wrong", "no source has a rule with this name", remedy)
 
 
-def _source(source: AlertSource, observed: Sequence[AlertsSeen]) -> Finding:
+def alert_source(source: AlertSource, observed: Sequence[AlertsSeen]) -> Finding:
+    """Whether a source answers, and evaluates its rules."""
     answers = [one for one in observed if one.down is None]
     if not answers:
         says = observed[-1].down or "no answer" if observed else "not read in time"
@@ -172,14 +175,19 @@ def _source(source: AlertSource, observed: Sequence[AlertsSeen]) -> Finding:
     if last.awake is False:
         remedy = "is the rule of the watchdog there, and is it sent here?"
         return Finding("alerts", source.name, "wrong", f"{message}; its watchdog does not fire", remedy)
-    beats = [one.evaluations for one in answers if one.evaluations is not None]
-    if beats and beats[-1] > beats[0]:
+    if was_evaluated(answers):
         return Finding("alerts", source.name, "ok", f"{message}; rules are being evaluated")
     if last.awake:
         return Finding("alerts", source.name, "ok", f"{message}; its watchdog fires")
-    if beats:
+    if last.evaluations is not None:
+        watched_s = last.asked_s - answers[0].asked_s
         every = f" (they are every {last.interval_s:g} s)" if last.interval_s else ""
-        remedy = "watch for longer than that, with --watch; see whether it has rules that can be evaluated"
+        if last.interval_s and watched_s < last.interval_s + LATE_S - POLLED_WITHIN_S:
+            said = f"{message}; no rule was due for certain in the {watched_s:.0f} s that were watched{every}"
+            return Finding(
+                "alerts", source.name, "note", said, f"--watch {last.interval_s + 2 * LATE_S:.0f}s shows more"
+            )
+        remedy = "see whether it has rules that can be evaluated"
         return Finding("alerts", source.name, "wrong", f"{message}; no rule was evaluated meanwhile{every}", remedy)
     if source.heartbeat is not None:
         remedy = f"is there such a counter on the page /metrics of {source.name}?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,11 @@ from harness.runner.planning.catalogue import Catalogue
 from harness.runner.planning.plan import DEFAULT_SEED, stack_facts, with_steady_state
 from harness.runner.watching.watchers import Watchers
 from harness.seams import Seams
+
+LATE_S = 2.0
+"""How much later than its interval says an evaluation is seen, at most."""
+LONGEST_WATCH_S = 20.0
+"""How long a source is watched, at most, to see it evaluate its rules."""
 
 
 @dataclass
@@ -45,6 +51,20 @@ class Observed:
             self.alerts.setdefault(body.source, []).append(body)
         elif isinstance(body, Gap):
             self.gaps[body.probe] = body
+
+    def evaluates_within_s(self, source: str) -> float:
+        """Return for how long to watch a source to see it evaluate its rules; 0 where that was seen, or takes long."""
+        answers = [one for one in self.alerts.get(source, ()) if one.evaluations is not None]
+        if not answers or was_evaluated(answers) or not answers[-1].interval_s:
+            return 0.0
+        within_s = answers[-1].interval_s + LATE_S
+        return within_s if within_s <= LONGEST_WATCH_S else 0.0
+
+
+def was_evaluated(answers: Sequence[AlertsSeen]) -> bool:
+    """Whether a counter of evaluations rose between the first and the last of some answers that have it."""
+    beats = [one.evaluations for one in answers if one.evaluations is not None]
+    return bool(beats) and beats[-1] > beats[0]
 
 
 async def observe(stack: StackDescription, backend: Backend, for_s: float, settle_s: float) -> Observed:
@@ -73,6 +93,7 @@ async def observe(stack: StackDescription, backend: Backend, for_s: float, settl
             try:
                 watchers.start(seams, None)
                 await asyncio.sleep(for_s)
+                await asyncio.sleep(max(0.0, observed.evaluates_within_s(name) - for_s))
                 watchers.check()
             except HarnessError as error:
                 observed.errors[name] = str(error)
