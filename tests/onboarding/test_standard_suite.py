@@ -254,6 +254,8 @@ def test_what_is_declared_makes_scenarios(declared: Discovery) -> None:
     assert {one["probe"] for one in broken["expect"]["stays"]} == {"silent_wrong_answers"}
     assert "availability" in {one["probe"] for one in broken["expect"]["recovered"]}
     assert scenario(declared, "producer-twice-feed")["expect"]["integrity"] == ["examples_exactly_once"]
+    crashed = scenario(declared, "server-crashed-scorer")["expect"]
+    assert "availability" not in {one["probe"] for one in crashed["stays"]}, "nobody else can answer"
     hung = scenario(declared, "server-hung-scorer")
     assert "silent_wrong_answers" in {one["probe"] for one in hung["expect"]["stays"]}, "right, or none at all"
     assert hung["expect"]["detected"][0]["alert"] == "ScorerDown"
@@ -265,6 +267,21 @@ def test_an_alert_whose_name_cannot_be_written_is_told(tmp_path: Path) -> None:
     found = standard(tmp_path)
     assert "the alert 'Scorer is down' is left out" in "\n".join(found.not_written)
     assert "Scorer is down" not in found.files[STACK_FILE]
+
+
+@pytest.mark.parametrize(("replicas", "must_stay"), [(1, False), (3, True)])
+def test_requests_may_fail_while_the_only_one_who_can_answer_starts_anew(
+    tmp_path: Path, replicas: int, must_stay: bool
+) -> None:
+    folder = project(tmp_path)
+    more = "  gateway: {image: gateway, expose: [8080], environment: {SCORER: 'http://scorer:8000'}}\n"
+    several = COMPOSE.replace("image: scorer\n", f"image: scorer\n    deploy: {{replicas: {replicas}}}\n")
+    (folder / "compose.yaml").write_text(several + more)
+    standard(folder, write=True)
+    declare(folder, DECLARED.replace("http://scorer:8000/score", "http://gateway:8080/score"))
+    stays = {one["probe"] for one in scenario(standard(folder), "server-crashed-scorer")["expect"]["stays"]}
+    assert ("availability" in stays) is must_stay
+    assert "silent_wrong_answers" in stays
 
 
 def test_a_rule_on_all_targets_together_needs_all_of_them_down(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ NO_MODELS = ("feast",)
 """Servers that serve something else."""
 
 
+_MAY_FAIL = "whether requests may fail until it is back: where its callers retry, add a bound on that under `stays`"
+
+
 def crashed(context: Context) -> Iterator[Starter | Missing]:
     """The process of a service dies."""
     able = [one for one in context.services.values() if not one.job and not one.unreached]
@@ -26,14 +29,16 @@ def crashed(context: Context) -> Iterator[Starter | Missing]:
     able = [one for one in able if one.port is not None or one.goes_on or one.kind.what == "serving"]
     for service in (one for what in CRASHED for one in able if one.kind.what == what):
         if "container.kill" in context.faults:
-            yield _crash_of(service, "producer" if context.produces(service) else "server")
+            yield _crash_of(context, service, "producer" if context.produces(service) else "server")
 
 
-def _crash_of(service: FoundService, family: str) -> Starter:
+def _crash_of(context: Context, service: FoundService, family: str) -> Starter:
     restarts = service.restart not in ("no", "")
     edit = f"restart: {service.restart}, so that the engine is to bring it back by itself"
     if not restarts:
         edit = f"{service.name} has no restart policy: this will fail until it has one, and that is a finding"
+    near = {service.name, *context.callers([service.name])}
+    may_fail = service.replicas == 1 and any(one.answers and one.services & near for one in context.measures)
     return Starter(
         condition="crashed",
         subject=service.name,
@@ -42,7 +47,8 @@ def _crash_of(service: FoundService, family: str) -> Starter:
         covers=("process", service.kind.what),
         hits=(service.name,),
         fault={"fault": "container.kill", "target": service.one_target},
-        edit=(edit,),
+        edit=(edit, *([_MAY_FAIL] if may_fail else [])),
+        may_fail=may_fail,
         heals_itself=True,
     )
 
