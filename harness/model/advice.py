@@ -24,7 +24,7 @@ class AdviceSource(Frozen):
 
 
 class Proof(Frozen):
-    """What proves the repair: the same scenario once more. Until then it fails."""
+    """What proves the repair: the same scenario once more. It may fail for more than this one."""
 
     scenario: str
     command: str = Field(description="what runs it; empty where the journal does not say where it is written")
@@ -52,7 +52,7 @@ class Advice(Frozen):
     def proof_text(self) -> str:
         """What proves the repair, in words."""
         run = f": {self.proof.command}" if self.proof.command else ""
-        return f"the scenario {self.proof.scenario} passes{run}"
+        return f"the scenario {self.proof.scenario} passes, which may take more than one repair{run}"
 
 
 def first_small(text: str) -> str:

@@ -86,7 +86,8 @@ _GUARDS = (
         "client-timeout",
         "A time-out on the client of a store, shorter than its callers wait",
         "Give that client time-outs for connecting and for reading, so short that all its attempts end before the "
-        "callers give up; then answer with an error, or with a fallback that carries a flag.",
+        "callers give up; then answer with a fallback that carries a flag, or with an error, which a bound on "
+        "availability counts as a failure.",
         "a service stood still, could not be reached, or answered each call later than callers wait; most requests to "
         "a consumer that uses it directly, and by no other way, had no answer within the caller's time-out, and "
         "none lacked one before the fault",
