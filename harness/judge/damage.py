@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from harness.judge.alert_history import answers
+from harness.judge.compared import compared
 from harness.judge.facts import Facts
 from harness.judge.hits import rows_hit, stamps_hit
 from harness.judge.lineage import versions_poisoned
@@ -61,6 +63,8 @@ def _under_fault(facts: Facts) -> list[Answer]:
     return [a.answer for a in facts.attributed if injected.lo <= a.at_s and a.answer.due_s <= facts.end_s]
 
 
+UNNOTICED_S = 15.0
+"""For how long a bound is broken that somebody should have been told of. Alerts wait before they fire."""
 WORTH_SAYING = 0.01
 """The share of requests above which damage that no clause bounds is named."""
 _SILENT = "silent_wrong_answers"
@@ -84,18 +88,35 @@ at what follows alone.
 
 
 def unwatched(facts: Facts) -> tuple[str, ...]:
-    """Return each kind of damage that was done and that no clause looks at: `94 % of the requests were slow`."""
-    answers, expect = _under_fault(facts), facts.scenario.expect
+    """Return what was done and no clause looks at: `94 % of the requests were slow`, or that no alert fired."""
+    done_to, expect = _under_fault(facts), facts.scenario.expect
     probes = {clause.probe for clause in (*expect.stays, *expect.recovered)}
     found = []
     for kind, ways in _KINDS:
         seen_by = [probes & set(bounds) for _, bounds in ways]
-        done = [[is_so(answer) for is_so, _ in ways] for answer in answers]
+        done = [[is_so(answer) for is_so, _ in ways] for answer in done_to]
         # What two ways are true of is looked at where either is.
         number = sum(any(one) and not any(so and seen for so, seen in zip(one, seen_by, strict=True)) for one in done)
-        if number and number / len(answers) >= WORTH_SAYING:
-            found.append(f"{format_amount(number / len(answers), Unit.RATIO)} of the requests were {kind}")
-    return tuple(found)
+        if number and number / len(done_to) >= WORTH_SAYING:
+            found.append(f"{format_amount(number / len(done_to), Unit.RATIO)} of the requests were {kind}")
+    return (*found, *_unnoticed(facts))
+
+
+def _unnoticed(facts: Facts) -> list[str]:
+    """Return the bounds that were broken for long while no alert fired at all, where no clause asks for any."""
+    injected, expect = facts.injected, facts.scenario.expect
+    if injected is None or not facts.sources or expect.detected or expect.noticed:
+        return []
+    polls = [poll for _, poll in facts.polls if injected.lo <= poll.asked_s < facts.end_s]
+    fired = any(one.end is None or one.end.hi >= injected.lo for one in facts.episodes)
+    if fired or not polls or not all(map(answers, polls)):
+        return []
+    found = []
+    for clause in expect.recovered:
+        bad = [point for point in compared(clause, facts).points if point.good is False and point.hi_s >= injected.lo]
+        if bad and bad[-1].hi_s - bad[0].lo_s >= UNNOTICED_S:
+            found.append(f"no alert fired while {clause.probe} was beyond its bound")
+    return found
 
 
 def fault_reports(facts: Facts) -> tuple[FaultReport, ...]:

@@ -374,3 +374,20 @@ def test_a_bound_on_stale_answers_does_not_hide_wrong_ones_nor_the_reverse(
     assert said.endswith("of the requests were silently wrong or stale")
     assert passing(bad, own, at_most=0.8) == passing(bad, "silent_wrong_answers", at_most=0.8) == ()
     assert passing(bad | {"wrong": True, "stale": True}, other, at_most=0.8) == ()
+
+
+def unalerted(until_s: float, *firing: tuple[str, float, float], **how: Any) -> tuple[str, ...]:
+    """Return what a passing run names whose lag is beyond its bound from 6 s on; no clause asks for an alert."""
+    clause = {"id": "back", "probe": "lag", "at_most": 5, "within": "11s", "hold": "2s"}
+    run = Run({"recovered": [clause]}).gate().fault().readings("lag", lag((6.0, until_s)))
+    run.plan["stack"]["alert_sources"] = ["monitor"]
+    verdict = run.alerts(*firing, **how).end().judged()
+    assert verdict.value == "pass", verdict.reasons
+    return verdict.unbounded
+
+
+def test_a_pass_names_what_was_broken_for_long_while_no_alert_fired() -> None:
+    assert unalerted(22.0) == ("no alert fired while lag was beyond its bound",)
+    assert unalerted(13.0) == (), "alerts wait before they fire"
+    assert unalerted(22.0, ("Slow", 15.0, 20.0)) == ()
+    assert unalerted(22.0, down=[(8.0, 9.0)]) == (), "nobody saw whether one fired"
