@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +283,45 @@ def test_requests_may_fail_while_the_only_one_who_can_answer_starts_anew(
     stays = {one["probe"] for one in scenario(standard(folder), "server-crashed-scorer")["expect"]["stays"]}
     assert ("availability" in stays) is must_stay
     assert "silent_wrong_answers" in stays
+
+
+def renamed(folder: Path, *changes: tuple[str, str]) -> None:
+    compose = COMPOSE
+    for old, new in changes:
+        compose = compose.replace(old, new)
+    (folder / "compose.yaml").write_text(compose)
+    (folder / "p.yml").write_text(
+        SCRAPES.replace("scorer:8000", "eta:8000").replace("job_name: scorer", "job_name: eta")
+    )
+
+
+def test_a_server_of_ones_own_loads_the_model_from_the_store_that_it_uses(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    renamed(
+        folder, ("  scorer:\n", "  eta:\n"), ("image: scorer", "image: eta"), ("uvicorn scorer:app", "python eta.py")
+    )
+    standard(folder, write=True)
+    declare(folder, DECLARED.replace("scorer:8000", "eta:8000"))
+    found = standard(folder)
+    assert {f"server-{how}-model-eta" for how in ("old", "broken", "flipped")} <= names(found)
+    declare(folder, "  unused_links: [eta -> minio]\n")
+    found = standard(folder)
+    assert not any("-model-" in name for name in names(found))
+    assert "nobody who answers requests is known to read them" in " ".join(found.not_written)
+
+
+def test_an_age_that_must_stay_is_observed_until_it_could_have_grown(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    standard(folder, write=True)
+    served = "  probes:\n    served_age: {http: {url: 'http://scorer:8000/score', read: json, path: made, as: age}}\n"
+    text = (folder / STACK_FILE).read_text().replace("  probes:\n", served, 1)
+    bound = "    - {id: served, probe: served_age, at_most: 45s}"
+    (folder / STACK_FILE).write_text(re.sub(r"(?m)^(  steady_state:.*)$", rf"\1\n{bound}", text))
+    declare(folder)
+    lost = scenario(standard(folder), "store-lost-minio")
+    assert "served_age" in {one["probe"] for one in lost["expect"]["stays"]}
+    lasts_s = sum(int(str(value).removesuffix("s")) for value in (lost["timeline"][0]["for"], lost["observe"]))
+    assert lasts_s > 45
 
 
 def test_a_rule_on_all_targets_together_needs_all_of_them_down(tmp_path: Path) -> None:

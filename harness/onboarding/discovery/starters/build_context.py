@@ -186,15 +186,17 @@ def _asked_by_workload(stack: StackDescription) -> frozenset[str]:
 def _declared(stack: StackDescription) -> Declared:
     integrity, workload = stack.integrity, stack.workload
     artefacts = integrity.models.prefix if integrity.models is not None else None
+    models = {
+        name: one
+        for name, one in stack.datasets.items()
+        if one.prefix == artefacts or _HOLDS_MODELS.search(f"{name} {one.bucket} {one.prefix}")
+    }
     return Declared(
         steady=frozenset(one.probe for one in stack.steady_state),
         workload=_asked_by_workload(stack),
         timeout_s=workload.timeout_s if workload else None,
-        models=tuple(
-            name
-            for name, one in stack.datasets.items()
-            if one.prefix == artefacts or _HOLDS_MODELS.search(f"{name} {one.bucket} {one.prefix}")
-        ),
+        models=tuple(models),
+        model_stores=frozenset(one.service for one in models.values()),
         traces_examples=None not in (integrity.store, integrity.examples, integrity.lineage),
     )
 

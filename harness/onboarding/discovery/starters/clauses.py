@@ -15,7 +15,7 @@ from harness.model.fields import Link
 from harness.onboarding.discovery.starters.context import STORES, Context, Measure
 from harness.onboarding.discovery.starters.expected_alerts import ExpectedAlerts, expected_alerts, is_soon
 from harness.onboarding.discovery.starters.rules import RuleFacts
-from harness.onboarding.discovery.starters.starter import Missing, Starter
+from harness.onboarding.discovery.starters.starter import LONGEST_S, Missing, Starter
 
 TARGETS_UP = "targets_up"
 WITHIN = "60s"
@@ -37,6 +37,8 @@ class ScenarioDraft:
     stays: Sequence[Mapping[str, Any]]
     recovered: Sequence[Mapping[str, Any]]
     alerts: ExpectedAlerts
+    observe_s: int
+    """How long to observe after the fault, at least."""
     may_die: Sequence[str]
     may_die_why: str
 
@@ -76,7 +78,8 @@ def _written(
     broken = [dict(one) for one in starter.bounds] if starter.breaks else []
     broken += [{"probe": one.name, **one.good} for one in bounded if _grows_old(one, starter, context, lasts_s)]
     borne = [] if starter.breaks else [dict(one) for one in starter.bounds]
-    stays = [_bound(one.name, one.good, "stays") for one in bounded if _stays(one, about, starter, context, hit)]
+    kept = [one for one in bounded if _stays(one, about, starter, context, hit)]
+    stays = [_bound(one.name, one.good, "stays") for one in kept]
     stays += [_bound(str(one["probe"]), one, "borne") for one in borne]
     recovered = [_again(one.name, one.good, starter) for one in own]
     recovered += [
@@ -96,9 +99,19 @@ def _written(
         stays=stays,
         recovered=recovered,
         alerts=alerts,
+        observe_s=_observe_s(kept, lasts_s),
         may_die=list(dict.fromkeys([*jobs, *may_die])),
         may_die_why="; ".join(reasons),
     )
+
+
+def _observe_s(kept: Sequence[Measure], lasts_s: int) -> int:
+    """Return how long to observe after the fault, so that an age that must stay could reach its bound; 0 where it may.
+
+    Whatever makes what it tells of may have ended with the fault, and the age does not show that for as long.
+    """
+    needed = (one.breaks_after_s for one in kept if one.breaks_after_s is not None)
+    return max((after_s - lasts_s for after_s in needed if lasts_s < after_s <= LONGEST_S), default=0)
 
 
 def _unfelt(
@@ -152,7 +165,7 @@ def _stays(
     """
     if starter.breaks and measure.over_http and not measure.works:
         return False
-    if starter.may_fail and measure.answers and not measure.never_breaks:
+    if starter.may_fail and (measure.answers or measure.over_http) and not measure.never_breaks:
         return False
     if starter.family == "alert" and {one.name for one in context.writers(measure)} & set(starter.missed):
         return False  # it grows old, as the alert is to tell

@@ -68,6 +68,8 @@ class Declared:
     """How long an answer to the workload may take until it counts as none."""
     models: tuple[str, ...] = ()
     """The datasets that hold models."""
+    model_stores: frozenset[str] = frozenset()
+    """The services that keep them."""
     traces_examples: bool = False
     """Whether the evidence of `examples_exactly_once` is declared."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.model.dependencies import reached
 from harness.onboarding.discovery.probes.stores import S3_KINDS
 from harness.onboarding.discovery.services import FoundService
 from harness.onboarding.discovery.starters.context import Context
@@ -15,6 +16,7 @@ HUNG = ("serving", "tracking", "other")
 STOPPED_S = 5
 """How long a server is stopped, so that it starts anew: with a grace that is shorter."""
 LASTS_S = 40
+_SERVERS = ("serving", "gateway", "other")
 NO_MODELS = ("feast",)
 """Servers that serve something else."""
 
@@ -77,7 +79,11 @@ def broken_model(context: Context) -> Iterator[Starter | Missing]:
 def _changed_model(
     context: Context, condition: str, operation: str, what: str, look: str
 ) -> Iterator[Starter | Missing]:
-    for server in context.reachable("serving"):
+    servers = _model_servers(context)
+    for dataset in context.declared.models if not servers else ():
+        remedy = "x-harness.workload, and the link by which who answers it reads them, under x-harness.links"
+        yield Missing(condition, dataset, "nobody who answers requests is known to read them", remedy)
+    for server in servers:
         if "object.corrupt" not in context.faults or server.kind.name in NO_MODELS:
             continue
         lacking = _lacking(context, server)
@@ -108,6 +114,14 @@ def _changed_model(
                 may_die=(server.name,),
                 lasts_s=LASTS_S,
             )
+
+
+def _model_servers(context: Context) -> list[FoundService]:
+    """Return what may load a model: known servers of models, and who answers requests and uses the store of one."""
+    known = context.reachable("serving")
+    asked = reached(context.declared.workload, lambda name: context.uses(name, *_SERVERS))
+    others = [one for one in context.reachable("other", "gateway") if one.name in asked]
+    return known + [one for one in others if context.declared.model_stores & set(context.uses(one.name, "store"))]
 
 
 def _restart(context: Context, server: FoundService) -> list[dict[str, object]]:
