@@ -7,7 +7,7 @@ import pytest
 from harness.model.alertsources import AlertSource
 from harness.model.backend import ServiceStatus
 from harness.model.probekinds import ProbeSpec
-from harness.model.readings import AlertsSeen, Gap, Reading
+from harness.model.readings import Alert, AlertsSeen, Gap, Reading
 from harness.model.stack import ServiceSpec, StackDescription
 from harness.onboarding.doctor.checks import alert_source, probes, services
 from harness.onboarding.doctor.observing import Observed
@@ -80,3 +80,10 @@ def test_a_source_is_watched_until_its_rules_are_due() -> None:
 
     assert within_s(polls([3, 3, 3])) > 5.0
     assert not any(map(within_s, (polls([3, 4]), polls([3, 3], None), polls([3, 3], 60.0), [])))
+
+
+def test_an_alert_that_fires_already_is_noted() -> None:
+    source = AlertSource.model_validate({"kind": "prometheus", "url": "http://web"})
+    observed = [one.model_copy(update={"firing": (Alert(name="Late"),)}) for one in polls([3, 4])]
+    finding = alert_source(source, observed)
+    assert (finding.state, finding.says) == ("note", "1 firing: Late; rules are being evaluated")

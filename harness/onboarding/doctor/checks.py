@@ -176,7 +176,11 @@ def alert_source(source: AlertSource, observed: Sequence[AlertsSeen]) -> Finding
         remedy = "is the rule of the watchdog there, and is it sent here?"
         return Finding("alerts", source.name, "wrong", f"{message}; its watchdog does not fire", remedy)
     if was_evaluated(answers):
-        return Finding("alerts", source.name, "ok", f"{message}; rules are being evaluated")
+        message = f"{message}; rules are being evaluated"
+        if firing:
+            remedy = "see why: an alert that fires already detects no fault, and may say that something is wrong"
+            return Finding("alerts", source.name, "note", message, remedy)
+        return Finding("alerts", source.name, "ok", message)
     if last.awake:
         return Finding("alerts", source.name, "ok", f"{message}; its watchdog fires")
     if last.evaluations is not None:
