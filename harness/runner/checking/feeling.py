@@ -27,6 +27,8 @@ NOBODY_KNOWS = "command"
 """The kind of fault that acts on what its commands say."""
 KEEPS_PORTS = "container.pause"
 """The kind of fault under which the system goes on taking connections for a server that does nothing."""
+BETWEEN = "network.partition"
+"""The kind of fault on what services send each other, which leaves alone what the harness asks them."""
 
 
 def unfelt(step: FaultStep, scenario: Scenario, catalogue: Catalogue) -> str | None:
@@ -70,9 +72,11 @@ def _looks_everywhere(expect: Expect, catalogue: Catalogue) -> bool:
 
 
 def _acts_on(step: FaultStep, catalogue: Catalogue) -> tuple[set[str], set[str]]:
-    """Return the services on which a fault acts, and for one on links alone those at the consumers' ends."""
+    """Return the services on which a fault acts, and for one on links or data alone those that meet it there."""
     stack, things = catalogue.stack, catalogue.things_hit(step)
     named = set(services_named(step))
+    if step.fault == BETWEEN or step.target.keyspace is not None or step.target.dataset is not None:
+        return set(), named | services_hit(step.target, stack)
     if things.keys() <= {"link"}:
         ends = {link.consumer for link in stack.links if link.name in things.get("link", ())}
         return named, ends
@@ -90,4 +94,5 @@ def _measured(expect: Expect, stack: StackDescription) -> Iterator[tuple[str, se
         probe: Any = clause.probe if isinstance(clause, Bound | Churn) else None
         if probe is not None and probe not in ANSWER_PROBES:
             spec = stack.probes[probe]
-            yield probe, services_asked(spec, names), spec.asks_health
+            # That a container runs needs none of its work either.
+            yield probe, services_asked(spec, names), spec.asks_health or spec.kind == "container"

@@ -24,6 +24,8 @@ PROBES: dict[str, Any] = {
     "predictor_serves": {"grpc": {"service": "predictor"}},
     "predictor_answers": {"mongo": {"url": "mongodb://predictor:27017"}},
     "predictor_documents": {"mongo": {"url": "mongodb://predictor/shop", "collection": "hits", "read": "count"}},
+    "predictor_runs": {"container": {"service": "predictor"}},
+    "vectors_run": {"container": {"service": "vectors", "read": "healthy"}},
     "outside": {"json": {"url": "http://example.org/number", "path": "n"}},
 }
 LATENCY = {"fault": "network.latency", "target": {"link": "predictor -> vectors"}, "with": {"latency": "300ms"}}
@@ -115,6 +117,30 @@ def test_who_only_has_the_address_of_a_store_does_not_feel_its_loss(tmp_path: Pa
 def test_a_port_and_a_health_check_are_no_more_than_a_health_page(tmp_path: Path, probe: str) -> None:
     (found,) = told(tmp_path, LATENCY, probe)
     assert found.startswith(f"only health checks could feel this ({probe})")
+
+
+@pytest.mark.parametrize(("probe", "said"), [("predictor_runs", "only health checks"), ("vectors_run", "nothing")])
+def test_that_a_container_runs_says_nothing_of_its_work(tmp_path: Path, probe: str, said: str) -> None:
+    (found,) = told(tmp_path, LATENCY, probe)
+    assert found.startswith(said)
+    killed = {"fault": "container.kill", "target": {"service": "predictor"}}
+    assert bool(told(tmp_path, killed, probe)) is (probe == "vectors_run")
+
+
+@pytest.mark.parametrize(
+    ("probe", "felt"),
+    [("vectors_up", False), ("vectors_run", False), ("vectors_held", True), ("predictor_up", False),
+     ("predictor_found", True)],
+)  # fmt: skip
+@pytest.mark.parametrize("fault", ["object.corrupt", "network.partition"])
+def test_a_server_answers_as_before_with_wrong_data_or_without_its_peers(
+    tmp_path: Path, fault: str, probe: str, felt: bool
+) -> None:
+    data = {"datasets": {"models": {"service": "vectors", "bucket": "models", "prefix": "m/"}}}
+    damaged = {"fault": fault, "target": {"dataset": "models"}, "with": {"operation": "flip"}}
+    apart = {"fault": fault, "target": {"service": "predictor"}, "with": {"apart_from": ["vectors"]}}
+    found = told(tmp_path, damaged if fault == "object.corrupt" else apart, probe, stack=data)
+    assert [one.startswith(f"only health checks could feel this ({probe})") for one in found] == [True] * (not felt)
 
 
 @pytest.mark.parametrize(("probe", "felt"), [("predictor_port", False), ("predictor_serves", True)])
