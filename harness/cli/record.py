@@ -103,35 +103,36 @@ async def _from_service(
     url: str, listen: str, for_s: float, most: int, only: tuple[str, ...], *, ask_again: bool
 ) -> tuple[list[RecordedExchange], list[RecordedExchange]]:
     from harness.onboarding.recording.passthrough import MOST_AGAIN, PassThrough
+    from harness.report.words import count
 
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ScenarioError(f"{listen!r} is not HOST:PORT", field="--listen", remedy="write one such as 127.0.0.1:8080")
 
-    def count(number: int) -> None:
+    def every(number: int) -> None:
         if number % EVERY == 0:
             say(f"{number} requests recorded")
 
-    passing = PassThrough(url, count)
+    passing = PassThrough(url, every)
     limits = [f"after {for_s:g} s"] if for_s else []
-    ends = " or ".join([*limits, *([f"after {most} requests"] if most else []), "with Ctrl-C"])
+    ends = " or ".join([*limits, *([f"after {count(most, 'request')}"] if most else []), "with Ctrl-C"])
 
     def started(address: str) -> None:
         say(f"recording: send requests to {address}, which passes them on to {passing.upstream}; it ends {ends}")
 
     await passing.go(host.strip("[]"), int(port), for_s=for_s, most=most, started=started)
     if passing.unanswered:
-        say(f"{passing.unanswered} requests were not answered by the service, and are left out")
+        say(f"left out: {count(passing.unanswered, 'request')} that the service did not answer")
     if passing.cut_off:
-        say(f"{passing.cut_off} requests had no answer yet when it ended, and are left out")
+        say(f"left out: {count(passing.cut_off, 'request')} without an answer yet when it ended")
     if passing.left:
-        say(f"{passing.left} clients went away before they had their answer: these requests are left out")
+        say(f"left out: {count(passing.left, 'request')} whose client went away before the answer")
     chosen = [one for one in passing.exchanges if not only or one.path.startswith(only)]
     if not ask_again:
         return chosen, []
     different = _different(chosen)
     number = min(len(different), MOST_AGAIN)
-    say(f"asking again: {number} different requests; Ctrl-C ends that, and writes what there is")
+    say(f"asking again: {count(number, 'different request')}; Ctrl-C ends that, and writes what there is")
     return chosen, await passing.again(different)
 
 
@@ -143,11 +144,14 @@ def _different(exchanges: Sequence[RecordedExchange]) -> list[RecordedExchange]:
 
 
 def _tell(recorded: RecordedWorkload, out: Path, url: str | None, rate: str | None) -> None:
-    echo(f"{out}: {len(recorded.lines)} requests, {recorded.values} values expected of their answers")
+    from harness.report.words import count
+
+    values = count(recorded.values, "value")
+    echo(f"{out}: {count(len(recorded.lines), 'request')}, {values} expected of their answers")
     if not recorded.values:
         echo("of no answer a value is expected, only its status: write under `expect` what must come again")
     if recorded.loose:
-        echo(f"{recorded.loose} values may be any: ids, time stamps, and what differed for the same request")
+        echo(f"{count(recorded.loose, 'value')} may be any: ids, time stamps, and what differed for the same request")
     for reason, number in sorted(recorded.left_out.items()):
         echo(cell(f"left out: {number} ({reason})"))
     if recorded.took_s:

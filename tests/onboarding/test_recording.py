@@ -550,6 +550,7 @@ def test_of_several_hosts_one_is_chosen(tmp_path: Path, capfd: pytest.CaptureFix
     assert said in capfd.readouterr().err
     assert not out.exists()
     assert record("--host", "cdn.test:8443") == 0
+    assert "out.jsonl: 1 request, 2 values expected of their answers" in capfd.readouterr().out
     assert [request.path for request in read_requests(out, 1.0).requests] == ["/logo"]
     assert record("--only", "/predict") == 0, "what is left goes to one host"
     assert len(out.read_text().splitlines()) == 2
