@@ -11,11 +11,10 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 from harness.faults.object_change import ObjectChange
 from harness.model.errors import FaultError
@@ -74,10 +73,6 @@ class _Object:
     failing: _Failing | None = None
 
 
-_CHANGED_BY: MutableMapping[tuple[tuple[str, str], str], ChangedObjects] = WeakValueDictionary()
-"""Which fault has changed an object, by its store and key. Another would keep the damage as the original."""
-
-
 class ChangedObjects:
     """The objects under one prefix, as one fault changes them."""
 
@@ -94,6 +89,7 @@ class ChangedObjects:
         self._one_at_a_time = asyncio.Lock()
         self._stopped = False
         self._kept = seams.kept(fault)
+        self._changed_by = seams.changed_by
         self._manifest: list[dict[str, Any]] = []
         self._rows_hit = 0
 
@@ -165,7 +161,7 @@ class ChangedObjects:
 
     async def _change(self, stored: Stored, one: _Object) -> None:
         async with self._one_at_a_time:
-            if self._stopped or _CHANGED_BY.get(self._place(stored.key), self) is not self:
+            if self._stopped or self._changed_by.get(self._place(stored.key), self) is not self:
                 return
             try:
                 data, tag = await self._objects.read(stored.key)
@@ -199,7 +195,7 @@ class ChangedObjects:
         """Keep what an object was, and how it is to be told that it is changed, before it is. Returns what to write."""
         # Who learned from it meanwhile can be told by its digest alone: it is put back afterwards.
         digest = _digest(written)
-        if _CHANGED_BY.setdefault(self._place(key), self) is not self:
+        if self._changed_by.setdefault(self._place(key), self) is not self:
             return None  # it was changed while this one read it
         # Kept before it is written: a write whose answer was lost must be taken back too.
         if self._kept is not None:
@@ -285,8 +281,8 @@ class ChangedObjects:
             raise errors[0]
         await self._outwait(late)
         for key, _ in self._changed():
-            if _CHANGED_BY.get(self._place(key)) is self:
-                del _CHANGED_BY[self._place(key)]
+            if self._changed_by.get(self._place(key)) is self:
+                del self._changed_by[self._place(key)]
 
     def _place(self, key: str) -> tuple[tuple[str, str], str]:
         return self._objects.place, key

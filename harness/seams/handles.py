@@ -54,6 +54,8 @@ class Seams:
         self.backend = backend
         self.stack = stack
         self.clock = clock
+        self.changed_by: dict[tuple[tuple[str, str], str], object] = {}
+        """Which fault has changed an object, by its store and key. Another would keep the damage as the original."""
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self._objects: dict[tuple[str, str, str, str], Objects] = {}
         self._leases: dict[str, LeaseKeeper] = {}

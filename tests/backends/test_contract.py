@@ -147,11 +147,14 @@ async def test_what_a_service_started_dies_with_it_alone(backend: Backend, plan:
     before = set(marked(marker))
     await get(backend, "http://echo:17101/children")
 
-    async def children() -> bool:
-        return len(set(marked(marker)) - before) >= 4
+    looks: list[set[int]] = []
 
-    await soon(children, "sleep, sh and its sleep, and the sleep of an sh that has ended run")
-    started = set(marked(marker)) - before
+    async def children() -> bool:
+        looks.append(set(marked(marker)) - before)
+        return len(looks[-1]) == 4 and looks[-2:-1] == looks[-1:]
+
+    await soon(children, "sleep, sh and its sleep, and the sleep of an sh that has ended run, and nothing else")
+    started = looks[-1]
     await backend.kill(["relay"], suppress_restart=True)
     assert started <= set(marked(marker)), "what a service started is no other service's"
     await backend.kill(["echo"], suppress_restart=True)
