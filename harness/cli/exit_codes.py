@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import click
 
-from harness.cli.terminal import FULL, echo, leave_closed, why_unwritten
+from harness.cli.terminal import FULL, echo, leave_closed, leave_full, why_unwritten
 from harness.model.errors import HarnessError, JournalError, ScenarioError, StackError
 from harness.suite.rules import BROKEN as BROKEN
 from harness.suite.rules import FAIL as FAIL
@@ -79,6 +79,8 @@ def _code_of(command: click.Command, arguments: Sequence[str] | None) -> int:
             say("the output was closed before all of it was written")
             return BROKEN
         if isinstance(error, OSError) and error.errno in FULL:  # here, or of a file of ours: a traceback tells no more
+            if error.filename is None:
+                leave_full()
             say(f"not all could be written: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
             return BROKEN
         say(f"the harness itself failed: {type(error).__name__}: {_one_line(error)}{_kept_traceback(error)}")

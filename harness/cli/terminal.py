@@ -74,6 +74,11 @@ def leave_closed() -> bool:
     return bool(gone)
 
 
+def leave_full() -> None:
+    """Write to nothing from now on instead of to stdout: what it still holds would fail again when the program ends."""
+    _leave(1)
+
+
 def _leave(file: int) -> None:
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, file)
