@@ -60,7 +60,7 @@ def filled_before_used(case: Case) -> Iterator[MissingGuard]:
     holders = case.hit & {*case.wiring.keyspaces.values(), *case.wiring.datasets.values(), *looked_into}
     if case.kind not in ENDED or not holders:
         return
-    back_s = max((started_s for name in holders if (started_s := _started_s(case, name)) is not None), default=None)
+    back_s = max((started_s for name in holders if (started_s := case.began_anew_s(name)) is not None), default=None)
     since_s = case.gone_s if back_s is None else min(back_s, case.gone_s)
     early = [answer for _, answer in case.answers(case.facts.gate_s, since_s) if wrong_silently(answer)]
     wrong = [(n, one) for n, one in case.answers(since_s, case.facts.end_s) if wrong_silently(one)]
@@ -74,12 +74,6 @@ def filled_before_used(case: Case) -> Iterator[MissingGuard]:
         "carried no flag; none was before"
     )
     yield MissingGuard("filled-before-used", where, seen, ids(failing), cited(wrong))
-
-
-def _started_s(case: Case, service: str) -> float | None:
-    """Return when a process of a service began anew once the fault was in."""
-    began = (one.at_s for _, one in case.processes(service) if one.what != "exited")
-    return min((at_s for at_s in began if at_s > case.injected.lo), default=None)
 
 
 def age_limit(case: Case) -> Iterator[MissingGuard]:

@@ -147,8 +147,13 @@ class Case:
         """Return until when a service was lost for certain; a new process of it may answer at once."""
         if self.away or self.kind not in ENDED or self.kind == "container.restart_loop":
             return self.out_s
+        began_s = self.began_anew_s(service)
+        return self.out_s if began_s is None else began_s
+
+    def began_anew_s(self, service: str) -> float | None:
+        """Return when a process of a service began anew once the fault was in."""
         began = (one.at_s for _, one in self.processes(service) if one.what != "exited")
-        return min((at_s for at_s in began if at_s > self.injected.lo), default=self.out_s)
+        return min((at_s for at_s in began if at_s > self.injected.lo), default=None)
 
     def processes(self, service: str) -> list[tuple[int, ProcessSeen]]:
         """Return when processes of a service ended and began, each with its line."""

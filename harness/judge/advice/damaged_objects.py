@@ -89,7 +89,8 @@ def keep_last_good(case: Case) -> Iterator[MissingGuard]:
             return
     failing, asked = about(case, OF_MISSING, StaysResult, RecoveryResult), case.wiring.workload
     during = case.answers(since_s, case.out_s)
-    failed = [one for one in case.in_the_middle_of(_failed) if one in during]
+    of_these = {n for n, _ in during}
+    failed = [(n, one) for n, one in case.in_the_middle_of(_failed) if n in of_these]
     if failing and asked in users and len(failed) >= FEWEST and 2 * len(failed) > len(during):
         seen = (
             f"after objects of {case.step.target} were damaged, {len(failed)} of {len(during)} requests to {asked} "
